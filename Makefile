@@ -1,0 +1,38 @@
+# The two commands of the README, and what contributors use beside them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SCENARIO = scenarios/small-fleet.yaml
+
+.PHONY: demo test check fuzz bench clean
+
+demo: $(VENV)/.installed
+	$(BIN)/simdeploy compare $(SCENARIO) --replications 400 --plot comparison.png
+
+test: $(VENV)/.tested
+	$(BIN)/python -m pytest -n auto --durations=15
+
+check: $(VENV)/.tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fuzz: $(VENV)/.tested
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto tests/test_properties.py tests/test_malformed.py
+
+bench: $(VENV)/.tested
+	$(BIN)/python -m pytest benchmarks --benchmark-only -p no:xdist
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.tested: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $(VENV)/.installed $@

@@ -1,0 +1,138 @@
+"""Confidence intervals of a mean, of a proportion, and of a difference of paired proportions.
+
+Every function takes sufficient statistics and returns ``(low, high)``; too few observations give NaN.
+"""
+
+from __future__ import annotations
+
+import math
+
+_UNKNOWN = (math.nan, math.nan)
+
+
+def mean_interval(mean: float, standard_error: float, n: int, confidence_level: float) -> tuple[float, float]:
+    r"""Return Student's t interval of a mean.
+
+    Parameters
+    ----------
+    mean : float
+    standard_error : float
+        :math:`s / \sqrt{n}` with the sample standard deviation `s` (divisor n - 1).
+    n : int
+        Observations; below 2 the interval is NaN.
+    confidence_level : float
+
+    Returns
+    -------
+    low, high : float
+
+    Notes
+    -----
+    :math:`\bar x \pm t_{n-1, 1-\alpha/2} \, s / \sqrt n` (Student 1908 [1]_). Exact for normal observations, and
+    asymptotically for others; of few and very skewed observations it covers less than it says.
+
+    References
+    ----------
+    .. [1] Student (1908). The probable error of a mean. Biometrika 6(1), 1-25.
+
+    Examples
+    --------
+    >>> low, high = mean_interval(10.0, 1.0, 2, 0.5)
+    >>> round(low, 9), round(high, 9)
+    (9.0, 11.0)
+    """
+    from scipy.special import stdtrit
+
+    if n < 2:
+        return _UNKNOWN
+    half_width = float(stdtrit(n - 1, (1 + confidence_level) / 2)) * standard_error
+    return mean - half_width, mean + half_width
+
+
+def proportion_interval(successes: int, n: int, confidence_level: float) -> tuple[float, float]:
+    r"""Return the exact interval of Clopper and Pearson for a binomial proportion.
+
+    Parameters
+    ----------
+    successes, n : int
+        Of `n` trials; for 0 trials the interval is NaN.
+    confidence_level : float
+
+    Returns
+    -------
+    low, high : float
+
+    Notes
+    -----
+    The proportions at which neither tail of the observed count is below :math:`\alpha / 2` (Clopper and Pearson
+    1934 [1]_), written with quantiles of the beta distribution,
+    :math:`B(\alpha/2;\, k,\, n-k+1)` and :math:`B(1-\alpha/2;\, k+1,\, n-k)`. It covers at least as often as it
+    says, for every proportion and every n: with 0 of n the upper limit is :math:`1 - (\alpha/2)^{1/n}`.
+
+    References
+    ----------
+    .. [1] Clopper, C. J. and Pearson, E. S. (1934). The use of confidence or fiducial limits illustrated in the case
+       of the binomial. Biometrika 26(4), 404-413.
+
+    Examples
+    --------
+    >>> low, high = proportion_interval(0, 1, 0.5)
+    >>> low, round(high, 9)
+    (0.0, 0.75)
+    """
+    from scipy.special import betaincinv
+
+    if n < 1:
+        return _UNKNOWN
+    tail = (1 - confidence_level) / 2
+    low = float(betaincinv(successes, n - successes + 1, tail)) if successes > 0 else 0.0
+    high = float(betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0
+    return low, high
+
+
+def paired_proportions_interval(gained: int, lost: int, n: int, confidence_level: float) -> tuple[float, float]:
+    r"""Return the adjusted Wald interval of Agresti and Min for a difference of paired proportions.
+
+    Parameters
+    ----------
+    gained, lost : int
+        Pairs in which only the first, and only the second of the two has the property.
+    n : int
+        Pairs; for 0 pairs the interval is NaN.
+    confidence_level : float
+
+    Returns
+    -------
+    low, high : float
+        Of the proportion of the first less that of the second, within [-1, 1].
+
+    Notes
+    -----
+    Wald's interval after 1/2 has been added to each of the four cells of the table of pairs ("Wald+2" in Agresti and
+    Min 2005 [1]_): with :math:`b = gained + 1/2`, :math:`c = lost + 1/2` and :math:`N = n + 2`,
+
+    .. math:: \frac{b - c}{N} \pm z_{1-\alpha/2} \frac{\sqrt{b + c - (b - c)^2 / N}}{N}.
+
+    It is centred on a difference that is drawn a little towards 0. Unlike Wald's own it keeps a width when no pair
+    differs, or all do.
+
+    References
+    ----------
+    .. [1] Agresti, A. and Min, Y. (2005). Simple improved confidence intervals for comparing matched proportions.
+       Statistics in Medicine 24(5), 729-740.
+
+    Examples
+    --------
+    >>> low, high = paired_proportions_interval(20, 40, 160, 0.95)
+    >>> round(low, 4), round(high, 4)
+    (-0.216, -0.0309)
+    """
+    from scipy.special import ndtri
+
+    if n < 1:
+        return _UNKNOWN
+    pairs = n + 2
+    difference = gained - lost
+    half_width = float(ndtri((1 + confidence_level) / 2)) * math.sqrt(gained + lost + 1 - difference**2 / pairs) / pairs
+    centre = difference / pairs
+    return max(-1.0, centre - half_width), min(1.0, centre + half_width)

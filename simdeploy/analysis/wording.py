@@ -1,0 +1,80 @@
+"""Responses and numbers in the words of a person: labels, units, as many digits as an interval deserves."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+# What a response is called and its unit; "fraction" is shown as a percentage, "s" in whatever unit of time fits.
+LABELS: dict[str, tuple[str, str]] = {
+    "makespan_s": ("makespan", "s"),
+    "stopped_at_s": ("stopped at", "s"),
+    "restored_at_s": ("restored at", "s"),
+    "waves": ("waves", ""),
+    "updated_nodes": ("updated nodes", ""),
+    "failed_nodes": ("failed nodes", ""),
+    "touched_nodes": ("touched nodes", ""),
+    "peak_exposed_nodes": ("peak of exposed nodes", ""),
+    "blast_radius": ("blast radius", "fraction"),
+    "exposed_node_s": ("exposed node-seconds", ""),
+    "defective_node_s": ("defective node-seconds", ""),
+    "failed_requests_excess": ("failed requests in excess", ""),
+    "unavailable_node_s": ("unavailable node-seconds", ""),
+    "min_in_service_fraction": ("least in service", "fraction"),
+    "unavailable_excess_node_s": ("unavailable node-seconds in excess", ""),
+    "decision_windows": ("decision windows", ""),
+}
+
+
+class Scale(NamedTuple):
+    """How a quantity is shown: multiplied by `factor`, with the `unit` behind it."""
+
+    factor: float
+    unit: str
+
+
+PERCENT = Scale(100, "%")
+POINTS = Scale(100, "pp")
+
+
+def time_scale(longest_s: float) -> Scale:
+    """Return the unit of time in which durations up to `longest_s` are easy to read.
+
+    Examples
+    --------
+    >>> time_scale(90), time_scale(5400).unit, time_scale(float("nan")).unit
+    (Scale(factor=1, unit='s'), 'min', 's')
+    """
+    for limit_s, size_s, unit in ((3 * 86400, 86400, "d"), (3 * 3600, 3600, "h"), (180, 60, "min")):
+        if longest_s >= limit_s:
+            return Scale(1 / size_s, unit)
+    return Scale(1, "s")
+
+
+def response_scale(response: str, largest: float) -> Scale:
+    """Return how values of a response up to `largest` are shown."""
+    unit = LABELS[response][1]
+    if unit == "s":
+        return time_scale(largest)
+    return PERCENT if unit == "fraction" else Scale(1, "")
+
+
+def format_number(value: float, uncertainty: float, *, sign: bool = False) -> str:
+    """Write a number with the digits that its uncertainty leaves: two of the half-width, no more.
+
+    Parameters
+    ----------
+    value, uncertainty : float
+        The half-width of its interval; 0 or NaN where there is none.
+    sign : bool
+        Write a plus, too.
+
+    Examples
+    --------
+    >>> format_number(1234.5678, 0.21), format_number(1234.5678, 130.0), format_number(0.0, 0.0)
+    ('1,234.57', '1,235', '0.0')
+    """
+    decimals = 1 - math.floor(math.log10(uncertainty)) if 0 < uncertainty < math.inf else 1
+    text = format(value, f"{'+' if sign else ''},.{min(max(decimals, 0), 6)}f")
+    # An estimate just below 0 must not read "-0.0".
+    return text.replace("-", "+" if sign else "") if not text.strip("-0.,") else text

@@ -1,0 +1,35 @@
+"""The wire: the deployment object of the API, field by field, in both dialects.
+
+Types (frozen pydantic models): `Deployment`, `DeploymentStatus`, and per dialect `DeploymentSpec` with
+`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`. Doors: `read_deployment` and `parse_deployment`
+for JSON, `spec_from_dict` for specs inline in a scenario or in Python.
+"""
+
+from simdeploy.api.check import spec_from_dict, spec_problems, unknown_keys
+from simdeploy.api.defaults import DEFAULTS, Dialect
+from simdeploy.api.deployment import Deployment, DeploymentStatus
+from simdeploy.api.document import DeploymentDocument, parse_deployment, read_deployment
+from simdeploy.api.spec import DeploymentSpec, HealthCheck, RolloutHealthCheck, RolloutSpec, Spec
+from simdeploy.api.times import format_time, parse_time
+from simdeploy.api.wire import canonical_json
+
+__all__ = [
+    "DEFAULTS",
+    "Deployment",
+    "DeploymentDocument",
+    "DeploymentSpec",
+    "DeploymentStatus",
+    "Dialect",
+    "HealthCheck",
+    "RolloutHealthCheck",
+    "RolloutSpec",
+    "Spec",
+    "canonical_json",
+    "format_time",
+    "parse_deployment",
+    "parse_time",
+    "read_deployment",
+    "spec_from_dict",
+    "spec_problems",
+    "unknown_keys",
+]

@@ -1,0 +1,82 @@
+"""The deployment object: identity, spec and status."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, InstanceOf
+
+from simdeploy.api.spec import DeploymentSpec, RolloutSpec
+from simdeploy.api.values import Count, Flag, Text, Time, Version, choice
+from simdeploy.api.wire import WireObject, canonical_json
+
+DeploymentType = Annotated[
+    Literal["create", "update", "restart", "rollback", "stop"],
+    choice("create", "update", "restart", "rollback", "stop"),
+]
+State = Annotated[
+    Literal["pending", "in_progress", "paused", "completed", "failed", "canceled"],
+    choice("pending", "in_progress", "paused", "completed", "failed", "canceled"),
+]
+
+
+class DeploymentStatus(WireObject):
+    """What the control plane reports.
+
+    Examples
+    --------
+    >>> DeploymentStatus(state="paused", total_nodes=12).to_dict()
+    {'state': 'paused', 'total_nodes': 12}
+    """
+
+    state: State | None = Field(default=None, description="Current state.")
+    message: Text | None = Field(default=None, description="Why it is in this state.")
+    revision: Version | None = Field(default=None, description="Incremented on any change.")
+    current_wave: Count | None = Field(default=None, description="0 before the first wave.")
+    total_nodes: Count | None = Field(default=None, description="Nodes to update.")
+    updated_nodes: Count | None = Field(default=None, description="Nodes that reached running.")
+    failed_nodes: Count | None = Field(default=None, description="Nodes that failed.")
+    canary_nodes: tuple[Text, ...] | None = Field(default=None, description="Which nodes are the canaries.")
+    canary_promoted: Flag | None = Field(default=None, description="Whether the canaries were promoted.")
+    created_at: Time | None = Field(default=None, description="RFC 3339 time of creation.")
+    updated_at: Time | None = Field(default=None, description="RFC 3339 time of the last change.")
+    completed_at: Time | None = Field(default=None, description="RFC 3339 time of the end.")
+    last_progress_time: Time | None = Field(default=None, description="RFC 3339 time of the last progress.")
+    health_check_deadline: Time | None = Field(default=None, description="RFC 3339 time of a health deadline.")
+    healthy_deadline: Time | None = Field(default=None, description="RFC 3339 time of a health deadline.")
+
+
+class Deployment(WireObject):
+    """One deployment, as ``GET deployment`` returns it.
+
+    The spec is given as an object, never as a dict: from a dict the dialect would have to be guessed.
+    `parse_deployment` reads JSON.
+
+    Examples
+    --------
+    >>> deployment = Deployment(id="d-1", type="update", spec=DeploymentSpec(strategy="immediate"))
+    >>> print(deployment.to_json(), end="")
+    {
+      "deployment": {
+        "id": "d-1",
+        "spec": {
+          "strategy": "immediate"
+        },
+        "type": "update"
+      }
+    }
+    """
+
+    id: Text | None = Field(default=None, description="The deployment's identity.")
+    job_id: Text | None = Field(default=None, description="The identity of the job that is deployed.")
+    job_type: Text | None = Field(default=None, description="The job's type, such as daemon.")
+    namespace: Text | None = Field(default=None, description="The job's namespace.")
+    type: DeploymentType | None = Field(default=None, description="What is done to the nodes.")
+    from_version: Version | None = Field(default=None, description="The job's version before.")
+    to_version: Version | None = Field(default=None, description="The job's version after.")
+    spec: InstanceOf[DeploymentSpec] | InstanceOf[RolloutSpec] = Field(description="The policy.")
+    status: DeploymentStatus | None = Field(default=None, description="What the control plane reports.")
+
+    def to_json(self) -> str:
+        """Return the body of ``GET deployment`` in canonical form, below the key of the spec's dialect."""
+        return canonical_json({self.spec.dialect: self.to_dict()})

@@ -1,0 +1,166 @@
+"""A deployment in JSON: the body of ``GET deployment``, a deployment object, or a bare spec."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from simdeploy.api.check import build_spec, contradictions
+from simdeploy.api.defaults import Dialect
+from simdeploy.api.deployment import Deployment
+from simdeploy.api.files import read_text
+from simdeploy.api.findings import MISSING, build, not_a_group, unknown_keys_in
+from simdeploy.api.json_text import locate, parse_json
+from simdeploy.api.placeholders import placeholders
+from simdeploy.api.recognition import recognise
+from simdeploy.api.spec import SPEC_TYPES, DeploymentSpec, Spec
+from simdeploy.api.values import PLACEHOLDER_MESSAGE
+from simdeploy.api.wire import canonical_json
+from simdeploy.errors import InputError, Path, Problem, nearest, shorten
+
+_WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")
+_FORMS = '{"deployment": {...}} or {"rollout": {...}}, a deployment with a "spec", or a spec with a "strategy"'
+
+
+@dataclass(frozen=True)
+class DeploymentDocument:
+    """What a JSON text said.
+
+    Attributes
+    ----------
+    spec : DeploymentSpec or RolloutSpec
+        The policy.
+    dialect : {'deployment', 'rollout'}
+        The form it is written in.
+    deployment : Deployment or None
+        The whole object; None if the text was a bare spec.
+    warnings : tuple of Problem
+        What was kept although the API doesn't know it, with file and line.
+    wrapper : {'deployment', 'rollout'} or None
+        The key around the object, as in the body of a response.
+    beside : mapping
+        Unknown keys beside the wrapper.
+    """
+
+    spec: Spec
+    dialect: Dialect
+    deployment: Deployment | None = None
+    warnings: tuple[Problem, ...] = ()
+    wrapper: Dialect | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def to_json(self) -> str:
+        """Return the text in canonical form, with exactly the keys that were read."""
+        value = (self.deployment or self.spec).to_dict()
+        return canonical_json(value if self.wrapper is None else {**self.beside, self.wrapper: value})
+
+
+def read_deployment(path: str | os.PathLike[str], *, dialect: Dialect | None = None) -> DeploymentDocument:
+    """Read a deployment or a spec from a JSON file.
+
+    Parameters
+    ----------
+    path : path
+        The body of ``GET deployment``, a deployment object, or a bare spec.
+    dialect : {'deployment', 'rollout'}, optional
+        Without it the dialect is recognised by what only one of them has; with it durations may also
+        have the other dialect's form (a number is seconds for deployment, nanoseconds for rollout).
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong, each with its line.
+    """
+    return parse_deployment(read_text(path), file=os.fspath(path), dialect=dialect)
+
+
+def parse_deployment(text: str, *, file: str | None = None, dialect: Dialect | None = None) -> DeploymentDocument:
+    """Read a deployment or a spec from JSON text; `file` is named in the messages.
+
+    Raises
+    ------
+    InputError
+        As `read_deployment`.
+
+    Examples
+    --------
+    >>> parse_deployment('{"strategy": "rolling", "health_check": {"deadline": "5m"}}').dialect
+    'deployment'
+    """
+    if dialect is not None and dialect not in SPEC_TYPES:
+        raise InputError(Problem("no such dialect", found=shorten(dialect), allowed=", ".join(SPEC_TYPES)))
+    text = text.removeprefix("\ufeff")
+    body = parse_json(text, file=file)
+    document, problems = _read_body(body, dialect)
+    if document is None:
+        raise InputError(locate(problems, text, file=file))
+    return replace(document, warnings=tuple(locate(problems, text, file=file)))
+
+
+def _read_body(body: object, dialect: Dialect | None) -> tuple[DeploymentDocument | None, list[Problem]]:
+    """Return the document and its warnings, or no document and all problems; paths from the text's top."""
+    if not isinstance(body, dict):
+        return None, [Problem("not an object", found=shorten(body), allowed=_FORMS)]
+    wrappers = [key for key in _WRAPPERS if key in body]
+    if len(wrappers) > 1:
+        return None, [Problem("both a deployment and a rollout", allowed=_FORMS)]
+    if wrappers:
+        return _read_wrapped(body, wrappers[0], dialect)
+    if "spec" in body:
+        return _read_deployment_object(body, (), dialect, None)
+    if body.keys() & DeploymentSpec.model_fields.keys():
+        spec, problems, warnings = _read_spec(body, (), dialect, None)
+        return (None, problems) if spec is None else (DeploymentDocument(spec, spec.dialect), warnings)
+    hints = (nearest(key, [*_WRAPPERS, "spec", "strategy"]) for key in body)
+    return None, [Problem("neither a deployment nor a spec", allowed=_FORMS, hint=next(filter(None, hints), None))]
+
+
+def _read_wrapped(
+    body: Mapping[str, Any], wrapper: Dialect, dialect: Dialect | None
+) -> tuple[DeploymentDocument | None, list[Problem]]:
+    document, problems = _read_deployment_object(body[wrapper], (wrapper,), dialect, wrapper)
+    if document is None:
+        return None, problems
+    beside = {key: value for key, value in body.items() if key != wrapper}
+    warnings = [Problem("unknown key", path=(key,), hint=nearest(key, [wrapper])) for key in beside]
+    return replace(document, wrapper=wrapper, beside=beside), warnings + problems
+
+
+def _read_deployment_object(
+    raw: object, path: Path, dialect: Dialect | None, wrapper: Dialect | None
+) -> tuple[DeploymentDocument | None, list[Problem]]:
+    if not isinstance(raw, dict):
+        return None, [not_a_group(raw, path)]
+    spec, problems, warnings = _read_spec(raw.get("spec"), (*path, "spec"), dialect, wrapper)
+    # A stand-in where the spec is no use, so that everything beside it is checked all the same.
+    stand_in = spec or DeploymentSpec(strategy="immediate")
+    deployment, others = build(Deployment, {**raw, "spec": stand_in})
+    problems += (problem.at(prefix=path) for problem in others)
+    if any(problem.message == PLACEHOLDER_MESSAGE for problem in problems):
+        problems += (problem.at(prefix=path) for problem in placeholders(raw))
+    if deployment is None or problems:
+        return None, problems
+    warnings += (problem.at(prefix=path) for problem in unknown_keys_in(raw, Deployment))
+    return DeploymentDocument(deployment.spec, deployment.spec.dialect, deployment), warnings
+
+
+def _read_spec(
+    raw: object, path: Path, dialect: Dialect | None, wrapper: Dialect | None
+) -> tuple[Spec | None, list[Problem], list[Problem]]:
+    """Return the spec (None if there are problems), the problems and the warnings."""
+    if raw is None:
+        return None, [Problem(MISSING, path=path, allowed='a spec with at least a "strategy"')], []
+    if not isinstance(raw, dict):
+        return None, [not_a_group(raw, path)], []
+    recognised = dialect or recognise(raw, wrapper)
+    if isinstance(recognised, Problem):
+        return None, [problem.at(prefix=path) for problem in (recognised, *contradictions(raw))], []
+    spec, problems = build_spec(raw, dialect=recognised)
+    warnings = unknown_keys_in(raw, SPEC_TYPES[recognised])
+    return (
+        spec,
+        [problem.at(prefix=path) for problem in problems],
+        [problem.at(prefix=path) for problem in warnings],
+    )

@@ -1,0 +1,217 @@
+"""Strict JSON: what the format leaves open is refused, and every place can be found again in the text."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import math
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from simdeploy.api.values import is_unicode
+from simdeploy.errors import InputError, Path, Problem, shorten
+
+MAX_DEPTH = 64
+
+# Of bad numbers and of duplicate keys: more would help nobody, and a file may have millions.
+MAX_PROBLEMS = 1000
+_MAX_DIGITS = 40
+
+# Possessive, and an unfinished string reaches to the end: time stays linear whatever the text.
+_STRING = r'"(?:[^"\\]++|\\.)*+"?'
+_BRACKET = re.compile(_STRING + r"|[\[\]{}]", re.DOTALL)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+_TOKEN = re.compile(_STRING + r'|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _Bad:
+    """Stands where a value was that Python would read but JSON doesn't have, or nobody can hold."""
+
+    problem: Problem
+
+
+def parse_json(text: str, *, file: str | None = None) -> Any:
+    """Read JSON as plain values.
+
+    Raises
+    ------
+    InputError
+        For wrong syntax, and at once for every duplicate key, ``NaN``, ``Infinity``, number out of reach
+        and half of a surrogate pair. Nesting deeper than 64 is refused before it is read.
+
+    Examples
+    --------
+    >>> parse_json('{"a": 1, "a": NaN}')
+    Traceback (most recent call last):
+    ...
+    simdeploy.errors.InputError: line 1: a: not a JSON number (found NaN); allowed: a finite number
+    line 1: a: duplicate key; it is also in line 1
+    """
+    _check_depth(text, file)
+    duplicates = False
+    bad = _SURROGATE.search(text) is not None
+
+    def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal duplicates
+        keys = dict(pairs)
+        duplicates |= len(keys) != len(pairs)
+        return keys
+
+    def refuse(problem: Problem) -> _Bad:
+        nonlocal bad
+        bad = True
+        return _Bad(problem)
+
+    def read_constant(text: str) -> _Bad:
+        return refuse(Problem("not a JSON number", found=text, allowed="a finite number"))
+
+    def read_int(text: str) -> int | _Bad:
+        return int(text) if len(text) <= _MAX_DIGITS else refuse(_out_of_reach(text))
+
+    def read_float(text: str) -> float | _Bad:
+        number = float(text)
+        return number if math.isfinite(number) else refuse(_out_of_reach(text))
+
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=read_object,
+            parse_constant=read_constant,
+            parse_int=read_int,
+            parse_float=read_float,
+        )
+    except json.JSONDecodeError as error:
+        message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        raise InputError(Problem(message, file=file, line=error.lineno, column=error.colno)) from None
+    problems = locate(list(islice(_bad_values(value, ()), MAX_PROBLEMS)), text, file=file) if bad else []
+    if duplicates:
+        problems += _duplicate_keys(text, file)
+    if problems:
+        raise InputError(problems)
+    return value
+
+
+def _out_of_reach(text: str) -> Problem:
+    return Problem("a number out of reach", found=text if len(text) <= _MAX_DIGITS else text[:20] + "...")
+
+
+def _check_depth(text: str, file: str | None) -> None:
+    depth = 0
+    for token in _BRACKET.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if depth > MAX_DEPTH:
+            line, column = _Lines(text).place(token.start())
+            raise InputError(Problem(f"nested deeper than {MAX_DEPTH}", file=file, line=line, column=column))
+
+
+def _bad_values(value: object, path: Path) -> Iterator[Problem]:
+    if isinstance(value, _Bad):
+        yield replace(value.problem, path=path)
+    elif isinstance(value, str):
+        if not is_unicode(value):
+            yield Problem("half of a Unicode surrogate pair", path=path, found=shorten(ascii(value)))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if is_unicode(key):
+                yield from _bad_values(item, (*path, key))
+            else:
+                yield Problem("half of a Unicode surrogate pair in a key", path=path, found=ascii(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _bad_values(item, (*path, index))
+
+
+def locate(problems: Collection[Problem], text: str, *, file: str | None = None) -> list[Problem]:
+    """Give problems the line and column of their path in valid JSON, and put them in the text's order.
+
+    A path that doesn't exist (a missing key) gets the place of the nearest one above it.
+    """
+    if not problems:
+        return []
+    wanted = {problem.path[:length] for problem in problems for length in range(len(problem.path) + 1)}
+    offsets: dict[Path, int] = {}
+    for path, offset in _places(text):
+        if path in wanted:
+            offsets[path] = offset
+            if len(offsets) == len(wanted):
+                break
+
+    lines = _Lines(text)
+
+    def placed(problem: Problem) -> tuple[int, Problem]:
+        length = next(length for length in range(len(problem.path), -1, -1) if problem.path[:length] in offsets)
+        offset = offsets[problem.path[:length]]
+        line, column = lines.place(offset)
+        return offset, replace(problem, file=file, line=line, column=column)
+
+    return [problem for _, problem in sorted(map(placed, problems), key=lambda pair: pair[0])]
+
+
+def _places(text: str) -> Iterator[tuple[Path, int]]:
+    """Walk through valid JSON: the offset of every key, and of every item of a list."""
+    path: list[str | int] = []
+    in_list: list[bool] = []
+    at_key = at_item = False
+    root = True
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if root:
+            yield (), token.start()
+            root = False
+        if at_key and mark[0] == '"':
+            path[-1] = json.loads(mark)
+            yield tuple(path), token.start()
+            at_key = False
+            continue
+        if at_item and mark != "]":
+            yield tuple(path), token.start()
+            at_item = False
+        if mark in "[{":
+            in_list.append(mark == "[")
+            path.append(0 if mark == "[" else "")
+            at_key, at_item = mark == "{", mark == "["
+        elif mark in "]}":
+            in_list.pop()
+            path.pop()
+            at_key = at_item = False
+        elif mark == ",":
+            at_key, at_item = not in_list[-1], in_list[-1]
+            last = path[-1]
+            if isinstance(last, int):
+                path[-1] = last + 1
+
+
+def _duplicate_keys(text: str, file: str | None) -> list[Problem]:
+    lines = _Lines(text)
+    first: dict[Path, int] = {}
+    repeated: set[Path] = set()
+    problems = []
+    for path, offset in _places(text):
+        if path[:-1] in repeated:
+            repeated.add(path)  # what is inside a repeated object is no repetition of its own
+        elif path in first:
+            repeated.add(path)
+            line, column = lines.place(offset)
+            hint = f"it is also in line {lines.place(first[path])[0]}"
+            problems.append(Problem("duplicate key", path=path, file=file, line=line, column=column, hint=hint))
+            if len(problems) == MAX_PROBLEMS:
+                break
+        else:
+            first[path] = offset
+    return problems
+
+
+class _Lines:
+    """Where the lines of a text begin."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Return line and column of an offset, both counted from 1."""
+        line = bisect.bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1

@@ -1,0 +1,75 @@
+"""Instants on the wire: RFC 3339 in the form of Go's ``time.Time``, to the nanosecond."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from simdeploy.errors import SimulationError
+from simdeploy.units import NS_PER_S
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FORM = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?"
+    r"(?:Z|(?P<sign>[+-])(?P<hours>[0-9]{2}):(?P<minutes>[0-9]{2}))"
+)
+
+
+def parse_time(text: str) -> int:
+    """Read an RFC 3339 time as whole nanoseconds since 1970-01-01T00:00:00Z.
+
+    Parameters
+    ----------
+    text : str
+        As Go writes it: capital ``T`` and ``Z``, an offset with a colon, up to nine decimals.
+
+    Raises
+    ------
+    ValueError
+        If the text has another form or names a day or an hour that does not exist.
+
+    Examples
+    --------
+    >>> parse_time("1970-01-01T01:00:00.5+01:00")
+    500000000
+    """
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise ValueError("not an RFC 3339 time")
+    try:
+        wall = datetime.fromisoformat(match["date"] + "Z")
+    except ValueError as error:
+        raise ValueError(f"no such time: {error}") from None
+    offset_s = 0
+    if match["sign"]:
+        hours, minutes = int(match["hours"]), int(match["minutes"])
+        if hours > 23 or minutes > 59:
+            raise ValueError("no such time: the offset must be at most 23:59")
+        offset_s = (hours * 3600 + minutes * 60) * (1 if match["sign"] == "+" else -1)
+    seconds = (wall - _EPOCH) // timedelta(seconds=1) - offset_s
+    return seconds * NS_PER_S + int((match["fraction"] or "0").ljust(9, "0"))
+
+
+def format_time(epoch_ns: int) -> str:
+    """Write nanoseconds since 1970-01-01T00:00:00Z as an RFC 3339 time in UTC.
+
+    Decimals are written as far as they are needed, as Go's ``RFC3339Nano`` does.
+
+    Raises
+    ------
+    SimulationError
+        If the year has not four digits: a rollout that is simulated for thousands of years.
+
+    Examples
+    --------
+    >>> format_time(1_500_000_000)
+    '1970-01-01T00:00:01.5Z'
+    """
+    seconds, ns = divmod(epoch_ns, NS_PER_S)
+    try:
+        wall = _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        raise SimulationError("an instant outside of the years 1 to 9999, which RFC 3339 cannot name") from None
+    fraction = f".{ns:09d}".rstrip("0") if ns else ""
+    # isoformat, not strftime: the latter drops leading zeros of early years on some systems.
+    return wall.replace(tzinfo=None).isoformat() + fraction + "Z"

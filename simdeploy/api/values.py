@@ -1,0 +1,244 @@
+"""The kinds of value on the wire: what each accepts, and what a person is told who gave something else."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
+
+from simdeploy.api.times import parse_time
+from simdeploy.errors import nearest
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, format_duration, parse_duration, round_half_up
+
+MAX_COUNT = 10_000_000
+_MAX_INT64 = (1 << 63) - 1
+
+# A window must let time pass: of a shorter one a deadline of minutes would hold billions.
+MIN_INTERVAL_NS = 1_000_000
+
+PLACEHOLDER = "string"
+PLACEHOLDER_MESSAGE = "the placeholder of the documentation page, not a value"
+
+
+class Refused(ValueError):  # noqa: N818 (what happened to the value)
+    """A value that its field can't have; `hint` says what was probably meant."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, eq=False)  # compared and hashed by identity: a schema is a dict
+class Kind:
+    """One kind of value, as pydantic metadata: a check that keeps what it was given, and its JSON Schema.
+
+    Attributes
+    ----------
+    allowed : str
+        What is accepted, in words.
+    read : callable
+        Returns the value to keep, or raises `Refused`.
+    schema : mapping
+        The same for editors.
+    """
+
+    allowed: str
+    read: Callable[[Any], Any]
+    schema: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return dict(self.schema)
+
+    def _validate(self, value: object) -> object:
+        try:
+            return self.read(value)
+        except Refused as refused:
+            context = {"message": str(refused), "allowed": self.allowed, "hint": refused.hint}
+            raise PydanticCustomError("refused", "{message}; allowed: {allowed}", context) from None
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool):
+        raise Refused("not a whole number")
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # what is no integer raises
+    except TypeError:
+        hint = f"write {value:.0f}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else None
+        raise Refused("not a whole number", hint) from None
+
+
+def _number(value: object) -> int | float:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise Refused("not a finite number")
+        return float(value)
+    try:
+        return _whole(value)
+    except Refused:
+        raise Refused("not a number") from None
+
+
+def _in_range(number: float, low: int, high: int) -> None:
+    if number < low:
+        raise Refused("negative" if low == 0 else "too small")
+    if number > high:
+        raise Refused("too large")
+
+
+def _whole_kind(low: int, high: int, allowed: str) -> Kind:
+    def read(value: object) -> int:
+        number = _whole(value)
+        _in_range(number, low, high)
+        return number
+
+    return Kind(allowed, read, {"type": "integer", "minimum": low, "maximum": high})
+
+
+def _number_kind(low: int, high: int, allowed: str, hint_above: str) -> Kind:
+    def read(value: object) -> int | float:
+        number = _number(value)
+        if number > high:
+            raise Refused("too large", hint_above)
+        _in_range(number, low, high)
+        return number
+
+    return Kind(allowed, read, {"type": "number", "minimum": low, "maximum": high})
+
+
+def choice(*values: str) -> Kind:
+    """Make the kind of a value out of a closed list."""
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and value in values:
+            return str(value)
+        raise Refused("not one of the values", nearest(value, values) if isinstance(value, str) else None)
+
+    return Kind(", ".join(values), read, {"type": "string", "enum": list(values)})
+
+
+def _truth(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Refused("not true or false")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Refused("not text", "put it in quotes" if isinstance(value, int | float) else None)
+    if not is_unicode(value):
+        raise Refused("half of a Unicode surrogate pair, which no file can hold")
+    return str(value)
+
+
+def is_unicode(text: str) -> bool:
+    """Say whether text can be written as UTF-8: Python's strings can hold halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _time(value: object) -> str:
+    text = _text(value)
+    if text == PLACEHOLDER:
+        raise Refused(PLACEHOLDER_MESSAGE)
+    if text:
+        try:
+            parse_time(text)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+    return text
+
+
+def _go_ns(text: str) -> int:
+    if text == PLACEHOLDER:
+        raise Refused(PLACEHOLDER_MESSAGE)
+    try:
+        return _duration_in_range(parse_duration(text))
+    except Refused:
+        raise
+    except ValueError as error:
+        # The examples in the message would repeat those in `allowed`.
+        raise Refused(str(error).partition(" such as ")[0]) from None
+
+
+def _duration_in_range(ns: int, low: int = 0) -> int:
+    if ns < 0:
+        raise Refused("a negative duration")
+    if ns < low:
+        raise Refused("too short a duration")
+    if ns > MAX_DURATION_NS:
+        raise Refused("longer than 100 years")
+    return ns
+
+
+def _go_duration(value: object) -> str:
+    """Keep a Go duration as it was read; a bare number is seconds, for which the wire has no form of its own."""
+    if isinstance(value, str):
+        if value:
+            _go_ns(value)
+        return str(value)
+    try:
+        seconds = exact(_number(value))
+    except Refused:
+        raise Refused("not a duration") from None
+    return format_duration(_duration_in_range(round_half_up(seconds * NS_PER_S)))
+
+
+def _ns_duration_kind(low: int, allowed: str) -> Kind:
+    def read(value: object) -> int | Literal[""]:
+        if value == "":
+            return ""
+        try:
+            ns = _go_ns(value) if isinstance(value, str) else _whole(value)
+        except Refused as refused:
+            if isinstance(value, str):
+                raise
+            raise Refused("not whole nanoseconds", refused.hint) from None
+        return _duration_in_range(ns, low)
+
+    return Kind(allowed, read, {"type": ["integer", "string"], "minimum": low, "maximum": MAX_DURATION_NS})
+
+
+Count = Annotated[int, _whole_kind(0, MAX_COUNT, "a whole number from 0 to 10,000,000")]
+Percent = Annotated[int, _whole_kind(0, 100, "a whole number from 0 to 100")]
+Threshold = Annotated[int, _whole_kind(1, MAX_COUNT, "a whole number of windows from 1 to 10,000,000")]
+Version = Annotated[int, _whole_kind(0, _MAX_INT64, "a whole number from 0 to 9223372036854775807")]
+PercentNumber = Annotated[
+    int | float, _number_kind(0, 100, "a percentage from 0 to 100", "10 is ten percent: there is nothing above 100")
+]
+FractionNumber = Annotated[
+    int | float, _number_kind(0, 1, "a fraction from 0 to 1", "0.10 is ten percent: a fraction, not a percentage")
+]
+Flag = Annotated[bool, Kind("true or false", _truth, {"type": "boolean"})]
+Text = Annotated[str, Kind("text", _text, {"type": "string"})]
+Time = Annotated[
+    str, Kind('a time such as "2026-01-01T00:00:00Z"', _time, {"type": "string", "examples": ["2026-01-01T00:00:00Z"]})
+]
+GoDuration = Annotated[
+    str,
+    Kind(
+        'a duration such as "5m", "1h30m" or "500ms", from 0 to 100 years',
+        _go_duration,
+        {"type": ["string", "number"], "minimum": 0, "examples": ["5m", "30s"]},
+    ),
+]
+NsDuration = Annotated[
+    int | Literal[""], _ns_duration_kind(0, "whole nanoseconds (300000000000 is 5m), from 0 to 100 years")
+]
+NsInterval = Annotated[
+    int | Literal[""],
+    _ns_duration_kind(MIN_INTERVAL_NS, "whole nanoseconds (10000000000 is 10s), from 1000000 (1ms) to 100 years"),
+]

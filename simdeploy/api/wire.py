@@ -1,0 +1,63 @@
+"""What every object on the wire has in common."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from simdeploy.api.defaults import DEFAULTS, Dialect
+
+
+def _for_editors(schema: dict[str, Any], model: type[WireObject]) -> None:
+    """Show the docstring's first sentence only, and what the API documents, not the null that means unset."""
+    schema["description"] = schema["description"].partition("\n\n")[0]
+    for name, field in schema.get("properties", {}).items():
+        field.pop("default", None)
+        if name in DEFAULTS[model.dialect]:
+            field["default"] = DEFAULTS[model.dialect][name]
+
+
+class WireObject(BaseModel):
+    """A frozen JSON object of the API.
+
+    None is "unset", which is not the same as an explicit 0; `effective` gives what the API documents
+    instead. Keys that the API doesn't know are kept. Direct construction raises pydantic's
+    ``ValidationError``; the readers of this package raise :class:`~simdeploy.errors.InputError`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", json_schema_extra=_for_editors)
+
+    dialect: ClassVar[Dialect] = "deployment"
+
+    def effective(self, name: str) -> Any:
+        """Return the field's value; where it is unset the documented default, or None where there is none.
+
+        Examples
+        --------
+        >>> from simdeploy.api import DeploymentSpec
+        >>> spec = DeploymentSpec(strategy="immediate", max_failed_nodes=0)
+        >>> spec.effective("max_failed_nodes"), spec.effective("max_failed_nodes_percent")
+        (0, 10.0)
+        """
+        value = getattr(self, name)
+        return DEFAULTS[self.dialect].get(name) if value is None or value == "" else value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return exactly the keys that were read or given, as JSON values."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+def canonical_json(value: object) -> str:
+    """Write JSON in the one form that simdeploy writes: sorted keys, two spaces, a line feed at the end.
+
+    Examples
+    --------
+    >>> print(canonical_json({"b": 10, "a": 10.0}), end="")
+    {
+      "a": 10.0,
+      "b": 10
+    }
+    """
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,39 @@
+"""The command: ``simdeploy run``, ``compare``, ``validate``, ``schema``, ``completion``.
+
+May be used from outside: `main`. Whatever is heavy is imported inside the command that needs it, so that ``--help`` is
+quick.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its code."""
+    try:
+        import signal
+
+        from simdeploy.cli.app import app
+
+        # As an exception, so that temporary files are removed and worker processes ended on the way out.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        _prepare_streams()
+        app.main(prog_name="simdeploy")
+    except KeyboardInterrupt:
+        # Ctrl-C while modules are still being imported; later the application answers for it.
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+
+
+def _prepare_streams() -> None:
+    """Make standard output and error such that writing a name can't fail: not for its letters, nor for being closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,110 @@
+"""The group of commands, and how each of them ends: exit codes and messages instead of tracebacks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from simdeploy import __version__
+from simdeploy.errors import InputError, SimdeployError, SimdeployWarning
+
+INTERRUPTED = 130
+BAD_INPUT = 2
+FAILED = 1
+
+# Name -> module with a command of that name. They are imported one at a time, when they are asked for.
+_COMMANDS = {
+    "run": "simdeploy.cli.run",
+    "compare": "simdeploy.cli.compare",
+    "validate": "simdeploy.cli.validate",
+    "schema": "simdeploy.cli.schema",
+    "completion": "simdeploy.cli.completion",
+}
+
+
+class _Application(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(_COMMANDS[cmd_name]).command
+        return command
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        """Run a command; every way in which it may end has its exit code."""
+        extra["standalone_mode"] = False
+        with _spoken_warnings():
+            try:
+                code = super().main(args, prog_name, **extra)
+                # What is still in the buffer may not fit on the disk, or nobody may be reading any more.
+                sys.stdout.flush()
+            except BaseException as error:  # noqa: BLE001 - what isn't answered for is raised again
+                code = _answer(error)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _answer(error: BaseException) -> int:
+    """Say what went wrong, in words, and return the exit code; what is nobody's fault but ours is raised again."""
+    match error:
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            messages, code = ["interrupted"], INTERRUPTED
+        case InputError():
+            messages, code = [f"error: {problem}" for problem in error.problems], BAD_INPUT
+        case SimdeployError():
+            messages, code = [f"error: {error}"], FAILED
+        case BrokenPipeError():
+            messages, code = [], FAILED
+            _abandon_stdout()
+        case OSError():
+            messages, code = [f"error: {_describe(error)}"], FAILED
+            _abandon_stdout()
+        case _:
+            raise error
+    for message in messages:
+        click.echo(message, err=True)
+    return code
+
+
+def _describe(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else f"cannot write: {reason}"
+
+
+def _abandon_stdout() -> None:
+    """Send what is left to nowhere: at exit Python would try to write it once more, and complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _spoken_warnings() -> Iterator[None]:
+    """Show warnings as lines for a person, each once, without the place in the code that a warning usually shows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SimdeployWarning)
+        warnings.showwarning = lambda message, *_, **__: click.echo(f"warning: {message}", err=True)
+        yield
+
+
+app = _Application(
+    "simdeploy",
+    help="""Simulate software rollouts and compare policies before they meet a real fleet.
+
+    \b
+    Example:
+      simdeploy compare scenarios/small-fleet.yaml --replications 200
+    """,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+click.version_option(__version__, prog_name="simdeploy")(app)

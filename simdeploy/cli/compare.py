@@ -1,0 +1,150 @@
+"""``simdeploy compare``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
+from simdeploy.cli.inputs import describe_orchestrator, example, read_with_warnings, scenario_argument, seed_option
+from simdeploy.errors import InputError, Problem, nearest, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis import Comparison
+    from simdeploy.scenario import Scenario
+
+
+def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if not 0 < value < 1:
+        raise click.BadParameter(f"{value:g} is not a fraction between 0 and 1, such as 0.95")
+    return value
+
+
+@click.command("compare")
+@scenario_argument
+@click.option("--policies", metavar="A,B", help="Names of the policies to compare; all of them by default.")
+@click.option("--replications", type=click.IntRange(1), default=100, show_default=True, help="Rollouts of each policy.")
+@seed_option
+@click.option("--baseline", metavar="A", help="The policy that the others are compared to; the first by default.")
+@click.option(
+    "--confidence-level",
+    type=float,
+    default=0.95,
+    show_default=True,
+    callback=_check_level,
+    help="Of each interval, a fraction.",
+)
+@click.option("--engine", default="reference", show_default=True, help="Which engine simulates.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; changes no number.")
+@picture_option("--plot", "Draw the verdicts into this .png, .svg or .pdf.")
+@table_option("--out", "Write every replication's responses to this .csv or .parquet.")
+@example("simdeploy compare scenarios/small-fleet.yaml --replications 200 --plot verdicts.png")
+def command(
+    *,
+    scenario: str,
+    policies: str | None,
+    replications: int,
+    seed: int,
+    baseline: str | None,
+    confidence_level: float,
+    engine: str,
+    workers: int,
+    plot: Path | None,
+    out: Path | None,
+) -> None:
+    """Compare the policies of SCENARIO over many rollouts in the same simulated worlds.
+
+    Prints how likely each verdict is, how long the rollout takes and what it costs, with intervals, and the differences
+    to a baseline.
+    """
+    from simdeploy.analysis import compare
+    from simdeploy.experiments import replicate
+
+    read = read_with_warnings(scenario)
+    chosen = list(read.policies) if policies is None else [name.strip() for name in policies.split(",") if name.strip()]
+    # Known at once, so it is said before the long work and not after it.
+    if baseline is not None and baseline not in chosen:
+        raise InputError(
+            Problem(
+                "not one of the policies compared",
+                path=("baseline",),
+                found=shorten(baseline),
+                allowed=", ".join(chosen),
+                hint=nearest(baseline, chosen),
+            )
+        )
+    with _progress_bar() as progress:
+        responses = replicate(
+            read,
+            policies=chosen,
+            replications=replications,
+            seed=seed,
+            engine=engine,
+            workers=workers,
+            progress=progress,
+        )
+    comparison = compare(responses, baseline=baseline, confidence_level=confidence_level)
+    _print(read, comparison, replications, seed, engine)
+    if out is not None:
+        write_table(responses, out)
+    if plot is not None:
+        _plot(comparison, plot)
+    _exit_with_failures(responses)
+
+
+def _print(scenario: Scenario, comparison: Comparison, replications: int, seed: int, engine: str) -> None:
+    from simdeploy.analysis.summary import summarize
+    from simdeploy.cli.screen import make_console, print_table
+
+    console = make_console()
+    console.print(
+        f"{scenario.name}: {replications:,} replications of each policy, seed {seed}, engine {engine}", soft_wrap=True
+    )
+    console.print(describe_orchestrator(scenario.orchestrator), soft_wrap=True)
+    console.print()
+    for table in summarize(comparison):
+        print_table(console, table.title, table.header, table.rows)
+
+
+def _plot(comparison: Comparison, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from simdeploy.plotting import plot_comparison
+
+    figure = Figure(figsize=(8, 1.4 + 0.6 * len(comparison.policies)), layout="constrained")
+    plot_comparison(figure.subplots(), comparison)
+    write_picture(figure, path)
+
+
+def _exit_with_failures(responses: pd.DataFrame) -> None:
+    failed = responses[responses["status"].eq("failed")]
+    if not failed.empty:
+        first = failed.iloc[0]
+        click.echo(
+            f"error: {len(failed)} of {len(responses)} replications failed; the first: policy {first['policy']}, "
+            f"replication {first['replication']}, {first['stage']}: {first['error']}",
+            err=True,
+        )
+        raise click.exceptions.Exit(1)
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Callable[[int, int], None] | bool]:
+    """Show a bar with the time left on standard error, and remove it in the end; nothing if that is no terminal."""
+    if not sys.stderr.isatty():
+        yield False
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("replications"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("left"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

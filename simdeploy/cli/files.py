@@ -1,0 +1,83 @@
+"""Files that a command writes: refused before the work if they can't be, and never left half-written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def picture_option(flag: str, text: str) -> Callable[[Any], Any]:
+    """Return an option for a picture to be written; `text` is its help."""
+    return click.option(flag, metavar="FILE", type=click.Path(), callback=_checker(".png", ".svg", ".pdf"), help=text)
+
+
+def table_option(flag: str, text: str) -> Callable[[Any], Any]:
+    """Return an option for a table to be written; `text` is its help."""
+    return click.option(flag, metavar="FILE", type=click.Path(), callback=_checker(".csv", ".parquet"), help=text)
+
+
+def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | None], Path | None]:
+    """Check a file to be written when the command line is read: its ending, its folder, what is there already."""
+
+    def check(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
+        if value is None:
+            return None
+        path = Path(value)
+        if path.suffix.lower() not in endings:
+            raise click.BadParameter(f"{value!r} must end with one of {', '.join(endings)}")
+        if path.exists() and not path.is_file():
+            raise click.BadParameter(f"{value!r} is there already and is not a file")
+        # A link is followed, so that the file it points to is written and the link stays.
+        path = path.resolve()
+        if not path.parent.is_dir():
+            raise click.BadParameter(f"there is no folder {str(path.parent)!r}")
+        if not os.access(path.parent, os.W_OK):
+            raise click.BadParameter(f"the folder {str(path.parent)!r} can't be written to")
+        return path
+
+    return check
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV or Parquet, whichever the ending says."""
+    if path.suffix.lower() == ".csv":
+        _write(path, lambda file: frame.to_csv(file, index=False))
+    else:
+        _write(path, lambda file: frame.to_parquet(file, index=False, compression="zstd"))
+
+
+def write_picture(figure: Figure, path: Path) -> None:
+    """Write a picture in the format that the ending says; the same picture gives the same bytes."""
+    import matplotlib as mpl
+
+    kind = path.suffix.lower().lstrip(".")
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    with mpl.rc_context({"svg.hashsalt": "simdeploy"}):
+        _write(path, lambda file: figure.savefig(file, format=kind, dpi=150, metadata=undated))
+
+
+def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write beside the target and move it there when all is written: there is the whole file or the old one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        # Said of the file that was asked for, not of the one beside it.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+    click.echo(f"wrote {path}", err=True)

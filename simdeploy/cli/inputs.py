@@ -1,0 +1,59 @@
+"""What every command reads: the scenario, its warnings, the options that several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simdeploy.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.scenario import Scenario
+
+scenario_argument = click.argument("scenario", metavar="SCENARIO", type=click.Path())
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, (1 << 64) - 1), default=0, show_default=True, help="Seed of the random numbers."
+)
+
+
+def read_with_warnings(path: str) -> Scenario:
+    """Read a scenario and show its warnings; of a file that is no use show the warnings, and all errors by raising."""
+    from simdeploy.scenario import load
+
+    scenario, errors, warnings = load(path)
+    for problem in warnings:
+        click.echo(f"warning: {problem}", err=True)
+    if scenario is None:
+        raise InputError(errors)
+    return scenario
+
+
+def describe_orchestrator(orchestrator: Orchestrator) -> str:
+    """Say under which switches something was computed: the preset, and what differs from it."""
+    from simdeploy.rules.orchestrator import PRESETS
+
+    preset = PRESETS[orchestrator.preset].switches()
+    changed = {name: value for name, value in orchestrator.switches().items() if value != preset.get(name)}
+    changed.pop("preset", None)
+    listed = ", ".join(f"{name}: {_plain(value)}" for name, value in changed.items())
+    return f"orchestrator {orchestrator.preset}" + (f" with {listed}" if listed else ", no switch changed")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
+def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put an example under a command's help, kept line by line."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__doc__ = f"{function.__doc__}\n\n    \b\n    Example:\n      {text}\n    "
+        return function
+
+    return add

@@ -1,0 +1,18 @@
+"""``simdeploy schema``."""
+
+from __future__ import annotations
+
+import click
+
+from simdeploy.cli.inputs import example
+
+
+@click.command("schema")
+@example("simdeploy schema > simdeploy.schema.json")
+def command() -> None:
+    """Print the JSON Schema of a scenario file, for editors."""
+    import json
+
+    from simdeploy.scenario import scenario_schema
+
+    click.echo(json.dumps(scenario_schema(), indent=2))

@@ -1,0 +1,158 @@
+"""What happened in a rollout, told line by line from its events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from simdeploy.engines.schema import TERMINAL_STATES
+from simdeploy.rules.waves import plan_waves
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.engines import Rollout
+
+# With more waves than this, those in a row in which nothing went wrong are told together.
+_MANY_WAVES = 30
+_SETTLED = ("running", "stopped", "skipped", "failed")
+_STATE_WORDS = {"in_progress": "resumed", "paused": "paused", "completed": "completed", "failed": "stopped"}
+
+
+class Line(NamedTuple):
+    """Something to tell: its place among the events, when it was, and the words."""
+
+    place: float
+    time_s: float
+    text: str
+
+
+@dataclass
+class _Wave:
+    """What became of one wave; places are row numbers of the events."""
+
+    begin: int
+    begin_s: float
+    size: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    last: int = 0
+    last_s: float = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Nodes whose fate was open when the rollout was over."""
+        return self.size - self.ends.total()
+
+    @property
+    def is_uneventful(self) -> bool:
+        """Whether every node of it came through."""
+        return not self.in_flight and not self.ends["failed"] and not self.ends["skipped"]
+
+
+def tell(rollout: Rollout) -> list[Line]:
+    """Tell a rollout: each wave and how it ended, what the control plane and the people did, the way back.
+
+    Returns
+    -------
+    list of Line
+        In the order in which things happened.
+    """
+    lines = [*_tell_waves(rollout), *_tell_control_plane(rollout.events), *_tell_way_back(rollout)]
+    return sorted(lines, key=lambda line: line.place)
+
+
+def _tell_control_plane(events: pd.DataFrame) -> Iterator[Line]:
+    acts = events[events["node"].isna()]
+    columns = (acts[name] for name in ("time_s", "from_status", "to_status", "reason"))
+    for place, time_s, before, after, reason in zip(acts.index, *columns, strict=True):
+        if before == after:
+            yield Line(place, time_s, reason)
+        elif before != "pending":
+            yield Line(place, time_s, f"{_STATE_WORDS.get(after, after)}: {reason}")
+
+
+def _tell_way_back(rollout: Rollout) -> Iterator[Line]:
+    events = rollout.events
+    leaving = events["to_status"].eq("rolling_back")
+    by_itself = events[leaving & ~events["reason"].eq("rollback")]
+    together = events[leaving & events["reason"].eq("rollback")]
+    back = events[events["from_status"].eq("rolling_back")]
+    if len(by_itself):
+        last = by_itself.iloc[-1]
+        yield Line(by_itself.index[-1], last["time_s"], f"{_nodes(len(by_itself))} went back by itself so far")
+    if len(together):
+        first_s = together["time_s"].iloc[0]
+        late = first_s > rollout.response_values["makespan_s"]
+        text = f"rollback of {_nodes(len(together))} begins"
+        yield Line(together.index[0] - 0.1, first_s, f"people notice: {text}" if late else text)
+    if len(back):
+        ends = back["to_status"].value_counts()
+        text = ", ".join(f"{count:,} {str(status).replace('_', ' ')}" for status, count in ends.items())
+        yield Line(back.index[-1] + 0.1, back["time_s"].iloc[-1], f"way back over: {text}")
+
+
+def _tell_waves(rollout: Rollout) -> Iterator[Line]:
+    planned = len(plan_waves(rollout.policy.policy, rollout.orchestrator, rollout.scenario.fleet.nodes).sizes)
+    nodes = rollout.nodes
+    canaries = set(nodes.loc[nodes["canary"], "wave"].dropna())
+    windows = nodes.groupby("wave")["windows"].sum().to_dict()
+    over, over_s = _end(rollout.events)
+    waves = _read_waves(rollout.events, over)
+    for uneventful, run in groupby(waves.items(), key=lambda item: item[1].is_uneventful):
+        group = list(run)
+        if uneventful and len(group) > 1 and len(waves) > _MANY_WAVES:
+            first, last, size = group[0][0], group[-1][0], sum(wave.size for _, wave in group)
+            text = f"waves {first} to {last} of {planned}: {_nodes(size)}, none of them failed"
+            yield Line(group[-1][1].last + 0.1, group[-1][1].last_s, text)
+            continue
+        for number, wave in group:
+            what = " (canaries)" if number in canaries else ""
+            yield Line(wave.begin - 0.1, wave.begin_s, f"wave {number} of {planned}{what}: {_nodes(wave.size)}")
+            text = f"wave {number}: {', '.join(_ends(wave))}"
+            if windows[number]:
+                text += f"; {windows[number]:,} health windows"
+            yield Line(over - 0.1, over_s, text) if wave.in_flight else Line(wave.last + 0.1, wave.last_s, text)
+
+
+def _end(events: pd.DataFrame) -> tuple[int, float]:
+    """Return place and time of the rollout's end; of its last event, if it never ends."""
+    ended = events[events["node"].isna() & events["to_status"].isin(TERMINAL_STATES)]
+    if ended.empty:
+        return len(events), float(events["time_s"].iloc[-1])
+    return int(ended.index[0]), float(ended["time_s"].iloc[0])
+
+
+def _read_waves(events: pd.DataFrame, over: int) -> dict[int, _Wave]:
+    """Gather what became of each wave; one pass, because there may be as many waves as nodes."""
+    of_waves = events[events["node"].notna() & events["wave"].notna()]
+    columns = (of_waves[name] for name in ("wave", "time_s", "from_status", "to_status", "reason"))
+    waves: dict[int, _Wave] = {}
+    for place, number, time_s, before, after, reason in zip(of_waves.index, *columns, strict=True):
+        wave = waves.setdefault(number, _Wave(place, time_s))
+        wave.size += before == "pending"
+        if after in _SETTLED and place <= over:
+            wave.ends[after] += 1
+            wave.last, wave.last_s = place, time_s
+            if after == "failed":
+                wave.failures[reason] += 1
+    return waves
+
+
+def _ends(wave: _Wave) -> Iterator[str]:
+    """Say how many nodes ended how, and of the failed ones why."""
+    for status in _SETTLED:
+        if status == "failed" and wave.failures:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in wave.failures.most_common())
+            yield f"{wave.ends[status]:,} {status} ({reasons})"
+        elif wave.ends[status]:
+            yield f"{wave.ends[status]:,} {status}"
+    if wave.in_flight:
+        yield f"{wave.in_flight:,} in flight"
+
+
+def _nodes(count: int) -> str:
+    return f"{count:,} node{'' if count == 1 else 's'}"

@@ -1,0 +1,52 @@
+"""``simdeploy validate``."""
+
+from __future__ import annotations
+
+import click
+
+from simdeploy.cli.inputs import example, read_with_warnings
+from simdeploy.errors import InputError, Problem
+
+
+@click.command("validate")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@example("simdeploy validate scenarios/*.yaml")
+def command(files: tuple[str, ...]) -> None:
+    """Check scenario files, and deployments in JSON (FILEs that end with .json).
+
+    Prints "ok" with what was read, or every problem with its line. Exits with 2 if a file has one.
+    """
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            said = _describe_json(file) if file.lower().endswith(".json") else _describe_scenario(file)
+        except InputError as error:
+            problems += error.problems
+        else:
+            click.echo(f"ok: {file}: {said}")
+    if problems:
+        raise InputError(problems)
+
+
+def _describe_scenario(file: str) -> str:
+    scenario = read_with_warnings(file)
+    policies = list(scenario.policies)
+    return (
+        f"scenario {scenario.name}, {_count(scenario.fleet.nodes, 'node')}, "
+        f"{_count(len(scenario.release), 'kind')} of release, {_count(len(policies), 'policy', 'policies')} "
+        f"({', '.join(policies)})"
+    )
+
+
+def _describe_json(file: str) -> str:
+    from simdeploy.api import read_deployment
+
+    document = read_deployment(file)
+    for problem in document.warnings:
+        click.echo(f"warning: {problem}", err=True)
+    what = "a spec" if document.deployment is None else "a deployment"
+    return f"{what} in the {document.dialect} dialect, strategy {document.spec.strategy}"
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

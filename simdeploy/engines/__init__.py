@@ -1,0 +1,11 @@
+"""Clocks for the model: `simulate` and its result.
+
+May be used from outside: `simulate`, `Rollout`, `RESPONSES` and the other tables' columns in `schema`.
+May import: `simdeploy.scenario` and what lies below it.
+"""
+
+from simdeploy.engines.rollout import Rollout
+from simdeploy.engines.schema import RESPONSES
+from simdeploy.engines.simulate import ENGINES, simulate
+
+__all__ = ["ENGINES", "RESPONSES", "Rollout", "simulate"]

@@ -1,0 +1,175 @@
+"""The tables of one rollout, made from its recording when somebody asks for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.api.times import format_time
+from simdeploy.engines.intervals import FOREVER
+from simdeploy.engines.schema import (
+    EVENT_COLUMNS,
+    NODE_COLUMNS,
+    PENDING,
+    REVISION_COLUMNS,
+    STATUSES,
+    TIMELINE_COLUMNS,
+)
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.engines.recording import History, Recording
+    from simdeploy.engines.service import Service
+
+
+def node_name(number: int) -> str:
+    """Return the name of a node in the deployment object."""
+    return f"node-{number}"
+
+
+def make_events(recording: Recording) -> pd.DataFrame:
+    """Return one row per change of a node's status or act of the control plane (node missing)."""
+    import pandas as pd
+
+    moves = recording.transitions
+    # By time and look of the control plane, then by node: the order in which things are said to happen.
+    order = np.lexsort((moves.node, moves.round, moves.time_ns))
+    frame = pd.DataFrame(
+        {
+            "time_s": np.array(moves.time_ns) / NS_PER_S,
+            "node": pd.array(moves.node, dtype="Int64"),
+            "from_status": pd.array([_status(status) for status in moves.from_status], dtype="str"),
+            "to_status": pd.array([_status(status) for status in moves.to_status], dtype="str"),
+            "wave": pd.array(moves.wave, dtype="Int64"),
+            "reason": pd.array(moves.reason, dtype="str"),
+        },
+        columns=list(EVENT_COLUMNS),
+    )
+    frame = frame.iloc[order].reset_index(drop=True)
+    frame.loc[frame["node"] < 0, "node"] = pd.NA
+    frame.loc[frame["wave"] == 0, "wave"] = pd.NA
+    return frame
+
+
+def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
+    """Return one row per settled instant at which anything changed, up to the horizon."""
+    import pandas as pd
+
+    end, total = service.end_ns, recording.world.n_nodes
+    moves = recording.transitions
+    moved = np.array(moves.time_ns, dtype=np.int64)
+    of_node = (np.array(moves.node) >= 0) & (moved <= end)
+    moved = moved[of_node]
+    left, entered = (np.array(column, dtype=object)[of_node].astype(np.int64) for column in (moves.from_status, moves.to_status))
+    window_ends = np.array(recording.windows.end_ns, dtype=np.int64)
+    looked = window_ends <= end
+    window_ends = window_ends[looked]
+    exposed_at, exposed = service.exposed.count_changes(end)
+    out_at, out = service.out_of_service.count_changes(end)
+    times = np.unique(np.concatenate([[0], moved, window_ends, exposed_at, out_at]))
+
+    change = np.zeros((len(times), len(STATUSES)), dtype=np.int64)
+    change[0, PENDING] = total
+    at = np.searchsorted(times, moved)
+    np.add.at(change, (at, left), -1)
+    np.add.at(change, (at, entered), 1)
+    counts = np.cumsum(change, axis=0)
+
+    looked_at = np.searchsorted(times, window_ends)
+    requests, failed = np.zeros(len(times), np.int64), np.zeros(len(times), np.int64)
+    np.add.at(requests, looked_at, np.array(recording.windows.requests, dtype=np.int64)[looked])
+    np.add.at(failed, looked_at, np.array(recording.windows.failed, dtype=np.int64)[looked])
+    columns = [
+        times / NS_PER_S,
+        *counts.T,
+        _as_of(times, exposed_at, exposed),
+        total - _as_of(times, out_at, out),
+        requests,
+        failed,
+    ]
+    return pd.DataFrame(dict(zip(TIMELINE_COLUMNS, columns, strict=True)))
+
+
+def make_nodes(recording: Recording, service: Service, class_names: list[str]) -> pd.DataFrame:
+    """Return one row per node: who it was and what became of it."""
+    import pandas as pd
+
+    world, fates = recording.world, recording.fates
+    position = np.empty(world.n_nodes, dtype=np.int64)
+    position[world.order] = np.arange(world.n_nodes)
+    canary = np.zeros(world.n_nodes, dtype=bool)
+    canary[recording.canaries] = True
+    waves = pd.array([fate.wave for fate in fates], dtype="Int64")
+    waves[waves == 0] = pd.NA
+    columns = [
+        np.arange(world.n_nodes),
+        pd.array([node_name(number) for number in range(world.n_nodes)], dtype="str"),
+        world.zone_of,
+        pd.array([class_names[number] for number in world.class_of.tolist()], dtype="str"),
+        position,
+        waves,
+        canary,
+        np.array(world.affected),
+        pd.array([STATUSES[fate.status] for fate in fates], dtype="str"),
+        pd.array([fate.reason for fate in fates], dtype="str"),
+        np.array([fate.attempts for fate in fates]),
+        np.array([fate.windows for fate in fates]),
+        _times_s([fate.dispatched_ns for fate in fates]),
+        _times_s([fate.started_ns for fate in fates]),
+        _times_s([fate.resolved_ns for fate in fates]),
+        _times_s([fate.back_from_ns for fate in fates]),
+        _times_s([fate.back_until_ns for fate in fates]),
+        service.seconds_per_node(service.exposed),
+        service.seconds_per_node(service.out_of_service),
+    ]
+    return pd.DataFrame(dict(zip(NODE_COLUMNS, columns, strict=True)))
+
+
+def make_revisions(histories: list[tuple[str, History]], start_ns: int) -> pd.DataFrame:
+    """Return one row per revision of each deployment (id, history); the canaries are in `nodes`, once."""
+    import pandas as pd
+
+    def written(time_ns: int | None) -> str:
+        return "" if time_ns is None else format_time(start_ns + time_ns)
+
+    rows = [
+        (
+            deployment,
+            number,
+            time_ns / NS_PER_S,
+            fields.state,
+            fields.message,
+            fields.current_wave,
+            history.total_nodes,
+            fields.updated_nodes,
+            fields.failed_nodes,
+            fields.canary_promoted,
+            created,
+            written(time_ns),
+            written(fields.completed_ns),
+            written(fields.last_progress_ns),
+            written(fields.health_check_deadline_ns),
+            written(fields.healthy_deadline_ns),
+        )
+        for deployment, history in histories
+        for created in [written(history.revisions[0][0])]
+        for number, (time_ns, fields) in enumerate(history.revisions, start=1)
+    ]
+    return pd.DataFrame(rows, columns=list(REVISION_COLUMNS))
+
+
+def _status(status: int | str) -> str:
+    return STATUSES[status] if isinstance(status, int) else status
+
+
+def _as_of(times: np.ndarray, changed_at: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the counts that hold at each time; 0 before the first change."""
+    return np.concatenate([[0], counts])[np.searchsorted(changed_at, times, side="right")]
+
+
+def _times_s(times_ns: list[int | None]) -> np.ndarray:
+    known = np.array([FOREVER if time is None else time for time in times_ns], dtype=np.int64)
+    return np.where(known == FOREVER, np.nan, known / NS_PER_S)

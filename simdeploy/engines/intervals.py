@@ -1,0 +1,87 @@
+"""Intervals of time per node, as columns of whole nanoseconds: unions, lengths, and how many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from simdeploy.units import NS_PER_S
+
+FOREVER = 1 << 62
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Half-open intervals [start, end), one row each, in nanoseconds.
+
+    Attributes
+    ----------
+    node, start, end : ndarray of int64
+    """
+
+    node: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, int, int]]) -> Intervals:
+        """Make them of (node, start, end)."""
+        columns = np.array(list(rows), dtype=np.int64).reshape(-1, 3)
+        return cls(columns[:, 0], columns[:, 1], columns[:, 2])
+
+    def clipped(self, start: np.ndarray | int, end: np.ndarray | int) -> Intervals:
+        """Return the parts within [start, end), which may differ from row to row; empty ones are dropped."""
+        first, last = np.maximum(self.start, start), np.minimum(self.end, end)
+        keep = first < last
+        return Intervals(self.node[keep], first[keep], last[keep])
+
+    def and_also(self, other: Intervals) -> Intervals:
+        """Return the rows of both."""
+        return Intervals(
+            np.concatenate([self.node, other.node]),
+            np.concatenate([self.start, other.start]),
+            np.concatenate([self.end, other.end]),
+        )
+
+    def union(self) -> Intervals:
+        """Merge the intervals of each node that overlap or touch; sorted by node and start."""
+        node = np.concatenate([self.node, self.node])
+        time = np.concatenate([self.start, self.end])
+        change = np.concatenate([np.ones(len(self.start), np.int64), -np.ones(len(self.end), np.int64)])
+        # At one instant starts come before ends, so that intervals that touch become one.
+        order = np.lexsort((-change, time, node))
+        node, time, change = node[order], time[order], change[order]
+        depth = np.cumsum(change)
+        begins = (change == 1) & (depth == 1)
+        ends = depth == 0
+        return Intervals(node[begins], time[begins], time[ends])
+
+    def total_s(self, horizon_ns: int = FOREVER) -> float:
+        """Return the sum of the lengths up to the horizon, seconds."""
+        return sum_s(np.minimum(self.end, horizon_ns) - np.minimum(self.start, horizon_ns))
+
+    def count_changes(self, until_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the instants, up to and including `until_ns`, after which another number of nodes is in an interval.
+
+        Returns
+        -------
+        times : ndarray of int64
+            Increasing.
+        counts : ndarray of int64
+            Nodes in an interval once everything at that instant has happened.
+        """
+        time = np.concatenate([self.start, self.end])
+        change = np.concatenate([np.ones(len(self.start), np.int64), -np.ones(len(self.end), np.int64)])
+        keep = time <= until_ns
+        times, where = np.unique(time[keep], return_inverse=True)
+        net = np.zeros(len(times), dtype=np.int64)
+        np.add.at(net, where, change[keep])
+        return times, np.cumsum(net)
+
+
+def sum_s(lengths_ns: np.ndarray) -> float:
+    """Add up nanoseconds and return seconds; whole seconds and the rest apart, since the sum may pass 64 bits."""
+    seconds, rest = np.divmod(lengths_ns, NS_PER_S)
+    return float(int(seconds.sum()) + int(rest.sum()) / NS_PER_S)

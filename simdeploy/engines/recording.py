@@ -1,0 +1,150 @@
+"""What an engine leaves behind: plain columns of numbers, before anything is computed from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from simdeploy.world.realized import World
+
+
+@dataclass(slots=True)
+class Transitions:
+    """Changes of nodes' statuses and acts of the control plane (node -1, statuses as words), in columns.
+
+    Columns of numbers cost the garbage collector nothing, whatever the size of the fleet.
+    """
+
+    time_ns: list[int] = field(default_factory=list)
+    round: list[int] = field(default_factory=list)
+    node: list[int] = field(default_factory=list)
+    from_status: list[int | str] = field(default_factory=list)
+    to_status: list[int | str] = field(default_factory=list)
+    wave: list[int] = field(default_factory=list)
+    reason: list[str] = field(default_factory=list)
+
+    def add(
+        self, time_ns: int, round_: int, node: int, from_status: int | str, to_status: int | str, wave: int, reason: str
+    ) -> None:
+        """Add one row."""
+        self.time_ns.append(time_ns)
+        self.round.append(round_)
+        self.node.append(node)
+        self.from_status.append(from_status)
+        self.to_status.append(to_status)
+        self.wave.append(wave)
+        self.reason.append(reason)
+
+
+@dataclass(slots=True)
+class Windows:
+    """Health windows that ended, in columns."""
+
+    end_ns: list[int] = field(default_factory=list)
+    node: list[int] = field(default_factory=list)
+    requests: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
+    healthy: list[bool] = field(default_factory=list)
+
+    def add(self, end_ns: int, node: int, requests: int, failed: int, healthy: bool) -> None:
+        """Add one row."""
+        self.end_ns.append(end_ns)
+        self.node.append(node)
+        self.requests.append(requests)
+        self.failed.append(failed)
+        self.healthy.append(healthy)
+
+
+class StatusFields(NamedTuple):
+    """The fields of a deployment's status that change, times in nanoseconds after the epoch of the run."""
+
+    state: str
+    message: str
+    current_wave: int
+    updated_nodes: int
+    failed_nodes: int
+    canary_promoted: bool
+    completed_ns: int | None
+    last_progress_ns: int | None
+    health_check_deadline_ns: int | None
+    healthy_deadline_ns: int | None
+
+
+@dataclass
+class History:
+    """The revisions of one deployment: what changed, one entry per settled instant with a change."""
+
+    total_nodes: int
+    revisions: list[tuple[int, StatusFields]] = field(default_factory=list)
+
+    def settle(self, time_ns: int, fields: StatusFields) -> None:
+        """Note the fields as they are now; several notes at one instant leave one revision."""
+        revisions = self.revisions
+        if revisions and revisions[-1][0] == time_ns:
+            revisions.pop()
+        if not revisions or revisions[-1][1] != fields:
+            revisions.append((time_ns, fields))
+
+
+@dataclass(slots=True)
+class NodeFate:
+    """What happened to one node; times in nanoseconds, None where it did not happen."""
+
+    status: int = 0
+    wave: int = 0
+    reason: str = ""
+    attempts: int = 0
+    windows: int = 0
+    dispatched_ns: int | None = None
+    started_ns: int | None = None
+    resolved_ns: int | None = None
+    ever_failed: bool = False
+    back_from_ns: int | None = None
+    back_until_ns: int | None = None
+
+
+@dataclass
+class Recording:
+    """Everything that one replication left behind.
+
+    Attributes
+    ----------
+    world : World
+    type_name : str
+        Type of the deployment.
+    fates : list of NodeFate
+        By node number.
+    transitions : Transitions
+    windows : Windows
+    update, rollback : History
+        Of the deployment, and of its rollback if there was one (None otherwise).
+    rolled_back : list of int
+        The nodes of that rollback, in the order of their dispatch.
+    canaries : list of int
+        The canary nodes.
+    state : str
+        The deployment's last state.
+    waves, updated_nodes, failed_nodes : int
+        As the deployment counted them.
+    makespan_ns, restored_ns : int or None
+    horizon_ns : int or None
+        End of the integrals.
+    """
+
+    world: World
+    type_name: str
+    fates: list[NodeFate]
+    transitions: Transitions
+    windows: Windows
+    update: History
+    rollback: History | None
+    rolled_back: list[int]
+    canaries: list[int]
+    state: str
+    waves: int
+    updated_nodes: int
+    failed_nodes: int
+    makespan_ns: int | None
+    restored_ns: int | None
+    horizon_ns: int | None

@@ -1,0 +1,425 @@
+"""The controller: sends waves, judges limits, and brings the rollout to its end (model section 4).
+
+At the end of each instant it looks once at everything that happened, in a fixed order: limits and
+canary gate, then script, then operator, then what comes next. What it does may happen at the same
+instant; then it looks again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from simdeploy.engines.recording import History, StatusFields
+from simdeploy.engines.reference.clock import Countdown
+from simdeploy.engines.reference.dispatch import Dispatcher
+from simdeploy.engines.reference.people import rejects
+from simdeploy.engines.reference.site import CONTROL_PLANE
+from simdeploy.engines.schema import TERMINAL_STATES
+from simdeploy.rules.limits import Counts
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simdeploy.engines.recording import NodeFate
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.limits import Limits
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+    from simdeploy.rules.waves import Plan
+    from simdeploy.world.operator import Action, Operator
+
+_BATCH_EVERY_NS = 60 * NS_PER_S
+
+# ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait
+# for a promotion. main: sliding or rate pacing is at work. done: every node has had its turn.
+Phase = Literal["ready", "wave", "bake", "baked", "await", "main", "done"]
+
+
+class Controller:
+    """Runs one deployment.
+
+    Parameters
+    ----------
+    site : Site
+    nodes : list of Node
+    policy : Policy
+    orchestrator : Orchestrator
+    operator : Operator
+    plan : Plan
+    limits : Limits or None
+
+    Attributes
+    ----------
+    state : str
+        As in the API.
+    history : History
+    updated, failed : int
+        Nodes that reached running (or left for good), and that ever failed, until the rollout ended.
+    makespan_ns : int or None
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        nodes: list[Node],
+        *,
+        policy: Policy,
+        orchestrator: Orchestrator,
+        operator: Operator,
+        plan: Plan,
+        limits: Limits | None,
+    ) -> None:
+        self._site = site
+        self._policy = policy
+        self._switches = orchestrator
+        self._operator = operator
+        self._plan = plan
+        self._limits = limits
+        self._judged_at_wave_end = orchestrator.limits_judged == "wave_end" and plan.pacing != "sliding"
+        self.dispatcher = Dispatcher(site, orchestrator, plan, nodes, lambda: self.is_over)
+        self.canaries = [nodes[number] for number in site.world.order[: plan.canaries]]
+
+        self.state = "in_progress"
+        self._phase: Phase = "ready"
+        self._remark = ""
+        self._promoted = False
+        self._promotion_wanted = False
+        self._orders: deque[Action] = deque()
+        self._operator_is_due = False
+        self._batches_due = 0
+        self._clocks: list[Countdown] = []
+
+        self._news = False
+        self._waves_judged = 0
+        self._acknowledged_failures = 0
+        self.updated = 0
+        self.failed = 0
+
+        self.makespan_ns: int | None = None
+        self._last_progress_ns: int | None = None
+        self._deadlines: deque[tuple[int, NodeFate]] = deque()
+        self.history = History(total_nodes=plan.total)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the deployment has reached a state that it never leaves."""
+        return self.makespan_ns is not None
+
+    @property
+    def _is_paused(self) -> bool:
+        return self.state == "paused"
+
+    # -- what it is told ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, at the end of the present instant."""
+        self._say("pending", "in_progress", "start")
+        self._site.ring()
+
+    def hears_of(self, node: Node) -> None:
+        """Take note that a node is resolved; after the end nobody counts any more."""
+        if self.is_over:
+            return
+        wave = self.dispatcher.resolve(node)
+        if node.fate.ever_failed:
+            self.failed += 1
+            wave.failed += 1
+            # A node that was down at its turn never had a slot; one that goes back by itself frees it.
+            if node.fate.dispatched_ns is not None and not self._site.goes_back_by_itself:
+                wave.holding += 1
+        else:
+            self.updated += 1
+        self._news = True
+        self._last_progress_ns = self._site.env.now
+        self._site.ring()
+
+    def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
+        """Take note of a node's deadline; they come in order, because they all run for the same time."""
+        self._deadlines.append((deadline_ns, node.fate))
+
+    def is_told(self, action: Action) -> None:
+        """Take an act of the script, to be done at the end of the present instant."""
+        self._orders.append(action)
+        self._site.ring()
+
+    # -- the end of an instant ---------------------------------------------------------------------
+
+    def act(self) -> None:
+        """Do what is due, once everything else of this instant has happened."""
+        self._judge()
+        self._obey_script()
+        self._obey_operator()
+        self._advance()
+        self._note()
+
+    def _judge(self) -> None:
+        if self.is_over or not self._news:
+            return
+        if self._judged_at_wave_end and self.dispatcher.waves_over == self._waves_judged:
+            return
+        self._news = False
+        self._waves_judged = self.dispatcher.waves_over
+        crossed = self._what_is_crossed()
+        # After a pause the same crossing counts again only when a further node has failed.
+        if crossed is None or self.failed <= self._acknowledged_failures:
+            return
+        action = self._switches.on_failure
+        if action in ("rollback", "stop"):
+            self._end("failed", crossed, undo=action == "rollback" and not self._policy.no_auto_rollback)
+            return
+        self._acknowledged_failures = self.failed
+        self._remark = crossed
+        if action == "pause" and not self._is_paused:
+            self._pause(crossed)
+        else:
+            self._say(self.state, self.state, crossed)
+
+    def _what_is_crossed(self) -> str | None:
+        wave = self.dispatcher.waves[-1]
+        if self.canaries and not self._promoted and self._switches.canary_gate == "all_healthy" and wave.failed:
+            return f"{wave.failed} of {wave.size} canaries failed"
+        if self._limits is None:
+            return None
+        return self._limits.crossed(
+            Counts(failed=self.failed, running=self.updated, wave_failed=wave.failed, wave_size=wave.size)
+        )
+
+    def _obey_script(self) -> None:
+        while self._orders:
+            action = self._orders.popleft()
+            refusal = self._why_not(action)
+            if refusal:
+                self._say(self.state, self.state, f"script: {action} has no effect: {refusal}")
+            elif action == "pause":
+                self._pause("script: pause")
+            elif action == "resume":
+                self._resume()
+            elif action == "promote":
+                self._promotion_wanted = True
+                self._say(self.state, self.state, "script: promote")
+            else:
+                self._end("canceled", "script: cancel", undo=not self._policy.no_auto_rollback)
+
+    def _why_not(self, action: Action) -> str | None:
+        if self.state in TERMINAL_STATES:
+            return f"the deployment is {self.state}"
+        if action == "pause" and self._is_paused:
+            return "the deployment is paused already"
+        if action == "resume" and not self._is_paused:
+            return "the deployment is not paused"
+        if action == "promote":
+            if not self.canaries:
+                return "there are no canaries"
+            if self._promoted or self._promotion_wanted:
+                return "the canaries are promoted already"
+            if not self.dispatcher.waves or not self.dispatcher.waves[0].is_over:
+                return "not all canaries are resolved"
+        return None
+
+    def _obey_operator(self) -> None:
+        if not self._operator_is_due:
+            return
+        self._operator_is_due = False
+        if self.is_over or self._promoted or self._promotion_wanted:
+            return
+        if rejects(self._site, self._operator, self.canaries):
+            self._end("canceled", "operator: cancel", undo=not self._policy.no_auto_rollback)
+        else:
+            self._promotion_wanted = True
+            self._say(self.state, self.state, "operator: promote")
+
+    # -- what comes next ---------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        if self.is_over:
+            return
+        if self._phase == "wave" and self.dispatcher.waves[-1].is_over:
+            self._finish_wave()
+        if self._phase == "baked":
+            self._look_beyond_wave()
+        if self._is_paused:
+            return
+        if self._promotion_wanted:
+            self._promote()
+        self.dispatcher.admit_returned()
+        if self._phase == "ready":
+            self._send_next()
+        if self._phase == "main":
+            self._keep_going()
+        if self._phase == "done":
+            self._end("completed", f"{self.updated} nodes updated, {self.failed} failed", undo=False)
+
+    def _finish_wave(self) -> None:
+        """Bake after a wave, if there is another: any wave under barrier pacing, else the canaries only."""
+        wave = self.dispatcher.waves[-1]
+        bakes = self.dispatcher.left > 0 and (self._plan.pacing == "barrier" or wave.is_canary)
+        if bakes and self._switches.bake_time_ns:
+            self._phase = "bake"
+            self._count_down(self._switches.bake_time_ns, self._baked)
+        else:
+            self._look_beyond_wave()
+
+    def _baked(self) -> None:
+        self._phase = "baked"
+        self._site.ring()
+
+    def _look_beyond_wave(self) -> None:
+        if self.dispatcher.waves[-1].is_canary and not self._promoted:
+            self._phase = "await"
+            if self._policy.auto_promote:
+                self._promotion_wanted = True
+            else:
+                self._count_down(self._site.world.promote_after_ns, self._operator_comes)
+        else:
+            self._phase = "ready" if self.dispatcher.left else "done"
+
+    def _operator_comes(self) -> None:
+        self._operator_is_due = True
+        self._site.ring()
+
+    def _promote(self) -> None:
+        self._promotion_wanted = False
+        self._promoted = True
+        self._cancel_clocks()
+        self._say(self.state, self.state, "canaries promoted")
+        self._phase = "ready" if self.dispatcher.left else "done"
+
+    def _send_next(self) -> None:
+        canaries_first = bool(self.canaries) and not self.dispatcher.waves
+        if self._plan.pacing == "barrier" or canaries_first:
+            self.dispatcher.give_turns(self.dispatcher.open_wave().size)
+            self._phase = "wave"
+            self._last_progress_ns = self._site.env.now
+            return
+        self._phase = "main"
+        if self._plan.pacing == "sliding":
+            self.dispatcher.open_wave()
+        else:
+            self._batch_is_due()
+
+    def _keep_going(self) -> None:
+        """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
+        dispatcher = self.dispatcher
+        if self._plan.pacing == "sliding":
+            wave = dispatcher.waves[-1]
+            held = wave.holding if self._switches.failed_node_holds_slot else 0
+            count = min(self._plan.parallel - wave.unresolved - held, dispatcher.left)
+        else:
+            sent = len(dispatcher.waves) - bool(self.canaries)
+            count = dispatcher.open_wave().size if dispatcher.left and sent < self._batches_due else 0
+            if count and sent + 1 < self._batches_due:
+                self._site.ring()
+        if count > 0:
+            dispatcher.give_turns(count)
+            self._last_progress_ns = self._site.env.now
+        # What was resolved in this very look (nodes that are down) is judged before anything ends.
+        if not dispatcher.left and dispatcher.waves_over == len(dispatcher.waves) and not self._news:
+            self._phase = "done"
+
+    def _batch_is_due(self) -> None:
+        self._batches_due += 1
+        planned = len(self._plan.sizes) - bool(self.canaries)
+        if self._batches_due < planned:
+            self._count_down(_BATCH_EVERY_NS, self._batch_is_due)
+        self._site.ring()
+
+    # -- pausing and ending ------------------------------------------------------------------------
+
+    def _pause(self, reason: str) -> None:
+        self._say(self.state, "paused", reason)
+        self.state = "paused"
+        if self._switches.paused_clocks == "stop":
+            for clock in self._clocks:
+                clock.freeze()
+
+    def _resume(self) -> None:
+        self._say("paused", "in_progress", "script: resume")
+        self.state = "in_progress"
+        for clock in self._clocks:
+            clock.thaw()
+
+    def _count_down(self, duration_ns: int, callback: Callable[[], None]) -> None:
+        frozen = self._is_paused and self._switches.paused_clocks == "stop"
+        self._clocks = [Countdown(self._site.env, duration_ns, callback, frozen=frozen)]
+
+    def _cancel_clocks(self) -> None:
+        for clock in self._clocks:
+            clock.cancel()
+        self._clocks = []
+
+    def _end(self, state: str, reason: str, *, undo: bool) -> None:
+        self._say(self.state, state, reason)
+        self.state = state
+        self._remark = reason
+        self.makespan_ns = self._site.env.now
+        self._cancel_clocks()
+        if not self._site.type.undone:
+            return
+        touched = self.dispatcher.touched
+        if undo:
+            self._site.rollback.ask(touched)
+        elif state != "completed" or self._escaped:
+            Countdown(
+                self._site.env,
+                self._site.world.escape_detection_ns,
+                lambda: self._site.rollback.ask(touched),
+                frozen=False,
+            )
+
+    @property
+    def _escaped(self) -> bool:
+        release = self._site.world.release
+        return self.state == "completed" and release is not None and release.defective
+
+    @property
+    def horizon_ns(self) -> int | None:
+        """When service is whole again; None if it never is. To be asked when nothing happens any more."""
+        if self.makespan_ns is None:
+            return None
+        if self.state == "completed" and not self._escaped:
+            return self.makespan_ns
+        if self._site.type.undone:
+            return self._site.rollback.ended_ns
+        return self.makespan_ns + (self._site.world.escape_detection_ns if self._escaped else 0)
+
+    # -- what it says ------------------------------------------------------------------------------
+
+    def _say(self, from_state: str, to_state: str, reason: str) -> None:
+        self._site.note(CONTROL_PLANE, from_state, to_state, len(self.dispatcher.waves), reason)
+
+    def _message(self) -> str:
+        if self.is_over:
+            return self._remark
+        wave = f"wave {len(self.dispatcher.waves)} of {len(self._plan.sizes)}"
+        what = {
+            "bake": f"baking after {wave}",
+            "baked": f"baked after {wave}",
+            "await": "the canaries await promotion",
+        }.get(self._phase, wave if self.dispatcher.waves else "nothing dispatched yet")
+        return f"{what}; {self._remark}" if self._remark else what
+
+    def _note(self) -> None:
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][1].resolved_ns is not None:
+            deadlines.popleft()
+        while deadlines and deadlines[-1][1].resolved_ns is not None:
+            deadlines.pop()
+        waiting = bool(deadlines) and not self.is_over
+        self.history.settle(
+            self._site.env.now,
+            StatusFields(
+                state=self.state,
+                message=self._message(),
+                current_wave=len(self.dispatcher.waves),
+                updated_nodes=self.updated,
+                failed_nodes=self.failed,
+                canary_promoted=self._promoted,
+                completed_ns=self.makespan_ns,
+                last_progress_ns=self._last_progress_ns,
+                health_check_deadline_ns=deadlines[0][0] if waiting else None,
+                healthy_deadline_ns=deadlines[-1][0] if waiting else None,
+            ),
+        )

@@ -1,0 +1,101 @@
+"""The reference engine: puts world, rules and SimPy processes together and lets them run."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from simdeploy.engines.recording import Recording
+from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.reference.node import Node
+from simdeploy.engines.reference.people import follow_script
+from simdeploy.engines.reference.prober import Prober
+from simdeploy.engines.reference.rollback import Rollback
+from simdeploy.engines.reference.site import Site
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.rules.health import read_health_rule
+from simdeploy.rules.limits import read_limits
+from simdeploy.rules.waves import plan_waves
+from simdeploy.world.realized import World
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+
+def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int) -> Recording:
+    """Simulate one replication with SimPy.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    chosen : ScenarioPolicy
+        The policy, with the identity of its deployment.
+    seed, replication : int
+
+    Returns
+    -------
+    Recording
+        Everything that happened.
+    """
+    type_name = chosen.identity.type
+    policy, orchestrator, operator = chosen.policy, scenario.orchestrator, scenario.operator
+    release = scenario.release if TYPES[type_name].releases else ()
+    world = World(scenario.fleet, release, operator, seed, replication)
+    plan = plan_waves(policy, orchestrator, world.n_nodes)
+
+    site = Site(world, read_health_rule(policy, orchestrator), orchestrator, type_name)
+    nodes = [Node(site, number) for number in range(world.n_nodes)]
+    site.prober = Prober(site)
+    site.rollback = Rollback(
+        site, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes
+    )
+    site.controller = controller = Controller(
+        site,
+        nodes,
+        policy=policy,
+        orchestrator=orchestrator,
+        operator=operator,
+        plan=plan,
+        limits=read_limits(policy, orchestrator, world.n_nodes),
+    )
+    site.env.process(follow_script(site, controller, operator.script))
+    controller.start()
+    with _collector_paused():
+        site.env.run()
+
+    return Recording(
+        world=world,
+        type_name=type_name,
+        fates=[node.fate for node in nodes],
+        transitions=site.transitions,
+        windows=site.windows,
+        update=controller.history,
+        rollback=site.rollback.history,
+        rolled_back=[node.number for node in site.rollback.nodes],
+        canaries=[node.number for node in controller.canaries],
+        state=controller.state,
+        waves=len(controller.dispatcher.waves),
+        updated_nodes=controller.updated,
+        failed_nodes=controller.failed,
+        makespan_ns=controller.makespan_ns,
+        restored_ns=site.rollback.restored_ns,
+        horizon_ns=controller.horizon_ns,
+    )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep Python from looking for reference cycles meanwhile.
+
+    A run leaves hardly any behind, and the collector's passes over everything that a large fleet keeps
+    alive would cost more per node the larger the fleet is.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,173 @@
+"""One node: it starts, is validated window by window, runs or fails, and may go back (model section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from simdeploy.engines.recording import NodeFate
+from simdeploy.engines.schema import (
+    FAILED,
+    REMOVED,
+    ROLLBACK_FAILED,
+    ROLLED_BACK,
+    ROLLING_BACK,
+    RUNNING,
+    SKIPPED,
+    STARTING,
+    STOPPED,
+    VALIDATING,
+)
+from simdeploy.rules.health import HealthRecord
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.site import Site
+
+
+class Node:
+    """A node of the fleet and its fate so far.
+
+    Parameters
+    ----------
+    site : Site
+        What all nodes of a run share.
+    number : int
+    """
+
+    __slots__ = ("_process", "_site", "fate", "number")
+
+    def __init__(self, site: Site, number: int) -> None:
+        self._site = site
+        self.number = number
+        self.fate = NodeFate()
+        self._process: simpy.Process | None = None
+
+    def dispatch(self) -> None:
+        """Begin to update the node."""
+        self.fate.dispatched_ns = self._site.env.now
+        self._process = self._site.env.process(self._life())
+
+    def skip(self) -> None:
+        """Be passed over: neither failed nor touched."""
+        self._become(SKIPPED, "down when its turn came")
+
+    def fail(self, reason: str) -> None:
+        """Become failed, for good: a failed node may go back but still counts."""
+        self.fate.ever_failed = True
+        self._resolve(FAILED, reason)
+
+    def roll_back(self) -> None:
+        """Go back to the old version, whatever the node is doing; not twice."""
+        if self.fate.back_from_ns is None:
+            if self._process is not None and self._process.is_alive:
+                self._process.interrupt()
+            self._process = self._site.env.process(self._go_back("rollback"))
+
+    def _life(self) -> Process:
+        try:
+            if self._site.type.leaves:
+                yield from self._leave()
+            else:
+                yield from self._update()
+        except simpy.Interrupt:
+            return
+        if self.fate.ever_failed and self._site.goes_back_by_itself:
+            yield from self._go_back("goes back by itself")
+
+    def _leave(self) -> Process:
+        """Serve until the time is up, then leave for good: no start, no windows."""
+        self._become(STARTING, "dispatched")
+        yield self._site.env.timeout(self._site.world.start_ns(self.number, 0))
+        self._resolve(STOPPED, "stopped")
+
+    def _update(self) -> Process:
+        site, fate = self._site, self.fate
+        self._become(STARTING, "dispatched")
+        deadline = None
+        if site.rule.deadline_ns is not None and site.rule.deadline_from_dispatch:
+            deadline = site.env.now + site.rule.deadline_ns
+            site.controller.expects_verdict_by(self, deadline)
+        if (yield from self._start(deadline)):
+            fate.started_ns = site.env.now
+            site.world.note_start(self.number, site.env.now)
+            if site.rule.windows_needed == 0:
+                self._resolve(RUNNING, "started")
+            else:
+                yield from self._validate(deadline)
+
+    def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, bool]:
+        """Try to start, as often as allowed; return whether it did."""
+        site, fate, world, env = self._site, self.fate, self._site.world, self._site.env
+        for attempt in range(world.behaviour_of[self.number].start_attempts):
+            fate.attempts = attempt + 1
+            duration = world.start_ns(self.number, attempt)
+            if world.start_hangs(self.number, attempt):
+                yield from self._hang(duration, deadline)
+                return False
+            if deadline is not None and env.now + duration > deadline:
+                yield env.timeout(deadline - env.now)
+                self.fail("deadline passed while starting")
+                return False
+            yield env.timeout(duration)
+            if not world.start_fails(self.number, attempt):
+                return True
+        self.fail("did not start")
+        return False
+
+    def _hang(self, duration: int, deadline: int | None) -> Process:
+        """Stay silent: taken for running by `immediate`, which doesn't look; else until the deadline."""
+        site, env = self._site, self._site.env
+        if site.rule.deadline_ns is None:
+            yield env.timeout(duration)
+            self._resolve(RUNNING, "taken for running, but silent")
+            return
+        yield env.timeout(duration + site.rule.deadline_ns if deadline is None else deadline - env.now)
+        self.fail("silent until the deadline")
+
+    def _validate(self, deadline: int | None) -> Process:
+        site, env = self._site, self._site.env
+        self._become(VALIDATING, "started")
+        if deadline is None:
+            deadline = env.now + site.rule.deadline_ns
+            site.controller.expects_verdict_by(self, deadline)
+        record = HealthRecord(site.rule)
+        while env.now + site.rule.interval_ns <= deadline:
+            start = env.now
+            yield env.timeout(site.rule.interval_ns)
+            healthy = site.prober.looks_at(self, start)
+            verdict = record.add(healthy)
+            if verdict == "running":
+                self._resolve(RUNNING, "healthy")
+                return
+            if verdict == "failed":
+                self.fail("unhealthy")
+                return
+        yield env.timeout(deadline - env.now)
+        self.fail("not healthy by the deadline")
+
+    def _go_back(self, reason: str) -> Process:
+        site, fate = self._site, self.fate
+        fate.back_from_ns = site.env.now
+        site.rollback.has_left()
+        site.world.note_rollback(self.number, site.env.now)
+        self._become(ROLLING_BACK, reason)
+        yield site.env.timeout(site.world.rollback_ns(self.number))
+        fate.back_until_ns = site.env.now
+        if site.world.rollback_fails(self.number):
+            self._become(ROLLBACK_FAILED, "did not come back")
+        else:
+            self._become(REMOVED if site.type.begins else ROLLED_BACK, "back")
+        site.rollback.has_returned(self)
+
+    def _resolve(self, status: int, reason: str) -> None:
+        self.fate.resolved_ns = self._site.env.now
+        self._become(status, reason)
+        self._site.controller.hears_of(self)
+
+    def _become(self, status: int, reason: str) -> None:
+        self._site.note(self.number, self.fate.status, status, self.fate.wave, reason)
+        self.fate.status = status
+        self.fate.reason = reason

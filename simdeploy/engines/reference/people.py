@@ -1,0 +1,38 @@
+"""The people: an operator who promotes or cancels, and a script of acts at given times (model section 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.controller import Controller
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.world.operator import Operator, ScriptedAct
+
+
+def follow_script(site: Site, controller: Controller, script: Sequence[ScriptedAct]) -> Process:
+    """Hand the controller each act at its time; acts of one instant in the file's order."""
+    for act in sorted(script, key=lambda act: act.at_ns):
+        yield site.env.timeout(act.at_ns - site.env.now)
+        controller.is_told(act.do)
+
+
+def rejects(site: Site, operator: Operator, canaries: Sequence[Node]) -> bool:
+    """Tell whether the operator, looking at the canaries now, cancels instead of promoting."""
+    release = site.world.release
+    if release is not None and release.defective and any(_shows(site, canary) for canary in canaries):
+        return site.world.operator_uniform < operator.notices_defect
+    return site.world.operator_uniform < operator.rejects_good
+
+
+def _shows(site: Site, canary: Node) -> bool:
+    """Tell whether a canary is affected and was exposed long enough for the defect to show."""
+    fate = canary.fate
+    if fate.started_ns is None or not site.world.affected[canary.number]:
+        return False
+    exposed_until = site.env.now if fate.back_from_ns is None else fate.back_from_ns
+    return fate.started_ns + site.world.after_ns(canary.number) <= exposed_until

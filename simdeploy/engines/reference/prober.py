@@ -1,0 +1,63 @@
+"""The prober: counts a window's failed requests and says whether it was healthy (model section 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.world.binomial import failed_requests
+from simdeploy.world.realized import mean_level
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.site import Site
+
+
+class Prober:
+    """Looks at nodes, one window at a time.
+
+    Parameters
+    ----------
+    site : Site
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        # Per class: requests of a window, the most failed ones of a healthy window, level of a degraded spell.
+        self._load = []
+        for behaviour in site.world.behaviours:
+            requests = site.rule.requests_per_window(behaviour.requests_per_second)
+            degraded = behaviour.flapping.error_rate if behaviour.flapping else None
+            self._load.append((requests, site.rule.allowed_failures(requests), degraded))
+
+    def looks_at(self, node: Node, start: int) -> bool:
+        """Judge the window from `start` to now: up throughout, and few enough failed requests."""
+        world, number, end = self._site.world, node.number, self._site.env.now
+        requests, allowed, degraded_level = self._load[world.class_numbers[number]]
+        failed = 0
+        if requests:
+            level = self._level(node, start, end, degraded_level)
+            failed = failed_requests(requests, level, world.window_uniform(number, node.fate.windows))
+        healthy = failed <= allowed and not (
+            world.anything_goes_down and any(True for _ in world.down_spells(number, start, end))
+        )
+        self._site.windows.add(end, number, requests, failed, healthy)
+        node.fate.windows += 1
+        return healthy
+
+    def _level(self, node: Node, start: int, end: int, degraded_level: float | None) -> float:
+        """Return the time-average of the node's error level over the window."""
+        world, number = self._site.world, node.number
+        added = world.added_level(number)
+        if not added and degraded_level is None:
+            return world.baseline[number]
+        shown_from = end
+        if added and node.fate.started_ns is not None:
+            shown_from = min(max(node.fate.started_ns + world.after_ns(number), start), end)
+        degraded = both = 0
+        if degraded_level is not None:
+            for spell_start, spell_end in world.degraded_spells(number, start, end):
+                degraded += spell_end - spell_start
+                both += max(spell_end - max(spell_start, shown_from), 0)
+        return mean_level(
+            world.baseline[number], added, degraded_level or 0.0, end - start, end - shown_from, degraded, both
+        )

@@ -1,0 +1,124 @@
+"""Going back: the second deployment, after a stop or once people notice an escape (model section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from simdeploy.engines.recording import History, StatusFields
+from simdeploy.engines.schema import ROLLBACK_FAILED
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.site import Site
+
+
+class Rollback:
+    """Rolls nodes back in one wave or in several, each sent when the one before it is back.
+
+    Parameters
+    ----------
+    site : Site
+    wave_size : int
+        Most nodes that go back at once.
+
+    Attributes
+    ----------
+    history : History or None
+        None until there is something to roll back.
+    nodes : list of Node
+        Those that were rolled back, in the order in which they were dispatched.
+    ended_ns : int or None
+        When the last node was back (or failed to come back).
+    """
+
+    def __init__(self, site: Site, wave_size: int) -> None:
+        self._site = site
+        self._wave_size = wave_size
+        self._asked_for: Sequence[Node] | None = None
+        self._waves = 0
+        self._in_wave: set[int] = set()
+        self._sent = self._returned = self._failed = 0
+        self._completed_ns: int | None = None
+        self._last_return_ns: int | None = None
+        # Of all nodes, those that go back by themselves included.
+        self._going_back = 0
+        self._any_failed = False
+        self.history: History | None = None
+        self.nodes: list[Node] = []
+        self.ended_ns: int | None = None
+
+    @property
+    def restored_ns(self) -> int | None:
+        """When service was whole again; None if a node failed to come back, or nothing was rolled back."""
+        return None if self._any_failed else self.ended_ns
+
+    def ask(self, touched: Sequence[Node]) -> None:
+        """Ask for all touched nodes to go back, from this instant on."""
+        self._asked_for = touched
+        self._site.ring()
+
+    def has_left(self) -> None:
+        """Take note that a node has begun to go back, by itself or not."""
+        self._going_back += 1
+
+    def has_returned(self, node: Node) -> None:
+        """Take note that a node is back, or has failed to come back."""
+        failed = node.fate.status == ROLLBACK_FAILED
+        self._going_back -= 1
+        self._any_failed |= failed
+        if node.number in self._in_wave:
+            self._in_wave.remove(node.number)
+            self._returned += not failed
+            self._failed += failed
+            self._last_return_ns = self._site.env.now
+        if self._asked_for is not None:
+            self._site.ring()
+
+    def act(self) -> None:
+        """At the end of an instant: begin, send the next wave, or end."""
+        if self._asked_for is None or self.ended_ns is not None:
+            return
+        if self._waves == 0:
+            # Nodes that go back by themselves are not rolled back again, but service waits for them.
+            self.nodes = [node for node in self._asked_for if node.fate.back_from_ns is None]
+            self.history = History(total_nodes=len(self.nodes)) if self.nodes else None
+        if self._sent < len(self.nodes):
+            if not self._in_wave:
+                self._send()
+        elif not self._in_wave and self._going_back == 0:
+            self.ended_ns = self._site.env.now
+        self._note()
+
+    def _send(self) -> None:
+        wave = self.nodes[self._sent : self._sent + self._wave_size]
+        self._sent += len(wave)
+        self._waves += 1
+        self._in_wave = {node.number for node in wave}
+        for node in wave:
+            node.roll_back()
+
+    def _note(self) -> None:
+        if self.history is None:
+            return
+        is_over = self._returned + self._failed == len(self.nodes)
+        if is_over and self._completed_ns is None:
+            self._completed_ns = self._site.env.now
+        message = f"{self._returned} of {len(self.nodes)} nodes are back"
+        if self._failed:
+            message += f", {self._failed} failed to come back"
+        self.history.settle(
+            self._site.env.now,
+            StatusFields(
+                state=("failed" if self._failed else "completed") if is_over else "in_progress",
+                message=message,
+                current_wave=self._waves,
+                updated_nodes=self._returned,
+                failed_nodes=self._failed,
+                canary_promoted=False,
+                completed_ns=self._completed_ns,
+                last_progress_ns=self._last_return_ns,
+                health_check_deadline_ns=None,
+                healthy_deadline_ns=None,
+            ),
+        )

@@ -1,0 +1,72 @@
+"""What everybody in one run shares: the clock, the world, the rules, and the end of every instant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import simpy
+
+from simdeploy.engines.recording import Transitions, Windows
+from simdeploy.engines.reference.clock import Settled
+from simdeploy.errors import SimulationError
+from simdeploy.rules.deployment_types import TYPES
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.controller import Controller
+    from simdeploy.engines.reference.prober import Prober
+    from simdeploy.engines.reference.rollback import Rollback
+    from simdeploy.rules.health import HealthRule
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.world.realized import World
+
+CONTROL_PLANE = -1  # the node number of what the control plane does
+
+MAX_RUN_NS = 1 << 62  # times are added up in 64-bit integers afterwards
+
+
+class Site:
+    """The shared place of one run; its parts are put in by the engine.
+
+    Parameters
+    ----------
+    world : World
+    rule : HealthRule
+    orchestrator : Orchestrator
+    type_name : str
+        Type of the deployment.
+    """
+
+    controller: Controller
+    prober: Prober
+    rollback: Rollback
+
+    def __init__(self, world: World, rule: HealthRule, orchestrator: Orchestrator, type_name: str) -> None:
+        self.env = simpy.Environment()
+        self.world = world
+        self.rule = rule
+        self.type = TYPES[type_name]
+        self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
+        self.transitions = Transitions()
+        self.windows = Windows()
+        self._round = 0
+        self._is_rung = False
+
+    def note(self, node: int, from_status: int | str, to_status: int | str, wave: int, reason: str) -> None:
+        """Record a change of status, or with node -1 an act of the control plane."""
+        self.transitions.add(self.env.now, self._round, node, from_status, to_status, wave, reason)
+
+    def ring(self) -> None:
+        """Ask the control plane to look, once everything else of this instant has happened."""
+        if not self._is_rung:
+            self._is_rung = True
+            Settled(self.env).callbacks.append(self._settle)
+
+    def _settle(self, _: simpy.Event) -> None:
+        self._is_rung = False
+        if self.env.now > MAX_RUN_NS:
+            raise SimulationError("the rollout runs for more than 146 years: its times don't fit into 64 bits")
+        self._round += 1
+        self.controller.act()
+        self.rollback.act()
+        # What they did may happen at this very instant; if so, they look again before it ends.
+        self._round += 1

@@ -1,0 +1,80 @@
+"""The responses of one replication: model section 5, one function."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.engines.service import Service
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from simdeploy.engines.recording import Recording
+
+
+def compute_responses(recording: Recording, service: Service | None = None) -> dict[str, Any]:
+    """Compute every response, in the order of `schema.RESPONSES`.
+
+    Parameters
+    ----------
+    recording : Recording
+    service : Service, optional
+        Made of the same recording, if there is one already.
+
+    Returns
+    -------
+    dict
+        Unknown is NaN for numbers and None for words.
+    """
+    service = service or Service(recording)
+    world, total = recording.world, recording.world.n_nodes
+    makespan, horizon = recording.makespan_ns, recording.horizon_ns
+    is_known = horizon is not None
+    was_stopped = recording.state in ("failed", "canceled")
+
+    _, exposed = service.exposed.count_changes(service.end_ns)
+    peak = int(exposed.max(initial=0))
+    values: dict[str, Any] = {
+        "state": recording.state,
+        "release": world.release.name if world.release else None,
+        "verdict": _verdict(recording),
+        "makespan_s": _seconds(makespan),
+        "stopped_at_s": _seconds(makespan) if was_stopped else math.nan,
+        "restored_at_s": _seconds(recording.restored_ns),
+        "waves": recording.waves,
+        "updated_nodes": recording.updated_nodes,
+        "failed_nodes": recording.failed_nodes,
+        "touched_nodes": sum(fate.dispatched_ns is not None for fate in recording.fates),
+        "peak_exposed_nodes": peak,
+        "blast_radius": peak / total,
+        "exposed_node_s": math.nan,
+        "defective_node_s": math.nan,
+        "failed_requests_excess": math.nan,
+        "unavailable_node_s": math.nan,
+        "min_in_service_fraction": math.nan,
+        "unavailable_excess_node_s": math.nan,
+        "decision_windows": sum(makespan is None or end_ns <= makespan for end_ns in recording.windows.end_ns),
+    }
+    if is_known:
+        _, out = service.out_of_service.count_changes(service.end_ns)
+        unavailable = service.out_of_service.total_s(service.end_ns)
+        values["exposed_node_s"] = service.exposed.total_s(service.end_ns)
+        values["defective_node_s"] = service.defective.total_s(service.end_ns)
+        values["failed_requests_excess"] = service.added_failures()
+        values["unavailable_node_s"] = unavailable
+        values["min_in_service_fraction"] = 1 - int(out.max(initial=0)) / total
+        values["unavailable_excess_node_s"] = unavailable - service.down_anyway.total_s(service.end_ns)
+    return values
+
+
+def _verdict(recording: Recording) -> str | None:
+    release = recording.world.release
+    if release is None or recording.state not in ("completed", "failed", "canceled"):
+        return None
+    if recording.state == "completed":
+        return "escaped" if release.defective else "completed_good"
+    return "stopped_defective" if release.defective else "false_alarm"
+
+
+def _seconds(time_ns: int | None) -> float:
+    return math.nan if time_ns is None else time_ns / NS_PER_S

@@ -1,0 +1,198 @@
+"""The result of one simulated rollout."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.engines import frames
+from simdeploy.engines.responses import compute_responses
+from simdeploy.engines.service import Service
+from simdeploy.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.api import Deployment
+    from simdeploy.engines.recording import History, Recording
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+
+class Rollout:
+    """One replication of one policy: what happened, and what came out.
+
+    Made by :func:`simdeploy.simulate`; not to be changed. Tables are made when they are first asked for.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    policy : ScenarioPolicy
+    seed, replication : int
+    engine : str
+    response_values : dict
+        The responses as plain values: NaN or None where unknown.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        scenario: Scenario,
+        policy: ScenarioPolicy,
+        seed: int,
+        replication: int,
+        engine: str,
+    ) -> None:
+        self._recording = recording
+        self._service = Service(recording)
+        self.scenario = scenario
+        self.policy = policy
+        self.seed = seed
+        self.replication = replication
+        self.engine = engine
+        self.response_values: dict[str, Any] = compute_responses(recording, self._service)
+
+    @property
+    def orchestrator(self) -> Orchestrator:
+        """The switches under which the rollout was simulated."""
+        return self.scenario.orchestrator
+
+    @cached_property
+    def responses(self) -> pd.Series:
+        """Every response by name, as in `docs/model.md`; unknown is NaN."""
+        import pandas as pd
+
+        return pd.Series(self.response_values, name=self.policy.name, dtype=object)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """Every change of a node's status and every act of the control plane (`node` missing), in order."""
+        return frames.make_events(self._recording)
+
+    @cached_property
+    def timeline(self) -> pd.DataFrame:
+        """Nodes per status at every settled instant with a change, nodes exposed and in service, and the
+        requests and failed requests of the windows that ended then."""
+        return frames.make_timeline(self._recording, self._service)
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """One row per node: zone, class, wave, status and times."""
+        names = ["", *(node_class.name for node_class in self.scenario.fleet.classes)]
+        return frames.make_nodes(self._recording, self._service, names)
+
+    @cached_property
+    def revisions(self) -> pd.DataFrame:
+        """Every revision of the deployment's status, then those of its rollback if there was one."""
+        return frames.make_revisions(
+            [(deployment_id, history) for deployment_id, history, _ in self._histories], self._start_ns
+        )
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment object as the API shows it at the end."""
+        return self.deployments[0]
+
+    @cached_property
+    def deployments(self) -> tuple[Deployment, ...]:
+        """The deployment, and its rollback if there was one, as the API shows them at the end."""
+        return tuple(
+            self._deployment(number, len(history.revisions)) for number, (_, history, _) in enumerate(self._histories)
+        )
+
+    def deployment_at(self, revision: int, *, rollback: bool = False) -> Deployment:
+        """Return the deployment object as it was at a revision.
+
+        Parameters
+        ----------
+        revision : int
+            Counted from 1, as in `revisions`.
+        rollback : bool, default False
+            Whether the rollback is meant, which is a deployment of its own.
+
+        Raises
+        ------
+        InputError
+            If there is no such revision.
+        """
+        number = 1 if rollback else 0
+        known = len(self._histories[number][1].revisions) if number < len(self._histories) else 0
+        if not 1 <= revision <= known:
+            what = "rollback" if rollback else "deployment"
+            raise InputError(f"there is no revision {revision} of the {what}: it has {known}")
+        return self._deployment(number, revision)
+
+    def to_json(self) -> str:
+        """Return the final deployment object as the body of the API's GET, canonical."""
+        return self.deployment.to_json()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from simdeploy.engines.story import headline
+
+        table = self.responses.to_frame().to_html()
+        return f"<p>{escape(headline(self))}</p>{table}"
+
+    def __repr__(self) -> str:
+        from simdeploy.engines.story import headline
+
+        return f"<Rollout: {headline(self)}>"
+
+    @cached_property
+    def _start_ns(self) -> int:
+        from simdeploy.api.times import parse_time
+
+        return parse_time(self.policy.identity.created_at)
+
+    @cached_property
+    def _histories(self) -> list[tuple[str, History, list[int]]]:
+        """Id, history and canaries of each deployment."""
+        identity, recording = self.policy.identity, self._recording
+        name = identity.id or f"{identity.job_id}-v{identity.to_version}"
+        histories = [(name, recording.update, recording.canaries)]
+        if recording.rollback is not None:
+            histories.append((f"{name}-rollback", recording.rollback, []))
+        return histories
+
+    def _deployment(self, number: int, revision: int) -> Deployment:
+        from simdeploy.api import Deployment, DeploymentStatus
+        from simdeploy.api.times import format_time
+
+        def written(time_ns: int | None) -> str | None:
+            return None if time_ns is None else format_time(self._start_ns + time_ns)
+
+        identity = self.policy.identity
+        deployment_id, history, canaries = self._histories[number]
+        time_ns, fields = history.revisions[revision - 1]
+        versions = (identity.from_version, identity.to_version)
+        from_version, to_version = versions if number == 0 else versions[::-1]
+        status = {
+            "state": fields.state,
+            "message": fields.message,
+            "revision": revision,
+            "current_wave": fields.current_wave,
+            "total_nodes": history.total_nodes,
+            "updated_nodes": fields.updated_nodes,
+            "failed_nodes": fields.failed_nodes,
+            "canary_nodes": tuple(frames.node_name(canary) for canary in canaries),
+            "canary_promoted": fields.canary_promoted,
+            "created_at": written(history.revisions[0][0]),
+            "updated_at": written(time_ns),
+            "completed_at": written(fields.completed_ns),
+            "last_progress_time": written(fields.last_progress_ns),
+            "health_check_deadline": written(fields.health_check_deadline_ns),
+            "healthy_deadline": written(fields.healthy_deadline_ns),
+        }
+        return Deployment(
+            id=deployment_id,
+            job_id=identity.job_id,
+            job_type=identity.job_type,
+            namespace=identity.namespace,
+            type=identity.type if number == 0 else "rollback",
+            from_version=from_version,
+            to_version=to_version,
+            spec=self.policy.spec,
+            status=DeploymentStatus(**{name: value for name, value in status.items() if value is not None}),
+        )

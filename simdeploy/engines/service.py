@@ -1,0 +1,163 @@
+"""Who served, who was out of service, and when: intervals read off a recording (model section 5)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.engines.intervals import FOREVER, Intervals
+from simdeploy.engines.schema import REMOVED, ROLLBACK_FAILED, STOPPED
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.units import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from simdeploy.engines.recording import Recording
+    from simdeploy.world.availability import Spell
+
+
+class Service:
+    """The nodes' service over one rollout.
+
+    Parameters
+    ----------
+    recording : Recording
+
+    Attributes
+    ----------
+    end_ns : int
+        The horizon; where there is none, the last thing that happened.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._type = TYPES[recording.type_name]
+        if recording.horizon_ns is not None:
+            self.end_ns = recording.horizon_ns
+        else:
+            self.end_ns = recording.transitions.time_ns[-1]
+        fates = recording.fates
+        self._status = np.array([fate.status for fate in fates], dtype=np.int64)
+        self._dispatched = _or_forever([fate.dispatched_ns for fate in fates])
+        self._started = _or_forever([fate.started_ns for fate in fates])
+        self._resolved = _or_forever([fate.resolved_ns for fate in fates])
+        self._back_from = _or_forever([fate.back_from_ns for fate in fates])
+        self._back_until = _or_forever([fate.back_until_ns for fate in fates])
+
+    @cached_property
+    def exposed(self) -> Intervals:
+        """From a successful start of the new version to the start of its rollback, down or not."""
+        if not self._type.releases:
+            return Intervals.of(())
+        return self._intervals(self._started, self._back_from)
+
+    @cached_property
+    def defective(self) -> Intervals:
+        """The exposure of affected nodes to a defective release."""
+        world = self._recording.world
+        if world.release is None or not world.release.defective:
+            return Intervals.of(())
+        affected = np.array(world.affected)[self.exposed.node]
+        return Intervals(self.exposed.node[affected], self.exposed.start[affected], self.exposed.end[affected])
+
+    @cached_property
+    def out_of_service(self) -> Intervals:
+        """When a node that is missed did not serve, whatever the reason; one instant beyond the end, to see it settled."""
+        down = self._within_scope(self._down(self._recording.world.down_spells))
+        return self._out_by_status.and_also(down).clipped(0, self.end_ns + 1).union()
+
+    @cached_property
+    def down_anyway(self) -> Intervals:
+        """When the same nodes would have been down without the rollout."""
+        world = self._recording.world
+
+        def spells(node: int, start: int, end: int) -> Iterator[Spell]:
+            disturbed = self._started[node] < FOREVER and world.is_disturbed(node)
+            return (world.undisturbed_down_spells if disturbed else world.down_spells)(node, start, end)
+
+        return self._within_scope(self._down(spells)).clipped(0, self.end_ns + 1).union()
+
+    @property
+    def _out_by_status(self) -> Intervals:
+        if self._type.leaves:
+            return Intervals.of(())
+        back = np.where(self._status == ROLLBACK_FAILED, FOREVER, self._back_until)
+        has_started = self._started < FOREVER
+        going_back = self._intervals(np.where(has_started, self._back_from, FOREVER), back)
+        if self._type.begins:
+            # Nobody misses a node before its first successful start.
+            return going_back
+        return self._intervals(self._dispatched, np.where(has_started, self._started, back)).and_also(going_back)
+
+    def _within_scope(self, down: Intervals) -> Intervals:
+        """Leave out the times at which nobody misses the node."""
+        if self._type.begins:
+            removed = np.where(self._status == REMOVED, self._back_until, FOREVER)
+            return down.clipped(self._started[down.node], removed[down.node])
+        if self._type.leaves:
+            left = np.where(self._status == STOPPED, self._resolved, FOREVER)
+            return down.clipped(0, left[down.node])
+        return down
+
+    def _down(self, spells: Callable[[int, int, int], Iterator[Spell]]) -> Intervals:
+        world = self._recording.world
+        if not world.anything_goes_down:
+            return Intervals.of(())
+        until = self.end_ns + 1
+        return Intervals.of(
+            (node, start, end) for node in range(world.n_nodes) for start, end in spells(node, 0, until)
+        )
+
+    def _intervals(self, start: np.ndarray, end: np.ndarray) -> Intervals:
+        return Intervals(np.arange(len(start)), start, end).clipped(0, FOREVER)
+
+    def seconds_per_node(self, intervals: Intervals) -> np.ndarray:
+        """Return how long each node was in its intervals up to the horizon, seconds."""
+        clipped = intervals.clipped(0, self.end_ns)
+        lengths_s = (clipped.end - clipped.start) / NS_PER_S
+        return np.bincount(clipped.node, weights=lengths_s, minlength=self._recording.world.n_nodes)
+
+    def added_failures(self) -> float:
+        """Return the expected failed requests that the release added up to the horizon.
+
+        The integral of request rate x added error level over nodes exposed and in service, where the
+        added level is the level minus what the node would have without the release.
+        """
+        world = self._recording.world
+        total = 0.0
+        if world.release is None or world.release.error_rate == 0:
+            return total
+        for node, start, end in zip(
+            self.exposed.node.tolist(), self.exposed.start.tolist(), self.exposed.end.tolist(), strict=True
+        ):
+            added = world.added_level(node)
+            shown_from, until = start + world.after_ns(node), min(end, self.end_ns)
+            if added and shown_from < until:
+                behaviour = world.behaviour_of[node]
+                served, degraded = self._served(node, shown_from, until)
+                if behaviour.flapping:
+                    served -= behaviour.flapping.error_rate * degraded
+                rate = float(behaviour.requests_per_second)
+                total += rate * (1 - world.baseline[node]) * added * served / NS_PER_S
+        return total
+
+    def _served(self, node: int, start: int, end: int) -> tuple[float, int]:
+        """Return for how long a node was up within [start, end), and degraded while up, nanoseconds."""
+        world = self._recording.world
+        down = Intervals.of((0, a, b) for a, b in world.down_spells(node, start, end)) if world.may_go_down(node) else None
+        degraded = list(world.degraded_spells(node, start, end))
+        served, degraded_ns = end - start, sum(b - a for a, b in degraded)
+        if down is not None and len(down.node):
+            down = down.union()
+            served -= int((down.end - down.start).sum())
+            for a, b in degraded:
+                both = down.clipped(a, b)
+                degraded_ns -= int((both.end - both.start).sum())
+        return served, degraded_ns
+
+
+def _or_forever(times: list[int | None]) -> np.ndarray:
+    return np.array([FOREVER if time is None else time for time in times], dtype=np.int64)

@@ -1,0 +1,85 @@
+"""One rollout, simulated: the first of the public calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.engines.rollout import Rollout
+from simdeploy.errors import InputError, Problem, nearest, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simdeploy.api import DeploymentSpec, RolloutSpec
+    from simdeploy.scenario import Scenario
+
+ENGINES = ("reference",)
+
+
+def simulate(
+    scenario: Scenario,
+    policy: str | Mapping[str, Any] | DeploymentSpec | RolloutSpec | None = None,
+    *,
+    seed: int = 0,
+    replication: int = 0,
+    engine: str = "reference",
+) -> Rollout:
+    """Simulate one rollout.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The world, as :func:`simdeploy.read_scenario` gives it.
+    policy : str, mapping or spec, optional
+        The name of one of the scenario's policies, or a deployment spec: fields as in the API, and
+        `dialect` where it is not the default. Default: the scenario's first policy.
+    seed : int, default 0
+        Of the random numbers, 0 to 2**64 - 1.
+    replication : int, default 0
+        Which of the worlds of that seed, 0 to 2**32 - 1. Every policy meets the same one.
+    engine : {'reference'}
+
+    Returns
+    -------
+    Rollout
+        `.responses`, `.events`, `.timeline`, `.nodes`, `.revisions`, `.deployment`, `.deployments`.
+
+    Raises
+    ------
+    InputError
+        If there is no such policy or engine, or a number is out of range.
+    SimulationError
+        If the rollout runs past what 64-bit times can hold.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "ten nodes",
+    ...     "fleet": {"nodes": 10, "update_duration": "30s"},
+    ...     "policies": {"in-twos": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> rollout = simdeploy.simulate(scenario, "in-twos")
+    >>> rollout.responses["state"], rollout.responses["makespan_s"]
+    ('completed', 300.0)
+    """
+    from simdeploy.engines.reference.engine import run_reference
+
+    _check_number("seed", seed, 64)
+    _check_number("replication", replication, 32)
+    if engine not in ENGINES:
+        allowed = ", ".join(ENGINES)
+        raise InputError(
+            Problem("unknown engine", ("engine",), found=shorten(engine), allowed=allowed, hint=nearest(engine, ENGINES))
+        )
+    chosen = scenario.policy(policy)
+    recording = run_reference(scenario, chosen, seed=seed, replication=replication)
+    return Rollout(recording, scenario=scenario, policy=chosen, seed=seed, replication=replication, engine=engine)
+
+
+def _check_number(name: str, value: object, bits: int) -> None:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or not 0 <= value < 1 << bits:
+        raise InputError(
+            Problem("not usable", (name,), found=shorten(value), allowed=f"a whole number from 0 to 2**{bits} - 1")
+        )

@@ -1,0 +1,117 @@
+"""When a window is healthy and when a node is: the health check without a clock (model section 3)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+from simdeploy.units import NS_PER_S, round_half_up
+
+if TYPE_CHECKING:
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+
+DEFAULT_MAX_ERROR_RATE = Fraction(1, 10)
+
+
+@dataclass(frozen=True)
+class HealthRule:
+    """A health check with its thresholds in whole numbers.
+
+    Attributes
+    ----------
+    interval_ns : int
+        Length of a window.
+    deadline_ns : int or None
+        None without a deadline (strategy immediate).
+    deadline_from_dispatch : bool
+        Whether the deadline's clock starts at dispatch, else when starting ends.
+    windows_needed : int
+        Healthy windows until a node is running; 0 needs none.
+    consecutive : bool
+        Whether one bad window restarts the count.
+    failure_threshold : int or None
+        Consecutive unhealthy windows until a node has failed.
+    max_error_rate : Fraction
+    no_traffic_is_healthy : bool
+    """
+
+    interval_ns: int
+    deadline_ns: int | None
+    deadline_from_dispatch: bool
+    windows_needed: int
+    consecutive: bool
+    failure_threshold: int | None
+    max_error_rate: Fraction
+    no_traffic_is_healthy: bool
+
+    def requests_per_window(self, requests_per_second: Fraction) -> int:
+        """Return the requests that a node meets in one window, halves up."""
+        return round_half_up(requests_per_second * self.interval_ns / NS_PER_S)
+
+    def allowed_failures(self, requests: int) -> int:
+        """Return the most failed requests of a healthy window; -1 if no window of so many requests is healthy.
+
+        Examples
+        --------
+        >>> rule = HealthRule(10, 60, True, 3, True, None, Fraction("0.07"), True)
+        >>> rule.allowed_failures(100), rule.allowed_failures(0)
+        (7, 0)
+        """
+        if requests == 0:
+            return 0 if self.no_traffic_is_healthy else -1
+        return math.floor(self.max_error_rate * requests)
+
+
+def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
+    """Read a policy's health check the way an orchestrator does."""
+    immediate = policy.strategy == "immediate"
+    rate = policy.max_error_rate
+    if rate is None or (rate == 0 and orchestrator.explicit_zero_limit == "default"):
+        rate = DEFAULT_MAX_ERROR_RATE
+    return HealthRule(
+        interval_ns=policy.interval_ns,
+        deadline_ns=None if immediate else policy.deadline_ns,
+        deadline_from_dispatch=orchestrator.deadline_starts == "dispatch",
+        windows_needed=0 if immediate else policy.windows_needed,
+        # The rollout dialect's thresholds are consecutive whatever the switch says.
+        consecutive=orchestrator.window_reset or policy.success_threshold is not None,
+        failure_threshold=None if immediate else policy.failure_threshold,
+        max_error_rate=rate,
+        no_traffic_is_healthy=orchestrator.no_traffic == "healthy",
+    )
+
+
+class HealthRecord:
+    """What the windows of one node have said so far.
+
+    Examples
+    --------
+    >>> rule = HealthRule(10, 60, True, 2, True, None, Fraction("0.1"), True)
+    >>> record = HealthRecord(rule)
+    >>> [record.add(healthy) for healthy in (True, False, True, True)]
+    [None, None, None, 'running']
+    """
+
+    __slots__ = ("_healthy", "_rule", "_unhealthy")
+
+    def __init__(self, rule: HealthRule) -> None:
+        self._rule = rule
+        self._healthy = 0
+        self._unhealthy = 0
+
+    def add(self, healthy: bool) -> Literal["running", "failed"] | None:
+        """Take one more window; return the verdict on the node, if there is one now."""
+        rule = self._rule
+        if healthy:
+            self._healthy += 1
+            self._unhealthy = 0
+            return "running" if self._healthy >= rule.windows_needed else None
+        self._unhealthy += 1
+        if rule.consecutive:
+            self._healthy = 0
+        if rule.failure_threshold is not None and self._unhealthy >= rule.failure_threshold:
+            return "failed"
+        return None

@@ -1,0 +1,139 @@
+"""How a control plane reads a policy: the switches that the API leaves undocumented, and their presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any, Literal, get_args, get_type_hints
+
+from simdeploy.units import NS_PER_S
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Batches under ``pacing: rate``: one a minute, each larger than the one before.
+
+    Attributes
+    ----------
+    per_minute : Fraction
+        Nodes in the first batch.
+    growth : Fraction
+        Factor from batch to batch.
+    max_per_minute : Fraction or None
+        Largest batch; none without a limit.
+    """
+
+    per_minute: Fraction = Fraction(50)
+    growth: Fraction = Fraction(1)
+    max_per_minute: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class Orchestrator:
+    """One value per switch; the defaults are the preset ``expanso``.
+
+    Attributes
+    ----------
+    preset : str
+        The bundle that the switches started from.
+    pacing : {'barrier', 'sliding', 'rate'}
+        The next nodes go when the whole wave is resolved, when a slot is free, or by the clock.
+    failed_node_holds_slot : bool
+        Under sliding: whether a failed node keeps its slot.
+    limit_comparison : {'exceeds', 'reaches'}
+        Whether the rollout stops above a limit or at it.
+    limit_combination : {'either', 'both'}
+        Of count and percent.
+    failed_percent_of : {'fleet', 'resolved', 'wave'}
+        The denominator of the percent limit.
+    limits_judged : {'at_once', 'wave_end'}
+        When; under sliding always at once.
+    minimum_sample : int
+        Resolved nodes before a percent limit applies.
+    limits_apply_to_immediate : bool
+    canary_size : {'larger', 'count_first', 'percent_first'}
+        Which of count and percent counts when both are set.
+    canary_rounding : {'ceil', 'floor', 'nearest'}
+        Of a percent of the nodes; never below 1.
+    canary_gate : {'all_healthy', 'limits'}
+        Whether one failed canary stops the rollout, or canaries count like any node.
+    deadline_starts : {'dispatch', 'started'}
+    window_reset : bool
+        Whether one bad window restarts min_healthy_time.
+    bake_time_ns : int
+        Pause after a wave, nanoseconds.
+    rate : Rate
+    no_traffic : {'healthy', 'unhealthy'}
+        What a window without requests is.
+    node_local_rollback : bool
+        Whether a failed node goes back by itself.
+    on_failure : {'rollback', 'pause', 'stop', 'continue'}
+    rollback_pacing : {'all_at_once', 'max_parallel'}
+    unreachable_nodes : {'fail', 'skip', 'wait'}
+        What happens to nodes that are down when their turn comes.
+    paused_clocks : {'run', 'stop'}
+        Whether bake time, promotion delay and rate clock go on while paused.
+    explicit_zero_limit : {'zero_tolerance', 'default'}
+        What an explicit 0 of a limit means.
+    """
+
+    preset: str = "expanso"
+    pacing: Literal["barrier", "sliding", "rate"] = "barrier"
+    failed_node_holds_slot: bool = False
+    limit_comparison: Literal["exceeds", "reaches"] = "exceeds"
+    limit_combination: Literal["either", "both"] = "either"
+    failed_percent_of: Literal["fleet", "resolved", "wave"] = "fleet"
+    limits_judged: Literal["at_once", "wave_end"] = "at_once"
+    minimum_sample: int = 0
+    limits_apply_to_immediate: bool = True
+    canary_size: Literal["larger", "count_first", "percent_first"] = "larger"
+    canary_rounding: Literal["ceil", "floor", "nearest"] = "ceil"
+    canary_gate: Literal["all_healthy", "limits"] = "all_healthy"
+    deadline_starts: Literal["dispatch", "started"] = "dispatch"
+    window_reset: bool = True
+    bake_time_ns: int = 0
+    rate: Rate = Rate()
+    no_traffic: Literal["healthy", "unhealthy"] = "healthy"
+    node_local_rollback: bool = False
+    on_failure: Literal["rollback", "pause", "stop", "continue"] = "rollback"
+    rollback_pacing: Literal["all_at_once", "max_parallel"] = "all_at_once"
+    unreachable_nodes: Literal["fail", "skip", "wait"] = "fail"
+    paused_clocks: Literal["run", "stop"] = "run"
+    explicit_zero_limit: Literal["zero_tolerance", "default"] = "zero_tolerance"
+
+    def switches(self) -> dict[str, Any]:
+        """Return every switch under its name in the scenario file, as plain values."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["bake_time"] = values.pop("bake_time_ns") / NS_PER_S
+        rate = values.pop("rate")
+        values["rate"] = {
+            "per_minute": float(rate.per_minute),
+            "growth": float(rate.growth),
+            "max_per_minute": None if rate.max_per_minute is None else float(rate.max_per_minute),
+        }
+        return values
+
+
+def switch_values() -> dict[str, tuple[str | bool, ...]]:
+    """Return the values of every switch that has a closed list of them, the default first.
+
+    Examples
+    --------
+    >>> switch_values()["limit_comparison"]
+    ('exceeds', 'reaches')
+    """
+    closed: dict[str, tuple[str | bool, ...]] = {}
+    for name, hint in get_type_hints(Orchestrator).items():
+        if hint is bool:
+            default = getattr(Orchestrator, name)
+            closed[name] = (default, not default)
+        elif get_args(hint) and name != "preset":
+            closed[name] = get_args(hint)
+    return closed
+
+
+EXPANSO = Orchestrator()
+PRESETS: dict[str, Orchestrator] = {
+    "expanso": EXPANSO,
+    "expanso-rollout": replace(EXPANSO, preset="expanso-rollout", node_local_rollback=True),
+}

@@ -1,0 +1,104 @@
+"""The top of the scenario file, and its small sections."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator
+
+from simdeploy.api.values import choice
+from simdeploy.errors import Problem, shorten
+from simdeploy.scenario.findings import validation_error
+from simdeploy.scenario.fleet_section import FleetSection, OrNone, none_field
+from simdeploy.scenario.laws import DurationLaw
+from simdeploy.scenario.orchestrator_section import OrchestratorSection
+from simdeploy.scenario.release_section import Kinds
+from simdeploy.scenario.section import Section, optional
+from simdeploy.scenario.values import Amount, DurationNs, Format, Instant, IntervalNs, Name, Probability, Prose, Version
+
+_TYPES = ("update", "create", "restart", "rollback", "stop")
+
+
+def _read_policies(raw: object) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise validation_error(
+            [Problem("not policies", found=shorten(raw), allowed="names, each with a deployment spec")]
+        )
+    if not raw:
+        raise validation_error([Problem("no policy", allowed="at least one: a name with a deployment spec")])
+    return raw
+
+
+# The specs themselves are read where the rest of the scenario is known.
+Policies = Annotated[dict[str, Any], PlainValidator(_read_policies)]
+
+
+class ActSection(Section):
+    """One act at a given time."""
+
+    at: DurationNs = Field(description="Time after the start.")
+    do: Annotated[Literal["pause", "resume", "promote", "cancel"], choice("pause", "resume", "promote", "cancel")] = (
+        Field(description="What is done.")
+    )
+
+
+class OperatorSection(Section):
+    """The people around a rollout."""
+
+    promote_after: DurationLaw = optional(
+        "0s", "Time from the last canary resolved to the operator's act, without auto_promote."
+    )
+    notices_defect: Probability = optional(
+        0, "Probability that a defect the canaries show is noticed, and the rollout cancelled."
+    )
+    rejects_good: Probability = optional(0, "Probability that a rollout that shows no defect is cancelled.")
+    escape_detection: DurationLaw = optional("1h", "Time until a defective release that completed is noticed.")
+    script: Annotated[list[ActSection] | None, OrNone] = none_field("Acts at given times after the start.")
+
+
+class HealthSection(Section):
+    """Health checks, where a policy says nothing of it."""
+
+    interval: IntervalNs = optional("10s", "Length of one evaluation window, where the policy's dialect states none.")
+
+
+class DeploymentSection(Section):
+    """Identity shown in the deployment object."""
+
+    type: Annotated[Literal["update", "create", "restart", "rollback", "stop"], choice(*_TYPES)] = optional(
+        "update", "What is done to the nodes."
+    )
+    job_id: Name = optional("sensor-pipeline", "Identity of the job.")
+    job_type: Name = optional("daemon", "The job's type.")
+    namespace: Name = optional("default", "The job's namespace.")
+    from_version: Version = optional(1, "The job's version before.")
+    to_version: Version = optional(2, "The job's version after.")
+    created_at: Instant = optional("2026-01-01T00:00:00Z", "Start of the rollout, RFC 3339.")
+
+
+class CostsSection(Section):
+    """Money or points per unit."""
+
+    failed_request: Amount = optional(0, "Per failed request beyond the baseline.")
+    unavailable_node_hour: Amount = optional(0, "Per node and hour out of service, the excess only.")
+    hour_of_delay: Amount = optional(0, "Per hour of makespan.")
+    false_alarm: Amount = optional(0, "Per good release that was stopped.")
+    escape: Amount = optional(0, "Per defective release that completed.")
+
+
+class ScenarioFile(Section):
+    """A scenario: what nobody controls, and the policies that are tried on it."""
+
+    simdeploy: Format = optional(1, "Version of this format.")
+    name: Name = Field(description="The scenario's name.")
+    description: Prose = optional("", "What it is for.")
+    fleet: FleetSection = Field(description="The nodes and how they behave.")
+    release: Kinds = optional({"good": {"probability": 1}}, "What the new version may turn out to be: name -> kind.")
+    operator: OperatorSection = optional({}, "The people around a rollout.")
+    orchestrator: OrchestratorSection = optional(
+        "expanso", "How the control plane reads a policy: a preset, or a preset with switches."
+    )
+    health: HealthSection = optional({}, "Health checks, where a policy says nothing of it.")
+    deployment: DeploymentSection = optional({}, "Identity shown in the deployment object.")
+    costs: Annotated[CostsSection | None, OrNone] = none_field("Money or points per unit, for decisions.")
+    policies: Policies = Field(description="Name -> a deployment spec, field by field as in the API.")

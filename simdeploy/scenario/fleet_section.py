@@ -1,0 +1,209 @@
+"""The file's ``fleet``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from simdeploy.api.values import Flag, choice
+from simdeploy.errors import Problem
+from simdeploy.scenario.findings import validation_error
+from simdeploy.scenario.laws import DurationLaw, FactorLaw, ProbabilityLaw
+from simdeploy.scenario.section import Section, optional
+from simdeploy.scenario.values import (
+    Attempts,
+    DurationNs,
+    ExactNumber,
+    ExactProbability,
+    Name,
+    Nodes,
+    Probability,
+    Zones,
+)
+from simdeploy.units import NS_PER_S
+from simdeploy.world.fleet import Behaviour, Flapping, Fleet, NodeClass, Outages
+
+# An alternating process with shorter cycles would take forever to simulate.
+_MIN_CYCLE_S = 1e-3
+
+
+def _none(value: object) -> object:
+    return None if value == "none" else value
+
+
+def _or_none(schema: dict[str, Any]) -> None:
+    schema["anyOf"].append({"const": "none"})
+
+
+OrNone = BeforeValidator(_none)
+
+
+def none_field(description: str) -> Any:
+    """Declare a field that is none unless it is given."""
+    return Field(default=None, description=description, json_schema_extra=_or_none)
+
+
+class FlappingSection(Section):
+    """Degraded spells with exponential times."""
+
+    good: DurationNs = Field(description="Mean length of a good spell.")
+    degraded: DurationNs = Field(description="Mean length of a degraded spell.")
+    error_rate: Probability = Field(description="Fraction of requests that fail while degraded.")
+
+    @field_validator("degraded")
+    @classmethod
+    def _cycle(cls, degraded_ns: int, info: ValidationInfo) -> int:
+        if "good" in info.data:
+            _check_cycle((info.data["good"] + degraded_ns) / NS_PER_S)
+        return degraded_ns
+
+    def build(self) -> Flapping:
+        """Return the value for the world."""
+        return Flapping(self.good / NS_PER_S, self.degraded / NS_PER_S, self.error_rate)
+
+
+class ZoneOutageSection(Section):
+    """Up and repair times of a zone."""
+
+    up: DurationLaw = Field(description="Time from a repair to the next failure.")
+    repair: DurationLaw = Field(description="Time from a failure to its repair.")
+
+    @field_validator("repair")
+    @classmethod
+    def _cycle(cls, repair: Any, info: ValidationInfo) -> Any:
+        if "up" in info.data:
+            _check_cycle(info.data["up"].mean + repair.mean)
+        return repair
+
+    def build(self) -> Outages:
+        """Return the value for the world."""
+        return Outages(self.up, self.repair)
+
+
+class CrashSection(ZoneOutageSection):
+    """Up and repair times of a node."""
+
+    renewed_by_update: Flag = optional(False, "Whether a successful start begins a new up time.")
+
+    def build(self) -> Outages:
+        """Return the value for the world."""
+        return Outages(self.up, self.repair, self.renewed_by_update)
+
+
+def _check_cycle(mean_s: float) -> None:
+    if mean_s < _MIN_CYCLE_S:
+        message = "too short: the two times of a cycle have a mean of less than 1ms together"
+        raise validation_error([Problem(message, found=f"{mean_s:g} s")])
+
+
+class BehaviourSection(Section):
+    """How nodes behave: the keys that a class may override."""
+
+    nullable = ("flapping", "crash", "zone_outage")
+
+    requests_per_second: ExactNumber = optional(0, "Requests per second to each node.")
+    rollback_duration: DurationLaw | None = optional(
+        None, "Time to go back to the old version; the same as update_duration unless given."
+    )
+    rollback_failure: Probability = optional(0, "Probability that going back fails, per node.")
+    slowdown: FactorLaw = optional(1, "One factor per replication on every update_duration (a slow registry).")
+    start_failure: ProbabilityLaw = optional(
+        0,
+        "Probability that an attempt to start fails, known when it ends; a distribution is drawn once per "
+        "replication (failures that come together).",
+    )
+    start_attempts: Attempts = optional(1, "Tries, each of update_duration, before a node counts as failed.")
+    start_hang: Probability = optional(0, "Probability of silence until the deadline, per attempt.")
+    error_rate: ProbabilityLaw = optional(
+        0, "Fraction of requests that fail anyway; a distribution is drawn once per node."
+    )
+    flapping: Annotated[FlappingSection | None, OrNone] = none_field("Degraded spells with exponential times.")
+    crash: Annotated[CrashSection | None, OrNone] = none_field("Crashes and repairs of each node.")
+    zone_outage: Annotated[ZoneOutageSection | None, OrNone] = none_field("Outages of whole zones.")
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    # In a class a key that is left out has the fleet's value.
+    for key in schema["properties"].values():
+        key.pop("default", None)
+
+
+class ClassSection(BehaviourSection):
+    """A share of the fleet; its keys override the fleet's."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    name: Name = Field(description="The class's name.")
+    share: ExactProbability = Field(description="Fraction of the fleet's nodes.")
+    update_duration: DurationLaw | None = optional(None, "Time of one attempt to start.")
+
+
+class FleetSection(BehaviourSection):
+    """The nodes and how they behave."""
+
+    nodes: Nodes = Field(description="Number of nodes.")
+    zones: Zones = optional(1, "Number of zones; node i is in zone i mod zones.")
+    order: Annotated[Literal["index", "random", "zone"], choice("index", "random", "zone")] = optional(
+        "index", "In which order nodes are updated."
+    )
+    update_duration: DurationLaw = Field(
+        description="Time of one attempt to start; the node is out of service meanwhile."
+    )
+    classes: Annotated[list[ClassSection] | None, OrNone] = none_field("Shares of the fleet that behave differently.")
+
+    @field_validator("zones")
+    @classmethod
+    def _zones_have_nodes(cls, zones: int, info: ValidationInfo) -> int:
+        nodes = info.data.get("nodes")
+        if nodes is not None and zones > nodes:
+            raise validation_error([Problem("more zones than nodes", found=str(zones), allowed=f"1 to {nodes}")])
+        return zones
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_fit(cls, classes: list[ClassSection] | None) -> list[ClassSection] | None:
+        problems: list[Problem] = []
+        first: dict[str, int] = {}
+        for number, section in enumerate(classes or ()):
+            if section.name in first:
+                message = f"a second class of this name; the first is classes[{first[section.name]}]"
+                problems.append(Problem(message, (number, "name"), found=repr(section.name)))
+            first.setdefault(section.name, number)
+        total = sum(section.share for section in classes or ())
+        if total > 1:
+            message = f"the classes' shares add up to {float(total):.12g}, more than 1"
+            problems.append(Problem(message))
+        if problems:
+            raise validation_error(problems)
+        return classes
+
+
+def build_fleet(section: FleetSection) -> Fleet:
+    """Turn a checked section into the world's value."""
+    keys = {name: getattr(section, name) for name in (*BehaviourSection.model_fields, "update_duration")}
+    classes = []
+    for class_section in section.classes or ():
+        own = {name: getattr(class_section, name) for name in class_section.model_fields_set if name in keys}
+        # Not from the fleet's behaviour: there rollback_duration has become the fleet's update_duration already.
+        classes.append(NodeClass(class_section.name, class_section.share, _behaviour(keys | own)))
+    return Fleet(section.nodes, section.zones, section.order, _behaviour(keys), tuple(classes))
+
+
+def _behaviour(keys: dict[str, Any]) -> Behaviour:
+    flapping, crash, zone_outage = keys["flapping"], keys["crash"], keys["zone_outage"]
+    rollback_duration = keys["rollback_duration"]
+    return Behaviour(
+        requests_per_second=keys["requests_per_second"],
+        update_duration=keys["update_duration"],
+        rollback_duration=keys["update_duration"] if rollback_duration is None else rollback_duration,
+        rollback_failure=keys["rollback_failure"],
+        slowdown=keys["slowdown"],
+        start_failure=keys["start_failure"],
+        start_attempts=keys["start_attempts"],
+        start_hang=keys["start_hang"],
+        error_rate=keys["error_rate"],
+        flapping=flapping and flapping.build(),
+        crash=crash and crash.build(),
+        zone_outage=zone_outage and zone_outage.build(),
+    )

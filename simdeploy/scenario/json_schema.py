@@ -1,0 +1,129 @@
+"""The scenario file as JSON Schema, for editors; and what can be asked of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from simdeploy.api import Dialect
+from simdeploy.api.spec import SPEC_TYPES
+from simdeploy.scenario.file_model import ScenarioFile
+from simdeploy.scenario.laws import QUANTITIES, law_schema
+from simdeploy.scenario.values import DURATION_SCHEMA, SHARED
+
+
+def scenario_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a scenario file.
+
+    Examples
+    --------
+    >>> scenario_schema()["required"]
+    ['name', 'fleet', 'policies']
+    """
+    return copy.deepcopy(_schema())
+
+
+@lru_cache(maxsize=1)
+def _schema() -> dict[str, Any]:
+    schema = ScenarioFile.model_json_schema(mode="validation")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    definitions = schema["$defs"]
+    choices = [_inline_spec(dialect, definitions) for dialect in SPEC_TYPES]
+    choices.append(
+        {
+            "type": "object",
+            "description": "A deployment as the API returns it, or a bare spec, in a JSON file.",
+            "properties": {
+                "file": {"type": "string", "description": "JSON file, relative to this one."},
+                "dialect": {"enum": list(SPEC_TYPES), "description": "Where the file's fields don't tell."},
+            },
+            "required": ["file"],
+            "additionalProperties": False,
+        }
+    )
+    orchestrator = schema["properties"]["orchestrator"]
+    preset = definitions["OrchestratorSection"]["properties"]["preset"]
+    orchestrator["anyOf"] = [{"enum": preset["enum"]}, {"$ref": orchestrator.pop("$ref")}]
+    definitions["Policy"] = {"anyOf": choices}
+    description = schema["properties"]["policies"]["description"]
+    schema["properties"]["policies"] = {
+        "type": "object",
+        "description": description,
+        "additionalProperties": {"$ref": "#/$defs/Policy"},
+        "minProperties": 1,
+    }
+    definitions["Duration"] = DURATION_SCHEMA
+    definitions |= {quantity.definition: law_schema(quantity) for quantity in QUANTITIES}
+    return {**_linked(schema), "title": "simdeploy scenario"}
+
+
+def _linked(schema: Any) -> Any:
+    """Turn the keys of shared definitions into references."""
+    if isinstance(schema, list):
+        return [_linked(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    linked = {key: _linked(part) for key, part in schema.items() if key not in (SHARED, "title")}
+    return {"$ref": f"#/$defs/{schema[SHARED]}", **linked} if SHARED in schema else linked
+
+
+def _inline_spec(dialect: Dialect, definitions: dict[str, Any]) -> dict[str, Any]:
+    spec = SPEC_TYPES[dialect].model_json_schema(mode="validation", ref_template="#/$defs/{model}")
+    for name, part in spec.pop("$defs", {}).items():
+        definitions[name] = _closed(part)
+    spec["properties"]["dialect"] = {
+        "const": dialect,
+        "description": "The form this policy is written in; deployment if left out.",
+    }
+    if dialect != "deployment":
+        spec["required"] = [*spec["required"], "dialect"]
+    return _closed(spec)
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    # On the wire unknown keys are kept; in a scenario file they are errors.
+    return {**schema, "additionalProperties": False}
+
+
+def _alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    reference = schema.get("$ref")
+    if reference is not None:
+        schema = _schema()["$defs"][reference.rsplit("/", 1)[1]]
+    yield schema
+    for keyword in ("anyOf", "allOf", "oneOf"):
+        for part in schema.get(keyword, ()):
+            yield from _alternatives(part)
+
+
+def known_keys(schema: Mapping[str, Any]) -> list[str]:
+    """Return the keys that a value of this schema may have by name."""
+    return list(dict.fromkeys(key for part in _alternatives(schema) for key in part.get("properties", ())))
+
+
+def key_default(schema: Mapping[str, Any], key: str | int) -> Any:
+    """Return the default of a key, as a file would write it, or None."""
+    for part in _alternatives(schema):
+        default = part.get("properties", {}).get(key, {}).get("default")
+        if default is not None:
+            return copy.deepcopy(default)
+    return None
+
+
+def may_add_keys(schema: Mapping[str, Any]) -> bool:
+    """Say whether a value of this schema may have keys with names of the user's choice."""
+    return any(isinstance(part.get("additionalProperties"), Mapping) for part in _alternatives(schema))
+
+
+def key_schema(schema: Mapping[str, Any], key: str | int) -> Mapping[str, Any]:
+    """Return the schema of what is below a key, or of a list's item; empty if there is none."""
+    found = []
+    for part in _alternatives(schema):
+        if isinstance(key, int):
+            below = part.get("items")
+        else:
+            below = part.get("properties", {}).get(key, part.get("additionalProperties"))
+        if isinstance(below, Mapping):
+            found.append(below)
+    return {"anyOf": found}

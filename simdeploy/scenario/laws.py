@@ -1,0 +1,327 @@
+"""Distributions as a scenario file writes them: a constant, or one key that names the family.
+
+The table of families here is the one truth of what is allowed: the reader, the messages and the JSON
+Schema are made from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from simdeploy.api.values import Kind
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.scenario.files import Files
+from simdeploy.scenario.findings import validation_error
+from simdeploy.scenario.values import NOT_NEGATIVE, POSITIVE, PROBABILITY, SECONDS, SHARED, read_value
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+from simdeploy.world.distributions import (
+    Beta,
+    Constant,
+    Distribution,
+    Empirical,
+    Exponential,
+    Gamma,
+    Lognormal,
+    Triangular,
+    Uniform,
+    Weibull,
+)
+
+Form = tuple[tuple[str, ...], Callable[..., Distribution]]
+
+# Family -> its sets of parameters, each with what makes the law of them, in this order.
+FAMILIES: dict[str, tuple[Form, ...]] = {
+    "uniform": ((("low", "high"), Uniform),),
+    "triangular": ((("low", "mode", "high"), Triangular),),
+    "exponential": ((("mean",), Exponential),),
+    "weibull": ((("scale", "shape"), Weibull), (("mean", "shape"), Weibull.from_mean)),
+    "lognormal": (
+        (("median", "p95"), Lognormal.from_p95),
+        (("median", "sigma"), Lognormal),
+        (("mean", "sd"), Lognormal.from_mean_sd),
+    ),
+    "gamma": ((("mean", "sd"), Gamma.from_mean_sd), (("shape", "scale"), Gamma)),
+    "beta": ((("mean", "sd"), Beta.from_mean_sd), (("alpha", "beta"), Beta)),
+}
+# Parameters without a unit; all others are in the unit of what the law is of.
+_SHAPES = ("shape", "sigma", "alpha", "beta")
+_ALL_FAMILIES = ("constant", *FAMILIES, "empirical")
+_MAX_BAD_LINES = 20
+_MAX_SECONDS = MAX_DURATION_NS / NS_PER_S
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a law is of.
+
+    Attributes
+    ----------
+    name : str
+        In words.
+    definition : str
+        Name of its laws' JSON Schema.
+    scalar : Kind
+        Reads a constant or a parameter as a float.
+    low, high : float
+        Where all of the law must lie.
+    positive_mean : bool
+    """
+
+    name: str
+    definition: str
+    scalar: Kind
+    low: float = 0.0
+    high: float = math.inf
+    positive_mean: bool = False
+
+
+@dataclass(frozen=True)
+class LawOf:
+    """A law of a quantity, as pydantic metadata."""
+
+    quantity: Quantity
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {SHARED: self.quantity.definition}
+
+    def _validate(self, value: object, info: ValidationInfo) -> Distribution:
+        try:
+            return read_law(value, self.quantity, info.context or Files(""))
+        except InputError as error:
+            raise validation_error(error.problems) from None
+
+
+DURATION = Quantity("duration", "DurationLaw", SECONDS)
+PROBABILITY_LAW = Quantity("probability", "ProbabilityLaw", PROBABILITY, high=1.0)
+FACTOR = Quantity("factor", "FactorLaw", NOT_NEGATIVE, positive_mean=True)
+
+QUANTITIES = (DURATION, PROBABILITY_LAW, FACTOR)
+
+DurationLaw = Annotated[Distribution, LawOf(DURATION)]
+ProbabilityLaw = Annotated[Distribution, LawOf(PROBABILITY_LAW)]
+FactorLaw = Annotated[Distribution, LawOf(FACTOR)]
+
+
+def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
+    """Read a constant or a distribution.
+
+    Parameters
+    ----------
+    raw : object
+        Plain data.
+    quantity : Quantity
+    files : Files
+        Where ``empirical: {file: ...}`` is looked for.
+
+    Raises
+    ------
+    InputError
+        With all problems; paths relative to `raw`.
+
+    Examples
+    --------
+    >>> read_law({"exponential": {"mean": "10m"}}, DURATION, Files("")).mean
+    600.0
+    """
+    if not isinstance(raw, Mapping):
+        if isinstance(raw, list) or raw is None:
+            allowed = f"{quantity.scalar.allowed}, or one of {', '.join(_ALL_FAMILIES)}"
+            raise InputError(Problem(f"not a {quantity.name} or a distribution", found=shorten(raw), allowed=allowed))
+        law: Distribution = Constant(read_value(quantity.scalar, raw))
+    else:
+        family = _family(raw)
+        try:
+            law = _of_family(family, raw[family], quantity, files)
+        except InputError as error:
+            raise InputError([problem.at(prefix=(family,)) for problem in error.problems]) from None
+    _check_law(law, quantity)
+    return law
+
+
+def _family(raw: Mapping[str, Any]) -> str:
+    unknown = [key for key in raw if key not in _ALL_FAMILIES]
+    if unknown:
+        allowed = ", ".join(_ALL_FAMILIES)
+        hint = nearest(unknown[0], _ALL_FAMILIES) or _family_of_parameters(tuple(raw))
+        raise InputError(Problem("not a family of distributions", (unknown[0],), allowed=allowed, hint=hint))
+    if len(raw) != 1:
+        found = "{" + ", ".join(raw) + "}"
+        raise InputError(Problem("not exactly one family of distributions", found=found, allowed="one key"))
+    return next(iter(raw))
+
+
+def _family_of_parameters(keys: tuple[str, ...]) -> str | None:
+    for family, forms in FAMILIES.items():
+        if any(sorted(names) == sorted(keys) for names, _ in forms):
+            return f"name the family, such as {family}: {{{', '.join(keys)}}}"
+    return None
+
+
+def _of_family(family: str, raw: object, quantity: Quantity, files: Files) -> Distribution:
+    if family == "constant":
+        return Constant(read_value(quantity.scalar, raw))
+    forms = "{values: [...]} or {file: x.csv}" if family == "empirical" else _forms_in_words(family)
+    if not isinstance(raw, Mapping):
+        raise InputError(Problem(f"not the parameters of {family}", found=shorten(raw), allowed=forms))
+    given = {key: value for key, value in raw.items() if value is not None}
+    if family == "empirical":
+        return Empirical(_empirical_values(given, quantity, files, forms))
+    return _parametric(family, given, quantity, forms)
+
+
+def _forms_in_words(family: str) -> str:
+    return " or ".join("{" + ", ".join(names) + "}" for names, _ in FAMILIES[family])
+
+
+def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms: str) -> Distribution:
+    known = tuple(dict.fromkeys(name for names, _ in FAMILIES[family] for name in names))
+    problems = [
+        Problem(f"not a parameter of {family}", (key,), allowed=forms, hint=nearest(key, known))
+        for key in given
+        if key not in known
+    ]
+    values: dict[str, float] = {}
+    for key in given:
+        if key in known:
+            kind = POSITIVE if key in _SHAPES else quantity.scalar
+            try:
+                values[key] = read_value(kind, given[key])
+            except InputError as error:
+                problems += (problem.at(prefix=(key,)) for problem in error.problems)
+    form = next((form for form in FAMILIES[family] if sorted(form[0]) == sorted(given)), None)
+    if form is None and all(key in known for key in given):
+        found = "{" + ", ".join(given) + "}"
+        problems.append(Problem(f"not a set of parameters of {family}", found=found, allowed=forms))
+    if problems or form is None:
+        raise InputError(problems)
+    names, make = form
+    try:
+        return make(*(values[name] for name in names))
+    except ValueError as error:
+        raise InputError(Problem(str(error), found=shorten(dict(given)))) from None
+
+
+def _empirical_values(given: Mapping[str, Any], quantity: Quantity, files: Files, forms: str) -> tuple[float, ...]:
+    if len(given) != 1 or next(iter(given)) not in ("values", "file"):
+        found = "{" + ", ".join(given) + "}"
+        unknown = next((key for key in given if key not in ("values", "file")), None)
+        hint = nearest(unknown, ("values", "file")) if unknown else None
+        raise InputError(Problem("not a set of parameters of empirical", found=found, allowed=forms, hint=hint))
+    if "file" in given:
+        name = given["file"]
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(Problem("not the name of a file", ("file",), found=shorten(name)))
+        return _file_values(name, quantity, files)
+    items = given["values"]
+    if not isinstance(items, list) or not items:
+        raise InputError(Problem("not a list of values", ("values",), found=shorten(items), allowed="at least one"))
+    values, problems = [], []
+    for number, item in enumerate(items):
+        try:
+            values.append(read_value(quantity.scalar, item))
+        except InputError as error:
+            problems += [problem.at(prefix=("values", number)) for problem in error.problems]
+    if problems:
+        raise InputError(problems)
+    return tuple(values)
+
+
+def _file_values(name: str, quantity: Quantity, files: Files) -> tuple[float, ...]:
+    try:
+        text = files.text(name)
+    except InputError as error:
+        raise InputError([problem.at(prefix=("file",)) for problem in error.problems]) from None
+    values: list[float] = []
+    problems: list[Problem] = []
+    lines = text.rstrip().splitlines()
+    for number, line in enumerate(lines, start=1):
+        cell = line.strip().strip('"')
+        try:
+            values.append(read_value(quantity.scalar, _cell_value(cell)))
+        except InputError as error:
+            hint = "the first line is a value, too, not a header" if number == 1 else error.problems[0].hint
+            problem = error.problems[0]
+            message = "an empty line" if not cell else problem.message
+            problems.append(
+                Problem(
+                    message,
+                    ("file",),
+                    files.path(name),
+                    number,
+                    found=shorten(line),
+                    allowed=problem.allowed,
+                    hint=hint,
+                )
+            )
+    if len(problems) > _MAX_BAD_LINES:
+        message = f"and {len(problems) - _MAX_BAD_LINES} more lines like these from here on"
+        problems[_MAX_BAD_LINES:] = [
+            replace(problems[_MAX_BAD_LINES], message=message, found=None, allowed=None, hint=None)
+        ]
+    if problems:
+        raise InputError(problems)
+    return tuple(values)
+
+
+def _cell_value(cell: str) -> str | float:
+    try:
+        return float(cell) if "_" not in cell else cell
+    except ValueError:
+        return cell
+
+
+def _check_law(law: Distribution, quantity: Quantity) -> None:
+    low, high = law.support
+    mean = law.mean
+    message = None
+    if low < quantity.low or high > quantity.high:
+        message = f"reaches from {low:g} to {high:g}: a law of a {quantity.name} must lie in "
+        message += f"[{quantity.low:g}, {quantity.high:g}]" if quantity.high < math.inf else "[0, infinity)"
+    elif not math.isfinite(mean) or (quantity is DURATION and mean > _MAX_SECONDS):
+        message = "a mean of more than 100 years" if quantity is DURATION else "a mean that is not finite"
+    elif quantity.positive_mean and mean <= 0:
+        message = f"a {quantity.name} that is always 0"
+    if message is not None:
+        raise InputError(Problem(message))
+
+
+def law_schema(quantity: Quantity) -> dict[str, Any]:
+    """Return the JSON Schema of a law."""
+    scalar = dict(quantity.scalar.schema)
+
+    def form(names: tuple[str, ...]) -> dict[str, Any]:
+        shape = {"type": "number", "exclusiveMinimum": 0}
+        properties = {name: shape if name in _SHAPES else scalar for name in names}
+        return {"type": "object", "properties": properties, "required": list(names), "additionalProperties": False}
+
+    families: dict[str, Any] = {"constant": scalar}
+    for family, forms in FAMILIES.items():
+        allowed = [form(names) for names, _ in forms]
+        families[family] = allowed[0] if len(allowed) == 1 else {"anyOf": allowed}
+    families["empirical"] = {
+        "type": "object",
+        "properties": {"values": {"type": "array", "items": scalar, "minItems": 1}, "file": {"type": "string"}},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    }
+    one_family = {
+        "type": "object",
+        "properties": families,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    }
+    return {"anyOf": [scalar, one_family]}

@@ -1,0 +1,48 @@
+"""Scenario files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from simdeploy.api.files import read_text
+from simdeploy.errors import InputError, Problem
+from simdeploy.scenario.files import Files
+from simdeploy.scenario.scenario import Scenario, build, warn
+from simdeploy.scenario.yaml_text import parse_yaml
+
+
+def read_scenario(path: str | os.PathLike[str]) -> Scenario:
+    """Read a scenario from a YAML file.
+
+    Parameters
+    ----------
+    path : path
+        Files that it names are looked for beside it.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong, each with its line.
+
+    Warns
+    -----
+    SimdeployWarning
+        For what is legal but probably not meant; also in the scenario's `warnings`.
+    """
+    scenario, errors, warnings = load(path)
+    if scenario is None:
+        raise InputError(errors)
+    warn(warnings)
+    return scenario
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Scenario | None, tuple[Problem, ...], tuple[Problem, ...]]:
+    """Read a scenario file and return it, or None, with its errors and its warnings: nothing is raised."""
+    file = os.fspath(path)
+    try:
+        raw, positions = parse_yaml(read_text(file), file)
+    except InputError as error:
+        return None, error.problems, ()
+    scenario, errors = build(raw, Files(str(Path(file).parent)), source=file, positions=positions)
+    return scenario, errors, scenario.warnings if scenario else ()

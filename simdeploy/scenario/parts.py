@@ -1,0 +1,111 @@
+"""The parts of a scenario that belong to neither the world nor the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from simdeploy.api import Spec
+    from simdeploy.rules.policy import Policy
+
+V = TypeVar("V")
+
+DeploymentType = Literal["update", "create", "restart", "rollback", "stop"]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the deployment object says of itself.
+
+    Attributes
+    ----------
+    type : {'update', 'create', 'restart', 'rollback', 'stop'}
+    id, job_id, job_type, namespace : str
+    from_version, to_version : int
+    created_at : str
+        RFC 3339; the start of the rollout.
+    """
+
+    type: DeploymentType
+    id: str
+    job_id: str
+    job_type: str
+    namespace: str
+    from_version: int
+    to_version: int
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Money or points per unit.
+
+    Attributes
+    ----------
+    failed_request : float
+        Per failed request beyond the baseline.
+    unavailable_node_hour : float
+        Per node and hour out of service, the excess only.
+    hour_of_delay : float
+        Per hour of makespan.
+    false_alarm : float
+        Per good release that was stopped.
+    escape : float
+        Per defective release that completed.
+    """
+
+    failed_request: float
+    unavailable_node_hour: float
+    hour_of_delay: float
+    false_alarm: float
+    escape: float
+
+
+@dataclass(frozen=True)
+class ScenarioPolicy:
+    """A policy as a scenario has it.
+
+    Attributes
+    ----------
+    name : str
+    spec : DeploymentSpec or RolloutSpec
+        On the wire, as it was read.
+    policy : Policy
+        For the rules.
+    identity : Identity
+        The scenario's, with what a JSON file said in its place.
+    """
+
+    name: str
+    spec: Spec
+    policy: Policy
+    identity: Identity
+
+
+class FrozenMapping(Mapping[str, V]):
+    """A mapping that nobody can change, and that can be pickled.
+
+    Examples
+    --------
+    >>> FrozenMapping({"a": 1})
+    FrozenMapping({'a': 1})
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, V]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: str) -> V:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"FrozenMapping({self._items!r})"

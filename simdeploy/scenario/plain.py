@@ -1,0 +1,79 @@
+"""From what Python callers give to the plain data that a file would hold."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from simdeploy.api.values import is_unicode
+from simdeploy.errors import InputError, Path, Problem, shorten
+from simdeploy.scenario.yaml_text import MAX_DEPTH
+
+# Python refuses to write numbers of more than 4300 digits, in messages, too.
+_MAX_BITS = 1024
+
+
+def plain(value: object, path: Path = ()) -> Any:
+    """Copy mappings, sequences, numbers (numpy's, too) and text into dicts, lists, int, float, bool and str.
+
+    Raises
+    ------
+    InputError
+        With all values that no file could hold; also for nesting deeper than 64, hence for cycles.
+
+    Examples
+    --------
+    >>> plain({"zones": (0, 3)})
+    {'zones': [0, 3]}
+    """
+    problems: list[Problem] = []
+    copy = _copy(value, path, problems)
+    if problems:
+        raise InputError(problems)
+    return copy
+
+
+def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
+    if len(path) > MAX_DEPTH:
+        # Nothing below can be told any better, and a cycle would never end.
+        raise InputError([*problems, Problem(f"nested deeper than {MAX_DEPTH} levels", path[:3])])
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        value = value.tolist()  # numpy's scalars and arrays, and pandas' series
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, Mapping):
+        return _copy_mapping(value, path, problems)
+    if isinstance(value, list | tuple):
+        return [_copy(item, (*path, number), problems) for number, item in enumerate(value)]
+    problem = _scalar_problem(value, path)
+    if problem is not None:
+        problems.append(problem)
+        return None
+    # What is derived from a plain type, such as numpy's float64 or an enumeration's member, becomes the plain one.
+    plain_type = next((kind for kind in (bool, int, float, str) if isinstance(value, kind)), None)
+    return value if plain_type in (None, bool) else plain_type(value)
+
+
+def _scalar_problem(value: object, path: Path) -> Problem | None:
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return Problem("too large a number", path) if value.bit_length() > _MAX_BITS else None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else Problem("not a finite number", path, found=shorten(value))
+    if isinstance(value, str):
+        return None if is_unicode(value) else Problem("half of a Unicode surrogate pair, which no file can hold", path)
+    allowed = "None, True, False, numbers, text, lists, dicts"
+    return Problem("not plain data", path, found=shorten(value), allowed=allowed)
+
+
+def _copy_mapping(value: Mapping[Any, Any], path: Path, problems: list[Problem]) -> dict[str, Any]:
+    copy: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(key, str):
+            copy[str(key)] = _copy(item, (*path, key), problems)
+        else:
+            problems.append(Problem("a key that is not text", path, found=shorten(key)))
+    return copy

@@ -1,0 +1,110 @@
+"""From what a scenario, or a caller, says of a policy to a `ScenarioPolicy`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from simdeploy.api import DeploymentDocument, Spec, parse_deployment, spec_from_dict, spec_problems, unknown_keys
+from simdeploy.api.spec import SPEC_TYPES
+from simdeploy.dialects import policy_from_spec
+from simdeploy.errors import InputError, Path, Problem, nearest, shorten
+from simdeploy.scenario.files import Files
+from simdeploy.scenario.parts import Identity, ScenarioPolicy
+
+_IDENTITY_KEYS = ("type", "id", "job_id", "job_type", "namespace", "from_version", "to_version")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a policy takes from its scenario.
+
+    Attributes
+    ----------
+    identity : Identity
+    stated : tuple of str
+        Keys of the identity that the scenario's file states, which a JSON file should not contradict.
+    interval_ns : int
+        Evaluation window, where the dialect states none.
+    files : Files
+    """
+
+    identity: Identity
+    stated: tuple[str, ...]
+    interval_ns: int
+    files: Files
+
+
+@dataclass(frozen=True)
+class PolicyReading:
+    """A policy, or what is wrong with it; paths from the policy's own name on."""
+
+    policy: ScenarioPolicy | None
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ()) -> PolicyReading:
+    """Read a policy of a scenario file: a spec inline, or the name of a JSON file."""
+    if not isinstance(raw, Mapping):
+        allowed = 'the keys of a deployment spec, such as "strategy", or {file: deployment.json}'
+        return PolicyReading(None, [Problem("not a deployment spec", prefix, found=shorten(raw), allowed=allowed)])
+    dialect = raw.get("dialect")
+    if dialect is not None and (not isinstance(dialect, str) or dialect not in SPEC_TYPES):
+        hint = nearest(dialect, SPEC_TYPES)
+        problem = Problem("not a dialect", (*prefix, "dialect"), found=shorten(dialect), allowed=", ".join(SPEC_TYPES))
+        return PolicyReading(None, [replace(problem, hint=hint)])
+    if raw.get("file") is not None:
+        return _read_file(name, raw, around, prefix)
+    keys = {key: value for key, value in raw.items() if key not in ("dialect", "file")}
+    spec, problems = spec_from_dict(keys, dialect=dialect or "deployment")
+    if spec is None:
+        return PolicyReading(None, [problem.at(prefix=prefix) for problem in problems])
+    return PolicyReading(_policy(name, spec, around.identity, around))
+
+
+def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: Path) -> PolicyReading:
+    message = "a policy that is read from a file has no keys but file and dialect"
+    problems = [Problem(message, (*prefix, key)) for key in raw if key not in ("file", "dialect")]
+    file = raw["file"]
+    if not isinstance(file, str) or not file.strip():
+        problems.append(Problem("not the name of a file", (*prefix, "file"), found=shorten(file)))
+        return PolicyReading(None, problems)
+    try:
+        text = around.files.text(file)
+    except InputError as error:
+        return PolicyReading(None, problems + [problem.at(prefix=(*prefix, "file")) for problem in error.problems])
+    try:
+        document = parse_deployment(text, file=around.files.path(file), dialect=raw.get("dialect"))
+    except InputError as error:
+        return PolicyReading(None, problems + list(error.problems))
+    reading = document_policy(name, document, around, (*prefix, "file"))
+    return replace(reading, policy=None, problems=problems) if problems else reading
+
+
+def document_policy(name: str, document: DeploymentDocument, around: Surroundings, path: Path = ()) -> PolicyReading:
+    """Make a policy of a JSON document: its type, ids and versions come before the scenario's."""
+    warnings = list(document.warnings)
+    identity = around.identity
+    for key in _IDENTITY_KEYS if document.deployment is not None else ():
+        value = getattr(document.deployment, key)
+        if value is None or value == "":
+            continue
+        if key in around.stated and value != getattr(around.identity, key):
+            message = f"its {key} is used, although deployment.{key} says {shorten(getattr(around.identity, key))}"
+            warnings.append(Problem(message, path, found=shorten(value)))
+        identity = replace(identity, **{key: value})
+    return PolicyReading(_policy(name, document.spec, identity, around), warnings=warnings)
+
+
+def spec_policy(name: str, spec: Spec, around: Surroundings) -> PolicyReading:
+    """Make a policy of a spec that a caller built."""
+    problems = spec_problems(spec)
+    if problems:
+        return PolicyReading(None, problems)
+    return PolicyReading(_policy(name, spec, around.identity, around), warnings=unknown_keys(spec))
+
+
+def _policy(name: str, spec: Spec, identity: Identity, around: Surroundings) -> ScenarioPolicy:
+    return ScenarioPolicy(name, spec, policy_from_spec(spec, interval_ns=around.interval_ns), identity)

@@ -1,0 +1,178 @@
+"""From plain data to the parts of a scenario, or everything that is wrong with it: all checks meet here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from simdeploy.api.findings import MISSING
+from simdeploy.errors import Problem, shorten
+from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.scenario.contradictions import affects_problems, health_problems, request_problems
+from simdeploy.scenario.file_model import CostsSection, DeploymentSection, HealthSection, OperatorSection, ScenarioFile
+from simdeploy.scenario.files import Files
+from simdeploy.scenario.findings import problems_of
+from simdeploy.scenario.fleet_section import build_fleet
+from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
+from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPolicy
+from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy
+from simdeploy.scenario.release_section import build_release
+from simdeploy.scenario.section import unknown_keys
+from simdeploy.scenario.suspicions import PolicySuspicions, fleet_suspicions, process_suspicions
+from simdeploy.world.fleet import Fleet
+from simdeploy.world.operator import Operator, ScriptedAct
+from simdeploy.world.release import ReleaseKind
+
+
+@dataclass
+class Reading:
+    """What was read.
+
+    Attributes
+    ----------
+    parts : dict
+        A scenario's fields by name; without those that could not be read.
+    surroundings : Surroundings
+        What a further policy takes from the scenario.
+    errors, warnings : list of Problem
+        Without file and line.
+    """
+
+    parts: dict[str, Any] = field(default_factory=dict)
+    surroundings: Surroundings | None = None
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def read_parts(raw: object, files: Files) -> Reading:
+    """Check everything, and build what can be built.
+
+    A section that can't be read doesn't keep the others from being checked, among each other, too.
+    """
+    reading = Reading()
+    if not isinstance(raw, Mapping):
+        allowed = "keys out of " + ", ".join(ScenarioFile.model_fields)
+        reading.errors.append(Problem("not a scenario", found=shorten(raw), allowed=allowed))
+        return reading
+    sections = _read_sections(raw, files, reading.errors)
+    parts = reading.parts
+    for name in ("name", "description"):
+        if name in sections:
+            parts[name] = sections[name]
+    if "fleet" in sections:
+        parts["fleet"] = build_fleet(sections["fleet"])
+    if "release" in sections:
+        parts["release"] = build_release(sections["release"])
+    if "operator" in sections:
+        parts["operator"] = _operator(sections["operator"])
+    if "orchestrator" in sections:
+        parts["orchestrator"] = build_orchestrator(sections["orchestrator"])
+    if "costs" in sections:
+        parts["costs"] = _costs(sections["costs"])
+    if "health" in sections:
+        parts["health_interval_ns"] = sections["health"].interval
+    if "deployment" in sections:
+        parts["identity"] = _identity(sections["deployment"])
+    _read_policies(sections, reading, files)
+    _cross_check(reading)
+    if not reading.errors:
+        _suspect(raw, reading)
+    return reading
+
+
+@lru_cache(maxsize=1)
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    # The annotation, whose Annotated part pydantic has moved into the metadata, put together again.
+    return {
+        name: TypeAdapter(Annotated[key.annotation, key])  # type: ignore[arg-type]  # made at run time
+        for name, key in ScenarioFile.model_fields.items()
+    }
+
+
+def _read_sections(raw: Mapping[str, Any], files: Files, errors: list[Problem]) -> dict[str, Any]:
+    """Read every section on its own, so that a bad one leaves the others."""
+    fields = ScenarioFile.model_fields
+    problems, meant = unknown_keys(raw, fields)
+    errors += problems
+    sections: dict[str, Any] = {}
+    for name, adapter in _adapters().items():
+        value = raw.get(name)
+        if value is None and fields[name].is_required():
+            if name not in meant:
+                errors.append(Problem(MISSING, (name,)))
+            continue
+        try:
+            sections[name] = adapter.validate_python(fields[name].default if value is None else value, context=files)
+        except ValidationError as error:
+            errors += problems_of(error, (name,))
+    return sections
+
+
+def _operator(section: OperatorSection) -> Operator:
+    return Operator(
+        promote_after=section.promote_after,
+        notices_defect=section.notices_defect,
+        rejects_good=section.rejects_good,
+        escape_detection=section.escape_detection,
+        script=tuple(ScriptedAct(act.at, act.do) for act in section.script or ()),
+    )
+
+
+def _costs(section: CostsSection | None) -> Costs | None:
+    return None if section is None else Costs(**section.model_dump())
+
+
+def _identity(section: DeploymentSection) -> Identity:
+    # The file has no key for it, and the API shows one: made of what says which deployment this is.
+    deployment_id = f"{section.job_id}-{section.to_version}"
+    return Identity(id=deployment_id, **section.model_dump())
+
+
+def _read_policies(sections: Mapping[str, Any], reading: Reading, files: Files) -> None:
+    # Where identity or interval can't be read, policies are still checked, under stand-ins.
+    deployment = sections.get("deployment") or DeploymentSection()
+    interval_ns = reading.parts.get("health_interval_ns") or HealthSection().interval
+    around = Surroundings(_identity(deployment), tuple(sorted(deployment.model_fields_set)), interval_ns, files)
+    reading.surroundings = around
+    policies: dict[str, ScenarioPolicy] = {}
+    for name, raw in sections.get("policies", {}).items():
+        if not name.strip():
+            reading.errors.append(Problem("a policy without a name", ("policies", name)))
+        result: PolicyReading = read_policy(name, raw, around, ("policies", name))
+        reading.errors += result.problems
+        reading.warnings += result.warnings
+        if result.policy is not None:
+            policies[name] = result.policy
+    reading.parts["policies"] = FrozenMapping(policies)
+
+
+def _cross_check(reading: Reading) -> None:
+    """Compare the parts that could be read with each other."""
+    parts, errors = reading.parts, reading.errors
+    fleet: Fleet | None = parts.get("fleet")
+    release: tuple[ReleaseKind, ...] = parts.get("release", ())
+    orchestrator: Orchestrator | None = parts.get("orchestrator")
+    policies: Mapping[str, ScenarioPolicy] = parts["policies"]
+    if orchestrator is not None:
+        errors += orchestrator_problems(orchestrator)
+    if fleet is not None:
+        for kind in release:
+            errors += affects_problems(kind, fleet)
+        intervals_ns = [policy.policy.interval_ns for policy in policies.values()]
+        errors += request_problems(fleet, [*intervals_ns, parts.get("health_interval_ns", 0)])
+    if "health_interval_ns" in parts:
+        for name, policy in policies.items():
+            errors += health_problems(policy, ("policies", name))
+
+
+def _suspect(raw: Mapping[str, Any], reading: Reading) -> None:
+    parts = reading.parts
+    fleet, orchestrator, policies = parts["fleet"], parts["orchestrator"], parts["policies"]
+    reading.warnings += fleet_suspicions(fleet, parts["release"], orchestrator)
+    reading.warnings += process_suspicions(raw, orchestrator, policies)
+    for name, policy in policies.items():
+        reading.warnings += PolicySuspicions(policy, ("policies", name), fleet, orchestrator)

@@ -1,0 +1,176 @@
+"""The file's ``release``: the kinds of what the new version may turn out to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from simdeploy.api.values import Flag, Kind, Refused
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.scenario.findings import problems_of, validation_error
+from simdeploy.scenario.laws import DurationLaw
+from simdeploy.scenario.section import Section, optional
+from simdeploy.scenario.values import MAX_NODES, ExactProbability, Factor, Probability, number, read_value, whole
+from simdeploy.units import exact
+from simdeploy.world.release import Affects, ReleaseKind
+
+_SUM_TOLERANCE = Fraction(1, 10**9)
+_SHARE = number(exact, 0, 1)
+_COUNT = whole(1, MAX_NODES)
+_ZONE = whole(0, MAX_NODES - 1)
+_AFFECTS_FORMS = "all, {share: 0.3}, {count: 5}, {classes: [a]} or {zones: [0]}"
+
+
+def _class_name(value: object) -> str:
+    if not isinstance(value, str):
+        raise Refused("not the name of a class")
+    return value
+
+
+_CLASS = Kind("the name of a class of the fleet", _class_name, {"type": "string"})
+
+
+def read_affects(raw: object) -> Affects:
+    """Read which nodes a release can hurt, or raise an `InputError` with relative paths."""
+    if raw == "all":
+        return Affects()
+    keys = ("share", "count", "classes", "zones")
+    if not isinstance(raw, Mapping):
+        raise InputError(Problem("not a choice of nodes", found=shorten(raw), allowed=_AFFECTS_FORMS))
+    given = {key: value for key, value in raw.items() if value is not None}
+    unknown = [Problem("unknown key", (key,), hint=nearest(key, keys)) for key in given if key not in keys]
+    if unknown:
+        raise InputError(unknown)
+    if len(given) != 1:
+        found = "{" + ", ".join(given) + "}"
+        raise InputError(Problem("not exactly one choice of nodes", found=found, allowed=_AFFECTS_FORMS))
+    key, value = next(iter(given.items()))
+    try:
+        if key == "share":
+            return Affects("share", share=read_value(_SHARE, value))
+        if key == "count":
+            return Affects("count", count=read_value(_COUNT, value))
+        if key == "classes":
+            return Affects("classes", members=_members(value, _CLASS))
+        return Affects("zones", members=_members(value, _ZONE))
+    except InputError as error:
+        raise InputError([problem.at(prefix=(key,)) for problem in error.problems]) from None
+
+
+def _members(raw: object, kind: Kind) -> tuple[Any, ...]:
+    if not isinstance(raw, list) or not raw:
+        raise InputError(Problem("not a list", found=shorten(raw), allowed="a list of at least one"))
+    members, problems = [], []
+    for position, item in enumerate(raw):
+        try:
+            members.append(read_value(kind, item))
+        except InputError as error:
+            problems += [problem.at(prefix=(position,)) for problem in error.problems]
+    if problems:
+        raise InputError(problems)
+    return tuple(members)
+
+
+class _AffectsChoice:
+    """`read_affects` as pydantic metadata."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        properties = {
+            "share": dict(_SHARE.schema),
+            "count": dict(_COUNT.schema),
+            "classes": {"type": "array", "items": dict(_CLASS.schema), "minItems": 1},
+            "zones": {"type": "array", "items": dict(_ZONE.schema), "minItems": 1},
+        }
+        one = {"type": "object", "properties": properties, "minProperties": 1, "maxProperties": 1}
+        return {"anyOf": [{"const": "all"}, {**one, "additionalProperties": False}]}
+
+    @staticmethod
+    def _validate(value: object) -> Affects:
+        try:
+            return read_affects(value)
+        except InputError as error:
+            raise validation_error(error.problems) from None
+
+
+class KindSection(Section):
+    """One thing that the new version may turn out to be."""
+
+    probability: ExactProbability = Field(description="Of this kind; those of all kinds sum to 1.")
+    defective: Flag = optional(False, "Whether it should be stopped.")
+    error_rate: Probability = optional(
+        0, "The release's own level of failed requests; independent causes combine as 1-(1-a)(1-b)."
+    )
+    start_failure: Probability = optional(0, "Probability that it adds to a failed start.")
+    start_hang: Probability = optional(0, "Probability that it adds to a hang.")
+    after: DurationLaw = optional(0, "Exposure before its error level shows, per node.")
+    affects: Annotated[Affects, _AffectsChoice()] = optional("all", "Which nodes it can hurt.")
+    crash_rate: Factor = optional(1, "Factor on the crash rate of exposed, affected nodes.")
+
+
+def _read_kinds(raw: object, handler: ValidatorFunctionWrapHandler) -> dict[str, KindSection]:
+    if not isinstance(raw, dict) or not raw:
+        found = shorten(raw)
+        raise validation_error(
+            [Problem("not kinds of a release", found=found, allowed="names, each with a probability")]
+        )
+    given = {name: kind for name, kind in raw.items() if kind is not None}
+    problems = _sum_problems(given)
+    kinds: dict[str, KindSection] = {}
+    try:
+        kinds = handler(given)
+    except ValidationError as error:
+        problems += problems_of(error)
+    if problems:
+        raise validation_error(problems)
+    return kinds
+
+
+def _sum_problems(raw: Mapping[str, Any]) -> list[Problem]:
+    # On the raw values, so that another mistake in a kind doesn't hide this one.
+    total = Fraction(0)
+    for kind in raw.values():
+        try:
+            total += read_value(_SHARE, kind["probability"])
+        except (InputError, LookupError, TypeError):
+            return []
+    if abs(total - 1) <= _SUM_TOLERANCE:
+        return []
+    return [Problem("the kinds' probabilities do not sum to 1", found=f"{float(total):.12g}")]
+
+
+Kinds = Annotated[dict[str, KindSection], WrapValidator(_read_kinds)]
+
+
+def build_release(kinds: Mapping[str, KindSection]) -> tuple[ReleaseKind, ...]:
+    """Turn checked sections into the world's values."""
+    return tuple(
+        ReleaseKind(
+            name=name,
+            probability=kind.probability,
+            defective=kind.defective,
+            error_rate=kind.error_rate,
+            start_failure=kind.start_failure,
+            start_hang=kind.start_hang,
+            after=kind.after,
+            affects=kind.affects,
+            crash_rate=kind.crash_rate,
+        )
+        for name, kind in kinds.items()
+    )

@@ -1,0 +1,152 @@
+"""What is legal but probably not meant: warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simdeploy.errors import Path, Problem
+from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.scenario.parts import ScenarioPolicy
+from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
+from simdeploy.world.fleet import Behaviour, Fleet
+from simdeploy.world.release import ReleaseKind
+
+
+def is_given(raw: Mapping[str, Any], *path: str) -> bool:
+    """Say whether a file states a key, rather than leaving it to its default."""
+    value: Any = raw
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value is not None
+
+
+@dataclass(frozen=True)
+class PolicySuspicions:
+    """What is suspicious about one policy in its scenario."""
+
+    scenario_policy: ScenarioPolicy
+    path: Path
+    fleet: Fleet
+    orchestrator: Orchestrator
+
+    def __iter__(self) -> Iterator[Problem]:
+        yield from self._dialect()
+        if self.scenario_policy.policy.strategy == "immediate":
+            yield from self._ignored()
+        else:
+            yield from self._sizes()
+            yield from self._deadline()
+        if self.scenario_policy.policy.strategy == "rolling":
+            yield from self._canary_fields()
+        yield from self._limits()
+
+    def _say(self, message: str, *keys: str, found: object = None) -> Problem:
+        return Problem(message, (*self.path, *keys), found=None if found is None else str(found))
+
+    def _dialect(self) -> Iterator[Problem]:
+        dialect, preset = self.scenario_policy.policy.dialect, self.orchestrator.preset
+        usual = {"deployment": "expanso", "rollout": "expanso-rollout"}[dialect]
+        if preset != usual:
+            yield self._say(f"a {dialect} policy under the preset {preset}; the one for this dialect is {usual}")
+
+    def _ignored(self) -> Iterator[Problem]:
+        spec = self.scenario_policy.spec
+        keys = ["max_parallel", "canary_count", "canary_percent", "auto_promote", "health_check"]
+        if not self.orchestrator.limits_apply_to_immediate:
+            keys += ["max_failed_nodes", "max_failed_nodes_percent"]
+        ignored = [key for key in keys if getattr(spec, key)]
+        if ignored:
+            yield self._say(f"immediate ignores {', '.join(ignored)}")
+
+    def _canary_fields(self) -> Iterator[Problem]:
+        spec = self.scenario_policy.spec
+        ignored = [key for key in ("canary_count", "canary_percent", "auto_promote") if getattr(spec, key)]
+        if ignored:
+            yield self._say(f"rolling ignores {', '.join(ignored)}")
+
+    def _sizes(self) -> Iterator[Problem]:
+        policy, nodes = self.scenario_policy.policy, self.fleet.nodes
+        if policy.strategy == "canary" and policy.canary_count > nodes:
+            yield self._say(f"more canaries than the fleet's {nodes} nodes", "canary_count", found=policy.canary_count)
+        if self.orchestrator.pacing == "rate" and policy.max_parallel:
+            message = "pacing: rate ignores max_parallel; orchestrator.rate sets the batches"
+            yield self._say(message, "max_parallel", found=policy.max_parallel)
+        elif policy.dialect == "deployment" and policy.max_parallel > nodes:
+            message = f"more than the fleet's {nodes} nodes: one wave takes all"
+            yield self._say(message, "max_parallel", found=policy.max_parallel)
+
+    def _limits(self) -> Iterator[Problem]:
+        policy, nodes = self.scenario_policy.policy, self.fleet.nodes
+        reaches = self.orchestrator.limit_comparison == "reaches"
+        count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
+        if count is not None and (count > nodes or (count == nodes and not reaches)):
+            message = f"can never stop a rollout of {nodes} nodes"
+            yield self._say(message, "max_failed_nodes", found=count)
+        if percent is not None and percent >= 100 and not reaches:
+            yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
+
+    def _deadline(self) -> Iterator[Problem]:
+        policy = self.scenario_policy.policy
+        if self.orchestrator.deadline_starts != "dispatch" or self.scenario_policy.identity.type == "stop":
+            return
+        windows_ns = policy.windows_needed * policy.interval_ns
+        deadline_ns = policy.deadline_ns or 0
+        for name, behaviour in self._behaviours():
+            least_ns = _least_starting_ns(behaviour)
+            if windows_ns <= deadline_ns < least_ns + windows_ns:
+                message = (
+                    f"no node{name} can ever be healthy in time: an update takes at least {format_duration(least_ns)}, "
+                    f"its windows {format_duration(windows_ns)}"
+                )
+                yield self._say(message, "health_check", "deadline", found=format_duration(deadline_ns))
+
+    def _behaviours(self) -> Iterator[tuple[str, Behaviour]]:
+        classes = self.fleet.classes
+        if sum(node_class.share for node_class in classes) < 1:
+            yield (" outside the classes" if classes else ""), self.fleet.behaviour
+        for node_class in classes:
+            yield f" of class {node_class.name}", node_class.behaviour
+
+
+def _least_starting_ns(behaviour: Behaviour) -> int:
+    duration_s, slowdown = behaviour.update_duration.support[0], behaviour.slowdown.support[0]
+    return round_half_up(exact(float(duration_s)) * exact(float(slowdown)) * NS_PER_S)
+
+
+def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrator: Orchestrator) -> Iterator[Problem]:
+    """Look at the world against itself and the switches."""
+    nodes = fleet.nodes
+    for kind in release:
+        if kind.affects.count > nodes:
+            path = ("release", kind.name, "affects", "count")
+            yield Problem(f"more than the fleet's {nodes} nodes", path, found=str(kind.affects.count))
+    if orchestrator.minimum_sample > nodes:
+        message = f"more than the fleet's {nodes} nodes: a percent limit never applies"
+        yield Problem(message, ("orchestrator", "minimum_sample"), found=str(orchestrator.minimum_sample))
+    fails = any(kind.error_rate > 0 for kind in release)
+    fails |= any(
+        behaviour.error_rate.mean > 0 or (behaviour.flapping is not None and behaviour.flapping.error_rate > 0)
+        for behaviour in fleet.behaviours
+    )
+    if fails and not any(behaviour.requests_per_second for behaviour in fleet.behaviours):
+        message = "0, so that no window sees any traffic and no error_rate has an effect"
+        yield Problem(message, ("fleet", "requests_per_second"))
+
+
+def process_suspicions(
+    raw: Mapping[str, Any], orchestrator: Orchestrator, policies: Mapping[str, ScenarioPolicy]
+) -> Iterator[Problem]:
+    """Look for keys that have no effect, or less than one would think."""
+    if is_given(raw, "orchestrator", "rate") and orchestrator.pacing != "rate":
+        message = f"has no effect under pacing: {orchestrator.pacing}"
+        yield Problem(message, ("orchestrator", "rate"))
+    if orchestrator.bake_time_ns > 0:
+        message = "a running node is watched no more: bake_time only buys time for `after` and for the operator"
+        found = format_duration(orchestrator.bake_time_ns)
+        yield Problem(message, ("orchestrator", "bake_time"), found=found)
+    waits = any(policy.policy.strategy == "canary" and not policy.policy.auto_promote for policy in policies.values())
+    if is_given(raw, "operator", "promote_after") and not waits:
+        message = "has no effect: no policy has canaries that wait for a person (canary without auto_promote)"
+        yield Problem(message, ("operator", "promote_after"))

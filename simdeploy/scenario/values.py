@@ -1,0 +1,223 @@
+"""The scalars of a scenario file: what each accepts and what it becomes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Annotated, Any
+
+from simdeploy.api import parse_time
+from simdeploy.api.values import Kind, Refused, is_unicode
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, round_half_up
+
+MIN_INTERVAL_NS = 1_000_000
+MAX_NODES = 10_000_000
+MAX_NUMBER = 10**15
+MAX_VERSION = (1 << 63) - 1
+
+_CLOCK = re.compile(r"(?:\d+:)?\d+:\d\d")
+_GROUPED = re.compile(r"[-+]?\d+(?:[_, ]\d+)+(?:\.\d+)?")
+_DAYS = re.compile(r"(\d+)d(?:ays?)?")
+_UNIT_WORDS = (("milliseconds?", "ms"), ("sec(?:ond)?s?", "s"), ("min(?:ute)?s?", "m"), ("(?:hrs?|hours?)", "h"))
+_NUMERIC = re.compile(r"[-+]?\d+(?:\.\d+)?")
+
+# Longer text is no slip of the pen.
+_MAX_HINTED = 30
+
+# A later start could not be written as a time when a long rollout ends.
+_YEARS = (1970, 2999)
+
+
+def problem_of(kind: Kind, value: object, refused: Refused) -> Problem:
+    """Say that a value was refused."""
+    return Problem(str(refused), found=shorten(value), allowed=kind.allowed, hint=refused.hint)
+
+
+def read_value(kind: Kind, value: object) -> Any:
+    """Read one value, or raise an `InputError` without a path."""
+    try:
+        return kind.read(value)
+    except Refused as refused:
+        raise InputError(problem_of(kind, value, refused)) from None
+
+
+def _numeric_hint(value: object) -> str | None:
+    if not isinstance(value, str) or len(value) > _MAX_HINTED:
+        return None
+    if _GROUPED.fullmatch(value):
+        return f"write {re.sub('[_, ]', '', value)}"
+    if _NUMERIC.fullmatch(value):
+        return "remove the quotes"
+    if value.endswith("%") and _NUMERIC.fullmatch(value[:-1].strip()):
+        return f"write {float(value[:-1]) / 100:g}"
+    return None
+
+
+def whole(low: int, high: int) -> Kind:
+    """Make the kind of whole numbers from `low` to `high`."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            is_whole = isinstance(value, float) and value.is_integer() and low <= value <= high
+            hint = f"write {value:.0f}" if is_whole else _numeric_hint(value)
+            raise Refused("not a whole number", hint)
+        _check_range(value, low, high)
+        return value
+
+    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return Kind(f"a whole number from {low} to {high}", read, schema)
+
+
+def number(
+    become: Callable[[int | float], float | Fraction], low: int = 0, high: int = MAX_NUMBER, *, above_low: bool = False
+) -> Kind:
+    """Make the kind of numbers from `low` (or only above it) to `high`; `become` makes the value to keep."""
+
+    def read(value: object) -> float | Fraction:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Refused("not a number", _numeric_hint(value))
+        if value != value or value in (float("inf"), float("-inf")):
+            raise Refused("not a finite number")
+        if above_low and value == low:
+            raise Refused("too small")
+        _check_range(value, low, high)
+        return become(value)
+
+    top = f"{high:g}" if high >= MAX_NUMBER else str(high)
+    words = f"a number above {low}, up to {top}" if above_low else f"a number from {low} to {top}"
+    bound = "exclusiveMinimum" if above_low else "minimum"
+    return Kind(words, read, {"type": "number", bound: low, "maximum": high})
+
+
+def _check_range(value: float, low: int, high: int) -> None:
+    if value < low:
+        raise Refused("negative" if value < 0 and low >= 0 else "too small")
+    if value > high:
+        hint = f"{value / 100:g} is {value:g} percent" if high == 1 and value <= 100 else None
+        raise Refused("too large", hint)
+
+
+def duration_ns(value: object, low_ns: int = 0) -> int:
+    """Read a duration as whole nanoseconds: Go's form, or a number of seconds."""
+    if isinstance(value, str):
+        try:
+            ns = parse_duration(value)
+        except ValueError as error:
+            raise Refused(str(error), _duration_hint(value)) from None
+    else:
+        seconds = number(float, -MAX_NUMBER).read
+        try:
+            seconds(value)
+        except Refused as refused:
+            raise Refused(str(refused).replace("not a number", "not a duration")) from None
+        ns = round_half_up(exact(value) * NS_PER_S)  # type: ignore[arg-type]  # a number, says the check
+    if ns < 0:
+        raise Refused("a negative duration")
+    if ns < low_ns:
+        raise Refused("too short a duration")
+    if ns > MAX_DURATION_NS:
+        raise Refused("longer than 100 years")
+    return ns
+
+
+def _clock_hint(text: str) -> str:
+    *hours, first, second = (int(part) for part in text.split(":"))
+    if hours:
+        return f"as hours, minutes and seconds: {hours[0]}h{first}m{second}s"
+    return f"{first}h{second}m or {first}m{second}s?"  # nobody can know which of the two was meant
+
+
+def _duration_hint(text: str) -> str | None:
+    if len(text) > _MAX_HINTED:
+        return None
+    if _CLOCK.fullmatch(text):
+        return _clock_hint(text)
+    if _NUMERIC.fullmatch(text):
+        return f'write "{text}s", or remove the quotes'
+    bare = _DAYS.sub(lambda days: f"{int(days[1]) * 24}h", text.replace(" ", "").lower())
+    for words, unit in _UNIT_WORDS:
+        bare = re.sub(rf"(?<=\d){words}\b", unit, bare)
+    try:
+        parse_duration(bare)
+    except ValueError:
+        return None
+    return f"write {bare}"
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Refused("not text", "put it in quotes" if isinstance(value, int | float) else None)
+    if not value.strip():
+        raise Refused("empty")
+    if not is_unicode(value):
+        raise Refused("half of a Unicode surrogate pair, which no file can hold")
+    return value
+
+
+def _prose(value: object) -> str:
+    return value if value == "" and isinstance(value, str) else _text(value)
+
+
+def _time(value: object) -> str:
+    text = _text(value)
+    try:
+        parse_time(text)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    if not _YEARS[0] <= int(text[:4]) <= _YEARS[1]:
+        raise Refused("out of reach")
+    return text
+
+
+def _format(value: object) -> int:
+    if value != 1 or isinstance(value, bool) or not isinstance(value, int):
+        raise Refused("not a version of this format that this simdeploy reads")
+    return 1
+
+
+_DURATION_WORDS = 'a duration such as "1h30m", "45s" or a number of seconds, at most 100 years'
+
+# Key of a reference to a shared definition, until the JSON Schema is put together: pydantic knows only its own.
+SHARED = "x-shared"
+DURATION_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$"},
+        {"type": "number", "minimum": 0},
+    ]
+}
+
+SECONDS = Kind(_DURATION_WORDS, lambda value: duration_ns(value) / NS_PER_S, {SHARED: "Duration"})
+PROBABILITY = number(float, 0, 1)
+POSITIVE = number(float, above_low=True)
+NOT_NEGATIVE = number(float)
+
+Nodes = Annotated[int, whole(1, MAX_NODES)]
+Zones = Annotated[int, whole(1, MAX_NODES)]
+Sample = Annotated[int, whole(0, MAX_NODES)]
+Attempts = Annotated[int, whole(1, 1000)]
+Version = Annotated[int, whole(0, MAX_VERSION)]
+Format = Annotated[int, Kind("1", _format, {"const": 1})]
+Probability = Annotated[float, PROBABILITY]
+ExactProbability = Annotated[Fraction, number(exact, 0, 1)]
+ExactNumber = Annotated[Fraction, number(exact)]
+ExactPositive = Annotated[Fraction, number(exact, 0, 10**9, above_low=True)]
+Factor = Annotated[float, number(float, 0, 10**9)]
+Amount = Annotated[float, NOT_NEGATIVE]
+Seconds = Annotated[float, SECONDS]
+DurationNs = Annotated[int, Kind(_DURATION_WORDS, duration_ns, {SHARED: "Duration"})]
+IntervalNs = Annotated[
+    int,
+    Kind(f"{_DURATION_WORDS}, at least 1ms", lambda value: duration_ns(value, MIN_INTERVAL_NS), {SHARED: "Duration"}),
+]
+Name = Annotated[str, Kind("text", _text, {"type": "string", "minLength": 1})]
+Prose = Annotated[str, Kind("text", _prose, {"type": "string"})]
+Instant = Annotated[
+    str,
+    Kind(
+        f'a time in RFC 3339 such as "2026-01-01T00:00:00Z", years {_YEARS[0]} to {_YEARS[1]}',
+        _time,
+        {"type": "string", "examples": ["2026-01-01T00:00:00Z"]},
+    ),
+]

@@ -1,0 +1,269 @@
+"""YAML, strictly: plain data and the line of every key, or problems.
+
+The parser's *events* are read, not the objects that PyYAML would make of them: no tags, no merge keys, no
+duplicate keys, no cycles, no anchors that multiply into more than memory holds.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from simdeploy.errors import InputError, Path, Problem, shorten
+from simdeploy.scenario.scalars import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_DEPTH = 64
+MAX_NODES = 200_000
+MAX_ALIASED_NODES = 10_000
+
+# libyaml is about ten times as quick as the parser in Python; wheels have it, a build from source may not.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# What YAML allows in no place.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+
+Positions = dict[Path, tuple[int, int]]
+
+# What libyaml says, in words for people who don't know its grammar.
+_PLAIN_WORDS = {
+    "found character that cannot start any token": "a character that can't stand here (a tab, '@', '`' or '%')",
+    "mapping values are not allowed in this context": "a second ':' on this line, or wrong indentation: quote text that holds ': '",
+    "did not find expected key": "the indentation doesn't fit the lines above, or something is left over before this place",
+    "did not find expected ',' or '}'": "a '{' is not closed, or a ',' is missing",
+    "did not find expected ',' or ']'": "a '[' is not closed, or a ',' is missing",
+    "did not find expected '-' indicator": "a list item doesn't start with '- ', or its indentation differs",
+    "could not find expected ':'": "a key without ':'",
+    "found unexpected end of stream": "the file ends inside quotes",
+    "did not find expected node content": "a value is missing here",
+    "did not find expected <document start>": "something is left over after the end of the data",
+    "block sequence entries are not allowed in this context": "a list item ('- ') can't stand here",
+    "found a tab character that violates indentation": "a tab; indent with spaces",
+    "found a tab character where an indentation space is expected": "a tab; indent with spaces",
+    "exceeded maximum nesting depth": f"nested deeper than {MAX_DEPTH} levels",
+    "found unknown escape character": "an unknown escape after a backslash: use single quotes or '\\\\'",
+}
+
+
+@dataclass
+class _Node:
+    """A value with its place; `items` of a mapping are (key, value), of a list (number, value)."""
+
+    path: Path
+    line: int
+    column: int
+    kind: str = "scalar"
+    value: Any = None
+    items: list[tuple[Any, _Node]] = field(default_factory=list)
+    closed: bool = False
+
+
+def parse_yaml(text: str, file: str | None = None) -> tuple[Any, Positions]:
+    r"""Read one YAML document.
+
+    Parameters
+    ----------
+    text : str
+    file : str or None
+        Its name, for messages.
+
+    Returns
+    -------
+    data : dict, list, str, int, float, bool or None
+    positions : dict
+        From the path of the root and of every key and list item to its line and column, from 1.
+
+    Raises
+    ------
+    InputError
+        With every problem that does not hide what follows.
+
+    Examples
+    --------
+    >>> data, positions = parse_yaml("fleet:\n  nodes: 5\n")
+    >>> data, positions["fleet", "nodes"]
+    ({'fleet': {'nodes': 5}}, (2, 3))
+    """
+    control = _CONTROL.search(text)
+    if control is not None:
+        line = text.count("\n", 0, control.start()) + 1
+        found = f"U+{ord(control[0]):04X}"
+        raise InputError(Problem("a control character, which no text holds", file=file, line=line, found=found))
+    problems: list[Problem] = []
+    try:
+        root = _Composer(file, problems).compose(yaml.parse(text, Loader=_LOADER))
+    except yaml.MarkedYAMLError as error:
+        raise InputError([*problems, _syntax_problem(error, file)]) from None
+    except yaml.YAMLError as error:
+        raise InputError([*problems, Problem(f"not YAML: {error}", file=file)]) from None
+    positions: Positions = {(): (root.line, root.column)}
+    data = _Expander(file, problems, positions).expand(root, ())
+    if problems:
+        raise InputError(problems)
+    return data, positions
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, file: str | None) -> Problem:
+    said = (error.problem or "").strip()
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+    words = _PLAIN_WORDS.get(said, said)
+    if "undefined alias" in said:
+        words = "an alias (*name) without its anchor (&name)"
+    hint = None
+    if error.context_mark is not None and mark is not None and error.context_mark.line != mark.line:
+        hint = f"it began in line {error.context_mark.line + 1}"
+    return Problem(f"not valid YAML: {words}", file=file, line=line, column=column, hint=hint)
+
+
+class _Composer:
+    """From events to a tree of nodes in which an alias is the anchor's own node."""
+
+    def __init__(self, file: str | None, problems: list[Problem]) -> None:
+        self.file = file
+        self.problems = problems
+        self.anchors: dict[str, _Node] = {}
+        self.nodes = 0
+
+    def compose(self, events: Iterator[Any]) -> _Node:
+        self.events = events
+        root: _Node | None = None
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    raise self._fatal(event, "a second document; a file holds one", hint="remove the line '---'")
+                root = self._node(next(events), ())
+        if root is None or (root.kind == "scalar" and root.value is None):
+            raise InputError([*self.problems, Problem("the file is empty", file=self.file)])
+        return root
+
+    def _node(self, event: Any, path: Path) -> _Node:
+        self.nodes += 1
+        if len(path) > MAX_DEPTH:
+            raise self._fatal(event, f"nested deeper than {MAX_DEPTH} levels")
+        if self.nodes > MAX_NODES:
+            message = f"more than {MAX_NODES:,} values"
+            raise self._fatal(
+                event, message, hint="put measured values into a file of their own: empirical: {file: x.csv}"
+            )
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        node = _Node(path, event.start_mark.line + 1, event.start_mark.column + 1)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        if event.tag is not None:
+            self._problem(
+                node,
+                "a tag, which this file format doesn't have",
+                shorten(event.tag.replace("tag:yaml.org,2002:", "!!")),
+            )
+        if isinstance(event, yaml.ScalarEvent):
+            node.value = self._scalar(event, node)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            self._sequence(node)
+        else:
+            self._mapping(node)
+        node.closed = True
+        return node
+
+    def _alias(self, event: Any) -> _Node:
+        target = self.anchors.get(event.anchor)
+        if target is None:
+            raise self._fatal(event, f"an alias (*{event.anchor}) without its anchor (&{event.anchor})")
+        if not target.closed:
+            raise self._fatal(event, f"a cycle: *{event.anchor} lies inside &{event.anchor}")
+        return target
+
+    def _scalar(self, event: Any, node: _Node) -> Any:
+        if not event.implicit[0]:  # quoted, or a block
+            return event.value
+        try:
+            return resolve(event.value)
+        except ValueError as error:
+            hint = "in quotes it would be text" if "decimal" in str(error) else None
+            self._problem(node, str(error), shorten(event.value), hint)
+            return 0
+
+    def _sequence(self, node: _Node) -> None:
+        node.kind = "list"
+        for event in self.events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                return
+            node.items.append((len(node.items), self._node(event, (*node.path, len(node.items)))))
+
+    def _mapping(self, node: _Node) -> None:
+        node.kind = "mapping"
+        lines: dict[str, int] = {}
+        for event in self.events:
+            if isinstance(event, yaml.MappingEndEvent):
+                return
+            plain = isinstance(event, yaml.ScalarEvent) and event.implicit[0]
+            name = event.value if isinstance(event, yaml.ScalarEvent) else "?"
+            key = self._node(event, (*node.path, name))
+            value = self._node(next(self.events), (*node.path, name))
+            if not isinstance(key.value, str):
+                found = {"list": "a list", "mapping": "a map"}.get(key.kind) or shorten(key.value)
+                hint = None if key.kind != "scalar" or key.value is None else "put it in quotes"
+                self._problem(key, "a key that is not text", found, hint)
+            elif key.value == "<<" and plain:
+                self._problem(key, "a merge key (<<), which this file format doesn't have", hint="write the keys out")
+            elif key.value in lines:
+                self._problem(key, f"a key that is there already, in line {lines[key.value]}", shorten(key.value))
+            else:
+                lines[key.value] = key.line
+                # The place of a value is that of its key: there a person looks first.
+                node.items.append(((key.value, key.line, key.column), value))
+
+    def _problem(self, node: _Node, message: str, found: str | None = None, hint: str | None = None) -> None:
+        self.problems.append(
+            Problem(message, node.path, file=self.file, line=node.line, column=node.column, found=found, hint=hint)
+        )
+
+    def _fatal(self, event: Any, message: str, hint: str | None = None) -> InputError:
+        mark = event.start_mark
+        problem = Problem(message, file=self.file, line=mark.line + 1, column=mark.column + 1, hint=hint)
+        return InputError([*self.problems, problem])
+
+
+class _Expander:
+    """From nodes to plain data; every visit beyond a node's first is an alias's and is counted."""
+
+    def __init__(self, file: str | None, problems: list[Problem], positions: Positions) -> None:
+        self.file = file
+        self.problems = problems
+        self.positions = positions
+        self.seen: set[int] = set()
+        self.aliased = 0
+
+    def expand(self, node: _Node, path: Path) -> Any:
+        self._count(node, path)
+        if node.kind == "scalar":
+            return node.value
+        if node.kind == "list":
+            for number, item in node.items:
+                self.positions[(*path, number)] = (item.line, item.column)
+            return [self.expand(item, (*path, number)) for number, item in node.items]
+        data: dict[str, Any] = {}
+        for (key, line, column), value in node.items:
+            self.positions[(*path, key)] = (line, column)
+            data[key] = self.expand(value, (*path, key))
+        return data
+
+    def _count(self, node: _Node, path: Path) -> None:
+        # `seen` decides only whether to count; no result depends on its order.
+        if id(node) in self.seen:
+            self.aliased += 1
+        self.seen.add(id(node))
+        message = None
+        if self.aliased > MAX_ALIASED_NODES:
+            message = f"aliases that expand to more than {MAX_ALIASED_NODES:,} values"
+        elif len(path) > MAX_DEPTH:
+            message = f"nested deeper than {MAX_DEPTH} levels"
+        if message is not None:
+            problem = Problem(message, path[:3], file=self.file, line=node.line, column=node.column)
+            raise InputError([*self.problems, problem])

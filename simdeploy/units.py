@@ -1,0 +1,161 @@
+"""Exact numbers at the door: durations in whole nanoseconds, decimals as rationals, one way of rounding."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from fractions import Fraction
+
+NS_PER_S = 1_000_000_000
+
+# The longest duration that a file may state or a law may yield (100 years). Go's own limit is 292
+# years; a lower one leaves room to add some of them up in 64 bits.
+MAX_DURATION_NS = 100 * 365 * 24 * 3600 * NS_PER_S
+
+_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,  # U+00B5, micro sign
+    "μs": 1_000,  # U+03BC, Greek letter mu
+    "ms": 1_000_000,
+    "s": NS_PER_S,
+    "m": 60 * NS_PER_S,
+    "h": 3600 * NS_PER_S,
+}
+_TERM = re.compile(r"(?=\.?[0-9])([0-9]*)\.?([0-9]*)(ns|us|µs|μs|ms|s|m|h)")
+_MAX_TEXT = 100
+
+
+def exact(number: float | Fraction) -> Fraction:
+    """Read a number as the rational of its shortest decimal literal.
+
+    Raises
+    ------
+    ValueError
+        If the number is not finite.
+
+    Examples
+    --------
+    >>> exact(0.1)
+    Fraction(1, 10)
+    """
+    if isinstance(number, Fraction):
+        return number
+    if isinstance(number, float):
+        if not math.isfinite(number):
+            raise ValueError("not a finite number")
+        return Fraction(repr(float(number)))  # float() first: a numpy float has a repr of its own
+    return Fraction(operator.index(number))  # index() first: a numpy integer would overflow later
+
+
+def round_half_up(value: Fraction) -> int:
+    """Round to the nearest whole number, halves up.
+
+    Examples
+    --------
+    >>> round_half_up(Fraction(5, 2)), round_half_up(Fraction(-5, 2))
+    (3, -2)
+    """
+    return math.floor(value + Fraction(1, 2))
+
+
+def parse_duration(text: str) -> int:
+    """Read a duration in the form of Go's ``time.ParseDuration`` as whole nanoseconds.
+
+    The result is Go's to the nanosecond: fractions of one are cut off, and digits beyond what a float
+    can hold are read the way ``leadingFraction`` in Go's ``time/format.go`` does.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``"1h30m"``, ``"500ms"``, ``"1.5s"`` or ``"0"``; a sign is allowed.
+
+    Raises
+    ------
+    ValueError
+        If the text has another form; the message says which is allowed.
+
+    Examples
+    --------
+    >>> parse_duration("1m30s")
+    90000000000
+    """
+    body = text[1:] if text[:1] in ("+", "-") else text
+    if len(text) > _MAX_TEXT:
+        raise ValueError("too long for a duration")
+    if body == "0":
+        return 0
+    ns, position = 0, 0
+    while position < len(body):
+        term = _TERM.match(body, position)
+        if term is None:
+            break
+        ns += int(term[1] or 0) * _UNITS_NS[term[3]] + _fraction_ns(term[2], _UNITS_NS[term[3]])
+        position = term.end()
+    if not body or position < len(body):
+        raise ValueError('not a duration such as "1h30m", "45s" or "500ms"')
+    ns = -ns if text[0] == "-" else ns
+    if not -(1 << 63) <= ns < 1 << 63:
+        raise ValueError("longer than 292 years, the longest duration there is")
+    return ns
+
+
+def _fraction_ns(digits: str, unit_ns: int) -> int:
+    number, scale = 0, 1.0
+    for digit in digits:
+        if number * 10 + int(digit) > 1 << 63:
+            break  # Go ignores what its 64 bits can't hold
+        number, scale = number * 10 + int(digit), scale * 10
+    return int(number * (unit_ns / scale))
+
+
+def format_duration(ns: int) -> str:
+    """Write nanoseconds the way Go's ``Duration.String`` does.
+
+    Examples
+    --------
+    >>> format_duration(5_400_000_000_000), format_duration(1_500_000_000), format_duration(0)
+    ('1h30m0s', '1.5s', '0s')
+    """
+    if ns == 0:
+        return "0s"
+    sign, ns = ("-", -ns) if ns < 0 else ("", ns)
+    if ns < NS_PER_S:
+        unit, size = next((unit, size) for unit, size in (("ms", 10**6), ("µs", 1000), ("ns", 1)) if ns >= size)
+        return f"{sign}{_decimal(ns, size)}{unit}"
+    minutes, rest = divmod(ns, 60 * NS_PER_S)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{text}{_decimal(rest, NS_PER_S)}s"
+
+
+def _decimal(value: int, size: int) -> str:
+    whole, part = divmod(value, size)
+    digits = str(part).rjust(len(str(size)) - 1, "0").rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)
+
+
+def short_duration(ns: float) -> str:
+    """Write a duration for people, in two parts at most: ``1h 5m``, ``2m 30s``, ``450ms``.
+
+    Examples
+    --------
+    >>> short_duration(3_900_000_000_000), short_duration(62_400_000_000), short_duration(0)
+    ('1h 5m', '1m 2s', '0s')
+    """
+    if ns != ns:  # NaN: it did not happen
+        return "never"
+    ns = int(ns)
+    if ns < 0:
+        return f"-{short_duration(-ns)}"
+    if ns < 10 * NS_PER_S:
+        step = 10**6 if ns >= 10**6 else 1
+        return format_duration((ns + step // 2) // step * step)
+    seconds = (ns + NS_PER_S // 2) // NS_PER_S
+    days, rest = divmod(seconds, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, seconds = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
+    first = next((place for place, (amount, _) in enumerate(parts) if amount), 3)
+    return " ".join(f"{amount}{unit}" for amount, unit in parts[first : first + 2] if amount)

@@ -1,0 +1,4 @@
+"""What nobody controls: random numbers, distributions, the fleet, the release, the people.
+
+May be used from outside: everything. May import: `simdeploy.units`, `simdeploy.errors`.
+"""

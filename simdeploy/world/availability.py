@@ -1,0 +1,240 @@
+"""Up and down, good and degraded: alternating renewal processes, stationary at time 0 (model section 3).
+
+A process is a function of time that is worked out as far as somebody asks: no event has to be
+scheduled for a node that nobody looks at. Times are whole nanoseconds; a spell is [start, end).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+from simdeploy.world.distributions import sample_ns
+from simdeploy.world.residual import Residual
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from simdeploy.world.distributions import Distribution
+    from simdeploy.world.draws import Draws
+
+Spell = tuple[int, int]
+
+
+class SpellStreams(NamedTuple):
+    """The streams of one kind of process: the state at time 0, the good and the bad spells."""
+
+    state: Stream
+    good: Stream
+    bad: Stream
+
+
+CRASH_STREAMS = SpellStreams(Stream.CRASH_STATE, Stream.CRASH_UP, Stream.CRASH_REPAIR)
+FLAP_STREAMS = SpellStreams(Stream.FLAP_STATE, Stream.FLAP_GOOD, Stream.FLAP_DEGRADED)
+ZONE_STREAMS = SpellStreams(Stream.ZONE_STATE, Stream.ZONE_UP, Stream.ZONE_REPAIR)
+
+
+class Alternating:
+    """One process of alternating good and bad spells of one subject (a node or a zone), from time 0 on.
+
+    The spells are numbered from 0, the one that runs at time 0. A spell's uniform has the index of the
+    spell among those of its kind, where index 0 is kept for the one that runs at time 0.
+
+    The rate at which good spells end may be multiplied for a while, and a good spell may be renewed. The
+    conditional survival is raised to the power of the current rate, so a good spell ends when
+    ``sum of rate x cumulative hazard`` reaches ``-log(1 - u)`` for its one uniform u.
+    """
+
+    __slots__ = (
+        "_age_ns",
+        "_bad_at_first",
+        "_ends",
+        "_hazard_left",
+        "_law",
+        "_processes",
+        "_rate",
+        "_renewals",
+        "_start",
+        "_subject",
+    )
+
+    def __init__(self, processes: Processes, subject: int, bad_at_first: bool, first_end_ns: int) -> None:
+        self._processes = processes
+        self._subject = subject
+        self._bad_at_first = bad_at_first
+        self._ends = [first_end_ns]
+        self._renewals = 0
+        self._rate = 1.0
+        self._begin(0, 0)
+
+    def bad_at(self, t: int) -> bool:
+        """Tell whether t lies in a bad spell."""
+        return self._is_bad(self._spell_at(t))
+
+    def good_again(self, t: int) -> int:
+        """Return the first instant from t on that lies in a good spell."""
+        spell = self._spell_at(t)
+        while self._is_bad(spell):
+            t = self._ends[spell]
+            spell = self._spell_at(t)
+        return t
+
+    def bad_spells(self, start: int, end: int) -> Iterator[Spell]:
+        """Yield the parts of bad spells that lie in [start, end), in order, empty ones left out."""
+        while start < end:
+            spell = self._spell_at(start)
+            until = min(self._ends[spell], end)
+            if self._is_bad(spell):
+                yield start, until
+            start = until
+
+    def set_rate(self, t: int, rate: float) -> None:
+        """Multiply the rate at which good spells end by `rate` from t on; 1 is the law's own."""
+        spell = self._forget_after(t)
+        if not self._is_bad(spell) and rate != self._rate:
+            age = t - self._start
+            self._hazard_left -= self._rate * (self._hazard(age) - self._hazard(self._age_ns))
+            self._age_ns = age
+            self._rate = rate
+            # Rounded to whole nanoseconds a spell may outlive its hazard by a hair: it keeps its end.
+            if self._hazard_left > 0:
+                self._ends[spell] = max(t, self._start + self._end_age())
+        self._rate = rate
+
+    def renew(self, t: int) -> None:
+        """Begin a new good spell at t, if t lies in one."""
+        spell = self._forget_after(t)
+        if not self._is_bad(spell):
+            self._renewals += 1
+            self._ends[spell] = t + self._length(spell, t)
+
+    def _is_bad(self, spell: int) -> bool:
+        return self._bad_at_first == (spell % 2 == 0)
+
+    def _index(self, spell: int) -> int:
+        bad = self._is_bad(spell)
+        index = spell // 2 if bad == self._bad_at_first else spell // 2 + 1
+        return index if bad else index + self._renewals
+
+    def _spell_at(self, t: int) -> int:
+        """Return the number of the spell that contains t, worked out first if need be."""
+        ends = self._ends
+        while ends[-1] <= t:
+            ends.append(ends[-1] + self._length(len(ends), ends[-1]))
+        return bisect_right(ends, t)
+
+    def _length(self, spell: int, start: int) -> int:
+        processes, index = self._processes, self._index(spell)
+        if self._is_bad(spell):
+            return processes.bad_ns(self._subject, index)
+        self._begin(spell, start)
+        return processes.good_ns(self._subject, index) if self._rate == 1.0 else self._end_age()
+
+    def _begin(self, spell: int, start: int) -> None:
+        """Note the law of a good spell that starts, and the hazard at which it will end."""
+        self._law = self._processes.good if spell or self._renewals else self._processes.good_residual
+        self._start = start
+        self._age_ns = 0
+        if self._is_bad(spell):
+            self._hazard_left = math.nan
+        else:
+            self._hazard_left = -math.log1p(-self._processes.good_uniform(self._subject, self._index(spell)))
+
+    def _forget_after(self, t: int) -> int:
+        """Drop what was worked out beyond the spell at t: a change at t makes it another future.
+
+        Only a process that nothing has changed yet is ever asked about its future.
+        """
+        spell = self._spell_at(t)
+        if spell + 1 < len(self._ends):
+            del self._ends[spell + 1 :]
+            if not self._is_bad(spell):
+                self._begin(spell, self._ends[spell - 1] if spell else 0)
+        return spell
+
+    def _hazard(self, age_ns: int) -> float:
+        survival = self._law.survival(age_ns / NS_PER_S)
+        return -math.log(survival) if survival > 0 else math.inf
+
+    def _end_age(self) -> int:
+        """Solve for the age at which the hazard that is left is used up at the current rate."""
+        if self._rate == 0:
+            return MAX_DURATION_NS
+        hazard = self._hazard(self._age_ns) + self._hazard_left / self._rate
+        return min(math.floor(self._law.inverse_survival(math.exp(-hazard)) * NS_PER_S + 0.5), MAX_DURATION_NS)
+
+
+class Processes:
+    """The processes of many subjects (nodes or zones) under one law, made when somebody looks.
+
+    The state at time 0 and the end of the first spell are worked out for all subjects at once:
+    most of them never get any further within a rollout.
+
+    Parameters
+    ----------
+    draws : Draws
+    subjects : ndarray of int
+        Numbers of the nodes or zones.
+    good, bad : Distribution
+        Laws of the two kinds of spell, seconds.
+    streams : SpellStreams
+    """
+
+    def __init__(
+        self, draws: Draws, subjects: np.ndarray, good: Distribution, bad: Distribution, streams: SpellStreams
+    ) -> None:
+        self._draws = draws
+        self._streams = streams
+        self.good, self._bad = good, bad
+        self.good_residual = Residual(good)
+        is_bad = self._at_time_0(streams.state, subjects) < bad.mean / (good.mean + bad.mean)
+        ends = np.zeros(len(subjects), dtype=np.int64)
+        ends[~is_bad] = sample_ns(self.good_residual, self._at_time_0(streams.good, subjects[~is_bad]))
+        if is_bad.any():
+            ends[is_bad] = sample_ns(Residual(bad), self._at_time_0(streams.bad, subjects[is_bad]))
+        numbers = subjects.tolist()
+        self._bad_at_first: dict[int, bool] = dict(zip(numbers, is_bad.tolist(), strict=True))
+        self._first_end: dict[int, int] = dict(zip(numbers, ends.tolist(), strict=True))
+        self._made: dict[int, Alternating] = {}
+
+    def _at_time_0(self, stream: Stream, subjects: np.ndarray) -> np.ndarray:
+        return uniforms(self._draws.seed, self._draws.replication, stream, subjects, 0)
+
+    def good_uniform(self, subject: int, index: int) -> float:
+        """Return the uniform of a good spell."""
+        return self._draws.draw(self._streams.good, subject, index)
+
+    def good_ns(self, subject: int, index: int) -> int:
+        """Return the length of a good spell (not the one at time 0), nanoseconds."""
+        return int(sample_ns(self.good, self.good_uniform(subject, index)))
+
+    def bad_ns(self, subject: int, index: int) -> int:
+        """Return the length of a bad spell (not the one at time 0), nanoseconds."""
+        return int(sample_ns(self._bad, self._draws.draw(self._streams.bad, subject, index)))
+
+    def undisturbed(self, subject: int) -> Alternating:
+        """Make a subject's process anew, as it is when nothing renews it or changes its rate."""
+        return Alternating(self, subject, self._bad_at_first[subject], self._first_end[subject])
+
+    def of(self, subject: int) -> Alternating:
+        """Return a subject's process, made on first use."""
+        process = self._made.get(subject)
+        if process is None:
+            process = self._made[subject] = self.undisturbed(subject)
+        return process
+
+    def bad_at(self, subject: int, t: int) -> bool:
+        """Tell whether t lies in one of the subject's bad spells."""
+        if t < self._first_end[subject] and subject not in self._made:
+            return self._bad_at_first[subject]
+        return self.of(subject).bad_at(t)
+
+    def bad_spells(self, subject: int, start: int, end: int) -> Iterator[Spell]:
+        """Yield the subject's bad spells within [start, end)."""
+        if end <= self._first_end[subject] and not self._bad_at_first[subject] and subject not in self._made:
+            return iter(())
+        return self.of(subject).bad_spells(start, end)

@@ -1,0 +1,124 @@
+"""How many requests of a health window fail: the binomial quantile at one uniform.
+
+An engine may ask for the number, or compare the uniform with the cdf at the highest number that is still healthy. Both
+must agree for every input, so the two functions share their arithmetic:
+``failed_requests(n, p, u) <= k`` if and only if ``u <= binomial_cdf(k, n, p)``.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable
+from functools import lru_cache
+
+from simdeploy.world.special import special
+
+# Tables are summed up from P(0), which must not underflow, and get long with the mean.
+_LONGEST_MEAN = 100.0
+_SMALLEST_LOG = -600.0
+_BRACKET_SDS = 4.0
+
+
+def failed_requests(requests: int, p: float, u: float) -> int:
+    """Smallest k whose binomial cdf is at least `u`.
+
+    Parameters
+    ----------
+    requests : int
+        In the window, up to 10**12.
+    p : float
+        Probability that one of them fails, in [0, 1].
+    u : float
+        Uniform in (0, 1).
+
+    Examples
+    --------
+    >>> failed_requests(200, 0.004, 0.5), failed_requests(200, 1.0, 0.5)
+    (1, 200)
+    """
+    if p >= 1.0:
+        return requests
+    if _fits_table(requests, p):
+        return bisect_left(_table(requests, p), u)
+    return _search(requests, p, lambda pivot: u <= _rough_cdf(pivot, requests, p))
+
+
+def binomial_cdf(k: int, requests: int, p: float) -> float:
+    """Probability of at most `k` failed requests: where :func:`failed_requests` steps from `k` to `k` + 1.
+
+    Parameters
+    ----------
+    k, requests : int
+        `requests` up to 10**12.
+    p : float
+        Probability that one request fails, in [0, 1].
+
+    Examples
+    --------
+    >>> binomial_cdf(0, 1, 0.25)
+    0.75
+    """
+    if k < 0 or k >= requests:
+        return float(k >= requests)
+    if p >= 1.0:
+        return 0.0
+    if _fits_table(requests, p):
+        table = _table(requests, p)
+        return table[k] if k < len(table) else 1.0
+
+    # scipy's cdf is not monotone in its last digits. But the search is a fixed binary tree over k, so whatever those
+    # digits are, the uniforms that end at or below k are an interval from 0. Its end is what the pivots on the way to k
+    # leave open: those below k send some uniforms to the left (surely in), those from k on send some to the right (out).
+    surely_in, open_up_to = 0.0, 1.0
+
+    def towards_k(pivot: int) -> bool:
+        nonlocal surely_in, open_up_to
+        here = min(max(_rough_cdf(pivot, requests, p), surely_in), open_up_to)
+        if pivot < k:
+            surely_in = here
+        else:
+            open_up_to = here
+        return pivot >= k
+
+    _search(requests, p, towards_k)
+    return open_up_to
+
+
+def _fits_table(requests: int, p: float) -> bool:
+    return requests * p <= _LONGEST_MEAN and requests * math.log1p(-p) >= _SMALLEST_LOG
+
+
+@lru_cache(maxsize=1 << 16)
+def _table(requests: int, p: float) -> array[float]:
+    """Cumulated probabilities of 0, 1, ..., up to where they stop growing; 1 from there on."""
+    term = math.exp(requests * math.log1p(-p))
+    odds = p / (1.0 - p)
+    total = term
+    table = array("d", [total])
+    for k in range(1, requests + 1):
+        term *= (requests - k + 1) / k * odds
+        if total + term == total and k > requests * p:
+            return table
+        total = min(total + term, 1.0)
+        table.append(total)
+    table[requests] = 1.0
+    return table
+
+
+def _search(requests: int, p: float, is_enough: Callable[[int], bool]) -> int:
+    """Find the smallest number in 0, ..., `requests` that is enough, by pivots that depend on the outcomes only."""
+    low, high = 0, requests
+    mean, reach = requests * p, _BRACKET_SDS * math.sqrt(requests * p * (1.0 - p)) + 1.0
+    for pivot in (math.floor(mean - reach), math.ceil(mean + reach)):
+        if low <= pivot < high:
+            low, high = (low, pivot) if is_enough(pivot) else (pivot + 1, high)
+    while low < high:
+        pivot = (low + high) // 2
+        low, high = (low, pivot) if is_enough(pivot) else (pivot + 1, high)
+    return low
+
+
+def _rough_cdf(k: int, requests: int, p: float) -> float:
+    return float(special.betaincc(k + 1.0, float(requests - k), p))

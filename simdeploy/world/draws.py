@@ -1,0 +1,93 @@
+"""The random numbers of one replication, computed in blocks and served one at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.world.streams import SEED_LIMIT, WORD_LIMIT, FloatArray, Stream, block_uniforms, uniforms, whole_number
+
+# Most numbers are asked for node by node at a small index (the first attempt, the first windows), so they are
+# computed across nodes; a long series at one node (a flapping node, a long validation) is computed along the index.
+_FIRST_INDICES = 64
+_NODES_BITS = 10
+_NODES = 1 << _NODES_BITS
+_INDICES_BITS = 7
+_INDICES = 1 << _INDICES_BITS
+
+
+class Draws:
+    """Random numbers of one (seed, replication), each equal to :func:`~simdeploy.world.streams.uniform`.
+
+    The cache is an optimisation for an engine that asks for one number at a time; it changes no number.
+
+    Parameters
+    ----------
+    seed : int
+        In [0, 2**64).
+    replication : int
+        In [0, 2**32).
+
+    Raises
+    ------
+    InputError
+        If one of them is out of range.
+
+    Examples
+    --------
+    >>> from simdeploy.world.streams import uniform
+    >>> draws = Draws(seed=1, replication=4)
+    >>> draws.draw(Stream.WINDOW, 17, 3) == uniform(1, 4, Stream.WINDOW, 17, 3)
+    True
+    """
+
+    __slots__ = ("_across", "_along", "replication", "seed")
+
+    def __init__(self, seed: int, replication: int) -> None:
+        self.seed = whole_number(seed, "seed", SEED_LIMIT)
+        self.replication = whole_number(replication, "replication", WORD_LIMIT)
+        # (stream, index, node // _NODES) and (stream, node, index // _INDICES) -> consecutive numbers
+        self._across: dict[tuple[int, int, int], list[float]] = {}
+        self._along: dict[tuple[int, int, int], list[float]] = {}
+
+    def draw(self, stream: Stream, node: int = 0, index: int = 0) -> float:
+        """One random number, in (0, 1)."""
+        try:
+            if index < _FIRST_INDICES:
+                return self._across[stream, index, node >> _NODES_BITS][node & (_NODES - 1)]
+            return self._along[stream, node, index >> _INDICES_BITS][index & (_INDICES - 1)]
+        except KeyError:
+            # Chunks end where the ranges end, so a place out of range is never found and comes by here.
+            whole_number(node, "node", WORD_LIMIT)
+            whole_number(index, "index", WORD_LIMIT)
+            if index < _FIRST_INDICES:
+                self._compute_across(stream, index, node >> _NODES_BITS)
+            else:
+                self._compute_along(stream, node, index >> _INDICES_BITS)
+            return self.draw(stream, node, index)
+
+    def fleet(self, stream: Stream, n: int, index: int = 0) -> FloatArray:
+        """Return the numbers of nodes 0, ..., n - 1 at one index."""
+        return uniforms(self.seed, self.replication, stream, np.arange(n), index)
+
+    def _compute_across(self, stream: Stream, index: int, chunk: int) -> None:
+        nodes = np.arange(chunk * _NODES, (chunk + 1) * _NODES)
+        index_block = index // 2 if stream.paired_indices else index
+        lanes = block_uniforms(self.seed, self.replication, stream.block, nodes, index_block)
+        for lane, numbers in enumerate(lanes.tolist()):
+            # A member's value is twice its block plus its lane, so this is the key of the stream in the other lane.
+            key = (
+                (2 * stream.block, 2 * index_block + lane)
+                if stream.paired_indices
+                else (2 * stream.block + lane, index)
+            )
+            self._across[*key, chunk] = numbers
+
+    def _compute_along(self, stream: Stream, node: int, chunk: int) -> None:
+        first, stop = chunk * _INDICES, (chunk + 1) * _INDICES
+        if stream.paired_indices:
+            lanes = block_uniforms(self.seed, self.replication, stream.block, node, np.arange(first // 2, stop // 2))
+            self._along[stream, node, chunk] = lanes.T.ravel().tolist()
+            return
+        lanes = block_uniforms(self.seed, self.replication, stream.block, node, np.arange(first, stop))
+        for lane, numbers in enumerate(lanes.tolist()):
+            self._along[2 * stream.block + lane, node, chunk] = numbers

@@ -1,0 +1,134 @@
+"""What a fleet is and how its nodes behave: the part of a scenario that no policy changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from simdeploy.world.distributions import Distribution
+
+
+@dataclass(frozen=True)
+class Flapping:
+    """Degraded spells: an alternating process with exponential times.
+
+    Attributes
+    ----------
+    good_s, degraded_s : float
+        Mean lengths of the two kinds of spell, seconds.
+    error_rate : float
+        Level of failed requests while degraded, a fraction.
+    """
+
+    good_s: float
+    degraded_s: float
+    error_rate: float
+
+
+@dataclass(frozen=True)
+class Outages:
+    """An alternating renewal process of up and repair times.
+
+    Attributes
+    ----------
+    up, repair : Distribution
+        Seconds.
+    renewed_by_update : bool
+        Whether a successful start begins a new up time (crashes only).
+    """
+
+    up: Distribution
+    repair: Distribution
+    renewed_by_update: bool = False
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How nodes of one kind behave.
+
+    Attributes
+    ----------
+    requests_per_second : Fraction
+        Per node.
+    update_duration, rollback_duration : Distribution
+        Seconds for one attempt to start, and for going back.
+    rollback_failure : float
+        Probability that going back fails.
+    slowdown : Distribution
+        Factor on every `update_duration`, drawn once per replication.
+    start_failure : Distribution
+        Probability that an attempt to start fails, drawn once per replication.
+    start_attempts : int
+        Tries before the node counts as failed.
+    start_hang : float
+        Probability that an attempt leaves the node silent until its deadline.
+    error_rate : Distribution
+        Level of failed requests, drawn once per node.
+    flapping : Flapping or None
+    crash : Outages or None
+        The node's own.
+    zone_outage : Outages or None
+        Those of the node's zone.
+    """
+
+    requests_per_second: Fraction
+    update_duration: Distribution
+    rollback_duration: Distribution
+    rollback_failure: float
+    slowdown: Distribution
+    start_failure: Distribution
+    start_attempts: int
+    start_hang: float
+    error_rate: Distribution
+    flapping: Flapping | None
+    crash: Outages | None
+    zone_outage: Outages | None
+
+
+@dataclass(frozen=True)
+class NodeClass:
+    """A share of the fleet that behaves in its own way.
+
+    Attributes
+    ----------
+    name : str
+    share : Fraction
+        Of the fleet; exactly round(share x nodes) nodes, halves up.
+    behaviour : Behaviour
+        The fleet's, with the class's own keys in place.
+    """
+
+    name: str
+    share: Fraction
+    behaviour: Behaviour
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The nodes.
+
+    Attributes
+    ----------
+    nodes : int
+    zones : int
+        Node i is in zone ``i % zones``.
+    order : {'index', 'random', 'zone'}
+        In which nodes are updated.
+    behaviour : Behaviour
+        Of nodes that are in no class.
+    classes : tuple of NodeClass
+    """
+
+    nodes: int
+    zones: int
+    order: Literal["index", "random", "zone"]
+    behaviour: Behaviour
+    classes: tuple[NodeClass, ...]
+
+    @property
+    def behaviours(self) -> tuple[Behaviour, ...]:
+        """The behaviours by class number: 0 is the fleet's own, then the classes in the file's order."""
+        return (self.behaviour, *(node_class.behaviour for node_class in self.classes))

@@ -1,0 +1,156 @@
+"""What every law can be asked."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from simdeploy.world.laws.newton import Grid, climb, make_grid
+
+FloatArray = npt.NDArray[np.float64]
+# A float gives a float, an array gives an array.
+Numbers = TypeVar("Numbers", float, FloatArray)
+
+
+class Law(ABC):
+    """A law of one number: its distribution function from both ends, and the inverses.
+
+    All four methods take a float and return a float, or an array and return an array. Both ways give the same
+    bits. Upper tails have methods of their own because 1 - u loses them.
+    """
+
+    @property
+    @abstractmethod
+    def support(self) -> tuple[float, float]:
+        """Lowest and highest value."""
+
+    @abstractmethod
+    def _cdf(self, x: Any) -> Any: ...
+
+    @abstractmethod
+    def _survival(self, x: Any) -> Any: ...
+
+    @abstractmethod
+    def _quantile(self, u: Any) -> Any: ...
+
+    @abstractmethod
+    def _inverse_survival(self, s: Any) -> Any: ...
+
+    def cdf(self, x: Numbers) -> Numbers:
+        """Probability of a value up to and including `x`."""
+        return _like(x, self._cdf(x))
+
+    def survival(self, x: Numbers) -> Numbers:
+        """Probability of a value above `x`."""
+        return _like(x, self._survival(x))
+
+    def quantile(self, u: Numbers) -> Numbers:
+        """Smallest value whose cdf is at least `u`, in [0, 1]; never decreases with `u` beyond rounding."""
+        return _like(u, self._quantile(u))
+
+    def inverse_survival(self, s: Numbers) -> Numbers:
+        """Smallest value whose survival is at most `s`, in [0, 1]."""
+        return _like(s, self._inverse_survival(s))
+
+
+class Distribution(Law):
+    """A law with known moments, as a scenario names it.
+
+    Beyond :class:`Law` it knows what renewal processes need: ``limited_mean(x)`` = E[min(X, x)], the integral of the
+    survival up to `x`, and ``expected_excess(x)`` = E[max(X - x, 0)], the integral from `x` on. Their sum is the mean;
+    each is computed without subtracting from it, as far as the law allows.
+
+    Attributes
+    ----------
+    mean, variance : float
+        Finite.
+    """
+
+    if TYPE_CHECKING:
+        # Seen by the type checker only: some laws have the mean as a field, which a property here would forbid.
+        @property
+        def mean(self) -> float:
+            """The mean."""
+
+        @property
+        def variance(self) -> float:
+            """The variance."""
+
+    @abstractmethod
+    def limited_mean(self, x: Any) -> Any:
+        """E[min(X, x)]."""
+
+    @abstractmethod
+    def expected_excess(self, x: Any) -> Any:
+        """E[max(X - x, 0)]."""
+
+    def inverse_limited_mean(self, target: Any) -> Any:
+        """Find the x >= 0 whose limited mean is `target`, for a law of numbers >= 0."""
+        return climb(target, self._grid.x_below(target), lambda x, t: t - self.limited_mean(x), self._survival)
+
+    def inverse_expected_excess(self, target: Any) -> Any:
+        """Find the x >= 0 whose expected excess is `target`, for a law of numbers >= 0."""
+        return climb(target, self._grid.x_before(target), lambda x, t: self.expected_excess(x) - t, self._survival)
+
+    @cached_property
+    def _grid(self) -> Grid:
+        return make_grid(self._inverse_survival, self.limited_mean, self.expected_excess)
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuse parameters that make no law.
+
+    Raises
+    ------
+    ValueError
+        With `message`, which is for people.
+    """
+    if not condition:
+        raise ValueError(message)
+
+
+def require_finite(**parameters: float) -> None:
+    """Refuse parameters, or moments, that are not finite numbers."""
+    for name, value in parameters.items():
+        require(math.isfinite(value), f"{name} must be a finite number, not {value}")
+
+
+def require_positive(**parameters: float) -> None:
+    """Refuse parameters that are not finite numbers above 0."""
+    require_finite(**parameters)
+    for name, value in parameters.items():
+        require(value > 0, f"{name} must be above 0, not {value}")
+
+
+def require_spread(mean: float, sd: float) -> None:
+    """Refuse a mean and standard deviation, both above 0, so far apart that the law would be lost to rounding."""
+    require_positive(mean=mean, sd=sd)
+    require(sd >= 1e-5 * mean, f"sd ({sd}) is too small beside the mean ({mean}): use constant")
+
+
+def require_moments(moments: Callable[[], tuple[float, float]], hint: str) -> None:
+    """Refuse a law whose mean or variance is beyond floating point.
+
+    Parameters
+    ----------
+    moments : callable
+        Returns mean and variance; may overflow.
+    hint : str
+        Which parameter is to blame.
+    """
+    try:
+        usable = all(math.isfinite(moment) for moment in moments())
+    except OverflowError:
+        usable = False
+    require(usable, f"the mean or the variance is too large to be computed: {hint}")
+
+
+def _like(argument: Numbers, value: Any) -> Numbers:
+    same_kind: Numbers = float(value) if isinstance(argument, int | float) else value
+    return same_kind

@@ -1,0 +1,51 @@
+"""What the people do: promote or cancel by hand, notice an escape, act at given times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from simdeploy.world.distributions import Distribution
+
+Action = Literal["pause", "resume", "promote", "cancel"]
+
+
+@dataclass(frozen=True)
+class ScriptedAct:
+    """One act at a given time.
+
+    Attributes
+    ----------
+    at_ns : int
+        Nanoseconds after the start of the rollout.
+    do : {'pause', 'resume', 'promote', 'cancel'}
+    """
+
+    at_ns: int
+    do: Action
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The people around a rollout.
+
+    Attributes
+    ----------
+    promote_after : Distribution
+        Seconds from the last canary resolved (and the bake time after it) to the operator's act.
+    notices_defect : float
+        Probability that a defect which the canaries show is noticed, and the rollout cancelled.
+    rejects_good : float
+        Probability that a rollout which shows no defect is cancelled all the same.
+    escape_detection : Distribution
+        Seconds until people notice a defective release that completed, or undo a stop by hand.
+    script : tuple of ScriptedAct
+        Acts at given times, in the file's order.
+    """
+
+    promote_after: Distribution
+    notices_defect: float
+    rejects_good: float
+    escape_detection: Distribution
+    script: tuple[ScriptedAct, ...]

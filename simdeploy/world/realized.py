@@ -1,0 +1,376 @@
+"""One replication's world: what each node would meet, whenever it is asked (model sections 2 and 3).
+
+Everything here is a function of (scenario, seed, replication). Nothing is drawn "next": the engine
+asks for a node's second attempt, or its ninth window, and gets the same number in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.units import round_half_up
+from simdeploy.world.availability import CRASH_STREAMS, FLAP_STREAMS, ZONE_STREAMS, Processes, Spell
+from simdeploy.world.distributions import Exponential, sample_ns
+from simdeploy.world.draws import Draws
+from simdeploy.world.streams import Stream, uniforms
+
+if TYPE_CHECKING:
+    from simdeploy.world.distributions import Distribution
+    from simdeploy.world.fleet import Behaviour, Fleet
+    from simdeploy.world.operator import Operator
+    from simdeploy.world.release import ReleaseKind
+
+_BLOCK = 1024  # nodes whose draws of one index are made together
+
+
+class World:
+    """What one replication's nodes, release and people are.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    release : sequence of ReleaseKind
+        What the new version may turn out to be; empty where there is no new version (restart, stop).
+    operator : Operator
+    seed, replication : int
+
+    Attributes
+    ----------
+    n_nodes : int
+    release : ReleaseKind or None
+        What the new version is this time.
+    order : list of int
+        The nodes in the order in which they are updated.
+    behaviours : tuple of Behaviour
+        By class; class 0 is the fleet's own behaviour.
+    class_of, zone_of : ndarray of int
+        Per node.
+    class_numbers : list of int
+        The same as `class_of`, for quick access to one.
+    behaviour_of : list of Behaviour
+        Per node.
+    anything_goes_down : bool
+        Whether any node of the fleet can be down at all.
+    affected : list of bool
+        Whether the release can hurt the node.
+    baseline : list of float
+        Level of failed requests without a release and while not degraded, per node.
+    """
+
+    def __init__(
+        self, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator, seed: int, replication: int
+    ) -> None:
+        self.draws = Draws(seed, replication)
+        self.n_nodes = n = fleet.nodes
+        self._nodes = np.arange(n)
+        self.behaviours = fleet.behaviours
+        self.zone_of = self._nodes % fleet.zones
+        self.class_of = self._assign_classes(fleet)
+        self.class_numbers: list[int] = self.class_of.tolist()
+        self.behaviour_of: list[Behaviour] = [self.behaviours[number] for number in self.class_numbers]
+        self.anything_goes_down = any(behaviour.crash or behaviour.zone_outage for behaviour in self.behaviours)
+        self.order = self._order(fleet)
+        self.release = self._pick_release(release)
+        self.affected = self._affected(fleet).tolist()
+        self.baseline = self._per_class(Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)).tolist()
+
+        self._slowdown = [float(b.slowdown.quantile(self._once(Stream.SLOWDOWN))) for b in self.behaviours]
+        level = self._once(Stream.START_FAILURE_LEVEL)
+        start_failure = [float(b.start_failure.quantile(level)) for b in self.behaviours]
+        added = (self.release.start_failure, self.release.start_hang) if self.release else (0.0, 0.0)
+        # Per class: of a node that the release doesn't affect, and of one that it does.
+        self._p_start_failure = [(p, either(p, added[0])) for p in start_failure]
+        self._p_start_hang = [(b.start_hang, either(b.start_hang, added[1])) for b in self.behaviours]
+        
+
+        self._start_ns = _Blocks(n, self._start_block)
+        self._rollback_ns = _Blocks(n, self._rollback_block)
+        self._after_ns = _Blocks(n, self._after_block)
+        self._crash = self._processes_of(lambda b: b.crash and (b.crash.up, b.crash.repair), CRASH_STREAMS)
+        self._flapping = self._processes_of(
+            lambda b: b.flapping and (Exponential(b.flapping.good_s), Exponential(b.flapping.degraded_s)), FLAP_STREAMS
+        )
+        self._zones = self._zone_processes(fleet)
+
+        self.promote_after_ns = int(sample_ns(operator.promote_after, self._once(Stream.PROMOTE_AFTER)))
+        self.escape_detection_ns = int(sample_ns(operator.escape_detection, self._once(Stream.ESCAPE_DETECTION)))
+        self.operator_uniform = self._once(Stream.OPERATOR_DECISION)
+
+    # -- one node, one attempt ---------------------------------------------------------------------
+
+    def start_ns(self, node: int, attempt: int) -> int:
+        """Return how long an attempt to start takes, nanoseconds."""
+        return self._start_ns(node, attempt)
+
+    def start_hangs(self, node: int, attempt: int) -> bool:
+        """Tell whether an attempt leaves the node silent."""
+        p = self._p_start_hang[self.class_numbers[node]][self.affected[node]]
+        return p > 0 and self.draws.draw(Stream.START_HANG, node, attempt) < p
+
+    def start_fails(self, node: int, attempt: int) -> bool:
+        """Tell whether an attempt that did not hang fails."""
+        p = self._p_start_failure[self.class_numbers[node]][self.affected[node]]
+        return p > 0 and self.draws.draw(Stream.START_FAILURE, node, attempt) < p
+
+    def rollback_ns(self, node: int) -> int:
+        """Return how long going back takes, nanoseconds."""
+        return self._rollback_ns(node, 0)
+
+    def rollback_fails(self, node: int) -> bool:
+        """Tell whether going back fails."""
+        p = self.behaviour_of[node].rollback_failure
+        return p > 0 and self.draws.draw(Stream.ROLLBACK_FAILURE, node, 0) < p
+
+    def window_uniform(self, node: int, window: int) -> float:
+        """Return the uniform that decides a window's failed requests."""
+        return self.draws.draw(Stream.WINDOW, node, window)
+
+    # -- what the release adds ---------------------------------------------------------------------
+
+    def added_level(self, node: int) -> float:
+        """Return the level of failed requests that the release adds on a node once it shows, 0 to 1."""
+        return self.release.error_rate if self.release and self.affected[node] else 0.0
+
+    def after_ns(self, node: int) -> int:
+        """Return the exposure after which the release's level shows on a node, nanoseconds."""
+        return self._after_ns(node, 0)
+
+    def crash_rate(self, node: int) -> float:
+        """Return the factor on the crash rate of a node while it is exposed."""
+        return self.release.crash_rate if self.release and self.affected[node] else 1.0
+
+    # -- up or down, degraded or not ---------------------------------------------------------------
+
+    def is_down(self, node: int, t: int) -> bool:
+        """Tell whether a node is down at t: crashed, or its zone is out."""
+        crash, zone = self._crash[node], self._zones[node]
+        return bool(crash and crash.bad_at(node, t)) or bool(zone and zone.bad_at(int(self.zone_of[node]), t))
+
+    def up_again(self, node: int, t: int) -> int:
+        """Return the first instant from t on at which the node is up."""
+        crash, zone = self._crash[node], self._zones[node]
+        while self.is_down(node, t):
+            t = crash.of(node).good_again(t) if crash else t
+            t = zone.of(int(self.zone_of[node])).good_again(t) if zone else t
+        return t
+
+    def down_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
+        """Yield the spells within [start, end) in which a node is crashed, then those in which its zone is out."""
+        crash, zone = self._crash[node], self._zones[node]
+        if crash:
+            yield from crash.bad_spells(node, start, end)
+        if zone:
+            yield from zone.bad_spells(int(self.zone_of[node]), start, end)
+
+    def undisturbed_down_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
+        """Yield the same spells as they would be if nobody had updated the node."""
+        crash, zone = self._crash[node], self._zones[node]
+        if crash:
+            yield from crash.undisturbed(node).bad_spells(start, end)
+        if zone:
+            yield from zone.bad_spells(int(self.zone_of[node]), start, end)
+
+    def degraded_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
+        """Yield the degraded spells of a node within [start, end)."""
+        flapping = self._flapping[node]
+        return flapping.bad_spells(node, start, end) if flapping else iter(())
+
+    def may_go_down(self, node: int) -> bool:
+        """Tell whether a node can be down at all."""
+        return self._crash[node] is not None or self._zones[node] is not None
+
+    def note_start(self, node: int, t: int) -> None:
+        """Take note that a node has begun to serve the new version: its crash rate and clock may change."""
+        crash = self._crash[node]
+        if crash is None:
+            return
+        outages = self.behaviour_of[node].crash
+        if outages is not None and outages.renewed_by_update:
+            crash.of(node).renew(t)
+        if self.crash_rate(node) != 1.0:
+            crash.of(node).set_rate(t, self.crash_rate(node))
+
+    def note_rollback(self, node: int, t: int) -> None:
+        """Take note that a node has begun to go back."""
+        crash = self._crash[node]
+        if crash is not None and self.crash_rate(node) != 1.0:
+            crash.of(node).set_rate(t, 1.0)
+
+    def is_disturbed(self, node: int) -> bool:
+        """Tell whether an update changes when a node crashes."""
+        crash = self.behaviour_of[node].crash
+        return crash is not None and (crash.renewed_by_update or self.crash_rate(node) != 1.0)
+
+    # -- how it is made ----------------------------------------------------------------------------
+
+    def _once(self, stream: Stream) -> float:
+        return self.draws.draw(stream, 0, 0)
+
+    def _fleet_uniforms(self, stream: Stream) -> np.ndarray:
+        return self._uniforms(stream, self._nodes, 0)
+
+    def _uniforms(self, stream: Stream, nodes: np.ndarray, index: int) -> np.ndarray:
+        return uniforms(self.draws.seed, self.draws.replication, stream, nodes, index)
+
+    def _assign_classes(self, fleet: Fleet) -> np.ndarray:
+        """Give exactly round(share x nodes) random nodes to each class, in the file's order."""
+        class_of = np.zeros(fleet.nodes, dtype=np.int64)
+        if fleet.classes:
+            shuffled = np.argsort(self._fleet_uniforms(Stream.CLASS), kind="stable")
+            first = 0
+            for number, node_class in enumerate(fleet.classes, start=1):
+                last = min(first + round_half_up(node_class.share * fleet.nodes), fleet.nodes)
+                class_of[shuffled[first:last]] = number
+                first = last
+        return class_of
+
+    def _order(self, fleet: Fleet) -> list[int]:
+        if fleet.order == "random":
+            order = np.argsort(self._fleet_uniforms(Stream.ORDER), kind="stable")
+        elif fleet.order == "zone":
+            order = np.lexsort((self._nodes, self.zone_of))
+        else:
+            order = self._nodes
+        numbers: list[int] = order.tolist()
+        return numbers
+
+    def _pick_release(self, kinds: Sequence[ReleaseKind]) -> ReleaseKind | None:
+        if not kinds:
+            return None
+        u = self._once(Stream.RELEASE_KIND)
+        reached = 0
+        for kind in kinds[:-1]:
+            reached += kind.probability
+            if u < reached:
+                return kind
+        return kinds[-1]
+
+    def _affected(self, fleet: Fleet) -> np.ndarray:
+        if self.release is None:
+            return np.zeros(self.n_nodes, dtype=bool)
+        affects = self.release.affects
+        if affects.by == "share":
+            return self._fleet_uniforms(Stream.AFFECTED) < float(affects.share or 0)
+        if affects.by == "count":
+            hit = np.zeros(self.n_nodes, dtype=bool)
+            hit[np.argsort(self._fleet_uniforms(Stream.AFFECTED), kind="stable")[: affects.count]] = True
+            return hit
+        if affects.by == "classes":
+            numbers = [i for i, one in enumerate(fleet.classes, start=1) if one.name in affects.members]
+            return np.isin(self.class_of, numbers)
+        if affects.by == "zones":
+            return np.isin(self.zone_of, affects.members)
+        return np.ones(self.n_nodes, dtype=bool)
+
+    def _per_class(self, stream: Stream, value: Callable[[Behaviour, np.ndarray], np.ndarray]) -> np.ndarray:
+        out = np.zeros(self.n_nodes)
+        for number, behaviour in enumerate(self.behaviours):
+            nodes = self._nodes[self.class_of == number]
+            out[nodes] = value(behaviour, self._uniforms(stream, nodes, 0))
+        return out
+
+    def _sampled_block(
+        self, nodes: np.ndarray, stream: Stream, index: int, law: Callable[[Behaviour], Distribution], scale: list[float]
+    ) -> list[int]:
+        u = self._uniforms(stream, nodes, index)
+        if len(self.behaviours) == 1:
+            return sample_ns(law(self.behaviours[0]), u, scale[0]).tolist()
+        out = np.zeros(len(nodes), dtype=np.int64)
+        classes = self.class_of[nodes]
+        for number, behaviour in enumerate(self.behaviours):
+            chosen = classes == number
+            out[chosen] = sample_ns(law(behaviour), u[chosen], scale[number])
+        return out.tolist()
+
+    def _start_block(self, nodes: np.ndarray, attempt: int) -> list[int]:
+        return self._sampled_block(nodes, Stream.UPDATE_DURATION, attempt, lambda b: b.update_duration, self._slowdown)
+
+    def _rollback_block(self, nodes: np.ndarray, index: int) -> list[int]:
+        unscaled = [1.0] * len(self.behaviours)
+        return self._sampled_block(nodes, Stream.ROLLBACK_DURATION, index, lambda b: b.rollback_duration, unscaled)
+
+    def _after_block(self, nodes: np.ndarray, index: int) -> list[int]:
+        if self.release is None:
+            return [0] * len(nodes)
+        return sample_ns(self.release.after, self._uniforms(Stream.AFTER, nodes, index)).tolist()
+
+    def _processes_of(
+        self, laws: Callable[[Behaviour], tuple[Distribution, Distribution] | None], streams: object
+    ) -> list[Processes | None]:
+        by_class: list[Processes | None] = []
+        for number, behaviour in enumerate(self.behaviours):
+            pair = laws(behaviour)
+            nodes = self._nodes[self.class_of == number]
+            by_class.append(Processes(self.draws, nodes, *pair, streams) if pair else None)
+        return [by_class[number] for number in self.class_of.tolist()]
+
+    def _zone_processes(self, fleet: Fleet) -> list[Processes | None]:
+        zones = np.arange(fleet.zones)
+        by_class = [
+            Processes(self.draws, zones, b.zone_outage.up, b.zone_outage.repair, ZONE_STREAMS) if b.zone_outage else None
+            for b in self.behaviours
+        ]
+        return [by_class[number] for number in self.class_of.tolist()]
+
+
+class _Blocks:
+    """Whole numbers per node and index, worked out for a block of neighbouring nodes at a time."""
+
+    __slots__ = ("_compute", "_made", "_n_nodes")
+
+    def __init__(self, n_nodes: int, compute: Callable[[np.ndarray, int], list[int]]) -> None:
+        self._n_nodes = n_nodes
+        self._compute = compute
+        self._made: dict[tuple[int, int], list[int]] = {}
+
+    def __call__(self, node: int, index: int) -> int:
+        key = (index, node // _BLOCK)
+        block = self._made.get(key)
+        if block is None:
+            first = key[1] * _BLOCK
+            nodes = np.arange(first, min(first + _BLOCK, self._n_nodes))
+            block = self._made[key] = self._compute(nodes, index)
+        return block[node % _BLOCK]
+
+
+def either(a: float, b: float) -> float:
+    """Combine two independent causes: 1 - (1 - a)(1 - b).
+
+    Examples
+    --------
+    >>> either(0.5, 0.5), either(0.01, 0.0)
+    (0.75, 0.01)
+    """
+    if a == 0 or b == 0:
+        return a + b
+    return 1 - (1 - a) * (1 - b)
+
+
+def mean_level(
+    baseline: float, added: float, degraded: float, length: int, added_for: int, degraded_for: int, both_for: int
+) -> float:
+    """Return the time-average of a node's level of failed requests over a window.
+
+    The level at an instant is ``1 - (1 - baseline)(1 - added)(1 - degraded)``, with the causes that are
+    there; its average needs only for how long each of them, and both at once, were.
+
+    Parameters
+    ----------
+    baseline, added, degraded : float
+        Levels of the node itself, of the release, and of a degraded spell.
+    length, added_for, degraded_for, both_for : int
+        Nanoseconds: of the window, and of the parts in which the release's level shows, the node is
+        degraded, and both.
+
+    Examples
+    --------
+    >>> mean_level(0.0, 0.5, 0.0, 10, 4, 0, 0)
+    0.2
+    """
+    if not added_for and not degraded_for:
+        return baseline
+    lost = (added * added_for + degraded * degraded_for - added * degraded * both_for) / length
+    return min(max(1 - (1 - baseline) * (1 - lost), 0.0), 1.0)

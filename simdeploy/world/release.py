@@ -1,0 +1,68 @@
+"""What the new version may turn out to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from simdeploy.world.distributions import Distribution
+
+
+@dataclass(frozen=True)
+class Affects:
+    """Which nodes a release can hurt.
+
+    Attributes
+    ----------
+    by : {'all', 'share', 'count', 'classes', 'zones'}
+        How the nodes are chosen.
+    share : Fraction
+        With ``share``: the independent probability of each node.
+    count : int
+        With ``count``: exactly so many nodes, at random.
+    members : tuple of str or int
+        With ``classes`` the classes' names, with ``zones`` the zones' numbers: all of their nodes.
+    """
+
+    by: Literal["all", "share", "count", "classes", "zones"] = "all"
+    share: Fraction | None = None
+    count: int = 0
+    members: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReleaseKind:
+    """One thing that the new version may turn out to be.
+
+    Attributes
+    ----------
+    name : str
+        The key in the file.
+    probability : Fraction
+        Of this kind; those of all kinds sum to 1.
+    defective : bool
+        Whether it should be stopped.
+    error_rate : float
+        The level of failed requests that it adds on affected nodes, a fraction.
+    start_failure, start_hang : float
+        Probabilities that it adds to an attempt to start on affected nodes.
+    after : Distribution
+        Exposure before the error level shows, seconds, drawn per node.
+    affects : Affects
+        Which nodes.
+    crash_rate : float
+        Factor on the crash rate of exposed, affected nodes.
+    """
+
+    name: str
+    probability: Fraction
+    defective: bool
+    error_rate: float
+    start_failure: float
+    start_hang: float
+    after: Distribution
+    affects: Affects
+    crash_rate: float

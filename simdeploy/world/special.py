@@ -1,0 +1,47 @@
+"""The functions of ``scipy.special``, imported when one is first used, and two written with them.
+
+Laws are inverted with these functions only, and never with numpy's own ``exp``, ``log`` and ``power``: numpy has one
+implementation for arrays and another for single numbers, and others again on other processors, so that a last digit
+would depend on who asks. scipy has one loop for both.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+_LOG2_E = math.log2(math.e)
+
+
+class _ScipySpecial:
+    def __getattr__(self, name: str) -> Any:
+        from scipy import special  # a third of a second, which only a simulation needs to wait for
+
+        function = getattr(special, name)
+        setattr(self, name, function)
+        return function
+
+
+special: Any = _ScipySpecial()
+
+
+def exp(x: Any) -> Any:
+    """Compute e to the power `x`.
+
+    Examples
+    --------
+    >>> float(exp(0.0))
+    1.0
+    """
+    return special.exp2(x * _LOG2_E)
+
+
+def power(base: Any, exponent: float) -> Any:
+    """Raise `base`, at least 0, to the power `exponent`.
+
+    Examples
+    --------
+    >>> float(power(0.0, 0.5))
+    0.0
+    """
+    return exp(special.xlogy(exponent, base))

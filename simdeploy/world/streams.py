@@ -1,0 +1,276 @@
+"""Random numbers as a function of where they are used: Philox 4x32-10 and the registry of streams.
+
+Nothing is drawn "next". Every random number is ``uniform(seed, replication, stream, node, index)``, so the order
+of events, the policy, the engine, the number of workers and the batch size can't change any of them.
+
+The layout is a contract between engines:
+
+- key = (low 32 bits of the seed, high 32 bits of the seed), the seed in [0, 2**64);
+- counter = (index block, node, block number of the stream, replication), each in [0, 2**32);
+- a block is four 32-bit words, read as two 64-bit words: lane 0 is ``out[0] | out[1] << 32``, lane 1 is
+  ``out[2] | out[3] << 32``;
+- uniform = ``((word >> 12) + 0.5) * 2**-52``: exact in 64-bit floating point, never 0 and never 1 (with 53 bits the
+  largest value would round to 1).
+
+Streams that are needed together share a block, one lane each, at the same index. A stream with `paired_indices`
+has the block to itself: index i is lane ``i % 2`` of index block ``i // 2``.
+
+References
+----------
+J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", Proc. SC'11, 2011
+(Philox: section 3.3).
+"""
+
+from __future__ import annotations
+
+import enum
+import operator
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from simdeploy.errors import InputError, Problem, shorten
+
+FloatArray = npt.NDArray[np.float64]
+WordArray = npt.NDArray[np.uint64]
+
+_ROUNDS = 10
+_MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], dtype=np.uint64)
+_KEY_STEPS = np.array([0x9E3779B9, 0xBB67AE85], dtype=np.uint64)
+_MASK = np.uint64(0xFFFFFFFF)
+_WORD = np.uint64(32)
+_DROPPED_BITS = np.uint64(12)
+
+SEED_LIMIT = 1 << 64
+WORD_LIMIT = 1 << 32
+
+
+@enum.unique
+class Stream(enum.IntEnum):
+    """Every decision that chance takes; the value is twice the block number plus the lane.
+
+    Attributes
+    ----------
+    block : int
+        Block number, the third word of the counter.
+    lane : int
+        Which 64-bit word of the block, 0 or 1.
+    node_is, index_is : str
+        What `node` and `index` count; ``"0"`` where there is only one.
+    decides : str
+        What the number decides.
+    paired_indices : bool
+        Whether the stream uses both lanes of its block, for even and odd indices.
+
+    Examples
+    --------
+    >>> Stream.START_FAILURE.block, Stream.START_FAILURE.lane, Stream.START_FAILURE.index_is
+    (6, 1, 'attempt')
+    """
+
+    block: int
+    lane: int
+    node_is: str
+    index_is: str
+    decides: str
+    paired_indices: bool
+
+    def __new__(  # noqa: PLR0917 - the arguments are the columns of the table below
+        cls, block: int, lane: int, node_is: str, index_is: str, decides: str, paired_indices: bool = False
+    ) -> Self:
+        """Make a member of one line of the table below."""
+        member = int.__new__(cls, 2 * block + lane)
+        member._value_ = 2 * block + lane
+        member.block = block
+        member.lane = lane
+        member.node_is = node_is
+        member.index_is = index_is
+        member.decides = decides
+        member.paired_indices = paired_indices
+        return member
+
+    RELEASE_KIND = 0, 0, "0", "0", "which kind of release it is"
+    SLOWDOWN = 0, 1, "0", "0", "the factor on every update duration"
+    START_FAILURE_LEVEL = (1, 0, "0", "0", "the probability that an attempt to start fails")
+    PROMOTE_AFTER = 1, 1, "0", "0", "how long the operator takes to act on the canaries"
+    OPERATOR_DECISION = 2, 0, "0", "0", "whether the operator cancels or promotes"
+    ESCAPE_DETECTION = 2, 1, "0", "0", "how long a defect that is out stays unnoticed"
+    ORDER = 3, 0, "node", "0", "the node's place in a random order"
+    CLASS = 3, 1, "node", "0", "which class the node is in"
+    AFFECTED = 4, 0, "node", "0", "whether the release can hurt the node"
+    AFTER = 4, 1, "node", "0", "how much exposure a latent defect needs to show"
+    ERROR_RATE = 5, 0, "node", "0", "the node's own level of failed requests"
+    UPDATE_DURATION = 6, 0, "node", "attempt", "how long an attempt to start takes"
+    START_FAILURE = 6, 1, "node", "attempt", "whether the attempt fails"
+    START_HANG = 7, 0, "node", "attempt", "whether the attempt leaves the node silent"
+    WINDOW = 8, 0, "node", "window", "how many requests of a health window fail", True
+    ROLLBACK_DURATION = 9, 0, "node", "0", "how long going back takes"
+    ROLLBACK_FAILURE = 9, 1, "node", "0", "whether going back fails"
+    CRASH_STATE = 10, 0, "node", "0", "whether the node is down at time 0"
+    FLAP_STATE = 10, 1, "node", "0", "whether the node is degraded at time 0"
+    CRASH_UP = 11, 0, "node", "spell", "how long the node stays up"
+    CRASH_REPAIR = 11, 1, "node", "spell", "how long its repair takes"
+    FLAP_GOOD = 12, 0, "node", "spell", "how long the node stays good"
+    FLAP_DEGRADED = 12, 1, "node", "spell", "how long it stays degraded"
+    ZONE_STATE = 13, 0, "zone", "0", "whether the zone is down at time 0"
+    ZONE_UP = 14, 0, "zone", "spell", "how long the zone stays up"
+    ZONE_REPAIR = 14, 1, "zone", "spell", "how long its repair takes"
+
+
+def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> WordArray:
+    """Apply the ten rounds of Philox 4x32 to counters.
+
+    Parameters
+    ----------
+    counter : array_like of int, shape (4, ...)
+        Four words below 2**32, the words along the first axis.
+    key : array_like of int, shape (2,)
+        Two words below 2**32.
+
+    Returns
+    -------
+    ndarray of uint64, shape (4, ...)
+        Four words below 2**32.
+
+    Examples
+    --------
+    >>> [hex(word) for word in philox4x32([0, 0, 0, 0], [0, 0])]
+    ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
+    """
+    words = np.asarray(counter, dtype=np.uint64)
+    beside = (2,) + (1,) * (words.ndim - 1)
+    multipliers = _MULTIPLIERS.reshape(beside)
+    round_key = np.asarray(key, dtype=np.uint64)
+    # Both halves of a round are the same work on different words, so they are done as one array of two rows.
+    even, odd = words[0::2], words[1::2]
+    for _ in range(_ROUNDS):
+        product = even * multipliers
+        even = (product >> _WORD)[::-1] ^ odd ^ round_key.reshape(beside)
+        odd = (product & _MASK)[::-1]
+        round_key = (round_key + _KEY_STEPS) & _MASK
+    return np.stack([even[0], odd[0], even[1], odd[1]])
+
+
+def block_uniforms(
+    seed: int, replication: npt.ArrayLike, block: int, nodes: npt.ArrayLike, index_blocks: npt.ArrayLike
+) -> FloatArray:
+    """Both lanes of the blocks at (replication, node, index block), all three broadcast against each other.
+
+    Returns
+    -------
+    ndarray of float, shape (2, ...)
+        Lane 0, lane 1; each number in (0, 1).
+    """
+    seed = whole_number(seed, "seed", SEED_LIMIT)
+    key = [seed % WORD_LIMIT, seed // WORD_LIMIT]
+    counter = np.broadcast_arrays(
+        _whole_numbers(index_blocks, "index"),
+        _whole_numbers(nodes, "node"),
+        np.uint64(block),
+        _whole_numbers(replication, "replication"),
+    )
+    low0, high0, low1, high1 = philox4x32(np.stack(counter), key)
+    words = np.stack([low0 | high0 << _WORD, low1 | high1 << _WORD])
+    return ((words >> _DROPPED_BITS).astype(np.float64) + 0.5) * 2.0**-52
+
+
+def uniforms(
+    seed: int, replication: npt.ArrayLike, stream: Stream, nodes: npt.ArrayLike, indices: npt.ArrayLike = 0
+) -> FloatArray:
+    """Many random numbers of one stream; `replication`, `nodes` and `indices` are broadcast against each other.
+
+    Parameters
+    ----------
+    seed : int
+        In [0, 2**64).
+    replication, nodes, indices : int or array_like of int
+        In [0, 2**32); what node and index mean is in the registry.
+    stream : Stream
+
+    Returns
+    -------
+    ndarray of float
+        In (0, 1), each equal to :func:`uniform` of the same place.
+
+    Raises
+    ------
+    InputError
+        If one of the numbers is not whole or out of range.
+
+    Examples
+    --------
+    >>> uniforms(7, 0, Stream.START_FAILURE, [0, 1, 2]).tolist()[1] == uniform(7, 0, Stream.START_FAILURE, 1)
+    True
+    """
+    if not stream.paired_indices:
+        return block_uniforms(seed, replication, stream.block, nodes, indices)[stream.lane, ...]
+    index_blocks, odd = np.divmod(_whole_numbers(indices, "index"), np.uint64(2))
+    even_lane, odd_lane = block_uniforms(seed, replication, stream.block, nodes, index_blocks)
+    chosen: FloatArray = np.where(odd, odd_lane, even_lane)
+    return chosen
+
+
+def uniform(seed: int, replication: int, stream: Stream, node: int, index: int = 0) -> float:
+    """One random number, in (0, 1).
+
+    Parameters
+    ----------
+    seed : int
+        In [0, 2**64).
+    replication, node, index : int
+        In [0, 2**32).
+    stream : Stream
+
+    Raises
+    ------
+    InputError
+        If one of the numbers is not whole or out of range.
+
+    Examples
+    --------
+    >>> 0 < uniform(0, 0, Stream.SLOWDOWN, 0) < 1
+    True
+    """
+    return float(uniforms(seed, replication, stream, node, index))
+
+
+def whole_number(value: object, name: str, limit: int) -> int:
+    """Check a whole number in [0, limit) at the door.
+
+    Raises
+    ------
+    InputError
+        Naming `name`; booleans and floats are no whole numbers.
+
+    Examples
+    --------
+    >>> whole_number(0, "seed", SEED_LIMIT)
+    0
+    """
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if not 0 <= number < limit:
+        raise InputError(_out_of_range(value, name, limit))
+    return number
+
+
+def _whole_numbers(values: npt.ArrayLike, name: str) -> WordArray:
+    if isinstance(values, int):
+        return np.asarray(whole_number(values, name, WORD_LIMIT), dtype=np.uint64)
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" or (array.size and not 0 <= int(array.min()) <= int(array.max()) < WORD_LIMIT):
+        raise InputError(_out_of_range(values, name, WORD_LIMIT))
+    return array.astype(np.uint64)
+
+
+def _out_of_range(value: object, name: str, limit: int) -> Problem:
+    bits = limit.bit_length() - 1
+    return Problem(
+        "out of range",
+        path=(name,),
+        found=shorten(value),
+        allowed=f"a whole number from 0 to {limit - 1} (2**{bits} - 1)",
+    )

@@ -1,0 +1,69 @@
+"""What several test files need: settings of hypothesis, small scenarios, the reference files."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+from hypothesis import HealthCheck, settings
+
+mpl.use("Agg")
+
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("fuzz", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_PLAIN: dict[str, Any] = {
+    "name": "plain",
+    "fleet": {"nodes": 10, "update_duration": 30},
+    "policies": {
+        "p": {
+            "strategy": "rolling",
+            "max_parallel": 4,
+            "health_check": {"deadline": "10m", "min_healthy_time": "30s"},
+        }
+    },
+}
+
+
+def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict) and key not in ("release", "update_duration"):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+@pytest.fixture(scope="session")
+def make_scenario() -> Callable[..., Any]:
+    """Make a scenario: ten nodes, 30 s each, in fours, three healthy windows; `changes` are merged into it."""
+    from simdeploy import Scenario
+
+    def make(**changes: Any) -> Any:
+        raw = copy.deepcopy(_PLAIN)
+        _merge(raw, changes)
+        return Scenario.from_dict(raw)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference files, which not every checkout has beside it."""
+    place = Path(os.environ.get("SIMDEPLOY_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    if not place.is_dir():
+        pytest.skip("the reference files are not here")
+    return place

@@ -1,0 +1,809 @@
+"""The wire: reading, checking and writing deployments in JSON."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import pickle
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from simdeploy.api import (
+    DEFAULTS,
+    Deployment,
+    DeploymentDocument,
+    DeploymentSpec,
+    DeploymentStatus,
+    Dialect,
+    HealthCheck,
+    RolloutHealthCheck,
+    RolloutSpec,
+    canonical_json,
+    format_time,
+    parse_deployment,
+    parse_time,
+    read_deployment,
+    spec_from_dict,
+    spec_problems,
+    unknown_keys,
+)
+from simdeploy.api.json_text import MAX_PROBLEMS, locate
+from simdeploy.errors import InputError, Problem, SimulationError
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("SIMDEPLOY_SHARED", ROOT.parent / "shared"))
+
+ROLLING = {"strategy": "rolling", "health_check": {"deadline": "5m"}}
+
+# Every field of the page, with values in place of its placeholders.
+FULL: dict[str, Any] = {
+    "deployment": {
+        "from_version": 0,
+        "id": "d-1",
+        "job_id": "sensor-pipeline",
+        "job_type": "daemon",
+        "namespace": "default",
+        "spec": {
+            "auto_promote": True,
+            "canary_count": 0,
+            "canary_percent": 5,
+            "health_check": {"deadline": "1h30m", "max_error_rate": 0, "min_healthy_time": "0.5s"},
+            "max_failed_nodes": 0,
+            "max_failed_nodes_percent": 10.0,
+            "max_parallel": 0,
+            "no_auto_rollback": True,
+            "strategy": "canary",
+        },
+        "status": {
+            "canary_nodes": ["n-1", "n-2"],
+            "canary_promoted": True,
+            "completed_at": "",
+            "created_at": "2024-02-29T23:59:59.000000001+05:30",
+            "current_wave": 0,
+            "failed_nodes": 0,
+            "health_check_deadline": "2026-01-01T00:00:00Z",
+            "healthy_deadline": "2026-01-01T00:00:00Z",
+            "last_progress_time": "2026-01-01T00:00:00.25Z",
+            "message": "",
+            "revision": 9223372036854775807,
+            "state": "pending",
+            "total_nodes": 0,
+            "updated_at": "0001-01-01T00:00:00Z",
+            "updated_nodes": 0,
+        },
+        "to_version": 0,
+        "type": "create",
+    }
+}
+
+
+def problems_of(text: str, dialect: Dialect | None = None) -> list[Problem]:
+    with pytest.raises(InputError) as caught:
+        parse_deployment(text, file="f.json", dialect=dialect)
+    return list(caught.value.problems)
+
+
+def the_problem(text: str, dialect: Dialect | None = None) -> Problem:
+    (problem,) = problems_of(text, dialect)
+    return problem
+
+
+def page_body() -> str:
+    """The example body of the documentation page, untouched."""
+    pages = sorted((SHARED / "reference").glob("000_*.txt"))
+    if not pages:
+        pytest.skip("the documentation page is not here")
+    return pages[0].read_text(encoding="utf-8").rpartition("api.GetDeploymentResponse\n")[2]
+
+
+def leaves(value: object, path: tuple[str | int, ...] = ()) -> dict[tuple[str | int, ...], object]:
+    """Every scalar of JSON values by its path."""
+    if isinstance(value, dict):
+        return {at: leaf for key, item in value.items() for at, leaf in leaves(item, (*path, key)).items()}
+    if isinstance(value, list):
+        return {at: leaf for index, item in enumerate(value) for at, leaf in leaves(item, (*path, index)).items()}
+    return {path: value}
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_the_untouched_page_has_one_problem_per_placeholder() -> None:
+    """The page's example as it is gives exactly one problem at each "string", with its line [contract]."""
+    body = page_body()
+    problems = problems_of(body)
+    placeholders = [path for path, leaf in leaves(json.loads(body)).items() if leaf == "string"]
+    assert len(placeholders) == 14
+    assert sorted(map(str, placeholders)) == sorted(str(problem.path) for problem in problems)
+    lines = body.splitlines()
+    for problem in problems:
+        assert problem.line is not None
+        assert '"string"' in lines[problem.line - 1]
+        assert "placeholder of the documentation page" in problem.message
+        assert problem.allowed
+
+
+def test_the_page_with_values_round_trips() -> None:
+    """The page's example with its placeholders replaced is written back as the same JSON values [contract]."""
+    body = page_body()
+    for name in ("deadline", "min_healthy_time"):
+        body = body.replace(f'"{name}": "string"', f'"{name}": "1m30s"')
+    for name in (
+        "completed_at",
+        "created_at",
+        "health_check_deadline",
+        "healthy_deadline",
+        "last_progress_time",
+        "updated_at",
+    ):
+        body = body.replace(f'"{name}": "string"', f'"{name}": "2026-01-01T00:00:00Z"')
+    document = parse_deployment(body)
+    assert document.warnings == ()
+    assert json.loads(document.to_json()) == json.loads(body)
+
+
+def test_every_field_of_the_page_is_known() -> None:
+    """The page's example has no key that the types don't, and the types have none that it doesn't [contract]."""
+    deployment = json.loads(page_body())["deployment"]
+    assert set(deployment) == set(Deployment.model_fields)
+    assert set(deployment["spec"]) == set(DeploymentSpec.model_fields)
+    assert set(deployment["spec"]["health_check"]) == set(HealthCheck.model_fields)
+    assert set(deployment["status"]) == set(DeploymentStatus.model_fields)
+
+
+def test_string_is_a_name_where_no_placeholder_is_certain() -> None:
+    """A job may be called "string" as long as no duration or time is the placeholder [contract]."""
+    deployment = {"id": "string", "job_id": "string", "spec": ROLLING, "status": {"message": "string"}}
+    assert parse_deployment(json.dumps({"deployment": deployment})).warnings == ()
+
+
+# ---------------------------------------------------------------- round trips
+
+
+def test_every_field_round_trips_in_canonical_form() -> None:
+    """A body with every field is written with the same values, sorted keys, two spaces, a line feed [contract]."""
+    text = parse_deployment(json.dumps(FULL)).to_json()
+    assert text == json.dumps(FULL, sort_keys=True, indent=2) + "\n"
+    assert parse_deployment(text).to_json() == text
+
+
+def test_numbers_are_written_as_read() -> None:
+    """10 stays 10 and 10.0 stays 10.0, and an explicit null stays, while unset keys are not invented [contract]."""
+    spec = '{"max_failed_nodes":null,"max_failed_nodes_percent":%s,"strategy":"immediate"}'
+    for number in ("10", "10.0"):
+        text = '{"deployment":{"spec":' + spec % number + "}}"
+        assert parse_deployment(text).to_json().replace(" ", "").replace("\n", "") == text
+
+
+JSON_KEYS = st.text(st.characters(codec="utf-8"), max_size=8)
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(JSON_KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+STRANGERS = st.dictionaries(
+    JSON_KEYS | st.sampled_from(["to_json", "to_dict", "model_config", "_x", "__class__", "dialect", "effective"]),
+    JSON_VALUES,
+    max_size=3,
+)
+
+
+@given(st.tuples(STRANGERS, STRANGERS, STRANGERS, STRANGERS, STRANGERS))
+def test_unknown_keys_are_kept_and_warned_about(strangers: tuple[dict[str, Any], ...]) -> None:
+    """Unknown keys at any level, whatever their names, are written back and warned about once each [property]."""
+    body = json.loads(json.dumps(FULL))
+    deployment = body["deployment"]
+    spots = [body, deployment, deployment["spec"], deployment["spec"]["health_check"], deployment["status"]]
+    n_added = 0
+    for spot, stranger in zip(spots, strangers, strict=True):
+        added = {key: value for key, value in stranger.items() if key not in spot and key not in SPECIAL}
+        spot.update(added)
+        n_added += len(added)
+    document = parse_deployment(json.dumps(body))
+    assert json.loads(document.to_json()) == body
+    assert [problem.message for problem in document.warnings] == ["unknown key"] * n_added
+
+
+# Keys that mean something, if at another place.
+SPECIAL = {"rollout", "interval", "success_threshold", "failure_threshold"}
+
+
+def test_an_unknown_key_is_warned_about_with_line_and_nearest() -> None:
+    """A misspelt key in JSON is a warning that names its line and the right key [contract]."""
+    (warning,) = parse_deployment(
+        '{"strategy": "rolling",\n "max_paralel": 5,\n "health_check": {"deadline": "5m"}}'
+    ).warnings
+    assert (warning.path, warning.line, warning.column) == (("max_paralel",), 2, 2)
+    assert warning.hint == "did you mean 'max_parallel'?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(FULL),
+        json.dumps(FULL["deployment"]),
+        json.dumps(FULL["deployment"]["spec"]),
+        "\ufeff" + json.dumps(ROLLING),
+        '{"rollout": {"id": "r", "spec": {"strategy": "immediate"}}}',
+    ],
+)
+def test_all_forms_of_a_document_are_written_in_the_form_they_were_read(text: str) -> None:
+    """A response body, a deployment and a bare spec each come back as what they were [contract]."""
+    assert json.loads(parse_deployment(text).to_json()) == json.loads(text.removeprefix("\ufeff"))
+
+
+def test_empty_durations_and_times_are_unset_but_written_back() -> None:
+    """An empty string for an optional duration or time reads as unset and is kept on the wire [contract]."""
+    spec = {"strategy": "rolling", "health_check": {"deadline": "5m", "min_healthy_time": ""}}
+    document = parse_deployment(json.dumps({"deployment": {"spec": spec, "status": {"created_at": ""}}}))
+    assert isinstance(document.spec, DeploymentSpec)
+    assert document.spec.health_check is not None
+    assert document.spec.health_check.min_healthy_time_ns == 30 * 10**9
+    assert json.loads(document.to_json())["deployment"]["spec"] == spec
+
+
+# ---------------------------------------------------------------- dialects
+
+
+@pytest.mark.parametrize(
+    ("body", "dialect"),
+    [
+        ({"deployment": {"spec": {"strategy": "immediate"}}}, "deployment"),
+        ({"rollout": {"spec": {"strategy": "immediate"}}}, "rollout"),
+        (ROLLING, "deployment"),
+        ({"strategy": "rolling", "health_check": {"deadline": 300_000_000_000}}, "rollout"),
+        ({"strategy": "immediate", "health_check": {"success_threshold": 1}}, "rollout"),
+        ({"strategy": "immediate", "health_check": {"failure_threshold": 1}}, "rollout"),
+        ({"strategy": "immediate", "health_check": {"interval": 10**9}}, "rollout"),
+        ({"strategy": "immediate", "health_check": {"min_healthy_time": "0"}}, "deployment"),
+        ({"spec": {"strategy": "rolling", "health_check": {"deadline": 300_000_000_000}}}, "rollout"),
+    ],
+)
+def test_the_dialect_is_recognised_by_what_only_one_has(body: dict[str, Any], dialect: Dialect) -> None:
+    """Wrapper, form of durations and a dialect's own keys each suffice to recognise it [contract]."""
+    document = parse_deployment(json.dumps(body))
+    assert (document.dialect, document.spec.dialect) == (dialect, dialect)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"strategy": "immediate"},
+        {"spec": {"strategy": "immediate", "max_parallel": 5}},
+        {"strategy": "immediate", "health_check": {}},
+        {"strategy": "immediate", "health_check": {"deadline": ""}},
+        {"deployment": {"spec": {"strategy": "rolling", "health_check": {"deadline": 300}}}},
+        {"rollout": {"spec": ROLLING}},
+        {"strategy": "rolling", "health_check": {"deadline": "5m", "success_threshold": 2}},
+        {"strategy": "rolling", "health_check": {"deadline": 5, "min_healthy_time": "30s"}},
+        {"deployment": {"spec": {"strategy": "immediate", "health_check": {"deadline": 0.5}}}},
+    ],
+)
+def test_no_evidence_or_a_mix_asks_for_the_dialect(body: dict[str, Any]) -> None:
+    """Where nothing or too much speaks for a dialect the one problem asks for it, and giving it helps [contract]."""
+    problem = the_problem(json.dumps(body))
+    assert "dialect" in str(problem)
+    assert "dialect: rollout" in (problem.hint or "")
+    assert parse_deployment(json.dumps(body), dialect="deployment").dialect == "deployment"
+
+
+def test_contradictions_are_told_beside_the_question_for_the_dialect() -> None:
+    """What a strategy lacks in either dialect is told even while the dialect is unknown [contract]."""
+    problems = problems_of('{"strategy": "canary"}')
+    assert sorted(problem.path for problem in problems) == [(), ("health_check",), ("strategy",)]
+
+
+def test_a_given_dialect_reads_the_other_form_of_durations() -> None:
+    """With the dialect given a number is seconds or nanoseconds, a string a Go duration [contract]."""
+    text = '{"strategy": "rolling", "health_check": {"deadline": %s}}'
+    seconds = parse_deployment(text % "300", dialect="deployment").spec.health_check
+    ns = parse_deployment(text % '"5m"', dialect="rollout").spec.health_check
+    assert seconds is not None
+    assert ns is not None
+    assert seconds.deadline_ns == ns.deadline_ns == 300 * 10**9
+    assert (seconds.deadline, ns.deadline) == ("5m0s", 300 * 10**9)
+
+
+def test_an_unknown_dialect_is_a_problem() -> None:
+    """A dialect that doesn't exist is refused by name [contract]."""
+    assert the_problem(json.dumps(ROLLING), "nomad").allowed == "deployment, rollout"  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- values
+
+WRONG = [
+    # path in the deployment, JSON text, part of the message
+    (("spec", "strategy"), '"rollin"', "did you mean 'rolling'"),
+    (("spec", "strategy"), "1", "not one of the values"),
+    (("spec", "max_parallel"), "-1", "negative"),
+    (("spec", "max_parallel"), "10.0", "write 10"),
+    (("spec", "max_parallel"), "true", "not a whole number"),
+    (("spec", "max_parallel"), '"5"', "not a whole number"),
+    (("spec", "max_parallel"), "10000001", "too large"),
+    (("spec", "canary_count"), "1e9", "not a whole number"),
+    (("spec", "canary_percent"), "101", "from 0 to 100"),
+    (("spec", "canary_percent"), "0.5", "not a whole number"),
+    (("spec", "auto_promote"), "1", "not true or false"),
+    (("spec", "auto_promote"), '"true"', "not true or false"),
+    (("spec", "no_auto_rollback"), "0", "not true or false"),
+    (("spec", "max_failed_nodes"), "[]", "not a whole number"),
+    (("spec", "max_failed_nodes"), "123456789012345678901234567890", "too large"),
+    (("spec", "max_failed_nodes_percent"), "100.5", "from 0 to 100"),
+    (("spec", "max_failed_nodes_percent"), "-0.1", "negative"),
+    (("spec", "max_failed_nodes_percent"), "true", "not a number"),
+    (("spec", "health_check"), '"5m"', "not a group of keys"),
+    (("spec", "health_check"), "[]", "not a group of keys"),
+    (("spec", "health_check", "deadline"), '"5 m"', "not a duration"),
+    (("spec", "health_check", "deadline"), '"-5m"', "negative"),
+    (("spec", "health_check", "deadline"), '"1000000h"', "longer than 100 years"),
+    (("spec", "health_check", "deadline"), '"9999999h"', "longer than 292 years"),
+    (("spec", "health_check", "deadline"), '"string"', "placeholder"),
+    (("spec", "health_check", "deadline"), '""', "needs a deadline"),
+    (("spec", "health_check", "deadline"), "null", "needs a deadline"),
+    (("spec", "health_check", "deadline"), "true", "not a duration"),
+    (("spec", "health_check", "max_error_rate"), "10", "0.10 is ten percent"),
+    (("spec", "health_check", "max_error_rate"), '"0.1"', "not a number"),
+    (("spec", "health_check", "min_healthy_time"), "{}", "not a duration"),
+    (("status",), "[]", "not a group of keys"),
+    (("status", "state"), '"cancelled"', "did you mean 'canceled'"),
+    (("status", "revision"), "-1", "negative"),
+    (("status", "revision"), "9223372036854775808", "too large"),
+    (("status", "canary_nodes"), '"n-1"', "not a list"),
+    (("status", "canary_nodes"), "{}", "not a list"),
+    (("status", "canary_promoted"), "null ", ""),
+    (("status", "message"), "5", "in quotes"),
+    (("status", "created_at"), '"2026-02-29T00:00:00Z"', "no such time"),
+    (("status", "created_at"), '"2026-01-01"', "RFC 3339"),
+    (("status", "created_at"), "0", "not text"),
+    (("id",), "1", "in quotes"),
+    (("type",), '"updat"', "did you mean 'update'"),
+    (("from_version",), "-1", "negative"),
+    (("to_version",), "1.5", "not a whole number"),
+    (("spec",), "null", "required"),
+    (("spec",), "5", "not a group of keys"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), WRONG)
+def test_a_wrong_value_is_one_problem_at_its_line(path: tuple[str, ...], value: str, message: str) -> None:
+    """Each wrong value gives one problem with its path, its line and what is wrong with it [contract]."""
+    body = json.loads(json.dumps(FULL))
+    spot = body["deployment"]
+    for key in path[:-1]:
+        spot = spot[key]
+    spot[path[-1]] = "@"
+    text = json.dumps(body, indent=1).replace('"@"', value)
+    if not message:
+        assert parse_deployment(text).warnings == ()
+        return
+    problem = the_problem(text)
+    assert problem.path == ("deployment", *path)
+    assert problem.line == next(n for n, line in enumerate(text.splitlines(), 1) if f'"{path[-1]}": {value}' in line)
+    assert message in str(problem)
+    assert problem.file == "f.json"
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_text() -> None:
+    """Problems of spec, health check, status, identity and contradictions come together, by line [contract]."""
+    text = """{"deployment": {
+      "type": "updat",
+      "spec": {
+        "strategy": "canary",
+        "max_parallel": -1,
+        "health_check": {"max_error_rate": 10}
+      },
+      "status": {
+        "canary_nodes": ["a", 5]
+      }
+    }}"""
+    problems = problems_of(text)
+    assert [(problem.line, problem.path[1:]) for problem in problems] == [
+        (2, ("type",)),
+        (4, ("spec", "strategy")),
+        (5, ("spec", "max_parallel")),
+        (6, ("spec", "health_check", "deadline")),
+        (6, ("spec", "health_check", "max_error_rate")),
+        (9, ("status", "canary_nodes", 1)),
+    ]
+
+
+def test_a_misspelt_required_key_is_named() -> None:
+    """A missing key whose misspelling is there says so [contract]."""
+    problem = the_problem('{"stategy": "rolling", "health_check": {"deadline": "5m"}}')
+    assert problem.path == ("strategy",)
+    assert "'stategy' is there" in (problem.hint or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "5", "null", '"string"', "{}", '{"id": "x"}', '{"deployment": {}, "rollout": {}}']
+)
+def test_what_is_no_deployment_is_told_what_is(text: str) -> None:
+    """JSON that is neither a deployment nor a spec gets the forms that are allowed [contract]."""
+    assert '{"deployment": {...}}' in (the_problem(text).allowed or "")
+
+
+@pytest.mark.parametrize("text", ['{"deployment": []}', '{"deployment": null}', '{"deployment": {}}', '{"rollout": 5}'])
+def test_a_wrapper_around_nothing_is_a_problem(text: str) -> None:
+    """A wrapper that holds no deployment is a problem at its path [contract]."""
+    assert the_problem(text).path[0] in ("deployment", "rollout")
+
+
+@pytest.mark.parametrize(
+    ("body", "paths"),
+    [
+        ({"strategy": "rolling"}, [("health_check",)]),
+        ({"strategy": "rolling", "health_check": None}, [("health_check",)]),
+        ({"strategy": "rolling", "health_check": {}}, [("health_check", "deadline")]),
+        ({"strategy": "canary"}, [("health_check",), ("strategy",)]),
+        (
+            {"strategy": "canary", "canary_count": 0, "canary_percent": 0} | {"health_check": {"deadline": "1m"}},
+            [("strategy",)],
+        ),
+        ({"strategy": "canary", "canary_percent": 1, "health_check": {"deadline": "1m"}}, []),
+        ({"strategy": "immediate", "health_check": {}}, []),
+        ({"strategy": "immediate"}, []),
+    ],
+)
+def test_contradictions_are_found_by_every_door(body: dict[str, Any], paths: list[tuple[str, ...]]) -> None:
+    """Spec objects, inline specs and JSON agree on what a strategy needs [contract]."""
+    inline, problems = spec_from_dict(body, dialect="deployment")
+    assert [problem.path for problem in problems] == paths
+    assert (inline is None) == bool(paths)
+    assert [problem.path for problem in spec_problems(DeploymentSpec.model_validate(body))] == paths
+    if paths:
+        found = [problem.path for problem in problems_of(json.dumps(body), "deployment")]
+        assert sorted(found) == sorted(paths)
+
+
+# ---------------------------------------------------------------- JSON text
+
+NOT_JSON = [
+    # text, line, part of the message
+    ('{"a": 1,\n "b": }', 2, "not valid JSON"),
+    ('{"a": 1,\n}', 2, "not valid JSON"),
+    ("{'strategy': 1}", 1, "not valid JSON"),
+    ('{"strategy": "immediate"} x', 1, "extra data"),
+    ('{"strategy": "immediate"', 1, "not valid JSON"),
+    ('{"a": "x\ny"}', 1, "control character"),
+    ('{"strategy":\n "immediate', 2, "unterminated string"),
+    ('{"strategy": "immediate", // why\n}', 1, "not valid JSON"),
+    ('{\n"x": NaN}', 2, "not a JSON number"),
+    ('{"x": [1,\n -Infinity]}', 2, "not a JSON number"),
+    ('{\n"x": 1e999}', 2, "out of reach"),
+    ('{\n"x":' + "9" * 5000 + "}", 2, "out of reach"),
+    ('{"x": "\\ud800"}', 1, "surrogate"),
+    ('{"\\udc00": 1}', 1, "surrogate"),
+    ('{"a": 1,\n"b": {"a": 2},\n"a": 3}', 3, "duplicate key"),
+    ("[" * 65 + "]" * 65, 1, "nested deeper"),
+    ("\n" + '{"a":' * 100_000, 2, "nested deeper"),
+    ("[" * 1_000_000, 1, "nested deeper"),
+    ('"' + '\\"' * 1_000_000, 1, "not valid JSON"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "message"), NOT_JSON, ids=[text[:20] for text, _, _ in NOT_JSON])
+def test_bad_json_is_a_problem_with_its_line(text: str, line: int, message: str) -> None:
+    """What is no JSON, or what only Python takes for it, is a problem at its line [contract]."""
+    problem = the_problem(text)
+    assert problem.line == line
+    assert message in problem.message
+
+
+def test_duplicate_keys_and_numbers_are_found_at_once() -> None:
+    """Every duplicate key names its first line, also within a duplicate, together with NaN [contract]."""
+    problems = problems_of('{"a": {"b": 1},\n "a": {"b": 2},\n "c": [{"d": 1, "d": 2}],\n "e": NaN}')
+    assert sorted((problem.line, problem.path) for problem in problems) == [
+        (2, ("a",)),
+        (3, ("c", 0, "d")),
+        (4, ("e",)),
+    ]
+    assert "line 1" in next(problem.hint or "" for problem in problems if problem.path == ("a",))
+
+
+def test_64_levels_are_read() -> None:
+    """Nesting as deep as allowed is kept, brackets inside of strings don't count [contract]."""
+    deep = "[" * 63 + "]" * 63
+    text = '{"strategy": "rolling", "health_check": {"deadline": "5m"}, "x": @, "y": "#"}'.replace("@", deep)
+    text = text.replace("#", "[" * 99)
+    assert len(parse_deployment(text).warnings) == 2
+
+
+def test_a_flood_of_problems_is_cut_off() -> None:
+    """A file that is wrong a hundred thousand times is answered soon, with the first problems only [contract]."""
+    assert len(problems_of("[" + "NaN," * 100_000 + "0]")) == MAX_PROBLEMS
+    assert len(problems_of("{" + '"a":0,' * 100_000 + '"a":0}')) == MAX_PROBLEMS
+
+
+@given(st.dictionaries(JSON_KEYS, JSON_VALUES, max_size=4), st.integers(0, 3))
+def test_every_path_is_found_again_in_the_text(value: dict[str, Any], indent: int) -> None:
+    """The places that the scanner gives are those of the keys and of the items in any JSON text [property]."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    lines = text.split("\n")
+    for path, leaf in leaves(value).items():
+        if not path:
+            continue
+        (problem,) = locate([Problem("x", path=path)], text)
+        assert problem.line is not None
+        assert problem.column is not None
+        rest = "\n".join(lines[problem.line - 1 :])[problem.column - 1 :]
+        start = path[-1] if isinstance(path[-1], str) else leaf
+        if not (isinstance(start, dict | list)):
+            assert rest.startswith(json.dumps(start, ensure_ascii=False))
+
+
+# ---------------------------------------------------------------- files
+
+
+def file_problem(path: Path | str) -> Problem:
+    with pytest.raises(InputError) as caught:
+        read_deployment(path)
+    (problem,) = caught.value.problems
+    assert problem.file == str(path)
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "line"),
+    [
+        (b"", "empty", None),
+        (b" \n\t ", "empty", None),
+        (b"\xef\xbb\xbf", "empty", None),
+        (b'{"a":\n"\xe9"}', "not UTF-8", 2),
+        ('{"a": 1}'.encode("utf-16"), "UTF-16", 1),
+        (b'{"a":\n\n"\0"}', "binary", 3),
+        (b"\x7fELF\x02\x01\x01\0", "binary", 1),
+        (b" " * 10_000_001, "larger than 10 MB", None),
+    ],
+)
+def test_unreadable_content_is_one_problem(tmp_path: Path, data: bytes, message: str, line: int | None) -> None:
+    """A file that is empty, binary, too large or in another encoding is one problem that says so [contract]."""
+    path = tmp_path / "d.json"
+    path.write_bytes(data)
+    problem = file_problem(path)
+    assert message in problem.message
+    assert problem.line == line
+
+
+def test_unreadable_paths_are_one_problem(tmp_path: Path) -> None:
+    """A missing file, a folder and an impossible name are problems, not exceptions of the system [contract]."""
+    assert "No such file" in file_problem(tmp_path / "none.json").message
+    assert "directory" in file_problem(tmp_path).message
+    assert "can't be read" in file_problem("a\0b").message
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """A byte order mark in front is no part of the JSON [contract]."""
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps(FULL), encoding="utf-8-sig")
+    document = read_deployment(path)
+    assert isinstance(document, DeploymentDocument)
+    assert document.deployment is not None
+    assert document.deployment.job_id == "sensor-pipeline"
+
+
+# ---------------------------------------------------------------- inline specs
+
+
+@pytest.mark.parametrize(
+    ("dialect", "deadline", "ns"),
+    [
+        ("deployment", "5m", 300 * 10**9),
+        ("deployment", 300, 300 * 10**9),
+        ("deployment", 0.1, 10**8),
+        ("deployment", 1e-9, 1),
+        ("deployment", 0, 0),
+        ("rollout", 300, 300),
+        ("rollout", 300_000_000_000, 300 * 10**9),
+        ("rollout", "5m", 300 * 10**9),
+    ],
+)
+def test_inline_durations(dialect: Dialect, deadline: str | float, ns: int) -> None:
+    """Inline a bare number is seconds for deployment and nanoseconds for rollout, a string is Go's [contract]."""
+    raw = {"strategy": "rolling", "health_check": {"deadline": deadline}}
+    spec, problems = spec_from_dict(raw, dialect=dialect)
+    assert problems == []
+    assert spec is not None
+    assert spec.health_check is not None
+    assert spec.health_check.deadline_ns == ns
+    assert Deployment(spec=spec).spec == spec
+    again = parse_deployment(Deployment(spec=spec).to_json())
+    assert (again.spec, again.dialect, again.warnings) == (spec, dialect, ())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "raw", "path", "message"),
+    [
+        ("deployment", {"max_paralel": 1}, ("max_paralel",), "did you mean 'max_parallel'"),
+        ("deployment", {"deadline": "5m"}, ("deadline",), "belongs below health_check"),
+        ("deployment", {"health_check": {"interval": 5}}, ("health_check", "interval"), "dialect: rollout"),
+        (
+            "rollout",
+            {"health_check": {"min_healthy_time": "5s"}},
+            ("health_check", "min_healthy_time"),
+            "dialect: deployment",
+        ),
+        ("rollout", {"health_check": {"max_parallel": 5}}, ("health_check", "max_parallel"), "beside health_check"),
+        ("rollout", {"max_parallel": 101}, ("max_parallel",), "from 0 to 100"),
+        ("rollout", {"health_check": {"deadline": 3e11}}, ("health_check", "deadline"), "not whole nanoseconds"),
+        ("rollout", {"health_check": {"deadline": -1}}, ("health_check", "deadline"), "negative"),
+        ("rollout", {"health_check": {"deadline": 1 << 63}}, ("health_check", "deadline"), "longer than 100 years"),
+        ("rollout", {"health_check": {"interval": 0}}, ("health_check", "interval"), "too short"),
+        ("rollout", {"health_check": {"success_threshold": 0}}, ("health_check", "success_threshold"), "too small"),
+        ("deployment", {"health_check": {"deadline": float("nan")}}, ("health_check", "deadline"), "not a duration"),
+        ("deployment", {"health_check": {"deadline": -1}}, ("health_check", "deadline"), "negative"),
+        ("deployment", {"health_check": {"deadline": 1e300}}, ("health_check", "deadline"), "longer"),
+        ("deployment", {"max_failed_nodes_percent": float("inf")}, ("max_failed_nodes_percent",), "finite"),
+        ("deployment", {1: 2}, ("1",), "unknown key"),
+    ],
+)
+def test_inline_problems(dialect: Dialect, raw: dict[str, Any], path: tuple[str, ...], message: str) -> None:
+    """Inline an unknown key or a wrong value is one problem with its path within the spec [contract]."""
+    spec, problems = spec_from_dict({"strategy": "immediate", **raw}, dialect=dialect)
+    assert spec is None
+    assert [problem.path for problem in problems] == [path]
+    assert message in str(problems[0])
+
+
+def test_inline_takes_mappings_and_changes_nothing() -> None:
+    """Read-only mappings are accepted, other values are a problem, and the caller's dict stays as it was [contract]."""
+    raw = {"strategy": "rolling", "health_check": MappingProxyType({"deadline": 300})}
+    spec, problems = spec_from_dict(MappingProxyType(raw), dialect="deployment")
+    assert (spec is None, problems) == (False, [])
+    assert raw["health_check"] == {"deadline": 300}
+    assert spec_from_dict(5, dialect="rollout")[1][0].path == ()  # type: ignore[arg-type]
+
+
+def test_null_is_unset() -> None:
+    """Null for an optional key means that it is unset [contract]."""
+    names = set(DeploymentSpec.model_fields) - {"strategy"}
+    spec, problems = spec_from_dict({"strategy": "immediate"} | dict.fromkeys(names), dialect="deployment")
+    assert problems == []
+    assert spec is not None
+    assert spec.effective("max_failed_nodes") == 10
+
+
+# ---------------------------------------------------------------- types
+
+
+@pytest.mark.parametrize(
+    ("value", "dialect"),
+    [
+        (DeploymentSpec(strategy="immediate"), "deployment"),
+        (HealthCheck(), "deployment"),
+        (RolloutSpec(strategy="immediate"), "rollout"),
+        (RolloutHealthCheck(), "rollout"),
+    ],
+)
+def test_unset_and_zero_are_distinct(value: DeploymentSpec, dialect: Dialect) -> None:
+    """Unset is None and has the documented default as its effective value, an explicit 0 stays 0 [contract]."""
+    for name in type(value).model_fields.keys() & DEFAULTS[dialect].keys():
+        assert getattr(value, name) is None
+        assert value.effective(name) == DEFAULTS[dialect][name]
+        if name in ("max_parallel", "max_error_rate", "max_failed_nodes", "max_failed_nodes_percent"):
+            assert value.model_copy(update={name: 0}).effective(name) == 0
+
+
+def test_types_are_frozen_hashable_and_picklable() -> None:
+    """Wire objects can't be changed and travel between processes [contract]."""
+    document = parse_deployment(json.dumps(FULL))
+    deployment = document.deployment
+    assert deployment is not None
+    assert {document, pickle.loads(pickle.dumps(document))} == {document}  # noqa: S301
+    with pytest.raises(ValidationError, match="frozen"):
+        deployment.id = "other"  # type: ignore[misc]  # what the test is about
+    assert pickle.loads(pickle.dumps(deployment)) == deployment  # noqa: S301
+    assert hash(deployment) == hash(pickle.loads(pickle.dumps(deployment)))  # noqa: S301
+
+
+def test_a_spec_is_never_guessed_from_a_dict() -> None:
+    """A deployment takes a spec object only [contract]."""
+    with pytest.raises(ValidationError):
+        Deployment(spec=ROLLING)
+
+
+def test_trusted_values_read_again() -> None:
+    """A deployment built without checks from valid values is read back without a problem [contract]."""
+    status = DeploymentStatus.model_construct(state="failed", canary_nodes=("n-1",), revision=7)
+    spec = RolloutSpec(strategy="rolling", health_check=RolloutHealthCheck(deadline=10**9))
+    deployment = Deployment.model_construct(id="d", type="update", spec=spec, status=status)
+    document = parse_deployment(deployment.to_json())
+    assert (document.deployment, document.warnings) == (deployment, ())
+
+
+def test_unknown_keys_of_an_object_are_listed() -> None:
+    """A key given to a constructor that the API doesn't know is kept, and listed on demand [contract]."""
+    spec = DeploymentSpec.model_validate(ROLLING | {"max_paralel": 1})
+    assert [problem.path for problem in unknown_keys(spec)] == [("max_paralel",)]
+
+
+@pytest.mark.parametrize("model", [DeploymentSpec, RolloutSpec])
+def test_the_schema_accepts_what_the_reader_accepts(model: type[DeploymentSpec | RolloutSpec]) -> None:
+    """The JSON Schema is valid, describes every key, and takes bare numbers and strings for durations [contract]."""
+    schema = model.model_json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for deadline in ("5m", 300, None):
+        raw: dict[str, Any] = {
+            "strategy": "immediate",
+            "max_failed_nodes": None,
+            "health_check": {"deadline": deadline},
+        }
+        assert spec_from_dict(raw, dialect=model.dialect)[1] == []
+        validator.validate(raw)
+    for bad in ({}, {"strategy": "x"}, {"strategy": "immediate", "health_check": {"deadline": -1}}):
+        assert not validator.is_valid(bad)
+    health_check = schema["$defs"][model.__name__.replace("Spec", "").replace("Deployment", "") + "HealthCheck"]
+    for part in (schema, health_check):
+        assert all(key["description"] for key in part["properties"].values())
+        shown = {name: key["default"] for name, key in part["properties"].items() if "default" in key}
+        assert shown.items() <= DEFAULTS[model.dialect].items()
+        assert ">>>" not in part["description"]
+
+
+# ---------------------------------------------------------------- times
+
+
+@given(st.datetimes(), st.integers(0, 999))
+def test_times_are_exact_to_the_nanosecond(wall: datetime, ns: int) -> None:
+    """A UTC time with nanoseconds reads as the exact number of them since 1970, and is written back [oracle]."""
+    microseconds = (wall.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    text = wall.isoformat(timespec="microseconds") + f"{ns:03d}Z"
+    assert parse_time(text) == microseconds * 1000 + ns
+    assert parse_time(format_time(microseconds * 1000 + ns)) == microseconds * 1000 + ns
+
+
+@pytest.mark.parametrize("epoch_ns", [1 << 70, -(1 << 70), 253_402_300_800 * 10**9])
+def test_no_time_beyond_the_year_9999(epoch_ns: int) -> None:
+    """An instant that RFC 3339 has no text for is an error of ours, not of the calendar [contract]."""
+    with pytest.raises(SimulationError, match="9999"):
+        format_time(epoch_ns)
+
+
+def test_offsets_are_subtracted() -> None:
+    """The same instant in two zones is the same number [oracle]."""
+    assert parse_time("2026-01-01T05:30:00+05:30") == parse_time("2025-12-31T23:00:00-01:00")
+
+
+@pytest.mark.parametrize(
+    "text",
+    """2026-01-01 00:00:00Z|2026-01-01T00:00:00|2026-01-01t00:00:00Z|2026-01-01T00:00:00z|2026-1-1T00:00:00Z|
+2026-01-01T24:00:00Z|2026-01-01T00:60:00Z|2026-01-01T00:00:60Z|2026-13-01T00:00:00Z|2026-00-01T00:00:00Z|
+2100-02-29T00:00:00Z|2026-01-01T00:00:00.Z|2026-01-01T00:00:00.1234567890Z|2026-01-01T00:00:00,5Z|
+2026-01-01T00:00:00+24:00|2026-01-01T00:00:00+00:60|2026-01-01T00:00:00+0000|20260101T000000Z|
++2026-01-01T00:00:00Z|２026-01-01T00:00:00Z| 2026-01-01T00:00:00Z|2026-01-01T00:00:00Z\n|x""".replace("|\n", "|").split(
+        "|"
+    ),
+)
+def test_other_forms_of_time_are_refused(text: str) -> None:
+    """What Go's time.Time doesn't read, or what is no day, is refused [contract]."""
+    with pytest.raises(ValueError, match="time"):
+        parse_time(text)
+
+
+# ---------------------------------------------------------------- docs
+
+
+def test_canonical_json_refuses_what_is_no_json() -> None:
+    """NaN never gets into a file [contract]."""
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json(float("nan"))
+
+
+def test_the_page_about_the_api_runs() -> None:
+    """Every example of docs/deployment-api.md gives what the page shows [contract]."""
+    results = doctest.testfile(str(ROOT / "docs" / "deployment-api.md"), module_relative=False)
+    assert results.attempted > 0
+    assert results.failed == 0

@@ -1,0 +1,507 @@
+"""The command: what it prints, writes and refuses, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import simdeploy
+import simdeploy.engines
+from simdeploy.cli.app import app
+
+SCENARIO = """
+name: small
+fleet:
+  nodes: 40
+  requests_per_second: 10
+  update_duration: {exponential: {mean: 30s}}
+  start_failure: 0.05
+release:
+  good: {probability: 0.5}
+  bad: {probability: 0.5, defective: true, error_rate: 0.4}
+orchestrator: {preset: expanso, limit_comparison: reaches}
+policies:
+  in-tens: {strategy: rolling, max_parallel: 10, max_failed_nodes: 3, health_check: {deadline: 5m}}
+  careful: {strategy: canary, canary_count: 2, auto_promote: true, health_check: {deadline: 5m}}
+  at-once: {strategy: immediate}
+"""
+SPEC = {"strategy": "rolling", "max_parallel": 20, "health_check": {"deadline": "5m"}}
+TIMEOUT_S = 60
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with a scenario and a deployment."""
+    (tmp_path / "s.yaml").write_text(SCENARIO)
+    (tmp_path / "in-twenties.json").write_text(json.dumps(SPEC))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*arguments):
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def start(*arguments, **options):
+    """Start the command as a process."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen([sys.executable, "-m", "simdeploy", *map(str, arguments)], text=True, **options)
+
+
+def finish(*arguments, **options):
+    """Run the command as a process; return exit code, output and messages."""
+    process = start(*arguments, **options)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    return process.returncode, out, err
+
+
+# -- run ---------------------------------------------------------------------------------------------------------------
+
+
+def test_run_tells_what_happened(folder):
+    """A run tells waves, the end and the way back, then every response, under a line with its switches. [contract]"""
+    result = call("run", "s.yaml", "--policy", "in-tens", "--seed", 3)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "small: policy in-tens, seed 3, replication 0, engine reference"
+    assert lines[1] == "orchestrator expanso with limit_comparison: reaches"
+    values = simdeploy.simulate(simdeploy.read_scenario("s.yaml"), "in-tens", seed=3).response_values
+    assert "        0s  wave 1 of 4: 10 nodes" in lines
+    assert sum(": 10 nodes" in line for line in lines) == values["waves"]
+    for name in values:
+        assert any(line.split()[:1] == [name] for line in lines)
+
+
+def told(spec, *, replication=0, **sections):
+    """Return the lines of the story of one rollout."""
+    from simdeploy.cli.story import tell
+
+    raw = {"name": "t", "fleet": {"nodes": 12, "update_duration": 60}, "policies": {"p": spec}, **sections}
+    rollout = simdeploy.simulate(simdeploy.Scenario.from_dict(raw), replication=replication)
+    return [(line.time_s, line.text) for line in tell(rollout)]
+
+
+def test_a_story_of_waves():
+    """Waves are told in order with their sizes, ends and windows; the times are those of the model. [oracle]"""
+    spec = {
+        "strategy": "canary",
+        "canary_count": 2,
+        "max_parallel": 5,
+        "auto_promote": True,
+        "health_check": {"deadline": "5m", "min_healthy_time": "30s"},
+    }
+    # 60 s of starting and 3 windows of 10 s: a wave takes 90 s.
+    assert told(spec) == [
+        (0, "wave 1 of 3 (canaries): 2 nodes"),
+        (90, "wave 1: 2 running; 6 health windows"),
+        (90, "canaries promoted"),
+        (90, "wave 2 of 3: 5 nodes"),
+        (180, "wave 2: 5 running; 15 health windows"),
+        (180, "wave 3 of 3: 5 nodes"),
+        (270, "wave 3: 5 running; 15 health windows"),
+        (270, "completed: 12 nodes updated, 0 failed"),
+    ]
+
+
+def test_a_story_of_a_stop():
+    """A stop says why, what was in flight, and when the rollback began and ended. [oracle]"""
+    spec = {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}
+    fleet = {"nodes": 12, "update_duration": 60, "rollback_duration": 20, "start_failure": 1}
+    assert told(spec, fleet=fleet) == [
+        (0, "wave 1 of 3: 4 nodes"),
+        (60, "wave 1: 4 failed (4 did not start)"),
+        (60, "stopped: 4 failed of 12 nodes of the fleet exceeds max_failed_nodes_percent 10"),
+        (60, "rollback of 4 nodes begins"),
+        (80, "way back over: 4 rolled back"),
+    ]
+
+
+def test_a_story_of_people():
+    """Script, operator and an escape that people notice are told at their times. [oracle]"""
+    release = {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}}
+    operator = {
+        "escape_detection": 600,
+        "script": [{"at": 10, "do": "pause"}, {"at": 100, "do": "resume"}, {"at": 110, "do": "promote"}],
+    }
+    lines = told({"strategy": "immediate"}, release=release, operator=operator)
+    assert lines == [
+        (0, "wave 1 of 1: 12 nodes"),
+        (10, "paused: script: pause"),
+        (60, "wave 1: 12 running"),
+        (100, "resumed: script: resume"),
+        (100, "completed: 12 nodes updated, 0 failed"),
+        (110, "script: promote has no effect: the deployment is completed"),
+        (700, "people notice: rollback of 12 nodes begins"),
+        (760, "way back over: 12 rolled back"),
+    ]
+
+
+def test_a_story_of_many_waves_is_short():
+    """Many waves without a failure are told together, and none of their nodes is lost. [contract]"""
+    spec = {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}
+    lines = told(spec, fleet={"nodes": 40, "update_duration": 60})
+    assert [text for _, text in lines] == [
+        "waves 1 to 40 of 40: 40 nodes, none of them failed",
+        "completed: 40 nodes updated, 0 failed",
+    ]
+
+
+@pytest.mark.parametrize("switches", [
+    {"pacing": "sliding"}, {"pacing": "rate", "rate": {"per_minute": 3}}, {"node_local_rollback": True},
+    {"on_failure": "pause"}, {"on_failure": "stop"}, {"on_failure": "continue"}, {"unreachable_nodes": "skip"},
+])  # fmt: skip
+@pytest.mark.parametrize("kind", ["update", "create", "restart", "stop"])
+def test_a_story_has_every_node(switches, kind):
+    """Under every way of pacing, failing and undoing, each dispatched or skipped node is in one wave of the story. [property]"""
+    spec = {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}}
+    fleet = {
+        "nodes": 23,
+        "update_duration": {"exponential": {"mean": 60}},
+        "start_failure": 0.2,
+        "crash": {"up": {"exponential": {"mean": "1h"}}, "repair": {"constant": "10m"}},
+    }
+    for replication in range(3):
+        raw = {
+            "name": "t",
+            "fleet": fleet,
+            "policies": {"p": spec},
+            "orchestrator": switches,
+            "deployment": {"type": kind},
+        }
+        scenario = simdeploy.Scenario.from_dict(raw)
+        rollout = simdeploy.simulate(scenario, replication=replication)
+        from simdeploy.cli.story import tell
+
+        begun = [
+            line.text for line in tell(rollout) if line.text.startswith("wave ") and " of " in line.text.split(":")[0]
+        ]
+        turns = rollout.events["from_status"].eq("pending") & rollout.events["node"].notna()
+        assert sum(int(text.split(": ")[1].split()[0]) for text in begun) == turns.sum()
+
+
+def test_run_with_a_policy_from_a_file(folder):
+    """A deployment in JSON is simulated under the name of its file. [contract]"""
+    result = call("run", "s.yaml", "--policy", "in-twenties.json")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("small: policy in-twenties,")
+
+
+def test_json_prints_the_object_alone(folder):
+    """With --json standard output is the final deployment object and nothing else. [contract]"""
+    result = call("run", "s.yaml", "--json", "--seed", 2, "--timeline", "t.csv")
+    expected = simdeploy.simulate(simdeploy.read_scenario("s.yaml"), seed=2)
+    assert result.stdout == expected.to_json()
+    assert json.loads(result.stdout)["deployment"]["status"]["state"] == expected.response_values["state"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_timeline_is_written(folder, ending):
+    """The file holds the rollout's timeline. [contract]"""
+    assert call("run", "s.yaml", "--timeline", f"t.{ending}").exit_code == 0
+    read = pd.read_csv("t.csv") if ending == "csv" else pd.read_parquet("t.parquet")
+    expected = simdeploy.simulate(simdeploy.read_scenario("s.yaml")).timeline
+    pd.testing.assert_frame_equal(read, expected)
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf", "PNG"])
+def test_pictures_are_written_and_reproducible(folder, ending):
+    """Both commands write a picture of the kind that the ending says, twice the same bytes. [contract]"""
+    begins = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending.lower()]
+    for command, *options in (["run"], ["compare", "--replications", "3"]):
+        contents = []
+        for name in ("a", "b"):
+            assert call(command, "s.yaml", *options, "--plot", f"{name}.{ending}").exit_code == 0
+            contents.append(Path(f"{name}.{ending}").read_bytes())
+        assert contents[0].startswith(begins)
+        assert contents[0] == contents[1]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [f"a.{ending}", f"b.{ending}", "in-twenties.json", "s.yaml"]
+    )
+
+
+# -- compare -----------------------------------------------------------------------------------------------------------
+
+
+def test_compare_prints_a_table_for_a_review(folder):
+    """The table has a row per policy, the numbers of `compare`, and says seed, replications and switches. [contract]"""
+    result = call("compare", "s.yaml", "--replications", 30, "--seed", 4, "--policies", "in-tens, at-once")
+    assert result.exit_code == 0
+    assert "small: 30 replications of each policy, seed 4, engine reference" in result.stdout
+    assert "orchestrator expanso with limit_comparison: reaches" in result.stdout
+    table = simdeploy.replicate(
+        simdeploy.read_scenario("s.yaml"), policies=["in-tens", "at-once"], replications=30, seed=4
+    )
+    good = simdeploy.compare(table).estimates.query("level == 'completed_good'").set_index("policy")["estimate"]
+    row = next(line for line in result.stdout.splitlines() if line.strip().startswith("in-tens"))
+    assert float(row.split()[1]) == pytest.approx(100 * good["in-tens"], abs=0.6)
+    assert "careful" not in result.stdout
+    assert "Differences to in-tens" in result.stdout
+
+
+def test_compare_writes_the_raw_responses(folder):
+    """The file holds the table of replications, whatever the number of workers. [contract]"""
+    assert call("compare", "s.yaml", "--replications", 4, "--out", "r.parquet", "--workers", 2).exit_code == 0
+    expected = simdeploy.replicate(simdeploy.read_scenario("s.yaml"), replications=4)
+    pd.testing.assert_frame_equal(pd.read_parquet("r.parquet"), expected)
+
+
+def test_compare_says_which_replications_failed(folder, monkeypatch):
+    """Failed replications are counted in the table and on standard error, and the exit code is 1. [contract]"""
+    simulate = simdeploy.engines.simulate
+
+    def sometimes(scenario, policy, *, replication, **options):
+        if replication == 1:
+            raise ValueError("broken")
+        return simulate(scenario, policy, replication=replication, **options)
+
+    monkeypatch.setattr(simdeploy.engines, "simulate", sometimes)
+    result = call("compare", "s.yaml", "--replications", 3)
+    assert result.exit_code == 1
+    assert (
+        "3 of 9 replications failed; the first: policy in-tens, replication 1, simulate: ValueError: broken"
+        in result.stderr
+    )
+    assert result.stdout.count("1 failed") == 3
+
+
+def test_a_pipe_gets_whole_lines_without_colour(folder):
+    """Into a pipe the table is neither wrapped nor coloured, whatever the terminal of the caller is. [contract]"""
+    code, out, err = finish("compare", "s.yaml", "--replications", 2, env={**os.environ, "COLUMNS": "30"})
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out
+    header = next(line for line in out.splitlines() if line.strip().startswith("policy"))
+    assert len(header) > 80
+
+
+def through_terminal(*arguments, columns):
+    """Run the command on a terminal of some width; return the exit code and what the terminal showed."""
+    outer, inner = pty.openpty()
+    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    process = start(*arguments, stdout=inner, stderr=inner, env=env)
+    os.close(inner)
+    shown = b""
+    while True:
+        try:
+            block = os.read(outer, 65536)
+        except OSError:
+            break
+        if not block:
+            break
+        shown += block
+    os.close(outer)
+    return process.wait(timeout=TIMEOUT_S), shown.decode()
+
+
+def test_a_narrow_terminal_gets_whole_numbers(folder):
+    """On a terminal with 60 columns every line fits, every number is whole, and a progress bar was shown. [contract]"""
+    code, shown = through_terminal("compare", "s.yaml", "--replications", 3, columns=60)
+    assert code == 0
+    assert "left" in shown
+    table = shown[shown.index("Estimates") :]
+    assert "(continued)" in table
+    plain = [
+        line for line in table.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines() if "Differences" not in line
+    ]
+    assert max(map(len, plain)) <= 60
+    assert "…" not in table
+
+
+# -- the other commands ------------------------------------------------------------------------------------------------
+
+
+def test_validate_says_what_was_read(folder):
+    """Good files are "ok" with what is in them. [contract]"""
+    result = call("validate", "s.yaml", "in-twenties.json")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "ok: s.yaml: scenario small, 40 nodes, 2 kinds of release, 3 policies (in-tens, careful, at-once)",
+        "ok: in-twenties.json: a spec in the deployment dialect, strategy rolling",
+    ]
+
+
+def test_validate_says_everything_that_is_wrong(folder):
+    """Every problem of every file is one line with file and line; good files beside them are still "ok". [contract]"""
+    Path("bad.yaml").write_text(SCENARIO.replace("nodes: 40", "nodes: -1").replace("zones", "zone") + "extra: 1\n")
+    Path("bad.json").write_text('{"strategy": "rolling"}')
+    result = call("validate", "bad.yaml", "s.yaml", "bad.json", "missing.yaml")
+    assert result.exit_code == 2
+    assert result.stdout.startswith("ok: s.yaml")
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("error: ") for line in lines)
+    assert [sum(f"error: {name}" in line for line in lines) for name in ("bad.yaml", "bad.json", "missing.yaml")] == [
+        2,
+        2,
+        1,
+    ]
+    assert any(line.startswith("error: bad.yaml:4: fleet.nodes:") for line in lines)
+
+
+def test_warnings_are_lines_on_standard_error(folder):
+    """What is legal but suspicious is one line on standard error and nothing on standard output. [contract]"""
+    Path("w.yaml").write_text(SCENARIO.replace("max_failed_nodes: 3", "max_failed_nodes: 400"))
+    quiet = call("run", "s.yaml", "--json")
+    result = call("run", "w.yaml", "--json")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: w.yaml:")
+    assert json.loads(result.stdout).keys() == json.loads(quiet.stdout).keys()
+
+
+def test_schema_is_the_schema(folder):
+    """The schema is printed as JSON. [contract]"""
+    assert json.loads(call("schema").stdout) == simdeploy.scenario_schema()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell, monkeypatch):
+    """The script is for the asked shell, and what it calls completes commands. [contract]"""
+    script = call("completion", shell).stdout
+    assert "_SIMDEPLOY_COMPLETE" in script
+    env = {**os.environ, "_SIMDEPLOY_COMPLETE": f"{shell}_complete", "COMP_WORDS": "simdeploy co"}
+    env["COMP_CWORD"] = "co" if shell == "fish" else "1"
+    code = "from simdeploy.cli import main; main()"
+    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+    assert "compare" in found.stdout
+    assert "completion" in found.stdout
+    assert "validate" not in found.stdout
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["compare"], ["validate"], ["schema"], ["completion"]])
+def test_help_has_an_example(command):
+    """Every --help shows an example that begins with the command's own name. [contract]"""
+    result = call(*command, "--help")
+    assert result.exit_code == 0
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    example = lines[lines.index("Example:") + 1]
+    assert " ".join(["simdeploy", *command]) in example
+
+
+def test_help_and_version_are_quick():
+    """Neither --help nor --version imports anything heavy. [contract]"""
+    code = (
+        "import sys\nfrom simdeploy.cli import main\n"
+        "try:\n    main()\nfinally:\n    print([m for m in ('numpy', 'pandas', 'scipy', 'pydantic', 'rich', 'yaml') if m in sys.modules])"
+    )
+    for argument in ("--help", "--version"):
+        found = subprocess.run(
+            [sys.executable, "-c", code, argument], capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+        assert found.returncode == 0
+        assert found.stdout.splitlines()[-1] == "[]"
+    assert call("--version").stdout.split()[-1] == simdeploy.__version__
+
+
+# -- bad input and bad luck --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "missing.yaml"], "missing.yaml"),
+        (["run", "."], "."),
+        (["run", "s.yaml", "--policy", "in-ten"], "did you mean 'in-tens'"),
+        (["run", "s.yaml", "--policy", "missing.json"], "missing.json"),
+        (["run", "s.yaml", "--seed", "-1"], "--seed"),
+        (["run", "s.yaml", "--plot", "x.gif"], "must end with one of .png, .svg, .pdf"),
+        (["run", "s.yaml", "--plot", "nowhere/x.png"], "there is no folder"),
+        (["run", "s.yaml", "--timeline", "x.txt"], "must end with one of .csv, .parquet"),
+        (["compare", "s.yaml", "--out", "dir.csv"], "is not a file"),
+        (["compare", "s.yaml", "--replications", "0"], "--replications"),
+        (["compare", "s.yaml", "--confidence-level", "95"], "such as 0.95"),
+        (["compare", "s.yaml", "--confidence-level", "nan"], "such as 0.95"),
+        (["compare", "s.yaml", "--baseline", "in-ten"], "did you mean 'in-tens'"),
+        (["compare", "s.yaml", "--policies", "careful,in-ten"], "did you mean 'in-tens'"),
+        (["compare", "s.yaml", "--policies", ","], "no policy"),
+        (["compare", "s.yaml", "--engine", "refrence"], "did you mean 'reference'"),
+        (["validat", "s.yaml"], "No such command"),
+        (["completion", "tcsh"], "tcsh"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_an_error_in_words(folder, arguments, said):
+    """What can't be done is said on standard error with exit code 2, nothing is written, nothing is simulated. [contract]"""
+    Path("dir.csv").mkdir()
+    before = sorted(folder.rglob("*"))
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_ctrl_c_ends_quietly(folder):
+    """Interrupted in long work on workers, the command says so, exits with 130 and leaves no half-written file. [contract]"""
+    Path("big.yaml").write_text(SCENARIO.replace("nodes: 40", "nodes: 20000"))
+    process = start(
+        "compare", "big.yaml", "--replications", 500, "--workers", 2, "--out", "r.csv", start_new_session=True
+    )
+    time.sleep(4)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in err
+    assert {path.name for path in folder.iterdir()} == {"big.yaml", "s.yaml", "in-twenties.json"}
+
+
+def test_a_reader_that_leaves_is_no_error(folder):
+    """With a closed pipe behind it the command stops without a word. [contract]"""
+    process = start("schema")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=TIMEOUT_S) != 0
+    closed = subprocess.run(
+        f"exec {sys.executable} -m simdeploy run s.yaml >&-",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["schema"], ["run", "s.yaml"], ["validate", "s.yaml"], ["--help"]])
+def test_a_full_disk_behind_standard_output(folder, arguments):
+    """Output that finds no room is an error in words with exit code 1. [contract]"""
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        code, _, err = finish(*arguments, stdout=full)
+    assert code == 1
+    assert err == "error: cannot write: No space left on device\n"
+
+
+@pytest.mark.parametrize("option", [["--out", "r.csv"], ["--out", "r.parquet"], ["--plot", "p.png"]])
+def test_a_file_that_finds_no_room(folder, option):
+    """A file that can't be written to its end is not there, the old one still is, and the exit code is 1. [contract]"""
+    name = option[1]
+    Path(name).write_text("old")
+    code, _, err = finish(
+        "compare", "s.yaml", "--replications", 20, *option,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+    )  # fmt: skip
+    assert code == 1
+    assert err.startswith("error: ")
+    assert f"{name}: File too large" in err
+    assert Path(name).read_text() == "old"
+    assert {path.name for path in folder.iterdir()} == {"s.yaml", "in-twenties.json", name}
+
+
+def test_names_with_odd_characters(folder):
+    """Names that look like markup are printed as they are, and an ASCII terminal is no reason to fail. [contract]"""
+    Path("odd.yaml").write_text(SCENARIO.replace("name: small", "name: '[bold]größe :smile: $x$'"), encoding="utf-8")
+    assert "[bold]größe :smile: $x$" in call("run", "odd.yaml").stdout
+    code, out, err = finish("run", "odd.yaml", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (code, err) == (0, "")
+    assert "[bold]gr\\xf6\\xdfe" in out

@@ -1,0 +1,273 @@
+"""Estimates, intervals and paired differences, held to hand-made tables, to scipy and to their own coverage."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from simdeploy.analysis import compare
+from simdeploy.analysis.intervals import mean_interval, paired_proportions_interval, proportion_interval
+from simdeploy.analysis.summary import summarize
+from simdeploy.engines.schema import STATES, VERDICTS
+from simdeploy.errors import InputError
+
+
+def responses(**columns):
+    """Make a table of replications of the policies a and b, three each unless the columns say otherwise."""
+    n = len(next(iter(columns.values()))) // 2
+    return pd.DataFrame({"policy": ["a"] * n + ["b"] * n, "replication": [*range(n), *range(n)], **columns})
+
+
+def row(frame, policy, response, level=None):
+    """Return the one row of a policy, response and level."""
+    rows = frame[frame["policy"].eq(policy) & frame["response"].eq(response)]
+    rows = rows[rows["level"].isna() if level is None else rows["level"].eq(level)]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_mean_by_hand():
+    """A mean, its standard error and its t interval are those computed by hand. [oracle]"""
+    found = row(compare(responses(makespan_s=[2.0, 4.0, 9.0, 1.0, 1.0, 4.0])).estimates, "a", "makespan_s")
+    # 2, 4, 9: mean 5, squared deviations 9 + 1 + 16 = 26, s = sqrt(13); the 97.5 % quantile of t with 2 degrees of
+    # freedom is 4.302653 (any table).
+    assert found["estimate"] == 5.0
+    assert found["standard_error"] == pytest.approx(math.sqrt(13 / 3))
+    assert found["half_width"] == pytest.approx(4.302653 * math.sqrt(13 / 3), rel=1e-6)
+    assert found["low"] == pytest.approx(5 - found["half_width"])
+    assert found["high"] == pytest.approx(5 + found["half_width"])
+    assert found["n"] == 3
+
+
+def test_paired_difference_by_hand():
+    """A difference is policy less baseline within replications, and the variance that pairing removed is exact. [oracle]"""
+    found = row(compare(responses(makespan_s=[2.0, 4.0, 9.0, 1.0, 1.0, 4.0])).differences, "b", "makespan_s")
+    # D = -1, -3, -5: mean -3, variance 4. Var(a) = 13, Var(b) = 3.
+    assert found["baseline"] == "a"
+    assert found["estimate"] == -3.0
+    assert found["standard_error"] == pytest.approx(2 / math.sqrt(3))
+    assert found["half_width"] == pytest.approx(4.302653 * 2 / math.sqrt(3), rel=1e-6)
+    assert found["variance_removed_fraction"] == pytest.approx(1 - 4 / 16)
+
+
+def test_proportions_by_hand():
+    """Every level of a verdict has its proportion over the rows that have a verdict, also the levels nobody saw. [oracle]"""
+    verdict = ["escaped", "escaped", "false_alarm", None, *["completed_good"] * 4]
+    comparison = compare(responses(verdict=verdict))
+    estimates = comparison.estimates[comparison.estimates["policy"].eq("a")].set_index("level")
+    assert list(estimates.index) == list(VERDICTS)
+    assert list(estimates["n"]) == [3] * 4
+    assert estimates["estimate"].to_dict() == pytest.approx(
+        {"completed_good": 0, "stopped_defective": 0, "false_alarm": 1 / 3, "escaped": 2 / 3}
+    )
+    # With 0 of n the upper limit is 1 - (alpha / 2) ** (1 / n).
+    assert estimates.loc["completed_good", "low"] == 0
+    assert estimates.loc["completed_good", "high"] == pytest.approx(1 - 0.025 ** (1 / 3))
+    difference = row(comparison.differences, "b", "verdict", "completed_good")
+    assert (difference["n"], difference["estimate"]) == (3, 1.0)
+
+
+def test_intervals_are_those_of_scipy():
+    """The t and the Clopper-Pearson intervals equal scipy's, for all counts of several sizes. [oracle]"""
+    for n in (1, 2, 7, 50):
+        for successes in range(n + 1):
+            for level in (0.5, 0.95, 0.999):
+                exact = stats.binomtest(successes, n).proportion_ci(confidence_level=level, method="exact")
+                assert proportion_interval(successes, n, level) == pytest.approx((exact.low, exact.high), abs=1e-12)
+    for n in (2, 3, 100):
+        expected = stats.t.interval(0.9, n - 1, loc=3.0, scale=0.7)
+        assert mean_interval(3.0, 0.7, n, 0.9) == pytest.approx(expected, rel=1e-12)
+
+
+def test_paired_proportions_as_published():
+    """The interval of Agresti and Min is the one that the R package PropCIs documents for its example. [oracle]"""
+    # diffpropci.mp(b = 40, c = 20, n = 160): -0.21601726 -0.03089632, for c less b.
+    assert paired_proportions_interval(20, 40, 160, 0.95) == pytest.approx((-0.21601726, -0.03089632), abs=5e-9)
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.floats(0.01, 0.999))
+def test_paired_proportions_are_antisymmetric(gained, lost, same, level):
+    """Swapping the two policies mirrors the interval, which lies in [-1, 1] and is never empty. [property]"""
+    low, high = paired_proportions_interval(gained, lost, gained + lost + same, level)
+    other_low, other_high = paired_proportions_interval(lost, gained, gained + lost + same, level)
+    if gained + lost + same == 0:
+        assert all(map(math.isnan, (low, high, other_low, other_high)))
+    else:
+        assert -1 <= low < high <= 1
+        assert (other_low, other_high) == pytest.approx((-high, -low))
+
+
+def covered(truth, low, high):
+    """Count the intervals that hold the truth."""
+    return int(((np.asarray(low) <= truth) & (truth <= np.asarray(high))).sum())
+
+
+def test_coverage_of_a_mean():
+    """The t interval of normal observations covers as often as it says, within a binomial bound. [oracle]"""
+    values = np.random.default_rng(1).normal(10.0, 3.0, size=(2000, 6))
+    limits = [mean_interval(float(x.mean()), float(x.std(ddof=1)) / math.sqrt(6), 6, 0.9) for x in values]
+    hits = covered(10.0, *zip(*limits, strict=True))
+    assert abs(hits - 2000 * 0.9) <= 4 * math.sqrt(2000 * 0.9 * 0.1)
+
+
+@pytest.mark.parametrize("p", [0.003, 0.1, 0.5])
+def test_coverage_of_a_proportion(p):
+    """The exact interval covers at least as often as it says, also for rare verdicts. [oracle]"""
+    counts = np.random.default_rng(2).binomial(200, p, size=2000)
+    hits = covered(p, *zip(*(proportion_interval(int(k), 200, 0.95) for k in counts), strict=True))
+    assert hits >= 2000 * 0.95 - 4 * math.sqrt(2000 * 0.95 * 0.05)
+
+
+@pytest.mark.parametrize(("both", "first", "second"), [(0.2, 0.15, 0.05), (0.9, 0.02, 0.01), (0.3, 0.2, 0.2)])
+def test_coverage_of_a_paired_difference_of_proportions(both, first, second):
+    """The interval of matched pairs covers within 2 points of what it says, at common and at rare differences. [oracle]"""
+    # It is not exact: Agresti and Min report actual levels from about 0.94 up at nominal 0.95.
+    cells = np.random.default_rng(3).multinomial(100, [both, first, second, 1 - both - first - second], size=2000)
+    limits = [paired_proportions_interval(int(b), int(c), 100, 0.95) for _, b, c, _ in cells]
+    hits = covered(first - second, *zip(*limits, strict=True))
+    assert hits >= 2000 * 0.93 - 4 * math.sqrt(2000 * 0.93 * 0.07)
+
+
+def test_pairs_are_matched_by_replication():
+    """Replications are paired by their number, and one that only one policy has is in no pair. [contract]"""
+    table = pd.DataFrame(
+        {
+            "policy": ["a", "a", "a", "b", "b", "b"],
+            "replication": [0, 1, 2, 3, 2, 1],
+            "makespan_s": [10.0, 20.0, 30.0, 1000.0, 33.0, 22.0],
+        }
+    )
+    found = row(compare(table).differences, "b", "makespan_s")
+    assert (found["n"], found["estimate"]) == (2, 2.5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 6))
+def test_order_of_rows_is_irrelevant(shuffler, n):
+    """Shuffled rows give the same estimates and differences, bit for bit. [property]"""
+    numbers = np.random.default_rng(n).normal(size=2 * n)
+    table = responses(makespan_s=numbers, verdict=[VERDICTS[int(10 * abs(x)) % 4] for x in numbers])
+    order = list(range(2 * n))
+    shuffler.shuffle(order)
+    expected, found = compare(table, baseline="a").to_frame(), compare(table.iloc[order], baseline="a").to_frame()
+    keys = ["baseline", "policy", "response", "level"]
+    pd.testing.assert_frame_equal(
+        expected.sort_values(keys, ignore_index=True), found.sort_values(keys, ignore_index=True), check_exact=True
+    )
+
+
+def test_common_worlds_remove_variance():
+    """Two policies that share most of their noise show the variance removed that their correlation implies. [oracle]"""
+    rng = np.random.default_rng(4)
+    shared, own = rng.normal(0, 3, 4000), rng.normal(0, 1, (2, 4000))
+    found = row(
+        compare(responses(makespan_s=np.concatenate([shared + own[0], shared + own[1]]))).differences, "b", "makespan_s"
+    )
+    # Var(X) = Var(Y) = 10, Var(X - Y) = 2, so 1 - 2/20. The correlation r = 0.9 has a standard error of (1 - r^2) / sqrt(n).
+    assert abs(found["variance_removed_fraction"] - 0.9) <= 4 * (1 - 0.9**2) / math.sqrt(4000)
+
+
+def test_too_few_observations_are_unknown():
+    """One observation has no interval and no variance, none has no mean: NaN and never 0. [contract]"""
+    one = compare(responses(makespan_s=[5.0, 7.0], stopped_at_s=[np.nan, 3.0], verdict=["escaped", None]))
+    single = row(one.estimates, "a", "makespan_s")
+    assert single["estimate"] == 5.0
+    assert single[["low", "high", "half_width", "standard_error"]].isna().all()
+    none = row(one.estimates, "a", "stopped_at_s")
+    assert none["n"] == 0
+    assert none[["estimate", "low", "high", "half_width", "standard_error"]].isna().all()
+    difference = row(one.differences, "b", "makespan_s")
+    assert difference["estimate"] == 2.0
+    assert difference[["low", "high", "standard_error", "variance_removed_fraction"]].isna().all()
+    assert row(one.estimates, "b", "verdict", "escaped")[["estimate", "low", "high"]].isna().all()
+    assert row(one.differences, "b", "verdict", "escaped")[["estimate", "low", "high"]].isna().all()
+    assert math.isnan(row(one.estimates, "a", "verdict", "escaped")["standard_error"])
+
+
+def test_equal_observations_have_no_variance():
+    """Observations that are all the same decimal give a width of exactly 0 and no removed fraction. [contract]"""
+    comparison = compare(responses(makespan_s=[0.1] * 7 + [0.3] * 7))
+    assert row(comparison.estimates, "a", "makespan_s")["half_width"] == 0
+    assert math.isnan(row(comparison.differences, "b", "makespan_s")["variance_removed_fraction"])
+
+
+def test_failed_replications_are_left_out_and_counted():
+    """A failed replication is in no mean and no pair, and the comparison says how many there were. [contract]"""
+    table = responses(makespan_s=[1.0, 3.0, np.nan, 2.0, 4.0, 6.0], status=["ok", "ok", "failed", *["ok"] * 3])
+    comparison = compare(table)
+    assert comparison.n_failed == {"a": 1, "b": 0}
+    assert comparison.n_replications == {"a": 3, "b": 3}
+    assert row(comparison.estimates, "a", "makespan_s")["n"] == 2
+    assert row(comparison.differences, "b", "makespan_s")["estimate"] == 1.0
+    assert "1 failed" in summarize(comparison)[0].rows[0][0]
+
+
+def test_all_states_are_there():
+    """Each state of the API has a row, whether it occurred or not, and their proportions add up to 1. [contract]"""
+    estimates = compare(responses(state=["completed", "failed", "failed", "canceled"])).estimates
+    levels = estimates[estimates["policy"].eq("a")].set_index("level")
+    assert list(levels.index) == list(STATES)
+    assert levels["estimate"].sum() == 1
+
+
+def test_a_table_read_back_from_csv_compares_the_same(tmp_path):
+    """A table of replications that went through a CSV file gives the same comparison. [contract]"""
+    table = responses(
+        verdict=["escaped", None, "false_alarm", "escaped"], waves=pd.array([1, 2, 3, None], dtype="Int64")
+    )
+    table.to_csv(tmp_path / "r.csv", index=False)
+    read = compare(pd.read_csv(tmp_path / "r.csv")).to_frame()
+    pd.testing.assert_frame_equal(read, compare(table).to_frame())
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "said"),
+    [
+        (pd.DataFrame({"policies": ["a"], "replication": [0]}), {}, "did you mean 'policies'"),
+        (pd.DataFrame({"policy": [], "replication": []}), {}, "empty"),
+        (pd.DataFrame({"policy": ["a", "a"], "replication": [1, 1]}), {}, "policy 'a', replication 1"),
+        (responses(scenario=["x", "y"]), {}, "within one scenario"),
+        (responses(verdict=["escaped", "good"]), {}, "unknown level"),
+        (responses(makespan_s=[1.0, 2.0]), {"baseline": "A"}, "did you mean 'a'"),
+        (responses(makespan_s=[1.0, 2.0]), {"confidence_level": 95}, "fraction between 0 and 1"),
+        (responses(makespan_s=[1.0, 2.0]), {"confidence_level": True}, "fraction between 0 and 1"),
+        (responses(makespan_s=[1.0, 2.0]), {"confidence_level": math.nan}, "fraction between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_compared(table, options, said):
+    """A table or an argument that makes no sense is an input error in plain words. [contract]"""
+    with pytest.raises(InputError, match=said):
+        compare(table, **options)
+
+
+def test_the_caller_keeps_the_table():
+    """Comparing changes nothing in the table that was given, and the result refuses to be reassigned. [contract]"""
+    table = responses(makespan_s=[1.0, 2.0, 3.0, 4.0])
+    before = table.copy()
+    comparison = compare(table)
+    pd.testing.assert_frame_equal(table, before)
+    with pytest.raises(AttributeError):
+        comparison.baseline = "b"
+
+
+def test_to_frame_holds_both():
+    """The one table holds every estimate, then every difference, and keeps the types. [contract]"""
+    comparison = compare(responses(makespan_s=[1.0, 2.0, 3.0, 4.0]))
+    frame = comparison.to_frame()
+    assert frame["baseline"].isna().sum() == len(comparison.estimates)
+    assert frame["n"].dtype == "int64"
+    assert len(frame) == len(comparison.estimates) + len(comparison.differences)
+
+
+def test_html_shows_names_as_they_are():
+    """Policies whose names look like markup are shown and not interpreted. [contract]"""
+    table = responses(makespan_s=[1.0, 2.0, 3.0, 4.0]).replace({"policy": {"b": "<script>"}})
+    text = compare(table)._repr_html_()
+    assert "&lt;script&gt;" in text
+    assert "<script>" not in text

@@ -1,0 +1,264 @@
+"""One node in the reference engine: starting, windows, deadlines, retries, hangs, worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from simdeploy import simulate
+
+CHECK = {"deadline": "10m", "min_healthy_time": "30s"}
+
+
+def rolling(**health):
+    return {"strategy": "rolling", "health_check": {**CHECK, **health}}
+
+
+def run(make_scenario, policy=None, **changes):
+    return simulate(make_scenario(**changes), policy or rolling())
+
+
+def node(rollout, number=0):
+    return rollout.nodes.loc[number]
+
+
+def test_a_node_starts_validates_and_runs(make_scenario):
+    """30 s of starting and three windows of 10 s make a node running after 60 s. [contract]"""
+    rollout = run(make_scenario, fleet={"nodes": 1})
+    events = rollout.events[rollout.events["node"].notna()]
+    assert events["time_s"].tolist() == [0, 30, 60]
+    assert events["to_status"].tolist() == ["starting", "validating", "running"]
+    assert rollout.responses["makespan_s"] == 60
+    assert rollout.responses["decision_windows"] == 3
+
+
+def test_no_healthy_time_needs_no_window(make_scenario):
+    """With min_healthy_time 0 a started node is running at once. [contract]"""
+    rollout = run(make_scenario, rolling(min_healthy_time="0s"), fleet={"nodes": 1})
+    assert rollout.responses["makespan_s"] == 30
+    assert rollout.responses["decision_windows"] == 0
+
+
+@pytest.mark.parametrize(("deadline", "state"), [("60s", "running"), ("59999999999ns", "failed")])
+def test_a_verdict_on_the_deadline_counts(make_scenario, deadline, state):
+    """The last window may end exactly on the deadline, and not a nanosecond later. [contract]"""
+    rollout = run(make_scenario, rolling(deadline=deadline), fleet={"nodes": 1})
+    assert state in rollout.events["to_status"].tolist()
+    assert node(rollout)["resolved_at_s"] == pytest.approx(60, abs=1e-8)
+
+
+def test_the_deadline_may_start_when_the_node_has_started(make_scenario):
+    """Under deadline_starts: started 35 s are enough for a start of 30 s and 30 s of health. [contract]"""
+    switches = {"preset": "expanso", "deadline_starts": "started"}
+    rollout = run(make_scenario, rolling(deadline="35s"), fleet={"nodes": 1}, orchestrator=switches)
+    assert rollout.responses["state"] == "completed"
+    assert run(make_scenario, rolling(deadline="35s"), fleet={"nodes": 1}).responses["state"] == "failed"
+
+
+def test_a_node_that_fails_its_health_check_serves_on(make_scenario):
+    """A failed health check leaves the node in service with the new version; a failed start doesn't. [contract]"""
+    stop = {"preset": "expanso", "on_failure": "stop"}
+    sick = run(
+        make_scenario,
+        rolling(deadline="100s"),
+        fleet={"nodes": 1, "requests_per_second": 10, "error_rate": 0.9},
+        orchestrator=stop,
+        operator={"escape_detection": "1000s"},
+    )
+    assert node(sick)["status"] == "rolled_back"
+    assert node(sick)["exposed_s"] == 1100 - 30
+    assert sick.responses["unavailable_node_s"] == 30 + 30
+    broken = run(
+        make_scenario,
+        fleet={"nodes": 1, "start_failure": 1},
+        orchestrator=stop,
+        operator={"escape_detection": "1000s"},
+    )
+    assert node(broken)["reason"] == "back"
+    assert broken.responses["exposed_node_s"] == 0
+    assert broken.responses["unavailable_node_s"] == 30 + 1000 + 30
+
+
+def test_retries_follow_at_once(make_scenario):
+    """A node that never starts is tried as often as allowed, each for the whole duration. [contract]"""
+    rollout = run(make_scenario, fleet={"nodes": 1, "start_failure": 1, "start_attempts": 3})
+    assert node(rollout)["attempts"] == 3
+    assert rollout.responses["stopped_at_s"] == 90
+
+
+def test_the_deadline_cuts_retries(make_scenario):
+    """A retry that would end after the deadline fails at the deadline, starting. [contract]"""
+    rollout = run(make_scenario, rolling(deadline="70s"), fleet={"nodes": 1, "start_failure": 1, "start_attempts": 9})
+    assert rollout.responses["stopped_at_s"] == 70
+    assert "deadline passed while starting" in rollout.events["reason"].tolist()
+
+
+def test_a_start_that_fails_exactly_on_the_deadline(make_scenario):
+    """A start known to have failed exactly on the deadline is a failed start. [contract]"""
+    policy = rolling(deadline="30s", min_healthy_time="0s")
+    rollout = run(make_scenario, policy, fleet={"nodes": 1, "start_failure": 1})
+    assert "did not start" in rollout.events["reason"].tolist()
+
+
+@pytest.mark.parametrize(("switch", "known_at"), [("dispatch", 600), ("started", 630)])
+def test_a_hung_node_is_silent_until_the_deadline(make_scenario, switch, known_at):
+    """A hang is known at the deadline only, has no further attempts, and is out of service. [contract]"""
+    rollout = run(
+        make_scenario,
+        fleet={"nodes": 1, "start_hang": 1, "start_attempts": 5},
+        orchestrator={"preset": "expanso", "deadline_starts": switch},
+    )
+    assert rollout.responses["stopped_at_s"] == known_at
+    assert node(rollout)["attempts"] == 1
+    assert rollout.responses["unavailable_node_s"] == known_at + 30
+
+
+def test_immediate_takes_a_hung_node_for_running(make_scenario):
+    """The strategy immediate doesn't look: a hung node counts as running and is out of service. [contract]"""
+    rollout = run(make_scenario, {"strategy": "immediate"}, fleet={"nodes": 4, "start_hang": 1})
+    assert rollout.responses["state"] == "completed"
+    assert rollout.responses["updated_nodes"] == 4
+    assert rollout.responses["exposed_node_s"] == 0
+    assert rollout.timeline["in_service"].iloc[-1] == 0
+
+
+def test_a_window_is_judged_by_whole_requests(make_scenario):
+    """With p = 1 every request fails, with p = 0 none; the limit is exact. [contract]"""
+    fleet = {"nodes": 1, "requests_per_second": 10, "error_rate": 1}
+    passed = run(make_scenario, rolling(max_error_rate=1.0), fleet=fleet)
+    assert passed.responses["state"] == "completed"
+    assert passed.timeline["failed_requests"].sum() == passed.timeline["requests"].sum() == 300
+    assert run(make_scenario, rolling(max_error_rate=0.99), fleet=fleet).responses["state"] == "failed"
+
+
+def test_no_traffic_can_be_unhealthy(make_scenario):
+    """Windows without requests are healthy or not, as the switch says. [contract]"""
+    switches = {"preset": "expanso", "no_traffic": "unhealthy"}
+    assert run(make_scenario, fleet={"nodes": 1}).responses["state"] == "completed"
+    assert run(make_scenario, fleet={"nodes": 1}, orchestrator=switches).responses["state"] == "failed"
+
+
+def test_thresholds_of_the_rollout_dialect(make_scenario):
+    """Two healthy windows pass a node and three bad ones fail it, with windows of the policy's own length. [contract]"""
+    policy = {
+        "dialect": "rollout",
+        "strategy": "rolling",
+        "max_parallel": 100,
+        "health_check": {"deadline": 600 * 10**9, "interval": 5 * 10**9},
+    }
+    assert run(make_scenario, policy, fleet={"nodes": 1}).responses["makespan_s"] == 30 + 2 * 5
+    sick = run(make_scenario, policy, fleet={"nodes": 1, "requests_per_second": 10, "error_rate": 0.9})
+    assert sick.responses["stopped_at_s"] == 30 + 3 * 5
+
+
+def test_a_latent_defect_shows_after_exposure(make_scenario):
+    """A level that shows 25 s after exposure spoils the third window by its half, and counts from then on. [contract]"""
+    rollout = run(
+        make_scenario,
+        rolling(max_error_rate=0.4),
+        fleet={"nodes": 1, "requests_per_second": 1000},
+        release={"bad": {"probability": 1, "defective": True, "error_rate": 1, "after": 25}},
+        operator={"escape_detection": 100},
+        orchestrator={"preset": "expanso", "on_failure": "stop"},
+    )
+    windows = rollout.timeline[rollout.timeline["requests"] > 0]
+    assert windows["failed_requests"].iloc[:2].tolist() == [0, 0]
+    share = windows["failed_requests"].iloc[2] / 10_000
+    assert abs(share - 0.5) < 4 * math.sqrt(0.25 / 10_000)
+    # Fails at 600 s, undone 100 s later: exposed from 30 s, showing from 55 s, to 700 s.
+    assert rollout.responses["failed_requests_excess"] == pytest.approx(1000 * (700 - 55), rel=1e-12)
+    assert rollout.responses["defective_node_s"] == 670
+
+
+def test_causes_combine(make_scenario):
+    """The release adds only what the node would not have failed anyway. [oracle]"""
+    rollout = run(
+        make_scenario,
+        {"strategy": "immediate"},
+        fleet={"nodes": 1, "requests_per_second": 10, "error_rate": 0.2},
+        release={"bad": {"probability": 1, "defective": True, "error_rate": 0.5}},
+        operator={"escape_detection": 1000},
+    )
+    assert rollout.responses["failed_requests_excess"] == pytest.approx(10 * 1000 * 0.8 * 0.5, rel=1e-12)
+
+
+def test_a_node_that_is_down_is_unhealthy(make_scenario):
+    """A node that crashes while it starts passes no window until its repair, and fails by its deadline. [contract]"""
+    rollout = run(
+        make_scenario,
+        fleet={"nodes": 400, "crash": {"up": "20s", "repair": "15m"}},
+        orchestrator={"preset": "expanso", "unreachable_nodes": "skip", "on_failure": "continue"},
+    )
+    # An up time lasts 20 s at most, a start 30 s, a repair longer than the deadline.
+    touched = rollout.nodes[rollout.nodes["dispatched_at_s"].notna()]
+    assert 0 < len(touched) < 40
+    assert touched["status"].eq("failed").all()
+    assert touched["resolved_at_s"].eq(600).all()
+    assert rollout.responses["exposed_node_s"] == len(touched) * 570
+
+
+def test_a_crash_spoils_a_window_and_repair_ends_it(make_scenario):
+    """A node with a crash of 1 s in a window needs three more healthy ones after it. [contract]"""
+    rollout = run(
+        make_scenario,
+        fleet={"nodes": 300, "crash": {"up": "45s", "repair": "1s"}},
+        orchestrator={"preset": "expanso", "unreachable_nodes": "skip"},
+    )
+    done = rollout.nodes[rollout.nodes["status"] == "running"]
+    # A crash every 46 s: the first one in [0, 45] s falls into starting, or into one of the three windows;
+    # then what is left of 45 s of up time holds three windows, or not.
+    assert len(done) > 200
+    assert set(done["windows"]) <= {3, 4, 5, 6, 7, 8}
+    assert (done["windows"] > 3).any()
+    assert ((done["resolved_at_s"] - done["started_at_s"]) == 10 * done["windows"]).all()
+
+
+def test_slowdown_stretches_starting_only(make_scenario):
+    """The slow registry stretches every attempt, and no rollback. [contract]"""
+    rollout = run(make_scenario, fleet={"nodes": 1, "slowdown": 2, "start_failure": 1, "start_attempts": 2})
+    assert rollout.responses["stopped_at_s"] == 120
+    assert rollout.responses["restored_at_s"] == 150
+
+
+def test_classes_have_their_own_behaviour(make_scenario):
+    """A class has exactly its share of nodes, and its keys override the fleet's. [contract]"""
+    rollout = run(
+        make_scenario,
+        {"strategy": "immediate"},
+        fleet={"nodes": 10, "classes": [{"name": "slow", "share": 0.25, "update_duration": 90}]},
+    )
+    slow = rollout.nodes[rollout.nodes["class"] == "slow"]
+    assert len(slow) == 3
+    assert slow["started_at_s"].eq(90).all()
+    assert (rollout.nodes["started_at_s"] == 30).sum() == 7
+
+
+@pytest.mark.parametrize(
+    ("affects", "expected"),
+    [("all", 10), ({"count": 3}, 3), ({"zones": [1]}, 5), ({"classes": ["few"]}, 2), ({"share": 0}, 0)],
+)
+def test_whom_a_release_affects(make_scenario, affects, expected):
+    """A release affects all, an exact count, whole zones or classes, or a share. [contract]"""
+    rollout = run(
+        make_scenario,
+        {"strategy": "immediate"},
+        fleet={"nodes": 10, "zones": 2, "classes": [{"name": "few", "share": 0.2}]},
+        release={"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": affects}},
+        orchestrator={"preset": "expanso", "limits_apply_to_immediate": False},
+    )
+    assert rollout.nodes["affected"].sum() == expected
+    assert (rollout.nodes["status"] == "failed").sum() + (rollout.nodes["status"] == "rolled_back").sum() >= expected
+    assert rollout.responses["failed_nodes"] == expected
+
+
+def test_updates_go_in_the_fleet_s_order(make_scenario):
+    """Zone order takes zone by zone; random order is a permutation that a seed decides. [contract]"""
+    one_by_one = {"strategy": "rolling", "max_parallel": 1, "health_check": CHECK}
+    by_zone = run(make_scenario, one_by_one, fleet={"nodes": 6, "zones": 3, "order": "zone"})
+    assert by_zone.nodes.sort_values("position")["node"].tolist() == [0, 3, 1, 4, 2, 5]
+    assert by_zone.nodes.sort_values("dispatched_at_s")["node"].tolist() == [0, 3, 1, 4, 2, 5]
+    shuffled = run(make_scenario, one_by_one, fleet={"nodes": 50, "order": "random"})
+    order = shuffled.nodes.sort_values("position")["node"].tolist()
+    assert order != sorted(order)
+    assert sorted(order) == list(range(50))

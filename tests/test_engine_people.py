@@ -1,0 +1,231 @@
+"""Operator and script in the reference engine: promotion, rejection, pause, resume, cancel, worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from simdeploy import simulate
+
+NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
+BAD = {"bad": {"probability": 1, "defective": True, "error_rate": 0.01}}
+
+
+def rolling(parallel=0, **keys):
+    return {"strategy": "rolling", "max_parallel": parallel, "health_check": NO_WINDOWS, **keys}
+
+
+def canary(count, parallel=0, **keys):
+    return {"strategy": "canary", "canary_count": count, "max_parallel": parallel, "health_check": NO_WINDOWS, **keys}
+
+
+def switches(**values):
+    return {"preset": "expanso", **values}
+
+
+def waves(rollout):
+    """Times at which waves were dispatched."""
+    started = rollout.events[rollout.events["to_status"] == "starting"]
+    return sorted(set(started["time_s"]))
+
+
+def said(rollout):
+    acts = rollout.events[rollout.events["node"].isna()]
+    return list(zip(acts["time_s"], acts["reason"], strict=True))
+
+
+def script(*acts):
+    return {"script": [{"at": at, "do": do} for at, do in acts]}
+
+
+def test_a_person_promotes(make_scenario):
+    """Without auto_promote the rest goes promote_after the last canary and the bake time. [contract]"""
+    scenario = make_scenario(operator={"promote_after": "10m"}, orchestrator=switches(bake_time="5m"))
+    rollout = simulate(scenario, canary(2))
+    assert waves(rollout) == [0, 30 + 300 + 600]
+    assert rollout.deployment.status.canary_promoted is True
+    assert rollout.deployment.status.canary_nodes == ("node-0", "node-1")
+
+
+def test_auto_promotion_needs_nobody(make_scenario):
+    """With auto_promote the rest goes after the bake time. [contract]"""
+    scenario = make_scenario(operator={"promote_after": "10m"}, orchestrator=switches(bake_time="5m"))
+    assert waves(simulate(scenario, canary(2, auto_promote=True))) == [0, 330]
+
+
+def test_canaries_that_are_the_whole_fleet_are_promoted(make_scenario):
+    """Canaries that are the whole fleet wait for their promotion, without a bake time. [contract]"""
+    scenario = make_scenario(operator={"promote_after": "10m"}, orchestrator=switches(bake_time="5m"))
+    assert simulate(scenario, canary(10)).responses["makespan_s"] == 630
+
+
+@pytest.mark.parametrize(("after", "verdict"), [("0s", "stopped_defective"), ("601s", "escaped"), ("600s", "stopped_defective")])
+def test_a_shown_defect_is_noticed(make_scenario, after, verdict):
+    """A defect is noticed if a canary was exposed for `after` when the operator looks. [contract]"""
+    release = {"bad": {**BAD["bad"], "after": after}}
+    operator = {"promote_after": "10m", "notices_defect": 1}
+    rollout = simulate(make_scenario(release=release, operator=operator), canary(2))
+    assert rollout.responses["verdict"] == verdict
+    assert rollout.responses["state"] == ("canceled" if verdict == "stopped_defective" else "completed")
+
+
+def test_only_affected_canaries_show_a_defect(make_scenario):
+    """A defect that affects no canary is not noticed. [contract]"""
+    release = {"bad": {**BAD["bad"], "affects": {"zones": [9]}}}
+    scenario = make_scenario(fleet={"zones": 10}, release=release, operator={"notices_defect": 1})
+    assert simulate(scenario, canary(2)).responses["verdict"] == "escaped"
+
+
+def test_a_good_release_may_be_rejected(make_scenario):
+    """rejects_good cancels a release that shows no defect: a false alarm that rolls back. [contract]"""
+    rollout = simulate(make_scenario(operator={"rejects_good": 1}), canary(2))
+    assert rollout.responses["verdict"] == "false_alarm"
+    assert rollout.responses["state"] == "canceled"
+    assert rollout.responses["restored_at_s"] == 60
+    kept = simulate(
+        make_scenario(operator={"rejects_good": 1, "escape_detection": "100s"}), canary(2, no_auto_rollback=True)
+    )
+    assert kept.responses["restored_at_s"] == 30 + 100 + 30
+
+
+def test_pause_and_resume(make_scenario):
+    """A pause holds dispatch, not what is in flight; the resume sends the next wave. [contract]"""
+    rollout = simulate(make_scenario(operator=script((10, "pause"), (100, "resume"))), rolling(5))
+    assert waves(rollout) == [0, 100]
+    assert rollout.responses["makespan_s"] == 130
+
+
+def test_paused_for_good(make_scenario):
+    """Paused with all nodes resolved stays paused: no makespan, no verdict, no horizon. [contract]"""
+    rollout = simulate(make_scenario(operator=script((10, "pause"))), rolling(0))
+    values = rollout.responses
+    assert values["state"] == "paused"
+    assert values["verdict"] is None
+    assert values["updated_nodes"] == 10
+    assert values["makespan_s"] != values["makespan_s"]
+    assert values["exposed_node_s"] != values["exposed_node_s"]
+    assert rollout.deployment.status.completed_at is None
+
+
+def test_a_pause_at_the_start(make_scenario):
+    """A pause at 0 s holds back the first wave. [contract]"""
+    rollout = simulate(make_scenario(operator=script((0, "pause"), (50, "resume"))), rolling(0))
+    assert waves(rollout) == [50]
+    assert rollout.revisions["current_wave"].iloc[0] == 0
+    assert rollout.revisions["state"].iloc[0] == "paused"
+
+
+@pytest.mark.parametrize(("clocks", "sent"), [("run", [0, 330]), ("stop", [0, 430])])
+def test_bake_time_while_paused(make_scenario, clocks, sent):
+    """Bake time runs on during a pause, or is frozen. [contract]"""
+    scenario = make_scenario(
+        operator=script((130, "pause"), (230, "resume")), orchestrator=switches(bake_time="300s", paused_clocks=clocks)
+    )
+    assert waves(simulate(scenario, rolling(5))) == sent
+
+
+@pytest.mark.parametrize(("clocks", "sent"), [("run", [0, 630]), ("stop", [0, 730])])
+def test_the_operator_while_paused(make_scenario, clocks, sent):
+    """promote_after runs on during a pause, or is frozen. [contract]"""
+    scenario = make_scenario(
+        operator={"promote_after": 600, **script((130, "pause"), (230, "resume"))},
+        orchestrator=switches(paused_clocks=clocks),
+    )
+    assert waves(simulate(scenario, canary(2))) == sent
+
+
+@pytest.mark.parametrize(
+    ("clocks", "sent"),
+    [("run", [0, 60, 190, 190, 240, 300]), ("stop", [0, 60, 210, 270, 330, 390])],
+)
+def test_the_rate_clock_while_paused(make_scenario, clocks, sent):
+    """Batches that fell due during a pause go at the resume, or the clock was frozen. [contract]"""
+    scenario = make_scenario(
+        fleet={"nodes": 12},
+        operator=script((100, "pause"), (190, "resume")),
+        orchestrator=switches(pacing="rate", rate={"per_minute": 2}, paused_clocks=clocks),
+    )
+    rollout = simulate(scenario, rolling(0))
+    first = rollout.nodes.groupby("wave")["dispatched_at_s"].first().tolist()
+    assert first == sent
+
+
+def test_a_promotion_while_paused_takes_effect_at_the_resume(make_scenario):
+    """Operator or script may promote during a pause; the next wave goes at the resume. [contract]"""
+    scenario = make_scenario(operator={"promote_after": 100, **script((50, "pause"), (500, "resume"))})
+    rollout = simulate(scenario, canary(2))
+    assert (130, "operator: promote") in said(rollout)
+    assert (500, "canaries promoted") in said(rollout)
+    assert waves(rollout) == [0, 500]
+
+
+def test_a_script_promotes_once_canaries_are_resolved(make_scenario):
+    """A promotion in the script works once all canaries are resolved, the bake time over or not. [contract]"""
+    scenario = make_scenario(
+        operator={"promote_after": "10h", **script((10, "promote"), (100, "promote"), (120, "promote"))},
+        orchestrator=switches(bake_time="1h"),
+    )
+    rollout = simulate(scenario, canary(2))
+    assert waves(rollout) == [0, 100]
+    assert (10, "script: promote has no effect: not all canaries are resolved") in said(rollout)
+    assert (120, "script: promote has no effect: the canaries are promoted already") in said(rollout)
+
+
+@pytest.mark.parametrize(
+    ("acts", "why"),
+    [
+        ([(10, "resume")], "the deployment is not paused"),
+        ([(10, "pause"), (20, "pause"), (25, "resume")], "the deployment is paused already"),
+        ([(10, "promote")], "there are no canaries"),
+        ([(1000, "cancel")], "the deployment is completed"),
+    ],
+)
+def test_acts_without_effect_leave_an_event(make_scenario, acts, why):
+    """An act in the wrong state changes nothing and leaves an event that says why. [contract]"""
+    rollout = simulate(make_scenario(operator=script(*acts)), rolling(0))
+    assert rollout.responses["makespan_s"] == 30
+    assert any(why in reason for _, reason in said(rollout))
+
+
+def test_cancel(make_scenario):
+    """A cancel rolls back every touched node at once, also those in flight. [contract]"""
+    rollout = simulate(make_scenario(operator=script((45, "cancel"))), rolling(4))
+    values = rollout.responses
+    assert (values["state"], values["verdict"]) == ("canceled", "false_alarm")
+    assert (values["stopped_at_s"], values["restored_at_s"]) == (45, 75)
+    assert (values["touched_nodes"], values["updated_nodes"]) == (8, 4)
+    assert values["exposed_node_s"] == 4 * 15
+
+
+def test_cancel_before_anything_was_dispatched(make_scenario):
+    """A cancel with nothing dispatched has nothing to undo. [contract]"""
+    rollout = simulate(make_scenario(operator=script((0, "cancel"))), rolling(4))
+    assert rollout.responses["restored_at_s"] == 0
+    assert rollout.responses["touched_nodes"] == 0
+    assert len(rollout.deployments) == 1
+
+
+def test_a_stop_beats_a_cancel_and_a_cancel_beats_completion(make_scenario):
+    """At one instant a stop comes before a cancel, and a cancel before completion. [contract]"""
+    at_30 = script((30, "cancel"))
+    assert simulate(make_scenario(operator=at_30), rolling(0)).responses["state"] == "canceled"
+    broken = make_scenario(operator=at_30, fleet={"start_failure": 1})
+    assert simulate(broken, rolling(0)).responses["state"] == "failed"
+
+
+def test_acts_of_one_instant_come_in_the_file_s_order(make_scenario):
+    """Two acts at one instant are done in the file's order. [contract]"""
+    first = simulate(make_scenario(operator=script((10, "pause"), (10, "resume"))), rolling(5))
+    assert waves(first) == [0, 30]
+    second = simulate(make_scenario(operator=script((10, "resume"), (10, "pause"))), rolling(5))
+    assert second.responses["state"] == "paused"
+
+
+def test_nodes_that_come_up_while_paused_wait_for_the_resume(make_scenario):
+    """A node that was waited for and is up again during a pause is dispatched at the resume. [contract]"""
+    scenario = make_scenario(
+        fleet={"nodes": 50, "crash": {"up": "1000h", "repair": "10h"}},
+        operator=script((10, "pause"), (40 * 3600, "resume")),
+        orchestrator=switches(unreachable_nodes="wait"),
+    )
+    rollout = simulate(scenario, rolling(0))
+    assert set(rollout.nodes["dispatched_at_s"]) == {0, 40 * 3600}

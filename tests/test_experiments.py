@@ -1,0 +1,267 @@
+"""Replications: the table, the same numbers on any number of workers, and what becomes of failures."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import simdeploy.engines
+from simdeploy.engines import RESPONSES, simulate
+from simdeploy.errors import InputError
+from simdeploy.experiments import replicate
+from simdeploy.experiments.tasks import Task
+from simdeploy.experiments.workers import run_on_workers
+from simdeploy.scenario import Scenario
+
+DEADLINE_S = 60
+
+
+@pytest.fixture
+def scenario():
+    return Scenario.from_dict(
+        {
+            "name": "small",
+            "fleet": {
+                "nodes": 20,
+                "requests_per_second": 10,
+                "update_duration": {"exponential": {"mean": "30s"}},
+                "start_failure": 0.05,
+            },
+            "release": {
+                "good": {"probability": 0.5},
+                "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4},
+            },
+            "policies": {
+                "in-fives": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
+                "at-once": {"strategy": "immediate"},
+            },
+        }
+    )
+
+
+def test_one_row_per_policy_and_replication(scenario):
+    """Policies are in the order asked for, replications ascend, and the columns are the documented ones. [contract]"""
+    table = replicate(scenario, policies=["at-once", "in-fives"], replications=3)
+    assert list(table["policy"]) == ["at-once"] * 3 + ["in-fives"] * 3
+    assert list(table["replication"]) == [0, 1, 2] * 2
+    assert list(table) == ["scenario", "policy", "replication", *RESPONSES, "status", "stage", "error"]
+    assert set(table["scenario"]) == {"small"}
+    assert set(table["status"]) == {"ok"}
+    assert table[["stage", "error"]].isna().all(axis=None)
+
+
+def test_types_do_not_depend_on_the_values(scenario, monkeypatch):
+    """A table of failed replications has the very types of one in which all went well. [contract]"""
+    expected = replicate(scenario, replications=2).dtypes
+    monkeypatch.setattr(simdeploy.engines, "simulate", lambda *_, **__: 1 / 0)
+    pd.testing.assert_series_equal(replicate(scenario, replications=2).dtypes, expected)
+
+
+def test_the_table_says_under_what_it_was_computed(scenario):
+    """Scenario, seed, engine and every switch go with the table. [contract]"""
+    changed = scenario.with_values({"orchestrator.limit_comparison": "reaches"})
+    attrs = replicate(changed, replications=1, seed=9).attrs
+    assert (attrs["scenario"], attrs["seed"], attrs["engine"]) == ("small", 9, "reference")
+    assert attrs["switches"] == changed.orchestrator.switches()
+    assert attrs["switches"]["limit_comparison"] == "reaches"
+
+
+def test_a_row_is_that_replication_alone(scenario):
+    """Each row holds the responses that simulating just this replication gives. [property]"""
+    table = replicate(scenario, replications=4, seed=3)
+    for row in table.to_dict("records"):
+        alone = simulate(scenario, row["policy"], seed=3, replication=row["replication"]).response_values
+        for name, value in alone.items():
+            unknown = value is None or value != value
+            assert pd.isna(row[name]) if unknown else row[name] == value
+
+
+def test_workers_change_nothing(scenario):
+    """Two processes give the table of one, row by row and bit by bit. [property]"""
+    one = replicate(scenario, replications=9, seed=5)
+    two = replicate(scenario, replications=9, seed=5, workers=2)
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    assert one.attrs == two.attrs
+
+
+def test_seeds_matter_and_zero_is_one(scenario):
+    """Seed 0 is a seed: it is the default, and another one gives another world. [contract]"""
+    default, zero, one = (replicate(scenario, replications=5, **seed) for seed in ({}, {"seed": 0}, {"seed": 1}))
+    pd.testing.assert_frame_equal(default, zero)
+    assert not default["makespan_s"].equals(one["makespan_s"])
+
+
+def test_specs_have_the_names_they_are_given(scenario):
+    """Policies may be given as specs under new names, and a name alone is one policy. [contract]"""
+    spec = {"strategy": "rolling", "max_parallel": 10, "health_check": {"deadline": "5m"}}
+    table = replicate(scenario, policies={"in-tens": spec, "old": "in-fives"}, replications=2)
+    assert list(table["policy"].unique()) == ["in-tens", "old"]
+    alone = replicate(scenario, policies="in-fives", replications=2)
+    pd.testing.assert_series_equal(
+        table.loc[table["policy"].eq("old"), "makespan_s"], alone["makespan_s"], check_index=False
+    )
+
+
+def test_a_failed_replication_is_a_row(scenario, monkeypatch):
+    """An exception in one replication costs that one only, and its row says where and why in one line. [contract]"""
+
+    def sometimes(scenario, policy, *, replication, **options):
+        if replication == 1:
+            raise ValueError("two\nlines")
+        return simulate(scenario, policy, replication=replication, **options)
+
+    monkeypatch.setattr(simdeploy.engines, "simulate", sometimes)
+    table = replicate(scenario, replications=3)
+    failed = table[table["status"].eq("failed")]
+    assert list(failed["replication"]) == [1, 1]
+    assert set(failed["stage"]) == {"simulate"}
+    assert set(failed["error"]) == {"ValueError: two lines"}
+    assert failed[list(RESPONSES)].isna().all(axis=None)
+    assert table.loc[table["status"].eq("ok"), "makespan_s"].notna().all()
+
+
+def test_ctrl_c_passes(scenario, monkeypatch):
+    """An interrupt is no failed replication: it ends the run. [contract]"""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simdeploy.engines, "simulate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replicate(scenario, replications=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"replications": 0}, "replications"),
+        ({"replications": True}, "replications"),
+        ({"replications": 2.0}, "replications"),
+        ({"replications": 1, "workers": 0}, "workers"),
+        ({"replications": 1, "seed": -1}, "seed"),
+        ({"replications": 1, "engine": "refrence"}, "did you mean 'reference'"),
+        ({"replications": 1, "policies": ["in-five"]}, "did you mean 'in-fives'"),
+        ({"replications": 1, "policies": []}, "no policy"),
+        ({"replications": 1, "policies": ["at-once", "at-once"]}, "named twice"),
+        ({"replications": 1, "policies": {"x": {"strategy": "rolling"}}}, "health_check"),
+    ],
+)
+def test_arguments_are_checked(scenario, options, said):
+    """An argument that makes no sense is an input error before anything is simulated. [contract]"""
+    with pytest.raises(InputError, match=said):
+        replicate(scenario, **options)
+
+
+def test_progress_is_told_and_nothing_printed(scenario, capsys):
+    """A callable hears of every replication; nothing is printed unless that is asked for. [contract]"""
+    heard = []
+    replicate(scenario, replications=3, progress=lambda done, total: heard.append((done, total)))
+    assert heard == [(number, 6) for number in range(1, 7)]
+    assert capsys.readouterr() == ("", "")
+    replicate(scenario, replications=3, progress=True)
+    out, err = capsys.readouterr()
+    assert (out, err.rstrip("\n").split("\r")[-1]) == ("", "6 of 6 replications")
+
+
+DEADLY = """
+import os, pathlib, signal
+from dataclasses import dataclass
+from simdeploy.experiments.tasks import Experiment
+
+@dataclass(frozen=True)
+class Deadly(Experiment):
+    folder: str
+    deadly: tuple
+    deadly_once: tuple
+
+    def run_task(self, task):
+        mark = pathlib.Path(self.folder, str(task.replication))
+        once = task.replication in self.deadly_once and not mark.exists()
+        mark.touch()
+        if once or task.replication in self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"scenario": "s", "policy": task.policy, "replication": task.replication, "status": "ok"}
+"""
+
+
+def test_a_dead_worker_costs_only_what_killed_it(scenario, tmp_path, monkeypatch):
+    """A killed worker's tasks are done again: what kills a worker twice is a failed row, once costs nothing. [contract]"""
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    monkeypatch.syspath_prepend(tmp_path)
+    import deadly
+
+    experiment = deadly.Deadly(scenario, {}, 0, "reference", str(tmp_path), deadly=(4, 11), deadly_once=(7,))
+    tasks = [Task("p", number) for number in range(16)]
+    heard = []
+    rows = run_on_workers(experiment, tasks, workers=2, progress=lambda done, total: heard.append((done, total)))
+    assert [row["replication"] for row in rows] == list(range(16))
+    failed = {row["replication"]: row["stage"] for row in rows if row["status"] == "failed"}
+    assert failed == {4: "worker", 11: "worker"}
+    assert heard[-1] == (16, 16)
+
+
+def run_script(tmp_path, body, *, guarded=True):
+    """Start a script that replicates something long on two workers, in a process group of its own."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom simdeploy.experiments import replicate\nfrom simdeploy.scenario import Scenario\n"
+        'scenario = Scenario.from_dict({"name": "long", "fleet": {"nodes": 20000, "update_duration": 60},\n'
+        '    "policies": {"p": {"strategy": "immediate"}}})\n'
+        + ("if __name__ == '__main__':\n" if guarded else "if True:\n")
+        + textwrap.indent(body, "    ")
+    )
+    return subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def is_alive(group):
+    """Say whether a process of the group is there that is more than a zombie."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, 0)
+        return any(_group_and_state(name) == (group, True) for name in os.listdir("/proc") if name.isdigit())
+    return False
+
+
+def _group_and_state(pid):
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[2]), fields[0] not in "ZX"
+    return None
+
+
+LONG = "replicate(scenario, replications=500, workers=2, progress=lambda d, t: print(d, flush=True))\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_their_parent(tmp_path, sent):
+    """Interrupted or killed, the parent leaves no worker behind, and no worker complains. [contract]"""
+    process = run_script(tmp_path, LONG)
+    process.stdout.readline()
+    # To the whole group as a terminal does it, when it is Ctrl-C.
+    (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == -sent
+    assert err.count("Traceback") == (1 if sent == signal.SIGINT else 0)
+    end = time.monotonic() + DEADLINE_S
+    while is_alive(process.pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_alive(process.pid)
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    """A script that would start itself over and over again in its workers gets an error that says what to do. [contract]"""
+    process = run_script(tmp_path, LONG, guarded=False)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    assert "SimulationError: no worker process could start" in err.splitlines()[-1]

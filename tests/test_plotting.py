@@ -1,0 +1,236 @@
+"""Pictures: what is in them, that it can be read, and that drawing touches nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import combinations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from simdeploy.analysis import compare
+from simdeploy.engines import simulate
+from simdeploy.engines.schema import STATUSES, VERDICTS
+from simdeploy.errors import InputError
+from simdeploy.plotting import plot_comparison, plot_timeline
+from simdeploy.scenario import Scenario
+
+LONG = "a name that is far too long for any axis and has $math$ and [markup] in it, too"
+
+
+def rollout(nodes=60, *, name="small", policy="waves", spec=None, release=None, orchestrator="expanso", **fleet):
+    """Simulate a small rollout."""
+    spec = spec or {"strategy": "rolling", "max_parallel": 10, "health_check": {"deadline": "5m"}}
+    return simulate(
+        Scenario.from_dict(
+            {
+                "name": name,
+                "fleet": {"nodes": nodes, "update_duration": {"exponential": {"mean": "30s"}}, **fleet},
+                "release": release or {"good": {"probability": 1}},
+                "orchestrator": orchestrator,
+                "policies": {policy: spec},
+            }
+        )
+    )
+
+
+def replications(n_policies, *, named="policy", n=50):
+    """Make a comparison of made-up replications."""
+    rng = np.random.default_rng(n_policies)
+    rows = [
+        {
+            "policy": f"{named} {number}",
+            "replication": replication,
+            "verdict": VERDICTS[rng.integers(3)],
+            "makespan_s": rng.lognormal(8, 0.3) if number else np.nan,
+            "blast_radius": rng.random(),
+        }
+        for number in range(n_policies)
+        for replication in range(n)
+    ]
+    return compare(pd.DataFrame(rows))
+
+
+def drawn(draw, size=(6.4, 4.8)):
+    """Draw on new axes and lay them out, as saving would."""
+    figure = Figure(figsize=size, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    assert draw(ax) is ax
+    canvas.draw()
+    return ax
+
+
+def overlaps(ax):
+    """Return the pairs of texts on and around the axes that overlap."""
+    texts = [*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.title, ax._left_title, ax.xaxis.label]
+    if ax.get_legend():
+        texts += ax.get_legend().get_texts()
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text() and text.get_visible()]
+    return [
+        (one, other)
+        for (one, box), (other, other_box) in combinations(boxes, 2)
+        if box.shrunk(0.98, 0.9).overlaps(other_box.shrunk(0.98, 0.9))
+    ]
+
+
+def legend_words(ax):
+    """Return the legend's texts."""
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+STOPPED = {"start_failure": 0.6}
+ROLLOUTS = {
+    "completed": {},
+    "stopped and rolled back": STOPPED,
+    "escaped": {
+        "spec": {"strategy": "immediate"},
+        "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.5}},
+    },
+    "one node": {"nodes": 1},
+    "no time at all": {"update_duration": 0, "spec": {"strategy": "immediate"}},
+    "many waves": {
+        "nodes": 300,
+        "spec": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m", "min_healthy_time": 0}},
+    },
+    "large": {
+        "nodes": 10_000,
+        "spec": {
+            "strategy": "canary",
+            "canary_percent": 1,
+            "auto_promote": True,
+            "max_parallel": 1000,
+            "health_check": {"deadline": "9m"},
+        },
+    },
+    "long names": {"name": LONG, "policy": LONG, **STOPPED},
+    "waiting forever": {"orchestrator": {"preset": "expanso", "on_failure": "pause"}, **STOPPED},
+}
+
+
+@pytest.mark.parametrize("size", [(6.4, 4.8), (4.5, 3.2), (11, 4)])
+@pytest.mark.parametrize("case", ROLLOUTS)
+def test_a_timeline_can_be_read(case, size):
+    """No text of a timeline lies on another, in small and large figures, with few and many nodes and waves. [contract]"""
+    result = rollout(**ROLLOUTS[case])
+    ax = drawn(lambda ax: plot_timeline(ax, result), size)
+    assert overlaps(ax) == []
+    ticks = [tick for tick in ax.get_xticks() if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
+    assert 2 <= len(ticks) <= 12
+
+
+def test_statuses_are_stacked_to_the_fleet():
+    """At every time the areas stand on one another and add up to all nodes, each as high as its count. [property]"""
+    result = rollout(**STOPPED)
+    ax = drawn(lambda ax: plot_timeline(ax, result))
+    words = [word.replace(" ", "_") for word in legend_words(ax)]
+    occurring = [status for status in STATUSES if result.timeline[status].any()]
+    assert sorted(words[:-1]) == sorted(occurring)
+    assert words[-1] == "in_service"
+    floor = 0.0
+    for area, status in zip(ax.collections, words[:-1], strict=False):
+        path = area.get_paths()[0].vertices
+        last = result.timeline[status].iloc[-1]
+        at_end = path[path[:, 0] == path[:, 0].max(), 1]
+        assert (at_end.min(), at_end.max()) == (floor, floor + last)
+        floor += last
+    assert floor == 60
+
+
+def test_the_end_and_the_way_back_are_marked():
+    """A stop and the return of service have a line at their time and a label in words. [contract]"""
+    result = rollout(**STOPPED)
+    ax = drawn(lambda ax: plot_timeline(ax, result))
+    labels = " ".join(text.get_text() for text in ax.texts)
+    assert "failed" in labels
+    assert "restored" in labels
+    lines = [
+        segments
+        for collection in ax.collections
+        if hasattr(collection, "get_segments")
+        for segments in collection.get_segments()
+    ]
+    values = result.response_values
+    assert [line[0][0] for line in lines] == [values["makespan_s"], values["restored_at_s"]]
+
+
+def test_thinning_keeps_the_worst_moment():
+    """Of more steps than a screen can show, the fewest nodes in service are still drawn. [property]"""
+    result = rollout(**ROLLOUTS["large"])
+    assert len(result.timeline) > 3000
+    ax = drawn(lambda ax: plot_timeline(ax, result))
+    line = next(line for line in ax.lines if line.get_drawstyle() == "steps-post")
+    assert len(line.get_xdata()) <= 3003
+    assert line.get_ydata().min() == result.timeline["in_service"].min()
+    assert line.get_ydata()[-1] == result.timeline["in_service"].iloc[-1]
+
+
+@pytest.mark.parametrize(("median", "unit"), [("2s", "s"), ("5m", "min"), ("5h", "h"), ("100h", "d")])
+def test_time_is_in_a_unit_that_fits(median, unit):
+    """The time axis has the unit that its length asks for, and its data stay in seconds. [contract]"""
+    spec = {"strategy": "immediate"}
+    result = rollout(update_duration=median, spec=spec)
+    ax = drawn(lambda ax: plot_timeline(ax, result))
+    assert ax.get_xlabel().endswith(f"({unit})")
+    assert ax.get_xlim()[1] >= result.response_values["makespan_s"]
+
+
+@pytest.mark.parametrize("response", ["verdict", "makespan_s", "blast_radius"])
+@pytest.mark.parametrize(("n_policies", "named"), [(1, "p"), (2, "p"), (8, "p"), (8, LONG)])
+def test_a_comparison_can_be_read(n_policies, named, response):
+    """No text of a comparison lies on another, for one to eight policies with short and long names. [contract]"""
+    comparison = replications(n_policies, named=named)
+    ax = drawn(lambda ax: plot_comparison(ax, comparison, response=response), (7, 1.4 + 0.6 * n_policies))
+    assert overlaps(ax) == []
+    assert all("n = " in label.get_text() for label in ax.get_yticklabels())
+
+
+def test_verdicts_stand_at_their_estimates():
+    """Every verdict of every policy is drawn at its estimate, with a line from low to high. [property]"""
+    comparison = replications(3)
+    ax = drawn(lambda ax: plot_comparison(ax, comparison))
+    assert legend_words(ax) == [verdict.replace("_", " ") for verdict in VERDICTS]
+    verdicts = comparison.estimates[comparison.estimates["response"].eq("verdict")]
+    for verdict, line, interval in zip(VERDICTS, ax.lines, ax.collections, strict=True):
+        rows = verdicts[verdicts["level"].eq(verdict)]
+        assert list(line.get_xdata()) == list(rows["estimate"])
+        ends = [(segment[0][0], segment[1][0]) for segment in interval.get_segments()]
+        assert ends == list(zip(rows["low"], rows["high"], strict=True))
+
+
+def test_what_is_unknown_is_said():
+    """A policy without any value of a response is told as such, instead of being drawn at 0. [contract]"""
+    ax = drawn(lambda ax: plot_comparison(ax, replications(2), response="makespan_s"))
+    assert [text.get_text() for text in ax.texts] == ["no value"]
+    assert "n = 0" in ax.get_yticklabels()[0].get_text()
+
+
+def test_an_unknown_response_is_refused():
+    """A response that the comparison doesn't have is an input error with the nearest one. [contract]"""
+    with pytest.raises(InputError, match="did you mean 'makespan_s'"):
+        plot_comparison(Figure().subplots(), replications(2), response="makespan")
+
+
+def test_drawing_touches_nothing_else():
+    """Drawing neither changes a global setting nor the frames of the rollout. [contract]"""
+    result = rollout(**STOPPED)
+    settings, timeline, events = dict(mpl.rcParams), result.timeline.copy(), result.events.copy()
+    drawn(lambda ax: plot_timeline(ax, result))
+    drawn(lambda ax: plot_comparison(ax, replications(2)))
+    assert dict(mpl.rcParams) == settings
+    pd.testing.assert_frame_equal(result.timeline, timeline)
+    pd.testing.assert_frame_equal(result.events, events)
+
+
+def test_pyplot_is_never_imported():
+    """Importing the plots and everything around them doesn't import pyplot, nor matplotlib before a picture. [contract]"""
+    code = (
+        "import sys, simdeploy.plotting, simdeploy.cli.compare, simdeploy.cli.run; print('matplotlib' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"

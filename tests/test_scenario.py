@@ -1,0 +1,876 @@
+"""The scenario file: the contract, its defaults, changed values, warnings."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import doctest
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import warnings
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from simdeploy.api import DeploymentSpec, HealthCheck, RolloutSpec, parse_deployment
+from simdeploy.errors import InputError, SimdeployWarning, format_path
+from simdeploy.rules.orchestrator import PRESETS, Orchestrator, Rate
+from simdeploy.scenario import Identity, Scenario, load, read_scenario, scenario_schema
+from simdeploy.scenario.laws import DURATION, FACTOR, FAMILIES, PROBABILITY_LAW, Files, Quantity, read_law
+from simdeploy.scenario.yaml_text import parse_yaml
+from simdeploy.world.distributions import (
+    Beta,
+    Constant,
+    Distribution,
+    Empirical,
+    Exponential,
+    Gamma,
+    Lognormal,
+    Triangular,
+    Uniform,
+    Weibull,
+)
+from simdeploy.world.fleet import Flapping, Outages
+from simdeploy.world.release import Affects
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("SIMDEPLOY_SHARED", Path(__file__).parents[2] / "shared"))
+CONTRACT = SHARED / "design" / "scenario.yaml"
+SECOND = 10**9
+
+RESPONSE = {
+    "deployment": {
+        "id": "d-7",
+        "job_id": "sensor-pipeline",
+        "type": "update",
+        "from_version": 1,
+        "to_version": 2,
+        "spec": {"strategy": "rolling", "max_parallel": 10, "health_check": {"deadline": "5m"}},
+        "status": {"state": "completed", "message": "not used"},
+    }
+}
+ROLLING: dict[str, Any] = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
+
+
+def minimal(**sections: Any) -> dict[str, Any]:
+    """Return the least that a scenario says, with other sections; `fleet` keys are added."""
+    fleet = {"nodes": 10, "update_duration": "45s", **sections.pop("fleet", {})}
+    return {"name": "x", "fleet": fleet, "policies": {"p": {"strategy": "immediate"}}, **sections}
+
+
+def quiet(raw: dict[str, Any], base: Path | None = None) -> Scenario:
+    """Read a dict without its warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SimdeployWarning)
+        return Scenario.from_dict(raw, base=base)
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Scenario:
+    """The file of the contract, every key of it."""
+    if not CONTRACT.exists():
+        pytest.skip("the contract is not here")
+    (tmp_path / "scenario.yaml").write_bytes(CONTRACT.read_bytes())
+    (tmp_path / "deployment.json").write_text(json.dumps(RESPONSE), encoding="utf-8")
+    scenario, errors, _ = load(tmp_path / "scenario.yaml")
+    assert errors == ()
+    assert scenario is not None
+    return scenario
+
+
+def test_the_contract_reads(contract: Scenario) -> None:
+    """Every key of the contract's file has reached its place. [contract]"""
+    fleet, release = contract.fleet, contract.release
+    assert (contract.name, contract.description) == ("every-key", "A file that uses every key.")
+    assert (fleet.nodes, fleet.zones, fleet.order) == (1000, 8, "index")
+    behaviour = fleet.behaviour
+    assert behaviour.requests_per_second == 20
+    assert behaviour.update_duration == Lognormal.from_p95(45, 120)
+    assert behaviour.rollback_duration == Constant(20)
+    assert behaviour.slowdown == Lognormal.from_mean_sd(1, 0.3)
+    assert behaviour.start_failure == Constant(0.01)
+    assert (behaviour.rollback_failure, behaviour.start_attempts, behaviour.start_hang) == (0, 1, 0.001)
+    assert behaviour.error_rate == Beta.from_mean_sd(0.004, 0.002)
+    assert behaviour.flapping == Flapping(7200, 45, 0.3)
+    assert behaviour.crash == Outages(Weibull.from_mean(720 * 3600, 0.8), Lognormal.from_p95(300, 1200))
+    assert behaviour.zone_outage == Outages(Exponential(2000 * 3600), Exponential(1800))
+    (arm,) = fleet.classes
+    assert (arm.name, arm.share) == ("arm", Fraction(1, 5))
+    assert arm.behaviour == dataclasses.replace(behaviour, update_duration=Constant(90))
+    assert [kind.name for kind in release] == ["good", "bad", "latent"]
+    assert [kind.probability for kind in release] == [Fraction(9, 10), Fraction(7, 100), Fraction(3, 100)]
+    assert [kind.defective for kind in release] == [False, True, True]
+    assert (release[1].error_rate, release[1].start_failure, release[1].start_hang) == (0.25, 0.1, 0.02)
+    assert (release[2].after, release[2].crash_rate) == (Exponential(600), 10)
+    assert release[2].affects == Affects("share", share=Fraction(3, 10))
+    operator = contract.operator
+    assert operator.promote_after == Lognormal.from_p95(600, 3600)
+    assert (operator.notices_defect, operator.rejects_good) == (0.8, 0.01)
+    assert operator.escape_detection == Exponential(3600)
+    assert [(act.at_ns, act.do) for act in operator.script] == [(600 * SECOND, "pause"), (1200 * SECOND, "resume")]
+    assert contract.orchestrator == Orchestrator(limit_comparison="reaches")
+    assert contract.health_interval_ns == 10 * SECOND
+    assert contract.identity.job_id == "sensor-pipeline"
+    assert contract.costs is not None
+    assert dataclasses.astuple(contract.costs) == (0.0001, 0.5, 20, 300, 5000)
+    assert list(contract.policies) == [
+        "all-at-once",
+        "waves-of-50",
+        "careful",
+        "newer-dialect",
+        "from-an-api-response",
+    ]
+    newer = contract.policies["newer-dialect"].policy
+    assert (newer.dialect, newer.max_parallel, newer.deadline_ns, newer.windows_needed) == (
+        "rollout",
+        5,
+        300 * SECOND,
+        2,
+    )
+    from_file = contract.policies["from-an-api-response"]
+    assert (from_file.identity.id, from_file.policy.max_parallel) == ("d-7", 10)
+
+
+def test_the_contract_warns_of_what_is_suspicious_in_it(contract: Scenario) -> None:
+    """The contract's file has a promotion that nobody waits for and a dialect under another's preset. [contract]"""
+    assert [format_path(problem.path) for problem in contract.warnings] == [
+        "operator.promote_after",
+        "policies.newer-dialect",
+    ]
+
+
+DEFAULTS = {
+    "simdeploy": 1,
+    "description": "",
+    "fleet": {
+        "zones": 1,
+        "order": "index",
+        "requests_per_second": 0,
+        "rollback_duration": "45s",
+        "rollback_failure": 0,
+        "slowdown": 1,
+        "start_failure": 0,
+        "start_attempts": 1,
+        "start_hang": 0,
+        "error_rate": 0,
+        "flapping": None,
+        "crash": "none",
+        "zone_outage": None,
+        "classes": "none",
+    },
+    "release": {
+        "good": {
+            "probability": 1,
+            "defective": False,
+            "error_rate": 0,
+            "start_failure": 0,
+            "start_hang": 0,
+            "after": 0,
+            "affects": "all",
+            "crash_rate": 1,
+        }
+    },
+    "operator": {
+        "promote_after": "0s",
+        "notices_defect": 0,
+        "rejects_good": 0,
+        "escape_detection": "1h",
+        "script": "none",
+    },
+    "orchestrator": "expanso",
+    "health": {"interval": "10s"},
+    "deployment": {
+        "type": "update",
+        "job_id": "sensor-pipeline",
+        "job_type": "daemon",
+        "namespace": "default",
+        "from_version": 1,
+        "to_version": 2,
+        "created_at": "2026-01-01T00:00:00Z",
+    },
+    "costs": None,
+}
+
+
+def test_a_key_left_out_has_its_default() -> None:
+    """Stating every default changes nothing. [contract]"""
+    stated = minimal(**copy.deepcopy(DEFAULTS))
+    assert quiet(minimal()) == quiet(stated)
+
+
+@pytest.mark.parametrize(
+    ("path", "other"),
+    [
+        ("description", "y"),
+        ("fleet.zones", 2),
+        ("fleet.order", "zone"),
+        ("fleet.requests_per_second", 1),
+        ("fleet.rollback_duration", "1s"),
+        ("fleet.rollback_failure", 0.1),
+        ("fleet.slowdown", 2),
+        ("fleet.start_failure", 0.1),
+        ("fleet.start_attempts", 2),
+        ("fleet.start_hang", 0.1),
+        ("fleet.error_rate", 0.1),
+        ("fleet.flapping", {"good": 1, "degraded": 1, "error_rate": 0.1}),
+        ("fleet.crash", {"up": 1, "repair": 1}),
+        ("fleet.zone_outage", {"up": 1, "repair": 1}),
+        ("fleet.classes", [{"name": "a", "share": 0.1}]),
+        ("release.good.defective", True),
+        ("release.good.error_rate", 0.1),
+        ("release.good.start_failure", 0.1),
+        ("release.good.start_hang", 0.1),
+        ("release.good.after", 1),
+        ("release.good.affects", {"share": 0.5}),
+        ("release.good.crash_rate", 2),
+        ("operator.promote_after", 1),
+        ("operator.notices_defect", 0.1),
+        ("operator.rejects_good", 0.1),
+        ("operator.escape_detection", 1),
+        ("operator.script", [{"at": 1, "do": "pause"}]),
+        ("orchestrator", "expanso-rollout"),
+        ("orchestrator.minimum_sample", 1),
+        ("orchestrator.bake_time", "1s"),
+        ("orchestrator.rate.per_minute", 1),
+        ("orchestrator.rate.growth", 2),
+        ("orchestrator.rate.max_per_minute", 2),
+        ("health.interval", 1),
+        ("deployment.type", "create"),
+        ("deployment.job_id", "other"),
+        ("deployment.job_type", "service"),
+        ("deployment.namespace", "other"),
+        ("deployment.from_version", 0),
+        ("deployment.to_version", 3),
+        ("deployment.created_at", "2026-01-02T00:00:00Z"),
+        ("costs", {"escape": 1}),
+        *(
+            (f"orchestrator.{name}", value)
+            for name, value in {
+                "pacing": "rate",
+                "failed_node_holds_slot": True,
+                "limit_comparison": "reaches",
+                "limit_combination": "both",
+                "failed_percent_of": "wave",
+                "limits_judged": "wave_end",
+                "limits_apply_to_immediate": False,
+                "canary_size": "count_first",
+                "canary_rounding": "floor",
+                "canary_gate": "limits",
+                "deadline_starts": "started",
+                "window_reset": False,
+                "no_traffic": "unhealthy",
+                "node_local_rollback": True,
+                "on_failure": "stop",
+                "rollback_pacing": "max_parallel",
+                "unreachable_nodes": "wait",
+                "paused_clocks": "stop",
+                "explicit_zero_limit": "default",
+            }.items()
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+def test_a_key_can_be_set_and_is_compared(path: str, other: object) -> None:
+    """Every key makes another scenario, whether its section is in the file or not. [property]"""
+    bare = quiet(minimal())
+    stated = quiet(minimal(**copy.deepcopy(DEFAULTS)))
+    assert bare.with_values({path: other}) != bare
+    assert bare.with_values({path: other}) == stated.with_values({path: other})
+
+
+@pytest.mark.parametrize(
+    ("quantity", "raw", "law"),
+    [
+        (DURATION, "1h30m", Constant(5400)),
+        (DURATION, 2.5, Constant(2.5)),
+        (DURATION, {"constant": "500ms"}, Constant(0.5)),
+        (DURATION, {"uniform": {"low": "1s", "high": 3}}, Uniform(1, 3)),
+        (DURATION, {"triangular": {"low": 0, "mode": 1, "high": 3}}, Triangular(0, 1, 3)),
+        (DURATION, {"exponential": {"mean": "10m"}}, Exponential(600)),
+        (DURATION, {"weibull": {"scale": "1m", "shape": 0.8}}, Weibull(60, 0.8)),
+        (DURATION, {"weibull": {"shape": 0.8, "mean": "1m"}}, Weibull.from_mean(60, 0.8)),
+        (DURATION, {"lognormal": {"median": "45s", "p95": "2m"}}, Lognormal.from_p95(45, 120)),
+        (DURATION, {"lognormal": {"median": "45s", "sigma": 0.5}}, Lognormal(45, 0.5)),
+        (DURATION, {"lognormal": {"mean": "45s", "sd": "10s"}}, Lognormal.from_mean_sd(45, 10)),
+        (DURATION, {"gamma": {"sd": 2, "mean": 1}}, Gamma.from_mean_sd(1, 2)),
+        (DURATION, {"gamma": {"scale": "3s", "shape": 2}}, Gamma(2, 3)),
+        (DURATION, {"empirical": {"values": ["1m", 2]}}, Empirical((60.0, 2.0))),
+        (PROBABILITY_LAW, {"beta": {"mean": 0.05, "sd": 0.06}}, Beta.from_mean_sd(0.05, 0.06)),
+        (PROBABILITY_LAW, {"beta": {"beta": 3, "alpha": 2}}, Beta(2, 3)),
+        (PROBABILITY_LAW, 1, Constant(1)),
+        (FACTOR, {"empirical": {"file": "x.csv"}}, Empirical((1.0, 2.5, 0.5))),
+    ],
+)
+def test_every_form_of_a_law(quantity: Quantity, raw: object, law: Distribution, tmp_path: Path) -> None:
+    """Every family and set of parameters of the contract gives its law, in seconds. [contract]"""
+    (tmp_path / "x.csv").write_text("1\n2.5\n0.5\n\n", encoding="utf-8")
+    assert read_law(raw, quantity, Files(str(tmp_path))) == law
+
+
+def test_measured_durations_may_have_units(tmp_path: Path) -> None:
+    """A file of durations may hold Go's form or seconds, with Windows' line ends. [contract]"""
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbf45s\r\n1m30s\r\n2.5\r\n")
+    assert read_law({"empirical": {"file": "x.csv"}}, DURATION, Files(str(tmp_path))) == Empirical((45.0, 90.0, 2.5))
+
+
+def test_decimals_are_exact() -> None:
+    """Decimals become the rationals of their shortest literals. [contract]"""
+    scenario = quiet(
+        minimal(
+            fleet={"requests_per_second": 0.1, "classes": [{"name": "a", "share": 0.07}]},
+            release={"a": {"probability": 0.1}, "b": {"probability": 0.2}, "c": {"probability": 0.7}},
+            orchestrator={"pacing": "rate", "rate": {"per_minute": 0.3, "growth": 1.1, "max_per_minute": 2.2}},
+        )
+    )
+    assert scenario.fleet.behaviour.requests_per_second == Fraction(1, 10)
+    assert scenario.fleet.classes[0].share == Fraction(7, 100)
+    assert sum(kind.probability for kind in scenario.release) == 1
+    assert scenario.orchestrator.rate == Rate(Fraction(3, 10), Fraction(11, 10), Fraction(11, 5))
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [("0.1", SECOND // 10), ("1e-9", 1), ("1.5s", 3 * SECOND // 2), ("1h30m", 5400 * SECOND), ("7", 7 * SECOND)],
+)
+def test_durations_are_exact(text: str, ns: int) -> None:
+    """Durations become whole nanoseconds. [contract]"""
+    raw, _ = parse_yaml(f"operator: {{script: [{{at: {text}, do: pause}}]}}")
+    assert quiet(minimal(**raw)).operator.script[0].at_ns == ns
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("1e-3", 0.001),
+        ("010", 10),
+        ("+5", 5),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("1:30", "1:30"),
+        ("1_000", "1_000"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("NO", "NO"),
+        ("True", "True"),
+        ("true", True),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("2026-01-01", "2026-01-01"),
+        ('"5"', "5"),
+        ("'true'", "true"),
+        ("=", "="),
+    ],
+)
+def test_yaml_words(word: str, value: object) -> None:
+    """Unquoted words are what YAML 1.2 says, without the surprises of 1.1. [contract]"""
+    (found,) = parse_yaml(f"a: {word}")[0].values()
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_places_are_known() -> None:
+    """Every key and item has the line and column of its key, also below an alias. [contract]"""
+    _, positions = parse_yaml("a: &x\n  b:\n    - 1\n    - c: 2\nd: *x\n")
+    assert positions["a", "b", 1, "c"] == (4, 7)
+    assert positions["d",] == (5, 1)
+    assert positions["d", "b", 1, "c"] == (4, 7)
+
+
+def test_aliases_repeat_values() -> None:
+    """An alias stands for its anchor's value. [contract]"""
+    raw, _ = parse_yaml("a: &x {b: 1}\nc: [*x, *x]")
+    assert raw == {"a": {"b": 1}, "c": [{"b": 1}, {"b": 1}]}
+
+
+def test_null_is_left_out_but_none_in_a_class_switches_off() -> None:
+    """Null means the default, except for crash, flapping and zone_outage, which it switches off. [contract]"""
+    crash = {"up": "1h", "repair": "1m"}
+    classes = [
+        {"name": "off", "share": 0.1, "crash": None, "requests_per_second": None},
+        {"name": "word", "share": 0.1, "crash": "none"},
+        {"name": "on", "share": 0.1},
+    ]
+    scenario = quiet(minimal(fleet={"crash": crash, "requests_per_second": 5, "zones": None, "classes": classes}))
+    assert [node_class.behaviour.crash is None for node_class in scenario.fleet.classes] == [True, True, False]
+    assert all(behaviour.requests_per_second == 5 for behaviour in scenario.fleet.behaviours)
+    assert scenario.fleet.zones == 1
+
+
+def test_rollback_takes_as_long_as_the_nodes_own_update() -> None:
+    """Without a rollback_duration anywhere a class's own update_duration is its own rollback_duration. [contract]"""
+    classes = [{"name": "a", "share": 0.1, "update_duration": "90s"}]
+    bare = quiet(minimal(fleet={"classes": classes}))
+    assert [law.rollback_duration for law in bare.fleet.behaviours] == [Constant(45), Constant(90)]
+    stated = bare.with_values({"fleet.rollback_duration": "20s"})
+    assert [law.rollback_duration for law in stated.fleet.behaviours] == [Constant(20), Constant(20)]
+    own = stated.with_values({"fleet.classes.a.rollback_duration": "5s"})
+    assert [law.rollback_duration for law in own.fleet.behaviours] == [Constant(20), Constant(5)]
+
+
+def test_presets() -> None:
+    """A preset is a name, or a name with switches that differ. [contract]"""
+    assert quiet(minimal(orchestrator="expanso-rollout")).orchestrator == PRESETS["expanso-rollout"]
+    mixed = quiet(minimal(orchestrator={"preset": "expanso-rollout", "bake_time": "1s", "on_failure": "stop"}))
+    assert mixed.orchestrator == Orchestrator(
+        preset="expanso-rollout", node_local_rollback=True, bake_time_ns=SECOND, on_failure="stop"
+    )
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+def test_values_at_paths(contract: Scenario) -> None:
+    """Paths lead through names, numbers, names of classes, presets and laws; all are applied at once. [contract]"""
+    changed = contract.with_values(
+        {
+            "fleet.nodes": 500,
+            "policies.careful.max_parallel": 20,
+            "policies.careful.health_check.max_error_rate": 0.2,
+            "fleet.classes.arm.share": 0.3,
+            "fleet.classes[0].start_hang": 0.5,
+            "operator.script.1.at": "30m",
+            "fleet.update_duration.lognormal.p95": "3m",
+            "release.bad.affects": {"count": 5},
+            "policies.new": {"strategy": "immediate"},
+        }
+    )
+    assert changed.fleet.nodes == 500
+    careful = changed.policies["careful"].policy
+    assert (careful.max_parallel, careful.max_error_rate) == (20, Fraction(1, 5))
+    assert changed.fleet.classes[0].share == Fraction(3, 10)
+    assert changed.fleet.classes[0].behaviour.start_hang == 0.5
+    assert changed.operator.script[1].at_ns == 1800 * SECOND
+    assert changed.fleet.behaviour.update_duration == Lognormal.from_p95(45, 180)
+    assert changed.release[1].affects == Affects("count", count=5)
+    assert list(changed.policies)[-1] == "new"
+    assert contract.fleet.nodes == 1000
+
+
+def test_a_preset_is_expanded_when_a_switch_is_set() -> None:
+    """Setting a switch below a preset's name keeps the preset. [contract]"""
+    scenario = quiet(minimal(orchestrator="expanso-rollout")).with_values(
+        {"orchestrator.rate.growth": 1, "orchestrator.pacing": "rate"}
+    )
+    assert scenario.orchestrator == dataclasses.replace(PRESETS["expanso-rollout"], pacing="rate")
+
+
+def test_names_with_dots() -> None:
+    """Names of policies and releases may hold dots; the longest name that fits is meant. [contract]"""
+    policies = {"v1": dict(ROLLING), "v1.2": dict(ROLLING), "v1.max_parallel": dict(ROLLING)}
+    scenario = quiet(minimal(policies=policies))
+    changed = scenario.with_values(
+        {"policies.v1.2.max_parallel": 7, "policies.v1.max_parallel": {"strategy": "immediate"}}
+    )
+    assert [policy.policy.max_parallel for policy in changed.policies.values()] == [2, 7, 0]
+
+
+def test_sections_that_are_not_there_yet() -> None:
+    """A section that the file leaves out is made, if all that it needs comes with it. [contract]"""
+    scenario = quiet(minimal()).with_values(
+        {"fleet.crash.up": "5h", "fleet.crash.repair": {"exponential": {"mean": "1m"}}}
+    )
+    assert scenario.fleet.behaviour.crash == Outages(Constant(5 * 3600), Exponential(60))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """What numpy's arrays hold is taken as numbers, so that a loop over them works. [contract]"""
+    nodes = np.arange(5, 7)
+    scenario = quiet(minimal()).with_values({"fleet.nodes": nodes[1], "fleet.start_hang": np.float64(0.25)})
+    assert (scenario.fleet.nodes, scenario.fleet.behaviour.start_hang) == (6, 0.25)
+    assert json.dumps(scenario.to_dict())
+
+
+def test_callers_values_are_left_alone() -> None:
+    """Neither what came in nor what went out is shared with the scenario. [property]"""
+    raw = minimal(policies={"p": dict(ROLLING)})
+    before = copy.deepcopy(raw)
+    scenario = quiet(raw)
+    raw["fleet"]["nodes"] = 1
+    scenario.to_dict()["fleet"]["nodes"] = 2
+    scenario.with_values({"fleet.nodes": 3})
+    assert scenario.to_dict() == before
+
+
+def test_there_and_back(contract: Scenario) -> None:
+    """from_dict(to_dict()) is the same scenario, wherever it is read. [property]"""
+    assert quiet(contract.to_dict()) == contract
+
+
+def test_pickle(contract: Scenario, tmp_path: Path) -> None:
+    """A pickled scenario is equal and can be changed, even where its files are gone. [property]"""
+    (tmp_path / "deployment.json").unlink()
+    again = pickle.loads(pickle.dumps(contract))  # noqa: S301 (its own)
+    assert again == contract
+    assert (again.warnings, again.source) == (contract.warnings, contract.source)
+    with warnings.catch_warnings(record=True):
+        changed = again.with_values({"fleet.nodes": 500})
+    assert changed.policies["from-an-api-response"] == contract.policies["from-an-api-response"]
+
+
+def test_frozen(contract: Scenario) -> None:
+    """Nothing in a scenario can be assigned to. [contract]"""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        contract.name = "y"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        contract.policies["new"] = contract.policies["careful"]  # type: ignore[index]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        contract.policies["careful"].name = "y"  # type: ignore[misc]
+
+
+def test_equal_by_meaning() -> None:
+    """Two ways of writing the same thing make equal scenarios; source and warnings don't count. [contract]"""
+    one = quiet(minimal(fleet={"rollback_duration": "1m30s", "start_hang": 0}, health={"interval": 10}))
+    two = quiet(minimal(fleet={"rollback_duration": {"constant": 90.0}}))
+    assert one == two
+    assert one != two.with_values({"fleet.nodes": 11})
+
+
+def test_results_of_reading_do_not_depend_on_the_hash_seed(contract: Scenario) -> None:
+    """Messages come in the same order under every hash seed. [property]"""
+    code = (
+        "from simdeploy.scenario import Scenario\n"
+        "try: Scenario.from_dict({'name': 5, 'x': 1, 'fleet': {'nods': 1, 'zons': 2}, 'release': {'a': {}, 'b': {}}})\n"
+        "except Exception as error: print(error)"
+    )
+    texts = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert texts[0] == texts[1] != b""
+
+
+# --- policies -------------------------------------------------------------------------------------------------
+
+
+def test_the_first_policy_is_the_default() -> None:
+    """None is the first policy of the file, a name is that one. [contract]"""
+    scenario = quiet(minimal(policies={"b": dict(ROLLING), "a": {"strategy": "immediate"}}))
+    assert scenario.policy().name == "b"
+    assert scenario.policy("a") is scenario.policies["a"]
+    assert scenario.policy(scenario.policies["a"]) is scenario.policies["a"]
+
+
+def test_policies_of_callers() -> None:
+    """A dict, a spec and a document make the policy that the file would. [contract]"""
+    scenario = quiet(minimal(policies={"rolling": dict(ROLLING)}, health={"interval": "5s"}))
+    spec = DeploymentSpec(strategy="rolling", max_parallel=2, health_check=HealthCheck(deadline="5m"))
+    document = parse_deployment(json.dumps(ROLLING))
+    for policy in (ROLLING, spec, document):
+        assert scenario.policy(policy) == scenario.policies["rolling"]
+    rollout = {**ROLLING, "dialect": "rollout", "health_check": {"deadline": 300 * SECOND}}
+    with pytest.warns(SimdeployWarning, match="preset"):
+        assert isinstance(scenario.policy(rollout).spec, RolloutSpec)
+
+
+def test_a_json_policy_brings_its_identity(tmp_path: Path) -> None:
+    """A response's type, ids and versions come before the scenario's; only what that states is warned about. [contract]"""
+    response = copy.deepcopy(RESPONSE)
+    response["deployment"] |= {"type": "restart", "from_version": 4, "namespace": ""}
+    (tmp_path / "d.json").write_text(json.dumps(response), encoding="utf-8")
+    raw = minimal(policies={"p": {"file": "d.json"}}, deployment={"type": "update", "namespace": "edge"})
+    with pytest.warns(SimdeployWarning) as caught:
+        scenario = Scenario.from_dict(raw, base=tmp_path)
+    assert scenario.policies["p"].identity == Identity(
+        "restart", "d-7", "sensor-pipeline", "daemon", "edge", 4, 2, "2026-01-01T00:00:00Z"
+    )
+    assert scenario.identity.type == "update"
+    assert len(caught) == 1
+    assert "its type is used, although deployment.type says 'update' (found 'restart')" in str(caught[0].message)
+
+
+def test_a_bare_spec_in_json_needs_evidence_or_a_dialect(tmp_path: Path) -> None:
+    """A dialect beside the file settles what the file's fields don't tell. [contract]"""
+    (tmp_path / "d.json").write_text('{"strategy": "immediate"}', encoding="utf-8")
+    with pytest.raises(InputError, match="dialect"):
+        quiet(minimal(policies={"p": {"file": "d.json"}}), tmp_path)
+    scenario = quiet(minimal(policies={"p": {"file": "d.json", "dialect": "rollout"}}), tmp_path)
+    assert scenario.policies["p"].policy.dialect == "rollout"
+
+
+# --- warnings -------------------------------------------------------------------------------------------------
+
+CANARY: dict[str, Any] = {"strategy": "canary", "canary_count": 1, "health_check": {"deadline": "5m"}}
+SUSPICIOUS: list[tuple[str, dict[str, Any], str, str]] = [
+    (
+        "count limit",
+        {"policies": {"p": {**ROLLING, "max_failed_nodes": 10}}},
+        "policies.p.max_failed_nodes",
+        "can never",
+    ),
+    (
+        "count limit under reaches",
+        {"policies": {"p": {**ROLLING, "max_failed_nodes": 11}}, "orchestrator": {"limit_comparison": "reaches"}},
+        "policies.p.max_failed_nodes",
+        "can never",
+    ),
+    (
+        "percent limit",
+        {"policies": {"p": {**ROLLING, "max_failed_nodes_percent": 100}}},
+        "policies.p.max_failed_nodes_percent",
+        "can never",
+    ),
+    ("large canary", {"policies": {"p": {**CANARY, "canary_count": 11}}}, "policies.p.canary_count", "10 nodes"),
+    (
+        "immediate's fields",
+        {"policies": {"p": {**CANARY, "strategy": "immediate", "max_parallel": 5}}},
+        "policies.p",
+        "immediate ignores max_parallel, canary_count, health_check",
+    ),
+    (
+        "immediate's limits",
+        {
+            "policies": {"p": {"strategy": "immediate", "max_failed_nodes": 5}},
+            "orchestrator": {"limits_apply_to_immediate": False},
+        },
+        "policies.p",
+        "immediate ignores max_failed_nodes",
+    ),
+    (
+        "canary fields under rolling",
+        {"policies": {"p": {**ROLLING, "canary_percent": 5, "auto_promote": True}}},
+        "policies.p",
+        "rolling ignores canary_percent, auto_promote",
+    ),
+    ("wide waves", {"policies": {"p": {**ROLLING, "max_parallel": 11}}}, "policies.p.max_parallel", "one wave"),
+    (
+        "max_parallel under rate",
+        {"policies": {"p": ROLLING}, "orchestrator": {"pacing": "rate"}},
+        "policies.p.max_parallel",
+        "ignores max_parallel",
+    ),
+    ("rate without rate", {"orchestrator": {"rate": {"growth": 2}}}, "orchestrator.rate", "barrier"),
+    ("bake time", {"orchestrator": {"bake_time": "1h"}}, "orchestrator.bake_time", "watched no more"),
+    (
+        "rollout under expanso",
+        {"policies": {"p": {"strategy": "immediate", "dialect": "rollout"}}},
+        "policies.p",
+        "expanso-rollout",
+    ),
+    ("deployment under expanso-rollout", {"orchestrator": "expanso-rollout"}, "policies.p", "expanso-rollout"),
+    (
+        "slow starts",
+        {"policies": {"p": ROLLING}, "fleet": {"update_duration": {"uniform": {"low": "271s", "high": "10m"}}}},
+        "policies.p.health_check.deadline",
+        "at least 4m31s",
+    ),
+    (
+        "slow starts in a class",
+        {"policies": {"p": ROLLING}, "fleet": {"classes": [{"name": "arm", "share": 0.1, "slowdown": 7}]}},
+        "policies.p.health_check.deadline",
+        "no node of class arm",
+    ),
+    ("promotion", {"operator": {"promote_after": "1h"}}, "operator.promote_after", "wait for a person"),
+    (
+        "large count",
+        {"release": {"a": {"probability": 1, "affects": {"count": 11}}}},
+        "release.a.affects.count",
+        "10 nodes",
+    ),
+    ("large sample", {"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
+    (
+        "errors without requests",
+        {"release": {"a": {"probability": 1, "error_rate": 0.5}}},
+        "fleet.requests_per_second",
+        "traffic",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "path", "fragment"), SUSPICIOUS, ids=[case[0] for case in SUSPICIOUS])
+def test_suspicious_values_are_warned_about(name: str, change: dict[str, Any], path: str, fragment: str) -> None:
+    """What is legal but probably not meant is one warning, with its path, told and kept. [contract]"""
+    with pytest.warns(SimdeployWarning) as caught:
+        scenario = Scenario.from_dict(minimal(**copy.deepcopy(change)))
+    assert [str(warning.message) for warning in caught] == [str(problem) for problem in scenario.warnings]
+    (problem,) = scenario.warnings
+    assert format_path(problem.path) == path
+    assert fragment in str(problem)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"policies": {"p": {**ROLLING, "max_failed_nodes": 9, "max_failed_nodes_percent": 99.9}}},
+        {"policies": {"p": {**ROLLING, "max_failed_nodes": 10}}, "orchestrator": {"limit_comparison": "reaches"}},
+        {"policies": {"p": {**ROLLING, "max_parallel": 10}}},
+        {"policies": {"p": {**CANARY, "canary_count": 10}}, "operator": {"promote_after": "1h"}},
+        {"policies": {"p": {"strategy": "immediate", "max_failed_nodes": 5, "max_parallel": 0}}},
+        {"policies": {"p": ROLLING}, "fleet": {"update_duration": "270s"}},
+        {
+            "policies": {"p": ROLLING},
+            "fleet": {"update_duration": "1h"},
+            "orchestrator": {"deadline_starts": "started"},
+        },
+        {"policies": {"p": ROLLING}, "fleet": {"update_duration": "1h"}, "deployment": {"type": "stop"}},
+        {"orchestrator": {"pacing": "rate", "rate": {"growth": 2}}},
+        {"orchestrator": {"minimum_sample": 10}, "release": {"a": {"probability": 1, "affects": {"count": 10}}}},
+        {"fleet": {"requests_per_second": 1, "error_rate": 0.1}},
+        {"fleet": {"zones": 10, "classes": [{"name": "a", "share": 0.5}, {"name": "b", "share": 0.5}]}},
+    ],
+)
+def test_usual_values_are_not_warned_about(change: dict[str, Any]) -> None:
+    """Values just this side of a suspicion bring none. [contract]"""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Scenario.from_dict(minimal(**copy.deepcopy(change))).warnings == ()
+
+
+def test_unknown_keys_in_json_are_warned_about(tmp_path: Path) -> None:
+    """An unknown key in a policy's JSON is kept, and told with that file's name and line. [contract]"""
+    (tmp_path / "d.json").write_text(
+        '{"deployment": {\n"spec": {"strategy": "immediate",\n"surge": 3}}}', encoding="utf-8"
+    )
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "name: x\nfleet: {nodes: 1, update_duration: 1s}\npolicies: {p: {file: d.json}}\n", encoding="utf-8"
+    )
+    with pytest.warns(SimdeployWarning, match="surge"):
+        scenario = read_scenario(file)
+    (problem,) = scenario.warnings
+    assert (problem.file, problem.line) == (str(tmp_path / "d.json"), 3)
+    assert scenario.policies["p"].spec.to_dict()["surge"] == 3
+
+
+def test_warnings_point_at_the_callers_line(tmp_path: Path) -> None:
+    """Each door's warnings name the file of its caller, and changed values bring only new ones. [contract]"""
+    raw = minimal(orchestrator={"bake_time": "1h"})
+    file = tmp_path / "s.yaml"
+    file.write_text(json.dumps(raw), encoding="utf-8")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        scenario = Scenario.from_dict(raw)
+        read_scenario(file)
+        scenario.with_values({"orchestrator.minimum_sample": 11})
+        scenario.policy({**ROLLING, "max_parallel": 11})
+    assert [warning.filename for warning in caught] == [__file__] * 4
+    assert [str(warning.message) for warning in caught][2:] == [
+        "orchestrator.minimum_sample: more than the fleet's 10 nodes: a percent limit never applies (found 11)",
+        "max_parallel: more than the fleet's 10 nodes: one wave takes all (found 11)",
+    ]
+
+
+# --- JSON Schema ----------------------------------------------------------------------------------------------
+
+
+def _validator() -> jsonschema.Draft202012Validator:
+    schema = scenario_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_the_schema_accepts_what_is_read(contract: Scenario) -> None:
+    """The JSON Schema accepts the contract's file, the defaults, and all forms of none. [contract]"""
+    validator = _validator()
+    for raw in (contract.to_dict(), minimal(), minimal(**DEFAULTS), minimal(orchestrator={"preset": "expanso"})):
+        assert list(validator.iter_errors(raw)) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_schema_accepts_shipped_scenarios(path: Path) -> None:
+    """The JSON Schema accepts every scenario that is shipped. [contract]"""
+    raw, _ = parse_yaml(path.read_text(encoding="utf-8"))
+    assert list(_validator().iter_errors(raw)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"helth": {}},
+        {"name": 5},
+        {"fleet": {"nods": 5}},
+        {"fleet": {"nodes": 0}},
+        {"fleet": {"slowdown": {"normal": {"mean": 1}}}},
+        {"fleet": {"slowdown": {"gamma": {"mean": 1}}}},
+        {"fleet": {"error_rate": 2}},
+        {"fleet": {"update_duration": "5 min"}},
+        {"orchestrator": {"pacing": "slide"}},
+        {"orchestrator": "expansoo"},
+        {"policies": {}},
+        {"policies": {"p": {"strategy": "immediate", "surge": 3}}},
+        {"policies": {"p": {"strategy": "immediate", "dialect": "rolout"}}},
+        {"policies": {"p": {"file": "d.json", "strategy": "immediate"}}},
+        {"release": {"a": {}}},
+        {"operator": {"script": [{"at": 1, "do": "stop"}]}},
+    ],
+)
+def test_the_schema_refuses_what_is_refused(change: dict[str, Any]) -> None:
+    """The JSON Schema finds what an editor should underline; the reader refuses the same. [contract]"""
+    raw = minimal(**change)
+    assert list(_validator().iter_errors(raw)) != []
+    with pytest.raises(InputError):
+        quiet(raw)
+
+
+def test_the_schema_helps_editors() -> None:
+    """Every key of a section has a description, every optional one a default or none. [contract]"""
+    schema = scenario_schema()
+    sections = {name: part for name, part in schema["$defs"].items() if name.endswith("Section")} | {"": schema}
+    keys = {(name, key): value for name, part in sections.items() for key, value in part["properties"].items()}
+    # A reference without a description of its own has that of what it refers to.
+    described = ("description", "$ref")
+    assert [place for place, value in keys.items() if not any(word in value for word in described)] == []
+    assert all("description" in part for part in schema["$defs"].values() if part.get("type") == "object")
+    assert keys["OrchestratorSection", "pacing"]["enum"] == ["barrier", "sliding", "rate"]
+    assert keys["OrchestratorSection", "pacing"]["default"] == "barrier"
+    assert keys["FleetSection", "slowdown"]["default"] == 1
+    assert "default" not in keys["ClassSection", "slowdown"]
+
+
+def test_the_schema_is_the_callers_own() -> None:
+    """Changing a returned schema changes no other. [property]"""
+    scenario_schema()["properties"].clear()
+    assert "fleet" in scenario_schema()["properties"]
+
+
+# --- the page -------------------------------------------------------------------------------------------------
+
+PAGE = ROOT / "docs" / "scenario-file.md"
+
+
+def test_the_pages_examples_run() -> None:
+    """Every example of the page gives what it shows, and its scenario reads. [contract]"""
+    assert doctest.testfile(str(PAGE), module_relative=False).failed == 0
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert Scenario.from_dict(parse_yaml(text)[0]).name == "small"
+
+
+def test_the_page_has_every_key_with_its_default() -> None:
+    """The page's tables state the keys, defaults and values that the reader has. [contract]"""
+    rows = set(re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    schema = scenario_schema()
+    for name, section in schema["$defs"].items():
+        if not name.endswith("Section") or name in ("ActSection", "ClassSection", "ZoneOutageSection"):
+            continue
+        for key, value in section["properties"].items():
+            default = _default_in_words(key, section)
+            described = [row for row in rows if row[:2] == (key, default)]
+            assert described, f"{name}.{key}: {default}"
+            assert (
+                any(all(f"`{word}`" in row[2] for word in value.get("enum", ())) for row in described)
+                or key == "preset"
+            )
+
+
+def _default_in_words(key: str, section: dict[str, Any]) -> str:
+    default = section["properties"][key].get("default")
+    if key in section.get("required", ()):
+        return "required"
+    if default is None:
+        return "the same as `update_duration`" if key == "rollback_duration" else "none"
+    return f"`{default}`" if isinstance(default, str) else f"`{json.dumps(default)}`"
+
+
+def test_the_page_has_every_family() -> None:
+    """The page's table of distributions states the sets of parameters that the reader takes. [contract]"""
+    page = PAGE.read_text(encoding="utf-8")
+    for family, forms in FAMILIES.items():
+        words = "; or ".join(", ".join(f"`{name}`" for name in names) for names, _ in forms)
+        assert f"| `{family}` | {words} |" in page

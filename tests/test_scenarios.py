@@ -1,0 +1,274 @@
+"""Every scenario that is shipped reads, runs and shows what its description claims."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import simdeploy
+from simdeploy.analysis import oracles
+
+SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+FILES = sorted(SCENARIOS.glob("*.yaml"))
+
+# What a scenario is warned about on purpose.
+INTENDED_WARNINGS = {"overnight-promotion": ["orchestrator.bake_time"]}
+
+
+@cache
+def read(name: str) -> simdeploy.Scenario:
+    return simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
+
+
+@cache
+def replicate(name: str, replications: int, *values: tuple[str, object], policies: str | None = None) -> pd.DataFrame:
+    """Replicate a shipped scenario, with other values where they are given."""
+    table = simdeploy.replicate(read(name).with_values(dict(values)), policies=policies, replications=replications)
+    assert table["status"].eq("ok").all(), table["error"].dropna().unique()
+    return table
+
+
+def assert_near(share: pd.Series, probability: float) -> None:
+    """Hold a share of observations to a probability, within four standard errors."""
+    standard_error = math.sqrt(probability * (1 - probability) / len(share))
+    assert abs(share.mean() - probability) <= 4 * standard_error, f"{share.mean()} of {len(share)}, not {probability}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore::simdeploy.SimdeployWarning")
+def test_file_reads_and_introduces_itself(path):
+    """A shipped scenario reads with no other warnings than intended ones, and says what it teaches [contract]."""
+    scenario = simdeploy.read_scenario(path)
+    assert [str(".".join(problem.path)) for problem in scenario.warnings] == INTENDED_WARNINGS.get(path.stem, [])
+    assert scenario.name == path.stem
+    assert path.read_text(encoding="utf-8").startswith("# ")
+    assert 100 <= len(scenario.description) <= 260
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.filterwarnings("ignore::simdeploy.SimdeployWarning")
+def test_every_policy_comes_to_an_end(path):
+    """Every policy of a shipped scenario runs to a terminal state [contract]."""
+    table = replicate(path.stem, 2)
+    assert set(table["policy"]) == set(read(path.stem).policies)
+    assert table["state"].isin(["completed", "failed", "canceled"]).all()
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.SimdeployWarning")
+def test_readme_lists_the_scenarios():
+    """The table of scenarios/README.md has one row per file, with its description word by word [contract]."""
+    rows = [
+        f"| [{path.name}]({path.name}) | {', '.join(read(path.stem).policies)} | {read(path.stem).description} |"
+        for path in FILES
+    ]
+    text = (SCENARIOS / "README.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("| [")] == rows
+
+
+class TestSmallFleet:
+    """Forty nodes and a release that may be bad."""
+
+    def test_good_releases(self):
+        """Canaries stop a good release as often as one of two starts fails, waves as often as five of forty [oracle]."""
+        table = replicate("small-fleet", 200)
+        good = table[table["release"].eq("good")]
+        stopped = good["verdict"].eq("false_alarm").groupby(good["policy"])
+        later = oracles.stop_probability(38, 0.02, 4)
+        assert_near(stopped.get_group("canary"), 1 - 0.98**2 * (1 - later))
+        assert_near(stopped.get_group("rolling"), oracles.stop_probability(40, 0.02, 4))
+        assert_near(stopped.get_group("all-at-once"), oracles.stop_probability(40, 0.02, 4))
+
+    def test_all_at_once_lets_most_out(self):
+        """All at once stops a blatant defect only if five of forty starts fail [oracle]."""
+        table = replicate("small-fleet", 600, ("release.good.probability", 0), ("release.blatant.probability", 0.95),
+                          policies="all-at-once")  # fmt: skip
+        blatant = table[table["release"].eq("blatant")]
+        fails = 1 - 0.98 * 0.95
+        assert_near(blatant["verdict"].eq("stopped_defective"), oracles.stop_probability(40, fails, 4))
+
+    def test_who_stops_what(self):
+        """Canaries stop the blatant defect on two nodes, waves on more; the subtle one mostly gets out [property]."""
+        table = replicate("small-fleet", 200)
+        blatant = table[table["release"].eq("blatant")]
+        exposed = blatant.pivot_table(index="replication", columns="policy", values="peak_exposed_nodes")
+        assert len(exposed) >= 10
+        assert (exposed["canary"] <= 2).all()
+        assert (exposed["rolling"] > exposed["canary"]).all()
+        carefully = blatant[blatant["policy"].ne("all-at-once")]
+        assert carefully["verdict"].eq("stopped_defective").all()
+        subtle = table[table["release"].eq("subtle")]
+        assert len(subtle) >= 9
+        assert (subtle["verdict"].eq("escaped").groupby(subtle["policy"]).mean() > 0.5).all()
+
+
+class TestEdge1000:
+    """The first picture of the README at a thousand nodes."""
+
+    def stopped(self, *values: tuple[str, object]) -> pd.Series:
+        table = replicate("edge-1000", 250, *values, policies="api-defaults")
+        return table.set_index("replication")["verdict"].eq("false_alarm")
+
+    def test_one_percent(self):
+        """The default limits stop a good release with probability 0.417, or 0.543 where reaching is enough [oracle]."""
+        probabilities = [oracles.stop_probability(1000, 0.01, 10, reaches=reaches) for reaches in (False, True)]
+        assert [round(probability, 3) for probability in probabilities] == [0.417, 0.543]
+        exceeds = self.stopped()
+        reaches = self.stopped(("orchestrator.limit_comparison", "reaches"))
+        assert_near(exceeds, probabilities[0])
+        assert_near(reaches, probabilities[1])
+        # In the same worlds: wherever the limit is exceeded, and also where just ten nodes fail.
+        assert reaches[exceeds].all()
+        assert reaches.sum() > exceeds.sum()
+
+    def test_two_percent(self):
+        """At 2 % a good release is stopped almost surely [oracle]."""
+        probability = oracles.stop_probability(1000, 0.02, 10)
+        assert probability > 0.98
+        assert_near(self.stopped(("fleet.start_failure", 0.02)), probability)
+
+    def test_a_limit_that_fits(self):
+        """With a limit of fifty nodes a good release completes [oracle]."""
+        assert oracles.stop_probability(1000, 0.01, 50) < 1e-15
+        table = replicate("edge-1000", 20, policies="limit-that-fits")
+        assert table["verdict"].eq("completed_good").all()
+
+
+def test_latent_defect():
+    """A brief canary lets every latent defect out to the whole fleet, a patient one stops it, hours later [property]."""
+    table = replicate("latent-defect", 60)
+    latent = table[table["release"].eq("latent")]
+    brief, patient = (latent[latent["policy"].eq(name)] for name in ("brief-canary", "patient-canary"))
+    assert len(brief) == len(patient) >= 10
+    assert brief["verdict"].eq("escaped").all()
+    assert brief["blast_radius"].eq(1).all()
+    assert patient["verdict"].eq("stopped_defective").all()
+    assert (patient["blast_radius"] <= 0.05).all()
+    makespan_s = table[table["release"].eq("good")].groupby("policy")["makespan_s"]
+    assert makespan_s.max()["brief-canary"] < 1800
+    assert makespan_s.min()["patient-canary"] > 2 * 3600
+
+
+class TestZoneBreaks:
+    """Failures that come together."""
+
+    def test_the_defect(self):
+        """One canary per zone finds the defect of a zone on four nodes; two canaries never meet it [property]."""
+        table = replicate("zone-breaks", 200)
+        bad = table[table["release"].eq("bad-in-zone-2")]
+        exposed = bad.pivot_table(index="replication", columns="policy", values="peak_exposed_nodes")
+        assert len(exposed) >= 20
+        assert (exposed["one-canary-per-zone"] <= 4).all()
+        waves = bad[bad["policy"].eq("two-canaries")]["waves"]
+        assert_near(waves.gt(1), 0.97)  # past the canaries, unless their zones are down
+        assert bad["verdict"].eq("stopped_defective").all()
+
+    def test_the_outage(self):
+        """A good release is stopped only where a zone went down: all nodes that failed are of one zone [property]."""
+        table = replicate("zone-breaks", 200)
+        alarms = table[table["verdict"].eq("false_alarm")]
+        assert len(alarms) >= 4
+        for row in alarms.itertuples():
+            nodes = simdeploy.simulate(read("zone-breaks"), row.policy, replication=row.replication).nodes
+            assert nodes[nodes["status"].eq("failed") | nodes["reason"].eq("down at its turn")]["zone"].nunique() <= 1
+
+
+class TestOvernightPromotion:
+    """Canaries in the evening, a person in the morning."""
+
+    pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.SimdeployWarning")
+
+    def test_the_person(self):
+        """The person notices nine defects of ten and rejects one good release in fifty [oracle]."""
+        table = replicate("overnight-promotion", 250)
+        table = table[table["policy"].eq("person-in-the-morning")]
+        bad = table["release"].eq("after-hours")
+        assert_near(table[~bad]["verdict"].eq("false_alarm"), 0.02)
+        # A defect that a canary shows early is stopped by its health check.
+        noticed = table[bad & table["state"].ne("failed")]
+        assert_near(noticed["verdict"].eq("stopped_defective"), 0.9)
+
+    def test_the_price(self):
+        """Promoting by hand takes a night longer; what promotes itself lets most defects out [property]."""
+        table = replicate("overnight-promotion", 250)
+        makespan_s = table.groupby("policy")["makespan_s"].mean()
+        assert makespan_s["person-in-the-morning"] - makespan_s["promotes-itself"] > 8 * 3600
+        itself = table[table["release"].eq("after-hours") & table["policy"].eq("promotes-itself")]
+        assert itself["verdict"].eq("escaped").mean() > 0.7
+
+
+class TestTypes:
+    """One scenario for each type of deployment."""
+
+    def test_create(self):
+        """A new job costs no availability, and its rollback removes it [property]."""
+        table = replicate("type-create", 40)
+        assert table[table["state"].eq("completed")]["unavailable_node_s"].eq(0).all()
+        stopped = table[table["verdict"].eq("stopped_defective")]
+        assert len(stopped) >= 3
+        rollout = simdeploy.simulate(read("type-create"), replication=int(stopped.iloc[0]["replication"]))
+        assert set(rollout.nodes["status"]) == {"removed", "pending"}
+
+    def test_update(self):
+        """One try in thirty is followed by a second one, and a stopped release goes back [oracle]."""
+        scenario = read("type-update")
+        rollouts = [simdeploy.simulate(scenario, replication=number) for number in range(60)]
+        attempts = pd.concat([rollout.nodes["attempts"] for rollout in rollouts])
+        assert_near(attempts[attempts > 0].gt(1), 0.033)
+        stopped = [rollout for rollout in rollouts if rollout.responses["verdict"] == "stopped_defective"]
+        back = stopped[0].deployments[1]
+        assert (back.type, back.from_version, back.to_version) == ("rollback", 8, 7)
+        assert set(stopped[0].nodes["status"]) == {"rolled_back", "pending"}
+
+    def test_restart(self):
+        """By ones takes longer and keeps all but one node in service; there is no verdict [property]."""
+        table = replicate("type-restart", 20)
+        assert table[["verdict", "release"]].isna().all(axis=None)
+        ones, tens = (table[table["policy"].eq(name)].set_index("replication") for name in ("by-ones", "by-tens"))
+        assert (ones["makespan_s"] > 5 * tens["makespan_s"]).all()
+        assert ones["min_in_service_fraction"].mul(30).round(9).eq(29).all()
+        assert tens["min_in_service_fraction"].mul(30).round(9).eq(20).all()
+
+    def test_rollback(self):
+        """Waves take many times as long as all at once; a rollback that is stopped stays where it is [property]."""
+        table = replicate("type-rollback", 60)
+        done = table[table["state"].eq("completed")].groupby("policy")["makespan_s"].mean()
+        assert done["in-tens"] > 3 * done["all-at-once"]
+        stopped = table[table["verdict"].eq("stopped_defective")].iloc[0]
+        rollout = simdeploy.simulate(read("type-rollback"), stopped["policy"], replication=int(stopped["replication"]))
+        assert len(rollout.deployments) == 1
+        assert not rollout.nodes["status"].isin(["rolling_back", "rolled_back"]).any()
+
+    def test_stop(self):
+        """The makespan is the sum of the slowest drains of three waves, and every node leaves [oracle]."""
+        table = replicate("type-stop", 300)
+        expected_s = oracles.barrier_makespan_s(read("type-stop").fleet.behaviour.update_duration, [10, 10, 10])
+        makespan_s = table["makespan_s"]
+        assert abs(makespan_s.mean() - expected_s) <= 4 * makespan_s.sem()
+        assert table["state"].eq("completed").all()
+        assert simdeploy.simulate(read("type-stop")).nodes["status"].eq("stopped").all()
+
+
+class TestApiResponse:
+    """A deployment as the API returns it."""
+
+    def test_it_is_the_file(self):
+        """Spec, ids and versions are those of the JSON file, and come out again as they went in [contract]."""
+        body = json.loads((SCENARIOS / "deployment.json").read_text(encoding="utf-8"))["deployment"]
+        result = json.loads(simdeploy.simulate(read("api-response"), "as-it-runs").to_json())["deployment"]
+        assert result["spec"] == body["spec"]
+        assert [result[key] for key in ("id", "job_id", "from_version", "to_version")] == [
+            body[key] for key in ("id", "job_id", "from_version", "to_version")
+        ]
+
+    def test_its_limits(self):
+        """It stops a good release as often as five of 200 starts fail; five times the limits never do [oracle]."""
+        table = replicate("api-response", 150)
+        good = table[table["release"].eq("good")]
+        stopped = good["verdict"].eq("false_alarm").groupby(good["policy"])
+        assert_near(stopped.get_group("as-it-runs"), oracles.stop_probability(200, 0.02, 4))
+        assert not stopped.get_group("wider-limits").any()
