@@ -16,6 +16,12 @@ STRATEGIES = ("immediate", "rolling", "canary")
 ACTIONS = ("pause", "resume", "promote", "cancel")
 MAX_NODES = 30
 
+# Switches that only together do what is rare otherwise: a rollout whose slots are all held, nodes that are passed over.
+TOGETHER: list[Raw] = [
+    {"pacing": "sliding", "failed_node_holds_slot": True, "on_failure": "continue"},
+    {"unreachable_nodes": "skip", "on_failure": "continue"},
+]
+
 
 def some_keys(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Raw]:
     """Draw a mapping that may leave out any of the keys."""
@@ -51,7 +57,11 @@ def probabilities() -> st.SearchStrategy[Any]:
 def outages() -> st.SearchStrategy[Raw]:
     """Draw up and repair times."""
     up = st.sampled_from(
-        [{"exponential": {"mean": 400}}, {"weibull": {"mean": 1500, "shape": 0.7}}, {"uniform": {"low": 0, "high": 600}}]
+        [
+            {"exponential": {"mean": 400}},
+            {"weibull": {"mean": 1500, "shape": 0.7}},
+            {"uniform": {"low": 0, "high": 600}},
+        ]
     )
     repair = st.sampled_from([30, {"exponential": {"mean": 60}}, {"lognormal": {"median": 20, "p95": 200}}])
     return st.fixed_dictionaries({"up": up, "repair": repair})
@@ -137,6 +147,8 @@ def operators(*, interferes: bool = True) -> st.SearchStrategy[Raw]:
         act = st.fixed_dictionaries({"at": st.integers(0, 30).map(lambda k: 10 * k), "do": st.sampled_from(ACTIONS)})
         keys["notices_defect"] = keys["rejects_good"] = st.sampled_from([0, 0.5, 1])
         keys["script"] = st.lists(act, max_size=4)
+        promoted = {"promote_after": "10m", "script": [{"at": 200, "do": "promote"}]}
+        return st.one_of(some_keys(**keys), some_keys(**keys), st.just(promoted))
     return some_keys(**keys)
 
 
@@ -156,6 +168,7 @@ def orchestrators(draw: st.DrawFn) -> Raw:
             **{name: st.sampled_from(values) for name, values in switch_values().items()},
         )
     )
+    switches |= draw(st.sampled_from([{}, {}, {}, *TOGETHER]))
     if switches.get("pacing", "barrier") != "barrier" and switches.get("failed_percent_of") == "wave":
         switches["failed_percent_of"] = "resolved"
     return switches

@@ -178,7 +178,9 @@ def test_one_failed_canary_stops_or_counts(make_scenario):
     strict = simulate(make_scenario(fleet=TEN, release=ZONE_3_FAILS), policy)
     assert strict.responses["state"] == "failed"
     assert "1 of 4 canaries failed" in strict.deployment.status.message
-    lenient = make_scenario(fleet={"nodes": 40, "zones": 20}, release=ZONE_3_FAILS, orchestrator=switches(canary_gate="limits"))
+    lenient = make_scenario(
+        fleet={"nodes": 40, "zones": 20}, release=ZONE_3_FAILS, orchestrator=switches(canary_gate="limits")
+    )
     assert simulate(lenient, policy).responses["state"] == "completed"
 
 
@@ -202,9 +204,7 @@ def test_a_failed_node_may_hold_its_slot(make_scenario):
     assert values["failed_nodes"] == 2
     assert values["unavailable_node_s"] != values["unavailable_node_s"]
     assert values["peak_exposed_nodes"] == 0
-    local = make_scenario(
-        fleet={**TEN, "start_failure": 1}, orchestrator={**orchestrator, "node_local_rollback": True}
-    )
+    local = make_scenario(fleet={**TEN, "start_failure": 1}, orchestrator={**orchestrator, "node_local_rollback": True})
     assert simulate(local, policy).responses["state"] == "completed"
 
 
@@ -245,9 +245,7 @@ def test_unreachable_nodes(make_scenario, what, state, failed, touched):
 
 def test_an_outage_does_not_run_through_a_sliding_rollout(make_scenario):
     """Under sliding pacing nodes that are down fail slot by slot, and limits are judged in between. [contract]"""
-    scenario = make_scenario(
-        fleet={"crash": {"up": "1ms", "repair": "1000h"}}, orchestrator=switches(pacing="sliding")
-    )
+    scenario = make_scenario(fleet={"crash": {"up": "1ms", "repair": "1000h"}}, orchestrator=switches(pacing="sliding"))
     rollout = simulate(scenario, rolling(2, max_failed_nodes=3, max_failed_nodes_percent=100))
     assert rollout.responses["failed_nodes"] == 4
 

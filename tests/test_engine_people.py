@@ -58,7 +58,9 @@ def test_canaries_that_are_the_whole_fleet_are_promoted(make_scenario):
     assert simulate(scenario, canary(10)).responses["makespan_s"] == 630
 
 
-@pytest.mark.parametrize(("after", "verdict"), [("0s", "stopped_defective"), ("601s", "escaped"), ("600s", "stopped_defective")])
+@pytest.mark.parametrize(
+    ("after", "verdict"), [("0s", "stopped_defective"), ("601s", "escaped"), ("600s", "stopped_defective")]
+)
 def test_a_shown_defect_is_noticed(make_scenario, after, verdict):
     """A defect is noticed if a canary was exposed for `after` when the operator looks. [contract]"""
     release = {"bad": {**BAD["bad"], "after": after}}

@@ -137,7 +137,9 @@ def test_service_waits_for_nodes_that_go_back_by_themselves(make_scenario):
 
 def test_create(make_scenario):
     """create: a node is not missed before its first start, and going back removes it. [contract]"""
-    scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, deployment={"type": "create", "from_version": 0, "to_version": 1})
+    scenario = make_scenario(
+        fleet=TEN, release=ZONE_3_FAILS, deployment={"type": "create", "from_version": 0, "to_version": 1}
+    )
     done = simulate(scenario, rolling(5, max_failed_nodes_percent=100))
     assert done.responses["verdict"] == "escaped"
     stopped = simulate(scenario, rolling(5, max_failed_nodes=0))

@@ -228,7 +228,11 @@ def is_alive(group):
     """Say whether a process of the group is there that is more than a zombie."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, 0)
-        return any(_group_and_state(name) == (group, True) for name in os.listdir("/proc") if name.isdigit())
+        return any(
+            _group_and_state(name) == (group, True)
+            for name in (path.name for path in Path("/proc").iterdir())
+            if name.isdigit()
+        )
     return False
 
 

@@ -43,7 +43,7 @@ LIMITS = Limits(
     minimum_sample=0,
     total=1000,
 )
-RULE = HealthRule(10 * S, 300 * S, True, 3, True, None, Fraction(1, 10), True)
+RULE = HealthRule(10 * S, True, 300 * S, True, 3, True, None, Fraction(1, 10), True)
 
 
 def counts(failed=0, running=0, wave_failed=0, wave_size=10):

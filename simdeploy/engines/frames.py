@@ -40,18 +40,15 @@ def make_events(recording: Recording) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "time_s": np.array(moves.time_ns) / NS_PER_S,
-            "node": pd.array(moves.node, dtype="Int64"),
+            "node": pd.array([pd.NA if node < 0 else node for node in moves.node], dtype="Int64"),
             "from_status": pd.array([_status(status) for status in moves.from_status], dtype="str"),
             "to_status": pd.array([_status(status) for status in moves.to_status], dtype="str"),
-            "wave": pd.array(moves.wave, dtype="Int64"),
+            "wave": pd.array([wave or pd.NA for wave in moves.wave], dtype="Int64"),
             "reason": pd.array(moves.reason, dtype="str"),
         },
         columns=list(EVENT_COLUMNS),
     )
-    frame = frame.iloc[order].reset_index(drop=True)
-    frame.loc[frame["node"] < 0, "node"] = pd.NA
-    frame.loc[frame["wave"] == 0, "wave"] = pd.NA
-    return frame
+    return frame.iloc[order].reset_index(drop=True)
 
 
 def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
@@ -63,7 +60,9 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     moved = np.array(moves.time_ns, dtype=np.int64)
     of_node = (np.array(moves.node) >= 0) & (moved <= end)
     moved = moved[of_node]
-    left, entered = (np.array(column, dtype=object)[of_node].astype(np.int64) for column in (moves.from_status, moves.to_status))
+    left, entered = (
+        np.array(column, dtype=object)[of_node].astype(np.int64) for column in (moves.from_status, moves.to_status)
+    )
     window_ends = np.array(recording.windows.end_ns, dtype=np.int64)
     looked = window_ends <= end
     window_ends = window_ends[looked]
@@ -102,8 +101,7 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
     position[world.order] = np.arange(world.n_nodes)
     canary = np.zeros(world.n_nodes, dtype=bool)
     canary[recording.canaries] = True
-    waves = pd.array([fate.wave for fate in fates], dtype="Int64")
-    waves[waves == 0] = pd.NA
+    waves = pd.array([fate.wave or pd.NA for fate in fates], dtype="Int64")
     columns = [
         np.arange(world.n_nodes),
         pd.array([node_name(number) for number in range(world.n_nodes)], dtype="str"),

@@ -72,8 +72,10 @@ class Rollout:
 
     @cached_property
     def timeline(self) -> pd.DataFrame:
-        """Nodes per status at every settled instant with a change, nodes exposed and in service, and the
-        requests and failed requests of the windows that ended then."""
+        """Nodes per status at every settled instant with a change.
+
+        With the nodes exposed and in service, and requests and failed requests of the windows that ended then.
+        """
         return frames.make_timeline(self._recording, self._service)
 
     @cached_property

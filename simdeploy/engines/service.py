@@ -147,7 +147,9 @@ class Service:
     def _served(self, node: int, start: int, end: int) -> tuple[float, int]:
         """Return for how long a node was up within [start, end), and degraded while up, nanoseconds."""
         world = self._recording.world
-        down = Intervals.of((0, a, b) for a, b in world.down_spells(node, start, end)) if world.may_go_down(node) else None
+        down = (
+            Intervals.of((0, a, b) for a, b in world.down_spells(node, start, end)) if world.may_go_down(node) else None
+        )
         degraded = list(world.degraded_spells(node, start, end))
         served, degraded_ns = end - start, sum(b - a for a, b in degraded)
         if down is not None and len(down.node):

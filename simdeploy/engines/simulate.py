@@ -10,15 +10,15 @@ from simdeploy.errors import InputError, Problem, nearest, shorten
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simdeploy.api import DeploymentSpec, RolloutSpec
-    from simdeploy.scenario import Scenario
+    from simdeploy.api import DeploymentDocument, Spec
+    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 ENGINES = ("reference",)
 
 
 def simulate(
     scenario: Scenario,
-    policy: str | Mapping[str, Any] | DeploymentSpec | RolloutSpec | None = None,
+    policy: str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy | None = None,
     *,
     seed: int = 0,
     replication: int = 0,
@@ -30,9 +30,10 @@ def simulate(
     ----------
     scenario : Scenario
         The world, as :func:`simdeploy.read_scenario` gives it.
-    policy : str, mapping or spec, optional
+    policy : str, mapping, spec or document, optional
         The name of one of the scenario's policies, or a deployment spec: fields as in the API, and
-        `dialect` where it is not the default. Default: the scenario's first policy.
+        `dialect` where it is not the default; or what :func:`simdeploy.read_deployment` returns.
+        Default: the scenario's first policy.
     seed : int, default 0
         Of the random numbers, 0 to 2**64 - 1.
     replication : int, default 0
@@ -70,7 +71,9 @@ def simulate(
     if engine not in ENGINES:
         allowed = ", ".join(ENGINES)
         raise InputError(
-            Problem("unknown engine", ("engine",), found=shorten(engine), allowed=allowed, hint=nearest(engine, ENGINES))
+            Problem(
+                "unknown engine", ("engine",), found=shorten(engine), allowed=allowed, hint=nearest(engine, ENGINES)
+            )
         )
     chosen = scenario.policy(policy)
     recording = run_reference(scenario, chosen, seed=seed, replication=replication)
@@ -78,8 +81,7 @@ def simulate(
 
 
 def _check_number(name: str, value: object, bits: int) -> None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or not 0 <= value < 1 << bits:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << bits:
         raise InputError(
             Problem("not usable", (name,), found=shorten(value), allowed=f"a whole number from 0 to 2**{bits} - 1")
         )

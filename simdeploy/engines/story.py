@@ -20,7 +20,9 @@ def headline(rollout: Rollout) -> str:
     """
     values = rollout.response_values
     makespan = values["makespan_s"]
-    ended = f"{values['state']} after {short_duration(makespan * NS_PER_S)}" if makespan == makespan else values["state"]
+    ended = (
+        f"{values['state']} after {short_duration(makespan * NS_PER_S)}" if makespan == makespan else values["state"]
+    )
     verdict = f" ({values['verdict']})" if values["verdict"] else ""
     total = rollout.scenario.fleet.nodes
     return (

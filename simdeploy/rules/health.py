@@ -24,8 +24,10 @@ class HealthRule:
     ----------
     interval_ns : int
         Length of a window.
-    deadline_ns : int or None
-        None without a deadline (strategy immediate).
+    is_checked : bool
+        False for the strategy immediate, which looks at no node and knows no deadline.
+    deadline_ns : int
+        Longest wait for a verdict.
     deadline_from_dispatch : bool
         Whether the deadline's clock starts at dispatch, else when starting ends.
     windows_needed : int
@@ -39,7 +41,8 @@ class HealthRule:
     """
 
     interval_ns: int
-    deadline_ns: int | None
+    is_checked: bool
+    deadline_ns: int
     deadline_from_dispatch: bool
     windows_needed: int
     consecutive: bool
@@ -56,7 +59,7 @@ class HealthRule:
 
         Examples
         --------
-        >>> rule = HealthRule(10, 60, True, 3, True, None, Fraction("0.07"), True)
+        >>> rule = HealthRule(10, True, 60, True, 3, True, None, Fraction("0.07"), True)
         >>> rule.allowed_failures(100), rule.allowed_failures(0)
         (7, 0)
         """
@@ -73,7 +76,8 @@ def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
         rate = DEFAULT_MAX_ERROR_RATE
     return HealthRule(
         interval_ns=policy.interval_ns,
-        deadline_ns=None if immediate else policy.deadline_ns,
+        is_checked=not immediate,
+        deadline_ns=policy.deadline_ns or 0,
         deadline_from_dispatch=orchestrator.deadline_starts == "dispatch",
         windows_needed=0 if immediate else policy.windows_needed,
         # The rollout dialect's thresholds are consecutive whatever the switch says.
@@ -89,7 +93,7 @@ class HealthRecord:
 
     Examples
     --------
-    >>> rule = HealthRule(10, 60, True, 2, True, None, Fraction("0.1"), True)
+    >>> rule = HealthRule(10, True, 60, True, 2, True, None, Fraction("0.1"), True)
     >>> record = HealthRecord(rule)
     >>> [record.add(healthy) for healthy in (True, False, True, True)]
     [None, None, None, 'running']

@@ -85,7 +85,11 @@ class Limits:
         if counts.failed < self.max_failed_nodes + (0 if self.reaches else 1):
             return None
         nodes = "node" if counts.failed == 1 else "nodes"
-        verb = ("reaches" if counts.failed == 1 else "reach") if self.reaches else ("exceeds" if counts.failed == 1 else "exceed")
+        verb = (
+            ("reaches" if counts.failed == 1 else "reach")
+            if self.reaches
+            else ("exceeds" if counts.failed == 1 else "exceed")
+        )
         return f"{counts.failed} failed {nodes} {verb} max_failed_nodes {self.max_failed_nodes}"
 
     def _by_percent(self, counts: Counts) -> str | None:
@@ -103,7 +107,9 @@ class Limits:
         if failed == 0 or of < 1 or have < allowed or (have == allowed and not self.reaches):
             return None
         percent = f"{limit.numerator / limit.denominator:g}"
-        of_what = {"fleet": "nodes of the fleet", "resolved": "resolved nodes", "wave": "nodes of the wave"}[self.percent_of]
+        of_what = {"fleet": "nodes of the fleet", "resolved": "resolved nodes", "wave": "nodes of the wave"}[
+            self.percent_of
+        ]
         verb = "reaches" if self.reaches else "exceeds"
         return f"{failed} failed of {of} {of_what} {verb} max_failed_nodes_percent {percent}"
 

@@ -79,7 +79,12 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int) -> Plan:
 def count_canaries(policy: Policy, orchestrator: Orchestrator, total: int) -> int:
     """Return the size of the canary set: at least 1, at most the fleet."""
     share = Fraction(policy.canary_percent * total, 100)
-    rounded = {"ceil": math.ceil, "floor": math.floor, "nearest": round_half_up}[orchestrator.canary_rounding](share)
+    if orchestrator.canary_rounding == "ceil":
+        rounded = math.ceil(share)
+    elif orchestrator.canary_rounding == "floor":
+        rounded = math.floor(share)
+    else:
+        rounded = round_half_up(share)
     by_percent = max(rounded, 1) if policy.canary_percent else 0
     by_count = policy.canary_count
     if orchestrator.canary_size == "count_first":

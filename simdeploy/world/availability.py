@@ -69,6 +69,8 @@ class Alternating:
         self._ends = [first_end_ns]
         self._renewals = 0
         self._rate = 1.0
+        self._age_ns = 0
+        self._hazard_left = math.nan
         self._begin(0, 0)
 
     def bad_at(self, t: int) -> bool:
@@ -97,7 +99,8 @@ class Alternating:
         spell = self._forget_after(t)
         if not self._is_bad(spell) and rate != self._rate:
             age = t - self._start
-            self._hazard_left -= self._rate * (self._hazard(age) - self._hazard(self._age_ns))
+            if self._rate > 0:  # at rate 0 a spell may outlive its law, whose hazard is infinite there
+                self._hazard_left -= self._rate * (self._hazard(age) - self._hazard(self._age_ns))
             self._age_ns = age
             self._rate = rate
             # Rounded to whole nanoseconds a spell may outlive its hazard by a hair: it keeps its end.

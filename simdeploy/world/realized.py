@@ -7,12 +7,13 @@ asks for a node's second attempt, or its ninth window, and gets the same number 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.units import round_half_up
-from simdeploy.world.availability import CRASH_STREAMS, FLAP_STREAMS, ZONE_STREAMS, Processes, Spell
+from simdeploy.world.availability import CRASH_STREAMS, FLAP_STREAMS, ZONE_STREAMS, Processes, Spell, SpellStreams
 from simdeploy.world.distributions import Exponential, sample_ns
 from simdeploy.world.draws import Draws
 from simdeploy.world.streams import Stream, uniforms
@@ -75,7 +76,7 @@ class World:
         self.order = self._order(fleet)
         self.release = self._pick_release(release)
         self.affected = self._affected(fleet).tolist()
-        self.baseline = self._per_class(Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)).tolist()
+        self.baseline: list[float] = self._per_class(Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)).tolist()
 
         self._slowdown = [float(b.slowdown.quantile(self._once(Stream.SLOWDOWN))) for b in self.behaviours]
         level = self._once(Stream.START_FAILURE_LEVEL)
@@ -84,15 +85,12 @@ class World:
         # Per class: of a node that the release doesn't affect, and of one that it does.
         self._p_start_failure = [(p, either(p, added[0])) for p in start_failure]
         self._p_start_hang = [(b.start_hang, either(b.start_hang, added[1])) for b in self.behaviours]
-        
 
         self._start_ns = _Blocks(n, self._start_block)
         self._rollback_ns = _Blocks(n, self._rollback_block)
         self._after_ns = _Blocks(n, self._after_block)
-        self._crash = self._processes_of(lambda b: b.crash and (b.crash.up, b.crash.repair), CRASH_STREAMS)
-        self._flapping = self._processes_of(
-            lambda b: b.flapping and (Exponential(b.flapping.good_s), Exponential(b.flapping.degraded_s)), FLAP_STREAMS
-        )
+        self._crash = self._processes_of(lambda b: (b.crash.up, b.crash.repair) if b.crash else None, CRASH_STREAMS)
+        self._flapping = self._processes_of(_flapping_laws, FLAP_STREAMS)
         self._zones = self._zone_processes(fleet)
 
         self.promote_after_ns = int(sample_ns(operator.promote_after, self._once(Stream.PROMOTE_AFTER)))
@@ -241,7 +239,7 @@ class World:
         if not kinds:
             return None
         u = self._once(Stream.RELEASE_KIND)
-        reached = 0
+        reached = Fraction(0)
         for kind in kinds[:-1]:
             reached += kind.probability
             if u < reached:
@@ -273,17 +271,22 @@ class World:
         return out
 
     def _sampled_block(
-        self, nodes: np.ndarray, stream: Stream, index: int, law: Callable[[Behaviour], Distribution], scale: list[float]
+        self,
+        nodes: np.ndarray,
+        stream: Stream,
+        index: int,
+        law: Callable[[Behaviour], Distribution],
+        scale: list[float],
     ) -> list[int]:
         u = self._uniforms(stream, nodes, index)
         if len(self.behaviours) == 1:
-            return sample_ns(law(self.behaviours[0]), u, scale[0]).tolist()
+            return _whole(sample_ns(law(self.behaviours[0]), u, scale[0]))
         out = np.zeros(len(nodes), dtype=np.int64)
         classes = self.class_of[nodes]
         for number, behaviour in enumerate(self.behaviours):
             chosen = classes == number
             out[chosen] = sample_ns(law(behaviour), u[chosen], scale[number])
-        return out.tolist()
+        return _whole(out)
 
     def _start_block(self, nodes: np.ndarray, attempt: int) -> list[int]:
         return self._sampled_block(nodes, Stream.UPDATE_DURATION, attempt, lambda b: b.update_duration, self._slowdown)
@@ -295,10 +298,10 @@ class World:
     def _after_block(self, nodes: np.ndarray, index: int) -> list[int]:
         if self.release is None:
             return [0] * len(nodes)
-        return sample_ns(self.release.after, self._uniforms(Stream.AFTER, nodes, index)).tolist()
+        return _whole(sample_ns(self.release.after, self._uniforms(Stream.AFTER, nodes, index)))
 
     def _processes_of(
-        self, laws: Callable[[Behaviour], tuple[Distribution, Distribution] | None], streams: object
+        self, laws: Callable[[Behaviour], tuple[Distribution, Distribution] | None], streams: SpellStreams
     ) -> list[Processes | None]:
         by_class: list[Processes | None] = []
         for number, behaviour in enumerate(self.behaviours):
@@ -310,10 +313,22 @@ class World:
     def _zone_processes(self, fleet: Fleet) -> list[Processes | None]:
         zones = np.arange(fleet.zones)
         by_class = [
-            Processes(self.draws, zones, b.zone_outage.up, b.zone_outage.repair, ZONE_STREAMS) if b.zone_outage else None
+            Processes(self.draws, zones, b.zone_outage.up, b.zone_outage.repair, ZONE_STREAMS)
+            if b.zone_outage
+            else None
             for b in self.behaviours
         ]
         return [by_class[number] for number in self.class_of.tolist()]
+
+
+def _whole(numbers: np.ndarray) -> list[int]:
+    values: list[int] = numbers.tolist()
+    return values
+
+
+def _flapping_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | None:
+    spells = behaviour.flapping
+    return (Exponential(spells.good_s), Exponential(spells.degraded_s)) if spells else None
 
 
 class _Blocks:

@@ -76,7 +76,7 @@ class Stream(enum.IntEnum):
     decides: str
     paired_indices: bool
 
-    def __new__(  # noqa: PLR0917 - the arguments are the columns of the table below
+    def __new__(
         cls, block: int, lane: int, node_is: str, index_is: str, decides: str, paired_indices: bool = False
     ) -> Self:
         """Make a member of one line of the table below."""

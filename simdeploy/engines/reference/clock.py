@@ -13,10 +13,19 @@ _AFTER_EVERYTHING = 2
 Process = Generator[simpy.Event, Any, None]
 
 
+class Clock(simpy.Environment):
+    """SimPy's environment, counting whole nanoseconds."""
+
+    @property
+    def now(self) -> int:
+        """The present instant, nanoseconds after the start."""
+        return self._now  # type: ignore[return-value]
+
+
 class Settled(simpy.Event):
     """An event at the present instant that comes after everything else that happens at it."""
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: Clock) -> None:
         super().__init__(env)
         self._ok = True
         self._value = None
@@ -28,14 +37,14 @@ class Countdown:
 
     Parameters
     ----------
-    env : simpy.Environment
+    env : Clock
     duration_ns : int
     callback : callable
     frozen : bool
         Whether it starts frozen.
     """
 
-    def __init__(self, env: simpy.Environment, duration_ns: int, callback: Callable[[], None], *, frozen: bool) -> None:
+    def __init__(self, env: Clock, duration_ns: int, callback: Callable[[], None], *, frozen: bool) -> None:
         self._env = env
         self._left = duration_ns
         self._callback = callback

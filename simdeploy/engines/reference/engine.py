@@ -48,9 +48,7 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
     site = Site(world, read_health_rule(policy, orchestrator), orchestrator, type_name)
     nodes = [Node(site, number) for number in range(world.n_nodes)]
     site.prober = Prober(site)
-    site.rollback = Rollback(
-        site, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes
-    )
+    site.rollback = Rollback(site, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes)
     site.controller = controller = Controller(
         site,
         nodes,

@@ -87,7 +87,7 @@ class Node:
         site, fate = self._site, self.fate
         self._become(STARTING, "dispatched")
         deadline = None
-        if site.rule.deadline_ns is not None and site.rule.deadline_from_dispatch:
+        if site.rule.is_checked and site.rule.deadline_from_dispatch:
             deadline = site.env.now + site.rule.deadline_ns
             site.controller.expects_verdict_by(self, deadline)
         if (yield from self._start(deadline)):
@@ -100,7 +100,7 @@ class Node:
 
     def _start(self, deadline: int | None) -> Generator[simpy.Event, Any, bool]:
         """Try to start, as often as allowed; return whether it did."""
-        site, fate, world, env = self._site, self.fate, self._site.world, self._site.env
+        fate, world, env = self.fate, self._site.world, self._site.env
         for attempt in range(world.behaviour_of[self.number].start_attempts):
             fate.attempts = attempt + 1
             duration = world.start_ns(self.number, attempt)
@@ -120,7 +120,7 @@ class Node:
     def _hang(self, duration: int, deadline: int | None) -> Process:
         """Stay silent: taken for running by `immediate`, which doesn't look; else until the deadline."""
         site, env = self._site, self._site.env
-        if site.rule.deadline_ns is None:
+        if not site.rule.is_checked:
             yield env.timeout(duration)
             self._resolve(RUNNING, "taken for running, but silent")
             return

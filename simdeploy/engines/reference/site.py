@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import simpy
 
 from simdeploy.engines.recording import Transitions, Windows
-from simdeploy.engines.reference.clock import Settled
+from simdeploy.engines.reference.clock import Clock, Settled
 from simdeploy.errors import SimulationError
 from simdeploy.rules.deployment_types import TYPES
 
@@ -41,7 +41,7 @@ class Site:
     rollback: Rollback
 
     def __init__(self, world: World, rule: HealthRule, orchestrator: Orchestrator, type_name: str) -> None:
-        self.env = simpy.Environment()
+        self.env = Clock()
         self.world = world
         self.rule = rule
         self.type = TYPES[type_name]

@@ -1,0 +1,445 @@
+"""What holds for every rollout, whatever the scenario: over scenarios that use the whole file format."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from generators import ACTIONS, STRATEGIES, Raw, faultless_scenarios, scenarios
+from hypothesis import given, settings
+
+from simdeploy import Rollout, Scenario, simulate
+from simdeploy.api import parse_deployment
+from simdeploy.engines.schema import STATES, STATUSES, TERMINAL_STATES, VERDICTS
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.rules.orchestrator import switch_values
+from simdeploy.rules.waves import Plan, plan_waves
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+INTEGRALS = (
+    "exposed_node_s",
+    "defective_node_s",
+    "failed_requests_excess",
+    "unavailable_node_s",
+    "min_in_service_fraction",
+    "unavailable_excess_node_s",
+)
+
+
+def run(raw: Raw, replication: int = 0) -> Rollout:
+    return simulate(Scenario.from_dict(raw), seed=1, replication=replication)
+
+
+def plan_of(rollout: Rollout) -> Plan:
+    return plan_waves(rollout.policy.policy, rollout.orchestrator, rollout.scenario.fleet.nodes)
+
+
+def until_the_end(rollout: Rollout) -> pd.DataFrame:
+    """The events up to the one that ended the deployment, in their order."""
+    events = rollout.events
+    of_deployment = events["node"].isna()
+    ends = np.flatnonzero(of_deployment & events["to_status"].isin(TERMINAL_STATES))
+    first_end = ends[0] if len(ends) else len(events)
+    return events.iloc[: first_end + 1]
+
+
+def status_counts(events: pd.DataFrame, status: str) -> int:
+    return int(events.loc[events["node"].notna() & (events["to_status"] == status), "node"].nunique())
+
+
+def ends(rollout: Rollout) -> bool:
+    return rollout.response_values["state"] in TERMINAL_STATES
+
+
+def is_stopped(rollout: Rollout) -> bool:
+    return rollout.response_values["state"] in ("failed", "canceled")
+
+
+# -- the records agree with each other -------------------------------------------------------------
+
+
+@given(scenarios())
+def test_nodes_are_conserved(raw: Raw) -> None:
+    """Every row of the timeline counts every node once, at increasing times. [property]"""
+    rollout = run(raw)
+    timeline, total = rollout.timeline, raw["fleet"]["nodes"]
+    assert (timeline[list(STATUSES)].sum(axis=1) == total).all()
+    assert (timeline[list(STATUSES)] >= 0).all(axis=None)
+    assert timeline["exposed"].between(0, total).all()
+    assert timeline["in_service"].between(0, total).all()
+    assert (timeline["failed_requests"] <= timeline["requests"]).all()
+    assert timeline["time_s"].iloc[0] == 0
+    assert (timeline["time_s"].diff().iloc[1:] > 0).all()
+
+
+@given(scenarios())
+def test_events_lead_from_status_to_status(raw: Raw) -> None:
+    """Each event of a node begins where the one before it ended, the first at pending, and times don't decrease. [property]"""
+    rollout = run(raw)
+    events = rollout.events
+    assert (events["time_s"].diff().iloc[1:] >= 0).all()
+    of_nodes = events[events["node"].notna()]
+    for node, own in of_nodes.groupby("node"):
+        assert own["from_status"].tolist() == ["pending", *own["to_status"].iloc[:-1]]
+        assert own["to_status"].iloc[-1] == rollout.nodes["status"].iloc[int(node)]
+
+
+@given(scenarios())
+def test_revisions_only_grow(raw: Raw) -> None:
+    """Revisions count from 1, one per instant, and neither waves nor counts ever decrease. [property]"""
+    for _, revisions in run(raw).revisions.groupby("deployment", sort=False):
+        assert revisions["revision"].tolist() == list(range(1, len(revisions) + 1))
+        assert (revisions["time_s"].diff().iloc[1:] > 0).all()
+        for column in ("current_wave", "updated_nodes", "failed_nodes", "canary_promoted"):
+            assert (revisions[column].astype(int).diff().iloc[1:] >= 0).all(), column
+        assert (revisions["updated_nodes"] + revisions["failed_nodes"] <= revisions["total_nodes"]).all()
+        said = revisions.drop(columns=["deployment", "revision", "time_s", "updated_at"])
+        assert (said != said.shift()).any(axis=1).all()
+
+
+@given(scenarios())
+def test_deployment_agrees_with_the_events(raw: Raw) -> None:
+    """At every revision state, wave and counts are those of the events up to its instant. [property]"""
+    rollout = run(raw)
+    events = until_the_end(rollout)
+    done = "stopped" if raw["deployment"]["type"] == "stop" else "running"
+    revisions = rollout.revisions
+    for row in revisions[revisions["deployment"] == revisions["deployment"].iloc[0]].itertuples():
+        so_far = events[events["time_s"] <= row.time_s]
+        of_deployment = so_far[so_far["node"].isna()]
+        assert row.state == of_deployment["to_status"].iloc[-1]
+        assert row.total_nodes == raw["fleet"]["nodes"]
+        assert row.updated_nodes == status_counts(so_far, done)
+        assert row.failed_nodes == status_counts(so_far, "failed")
+        waves = so_far.loc[so_far["node"].notna(), "wave"].max()
+        waves = 0 if pd.isna(waves) else waves
+        # A node that is waited for makes no event, and may be a wave of its own.
+        waits = rollout.orchestrator.unreachable_nodes == "wait"
+        assert row.current_wave >= waves if waits else row.current_wave == waves
+        assert (row.completed_at != "") == (row.state in TERMINAL_STATES)
+
+
+@given(scenarios())
+def test_last_revision_is_what_came_out(raw: Raw) -> None:
+    """The deployment object at the end says the same as the responses. [property]"""
+    rollout = run(raw)
+    status, values = rollout.deployment.status, rollout.response_values
+    assert status.state == values["state"]
+    assert status.updated_nodes == values["updated_nodes"]
+    assert status.failed_nodes == values["failed_nodes"]
+    assert status.current_wave == values["waves"]
+    assert status.total_nodes == raw["fleet"]["nodes"]
+    assert len(status.canary_nodes or ()) == plan_of(rollout).canaries
+
+
+@given(scenarios())
+def test_deployments_can_be_read_again(raw: Raw) -> None:
+    """What is written is a deployment of the API: it reads back without a warning, canonical as it was. [property]"""
+    rollout = run(raw)
+    for deployment in rollout.deployments:
+        text = deployment.to_json()
+        document = parse_deployment(text, dialect=raw["policies"]["p"]["dialect"])
+        assert document.warnings == ()
+        assert document.deployment is not None
+        assert document.deployment.to_json() == text
+
+
+@given(scenarios())
+def test_rollback_is_a_deployment_of_its_own(raw: Raw) -> None:
+    """After a stop that is rolled back a rollback begins at the same instant, with the versions swapped. [property]"""
+    rollout = run(raw)
+    if len(rollout.deployments) == 1:
+        return
+    update, rollback = rollout.deployments
+    assert rollback.type == "rollback"
+    assert (rollback.from_version, rollback.to_version) == (update.to_version, update.from_version)
+    revisions = rollout.revisions
+    begins_s = revisions.loc[revisions["deployment"] == rollback.id, "time_s"].iloc[0]
+    makespan_s = rollout.response_values["makespan_s"]
+    undone_at_once = (
+        is_stopped(rollout) and rollout.orchestrator.on_failure != "stop" and not rollout.policy.policy.no_auto_rollback
+    )
+    assert begins_s == makespan_s if undone_at_once else begins_s >= makespan_s
+
+
+# -- who goes when ---------------------------------------------------------------------------------
+
+
+@given(scenarios())
+def test_nobody_is_dispatched_after_the_end(raw: Raw) -> None:
+    """No node is dispatched once the rollout has ended, later looks at the same instant included. [property]"""
+    rollout = run(raw)
+    before = until_the_end(rollout)
+    after = rollout.events.iloc[len(before) :]
+    assert not (after["from_status"] == "pending").any()
+
+
+def first_crossing_s(rollout: Rollout) -> float:
+    """When the failed nodes first crossed the limits, for limits that depend on them alone."""
+    switches, policy = rollout.orchestrator, rollout.policy.policy
+    zero_is_default = switches.explicit_zero_limit == "default"
+    count, percent = policy.max_failed_nodes, policy.max_failed_nodes_percent
+    count = 10 if count is None or (count == 0 and zero_is_default) else count
+    percent = Fraction(10) if percent is None or (percent == 0 and zero_is_default) else percent
+    events = until_the_end(rollout)
+    failed_at = events.loc[events["node"].notna() & (events["to_status"] == "failed"), "time_s"]
+    for failed, time_s in enumerate(failed_at, start=1):
+        of_fleet = Fraction(failed * 100, rollout.scenario.fleet.nodes)
+        crossed = (
+            [failed >= count, of_fleet >= percent]
+            if switches.limit_comparison == "reaches"
+            else [failed > count, of_fleet > percent]
+        )
+        if (any if switches.limit_combination == "either" else all)(crossed):
+            return float(time_s)
+    return math.inf
+
+
+@given(scenarios())
+def test_crossed_limit_ends_the_rollout_at_once(raw: Raw) -> None:
+    """The instant at which the failed nodes cross a limit is the one at which the rollout stops. [property]"""
+    raw = raw | {
+        "orchestrator": raw["orchestrator"]
+        | {"failed_percent_of": "fleet", "minimum_sample": 0, "limits_judged": "at_once", "on_failure": "rollback"}
+        | {"limits_apply_to_immediate": True, "canary_gate": "limits"}
+    }
+    rollout = run(raw)
+    crossing_s = first_crossing_s(rollout)
+    if crossing_s < math.inf:
+        assert rollout.response_values["state"] == "failed"
+        assert rollout.response_values["stopped_at_s"] == crossing_s
+    else:
+        assert rollout.response_values["state"] != "failed"
+
+
+@given(scenarios())
+def test_waves_are_those_of_the_plan(raw: Raw) -> None:
+    """Nodes have their turn in the fleet's order, in waves of the planned sizes. [property]"""
+    rollout = run(raw)
+    plan, nodes = plan_of(rollout), rollout.nodes
+    had_turn = nodes[nodes["wave"].notna()].sort_values("position")
+    assert had_turn["position"].tolist() == list(range(len(had_turn)))
+    assert had_turn["wave"].is_monotonic_increasing
+    sizes = had_turn["wave"].value_counts().sort_index().tolist()
+    planned = list(plan.sizes[: len(sizes)])
+    if plan.pacing == "sliding" and sizes:
+        assert sizes[-1] <= planned.pop()
+        sizes.pop()
+    assert sizes == planned
+    assert nodes["canary"].sum() == plan.canaries
+
+
+@given(scenarios())
+def test_barrier_waves_do_not_overlap(raw: Raw) -> None:
+    """Under barrier pacing a wave is dispatched when every node of the one before it is resolved. [property]"""
+    raw = raw | {"orchestrator": raw["orchestrator"] | {"pacing": "barrier"}}
+    rollout = run(raw)
+    nodes = rollout.nodes
+    for wave in range(2, rollout.response_values["waves"] + 1):
+        before = nodes[(nodes["wave"] == wave - 1) & (nodes["status"] != "skipped")]
+        this = nodes[nodes["wave"] == wave]
+        assert before["resolved_at_s"].notna().all()
+        if this["dispatched_at_s"].notna().any():
+            assert this["dispatched_at_s"].min() >= before["resolved_at_s"].max() or before.empty
+
+
+@given(scenarios())
+def test_slots_are_never_overfull(raw: Raw) -> None:
+    """Under sliding pacing no more than max_parallel nodes are unresolved at once, kept slots included. [property]"""
+    orchestrator = {name: value for name, value in raw["orchestrator"].items() if name != "failed_percent_of"}
+    rollout = run(raw | {"orchestrator": orchestrator | {"pacing": "sliding"}})
+    plan = plan_of(rollout)
+    if plan.pacing != "sliding":
+        return
+    nodes = rollout.nodes[~rollout.nodes["canary"] & rollout.nodes["dispatched_at_s"].notna()]
+    until_s = nodes["resolved_at_s"].fillna(math.inf)
+    if rollout.orchestrator.failed_node_holds_slot and not rollout.orchestrator.node_local_rollback:
+        failed = rollout.events.loc[rollout.events["to_status"] == "failed", "node"].dropna()
+        until_s = until_s.where(~nodes["node"].isin(failed), math.inf)
+    for time_s in nodes["dispatched_at_s"]:
+        in_flight = (nodes["dispatched_at_s"] <= time_s) & (until_s > time_s)
+        assert in_flight.sum() <= plan.parallel
+
+
+@given(faultless_scenarios())
+def test_what_cannot_fail_completes(raw: Raw) -> None:
+    """A fleet that can't fail, and that nobody holds up, completes with every node updated exactly once. [property]"""
+    rollout = run(raw)
+    values, n = rollout.response_values, raw["fleet"]["nodes"]
+    assert values["state"] == "completed"
+    assert (values["updated_nodes"], values["failed_nodes"], values["touched_nodes"]) == (n, 0, n)
+    done = "stopped" if raw["deployment"]["type"] == "stop" else "running"
+    reached = rollout.events[rollout.events["node"].notna() & (rollout.events["to_status"] == done)]
+    assert sorted(reached["node"]) == list(range(n))
+
+
+# -- the responses agree with the records ----------------------------------------------------------
+
+
+def horizon_s(rollout: Rollout) -> float:
+    """The horizon, where the responses alone tell it."""
+    values = rollout.response_values
+    if values["state"] == "completed" and values["verdict"] != "escaped":
+        return values["makespan_s"]
+    return values["restored_at_s"]
+
+
+def integral(timeline: pd.DataFrame, heights: pd.Series, end_s: float) -> float:
+    times = np.append(timeline["time_s"].to_numpy(), end_s)
+    return float(np.diff(times) @ heights.to_numpy(float))
+
+
+@given(scenarios())
+def test_responses_are_read_off_the_timeline(raw: Raw) -> None:
+    """Peaks and integrals of the responses are those of the timeline's columns. [property]"""
+    rollout = run(raw)
+    values, timeline, n = rollout.response_values, rollout.timeline, raw["fleet"]["nodes"]
+    assert values["peak_exposed_nodes"] == timeline["exposed"].max()
+    assert values["blast_radius"] == timeline["exposed"].max() / n
+    end_s = horizon_s(rollout)
+    if math.isnan(end_s):
+        return
+    assert timeline["time_s"].iloc[-1] <= end_s
+    assert values["min_in_service_fraction"] == pytest.approx(timeline["in_service"].min() / n, abs=1e-12)
+    close = {"rel": 1e-9, "abs": 1e-6}
+    assert values["exposed_node_s"] == pytest.approx(integral(timeline, timeline["exposed"], end_s), **close)
+    out = n - timeline["in_service"]
+    assert values["unavailable_node_s"] == pytest.approx(integral(timeline, out, end_s), **close)
+
+
+@given(scenarios())
+def test_responses_are_read_off_the_nodes(raw: Raw) -> None:
+    """Counts and sums of the responses are those of the table of nodes. [property]"""
+    rollout = run(raw)
+    values, nodes = rollout.response_values, rollout.nodes
+    assert values["touched_nodes"] == nodes["dispatched_at_s"].notna().sum()
+    before = until_the_end(rollout)
+    assert values["failed_nodes"] == status_counts(before, "failed")
+    assert values["decision_windows"] <= nodes["windows"].sum()
+    if values["state"] == "completed":
+        assert values["decision_windows"] == nodes["windows"].sum()
+    if not math.isnan(values["exposed_node_s"]):
+        close = {"rel": 1e-9, "abs": 1e-6}
+        assert values["exposed_node_s"] == pytest.approx(nodes["exposed_s"].sum(), **close)
+        assert values["unavailable_node_s"] == pytest.approx(nodes["unavailable_s"].sum(), **close)
+        hurt = nodes.loc[nodes["affected"], "exposed_s"].sum() if _is_defective(rollout) else 0
+        assert values["defective_node_s"] == pytest.approx(hurt, **close)
+
+
+def _is_defective(rollout: Rollout) -> bool:
+    return any(kind.defective and kind.name == rollout.response_values["release"] for kind in rollout.scenario.release)
+
+
+@given(scenarios())
+def test_responses_keep_within_each_other(raw: Raw) -> None:
+    """Excess is a part of the whole, and not below 0 where an update changes no crash. [property]"""
+    rollout = run(raw)
+    values, n = rollout.response_values, raw["fleet"]["nodes"]
+    assert values["updated_nodes"] + values["failed_nodes"] <= n
+    assert values["peak_exposed_nodes"] <= values["touched_nodes"] <= n
+    if math.isnan(values["exposed_node_s"]):
+        return
+    assert 0 <= values["defective_node_s"] <= values["exposed_node_s"] * (1 + 1e-12)
+    assert values["failed_requests_excess"] >= 0
+    assert 0 <= values["min_in_service_fraction"] <= 1
+    assert values["unavailable_excess_node_s"] <= values["unavailable_node_s"]
+    behaviours = rollout.scenario.fleet.behaviours
+    disturbs = any(one.crash and one.crash.renewed_by_update for one in behaviours)
+    disturbs |= any(kind.crash_rate < 1 for kind in rollout.scenario.release)
+    # After a higher crash rate the whole series of spells is another one, so its part beyond exposure may be better.
+    disturbs |= any(kind.crash_rate > 1 for kind in rollout.scenario.release)
+    if not disturbs:
+        assert values["unavailable_excess_node_s"] >= -1e-6
+
+
+@given(scenarios())
+def test_what_is_unknown_is_missing(raw: Raw) -> None:
+    """Times and integrals are NaN exactly where they did not happen or have no end. [property]"""
+    rollout = run(raw)
+    values = rollout.response_values
+    assert math.isnan(values["makespan_s"]) != ends(rollout)
+    assert math.isnan(values["stopped_at_s"]) != is_stopped(rollout)
+    if is_stopped(rollout):
+        assert values["stopped_at_s"] == values["makespan_s"]
+    for name in INTEGRALS:
+        assert math.isnan(values[name]) != ends(rollout), name
+    is_undone = TYPES[raw["deployment"]["type"]].undone and (is_stopped(rollout) or values["verdict"] == "escaped")
+    anything_lost = (rollout.nodes["status"] == "rollback_failed").any()
+    assert math.isnan(values["restored_at_s"]) == (not is_undone or anything_lost)
+
+
+@given(scenarios())
+def test_verdict_follows_from_state_and_release(raw: Raw) -> None:
+    """The verdict is there exactly when a release came to an end, and says how. [property]"""
+    rollout = run(raw)
+    values = rollout.response_values
+    if not ends(rollout) or raw["deployment"]["type"] in ("restart", "stop"):
+        assert values["verdict"] is None
+        return
+    expected = {
+        (False, False): "completed_good",
+        (False, True): "escaped",
+        (True, False): "false_alarm",
+        (True, True): "stopped_defective",
+    }
+    assert values["verdict"] == expected[is_stopped(rollout), _is_defective(rollout)]
+
+
+# -- the generated scenarios use the whole format --------------------------------------------------
+
+
+def features(rollout: Rollout, raw: Raw) -> list[tuple[Any, ...]]:
+    """What one example has in it, and what came of it."""
+    switches = rollout.orchestrator
+    met: list[tuple[Any, ...]] = [(name, getattr(switches, name)) for name in switch_values()]
+    fleet = rollout.scenario.fleet
+    for behaviour in fleet.behaviours:
+        met += [(name,) for name in ("crash", "flapping", "zone_outage") if getattr(behaviour, name)]
+    met += [("order", fleet.order), ("classes", bool(fleet.classes)), ("type", raw["deployment"]["type"])]
+    met += [("affects", kind.affects.by) for kind in rollout.scenario.release]
+    policy = rollout.policy.policy
+    met += [("strategy", policy.strategy), ("dialect", policy.dialect)]
+    met += [("state", rollout.response_values["state"]), ("verdict", rollout.response_values["verdict"])]
+    statuses = rollout.events.loc[rollout.events["node"].notna(), "to_status"]
+    met += [("status", status) for status in statuses.unique()]
+    reasons = rollout.events.loc[rollout.events["node"].isna(), "reason"]
+    # An act that had no effect says "has no effect"; "script: cancel" alone is one that had.
+    met += [("act", action) for action in ACTIONS if (reasons == f"script: {action}").any()]
+    met += [("no effect",)] if reasons.str.contains("has no effect").any() else []
+    met += [("operator", act) for act in ("promote", "cancel") if (reasons == f"operator: {act}").any()]
+    met += [("rollback",)] if len(rollout.deployments) > 1 else []
+    return met
+
+
+def test_generated_scenarios_meet_everything() -> None:
+    """Every value of every switch, type, pacing, state, verdict, status and act occurs in the examples. [contract]"""
+    met: Counter[tuple[Any, ...]] = Counter()
+
+    @settings(max_examples=500, derandomize=True, database=None)
+    @given(scenarios())
+    def collect(raw: Raw) -> None:
+        met.update(set(features(run(raw), raw)))
+
+    collect()
+    wanted = [(name, value) for name, values in switch_values().items() for value in values]
+    wanted += [("crash",), ("flapping",), ("zone_outage",), ("no effect",), ("rollback",), ("classes", True)]
+    wanted += [("order", order) for order in ("index", "random", "zone")]
+    wanted += [("type", name) for name in TYPES]
+    wanted += [("affects", by) for by in ("all", "share", "count", "classes", "zones")]
+    wanted += [("strategy", strategy) for strategy in STRATEGIES]
+    wanted += [("dialect", dialect) for dialect in ("deployment", "rollout")]
+    # A rollout starts at once, so it never ends as pending.
+    wanted += [("state", state) for state in STATES if state != "pending"]
+    wanted += [("verdict", verdict) for verdict in (*VERDICTS, None)]
+    wanted += [("status", status) for status in STATUSES if status != "pending"]
+    wanted += [("act", action) for action in ACTIONS]
+    wanted += [("operator", act) for act in ("promote", "cancel")]
+    rare = {feature: met[feature] for feature in wanted if met[feature] < 3}
+    assert not rare

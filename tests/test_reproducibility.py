@@ -1,0 +1,178 @@
+"""The same numbers always: whatever the hash seed, the workers, the order of the work, and what else is in the batch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from simdeploy import InputError, Scenario, replicate, simulate
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+HEALTH_CHECK = {"deadline": "4m", "max_error_rate": 0.2, "min_healthy_time": "30s"}
+
+# As much chance as a scenario can hold.
+BUSY: dict[str, Any] = {
+    "name": "busy",
+    "fleet": {
+        "nodes": 24,
+        "zones": 3,
+        "order": "random",
+        "requests_per_second": 5,
+        "update_duration": {"lognormal": {"median": "40s", "p95": "2m"}},
+        "rollback_duration": {"gamma": {"mean": 20, "sd": 10}},
+        "rollback_failure": 0.02,
+        "slowdown": {"lognormal": {"mean": 1, "sd": 0.3}},
+        "start_failure": {"beta": {"mean": 0.05, "sd": 0.05}},
+        "start_attempts": 2,
+        "start_hang": 0.01,
+        "error_rate": {"beta": {"mean": 0.05, "sd": 0.04}},
+        "flapping": {"good": "3m", "degraded": "30s", "error_rate": 0.4},
+        "crash": {
+            "up": {"weibull": {"mean": "40m", "shape": 0.8}},
+            "repair": {"lognormal": {"median": "30s", "p95": "3m"}},
+            "renewed_by_update": True,
+        },
+        "zone_outage": {"up": {"exponential": {"mean": "3h"}}, "repair": {"exponential": {"mean": "2m"}}},
+        "classes": [{"name": "slow", "share": 0.25, "update_duration": {"exponential": {"mean": "2m"}}}],
+    },
+    "release": {
+        "good": {"probability": 0.5},
+        "latent": {
+            "probability": 0.5,
+            "defective": True,
+            "error_rate": 0.4,
+            "after": {"exponential": {"mean": "2m"}},
+            "affects": {"share": 0.6},
+            "crash_rate": 5,
+        },
+    },
+    "operator": {"promote_after": {"exponential": {"mean": "2m"}}, "notices_defect": 0.5, "rejects_good": 0.1},
+    "policies": {
+        "waves": {"strategy": "rolling", "max_parallel": 6, "max_failed_nodes": 4, "health_check": HEALTH_CHECK},
+        "careful": {"strategy": "canary", "canary_count": 3, "max_parallel": 8, "health_check": HEALTH_CHECK},
+        "at-once": {"strategy": "immediate"},
+    },
+}
+
+TABLES = ("events", "timeline", "nodes", "revisions")
+KEYS = ["policy", "replication"]
+
+
+@pytest.fixture(scope="module")
+def busy() -> Scenario:
+    return Scenario.from_dict(BUSY)
+
+
+@pytest.fixture(scope="module")
+def batch(busy: Scenario) -> pd.DataFrame:
+    return replicate(busy, replications=12, seed=5)
+
+
+def fingerprint(scenario: Scenario) -> str:
+    """Every byte of every record of a few rollouts, and the table of their replications."""
+    digest = hashlib.sha256()
+    for policy in scenario.policies:
+        for replication in range(3):
+            rollout = simulate(scenario, policy, seed=5, replication=replication)
+            digest.update(rollout.to_json().encode())
+            for name in TABLES:
+                digest.update(getattr(rollout, name).to_csv().encode())
+    digest.update(replicate(scenario, replications=3, seed=5).to_csv().encode())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("policy", BUSY["policies"])
+def test_same_seed_same_records(busy: Scenario, policy: str) -> None:
+    """Two runs of one seed and replication are equal in every record. [property]"""
+    one, other = (simulate(busy, policy, seed=3, replication=2) for _ in range(2))
+    assert one.response_values == pytest.approx(other.response_values, nan_ok=True, rel=0, abs=0)
+    assert one.to_json() == other.to_json()
+    for name in TABLES:
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name), check_exact=True)
+
+
+def test_seeds_and_replications_differ(busy: Scenario) -> None:
+    """Seed 0 is a seed like any other; seeds and replications each give another world. [property]"""
+    places = [(0, 0), (1, 0), (2**64 - 1, 0), (0, 1), (1, 1)]
+    durations = [tuple(simulate(busy, seed=s, replication=r).nodes["started_at_s"]) for s, r in places]
+    assert len({str(one) for one in durations}) == len(places)
+    pd.testing.assert_frame_equal(simulate(busy).nodes, simulate(busy, seed=0, replication=0).nodes)
+
+
+@pytest.mark.parametrize(("argument", "value"), [("seed", -1), ("seed", 2**64), ("seed", None), ("replication", 2**32)])
+def test_no_seed_is_made_up(busy: Scenario, argument: str, value: Any) -> None:
+    """A seed out of range, or none, is refused rather than replaced. [contract]"""
+    with pytest.raises(InputError):
+        simulate(busy, **{argument: value})
+
+
+def test_hash_seed_changes_nothing(busy: Scenario) -> None:
+    """Under any PYTHONHASHSEED every byte of the JSON and of all tables is the same. [property]"""
+    here = Path(__file__)
+    program = (
+        "import runpy, warnings; warnings.simplefilter('ignore'); "
+        f"test = runpy.run_path({str(here)!r}); "
+        "print(test['fingerprint'](test['Scenario'].from_dict(test['BUSY'])))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for hash_seed in ("0", "1", "random")
+    }
+    assert found == {fingerprint(busy)}
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_change_nothing(busy: Scenario, batch: pd.DataFrame, workers: int) -> None:
+    """More worker processes give the same frame, rows in the same order. [property]"""
+    pd.testing.assert_frame_equal(batch, replicate(busy, replications=12, seed=5, workers=workers), check_exact=True)
+
+
+def test_order_of_policies_changes_nothing(busy: Scenario, batch: pd.DataFrame) -> None:
+    """The policies asked for, and their order, change the order of the rows and no number. [property]"""
+    other = replicate(busy, policies=["at-once", "waves"], replications=12, seed=5)
+    wanted = batch[batch["policy"] != "careful"]
+    pd.testing.assert_frame_equal(
+        wanted.sort_values(KEYS).reset_index(drop=True),
+        other.sort_values(KEYS).reset_index(drop=True),
+        check_exact=True,
+    )
+
+
+def test_replication_alone_is_the_one_of_the_batch(busy: Scenario, batch: pd.DataFrame) -> None:
+    """A replication simulated alone, last one first, has the responses that it has in a batch. [property]"""
+    for row in batch.iloc[::-1].to_dict("records"):
+        alone = simulate(busy, row["policy"], seed=5, replication=row["replication"]).responses
+        for name, value in alone.items():
+            missing = value is None or value != value
+            assert pd.isna(row[name]) if missing else row[name] == value, name
+
+
+def test_policies_meet_the_same_world(busy: Scenario) -> None:
+    """Common random numbers: a node's first start takes as long, and fails as surely, under every policy. [property]"""
+    tables = {policy: simulate(busy, policy, seed=5).nodes for policy in busy.policies}
+    for table in tables.values():
+        assert (
+            table[["zone", "class", "position", "affected"]]
+            == tables["waves"][["zone", "class", "position", "affected"]]
+        ).all(axis=None)
+    first = {}
+    for policy, table in tables.items():
+        at_once = table[(table["attempts"] == 1) & table["started_at_s"].notna()]
+        first[policy] = (at_once["started_at_s"] - at_once["dispatched_at_s"]).round(6)
+    both = first["waves"].index.intersection(first["at-once"].index)
+    assert len(both) > 5
+    assert (first["waves"][both] - first["at-once"][both]).abs().max() < 1e-5
