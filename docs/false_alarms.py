@@ -29,7 +29,7 @@ COMPARISONS = {
     "exceeds": "stopped above a limit (exceeds)",
     "reaches": "stopped at a limit (reaches)",
 }
-NODES = (30, 100, 300, 1000, 2000)
+NODES = (30, 100, 300, 500, 1000, 2000)
 REPLICATIONS = 200
 
 
@@ -42,15 +42,13 @@ def stopped_fraction(nodes: int, start_failure: float, comparison: str) -> float
 
 def simulate_point(nodes: int, start_failure: float, comparison: str, *, workers: int = 1) -> int:
     """Return how many of the replications were stopped."""
-    scenario = simdeploy.read_scenario(ROOT / "scenarios" / "edge-1000.yaml").with_values(
-        {
-            "fleet.nodes": nodes,
-            "fleet.start_failure": start_failure,
-            "orchestrator.limit_comparison": comparison,
-            "policies.api-defaults.max_parallel": min(nodes, 100),
-        }
-    )
-    table = simdeploy.replicate(scenario, policies="api-defaults", replications=REPLICATIONS, workers=workers)
+    raw = simdeploy.read_scenario(ROOT / "scenarios" / "edge-1000.yaml").to_dict()
+    raw["fleet"] |= {"nodes": nodes, "start_failure": start_failure}
+    raw["orchestrator"] = {"limit_comparison": comparison}
+    raw["policies"] = {"api-defaults": raw["policies"]["api-defaults"] | {"max_parallel": min(nodes, 100)}}
+    table = simdeploy.replicate(simdeploy.Scenario.from_dict(raw), replications=REPLICATIONS, workers=workers)
+    if table["status"].ne("ok").any():  # a replication that failed is not one that was not stopped
+        raise RuntimeError(table["error"].dropna().iloc[0])
     return int(table["verdict"].eq("false_alarm").sum())
 
 
@@ -81,7 +79,9 @@ def draw(points: pd.DataFrame, path: Path) -> None:
         ax.grid(visible=True, color="#E3E3E3", linewidth=0.6)
     panels[0].set_ylim(-0.02, 1.02)
     panels[0].set_ylabel("probability that a good release is stopped")
-    panels[0].legend(title="nodes that fail to start", loc="upper left", frameon=False, fontsize="small")
+    panels[0].legend(
+        title="nodes that fail to start", loc="upper left", frameon=False, fontsize="small", alignment="left"
+    )
     figure.savefig(path, dpi=130)
 
 
@@ -89,7 +89,7 @@ def _draw_line(ax: Axes, failure: float, comparison: str, points: pd.DataFrame) 
     colour, marker = START_FAILURES[failure]
     fleets = sorted({*range(20, 200), *range(200, 3001, 20)})
     ax.plot(fleets, [stopped_fraction(nodes, failure, comparison) for nodes in fleets], color=colour, linewidth=1.3)
-    shares = points["stopped"] / points["replications"]
+    shares = (points["stopped"] / points["replications"]).to_numpy()
     intervals = [
         proportion_interval(int(row.stopped), int(row.replications), confidence_level=0.95)
         for row in points.itertuples()

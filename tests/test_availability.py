@@ -60,7 +60,7 @@ def test_order_of_questions_changes_nothing(subject: int, asked: list[tuple[int,
     whole = list(made.undisturbed(subject).bad_spells(0, 6000 * NS_PER_S))
     for start_s, length_s in asked:
         start, end = start_s * NS_PER_S, (start_s + length_s) * NS_PER_S
-        clipped = [(max(a, start), min(b, end)) for a, b in whole if a < end and b > start]
+        clipped = [(max(a, start), min(b, end)) for a, b in whole if max(a, start) < min(b, end)]
         assert list(made.bad_spells(subject, start, end)) == clipped
         assert made.bad_at(subject, start) == any(a <= start < b for a, b in whole)
 

@@ -356,6 +356,10 @@ def test_warnings_are_lines_on_standard_error(folder):
     assert result.exit_code == 0
     assert result.stderr.startswith("warning: w.yaml:")
     assert json.loads(result.stdout).keys() == json.loads(quiet.stdout).keys()
+    Path("kept.json").write_text(json.dumps({**SPEC, "extra": 1}))
+    result = call("run", "s.yaml", "--policy", "kept.json")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == ["warning: kept.json:1: extra: unknown key"]
 
 
 def test_schema_is_the_schema(folder):

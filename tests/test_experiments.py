@@ -62,6 +62,8 @@ def test_one_row_per_policy_and_replication(scenario):
 def test_types_do_not_depend_on_the_values(scenario, monkeypatch):
     """A table of failed replications has the very types of one in which all went well. [contract]"""
     expected = replicate(scenario, replications=2).dtypes
+    declared = {name: pd.Series(dtype=dtype).dtype for name, dtype in RESPONSES.items()}
+    assert expected[list(RESPONSES)].to_dict() == declared
     monkeypatch.setattr(simdeploy.engines, "simulate", lambda *_, **__: 1 / 0)
     pd.testing.assert_series_equal(replicate(scenario, replications=2).dtypes, expected)
 
@@ -243,15 +245,25 @@ def _group_and_state(pid):
     return None
 
 
-LONG = "replicate(scenario, replications=500, workers=2, progress=lambda d, t: print(d, flush=True))\n"
+LONG = (
+    "print('go', flush=True)\n"
+    "replicate(scenario, replications=500, workers=2, progress=lambda done, total: print(done, flush=True))\n"
+)
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_workers_end_with_their_parent(tmp_path, sent):
-    """Interrupted or killed, the parent leaves no worker behind, and no worker complains. [contract]"""
+@pytest.mark.parametrize(
+    ("sent", "when"), [(signal.SIGINT, "starting"), (signal.SIGINT, "working"), (signal.SIGKILL, "working")]
+)
+def test_workers_end_with_their_parent(tmp_path, sent, when):
+    """Interrupted or killed, early or late, the parent leaves no worker behind, and no worker complains. [contract]"""
     process = run_script(tmp_path, LONG)
     process.stdout.readline()
+    if when == "working":
+        process.stdout.readline()
+    else:
+        # Workers are importing now; nothing hangs on whether that is so.
+        time.sleep(0.4)
     # To the whole group as a terminal does it, when it is Ctrl-C.
     (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
     _, err = process.communicate(timeout=DEADLINE_S)

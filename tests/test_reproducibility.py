@@ -93,7 +93,7 @@ def fingerprint(scenario: Scenario) -> str:
 def test_same_seed_same_records(busy: Scenario, policy: str) -> None:
     """Two runs of one seed and replication are equal in every record. [property]"""
     one, other = (simulate(busy, policy, seed=3, replication=2) for _ in range(2))
-    assert one.response_values == pytest.approx(other.response_values, nan_ok=True, rel=0, abs=0)
+    pd.testing.assert_series_equal(one.responses, other.responses, check_exact=True)
     assert one.to_json() == other.to_json()
     for name in TABLES:
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name), check_exact=True)
@@ -162,17 +162,15 @@ def test_replication_alone_is_the_one_of_the_batch(busy: Scenario, batch: pd.Dat
 
 
 def test_policies_meet_the_same_world(busy: Scenario) -> None:
-    """Common random numbers: a node's first start takes as long, and fails as surely, under every policy. [property]"""
-    tables = {policy: simulate(busy, policy, seed=5).nodes for policy in busy.policies}
-    for table in tables.values():
-        assert (
-            table[["zone", "class", "position", "affected"]]
-            == tables["waves"][["zone", "class", "position", "affected"]]
-        ).all(axis=None)
+    """Common random numbers: who a node is, and how long its first start takes, is the same under every policy. [property]"""
+    scenario = busy.with_values({"orchestrator.on_failure": "continue"})
+    tables = {policy: simulate(scenario, policy, seed=5).nodes for policy in scenario.policies}
+    who = ["zone", "class", "position", "affected"]
     first = {}
     for policy, table in tables.items():
-        at_once = table[(table["attempts"] == 1) & table["started_at_s"].notna()]
-        first[policy] = (at_once["started_at_s"] - at_once["dispatched_at_s"]).round(6)
+        pd.testing.assert_frame_equal(table[who], tables["waves"][who])
+        started = table[(table["attempts"] == 1) & table["started_at_s"].notna()]
+        first[policy] = started["started_at_s"] - started["dispatched_at_s"]
     both = first["waves"].index.intersection(first["at-once"].index)
-    assert len(both) > 5
-    assert (first["waves"][both] - first["at-once"][both]).abs().max() < 1e-5
+    assert len(both) > 10
+    assert (first["waves"][both] - first["at-once"][both]).abs().max() < 1e-6

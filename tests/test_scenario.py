@@ -704,6 +704,11 @@ def test_suspicious_values_are_warned_about(name: str, change: dict[str, Any], p
         {"policies": {"p": {**CANARY, "canary_count": 10}}, "operator": {"promote_after": "1h"}},
         {"policies": {"p": {"strategy": "immediate", "max_failed_nodes": 5, "max_parallel": 0}}},
         {"policies": {"p": ROLLING}, "fleet": {"update_duration": "270s"}},
+        {"policies": {"p": {**ROLLING, "health_check": {"deadline": "30s"}}}, "fleet": {"update_duration": 0}},
+        {
+            "policies": {"p": ROLLING},
+            "fleet": {"update_duration": "1h", "classes": [{"name": "all", "share": 1, "update_duration": "1s"}]},
+        },
         {
             "policies": {"p": ROLLING},
             "fleet": {"update_duration": "1h"},

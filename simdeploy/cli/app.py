@@ -45,8 +45,6 @@ class _Application(click.Group):
         with _spoken_warnings():
             try:
                 code = super().main(args, prog_name, **extra)
-                # What is still in the buffer may not fit on the disk, or nobody may be reading any more.
-                sys.stdout.flush()
             except BaseException as error:  # noqa: BLE001 - what isn't answered for is raised again
                 code = _answer(error)
         sys.exit(code if isinstance(code, int) else 0)

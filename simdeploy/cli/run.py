@@ -88,13 +88,13 @@ def _tell(rollout: Rollout) -> None:
         soft_wrap=True,
     )
     console.print(describe_orchestrator(rollout.orchestrator), soft_wrap=True)
-    if values["release"] is not None:
+    if values["release"]:
         console.print(f"the new version turns out to be: {values['release']}", soft_wrap=True)
     console.print()
     for line in tell(rollout):
         console.print(f"{short_duration(line.time_s * NS_PER_S):>10}  {line.text}", soft_wrap=True)
     console.print()
-    if values["verdict"] is not None:
+    if isinstance(values["verdict"], str):
         console.print(f"verdict: {values['verdict'].replace('_', ' ')}, {_VERDICTS[values['verdict']]}", soft_wrap=True)
         console.print()
     rows = [(name, _word(name, value)) for name, value in values.items()]
@@ -104,7 +104,7 @@ def _tell(rollout: Rollout) -> None:
 def _word(name: str, value: object) -> str:
     from simdeploy.units import NS_PER_S, short_duration
 
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, float):
         number = f"{value:,.3f}".rstrip("0").rstrip(".")

@@ -24,7 +24,7 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
     Returns
     -------
     dict
-        Unknown is NaN for numbers and None for words.
+        Unknown is NaN; the release is empty where there is none.
     """
     service = service or Service(recording)
     world, total = recording.world, recording.world.n_nodes
@@ -36,7 +36,7 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
     peak = int(exposed.max(initial=0))
     values: dict[str, Any] = {
         "state": recording.state,
-        "release": world.release.name if world.release else None,
+        "release": world.release.name if world.release else "",
         "verdict": _verdict(recording),
         "makespan_s": _seconds(makespan),
         "stopped_at_s": _seconds(makespan) if was_stopped else math.nan,
@@ -67,10 +67,10 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
     return values
 
 
-def _verdict(recording: Recording) -> str | None:
+def _verdict(recording: Recording) -> str | float:
     release = recording.world.release
     if release is None or recording.state not in ("completed", "failed", "canceled"):
-        return None
+        return math.nan
     if recording.state == "completed":
         return "escaped" if release.defective else "completed_good"
     return "stopped_defective" if release.defective else "false_alarm"

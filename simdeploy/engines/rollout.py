@@ -31,7 +31,7 @@ class Rollout:
     seed, replication : int
     engine : str
     response_values : dict
-        The responses as plain values: NaN or None where unknown.
+        The responses as plain values; NaN where unknown.
     """
 
     def __init__(
@@ -152,10 +152,9 @@ class Rollout:
     def _histories(self) -> list[tuple[str, History, list[int]]]:
         """Id, history and canaries of each deployment."""
         identity, recording = self.policy.identity, self._recording
-        name = identity.id or f"{identity.job_id}-v{identity.to_version}"
-        histories = [(name, recording.update, recording.canaries)]
+        histories = [(identity.id, recording.update, recording.canaries)]
         if recording.rollback is not None:
-            histories.append((f"{name}-rollback", recording.rollback, []))
+            histories.append((f"{identity.id}-rollback", recording.rollback, []))
         return histories
 
     def _deployment(self, number: int, revision: int) -> Deployment:

@@ -23,7 +23,7 @@ def headline(rollout: Rollout) -> str:
     ended = (
         f"{values['state']} after {short_duration(makespan * NS_PER_S)}" if makespan == makespan else values["state"]
     )
-    verdict = f" ({values['verdict']})" if values["verdict"] else ""
+    verdict = f" ({values['verdict']})" if isinstance(values["verdict"], str) else ""
     total = rollout.scenario.fleet.nodes
     return (
         f"{rollout.policy.name}: {ended}; {values['updated_nodes']} of {total} nodes updated, "

@@ -15,6 +15,8 @@ from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, ro
 MIN_INTERVAL_NS = 1_000_000
 MAX_NODES = 10_000_000
 MAX_NUMBER = 10**15
+# Nearer to 0, squares and ratios of parameters vanish.
+MIN_NUMBER = 1e-100
 MAX_VERSION = (1 << 63) - 1
 
 _CLOCK = re.compile(r"(?:\d+:)?\d+:\d\d")
@@ -80,6 +82,8 @@ def number(
             raise Refused("not a number", _numeric_hint(value))
         if value != value or value in (float("inf"), float("-inf")):
             raise Refused("not a finite number")
+        if 0 < abs(value) < MIN_NUMBER:
+            raise Refused("too close to 0 to be computed with")
         if above_low and value == low:
             raise Refused("too small")
         _check_range(value, low, high)

@@ -139,6 +139,7 @@ class Controller:
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline; they come in order, because they all run for the same time."""
         self._deadlines.append((deadline_ns, node.fate))
+        self._site.ring()
 
     def is_told(self, action: Action) -> None:
         """Take an act of the script, to be done at the end of the present instant."""

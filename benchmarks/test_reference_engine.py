@@ -1,0 +1,109 @@
+"""Node updates per second of the reference engine with all records, and whether the cost is linear in nodes.
+
+A node update is one node from its dispatch to its verdict.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from simdeploy import Rollout, Scenario, simulate
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+SIZES = (1_000, 10_000, 100_000)
+TABLES = ("responses", "events", "timeline", "nodes", "revisions")
+
+# Linear means: the time per node of the largest fleet is at most this many times that of the smallest. The fixed cost
+# of a rollout makes small fleets dearer per node; caches that no longer fit make large ones dearer.
+MOST_GROWTH = 2.0
+
+
+def make_scenario(nodes: int) -> Scenario:
+    """Windows, canaries, crashes, flapping and retries; six windows a node, and limits that never stop it."""
+    return Scenario.from_dict(
+        {
+            "name": "benchmark",
+            "fleet": {
+                "nodes": nodes,
+                "zones": 8,
+                "requests_per_second": 20,
+                "update_duration": {"lognormal": {"median": "45s", "p95": "2m"}},
+                "slowdown": {"lognormal": {"mean": 1, "sd": 0.3}},
+                "start_failure": 0.01,
+                "start_attempts": 3,
+                "error_rate": {"beta": {"mean": 0.004, "sd": 0.002}},
+                "flapping": {"good": "2h", "degraded": "45s", "error_rate": 0.3},
+                "crash": {
+                    "up": {"weibull": {"mean": "720h", "shape": 0.8}},
+                    "repair": {"lognormal": {"median": "5m", "p95": "20m"}},
+                },
+            },
+            "orchestrator": {"canary_gate": "limits"},
+            "policies": {
+                "canary": {
+                    "strategy": "canary",
+                    "canary_percent": 1,
+                    "auto_promote": True,
+                    "max_parallel": nodes // 10,
+                    "max_failed_nodes": nodes,
+                    "max_failed_nodes_percent": 100,
+                    "health_check": {"deadline": "30m", "max_error_rate": 0.05, "min_healthy_time": "60s"},
+                }
+            },
+        }
+    )
+
+
+def run_with_all_records(scenario: Scenario) -> Rollout:
+    rollout = simulate(scenario, seed=1)
+    for table in TABLES:
+        getattr(rollout, table)
+    return rollout
+
+
+@pytest.fixture(scope="module")
+def seconds_per_node() -> Iterator[dict[int, float]]:
+    """Best times by size, filled by the tests in their order."""
+    yield {}
+
+
+@pytest.mark.parametrize("nodes", SIZES)
+def test_node_updates(
+    benchmark: Any, nodes: int, seconds_per_node: dict[int, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All nodes are resolved, at a cost per node that does not grow with the fleet."""
+    scenario = make_scenario(nodes)
+    rollout = benchmark.pedantic(
+        run_with_all_records, (scenario,), rounds=max(1, 20_000 // nodes), warmup_rounds=int(nodes == SIZES[0])
+    )
+    values = rollout.response_values
+    resolved = values["updated_nodes"] + values["failed_nodes"]
+    assert values["state"] == "completed"
+    assert resolved == nodes
+    assert values["touched_nodes"] >= 0.98 * nodes  # a few are down when their turn comes
+    assert values["decision_windows"] >= 6 * values["updated_nodes"]
+
+    seconds = benchmark.stats.stats.min
+    seconds_per_node[nodes] = seconds / nodes
+    growth = seconds_per_node[nodes] / seconds_per_node[SIZES[0]]
+    benchmark.extra_info["node_updates_per_second"] = round(resolved / seconds)
+    benchmark.extra_info["machine"] = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    with capsys.disabled():
+        print(
+            f"\n{nodes:>7} nodes: {seconds:7.2f} s, {1e6 * seconds / nodes:5.1f} µs per node, "
+            f"{resolved / seconds:8.0f} updates/s, x{growth:.2f} per node against {SIZES[0]} nodes"
+        )
+    assert growth <= MOST_GROWTH
+
+
+def test_one_rollout_of_1000_nodes(benchmark: Any) -> None:
+    """A single rollout of 1,000 nodes with all records takes well under 2 s."""
+    rollout = benchmark.pedantic(run_with_all_records, (make_scenario(1_000),), rounds=5)
+    assert rollout.response_values["state"] == "completed"
+    assert benchmark.stats.stats.min < 0.5

@@ -1,0 +1,24 @@
+"""How long the library and the command take before they do anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most_s"),
+    [(["-c", "import simdeploy"], 0.3), (["-m", "simdeploy", "--help"], 0.5), (["-m", "simdeploy", "--version"], 0.5)],
+    ids=["import", "help", "version"],
+)
+def test_start_up(benchmark: Any, arguments: list[str], most_s: float) -> None:
+    """A new process is done within its budget, the interpreter's own start included."""
+
+    def run() -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([sys.executable, *arguments], check=True, capture_output=True)  # noqa: S603 - our own
+
+    benchmark.pedantic(run, rounds=7, warmup_rounds=1)
+    assert benchmark.stats.stats.min < most_s

@@ -1,0 +1,151 @@
+"""The records of one rollout: tables, deployment objects, revisions, and what simulate refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from simdeploy import InputError, SimulationError, simulate
+from simdeploy.api import parse_deployment
+from simdeploy.engines.schema import (
+    EVENT_COLUMNS,
+    NODE_COLUMNS,
+    RESPONSES,
+    REVISION_COLUMNS,
+    STATUSES,
+    TIMELINE_COLUMNS,
+)
+
+CANARY = {
+    "strategy": "canary",
+    "canary_count": 2,
+    "max_parallel": 4,
+    "auto_promote": True,
+    "health_check": {"deadline": "10m", "min_healthy_time": "30s"},
+}
+
+
+@pytest.fixture(scope="module")
+def rollout(make_scenario):
+    return simulate(make_scenario(fleet={"requests_per_second": 10, "error_rate": 0.01}), CANARY)
+
+
+def test_tables_have_the_declared_columns(rollout):
+    """Every table has the columns of the schema, in its order. [contract]"""
+    assert tuple(rollout.events.columns) == EVENT_COLUMNS
+    assert tuple(rollout.timeline.columns) == TIMELINE_COLUMNS
+    assert tuple(rollout.nodes.columns) == NODE_COLUMNS
+    assert tuple(rollout.revisions.columns) == REVISION_COLUMNS
+    assert list(rollout.responses.index) == list(RESPONSES)
+
+
+def test_the_timeline_tells_the_rollout(rollout):
+    """Canaries, then two waves of four, counted per status at every settled instant. [contract]"""
+    timeline = rollout.timeline.set_index("time_s")
+    assert timeline.index.tolist() == [0, 30, 40, 50, 60, 90, 100, 110, 120, 150, 160, 170, 180]
+    assert timeline.loc[0, ["pending", "starting", "in_service"]].tolist() == [8, 2, 8]
+    assert timeline.loc[60, ["pending", "starting", "running", "exposed", "in_service"]].tolist() == [4, 4, 2, 2, 6]
+    assert timeline.loc[180, ["running", "exposed", "in_service"]].tolist() == [10, 10, 10]
+    assert timeline["requests"].tolist() == [0, 0, 200, 200, 200, 0, 400, 400, 400, 0, 400, 400, 400]
+    assert (timeline[list(STATUSES)].sum(axis=1) == 10).all()
+
+
+def test_events_of_one_instant_are_in_node_order(make_scenario):
+    """What happens at one instant is told in node order, whatever the order of dispatch. [contract]"""
+    rollout = simulate(make_scenario(fleet={"order": "random"}), {"strategy": "immediate"})
+    for _, at in rollout.events[rollout.events["node"].notna()].groupby("time_s"):
+        assert at["node"].is_monotonic_increasing
+
+
+def test_one_revision_per_settled_instant(rollout):
+    """There is one revision per instant at which a field changed, numbered from 1. [contract]"""
+    revisions = rollout.revisions
+    assert revisions["revision"].tolist() == list(range(1, len(revisions) + 1))
+    assert revisions["time_s"].tolist() == [0, 60, 120, 180]
+    assert revisions["current_wave"].tolist() == [1, 2, 3, 3]
+    assert revisions["updated_nodes"].tolist() == [0, 2, 6, 10]
+    assert revisions["state"].tolist() == ["in_progress"] * 3 + ["completed"]
+    assert revisions["canary_promoted"].tolist() == [False, True, True, True]
+    assert revisions["healthy_deadline"].iloc[1] == "2026-01-01T00:11:00Z"
+
+
+def test_the_deployment_object_is_the_api_s(rollout):
+    """The final object is canonical JSON that reads back without a warning, and says what the responses say. [contract]"""
+    document = parse_deployment(rollout.to_json())
+    assert document.warnings == ()
+    assert document.to_json() == rollout.to_json()
+    status = json.loads(rollout.to_json())["deployment"]["status"]
+    assert status["state"] == rollout.responses["state"] == "completed"
+    assert status["updated_nodes"] == rollout.responses["updated_nodes"] == 10
+    assert status["canary_nodes"] == ["node-0", "node-1"]
+    assert status["completed_at"] == "2026-01-01T00:03:00Z"
+    assert "health_check_deadline" not in status
+
+
+def test_every_revision_is_kept(rollout):
+    """The deployment object can be had as it was at each revision, and at no other. [contract]"""
+    second = rollout.deployment_at(2).status
+    assert (second.state, second.current_wave, second.updated_nodes, second.revision) == ("in_progress", 2, 2, 2)
+    assert rollout.deployment_at(len(rollout.revisions)) == rollout.deployment
+    for revision in (0, 5):
+        with pytest.raises(InputError, match="it has 4"):
+            rollout.deployment_at(revision)
+    with pytest.raises(InputError, match="of the rollback: it has 0"):
+        rollout.deployment_at(1, rollback=True)
+
+
+def test_canaries_are_not_stored_once_per_revision(rollout):
+    """The table of revisions has no list of canaries: it stands in `nodes`, once. [contract]"""
+    assert "canary_nodes" not in rollout.revisions
+    assert rollout.nodes.loc[rollout.nodes["canary"], "name"].tolist() == ["node-0", "node-1"]
+
+
+def test_missing_is_not_zero(rollout):
+    """What did not happen is missing in every table. [contract]"""
+    assert pd.isna(rollout.responses["stopped_at_s"])
+    assert rollout.nodes["rollback_started_at_s"].isna().all()
+    assert rollout.events.loc[0, ["node", "wave"]].isna().all()
+
+
+def test_a_notebook_shows_headline_and_responses(rollout):
+    """The HTML of a rollout holds its headline and each response. [contract]"""
+    html = rollout._repr_html_()
+    assert "completed after 3m" in html
+    assert all(name in html for name in RESPONSES)
+
+
+def test_a_nameless_policy_is_called_by_its_strategy(rollout):
+    """A spec without a name goes by its strategy. [contract]"""
+    assert repr(rollout).startswith("<Rollout: canary: completed")
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("seed", -1), ("seed", 2**64), ("seed", 1.0), ("seed", True), ("replication", 2**32), ("replication", None)],
+)
+def test_numbers_out_of_range_are_refused(make_scenario, argument, value):
+    """Seeds and replications are whole numbers that fit the generator's words. [contract]"""
+    with pytest.raises(InputError, match=argument):
+        simulate(make_scenario(), **{argument: value})
+
+
+def test_unknown_names_are_refused_with_the_nearest(make_scenario):
+    """An unknown engine or policy is refused, naming what was probably meant. [contract]"""
+    with pytest.raises(InputError, match="did you mean 'reference'"):
+        simulate(make_scenario(), engine="refrence")
+    with pytest.raises(InputError, match="no such policy"):
+        simulate(make_scenario(), "nobody")
+
+
+def test_a_run_that_outlasts_64_bits_is_refused(make_scenario):
+    """Times that don't fit into 64 bits end the replication with a message, not with wrong numbers. [contract]"""
+    scenario = make_scenario(fleet={"update_duration": "700000h"})
+    policy = {
+        "strategy": "rolling",
+        "max_parallel": 1,
+        "health_check": {"deadline": "800000h", "min_healthy_time": "0s"},
+    }
+    with pytest.raises(SimulationError, match="146 years"):
+        simulate(scenario, policy)
