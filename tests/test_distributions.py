@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -266,6 +267,23 @@ def test_residual_is_the_integrated_survival(law: Distribution) -> None:
 
 
 @times
+def test_residual_far_in_the_upper_tail(law: Distribution) -> None:
+    """Far out too, the residual's survival is the integral of what is left of the law's survival [oracle]."""
+    unbounded = law.support[1] == math.inf
+    for s in (1e-3, 1e-6, 1e-13) if unbounded else (1e-3, 1e-6):
+        x = Residual(law).inverse_survival(s)
+        # Piece by piece, each a hundredth as probable as the one before.
+        ends = [x, *(law.inverse_survival(law.survival(x) * 100.0**-power) for power in range(1, 10))]
+        ends = ends if unbounded else [x, law.support[1]]
+        pieces = [
+            integrate.quad(law.survival, low, high, epsabs=0, epsrel=1e-10)[0]
+            for low, high in itertools.pairwise(ends)
+            if low < high
+        ]
+        assert Residual(law).survival(x) == pytest.approx(math.fsum(pieces) / law.mean, rel=1e-8)
+
+
+@times
 def test_residual_mean_is_the_integral_of_its_survival(law: Distribution) -> None:
     """E[X^2] / (2 E[X]) is what integrating the residual's survival gives [oracle]."""
     residual = Residual(law)
@@ -362,6 +380,29 @@ def test_laws_are_values(law: Distribution) -> None:
     assert copy == law
     assert hash(copy) == hash(law)
     assert copy.quantile(0.3) == law.quantile(0.3)
+
+
+def test_another_processor_gives_the_same_bits() -> None:
+    """With all of numpy's processor-specific code switched off every sampled duration keeps its bits [property]."""
+    code = (
+        "import pickle, sys; import numpy as np; from simdeploy.world.streams import Stream, uniforms;"
+        "laws = pickle.load(sys.stdin.buffer); u = uniforms(8, 0, Stream.AFTER, np.arange(3000));"
+        "print([law.quantile(u).tobytes().hex() for law in laws])"
+    )
+    extensions: Any = np.show_config(mode="dicts")
+    features = " ".join(extensions["SIMD Extensions"]["found"])
+    answers = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            input=pickle.dumps(LAWS),
+            env={**os.environ, "NPY_DISABLE_CPU_FEATURES": disabled},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for disabled in ("", features)
+    ]
+    assert len(answers[0]) > 3000
+    assert answers[0] == answers[1]
 
 
 def test_naming_a_law_does_not_import_scipy() -> None:

@@ -211,73 +211,72 @@ def test_a_dead_worker_costs_only_what_killed_it(scenario, tmp_path, monkeypatch
     assert heard[-1] == (16, 16)
 
 
-def run_script(tmp_path, body, *, guarded=True):
+def run_script(tmp_path, *, guarded=True):
     """Start a script that replicates something long on two workers, in a process group of its own."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\nfrom simdeploy.experiments import replicate\nfrom simdeploy.scenario import Scenario\n"
-        'scenario = Scenario.from_dict({"name": "long", "fleet": {"nodes": 20000, "update_duration": 60},\n'
-        '    "policies": {"p": {"strategy": "immediate"}}})\n'
-        + ("if __name__ == '__main__':\n" if guarded else "if True:\n")
-        + textwrap.indent(body, "    ")
+        textwrap.dedent("""
+            import time
+            if __name__ == "__mp_main__":
+                print("a worker is starting", flush=True)
+                time.sleep(1)
+            from simdeploy.experiments import replicate
+            from simdeploy.scenario import Scenario
+            scenario = Scenario.from_dict({
+                "name": "long",
+                "fleet": {"nodes": 20000, "update_duration": 60},
+                "policies": {"p": {"strategy": "immediate"}},
+            })
+            def told(done, total):
+                print("work is done", flush=True)
+        """)
+        + ("if __name__ == '__main__':\n    " if guarded else "")
+        + "replicate(scenario, replications=500, workers=2, progress=told)\n"
     )
     return subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
 
 
-def is_alive(group):
-    """Say whether a process of the group is there that is more than a zombie."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, 0)
-        return any(
-            _group_and_state(name) == (group, True)
-            for name in (path.name for path in Path("/proc").iterdir())
-            if name.isdigit()
-        )
-    return False
-
-
-def _group_and_state(pid):
-    with contextlib.suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[2]), fields[0] not in "ZX"
-    return None
-
-
-LONG = (
-    "print('go', flush=True)\n"
-    "replicate(scenario, replications=500, workers=2, progress=lambda done, total: print(done, flush=True))\n"
-)
+def living(group):
+    """Return the processes of a group that are there and more than a zombie."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                found.append(int(folder.name))
+    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
-    ("sent", "when"), [(signal.SIGINT, "starting"), (signal.SIGINT, "working"), (signal.SIGKILL, "working")]
+    ("sent", "when"),
+    [(signal.SIGINT, "a worker is starting"), (signal.SIGINT, "work is done"), (signal.SIGKILL, "work is done")],
 )
 def test_workers_end_with_their_parent(tmp_path, sent, when):
     """Interrupted or killed, early or late, the parent leaves no worker behind, and no worker complains. [contract]"""
-    process = run_script(tmp_path, LONG)
-    process.stdout.readline()
-    if when == "working":
-        process.stdout.readline()
-    else:
-        # Workers are importing now; nothing hangs on whether that is so.
-        time.sleep(0.4)
-    # To the whole group as a terminal does it, when it is Ctrl-C.
-    (os.killpg if sent == signal.SIGINT else os.kill)(process.pid, sent)
+    process = run_script(tmp_path)
+    while process.stdout.readline().rstrip() != when:
+        assert process.poll() is None
+    if sent == signal.SIGINT:
+        # A terminal sends it to all of them; here to the workers first, which would have the time to complain.
+        for worker in set(living(process.pid)) - {process.pid}:
+            os.kill(worker, sent)
+        time.sleep(0.3)
+    process.send_signal(sent)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == -sent
     assert err.count("Traceback") == (1 if sent == signal.SIGINT else 0)
     end = time.monotonic() + DEADLINE_S
-    while is_alive(process.pid) and time.monotonic() < end:
+    while living(process.pid) and time.monotonic() < end:
         time.sleep(0.1)
-    assert not is_alive(process.pid)
+    assert living(process.pid) == []
 
 
 def test_a_script_without_a_guard_is_told_so(tmp_path):
     """A script that would start itself over and over again in its workers gets an error that says what to do. [contract]"""
-    process = run_script(tmp_path, LONG, guarded=False)
+    process = run_script(tmp_path, guarded=False)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     assert "SimulationError: no worker process could start" in err.splitlines()[-1]

@@ -869,3 +869,20 @@ def test_bad_policies_of_callers_are_told(spec: Any, path: str, fragment: str) -
     (problem,) = caught.value.problems
     assert format_path(problem.path) == path
     assert fragment in str(problem)
+
+
+def test_a_repeated_key_hides_nothing(tmp_path):
+    """What is wrong with a file's form doesn't keep its values from being checked, and is told once. [contract]"""
+    path = tmp_path / "twice.yaml"
+    path.write_text(
+        "name: twice\nfleet:\n  nodes: .nan\n  nodes: 5\n  update_duration: -1s\npolicies: {p: {strategy: roling}}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(InputError) as caught:
+        read_scenario(path)
+    assert [(problem.line, problem.path[-1]) for problem in caught.value.problems] == [
+        (3, "nodes"),
+        (4, "nodes"),
+        (5, "update_duration"),
+        (6, "strategy"),
+    ]

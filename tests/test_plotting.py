@@ -23,7 +23,9 @@ from simdeploy.scenario import Scenario
 LONG = "a name that is far too long for any axis and has $math$ and [markup] in it, too"
 
 
-def rollout(nodes=60, *, name="small", policy="waves", spec=None, release=None, orchestrator="expanso", **fleet):
+def rollout(
+    nodes=60, *, name="small", policy="waves", spec=None, release=None, orchestrator="expanso", operator=None, **fleet
+):
     """Simulate a small rollout."""
     spec = spec or {"strategy": "rolling", "max_parallel": 10, "health_check": {"deadline": "5m"}}
     return simulate(
@@ -33,6 +35,7 @@ def rollout(nodes=60, *, name="small", policy="waves", spec=None, release=None, 
                 "fleet": {"nodes": nodes, "update_duration": {"exponential": {"mean": "30s"}}, **fleet},
                 "release": release or {"good": {"probability": 1}},
                 "orchestrator": orchestrator,
+                "operator": operator,
                 "policies": {policy: spec},
             }
         )
@@ -109,6 +112,10 @@ ROLLOUTS = {
         },
     },
     "long names": {"name": LONG, "policy": LONG, **STOPPED},
+    "a short way back after a long wait": {
+        "spec": {"strategy": "canary", "canary_count": 2, "health_check": {"deadline": "5m"}},
+        "operator": {"promote_after": "12h", "rejects_good": 1},
+    },
     "waiting forever": {"orchestrator": {"preset": "expanso", "on_failure": "pause"}, **STOPPED},
 }
 

@@ -46,7 +46,9 @@ def describe_orchestrator(orchestrator: Orchestrator) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_plain(item)}" for key, item in value.items()) + "}"
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def example(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -71,8 +71,8 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     timeline = rollout.timeline
     total = int(timeline[list(_COLOURS)].iloc[0].sum())
     last_s = float(timeline["time_s"].iloc[-1])
-    # The last status is drawn on a little, since a step of no width can't be seen.
-    right_s = last_s * 1.04 if last_s > 0 else 1.0
+    # The last status is drawn on a little: a step of no width can't be seen, and a label stands there.
+    right_s = last_s * 1.07 if last_s > 0 else 1.0
     shown = _thin(timeline)
     times_s = [*shown["time_s"], right_s]
     legend = _draw_statuses(ax, shown, times_s)
@@ -132,8 +132,8 @@ def _draw_end(ax: Axes, rollout: Rollout, total: int, scale: Scale) -> None:
     right_s = ax.get_xlim()[1]
     for number, (time_s, word, style) in enumerate(marks):
         ax.vlines(time_s, 0, total, color="#222222", linestyle=style, linewidth=1.2)
-        # The first label stands left of its line and the second right of it where there is room: they never meet.
-        leftwards = (number == 0 and time_s > 0.05 * right_s) or time_s > 0.95 * right_s
+        # The first label stands left of its line and the second right of it, so that they never meet.
+        leftwards = number == 0 and time_s > 0.05 * right_s
         ax.annotate(
             f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}",
             xy=(time_s, total / 2),

@@ -40,9 +40,15 @@ def read_scenario(path: str | os.PathLike[str]) -> Scenario:
 def load(path: str | os.PathLike[str]) -> tuple[Scenario | None, tuple[Problem, ...], tuple[Problem, ...]]:
     """Read a scenario file and return it, or None, with its errors and its warnings: nothing is raised."""
     file = os.fspath(path)
+    problems: list[Problem] = []
     try:
-        raw, positions = parse_yaml(read_text(file), file)
+        raw, positions = parse_yaml(read_text(file), file, problems)
     except InputError as error:
         return None, error.problems, ()
     scenario, errors = build(raw, Files(str(Path(file).parent)), source=file, positions=positions)
+    if problems:
+        # What is wrong with a value's form is told once; the value that stands in for it may be wrong, too.
+        told = {problem.path for problem in problems}
+        problems += [problem for problem in errors if problem.path not in told]
+        return None, tuple(sorted(problems, key=lambda problem: problem.line or 0)), ()
     return scenario, errors, scenario.warnings if scenario else ()

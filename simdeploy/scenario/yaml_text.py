@@ -63,7 +63,7 @@ class _Node:
     closed: bool = False
 
 
-def parse_yaml(text: str, file: str | None = None) -> tuple[Any, Positions]:
+def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | None = None) -> tuple[Any, Positions]:
     r"""Read one YAML document.
 
     Parameters
@@ -71,6 +71,9 @@ def parse_yaml(text: str, file: str | None = None) -> tuple[Any, Positions]:
     text : str
     file : str or None
         Its name, for messages.
+    problems : list of Problem, optional
+        Takes the problems that hide nothing else (a key twice, a number in a form of its own), so that
+        the data can be checked all the same; without it they are raised.
 
     Returns
     -------
@@ -92,19 +95,19 @@ def parse_yaml(text: str, file: str | None = None) -> tuple[Any, Positions]:
     control = _CONTROL.search(text)
     if control is not None:
         line = text.count("\n", 0, control.start()) + 1
-        found = f"U+{ord(control[0]):04X}"
-        raise InputError(Problem("a control character, which no text holds", file=file, line=line, found=found))
-    problems: list[Problem] = []
+        code = f"U+{ord(control[0]):04X}"
+        raise InputError(Problem("a control character, which no text holds", file=file, line=line, found=code))
+    found_here: list[Problem] = [] if problems is None else problems
     try:
-        root = _Composer(file, problems).compose(yaml.parse(text, Loader=_LOADER))
+        root = _Composer(file, found_here).compose(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        raise InputError([*problems, _syntax_problem(error, file)]) from None
+        raise InputError([*found_here, _syntax_problem(error, file)]) from None
     except yaml.YAMLError as error:
-        raise InputError([*problems, Problem(f"not YAML: {error}", file=file)]) from None
+        raise InputError([*found_here, Problem(f"not YAML: {error}", file=file)]) from None
     positions: Positions = {(): (root.line, root.column)}
-    data = _Expander(file, problems, positions).expand(root, ())
-    if problems:
-        raise InputError(problems)
+    data = _Expander(file, found_here, positions).expand(root, ())
+    if problems is None and found_here:
+        raise InputError(found_here)
     return data, positions
 
 
