@@ -5,8 +5,10 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
-import os
+import math
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,58 +21,215 @@ from simdeploy.engines import schema
 from simdeploy.rules.orchestrator import Orchestrator
 
 ROOT = Path(__file__).resolve().parents[1]
+NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "scenarios/README.md")
+PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def name_page(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def docs_module():
+def script():
     """Import a script that stands beside the documents."""
     sys.path.insert(0, str(ROOT / "docs"))
     yield importlib.import_module
     sys.path.remove(str(ROOT / "docs"))
 
 
-PAGES = [
-    ROOT / name
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "scenarios/README.md")
-] + sorted((ROOT / "docs").glob("*.md"))  # fmt: skip
-page_id = lambda page: str(page.relative_to(ROOT))  # noqa: E731
-
-
-def is_executed(block) -> bool:
-    return block.language in ("console", "python", "pycon")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_examples(page, docs_module, tmp_path, monkeypatch):
-    """Every command and every Python session of a document gives the output that the document shows [contract]."""
-    examples = docs_module("examples")
-    text = page.read_text(encoding="utf-8")
-    examples.make_folder(tmp_path, text)
-    monkeypatch.chdir(tmp_path)
-    namespace = {}
-    for block in filter(is_executed, examples.read_blocks(text)):
-        if block.language == "console":
-            commands = examples.read_commands(block)
-            assert commands, f"line {block.line}: a console block without a command"
-            for command in commands:
-                assert examples.run_command(command.command, tmp_path) == command.output, command.command
-        else:
-            _run_session(block, namespace, page)
-
-
-def _run_session(block, namespace, page):
-    session = doctest.DocTestParser().get_doctest(block.body, namespace, page.name, str(page), block.line - 1)
-    assert session.examples, f"line {block.line}: a Python block without a session"
-    said = []
-    doctest.DocTestRunner(optionflags=_END_OF_LINE).run(session, out=said.append, clear_globs=False)
-    namespace.update(session.globs)
-    assert not said, "".join(said)
-
-
-class _WithoutTrailingBlanks(doctest.OutputChecker):
+class WithoutTrailingBlanks(doctest.OutputChecker):
     """pandas pads its headings with blanks, which documents leave out."""
 
     def check_output(self, want, got, optionflags):
         got = "".join(f"{line.rstrip()}\n" for line in got.splitlines())
         return super().check_output(want, got, optionflags)
+
+
+def run_session(block, namespace, page):
+    session = doctest.DocTestParser().get_doctest(block.body, namespace, page.name, str(page), block.line - 1)
+    assert session.examples, f"line {block.line}: a Python block without a session"
+    said = []
+    doctest.DocTestRunner(WithoutTrailingBlanks()).run(session, out=said.append, clear_globs=False)
+    namespace.update(session.globs)
+    assert not said, "".join(said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
+def test_examples(page, script, tmp_path, monkeypatch):
+    """Every command and Python session of a document gives the output that it shows, to the letter [contract]."""
+    examples = script("examples")
+    text = page.read_text(encoding="utf-8")
+    examples.make_folder(tmp_path, text)
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for block in examples.read_blocks(text):
+        if block.language == "console":
+            commands = examples.read_commands(block)
+            assert commands, f"line {block.line}: a console block without a command"
+            assert "".join(f"$ {command}\n{output}" for command, output in commands) == block.body
+            for command in commands:
+                assert examples.run_command(command.command, tmp_path) == command.output, command.command
+        elif block.language in ("python", "pycon"):
+            run_session(block, namespace, page)
+
+
+def test_pictures_show_the_output_above_them(script):
+    """A picture that a documented command draws is shown, and carries the stamp of that command's output [contract]."""
+    examples, pictures = script("examples"), script("pictures")
+    drawn = {"false-alarms.png"}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        blocks = [block for block in examples.read_blocks(text) if block.language == "console"]
+        for command in (command for block in blocks for command in examples.read_commands(block)):
+            if command.picture is not None:
+                assert f"images/{command.picture})" in text
+                assert pictures.read_stamp(pictures.IMAGES / command.picture) == pictures.digest(command.output)
+                drawn.add(command.picture)
+    assert {path.name for path in pictures.IMAGES.glob("*.png")} == drawn
+
+
+class TestFirstPicture:
+    """How often the API's default limits stop a good release."""
+
+    @pytest.fixture
+    def false_alarms(self, script):
+        return script("false_alarms")
+
+    @pytest.fixture
+    def points(self, false_alarms):
+        return pd.read_csv(false_alarms.POINTS)
+
+    def test_points(self, false_alarms, points):
+        """Every point is where the closed form is, within four standard errors [oracle]."""
+        assert len(points) == len(false_alarms.NODES) * len(false_alarms.START_FAILURES) * 2
+        for row in points.itertuples():
+            probability = false_alarms.stopped_fraction(row.nodes, row.start_failure, row.limit_comparison)
+            standard_error = math.sqrt(row.replications * probability * (1 - probability))
+            assert abs(row.stopped - row.replications * probability) <= 4 * standard_error, row
+
+    @pytest.mark.parametrize("comparison", ["exceeds", "reaches"])
+    def test_points_are_those_of_the_engine(self, false_alarms, points, comparison):
+        """A point simulated again is the one in the picture [contract]."""
+        row = points.query("nodes == 30 and start_failure == 0.02 and limit_comparison == @comparison").iloc[0]
+        assert false_alarms.simulate_point(30, 0.02, comparison) == row["stopped"]
+
+    def test_picture(self, false_alarms, script, tmp_path, points):
+        """The picture is of the points that are stored, and can be drawn from them [contract]."""
+        pictures = script("pictures")
+        stored = false_alarms.POINTS.read_text(encoding="utf-8")
+        assert pictures.read_stamp(false_alarms.PICTURE) == pictures.digest(stored)
+        false_alarms.draw(points, tmp_path / "again.png")
+        assert (tmp_path / "again.png").stat().st_size > 10_000
+
+    def test_caption(self, false_alarms):
+        """The numbers below the picture are those of the closed form and of the script [oracle]."""
+        caption = read("README.md").split("false-alarms.png)")[1].split("\n\n")[1]
+        for comparison in ("exceeds", "reaches"):
+            assert f"{false_alarms.stopped_fraction(1000, 0.01, comparison):.3f}" in caption
+        assert f"{false_alarms.REPLICATIONS} simulated rollouts" in caption
+
+
+def test_first_command_is_the_main_job(script):
+    """`make demo` stands in the third line of the README and runs the command shown below it [contract]."""
+    assert read("README.md").splitlines()[3:5] == [
+        "make demo   # compares three strategies on scenarios/small-fleet.yaml and draws the answer into comparison.png",
+        "make test   # runs all tests",
+    ]
+    blocks = [block for block in script("examples").read_blocks(read("README.md")) if block.language == "console"]
+    shown = script("examples").read_commands(blocks[0])[0].command
+    if shutil.which("make") is None:
+        pytest.skip("there is no make here")
+    planned = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert planned.splitlines()[-1] == f".venv/bin/{shown}"
+
+
+def find_anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
+def test_links(page):
+    """Every link within the repository leads to a file, and to a heading where it names one [contract]."""
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in find_anchors(target.read_text(encoding="utf-8")), link
+
+
+class TestReference:
+    """docs/reference.md lists what there is."""
+
+    def rows(self, heading: str) -> list[list[str]]:
+        """Return the names in code in the first column of the table below a heading, row by row."""
+        section = re.split(r"^#+ ", read("docs/reference.md").split(f"# {heading}\n")[1], flags=re.MULTILINE)[0]
+        lines = [line for line in section.splitlines() if line.startswith("| `")]
+        return [[*re.findall(r"`([^`]+)`", line.split(" | ")[0]), line] for line in lines]
+
+    def names(self, heading: str) -> list[str]:
+        return [name for row in self.rows(heading) for name in row[:-1]]
+
+    def test_calls(self):
+        """Every public name is listed, each call with its own parameters [contract]."""
+        listed = dict(re.fullmatch(r"simdeploy\.(\w+)(.*)", row[0]).groups() for row in self.rows("Calls"))
+        assert sorted(listed) == sorted(simdeploy.__all__)
+        for name, parameters in listed.items():
+            if parameters:
+                own = inspect.signature(getattr(simdeploy, name)).parameters.values()
+                first_keyword = next((p.name for p in own if p.kind is p.KEYWORD_ONLY), None)
+                words = [word for p in own for word in (["*"] if p.name == first_keyword else []) + [p.name]]
+                assert parameters == f"({', '.join(words)})"
+
+    @pytest.mark.parametrize(
+        ("heading", "columns"),
+        [
+            ("`Rollout.events`", schema.EVENT_COLUMNS),
+            ("`Rollout.timeline`", schema.TIMELINE_COLUMNS),
+            ("`Rollout.nodes`", schema.NODE_COLUMNS),
+            ("`Rollout.revisions`", schema.REVISION_COLUMNS),
+        ],
+    )
+    def test_columns_of_a_rollout(self, heading, columns):
+        """Every column of a rollout's tables is listed once [contract]."""
+        assert sorted(self.names(heading)) == sorted(columns)
+
+    def test_responses(self):
+        """Every response is listed in order with the type of its column [contract]."""
+        listed = {row[0]: row[-1].split(" | ")[1] for row in self.rows("Responses")}
+        assert list(listed.items()) == list(schema.RESPONSES.items())
+
+    def test_columns_of_many(self):
+        """Every column of `replicate` and `compare` is listed [contract]."""
+        raw = {"name": "n", "fleet": {"nodes": 2, "update_duration": 1}, "policies": {"p": {"strategy": "immediate"}}}
+        table = simdeploy.replicate(simdeploy.Scenario.from_dict(raw), replications=2)
+        assert self.names("`replicate`") == [name for name in table if name not in schema.RESPONSES]
+        comparison = simdeploy.compare(table)
+        assert set(self.names("`compare`")) == set(comparison.differences)
+        assert set(self.names("`compare`")) >= set(comparison.estimates)
+
+    def test_closed_forms(self):
+        """Every closed form is listed with the first line of its documentation [contract]."""
+        listed = {row[0]: row[-1].split(" | ")[1].removesuffix(" |") for row in self.rows("Closed forms")}
+        assert listed == {name: getattr(oracles, name).__doc__.strip().splitlines()[0] for name in oracles.__all__}
+
+
+def test_numbers_in_prose():
+    """Switches, scenarios and the version are counted right [contract]."""
+    n_switches = len(Orchestrator().switches()) - 1  # the preset is no switch
+    assert f"[{n_switches} switches](docs/model.md#6-switches)" in read("README.md")
+    changelog = read("CHANGELOG.md")
+    assert f"; {n_switches} switches" in changelog
+    assert re.search(r"^## \[(\S+)\]", changelog, re.MULTILINE)[1] == simdeploy.__version__
+    words = {11: "Eleven", 12: "Twelve", 13: "Thirteen"}
+    assert f"{words[len(list((ROOT / 'scenarios').glob('*.yaml')))]} scenarios" in changelog

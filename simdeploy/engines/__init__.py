@@ -6,6 +6,6 @@ May import: `simdeploy.scenario` and what lies below it.
 
 from simdeploy.engines.rollout import Rollout
 from simdeploy.engines.schema import RESPONSES
-from simdeploy.engines.simulate import ENGINES, simulate
+from simdeploy.engines.simulation import ENGINES, simulate
 
 __all__ = ["ENGINES", "RESPONSES", "Rollout", "simulate"]
