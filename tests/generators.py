@@ -22,6 +22,8 @@ TOGETHER: list[Raw] = [
     {"unreachable_nodes": "skip", "on_failure": "continue"},
 ]
 
+MOSTLY_DOWN = {"up": {"exponential": {"mean": "1m"}}, "repair": {"exponential": {"mean": "3m"}}}
+
 
 def some_keys(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Raw]:
     """Draw a mapping that may leave out any of the keys."""
@@ -58,12 +60,13 @@ def outages() -> st.SearchStrategy[Raw]:
     """Draw up and repair times."""
     up = st.sampled_from(
         [
+            {"exponential": {"mean": 90}},
             {"exponential": {"mean": 400}},
             {"weibull": {"mean": 1500, "shape": 0.7}},
             {"uniform": {"low": 0, "high": 600}},
         ]
     )
-    repair = st.sampled_from([30, {"exponential": {"mean": 60}}, {"lognormal": {"median": 20, "p95": 200}}])
+    repair = st.sampled_from([30, {"exponential": {"mean": 300}}, {"lognormal": {"median": 20, "p95": 200}}])
     return st.fixed_dictionaries({"up": up, "repair": repair})
 
 
@@ -213,7 +216,7 @@ def scenarios(draw: st.DrawFn) -> Raw:
     """Draw a whole scenario, as a file would say it, with one policy named `p`."""
     interval_s = draw(st.sampled_from([5, 10, 20]))
     fleet = draw(fleets())
-    return {
+    raw = {
         "name": "generated",
         "fleet": fleet,
         "release": draw(releases(fleet)),
@@ -223,6 +226,11 @@ def scenarios(draw: st.DrawFn) -> Raw:
         "deployment": {"type": draw(st.sampled_from(sorted(TYPES)))},
         "policies": {"p": draw(policies(interval_s))},
     }
+    if draw(st.sampled_from([False] * 9 + [True])):
+        # Rare otherwise: the rollout ends while nodes that are down are waited for.
+        fleet |= {"crash": MOSTLY_DOWN, "start_failure": 0.7}
+        raw["orchestrator"] |= {"unreachable_nodes": "wait", "limit_comparison": "reaches", "on_failure": "rollback"}
+    return raw
 
 
 @st.composite

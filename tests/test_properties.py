@@ -20,7 +20,6 @@ from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.orchestrator import switch_values
 from simdeploy.rules.waves import Plan, plan_waves
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 INTEGRALS = (
@@ -415,6 +414,9 @@ def features(rollout: Rollout, raw: Raw) -> list[tuple[Any, ...]]:
     met += [("no effect",)] if reasons.str.contains("has no effect").any() else []
     met += [("operator", act) for act in ("promote", "cancel") if (reasons == f"operator: {act}").any()]
     met += [("rollback",)] if len(rollout.deployments) > 1 else []
+    nodes = rollout.nodes
+    waited_for = nodes["wave"].notna() & nodes["dispatched_at_s"].isna() & (nodes["status"] == "pending")
+    met += [("ended while a node was waited for",)] if waited_for.any() and ends(rollout) else []
     return met
 
 
@@ -430,6 +432,7 @@ def test_generated_scenarios_meet_everything() -> None:
     collect()
     wanted = [(name, value) for name, values in switch_values().items() for value in values]
     wanted += [("crash",), ("flapping",), ("zone_outage",), ("no effect",), ("rollback",), ("classes", True)]
+    wanted += [("ended while a node was waited for",)]
     wanted += [("order", order) for order in ("index", "random", "zone")]
     wanted += [("type", name) for name in TYPES]
     wanted += [("affects", by) for by in ("all", "share", "count", "classes", "zones")]

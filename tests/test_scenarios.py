@@ -110,9 +110,10 @@ class TestEdge1000:
     """The first picture of the README at a thousand nodes."""
 
     def stopped(self, *values: tuple[str, object]) -> pd.Series:
-        table = replicate("edge-1000", 250, *values, policies="api-defaults")
+        table = replicate("edge-1000", 200, *values, policies="api-defaults")
         return table.set_index("replication")["verdict"].eq("false_alarm")
 
+    @pytest.mark.slow
     def test_one_percent(self):
         """The default limits stop a good release with probability 0.417, or 0.543 where reaching is enough [oracle]."""
         probabilities = [oracles.stop_probability(1000, 0.01, 10, reaches=reaches) for reaches in (False, True)]
@@ -125,6 +126,7 @@ class TestEdge1000:
         assert reaches[exceeds].all()
         assert reaches.sum() > exceeds.sum()
 
+    @pytest.mark.slow
     def test_two_percent(self):
         """At 2 % a good release is stopped almost surely [oracle]."""
         probability = oracles.stop_probability(1000, 0.02, 10)
@@ -227,7 +229,8 @@ class TestTypes:
     def test_restart(self):
         """By ones takes longer and keeps all but one node in service; there is no verdict [property]."""
         table = replicate("type-restart", 20)
-        assert table[["verdict", "release"]].isna().all(axis=None)
+        assert table["verdict"].isna().all()
+        assert table["release"].eq("").all()
         ones, tens = (table[table["policy"].eq(name)].set_index("replication") for name in ("by-ones", "by-tens"))
         assert (ones["makespan_s"] > 5 * tens["makespan_s"]).all()
         assert ones["min_in_service_fraction"].mul(30).round(9).eq(29).all()

@@ -382,8 +382,8 @@ def mean_level(
 
     Examples
     --------
-    >>> mean_level(0.0, 0.5, 0.0, 10, 4, 0, 0)
-    0.2
+    >>> mean_level(0.0, 0.5, 0.0, length=10, added_for=5, degraded_for=0, both_for=0)
+    0.25
     """
     if not added_for and not degraded_for:
         return baseline

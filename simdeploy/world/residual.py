@@ -59,7 +59,8 @@ class Residual(Law):
         return self.law.limited_mean(_finite(x)) / self.law.mean
 
     def _survival(self, x: Any) -> Any:
-        return self.law.expected_excess(_finite(x)) / self.law.mean
+        # Where the excess is a difference of two nearly equal terms, rounding may leave it below 0.
+        return np.maximum(self.law.expected_excess(_finite(x)), 0.0) / self.law.mean
 
     def _quantile(self, u: Any) -> Any:
         return self._invert(u, 1 - u)

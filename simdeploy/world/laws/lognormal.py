@@ -13,7 +13,6 @@ from simdeploy.world.laws.base import Distribution, require, require_finite, req
 from simdeploy.world.special import exp, special
 
 _Z_95 = NormalDist().inv_cdf(0.95)
-_SQRT_HALF_PI = math.sqrt(math.pi / 2)
 
 
 @dataclass(frozen=True)
@@ -85,18 +84,6 @@ class Lognormal(Distribution):
         return self.mean * special.ndtr(z - self.sigma) + x * special.ndtr(-z)
 
     def expected_excess(self, x: Any) -> Any:
-        """E[max(X - x, 0)]: the formula of Black and Scholes.
-
-        Above the median its two terms nearly cancel, so there it is written with the ratio of the normal survival to
-        the normal density, which falls slowly.
-        """
+        """E[max(X - x, 0)]: the formula of Black and Scholes."""
         z = self._z(x)
-        below = self.mean * special.ndtr(self.sigma - z) - x * special.ndtr(-z)
-        tail = np.maximum(z, 0.0)
-        density = exp(-(tail**2) / 2) / math.sqrt(2 * math.pi)
-        above = x * density * (_mills(tail - self.sigma) - _mills(tail))
-        return np.where(z > 0, above, below)
-
-
-def _mills(z: Any) -> Any:
-    return _SQRT_HALF_PI * special.erfcx(z / math.sqrt(2))
+        return self.mean * special.ndtr(self.sigma - z) - x * special.ndtr(-z)
