@@ -259,7 +259,7 @@ def test_compare_writes_the_raw_responses(folder):
 
 def test_compare_says_which_replications_failed(folder, monkeypatch):
     """Failed replications are counted in the table and on standard error, and the exit code is 1. [contract]"""
-    simulate = simdeploy.engines.simulation
+    simulate = simdeploy.engines.simulate
 
     def sometimes(scenario, policy, *, replication, **options):
         if replication == 1:
