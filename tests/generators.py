@@ -151,7 +151,8 @@ def operators(*, interferes: bool = True) -> st.SearchStrategy[Raw]:
         keys["notices_defect"] = keys["rejects_good"] = st.sampled_from([0, 0.5, 1])
         keys["script"] = st.lists(act, max_size=4)
         promoted = {"promote_after": "10m", "script": [{"at": 200, "do": "promote"}]}
-        return st.one_of(some_keys(**keys), some_keys(**keys), st.just(promoted))
+        strict = {"notices_defect": 1, "rejects_good": 1}
+        return st.one_of(some_keys(**keys), some_keys(**keys), st.sampled_from([promoted, strict]))
     return some_keys(**keys)
 
 

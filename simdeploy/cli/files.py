@@ -37,7 +37,7 @@ def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | N
         if path.exists() and not path.is_file():
             raise click.BadParameter(f"{value!r} is there already and is not a file")
         # A link is followed, so that the file it points to is written and the link stays.
-        path = path.resolve()
+        path = path.resolve() if path.is_symlink() else path
         if not path.parent.is_dir():
             raise click.BadParameter(f"there is no folder {str(path.parent)!r}")
         if not os.access(path.parent, os.W_OK):
