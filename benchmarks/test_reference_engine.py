@@ -23,13 +23,16 @@ pytestmark = [
 SIZES = (1_000, 10_000, 100_000)
 TABLES = ("responses", "events", "timeline", "nodes", "revisions")
 
-# Linear means: the time per node of the largest fleet is at most this many times that of the smallest. The fixed cost
-# of a rollout makes small fleets dearer per node; caches that no longer fit make large ones dearer.
+# Linear means: ten times the nodes cost at most this many times as much per node. Memory caches that no longer hold a
+# fleet and the depth of the queue of events account for some growth; a cost that is not linear would show as 10.
 MOST_GROWTH = 2.0
 
 
 def make_scenario(nodes: int) -> Scenario:
-    """Windows, canaries, crashes, flapping and retries; six windows a node, and limits that never stop it."""
+    """Windows, canaries, crashes, flapping and retries; six windows a node, and limits that never stop it.
+
+    The number of waves is the same for every size: fleets of any size are watched for the same time.
+    """
     return Scenario.from_dict(
         {
             "name": "benchmark",
@@ -95,13 +98,14 @@ def test_node_updates(
 
     seconds = benchmark.stats.stats.min
     seconds_per_node[nodes] = seconds / nodes
-    growth = seconds_per_node[nodes] / seconds_per_node[SIZES[0]]
+    smaller = max((size for size in seconds_per_node if size < nodes), default=nodes)
+    growth = seconds_per_node[nodes] / seconds_per_node[smaller]
     benchmark.extra_info["node_updates_per_second"] = round(resolved / seconds)
     benchmark.extra_info["machine"] = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     with capsys.disabled():
         print(
             f"\n{nodes:>7} nodes: {seconds:7.2f} s, {1e6 * seconds / nodes:5.1f} µs per node, "
-            f"{resolved / seconds:8.0f} updates/s, x{growth:.2f} per node against {SIZES[0]} nodes"
+            f"{resolved / seconds:8.0f} updates/s, x{growth:.2f} per node against {smaller} nodes"
         )
     assert growth <= MOST_GROWTH
 

@@ -80,10 +80,7 @@ def make_folder(folder: Path, text: str) -> None:
 
 
 def run_command(command: str, folder: Path) -> str:
-    """Run one command in the folder; return what a reader would see, without blanks at the ends of lines.
-
-    Files in the folder are shown by their names, wherever the folder is.
-    """
+    """Run one command in the folder; return what a reader would see, without blanks at the ends of lines."""
     paths = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     done = subprocess.run(  # noqa: S602 - the documents' own commands, as a reader's shell would run them
         command,
@@ -97,8 +94,7 @@ def run_command(command: str, folder: Path) -> str:
         timeout=300,
         check=False,
     )
-    output = done.stdout.replace(f"{folder.resolve()}{os.sep}", "")
-    return "".join(line.rstrip() + "\n" for line in output.rstrip().splitlines())
+    return "".join(line.rstrip() + "\n" for line in done.stdout.rstrip().splitlines())
 
 
 def refresh(path: Path) -> None:

@@ -90,10 +90,8 @@ def _draw_line(ax: Axes, failure: float, comparison: str, points: pd.DataFrame) 
     fleets = sorted({*range(20, 200), *range(200, 3001, 20)})
     ax.plot(fleets, [stopped_fraction(nodes, failure, comparison) for nodes in fleets], color=colour, linewidth=1.3)
     shares = (points["stopped"] / points["replications"]).to_numpy()
-    intervals = [
-        proportion_interval(int(row.stopped), int(row.replications), confidence_level=0.95)
-        for row in points.itertuples()
-    ]
+    counts = zip(points["stopped"].tolist(), points["replications"].tolist(), strict=True)
+    intervals = [proportion_interval(stopped, n, confidence_level=0.95) for stopped, n in counts]
     lows, highs = zip(*intervals, strict=True)
     ax.errorbar(
         points["nodes"],

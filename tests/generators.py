@@ -16,13 +16,42 @@ STRATEGIES = ("immediate", "rolling", "canary")
 ACTIONS = ("pause", "resume", "promote", "cancel")
 MAX_NODES = 30
 
-# Switches that only together do what is rare otherwise: a rollout whose slots are all held, nodes that are passed over.
-TOGETHER: list[Raw] = [
-    {"pacing": "sliding", "failed_node_holds_slot": True, "on_failure": "continue"},
-    {"unreachable_nodes": "skip", "on_failure": "continue"},
-]
-
-MOSTLY_DOWN = {"up": {"exponential": {"mean": "1m"}}, "repair": {"exponential": {"mean": "3m"}}}
+# What happens only if several things come together, which is rare when each is drawn by itself.
+CORNERS: dict[str, dict[str, Raw]] = {
+    "ends while nodes that are down are waited for": {
+        "fleet": {
+            "crash": {"up": {"exponential": {"mean": "1m"}}, "repair": {"exponential": {"mean": "3m"}}},
+            "start_failure": 0.7,
+        },
+        "orchestrator": {"unreachable_nodes": "wait", "limit_comparison": "reaches", "on_failure": "rollback"},
+    },
+    "nodes are skipped": {
+        "fleet": {"crash": {"up": {"exponential": {"mean": "2m"}}, "repair": 60}},
+        "orchestrator": {"unreachable_nodes": "skip", "on_failure": "continue"},
+    },
+    "every slot is held": {
+        "fleet": {"nodes": 20, "start_failure": 0.9, "start_attempts": 1},
+        "orchestrator": {
+            "pacing": "sliding",
+            "failed_percent_of": "fleet",
+            "failed_node_holds_slot": True,
+            "node_local_rollback": False,
+            "on_failure": "continue",
+        },
+        "operator": {"script": []},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "max_parallel": 2,
+                "health_check": {"deadline": "2m", "min_healthy_time": "10s"},
+            }
+        },
+    },
+    "paused and resumed": {
+        "operator": {"script": [{"at": 10, "do": "pause"}, {"at": 100, "do": "resume"}]},
+    },
+}
 
 
 def some_keys(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Raw]:
@@ -172,7 +201,6 @@ def orchestrators(draw: st.DrawFn) -> Raw:
             **{name: st.sampled_from(values) for name, values in switch_values().items()},
         )
     )
-    switches |= draw(st.sampled_from([{}, {}, {}, *TOGETHER]))
     if switches.get("pacing", "barrier") != "barrier" and switches.get("failed_percent_of") == "wave":
         switches["failed_percent_of"] = "resolved"
     return switches
@@ -227,10 +255,10 @@ def scenarios(draw: st.DrawFn) -> Raw:
         "deployment": {"type": draw(st.sampled_from(sorted(TYPES)))},
         "policies": {"p": draw(policies(interval_s))},
     }
-    if draw(st.sampled_from([False] * 9 + [True])):
-        # Rare otherwise: the rollout ends while nodes that are down are waited for.
-        fleet |= {"crash": MOSTLY_DOWN, "start_failure": 0.7}
-        raw["orchestrator"] |= {"unreachable_nodes": "wait", "limit_comparison": "reaches", "on_failure": "rollback"}
+    corner = draw(st.sampled_from([None] * 7 + sorted(CORNERS)))
+    if corner is not None:
+        for section, values in CORNERS[corner].items():
+            raw[section] |= values
     return raw
 
 

@@ -173,10 +173,13 @@ class TestZoneBreaks:
         """A good release is stopped only where a zone went down: all nodes that failed are of one zone [property]."""
         table = replicate("zone-breaks", 200)
         alarms = table[table["verdict"].eq("false_alarm")]
-        assert len(alarms) >= 4
+        most = 0
         for row in alarms.itertuples():
-            nodes = simdeploy.simulate(read("zone-breaks"), row.policy, replication=row.replication).nodes
-            assert nodes[nodes["status"].eq("failed") | nodes["reason"].eq("down at its turn")]["zone"].nunique() <= 1
+            rollout = simdeploy.simulate(read("zone-breaks"), row.policy, replication=row.replication)
+            failed = rollout.events[rollout.events["to_status"].eq("failed")]["node"].dropna()
+            assert rollout.nodes.set_index("node")["zone"][failed].nunique() == 1
+            most = max(most, len(failed))
+        assert most > 8  # a limit of 10 % of 80 nodes, crossed by one zone
 
 
 class TestOvernightPromotion:

@@ -114,7 +114,7 @@ def _tell_waves(rollout: Rollout) -> Iterator[Line]:
             yield Line(wave.begin - 0.1, wave.begin_s, f"wave {number} of {planned}{what}: {_nodes(wave.size)}")
             text = f"wave {number}: {', '.join(_ends(wave))}"
             if windows[number]:
-                text += f"; {windows[number]:,} health windows"
+                text += f"; {windows[number]:,} health window{'s' if windows[number] > 1 else ''}"
             yield Line(over - 0.1, over_s, text) if wave.in_flight else Line(wave.last + 0.1, wave.last_s, text)
 
 

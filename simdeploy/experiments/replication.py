@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy import errors
 from simdeploy.engines import ENGINES
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.table import rows_to_frame
 from simdeploy.experiments.tasks import Experiment, Progress, Row, Task
 from simdeploy.experiments.workers import run_on_workers
@@ -64,6 +65,11 @@ def replicate(
     SimulationError
         If no worker process can be started.
 
+    Warns
+    -----
+    SimdeployWarning
+        If a replication failed.
+
     Notes
     -----
     The cost is that of the single runs, divided by the workers once they have started (about a second).
@@ -99,6 +105,15 @@ def replicate(
         "engine": engine,
         "switches": scenario.orchestrator.switches(),
     }
+    n_failed = int(table["status"].eq("failed").sum())
+    if n_failed:
+        first = table.loc[table["status"].eq("failed")].iloc[0]
+        warnings.warn(
+            f"{n_failed} of {len(table)} replications failed and have no responses; "
+            f"the first: policy {first['policy']}, replication {first['replication']}, {first['error']}",
+            SimdeployWarning,
+            stacklevel=2,
+        )
     return table
 
 

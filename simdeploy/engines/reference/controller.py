@@ -117,6 +117,8 @@ class Controller:
     def start(self) -> None:
         """Begin, at the end of the present instant."""
         self._say("pending", "in_progress", "start")
+        if self._plan.pacing == "rate" and not self.canaries:
+            self._batch_is_due()  # its clock runs from the start, even if a pause at 0 s holds the batch back
         self._site.ring()
 
     def hears_of(self, node: Node) -> None:
@@ -298,7 +300,7 @@ class Controller:
         self._phase = "main"
         if self._plan.pacing == "sliding":
             self.dispatcher.open_wave()
-        else:
+        elif self.canaries:
             self._batch_is_due()
 
     def _keep_going(self) -> None:
@@ -360,7 +362,7 @@ class Controller:
         if not self._site.type.undone:
             return
         touched = self.dispatcher.touched
-        if undo:
+        if undo or (state != "completed" and not touched):
             self._site.rollback.ask(touched)
         elif state != "completed" or self._escaped:
             Countdown(

@@ -37,6 +37,7 @@ class Rollback:
         self._wave_size = wave_size
         self._asked_for: Sequence[Node] | None = None
         self._waves = 0
+        self._numbers: frozenset[int] = frozenset()
         self._in_wave: set[int] = set()
         self._sent = self._returned = self._failed = 0
         self._completed_ns: int | None = None
@@ -67,8 +68,8 @@ class Rollback:
         failed = node.fate.status == ROLLBACK_FAILED
         self._going_back -= 1
         self._any_failed |= failed
-        if node.number in self._in_wave:
-            self._in_wave.remove(node.number)
+        if node.number in self._numbers:
+            self._in_wave.discard(node.number)
             self._returned += not failed
             self._failed += failed
             self._last_return_ns = self._site.env.now
@@ -82,11 +83,11 @@ class Rollback:
         if self._waves == 0:
             # Nodes that go back by themselves are not rolled back again, but service waits for them.
             self.nodes = [node for node in self._asked_for if node.fate.back_from_ns is None]
+            self._numbers = frozenset(node.number for node in self.nodes)
             self.history = History(total_nodes=len(self.nodes)) if self.nodes else None
-        if self._sent < len(self.nodes):
-            if not self._in_wave:
-                self._send()
-        elif not self._in_wave and self._going_back == 0:
+        while self._sent < len(self.nodes) and not self._in_wave:
+            self._send()
+        if self._sent == len(self.nodes) and not self._in_wave and self._going_back == 0:
             self.ended_ns = self._site.env.now
         self._note()
 
@@ -94,9 +95,10 @@ class Rollback:
         wave = self.nodes[self._sent : self._sent + self._wave_size]
         self._sent += len(wave)
         self._waves += 1
-        self._in_wave = {node.number for node in wave}
         for node in wave:
             node.roll_back()
+        # A node that went back by itself before its turn may be back already.
+        self._in_wave = {node.number for node in wave if node.fate.back_until_ns is None}
 
     def _note(self) -> None:
         if self.history is None:
