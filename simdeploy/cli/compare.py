@@ -15,8 +15,6 @@ from simdeploy.cli.inputs import describe_orchestrator, example, read_with_warni
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from simdeploy.analysis import Comparison
     from simdeploy.scenario import Scenario
 
@@ -96,7 +94,8 @@ def command(
         write_table(responses, out)
     if plot is not None:
         _plot(comparison, plot)
-    _exit_with_failures(responses)
+    if responses["status"].eq("failed").any():  # a warning has said which
+        raise click.exceptions.Exit(1)
 
 
 def _print(scenario: Scenario, comparison: Comparison, replications: int, seed: int, engine: str) -> None:
@@ -121,18 +120,6 @@ def _plot(comparison: Comparison, path: Path) -> None:
     figure = Figure(figsize=(8, 1.4 + 0.6 * len(comparison.policies)), layout="constrained")
     plot_comparison(figure.subplots(), comparison)
     write_picture(figure, path)
-
-
-def _exit_with_failures(responses: pd.DataFrame) -> None:
-    failed = responses[responses["status"].eq("failed")]
-    if not failed.empty:
-        first = failed.iloc[0]
-        click.echo(
-            f"error: {len(failed)} of {len(responses)} replications failed; the first: policy {first['policy']}, "
-            f"replication {first['replication']}, {first['stage']}: {first['error']}",
-            err=True,
-        )
-        raise click.exceptions.Exit(1)
 
 
 @contextlib.contextmanager

@@ -109,8 +109,8 @@ def replicate(
     if n_failed:
         first = table.loc[table["status"].eq("failed")].iloc[0]
         warnings.warn(
-            f"{n_failed} of {len(table)} replications failed and have no responses; "
-            f"the first: policy {first['policy']}, replication {first['replication']}, {first['error']}",
+            f"{n_failed} of {len(table)} replications failed; the first: policy {first['policy']}, "
+            f"replication {first['replication']}, {first['stage']}: {first['error']}",
             SimdeployWarning,
             stacklevel=2,
         )

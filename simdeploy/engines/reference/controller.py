@@ -318,8 +318,8 @@ class Controller:
         if count > 0:
             dispatcher.give_turns(count)
             self._last_progress_ns = self._site.env.now
-        # What was resolved in this very look (nodes that are down) is judged before anything ends.
-        if not dispatcher.left and dispatcher.waves_over == len(dispatcher.waves) and not self._news:
+        # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
+        elif not dispatcher.left and dispatcher.waves_over == len(dispatcher.waves):
             self._phase = "done"
 
     def _batch_is_due(self) -> None:
