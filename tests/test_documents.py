@@ -144,7 +144,13 @@ def test_first_command_is_the_main_job(script):
     shown = script("examples").read_commands(blocks[0])[0].command
     if shutil.which("make") is None:
         pytest.skip("there is no make here")
-    planned = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    planned = subprocess.run(
+        ["make", "-n", "--no-print-directory", "demo", "VENV=.venv"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert planned.splitlines()[-1] == f".venv/bin/{shown}"
 
 

@@ -118,7 +118,9 @@ class Service:
         """Return how long each node was in its intervals up to the horizon, seconds."""
         clipped = intervals.clipped(0, self.end_ns)
         lengths_s = (clipped.end - clipped.start) / NS_PER_S
-        return np.bincount(clipped.node, weights=lengths_s, minlength=self._recording.world.n_nodes)
+        n_nodes = self._recording.world.n_nodes
+        # Of nothing at all, bincount makes whole numbers.
+        return np.bincount(clipped.node, weights=lengths_s, minlength=n_nodes).astype(np.float64)
 
     def added_failures(self) -> float:
         """Return the expected failed requests that the release added up to the horizon.

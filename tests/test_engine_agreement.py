@@ -1,0 +1,69 @@
+"""What a second simulator, written from the documents alone, found in the reference engine: cases worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from simdeploy import simulate
+
+# Some of these policies are suspicious on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
+
+
+def test_rollback_waves_pass_nodes_that_went_back_by_themselves(make_scenario):
+    """A wave of the rollback waits for a node that is going back by itself, and not for one that is back. [contract]"""
+    scenario = make_scenario(
+        fleet={"nodes": 4, "zones": 4, "update_duration": 10, "rollback_duration": 20},
+        release={"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"zones": [0]}}},
+        orchestrator={"preset": "expanso", "node_local_rollback": True, "rollback_pacing": "max_parallel"},
+    )
+    health_check = {"deadline": "15s", "min_healthy_time": "10s"}  # a window would end at 20 s: nobody meets the deadline
+    policy = {"strategy": "canary", "canary_count": 4, "max_parallel": 1, "health_check": health_check}
+    rollout = simulate(scenario, policy)
+    # Node 0 fails at 10 s, which stops the rollout; node 1 is the first wave of the rollback. At 15 s nodes 2 and 3 meet
+    # their deadline and go back by themselves: the second wave waits for node 2, the third finds node 3 back.
+    assert rollout.nodes["rollback_started_at_s"].tolist() == [10, 10, 15, 15]
+    assert (rollout.responses["stopped_at_s"], rollout.responses["restored_at_s"]) == (10, 35)
+    assert rollout.responses["unavailable_node_s"] == 4 * 10 + 4 * 20
+    back = rollout.deployments[1].status
+    assert (back.state, back.total_nodes, back.updated_nodes, back.current_wave) == ("completed", 3, 3, 3)
+
+
+@pytest.mark.parametrize(("clocks", "dispatched_at_s"), [("run", [70, 70, 120]), ("stop", [70, 130, 190])])
+def test_the_rate_clock_runs_from_the_start(make_scenario, clocks, dispatched_at_s):
+    """A pause at 0 s holds back batches, but the clock that makes them due runs from 0 s unless pauses stop it. [contract]"""
+    scenario = make_scenario(
+        fleet={"nodes": 3, "update_duration": 10},
+        orchestrator={"preset": "expanso", "pacing": "rate", "rate": {"per_minute": 1}, "paused_clocks": clocks},
+        operator={"script": [{"at": 0, "do": "pause"}, {"at": 70, "do": "resume"}]},
+    )
+    rollout = simulate(scenario, {"strategy": "rolling", "health_check": NO_WINDOWS})
+    assert rollout.nodes["dispatched_at_s"].tolist() == dispatched_at_s
+    assert rollout.responses["makespan_s"] == dispatched_at_s[-1] + 10
+
+
+def test_a_cancel_of_nothing_is_not_undone_by_hand(make_scenario):
+    """Without auto-rollback, too, a cancel before anything was dispatched has nothing to undo. [contract]"""
+    script = [{"at": 0, "do": "pause"}, {"at": 5, "do": "cancel"}]
+    policy = {"strategy": "rolling", "health_check": NO_WINDOWS, "no_auto_rollback": True}
+    rollout = simulate(make_scenario(operator={"script": script}), policy)
+    assert (rollout.responses["stopped_at_s"], rollout.responses["restored_at_s"]) == (5, 5)
+
+
+def test_a_stop_that_touched_nothing_is_not_undone_by_hand(make_scenario):
+    """A stop over nodes that were all down at their turn, so that none was touched, has nothing to undo. [contract]"""
+    scenario = make_scenario(fleet={"nodes": 3, "crash": {"up": "1ns", "repair": "1000h"}})
+    policy = {"strategy": "rolling", "health_check": NO_WINDOWS, "max_failed_nodes": 0, "no_auto_rollback": True}
+    values = simulate(scenario, policy).responses
+    assert (values["state"], values["failed_nodes"], values["touched_nodes"]) == ("failed", 3, 0)
+    assert (values["stopped_at_s"], values["restored_at_s"]) == (0, 0)
+
+
+def test_exposure_is_a_number_of_seconds_even_if_nobody_was_exposed(make_scenario):
+    """The column exposed_s holds floats in every rollout, whether anything was exposed or not. [contract]"""
+    scenario = make_scenario(fleet={"nodes": 2, "start_failure": 1})
+    nodes = simulate(scenario, {"strategy": "immediate"}).nodes
+    assert nodes["exposed_s"].tolist() == [0, 0]
+    assert nodes["exposed_s"].dtype == nodes["unavailable_s"].dtype == "float64"
