@@ -19,7 +19,8 @@ def test_rollback_waves_pass_nodes_that_went_back_by_themselves(make_scenario):
         release={"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"zones": [0]}}},
         orchestrator={"preset": "expanso", "node_local_rollback": True, "rollback_pacing": "max_parallel"},
     )
-    health_check = {"deadline": "15s", "min_healthy_time": "10s"}  # a window would end at 20 s: nobody meets the deadline
+    # A window would end at 20 s, so nobody meets the deadline.
+    health_check = {"deadline": "15s", "min_healthy_time": "10s"}
     policy = {"strategy": "canary", "canary_count": 4, "max_parallel": 1, "health_check": health_check}
     rollout = simulate(scenario, policy)
     # Node 0 fails at 10 s, which stops the rollout; node 1 is the first wave of the rollback. At 15 s nodes 2 and 3 meet

@@ -199,9 +199,13 @@ class Processes:
         ends[~is_bad] = sample_ns(self.good_residual, self._at_time_0(streams.good, subjects[~is_bad]))
         if is_bad.any():
             ends[is_bad] = sample_ns(Residual(bad), self._at_time_0(streams.bad, subjects[is_bad]))
-        numbers = subjects.tolist()
-        self._bad_at_first: dict[int, bool] = dict(zip(numbers, is_bad.tolist(), strict=True))
-        self._first_end: dict[int, int] = dict(zip(numbers, ends.tolist(), strict=True))
+        # By the subject's number, whether it is one of these or not: quicker to look up than by name.
+        size = int(subjects.max(initial=-1)) + 1
+        self._bad_at_first = [False] * size
+        self._first_end = [0] * size
+        for subject, bad_at_first, end in zip(subjects.tolist(), is_bad.tolist(), ends.tolist(), strict=True):
+            self._bad_at_first[subject] = bad_at_first
+            self._first_end[subject] = end
         self._made: dict[int, Alternating] = {}
 
     def _at_time_0(self, stream: Stream, subjects: np.ndarray) -> np.ndarray:
@@ -236,8 +240,10 @@ class Processes:
             return self._bad_at_first[subject]
         return self.of(subject).bad_at(t)
 
+    def is_good_until(self, subject: int, end: int) -> bool:
+        """Tell at a glance whether the subject is in the good spell of time 0 until `end`; False if not at a glance."""
+        return end <= self._first_end[subject] and not self._bad_at_first[subject] and subject not in self._made
+
     def bad_spells(self, subject: int, start: int, end: int) -> Iterator[Spell]:
         """Yield the subject's bad spells within [start, end)."""
-        if end <= self._first_end[subject] and not self._bad_at_first[subject] and subject not in self._made:
-            return iter(())
-        return self.of(subject).bad_spells(start, end)
+        return iter(()) if self.is_good_until(subject, end) else self.of(subject).bad_spells(start, end)

@@ -155,6 +155,13 @@ class World:
             t = zone.of(int(self.zone_of[node])).good_again(t) if zone else t
         return t
 
+    def was_up(self, node: int, start: int, end: int) -> bool:
+        """Tell whether a node was up throughout [start, end)."""
+        crash, zone = self._crash[node], self._zones[node]
+        if crash and not crash.is_good_until(node, end) and any(crash.bad_spells(node, start, end)):
+            return False
+        return not (zone and any(zone.bad_spells(int(self.zone_of[node]), start, end)))
+
     def down_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
         """Yield the spells within [start, end) in which a node is crashed, then those in which its zone is out."""
         crash, zone = self._crash[node], self._zones[node]
@@ -170,6 +177,11 @@ class World:
             yield from crash.undisturbed(node).bad_spells(start, end)
         if zone:
             yield from zone.bad_spells(int(self.zone_of[node]), start, end)
+
+    def is_undegraded_until(self, node: int, end: int) -> bool:
+        """Tell at a glance whether a node was never degraded before `end`; False if not at a glance."""
+        flapping = self._flapping[node]
+        return flapping is None or flapping.is_good_until(node, end)
 
     def degraded_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
         """Yield the degraded spells of a node within [start, end)."""

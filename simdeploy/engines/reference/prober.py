@@ -37,9 +37,7 @@ class Prober:
         if requests:
             level = self._level(node, start, end, degraded_level)
             failed = failed_requests(requests, level, world.window_uniform(number, node.fate.windows))
-        healthy = failed <= allowed and not (
-            world.anything_goes_down and any(True for _ in world.down_spells(number, start, end))
-        )
+        healthy = failed <= allowed and world.was_up(number, start, end)
         self._site.windows.add(end, number, requests, failed, healthy)
         node.fate.windows += 1
         return healthy
@@ -48,7 +46,7 @@ class Prober:
         """Return the time-average of the node's error level over the window."""
         world, number = self._site.world, node.number
         added = world.added_level(number)
-        if not added and degraded_level is None:
+        if not added and (degraded_level is None or world.is_undegraded_until(number, end)):
             return world.baseline[number]
         shown_from = end
         if added and node.fate.started_ns is not None:
