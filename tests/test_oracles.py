@@ -681,7 +681,7 @@ def all_up_at_first(patch: Patch) -> None:
 
     def mutated(processes: Any, *args: Any) -> None:
         made(processes, *args)
-        processes._bad_at_first = dict.fromkeys(processes._bad_at_first, False)
+        processes._bad_at_first = [False] * len(processes._bad_at_first)
 
     patch.setattr(availability_module.Processes, "__init__", mutated)
 
