@@ -724,6 +724,7 @@ def test_all_problems_are_told_at_once_in_the_files_order(tmp_path: Path) -> Non
         (9, "orchestrator.failed_percent_of"),
         (10, "helth"),
         (12, "policies.p.max_failed_nodes"),
+        (12, "policies.p.health_check.deadline"),
         (13, "policies.q.health_check.deadline"),
     ]
 
@@ -886,3 +887,16 @@ def test_a_repeated_key_hides_nothing(tmp_path):
         (5, "update_duration"),
         (6, "strategy"),
     ]
+
+
+def test_two_contradictions_of_one_policy(tmp_path):
+    """A policy without canaries is still told that its deadline is too short. [contract]"""
+    path = tmp_path / "two.yaml"
+    path.write_text(
+        "name: two\nfleet: {nodes: 5, update_duration: 1s}\npolicies:\n  y:\n    strategy: canary\n"
+        "    health_check:\n      deadline: 20s\n      min_healthy_time: 30s\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(InputError) as caught:
+        read_scenario(path)
+    assert [(problem.line, problem.path[-1]) for problem in caught.value.problems] == [(5, "strategy"), (7, "deadline")]

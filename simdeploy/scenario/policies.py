@@ -38,11 +38,15 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class PolicyReading:
-    """A policy, or what is wrong with it; paths from the policy's own name on."""
+    """A policy, or what is wrong with it; paths from the policy's own name on.
+
+    `stand_in` is there where only other keys than the health check are wrong: it can still be held against the fleet.
+    """
 
     policy: ScenarioPolicy | None
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    stand_in: ScenarioPolicy | None = None
 
 
 def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ()) -> PolicyReading:
@@ -59,9 +63,14 @@ def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ())
         return _read_file(name, raw, around, prefix)
     keys = {key: value for key, value in raw.items() if key not in ("dialect", "file")}
     spec, problems = spec_from_dict(keys, dialect=dialect or "deployment")
-    if spec is None:
-        return PolicyReading(None, [problem.at(prefix=prefix) for problem in problems])
-    return PolicyReading(_policy(name, spec, around.identity, around))
+    if spec is not None:
+        return PolicyReading(_policy(name, spec, around.identity, around))
+    stand_in = None
+    if keys.get("strategy") in ("rolling", "canary"):
+        health_check = {"strategy": "rolling", "health_check": keys.get("health_check")}
+        plain, _ = spec_from_dict(health_check, dialect=dialect or "deployment")
+        stand_in = _policy(name, plain, around.identity, around) if plain else None
+    return PolicyReading(None, [problem.at(prefix=prefix) for problem in problems], stand_in=stand_in)
 
 
 def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: Path) -> PolicyReading:

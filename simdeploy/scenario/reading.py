@@ -147,6 +147,8 @@ def _read_policies(sections: Mapping[str, Any], reading: Reading, files: Files) 
         reading.warnings += result.warnings
         if result.policy is not None:
             policies[name] = result.policy
+        elif result.stand_in is not None and "health_interval_ns" in reading.parts:
+            reading.errors += health_problems(result.stand_in, ("policies", name))
     reading.parts["policies"] = FrozenMapping(policies)
 
 
