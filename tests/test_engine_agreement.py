@@ -68,3 +68,32 @@ def test_exposure_is_a_number_of_seconds_even_if_nobody_was_exposed(make_scenari
     nodes = simulate(scenario, {"strategy": "immediate"}).nodes
     assert nodes["exposed_s"].tolist() == [0, 0]
     assert nodes["exposed_s"].dtype == nodes["unavailable_s"].dtype == "float64"
+
+
+@pytest.mark.parametrize(("clocks", "next_wave_s"), [("run", 330), ("stop", 400)])
+def test_a_bake_time_that_begins_during_a_pause(make_scenario, clocks, next_wave_s):
+    """A wave resolved during a pause begins its bake time at once, or at the resume where pauses stop clocks. [contract]"""
+    scenario = make_scenario(
+        orchestrator={"preset": "expanso", "bake_time": 300, "paused_clocks": clocks},
+        operator={"script": [{"at": 20, "do": "pause"}, {"at": 100, "do": "resume"}]},
+    )
+    policy = {"strategy": "rolling", "max_parallel": 5, "health_check": NO_WINDOWS}
+    assert sorted(set(simulate(scenario, policy).nodes["dispatched_at_s"])) == [0, next_wave_s]
+
+
+def test_nodes_that_come_up_together_are_dispatched_by_number(make_scenario):
+    """Nodes that were waited for and are up again at one instant go by number, and roll back in that order. [contract]"""
+    scenario = make_scenario(
+        fleet={
+            "nodes": 5,
+            "order": "random",
+            "start_failure": 1,
+            "zone_outage": {"up": "1ns", "repair": "100s"},
+        },
+        orchestrator={"preset": "expanso", "unreachable_nodes": "wait", "rollback_pacing": "max_parallel"},
+    )
+    policy = {"strategy": "canary", "canary_count": 5, "max_parallel": 1, "health_check": NO_WINDOWS}
+    nodes = simulate(scenario, policy).nodes
+    assert nodes.sort_values("position")["node"].tolist() != [0, 1, 2, 3, 4]
+    assert nodes["dispatched_at_s"].nunique() == 1
+    assert nodes.sort_values("rollback_started_at_s")["node"].tolist() == [0, 1, 2, 3, 4]
