@@ -639,7 +639,9 @@ def affected_independently(patch: Patch) -> None:
     patch.setattr(
         World,
         "_affected",
-        lambda world, fleet: world._fleet_uniforms(Stream.AFFECTED) < world.release.affects.count / fleet.nodes,
+        lambda world, fleet: (
+            world.draws.fleet(Stream.AFFECTED, fleet.nodes) < world.release.affects.count / fleet.nodes
+        ),
     )
 
 

@@ -219,9 +219,6 @@ class World:
     def _once(self, stream: Stream) -> float:
         return self.draws.draw(stream, 0, 0)
 
-    def _fleet_uniforms(self, stream: Stream) -> np.ndarray:
-        return self._uniforms(stream, self._nodes, 0)
-
     def _uniforms(self, stream: Stream, nodes: np.ndarray, index: int) -> np.ndarray:
         return uniforms(self.draws.seed, self.draws.replication, stream, nodes, index)
 
@@ -229,7 +226,7 @@ class World:
         """Give exactly round(share x nodes) random nodes to each class, in the file's order."""
         class_of = np.zeros(fleet.nodes, dtype=np.int64)
         if fleet.classes:
-            shuffled = np.argsort(self._fleet_uniforms(Stream.CLASS), kind="stable")
+            shuffled = np.argsort(self.draws.fleet(Stream.CLASS, self.n_nodes), kind="stable")
             first = 0
             for number, node_class in enumerate(fleet.classes, start=1):
                 last = min(first + round_half_up(node_class.share * fleet.nodes), fleet.nodes)
@@ -239,7 +236,7 @@ class World:
 
     def _order(self, fleet: Fleet) -> list[int]:
         if fleet.order == "random":
-            order = np.argsort(self._fleet_uniforms(Stream.ORDER), kind="stable")
+            order = np.argsort(self.draws.fleet(Stream.ORDER, self.n_nodes), kind="stable")
         elif fleet.order == "zone":
             order = np.lexsort((self._nodes, self.zone_of))
         else:
@@ -263,10 +260,10 @@ class World:
             return np.zeros(self.n_nodes, dtype=bool)
         affects = self.release.affects
         if affects.by == "share":
-            return self._fleet_uniforms(Stream.AFFECTED) < float(affects.share or 0)
+            return self.draws.fleet(Stream.AFFECTED, self.n_nodes) < float(affects.share or 0)
         if affects.by == "count":
             hit = np.zeros(self.n_nodes, dtype=bool)
-            hit[np.argsort(self._fleet_uniforms(Stream.AFFECTED), kind="stable")[: affects.count]] = True
+            hit[np.argsort(self.draws.fleet(Stream.AFFECTED, self.n_nodes), kind="stable")[: affects.count]] = True
             return hit
         if affects.by == "classes":
             numbers = [i for i, one in enumerate(fleet.classes, start=1) if one.name in affects.members]
