@@ -1,0 +1,83 @@
+"""Responses of many replications of several policies, in columns: what engines hand to experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simdeploy.engines.schema import RESPONSES
+
+# Columns of a block that hold words; all others hold numbers.
+WORDS = ("state", "release", "verdict", "status", "stage", "error")
+WHOLE_NUMBERS = tuple(name for name, dtype in RESPONSES.items() if dtype == "Int64")
+COLUMNS = (*RESPONSES, "status", "stage", "error")
+
+
+@dataclass(frozen=True)
+class Block:
+    """What several policies did in consecutive replications; outcomes that are equal may be kept once.
+
+    Attributes
+    ----------
+    first : int
+        The first replication.
+    index : ndarray of int32, shape (policies, replications)
+        Which row of the columns holds the outcome of a policy in a replication.
+    codes : mapping of str to ndarray of int
+        Columns that hold words, as places in `words`; -1 is missing.
+    words : mapping of str to tuple of str
+    numbers : mapping of str to ndarray
+        Columns that hold numbers: int64 for whole numbers, else float64. Those of a row whose status is not "ok" mean
+        nothing.
+    """
+
+    first: int
+    index: np.ndarray
+    codes: Mapping[str, np.ndarray]
+    words: Mapping[str, tuple[str, ...]]
+    numbers: Mapping[str, np.ndarray]
+
+    @property
+    def n_rows(self) -> int:
+        """How many distinct rows there are."""
+        return len(self.codes["status"])
+
+    @classmethod
+    def of_rows(cls, first: int, rows: Sequence[Sequence[Mapping[str, Any]]]) -> Block:
+        """Make a block of one mapping per policy and replication: responses, `status`, and of a failed one `stage` and `error`.
+
+        Parameters
+        ----------
+        first : int
+        rows : sequence of sequence of mapping
+            By policy, then by replication.
+        """
+        flat = [row for of_policy in rows for row in of_policy]
+        codes, words = {}, {}
+        for name in WORDS:
+            values = [_word(row.get(name)) for row in flat]
+            words[name] = tuple(dict.fromkeys(value for value in values if value is not None))
+            places = {word: place for place, word in enumerate(words[name])}
+            codes[name] = np.array([-1 if value is None else places[value] for value in values], dtype=np.int32)
+        numbers = {}
+        for name in RESPONSES:
+            if name not in WORDS:
+                is_whole = name in WHOLE_NUMBERS
+                values = [row.get(name, 0 if is_whole else np.nan) for row in flat]
+                numbers[name] = np.array(values, dtype=np.int64 if is_whole else np.float64)
+        index = np.arange(len(flat), dtype=np.int32).reshape(len(rows), -1)
+        return cls(first, index, codes, words, numbers)
+
+    @property
+    def is_ok(self) -> np.ndarray:
+        """Tell of each distinct row whether the replication came to its end."""
+        words = self.words["status"]
+        is_ok: np.ndarray = np.array([word == "ok" for word in words], dtype=bool)[self.codes["status"]]
+        return is_ok
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

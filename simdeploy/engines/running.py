@@ -1,0 +1,49 @@
+"""Running a block: several policies over consecutive replications, on whichever engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.engines.block import Block
+from simdeploy.engines.simulation import simulate
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+
+def run_block(
+    scenario: Scenario,
+    policies: Sequence[ScenarioPolicy],
+    *,
+    seed: int,
+    first: int,
+    count: int,
+    engine: str,
+) -> Block:
+    """Simulate replications `first`, ..., `first + count - 1` of each policy; all policies meet the same worlds.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policies : sequence of ScenarioPolicy
+    seed, first, count : int
+    engine : {'reference'}
+
+    Returns
+    -------
+    Block
+        A replication that fails is a row whose `status` is "failed", with `stage` and `error`; it costs no other one.
+    """
+    replications = range(first, first + count)
+    return Block.of_rows(
+        first, [[_row(scenario, policy, seed, number, engine) for number in replications] for policy in policies]
+    )
+
+
+def _row(scenario: Scenario, policy: ScenarioPolicy, seed: int, replication: int, engine: str) -> dict[str, Any]:
+    try:
+        rollout = simulate(scenario, policy, seed=seed, replication=replication, engine=engine)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other replications go on
+        return {"status": "failed", "stage": "simulate", "error": " ".join(f"{type(error).__name__}: {error}".split())}
+    return {**rollout.response_values, "status": "ok"}

@@ -1,0 +1,95 @@
+"""A job and its spans: what is to be simulated, cut into pieces that any executor can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from simdeploy.engines.block import Block
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+
+class Span(NamedTuple):
+    """Consecutive replications of consecutive policies of one of a job's groups.
+
+    Attributes
+    ----------
+    group : int
+        Place in `Job.groups`.
+    policy : int
+        The first policy, by its place in the group.
+    n_policies : int
+    first : int
+        The first replication.
+    n_replications : int
+        Replications of each of the policies.
+    """
+
+    group: int
+    policy: int
+    n_policies: int
+    first: int
+    n_replications: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """A scenario and the policies that are tried on it; all of them meet the same worlds.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    policies : tuple of ScenarioPolicy
+    """
+
+    scenario: Scenario
+    policies: tuple[ScenarioPolicy, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that is to be simulated, but for how often.
+
+    Attributes
+    ----------
+    groups : tuple of Group
+    seed : int
+    engine : str
+    """
+
+    groups: tuple[Group, ...]
+    seed: int
+    engine: str
+
+    def run(self, span: Span) -> Block:
+        """Simulate a span; whatever goes wrong in a replication is a row, and costs no other one."""
+        from simdeploy.engines.running import run_block
+
+        group = self.groups[span.group]
+        return run_block(
+            group.scenario,
+            group.policies[span.policy : span.policy + span.n_policies],
+            seed=self.seed,
+            first=span.first,
+            count=span.n_replications,
+            engine=self.engine,
+        )
+
+    def failed(self, span: Span, stage: str, error: str) -> Block:
+        """Return the block of a span that came to nothing: every row failed, at `stage`, with `error`."""
+        row = {"status": "failed", "stage": stage, "error": " ".join(error.split())}
+        return Block.of_rows(span.first, [[row] * span.n_replications for _ in range(span.n_policies)])
+
+
+class Executor(Protocol):
+    """Where spans are run: this process, threads, processes, a cluster."""
+
+    def run(self, job: Job, spans: Iterator[Span]) -> Iterator[tuple[Span, Block]]:
+        """Yield every span with its block as they finish, in any order.
+
+        Spans are taken from the iterator a few at a time, so that neither they nor finished blocks pile up when the
+        caller is slower than the workers.
+        """
