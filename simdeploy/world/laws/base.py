@@ -92,14 +92,15 @@ class Distribution(Law):
 
     def inverse_limited_mean(self, target: Any) -> Any:
         """Find the x >= 0 whose limited mean is `target`, for a law of numbers >= 0."""
-        return climb(target, self._grid.x_below(target), lambda x, t: t - self.limited_mean(x), self._survival)
+        return climb(target, self.grid.x_below(target), lambda x, t: t - self.limited_mean(x), self._survival)
 
     def inverse_expected_excess(self, target: Any) -> Any:
         """Find the x >= 0 whose expected excess is `target`, for a law of numbers >= 0."""
-        return climb(target, self._grid.x_before(target), lambda x, t: self.expected_excess(x) - t, self._survival)
+        return climb(target, self.grid.x_before(target), lambda x, t: self.expected_excess(x) - t, self._survival)
 
     @cached_property
-    def _grid(self) -> Grid:
+    def grid(self) -> Grid:
+        """Points at which Newton's method may start, with both integrals of the survival there."""
         return make_grid(self._inverse_survival, self.limited_mean, self.expected_excess)
 
 

@@ -80,28 +80,30 @@ class Empirical(Distribution):
     # Between two values both integrals of the survival are straight lines; these are their heights at the values.
 
     @cached_property
-    def _limited_means(self) -> FloatArray:
+    def limited_means(self) -> FloatArray:
+        """E[min(X, x)] at each of the values."""
         n = len(self.values)
         return np.cumsum(np.diff(self._array, prepend=0.0) * np.arange(n, 0, -1) / n)
 
     @cached_property
-    def _expected_excesses(self) -> FloatArray:
+    def expected_excesses(self) -> FloatArray:
+        """E[max(X - x, 0)] at each of the values."""
         n = len(self.values)
         return np.cumsum((np.diff(self._array, append=self._array[-1]) * np.arange(n - 1, -1, -1) / n)[::-1])[::-1]
 
     def limited_mean(self, x: Any) -> Any:
         """E[min(X, x)]."""
-        return np.where(x <= self.values[0], x, np.interp(x, self._array, self._limited_means))
+        return np.where(x <= self.values[0], x, np.interp(x, self._array, self.limited_means))
 
     def expected_excess(self, x: Any) -> Any:
         """E[max(X - x, 0)]."""
-        return np.maximum(self.values[0] - x, 0.0) + np.interp(x, self._array, self._expected_excesses)
+        return np.maximum(self.values[0] - x, 0.0) + np.interp(x, self._array, self.expected_excesses)
 
     def inverse_limited_mean(self, target: Any) -> Any:
         """Invert the limited mean."""
-        return np.where(target <= self._limited_means[0], target, np.interp(target, self._limited_means, self._array))
+        return np.where(target <= self.limited_means[0], target, np.interp(target, self.limited_means, self._array))
 
     def inverse_expected_excess(self, target: Any) -> Any:
         """Invert the expected excess."""
-        heights = self._expected_excesses
+        heights = self.expected_excesses
         return np.interp(target, heights[::-1], self._array[::-1]) - np.maximum(target - heights[0], 0.0)

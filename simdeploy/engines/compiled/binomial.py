@@ -1,0 +1,78 @@
+"""Where the failed requests of a window step from k to k + 1, for compiled code: `simdeploy.world.binomial` once more."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.special import betaincc
+from simdeploy.world.binomial import _BRACKET_SDS, _LONGEST_MEAN, _SMALLEST_LOG
+
+ALWAYS = 1 << 53  # above every word of 52 bits
+NEVER = -1
+
+
+@compiled
+def last_healthy_word(allowed, requests, p):
+    """Return the highest 52-bit word of a window in which at most `allowed` of the requests fail, each with probability p.
+
+    The word stands for the uniform (word + 0.5) / 2**52, and a window is healthy if that is at most the cdf.
+    """
+    if allowed < 0:
+        return np.int64(NEVER)
+    if allowed >= requests:
+        return np.int64(ALWAYS)
+    if p >= 1.0:
+        return np.int64(NEVER)
+    return np.int64(math.floor(_cdf(allowed, requests, p) * 2.0**52 - 0.5))
+
+
+@compiled
+def _cdf(k, requests, p):
+    log_none = requests * math.log1p(-p)
+    if requests * p <= _LONGEST_MEAN and log_none >= _SMALLEST_LOG:
+        return _table_cdf(k, requests, p, log_none)
+    return _search_cdf(k, requests, p)
+
+
+@compiled
+def _table_cdf(k, requests, p, log_none):
+    term = math.exp(log_none)
+    odds = p / (1.0 - p)
+    total = term
+    for j in range(1, k + 1):
+        term *= (requests - j + 1) / j * odds
+        if total + term == total and j > requests * p:
+            return 1.0
+        total = min(total + term, 1.0)
+    return total
+
+
+@compiled
+def _search_cdf(k, requests, p):
+    """Follow the search for the quantile on its way to k; what its pivots leave open ends at the cdf."""
+    surely_in, open_up_to = 0.0, 1.0
+    low, high = np.int64(0), np.int64(requests)
+    mean, reach = requests * p, _BRACKET_SDS * math.sqrt(requests * p * (1.0 - p)) + 1.0
+    step = 0
+    while step < 2 or low < high:
+        if step == 0:
+            pivot = np.int64(math.floor(mean - reach))
+        elif step == 1:
+            pivot = np.int64(math.ceil(mean + reach))
+        else:
+            pivot = (low + high) // 2
+        step += 1
+        if step <= 2 and not low <= pivot < high:
+            continue
+        rough = betaincc(pivot + 1.0, float(requests - pivot), p, 0)
+        here = min(max(rough, surely_in), open_up_to)
+        if pivot < k:
+            surely_in = here
+            low = pivot + 1
+        else:
+            open_up_to = here
+            high = pivot
+    return open_up_to

@@ -1,0 +1,305 @@
+"""One node, from its turn to its verdict (model section 3): a function of when it is dispatched."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.binomial import ALWAYS, last_healthy_word
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.laws import draw_ns
+from simdeploy.engines.compiled.philox import draw, draw_window
+from simdeploy.engines.compiled.run import (
+    AFFECTED,
+    CLASS,
+    DISPATCHED,
+    DURATION,
+    FAILS,
+    HAS_FAILED,
+    NEVER,
+    RESOLVED,
+    STARTED,
+    UNKNOWN,
+    WINDOWS,
+    class_rule_of,
+    classes,
+    drawn,
+    fates,
+    last_word_of,
+    law_at,
+    peak_words,
+    policy_of,
+    today,
+    walk_at,
+)
+from simdeploy.engines.compiled.sampling import look_ahead, own_level, stays_undegraded, stays_up
+from simdeploy.world.streams import Stream
+
+# Places of the three walks that a node may need.
+_CRASH, _FLAPPING, _ZONE = range(3)
+
+
+@compiled
+def meet_fate(run, node, at):
+    """Work out when a node that is dispatched at `at` starts, and when it gets which verdict."""
+    rule, fate = policy_of(run), fates(run)
+    number = drawn(run)[CLASS, node]
+    chances = today(run)[number]
+    affected = drawn(run)[AFFECTED, node] != 0
+    one = classes(run)[number]
+    fate[DISPATCHED, node] = at
+    fate[HAS_FAILED, node] = 0
+    fate[WINDOWS, node] = 0
+    if run.leaves:
+        fate[RESOLVED, node] = at + drawn(run)[DURATION, node]
+        return
+    deadline = at + rule.deadline if rule.is_checked and rule.from_dispatch else np.int64(-1)
+    p_hang = chances.start_hang_affected if affected else chances.start_hang
+    t = at
+    attempt = 0
+    while True:
+        if attempt == 0:
+            duration = drawn(run)[DURATION, node]
+        else:
+            u = draw(run, Stream.UPDATE_DURATION.value, node, attempt)
+            duration = draw_ns(law_at(run, one.update), u, chances.slowdown)
+        if p_hang > 0 and draw(run, Stream.START_HANG.value, node, attempt) < p_hang:
+            if not rule.is_checked:
+                fate[RESOLVED, node] = t + duration
+                return
+            fate[RESOLVED, node] = deadline if deadline >= 0 else t + duration + rule.deadline
+            fate[HAS_FAILED, node] = 1
+            return
+        if deadline >= 0 and t + duration > deadline:
+            fate[RESOLVED, node] = deadline
+            fate[HAS_FAILED, node] = 1
+            return
+        t = min(t + duration, NEVER)
+        if attempt == 0:
+            fails = drawn(run)[FAILS, node] != 0
+        else:
+            p = chances.start_failure_affected if affected else chances.start_failure
+            fails = draw(run, Stream.START_FAILURE.value, node, attempt) < p
+        if not fails:
+            break
+        attempt += 1
+        if attempt == one.start_attempts:
+            fate[RESOLVED, node] = t
+            fate[HAS_FAILED, node] = 1
+            return
+    fate[STARTED, node] = t
+    if rule.needed == 0:
+        fate[RESOLVED, node] = t
+        return
+    if deadline < 0:
+        deadline = t + rule.deadline
+    _validate(run, node, t, deadline)
+
+
+@compiled
+def added_level(run, node):
+    """Return the level of failed requests that the release adds on a node once it shows."""
+    return run.error_rate if run.kind >= 0 and drawn(run)[AFFECTED, node] else 0.0
+
+
+@compiled
+def after_ns(run, node):
+    """Return the exposure after which the release's level shows on a node."""
+    if run.after_law < 0:
+        return np.int64(0)
+    law = law_at(run, run.after_law)
+    if law.kind == 0:
+        return law.constant_ns
+    return draw_ns(law, draw(run, Stream.AFTER.value, node, 0), 1.0)
+
+
+@compiled
+def is_disturbed(run, node):
+    """Tell whether an update changes when a node crashes."""
+    one = classes(run)[drawn(run)[CLASS, node]]
+    return one.crash >= 0 and (one.renewed or crash_rate(run, node) != 1.0)
+
+
+@compiled
+def crash_rate(run, node):
+    """Return the factor on a node's crash rate while it is exposed."""
+    return run.crash_rate if run.kind >= 0 and drawn(run)[AFFECTED, node] else 1.0
+
+
+@compiled
+def begin_crashes(walk, run, node, started, back_from):
+    """Put a walk at the begin of a node's crashes, disturbed by an update that started and went back."""
+    one = classes(run)[drawn(run)[CLASS, node]]
+    spells.begin(walk, run, one.crash, node)
+    if started < NEVER and is_disturbed(run, node):
+        spells.disturb(walk, started, back_from, crash_rate(run, node), one.renewed)
+
+
+@compiled
+def _validate(run, node, started, deadline):
+    rule, fate = policy_of(run), fates(run)
+    number = drawn(run)[CLASS, node]
+    class_rule = class_rule_of(run, rule, number)
+    interval, needed = rule.interval, rule.needed
+    one = classes(run)[number]
+    added = added_level(run, node)
+    shown_from = NEVER
+    if added > 0:
+        shown_from = started + after_ns(run, node)
+    # The last healthy word of a window in which nothing but the node's own level is there, or the release all the time.
+    plain_word, shown_word = last_word_of(run, rule, number, 0), ALWAYS
+    if plain_word == UNKNOWN:
+        own = own_level(run, node)
+        plain_word = last_healthy_word(class_rule.allowed, class_rule.requests, own)
+        if shown_from < NEVER:
+            level = 1 - (1 - own) * (1 - added)
+            shown_word = last_healthy_word(class_rule.allowed, class_rule.requests, min(max(level, 0.0), 1.0))
+    elif shown_from < NEVER:
+        shown_word = last_word_of(run, rule, number, 1 + run.kind)
+
+    end = started + needed * interval
+    undisturbed = not is_disturbed(run, node)
+    if run.goes_down or run.degrades:
+        look_ahead(run, min(end, deadline))
+    if rule.peak >= 0 and end <= deadline and undisturbed and stays_up(run, node, end) and stays_undegraded(run, node):
+        last_word = plain_word if shown_from >= end else (shown_word if shown_from <= started else np.int64(-1))
+        if peak_words(run)[rule.peak, node] <= last_word:
+            fate[RESOLVED, node] = end
+            fate[WINDOWS, node] = needed
+            return
+
+    depends_on_level = 0 <= class_rule.allowed < class_rule.requests
+    can_be_healthy = class_rule.allowed >= 0
+    has_crashes, has_outages = one.crash >= 0, one.zone_outage >= 0
+    flaps = one.flapping >= 0 and depends_on_level
+    if has_crashes or has_outages or flaps:
+        look_ahead(run, deadline)
+        if undisturbed and stays_up(run, node, deadline):
+            has_crashes = has_outages = False
+        if stays_undegraded(run, node):
+            flaps = False
+    if has_crashes:
+        begin_crashes(walk_at(run, _CRASH), run, node, started, NEVER)
+    if has_outages:
+        zone = node % run.zones
+        spells.begin(walk_at(run, _ZONE), run, one.zone_outage, zone)
+    if flaps:
+        spells.begin(walk_at(run, _FLAPPING), run, one.flapping, node)
+
+    window = healthy = unhealthy = 0
+    start = started
+    while start + interval <= deadline:
+        end = start + interval
+        is_healthy = can_be_healthy
+        if depends_on_level:
+            degraded = both = np.int64(0)
+            shown = min(max(shown_from, start), end)
+            if flaps:
+                degraded, both = _degraded(run, walk_at(run, _FLAPPING), start, end, shown)
+            if degraded == 0 and shown == end:
+                last_word = plain_word
+            elif degraded == 0 and shown == start:
+                last_word = shown_word
+            else:
+                own = own_level(run, node)
+                level = one.degraded_level
+                lost = (added * (end - shown) + level * degraded - added * level * both) / (end - start)
+                p = min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
+                last_word = last_healthy_word(class_rule.allowed, class_rule.requests, p)
+            is_healthy = draw_window(run, node, window) <= last_word
+        if is_healthy and has_crashes:
+            is_healthy = _is_good_throughout(run, walk_at(run, _CRASH), start, end)
+        if is_healthy and has_outages:
+            is_healthy = _is_good_throughout(run, walk_at(run, _ZONE), start, end)
+        window += 1
+        start = end
+        if is_healthy:
+            healthy += 1
+            unhealthy = 0
+            if healthy >= needed:
+                fate[RESOLVED, node] = end
+                fate[WINDOWS, node] = window
+                return
+        else:
+            unhealthy += 1
+            if rule.consecutive:
+                healthy = 0
+            if rule.failure_threshold > 0 and unhealthy >= rule.failure_threshold:
+                fate[RESOLVED, node] = end
+                fate[WINDOWS, node] = window
+                fate[HAS_FAILED, node] = 1
+                return
+    fate[RESOLVED, node] = deadline
+    fate[WINDOWS, node] = window
+    fate[HAS_FAILED, node] = 1
+
+
+@compiled
+def _degraded(run, walk, start, end, shown):
+    """Return for how long a window was degraded, and for how long both that and the release's level were there."""
+    degraded = both = np.int64(0)
+    t = start
+    while t < end:
+        spells.reach(walk, run, t)
+        until = min(walk.end, end)
+        if walk.is_bad:
+            degraded += until - t
+            both += max(until - max(t, shown), 0)
+        t = until
+    return degraded, both
+
+
+@compiled
+def _is_good_throughout(run, walk, start, end):
+    t = start
+    while t < end:
+        spells.reach(walk, run, t)
+        if walk.is_bad:
+            return False
+        t = walk.end
+    return True
+
+
+@compiled
+def is_down(run, node, t):
+    """Tell whether a node that was not started yet is down at t."""
+    one = classes(run)[drawn(run)[CLASS, node]]
+    look_ahead(run, t + 1)
+    if stays_up(run, node, t + 1):
+        return False
+    if one.crash >= 0:
+        spells.begin(walk_at(run, _CRASH), run, one.crash, node)
+        spells.reach(walk_at(run, _CRASH), run, t)
+        if walk_at(run, _CRASH).is_bad:
+            return True
+    if one.zone_outage >= 0:
+        zone = node % run.zones
+        spells.begin(walk_at(run, _ZONE), run, one.zone_outage, zone)
+        spells.reach(walk_at(run, _ZONE), run, t)
+        return walk_at(run, _ZONE).is_bad
+    return False
+
+
+@compiled
+def up_again(run, node, t):
+    """Return the first instant from t on, at which it is down, at which a node is up."""
+    one = classes(run)[drawn(run)[CLASS, node]]
+    if one.crash >= 0:
+        spells.begin(walk_at(run, _CRASH), run, one.crash, node)
+    if one.zone_outage >= 0:
+        zone = node % run.zones
+        spells.begin(walk_at(run, _ZONE), run, one.zone_outage, zone)
+    while True:
+        is_up = True
+        for place in (_CRASH, _ZONE):
+            if (place == _CRASH and one.crash >= 0) or (place == _ZONE and one.zone_outage >= 0):
+                walk = walk_at(run, place)
+                spells.reach(walk, run, t)
+                while walk.is_bad:
+                    is_up = False
+                    t = walk.end
+                    spells.reach(walk, run, t)
+        if is_up:
+            return t
+
+

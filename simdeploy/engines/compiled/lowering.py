@@ -1,0 +1,309 @@
+"""A scenario and its policies as plain records: everything that compiled code reads and nothing that it would have to ask.
+
+Exact comparisons are prepared here, where numbers have no end: a probability becomes the first word that is not below it, a
+percent a fraction whose products fit into 64 bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
+from simdeploy.engines.compiled.laws import LawTable
+from simdeploy.engines.compiled.run import (
+    CLASS_RECORD,
+    CLASS_RULE_RECORD,
+    KIND_RECORD,
+    POLICY_RECORD,
+    PROCESS_RECORD,
+    UNKNOWN,
+)
+from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE
+from simdeploy.rules.health import read_health_rule
+from simdeploy.rules.limits import read_limits
+from simdeploy.rules.waves import plan_waves
+from simdeploy.units import round_half_up
+from simdeploy.world.binomial import binomial_cdf
+from simdeploy.world.distributions import Constant, Exponential
+from simdeploy.world.realized import mean_level
+
+if TYPE_CHECKING:
+    from simdeploy.rules.deployment_types import TypeTraits
+    from simdeploy.rules.health import HealthRule
+    from simdeploy.rules.limits import Limits
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.world.distributions import Distribution
+    from simdeploy.world.fleet import Behaviour
+    from simdeploy.world.release import ReleaseKind
+
+ORDERS = ("index", "random", "zone")
+PACINGS = ("barrier", "sliding", "rate")
+AFFECTS = ("all", "share", "count", "classes", "zones")
+PERCENT_OF = ("fleet", "resolved", "wave")
+ON_FAILURE = ("rollback", "pause", "stop", "continue")
+UNREACHABLE = ("fail", "skip", "wait")
+ACTIONS = ("pause", "resume", "promote", "cancel")
+
+_MOST_PEAK_WINDOWS = 64
+_HUGE = 1 << 40
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What compiled code reads.
+
+    Attributes
+    ----------
+    scalars : mapping of str to number
+        Fields of the record of a run.
+    tables : mapping of str to ndarray
+        By the names of `run.TABLES`.
+    kept : tuple of ndarray
+        What tables point to.
+    """
+
+    scalars: Mapping[str, int | float]
+    tables: Mapping[str, np.ndarray]
+    kept: tuple[np.ndarray, ...]
+
+
+def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTraits) -> Lowered:
+    """Lower a scenario for policies whose deployments are of types with the same traits."""
+    kinds = scenario.release if traits.releases else ()
+    fleet, operator = scenario.fleet, scenario.operator
+    laws = LawTable()
+    processes: list[tuple[float, ...]] = []
+    classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(fleet.behaviours)]
+    lowered_kinds = _lower_kinds(kinds, laws)
+    policies, peaks = _lower_policies(scenario, chosen, kinds)
+    script = [(act.at_ns, ACTIONS.index(act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
+    names = [node_class.name for node_class in fleet.classes]
+    scalars = {
+        "nodes": fleet.nodes,
+        "zones": fleet.zones,
+        "order": ORDERS.index(fleet.order),
+        "n_classes": len(classes),
+        "n_kinds": len(kinds),
+        "n_acts": len(script),
+        "n_peaks": len(peaks),
+        "releases": traits.releases,
+        "undone": traits.undone,
+        "begins": traits.begins,
+        "leaves": traits.leaves,
+        "goes_down": any(b.crash or b.zone_outage for b in fleet.behaviours),
+        "degrades": any(b.flapping for b in fleet.behaviours),
+        "promote_after_law": laws.add(operator.promote_after),
+        "escape_detection_law": laws.add(operator.escape_detection),
+        "notices_defect": operator.notices_defect,
+        "rejects_good": operator.rejects_good,
+        **_lower_switches(scenario.orchestrator, traits),
+    }
+    records, floats = laws.arrays()
+    tables = {
+        "classes": np.array(classes, dtype=CLASS_RECORD),
+        "kinds": np.array(lowered_kinds, dtype=KIND_RECORD),
+        "affects_class": np.array(
+            [[False, *(name in kind.affects.members for name in names)] for kind in kinds], dtype=np.bool_
+        ),
+        "affects_zone": np.array(
+            [[zone in kind.affects.members for zone in range(fleet.zones)] for kind in kinds], dtype=np.bool_
+        ),
+        "laws": records,
+        "processes": np.array(processes, dtype=PROCESS_RECORD),
+        "script": np.array(script, dtype=np.int64),
+        "peaks": np.array(peaks, dtype=np.int64),
+        **policies,
+    }
+    return Lowered(scalars, tables, (floats,))
+
+
+def _lower_class(
+    scenario: Scenario, number: int, behaviour: Behaviour, laws: LawTable, processes: list[tuple[float, ...]]
+) -> tuple[float, ...]:
+    def add_process(kind: int, good: Distribution, bad: Distribution) -> int:
+        p_bad = bad.mean / (good.mean + bad.mean)
+        processes.append((kind, laws.add(good, runs_at_0=True), laws.add(bad, runs_at_0=True), p_bad))
+        return len(processes) - 1
+
+    flapping, crash, outage = behaviour.flapping, behaviour.crash, behaviour.zone_outage
+    fleet = scenario.fleet
+    size = round_half_up(fleet.classes[number - 1].share * fleet.nodes) if number else 0
+    is_constant = isinstance(behaviour.error_rate, Constant)
+    return (
+        size,
+        laws.add(behaviour.update_duration),
+        laws.add(behaviour.rollback_duration),
+        laws.add(behaviour.slowdown),
+        laws.add(behaviour.start_failure),
+        laws.add(behaviour.error_rate),
+        behaviour.error_rate.mean if is_constant else math.nan,
+        behaviour.rollback_failure,
+        behaviour.start_attempts,
+        behaviour.start_hang,
+        flapping.error_rate if flapping else 0.0,
+        float(behaviour.requests_per_second),
+        add_process(CRASH, crash.up, crash.repair) if crash else -1,
+        bool(crash and crash.renewed_by_update),
+        add_process(FLAPPING, Exponential(flapping.good_s), Exponential(flapping.degraded_s)) if flapping else -1,
+        add_process(ZONE, outage.up, outage.repair) if outage else -1,
+    )
+
+
+def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable) -> list[tuple[float, ...]]:
+    lowered = []
+    reached = Fraction(0)
+    for kind in kinds:
+        reached += kind.probability
+        lowered.append(
+            (
+                # u = (word + 1/2) / 2**52 is below the probability for words before this one.
+                math.ceil(reached * (1 << 52) - Fraction(1, 2)),
+                kind.defective,
+                kind.error_rate,
+                kind.start_failure,
+                kind.start_hang,
+                laws.add(kind.after),
+                kind.crash_rate,
+                AFFECTS.index(kind.affects.by),
+                float(kind.affects.share or 0),
+                min(kind.affects.count, _HUGE),
+            )
+        )
+    return lowered
+
+
+def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int]:
+    return {
+        "failed_node_holds_slot": switches.failed_node_holds_slot,
+        "judged_at_wave_end": switches.limits_judged == "wave_end" and switches.pacing != "sliding",
+        "gate_all_healthy": switches.canary_gate == "all_healthy",
+        "bake_time": switches.bake_time_ns,
+        "goes_back_by_itself": switches.node_local_rollback and traits.releases,
+        "on_failure": ON_FAILURE.index(switches.on_failure),
+        "rollback_in_waves": switches.rollback_pacing == "max_parallel",
+        "unreachable": UNREACHABLE.index(switches.unreachable_nodes),
+        "clocks_stop": switches.paused_clocks == "stop",
+    }
+
+
+def _lower_policies(
+    scenario: Scenario, chosen: Sequence[ScenarioPolicy], kinds: Sequence[ReleaseKind]
+) -> tuple[dict[str, np.ndarray], list[int]]:
+    """Return the tables of policies, and the numbers of windows whose highest word is wanted.
+
+    Rules, plans and limits that several policies share are numbered, and kept once where they are long.
+    """
+    total = scenario.fleet.nodes
+    rules: dict[HealthRule, int] = {}
+    plans: dict[tuple[object, ...], tuple[int, ...]] = {}
+    sizes: list[int] = []
+    limits: dict[Limits | None, int] = {}
+    rows = []
+    for one in chosen:
+        policy = one.policy
+        rule = read_health_rule(policy, scenario.orchestrator)
+        rules.setdefault(rule, len(rules))
+        # What a plan depends on; planning a large fleet anew for every policy would take longer than to simulate it.
+        key = (
+            policy.strategy,
+            policy.dialect,
+            policy.max_parallel,
+            *((policy.canary_count, policy.canary_percent) if policy.strategy == "canary" else ()),
+        )
+        if key not in plans:
+            plan = plan_waves(policy, scenario.orchestrator, total)
+            pacing = PACINGS.index(plan.pacing)
+            plans[key] = (len(plans), len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing)
+            sizes += plan.sizes
+        limit = read_limits(policy, scenario.orchestrator, total)
+        limits.setdefault(limit, len(limits))
+        rows.append((policy, rule, plans[key], limit))
+    peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
+    lowered_rules = {rule: (number, *_lower_rule(rule, peaks)) for rule, number in rules.items()}
+    lowered_limits = {limit: (number, *_lower_limits(limit, total)) for limit, number in limits.items()}
+    records = [
+        (policy.auto_promote, policy.no_auto_rollback, *lowered_rules[rule], *plan, *lowered_limits[limit])
+        for policy, rule, plan, limit in rows
+    ]
+    behaviours = scenario.fleet.behaviours
+    tables = {
+        "policies": np.array(records, dtype=POLICY_RECORD),
+        "class_rules": np.array(
+            [[_lower_class_rule(rule, b) for b in behaviours] for rule in rules], dtype=CLASS_RULE_RECORD
+        ),
+        "last_words": np.array([[_last_words(rule, b, kinds) for b in behaviours] for rule in rules], dtype=np.int64),
+        "sizes": np.array(sizes, dtype=np.int64),
+    }
+    return tables, peaks
+
+
+def _lower_rule(rule: HealthRule, peaks: list[int]) -> tuple[int, ...]:
+    return (
+        rule.interval_ns,
+        rule.is_checked,
+        rule.deadline_ns,
+        rule.deadline_from_dispatch,
+        rule.windows_needed,
+        rule.consecutive,
+        rule.failure_threshold or 0,
+        peaks.index(rule.windows_needed) if rule.windows_needed in peaks else -1,
+    )
+
+
+def _lower_class_rule(rule: HealthRule, behaviour: Behaviour) -> tuple[int, int]:
+    requests = rule.requests_per_window(behaviour.requests_per_second)
+    return requests, min(rule.allowed_failures(requests), requests)
+
+
+def _last_words(rule: HealthRule, behaviour: Behaviour, kinds: Sequence[ReleaseKind]) -> list[int]:
+    """Return the last healthy words by level; see `run.CLASS_RULE_RECORD`."""
+    requests, allowed = _lower_class_rule(rule, behaviour)
+    if allowed < 0 or allowed >= requests:
+        return [NEVER if allowed < 0 else ALWAYS] * (1 + len(kinds))
+    if not isinstance(behaviour.error_rate, Constant):
+        return [UNKNOWN] * (1 + len(kinds))
+    own = behaviour.error_rate.quantile(0.5)
+    levels = [own, *(mean_level(own, kind.error_rate, 0.0, 1, 1, 0, 0) for kind in kinds)]
+    return [NEVER if p >= 1 else math.floor(binomial_cdf(allowed, requests, p) * 2.0**52 - 0.5) for p in levels]
+
+
+def _lower_limits(limits: Limits | None, total: int) -> tuple[int, ...]:
+    if limits is None:
+        return (False, _HUGE, 0, 1, False, False, 0, 0)
+    share, reaches = _exact_in_64_bits(limits.max_failed_nodes_percent / 100, total, reaches=limits.reaches)
+    return (
+        True,
+        min(limits.max_failed_nodes + (0 if limits.reaches else 1), _HUGE),
+        share.numerator,
+        share.denominator,
+        reaches,
+        limits.both,
+        PERCENT_OF.index(limits.percent_of),
+        min(limits.minimum_sample, _HUGE),
+    )
+
+
+def _exact_in_64_bits(share: Fraction, total: int, *, reaches: bool) -> tuple[Fraction, bool]:
+    """Return a share with a small denominator that the same numbers of failed among at most `total` nodes cross.
+
+    No ratio of such numbers equals a share whose denominator is larger than `total`, nor lies between it and the next
+    fraction below it (in the Farey sequence of that order); above that fraction is above the share.
+    """
+    if share.denominator <= total:
+        return share, reaches
+    nearest = share.limit_denominator(total)
+    if nearest > share:
+        # The neighbour below: the one with the largest denominator for which the determinant with `nearest` is 1.
+        p, q = nearest.numerator, nearest.denominator
+        below = pow(p, -1, q) if q > 1 else 0
+        below += (total - below) // q * q
+        nearest = Fraction((p * below - 1) // q, below)
+    return nearest, False
+

@@ -1,0 +1,76 @@
+"""The tables in which compiled code works, made once per block and kept alive here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.engines.compiled.lowering import Lowered
+from simdeploy.engines.compiled.run import (
+    N_DRAWN,
+    N_FATE,
+    N_LISTS,
+    N_WAVE,
+    RUN,
+    TABLES,
+    TODAY_RECORD,
+    WALK_RECORD,
+)
+
+_WALKS = 3
+
+
+class Memory:
+    """The record of a run, with all tables that it points to.
+
+    Parameters
+    ----------
+    lowered : Lowered
+    seed : int
+
+    Attributes
+    ----------
+    run : ndarray of RUN, shape (1,)
+    """
+
+    def __init__(self, lowered: Lowered, seed: int) -> None:
+        self.run = np.zeros(1, dtype=RUN)
+        self._lowered = lowered
+        self._tables: dict[str, np.ndarray] = {}
+        for name, value in lowered.scalars.items():
+            self.run[name] = value
+        self.run["key0"], self.run["key1"] = seed & 0xFFFFFFFF, seed >> 32
+        n = int(lowered.scalars["nodes"])
+        n_classes = int(lowered.scalars["n_classes"])
+        most_waves = int(lowered.tables["policies"]["n_waves"].max())
+        self.run["most_waves"] = most_waves
+        tables = {
+            **lowered.tables,
+            "zone_ends": np.zeros((n_classes, int(lowered.scalars["zones"])), np.int64),
+            "today": np.zeros(n_classes, TODAY_RECORD),
+            "drawn": np.zeros((N_DRAWN, n), np.int64),
+            "peak_words": np.zeros((int(lowered.scalars["n_peaks"]), n), np.int64),
+            "baselines": np.zeros(n),
+            "words": np.zeros((2, n), np.uint64),
+            "fates": np.zeros((N_FATE, n), np.int64),
+            "lists": np.zeros((N_LISTS, n), np.int64),
+            "waves": np.zeros((N_WAVE, most_waves), np.int64),
+            "queue": np.zeros((2, 4 * n + 16), np.int64),
+            "walks": np.zeros(_WALKS, WALK_RECORD),
+            "scratch": np.zeros((2, 4 * n + 16), np.int64),
+        }
+        if set(tables) != set(TABLES):
+            raise AssertionError(sorted(set(tables) ^ set(TABLES)))
+        for name, table in tables.items():
+            self._keep(name, table)
+        self.run["room"] = tables["scratch"].shape[1]
+
+    def _keep(self, name: str, table: np.ndarray) -> None:
+        table = np.ascontiguousarray(table)
+        self._tables[name] = table
+        self.run[f"{name}_at"] = table.ctypes.data
+
+    def make_room(self) -> None:
+        """Double the room for intervals."""
+        room = 2 * self._tables["scratch"].shape[1]
+        self._keep("scratch", np.zeros((2, room), np.int64))
+        self.run["room"] = room

@@ -1,0 +1,520 @@
+"""The one record that compiled code hands around: what was asked, where a rollout stands, and where its tables are.
+
+Arrays as arguments are expensive: each is seven or more words that every call copies, and the compiler has to follow. So the
+tables are made in Python (:mod:`.memory`), which keeps them alive, and the record holds their addresses; the functions below
+make views of them, which costs nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import carray, types
+from numba.extending import intrinsic
+
+from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.schema import STATES
+
+NEVER = 1 << 62
+
+IN_PROGRESS, PAUSED, COMPLETED, FAILED, CANCELED = (
+    STATES.index(name) for name in ("in_progress", "paused", "completed", "failed", "canceled")
+)
+# ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
+# main: sliding or rate pacing is at work. done: every node has had its turn.
+READY, WAVE_OUT, BAKE, BAKED, AWAIT, MAIN, DONE = range(7)
+NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
+
+# Rows of the table of draws, one column per node.
+ORDER, CLASS, AFFECTED, DURATION, FAILS, ROLLBACK, CRASH_WORD, FLAP_WORD, N_DRAWN = range(9)
+
+# Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
+DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, N_FATE = range(9)
+
+# Rows of the table of lists, one column per node.
+TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, N_LISTS = range(5)
+
+# Rows of the table of waves, one column per wave.
+TURNS, UNRESOLVED, WAVE_FAILED, HOLDING, N_WAVE = range(5)
+
+# In the queue: when, and what happens to which node.
+GETS_VERDICT, IS_UP, IS_BACK = range(3)
+
+_INT, _REAL, _BOOL, _WORD = np.int64, np.float64, np.bool_, np.uint64
+
+_FLEET = [
+    ("nodes", _INT),
+    ("zones", _INT),
+    ("order", _INT),
+    ("n_classes", _INT),
+    ("n_kinds", _INT),
+    ("n_acts", _INT),
+    ("n_peaks", _INT),
+    # Traits of the deployment's type.
+    ("releases", _BOOL),
+    ("undone", _BOOL),
+    ("begins", _BOOL),
+    ("leaves", _BOOL),
+    ("goes_down", _BOOL),
+    ("degrades", _BOOL),
+    # The people.
+    ("promote_after_law", _INT),
+    ("escape_detection_law", _INT),
+    ("notices_defect", _REAL),
+    ("rejects_good", _REAL),
+]
+_SWITCHES = [
+    ("failed_node_holds_slot", _BOOL),
+    ("judged_at_wave_end", _BOOL),
+    ("gate_all_healthy", _BOOL),
+    ("bake_time", _INT),
+    ("goes_back_by_itself", _BOOL),
+    ("on_failure", _INT),
+    ("rollback_in_waves", _BOOL),
+    ("unreachable", _INT),
+    ("clocks_stop", _BOOL),
+]
+_REPLICATION = [
+    ("key0", _WORD),
+    ("key1", _WORD),
+    ("replication", _WORD),
+    ("kind", _INT),  # of release; -1 for none
+    ("defective", _BOOL),
+    ("error_rate", _REAL),
+    ("crash_rate", _REAL),
+    ("after_law", _INT),
+    ("operator_uniform", _REAL),
+    ("promote_after", _INT),
+    ("escape_detection", _INT),
+    ("quiet_until", _INT),  # until when the words of `today` beyond which a spell lasts are right
+    ("has_rollbacks", _BOOL),  # whether the times of going back are drawn yet
+]
+_ROLLOUT = [
+    ("now", _INT),
+    ("state", _INT),
+    ("phase", _INT),
+    ("is_rung", _BOOL),
+    ("news", _BOOL),
+    ("promoted", _BOOL),
+    ("promotion_wanted", _BOOL),
+    ("operator_is_due", _BOOL),
+    ("batches_due", _INT),
+    ("acts_done", _INT),  # of the script
+    ("acts_told", _INT),
+    ("acknowledged_failures", _INT),
+    ("updated", _INT),
+    ("failed", _INT),
+    ("makespan", _INT),  # NEVER while it goes on
+    # Whose turn it is.
+    ("next_turn", _INT),
+    ("waves_open", _INT),
+    ("waves_over", _INT),
+    ("waves_judged", _INT),
+    ("n_touched", _INT),
+    ("n_up_again", _INT),
+    # The one countdown that a pause may freeze.
+    ("clock", _INT),
+    ("clock_is_frozen", _BOOL),
+    ("clock_left", _INT),
+    ("clock_since", _INT),
+    # Going back.
+    ("escape_is_pending", _BOOL),
+    ("escape_at", _INT),
+    ("rollback_is_asked", _BOOL),
+    ("rollback_has_begun", _BOOL),
+    ("n_rolled", _INT),
+    ("rolled_sent", _INT),
+    ("rolled_in_wave", _INT),
+    ("rolled_wave", _INT),
+    ("going_back", _INT),
+    ("any_back_failed", _BOOL),
+    ("any_went_by_itself", _BOOL),
+    ("rollback_ended", _INT),
+    ("queued", _INT),
+    ("ran_too_long", _BOOL),
+]
+TABLES = (
+    "classes",
+    "kinds",
+    "affects_class",
+    "affects_zone",
+    "laws",
+    "processes",
+    "script",
+    "policies",
+    "class_rules",
+    "last_words",
+    "sizes",
+    "peaks",
+    "zone_ends",
+    "today",
+    "drawn",
+    "peak_words",
+    "baselines",
+    "words",
+    "fates",
+    "lists",
+    "waves",
+    "queue",
+    "walks",
+    "scratch",
+)
+RUN = np.dtype(
+    [*_FLEET, *_SWITCHES, *_REPLICATION, *_ROLLOUT]
+    + [("policy", _INT), ("most_waves", _INT), ("room", _INT)]  # the policy at hand; columns of `waves`, of `scratch`
+    + [(f"{table}_at", _INT) for table in TABLES]
+)
+
+CLASS_RECORD = np.dtype(
+    [
+        ("size", _INT),
+        ("update", _INT),  # places of laws
+        ("rollback", _INT),
+        ("slowdown", _INT),
+        ("start_failure", _INT),
+        ("error_rate", _INT),
+        ("baseline", _REAL),  # NaN where it is drawn per node
+        ("rollback_failure", _REAL),
+        ("start_attempts", _INT),
+        ("start_hang", _REAL),
+        ("degraded_level", _REAL),
+        ("requests_per_second", _REAL),
+        ("crash", _INT),  # places of processes; -1 for none
+        ("renewed", _BOOL),
+        ("flapping", _INT),
+        ("zone_outage", _INT),
+    ]
+)
+KIND_RECORD = np.dtype(
+    [
+        ("first_word_beyond", _INT),
+        ("defective", _BOOL),
+        ("error_rate", _REAL),
+        ("start_failure", _REAL),
+        ("start_hang", _REAL),
+        ("after", _INT),
+        ("crash_rate", _REAL),
+        ("affects", _INT),
+        ("share", _REAL),
+        ("count", _INT),
+    ]
+)
+LAW_RECORD = np.dtype(
+    [
+        ("kind", _INT),
+        # Parameters in the order in which the law's class has them.
+        ("a", _REAL),
+        ("b", _REAL),
+        ("c", _REAL),
+        ("mean", _REAL),
+        ("constant_ns", _INT),
+        # Values, limited means and expected excesses of an empirical law, one after the other; or the grid of Newton's
+        # method: points, limited means, expected excesses.
+        ("floats_at", _INT),
+        ("size", _INT),
+    ]
+)
+PROCESS_RECORD = np.dtype([("kind", _INT), ("good", _INT), ("bad", _INT), ("p_bad", _REAL)])
+POLICY_RECORD = np.dtype(
+    [
+        ("auto_promote", _BOOL),
+        ("no_auto_rollback", _BOOL),
+        # How nodes are judged.
+        ("rule", _INT),  # row of class_rules and last_words
+        ("interval", _INT),
+        ("is_checked", _BOOL),
+        ("deadline", _INT),
+        ("from_dispatch", _BOOL),
+        ("needed", _INT),
+        ("consecutive", _BOOL),
+        ("failure_threshold", _INT),  # 0 for none
+        ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
+        # The plan.
+        ("plan", _INT),
+        ("first_size", _INT),  # place in sizes
+        ("n_waves", _INT),
+        ("canaries", _INT),
+        ("parallel", _INT),
+        ("pacing", _INT),
+        # The limits.
+        ("limits", _INT),
+        ("has_limits", _BOOL),
+        ("stopping_count", _INT),  # failed nodes that cross max_failed_nodes
+        ("top", _INT),  # failed * bottom > (or >=) top * of crosses the percent
+        ("bottom", _INT),
+        ("reaches", _BOOL),
+        ("both", _BOOL),
+        ("percent_of", _INT),
+        ("minimum_sample", _INT),
+    ]
+)
+# Of a rule and a class: what a window meets. The last healthy words stand beside it, by level: the node's own, then with
+# each kind of release fully shown. Where the own level is drawn per node they are UNKNOWN.
+CLASS_RULE_RECORD = np.dtype([("requests", _INT), ("allowed", _INT)])
+UNKNOWN = -2
+# Probabilities of the replication at hand, by class: of a node that the release does not affect and of one that it does.
+TODAY_RECORD = np.dtype(
+    [
+        ("slowdown", _REAL),
+        ("start_failure", _REAL),
+        ("start_failure_affected", _REAL),
+        ("start_hang", _REAL),
+        ("start_hang_affected", _REAL),
+        # Words of the spells at time 0: below these they are bad, beyond those they last long enough.
+        ("crash_begins_bad", _INT),
+        ("flap_begins_bad", _INT),
+        ("crash_quiet_beyond", _INT),
+        ("flap_quiet_beyond", _INT),
+    ]
+)
+# Where a walk along a process is: the spell that was reached, and what is left to disturb it.
+WALK_RECORD = np.dtype(
+    [
+        ("process", _INT),
+        ("subject", _INT),
+        ("start", _INT),
+        ("end", _INT),
+        ("is_bad", _BOOL),
+        ("bad_index", _INT),
+        ("good_index", _INT),
+        ("is_first", _BOOL),  # the spell of time 0, whose law is the residual
+        ("rate", _REAL),
+        ("next_rate", _REAL),
+        ("renews", _BOOL),
+        ("starts_at", _INT),
+        ("back_at", _INT),
+        ("age", _INT),
+        ("hazard_left", _REAL),
+    ]
+)
+
+
+@intrinsic
+def _pointer(typingctx, address):
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), codegen
+
+
+@inlined
+def classes(run):
+    """By class number."""
+    return carray(_pointer(run.classes_at), (run.n_classes,), CLASS_RECORD)
+
+
+@inlined
+def kinds(run):
+    """Of release, in the file's order."""
+    return carray(_pointer(run.kinds_at), (run.n_kinds,), KIND_RECORD)
+
+
+@inlined
+def affects_class(run):
+    """Whether a kind of release (row) affects a class."""
+    return carray(_pointer(run.affects_class_at), (run.n_kinds, run.n_classes), _BOOL)
+
+
+@inlined
+def affects_zone(run):
+    """Whether a kind of release (row) affects a zone."""
+    return carray(_pointer(run.affects_zone_at), (run.n_kinds, run.zones), _BOOL)
+
+
+@inlined
+def law_at(run, place):
+    """One law."""
+    return carray(_pointer(run.laws_at), (place + 1,), LAW_RECORD)[place]
+
+
+@inlined
+def floats_of(law):
+    """The law's values or grid, three rows."""
+    return carray(_pointer(law.floats_at), (3, law.size), _REAL)
+
+
+@inlined
+def process_at(run, place):
+    """One alternating process."""
+    return carray(_pointer(run.processes_at), (place + 1,), PROCESS_RECORD)[place]
+
+
+@inlined
+def script(run):
+    """Acts of the script, by time: when, what."""
+    return carray(_pointer(run.script_at), (run.n_acts, 2), _INT)
+
+
+@inlined
+def policy_of(run):
+    """The policy at hand."""
+    return carray(_pointer(run.policies_at), (run.policy + 1,), POLICY_RECORD)[run.policy]
+
+
+@inlined
+def class_rule_of(run, policy, number):
+    """What a window meets under a policy's rule, for a class."""
+    at = policy.rule * run.n_classes + number
+    return carray(_pointer(run.class_rules_at), (at + 1,), CLASS_RULE_RECORD)[at]
+
+
+@inlined
+def last_word_of(run, policy, number, level):
+    """The last healthy word under a policy's rule, for a class, at a level: 0 the node's own, k + 1 with kind k shown."""
+    at = (policy.rule * run.n_classes + number) * (1 + run.n_kinds) + level
+    return carray(_pointer(run.last_words_at), (at + 1,), _INT)[at]
+
+
+@inlined
+def size_of_wave(run, wave):
+    """How many nodes the policy's plan has in a wave, counted from 0."""
+    at = policy_of(run).first_size + wave
+    return carray(_pointer(run.sizes_at), (at + 1,), _INT)[at]
+
+
+@inlined
+def peaks(run):
+    """Numbers of windows whose highest word is wanted, ascending."""
+    return carray(_pointer(run.peaks_at), (run.n_peaks,), _INT)
+
+
+@inlined
+def zone_ends(run):
+    """When the first good spell of a class's zones ends, 0 where it is a bad one; one row per class."""
+    return carray(_pointer(run.zone_ends_at), (run.n_classes, run.zones), _INT)
+
+
+@inlined
+def today(run):
+    """Probabilities of the replication at hand, by class."""
+    return carray(_pointer(run.today_at), (run.n_classes,), TODAY_RECORD)
+
+
+@inlined
+def drawn(run):
+    """Draws of the replication at hand."""
+    return carray(_pointer(run.drawn_at), (N_DRAWN, run.nodes), _INT)
+
+
+@inlined
+def peak_words(run):
+    """The highest words of each node's first windows, one row per number of windows."""
+    return carray(_pointer(run.peak_words_at), (run.n_peaks, run.nodes), _INT)
+
+
+@inlined
+def baselines(run):
+    """Every node's own level of failed requests; NaN where it is still to be drawn."""
+    return carray(_pointer(run.baselines_at), (run.nodes,), _REAL)
+
+
+@inlined
+def words(run):
+    """Scratch for both words of a block per node."""
+    return carray(_pointer(run.words_at), (2, run.nodes), _WORD)
+
+
+@inlined
+def fates(run):
+    """What happens to each node in the rollout at hand."""
+    return carray(_pointer(run.fates_at), (N_FATE, run.nodes), _INT)
+
+
+@inlined
+def lists(run):
+    """Lists of nodes."""
+    return carray(_pointer(run.lists_at), (N_LISTS, run.nodes), _INT)
+
+
+@inlined
+def waves(run):
+    """The waves."""
+    return carray(_pointer(run.waves_at), (N_WAVE, run.most_waves), _INT)
+
+
+@inlined
+def walk_at(run, place):
+    """One of the walks that a node may need at once."""
+    return carray(_pointer(run.walks_at), (place + 1,), WALK_RECORD)[place]
+
+
+@inlined
+def scratch(run):
+    """Room for intervals: starts, ends."""
+    return carray(_pointer(run.scratch_at), (2, run.room), _INT)
+
+
+@inlined
+def _queue(run):
+    return carray(_pointer(run.queue_at), (2, 4 * run.nodes + 16), _INT)
+
+
+@compiled
+def reset(run):
+    """Put the record at the start of a rollout."""
+    run.now = 0
+    run.state = IN_PROGRESS
+    run.phase = READY
+    run.is_rung = True
+    run.news = run.promoted = run.promotion_wanted = run.operator_is_due = False
+    run.batches_due = run.acts_done = run.acts_told = run.acknowledged_failures = 0
+    run.updated = run.failed = 0
+    run.makespan = NEVER
+    run.next_turn = run.waves_open = run.waves_over = run.waves_judged = 0
+    run.n_touched = run.n_up_again = 0
+    run.clock = NO_CLOCK
+    run.clock_is_frozen = False
+    run.clock_left = run.clock_since = 0
+    run.escape_is_pending = run.rollback_is_asked = run.rollback_has_begun = False
+    run.n_rolled = run.rolled_sent = run.rolled_in_wave = run.rolled_wave = run.going_back = 0
+    run.any_back_failed = run.any_went_by_itself = False
+    run.rollback_ended = NEVER
+    run.queued = 0
+    run.ran_too_long = False
+
+
+@inlined
+def next_in_queue(run):
+    """When the first event of the queue is due; NEVER if it is empty."""
+    return _queue(run)[0, 0] if run.queued else NEVER
+
+
+@compiled
+def enqueue(run, time, node, what):
+    """Put something that happens to a node into the queue, a binary heap ordered by time."""
+    queue = _queue(run)
+    place = run.queued
+    run.queued += 1
+    while place > 0:
+        parent = (place - 1) >> 1
+        if queue[0, parent] <= time:
+            break
+        queue[0, place] = queue[0, parent]
+        queue[1, place] = queue[1, parent]
+        place = parent
+    queue[0, place] = time
+    queue[1, place] = node * 4 + what
+
+
+@compiled
+def dequeue(run):
+    """Take the first out of the queue; return its node and what happens to it."""
+    queue = _queue(run)
+    first = queue[1, 0]
+    run.queued -= 1
+    n = run.queued
+    time, code = queue[0, n], queue[1, n]
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= n:
+            break
+        if child + 1 < n and queue[0, child + 1] < queue[0, child]:
+            child += 1
+        if queue[0, child] >= time:
+            break
+        queue[0, place] = queue[0, child]
+        queue[1, place] = queue[1, child]
+        place = child
+    queue[0, place] = time
+    queue[1, place] = code
+    return first >> 2, first & 3

@@ -1,0 +1,389 @@
+"""What all policies share of one replication: its draws, made for the whole fleet at once.
+
+Loops over nodes are kept free of branches where a number is needed for every node, so that they become vector instructions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled import laws, spells
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.laws import draw_ns, quantile, residual_survival
+from simdeploy.engines.compiled.philox import block, draw, to_uniform
+from simdeploy.engines.compiled.run import (
+    AFFECTED,
+    CLASS,
+    CRASH_WORD,
+    DURATION,
+    FAILS,
+    FLAP_WORD,
+    ORDER,
+    ROLLBACK,
+    affects_class,
+    affects_zone,
+    baselines,
+    classes,
+    drawn,
+    kinds,
+    law_at,
+    peak_words,
+    peaks,
+    process_at,
+    today,
+    walk_at,
+    words,
+    zone_ends,
+)
+from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+from simdeploy.world.streams import Stream
+
+_12 = np.uint64(12)
+_0 = np.uint64(0)
+_WINDOW_BLOCK = np.uint64(Stream.WINDOW.block)
+_STATE_BLOCK = np.uint64(Stream.CRASH_STATE.block)
+_CRASH_BLOCK = np.uint64(Stream.CRASH_UP.block)
+_FLAP_BLOCK = np.uint64(Stream.FLAP_GOOD.block)
+_NS = float(NS_PER_S)
+_MAX_NS = float(MAX_DURATION_NS)
+_WORDS = 2.0**52
+_BATCH = 256
+
+
+@compiled
+def prepare(run):
+    """Set up what is the same in every replication."""
+    drawn(run)[CLASS] = 0
+    if run.order == 0:
+        drawn(run)[ORDER] = np.arange(run.nodes)
+    elif run.order == 2:
+        place = 0
+        for zone in range(run.zones):
+            for node in range(zone, run.nodes, run.zones):
+                drawn(run)[ORDER, place] = node
+                place += 1
+
+
+@compiled
+def sample(run):
+    """Draw what every rollout of the replication at hand needs; the numbers of the replication are in the record."""
+    _sample_once(run)
+    if run.n_classes > 1:
+        _assign_classes(run)
+    if run.order == 1:
+        drawn(run)[ORDER] = _shuffle(run, Stream.ORDER.value)
+    _set_affected(run)
+    _set_starts(run)
+    _set_peaks(run)
+    _set_baselines(run)
+    if run.goes_down or run.degrades:
+        _set_first_spells(run)
+    run.has_rollbacks = False
+
+
+@compiled
+def _sample_once(run):
+    run.kind = -1
+    run.defective = False
+    run.error_rate = 0.0
+    run.crash_rate = 1.0
+    run.after_law = -1
+    added_failure = added_hang = 0.0
+    if run.releases:
+        word = np.int64(draw(run, Stream.RELEASE_KIND.value, 0, 0) * _WORDS - 0.5)
+        run.kind = 0
+        while run.kind < run.n_kinds - 1 and word >= kinds(run)[run.kind].first_word_beyond:
+            run.kind += 1
+        kind = kinds(run)[run.kind]
+        run.defective = kind.defective
+        run.error_rate = kind.error_rate
+        run.crash_rate = kind.crash_rate
+        run.after_law = kind.after
+        added_failure, added_hang = kind.start_failure, kind.start_hang
+    level = draw(run, Stream.START_FAILURE_LEVEL.value, 0, 0)
+    slow = draw(run, Stream.SLOWDOWN.value, 0, 0)
+    for number in range(run.n_classes):
+        one, chances = classes(run)[number], today(run)[number]
+        p = quantile(law_at(run, one.start_failure), level)
+        chances.slowdown = quantile(law_at(run, one.slowdown), slow)
+        chances.start_failure = p
+        chances.start_failure_affected = _either(p, added_failure)
+        chances.start_hang = one.start_hang
+        chances.start_hang_affected = _either(one.start_hang, added_hang)
+    run.operator_uniform = draw(run, Stream.OPERATOR_DECISION.value, 0, 0)
+    u = draw(run, Stream.PROMOTE_AFTER.value, 0, 0)
+    run.promote_after = draw_ns(law_at(run, run.promote_after_law), u, 1.0)
+    u = draw(run, Stream.ESCAPE_DETECTION.value, 0, 0)
+    run.escape_detection = draw_ns(law_at(run, run.escape_detection_law), u, 1.0)
+
+
+@compiled
+def _either(a, b):
+    """Combine two independent causes, by the same steps as `simdeploy.world.realized.either`."""
+    if a == 0 or b == 0:
+        return a + b
+    return 1 - (1 - a) * (1 - b)
+
+
+@compiled
+def _fill_words(run, stream):
+    """Draw both words of the stream's block at index 0, for every node."""
+    key0, key1, replication = run.key0, run.key1, run.replication
+    stream_block = np.uint64(stream >> 1)
+    both = words(run)
+    for node in range(run.nodes):
+        even, odd = block(key0, key1, replication, stream_block, np.uint64(node), _0)
+        both[0, node] = even
+        both[1, node] = odd
+
+
+@compiled
+def _shuffle(run, stream):
+    """Return the nodes in the order of their uniforms."""
+    _fill_words(run, stream)
+    return np.argsort(words(run)[stream & 1] >> _12, kind="mergesort")
+
+
+@compiled
+def _assign_classes(run):
+    class_of = drawn(run)[CLASS]
+    class_of[:] = 0
+    shuffled = _shuffle(run, Stream.CLASS.value)
+    first = 0
+    for number in range(1, run.n_classes):
+        last = min(first + classes(run)[number].size, run.nodes)
+        for place in range(first, last):
+            class_of[shuffled[place]] = number
+        first = last
+
+
+@compiled
+def _set_affected(run):
+    affected = drawn(run)[AFFECTED]
+    if run.kind < 0:
+        affected[:] = 0
+        return
+    kind = kinds(run)[run.kind]
+    if kind.affects == 0:
+        affected[:] = 1
+    elif kind.affects == 1:
+        _fill_words(run, Stream.AFFECTED.value)
+        lane, share = words(run)[0], kind.share
+        for node in range(run.nodes):
+            affected[node] = to_uniform(lane[node]) < share
+    elif kind.affects == 2:
+        affected[:] = 0
+        shuffled = _shuffle(run, Stream.AFFECTED.value)
+        for place in range(min(kind.count, run.nodes)):
+            affected[shuffled[place]] = 1
+    elif kind.affects == 3:
+        for node in range(run.nodes):
+            affected[node] = affects_class(run)[run.kind, drawn(run)[CLASS, node]]
+    else:
+        for node in range(run.nodes):
+            affected[node] = affects_zone(run)[run.kind, node % run.zones]
+
+
+@compiled
+def _set_starts(run):
+    """Draw how long each node's first attempt to start takes, and whether it fails."""
+    _fill_words(run, Stream.UPDATE_DURATION.value)
+    durations, fails, affected = drawn(run)[DURATION], drawn(run)[FAILS], drawn(run)[AFFECTED]
+    lane = words(run)[1]
+    if run.n_classes == 1:
+        chances = today(run)[0]
+        _spread(law_at(run, classes(run)[0].update), words(run)[0], chances.slowdown, durations)
+        # Below the first words that do not fail: u = (word + 1/2) / 2**52 < p.
+        plain, hurt = _first_word_not_below(chances.start_failure), _first_word_not_below(chances.start_failure_affected)
+        for node in range(run.nodes):
+            fails[node] = np.int64(lane[node] >> _12) < (hurt if affected[node] else plain)
+        return
+    for node in range(run.nodes):
+        number = drawn(run)[CLASS, node]
+        chances = today(run)[number]
+        law = law_at(run, classes(run)[number].update)
+        durations[node] = draw_ns(law, to_uniform(words(run)[0, node]), chances.slowdown)
+        p = chances.start_failure_affected if affected[node] else chances.start_failure
+        fails[node] = to_uniform(lane[node]) < p
+
+
+@compiled
+def _first_word_not_below(p):
+    return np.int64(math.ceil(p * _WORDS - 0.5))
+
+
+@compiled
+def _spread(law, lane, factor, out):
+    """Sample a duration in nanoseconds for each of many words."""
+    if law.kind == laws.CONSTANT:
+        out[:] = draw_ns(law, 0.5, factor)
+    elif law.kind == laws.LOGNORMAL:
+        _spread_lognormal(law.a, law.b, lane, factor, out)
+    else:
+        for i in range(len(lane)):
+            out[i] = draw_ns(law, to_uniform(lane[i]), factor)
+
+
+@compiled
+def _spread_lognormal(median, sigma, lane, factor, out):
+    # Batch by batch, so that what the loops hand on stays in the fastest memory.
+    z = np.empty(_BATCH)
+    for first in range(0, len(lane), _BATCH):
+        some, some_out = lane[first : first + _BATCH], out[first : first + _BATCH]
+        for i in range(len(some)):
+            z[i] = normal_quantile_central(to_uniform(some[i]) - 0.5)
+        for i in range(len(some)):
+            u = to_uniform(some[i])
+            if abs(u - 0.5) > 0.425:
+                z[i] = normal_quantile_tail(u)
+        for i in range(len(some)):
+            ns = min(median * exp(sigma * z[i]) * _NS * factor, _MAX_NS)
+            whole = math.floor(ns)
+            some_out[i] = np.int64(whole) + np.int64(ns - whole >= 0.5)
+
+
+@compiled
+def _set_peaks(run):
+    """Find the highest word of each node's first windows."""
+    key0, key1, replication = run.key0, run.key1, run.replication
+    done = 0
+    for number in range(run.n_peaks):
+        row = peak_words(run)[number]
+        if number:
+            row[:] = peak_words(run)[number - 1]
+        else:
+            row[:] = 0
+        windows = peaks(run)[number]
+        if done % 2 and done < windows:
+            for node in range(run.nodes):
+                _, odd = block(key0, key1, replication, _WINDOW_BLOCK, np.uint64(node), np.uint64(done >> 1))
+                row[node] = max(row[node], np.int64(odd >> _12))
+            done += 1
+        while done + 2 <= windows:
+            for node in range(run.nodes):
+                even, odd = block(key0, key1, replication, _WINDOW_BLOCK, np.uint64(node), np.uint64(done >> 1))
+                row[node] = max(row[node], np.int64(max(even, odd) >> _12))
+            done += 2
+        if done < windows:
+            for node in range(run.nodes):
+                even, _ = block(key0, key1, replication, _WINDOW_BLOCK, np.uint64(node), np.uint64(done >> 1))
+                row[node] = max(row[node], np.int64(even >> _12))
+            done += 1
+
+
+@compiled
+def _set_baselines(run):
+    levels = baselines(run)
+    if run.n_classes == 1:
+        levels[:] = classes(run)[0].baseline
+        return
+    for node in range(run.nodes):
+        levels[node] = classes(run)[drawn(run)[CLASS, node]].baseline
+
+
+@compiled
+def own_level(run, node):
+    """Return a node's own level of failed requests, drawn when it is first asked for."""
+    levels = baselines(run)
+    if np.isnan(levels[node]):
+        law = law_at(run, classes(run)[drawn(run)[CLASS, node]].error_rate)
+        levels[node] = quantile(law, draw(run, Stream.ERROR_RATE.value, node, 0))
+    return levels[node]
+
+
+# -- who surely neither crashes nor is degraded, without working out when -----------------------------
+
+
+@compiled
+def _set_first_spells(run):
+    """Draw the words of every node's spells at time 0; -1 where that spell is a bad one."""
+    key0, key1, replication = run.key0, run.key1, run.replication
+    crash_words, flap_words, class_of = drawn(run)[CRASH_WORD], drawn(run)[FLAP_WORD], drawn(run)[CLASS]
+    for number in range(run.n_classes):
+        one, chances = classes(run)[number], today(run)[number]
+        chances.crash_begins_bad = _first_word_not_below(process_at(run, one.crash).p_bad) if one.crash >= 0 else 0
+        chances.flap_begins_bad = _first_word_not_below(process_at(run, one.flapping).p_bad) if one.flapping >= 0 else 0
+        if one.zone_outage >= 0:
+            for zone in range(run.zones):
+                walk = walk_at(run, 0)
+                spells.begin(walk, run, one.zone_outage, zone)
+                zone_ends(run)[number, zone] = 0 if walk.is_bad else walk.end
+    crash_bad, flap_bad = today(run)[0].crash_begins_bad, today(run)[0].flap_begins_bad
+    is_one = run.n_classes == 1
+    for node in range(run.nodes):
+        crash_state, flap_state = block(key0, key1, replication, _STATE_BLOCK, np.uint64(node), _0)
+        crash_words[node] = np.int64(crash_state >> _12)
+        flap_words[node] = np.int64(flap_state >> _12)
+    for node in range(run.nodes):
+        if not is_one:
+            crash_bad = today(run)[class_of[node]].crash_begins_bad
+            flap_bad = today(run)[class_of[node]].flap_begins_bad
+        crash_up, _ = block(key0, key1, replication, _CRASH_BLOCK, np.uint64(node), _0)
+        flap_good, _ = block(key0, key1, replication, _FLAP_BLOCK, np.uint64(node), _0)
+        crash_words[node] = -1 if crash_words[node] < crash_bad else np.int64(crash_up >> _12)
+        flap_words[node] = -1 if flap_words[node] < flap_bad else np.int64(flap_good >> _12)
+
+
+@compiled
+def look_ahead(run, t):
+    """See to it that the words beyond which a first spell lasts are right for times up to t, and a little further."""
+    if t <= run.quiet_until:
+        return
+    run.quiet_until = t + (t >> 5)
+    x = run.quiet_until / NS_PER_S
+    for number in range(run.n_classes):
+        one, chances = classes(run)[number], today(run)[number]
+        chances.crash_quiet_beyond = _word_that_lasts(run, one.crash, x) if one.crash >= 0 else np.int64(-2)
+        chances.flap_quiet_beyond = _word_that_lasts(run, one.flapping, x) if one.flapping >= 0 else np.int64(-2)
+
+
+@compiled
+def _word_that_lasts(run, process, x):
+    """Return a word beyond which a spell that runs at time 0 surely lasts x seconds; a last digit doesn't matter."""
+    left = residual_survival(law_at(run, process_at(run, process).good), x)
+    return np.int64(min((1.0 - left) + 1e-9, 1.0) * _WORDS)
+
+
+@compiled
+def stays_up(run, node, t):
+    """Tell at a glance whether an undisturbed node is up until t; `look_ahead` has been asked for t."""
+    number = drawn(run)[CLASS, node]
+    one = classes(run)[number]
+    return (one.crash < 0 or drawn(run)[CRASH_WORD, node] > today(run)[number].crash_quiet_beyond) and (
+        one.zone_outage < 0 or zone_ends(run)[number, node % run.zones] >= t
+    )
+
+
+@compiled
+def stays_undegraded(run, node):
+    """Tell at a glance whether a node is never degraded before the time that `look_ahead` was asked for."""
+    number = drawn(run)[CLASS, node]
+    return classes(run)[number].flapping < 0 or drawn(run)[FLAP_WORD, node] > today(run)[number].flap_quiet_beyond
+
+
+# -- going back ------------------------------------------------------------------------------------
+
+
+@compiled
+def set_rollbacks(run):
+    """Draw how long going back takes, for every node; -1 - duration where it fails in the end."""
+    if run.has_rollbacks:
+        return
+    run.has_rollbacks = True
+    _fill_words(run, Stream.ROLLBACK_DURATION.value)
+    durations, lane = drawn(run)[ROLLBACK], words(run)[1]
+    if run.n_classes == 1:
+        one = classes(run)[0]
+        _spread(law_at(run, one.rollback), words(run)[0], 1.0, durations)
+        if one.rollback_failure > 0:
+            for node in range(run.nodes):
+                if to_uniform(lane[node]) < one.rollback_failure:
+                    durations[node] = -1 - durations[node]
+        return
+    for node in range(run.nodes):
+        one = classes(run)[drawn(run)[CLASS, node]]
+        duration = draw_ns(law_at(run, one.rollback), to_uniform(words(run)[0, node]), 1.0)
+        durations[node] = -1 - duration if to_uniform(lane[node]) < one.rollback_failure else duration

@@ -1,0 +1,158 @@
+"""Up and down, good and degraded, for compiled code: one process walked from time 0 on (model section 3).
+
+The same processes as in `simdeploy.world.availability`, walked forwards only: what an update does to a process (it may renew
+the spell, and multiply the rate at which good spells end until the node goes back) is known before the walk begins.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.laws import (
+    draw_ns,
+    inverse_survival,
+    residual_inverse_survival,
+    residual_quantile,
+    residual_survival,
+    survival,
+    to_ns,
+)
+from simdeploy.engines.compiled.philox import draw
+from simdeploy.engines.compiled.run import NEVER, law_at, process_at
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S
+from simdeploy.world.streams import Stream
+
+# Three kinds of process; their streams by kind: state at time 0, good spells, bad spells.
+CRASH, FLAPPING, ZONE = range(3)
+_STREAMS = np.array(
+    [
+        [Stream.CRASH_STATE, Stream.CRASH_UP, Stream.CRASH_REPAIR],
+        [Stream.FLAP_STATE, Stream.FLAP_GOOD, Stream.FLAP_DEGRADED],
+        [Stream.ZONE_STATE, Stream.ZONE_UP, Stream.ZONE_REPAIR],
+    ],
+    dtype=np.int64,
+)
+
+
+
+
+@compiled
+def begin(walk, run, process, subject):
+    """Put a walk at time 0; nothing disturbs it unless :func:`disturb` says so."""
+    walk.process = process
+    walk.subject = subject
+    law = process_at(run, process)
+    kind = law.kind
+    walk.is_bad = draw(run, _STREAMS[kind, 0], subject, 0) < law.p_bad
+    walk.start = 0
+    walk.bad_index = 0
+    walk.good_index = 0
+    walk.is_first = True
+    walk.rate = 1.0
+    walk.renews = False
+    walk.starts_at = NEVER
+    walk.back_at = NEVER
+    walk.age = 0
+    if walk.is_bad:
+        walk.end = to_ns(residual_quantile(law_at(run, law.bad), draw(run, _STREAMS[kind, 2], subject, 0)), 1.0)
+    else:
+        u = draw(run, _STREAMS[kind, 1], subject, 0)
+        walk.hazard_left = -math.log1p(-u)
+        walk.end = to_ns(residual_quantile(law_at(run, law.good), u), 1.0)
+
+
+@compiled
+def disturb(walk, starts_at, back_at, rate, renews):
+    """Say when an update starts to disturb a process that was just begun, and when that ends."""
+    walk.starts_at = starts_at
+    walk.back_at = back_at
+    walk.next_rate = rate
+    walk.renews = renews
+
+
+@compiled
+def reach(walk, run, t):
+    """Walk on to the spell that contains t, which must not lie before the present one."""
+    while True:
+        if walk.starts_at <= t and walk.starts_at < walk.end:
+            at = walk.starts_at
+            walk.starts_at = NEVER
+            if walk.renews and not walk.is_bad:
+                walk.good_index += 1
+                walk.end = at + _good_spell(walk, run, at)
+            _set_rate(walk, run, at, walk.next_rate)
+        elif walk.starts_at == NEVER and walk.back_at <= t and walk.back_at < walk.end:
+            at = walk.back_at
+            walk.back_at = NEVER
+            _set_rate(walk, run, at, 1.0)
+        elif walk.end <= t:
+            _next_spell(walk, run)
+        else:
+            return
+
+
+@compiled
+def _next_spell(walk, run):
+    start = walk.end
+    walk.is_bad = not walk.is_bad
+    if walk.is_bad:
+        walk.bad_index += 1
+        walk.start = start
+        walk.is_first = False
+        law = process_at(run, walk.process)
+        u = draw(run, _STREAMS[law.kind, 2], walk.subject, walk.bad_index)
+        walk.end = start + draw_ns(law_at(run, law.bad), u, 1.0)
+    else:
+        walk.good_index += 1
+        walk.end = start + _good_spell(walk, run, start)
+    walk.end = min(walk.end, NEVER)
+
+
+@compiled
+def _good_spell(walk, run, start):
+    """Begin the good spell of the present index at `start`; return its length."""
+    law = process_at(run, walk.process)
+    u = draw(run, _STREAMS[law.kind, 1], walk.subject, walk.good_index)
+    walk.start = start
+    walk.is_first = False
+    walk.age = 0
+    walk.hazard_left = -math.log1p(-u)
+    if walk.rate == 1.0:
+        return draw_ns(law_at(run, law.good), u, 1.0)
+    return _end_age(walk, run)
+
+
+@compiled
+def _set_rate(walk, run, t, rate):
+    if not walk.is_bad and rate != walk.rate:
+        age = t - walk.start
+        if walk.rate > 0:
+            here, before = _hazard(walk, run, age), _hazard(walk, run, walk.age)
+            walk.hazard_left -= walk.rate * (here - before)
+        walk.age = age
+        walk.rate = rate
+        if walk.hazard_left > 0:
+            walk.end = min(max(t, walk.start + _end_age(walk, run)), NEVER)
+    walk.rate = rate
+
+
+@compiled
+def _hazard(walk, run, age):
+    law = law_at(run, process_at(run, walk.process).good)
+    x = age / NS_PER_S
+    left = residual_survival(law, x) if walk.is_first else survival(law, x)
+    return -math.log(left) if left > 0 else math.inf
+
+
+@compiled
+def _end_age(walk, run):
+    if walk.rate == 0:
+        return MAX_DURATION_NS
+    law = law_at(run, process_at(run, walk.process).good)
+    left = math.exp(-(_hazard(walk, run, walk.age) + walk.hazard_left / walk.rate))
+    x = residual_inverse_survival(law, left) if walk.is_first else inverse_survival(law, left)
+    ns = x * NS_PER_S + 0.5
+    return np.int64(math.floor(ns)) if ns < MAX_DURATION_NS else MAX_DURATION_NS
