@@ -31,6 +31,7 @@ from simdeploy.engines.compiled.run import (
     IS_BACK,
     IS_UP,
     MAIN,
+    N_WAVE,
     NEVER,
     NO_CLOCK,
     OPERATOR_CLOCK,
@@ -80,15 +81,19 @@ def run_rollout(run):
     fate = fates(run)
     reset(run)
     run.quiet_until = -1
-    waves(run)[:] = 0
-    fate[DISPATCHED] = NEVER
-    fate[STARTED] = NEVER
-    fate[RESOLVED] = NEVER
-    fate[BACK_FROM] = NEVER
-    fate[BACK_UNTIL] = NEVER
-    fate[HAS_FAILED] = 0
-    fate[WINDOWS] = 0
-    fate[WAVE] = 0
+    wave = waves(run)
+    for row in range(N_WAVE):
+        for place in range(policy_of(run).n_waves):
+            wave[row, place] = 0
+    for node in range(run.nodes):
+        fate[DISPATCHED, node] = NEVER
+        fate[STARTED, node] = NEVER
+        fate[RESOLVED, node] = NEVER
+        fate[BACK_FROM, node] = NEVER
+        fate[BACK_UNTIL, node] = NEVER
+        fate[HAS_FAILED, node] = 0
+        fate[WINDOWS, node] = 0
+        fate[WAVE, node] = 0
     if policy_of(run).pacing == _RATE and policy_of(run).canaries == 0:
         _batch_is_due(run)  # its clock runs from the start, even if a pause at 0 s holds the batch back
     while True:
@@ -317,14 +322,16 @@ def _act(run):
 def _judge(run):
     if run.makespan < NEVER or not run.news:
         return
-    if run.judged_at_wave_end and run.waves_over == run.waves_judged:
+    # A sliding wave ends with the rollout.
+    at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != _SLIDING
+    if at_wave_end and run.waves_over == run.waves_judged:
         return
     run.news = False
     run.waves_judged = run.waves_over
     # After a pause the same crossing counts again only when a further node has failed.
     if run.failed <= run.acknowledged_failures or not _is_crossed(run):
         return
-    if run.on_failure in (_ROLLBACK, _STOP):
+    if run.on_failure == _ROLLBACK or run.on_failure == _STOP:
         undo = run.on_failure == _ROLLBACK and not policy_of(run).no_auto_rollback
         _end(run, FAILED, undo)
         return
@@ -562,7 +569,8 @@ def _act_on_rollback(run):
         return
     if not run.rollback_has_begun:
         run.rollback_has_begun = True
-        turns[ROLLED_WAVE] = -1
+        for node in range(run.nodes):
+            turns[ROLLED_WAVE, node] = -1
         for place in range(run.n_touched):
             node = turns[TOUCHED, place]
             if fate[BACK_FROM, node] == NEVER:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.engines.block import Block
 from simdeploy.engines.compiled import integrals as at
-from simdeploy.engines.compiled.kernel import run_replications
+from simdeploy.engines.compiled.kernel import DONE, SPELLS_FULL, run_replications
 from simdeploy.engines.compiled.lowering import lower
 from simdeploy.engines.compiled.memory import Memory
 from simdeploy.engines.schema import STATES, VERDICTS
@@ -19,36 +19,60 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
+# Rows that are kept at once while a block is worked out: enough for one replication of every policy, and for many.
+_ROWS = 4096
+
+
 def run_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, seed: int, first: int, count: int) -> Block:
     """Simulate replications `first`, ..., `first + count - 1` of each policy."""
-    whole = np.empty((len(policies), count, at.N_WHOLE), dtype=np.int64)
-    real = np.empty((len(policies), count, at.N_REAL), dtype=np.float64)
     names = tuple(kind.name for kind in scenario.release)
+    index = np.empty((len(policies), count), dtype=np.int32)
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    n_rows = 0
     # Policies of types that mean different things for the nodes meet worlds of which some have no release.
     by_traits: dict[object, list[int]] = {}
     for number, policy in enumerate(policies):
         by_traits.setdefault(TYPES[policy.identity.type], []).append(number)
     for traits, numbers in by_traits.items():
-        lowered = lower(scenario, [policies[number] for number in numbers], traits)
-        memory = Memory(lowered, seed)
-        some_whole = np.empty((len(numbers), count, at.N_WHOLE), dtype=np.int64)
-        some_real = np.empty((len(numbers), count, at.N_REAL), dtype=np.float64)
-        done = 0
-        while (done := run_replications(memory.run, first, some_whole, some_real, done)) < count:
+        memory = Memory(lower(scenario, [policies[number] for number in numbers], traits), seed)
+        some_index = np.empty((len(numbers), count), dtype=np.int32)
+        for whole, real in _run(memory, first, some_index, n_rows):
+            parts.append((whole, real))
+            n_rows += len(whole)
+        index[numbers] = some_index
+    whole = np.concatenate([part for part, _ in parts])
+    real = np.concatenate([part for _, part in parts])
+    return _to_block(first, index, whole, real, names, scenario.fleet.nodes)
+
+
+def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Run all replications; yield rows of outcomes as they come, and write into `index` which one is whose."""
+    n_policies, count = index.shape
+    rows = max(_ROWS, n_policies)
+    done = 0
+    progress = np.zeros(2, dtype=np.int64)
+    ends = SPELLS_FULL
+    whole, real = np.empty((rows, at.N_WHOLE), dtype=np.int64), np.empty((rows, at.N_REAL), dtype=np.float64)
+    while ends != DONE:
+        ends = run_replications(memory.run, 0, first, whole, real, index, progress)
+        if ends == SPELLS_FULL:
             memory.make_room()
-        whole[numbers], real[numbers] = some_whole, some_real
-    return _to_block(first, whole, real, names, scenario.fleet.nodes)
+            continue
+        index[:, done : progress[0]] += n_before
+        n_before += int(progress[1])
+        done = int(progress[0])
+        yield whole[: progress[1]].copy(), real[: progress[1]].copy()
+        progress[1] = 0
 
 
-def _to_block(first: int, whole: np.ndarray, real: np.ndarray, names: tuple[str, ...], nodes: int) -> Block:
-    n_policies, count = whole.shape[:2]
-    whole, real = whole.reshape(-1, at.N_WHOLE), real.reshape(-1, at.N_REAL)
-    n = len(whole)
+def _to_block(
+    first: int, index: np.ndarray, whole: np.ndarray, real: np.ndarray, names: tuple[str, ...], nodes: int
+) -> Block:
     failed = whole[:, at.TOO_LONG]
     kind = whole[:, at.KIND]
     return Block(
         first=first,
-        index=np.arange(n, dtype=np.int32).reshape(n_policies, count),
+        index=index,
         codes={
             "state": whole[:, at.STATE],
             "release": np.where(kind < 0, len(names), kind),

@@ -15,6 +15,7 @@ from simdeploy.engines.compiled.run import (
     DISPATCHED,
     DURATION,
     FAILS,
+    HANGS,
     HAS_FAILED,
     NEVER,
     RESOLVED,
@@ -63,7 +64,11 @@ def meet_fate(run, node, at):
         else:
             u = draw(run, Stream.UPDATE_DURATION.value, node, attempt)
             duration = draw_ns(law_at(run, one.update), u, chances.slowdown)
-        if p_hang > 0 and draw(run, Stream.START_HANG.value, node, attempt) < p_hang:
+        if attempt == 0:
+            hangs = drawn(run)[HANGS, node] != 0
+        else:
+            hangs = p_hang > 0 and draw(run, Stream.START_HANG.value, node, attempt) < p_hang
+        if hangs:
             if not rule.is_checked:
                 fate[RESOLVED, node] = t + duration
                 return

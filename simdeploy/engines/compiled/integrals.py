@@ -73,11 +73,13 @@ def sum_s(high, low):
 @compiled
 def verdict_of(state, kind, defective):
     """Return the verdict as its place in `schema.VERDICTS`, -1 for none."""
-    if kind < 0 or state not in (COMPLETED, FAILED, CANCELED):
+    if kind < 0:
         return -1
     if state == COMPLETED:
         return ESCAPED if defective else GOOD
-    return STOPPED_DEFECTIVE if defective else FALSE_ALARM
+    if state == FAILED or state == CANCELED:
+        return STOPPED_DEFECTIVE if defective else FALSE_ALARM
+    return -1
 
 
 @compiled
@@ -95,7 +97,8 @@ def measure(run, whole, real):
     bool
         False if `scratch` had not enough room, which is then to be doubled.
     """
-    real[:] = math.nan
+    for place in range(N_REAL):
+        real[place] = math.nan
     horizon = horizon_of(run)
     whole[STATE] = run.state
     whole[KIND] = run.kind

@@ -166,7 +166,14 @@ def _lognormal_z(law, x):
 @compiled
 def _count_up_to(numbers, x):
     """Return how many of the ascending numbers are at most x."""
-    return np.searchsorted(numbers, x, side="right")
+    low, high = 0, len(numbers)
+    while low < high:
+        middle = (low + high) // 2
+        if numbers[middle] <= x:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled

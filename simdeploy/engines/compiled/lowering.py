@@ -17,11 +17,14 @@ import numpy as np
 from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
 from simdeploy.engines.compiled.laws import LawTable
 from simdeploy.engines.compiled.run import (
+    BUNDLE_RECORD,
     CLASS_RECORD,
     CLASS_RULE_RECORD,
+    GROUP_RECORD,
     KIND_RECORD,
     POLICY_RECORD,
     PROCESS_RECORD,
+    RULE_RECORD,
     UNKNOWN,
 )
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE
@@ -83,6 +86,7 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
     classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(fleet.behaviours)]
     lowered_kinds = _lower_kinds(kinds, laws)
     policies, peaks = _lower_policies(scenario, chosen, kinds)
+    bundling = _bundle(scenario, traits, policies["policies"])
     script = [(act.at_ns, ACTIONS.index(act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
     scalars = {
@@ -104,6 +108,10 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
         "notices_defect": operator.notices_defect,
         "rejects_good": operator.rejects_good,
         **_lower_switches(scenario.orchestrator, traits),
+        "n_rules": len(bundling["rules"]),
+        "n_bundles": len(bundling["rule_policies"]),
+        "n_slots": len(bundling["rule_slots"]),
+        "n_stops": len(bundling["stops"]),
     }
     records, floats = laws.arrays()
     tables = {
@@ -120,6 +128,7 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
         "script": np.array(script, dtype=np.int64),
         "peaks": np.array(peaks, dtype=np.int64),
         **policies,
+        **bundling,
     }
     return Lowered(scalars, tables, (floats,))
 
@@ -182,7 +191,7 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable) -> list[tuple[flo
 def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int]:
     return {
         "failed_node_holds_slot": switches.failed_node_holds_slot,
-        "judged_at_wave_end": switches.limits_judged == "wave_end" and switches.pacing != "sliding",
+        "judged_at_wave_end": switches.limits_judged == "wave_end",
         "gate_all_healthy": switches.canary_gate == "all_healthy",
         "bake_time": switches.bake_time_ns,
         "goes_back_by_itself": switches.node_local_rollback and traits.releases,
@@ -242,6 +251,67 @@ def _lower_policies(
         "sizes": np.array(sizes, dtype=np.int64),
     }
     return tables, peaks
+
+
+def _bundle(scenario: Scenario, traits: TypeTraits, policies: np.ndarray) -> dict[str, np.ndarray]:
+    """Find the policies that can be followed in bundles (see `barrier`), and what they share."""
+    switches, fleet = scenario.orchestrator, scenario.fleet
+    fits = (
+        not any(b.crash or b.zone_outage or b.flapping for b in fleet.behaviours)
+        and not scenario.operator.script
+        and not traits.begins
+        and not traits.leaves
+        and not (switches.node_local_rollback and traits.releases)
+        and not (switches.rollback_pacing == "max_parallel" and traits.undone)
+        and switches.on_failure in ("rollback", "stop")
+    )
+    bundles = np.full(len(policies), -1, dtype=BUNDLE_RECORD)
+    groups: dict[tuple[int, ...], int] = {}
+    stops: list[set[int]] = []
+    by_rule: dict[int, dict[int, int]] = {}
+    chosen = []
+    for number, policy in enumerate(policies):
+        percent_is_of_fleet = policy["percent_of"] == 0 and policy["minimum_sample"] == 0
+        if not fits or policy["pacing"] != 0 or (policy["has_limits"] and not percent_is_of_fleet):
+            continue
+        key = (policy["plan"], policy["auto_promote"], policy["no_auto_rollback"])
+        group = groups.setdefault(tuple(map(int, key)), len(groups))
+        if group == len(stops):
+            stops.append(set())
+        stop = _stops_at(policy, fleet.nodes)
+        stops[group].add(stop)
+        by_rule.setdefault(int(policy["rule"]), {}).setdefault(group, number)
+        chosen.append((number, int(policy["rule"]), group, stop))
+    places = {rule: place for place, rule in enumerate(by_rule)}
+    ordered = [sorted(some) for some in stops]
+    firsts = np.cumsum([0, *map(len, ordered)])
+    which = [{stop: place for place, stop in enumerate(some)} for some in ordered]
+    for number, rule, group, stop in chosen:
+        bundles[number] = (places[rule], group, which[group][stop])
+    rules, rule_policies = [], []
+    for some in by_rule.values():
+        rules.append((next(iter(some.values())), len(rule_policies), len(rule_policies) + len(some), 0, 0, 0))
+        rule_policies += [(number, group) for group, number in some.items()]
+    n_stops = int(firsts[-1])
+    return {
+        "bundles": bundles,
+        "rules": np.array(rules, dtype=RULE_RECORD),
+        "rule_policies": np.array(rule_policies, dtype=np.int64).reshape(-1, 2),
+        "groups": np.array([*zip(firsts[:-1], firsts[1:], strict=True)], dtype=GROUP_RECORD),
+        "stops": np.array([stop for some in ordered for stop in some], dtype=np.int64),
+        "rule_slots": np.zeros(1 << (2 * len(rules)).bit_length(), dtype=np.int64),
+        "places": np.zeros((len(rules), n_stops), dtype=np.int64),
+    }
+
+
+def _stops_at(policy: np.void, total: int) -> int:
+    """Return the number of failed nodes at which a policy's limits stop it, the percent being of the fleet."""
+    if not policy["has_limits"]:
+        return _HUGE
+    top, bottom = int(policy["top"]) * total, int(policy["bottom"])
+    by_count = max(int(policy["stopping_count"]), 1)
+    by_percent = max(-(-top // bottom) if policy["reaches"] else top // bottom + 1, 1)
+    return max(by_count, by_percent) if policy["both"] else min(by_count, by_percent)
 
 
 def _lower_rule(rule: HealthRule, peaks: list[int]) -> tuple[int, ...]:

@@ -25,10 +25,26 @@ READY, WAVE_OUT, BAKE, BAKED, AWAIT, MAIN, DONE = range(7)
 NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
 
 # Rows of the table of draws, one column per node.
-ORDER, CLASS, AFFECTED, DURATION, FAILS, ROLLBACK, CRASH_WORD, FLAP_WORD, N_DRAWN = range(9)
+ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, N_DRAWN = range(10)
 
 # Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
 DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, N_FATE = range(9)
+
+# Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
+# over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
+# out of service at all while they go back.
+(
+    REL_STARTED,
+    REL_RESOLVED,
+    REL_FAILED,
+    REL_WINDOWS,
+    REL_AFFECTED,
+    BACK_TOTAL,
+    BACK_LONGEST,
+    BACK_FAILED,
+    BACK_OUT,
+    N_RELATIVE,
+) = range(10)
 
 # Rows of the table of lists, one column per node.
 TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, N_LISTS = range(5)
@@ -132,6 +148,35 @@ _ROLLOUT = [
     ("queued", _INT),
     ("ran_too_long", _BOOL),
 ]
+_BARRIER = [
+    # Of the wave at hand.
+    ("wave_size", _INT),
+    ("wave_failed", _INT),
+    ("wave_started", _INT),
+    ("wave_starts", _INT),
+    ("wave_windows", _INT),
+    ("wave_at_once", _INT),
+    ("wave_hurt", _INT),
+    ("wave_hurt_starts", _INT),
+    # Over the waves that are over: nodes that started, when they did since their dispatch, and since the start.
+    ("sum_failed", _INT),
+    ("sum_updated", _INT),
+    ("sum_windows", _INT),
+    ("sum_started", _INT),
+    ("sum_starts", _INT),
+    ("sum_started_at", _INT),
+    ("sum_hurt", _INT),  # those that a defective release affects
+    ("sum_hurt_at", _INT),
+    ("sum_stuck", _INT),  # nodes that did not start
+    ("sum_stuck_at", _INT),
+    ("most_out", _INT),
+    ("has_rollback_sums", _BOOL),
+    ("n_outcomes", _INT),
+    ("n_rules", _INT),
+    ("n_bundles", _INT),
+    ("n_slots", _INT),
+    ("n_stops", _INT),
+]
 TABLES = (
     "classes",
     "kinds",
@@ -144,6 +189,13 @@ TABLES = (
     "class_rules",
     "last_words",
     "sizes",
+    "bundles",
+    "rules",
+    "rule_policies",
+    "groups",
+    "stops",
+    "rule_slots",
+    "places",
     "peaks",
     "zone_ends",
     "today",
@@ -152,6 +204,8 @@ TABLES = (
     "baselines",
     "words",
     "fates",
+    "relative",
+    "begins",
     "lists",
     "waves",
     "queue",
@@ -159,7 +213,7 @@ TABLES = (
     "scratch",
 )
 RUN = np.dtype(
-    [*_FLEET, *_SWITCHES, *_REPLICATION, *_ROLLOUT]
+    [*_FLEET, *_SWITCHES, *_REPLICATION, *_ROLLOUT, *_BARRIER]
     + [("policy", _INT), ("most_waves", _INT), ("room", _INT)]  # the policy at hand; columns of `waves`, of `scratch`
     + [(f"{table}_at", _INT) for table in TABLES]
 )
@@ -247,6 +301,22 @@ POLICY_RECORD = np.dtype(
         ("minimum_sample", _INT),
     ]
 )
+# Of a policy that is followed in a bundle: its rule (-1 for none), the group of its bundle, and which of the group's stops.
+BUNDLE_RECORD = np.dtype([("rule", _INT), ("group", _INT), ("stop", _INT)])
+# Of a rule: a policy that has it, its bundles (rows of rule_policies: a policy, a group), a key of all fates under it in the
+# replication at hand, and the first rule with the same.
+RULE_RECORD = np.dtype(
+    [
+        ("policy", _INT),
+        ("first_bundle", _INT),
+        ("last_bundle", _INT),
+        ("key0", _WORD),
+        ("key1", _WORD),
+        ("same_as", _INT),
+    ]
+)
+# Of policies that differ in rules and limits only: which of the stops are theirs.
+GROUP_RECORD = np.dtype([("first", _INT), ("last", _INT)])
 # Of a rule and a class: what a window meets. The last healthy words stand beside it, by level: the node's own, then with
 # each kind of release fully shown. Where the own level is drawn per node they are UNKNOWN.
 CLASS_RULE_RECORD = np.dtype([("requests", _INT), ("allowed", _INT)])
@@ -259,6 +329,9 @@ TODAY_RECORD = np.dtype(
         ("start_failure_affected", _REAL),
         ("start_hang", _REAL),
         ("start_hang_affected", _REAL),
+        # Up to this word all windows of a node are healthy that starts at once: of a plain node, and of an affected one.
+        ("quick_word", _INT),
+        ("quick_word_affected", _INT),
         # Words of the spells at time 0: below these they are bad, beyond those they last long enough.
         ("crash_begins_bad", _INT),
         ("flap_begins_bad", _INT),
@@ -372,6 +445,48 @@ def size_of_wave(run, wave):
 
 
 @inlined
+def bundle_at(run, number):
+    """Where a policy's outcome is found."""
+    return carray(_pointer(run.bundles_at), (number + 1,), BUNDLE_RECORD)[number]
+
+
+@inlined
+def rule_at(run, number):
+    """One rule of judging nodes."""
+    return carray(_pointer(run.rules_at), (number + 1,), RULE_RECORD)[number]
+
+
+@inlined
+def rule_policies(run):
+    """The bundles of all rules, one row each: a policy, and its group."""
+    return carray(_pointer(run.rule_policies_at), (run.n_bundles, 2), _INT)
+
+
+@inlined
+def group_at(run, number):
+    """One group of bundles."""
+    return carray(_pointer(run.groups_at), (number + 1,), GROUP_RECORD)[number]
+
+
+@inlined
+def stops_of(run):
+    """Numbers of failed nodes at which policies stop, ascending in each group."""
+    return carray(_pointer(run.stops_at), (run.n_stops,), _INT)
+
+
+@inlined
+def rule_slots(run):
+    """A hash table of rules."""
+    return carray(_pointer(run.rule_slots_at), (run.n_slots,), _INT)
+
+
+@inlined
+def places_of(run):
+    """Rows of outcomes, by rule and stop."""
+    return carray(_pointer(run.places_at), (run.n_rules, run.n_stops), _INT)
+
+
+@inlined
 def peaks(run):
     """Numbers of windows whose highest word is wanted, ascending."""
     return carray(_pointer(run.peaks_at), (run.n_peaks,), _INT)
@@ -417,6 +532,18 @@ def words(run):
 def fates(run):
     """What happens to each node in the rollout at hand."""
     return carray(_pointer(run.fates_at), (N_FATE, run.nodes), _INT)
+
+
+@inlined
+def relative(run):
+    """Fates in time since dispatch, and sums, in the order of dispatch."""
+    return carray(_pointer(run.relative_at), (N_RELATIVE, run.nodes), _INT)
+
+
+@inlined
+def begins_of(run):
+    """When each wave begins, under barrier pacing."""
+    return carray(_pointer(run.begins_at), (run.most_waves,), _INT)
 
 
 @inlined

@@ -20,6 +20,7 @@ from simdeploy.engines.compiled.run import (
     DURATION,
     FAILS,
     FLAP_WORD,
+    HANGS,
     ORDER,
     ROLLBACK,
     affects_class,
@@ -56,9 +57,10 @@ _BATCH = 256
 @compiled
 def prepare(run):
     """Set up what is the same in every replication."""
-    drawn(run)[CLASS] = 0
+    _fill(drawn(run)[CLASS], 0)
     if run.order == 0:
-        drawn(run)[ORDER] = np.arange(run.nodes)
+        for node in range(run.nodes):
+            drawn(run)[ORDER, node] = node
     elif run.order == 2:
         place = 0
         for zone in range(run.zones):
@@ -68,15 +70,24 @@ def prepare(run):
 
 
 @compiled
+def _fill(row, value):
+    for place in range(len(row)):
+        row[place] = value
+
+
+@compiled
 def sample(run):
     """Draw what every rollout of the replication at hand needs; the numbers of the replication are in the record."""
     _sample_once(run)
     if run.n_classes > 1:
         _assign_classes(run)
     if run.order == 1:
-        drawn(run)[ORDER] = _shuffle(run, Stream.ORDER.value)
+        shuffled = _shuffle(run, Stream.ORDER.value)
+        for place in range(run.nodes):
+            drawn(run)[ORDER, place] = shuffled[place]
     _set_affected(run)
     _set_starts(run)
+    _set_hangs(run)
     _set_peaks(run)
     _set_baselines(run)
     if run.goes_down or run.degrades:
@@ -150,7 +161,7 @@ def _shuffle(run, stream):
 @compiled
 def _assign_classes(run):
     class_of = drawn(run)[CLASS]
-    class_of[:] = 0
+    _fill(class_of, 0)
     shuffled = _shuffle(run, Stream.CLASS.value)
     first = 0
     for number in range(1, run.n_classes):
@@ -164,18 +175,18 @@ def _assign_classes(run):
 def _set_affected(run):
     affected = drawn(run)[AFFECTED]
     if run.kind < 0:
-        affected[:] = 0
+        _fill(affected, 0)
         return
     kind = kinds(run)[run.kind]
     if kind.affects == 0:
-        affected[:] = 1
+        _fill(affected, 1)
     elif kind.affects == 1:
         _fill_words(run, Stream.AFFECTED.value)
         lane, share = words(run)[0], kind.share
         for node in range(run.nodes):
             affected[node] = to_uniform(lane[node]) < share
     elif kind.affects == 2:
-        affected[:] = 0
+        _fill(affected, 0)
         shuffled = _shuffle(run, Stream.AFFECTED.value)
         for place in range(min(kind.count, run.nodes)):
             affected[shuffled[place]] = 1
@@ -211,6 +222,24 @@ def _set_starts(run):
 
 
 @compiled
+def _set_hangs(run):
+    """Draw whether each node's first attempt to start leaves it silent."""
+    hangs, affected, class_of = drawn(run)[HANGS], drawn(run)[AFFECTED], drawn(run)[CLASS]
+    any_hangs = False
+    for number in range(run.n_classes):
+        any_hangs |= today(run)[number].start_hang_affected > 0 or today(run)[number].start_hang > 0
+    if not any_hangs:
+        _fill(hangs, 0)
+        return
+    _fill_words(run, Stream.START_HANG.value)
+    lane = words(run)[Stream.START_HANG.value & 1]
+    for node in range(run.nodes):
+        chances = today(run)[class_of[node]]
+        p = chances.start_hang_affected if affected[node] else chances.start_hang
+        hangs[node] = to_uniform(lane[node]) < p
+
+
+@compiled
 def _first_word_not_below(p):
     return np.int64(math.ceil(p * _WORDS - 0.5))
 
@@ -219,7 +248,7 @@ def _first_word_not_below(p):
 def _spread(law, lane, factor, out):
     """Sample a duration in nanoseconds for each of many words."""
     if law.kind == laws.CONSTANT:
-        out[:] = draw_ns(law, 0.5, factor)
+        _fill(out, draw_ns(law, 0.5, factor))
     elif law.kind == laws.LOGNORMAL:
         _spread_lognormal(law.a, law.b, lane, factor, out)
     else:
@@ -252,10 +281,8 @@ def _set_peaks(run):
     done = 0
     for number in range(run.n_peaks):
         row = peak_words(run)[number]
-        if number:
-            row[:] = peak_words(run)[number - 1]
-        else:
-            row[:] = 0
+        for node in range(run.nodes):
+            row[node] = peak_words(run)[number - 1, node] if number else 0
         windows = peaks(run)[number]
         if done % 2 and done < windows:
             for node in range(run.nodes):
@@ -278,7 +305,9 @@ def _set_peaks(run):
 def _set_baselines(run):
     levels = baselines(run)
     if run.n_classes == 1:
-        levels[:] = classes(run)[0].baseline
+        own = classes(run)[0].baseline
+        for node in range(run.nodes):
+            levels[node] = own
         return
     for node in range(run.nodes):
         levels[node] = classes(run)[drawn(run)[CLASS, node]].baseline
@@ -288,7 +317,7 @@ def _set_baselines(run):
 def own_level(run, node):
     """Return a node's own level of failed requests, drawn when it is first asked for."""
     levels = baselines(run)
-    if np.isnan(levels[node]):
+    if levels[node] != levels[node]:
         law = law_at(run, classes(run)[drawn(run)[CLASS, node]].error_rate)
         levels[node] = quantile(law, draw(run, Stream.ERROR_RATE.value, node, 0))
     return levels[node]

@@ -1,0 +1,473 @@
+"""Barrier pacing in one pass for many policies: no queue, and whatever two policies share is worked out once.
+
+Where nothing depends on the clock (no crashes, outages or degraded spells), a node's fate in time relative to its dispatch
+is the same under every plan. So fates are found once per rule of judging nodes; rules under which all fates are equal share
+what follows. A wave takes as long as its slowest node, and limits only say at which of the few failures the rollout stops:
+one trajectory per plan serves all limits. Sums over whole waves make the outcome of each stop cheap.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled import integrals as at
+from simdeploy.engines.compiled.binomial import ALWAYS
+from simdeploy.engines.compiled.fates import after_ns, meet_fate
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.run import (
+    AFFECTED,
+    BACK_FAILED,
+    BACK_LONGEST,
+    BACK_OUT,
+    BACK_TOTAL,
+    CANCELED,
+    CLASS,
+    COMPLETED,
+    DURATION,
+    FAILED,
+    FAILS,
+    HANGS,
+    HAS_FAILED,
+    NEVER,
+    ORDER,
+    REL_AFFECTED,
+    REL_FAILED,
+    REL_RESOLVED,
+    REL_STARTED,
+    REL_WINDOWS,
+    RESOLVED,
+    ROLLBACK,
+    STARTED,
+    TOUCHED,
+    UNKNOWN,
+    UP_AGAIN,
+    WINDOWS,
+    begins_of,
+    classes,
+    drawn,
+    fates,
+    last_word_of,
+    law_at,
+    lists,
+    peak_words,
+    policy_of,
+    relative,
+    size_of_wave,
+    today,
+)
+from simdeploy.engines.compiled.sampling import own_level, set_rollbacks
+from simdeploy.units import NS_PER_S
+
+_MOST = 1 << 62
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_29, _32 = np.uint64(29), np.uint64(32)
+
+
+# -- fates -----------------------------------------------------------------------------------------
+
+
+@compiled
+def find_fates(run):
+    """Find every node's fate relative to its dispatch, under the rule of the policy at hand; return a key of all of them.
+
+    Nearly every node starts at once and has healthy windows only, which the highest of its words tells. The rest is worked
+    out one by one; two rules with the same key give every node the same fate.
+    """
+    rule = policy_of(run)
+    span = rule.needed * rule.interval
+    latest = np.int64(NEVER)  # for a start that is still in time
+    if rule.is_checked:
+        latest = rule.deadline - span if rule.from_dispatch else (np.int64(NEVER) if span <= rule.deadline else np.int64(-1))
+    _set_quick_words(run, rule, span)
+    n_slow = _fill_quick(run, rule, span, latest)
+    key0, key1 = np.uint64(rule.interval), np.uint64(rule.needed)
+    slow, fate, rel, order = lists(run)[UP_AGAIN], fates(run), relative(run), drawn(run)[ORDER]
+    for place in range(n_slow):
+        position = slow[place]
+        node = order[position]
+        fate[STARTED, node] = NEVER
+        meet_fate(run, node, 0)
+        rel[REL_STARTED, position] = fate[STARTED, node]
+        rel[REL_RESOLVED, position] = fate[RESOLVED, node]
+        rel[REL_FAILED, position] = fate[HAS_FAILED, node]
+        rel[REL_WINDOWS, position] = fate[WINDOWS, node]
+        is_quick = not fate[HAS_FAILED, node] and fate[WINDOWS, node] == rule.needed
+        if not is_quick or fate[STARTED, node] != drawn(run)[DURATION, node]:
+            word = np.uint64(position) * _MIX + np.uint64(fate[STARTED, node])
+            key0 = _mix(key0, word)
+            key1 = _mix(key1, np.uint64(fate[RESOLVED, node] * 2 + fate[HAS_FAILED, node]) ^ (word << _32))
+            key0 = _mix(key0, np.uint64(fate[WINDOWS, node]))
+    return key0, key1
+
+
+@compiled
+def _mix(key, word):
+    key = (key ^ word) * _MIX
+    return key ^ (key >> _29)
+
+
+@compiled
+def _set_quick_words(run, rule, span):
+    """Note, by class, the last word up to which all windows are healthy: of a plain node, and of an affected one."""
+    constant_after = np.int64(-1)
+    if run.error_rate > 0 and run.after_law >= 0 and law_at(run, run.after_law).kind == 0:
+        constant_after = law_at(run, run.after_law).constant_ns
+    for number in range(run.n_classes):
+        chances = today(run)[number]
+        chances.quick_word = last_word_of(run, rule, number, 0)
+        chances.quick_word_affected = chances.quick_word
+        if run.error_rate > 0:
+            if constant_after == 0:
+                chances.quick_word_affected = last_word_of(run, rule, number, 1 + run.kind)
+            elif constant_after < span:
+                chances.quick_word_affected = -1
+        if rule.needed == 0:
+            chances.quick_word = chances.quick_word_affected = ALWAYS
+        elif rule.peak < 0 or chances.quick_word == UNKNOWN:
+            chances.quick_word = chances.quick_word_affected = -1
+
+
+@compiled
+def _fill_quick(run, rule, span, latest):
+    """Write the fates of the quick nodes, and list the positions of the others."""
+    rel, slow = relative(run), lists(run)[UP_AGAIN]
+    started, resolved = rel[REL_STARTED], rel[REL_RESOLVED]
+    failed, windows = rel[REL_FAILED], rel[REL_WINDOWS]
+    draws = drawn(run)
+    order, durations, fails, hangs, affected = draws[ORDER], draws[DURATION], draws[FAILS], draws[HANGS], draws[AFFECTED]
+    class_of = draws[CLASS]
+    peak = peak_words(run)[max(rule.peak, 0)] if rule.peak >= 0 else draws[FAILS]
+    needed = rule.needed
+    n_slow = 0
+    if run.n_classes == 1 and run.order == 0:
+        plain, hurt = today(run)[0].quick_word, today(run)[0].quick_word_affected
+        for node in range(run.nodes):
+            started[node] = durations[node]
+            resolved[node] = durations[node] + span
+            failed[node] = 0
+            windows[node] = needed
+        for node in range(run.nodes):
+            last = hurt if affected[node] else plain
+            is_quick = (fails[node] + hangs[node] == 0) & (peak[node] <= last) & (durations[node] <= latest)
+            slow[n_slow] = node
+            n_slow += not is_quick
+        return n_slow
+    for position in range(run.nodes):
+        node = order[position]
+        chances = today(run)[class_of[node]]
+        started[position] = durations[node]
+        resolved[position] = durations[node] + span
+        failed[position] = 0
+        windows[position] = needed
+        last = chances.quick_word_affected if affected[node] else chances.quick_word
+        is_quick = (fails[node] + hangs[node] == 0) & (peak[node] <= last) & (durations[node] <= latest)
+        slow[n_slow] = position
+        n_slow += not is_quick
+    return n_slow
+
+
+# -- trajectories ----------------------------------------------------------------------------------
+
+
+@compiled
+def prepare_barrier(run):
+    """Put what a replication has by node into the order of dispatch, where trajectories need it so."""
+    rel, draws = relative(run), drawn(run)
+    run.has_rollback_sums = False
+    if run.kind >= 0 and (run.defective or run.error_rate > 0):
+        for position in range(run.nodes):
+            rel[REL_AFFECTED, position] = draws[AFFECTED, draws[ORDER, position]]
+
+
+@compiled
+def _sum_rollbacks(run):
+    """Sum up how long going back takes, over the first nodes in the order of dispatch."""
+    if run.has_rollback_sums:
+        return
+    run.has_rollback_sums = True
+    set_rollbacks(run)
+    rel, draws = relative(run), drawn(run)
+    total = longest = n_failed = n_out = np.int64(0)
+    for position in range(run.nodes):
+        duration = draws[ROLLBACK, draws[ORDER, position]]
+        if duration < 0:
+            duration = -1 - duration
+            n_failed += 1
+            n_out += 1
+        else:
+            total += duration
+            n_out += duration > 0
+        longest = max(longest, duration)
+        rel[BACK_TOTAL, position] = total
+        rel[BACK_LONGEST, position] = longest
+        rel[BACK_FAILED, position] = n_failed
+        rel[BACK_OUT, position] = n_out
+
+
+@compiled
+def follow_bundle(run, stops, places, whole, real):
+    """Follow the rollout of a bundle of policies, which differ in their limits only, under the fates at hand.
+
+    Parameters
+    ----------
+    stops : ndarray of int64
+        Ascending: numbers of failed nodes at which one of the bundle's policies stops.
+    places : ndarray of int64
+        For each of them the row of its outcome; written here.
+    whole, real : ndarray
+        Rows of outcomes, from `run.n_outcomes` on.
+
+    Returns
+    -------
+    bool
+        False if these rollouts are to be run one by one: something else happens at the instant of a stop, or times are so
+        long that their sums don't fit into 64 bits.
+    """
+    policy = policy_of(run)
+    gate = policy.canaries > 0 and run.gate_all_healthy
+    _reset_sums(run)
+    failures = lists(run)[TOUCHED]
+    wave = first = next_stop = 0
+    begins = np.int64(0)
+    while True:
+        begins_of(run)[wave] = begins
+        last = first + size_of_wave(run, wave)
+        is_canary = wave == 0 and policy.canaries > 0
+        n_failed, lasts = _look_at_wave(run, first, last, failures)
+        if n_failed:
+            if run.judged_at_wave_end:
+                failures[0] = lasts
+                failures[n_failed - 1] = lasts
+            else:
+                _sort(failures, n_failed)
+            place = 0
+            while place < n_failed and next_stop < len(stops):
+                t = failures[place]
+                while place < n_failed and failures[place] == t:
+                    place += 1
+                if run.judged_at_wave_end:
+                    place = n_failed
+                everyone = is_canary and gate
+                if not everyone and stops[next_stop] > run.sum_failed + place:
+                    continue
+                if t == 0 or not _write_outcome(run, FAILED, begins + t, wave, first, last, begins, whole, real):
+                    return False
+                while next_stop < len(stops) and (everyone or stops[next_stop] <= run.sum_failed + place):
+                    places[next_stop] = run.n_outcomes - 1
+                    next_stop += 1
+            if next_stop == len(stops):
+                return True
+        _absorb_wave(run, begins)
+        is_last = last == run.nodes
+        begins += lasts
+        if not is_last:
+            begins += run.bake_time
+        how = COMPLETED if is_last else 0
+        if is_canary and not policy.auto_promote:
+            begins += run.promote_after
+            if _rejects(run, policy.canaries, begins):
+                how = CANCELED
+        if how != 0:
+            if not _write_outcome(run, how, begins, wave, last, last, begins, whole, real):
+                return False
+            while next_stop < len(stops):
+                places[next_stop] = run.n_outcomes - 1
+                next_stop += 1
+            return True
+        wave += 1
+        first = last
+
+
+@compiled
+def _reset_sums(run):
+    run.sum_failed = run.sum_updated = run.sum_windows = 0
+    run.sum_started = run.sum_starts = run.sum_started_at = 0
+    run.sum_hurt = run.sum_hurt_at = 0
+    run.sum_stuck = run.sum_stuck_at = 0
+    run.most_out = 0
+
+
+@compiled
+def _look_at_wave(run, first, last, failures):
+    """Sum up a wave and list its failures; return how many there are, and how long the wave takes."""
+    rel = relative(run)
+    started, resolved, failed, windows = rel[REL_STARTED], rel[REL_RESOLVED], rel[REL_FAILED], rel[REL_WINDOWS]
+    lasts = n_started = starts = n_windows = at_once = np.int64(0)
+    n_failed = 0
+    for position in range(first, last):
+        start = started[position]
+        has_started = start < NEVER
+        lasts = max(lasts, resolved[position])
+        n_started += has_started
+        starts += start if has_started else 0
+        n_windows += windows[position]
+        at_once += start == 0
+    for position in range(first, last):
+        failures[n_failed] = resolved[position]
+        n_failed += failed[position]
+    run.wave_size = last - first
+    run.wave_failed = n_failed
+    run.wave_started = n_started
+    run.wave_starts = starts
+    run.wave_windows = n_windows
+    run.wave_at_once = at_once
+    if run.defective:
+        affected = rel[REL_AFFECTED]
+        n_hurt = hurt = np.int64(0)
+        for position in range(first, last):
+            is_hurt = (started[position] < NEVER) & (affected[position] != 0)
+            n_hurt += is_hurt
+            hurt += started[position] if is_hurt else 0
+        run.wave_hurt, run.wave_hurt_starts = n_hurt, hurt
+    return n_failed, lasts
+
+
+@compiled
+def _absorb_wave(run, begins):
+    """Add a wave that went to its end to the sums over all waves."""
+    run.most_out = max(run.most_out, run.sum_stuck + run.wave_size - run.wave_at_once)
+    run.sum_failed += run.wave_failed
+    run.sum_updated += run.wave_size - run.wave_failed
+    run.sum_windows += run.wave_windows
+    run.sum_started += run.wave_started
+    run.sum_starts += run.wave_starts
+    run.sum_started_at += run.wave_started * begins + run.wave_starts
+    stuck = run.wave_size - run.wave_started
+    run.sum_stuck += stuck
+    run.sum_stuck_at += stuck * begins
+    if run.defective:
+        run.sum_hurt += run.wave_hurt
+        run.sum_hurt_at += run.wave_hurt * begins + run.wave_hurt_starts
+
+
+@compiled
+def _sort(numbers, n):
+    for i in range(1, n):
+        one = numbers[i]
+        j = i - 1
+        while j >= 0 and numbers[j] > one:
+            numbers[j + 1] = numbers[j]
+            j -= 1
+        numbers[j + 1] = one
+
+
+@compiled
+def _rejects(run, canaries, now):
+    """Tell whether the operator, looking at the canaries now, cancels instead of promoting."""
+    if run.kind >= 0 and run.defective:
+        rel = relative(run)
+        for position in range(canaries):
+            started = rel[REL_STARTED, position]
+            if started < NEVER and rel[REL_AFFECTED, position]:
+                if started + after_ns(run, drawn(run)[ORDER, position]) <= now:
+                    return run.operator_uniform < run.notices_defect
+    return run.operator_uniform < run.rejects_good
+
+
+# -- outcomes --------------------------------------------------------------------------------------
+
+
+@compiled
+def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_rows):
+    """Write the outcome of a rollout that ends so at `ends`, while the nodes from `first` to `last` are in flight."""
+    policy, rel = policy_of(run), relative(run)
+    escaped = how == COMPLETED and run.defective
+    goes_back = run.undone and (how != COMPLETED or escaped)
+    back = horizon = ends
+    by_hand = policy.no_auto_rollback or (how == FAILED and run.on_failure != 0)
+    if escaped or (goes_back and by_hand):
+        back = horizon = ends + run.escape_detection
+    if goes_back:
+        _sum_rollbacks(run)
+        horizon = back + rel[BACK_LONGEST, last - 1]
+    if horizon > _MOST // (run.nodes + 1):
+        return False
+    leaves = back if goes_back else horizon  # when exposure ends
+
+    whole, real = whole_rows[run.n_outcomes], real_rows[run.n_outcomes]
+    run.n_outcomes += 1
+    updated, failed, windows = run.sum_updated, run.sum_failed, run.sum_windows
+    exposed = run.sum_started * leaves - run.sum_started_at
+    hurt = run.sum_hurt * leaves - run.sum_hurt_at if run.defective else np.int64(0)
+    out = run.sum_starts + run.sum_stuck * leaves - run.sum_stuck_at
+    peak, most_out = run.sum_started, run.most_out
+    if first < last:
+        most_out = max(most_out, run.sum_stuck + (last - first) - run.wave_at_once)
+        now, until = ends - begins, leaves - begins
+        started, resolved, failures = rel[REL_STARTED], rel[REL_RESOLVED], rel[REL_FAILED]
+        for position in range(first, last):
+            start = started[position]
+            is_resolved = resolved[position] <= now
+            failed += is_resolved & (failures[position] != 0)
+            updated += is_resolved & (failures[position] == 0)
+            exposed += max(until - start, 0)
+            out += min(start, until)
+            # Nodes that start at the very instant at which all go back are never seen exposed.
+            peak += (start < until) if goes_back else (start <= until)
+        if run.defective:
+            affected = rel[REL_AFFECTED]
+            for position in range(first, last):
+                hurt += max(until - started[position], 0) if affected[position] else 0
+        for position in range(first, last):
+            if resolved[position] <= now:
+                windows += rel[REL_WINDOWS, position]
+            elif started[position] <= now:
+                windows += min(rel[REL_WINDOWS, position], (now - started[position]) // policy.interval)
+    if goes_back:
+        n_failed = rel[BACK_FAILED, last - 1]
+        out += rel[BACK_TOTAL, last - 1] + n_failed * (horizon - back)
+        most_out = max(most_out, rel[BACK_OUT, last - 1])
+
+    whole[at.STATE] = how
+    whole[at.KIND] = run.kind
+    whole[at.VERDICT] = at.verdict_of(how, run.kind, run.defective)
+    whole[at.WAVES] = wave + 1
+    whole[at.UPDATED] = updated
+    whole[at.FAILED_NODES] = failed
+    whole[at.TOUCHED] = last
+    whole[at.PEAK_EXPOSED] = peak if run.releases else 0
+    whole[at.DECISION_WINDOWS] = windows
+    whole[at.TOO_LONG] = 0
+    real[at.MAKESPAN] = ends / NS_PER_S
+    real[at.STOPPED_AT] = math.nan if how == COMPLETED else real[at.MAKESPAN]
+    real[at.RESTORED_AT] = math.nan
+    if goes_back and rel[BACK_FAILED, last - 1] == 0:
+        real[at.RESTORED_AT] = horizon / NS_PER_S
+    real[at.EXPOSED] = _seconds(exposed) if run.releases else 0.0
+    real[at.DEFECTIVE] = _seconds(hurt)
+    real[at.FAILED_REQUESTS] = _added_failures(run, last, leaves)
+    real[at.UNAVAILABLE] = real[at.UNAVAILABLE_EXCESS] = _seconds(out)
+    real[at.MIN_IN_SERVICE] = 1 - most_out / run.nodes
+    return True
+
+
+@compiled
+def _seconds(total):
+    return float(total // NS_PER_S + (total % NS_PER_S) / NS_PER_S)
+
+
+@compiled
+def _added_failures(run, last, leaves):
+    """Return the expected failed requests that the release added until all went back."""
+    total = 0.0
+    if run.kind < 0 or run.error_rate == 0:
+        return total
+    rel, order = relative(run), drawn(run)[ORDER]
+    wave, wave_begins, wave_last = 0, np.int64(0), 0
+    for position in range(last):
+        if position == wave_last:
+            wave_begins = begins_of(run)[wave]
+            wave_last += size_of_wave(run, wave)
+            wave += 1
+        start = rel[REL_STARTED, position]
+        if start == NEVER or not rel[REL_AFFECTED, position]:
+            continue
+        node = order[position]
+        since = wave_begins + start + after_ns(run, node)
+        if since < leaves:
+            one = classes(run)[drawn(run)[CLASS, node]]
+            rate = one.requests_per_second * (1 - own_level(run, node)) * run.error_rate
+            total += rate * float(leaves - since) / NS_PER_S
+    return total
