@@ -19,9 +19,11 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.run import (
     AFFECTED,
     BACK_FAILED,
+    BACK_HIGH,
     BACK_LONGEST,
+    BACK_LOW,
     BACK_OUT,
-    BACK_TOTAL,
+    BRACKET_BITS,
     CANCELED,
     CLASS,
     COMPLETED,
@@ -30,6 +32,7 @@ from simdeploy.engines.compiled.run import (
     FAILS,
     HANGS,
     HAS_FAILED,
+    LEVEL_WORD,
     NEVER,
     ORDER,
     REL_AFFECTED,
@@ -45,6 +48,8 @@ from simdeploy.engines.compiled.run import (
     UP_AGAIN,
     WINDOWS,
     begins_of,
+    bracket_of,
+    bracket_words,
     classes,
     drawn,
     fates,
@@ -60,7 +65,7 @@ from simdeploy.engines.compiled.run import (
 from simdeploy.engines.compiled.sampling import own_level, set_rollbacks
 from simdeploy.units import NS_PER_S
 
-_MOST = 1 << 62
+_LOW = (1 << 32) - 1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _29, _32 = np.uint64(29), np.uint64(32)
 
@@ -80,8 +85,8 @@ def find_fates(run):
     latest = np.int64(NEVER)  # for a start that is still in time
     if rule.is_checked:
         latest = rule.deadline - span if rule.from_dispatch else (np.int64(NEVER) if span <= rule.deadline else np.int64(-1))
-    _set_quick_words(run, rule, span)
-    n_slow = _fill_quick(run, rule, span, latest)
+    depends = _set_quick_words(run, rule, span)
+    n_slow = _fill_quick(run, rule, span, latest, depends)
     key0, key1 = np.uint64(rule.interval), np.uint64(rule.needed)
     slow, fate, rel, order = lists(run)[UP_AGAIN], fates(run), relative(run), drawn(run)[ORDER]
     for place in range(n_slow):
@@ -110,38 +115,46 @@ def _mix(key, word):
 
 @compiled
 def _set_quick_words(run, rule, span):
-    """Note, by class, the last word up to which all windows are healthy: of a plain node, and of an affected one."""
+    """Note, by class, the last word up to which all windows are surely healthy: of a plain node, and of an affected one.
+
+    Returns whether that depends on nodes' own levels anywhere.
+    """
     constant_after = np.int64(-1)
     if run.error_rate > 0 and run.after_law >= 0 and law_at(run, run.after_law).kind == 0:
         constant_after = law_at(run, run.after_law).constant_ns
+    depends = False
     for number in range(run.n_classes):
         chances = today(run)[number]
+        level = 0 if run.error_rate == 0 or constant_after >= span else 1 + run.kind
+        is_known = run.error_rate == 0 or constant_after == 0 or constant_after >= span
         chances.quick_word = last_word_of(run, rule, number, 0)
-        chances.quick_word_affected = chances.quick_word
-        if run.error_rate > 0:
-            if constant_after == 0:
-                chances.quick_word_affected = last_word_of(run, rule, number, 1 + run.kind)
-            elif constant_after < span:
-                chances.quick_word_affected = -1
+        chances.quick_word_affected = last_word_of(run, rule, number, level) if is_known else np.int64(-1)
+        chances.bracket = chances.bracket_affected = -1
         if rule.needed == 0:
             chances.quick_word = chances.quick_word_affected = ALWAYS
-        elif rule.peak < 0 or chances.quick_word == UNKNOWN:
+        elif rule.peak < 0:
             chances.quick_word = chances.quick_word_affected = -1
+        elif chances.quick_word == UNKNOWN:
+            chances.bracket = bracket_of(run, rule, number, 0)
+            chances.bracket_affected = bracket_of(run, rule, number, level) if is_known else -1
+            chances.quick_word = chances.quick_word_affected = -1
+            depends = True
+    return depends
 
 
 @compiled
-def _fill_quick(run, rule, span, latest):
+def _fill_quick(run, rule, span, latest, depends):
     """Write the fates of the quick nodes, and list the positions of the others."""
     rel, slow = relative(run), lists(run)[UP_AGAIN]
     started, resolved = rel[REL_STARTED], rel[REL_RESOLVED]
     failed, windows = rel[REL_FAILED], rel[REL_WINDOWS]
     draws = drawn(run)
     order, durations, fails, hangs, affected = draws[ORDER], draws[DURATION], draws[FAILS], draws[HANGS], draws[AFFECTED]
-    class_of = draws[CLASS]
+    class_of, brackets = draws[CLASS], bracket_words(run)
     peak = peak_words(run)[max(rule.peak, 0)] if rule.peak >= 0 else draws[FAILS]
     needed = rule.needed
     n_slow = 0
-    if run.n_classes == 1 and run.order == 0:
+    if run.n_classes == 1 and run.order == 0 and not depends:
         plain, hurt = today(run)[0].quick_word, today(run)[0].quick_word_affected
         for node in range(run.nodes):
             started[node] = durations[node]
@@ -162,6 +175,10 @@ def _fill_quick(run, rule, span, latest):
         failed[position] = 0
         windows[position] = needed
         last = chances.quick_word_affected if affected[node] else chances.quick_word
+        if depends:
+            bracket = chances.bracket_affected if affected[node] else chances.bracket
+            if bracket >= 0:
+                last = brackets[bracket, draws[LEVEL_WORD, node] >> (52 - BRACKET_BITS)]
         is_quick = (fails[node] + hangs[node] == 0) & (peak[node] <= last) & (durations[node] <= latest)
         slow[n_slow] = position
         n_slow += not is_quick
@@ -189,7 +206,7 @@ def _sum_rollbacks(run):
     run.has_rollback_sums = True
     set_rollbacks(run)
     rel, draws = relative(run), drawn(run)
-    total = longest = n_failed = n_out = np.int64(0)
+    high = low = longest = n_failed = n_out = np.int64(0)
     for position in range(run.nodes):
         duration = draws[ROLLBACK, draws[ORDER, position]]
         if duration < 0:
@@ -197,10 +214,12 @@ def _sum_rollbacks(run):
             n_failed += 1
             n_out += 1
         else:
-            total += duration
+            high += duration >> 32
+            low += duration & _LOW
             n_out += duration > 0
         longest = max(longest, duration)
-        rel[BACK_TOTAL, position] = total
+        rel[BACK_HIGH, position] = high
+        rel[BACK_LOW, position] = low
         rel[BACK_LONGEST, position] = longest
         rel[BACK_FAILED, position] = n_failed
         rel[BACK_OUT, position] = n_out
@@ -222,8 +241,8 @@ def follow_bundle(run, stops, places, whole, real):
     Returns
     -------
     bool
-        False if these rollouts are to be run one by one: something else happens at the instant of a stop, or times are so
-        long that their sums don't fit into 64 bits.
+        False if these rollouts are to be run one by one: something else happens at the instant of a stop, or times are
+        too long.
     """
     policy = policy_of(run)
     gate = policy.canaries > 0 and run.gate_all_healthy
@@ -282,10 +301,9 @@ def follow_bundle(run, stops, places, whole, real):
 
 @compiled
 def _reset_sums(run):
-    run.sum_failed = run.sum_updated = run.sum_windows = 0
-    run.sum_started = run.sum_starts = run.sum_started_at = 0
-    run.sum_hurt = run.sum_hurt_at = 0
-    run.sum_stuck = run.sum_stuck_at = 0
+    run.sum_failed = run.sum_updated = run.sum_windows = run.sum_started = run.sum_hurt = run.sum_stuck = 0
+    run.sum_starts_high = run.sum_started_high = run.sum_hurt_high = run.sum_stuck_high = 0
+    run.sum_starts_low = run.sum_started_low = run.sum_hurt_low = run.sum_stuck_low = 0
     run.most_out = 0
 
 
@@ -294,14 +312,15 @@ def _look_at_wave(run, first, last, failures):
     """Sum up a wave and list its failures; return how many there are, and how long the wave takes."""
     rel = relative(run)
     started, resolved, failed, windows = rel[REL_STARTED], rel[REL_RESOLVED], rel[REL_FAILED], rel[REL_WINDOWS]
-    lasts = n_started = starts = n_windows = at_once = np.int64(0)
+    lasts = n_started = high = low = n_windows = at_once = np.int64(0)
     n_failed = 0
     for position in range(first, last):
         start = started[position]
         has_started = start < NEVER
         lasts = max(lasts, resolved[position])
         n_started += has_started
-        starts += start if has_started else 0
+        high += (start >> 32) if has_started else 0
+        low += (start & _LOW) if has_started else 0
         n_windows += windows[position]
         at_once += start == 0
     for position in range(first, last):
@@ -310,36 +329,43 @@ def _look_at_wave(run, first, last, failures):
     run.wave_size = last - first
     run.wave_failed = n_failed
     run.wave_started = n_started
-    run.wave_starts = starts
+    run.wave_starts_high, run.wave_starts_low = high, low
     run.wave_windows = n_windows
     run.wave_at_once = at_once
     if run.defective:
         affected = rel[REL_AFFECTED]
-        n_hurt = hurt = np.int64(0)
+        n_hurt = high = low = np.int64(0)
         for position in range(first, last):
-            is_hurt = (started[position] < NEVER) & (affected[position] != 0)
+            start = started[position]
+            is_hurt = (start < NEVER) & (affected[position] != 0)
             n_hurt += is_hurt
-            hurt += started[position] if is_hurt else 0
-        run.wave_hurt, run.wave_hurt_starts = n_hurt, hurt
+            high += (start >> 32) if is_hurt else 0
+            low += (start & _LOW) if is_hurt else 0
+        run.wave_hurt, run.wave_hurt_high, run.wave_hurt_low = n_hurt, high, low
     return n_failed, lasts
 
 
 @compiled
 def _absorb_wave(run, begins):
     """Add a wave that went to its end to the sums over all waves."""
+    high, low = begins >> 32, begins & _LOW
+    stuck = run.wave_size - run.wave_started
     run.most_out = max(run.most_out, run.sum_stuck + run.wave_size - run.wave_at_once)
     run.sum_failed += run.wave_failed
     run.sum_updated += run.wave_size - run.wave_failed
     run.sum_windows += run.wave_windows
     run.sum_started += run.wave_started
-    run.sum_starts += run.wave_starts
-    run.sum_started_at += run.wave_started * begins + run.wave_starts
-    stuck = run.wave_size - run.wave_started
+    run.sum_starts_high += run.wave_starts_high
+    run.sum_starts_low += run.wave_starts_low
+    run.sum_started_high += run.wave_started * high + run.wave_starts_high
+    run.sum_started_low += run.wave_started * low + run.wave_starts_low
     run.sum_stuck += stuck
-    run.sum_stuck_at += stuck * begins
+    run.sum_stuck_high += stuck * high
+    run.sum_stuck_low += stuck * low
     if run.defective:
         run.sum_hurt += run.wave_hurt
-        run.sum_hurt_at += run.wave_hurt * begins + run.wave_hurt_starts
+        run.sum_hurt_high += run.wave_hurt * high + run.wave_hurt_high
+        run.sum_hurt_low += run.wave_hurt * low + run.wave_hurt_low
 
 
 @compiled
@@ -382,16 +408,18 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
     if goes_back:
         _sum_rollbacks(run)
         horizon = back + rel[BACK_LONGEST, last - 1]
-    if horizon > _MOST // (run.nodes + 1):
+    if horizon >= NEVER:
         return False
     leaves = back if goes_back else horizon  # when exposure ends
 
     whole, real = whole_rows[run.n_outcomes], real_rows[run.n_outcomes]
     run.n_outcomes += 1
     updated, failed, windows = run.sum_updated, run.sum_failed, run.sum_windows
-    exposed = run.sum_started * leaves - run.sum_started_at
-    hurt = run.sum_hurt * leaves - run.sum_hurt_at if run.defective else np.int64(0)
-    out = run.sum_starts + run.sum_stuck * leaves - run.sum_stuck_at
+    high, low = leaves >> 32, leaves & _LOW
+    exposed_high, exposed_low = run.sum_started * high - run.sum_started_high, run.sum_started * low - run.sum_started_low
+    hurt_high, hurt_low = run.sum_hurt * high - run.sum_hurt_high, run.sum_hurt * low - run.sum_hurt_low
+    out_high = run.sum_starts_high + run.sum_stuck * high - run.sum_stuck_high
+    out_low = run.sum_starts_low + run.sum_stuck * low - run.sum_stuck_low
     peak, most_out = run.sum_started, run.most_out
     if first < last:
         most_out = max(most_out, run.sum_stuck + (last - first) - run.wave_at_once)
@@ -402,14 +430,20 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
             is_resolved = resolved[position] <= now
             failed += is_resolved & (failures[position] != 0)
             updated += is_resolved & (failures[position] == 0)
-            exposed += max(until - start, 0)
-            out += min(start, until)
+            length = max(until - start, 0)
+            exposed_high += length >> 32
+            exposed_low += length & _LOW
+            length = min(start, until)
+            out_high += length >> 32
+            out_low += length & _LOW
             # Nodes that start at the very instant at which all go back are never seen exposed.
             peak += (start < until) if goes_back else (start <= until)
         if run.defective:
             affected = rel[REL_AFFECTED]
             for position in range(first, last):
-                hurt += max(until - started[position], 0) if affected[position] else 0
+                length = max(until - started[position], 0) if affected[position] else 0
+                hurt_high += length >> 32
+                hurt_low += length & _LOW
         for position in range(first, last):
             if resolved[position] <= now:
                 windows += rel[REL_WINDOWS, position]
@@ -417,7 +451,8 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
                 windows += min(rel[REL_WINDOWS, position], (now - started[position]) // policy.interval)
     if goes_back:
         n_failed = rel[BACK_FAILED, last - 1]
-        out += rel[BACK_TOTAL, last - 1] + n_failed * (horizon - back)
+        out_high += rel[BACK_HIGH, last - 1] + n_failed * ((horizon - back) >> 32)
+        out_low += rel[BACK_LOW, last - 1] + n_failed * ((horizon - back) & _LOW)
         most_out = max(most_out, rel[BACK_OUT, last - 1])
 
     whole[at.STATE] = how
@@ -435,17 +470,12 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
     real[at.RESTORED_AT] = math.nan
     if goes_back and rel[BACK_FAILED, last - 1] == 0:
         real[at.RESTORED_AT] = horizon / NS_PER_S
-    real[at.EXPOSED] = _seconds(exposed) if run.releases else 0.0
-    real[at.DEFECTIVE] = _seconds(hurt)
+    real[at.EXPOSED] = at.sum_s(exposed_high, exposed_low) if run.releases else 0.0
+    real[at.DEFECTIVE] = at.sum_s(hurt_high, hurt_low)
     real[at.FAILED_REQUESTS] = _added_failures(run, last, leaves)
-    real[at.UNAVAILABLE] = real[at.UNAVAILABLE_EXCESS] = _seconds(out)
+    real[at.UNAVAILABLE] = real[at.UNAVAILABLE_EXCESS] = at.sum_s(out_high, out_low)
     real[at.MIN_IN_SERVICE] = 1 - most_out / run.nodes
     return True
-
-
-@compiled
-def _seconds(total):
-    return float(total // NS_PER_S + (total % NS_PER_S) / NS_PER_S)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""Running a block on the compiled engine: lower, run, name."""
+"""Running a block on the compiled engine: make records of it, run them, give the numbers their names."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterat
     n_policies, count = index.shape
     rows = max(_ROWS, n_policies)
     done = 0
-    progress = np.zeros(2, dtype=np.int64)
+    progress = np.zeros(3, dtype=np.int64)
     ends = SPELLS_FULL
     whole, real = np.empty((rows, at.N_WHOLE), dtype=np.int64), np.empty((rows, at.N_REAL), dtype=np.float64)
     while ends != DONE:
-        ends = run_replications(memory.run, 0, first, whole, real, index, progress)
+        ends = run_replications(memory.run, first, whole, real, index, progress)
         if ends == SPELLS_FULL:
             memory.make_room()
             continue

@@ -8,6 +8,7 @@ the whole is optimised and translated once: that halves the time of a cold start
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 from numba import _dynfunc, njit
@@ -61,7 +62,16 @@ class _LinkedCompiler(CompilerBase):  # type: ignore[misc]
 
 _LINKED = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _LinkedCompiler}
 
-entry = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+
+
+def entry(*, cache: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function that Python calls."""
+    decorate: Callable[[Callable[..., Any]], Any] = njit(
+        nogil=True, error_model="numpy", no_cfunc_wrapper=True, cache=cache
+    )
+    return decorate
+
+
 compiled = njit(nogil=True, **_LINKED)
 # Put into its caller before the compiler sees it: for bodies of loops that are to become vector instructions.
 inlined = njit(inline="always", **_LINKED)

@@ -2,70 +2,118 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numba import from_dtype, types
+
+from simdeploy.engines.compiled.availability import announce, is_cached, source_number
 from simdeploy.engines.compiled.barrier import find_fates, follow_bundle, prepare_barrier
+from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.control import run_rollout
 from simdeploy.engines.compiled.integrals import measure
 from simdeploy.engines.compiled.jit import compiled, entry
-from simdeploy.engines.compiled.run import bundle_at, group_at, places_of, rule_at, rule_policies, rule_slots, stops_of
+from simdeploy.engines.compiled.run import RUN, bundle_at, group_at, places_of, rule_at, rule_policies, rule_slots, stops_of
 from simdeploy.engines.compiled.sampling import prepare, sample
 
 # Why a call ends: all replications are done; there is no room for more outcomes; a rollout had more spells than there was
 # room for.
 DONE, ROWS_FULL, SPELLS_FULL = range(3)
 
+_REPLICATIONS, _ROWS, _VERSION = range(3)
 _NOT_YET, _ONE_BY_ONE = -1, -2
 
 
-@entry
-def run_replications(records, version, first, whole, real, index, progress):
+def _make_entry(version: int) -> Any:
+    # numba keeps compiled code under the variables that a function encloses, among other things: here its version.
+    def run_replications(records, first, whole, real, index, progress):
+        run = records[0]
+        progress[_VERSION] = version
+        prepare(run)
+        if run.n_brackets:
+            prepare_brackets(run, index.shape[0])
+        while progress[_REPLICATIONS] < index.shape[1]:
+            # A replication has at most one outcome per policy.
+            if progress[_ROWS] + index.shape[0] > whole.shape[0]:
+                return ROWS_FULL
+            if not _run_replication(run, first, whole, real, index, progress):
+                return SPELLS_FULL
+        return DONE
+
+    try:
+        return entry(cache=True)(run_replications)
+    except RuntimeError:  # numba finds no folder that it may write to
+        return entry()(run_replications)
+
+
+_entry = _make_entry(source_number())
+_SIGNATURE = (
+    from_dtype(RUN)[::1],
+    types.int64,
+    types.int64[:, ::1],
+    types.float64[:, ::1],
+    types.int32[:, ::1],
+    types.int64[::1],
+)
+
+
+def is_ready() -> bool:
+    """Tell whether the engine can run without being compiled first."""
+    return bool(_entry.signatures) or is_cached(_entry, _SIGNATURE)
+
+
+def run_replications(
+    records: np.ndarray, first: int, whole: np.ndarray, real: np.ndarray, index: np.ndarray, progress: np.ndarray
+) -> int:
     """Run replications of all policies.
 
     Parameters
     ----------
     records : ndarray of RUN, shape (1,)
-    version : int
-        Of the code: not used, but part of what compiled code is cached by.
     first : int
         Replication.
     whole, real : ndarray, shape (rows, responses)
         Outcomes; equal ones of one replication may be kept once.
     index : ndarray of int32, shape (policies, replications)
         The row of each policy's outcome.
-    progress : ndarray of int64, shape (2,)
+    progress : ndarray of int64, shape (3,)
         Replications that are done, and rows that are used; read and written.
 
     Returns
     -------
     int
-        Why it ends.
+        Why it ends: DONE, ROWS_FULL or SPELLS_FULL.
     """
-    run = records[0]
-    prepare(run)
-    while progress[0] < index.shape[1]:
-        place = progress[0]
-        # A replication has at most one outcome per policy.
-        if progress[1] + index.shape[0] > whole.shape[0]:
-            return ROWS_FULL
-        run.n_outcomes = progress[1]
-        run.replication = np.uint64(first + place)
-        sample(run)
-        if run.n_rules:
-            _follow_bundles(run, whole, real)
-        for number in range(index.shape[0]):
-            row = _place_of(run, number)
-            if row < 0:
-                run.policy = number
-                run_rollout(run)
-                row = run.n_outcomes
-                if not measure(run, whole[row], real[row]):
-                    return SPELLS_FULL
-                run.n_outcomes += 1
-            index[number, place] = row
-        progress[0] += 1
-        progress[1] = run.n_outcomes
-    return DONE
+    if not _entry.signatures:
+        if not is_cached(_entry, _SIGNATURE):
+            announce()
+        _entry.compile(_SIGNATURE)
+    ends: int = _entry(records, first, whole, real, index, progress)
+    return ends
+
+
+@compiled
+def _run_replication(run, first, whole, real, index, progress):
+    """Run one replication of all policies; False if a rollout has more spells than there is room for."""
+    place = progress[_REPLICATIONS]
+    run.n_outcomes = progress[_ROWS]
+    run.replication = np.uint64(first + place)
+    sample(run)
+    if run.n_rules:
+        _follow_bundles(run, whole, real)
+    for number in range(index.shape[0]):
+        row = _place_of(run, number)
+        if row < 0:
+            run.policy = number
+            run_rollout(run)
+            row = run.n_outcomes
+            if not measure(run, whole[row], real[row]):
+                return False
+            run.n_outcomes += 1
+        index[number, place] = row
+    progress[_REPLICATIONS] += 1
+    progress[_ROWS] = run.n_outcomes
+    return True
 
 
 @compiled

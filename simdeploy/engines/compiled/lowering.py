@@ -112,6 +112,7 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
         "n_bundles": len(bundling["rule_policies"]),
         "n_slots": len(bundling["rule_slots"]),
         "n_stops": len(bundling["stops"]),
+        "n_brackets": policies["last_words"].size if (policies["last_words"] == UNKNOWN).any() else 0,
     }
     records, floats = laws.arrays()
     tables = {

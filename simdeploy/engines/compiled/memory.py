@@ -6,6 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.lowering import Lowered
 from simdeploy.engines.compiled.run import (
+    BRACKET_BITS,
     N_DRAWN,
     N_FATE,
     N_LISTS,
@@ -53,6 +54,7 @@ class Memory:
             "baselines": np.zeros(n),
             "words": np.zeros((2, n), np.uint64),
             "fates": np.zeros((N_FATE, n), np.int64),
+            "bracket_words": np.zeros((int(lowered.scalars["n_brackets"]), 1 << BRACKET_BITS), np.int64),
             "relative": np.zeros((N_RELATIVE, n), np.int64),
             "begins": np.zeros(most_waves, np.int64),
             "lists": np.zeros((N_LISTS, n), np.int64),

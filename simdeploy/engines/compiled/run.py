@@ -25,7 +25,7 @@ READY, WAVE_OUT, BAKE, BAKED, AWAIT, MAIN, DONE = range(7)
 NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
 
 # Rows of the table of draws, one column per node.
-ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, N_DRAWN = range(10)
+ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, N_DRAWN = range(11)
 
 # Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
 DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, N_FATE = range(9)
@@ -39,12 +39,13 @@ DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE,
     REL_FAILED,
     REL_WINDOWS,
     REL_AFFECTED,
-    BACK_TOTAL,
+    BACK_HIGH,
+    BACK_LOW,
     BACK_LONGEST,
     BACK_FAILED,
     BACK_OUT,
     N_RELATIVE,
-) = range(10)
+) = range(11)
 
 # Rows of the table of lists, one column per node.
 TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, N_LISTS = range(5)
@@ -148,27 +149,34 @@ _ROLLOUT = [
     ("queued", _INT),
     ("ran_too_long", _BOOL),
 ]
+# Sums of times are kept as two: of the upper and of the lower 32 bits, since the whole may not fit into 64.
 _BARRIER = [
-    # Of the wave at hand.
+    # Of the wave at hand; starts are since its dispatch.
     ("wave_size", _INT),
     ("wave_failed", _INT),
     ("wave_started", _INT),
-    ("wave_starts", _INT),
+    ("wave_starts_high", _INT),
+    ("wave_starts_low", _INT),
     ("wave_windows", _INT),
     ("wave_at_once", _INT),
-    ("wave_hurt", _INT),
-    ("wave_hurt_starts", _INT),
-    # Over the waves that are over: nodes that started, when they did since their dispatch, and since the start.
+    ("wave_hurt", _INT),  # those that a defective release affects
+    ("wave_hurt_high", _INT),
+    ("wave_hurt_low", _INT),
+    # Over the waves that are over: starts since their dispatch, and since the start of the rollout.
     ("sum_failed", _INT),
     ("sum_updated", _INT),
     ("sum_windows", _INT),
     ("sum_started", _INT),
-    ("sum_starts", _INT),
-    ("sum_started_at", _INT),
-    ("sum_hurt", _INT),  # those that a defective release affects
-    ("sum_hurt_at", _INT),
+    ("sum_starts_high", _INT),
+    ("sum_starts_low", _INT),
+    ("sum_started_high", _INT),
+    ("sum_started_low", _INT),
+    ("sum_hurt", _INT),
+    ("sum_hurt_high", _INT),
+    ("sum_hurt_low", _INT),
     ("sum_stuck", _INT),  # nodes that did not start
-    ("sum_stuck_at", _INT),
+    ("sum_stuck_high", _INT),
+    ("sum_stuck_low", _INT),
     ("most_out", _INT),
     ("has_rollback_sums", _BOOL),
     ("n_outcomes", _INT),
@@ -176,6 +184,7 @@ _BARRIER = [
     ("n_bundles", _INT),
     ("n_slots", _INT),
     ("n_stops", _INT),
+    ("n_brackets", _INT),
 ]
 TABLES = (
     "classes",
@@ -188,6 +197,7 @@ TABLES = (
     "policies",
     "class_rules",
     "last_words",
+    "bracket_words",
     "sizes",
     "bundles",
     "rules",
@@ -321,6 +331,8 @@ GROUP_RECORD = np.dtype([("first", _INT), ("last", _INT)])
 # each kind of release fully shown. Where the own level is drawn per node they are UNKNOWN.
 CLASS_RULE_RECORD = np.dtype([("requests", _INT), ("allowed", _INT)])
 UNKNOWN = -2
+# A node's own level is first looked at through the upper bits of its word: an interval of levels.
+BRACKET_BITS = 6
 # Probabilities of the replication at hand, by class: of a node that the release does not affect and of one that it does.
 TODAY_RECORD = np.dtype(
     [
@@ -332,6 +344,9 @@ TODAY_RECORD = np.dtype(
         # Up to this word all windows of a node are healthy that starts at once: of a plain node, and of an affected one.
         ("quick_word", _INT),
         ("quick_word_affected", _INT),
+        # Where that depends on the node's own level: rows of bracket_words; -1 where it does not.
+        ("bracket", _INT),
+        ("bracket_affected", _INT),
         # Words of the spells at time 0: below these they are bad, beyond those they last long enough.
         ("crash_begins_bad", _INT),
         ("flap_begins_bad", _INT),
@@ -435,6 +450,18 @@ def last_word_of(run, policy, number, level):
     """The last healthy word under a policy's rule, for a class, at a level: 0 the node's own, k + 1 with kind k shown."""
     at = (policy.rule * run.n_classes + number) * (1 + run.n_kinds) + level
     return carray(_pointer(run.last_words_at), (at + 1,), _INT)[at]
+
+
+@inlined
+def bracket_words(run):
+    """Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level."""
+    return carray(_pointer(run.bracket_words_at), (run.n_brackets, 1 << BRACKET_BITS), _INT)
+
+
+@inlined
+def bracket_of(run, policy, number, level):
+    """The row of bracket_words for a policy's rule, a class and a level as in :func:`last_word_of`."""
+    return (policy.rule * run.n_classes + number) * (1 + run.n_kinds) + level
 
 
 @inlined

@@ -21,6 +21,7 @@ from simdeploy.engines.compiled.run import (
     FAILS,
     FLAP_WORD,
     HANGS,
+    LEVEL_WORD,
     ORDER,
     ROLLBACK,
     affects_class,
@@ -90,6 +91,8 @@ def sample(run):
     _set_hangs(run)
     _set_peaks(run)
     _set_baselines(run)
+    if run.n_brackets:
+        _set_level_words(run)
     if run.goes_down or run.degrades:
         _set_first_spells(run)
     run.has_rollbacks = False
@@ -311,6 +314,14 @@ def _set_baselines(run):
         return
     for node in range(run.nodes):
         levels[node] = classes(run)[drawn(run)[CLASS, node]].baseline
+
+
+@compiled
+def _set_level_words(run):
+    _fill_words(run, Stream.ERROR_RATE.value)
+    lane, level_words = words(run)[Stream.ERROR_RATE.value & 1], drawn(run)[LEVEL_WORD]
+    for node in range(run.nodes):
+        level_words[node] = np.int64(lane[node] >> _12)
 
 
 @compiled

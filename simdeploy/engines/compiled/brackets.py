@@ -1,0 +1,48 @@
+"""How healthy a window surely is when a node's own level is known by an interval only: most nodes need no more."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.engines.compiled.binomial import last_healthy_word
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.laws import quantile
+from simdeploy.engines.compiled.run import (
+    BRACKET_BITS,
+    UNKNOWN,
+    bracket_of,
+    bracket_words,
+    class_rule_of,
+    classes,
+    kinds,
+    last_word_of,
+    law_at,
+    policy_of,
+)
+
+_LARGEST = 1.0 - 2.0**-53
+
+
+@compiled
+def prepare_brackets(run, n_policies):
+    """Fill the table: the last healthy word at the upper end of each interval, by rule, class and level."""
+    done = np.int64(-1)
+    for number in range(n_policies):
+        run.policy = number
+        policy = policy_of(run)
+        if policy.rule <= done:  # rules are numbered as they first appear
+            continue
+        done = policy.rule
+        for one in range(run.n_classes):
+            if last_word_of(run, policy, one, 0) != UNKNOWN:
+                continue
+            class_rule, law = class_rule_of(run, policy, one), law_at(run, classes(run)[one].error_rate)
+            for level in range(1 + run.n_kinds):
+                added = kinds(run)[level - 1].error_rate if level else 0.0
+                row = bracket_words(run)[bracket_of(run, policy, one, level)]
+                for place in range(len(row)):
+                    own = quantile(law, min((place + 1) / (1 << BRACKET_BITS), _LARGEST))
+                    p = own if added == 0 else 1 - (1 - own) * (1 - added)
+                    # A little beyond: neither quantiles nor words are exact in their last digits.
+                    p = min(p * (1 + 1e-9), 1.0)
+                    row[place] = last_healthy_word(class_rule.allowed, class_rule.requests, p) - 64
