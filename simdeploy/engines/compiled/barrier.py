@@ -13,7 +13,6 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled import integrals as at
-from simdeploy.engines.compiled.binomial import ALWAYS
 from simdeploy.engines.compiled.fates import after_ns, meet_fate
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.run import (
@@ -44,17 +43,13 @@ from simdeploy.engines.compiled.run import (
     ROLLBACK,
     STARTED,
     TOUCHED,
-    UNKNOWN,
     UP_AGAIN,
     WINDOWS,
     begins_of,
-    bracket_of,
     bracket_words,
     classes,
     drawn,
     fates,
-    last_word_of,
-    law_at,
     lists,
     peak_words,
     policy_of,
@@ -62,6 +57,7 @@ from simdeploy.engines.compiled.run import (
     size_of_wave,
     today,
 )
+from simdeploy.engines.compiled.quick import latest_start, set_quick_words
 from simdeploy.engines.compiled.sampling import own_level, set_rollbacks
 from simdeploy.units import NS_PER_S
 
@@ -81,12 +77,8 @@ def find_fates(run):
     out one by one; two rules with the same key give every node the same fate.
     """
     rule = policy_of(run)
-    span = rule.needed * rule.interval
-    latest = np.int64(NEVER)  # for a start that is still in time
-    if rule.is_checked:
-        latest = rule.deadline - span if rule.from_dispatch else (np.int64(NEVER) if span <= rule.deadline else np.int64(-1))
-    depends = _set_quick_words(run, rule, span)
-    n_slow = _fill_quick(run, rule, span, latest, depends)
+    set_quick_words(run)
+    n_slow = _fill_quick(run, rule)
     key0, key1 = np.uint64(rule.interval), np.uint64(rule.needed)
     slow, fate, rel, order = lists(run)[UP_AGAIN], fates(run), relative(run), drawn(run)[ORDER]
     for place in range(n_slow):
@@ -114,36 +106,7 @@ def _mix(key, word):
 
 
 @compiled
-def _set_quick_words(run, rule, span):
-    """Note, by class, the last word up to which all windows are surely healthy: of a plain node, and of an affected one.
-
-    Returns whether that depends on nodes' own levels anywhere.
-    """
-    constant_after = np.int64(-1)
-    if run.error_rate > 0 and run.after_law >= 0 and law_at(run, run.after_law).kind == 0:
-        constant_after = law_at(run, run.after_law).constant_ns
-    depends = False
-    for number in range(run.n_classes):
-        chances = today(run)[number]
-        level = 0 if run.error_rate == 0 or constant_after >= span else 1 + run.kind
-        is_known = run.error_rate == 0 or constant_after == 0 or constant_after >= span
-        chances.quick_word = last_word_of(run, rule, number, 0)
-        chances.quick_word_affected = last_word_of(run, rule, number, level) if is_known else np.int64(-1)
-        chances.bracket = chances.bracket_affected = -1
-        if rule.needed == 0:
-            chances.quick_word = chances.quick_word_affected = ALWAYS
-        elif rule.peak < 0:
-            chances.quick_word = chances.quick_word_affected = -1
-        elif chances.quick_word == UNKNOWN:
-            chances.bracket = bracket_of(run, rule, number, 0)
-            chances.bracket_affected = bracket_of(run, rule, number, level) if is_known else -1
-            chances.quick_word = chances.quick_word_affected = -1
-            depends = True
-    return depends
-
-
-@compiled
-def _fill_quick(run, rule, span, latest, depends):
+def _fill_quick(run, rule):
     """Write the fates of the quick nodes, and list the positions of the others."""
     rel, slow = relative(run), lists(run)[UP_AGAIN]
     started, resolved = rel[REL_STARTED], rel[REL_RESOLVED]
@@ -152,9 +115,9 @@ def _fill_quick(run, rule, span, latest, depends):
     order, durations, fails, hangs, affected = draws[ORDER], draws[DURATION], draws[FAILS], draws[HANGS], draws[AFFECTED]
     class_of, brackets = draws[CLASS], bracket_words(run)
     peak = peak_words(run)[max(rule.peak, 0)] if rule.peak >= 0 else draws[FAILS]
-    needed = rule.needed
+    needed, span, latest = rule.needed, rule.needed * rule.interval, latest_start(rule)
     n_slow = 0
-    if run.n_classes == 1 and run.order == 0 and not depends:
+    if run.n_classes == 1 and run.order == 0 and not run.depends_on_level:
         plain, hurt = today(run)[0].quick_word, today(run)[0].quick_word_affected
         for node in range(run.nodes):
             started[node] = durations[node]
@@ -175,7 +138,7 @@ def _fill_quick(run, rule, span, latest, depends):
         failed[position] = 0
         windows[position] = needed
         last = chances.quick_word_affected if affected[node] else chances.quick_word
-        if depends:
+        if run.depends_on_level:
             bracket = chances.bracket_affected if affected[node] else chances.bracket
             if bracket >= 0:
                 last = brackets[bracket, draws[LEVEL_WORD, node] >> (52 - BRACKET_BITS)]

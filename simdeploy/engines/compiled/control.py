@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.fates import after_ns, is_down, meet_fate, up_again
+from simdeploy.engines.compiled.quick import dispatch_quickly, set_quick_words
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.run import (
     AFFECTED,
@@ -51,6 +52,7 @@ from simdeploy.engines.compiled.run import (
     WAVE_FAILED,
     WAVE_OUT,
     WINDOWS,
+    begins_of,
     dequeue,
     drawn,
     enqueue,
@@ -81,6 +83,7 @@ def run_rollout(run):
     fate = fates(run)
     reset(run)
     run.quiet_until = -1
+    set_quick_words(run)
     wave = waves(run)
     for row in range(N_WAVE):
         for place in range(policy_of(run).n_waves):
@@ -271,16 +274,89 @@ def _give_turns(run, count):
         fate[WAVE, node] = wave + 1
         if not run.goes_down or not is_down(run, node, run.now):
             _dispatch(run, node)
-        elif run.unreachable == _FAIL:
-            fate[HAS_FAILED, node] = 1
-            fate[RESOLVED, node] = run.now
-            _hear_of(run, node)
-        elif run.unreachable == _SKIP:
-            _resolve_in_wave(run, wave)
-            run.is_rung = True
+            enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
         else:
-            at = up_again(run, node, run.now)
-            enqueue(run, at, node, IS_UP)
+            _give_turn_to_down_node(run, node, wave)
+
+
+@compiled
+def _give_turn_to_down_node(run, node, wave):
+    fate = fates(run)
+    fate[WAVE, node] = wave + 1
+    if run.unreachable == _FAIL:
+        fate[HAS_FAILED, node] = 1
+        fate[RESOLVED, node] = run.now
+        _hear_of(run, node)
+    elif run.unreachable == _SKIP:
+        _resolve_in_wave(run, wave)
+        run.is_rung = True
+    else:
+        run.any_waits = True
+        enqueue(run, up_again(run, node, run.now), node, IS_UP)
+
+
+@compiled
+def send_wave(run, count):
+    """Let a whole wave have its turn, all of which is in flight before anything else happens.
+
+    If nothing can happen before its last verdict that anybody would act upon, the others are counted at once.
+    """
+    fate, turns = fates(run), lists(run)
+    wave = run.waves_open - 1
+    is_alone = run.queued == 0 and run.clock == NO_CLOCK and run.acts_told == run.n_acts
+    # Where nodes go back in the order of their dispatch, it has to be kept.
+    if not is_alone or run.goes_back_by_itself or run.rollback_in_waves or run.leaves:
+        _give_turns(run, count)
+        return
+    first = run.next_turn
+    run.next_turn += count
+    waves(run)[TURNS, wave] += count
+    waves(run)[UNRESOLVED, wave] += count
+    before = run.n_touched
+    n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
+    for place in range(n_slow):
+        node = turns[UP_AGAIN, place]
+        if not run.goes_down or not is_down(run, node, run.now):
+            _dispatch(run, node)
+        else:
+            # Its turn comes after those of all others here; nobody can tell.
+            _give_turn_to_down_node(run, node, wave)
+    n_failed = 0
+    lasts, last = np.int64(-1), np.int64(-1)
+    for place in range(before, run.n_touched):
+        node = turns[TOUCHED, place]
+        n_failed += fate[HAS_FAILED, node]
+        if fate[RESOLVED, node] > lasts:
+            lasts, last = fate[RESOLVED, node], node
+    can_be_counted = not run.is_rung and run.queued == 0 and last >= 0 and not _might_stop(run, wave, n_failed)
+    for place in range(before, run.n_touched):
+        node = turns[TOUCHED, place]
+        if not can_be_counted or node == last:
+            enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+    if can_be_counted:
+        n_others = run.n_touched - before - 1
+        failed = n_failed - fate[HAS_FAILED, last]
+        waves(run)[UNRESOLVED, wave] -= n_others
+        waves(run)[WAVE_FAILED, wave] += failed
+        waves(run)[HOLDING, wave] += failed
+        run.failed += failed
+        run.updated += n_others - failed
+
+
+@compiled
+def _might_stop(run, wave, n_failed):
+    """Tell whether the rollout might stop, or pause, when `n_failed` more nodes of the wave have failed."""
+    policy = policy_of(run)
+    failed = run.failed + n_failed
+    if failed == 0:
+        return False
+    if n_failed and wave == 0 and policy.canaries and run.gate_all_healthy:
+        return True
+    if not policy.has_limits:
+        return False
+    if policy.percent_of == _RESOLVED or policy.minimum_sample > 0:
+        return True
+    return is_limit_crossed(policy, failed, run.updated, n_failed, size_of_wave(run, wave), run.nodes)
 
 
 @compiled
@@ -288,7 +364,6 @@ def _dispatch(run, node):
     lists(run)[TOUCHED, run.n_touched] = node
     run.n_touched += 1
     meet_fate(run, node, run.now)
-    enqueue(run, fates(run)[RESOLVED, node], node, GETS_VERDICT)
 
 
 @compiled
@@ -305,6 +380,7 @@ def _admit_returned(run):
             enqueue(run, at, node, IS_UP)
         else:
             _dispatch(run, node)
+            enqueue(run, fates(run)[RESOLVED, node], node, GETS_VERDICT)
 
 
 # -- the end of an instant -------------------------------------------------------------------------
@@ -490,15 +566,21 @@ def _send_next(run):
     plan = policy_of(run)
     canaries_first = plan.canaries > 0 and run.waves_open == 0
     if plan.pacing == _BARRIER or canaries_first:
-        run.waves_open += 1
-        _give_turns(run, size_of_wave(run, run.waves_open - 1))
+        _open_wave(run)
+        send_wave(run, size_of_wave(run, run.waves_open - 1))
         run.phase = WAVE_OUT
         return
     run.phase = MAIN
     if plan.pacing == _SLIDING:
-        run.waves_open += 1
+        _open_wave(run)
     elif plan.canaries:
         _batch_is_due(run)
+
+
+@compiled
+def _open_wave(run):
+    begins_of(run)[run.waves_open] = run.now
+    run.waves_open += 1
 
 
 @compiled
@@ -514,7 +596,7 @@ def _keep_going(run):
     else:
         sent = run.waves_open - (1 if plan.canaries else 0)
         if left and sent < run.batches_due:
-            run.waves_open += 1
+            _open_wave(run)
             count = size_of_wave(run, run.waves_open - 1)
             if sent + 1 < run.batches_due:
                 run.is_rung = True

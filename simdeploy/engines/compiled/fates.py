@@ -163,10 +163,7 @@ def _validate(run, node, started, deadline):
         shown_word = last_word_of(run, rule, number, 1 + run.kind)
 
     end = started + needed * interval
-    undisturbed = not is_disturbed(run, node)
-    if run.goes_down or run.degrades:
-        look_ahead(run, min(end, deadline))
-    if rule.peak >= 0 and end <= deadline and undisturbed and stays_up(run, node, end) and stays_undegraded(run, node):
+    if rule.peak >= 0 and end <= deadline and _is_undisturbed_until(run, node, started, end):
         last_word = plain_word if shown_from >= end else (shown_word if shown_from <= started else np.int64(-1))
         if peak_words(run)[rule.peak, node] <= last_word:
             fate[RESOLVED, node] = end
@@ -179,7 +176,7 @@ def _validate(run, node, started, deadline):
     flaps = one.flapping >= 0 and depends_on_level
     if has_crashes or has_outages or flaps:
         look_ahead(run, deadline)
-        if undisturbed and stays_up(run, node, deadline):
+        if stays_up(run, node, deadline) and not is_disturbed(run, node):
             has_crashes = has_outages = False
         if stays_undegraded(run, node):
             flaps = False
@@ -237,6 +234,28 @@ def _validate(run, node, started, deadline):
     fate[RESOLVED, node] = deadline
     fate[WINDOWS, node] = window
     fate[HAS_FAILED, node] = 1
+
+
+@compiled
+def _is_undisturbed_until(run, node, started, end):
+    """Tell whether a node is up and not degraded throughout [started, end): at a glance, or by a walk up to there."""
+    if not run.goes_down and not run.degrades:
+        return True
+    look_ahead(run, end)
+    one = classes(run)[drawn(run)[CLASS, node]]
+    if run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end)):
+        if one.crash >= 0:
+            begin_crashes(walk_at(run, _CRASH), run, node, started, NEVER)
+            if not _is_good_throughout(run, walk_at(run, _CRASH), started, end):
+                return False
+        if one.zone_outage >= 0:
+            spells.begin(walk_at(run, _ZONE), run, one.zone_outage, node % run.zones)
+            if not _is_good_throughout(run, walk_at(run, _ZONE), started, end):
+                return False
+    if not stays_undegraded(run, node):
+        spells.begin(walk_at(run, _FLAPPING), run, one.flapping, node)
+        return _is_good_throughout(run, walk_at(run, _FLAPPING), started, end)
+    return True
 
 
 @compiled

@@ -26,12 +26,17 @@ from simdeploy.engines.compiled.run import (
     NEVER,
     RESOLVED,
     ROLLBACK,
+    ROLLED,
     STARTED,
+    WAVE,
     WINDOWS,
+    begins_of,
     classes,
     drawn,
     fates,
+    lists,
     policy_of,
+    queue,
     scratch,
     walk_at,
 )
@@ -59,6 +64,7 @@ GOOD, STOPPED_DEFECTIVE, FALSE_ALARM, ESCAPED = (
 )
 _LOW = (1 << 32) - 1
 _CRASH, _FLAPPING, _ZONE = range(3)
+_SLIDING = 1
 
 
 @compiled
@@ -279,20 +285,32 @@ def _served(run, node, start, end):
 
 @compiled
 def _service(run, horizon, real):
-    """Compute the time out of service, what of it would have been anyway, and the fewest nodes in service."""
-    high = low = np.int64(0)
-    anyway_high = anyway_low = np.int64(0)
+    """Compute the time out of service, what of it would have been anyway, and the fewest nodes in service.
+
+    False if there was not enough room.
+    """
     until = horizon + 1  # one instant beyond the horizon, to see it settled
-    spans = scratch(run)
     if run.goes_down:
         look_ahead(run, until)
+    # Nodes go out of service at few instants only: when waves go, when all go back, and when nodes go down.
+    few = (
+        not run.any_waits
+        and not run.any_went_by_itself
+        and not (run.rollback_has_begun and run.rollback_in_waves)
+        and policy_of(run).pacing != _SLIDING
+    )
+    sums = np.zeros(4, np.int64)
+    spans = scratch(run)
     k = 0
     for node in range(run.nodes):
+        is_plain = not run.goes_down or (stays_up(run, node, until) and not is_disturbed(run, node))
+        if is_plain and few:
+            continue
         if k + 4 > run.room:
             return False
         first = k
         k = _out_by_status(run, node, until, k)
-        if run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, until)):
+        if not is_plain:
             k = _down_spells(run, node, until, True, k)
             if k < 0:
                 return False
@@ -301,18 +319,98 @@ def _service(run, horizon, real):
             if after < 0:
                 return False
             after = _unite(run, k, after)
-            for place in range(k, after):
-                length = min(spans[1, place], horizon) - min(spans[0, place], horizon)
-                anyway_high += length >> 32
-                anyway_low += length & _LOW
-        for place in range(first, k):
-            length = min(spans[1, place], horizon) - min(spans[0, place], horizon)
-            high += length >> 32
-            low += length & _LOW
-    real[UNAVAILABLE] = sum_s(high, low)
-    real[UNAVAILABLE_EXCESS] = real[UNAVAILABLE] - sum_s(anyway_high, anyway_low)
-    real[MIN_IN_SERVICE] = 1 - _most_at_once(spans[0, :k], spans[1, :k], horizon) / run.nodes
+            _add_lengths(run, k, after, horizon, sums[2:])
+        _add_lengths(run, first, k, horizon, sums[:2])
+    if k + run.waves_open + 2 > run.room:
+        return False
+    most = _most_at_few_instants(run, horizon, k, sums) if few else _most_at_once(spans[0, :k], spans[1, :k], horizon)
+    real[UNAVAILABLE] = sum_s(sums[0], sums[1])
+    real[UNAVAILABLE_EXCESS] = real[UNAVAILABLE] - sum_s(sums[2], sums[3])
+    real[MIN_IN_SERVICE] = 1 - most / run.nodes
     return True
+
+
+@compiled
+def _add_lengths(run, first, last, horizon, sums):
+    spans = scratch(run)
+    for place in range(first, last):
+        length = min(spans[1, place], horizon) - min(spans[0, place], horizon)
+        sums[0] += length >> 32
+        sums[1] += length & _LOW
+
+
+@compiled
+def _most_at_few_instants(run, horizon, k, sums):
+    """Find the most nodes out of service at once, where k spells of some nodes stand in `scratch` and the others are plain.
+
+    The others' times out of service are added to `sums`.
+    """
+    fate, spans, until = fates(run), scratch(run), horizon + 1
+    instants, changes = queue(run)[0], queue(run)[1]  # nothing is queued any more
+    n = 0
+    for place in range(k):
+        instants[n] = spans[0, place]
+        n += 1
+    n_others = n
+    for wave in range(run.waves_open):
+        instants[n] = begins_of(run)[wave]
+        n += 1
+    if run.rollback_has_begun and run.n_rolled:
+        instants[n] = fate[BACK_FROM, lists(run)[ROLLED, 0]]
+        n += 1
+    if n_others:
+        instants[:n] = np.sort(instants[:n])
+    for place in range(n + 1):
+        changes[place] = 0
+    for place in range(k):
+        changes[_first_not_before(instants, n, spans[0, place])] += 1
+        changes[_first_not_before(instants, n, spans[1, place])] -= 1
+    if not run.leaves:
+        high, low = sums[0], sums[1]
+        for node in range(run.nodes):
+            if run.goes_down and not (stays_up(run, node, until) and not is_disturbed(run, node)):
+                continue
+            started = fate[STARTED, node]
+            back = _back_at(run, node)
+            if not run.begins and fate[DISPATCHED, node] < until:
+                begin, end = fate[DISPATCHED, node], min(started if started < NEVER else back, until)
+                if begin < end:
+                    length = min(end, horizon) - begin
+                    high += length >> 32
+                    low += length & _LOW
+                    place = fate[WAVE, node] - 1 if n_others == 0 else _first_not_before(instants, n, begin)
+                    changes[place] += 1
+                    place += 1
+                    if place < n and instants[place] < end:
+                        place = _first_not_before(instants, n, end)
+                    changes[place] -= 1
+            begin, end = fate[BACK_FROM, node], min(back, until)
+            if started < NEVER and begin < end:
+                length = min(end, horizon) - min(begin, horizon)
+                high += length >> 32
+                low += length & _LOW
+                changes[_first_not_before(instants, n, begin)] += 1
+                changes[_first_not_before(instants, n, end)] -= 1
+        sums[0], sums[1] = high, low
+    most = at_once = np.int64(0)
+    for place in range(n):
+        at_once += changes[place]
+        # Several changes at one instant count together.
+        if place + 1 == n or instants[place + 1] != instants[place]:
+            most = max(most, at_once)
+    return most
+
+
+@compiled
+def _first_not_before(instants, n, t):
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        if instants[middle] < t:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled

@@ -75,7 +75,8 @@ class Memory:
         self.run[f"{name}_at"] = table.ctypes.data
 
     def make_room(self) -> None:
-        """Double the room for intervals."""
+        """Double the room for intervals; what is queued is lost."""
         room = 2 * self._tables["scratch"].shape[1]
-        self._keep("scratch", np.zeros((2, room), np.int64))
+        for name in ("scratch", "queue"):
+            self._keep(name, np.zeros((2, room), np.int64))
         self.run["room"] = room

@@ -145,6 +145,7 @@ _ROLLOUT = [
     ("going_back", _INT),
     ("any_back_failed", _BOOL),
     ("any_went_by_itself", _BOOL),
+    ("any_waits", _BOOL),
     ("rollback_ended", _INT),
     ("queued", _INT),
     ("ran_too_long", _BOOL),
@@ -152,6 +153,7 @@ _ROLLOUT = [
 # Sums of times are kept as two: of the upper and of the lower 32 bits, since the whole may not fit into 64.
 _BARRIER = [
     # Of the wave at hand; starts are since its dispatch.
+    ("depends_on_level", _BOOL),  # whether quick words do, of some node
     ("wave_size", _INT),
     ("wave_failed", _INT),
     ("wave_started", _INT),
@@ -224,7 +226,7 @@ TABLES = (
 )
 RUN = np.dtype(
     [*_FLEET, *_SWITCHES, *_REPLICATION, *_ROLLOUT, *_BARRIER]
-    + [("policy", _INT), ("most_waves", _INT), ("room", _INT)]  # the policy at hand; columns of `waves`, of `scratch`
+    + [("policy", _INT), ("most_waves", _INT), ("room", _INT)]  # the policy at hand; columns of `waves`, of `scratch` and `queue`
     + [(f"{table}_at", _INT) for table in TABLES]
 )
 
@@ -598,8 +600,9 @@ def scratch(run):
 
 
 @inlined
-def _queue(run):
-    return carray(_pointer(run.queue_at), (2, 4 * run.nodes + 16), _INT)
+def queue(run):
+    """What is still to happen: when, and to which node."""
+    return carray(_pointer(run.queue_at), (2, run.room), _INT)
 
 
 @compiled
@@ -620,7 +623,7 @@ def reset(run):
     run.clock_left = run.clock_since = 0
     run.escape_is_pending = run.rollback_is_asked = run.rollback_has_begun = False
     run.n_rolled = run.rolled_sent = run.rolled_in_wave = run.rolled_wave = run.going_back = 0
-    run.any_back_failed = run.any_went_by_itself = False
+    run.any_back_failed = run.any_went_by_itself = run.any_waits = False
     run.rollback_ended = NEVER
     run.queued = 0
     run.ran_too_long = False
@@ -629,46 +632,46 @@ def reset(run):
 @inlined
 def next_in_queue(run):
     """When the first event of the queue is due; NEVER if it is empty."""
-    return _queue(run)[0, 0] if run.queued else NEVER
+    return queue(run)[0, 0] if run.queued else NEVER
 
 
 @compiled
 def enqueue(run, time, node, what):
     """Put something that happens to a node into the queue, a binary heap ordered by time."""
-    queue = _queue(run)
+    heap = queue(run)
     place = run.queued
     run.queued += 1
     while place > 0:
         parent = (place - 1) >> 1
-        if queue[0, parent] <= time:
+        if heap[0, parent] <= time:
             break
-        queue[0, place] = queue[0, parent]
-        queue[1, place] = queue[1, parent]
+        heap[0, place] = heap[0, parent]
+        heap[1, place] = heap[1, parent]
         place = parent
-    queue[0, place] = time
-    queue[1, place] = node * 4 + what
+    heap[0, place] = time
+    heap[1, place] = node * 4 + what
 
 
 @compiled
 def dequeue(run):
     """Take the first out of the queue; return its node and what happens to it."""
-    queue = _queue(run)
-    first = queue[1, 0]
+    heap = queue(run)
+    first = heap[1, 0]
     run.queued -= 1
     n = run.queued
-    time, code = queue[0, n], queue[1, n]
+    time, code = heap[0, n], heap[1, n]
     place = 0
     while True:
         child = 2 * place + 1
         if child >= n:
             break
-        if child + 1 < n and queue[0, child + 1] < queue[0, child]:
+        if child + 1 < n and heap[0, child + 1] < heap[0, child]:
             child += 1
-        if queue[0, child] >= time:
+        if heap[0, child] >= time:
             break
-        queue[0, place] = queue[0, child]
-        queue[1, place] = queue[1, child]
+        heap[0, place] = heap[0, child]
+        heap[1, place] = heap[1, child]
         place = child
-    queue[0, place] = time
-    queue[1, place] = code
+    heap[0, place] = time
+    heap[1, place] = code
     return first >> 2, first & 3

@@ -1,0 +1,119 @@
+"""Nodes whose fate is plain at a glance: one start, healthy windows only, and nothing that disturbs them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.engines.compiled.binomial import ALWAYS
+from simdeploy.engines.compiled.fates import is_disturbed
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.run import (
+    AFFECTED,
+    BRACKET_BITS,
+    CLASS,
+    DISPATCHED,
+    DURATION,
+    FAILS,
+    HANGS,
+    LEVEL_WORD,
+    NEVER,
+    ORDER,
+    RESOLVED,
+    STARTED,
+    TOUCHED,
+    UNKNOWN,
+    WAVE,
+    WINDOWS,
+    bracket_of,
+    bracket_words,
+    drawn,
+    fates,
+    last_word_of,
+    law_at,
+    lists,
+    peak_words,
+    policy_of,
+    today,
+)
+from simdeploy.engines.compiled.sampling import look_ahead, stays_undegraded, stays_up
+
+
+@compiled
+def latest_start(rule):
+    """Return how long after its dispatch a node may start and still be in time with healthy windows only; -1 for never."""
+    if not rule.is_checked:
+        return np.int64(NEVER)
+    span = rule.needed * rule.interval
+    if rule.from_dispatch:
+        return rule.deadline - span
+    return np.int64(NEVER) if span <= rule.deadline else np.int64(-1)
+
+
+@compiled
+def set_quick_words(run):
+    """Note, by class, the last word up to which all windows are surely healthy: of a plain node, and of an affected one."""
+    rule = policy_of(run)
+    span = rule.needed * rule.interval
+    constant_after = np.int64(-1)
+    if run.error_rate > 0 and run.after_law >= 0 and law_at(run, run.after_law).kind == 0:
+        constant_after = law_at(run, run.after_law).constant_ns
+    run.depends_on_level = False
+    for number in range(run.n_classes):
+        chances = today(run)[number]
+        level = 0 if run.error_rate == 0 or constant_after >= span else 1 + run.kind
+        is_known = run.error_rate == 0 or constant_after == 0 or constant_after >= span
+        chances.quick_word = last_word_of(run, rule, number, 0)
+        chances.quick_word_affected = last_word_of(run, rule, number, level) if is_known else np.int64(-1)
+        chances.bracket = chances.bracket_affected = -1
+        if rule.needed == 0:
+            chances.quick_word = chances.quick_word_affected = ALWAYS
+        elif rule.peak < 0:
+            chances.quick_word = chances.quick_word_affected = -1
+        elif chances.quick_word == UNKNOWN:
+            chances.bracket = bracket_of(run, rule, number, 0)
+            chances.bracket_affected = bracket_of(run, rule, number, level) if is_known else -1
+            chances.quick_word = chances.quick_word_affected = -1
+            run.depends_on_level = True
+
+
+@compiled
+def dispatch_quickly(run, first, count, slow):
+    """Dispatch those of the next nodes whose fate is plain; list the others, and return how many they are."""
+    rule, fate, draws, touched = policy_of(run), fates(run), drawn(run), lists(run)[TOUCHED]
+    now, wave = run.now, run.waves_open
+    span, latest = rule.needed * rule.interval, latest_start(rule)
+    peak = peak_words(run)[rule.peak] if rule.peak >= 0 else draws[FAILS]
+    may_be_disturbed = run.goes_down or run.degrades
+    n_slow = 0
+    longest = np.int64(0)
+    for place in range(first, first + count):
+        longest = max(longest, draws[DURATION, draws[ORDER, place]])
+    if may_be_disturbed:
+        look_ahead(run, now + min(longest, max(latest, 0)) + span)
+    for place in range(first, first + count):
+        node = draws[ORDER, place]
+        chances = today(run)[draws[CLASS, node]]
+        affected = draws[AFFECTED, node] != 0
+        last = chances.quick_word_affected if affected else chances.quick_word
+        if run.depends_on_level:
+            bracket = chances.bracket_affected if affected else chances.bracket
+            if bracket >= 0:
+                last = bracket_words(run)[bracket, draws[LEVEL_WORD, node] >> (52 - BRACKET_BITS)]
+        duration = draws[DURATION, node]
+        end = now + duration + span
+        is_quick = draws[FAILS, node] + draws[HANGS, node] == 0 and peak[node] <= last and duration <= latest
+        if is_quick and may_be_disturbed:
+            is_quick = stays_up(run, node, end) and stays_undegraded(run, node) and not is_disturbed(run, node)
+        if is_quick:
+            fate[DISPATCHED, node] = now
+            fate[STARTED, node] = now + duration
+            fate[RESOLVED, node] = end
+            fate[WINDOWS, node] = rule.needed
+            fate[WAVE, node] = wave
+            touched[run.n_touched] = node
+            run.n_touched += 1
+        else:
+            fate[WAVE, node] = wave
+            slow[n_slow] = node
+            n_slow += 1
+    return n_slow
