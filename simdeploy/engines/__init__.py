@@ -4,8 +4,9 @@ May be used from outside: `simulate`, `Rollout`, `RESPONSES` and the other table
 May import: `simdeploy.scenario` and what lies below it.
 """
 
+from simdeploy.engines.choice import ENGINES
 from simdeploy.engines.rollout import Rollout
 from simdeploy.engines.schema import RESPONSES
-from simdeploy.engines.simulation import ENGINES, simulate
+from simdeploy.engines.simulation import simulate
 
 __all__ = ["ENGINES", "RESPONSES", "Rollout", "simulate"]

@@ -71,6 +71,25 @@ class Block:
         index = np.arange(len(flat), dtype=np.int32).reshape(len(rows), -1)
         return cls(first, index, codes, words, numbers)
 
+    def row(self, policy: int, place: int) -> dict[str, Any]:
+        """Return one outcome as :meth:`of_rows` takes it: by place of the policy and of the replication.
+
+        Examples
+        --------
+        >>> Block.of_rows(7, [[{"status": "ok", "state": "completed", "waves": 3}]]).row(0, 0)["waves"]
+        3
+        """
+        row = self.index[policy, place]
+        values: dict[str, Any] = {}
+        for name in COLUMNS:
+            if name in WORDS:
+                code = self.codes[name][row]
+                missing = {"stage": None, "error": None}.get(name, np.nan)
+                values[name] = self.words[name][code] if code >= 0 else missing
+            else:
+                values[name] = self.numbers[name][row].item()
+        return {name: value for name, value in values.items() if value is not None}
+
     @property
     def is_ok(self) -> np.ndarray:
         """Tell of each distinct row whether the replication came to its end."""

@@ -36,22 +36,32 @@ class Rollout:
 
     def __init__(
         self,
-        recording: Recording,
-        *,
         scenario: Scenario,
         policy: ScenarioPolicy,
+        *,
         seed: int,
         replication: int,
         engine: str,
+        response_values: dict[str, Any] | None = None,
     ) -> None:
-        self._recording = recording
-        self._service = Service(recording)
         self.scenario = scenario
         self.policy = policy
         self.seed = seed
         self.replication = replication
         self.engine = engine
-        self.response_values: dict[str, Any] = compute_responses(recording, self._service)
+        if response_values is None:
+            response_values = compute_responses(self._recording, self._service)
+        self.response_values = response_values
+
+    @cached_property
+    def _recording(self) -> Recording:
+        from simdeploy.engines.reference.engine import run_reference
+
+        return run_reference(self.scenario, self.policy, seed=self.seed, replication=self.replication)
+
+    @cached_property
+    def _service(self) -> Service:
+        return Service(self._recording)
 
     @property
     def orchestrator(self) -> Orchestrator:

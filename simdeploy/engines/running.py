@@ -28,13 +28,18 @@ def run_block(
     scenario : Scenario
     policies : sequence of ScenarioPolicy
     seed, first, count : int
-    engine : {'reference'}
+    engine : {'compiled', 'reference'}
+        As :func:`~simdeploy.engines.choice.choose_engine` gives it.
 
     Returns
     -------
     Block
         A replication that fails is a row whose `status` is "failed", with `stage` and `error`; it costs no other one.
     """
+    if engine == "compiled":
+        from simdeploy.engines.compiled.engine import run_compiled
+
+        return run_compiled(scenario, policies, seed=seed, first=first, count=count)
     replications = range(first, first + count)
     return Block.of_rows(
         first, [[_row(scenario, policy, seed, number, engine) for number in replications] for policy in policies]

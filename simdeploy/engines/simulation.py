@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.engines.choice import check_engine
 from simdeploy.engines.rollout import Rollout
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, SimulationError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simdeploy.api import DeploymentDocument, Spec
     from simdeploy.scenario import Scenario, ScenarioPolicy
-
-ENGINES = ("reference",)
 
 
 def simulate(
@@ -22,7 +21,7 @@ def simulate(
     *,
     seed: int = 0,
     replication: int = 0,
-    engine: str = "reference",
+    engine: str = "auto",
 ) -> Rollout:
     """Simulate one rollout.
 
@@ -38,7 +37,9 @@ def simulate(
         Of the random numbers, 0 to 2**64 - 1.
     replication : int, default 0
         Which of the worlds of that seed, 0 to 2**32 - 1. Every policy meets the same one.
-    engine : {'reference'}
+    engine : {'auto', 'compiled', 'reference'}
+        The reference engine unless told otherwise: it leaves records of what happened. The compiled engine gives the
+        responses only; tables are then made by the reference engine when they are first asked for.
 
     Returns
     -------
@@ -64,20 +65,19 @@ def simulate(
     >>> rollout.responses["state"], rollout.responses["makespan_s"]
     ('completed', 300.0)
     """
-    from simdeploy.engines.reference.engine import run_reference
-
     _check_number("seed", seed, 64)
     _check_number("replication", replication, 32)
-    if engine not in ENGINES:
-        allowed = ", ".join(ENGINES)
-        raise InputError(
-            Problem(
-                "unknown engine", ("engine",), found=shorten(engine), allowed=allowed, hint=nearest(engine, ENGINES)
-            )
-        )
+    check_engine(engine)
     chosen = scenario.policy(policy)
-    recording = run_reference(scenario, chosen, seed=seed, replication=replication)
-    return Rollout(recording, scenario=scenario, policy=chosen, seed=seed, replication=replication, engine=engine)
+    if engine != "compiled":
+        return Rollout(scenario, chosen, seed=seed, replication=replication, engine="reference")
+    from simdeploy.engines.compiled.engine import run_compiled
+
+    block = run_compiled(scenario, [chosen], seed=seed, first=replication, count=1)
+    values = block.row(0, 0)
+    if values.pop("status") != "ok":
+        raise SimulationError(values["error"])
+    return Rollout(scenario, chosen, seed=seed, replication=replication, engine=engine, response_values=values)
 
 
 def _check_number(name: str, value: object, bits: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from simdeploy.engines.compiled import integrals as at
 from simdeploy.engines.compiled.fates import after_ns, meet_fate
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.quick import latest_start, set_quick_words
 from simdeploy.engines.compiled.run import (
     AFFECTED,
     BACK_FAILED,
@@ -57,7 +58,6 @@ from simdeploy.engines.compiled.run import (
     size_of_wave,
     today,
 )
-from simdeploy.engines.compiled.quick import latest_start, set_quick_words
 from simdeploy.engines.compiled.sampling import own_level, set_rollbacks
 from simdeploy.units import NS_PER_S
 
@@ -112,7 +112,13 @@ def _fill_quick(run, rule):
     started, resolved = rel[REL_STARTED], rel[REL_RESOLVED]
     failed, windows = rel[REL_FAILED], rel[REL_WINDOWS]
     draws = drawn(run)
-    order, durations, fails, hangs, affected = draws[ORDER], draws[DURATION], draws[FAILS], draws[HANGS], draws[AFFECTED]
+    order, durations, fails, hangs, affected = (
+        draws[ORDER],
+        draws[DURATION],
+        draws[FAILS],
+        draws[HANGS],
+        draws[AFFECTED],
+    )
     class_of, brackets = draws[CLASS], bracket_words(run)
     peak = peak_words(run)[max(rule.peak, 0)] if rule.peak >= 0 else draws[FAILS]
     needed, span, latest = rule.needed, rule.needed * rule.interval, latest_start(rule)
@@ -379,7 +385,10 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
     run.n_outcomes += 1
     updated, failed, windows = run.sum_updated, run.sum_failed, run.sum_windows
     high, low = leaves >> 32, leaves & _LOW
-    exposed_high, exposed_low = run.sum_started * high - run.sum_started_high, run.sum_started * low - run.sum_started_low
+    exposed_high, exposed_low = (
+        run.sum_started * high - run.sum_started_high,
+        run.sum_started * low - run.sum_started_low,
+    )
     hurt_high, hurt_low = run.sum_hurt * high - run.sum_hurt_high, run.sum_hurt * low - run.sum_hurt_low
     out_high = run.sum_starts_high + run.sum_stuck * high - run.sum_stuck_high
     out_low = run.sum_starts_low + run.sum_stuck * low - run.sum_stuck_low

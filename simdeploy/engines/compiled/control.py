@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.fates import after_ns, is_down, meet_fate, up_again
-from simdeploy.engines.compiled.quick import dispatch_quickly, set_quick_words
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.quick import dispatch_quickly, set_quick_words
 from simdeploy.engines.compiled.run import (
     AFFECTED,
     AWAIT,

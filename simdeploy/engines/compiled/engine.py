@@ -16,6 +16,7 @@ from simdeploy.engines.schema import STATES, VERDICTS
 from simdeploy.rules.deployment_types import TYPES
 
 if TYPE_CHECKING:
+    from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
@@ -30,7 +31,7 @@ def run_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, seed
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     n_rows = 0
     # Policies of types that mean different things for the nodes meet worlds of which some have no release.
-    by_traits: dict[object, list[int]] = {}
+    by_traits: dict[TypeTraits, list[int]] = {}
     for number, policy in enumerate(policies):
         by_traits.setdefault(TYPES[policy.identity.type], []).append(number)
     for traits, numbers in by_traits.items():
@@ -47,8 +48,7 @@ def run_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, seed
 
 def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Run all replications; yield rows of outcomes as they come, and write into `index` which one is whose."""
-    n_policies, count = index.shape
-    rows = max(_ROWS, n_policies)
+    rows = max(_ROWS, len(index))
     done = 0
     progress = np.zeros(3, dtype=np.int64)
     ends = SPELLS_FULL

@@ -325,5 +325,3 @@ def up_again(run, node, t):
                     spells.reach(walk, run, t)
         if is_up:
             return t
-
-

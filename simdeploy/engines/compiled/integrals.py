@@ -45,7 +45,9 @@ from simdeploy.engines.schema import VERDICTS
 from simdeploy.units import NS_PER_S
 
 # One outcome: whole numbers and times in rows of two tables.
-STATE, KIND, VERDICT, WAVES, UPDATED, FAILED_NODES, TOUCHED, PEAK_EXPOSED, DECISION_WINDOWS, TOO_LONG, N_WHOLE = range(11)
+STATE, KIND, VERDICT, WAVES, UPDATED, FAILED_NODES, TOUCHED, PEAK_EXPOSED, DECISION_WINDOWS, TOO_LONG, N_WHOLE = range(
+    11
+)
 (
     MAKESPAN,
     STOPPED_AT,

@@ -13,7 +13,16 @@ from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.control import run_rollout
 from simdeploy.engines.compiled.integrals import measure
 from simdeploy.engines.compiled.jit import compiled, entry
-from simdeploy.engines.compiled.run import RUN, bundle_at, group_at, places_of, rule_at, rule_policies, rule_slots, stops_of
+from simdeploy.engines.compiled.run import (
+    RUN,
+    bundle_at,
+    group_at,
+    places_of,
+    rule_at,
+    rule_policies,
+    rule_slots,
+    stops_of,
+)
 from simdeploy.engines.compiled.sampling import prepare, sample
 
 # Why a call ends: all replications are done; there is no room for more outcomes; a rollout had more spells than there was
@@ -154,7 +163,8 @@ def _follow_bundles(run, whole, real):
             run.policy = rule_policies(run)[bundle, 0]
             group = group_at(run, rule_policies(run)[bundle, 1])
             found = places[rule.same_as, group.first : group.last]
-            if found[0] == _NOT_YET and not follow_bundle(run, stops_of(run)[group.first : group.last], found, whole, real):
+            if found[0] == _NOT_YET and not follow_bundle(
+                run, stops_of(run)[group.first : group.last], found, whole, real
+            ):
                 for place in range(len(found)):
                     found[place] = _ONE_BY_ONE
-

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.run import LAW_RECORD, floats_of
 
 from simdeploy.engines.compiled import special
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.run import LAW_RECORD, floats_of
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world import distributions as kinds
 from simdeploy.world.distributions import sample_ns
@@ -140,9 +140,9 @@ def survival(law, x):
     """Return the probability of a value above x."""
     kind = law.kind
     if kind == EXPONENTIAL:
-        return math.exp2(-max(x, 0.0) / law.a * special._LOG2_E)
+        return math.exp2(-max(x, 0.0) / law.a * special.LOG2_E)
     if kind == WEIBULL:
-        return math.exp2(-special.power(max(x, 0.0) / law.a, law.b) * special._LOG2_E)
+        return math.exp2(-special.power(max(x, 0.0) / law.a, law.b) * special.LOG2_E)
     if kind == LOGNORMAL:
         return special.ndtr(-_lognormal_z(law, x), 0)
     if kind == CONSTANT:

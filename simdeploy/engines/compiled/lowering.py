@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -167,7 +168,7 @@ def _lower_class(
 
 
 def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable) -> list[tuple[float, ...]]:
-    lowered = []
+    lowered: list[tuple[float, ...]] = []
     reached = Fraction(0)
     for kind in kinds:
         reached += kind.probability
@@ -289,7 +290,8 @@ def _bundle(scenario: Scenario, traits: TypeTraits, policies: np.ndarray) -> dic
     which = [{stop: place for place, stop in enumerate(some)} for some in ordered]
     for number, rule, group, stop in chosen:
         bundles[number] = (places[rule], group, which[group][stop])
-    rules, rule_policies = [], []
+    rules: list[tuple[int, ...]] = []
+    rule_policies: list[tuple[int, int]] = []
     for some in by_rule.values():
         rules.append((next(iter(some.values())), len(rule_policies), len(rule_policies) + len(some), 0, 0, 0))
         rule_policies += [(number, group) for group, number in some.items()]
@@ -298,7 +300,7 @@ def _bundle(scenario: Scenario, traits: TypeTraits, policies: np.ndarray) -> dic
         "bundles": bundles,
         "rules": np.array(rules, dtype=RULE_RECORD),
         "rule_policies": np.array(rule_policies, dtype=np.int64).reshape(-1, 2),
-        "groups": np.array([*zip(firsts[:-1], firsts[1:], strict=True)], dtype=GROUP_RECORD),
+        "groups": np.array([*pairwise(firsts)], dtype=GROUP_RECORD),
         "stops": np.array([stop for some in ordered for stop in some], dtype=np.int64),
         "rule_slots": np.zeros(1 << (2 * len(rules)).bit_length(), dtype=np.int64),
         "places": np.zeros((len(rules), n_stops), dtype=np.int64),
@@ -377,4 +379,3 @@ def _exact_in_64_bits(share: Fraction, total: int, *, reaches: bool) -> tuple[Fr
         below += (total - below) // q * q
         nearest = Fraction((p * below - 1) // q, below)
     return nearest, False
-

@@ -7,8 +7,8 @@ instructions: on a processor with 512-bit vectors a block costs about 1.5 ns.
 from __future__ import annotations
 
 import numpy as np
-from simdeploy.engines.compiled.jit import compiled, inlined
 
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.world.streams import Stream
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -47,18 +47,14 @@ def draw(run, stream, node, index):
         The member's value: twice the block number plus the lane.
     node, index : int
     """
-    even, odd = block(
-        run.key0, run.key1, run.replication, np.uint64(stream >> 1), np.uint64(node), np.uint64(index)
-    )
+    even, odd = block(run.key0, run.key1, run.replication, np.uint64(stream >> 1), np.uint64(node), np.uint64(index))
     return to_uniform(odd if stream & 1 else even)
 
 
 @compiled
 def draw_window(run, node, index):
     """Return the word, shifted down to its 52 bits, that decides a node's window."""
-    even, odd = block(
-        run.key0, run.key1, run.replication, np.uint64(_WINDOW), np.uint64(node), np.uint64(index >> 1)
-    )
+    even, odd = block(run.key0, run.key1, run.replication, np.uint64(_WINDOW), np.uint64(node), np.uint64(index >> 1))
     return np.int64((odd if index & 1 else even) >> _12)
 
 

@@ -8,7 +8,7 @@ make views of them, which costs nothing.
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, types
+from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 from simdeploy.engines.compiled.jit import compiled, inlined
@@ -226,7 +226,11 @@ TABLES = (
 )
 RUN = np.dtype(
     [*_FLEET, *_SWITCHES, *_REPLICATION, *_ROLLOUT, *_BARRIER]
-    + [("policy", _INT), ("most_waves", _INT), ("room", _INT)]  # the policy at hand; columns of `waves`, of `scratch` and `queue`
+    + [
+        ("policy", _INT),
+        ("most_waves", _INT),
+        ("room", _INT),
+    ]  # the policy at hand; columns of `waves`, of `scratch` and `queue`
     + [(f"{table}_at", _INT) for table in TABLES]
 )
 
@@ -379,8 +383,8 @@ WALK_RECORD = np.dtype(
 
 
 @intrinsic
-def _pointer(typingctx, address):
-    def codegen(context, builder, signature, arguments):
+def _pointer(_typing, _address):
+    def codegen(context, builder, _signature, arguments):
         return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(types.int64), codegen

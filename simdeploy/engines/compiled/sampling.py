@@ -211,7 +211,10 @@ def _set_starts(run):
         chances = today(run)[0]
         _spread(law_at(run, classes(run)[0].update), words(run)[0], chances.slowdown, durations)
         # Below the first words that do not fail: u = (word + 1/2) / 2**52 < p.
-        plain, hurt = _first_word_not_below(chances.start_failure), _first_word_not_below(chances.start_failure_affected)
+        plain, hurt = (
+            _first_word_not_below(chances.start_failure),
+            _first_word_not_below(chances.start_failure_affected),
+        )
         for node in range(run.nodes):
             fails[node] = np.int64(lane[node] >> _12) < (hurt if affected[node] else plain)
         return

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from typing import Any
 
 import numpy as np
 from llvmlite import binding
@@ -43,15 +44,18 @@ def _register() -> None:
     """Make scipy's functions known to the linker of compiled code, under names of our own."""
     from scipy.special import cython_special
 
+    capsules: Any = cython_special.__pyx_capi__
     get_name = ctypes.pythonapi.PyCapsule_GetName
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     for ours, (theirs, n_arguments) in _NAMES.items():
-        capsule = cython_special.__pyx_capi__[theirs]
+        capsule = capsules[theirs]
         signature = get_name(capsule)
         if signature.decode().count("double") != n_arguments + 1:
-            raise ImportError(f"scipy.special.cython_special.{theirs} has another signature than expected: {signature!r}")
+            raise ImportError(
+                f"scipy.special.cython_special.{theirs} has another signature than expected: {signature!r}"
+            )
         binding.add_symbol(_PREFIX + ours, get_pointer(capsule, signature))
 
 
@@ -70,14 +74,14 @@ betainc, betaincc = _external("betainc"), _external("betaincc")
 betaincinv, betainccinv = _external("betaincinv"), _external("betainccinv")
 ndtr = _external("ndtr")
 
-_LOG2_E = math.log2(math.e)
+LOG2_E = math.log2(math.e)
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _T2, _T3, _T4, _T5, _T6, _T7, _T8, _T9, _T10, _T11, _T12, _T13 = (1 / math.factorial(k) for k in range(2, 14))
 
 
 @intrinsic
-def _from_bits(typingctx, bits):
-    def codegen(context, builder, signature, arguments):
+def _from_bits(_typing, _bits):
+    def codegen(context, builder, _signature, arguments):
         return builder.bitcast(arguments[0], context.get_value_type(types.float64))
 
     return types.float64(types.int64), codegen
@@ -86,7 +90,7 @@ def _from_bits(typingctx, bits):
 @inlined
 def exp(x):
     """Compute e to the power x to about one unit in the last place; 0 or infinity beyond what can be written."""
-    scaled = math.floor(max(min(x, 709.7), -708.0) * _LOG2_E + 0.5)
+    scaled = math.floor(max(min(x, 709.7), -708.0) * LOG2_E + 0.5)
     r = (max(min(x, 709.7), -708.0) - scaled * _LN2_HIGH) - scaled * _LN2_LOW
     high = _T7 + r * (_T8 + r * (_T9 + r * (_T10 + r * (_T11 + r * (_T12 + r * _T13)))))
     series = 1.0 + r * (1.0 + r * (_T2 + r * (_T3 + r * (_T4 + r * (_T5 + r * (_T6 + r * high))))))
@@ -144,4 +148,4 @@ def power(base, exponent):
     """Raise a base of at least 0 to a power, by the same steps as `simdeploy.world.special.power`."""
     if exponent == 0.0:
         return 1.0
-    return math.exp2(exponent * math.log(base) * _LOG2_E) if base > 0.0 else (0.0 if exponent > 0.0 else math.inf)
+    return math.exp2(exponent * math.log(base) * LOG2_E) if base > 0.0 else (0.0 if exponent > 0.0 else math.inf)

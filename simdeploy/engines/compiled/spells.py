@@ -37,8 +37,6 @@ _STREAMS = np.array(
 )
 
 
-
-
 @compiled
 def begin(walk, run, process, subject):
     """Put a walk at time 0; nothing disturbs it unless :func:`disturb` says so."""
