@@ -168,7 +168,9 @@ class Alternating:
         if self._rate == 0:
             return MAX_DURATION_NS
         hazard = self._hazard(self._age_ns) + self._hazard_left / self._rate
-        return min(math.floor(self._law.inverse_survival(math.exp(-hazard)) * NS_PER_S + 0.5), MAX_DURATION_NS)
+        # A slow rate may leave a survival that is too small to be told from 0: the spell then has no end in sight.
+        ns = self._law.inverse_survival(math.exp(-hazard)) * NS_PER_S + 0.5
+        return math.floor(ns) if ns < MAX_DURATION_NS else MAX_DURATION_NS
 
 
 class Processes:

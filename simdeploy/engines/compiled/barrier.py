@@ -78,7 +78,14 @@ def find_fates(run):
     """
     rule = policy_of(run)
     set_quick_words(run)
-    n_slow = _fill_quick(run, rule)
+    if run.quick_needed != rule.needed or run.quick_interval != rule.interval:
+        run.quick_needed, run.quick_interval = rule.needed, rule.interval
+        run.n_slow = 0
+        _be_quick_all(run, rule)
+    # Those that were slow under the rule before are what they would be if they were not.
+    for place in range(run.n_slow):
+        _be_quick(run, rule, lists(run)[UP_AGAIN, place])
+    run.n_slow = n_slow = _list_slow(run, rule)
     key0, key1 = np.uint64(rule.interval), np.uint64(rule.needed)
     slow, fate, rel, order = lists(run)[UP_AGAIN], fates(run), relative(run), drawn(run)[ORDER]
     for place in range(n_slow):
@@ -106,12 +113,41 @@ def _mix(key, word):
 
 
 @compiled
-def _fill_quick(run, rule):
-    """Write the fates of the quick nodes, and list the positions of the others."""
-    rel, slow = relative(run), lists(run)[UP_AGAIN]
-    started, resolved = rel[REL_STARTED], rel[REL_RESOLVED]
-    failed, windows = rel[REL_FAILED], rel[REL_WINDOWS]
-    draws = drawn(run)
+def _be_quick(run, rule, position):
+    """Write the fate of a node that starts at once and has healthy windows only."""
+    rel = relative(run)
+    duration = drawn(run)[DURATION, drawn(run)[ORDER, position]]
+    rel[REL_STARTED, position] = duration
+    rel[REL_RESOLVED, position] = duration + rule.needed * rule.interval
+    rel[REL_FAILED, position] = 0
+    rel[REL_WINDOWS, position] = rule.needed
+
+
+@compiled
+def _be_quick_all(run, rule):
+    """Write that fate for every node."""
+    rel, order, durations = relative(run), drawn(run)[ORDER], drawn(run)[DURATION]
+    span, needed = rule.needed * rule.interval, rule.needed
+    started, resolved, failed, windows = rel[REL_STARTED], rel[REL_RESOLVED], rel[REL_FAILED], rel[REL_WINDOWS]
+    if run.order == 0:
+        for node in range(run.nodes):
+            started[node] = durations[node]
+            resolved[node] = durations[node] + span
+            failed[node] = 0
+            windows[node] = needed
+        return
+    for position in range(run.nodes):
+        duration = durations[order[position]]
+        started[position] = duration
+        resolved[position] = duration + span
+        failed[position] = 0
+        windows[position] = needed
+
+
+@compiled
+def _list_slow(run, rule):
+    """List the positions of nodes whose fate has to be worked out; return how many there are."""
+    slow, draws = lists(run)[UP_AGAIN], drawn(run)
     order, durations, fails, hangs, affected = (
         draws[ORDER],
         draws[DURATION],
@@ -121,15 +157,10 @@ def _fill_quick(run, rule):
     )
     class_of, brackets = draws[CLASS], bracket_words(run)
     peak = peak_words(run)[max(rule.peak, 0)] if rule.peak >= 0 else draws[FAILS]
-    needed, span, latest = rule.needed, rule.needed * rule.interval, latest_start(rule)
+    latest = latest_start(rule)
     n_slow = 0
     if run.n_classes == 1 and run.order == 0 and not run.depends_on_level:
         plain, hurt = today(run)[0].quick_word, today(run)[0].quick_word_affected
-        for node in range(run.nodes):
-            started[node] = durations[node]
-            resolved[node] = durations[node] + span
-            failed[node] = 0
-            windows[node] = needed
         for node in range(run.nodes):
             last = hurt if affected[node] else plain
             is_quick = (fails[node] + hangs[node] == 0) & (peak[node] <= last) & (durations[node] <= latest)
@@ -139,10 +170,6 @@ def _fill_quick(run, rule):
     for position in range(run.nodes):
         node = order[position]
         chances = today(run)[class_of[node]]
-        started[position] = durations[node]
-        resolved[position] = durations[node] + span
-        failed[position] = 0
-        windows[position] = needed
         last = chances.quick_word_affected if affected[node] else chances.quick_word
         if run.depends_on_level:
             bracket = chances.bracket_affected if affected[node] else chances.bracket
@@ -162,6 +189,7 @@ def prepare_barrier(run):
     """Put what a replication has by node into the order of dispatch, where trajectories need it so."""
     rel, draws = relative(run), drawn(run)
     run.has_rollback_sums = False
+    run.quick_needed = -1
     if run.kind >= 0 and (run.defective or run.error_rate > 0):
         for position in range(run.nodes):
             rel[REL_AFFECTED, position] = draws[AFFECTED, draws[ORDER, position]]

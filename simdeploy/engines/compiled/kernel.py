@@ -13,16 +13,7 @@ from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.control import run_rollout
 from simdeploy.engines.compiled.integrals import measure
 from simdeploy.engines.compiled.jit import compiled, entry
-from simdeploy.engines.compiled.run import (
-    RUN,
-    bundle_at,
-    group_at,
-    places_of,
-    rule_at,
-    rule_policies,
-    rule_slots,
-    stops_of,
-)
+from simdeploy.engines.compiled.run import RUN, bundle_at, member_at, places_of, rule_at, rule_slots, stops_of
 from simdeploy.engines.compiled.sampling import prepare, sample
 
 # Why a call ends: all replications are done; there is no room for more outcomes; a rollout had more spells than there was
@@ -30,7 +21,7 @@ from simdeploy.engines.compiled.sampling import prepare, sample
 DONE, ROWS_FULL, SPELLS_FULL = range(3)
 
 _REPLICATIONS, _ROWS, _VERSION = range(3)
-_NOT_YET, _ONE_BY_ONE = -1, -2
+_ONE_BY_ONE = -1
 
 
 def _make_entry(version: int) -> Any:
@@ -128,10 +119,11 @@ def _run_replication(run, first, whole, real, index, progress):
 @compiled
 def _place_of(run, number):
     """Return the row of a policy's outcome if its bundle was followed."""
-    bundle = bundle_at(run, number)
-    if bundle.rule < 0:
+    member = member_at(run, number)
+    if member.bundle < 0:
         return -1
-    return places_of(run)[rule_at(run, bundle.rule).same_as, group_at(run, bundle.group).first + bundle.stop]
+    bundle = bundle_at(run, bundle_at(run, member.bundle).same_as)
+    return places_of(run)[bundle.first + member.stop]
 
 
 @compiled
@@ -142,7 +134,6 @@ def _follow_bundles(run, whole, real):
     mask = len(slots) - 1
     for slot in range(len(slots)):
         slots[slot] = -1
-    places = places_of(run)
     for number in range(run.n_rules):
         rule = rule_at(run, number)
         run.policy = rule.policy
@@ -156,15 +147,16 @@ def _follow_bundles(run, whole, real):
             slot = (slot + 1) & mask
         if slots[slot] < 0:
             slots[slot] = number
-            for place in range(places.shape[1]):
-                places[number, place] = _NOT_YET
-        rule.same_as = slots[slot]
-        for bundle in range(rule.first_bundle, rule.last_bundle):
-            run.policy = rule_policies(run)[bundle, 0]
-            group = group_at(run, rule_policies(run)[bundle, 1])
-            found = places[rule.same_as, group.first : group.last]
-            if found[0] == _NOT_YET and not follow_bundle(
-                run, stops_of(run)[group.first : group.last], found, whole, real
-            ):
-                for place in range(len(found)):
-                    found[place] = _ONE_BY_ONE
+        other = rule_at(run, slots[slot])
+        for place in range(rule.last_bundle - rule.first_bundle):
+            bundle = bundle_at(run, rule.first_bundle + place)
+            bundle.same_as = rule.first_bundle + place
+            twin = other.first_bundle + place
+            if slots[slot] != number and twin < other.last_bundle and bundle_at(run, twin).kind == bundle.kind:
+                bundle.same_as = twin
+                continue
+            run.policy = bundle.policy
+            found = places_of(run)[bundle.first : bundle.last]
+            if not follow_bundle(run, stops_of(run)[bundle.first : bundle.last], found, whole, real):
+                for stop in range(len(found)):
+                    found[stop] = _ONE_BY_ONE

@@ -10,22 +10,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
+from simdeploy.engines.compiled.bundling import Row, bundle_policies, stops_at
 from simdeploy.engines.compiled.laws import LawTable
 from simdeploy.engines.compiled.run import (
-    BUNDLE_RECORD,
     CLASS_RECORD,
     CLASS_RULE_RECORD,
-    GROUP_RECORD,
     KIND_RECORD,
     POLICY_RECORD,
     PROCESS_RECORD,
-    RULE_RECORD,
     UNKNOWN,
 )
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE
@@ -86,8 +83,7 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
     processes: list[tuple[float, ...]] = []
     classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(fleet.behaviours)]
     lowered_kinds = _lower_kinds(kinds, laws)
-    policies, peaks = _lower_policies(scenario, chosen, kinds)
-    bundling = _bundle(scenario, traits, policies["policies"])
+    policies, peaks = _lower_policies(scenario, chosen, kinds, may_bundle=_may_bundle(scenario, traits))
     script = [(act.at_ns, ACTIONS.index(act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
     scalars = {
@@ -109,10 +105,10 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
         "notices_defect": operator.notices_defect,
         "rejects_good": operator.rejects_good,
         **_lower_switches(scenario.orchestrator, traits),
-        "n_rules": len(bundling["rules"]),
-        "n_bundles": len(bundling["rule_policies"]),
-        "n_slots": len(bundling["rule_slots"]),
-        "n_stops": len(bundling["stops"]),
+        "n_rules": len(policies["rules"]),
+        "n_bundles": len(policies["bundles"]),
+        "n_slots": len(policies["rule_slots"]),
+        "n_stops": len(policies["stops"]),
         "n_brackets": policies["last_words"].size if (policies["last_words"] == UNKNOWN).any() else 0,
     }
     records, floats = laws.arrays()
@@ -130,7 +126,6 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
         "script": np.array(script, dtype=np.int64),
         "peaks": np.array(peaks, dtype=np.int64),
         **policies,
-        **bundling,
     }
     return Lowered(scalars, tables, (floats,))
 
@@ -205,11 +200,11 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
 
 
 def _lower_policies(
-    scenario: Scenario, chosen: Sequence[ScenarioPolicy], kinds: Sequence[ReleaseKind]
+    scenario: Scenario, chosen: Sequence[ScenarioPolicy], kinds: Sequence[ReleaseKind], *, may_bundle: bool
 ) -> tuple[dict[str, np.ndarray], list[int]]:
     """Return the tables of policies, and the numbers of windows whose highest word is wanted.
 
-    Rules, plans and limits that several policies share are numbered, and kept once where they are long.
+    Rules, plans and limits that several policies share are numbered, and worked out once.
     """
     total = scenario.fleet.nodes
     rules: dict[HealthRule, int] = {}
@@ -220,7 +215,6 @@ def _lower_policies(
     for one in chosen:
         policy = one.policy
         rule = read_health_rule(policy, scenario.orchestrator)
-        rules.setdefault(rule, len(rules))
         # What a plan depends on; planning a large fleet anew for every policy would take longer than to simulate it.
         key = (
             policy.strategy,
@@ -234,14 +228,21 @@ def _lower_policies(
             plans[key] = (len(plans), len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing)
             sizes += plan.sizes
         limit = read_limits(policy, scenario.orchestrator, total)
-        limits.setdefault(limit, len(limits))
-        rows.append((policy, rule, plans[key], limit))
+        rows.append(
+            Row(
+                policy.auto_promote,
+                policy.no_auto_rollback,
+                rules.setdefault(rule, len(rules)),
+                plans[key],
+                limits.setdefault(limit, len(limits)),
+            )
+        )
     peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
-    lowered_rules = {rule: (number, *_lower_rule(rule, peaks)) for rule, number in rules.items()}
-    lowered_limits = {limit: (number, *_lower_limits(limit, total)) for limit, number in limits.items()}
+    lowered_rules = [(number, *_lower_rule(rule, peaks)) for rule, number in rules.items()]
+    lowered_limits = [(number, *_lower_limits(limit, total)) for limit, number in limits.items()]
     records = [
-        (policy.auto_promote, policy.no_auto_rollback, *lowered_rules[rule], *plan, *lowered_limits[limit])
-        for policy, rule, plan, limit in rows
+        (row.auto_promote, row.no_auto_rollback, *lowered_rules[row.rule], *row.plan, *lowered_limits[row.limits])
+        for row in rows
     ]
     behaviours = scenario.fleet.behaviours
     tables = {
@@ -251,15 +252,21 @@ def _lower_policies(
         ),
         "last_words": np.array([[_last_words(rule, b, kinds) for b in behaviours] for rule in rules], dtype=np.int64),
         "sizes": np.array(sizes, dtype=np.int64),
+        **bundle_policies(
+            rows,
+            [(rule.interval_ns, rule.windows_needed) for rule in rules],
+            [stops_at(limit, total) for limit in limits],
+            may_bundle=may_bundle,
+        ),
     }
     return tables, peaks
 
 
-def _bundle(scenario: Scenario, traits: TypeTraits, policies: np.ndarray) -> dict[str, np.ndarray]:
-    """Find the policies that can be followed in bundles (see `barrier`), and what they share."""
-    switches, fleet = scenario.orchestrator, scenario.fleet
-    fits = (
-        not any(b.crash or b.zone_outage or b.flapping for b in fleet.behaviours)
+def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
+    """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock, or on people."""
+    switches = scenario.orchestrator
+    return (
+        not any(b.crash or b.zone_outage or b.flapping for b in scenario.fleet.behaviours)
         and not scenario.operator.script
         and not traits.begins
         and not traits.leaves
@@ -267,54 +274,6 @@ def _bundle(scenario: Scenario, traits: TypeTraits, policies: np.ndarray) -> dic
         and not (switches.rollback_pacing == "max_parallel" and traits.undone)
         and switches.on_failure in ("rollback", "stop")
     )
-    bundles = np.full(len(policies), -1, dtype=BUNDLE_RECORD)
-    groups: dict[tuple[int, ...], int] = {}
-    stops: list[set[int]] = []
-    by_rule: dict[int, dict[int, int]] = {}
-    chosen = []
-    for number, policy in enumerate(policies):
-        percent_is_of_fleet = policy["percent_of"] == 0 and policy["minimum_sample"] == 0
-        if not fits or policy["pacing"] != 0 or (policy["has_limits"] and not percent_is_of_fleet):
-            continue
-        key = (policy["plan"], policy["auto_promote"], policy["no_auto_rollback"])
-        group = groups.setdefault(tuple(map(int, key)), len(groups))
-        if group == len(stops):
-            stops.append(set())
-        stop = _stops_at(policy, fleet.nodes)
-        stops[group].add(stop)
-        by_rule.setdefault(int(policy["rule"]), {}).setdefault(group, number)
-        chosen.append((number, int(policy["rule"]), group, stop))
-    places = {rule: place for place, rule in enumerate(by_rule)}
-    ordered = [sorted(some) for some in stops]
-    firsts = np.cumsum([0, *map(len, ordered)])
-    which = [{stop: place for place, stop in enumerate(some)} for some in ordered]
-    for number, rule, group, stop in chosen:
-        bundles[number] = (places[rule], group, which[group][stop])
-    rules: list[tuple[int, ...]] = []
-    rule_policies: list[tuple[int, int]] = []
-    for some in by_rule.values():
-        rules.append((next(iter(some.values())), len(rule_policies), len(rule_policies) + len(some), 0, 0, 0))
-        rule_policies += [(number, group) for group, number in some.items()]
-    n_stops = int(firsts[-1])
-    return {
-        "bundles": bundles,
-        "rules": np.array(rules, dtype=RULE_RECORD),
-        "rule_policies": np.array(rule_policies, dtype=np.int64).reshape(-1, 2),
-        "groups": np.array([*pairwise(firsts)], dtype=GROUP_RECORD),
-        "stops": np.array([stop for some in ordered for stop in some], dtype=np.int64),
-        "rule_slots": np.zeros(1 << (2 * len(rules)).bit_length(), dtype=np.int64),
-        "places": np.zeros((len(rules), n_stops), dtype=np.int64),
-    }
-
-
-def _stops_at(policy: np.void, total: int) -> int:
-    """Return the number of failed nodes at which a policy's limits stop it, the percent being of the fleet."""
-    if not policy["has_limits"]:
-        return _HUGE
-    top, bottom = int(policy["top"]) * total, int(policy["bottom"])
-    by_count = max(int(policy["stopping_count"]), 1)
-    by_percent = max(-(-top // bottom) if policy["reaches"] else top // bottom + 1, 1)
-    return max(by_count, by_percent) if policy["both"] else min(by_count, by_percent)
 
 
 def _lower_rule(rule: HealthRule, peaks: list[int]) -> tuple[int, ...]:

@@ -89,7 +89,7 @@ def dispatch_quickly(run, first, count, slow):
     for place in range(first, first + count):
         longest = max(longest, draws[DURATION, draws[ORDER, place]])
     if may_be_disturbed:
-        look_ahead(run, now + min(longest, max(latest, 0)) + span)
+        look_ahead(run, now + min(longest, max(latest, 0)) + span + 1)
     for place in range(first, first + count):
         node = draws[ORDER, place]
         chances = today(run)[draws[CLASS, node]]
@@ -103,7 +103,10 @@ def dispatch_quickly(run, first, count, slow):
         end = now + duration + span
         is_quick = draws[FAILS, node] + draws[HANGS, node] == 0 and peak[node] <= last and duration <= latest
         if is_quick and may_be_disturbed:
-            is_quick = stays_up(run, node, end) and stays_undegraded(run, node) and not is_disturbed(run, node)
+            # Up at its turn, too, if it takes no time at all.
+            is_quick = (
+                stays_up(run, node, max(end, now + 1)) and stays_undegraded(run, node) and not is_disturbed(run, node)
+            )
         if is_quick:
             fate[DISPATCHED, node] = now
             fate[STARTED, node] = now + duration

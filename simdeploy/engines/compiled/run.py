@@ -181,6 +181,10 @@ _BARRIER = [
     ("sum_stuck_low", _INT),
     ("most_out", _INT),
     ("has_rollback_sums", _BOOL),
+    # Under which rule the relative fates are those of quick nodes, but for so many that are listed as slow.
+    ("quick_needed", _INT),
+    ("quick_interval", _INT),
+    ("n_slow", _INT),
     ("n_outcomes", _INT),
     ("n_rules", _INT),
     ("n_bundles", _INT),
@@ -201,10 +205,9 @@ TABLES = (
     "last_words",
     "bracket_words",
     "sizes",
-    "bundles",
+    "members",
     "rules",
-    "rule_policies",
-    "groups",
+    "bundles",
     "stops",
     "rule_slots",
     "places",
@@ -317,10 +320,9 @@ POLICY_RECORD = np.dtype(
         ("minimum_sample", _INT),
     ]
 )
-# Of a policy that is followed in a bundle: its rule (-1 for none), the group of its bundle, and which of the group's stops.
-BUNDLE_RECORD = np.dtype([("rule", _INT), ("group", _INT), ("stop", _INT)])
-# Of a rule: a policy that has it, its bundles (rows of rule_policies: a policy, a group), a key of all fates under it in the
-# replication at hand, and the first rule with the same.
+# Of a policy: its bundle (-1 for none), and which of the bundle's stops.
+MEMBER_RECORD = np.dtype([("bundle", _INT), ("stop", _INT)])
+# Of a rule of judging nodes: a policy that has it, its bundles, and a key of all fates under it in the replication at hand.
 RULE_RECORD = np.dtype(
     [
         ("policy", _INT),
@@ -328,11 +330,11 @@ RULE_RECORD = np.dtype(
         ("last_bundle", _INT),
         ("key0", _WORD),
         ("key1", _WORD),
-        ("same_as", _INT),
     ]
 )
-# Of policies that differ in rules and limits only: which of the stops are theirs.
-GROUP_RECORD = np.dtype([("first", _INT), ("last", _INT)])
+# Of a bundle: a policy in it, a number of all that it is beside its rule, its stops, and the bundle that has its outcomes in
+# the replication at hand.
+BUNDLE_RECORD = np.dtype([("policy", _INT), ("kind", _INT), ("first", _INT), ("last", _INT), ("same_as", _INT)])
 # Of a rule and a class: what a window meets. The last healthy words stand beside it, by level: the node's own, then with
 # each kind of release fully shown. Where the own level is drawn per node they are UNKNOWN.
 CLASS_RULE_RECORD = np.dtype([("requests", _INT), ("allowed", _INT)])
@@ -478,9 +480,9 @@ def size_of_wave(run, wave):
 
 
 @inlined
-def bundle_at(run, number):
+def member_at(run, number):
     """Where a policy's outcome is found."""
-    return carray(_pointer(run.bundles_at), (number + 1,), BUNDLE_RECORD)[number]
+    return carray(_pointer(run.members_at), (number + 1,), MEMBER_RECORD)[number]
 
 
 @inlined
@@ -490,20 +492,14 @@ def rule_at(run, number):
 
 
 @inlined
-def rule_policies(run):
-    """The bundles of all rules, one row each: a policy, and its group."""
-    return carray(_pointer(run.rule_policies_at), (run.n_bundles, 2), _INT)
-
-
-@inlined
-def group_at(run, number):
-    """One group of bundles."""
-    return carray(_pointer(run.groups_at), (number + 1,), GROUP_RECORD)[number]
+def bundle_at(run, number):
+    """One bundle."""
+    return carray(_pointer(run.bundles_at), (number + 1,), BUNDLE_RECORD)[number]
 
 
 @inlined
 def stops_of(run):
-    """Numbers of failed nodes at which policies stop, ascending in each group."""
+    """Numbers of failed nodes at which policies stop, ascending in each bundle."""
     return carray(_pointer(run.stops_at), (run.n_stops,), _INT)
 
 
@@ -515,8 +511,8 @@ def rule_slots(run):
 
 @inlined
 def places_of(run):
-    """Rows of outcomes, by rule and stop."""
-    return carray(_pointer(run.places_at), (run.n_rules, run.n_stops), _INT)
+    """Rows of outcomes, by stop."""
+    return carray(_pointer(run.places_at), (run.n_stops,), _INT)
 
 
 @inlined

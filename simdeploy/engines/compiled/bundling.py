@@ -1,0 +1,86 @@
+"""Which policies can be followed together (see `barrier`), and what they share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simdeploy.engines.compiled.run import BUNDLE_RECORD, MEMBER_RECORD, RULE_RECORD
+
+if TYPE_CHECKING:
+    from simdeploy.rules.limits import Limits
+
+NO_STOP = 1 << 40  # more than any fleet has nodes
+_PACING = 5  # place in a plan
+
+
+class Row(NamedTuple):
+    """A policy, with the numbers of its parts."""
+
+    auto_promote: bool
+    no_auto_rollback: bool
+    rule: int
+    plan: tuple[int, ...]
+    limits: int
+
+
+def stops_at(limits: Limits | None, total: int) -> int | None:
+    """Return the number of failed nodes at which limits stop a rollout; None if it takes more than that number to tell."""
+    if limits is None:
+        return NO_STOP
+    if limits.percent_of != "fleet" or limits.minimum_sample > 0:
+        return None
+    share = limits.max_failed_nodes_percent / 100 * total
+    by_count = max(limits.max_failed_nodes + (0 if limits.reaches else 1), 1)
+    by_percent = max(math.ceil(share) if limits.reaches else math.floor(share) + 1, 1)
+    return min(max(by_count, by_percent) if limits.both else min(by_count, by_percent), NO_STOP)
+
+
+def bundle_policies(
+    rows: Sequence[Row], spans: Sequence[tuple[int, int]], stops: Sequence[int | None], *, may_bundle: bool
+) -> dict[str, np.ndarray]:
+    """Make the tables of bundles: policies with the same rule of judging nodes, plan and promotion.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    spans : sequence of (int, int)
+        By number of the rule: a window's length, and how many of them are needed. Rules with the same come one after the
+        other, since most nodes have the same fate under them.
+    stops : sequence of int or None
+        By number of limits.
+    may_bundle : bool
+        Whether the scenario allows it at all.
+    """
+    bundles: dict[int, dict[tuple[int, bool, bool], list[int]]] = {}
+    for number, row in enumerate(rows):
+        if may_bundle and row.plan[_PACING] == 0 and stops[row.limits] is not None:
+            key = (row.plan[0], row.auto_promote, row.no_auto_rollback)
+            bundles.setdefault(row.rule, {}).setdefault(key, []).append(number)
+    members = np.full(len(rows), -1, dtype=MEMBER_RECORD)
+    kinds: dict[tuple[object, ...], int] = {}
+    rules: list[tuple[int, ...]] = []
+    records: list[tuple[int, ...]] = []
+    all_stops: list[int] = []
+    for _, of_rule in sorted(bundles.items(), key=lambda item: (spans[item[0]], item[0])):
+        first_policy = next(iter(of_rule.values()))[0]
+        rules.append((first_policy, len(records), len(records) + len(of_rule), 0, 0))
+        for key, numbers in of_rule.items():
+            own = sorted({stops[rows[number].limits] or 0 for number in numbers})
+            places = {stop: place for place, stop in enumerate(own)}
+            for number in numbers:
+                members[number] = (len(records), places[stops[rows[number].limits] or 0])
+            kind = kinds.setdefault((*key, *own), len(kinds))
+            records.append((numbers[0], kind, len(all_stops), len(all_stops) + len(own), 0))
+            all_stops += own
+    return {
+        "members": members,
+        "rules": np.array(rules, dtype=RULE_RECORD),
+        "bundles": np.array(records, dtype=BUNDLE_RECORD),
+        "stops": np.array(all_stops, dtype=np.int64),
+        "rule_slots": np.zeros(1 << (2 * len(rules)).bit_length(), dtype=np.int64),
+        "places": np.zeros(len(all_stops), dtype=np.int64),
+    }
