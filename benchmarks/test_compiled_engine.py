@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,6 @@ def scenario() -> Scenario:
     made = read_scenario(Path(__file__).parents[1] / "scenarios" / "bench-1000.yaml")
     run_compiled(made, list(made.policies.values()), seed=0, first=0, count=1)
     return made
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
-    def out(text: str) -> None:
-        with capsys.disabled():
-            print(f"\n{text}", end=" ")
-
-    return out
 
 
 def policies_of(scenario: Scenario) -> list[ScenarioPolicy]:
@@ -161,7 +152,7 @@ def test_cells_on_one_pass(
 ) -> None:
     """All cells of a grid cost a few times one cell, and each has the outcome that it has alone."""
     cells = grid(scenario, waves, healthy_s)
-    n = 300
+    n = 1000
     one = best_of(5, lambda: run_compiled(scenario, policies_of(scenario), seed=0, first=0, count=1000)) / 1000
     block = benchmark.pedantic(
         run_compiled, (scenario, cells), {"seed": 0, "first": 0, "count": n}, rounds=3, warmup_rounds=1

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import simdeploy
 from simdeploy.errors import SimdeployWarning
 
 _PACKAGE = Path(__file__).parent
@@ -34,7 +33,7 @@ def source_number() -> int:
     for path in [*sorted(_PACKAGE.glob("*.py")), *(_ROOT / name for name in _ALSO)]:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
-    for module in (simdeploy, numba, llvmlite, np, scipy):
+    for module in (numba, llvmlite, np, scipy):
         digest.update(module.__version__.encode())
     return int.from_bytes(digest.digest()[:7], "big")
 
