@@ -72,23 +72,28 @@ class Block:
         return cls(first, index, codes, words, numbers)
 
     def row(self, policy: int, place: int) -> dict[str, Any]:
-        """Return one outcome as :meth:`of_rows` takes it: by place of the policy and of the replication.
+        """Return one outcome as :meth:`of_rows` takes it, by place of the policy and of the replication.
 
         Examples
         --------
         >>> Block.of_rows(7, [[{"status": "ok", "state": "completed", "waves": 3}]]).row(0, 0)["waves"]
         3
+        >>> Block.of_rows(7, [[{"status": "failed", "stage": "simulate", "error": "of time"}]]).row(0, 0)
+        {'status': 'failed', 'stage': 'simulate', 'error': 'of time'}
         """
         row = self.index[policy, place]
         values: dict[str, Any] = {}
-        for name in COLUMNS:
+        for name in RESPONSES if self.is_ok[row] else ():
             if name in WORDS:
                 code = self.codes[name][row]
-                missing = {"stage": None, "error": None}.get(name, np.nan)
-                values[name] = self.words[name][code] if code >= 0 else missing
+                values[name] = self.words[name][code] if code >= 0 else np.nan
             else:
                 values[name] = self.numbers[name][row].item()
-        return {name: value for name, value in values.items() if value is not None}
+        for name in ("status", "stage", "error"):
+            code = self.codes[name][row]
+            if code >= 0:
+                values[name] = self.words[name][code]
+        return values
 
     @property
     def is_ok(self) -> np.ndarray:

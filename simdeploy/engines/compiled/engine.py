@@ -74,9 +74,9 @@ def _to_block(
         first=first,
         index=index,
         codes={
-            "state": whole[:, at.STATE],
-            "release": np.where(kind < 0, len(names), kind),
-            "verdict": whole[:, at.VERDICT],
+            "state": np.where(failed, -1, whole[:, at.STATE]),
+            "release": np.where(failed, -1, np.where(kind < 0, len(names), kind)),
+            "verdict": np.where(failed, -1, whole[:, at.VERDICT]),
             "status": failed,
             "stage": failed - 1,
             "error": failed - 1,

@@ -1,0 +1,319 @@
+"""The compiled engine's own parts, and what it does at the ends of its memory and of time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simdeploy import Scenario, SimdeployWarning, SimulationError, read_scenario, simulate
+from simdeploy.engines import choice
+from simdeploy.engines.block import Block
+from simdeploy.engines.compiled import availability, kernel, laws, philox, special
+from simdeploy.engines.compiled.binomial import last_healthy_word
+from simdeploy.engines.compiled.engine import run_compiled
+from simdeploy.engines.compiled.jit import entry
+from simdeploy.engines.compiled.lowering import _exact_in_64_bits
+from simdeploy.engines.running import run_block
+from simdeploy.world import distributions as kinds
+from simdeploy.world.binomial import binomial_cdf
+from simdeploy.world.residual import Residual
+from simdeploy.world.streams import Stream, uniform
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+LAWS = [
+    kinds.Constant(3.5),
+    kinds.Uniform(0.0, 10.0),
+    kinds.Uniform(2.0, 10.0),
+    kinds.Triangular(1.0, 2.0, 9.0),
+    kinds.Triangular(1.0, 1.0, 9.0),
+    kinds.Triangular(1.0, 9.0, 9.0),
+    kinds.Exponential(600.0),
+    kinds.Weibull(100.0, 0.8),
+    kinds.Weibull(100.0, 3.0),
+    kinds.Lognormal(45.0, 0.6),
+    kinds.Lognormal(45.0, 2.6),
+    kinds.Gamma(4.0, 2.5),
+    kinds.Gamma(0.3, 2.5),
+    kinds.Beta(2.0, 3.0),
+    kinds.Beta(0.2, 0.3),
+    kinds.Empirical([0.0, 30.0, 60.0]),
+    kinds.Empirical([1.0, 1.0, 2.0, 7.5]),
+    kinds.Empirical([4.0]),
+]
+
+
+@entry()
+def ask_law(records, place, u, out):
+    law = records[place]
+    for i in range(len(u)):
+        out[0, i] = laws.quantile(law, u[i])
+        out[1, i] = laws.inverse_survival(law, u[i])
+        out[2, i] = laws.residual_quantile(law, u[i])
+        out[3, i] = laws.residual_inverse_survival(law, u[i])
+        out[4, i] = laws.survival(law, 1.01 * out[0, i])
+        out[5, i] = laws.residual_survival(law, 1.01 * out[2, i])
+
+
+@entry()
+def ask_special(u, x, out):
+    for i in range(len(u)):
+        out[0, i] = special.normal_quantile(u[i])
+        out[1, i] = special.exp(x[i])
+
+
+@entry()
+def ask_words(records, stream, nodes, index, out):
+    for node in range(nodes):
+        out[0, node] = philox.draw(records[0], stream, node, index)
+        out[1, node] = philox.draw_window(records[0], node, index)
+
+
+@entry()
+def ask_binomial(allowed, requests, p):
+    return last_healthy_word(allowed, requests, p)
+
+
+def test_laws_are_those_of_the_reference():
+    """Quantiles, survivals and residuals of every family agree with the world's laws to 13 digits. [oracle]"""
+    table = laws.LawTable()
+    for law in LAWS:
+        table.add(law, runs_at_0=True)
+    records, _floats = table.arrays()
+    u = np.concatenate([np.random.default_rng(5).random(500), [2.0**-53, 1e-12, 0.5, 1 - 1e-12, 1 - 2.0**-53]])
+    for place, law in enumerate(LAWS):
+        out = np.empty((6, len(u)))
+        ask_law(records, place, u, out)
+        residual = Residual(law)
+        expected = [law.quantile(u), law.inverse_survival(u), residual.quantile(u), residual.inverse_survival(u)]
+        expected += [law.survival(1.01 * out[0]), residual.survival(1.01 * out[2])]
+        for ours, theirs in zip(out, expected, strict=True):
+            # The differences of nearly equal numbers in a survival near 0 leave it fewer digits.
+            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-15, err_msg=str(law))
+
+
+def test_normal_quantile_and_exponential():
+    """The two functions written here agree with scipy and the C library to the last digits. [oracle]"""
+    from scipy.special import ndtri
+
+    u = np.concatenate(
+        [np.random.default_rng(6).random(5000), 2.0 ** -np.arange(2.0, 53), 1 - 2.0 ** -np.arange(2.0, 53)]
+    )
+    x = np.linspace(-707, 709, len(u))
+    out = np.empty((2, len(u)))
+    ask_special(u, x, out)
+    np.testing.assert_allclose(out[0], ndtri(u), rtol=4e-15, atol=1e-15)
+    np.testing.assert_allclose(out[1], np.exp(x), rtol=1e-15)
+
+
+def test_words_are_those_of_the_registry():
+    """Every stream's numbers are the same bits as the world's. [contract]"""
+    from simdeploy.engines.compiled.run import RUN
+
+    seed, replication, index = 123456789012345, 7, 3
+    records = np.zeros(1, RUN)
+    records["key0"], records["key1"], records["replication"] = seed & 0xFFFFFFFF, seed >> 32, replication
+    for stream in Stream:
+        out = np.empty((2, 5))
+        ask_words(records, stream.value, 5, index, out)
+        for node in range(5):
+            expected = uniform(seed, replication, stream, node, index)
+            if stream is Stream.WINDOW:
+                assert (out[1, node] + 0.5) * 2.0**-52 == expected
+            else:
+                assert out[0, node] == expected
+
+
+@given(
+    requests=st.integers(1, 3000),
+    share=st.floats(0, 1),
+    p=st.one_of(st.floats(1e-6, 0.999), st.sampled_from([0.004, 0.25, 0.5])),
+)
+def test_last_healthy_word_is_where_the_cdf_is(requests: int, share: float, p: float):
+    """A window is healthy up to the word at which the reference's cdf stands. [oracle]"""
+    allowed = min(int(share * requests), requests - 1)
+    word = ask_binomial(allowed, requests, p)
+    assert (word + 0.5) * 2.0**-52 == pytest.approx(binomial_cdf(allowed, requests, p), abs=1e-12)
+
+
+@settings(max_examples=300)
+@given(
+    total=st.integers(1, 60),
+    share=st.fractions(0, 1, max_denominator=5000),
+    reaches=st.booleans(),
+)
+def test_a_percent_with_small_numbers_says_the_same(total: int, share: Fraction, reaches: bool):
+    """The fraction that limits are held against crosses for the same numbers of failed nodes as the exact one. [property]"""
+    small, small_reaches = _exact_in_64_bits(share, total, reaches=reaches)
+    assert small.denominator <= total
+    for of in range(1, total + 1):
+        for failed in range(of + 1):
+            exact = failed >= share * of if reaches else failed > share * of
+            ours = failed >= small * of if small_reaches else failed > small * of
+            assert ours == exact
+
+
+def assert_same(scenario: Scenario, *, replications: int = 5, seed: int = 3) -> Block:
+    """Both engines agree on every policy."""
+    policies = list(scenario.policies.values())
+    ours = run_compiled(scenario, policies, seed=seed, first=0, count=replications)
+    theirs = run_block(scenario, policies, seed=seed, first=0, count=replications, engine="reference")
+    for number in range(len(policies)):
+        for place in range(replications):
+            got, expected = ours.row(number, place), theirs.row(number, place)
+            assert got.keys() == expected.keys()
+            for name, value in expected.items():
+                if isinstance(value, float):
+                    assert got[name] == pytest.approx(value, rel=1e-9, abs=1e-6, nan_ok=True), name
+                else:
+                    assert got[name] == value, name
+    return ours
+
+
+def test_many_spells_make_room(make_scenario: Callable[..., Scenario]):
+    """A node that goes down thousands of times needs more room than there is at first, and gets it. [contract]"""
+    crash = {"up": {"exponential": {"mean": 20}}, "repair": {"exponential": {"mean": 5}}}
+    scenario = make_scenario(
+        fleet={"nodes": 3, "crash": crash},
+        release={"bad": {"probability": 1, "defective": True, "crash_rate": 3}},
+        operator={"escape_detection": "30h"},
+        orchestrator={"preset": "expanso", "unreachable_nodes": "wait"},
+        policies={"p": {"health_check": {"min_healthy_time": "0s"}}},
+    )
+    block = assert_same(scenario, replications=3)
+    assert block.numbers["unavailable_node_s"].min() > 0.3 * 3 * 30 * 3600
+
+
+def test_beyond_the_end_of_time(make_scenario: Callable[..., Scenario]):
+    """A rollout of more than 146 years fails in both engines, with the same words, and costs no other replication. [contract]"""
+    scenario = make_scenario(
+        fleet={"nodes": 4, "update_duration": {"empirical": {"values": [1, 3.1e9]}}},
+        policies={"p": {"max_parallel": 1, "health_check": {"deadline": "800000h", "min_healthy_time": "0s"}}},
+    )
+    block = assert_same(scenario, replications=12)
+    codes = block.codes["status"][block.index[0]]
+    assert 0 < sum(block.words["status"][code] == "failed" for code in codes) < 12
+    place = next(place for place in range(12) if block.row(0, place)["status"] == "failed")
+    with pytest.raises(SimulationError, match="146 years"):
+        simulate(scenario, seed=3, replication=place, engine="compiled")
+
+
+def test_sums_of_long_times(make_scenario: Callable[..., Scenario]):
+    """Decades of many nodes don't fit into 64 bits of nanoseconds; the sums are right all the same. [contract]"""
+    scenario = make_scenario(
+        fleet={"nodes": 300, "update_duration": {"uniform": {"low": 1e8, "high": 1e9}}, "start_failure": 0.1},
+        policies={"p": {"max_parallel": 300, "max_failed_nodes": 300, "health_check": {"deadline": "800000h"}}},
+    )
+    block = assert_same(scenario)
+    assert block.numbers["unavailable_node_s"].max() * 1e9 > 2.0**64
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "scenarios").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_shipped_scenarios(path: Path):
+    """Every policy of every shipped scenario has the same outcomes on both engines. [contract]"""
+    scenario = read_scenario(path)
+    assert_same(scenario, replications=2 if scenario.fleet.nodes > 500 else 6)
+
+
+def test_replications_that_fill_the_rows(make_scenario: Callable[..., Scenario]):
+    """Blocks of more outcomes than are kept at once are the same rows as small ones. [contract]"""
+    scenario = make_scenario(fleet={"update_duration": {"exponential": {"mean": 30}}})
+    policies = list(scenario.policies.values())
+    whole = run_compiled(scenario, policies, seed=1, first=0, count=9000)
+    part = run_compiled(scenario, policies, seed=1, first=8500, count=300)
+    expected = whole.numbers["makespan_s"][whole.index[0, 8500:8800]]
+    assert whole.n_rows == 9000
+    np.testing.assert_array_equal(part.numbers["makespan_s"][part.index[0]], expected)
+
+
+def test_equal_outcomes_are_kept_once(make_scenario: Callable[..., Scenario]):
+    """Policies that can't differ share their rows, and limits that stop at the same failure do, too. [contract]"""
+    scenario = make_scenario(
+        fleet={"nodes": 50, "start_failure": 0.2, "update_duration": {"exponential": {"mean": 30}}}
+    )
+    spec = scenario.to_dict()["policies"]["p"]
+    policies = [
+        scenario.policy({**spec, "max_failed_nodes": limit, "max_failed_nodes_percent": 100}) for limit in range(50)
+    ]
+    block = run_compiled(scenario, policies, seed=1, first=0, count=20)
+    for place in range(20):
+        n_failed = block.row(49, place)["failed_nodes"]
+        assert len(set(block.index[:, place])) <= n_failed + 1
+        assert len(set(block.index[n_failed:, place])) == 1
+
+
+# -- when it is compiled, and which engine runs ------------------------------------------------------
+
+
+def test_a_word_before_compiling(monkeypatch: pytest.MonkeyPatch):
+    """Whoever has to wait for the compiler is told so before it begins; from the cache nothing is said. [contract]"""
+    calls: list[str] = []
+
+    class Entry:
+        signatures: tuple[Any, ...] = ()
+
+        def compile(self, _: Any) -> None:
+            calls.append("compiled")
+
+        def __call__(self, *_: Any) -> int:
+            return kernel.DONE
+
+    monkeypatch.setattr(kernel, "_entry", Entry())
+    arguments = [np.zeros(1)] * 6
+    monkeypatch.setattr(kernel, "is_cached", lambda *_: True)
+    kernel.run_replications(*arguments)
+    assert calls == ["compiled"]
+    monkeypatch.setattr(kernel, "is_cached", lambda *_: False)
+    with pytest.warns(SimdeployWarning, match=r"compiling .* once"):
+        kernel.run_replications(*arguments)
+
+
+def test_compiled_code_is_kept_under_its_sources(monkeypatch: pytest.MonkeyPatch):
+    """A change in any source of compiled code makes it another one. [contract]"""
+    before = availability.source_number()
+    read = Path.read_bytes
+    for name in ("laws.py", "barrier.py", "streams.py", "units.py"):
+        availability.source_number.cache_clear()
+        monkeypatch.setattr(Path, "read_bytes", lambda path, name=name: read(path) + b" " * (path.name == name))
+        assert availability.source_number() != before
+    monkeypatch.undo()
+    availability.source_number.cache_clear()
+    assert availability.source_number() == before
+
+
+@pytest.mark.parametrize(
+    ("node_updates", "is_ready", "chosen"),
+    [
+        (1_000, True, "reference"),
+        (100_000, True, "compiled"),
+        (100_000, False, "reference"),
+        (10_000_000, False, "compiled"),
+    ],
+)
+def test_auto_takes_what_is_done_sooner(
+    monkeypatch: pytest.MonkeyPatch, node_updates: int, is_ready: bool, chosen: str
+):
+    """Small jobs don't load the compiled engine, middling ones don't wait for the compiler. [contract]"""
+    monkeypatch.setattr(kernel, "is_ready", lambda: is_ready)
+    assert choice.choose_engine("auto", node_updates=node_updates) == chosen
+    assert choice.choose_engine("compiled", node_updates=node_updates) == "compiled"
+
+
+def test_tables_of_a_compiled_rollout(make_scenario: Callable[..., Scenario]):
+    """A rollout of the compiled engine has its responses, and tables of the same replication. [contract]"""
+    scenario = make_scenario(fleet={"update_duration": {"exponential": {"mean": 30}}})
+    ours, theirs = (simulate(scenario, seed=4, replication=9, engine=engine) for engine in ("compiled", "reference"))
+    assert (ours.engine, theirs.engine) == ("compiled", "reference")
+    assert ours.response_values["makespan_s"] == pytest.approx(theirs.response_values["makespan_s"], rel=1e-9)
+    assert ours.events.equals(theirs.events)
+    assert math.isnan(ours.responses["stopped_at_s"])
