@@ -1,0 +1,74 @@
+"""What lies where in the folder of a store."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from simdeploy.experiments.store.durable import name_beside
+
+_PART = re.compile(r"part-([0-9]{6,})\.parquet")
+_BESIDE_PART = re.compile(rf"\.{_PART.pattern}\.tmp")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The places of a store's files.
+
+    Attributes
+    ----------
+    path : Path
+        The folder, as the caller named it.
+    """
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        """What was asked, and with which versions; written once."""
+        return self.path / "manifest.json"
+
+    @property
+    def journal(self) -> Path:
+        """One line for each finished part."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def parts(self) -> Path:
+        """The folder of the parts."""
+        return self.path / "parts"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that writes."""
+        return self.path / "simdeploy.lock"
+
+    def part(self, number: int) -> Path:
+        """Return the place of a part.
+
+        Examples
+        --------
+        >>> Folder(Path("results")).part(7).as_posix()
+        'results/parts/part-000007.parquet'
+        """
+        return self.parts / f"part-{number:06d}.parquet"
+
+    def find_parts(self) -> list[int]:
+        """Return the numbers of the part files that are there, ascending."""
+        found = (_PART.fullmatch(path.name) for path in self.parts.iterdir())
+        return sorted(int(match[1]) for match in found if match)
+
+    def find_strays(self) -> list[Path]:
+        """Return what a run that was ended has left half-written."""
+        beside = [name_beside(self.manifest), name_beside(self.journal)]
+        return [path for path in beside if path.exists()] + [
+            path for path in self.parts.iterdir() if _BESIDE_PART.fullmatch(path.name)
+        ]
+
+    def is_new(self) -> bool:
+        """Tell whether a store may be begun: nothing is there, or what a run left that was ended before it began one."""
+        if not self.path.exists():
+            return True
+        names = set(self.path.iterdir())
+        return not names or (self.lock in names and names <= {self.lock, name_beside(self.manifest)})

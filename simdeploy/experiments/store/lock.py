@@ -1,0 +1,106 @@
+"""The right to write to a folder: one call has it at a time, and loses it when its process ends, however that ends."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import platform
+import sys
+import weakref
+from pathlib import Path
+
+from simdeploy.experiments.store.durable import StoreError, open_file, write_all
+
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+_UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_BEHIND = 1 << 30  # the byte that Windows locks: what it locks nobody else can read
+
+
+class FolderLock:
+    """A lock that the operating system takes back when the process ends; a file that is left behind locks nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is locked. It says who has the lock, and stays.
+
+    Attributes
+    ----------
+    is_known : bool
+        False where the file system knows no locks: nothing is locked then.
+
+    Raises
+    ------
+    StoreError
+        If another call has the lock, be it of another process or of this one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        descriptor = open_file(path, os.O_RDWR)
+        try:
+            self.is_known = _lock(descriptor)
+            os.ftruncate(descriptor, 0)
+            write_all(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode())
+        except _HeldError:
+            holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "an unknown process"
+            os.close(descriptor)
+            raise StoreError(
+                f"{path.parent}: another call is writing to this folder ({holder}); wait for its end, or take another "
+                "folder"
+            ) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor: int | None = descriptor
+        _locks.add(self)
+        _register_fork()
+
+    def release(self) -> None:
+        """Give the lock back; a second time nothing happens."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class _HeldError(Exception):
+    """Somebody else has the lock."""
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file, without waiting; return whether the file system can."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, _BEHIND, os.SEEK_SET)
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            finally:
+                os.lseek(descriptor, 0, os.SEEK_SET)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            raise _HeldError from error
+        if error.errno in _UNKNOWN:
+            return False
+        raise
+    return True
+
+
+_locks: weakref.WeakSet[FolderLock] = weakref.WeakSet()
+
+
+@functools.cache
+def _register_fork() -> None:
+    """See to it that a child made by fork has no part in the lock: it may outlive the process that was killed."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _leave_to_parent() -> None:
+    for lock in list(_locks):
+        lock.release()

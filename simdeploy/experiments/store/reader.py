@@ -1,0 +1,219 @@
+"""Reading a store: also one that is being written, or was left before it was complete."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import InputError, Problem, SimdeployWarning, nearest, shorten
+from simdeploy.experiments.store.folder import Folder
+from simdeploy.experiments.store.journal import Entry, read_journal
+from simdeploy.experiments.store.manifest import Manifest, read_manifest
+from simdeploy.experiments.store.part import find_damage, read_part, read_schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredTable:
+    """Read a store; its columns are read when they are asked for.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder. Another process may be writing to it; what is finished by now is read.
+    verify : bool, default False
+        Whether to read every file and compare its checksum with the journal's. The sizes of the files are compared in
+        any case, and whatever is read of a file later is held against the checksums of its pages.
+
+    Returns
+    -------
+    StoredTable
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or it is no store.
+
+    Warns
+    -----
+    SimdeployWarning
+        If parts are missing, or are damaged and left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pyarrow as pa
+    >>> from simdeploy.experiments.store import Store
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with Store.open(folder, question={"seed": 0}, make_cut=lambda: {"n_parts": 1}) as store:
+    ...         store.write(0, pa.table({"replication": [0, 1], "makespan_s": [60.0, 61.5]}))
+    ...         store.finish(1)
+    ...     stored = read_store(folder)
+    ...     print(stored, stored["makespan_s"].mean())
+    <StoredTable: 2 rows, 2 columns, complete> 60.75
+    """
+    folder = Folder(Path(path))
+    manifest = read_manifest(folder)
+    if manifest is None:
+        what = "this folder is empty" if folder.path.exists() else "there is no such folder"
+        raise InputError(Problem(what, file=str(folder.path), allowed="a folder that a store was written to"))
+    journal = read_journal(folder.journal)
+    n_parts = _count_parts(manifest) if journal.n_parts is None else journal.n_parts
+    damages = {
+        number: damage
+        for number, entry in journal.entries.items()
+        if (damage := find_damage(folder.part(number), entry, verify=verify)) is not None
+    }
+    entries = [journal.entries[number] for number in sorted(journal.entries.keys() - damages.keys())]
+    for number, damage in sorted(damages.items()):
+        warnings.warn(
+            f"{folder.path}: part {number} is left out, for {damage}; the call that wrote it, given again, repairs it",
+            SimdeployWarning,
+            stacklevel=2,
+        )
+    numbers = {entry.part for entry in entries}
+    is_complete = n_parts is not None and numbers == set(range(n_parts))
+    if not is_complete:
+        n_missing = "some" if n_parts is None else f"{len(set(range(n_parts)) - numbers)} of {n_parts}"
+        warnings.warn(
+            f"{folder.path}: {n_missing} parts are missing; the call that wrote the others, given again, adds them",
+            SimdeployWarning,
+            stacklevel=2,
+        )
+    return StoredTable(folder, manifest, entries, is_complete=is_complete)
+
+
+def _count_parts(manifest: Manifest) -> int | None:
+    """Return how many parts there will be, where whoever cut the work has said so."""
+    cut = manifest["cut"]
+    n_parts = cut.get("n_parts") if isinstance(cut, Mapping) else None
+    return n_parts if isinstance(n_parts, int) else None
+
+
+class StoredTable:
+    """The table in a store, as it was when it was looked at; made by :func:`read_store`.
+
+    Rows are in the order of the parts' numbers, whatever the order in which they were finished. Nothing that is read is
+    kept: who needs a column twice keeps it.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Empty where no part is there.
+    manifest : dict
+        What was asked, the versions and the hashes: see `docs/store.md`. Not to be changed.
+    is_complete : bool
+        Whether all parts are there.
+    """
+
+    def __init__(self, folder: Folder, manifest: Manifest, entries: Sequence[Entry], *, is_complete: bool) -> None:
+        self._folder = folder
+        self._entries = entries
+        self.manifest = manifest
+        self.is_complete = is_complete
+        self.columns: tuple[str, ...] = ()
+        if entries:
+            self.columns = tuple(read_schema(folder.part(entries[0].part)).names)
+
+    def __len__(self) -> int:
+        return sum(entry.rows for entry in self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __getitem__(self, column: str) -> pd.Series[Any]:
+        """Read one column, and nothing else.
+
+        Raises
+        ------
+        InputError
+            If there is no such column.
+        StoreError
+            If a part is damaged or gone.
+        """
+        return self.to_frame([column])[column]
+
+    def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read several columns, in the order asked for; all of them by default.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        InputError
+            If there is no such column.
+        StoreError
+            If a part is damaged or gone.
+        """
+        import pandas as pd
+        import pyarrow as pa
+
+        chosen = self._choose(columns)
+        if not self._entries:
+            return pd.DataFrame()
+        table = pa.concat_tables(self._read(entry, chosen) for entry in self._entries)
+        frame: pd.DataFrame = table.combine_chunks().to_pandas()
+        return frame
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Read part after part: together they are what :meth:`to_frame` returns, index included.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+
+        Yields
+        ------
+        DataFrame
+
+        Raises
+        ------
+        InputError
+            If there is no such column.
+        StoreError
+            If a part is damaged or gone.
+        """
+        chosen = self._choose(columns)
+        first = 0
+        for entry in self._entries:
+            frame: pd.DataFrame = self._read(entry, chosen).to_pandas()
+            frame.index += first
+            first += entry.rows
+            yield frame
+
+    def __repr__(self) -> str:
+        state = "complete" if self.is_complete else "not complete"
+        return f"<StoredTable: {len(self)} rows, {len(self.columns)} columns, {state}>"
+
+    def _choose(self, columns: Sequence[str] | None) -> Sequence[str]:
+        if columns is None:
+            return self.columns
+        unknown = [name for name in columns if name not in self.columns]
+        if unknown:
+            raise InputError(
+                [
+                    Problem(
+                        "no such column",
+                        file=str(self._folder.path),
+                        found=shorten(name),
+                        allowed=", ".join(self.columns) or "none, for there is no part yet",
+                        hint=nearest(name, self.columns),
+                    )
+                    for name in unknown
+                ]
+            )
+        return columns
+
+    def _read(self, entry: Entry, columns: Sequence[str]) -> pa.Table:
+        return read_part(self._folder.part(entry.part), entry, columns)

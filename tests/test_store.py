@@ -1,0 +1,1186 @@
+"""The store: what is finished survives, nothing is taken for finished that isn't, and others can read it."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import errno
+import hashlib
+import importlib
+import inspect
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+
+import simdeploy
+from simdeploy.errors import InputError, SimdeployError, SimdeployWarning
+from simdeploy.experiments.store import Store, StoreError, read_store
+from simdeploy.experiments.store.columns import fit_table
+from simdeploy.experiments.store.journal import read_journal
+from simdeploy.experiments.table import DTYPES
+
+ROOT = Path(__file__).resolve().parents[1]
+N_PARTS = 3
+N_ROWS = 4
+QUESTION = {
+    "scenario": {"name": "small", "fleet": {"nodes": 10}},
+    "policies": {"canary": {"max_parallel": 2}, "rolling": {"max_parallel": 4}},
+    "vary": {"max_failed_nodes": [0, 1, 2]},
+    "seed": 0,
+}
+
+
+def make_frame(number, n_rows=4):
+    """Make the rows of a part: columns of every type, two of which begin alike, some of them missing."""
+    import pandas as pd
+
+    first = number * n_rows
+    return pd.DataFrame(
+        {
+            "scenario": pd.Series(["small"] * n_rows, dtype="str"),
+            "scenario.fleet.start_failure": [number / 8] * n_rows,
+            "replication": range(first, first + n_rows),
+            "makespan_s": [float("nan") if row % 3 == 2 else 60.0 + row / 7 for row in range(first, first + n_rows)],
+            "waves": pd.Series([None if row % 4 == 1 else row for row in range(first, first + n_rows)], dtype="Int64"),
+            "error": pd.Series(
+                [f"é {row}" if row % 5 == 4 else None for row in range(first, first + n_rows)], dtype="str"
+            ),
+        }
+    )
+
+
+def make_table(number, n_rows=4):
+    """Make a part as a sweep hands it over."""
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(make_frame(number, n_rows), preserve_index=False)
+
+
+def intercept(act, at, names, put):
+    """Call `act` before one of the calls that change the disk; if that is a write, half of it is done before.
+
+    `at` is the call's number, or what is called, on which file, and for which time. Returns the list of calls, which
+    grows.
+    """
+    import os
+    from pathlib import Path
+
+    calls, opened = [], {}
+
+    def wrap(name, real):
+        def call(target, *args, **options):
+            calls.append((name, opened.get(target, Path(str(target)).name)))
+            if at in (len(calls), [*calls[-1], calls.count(calls[-1])]):
+                if name == "write":
+                    real(target, bytes(args[0])[: len(args[0]) // 2])
+                act()
+            result = real(target, *args, **options)
+            if name == "open":
+                opened[result] = Path(str(target)).name
+            return result
+
+        return call
+
+    for name in names:
+        put(os, name, wrap(name, getattr(os, name)))
+    return calls
+
+
+def write_missing(folder, question, n_parts, *, report=lambda number: None):
+    """Do what a sweep does: open the folder, write what it doesn't have, finish."""
+    from simdeploy.experiments.store import Store
+
+    with Store.open(folder, question=question, make_cut=lambda: {"n_parts": n_parts}) as store:
+        notes = store.notes
+        for number in range(n_parts):
+            if number not in store.finished:
+                store.write(number, make_table(number))
+                report(number)
+        store.finish(n_parts)
+    return notes
+
+
+CALLS = ("mkdir", "open", "write", "fsync", "replace", "unlink", "ftruncate")
+SCRIPT = "\n".join(inspect.getsource(function) for function in (make_frame, make_table, intercept, write_missing))
+
+
+@contextlib.contextmanager
+def running(script, *args):
+    """Run a script in another process that has the functions above; it is ended when the block is left."""
+    text = f"import json, os, sys\nQUESTION, CALLS = {QUESTION!r}, {CALLS!r}\n{SCRIPT}\n{script}"
+    with subprocess.Popen(
+        [sys.executable, "-c", text, *map(str, args)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_line(process):
+    line = process.stdout.readline()
+    assert line, f"the process has ended with {process.wait()}"
+    return line.strip()
+
+
+def catch(call, *args, **options):
+    """Return the error that ends a call, or None."""
+    try:
+        call(*args, **options)
+    except SimdeployError as error:
+        return error
+    return None
+
+
+def look(folder):
+    """Return all that is in a folder: names and bytes."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def look_at_parts(folder):
+    return {name: content for name, content in look(folder).items() if name.startswith("parts/")}
+
+
+def expect(n_parts=N_PARTS, n_rows=N_ROWS):
+    return pd.concat([make_frame(number, n_rows) for number in range(n_parts)], ignore_index=True)
+
+
+def check_complete(folder, reference):
+    """Check that a folder is the one that nothing ever happened to."""
+    stored = read_store(folder, verify=True)
+    assert stored.is_complete
+    assert_frame_equal(stored.to_frame(), expect(), check_exact=True)
+    assert look_at_parts(folder) == look_at_parts(reference)
+    assert (folder / "manifest.json").read_bytes() == (reference / "manifest.json").read_bytes()
+    assert sorted(look(folder)) == sorted(look(reference))
+
+
+def open_store(folder, question=QUESTION):
+    return Store.open(folder, question=question, make_cut=lambda: {"n_parts": N_PARTS})
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """A complete store that nothing ever happened to."""
+    folder = tmp_path_factory.mktemp("reference") / "store"
+    assert write_missing(folder, QUESTION, N_PARTS) == ()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def journal(reference):
+    """The journal of a complete store."""
+    return (reference / "journal.jsonl").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory):
+    """What writing a store asks of the operating system, call by call, if nothing happens to it."""
+    folder = tmp_path_factory.mktemp("calls") / "store"
+    with pytest.MonkeyPatch.context() as patch:
+        calls = intercept(None, None, CALLS, patch.setattr)
+        write_missing(folder, QUESTION, N_PARTS)
+    return calls
+
+
+@pytest.fixture
+def folder(reference, tmp_path):
+    """A copy of a complete store."""
+    return shutil.copytree(reference, tmp_path / "store")
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A store of which only the first part is finished."""
+    with open_store(tmp_path / "begun") as store:
+        store.write(0, make_table(0))
+    return tmp_path / "begun"
+
+
+class TestTable:
+    """What is written comes back, and with the same bytes whenever it is written."""
+
+    def test_it_comes_back(self, folder, reference):
+        """A finished store has the rows in order, with the types that they had [contract]."""
+        stored = read_store(folder)
+        assert stored.is_complete
+        assert len(stored) == N_PARTS * N_ROWS
+        assert stored.columns == tuple(make_frame(0))
+        assert list(stored) == list(make_frame(0))
+        assert_frame_equal(stored.to_frame(), expect(), check_exact=True)
+        check_complete(folder, reference)
+
+    @pytest.mark.parametrize("order", [(2, 0, 1), (2, 1, 0)])
+    def test_order_of_parts(self, tmp_path, reference, order):
+        """Parts may be finished in any order: files and table are the same [property]."""
+        for number in order:  # each by a call of its own
+            with open_store(tmp_path / "store") as store:
+                store.write(number, make_table(number))
+        assert write_missing(tmp_path / "store", QUESTION, N_PARTS) == ()
+        check_complete(tmp_path / "store", reference)
+
+    def test_what_pandas_notes_besides(self, tmp_path, reference):
+        """Index, attributes and pieces of a table change no byte [property]."""
+        with open_store(tmp_path / "store") as store:
+            for number in range(N_PARTS):
+                frame = make_frame(number)
+                frame.attrs = {"number": number}
+                table = pa.Table.from_pandas(frame)
+                store.write(number, pa.concat_tables([table.slice(0, number), table.slice(number)]))
+            store.finish(N_PARTS)
+        check_complete(tmp_path / "store", reference)
+
+    def test_index(self, tmp_path):
+        """What was an index is a column like others [contract]."""
+        with open_store(tmp_path / "store") as store:
+            for number in range(N_PARTS):
+                store.write(number, pa.Table.from_pandas(make_frame(number).set_index("makespan_s")))
+        columns = [*make_frame(0).columns.drop("makespan_s"), "makespan_s"]
+        assert_frame_equal(read_store(tmp_path / "store").to_frame(), expect()[columns], check_exact=True)
+
+    def test_files(self, folder):
+        """Parts are compressed with zstd, column by column [contract]."""
+        for path in (folder / "parts").iterdir():
+            group = pq.read_metadata(path).row_group(0)
+            assert {group.column(place).compression for place in range(group.num_columns)} == {"ZSTD"}
+
+    def test_later_libraries(self):
+        """What a later pyarrow or pandas notes of the types is stored as the first part has it [contract]."""
+        first = fit_table(make_table(0), None)
+        noted = first.schema.metadata[b"pandas"]
+        older = first.schema.with_metadata({b"pandas": noted.replace(pa.__version__.encode(), b"17.0.0")})
+        assert older.metadata != first.schema.metadata
+        assert fit_table(make_table(1), older).schema.metadata == older.metadata
+
+    def test_table_of_replicate(self, tmp_path, make_scenario):
+        """The table of `replicate` comes back as it was, types included, failed rows and all [contract]."""
+        table = simdeploy.replicate(make_scenario(fleet={"start_failure": 0.1}), replications=3)
+        failed = {"scenario": "plain", "policy": "p", "replication": 3, "status": "failed", "error": "Error: no"}
+        parts = [
+            table.iloc[:2],
+            table.iloc[2:],
+            pd.DataFrame({name: pd.Series([failed.get(name)], dtype=dtype) for name, dtype in DTYPES.items()}),
+            table.iloc[:0],
+        ]
+        with open_store(tmp_path / "store") as store:
+            for number, part in enumerate(parts):
+                store.write(number, pa.Table.from_pandas(part, preserve_index=False))
+            store.finish(len(parts))
+        stored = read_store(tmp_path / "store").to_frame()
+        assert_frame_equal(stored, pd.concat(parts, ignore_index=True), check_exact=True)
+
+    def test_tables_without_pandas(self, tmp_path):
+        """Of a table that pandas didn't make, whole numbers that may be missing are Int64, others int64 [contract]."""
+        schema = pa.schema(
+            [
+                pa.field("replication", pa.int64(), nullable=False),
+                pa.field("waves", pa.int64()),
+                pa.field("policy", pa.string()),
+                pa.field("makespan_s", pa.float64()),
+                pa.field("canary_promoted", pa.bool_(), nullable=False),
+            ]
+        )
+        rows = [{"replication": 0, "waves": None, "policy": "p", "makespan_s": None, "canary_promoted": True}]
+        with open_store(tmp_path / "store") as store:
+            store.write(0, pa.Table.from_pylist([{**rows[0], "waves": 3}], schema))
+            store.write(1, pa.Table.from_pylist(rows, schema))
+            store.write(2, pa.Table.from_pylist([], schema))
+            store.finish(3)
+        frame = read_store(tmp_path / "store").to_frame()
+        assert frame.dtypes.astype(str).to_dict() == {
+            "replication": "int64",
+            "waves": "Int64",
+            "policy": "str",
+            "makespan_s": "float64",
+            "canary_promoted": "bool",
+        }
+        assert frame["waves"].isna().tolist() == [False, True]
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (
+                lambda frame: frame.drop(columns="waves"),
+                r"waves: .*found no such column.*allowed: int64, in pandas Int64",
+            ),
+            (lambda frame: frame.assign(extra=1), r"extra: .*found int64, in pandas int64.*allowed: no such column"),
+            (lambda frame: frame.assign(waves=1), r"waves: .*found int64, in pandas int64.*allowed: .* Int64"),
+            (lambda frame: frame.assign(makespan_s=1), r"makespan_s: .*found int64.*allowed: double"),
+            (lambda frame: frame[sorted(frame)], "in another order"),
+        ],
+    )
+    @pytest.mark.parametrize("is_resumed", [False, True])
+    def test_other_columns(self, tmp_path, change, said, is_resumed):
+        """A part with other columns than those before it is refused, and the columns are named [contract]."""
+        store = open_store(tmp_path / "store")
+        store.write(0, make_table(0))
+        if is_resumed:
+            store.close()
+            store = open_store(tmp_path / "store")
+        with store:
+            with pytest.raises(InputError, match=said):
+                store.write(1, pa.Table.from_pandas(change(make_frame(1)), preserve_index=False))
+            assert store.finished == {0}
+            store.write(1, make_table(1))
+
+
+class TestMistakes:
+    """What no sweep should do."""
+
+    def test_writing(self, begun):
+        """A finished part isn't written again, and a negative number is none [contract]."""
+        with open_store(begun) as store:
+            with pytest.raises(ValueError, match="part 0 is finished already"):
+                store.write(0, make_table(0))
+            with pytest.raises(ValueError, match="part -1 is no part"):
+                store.write(-1, make_table(0))
+
+    @pytest.mark.parametrize(("n_parts", "wrong"), [(3, 1), (0, 0)])
+    def test_finishing(self, begun, n_parts, wrong):
+        """A store is finished only with all parts and no others [contract]."""
+        with open_store(begun) as store:
+            with pytest.raises(ValueError, match=f"see part {wrong}$"):
+                store.finish(n_parts)
+            store.finish(1)
+            store.finish(1)
+        assert (begun / "journal.jsonl").read_text().count("complete") == 1
+
+    def test_closed(self, begun):
+        """Nothing is written to a closed store [contract]."""
+        with open_store(begun) as store:
+            pass
+        store.close()
+        for call in (lambda: store.write(1, make_table(1)), lambda: store.finish(1)):
+            with pytest.raises(ValueError, match="closed"):
+                call()
+
+
+class TestManifest:
+    """What the manifest says."""
+
+    def test_hashes(self, folder):
+        """Hashes are those of canonical JSON, which others can compute, too [contract]."""
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        for name, value in {**QUESTION, "question": QUESTION, "cut": {"n_parts": N_PARTS}}.items():
+            if name in manifest["hashes"]:
+                text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+                assert manifest["hashes"].pop(name) == hashlib.sha256(text.encode()).hexdigest()
+        assert manifest["hashes"] == {}
+        assert manifest["question"] == QUESTION
+        assert read_store(folder).manifest["question"] == QUESTION
+
+    def test_versions(self, folder):
+        """Versions of all that makes numbers and files are there [contract]."""
+        versions = read_store(folder).manifest["versions"]
+        assert versions["simdeploy"] == simdeploy.__version__
+        assert versions["pyarrow"] == pa.__version__
+        assert {"python", "numpy", "scipy", "pandas"} <= set(versions)
+
+    def test_journal(self, folder):
+        """The journal has number, rows, size and checksum of each part, and says at the end that there are no more [contract]."""
+        *lines, end = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
+        assert end == {"complete": N_PARTS}
+        for number, line in enumerate(lines):
+            content = (folder / f"parts/part-{number:06d}.parquet").read_bytes()
+            assert line == {
+                "part": number,
+                "rows": N_ROWS,
+                "size": len(content),
+                "sha256": hashlib.sha256(content).hexdigest(),
+            }
+
+    def test_cut_is_made_once(self, tmp_path):
+        """The cut is made for a new folder only, and is the same value in the call that made it and in later ones [contract]."""
+        made = []
+
+        def make_cut():
+            made.append(1)
+            return {"spans": [(0, 1), (1, 2)], 7: 1.5}
+
+        cuts = []
+        for is_resumed in (False, True):
+            with Store.open(tmp_path / "a" / "b", question=QUESTION, make_cut=make_cut) as store:
+                cuts.append(store.cut)
+                assert store.is_resumed == is_resumed
+        assert cuts == [{"spans": [[0, 1], [1, 2]], "7": 1.5}] * 2
+        assert len(made) == 1
+
+    def test_cut_that_fails(self, tmp_path):
+        """Whatever ends the making of the cut, the folder can be begun again [contract]."""
+        with pytest.raises(KeyboardInterrupt):
+            Store.open(tmp_path / "store", question=QUESTION, make_cut=lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+        with open_store(tmp_path / "store") as store:
+            assert not store.is_resumed
+
+
+class TestRefusals:
+    """Folders that are not to be written to are left as they are."""
+
+    def check_refusal(self, folder, said, question=QUESTION):
+        before = look(folder)
+        times = {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+        with pytest.raises(InputError, match=said) as caught:
+            open_store(folder, question)
+        assert str(folder) in str(caught.value)
+        assert "left as it is; take another folder" in str(caught.value)
+        assert look(folder) == before
+        assert {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]} == times
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"seed": 1}, "seed: 0 in the folder, 1 now"),
+            ({"seed": 0.0}, "seed: 0 in the folder, 0.0 now"),
+            ({"seed": False}, "seed: 0 in the folder, false now"),
+            ({"engine": "compiled"}, "engine: nothing in the folder, 'compiled' now"),
+            ({"vary": {}}, r"vary\.max_failed_nodes: \[0, 1, 2\] in the folder, nothing now"),
+            ({"vary": {"max_failed_nodes": [0, 1, 5]}}, r"vary\.max_failed_nodes\[2\]: 2 in the folder, 5 now"),
+            (
+                {"vary": {"max_failed_nodes": [0, 1, 2, 3]}},
+                r"vary\.max_failed_nodes\[3\]: nothing in the folder, 3 now",
+            ),
+            (
+                {"policies": dict(reversed(QUESTION["policies"].items()))},
+                r"policies: \['canary', 'rolling'\] in the folder, \['rolling', 'canary'\] now",
+            ),
+            ({"vary": {"max_failed_nodes": [*range(10, 20)]}}, "another question; 5 more differences are not shown"),
+        ],
+    )
+    def test_other_question(self, folder, change, said):
+        """A folder of another question is refused with what differs [contract]."""
+        self.check_refusal(folder, said, {**QUESTION, **change})
+
+    def test_other_version(self, folder, monkeypatch):
+        """A folder of another version of simdeploy is refused with what to do, and can be read [contract]."""
+        monkeypatch.setattr(simdeploy, "__version__", "9.8.7")
+        now = re.escape(json.loads((folder / "manifest.json").read_text())["versions"]["simdeploy"])
+        self.check_refusal(folder, f"begun with simdeploy {now}, and .* 9.8.7 may differ; go on with simdeploy {now}")
+        assert len(read_store(folder)) == N_PARTS * N_ROWS
+
+    def test_other_libraries(self, folder, monkeypatch):
+        """A folder begun with another version of a library is gone on with, and it is said [contract]."""
+        monkeypatch.setattr("simdeploy.experiments.store.manifest.metadata.version", lambda name: f"{name}-0")
+        with open_store(folder) as store:
+            assert any(
+                f"numpy {read_store(folder).manifest['versions']['numpy']} (now numpy-0)" in n for n in store.notes
+            )
+            assert store.n_finished == N_PARTS
+
+    @pytest.mark.parametrize(
+        "files",
+        [
+            {"notes.txt": "mine"},
+            {".hidden": ""},
+            {"parts/part-000000.parquet": "mine"},
+            {"manifest.json": '{"name": "web application"}'},
+            {"manifest.json": "[1, 2]"},
+            {".manifest.json.tmp": "mine"},
+            {"simdeploy.lock": "", "journal.jsonl": ""},
+        ],
+    )
+    def test_foreign_folder(self, tmp_path, files):
+        """A folder of something else is refused and left as it is; reading it says the same [contract]."""
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        self.check_refusal(tmp_path, "something else than a store")
+        with pytest.raises(InputError, match="something else than a store"):
+            read_store(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ('"max_parallel": 2', '"max_parallel": 3'),
+            ('"n_parts": 3', '"n_parts": 4'),
+            ('"simdeploy": ', '"simdeplox": '),
+            ("\n}", ""),
+        ],
+    )
+    def test_damaged_manifest(self, folder, old, new):
+        """A manifest that isn't what was written is refused [contract]."""
+        text = (folder / "manifest.json").read_text()
+        assert text.count(old) >= 1
+        (folder / "manifest.json").write_text(text.replace(old, new))
+        self.check_refusal(folder, "manifest.json is damaged")
+
+    def test_later_format(self, folder):
+        """A format that isn't known is refused, to writers and readers [contract]."""
+        text = (folder / "manifest.json").read_text()
+        (folder / "manifest.json").write_text(text.replace('"format_version": 1', '"format_version": 2'))
+        self.check_refusal(folder, r"doesn't know \(found 2\); allowed: 1")
+        with pytest.raises(InputError, match="doesn't know"):
+            read_store(folder)
+
+    def test_file(self, tmp_path):
+        """A file is no folder [contract]."""
+        path = tmp_path / "file"
+        path.write_text("mine")
+        for call in (open_store, read_store):
+            with pytest.raises(InputError, match="file: a store is a folder"):
+                call(path)
+        assert path.read_text() == "mine"
+
+    def test_below_a_file(self, tmp_path):
+        """A folder that can't be made is said to be so [contract]."""
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(StoreError, match=r"file/store: can't be written to \(.*\)"):
+            open_store(tmp_path / "file" / "store")
+
+
+class TestKilled:
+    """A process that is killed loses the part in flight, and nothing else."""
+
+    WRITER = """
+def stop():
+    print("stop", flush=True)
+    sys.stdin.readline()
+
+intercept(stop, json.loads(sys.argv[2]), CALLS, setattr)
+write_missing(sys.argv[1], QUESTION, int(sys.argv[3]), report=lambda number: print(number, flush=True))
+print("end", flush=True)
+"""
+
+    def kill_at(self, folder, at):
+        """Run a writer, kill it just before a call; return the parts of which it had said that they are finished."""
+        with running(self.WRITER, folder, json.dumps(at), N_PARTS) as process:
+            said = []
+            while (line := read_line(process)) != "stop":
+                said.append(int(line))
+            process.kill()
+            assert process.wait() != 0
+        return said
+
+    def check_resumed(self, folder, said, reference):
+        """Check that what was finished is kept, that one part at most is lost, and that the rest comes as ever."""
+        before = look_at_parts(folder) if folder.exists() else {}
+        with open_store(folder) as store:
+            assert len(said) <= store.n_finished <= len(said) + 1
+            assert store.finished >= set(said)
+            assert {f"parts/part-{number:06d}.parquet" for number in store.finished} <= set(before)
+        write_missing(folder, QUESTION, N_PARTS)
+        check_complete(folder, reference)
+
+    @pytest.mark.parametrize(
+        ("at", "n_said", "note"),
+        [
+            (["write", ".manifest.json.tmp", 1], 0, None),
+            (["replace", ".manifest.json.tmp", 1], 0, None),
+            (["write", ".part-000001.parquet.tmp", 1], 1, None),
+            (["replace", ".part-000001.parquet.tmp", 1], 1, None),
+            # Moved to its place, without a line in the journal; with half a line; with a line that isn't flushed.
+            (["fsync", "parts", 2], 1, "part 1 is computed again: the journal doesn't have it"),
+            (["write", "journal.jsonl", 2], 1, "the last line of the journal is torn"),
+            (["fsync", "journal.jsonl", 2], 1, None),
+            (["write", "journal.jsonl", N_PARTS + 1], N_PARTS, "the last line of the journal is torn"),
+        ],
+    )
+    def test_at_a_chosen_moment(self, tmp_path, reference, at, n_said, note):
+        """Whatever it was doing, the next call resumes and ends with the same table and files [property]."""
+        said = self.kill_at(tmp_path / "store", at)
+        assert said == list(range(n_said))
+        copy = shutil.copytree(tmp_path / "store", tmp_path / "copy")
+        notes = write_missing(copy, QUESTION, N_PARTS)
+        assert any(note in said for said in notes) if note else notes == ()
+        check_complete(copy, reference)
+        self.check_resumed(tmp_path / "store", said, reference)
+
+    def test_order_of_calls(self, calls):
+        """A part is flushed before it is moved, its place before the journal names it, and the journal at last [contract]."""
+        begin = calls.index(("open", ".part-000001.parquet.tmp"))
+        assert [call for call in calls[begin:] if call[0] != "open"][:6] == [
+            ("write", ".part-000001.parquet.tmp"),
+            ("fsync", ".part-000001.parquet.tmp"),
+            ("replace", ".part-000001.parquet.tmp"),
+            ("fsync", "parts"),
+            ("write", "journal.jsonl"),
+            ("fsync", "journal.jsonl"),
+        ]
+
+    @pytest.mark.slow
+    def test_at_every_moment(self, tmp_path, calls, reference):
+        """So it is before every single call to the operating system [property]."""
+        for at in range(1, len(calls) + 1):
+            self.check_resumed(tmp_path / f"{at}", self.kill_at(tmp_path / f"{at}", at), reference)
+
+    @pytest.mark.slow
+    def test_at_every_moment_of_a_repair(self, tmp_path, reference, journal):
+        """So it is while a damaged folder is repaired, which costs no part that was whole [property]."""
+        damaged = shutil.copytree(reference, tmp_path / "damaged")
+        (damaged / "journal.jsonl").write_bytes(journal[: journal.rindex(b'"complete"')])
+        os.truncate(damaged / "parts/part-000001.parquet", 100)
+        (damaged / "parts/.part-000002.parquet.tmp").write_text("half")
+        copy = shutil.copytree(damaged, tmp_path / "copy")
+        with pytest.MonkeyPatch.context() as patch:
+            calls = intercept(None, None, CALLS, patch.setattr)
+            write_missing(copy, QUESTION, N_PARTS)
+        assert {("unlink", "part-000001.parquet"), ("replace", ".journal.jsonl.tmp")} <= set(calls)
+        for at in range(1, len(calls) + 1):
+            folder = shutil.copytree(damaged, tmp_path / f"{at}")
+            said = self.kill_at(folder, at)
+            with open_store(folder) as store:
+                assert store.finished >= {0, 2, *said}
+            write_missing(folder, QUESTION, N_PARTS)
+            check_complete(folder, reference)
+
+    def test_again_and_again(self, tmp_path, reference):
+        """Runs that are killed one after another get there, each from where the one before it was [property]."""
+        for n_finished in range(1, N_PARTS + 1):
+            # Before it flushes the line of its first part.
+            assert self.kill_at(tmp_path / "store", ["fsync", "journal.jsonl", 1]) == []
+            with open_store(tmp_path / "store") as store:
+                assert store.n_finished == n_finished
+        write_missing(tmp_path / "store", QUESTION, N_PARTS)
+        check_complete(tmp_path / "store", reference)
+
+
+class TestFullDisk:
+    """A disk that is full costs the part that finds no place."""
+
+    NEED_ROOM = ("mkdir", "open", "write", "fsync", "replace")
+
+    @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+    def test_at_every_moment(self, tmp_path, reference, reason):
+        """Whichever call to the operating system finds no room: it is said, nothing half counts, and it goes on [property]."""
+
+        def fail():
+            raise OSError(reason, os.strerror(reason))
+
+        said = r".*/(\d+): {}; what is finished is kept, and once .* the same call goes on from there".format(
+            re.escape(
+                ("can't be written to" if reason == errno.EIO else "the disk is full") + f" ({os.strerror(reason)})"
+            )
+        )
+        for at in itertools.count(1):
+            folder, finished = tmp_path / f"{at}", []
+            with pytest.MonkeyPatch.context() as patch:
+                calls = intercept(fail, at, self.NEED_ROOM, patch.setattr)
+                error = catch(write_missing, folder, QUESTION, N_PARTS, report=finished.append)
+            if len(calls) < at:
+                assert error is None
+                break
+            assert isinstance(error, StoreError)
+            assert re.fullmatch(said, str(error))
+            assert not list(folder.rglob("*.tmp"))
+            with open_store(folder) as store:
+                assert store.finished == set(finished)
+            write_missing(folder, QUESTION, N_PARTS)
+            check_complete(folder, reference)
+        assert at > 30
+
+    def test_closed_after_it(self, begun, monkeypatch):
+        """After such a failure the store is closed, and free for the next call [contract]."""
+        with open_store(begun) as store:
+            with pytest.MonkeyPatch.context() as patch:
+
+                def fail(descriptor):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+                patch.setattr(os, "fsync", fail)
+                with pytest.raises(StoreError, match="the disk is full"):
+                    store.write(1, make_table(1))
+            with pytest.raises(ValueError, match="closed"):
+                store.write(1, make_table(1))
+            with open_store(begun) as again:
+                assert again.finished == {0}
+
+    def test_limit_of_the_system(self, tmp_path, reference):
+        """A limit that the system itself enforces ends a run in the midst of a write, which loses that part only [contract]."""
+        pytest.importorskip("resource")
+        script = """
+import resource
+from simdeploy.errors import SimdeployError
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    write_missing(sys.argv[1], QUESTION, int(sys.argv[3]), report=print)
+except SimdeployError as error:
+    print(error)
+"""
+        sizes = [len(content) for _, content in sorted(look_at_parts(reference).items())]
+        first = sizes.index(max(sizes))
+        with running(script, tmp_path / "store", max(sizes) - 1, N_PARTS) as process:
+            *finished, said = process.communicate()[0].splitlines()
+        assert finished == [str(number) for number in range(first)]
+        assert said.startswith(f"{tmp_path / 'store'}: can't be written to (File too large)")
+        assert write_missing(tmp_path / "store", QUESTION, N_PARTS) == ()
+        check_complete(tmp_path / "store", reference)
+
+
+class TestDamage:
+    """What was damaged afterwards is found, named and computed again."""
+
+    @given(data=st.data())
+    def test_journal_cut_anywhere(self, data, tmp_path_factory, reference, journal):
+        """A journal that ends anywhere, with anything after it, leads to the same table and files [property]."""
+        kept = data.draw(st.integers(0, len(journal)), label="kept bytes")
+        tail = data.draw(
+            st.sampled_from([b"", b"\0" * 9, b'{"part": 1', b"\xff\n", b'{"part": 2}\n', b"7\n"]), label="tail"
+        )
+        folder = shutil.copytree(reference, tmp_path_factory.mktemp("cut") / "store")
+        (folder / "journal.jsonl").write_bytes(journal[:kept] + tail)
+        whole = journal[:kept].count(b"\n")
+        with open_store(folder) as store:
+            assert store.finished == set(range(min(whole, N_PARTS)))
+            for number in range(whole, N_PARTS):
+                assert f"part {number} is computed again: the journal doesn't have it" in store.notes
+            is_damaged = bool(tail) or not journal[:kept].endswith(b"\n")
+            assert any("of the journal" in note for note in store.notes) == (is_damaged and kept + len(tail) > 0)
+        assert (folder / "journal.jsonl").read_bytes() == b"".join(journal.splitlines(keepends=True)[:whole])
+        assert write_missing(folder, QUESTION, N_PARTS) == ()
+        check_complete(folder, reference)
+        shutil.rmtree(folder)
+
+    def test_journal_at_every_byte(self, tmp_path, journal):
+        """At every byte, what a journal says is what its whole lines say, and a part of a line is noticed [property]."""
+        path = tmp_path / "journal.jsonl"
+        for kept in range(len(journal) + 1):
+            path.write_bytes(journal[:kept])
+            found = read_journal(path)
+            n_whole = journal[:kept].count(b"\n")
+            assert list(found.entries) == list(range(min(n_whole, N_PARTS)))
+            assert found.n_parts == (N_PARTS if n_whole > N_PARTS else None)
+            assert found.is_torn == (kept > 0 and journal[kept - 1 : kept] != b"\n")
+            assert found.unreadable == []
+
+    def test_journal_gone(self, folder, reference):
+        """Without its journal nothing counts as finished [contract]."""
+        (folder / "journal.jsonl").unlink()
+        with pytest.warns(SimdeployWarning, match="3 of 3 parts are missing"):
+            assert len(read_store(folder)) == 0
+        assert len(write_missing(folder, QUESTION, N_PARTS)) == N_PARTS
+        check_complete(folder, reference)
+
+    def test_line_in_the_middle(self, folder, reference, journal):
+        """A line that can't be read costs its part, and is named [contract]."""
+        lines = journal.splitlines(keepends=True)
+        (folder / "journal.jsonl").write_bytes(b"".join([lines[0], lines[1].replace(b"rows", b"rovs"), *lines[2:]]))
+        assert write_missing(folder, QUESTION, N_PARTS) == (
+            "line 2 of the journal can't be read, and is dropped",
+            "part 1 is computed again: the journal doesn't have it",
+        )
+        check_complete(folder, reference)
+
+    def test_line_that_lies(self, folder, reference, journal):
+        """A line with another number of rows than its file has is found out [contract]."""
+        (folder / "journal.jsonl").write_bytes(journal.replace(b'"rows": 4', b'"rows": 5', 1))
+        with (
+            pytest.warns(SimdeployWarning, match="part 0 is left out, for its file has 4 rows instead of 5"),
+            pytest.warns(SimdeployWarning, match="1 of 3 parts"),
+        ):
+            assert len(read_store(folder, verify=True)) == 2 * N_ROWS
+        with pytest.raises(StoreError, match=r"part 0 can't be read \(it has 4 rows instead of 5"):
+            read_store(folder)["waves"]
+        assert write_missing(folder, QUESTION, N_PARTS) == (
+            "part 0 is computed again: its file has 4 rows instead of 5",
+        )
+        check_complete(folder, reference)
+
+    @given(data=st.data())
+    def test_any_byte(self, data, tmp_path_factory, reference):
+        """A single changed bit anywhere in any part is found, named and mended [property]."""
+        folder = shutil.copytree(reference, tmp_path_factory.mktemp("flip") / "store")
+        number = data.draw(st.integers(0, N_PARTS - 1), label="part")
+        path = folder / f"parts/part-{number:06d}.parquet"
+        content = bytearray(path.read_bytes())
+        place = data.draw(st.integers(0, len(content) - 1), label="byte")
+        content[place] ^= 1 << data.draw(st.integers(0, 7), label="bit")
+        path.write_bytes(content)
+        with (
+            pytest.warns(SimdeployWarning, match=f"part {number} is left out, for the checksum"),
+            pytest.warns(SimdeployWarning, match="1 of 3 parts are missing"),
+        ):
+            stored = read_store(folder, verify=True)
+        assert not stored.is_complete
+        others = [make_frame(other) for other in range(N_PARTS) if other != number]
+        assert_frame_equal(stored.to_frame(), pd.concat(others, ignore_index=True), check_exact=True)
+        assert write_missing(folder, QUESTION, N_PARTS) == (
+            f"part {number} is computed again: the checksum of its file is wrong",
+        )
+        check_complete(folder, reference)
+        shutil.rmtree(folder)
+
+    @pytest.mark.parametrize(
+        ("damage", "said"),
+        [
+            (lambda path: path.unlink(), "its file is missing"),
+            (lambda path: os.truncate(path, 100), r"its file has 100 bytes instead of \d+"),
+            (lambda path: os.truncate(path, 0), r"its file has 0 bytes instead of \d+"),
+            (lambda path: path.write_bytes(path.read_bytes() + b"x"), r"its file has \d+ bytes instead of \d+"),
+        ],
+    )
+    def test_file(self, folder, reference, damage, said):
+        """A part that is missing or of another size is left out by readers, and computed again [contract]."""
+        damage(folder / "parts/part-000001.parquet")
+        with (
+            pytest.warns(SimdeployWarning, match=f"store: part 1 is left out, for {said}; the call"),
+            pytest.warns(SimdeployWarning, match="1 of 3 parts are missing"),
+        ):
+            stored = read_store(folder)
+        assert not stored.is_complete
+        assert len(stored) == 2 * N_ROWS
+        shutil.copytree(folder, folder.with_name("copy"))
+        open_store(folder.with_name("copy")).close()
+        assert b"complete" not in (folder.with_name("copy") / "journal.jsonl").read_bytes()
+        (note,) = write_missing(folder, QUESTION, N_PARTS)
+        assert re.fullmatch(f"part 1 is computed again: {said}", note)
+        check_complete(folder, reference)
+
+    def test_part_of_another_place(self, folder, reference):
+        """A part in the place of another one is no part [contract]."""
+        shutil.copy(folder / "parts/part-000000.parquet", folder / "parts/part-000001.parquet")
+        (note,) = write_missing(folder, QUESTION, N_PARTS)
+        assert note.startswith("part 1 is computed again: ")
+        check_complete(folder, reference)
+
+    def test_strays(self, folder, reference):
+        """Half-written files of a killed run are removed, and nothing that isn't ours [contract]."""
+        for name in (".part-000001.parquet.tmp", ".part-1234567.parquet.tmp"):
+            (folder / "parts" / name).write_text("half")
+        (folder / ".journal.jsonl.tmp").write_text("half")
+        (folder / "parts" / "notes.tmp").write_text("mine")
+        (folder / "README").write_text("mine")
+        assert write_missing(folder, QUESTION, N_PARTS) == ()
+        assert (folder / "parts" / "notes.tmp").read_text() == "mine"
+        assert (folder / "README").read_text() == "mine"
+        (folder / "parts" / "notes.tmp").unlink()
+        (folder / "README").unlink()
+        check_complete(folder, reference)
+
+
+class TestTwoCalls:
+    """One call at a time writes to a folder."""
+
+    HOLDER = """
+from simdeploy.experiments.store import Store
+
+with Store.open(sys.argv[1], question=QUESTION, make_cut=lambda: {"n_parts": 3}):
+    print("open", flush=True)
+    sys.stdin.readline()
+print("closed", flush=True)
+"""
+
+    @pytest.mark.parametrize("is_killed", [False, True])
+    def test_two_processes(self, tmp_path, reference, is_killed):
+        """The second is refused with who the first one is, until that one ends, be it by kill -9 [contract]."""
+        with running(self.HOLDER, tmp_path / "store") as process:
+            assert read_line(process) == "open"
+            before = look(tmp_path / "store")
+            said = f"store: another call is writing to this folder .process {process.pid} on .*; wait for its end"
+            with pytest.raises(StoreError, match=said):
+                open_store(tmp_path / "store")
+            assert look(tmp_path / "store") == before
+            if is_killed:
+                process.kill()
+                process.wait()
+            else:
+                process.stdin.close()
+                assert read_line(process) == "closed"
+            write_missing(tmp_path / "store", QUESTION, N_PARTS)
+        check_complete(tmp_path / "store", reference)
+
+    def test_refused_before_it_is_begun(self, tmp_path):
+        """Also a call that is still making its cut has the folder [contract]."""
+        said = []
+
+        def make_cut():
+            with pytest.raises(StoreError, match=f"process {os.getpid()} on") as caught:
+                open_store(tmp_path / "store")
+            said.append(caught.value)
+            return {"n_parts": 1}
+
+        Store.open(tmp_path / "store", question=QUESTION, make_cut=make_cut).close()
+        assert len(said) == 1
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+    def test_child_that_outlives_it(self, tmp_path):
+        """A child made by fork doesn't hold the folder of a process that was killed [contract]."""
+        script = """
+from simdeploy.experiments.store import Store
+
+store = Store.open(sys.argv[1], question=QUESTION, make_cut=lambda: {"n_parts": 3})
+pid = os.fork()
+if pid == 0:
+    print("child", flush=True)
+    sys.stdin.readline()
+    store.close()
+    print("child ends", flush=True)
+    os._exit(0)
+sys.stdin.readline()
+"""
+        with running(script, tmp_path / "store") as process:
+            assert read_line(process) == "child"
+            with pytest.raises(StoreError, match=f"process {process.pid} on"):
+                open_store(tmp_path / "store")
+            process.kill()
+            process.wait()
+            with open_store(tmp_path / "store") as store:
+                store.write(0, make_table(0))
+            process.stdin.close()
+            assert read_line(process) == "child ends"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="there is no flock here")
+    def test_file_system_without_locks(self, tmp_path, monkeypatch):
+        """Where the file system has no locks, the call goes on and says so [contract]."""
+
+        def refuse(descriptor, operation):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr("fcntl.flock", refuse)
+        with open_store(tmp_path / "store") as store:
+            assert store.notes == (
+                "the file system knows no locks: see to it that no other call writes to this folder",
+            )
+
+
+class TestReading:
+    """What `read_store` reads, and what it doesn't."""
+
+    def overwrite(self, path, columns):
+        """Overwrite what a part has of some columns."""
+        content = bytearray(path.read_bytes())
+        group = pq.read_metadata(path).row_group(0)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            if column.path_in_schema in columns:
+                first = column.dictionary_page_offset or column.data_page_offset
+                content[first : first + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+        path.write_bytes(content)
+
+    @pytest.mark.parametrize("column", list(make_frame(0)))
+    def test_lazy(self, folder, column):
+        """Of a column that is asked for, nothing else is read: all others may be damaged [property]."""
+        for path in (folder / "parts").iterdir():
+            self.overwrite(path, set(make_frame(0)) - {column})
+        stored = read_store(folder)
+        pd.testing.assert_series_equal(stored[column], expect()[column], check_exact=True)
+        assert_frame_equal(stored.to_frame([column]), expect()[[column]], check_exact=True)
+        for other in set(make_frame(0)) - {column}:
+            with pytest.raises(
+                StoreError, match=r"part-000000.parquet: part 0 can't be read .*given again, repairs it"
+            ):
+                stored[other]
+
+    def test_page_checksums(self, folder):
+        """A changed bit among the values that are read is found without `verify`, too [property]."""
+        path = folder / "parts/part-000001.parquet"
+        group = pq.read_metadata(path).row_group(0)
+        column = next(group.column(place) for place in range(6) if group.column(place).path_in_schema == "makespan_s")
+        content = bytearray(path.read_bytes())
+        content[(column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1] ^= 1
+        path.write_bytes(content)
+        stored = read_store(folder)
+        assert_frame_equal(stored.to_frame(["waves"]), expect()[["waves"]])
+        with pytest.raises(StoreError, match="part 1 can't be read"):
+            stored["makespan_s"]
+
+    def test_damaged_footer(self, folder):
+        """A part in which a column has lost its name is found out when that is asked for [contract]."""
+        path = folder / "parts/part-000001.parquet"
+        path.write_bytes(path.read_bytes().replace(b"waves", b"waxes"))
+        with pytest.raises(StoreError, match=r"part 1 can't be read .*waves"):
+            read_store(folder)["waves"]
+
+    def test_choice(self, folder):
+        """Columns come in the order asked for; batches are what `to_frame` returns, part by part [property]."""
+        stored = read_store(folder)
+        columns = ["waves", "scenario"]
+        assert_frame_equal(stored.to_frame(columns), expect()[columns], check_exact=True)
+        for chosen in (None, columns):
+            batches = list(stored.batches(chosen))
+            assert [len(batch) for batch in batches] == [N_ROWS] * N_PARTS
+            assert_frame_equal(pd.concat(batches), stored.to_frame(chosen), check_exact=True)
+
+    def test_no_such_column(self, folder):
+        """An unknown column is refused with the one that was probably meant [contract]."""
+        stored = read_store(folder)
+        assert "makespan_s" in stored
+        for call in (
+            lambda: stored["makespan"],
+            lambda: stored.to_frame(["makespan"]),
+            lambda: next(stored.batches(["makespan"])),
+        ):
+            with pytest.raises(InputError, match=r"no such column .found 'makespan'.; .*did you mean 'makespan_s'"):
+                call()
+
+    def test_nothing_there(self, tmp_path):
+        """A folder that isn't there, or is empty, is no store [contract]."""
+        with pytest.raises(InputError, match="there is no such folder"):
+            read_store(tmp_path / "store")
+        with pytest.raises(InputError, match="this folder is empty"):
+            read_store(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("cut", "said"),
+        [({"n_parts": 3}, "3 of 3 parts"), ({"n_parts": True}, ""), ([], "some parts"), (None, "some parts")],
+    )
+    def test_no_part(self, tmp_path, cut, said):
+        """A store without a part has no rows and no columns, and says what is missing as far as it is known [contract]."""
+        Store.open(tmp_path / "store", question=QUESTION, make_cut=lambda: cut).close()
+        with pytest.warns(SimdeployWarning, match=f"store: {said}.* missing; the call that wrote the others"):
+            stored = read_store(tmp_path / "store")
+        assert (len(stored), stored.columns, stored.is_complete) == (0, (), False)
+        assert stored.to_frame().empty
+        assert list(stored.batches()) == []
+        with pytest.raises(InputError, match="there is no part yet"):
+            stored["makespan_s"]
+
+    def test_parts_missing(self, tmp_path):
+        """Of an incomplete store the finished parts are read in order, and the missing ones counted [contract]."""
+        with open_store(tmp_path / "store") as store:
+            for number in (2, 0):
+                store.write(number, make_table(number))
+        with pytest.warns(SimdeployWarning, match="1 of 3 parts are missing"):
+            stored = read_store(tmp_path / "store")
+        assert not stored.is_complete
+        assert repr(stored) == "<StoredTable: 8 rows, 6 columns, not complete>"
+        assert_frame_equal(stored.to_frame(), pd.concat([make_frame(0), make_frame(2)], ignore_index=True))
+
+    def test_all_parts_without_an_end(self, tmp_path):
+        """With all the parts that the cut has, a store is complete, though the run was ended before it said so [contract]."""
+        with open_store(tmp_path / "store") as store:
+            for number in range(N_PARTS):
+                store.write(number, make_table(number))
+        assert read_store(tmp_path / "store").is_complete
+
+    def test_torn_journal(self, begun):
+        """A line that is being written says nothing yet [contract]."""
+        with (begun / "journal.jsonl").open("a") as file:
+            file.write('{"part": 1, "rows": 4')
+        with pytest.warns(SimdeployWarning, match="2 of 3 parts are missing"):
+            assert len(read_store(begun)) == N_ROWS
+
+    def test_gone_meanwhile(self, folder):
+        """A part that is removed after the store was looked at is said to be missing [contract]."""
+        stored = read_store(folder)
+        (folder / "parts/part-000002.parquet").unlink()
+        with pytest.raises(StoreError, match=r"part 2 can't be read \(its file is missing"):
+            stored["waves"]
+
+    def test_while_it_is_written(self, tmp_path):
+        """While another process writes, a reader sees what is finished, whole and in order [property]."""
+        n_parts = 40
+        script = """
+write_missing(sys.argv[1], QUESTION, int(sys.argv[2]), report=lambda number: print(number, flush=True))
+print("end", flush=True)
+"""
+        seen = []
+        with running(script, tmp_path / "store", n_parts) as process:
+            while (line := read_line(process)) != "end":
+                with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+                    stored = read_store(tmp_path / "store")
+                assert len(stored) >= (int(line) + 1) * N_ROWS
+                assert_frame_equal(stored.to_frame(), expect(len(stored) // N_ROWS), check_exact=True)
+                seen.append(len(stored))
+        assert seen == sorted(seen)
+        assert read_store(tmp_path / "store").is_complete
+
+    def test_memory(self, tmp_path):
+        """However many parts there are, writing and reading in batches hold one of them [property]."""
+        n_rows, n_parts = 20_000, 12
+        size = make_table(0, n_rows).nbytes
+        base, held = pa.total_allocated_bytes(), []
+        with open_store(tmp_path / "store") as store:
+            for number in range(n_parts):
+                store.write(number, make_table(number, n_rows))
+                held.append(pa.total_allocated_bytes() - base)
+            store.finish(n_parts)
+        for batch in read_store(tmp_path / "store").batches():
+            assert len(batch) == n_rows
+            held.append(pa.total_allocated_bytes() - base)
+        assert max(held) < 3 * size
+
+
+class TestOthers:
+    """Programs that know nothing of simdeploy read the folder."""
+
+    @pytest.mark.filterwarnings("default")
+    def test_duckdb(self, folder):
+        """DuckDB reads all parts by one pattern [contract]."""
+        duckdb = pytest.importorskip("duckdb")
+        found = duckdb.read_parquet(f"{folder}/parts/*.parquet").order("replication").df()
+        assert list(found) == list(make_frame(0))
+        for column in found:
+            assert found[column].dropna().tolist() == expect()[column].dropna().tolist()
+
+    @pytest.mark.filterwarnings("default")
+    def test_polars(self, folder):
+        """Polars scans all parts by one pattern, and reads the columns that it needs [contract]."""
+        polars = pytest.importorskip("polars")
+        found = polars.scan_parquet(f"{folder}/parts/*.parquet").sort("replication").collect()
+        assert found.columns == list(make_frame(0))
+        for column in found.columns:
+            values = [value for value in found[column].to_list() if value is not None]
+            assert values == expect()[column].dropna().tolist()
+
+    def test_pandas(self, folder):
+        """pandas reads the parts as one folder, or one of them by itself, with the types that they had [contract]."""
+        assert_frame_equal(pd.read_parquet(folder / "parts"), expect())
+        assert_frame_equal(pd.read_parquet(folder / "parts/part-000001.parquet"), make_frame(1))
+
+    def test_half_written_parts(self, begun):
+        """Patterns and folders don't meet a part that is being written [contract]."""
+        (begun / "parts" / ".part-000001.parquet.tmp").write_text("half")
+        assert len(list((begun / "parts").glob("*.parquet"))) == 1
+        assert_frame_equal(pd.read_parquet(begun / "parts"), make_frame(0))
+
+
+class TestDocument:
+    """docs/store.md."""
+
+    @pytest.mark.parametrize("needed", [None, "duckdb", "polars"])
+    @pytest.mark.filterwarnings("default")
+    def test_examples(self, needed, tmp_path, monkeypatch):
+        """Every line of the document that reads or writes a store gives what it shows; with other programs, too [contract]."""
+        if needed is not None:
+            pytest.importorskip(needed)
+        monkeypatch.syspath_prepend(str(ROOT / "docs"))
+        examples = importlib.import_module("examples")
+        text = (ROOT / "docs" / "store.md").read_text(encoding="utf-8")
+        examples.make_folder(tmp_path, text)
+        monkeypatch.chdir(tmp_path)
+        namespace, n_run = {}, 0
+        for block in examples.read_blocks(text):
+            if block.language in ("python", f"python needs={needed}"):
+                session = doctest.DocTestParser().get_doctest(block.body, namespace, "store.md", None, block.line)
+                assert session.examples
+                said = []
+                doctest.DocTestRunner().run(session, out=said.append, clear_globs=False)
+                assert not said, "".join(said)
+                namespace.update(session.globs)
+                n_run += block.language != "python"
+        assert n_run == (needed is not None)
+
+    def test_layout(self, reference):
+        """The files that the document lists are those that there are [contract]."""
+        text = (ROOT / "docs" / "store.md").read_text(encoding="utf-8")
+        for name in look(reference):
+            assert re.sub(r"parts/part-\d+", "part-000000", name) in text
+
+
+def test_errors_are_ours():
+    """Whatever ends a call is an error that the command shows without a traceback [contract]."""
+    assert issubclass(StoreError, SimdeployError)
+
+
+def test_import():
+    """Importing the store imports neither pandas nor pyarrow [contract]."""
+    script = "import simdeploy.experiments.store, sys; sys.exit(bool({'pandas', 'pyarrow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
