@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -87,9 +87,10 @@ class Job:
 class Executor(Protocol):
     """Where spans are run: this process, threads, processes, a cluster."""
 
-    def run(self, job: Job, spans: Iterator[Span]) -> Iterator[tuple[Span, Block]]:
+    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
         """Yield every span with its block as they finish, in any order.
 
         Spans are taken from the iterator a few at a time, so that neither they nor finished blocks pile up when the
-        caller is slower than the workers.
+        caller is slower than the workers. Whoever doesn't take them all closes the generator (`contextlib.closing`),
+        which ends what was begun.
         """

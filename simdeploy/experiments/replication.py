@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy import errors
-from simdeploy.engines import ENGINES
+from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning
-from simdeploy.experiments.table import rows_to_frame
-from simdeploy.experiments.tasks import Experiment, Progress, Row, Task
-from simdeploy.experiments.workers import run_on_workers
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.cutting import cut_job, spans
+from simdeploy.experiments.executors import choose_executor
+from simdeploy.experiments.jobs import Executor, Group, Job
+from simdeploy.experiments.progress import Progress, as_reporter
+from simdeploy.experiments.table import Outcomes, table_to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.scenario import Scenario, ScenarioPolicy
-
-_MOST_REPLICATIONS = 1 << 32  # a replication's number is one 32-bit word of the generator's counter
 
 
 def replicate(
@@ -29,8 +30,10 @@ def replicate(
     policies: str | Sequence[str] | Mapping[str, Any] | None = None,
     replications: int,
     seed: int = 0,
-    engine: str = "reference",
+    engine: str = "auto",
     workers: int = 1,
+    cluster: str | None = None,
+    executor: Executor | None = None,
     progress: bool | Progress = False,
 ) -> pd.DataFrame:
     """Replicate a scenario under several policies that all meet the same worlds (common random numbers).
@@ -44,9 +47,15 @@ def replicate(
         How many of each policy, numbered from 0.
     seed : int
         With the replication's number it fixes every random number.
-    engine : str
+    engine : {'auto', 'compiled', 'reference'}
+        By default the compiled one where it pays (:func:`~simdeploy.engines.choice.choose_engine`).
     workers : int
-        Processes. Their number changes neither a value nor the order of the rows.
+        How many cores of this machine work at it.
+    cluster : str, optional
+        Address of a Dask scheduler whose workers work at it, such as ``tcp://10.0.0.5:8786``.
+    executor : Executor, optional
+        Where it runs, instead of `workers` or `cluster`: one of `simdeploy.experiments.executors`. Neither of the three
+        changes a value or the order of the rows.
     progress : bool or callable
         True writes a counter to standard error; a callable is given the number of finished replications and of all.
 
@@ -63,7 +72,7 @@ def replicate(
     InputError
         If an argument makes no sense.
     SimulationError
-        If no worker process can be started.
+        If no worker process can be started; if the cluster can't be reached, or its scheduler goes away.
 
     Warns
     -----
@@ -72,7 +81,8 @@ def replicate(
 
     Notes
     -----
-    The cost is that of the single runs, divided by the workers once they have started (about a second).
+    The cost is that of the single runs, divided by the workers once they have started (processes: about a second). They
+    are told in pieces of about a second (`cut_job`).
 
     Examples
     --------
@@ -89,16 +99,23 @@ def replicate(
     0  all-at-once            0  completed_good        60.0
     1  all-at-once            1  completed_good        60.0
     """
-    _check(replications=replications, seed=seed, engine=engine, workers=workers)
+    check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = _choose(scenario, policies)
-    experiment = Experiment(scenario=scenario, policies=chosen, seed=seed, engine=engine)
-    tasks = [Task(policy, number) for policy in chosen for number in range(replications)]
-    report = _write_counter if progress is True else progress or None
-    if workers > 1:
-        rows = run_on_workers(experiment, tasks, workers=workers, progress=report)
-    else:
-        rows = _run_here(experiment, tasks, report)
-    table = rows_to_frame(rows)
+    engine = choose_engine(engine, node_updates=len(chosen) * replications * scenario.fleet.nodes)
+    where = choose_executor(executor=executor, workers=workers, cluster=cluster, engine=engine)
+    job = Job((Group(scenario, tuple(chosen.values())),), seed=seed, engine=engine)
+    report = as_reporter(progress)
+    outcomes = Outcomes(len(chosen), replications)
+    n_done, n_rows = 0, len(chosen) * replications
+    pieces = spans(cut_job(job, replications), job, replications)
+    with closing(where.run(job, pieces)) as finished:
+        for span, block in finished:
+            outcomes.put(span.policy, block)
+            n_done += span.n_policies * span.n_replications
+            if report is not None:
+                report(n_done, n_rows)
+    keys = {"scenario": [scenario.name] * len(chosen), "policy": list(chosen)}
+    table = table_to_frame(outcomes.to_table(keys))
     table.attrs = {
         "scenario": scenario.name,
         "seed": seed,
@@ -115,15 +132,6 @@ def replicate(
             stacklevel=2,
         )
     return table
-
-
-def _run_here(experiment: Experiment, tasks: Sequence[Task], progress: Progress | None) -> list[Row]:
-    rows = []
-    for task in tasks:
-        rows.append(experiment.run_task(task))
-        if progress is not None:
-            progress(len(rows), len(tasks))
-    return rows
 
 
 def _choose(scenario: Scenario, policies: str | Sequence[str] | Mapping[str, Any] | None) -> dict[str, ScenarioPolicy]:
@@ -145,31 +153,3 @@ def _choose(scenario: Scenario, policies: str | Sequence[str] | Mapping[str, Any
     if problems:
         raise InputError(problems)
     return chosen
-
-
-def _check(*, replications: object, seed: object, engine: object, workers: object) -> None:
-    problems = [
-        Problem(
-            "not a whole number in its range", path=(name,), found=errors.shorten(value), allowed=f"{low} to {high}"
-        )
-        for name, value, low, high in (
-            ("replications", replications, 1, _MOST_REPLICATIONS),
-            ("seed", seed, 0, (1 << 64) - 1),
-            ("workers", workers, 1, 1024),
-        )
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high
-    ]
-    if engine not in ENGINES:
-        hint = errors.nearest(engine, ENGINES)
-        problems.append(
-            Problem(
-                "unknown engine", path=("engine",), found=errors.shorten(engine), allowed=", ".join(ENGINES), hint=hint
-            )
-        )
-    if problems:
-        raise InputError(problems)
-
-
-def _write_counter(done: int, total: int) -> None:
-    sys.stderr.write(f"\r{done} of {total} replications" + ("\n" if done == total else ""))
-    sys.stderr.flush()

@@ -1,0 +1,244 @@
+"""Cutting a job into spans that take about a second each, whatever the scenario."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from time import thread_time
+from typing import Any, NamedTuple
+
+from simdeploy.experiments.jobs import Job, Span
+
+# A block of so many rows is some tens of megabytes.
+_MOST_ROWS = 200_000
+
+# What measuring may cost: jobs of fewer cells (one replication of one policy each) are not measured at all; groups
+# beyond the first few are judged by those that were; and it stops at this fraction of the work, or of a span's time.
+_FEWEST_CELLS = 64
+_MOST_GROUPS = 8
+_MOST_OF_THE_WORK = 1 / 32
+_MOST_OF_A_SPAN = 1 / 4
+
+_LONG_ENOUGH = 1 / 8  # of a span's time: what takes that long may be extrapolated
+_SHARES_NOTHING = 1 / 2  # a further policy costs at least so much of what those before do
+_VISIBLE = 1 / 8  # of a span's time: what several replications add to it can be told from the clock's whims
+_LOSS = 0.15  # so much more may a cell cost in a span of few policies
+
+
+class Piece(NamedTuple):
+    """How large the spans of a group are; those at its edges may be smaller.
+
+    Attributes
+    ----------
+    n_policies, n_replications : int
+    """
+
+    n_policies: int
+    n_replications: int
+
+
+Cut = tuple[Piece, ...]  # one piece for each of the job's groups
+
+
+class _Cost(NamedTuple):
+    """What a group costs: seconds for one replication of all policies, and how few of them share what can be shared."""
+
+    replication_s: float
+    fewest_policies: int
+
+
+def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
+    """Decide how large the spans of each group are, so that one takes about `seconds`.
+
+    Parameters
+    ----------
+    job : Job
+    replications : int
+        Of each policy.
+    seconds : float, default 1
+        What a span should take of a processor like this one.
+
+    Returns
+    -------
+    tuple of Piece
+        One for each group. All policies of a group are in one span, for an engine may share work among them, unless
+        one replication of them takes longer than `seconds` and parts of them would share as much. A span has at most
+        200,000 rows.
+
+    Notes
+    -----
+    Simulates a few replications and looks at the clock: about a quarter of `seconds` for each of at most eight groups,
+    and hardly more than a twentieth of the work. So the result differs from call to call; no simulated number depends
+    on it. Jobs of less than 64 replications in all are not measured: their spans are one replication of all policies.
+
+    Examples
+    --------
+    >>> from simdeploy.experiments.jobs import Group, Job
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
+    ... })
+    >>> job = Job((Group(scenario, tuple(scenario.policies.values())),), seed=0, engine="reference")
+    >>> cut = cut_job(job, 3)
+    >>> cut
+    (Piece(n_policies=1, n_replications=1),)
+    >>> [(span.first, span.n_replications) for span in spans(cut, job, 3)]
+    [(0, 1), (1, 1), (2, 1)]
+    """
+    n_cells = replications * sum(len(group.policies) for group in job.groups)
+    if n_cells < _FEWEST_CELLS:
+        return tuple(_bounded(len(group.policies), 1) for group in job.groups)
+    n_measured = min(len(job.groups), _MOST_GROUPS)
+    costs: dict[int, _Cost] = {}
+    for number in range(n_measured):
+        group = (2 * number + 1) * len(job.groups) // (2 * n_measured)
+        share = n_cells / n_measured / len(job.groups[group].policies)
+        if not costs:
+            _time(job, group, Piece(1, 1))  # what is loaded and compiled on first use
+        costs[group] = _measure(job, group, replications, share, seconds)
+    return tuple(
+        _fit(_estimate(job, group, costs), len(job.groups[group].policies), replications, seconds)
+        for group in range(len(job.groups))
+    )
+
+
+def spans(cut: Cut, job: Job, replications: int) -> Iterator[Span]:
+    """Yield the spans of a job in order: by group, then by policies, then by replications.
+
+    Parameters
+    ----------
+    cut : tuple of Piece
+        As from `cut_job`.
+    job : Job
+    replications : int
+
+    Yields
+    ------
+    Span
+        Together they hold every replication of every policy once.
+    """
+    for number, (group, piece) in enumerate(zip(job.groups, cut, strict=True)):
+        for policy in range(0, len(group.policies), piece.n_policies):
+            n_policies = min(piece.n_policies, len(group.policies) - policy)
+            for first in range(0, replications, piece.n_replications):
+                yield Span(number, policy, n_policies, first, min(piece.n_replications, replications - first))
+
+
+def cut_to_json(cut: Cut) -> list[dict[str, int]]:
+    """Return what JSON can hold of a cut.
+
+    Examples
+    --------
+    >>> cut_to_json((Piece(n_policies=400, n_replications=25),))
+    [{'n_policies': 400, 'n_replications': 25}]
+    """
+    return [piece._asdict() for piece in cut]
+
+
+def cut_from_json(value: Sequence[Mapping[str, Any]]) -> Cut:
+    """Return the cut that `cut_to_json` made this of.
+
+    Examples
+    --------
+    >>> cut_from_json([{"n_policies": 400, "n_replications": 25}])
+    (Piece(n_policies=400, n_replications=25),)
+    """
+    return tuple(Piece(**piece) for piece in value)
+
+
+def _measure(job: Job, group: int, replications: int, share: float, seconds: float) -> _Cost:
+    """Time ever larger spans of a group until it is clear what it costs.
+
+    `share` is how many replications of all its policies would be as many cells as measuring this group is for.
+    """
+    n_policies = len(job.groups[group].policies)
+    times: list[tuple[Piece, float]] = []
+    spent = 0.0
+    for size in _growing_sizes(n_policies, replications):
+        if size.n_policies * size.n_replications > max(2.0, _MOST_OF_THE_WORK * share * n_policies):
+            break
+        if len(times) > 1:
+            before, took = times[-1]
+            at_least = took / before.n_replications * share  # as if all further policies cost nothing
+            grows = size.n_policies * size.n_replications / (before.n_policies * before.n_replications)
+            if spent + grows * took > max(_MOST_OF_A_SPAN * seconds, _MOST_OF_THE_WORK * at_least):
+                break
+        times.append((size, _time(job, group, size)))
+        spent += times[-1][1]
+        if len(times) > 1 and times[-1][1] > _LONG_ENOUGH * seconds and _is_clear(times):
+            break
+    return _conclude(times, n_policies)
+
+
+def _is_clear(times: Sequence[tuple[Piece, float]]) -> bool:
+    """Tell whether larger spans have nothing to teach: policies share no more, or replications visibly add up."""
+    (before, less), (last, took) = times[-2:]
+    if last.n_replications > 1:
+        return took - less > _VISIBLE * took
+    return (took - less) / (last.n_policies - before.n_policies) > _SHARES_NOTHING * less / before.n_policies
+
+
+def _time(job: Job, group: int, size: Piece) -> float:
+    # This thread's time: what others do on this machine doesn't count.
+    start = thread_time()
+    job.run(Span(group, 0, size.n_policies, 0, size.n_replications))
+    return thread_time() - start
+
+
+def _growing_sizes(n_policies: int, replications: int) -> Iterator[Piece]:
+    """Yield sizes that double in policies, then quadruple in replications."""
+    size = Piece(1, 1)
+    while size.n_policies < n_policies:
+        yield size
+        size = Piece(min(2 * size.n_policies, n_policies), 1)
+    most = min(replications, max(1, _MOST_ROWS // n_policies))
+    while size.n_replications < most:
+        yield size
+        size = Piece(n_policies, min(4 * size.n_replications, most))
+    yield size
+
+
+def _conclude(times: Sequence[tuple[Piece, float]], n_policies: int) -> _Cost:
+    last, took = times[-1]
+    before, less = times[-2] if len(times) > 1 else (Piece(0, 0), 0.0)
+    if last.n_replications > 1:
+        # What a span costs whatever its length is paid once, and doesn't count.
+        slope = max(took - less, _VISIBLE * took) / (last.n_replications - before.n_replications)
+        return _Cost(slope, n_policies)
+    # A straight line through the last two: what the policies share, and what each of them adds.
+    each = max(0.0, took - less) / (last.n_policies - before.n_policies)
+    shared = max(0.0, took - each * last.n_policies)
+    together = shared + each * n_policies
+    # The smallest number n for which shared / n + each is no more than 1 + _LOSS times what it is for all policies.
+    fewest = shared / max((1 + _LOSS) * together / n_policies - each, 1e-12)
+    return _Cost(together, min(n_policies, math.ceil(fewest)))
+
+
+def _estimate(job: Job, group: int, costs: Mapping[int, _Cost]) -> _Cost:
+    """Return the measured cost of a group, or that of the nearest measured one, by the number of nodes and policies."""
+    if group in costs:
+        return costs[group]
+    nearest = min(costs, key=lambda other: abs(other - group))
+    (ours, theirs), cost = (job.groups[group], job.groups[nearest]), costs[nearest]
+    per_policy = len(ours.policies) / len(theirs.policies)
+    per_node = ours.scenario.fleet.nodes / theirs.scenario.fleet.nodes
+    return _Cost(cost.replication_s * per_policy * per_node, min(cost.fewest_policies, len(ours.policies)))
+
+
+def _fit(cost: _Cost, n_policies: int, replications: int, seconds: float) -> Piece:
+    if cost.replication_s <= seconds:
+        return _bounded(n_policies, _evened(replications, seconds / max(cost.replication_s, 1e-9)))
+    least = max(1, cost.fewest_policies, seconds / cost.replication_s * n_policies)
+    return _bounded(math.ceil(n_policies / math.floor(n_policies / least)), 1)
+
+
+def _evened(total: int, most: float) -> int:
+    """Cut `total` into equal parts of at most `most` and return the largest one."""
+    return math.ceil(total / math.ceil(total / max(1, min(total, math.floor(most)))))
+
+
+def _bounded(n_policies: int, n_replications: int) -> Piece:
+    n_policies = _evened(n_policies, _MOST_ROWS)
+    return Piece(n_policies, min(n_replications, max(1, _MOST_ROWS // n_policies)))

@@ -1,0 +1,9 @@
+"""Where spans are run: this process, its threads, processes of this machine, a cluster; the same numbers everywhere."""
+
+from simdeploy.experiments.executors.choice import choose_executor
+from simdeploy.experiments.executors.cluster import DaskCluster
+from simdeploy.experiments.executors.in_process import InProcess
+from simdeploy.experiments.executors.processes import Processes
+from simdeploy.experiments.executors.threads import Threads
+
+__all__ = ["DaskCluster", "InProcess", "Processes", "Threads", "choose_executor"]

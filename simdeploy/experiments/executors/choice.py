@@ -1,0 +1,72 @@
+"""From the number of workers or the address of a cluster to an executor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.experiments.executors.cluster import DaskCluster
+from simdeploy.experiments.executors.in_process import InProcess
+from simdeploy.experiments.executors.processes import Processes
+from simdeploy.experiments.executors.threads import Threads
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.jobs import Executor
+
+_MOST_WORKERS = 1024
+_HOLD_THE_LOCK = ("reference",)  # engines in plain Python: two threads of them are no faster than one
+
+
+def choose_executor(
+    *, executor: Executor | None = None, workers: int = 1, cluster: str | None = None, engine: str
+) -> Executor:
+    """Return where a job is to run.
+
+    Parameters
+    ----------
+    executor : Executor, optional
+        If there is one it is returned; then there may be neither `workers` nor `cluster`.
+    workers : int, default 1
+        How many spans are run at a time; 1 is this process alone.
+    cluster : str, optional
+        Address of a Dask scheduler, such as ``tcp://10.0.0.5:8786``; then `workers` must be 1.
+    engine : str
+        The reference engine needs processes to use several cores; others use threads, which start at once.
+
+    Returns
+    -------
+    Executor
+
+    Raises
+    ------
+    InputError
+        If the number of workers or the address makes no sense, if Dask is not installed, or if too much is said.
+
+    Examples
+    --------
+    >>> choose_executor(workers=4, engine="reference")
+    Processes(workers=4)
+    >>> choose_executor(workers=4, engine="compiled")
+    Threads(workers=4)
+    """
+    if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= _MOST_WORKERS:
+        raise InputError(
+            Problem(
+                "not a whole number in its range",
+                path=("workers",),
+                found=shorten(workers),
+                allowed=f"1 to {_MOST_WORKERS}",
+            )
+        )
+    said = [name for name, is_said in (("workers", workers > 1), ("cluster", cluster is not None)) if is_said]
+    if executor is not None and said:
+        raise InputError(Problem("an executor says itself where it runs; leave this out", path=(said[0],)))
+    if len(said) > 1:
+        raise InputError(Problem("a cluster has its own workers; leave this out", ("workers",), found=str(workers)))
+    if executor is not None:
+        return executor
+    if cluster is not None:
+        return DaskCluster(cluster)
+    if workers == 1:
+        return InProcess()
+    return Processes(workers) if engine in _HOLD_THE_LOCK else Threads(workers)

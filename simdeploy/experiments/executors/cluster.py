@@ -1,0 +1,234 @@
+"""Spans on a cluster: any that Dask runs on, from a laptop to SLURM and Kubernetes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pickle
+import re
+import warnings
+import zlib
+from collections.abc import Generator, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from simdeploy.engines.block import Block
+from simdeploy.errors import InputError, Problem, SimdeployWarning, SimulationError, shorten
+from simdeploy.experiments.jobs import Job, Span
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+")
+_PATIENCE_S = 10.0
+_LOOK_AGAIN_S = 1.0  # at the size of the cluster
+_DIED = "Dask's workers died again and again at this piece of {} replications (killed, or out of memory)"
+_OTHER = "a Dask worker has simdeploy {there}, and this is {here}; both need the same version"
+_KEPT = "What was finished is kept if there is a store; the same call, once the cluster is there again, does the rest."
+
+
+@dataclass(frozen=True)
+class DaskCluster:
+    """Runs spans on the workers of a Dask cluster (`distributed`), however many there are at the time.
+
+    Attributes
+    ----------
+    address : str
+        Of the scheduler, such as ``tcp://10.0.0.5:8786``.
+
+    Raises
+    ------
+    InputError
+        If that is no address, or Dask is not installed here.
+
+    Notes
+    -----
+    A worker that dies costs nothing: Dask runs elsewhere what it had. A span at which workers died again and again, and
+    once more when it was the only one, becomes failed rows with stage "worker".
+
+    Examples
+    --------
+    >>> DaskCluster("tcp://127.0.0.1:8786")
+    DaskCluster(address='tcp://127.0.0.1:8786')
+    """
+
+    address: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.address, str) or not _ADDRESS.fullmatch(self.address):
+            allowed = "that of a Dask scheduler, such as tcp://10.0.0.5:8786"
+            raise InputError(Problem("not an address", ("cluster",), found=shorten(self.address), allowed=allowed))
+        try:
+            import distributed  # noqa: F401
+        except ImportError:
+            hint = "pip install 'simdeploy[cluster]'"
+            raise InputError(Problem("a cluster needs Dask, which is not installed", ("cluster",), hint=hint)) from None
+
+    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
+        """Yield each span with its block as they finish; at most two for each of the cluster's threads are under way.
+
+        Closed, or interrupted by Ctrl-C, it takes back what no worker has begun.
+
+        Raises
+        ------
+        SimulationError
+            If the scheduler can't be reached or goes away, or if workers don't have this version of simdeploy.
+
+        Warns
+        -----
+        SimdeployWarning
+            If the cluster has no workers yet; it waits for the first.
+        """
+        from distributed import as_completed
+
+        with self._connected() as client:
+            self._meet_workers(client)
+            sent = _send(client, job)
+            under_way: dict[Future[Block], Span] = {}
+            finished = as_completed(loop=client.loop)
+            suspects = []
+            for limit in self._limits(client):
+                for span in islice(spans, max(0, limit - len(under_way))):
+                    future = client.submit(_run_span, sent, span, _version(), pure=False)
+                    under_way[future] = span
+                    finished.add(future)
+                if not under_way:
+                    break
+                span = under_way.pop(future := next(finished))
+                block = self._collect(future)
+                if block is None:
+                    suspects.append(span)
+                else:
+                    yield span, block
+            for span in suspects:  # some only were beside the one that is to blame
+                block = self._collect(client.submit(_run_span, sent, span, _version(), pure=False))
+                n_rows = span.n_policies * span.n_replications
+                yield span, block or job.failed(span, "worker", _DIED.format(n_rows))
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Client]:
+        import asyncio
+
+        from distributed import Client
+        from distributed.comm.core import CommClosedError
+
+        try:
+            # In a thread of its own, for a notebook has a loop that runs here already.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(asyncio.run, _greet(self.address)).result()
+            client = Client(self.address, timeout=_PATIENCE_S, set_as_default=False)
+        except OSError as error:
+            reason = " ".join(str(error).split()) or "what listens there is none"
+            raise SimulationError(
+                f"cannot reach a Dask scheduler at {self.address} ({reason}); is it running? {_KEPT}"
+            ) from error
+        with _hushed():
+            try:
+                yield client
+            except (CommClosedError, CancelledError) as error:
+                raise self._lost() from error
+            finally:
+                with contextlib.suppress(TimeoutError):
+                    client.close(timeout=_PATIENCE_S)
+
+    def _meet_workers(self, client: Client) -> None:
+        """Wait for the first worker, and see whether those that are there can do the work."""
+        if not self._count_threads(client):
+            said = f"the Dask cluster at {self.address} has no workers yet; waiting for the first"
+            warnings.warn(said, SimdeployWarning, stacklevel=4)
+            while not self._count_threads(client):
+                sleep(_LOOK_AGAIN_S)
+        with self._asking():
+            # eval: a function of ours would not even arrive where simdeploy is missing, and end the worker.
+            versions = client.run(eval, "__import__('simdeploy').__version__", on_error="return")
+        for worker, found in sorted(versions.items()):
+            if isinstance(found, ImportError):
+                raise SimulationError(
+                    f"the Dask worker {worker} cannot import simdeploy ({found}); install {_version()} there"
+                )
+            if isinstance(found, str) and found != _version():
+                raise SimulationError(_OTHER.format(there=found, here=_version()))
+
+    def _limits(self, client: Client) -> Iterator[int]:
+        """Say again and again how many spans may be under way: workers come and go."""
+        looked_at = -_LOOK_AGAIN_S
+        while True:
+            if monotonic() - looked_at >= _LOOK_AGAIN_S:
+                limit, looked_at = 2 * max(1, self._count_threads(client)), monotonic()
+            yield limit
+
+    def _count_threads(self, client: Client) -> int:
+        with self._asking():
+            return sum(client.nthreads().values())
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Take it for the end of the scheduler if it does not answer."""
+        try:
+            yield
+        except OSError as error:
+            raise self._lost() from error
+
+    @staticmethod
+    def _collect(future: Future[Block]) -> Block | None:
+        """Return the block of a span, once it is there; None if the span keeps killing workers."""
+        from distributed import KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker:
+            return None
+
+    def _lost(self) -> SimulationError:
+        return SimulationError(f"lost the Dask scheduler at {self.address}. {_KEPT}")
+
+
+async def _greet(address: str) -> None:
+    """See whether Dask answers. Its client would wait forever for something else that listens there."""
+    import asyncio
+
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    async with asyncio.timeout(_PATIENCE_S):
+        comm = await connect(address, timeout=_PATIENCE_S, **Security().get_connection_args("client"))
+    await comm.close()
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep Dask from writing tracebacks when a scheduler goes: that is said in words."""
+    logs = [logging.getLogger(name) for name in ("distributed.client", "distributed.batched")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
+
+
+def _version() -> str:
+    version: str = import_module("simdeploy").__version__  # the top, which no module imports by name
+    return version
+
+
+def _send(client: Client, job: Job) -> Future[Job]:
+    """Send the job once. As the result of a task, not as data: that Dask can make again when its holder dies."""
+    return client.submit(_load_job, zlib.compress(pickle.dumps(job), 1), pure=False)
+
+
+def _load_job(sent: bytes) -> Job:
+    job: Job = pickle.loads(zlib.decompress(sent))  # noqa: S301 - from whom the cluster takes all its work
+    return job
+
+
+def _run_span(job: Job, span: Span, version: str) -> Block:
+    if version != _version():  # a worker that joined later
+        raise SimulationError(_OTHER.format(there=_version(), here=version))
+    return job.run(span)

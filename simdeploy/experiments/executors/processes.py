@@ -1,0 +1,263 @@
+"""Spans on processes of this machine: the same blocks, whatever happens to a process."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_any
+from typing import TYPE_CHECKING, Self
+
+from simdeploy.engines.block import Block
+from simdeploy.errors import SimulationError
+from simdeploy.experiments.executors.joining import halve, join_blocks
+from simdeploy.experiments.jobs import Job, Span
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+_AHEAD = 2  # spans that a worker has: the one it is at, and one so that it never waits for us
+_DEATHS = 2  # of one cell, alone: then it is to blame
+_DEATHS_OF_A_SPAN = 40  # enough to find a cell among a hundred thousand, and an end where every cell is deadly
+_FALSE_STARTS = 3
+
+_DIED = "the worker process died twice on this replication (killed, or out of memory)"
+_DIED_OFTEN = f"worker processes died {_DEATHS_OF_A_SPAN} times on this replication and others beside it"
+_CANNOT_START = (
+    "no worker process could start; in a script, calls with workers > 1 belong under `if __name__ == '__main__':`"
+)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Runs spans on processes, which take about a second to start.
+
+    Attributes
+    ----------
+    workers : int
+        How many processes.
+
+    Notes
+    -----
+    A worker that dies (killed, out of memory) is replaced. The span that it was at is tried again alone, and if it
+    kills again in halves, until what is to blame is found: a replication of a policy that killed two workers is a
+    failed row with stage "worker", and costs no other one.
+
+    Examples
+    --------
+    >>> Processes(workers=4)
+    Processes(workers=4)
+    """
+
+    workers: int
+
+    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
+        """Yield each span with its block as they finish; at most two for each worker are under way.
+
+        Closed, or interrupted by Ctrl-C, it ends its workers at once.
+
+        Raises
+        ------
+        SimulationError
+            If no worker process can be started.
+        """
+        first = list(islice(spans, self.workers))
+        waiting = chain(first, spans)
+        with _Crew(job) as crew:
+            while True:
+                suspects = []
+                for span, block in crew.run(waiting, len(first), _AHEAD):
+                    if block is None:
+                        suspects.append(span)
+                    else:
+                        yield span, block
+                if not suspects:
+                    return
+                for span in suspects:
+                    yield span, _run_alone(crew, job, span)
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, our end of its pipe, and what it was given to do: it is at the first of them."""
+
+    process: SpawnProcess
+    connection: Connection
+    is_ready: bool = False
+    spans: deque[Span] = field(default_factory=deque)
+
+
+class _Crew:
+    """Workers with a pipe each: one that is killed leaves half an answer in no other one's way."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = pickle.dumps(job)
+        self._workers: list[_Worker] = []
+        self._was_ready = False
+        self._false_starts = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for worker in self._workers:
+            worker.connection.close()  # which tells an idle worker to leave
+            if kind is not None or not worker.is_ready:
+                worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join()
+
+    def run(self, spans: Iterator[Span], size: int, ahead: int) -> Iterator[tuple[Span, Block | None]]:
+        """Run spans on `size` workers, each of which has up to `ahead`; yield None for the block if its worker died.
+
+        After a death no further span is handed out: what had too little memory beside others may do alone.
+        """
+        ends = size == 0
+        while True:
+            while not ends and (worker := self._find_free(size, ahead)) is not None:
+                span = next(spans, None)
+                if span is None:
+                    ends = True
+                else:
+                    worker.spans.append(span)
+                    _send(worker, pickle.dumps(span))
+            if ends and not any(worker.spans for worker in self._workers):
+                return
+            for worker, answer in self._answers():
+                if answer is not None:
+                    yield worker.spans.popleft(), answer
+                for span in worker.spans if answer is None else ():
+                    ends = True
+                    yield span, None
+
+    def _find_free(self, size: int, ahead: int) -> _Worker | None:
+        """Return a worker that has the least to do, if one may have more; start those that are missing."""
+        while len(self._workers) < size:
+            self._workers.append(_start())
+        ready = [worker for worker in self._workers if worker.is_ready and len(worker.spans) < ahead]
+        return min(ready, key=lambda worker: len(worker.spans), default=None)
+
+    def _answers(self) -> Iterator[tuple[_Worker, Block | None]]:
+        """Wait until a worker has something to say; yield the blocks that came, and None for a worker that is gone."""
+        workers = {worker.connection: worker for worker in self._workers}
+        for connection in wait_for_any(list(workers)):
+            worker = workers[connection]  # type: ignore[index]  # only connections went in
+            try:
+                answer = worker.connection.recv()
+            except (EOFError, OSError):
+                self._bury(worker)
+                yield worker, None
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            if worker.is_ready:
+                yield worker, answer
+            else:
+                worker.is_ready = self._was_ready = True
+                self._false_starts = 0
+                _send(worker, self._job)
+
+    def _bury(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.connection.close()
+        worker.process.kill()  # dead already, or no use to us without its pipe
+        worker.process.join()
+        if not worker.is_ready:
+            self._false_starts += 1
+            if not self._was_ready or self._false_starts == _FALSE_STARTS:
+                raise SimulationError(_CANNOT_START)
+
+
+def _run_alone(crew: _Crew, job: Job, span: Span) -> Block:
+    """Run a span while the other workers are idle, in halves as long as it kills; return its block."""
+    parts: list[tuple[Span, Block]] = []
+    waiting = deque([span])
+    deaths: list[Span] = []
+    while waiting:
+        part = waiting.popleft()
+        if len(deaths) == _DEATHS_OF_A_SPAN:
+            parts.append((part, job.failed(part, "worker", _DIED_OFTEN)))
+            continue
+        ((_, block),) = crew.run(iter([part]), 1, 1)
+        if block is not None:
+            parts.append((part, block))
+            continue
+        deaths.append(part)
+        if part.n_policies * part.n_replications > 1:
+            waiting.extend(halve(part))
+        elif deaths.count(part) < _DEATHS:
+            waiting.append(part)
+        else:
+            parts.append((part, job.failed(part, "worker", _DIED)))
+    return parts[0][1] if len(parts) == 1 else join_blocks(span, parts)
+
+
+def _start() -> _Worker:
+    """Start a worker: with SIGINT blocked, so that Ctrl-C reaches only the parent."""
+    # spawn: forking a process with threads (numpy, numba, a notebook) may hang; and it is the same on every system.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True, name="simdeploy worker")
+    can_block = hasattr(signal, "pthread_sigmask")
+    if can_block:
+        resource_tracker.ensure_running()  # which unblocks SIGINT, and would do so in the middle of our start
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()  # so that the pipe ends with the worker
+    return _Worker(process, ours)
+
+
+def _send(worker: _Worker, message: bytes) -> None:
+    with contextlib.suppress(OSError):  # one that is gone is found out when we listen to it
+        worker.connection.send_bytes(message)
+
+
+def _serve(connection: Connection) -> None:
+    """Run spans until the pipe ends: what a worker does. First it says that it is there, and is told the job."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, OSError):
+        connection.send(None)
+        job: Job | None = None
+        while True:
+            message = connection.recv_bytes()
+            try:
+                if job is None:
+                    job = pickle.loads(message)  # noqa: S301 - from our own parent
+                    continue
+                answer: object = job.run(pickle.loads(message))  # noqa: S301
+            except Exception as error:  # noqa: BLE001 - the parent raises it
+                answer = _portable(error)
+            connection.send(answer)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an exception that survives the way to the parent, with the traceback as a note."""
+    error.add_note("in a worker process:\n" + "".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301
+    except Exception:  # noqa: BLE001 - it doesn't
+        return SimulationError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone: a killed parent can't tell its workers to stop."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_any([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,55 @@
+"""Spans on threads of this process: for an engine that lets go of the interpreter's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+
+from simdeploy.engines.block import Block
+from simdeploy.experiments.jobs import Job, Span
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Runs spans on threads, which start at once and share what the engine has compiled.
+
+    Attributes
+    ----------
+    workers : int
+        How many threads.
+
+    Examples
+    --------
+    >>> from simdeploy.experiments import replicate
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
+    ... })
+    >>> replicate(scenario, replications=2, executor=Threads(2))["makespan_s"].to_list()
+    [60.0, 60.0]
+    """
+
+    workers: int
+
+    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
+        """Yield each span with its block as they finish; at most two for each thread are under way.
+
+        Closed, or interrupted by Ctrl-C, it waits for the spans that its threads are at, and begins no other.
+        """
+        under_way: dict[Future[Block], Span] = {}
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="simdeploy")
+        try:
+            while True:
+                # One more for each thread than it can do, so that none waits for whoever takes the blocks.
+                for span in islice(spans, 2 * self.workers - len(under_way)):
+                    under_way[pool.submit(job.run, span)] = span
+                if not under_way:
+                    return
+                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    yield under_way.pop(future), future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,68 @@
+"""A job that simulates nothing, and does to its process what a test asks for; in a file, so that workers can import it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from simdeploy.engines.block import Block
+from simdeploy.experiments.jobs import Group, Job, Span
+
+Cell = tuple[int, int]  # a policy and a replication
+
+
+@dataclass(frozen=True)
+class FakeJob(Job):
+    """Each row says its policy (`waves`) and replication (`updated_nodes`).
+
+    Attributes
+    ----------
+    folder : str
+        For marks: which cells were begun, and by which process.
+    deadly : tuple of cells
+        They kill their process.
+    deadly_once : tuple of cells
+        They do so the first time.
+    held_once : tuple of cells
+        The first time they wait until their process is killed from outside.
+    error : str
+        Raised as a ValueError by every span, if there is one.
+    """
+
+    folder: str = ""
+    deadly: tuple[Cell, ...] = ()
+    deadly_once: tuple[Cell, ...] = ()
+    held_once: tuple[Cell, ...] = ()
+    error: str = ""
+
+    def run(self, span: Span) -> Block:
+        if self.error:
+            raise ValueError(self.error)
+        rows = []
+        for policy in range(span.policy, span.policy + span.n_policies):
+            numbers = range(span.first, span.first + span.n_replications)
+            rows.append([self._run_cell((policy, replication)) for replication in numbers])
+        return Block.of_rows(span.first, rows)
+
+    def mark(self, cell: Cell) -> Path:
+        """Where the process that began a cell leaves its number."""
+        return Path(self.folder, f"{cell[0]}-{cell[1]}")
+
+    def _run_cell(self, cell: Cell) -> dict[str, object]:
+        is_first_time = not self.mark(cell).exists()
+        if cell in (*self.deadly, *self.deadly_once, *self.held_once):
+            written = self.mark(cell).with_suffix(".new")
+            written.write_text(str(os.getpid()))
+            written.replace(self.mark(cell))
+        if cell in self.deadly or (is_first_time and cell in self.deadly_once):
+            os.kill(os.getpid(), signal.SIGKILL)
+        while is_first_time and cell in self.held_once:
+            signal.pause()
+        return {"status": "ok", "waves": cell[0], "updated_nodes": cell[1]}
+
+
+def make_job(n_policies: int, **options: object) -> FakeJob:
+    """A fake job with one group; it has no scenario, for nothing is simulated."""
+    return FakeJob((Group(None, (None,) * n_policies),), 0, "reference", **options)

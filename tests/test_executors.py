@@ -1,0 +1,628 @@
+"""Where spans are run: the same blocks everywhere, whatever happens to a worker, and how a job is cut into spans."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from fake_jobs import make_job
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import simdeploy
+from simdeploy.engines import RESPONSES
+from simdeploy.engines.block import Block
+from simdeploy.errors import InputError, SimdeployWarning, SimulationError
+from simdeploy.experiments import cutting, replicate
+from simdeploy.experiments.cutting import Piece, cut_from_json, cut_job, cut_to_json, spans
+from simdeploy.experiments.executors import DaskCluster, InProcess, Processes, Threads, choose_executor
+from simdeploy.experiments.executors import cluster as cluster_module
+from simdeploy.experiments.executors import processes as processes_module
+from simdeploy.experiments.executors.joining import halve, join_blocks
+from simdeploy.experiments.jobs import Group, Job, Span
+from simdeploy.experiments.table import DTYPES, Outcomes, block_to_table, table_to_frame
+from simdeploy.scenario import Scenario
+
+DEADLINE_S = 60
+KINDS = ("in_process", "threads", "processes", "dask")
+
+
+@pytest.fixture(scope="module")
+def local_cluster():
+    """Two worker processes and a scheduler, as on a laptop."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1", silence_logs=60
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def executor(request, kind):
+    """An executor of that kind with two workers."""
+    if kind == "dask":
+        return DaskCluster(request.getfixturevalue("local_cluster").scheduler_address)
+    return {"in_process": InProcess(), "threads": Threads(2), "processes": Processes(2)}[kind]
+
+
+@pytest.fixture
+def scenario():
+    return Scenario.from_dict(
+        {
+            "name": "small",
+            "fleet": {
+                "nodes": 12,
+                "requests_per_second": 10,
+                "update_duration": {"exponential": {"mean": "30s"}},
+                "start_failure": 0.05,
+            },
+            "release": {
+                "good": {"probability": 0.5},
+                "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4},
+            },
+            "policies": {
+                "in-fives": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
+                "in-twos": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}},
+                "at-once": {"strategy": "immediate"},
+            },
+        }
+    )
+
+
+def tabulate(job, finished, replications):
+    """Put what an executor yields, in whatever order, into one table."""
+    n_policies = len(job.groups[0].policies)
+    outcomes = Outcomes(n_policies, replications)
+    seen = Counter()
+    for span, block in finished:
+        outcomes.put(span.policy, block)
+        seen[span] += 1
+    assert set(seen.values()) <= {1}
+    return table_to_frame(outcomes.to_table({"case": np.arange(n_policies)}))
+
+
+def expected_of_fake(n_policies, replications):
+    cells = [(policy, replication) for policy in range(n_policies) for replication in range(replications)]
+    return [(policy, replication, policy, replication) for policy, replication in cells]
+
+
+def rows_of_fake(table):
+    names = ["case", "replication", "waves", "updated_nodes"]
+    return [tuple(row) for row in table[names].itertuples(index=False)]
+
+
+def wait_until(is_so):
+    end = time.monotonic() + DEADLINE_S
+    while not is_so():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def killing(job, cell):
+    """Kill the process that begins a cell, while whoever is in this block waits for it."""
+
+    def kill():
+        wait_until(job.mark(cell).exists)
+        os.kill(int(job.mark(cell).read_text()), signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_blocks_everywhere(scenario, executor):
+    """Threads, processes and a Dask cluster give the rows of one span in this process, bit by bit. [property]"""
+    job = Job((Group(scenario, tuple(scenario.policies.values())),), seed=3, engine="reference")
+    whole = tabulate(job, InProcess().run(job, iter([Span(0, 0, 3, 0, 10)])), 10)
+    assert whole["status"].eq("ok").all()
+    assert whole["verdict"].nunique() > 1
+    cut = tabulate(job, executor.run(job, spans((Piece(2, 3),), job, 10)), 10)
+    pd.testing.assert_frame_equal(cut, whole, check_exact=True)
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_replicate_is_the_same_everywhere(scenario, executor):
+    """`replicate` gives the same table, order and attributes on every executor. [property]"""
+    expected = replicate(scenario, replications=22, seed=5)
+    table = replicate(scenario, replications=22, seed=5, executor=executor)
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert table.attrs == expected.attrs
+
+
+def test_replicate_takes_an_address(scenario, local_cluster):
+    """The address of a cluster is all that `replicate` needs to use it. [contract]"""
+    table = replicate(scenario, replications=3, cluster=local_cluster.scheduler_address)
+    pd.testing.assert_frame_equal(table, replicate(scenario, replications=3), check_exact=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_spans_are_taken_as_needed(executor):
+    """However many spans there are, at most two for each of two workers are taken and not yet handed back. [property]"""
+    taken = 0
+
+    def count():
+        nonlocal taken
+        for span in spans((Piece(1, 1),), job, 40):
+            taken += 1
+            yield span
+
+    job = make_job(1)
+    most = handed_back = 0
+    for _ in executor.run(job, count()):
+        most = max(most, taken - handed_back)
+        handed_back += 1
+    assert (taken, handed_back) == (40, 40)
+    assert most <= 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_spans_no_blocks(executor):
+    """Nothing to do, as at the end of a resumed sweep, is done at once. [contract]"""
+    assert list(executor.run(make_job(1), iter([]))) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_are_the_callers(executor):
+    """What a job raises comes out as it was raised: a mistake of ours is no failed replication. [contract]"""
+    job = make_job(1, error="no such thing")
+    with pytest.raises(ValueError, match="no such thing") as caught:
+        list(executor.run(job, spans((Piece(1, 1),), job, 4)))
+    assert str(caught.value) == "no such thing"
+
+
+def helpers_of_ours():
+    """Threads and processes that an executor may have started."""
+    names = ("simdeploy", "IO loop", "ThreadPoolExecutor")
+    return {thread for thread in threading.enumerate() if thread.name.startswith(names)}, set(
+        multiprocessing.active_children()
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("end", ["interrupted", "closed"])
+def test_nothing_is_left_behind(executor, kind, end, request):
+    """Interrupted by Ctrl-C or closed early, an executor leaves neither threads nor processes nor work. [contract]"""
+    job = make_job(1)
+
+    def some_spans():
+        yield from spans((Piece(1, 1),), job, 4)
+        if end == "interrupted":
+            raise KeyboardInterrupt
+        yield from (span._replace(first=span.first + 4) for span in spans((Piece(1, 1),), job, 100))
+
+    before = helpers_of_ours()
+    running = executor.run(job, some_spans())
+    if end == "interrupted":
+        with pytest.raises(KeyboardInterrupt):
+            list(running)
+    else:
+        next(running)
+        running.close()
+    if kind == "dask":
+        scheduler = request.getfixturevalue("local_cluster").scheduler
+        wait_until(lambda: not scheduler.tasks and len(scheduler.clients) == 1 and helpers_of_ours() == before)
+    assert helpers_of_ours() == before
+
+
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_a_killed_worker_costs_nothing(executor, tmp_path):
+    """A worker that is killed while it works changes no row: what it was at is done again. [contract]"""
+    job = make_job(2, folder=str(tmp_path), held_once=((0, 5),))
+    with killing(job, (0, 5)):
+        table = tabulate(job, executor.run(job, spans((Piece(1, 2),), job, 20)), 20)
+    assert rows_of_fake(table) == expected_of_fake(2, 20)
+    assert table["status"].eq("ok").all()
+
+
+def test_processes_lose_a_cell_and_no_more(tmp_path):
+    """Of a span, only the replication of the policy at which workers die twice is lost; once costs nothing. [contract]"""
+    job = make_job(3, folder=str(tmp_path), deadly=((1, 4),), deadly_once=((2, 11),))
+    table = tabulate(job, Processes(2).run(job, spans((Piece(3, 8),), job, 16)), 16)
+    failed = table[table["status"].eq("failed")]
+    assert failed[["case", "replication", "stage"]].to_numpy().tolist() == [[1, 4, "worker"]]
+    assert failed["error"].str.contains("died twice").all()
+    assert failed[list(RESPONSES)].isna().all(axis=None)
+    expected = [row for row in expected_of_fake(3, 16) if row[:2] != (1, 4)]
+    assert rows_of_fake(table[table["status"].eq("ok")]) == expected
+
+
+def test_processes_give_up_a_span_in_the_end(tmp_path, monkeypatch):
+    """Where every replication kills, workers are not started without end: the rest of the span fails. [contract]"""
+    monkeypatch.setattr(processes_module, "_DEATHS_OF_A_SPAN", 3)
+    job = make_job(1, folder=str(tmp_path), deadly=tuple((0, number) for number in range(8)))
+    table = tabulate(job, Processes(1).run(job, spans((Piece(1, 8),), job, 16)), 16)
+    assert table["stage"].eq("worker").tolist() == [True] * 8 + [False] * 8
+    assert table["error"].dropna().str.contains("times on this replication and others").all()
+
+
+def test_a_cluster_loses_a_span_and_no_more(executor_of_dask, tmp_path):
+    """A span at which Dask's workers die again and again is failed rows; what was beside it lives. [contract]"""
+    job = make_job(1, folder=str(tmp_path), deadly=((0, 5),))
+    table = tabulate(job, executor_of_dask.run(job, spans((Piece(1, 2),), job, 12)), 12)
+    assert table["stage"].eq("worker").tolist() == [number in (4, 5) for number in range(12)]
+    assert rows_of_fake(table[table["status"].eq("ok")]) == [
+        row for row in expected_of_fake(1, 12) if row[1] not in (4, 5)
+    ]
+
+
+@pytest.fixture
+def executor_of_dask(local_cluster):
+    return DaskCluster(local_cluster.scheduler_address)
+
+
+class TestClusterMessages:
+    """What is said when a cluster is not what was hoped for."""
+
+    def test_without_dask(self, monkeypatch):
+        """Without `distributed` it is said how to get it, before any work is done. [contract]"""
+        monkeypatch.setitem(sys.modules, "distributed", None)
+        with pytest.raises(InputError, match=r"cluster: .*not installed; pip install 'simdeploy\[cluster\]'"):
+            DaskCluster("tcp://127.0.0.1:8786")
+
+    @pytest.mark.parametrize(
+        "address", ["", "tcp://127.0.0.1", "tcp//127.0.0.1:8786", "http://host:8787", 8786, "a b:1"]
+    )
+    def test_no_address(self, address):
+        """What is no address is refused with an example of one. [contract]"""
+        with pytest.raises(InputError, match=r"cluster: not an address .*such as tcp://10.0.0.5:8786"):
+            DaskCluster(address)
+
+    @pytest.mark.parametrize("somebody_listens", [False, True])
+    def test_out_of_reach(self, monkeypatch, somebody_listens):
+        """Where nobody answers, or something that is no scheduler, that is said, and how to go on later. [contract]"""
+        monkeypatch.setattr(cluster_module, "_PATIENCE_S", 0.3)
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+            if somebody_listens:
+                listening.listen()
+            with pytest.raises(SimulationError, match=rf"cannot reach a Dask scheduler at {address}.*is kept"):
+                list(DaskCluster(address).run(make_job(1), iter([Span(0, 0, 1, 0, 1)])))
+
+    def test_another_version(self, executor_of_dask, monkeypatch):
+        """Workers with another version might give other numbers, so they are refused. [contract]"""
+        monkeypatch.setattr(simdeploy, "__version__", "999.0")
+        with pytest.raises(SimulationError, match=r"worker has simdeploy .*, and this is 999\.0"), waiting():
+            list(executor_of_dask.run(make_job(1), iter([Span(0, 0, 1, 0, 1)])))
+
+    def test_without_simdeploy(self, scheduler, tmp_path):
+        """Workers that can't import simdeploy are named, rather than dying at what they are sent. [contract]"""
+        (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['simdeploy'] = None\n")
+        with run_dask("worker", scheduler.address, "--no-nanny", "--nthreads", "1", PYTHONPATH=str(tmp_path)):
+            running = DaskCluster(scheduler.address).run(make_job(1), iter([Span(0, 0, 1, 0, 1)]))
+            with pytest.raises(SimulationError, match=r"worker tcp://\S+ cannot import simdeploy .*install"), waiting():
+                list(running)
+
+    def test_a_scheduler_that_dies(self, scheduler, tmp_path):
+        """A cluster without workers is waited for and said; one whose scheduler dies is an error that helps. [contract]"""
+        job = make_job(1, folder=str(tmp_path), held_once=((0, 0),))
+        path = os.pathsep.join(sys.path)
+        with run_dask("worker", scheduler.address, "--no-nanny", "--nthreads", "1", PYTHONPATH=path):
+
+            def kill():
+                wait_until(job.mark((0, 0)).exists)
+                scheduler.process.kill()
+
+            thread = threading.Thread(target=kill)
+            thread.start()
+            with pytest.raises(SimulationError, match=r"lost the Dask scheduler at tcp://\S+\. .*is kept"), waiting():
+                list(DaskCluster(scheduler.address).run(job, spans((Piece(1, 1),), job, 50)))
+            thread.join()
+
+
+@contextlib.contextmanager
+def waiting():
+    """Allow the word that there are no workers yet: it depends on who is quicker."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the Dask cluster at .* has no workers yet", SimdeployWarning)
+        yield
+
+
+@contextlib.contextmanager
+def run_dask(command, *arguments, **environment):
+    """Run one of Dask's commands, without a word."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"distributed.cli.dask_{command}", *arguments, "--no-dashboard"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A scheduler in a process of its own: `process` and `address`."""
+    from types import SimpleNamespace
+
+    file = tmp_path / "scheduler.json"
+    with run_dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)) as process:
+        wait_until(lambda: file.exists() and file.read_text().endswith("}"))
+        yield SimpleNamespace(process=process, address=json.loads(file.read_text())["address"])
+
+
+class TestChoice:
+    """From workers or a cluster to an executor."""
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({"engine": "reference"}, InProcess()),
+            ({"engine": "compiled"}, InProcess()),
+            ({"engine": "reference", "workers": 3}, Processes(3)),
+            ({"engine": "compiled", "workers": 3}, Threads(3)),
+            ({"engine": "compiled", "cluster": "tcp://10.0.0.5:8786"}, DaskCluster("tcp://10.0.0.5:8786")),
+            ({"engine": "reference", "executor": Threads(2)}, Threads(2)),
+        ],
+    )
+    def test_what_suits(self, options, expected):
+        """Processes where the engine holds the interpreter's lock, else threads; an executor is taken as it is. [contract]"""
+        assert choose_executor(**options) == expected
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"workers": 0}, "workers: not a whole number in its range"),
+            ({"workers": True}, "workers: not a whole number in its range"),
+            ({"workers": 2, "cluster": "tcp://10.0.0.5:8786"}, "workers: a cluster has its own workers"),
+            ({"workers": 2, "executor": InProcess()}, "workers: an executor says itself where it runs"),
+            ({"cluster": "tcp://h:1", "executor": InProcess()}, "cluster: an executor says itself where it runs"),
+        ],
+    )
+    def test_too_much_or_nothing(self, options, said):
+        """A number of workers that is none, and two places at once, are refused. [contract]"""
+        with pytest.raises(InputError, match=said):
+            choose_executor(engine="compiled", **options)
+
+
+pieces = st.builds(Piece, st.integers(1, 9), st.integers(1, 30))
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), pieces), min_size=1, max_size=4), st.integers(1, 40))
+def test_spans_tile_the_job(groups, replications):
+    """Spans hold each replication of each policy of each group once, in order, and are no larger than asked. [property]"""
+    job = Job(tuple(Group(None, (None,) * n_policies) for n_policies, _ in groups), 0, "reference")
+    cut = cut_from_json(json.loads(json.dumps(cut_to_json(tuple(piece for _, piece in groups)))))
+    found = list(spans(cut, job, replications))
+    assert found == sorted(found)
+    cells = Counter(
+        (span.group, policy, replication)
+        for span in found
+        for policy in range(span.policy, span.policy + span.n_policies)
+        for replication in range(span.first, span.first + span.n_replications)
+    )
+    assert set(cells.values()) == {1}
+    assert len(cells) == replications * sum(n_policies for n_policies, _ in groups)
+    assert all(span[2] <= cut[span.group].n_policies and span[4] <= cut[span.group].n_replications for span in found)
+
+
+class Clock:
+    """A clock that a job moves on by what its spans are said to cost."""
+
+    now = 0.0
+    n_spans = 0
+
+
+class CostlyJob(Job):
+    """A span costs `start` seconds, and each replication `world` and for each policy `policy`."""
+
+    start = world = policy = 0.0
+    first_use = 0.0
+
+    def run(self, span):
+        Clock.now += (0 if Clock.n_spans else self.first_use) + self.cost(span)
+        Clock.n_spans += 1
+
+    def cost(self, span):
+        return self.start + span.n_replications * (self.world + span.n_policies * self.policy)
+
+
+def cut_costly(n_policies, replications, **costs):
+    """Cut a job with given costs; return the piece, what a span and the whole job cost, and what cutting it cost."""
+    job = CostlyJob((Group(None, (None,) * n_policies),), 0, "reference")
+    vars(job).update(costs)
+    Clock.now = Clock.n_spans = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "thread_time", lambda: Clock.now)
+        found = cut_job(job, replications)
+    return found[0], job.cost(next(spans(found, job, replications))), job, Clock.now
+
+
+@given(
+    n_policies=st.integers(1, 5) | st.integers(1, 500),
+    replications=st.integers(1, 20) | st.integers(1, 100_000),
+    world=st.floats(0, 0.5),
+    policy=st.floats(1e-6, 0.5),
+    start=st.floats(0, 0.2),
+    first_use=st.sampled_from([0.0, 0.5, 40.0]),
+)
+@settings(max_examples=300)
+def test_a_span_takes_about_a_second(n_policies, replications, world, policy, start, first_use):
+    """Whatever a replication costs, a span takes about a second where it can, and cutting costs little. [property]"""
+    piece, of_span, job, of_cutting = cut_costly(
+        n_policies, replications, world=world, policy=policy, start=start, first_use=first_use
+    )
+    n_cells, n_rows = n_policies * replications, piece.n_policies * piece.n_replications
+    if n_cells < 64:
+        assert (piece, of_cutting) == ((n_policies, 1), 0)
+        return
+    # Two measurements have to be; further ones are bounded by a span's time, or by the work.
+    one_by_one = replications * job.cost(Span(0, 0, n_policies, 0, 1))
+    assert of_cutting - first_use <= 2 * job.cost(Span(0, 0, 2, 0, 2)) + max(0.25, one_by_one / 32)
+    assert n_rows <= 200_000
+    if of_span > 2 + start:
+        assert piece.n_replications == 1
+        assert piece.n_policies == 1 or start + world > policy / 4, "policies that share nothing can be split"
+    if of_span < 0.2 and start < of_span / 8:
+        assert n_rows == n_cells or n_rows > 100_000, "one span could do more"
+
+
+def test_policies_stay_together_where_they_share():
+    """Where a further policy costs next to nothing, all 400 are in one span however long it takes. [contract]"""
+    piece, of_span, *_ = cut_costly(400, 1000, world=2.0, policy=0.001)
+    assert piece == (400, 1)
+    assert of_span == pytest.approx(2.4)
+
+
+def test_policies_are_split_no_further_than_costs_little():
+    """Where policies share some work, a span has so many that all of it costs no more than a sixth more. [contract]"""
+    piece, of_span, job, _ = cut_costly(400, 10, world=0.5, policy=0.009)
+    assert piece.n_policies < 400
+    assert 400 / piece.n_policies * of_span <= 7 / 6 * job.cost(Span(0, 0, 400, 0, 1))
+
+
+def test_policies_are_split_where_they_share_nothing():
+    """Where one replication of 400 policies takes 20 s and they share nothing, a span is some 20 of them. [contract]"""
+    piece, *_ = cut_costly(400, 1000, policy=0.05)
+    assert piece.n_replications == 1
+    assert 20 <= piece.n_policies <= 22
+
+
+def test_what_a_span_costs_anyway_is_paid_seldom():
+    """What preparing 400 policies costs is no reason for short spans: it would be paid for each of them. [contract]"""
+    piece, of_span, *_ = cut_costly(400, 1000, start=0.2, world=0.002, policy=0.00001)
+    assert piece.n_policies == 400
+    assert of_span > 3 * 0.2
+
+
+def test_rows_of_a_span_are_bounded():
+    """However cheap replications are, a span has at most 200,000 rows, so that memory stays flat. [contract]"""
+    piece, *_ = cut_costly(7, 10**6, policy=1e-9, world=1e-9)
+    assert 190_000 < piece.n_policies * piece.n_replications <= 200_000
+    piece, *_ = cut_costly(300_000, 2, policy=1e-9, world=1e-9)
+    assert piece == (150_000, 1)
+
+
+def test_groups_beyond_the_first_are_judged_by_their_nodes(make_scenario):
+    """Of many groups only eight are measured; the others are cut by what these cost for each node and policy. [contract]"""
+    seen = set()
+
+    class ByNodes(Job):
+        def run(self, span):
+            Clock.now += 1e-4 * self.groups[span.group].scenario.fleet.nodes * span.n_policies * span.n_replications
+            seen.add(span.group)
+
+    small, large = Group(make_scenario(), (None,)), Group(make_scenario(fleet={"nodes": 100}), (None,))
+    job = ByNodes((small,) * 10 + (small, large) * 3, 0, "reference")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "thread_time", lambda: Clock.now)
+        cut = cut_job(job, 10_000)
+    assert len(seen) == 8
+    for group, piece in zip(job.groups, cut, strict=True):
+        assert piece.n_replications == pytest.approx(1000 if group == small else 100, rel=0.1)
+
+
+def table_of(block):
+    return block_to_table(block, keys={"case": np.arange(len(block.index))})
+
+
+@given(st.data())
+def test_parts_of_a_span_join_to_its_block(data):
+    """The blocks of a span's halves, and of theirs, join to a block with the same rows. [property]"""
+    job = make_job(5)
+    span = Span(0, data.draw(st.integers(0, 2)), data.draw(st.integers(1, 3)), 3, data.draw(st.integers(1, 6)))
+    parts, whole = [span], job.run(span)
+    for _ in range(data.draw(st.integers(0, 6))):
+        place = data.draw(st.integers(0, len(parts) - 1))
+        if parts[place].n_policies * parts[place].n_replications > 1:
+            parts[place : place + 1] = halve(parts[place])
+    lost = data.draw(st.sampled_from(parts))
+    blocks = [(part, job.run(part)) for part in data.draw(st.permutations(parts))]
+    assert table_of(join_blocks(span, blocks)).equals(table_of(whole))
+    blocks = [(part, job.failed(part, "worker", "it died") if part == lost else block) for part, block in blocks]
+    joined = table_of(join_blocks(span, blocks)).to_pandas()
+    assert joined["status"].eq("failed").sum() == lost.n_policies * lost.n_replications
+    assert joined["status"].eq("failed").equals(joined["stage"].eq("worker"))
+    assert joined["error"].dropna().unique().tolist() == ["it died"]
+
+
+class TestTable:
+    """Blocks as tables."""
+
+    ROWS = (
+        {"status": "ok", "state": "completed", "release": "", "makespan_s": 60.0, "waves": 3, "restored_at_s": np.nan},
+        {"status": "failed", "stage": "simulate", "error": "KeyError: 'x'"},
+    )
+
+    def test_columns_and_types(self):
+        """Keys come first, then the replication, responses, status, stage and error, whatever the values. [contract]"""
+        table = block_to_table(
+            Block.of_rows(5, [self.ROWS]), keys={"policy": ["p"], "max_failed_nodes": np.array([2], dtype=np.int32)}
+        )
+        assert table.column_names == [
+            "policy", "max_failed_nodes", "replication", *RESPONSES, "status", "stage", "error"
+        ]  # fmt: skip
+        kinds = {"str": pa.large_string(), "Int64": pa.int64(), "int64": pa.int64(), "float64": pa.float64()}
+        for name in table.column_names:
+            expected = pa.int32() if name == "max_failed_nodes" else kinds[DTYPES[name]]
+            assert table.schema.field(name).type == expected, name
+        frame = table_to_frame(table)
+        assert {name: str(dtype) for name, dtype in frame.dtypes.items() if name in DTYPES} == {
+            name: DTYPES[name] for name in frame if name in DTYPES
+        }
+
+    def test_missing_is_missing(self):
+        """What is unknown, and all responses of a failed replication, are missing: no NaN for others to trip over. [contract]"""
+        ok, failed = block_to_table(Block.of_rows(5, [self.ROWS]), keys={}).to_pylist()
+        assert (ok["replication"], ok["waves"], ok["makespan_s"], ok["release"]) == (5, 3, 60.0, "")
+        assert ok["restored_at_s"] is ok["verdict"] is ok["stage"] is ok["error"] is None
+        assert {failed[name] for name in RESPONSES} == {None}
+        assert (failed["status"], failed["stage"], failed["error"]) == ("failed", "simulate", "KeyError: 'x'")
+
+    def test_outcomes_kept_once(self):
+        """A block that keeps equal outcomes once has a row for each policy and replication all the same. [contract]"""
+        block = Block.of_rows(0, [self.ROWS])
+        shared = Block(0, np.array([[0, 1], [1, 1], [0, 0]], dtype=np.int32), block.codes, block.words, block.numbers)
+        table = block_to_table(shared, keys={"policy": ["a", "b", "c"]})
+        assert table["policy"].to_pylist() == ["a", "a", "b", "b", "c", "c"]
+        assert table["replication"].to_pylist() == [0, 1] * 3
+        assert table["waves"].to_pylist() == [3, None, None, None, 3, 3]
+        assert table["error"].is_valid().to_pylist() == [False, True, True, True, False, False]
+
+    @given(st.randoms())
+    def test_order_does_not_matter(self, random):
+        """Blocks may come in any order. [property]"""
+        job = make_job(4)
+        cut = list(spans((Piece(3, 2),), job, 5))
+        random.shuffle(cut)
+        table = tabulate(job, InProcess().run(job, iter(cut)), 5)
+        assert rows_of_fake(table) == expected_of_fake(4, 5)
+
+
+def test_what_the_page_says_of_dask_and_of_pieces(repository):
+    """What docs/clusters.md tells to type Dask's commands know, and its numbers are those of the code. [contract]"""
+    import dask
+    from distributed.cli import dask_scheduler, dask_worker
+
+    text = (repository / "docs" / "clusters.md").read_text(encoding="utf-8")
+    for name, command in (("scheduler", dask_scheduler.main), ("worker", dask_worker.main)):
+        lines = re.findall(rf"dask {name} .*", text)
+        shown = {option for line in lines for option in re.findall(r"--[a-z-]+", line)}
+        assert shown
+        assert shown <= {option for parameter in command.params for option in parameter.opts}
+    assert f"{cutting._MOST_ROWS:,} rows" in text
+    assert f"`allowed-failures`, {dask.config.get('distributed.scheduler.allowed-failures')})" in text
