@@ -19,7 +19,7 @@ check: $(VENV)/.tested
 	$(BIN)/lint-imports
 
 fuzz: $(VENV)/.tested
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto tests/test_properties.py tests/test_malformed.py
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto tests/test_properties.py tests/test_engines_equal.py tests/test_malformed.py
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m pytest benchmarks --benchmark-only -p no:xdist

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simdeploy.api import read_deployment
     from simdeploy.engines import Rollout, simulate
     from simdeploy.errors import InputError, Problem, SimdeployError, SimdeployWarning, SimulationError
-    from simdeploy.experiments import replicate
+    from simdeploy.experiments import read_store, replicate, sweep
     from simdeploy.scenario import Scenario, read_scenario, scenario_schema
 
 __version__ = "0.1.0"
@@ -31,9 +31,11 @@ _HOMES = {
     "compare": "simdeploy.analysis",
     "read_deployment": "simdeploy.api",
     "read_scenario": "simdeploy.scenario",
+    "read_store": "simdeploy.experiments",
     "replicate": "simdeploy.experiments",
     "scenario_schema": "simdeploy.scenario",
     "simulate": "simdeploy.engines",
+    "sweep": "simdeploy.experiments",
 }
 
 __all__ = [
@@ -49,9 +51,11 @@ __all__ = [
     "plotting",
     "read_deployment",
     "read_scenario",
+    "read_store",
     "replicate",
     "scenario_schema",
     "simulate",
+    "sweep",
 ]
 
 

@@ -23,6 +23,7 @@ FAILED = 1
 _COMMANDS = {
     "run": "simdeploy.cli.run",
     "compare": "simdeploy.cli.compare",
+    "sweep": "simdeploy.cli.sweep",
     "validate": "simdeploy.cli.validate",
     "schema": "simdeploy.cli.schema",
     "completion": "simdeploy.cli.completion",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +9,7 @@ import click
 
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
 from simdeploy.cli.inputs import describe_orchestrator, example, read_with_warnings, scenario_argument, seed_option
+from simdeploy.cli.progress import progress_bar
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> 
     callback=_check_level,
     help="Of each interval, a fraction.",
 )
-@click.option("--engine", default="reference", show_default=True, help="Which engine simulates.")
+@click.option("--engine", default="auto", show_default=True, help="Which engine simulates.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; changes no number.")
 @picture_option("--plot", "Draw the verdicts into this .png, .svg or .pdf.")
 @table_option("--out", "Write every replication's responses to this .csv or .parquet.")
@@ -78,7 +76,7 @@ def command(
                 hint=nearest(baseline, chosen),
             )
         )
-    with _progress_bar() as progress:
+    with progress_bar("replications") as progress:
         responses = replicate(
             read,
             policies=chosen,
@@ -86,10 +84,10 @@ def command(
             seed=seed,
             engine=engine,
             workers=workers,
-            progress=progress,
+            progress=progress or False,
         )
     comparison = compare(responses, baseline=baseline, confidence_level=confidence_level)
-    _print(read, comparison, replications, seed, engine)
+    _print(read, comparison, replications, seed, responses.attrs["engine"])
     if out is not None:
         write_table(responses, out)
     if plot is not None:
@@ -120,18 +118,3 @@ def _plot(comparison: Comparison, path: Path) -> None:
     figure = Figure(figsize=(8, 1.4 + 0.6 * len(comparison.policies)), layout="constrained")
     plot_comparison(figure.subplots(), comparison)
     write_picture(figure, path)
-
-
-@contextlib.contextmanager
-def _progress_bar() -> Iterator[Callable[[int, int], None] | bool]:
-    """Show a bar with the time left on standard error, and remove it in the end; nothing if that is no terminal."""
-    if not sys.stderr.isatty():
-        yield False
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("replications"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("left"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simdeploy.rules.orchestrator import Orchestrator
-    from simdeploy.scenario import Scenario
+    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 scenario_argument = click.argument("scenario", metavar="SCENARIO", type=click.Path())
 seed_option = click.option(
@@ -30,6 +32,15 @@ def read_with_warnings(path: str) -> Scenario:
     if scenario is None:
         raise InputError(errors)
     return scenario
+
+
+def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
+    """Take an argument for a name first; what is no name but looks like a file is read, and called like the file."""
+    if policy in scenario.policies or not (policy.endswith(".json") or Path(policy).is_file()):
+        return policy
+    from simdeploy.api import read_deployment
+
+    return replace(scenario.policy(read_deployment(policy)), name=Path(policy).stem)
 
 
 def describe_orchestrator(orchestrator: Orchestrator) -> str:

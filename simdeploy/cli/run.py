@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
-from simdeploy.cli.inputs import describe_orchestrator, example, read_with_warnings, scenario_argument, seed_option
+from simdeploy.cli.inputs import (
+    describe_orchestrator,
+    example,
+    find_policy,
+    read_with_warnings,
+    scenario_argument,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from simdeploy.engines import Rollout
-    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _VERDICTS = {
     "completed_good": "a good release completed",
@@ -55,7 +60,7 @@ def command(
     from simdeploy.engines import simulate
 
     read = read_with_warnings(scenario)
-    rollout = simulate(read, _find_policy(read, policy), seed=seed, replication=replication)
+    rollout = simulate(read, None if policy is None else find_policy(read, policy), seed=seed, replication=replication)
     if as_json:
         click.echo(rollout.to_json(), nl=False)
     else:
@@ -64,15 +69,6 @@ def command(
         write_table(rollout.timeline, timeline)
     if plot is not None:
         _plot(rollout, plot)
-
-
-def _find_policy(scenario: Scenario, policy: str | None) -> str | ScenarioPolicy | None:
-    """Take the argument for a name first; what is no name but looks like a file is read, and called like the file."""
-    if policy is None or policy in scenario.policies or not (policy.endswith(".json") or Path(policy).is_file()):
-        return policy
-    from simdeploy.api import read_deployment
-
-    return replace(scenario.policy(read_deployment(policy)), name=Path(policy).stem)
 
 
 def _tell(rollout: Rollout) -> None:

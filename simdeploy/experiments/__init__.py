@@ -1,5 +1,9 @@
-"""Many replications of one scenario under several policies, and the table that comes out."""
+"""Many replications of scenarios under policies, and the tables that come out."""
 
+from simdeploy.experiments.design import LatinHypercube
 from simdeploy.experiments.replication import replicate
+from simdeploy.experiments.result import SweepResult
+from simdeploy.experiments.store import StoreError, read_store
+from simdeploy.experiments.sweep import sweep
 
-__all__ = ["replicate"]
+__all__ = ["LatinHypercube", "StoreError", "SweepResult", "read_store", "replicate", "sweep"]

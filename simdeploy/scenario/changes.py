@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from simdeploy.errors import InputError, Path, Problem, format_path, nearest
-from simdeploy.scenario.json_schema import key_default, key_schema, known_keys, may_add_keys, scenario_schema
+from simdeploy.scenario.json_schema import key_default, key_schema, known_keys, may_add_keys, shared_schema
 
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
 def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a scenario's plain data with values at new places.
+    """Return a scenario's plain data with values at new places; what doesn't change is shared, not copied.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     >>> set_values({"fleet": {"nodes": 5}}, {"fleet.nodes": 6, "fleet.zones": 2})
     {'fleet': {'nodes': 6, 'zones': 2}}
     """
-    changed = copy.deepcopy(dict(raw))
+    changed = dict(raw)
     problems: list[Problem] = []
     for path, value in values.items():
         try:
@@ -38,13 +38,72 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     return changed
 
 
+class Key(NamedTuple):
+    """A place for a value.
+
+    Attributes
+    ----------
+    path : str
+        With dots.
+    schema : mapping
+        What may stand there.
+    is_stated : bool
+        Whether something stands there, rather than a default.
+    """
+
+    path: str
+    schema: Mapping[str, Any]
+    is_stated: bool
+
+
+def find_key(raw: Mapping[str, Any], path: str) -> Key:
+    """Return the key at a path, as `set_values` understands it.
+
+    Raises
+    ------
+    InputError
+        If there is no such path in a scenario, with the nearest one that exists.
+
+    Examples
+    --------
+    >>> find_key({"fleet": {"nodes": 5}}, "fleet.nodes").is_stated
+    True
+    """
+    places = next(_resolve(raw, shared_schema(), _INDEX.sub(r".\1", path), ()), None)
+    if places is None:
+        raise _no_such_path(raw, path)
+    node: Any = raw
+    schema: Mapping[str, Any] = shared_schema()
+    for part in places:
+        is_there = part in node if isinstance(node, Mapping) else isinstance(node, list) and int(part) < len(node)
+        node, schema = (node[part] if is_there else None), key_schema(schema, part)
+    return Key(path, schema, is_stated=node is not None)
+
+
+def all_keys(node: object, schema: Mapping[str, Any], prefix: str = "", *, is_stated: bool = True) -> Iterator[Key]:
+    """Go through every key that there is or may be below a value of this schema, those of defaults included."""
+    if isinstance(node, list):
+        children = [
+            (str(item.get("name", number)) if isinstance(item, Mapping) else str(number), item, number)
+            for number, item in enumerate(node)
+        ]
+    else:
+        keys = node if isinstance(node, Mapping) else {}
+        children = [(name, keys.get(name), name) for name in dict.fromkeys([*keys, *known_keys(schema)])]
+    for name, child, key in children:
+        is_there = is_stated and child is not None
+        yield Key(prefix + name, key_schema(schema, key), is_there)
+        below = key_default(schema, key) if child is None else child
+        yield from all_keys(below, key_schema(schema, key), f"{prefix}{name}.", is_stated=is_there)
+
+
 def _set(raw: dict[str, Any], path: str, value: object) -> None:
-    places = list(_resolve(raw, scenario_schema(), path, ()))
+    places = list(_resolve(raw, shared_schema(), path, ()))
     if not places:
-        raise InputError(Problem("no such path in a scenario", (path,), hint=_nearest(raw, path)))
+        raise _no_such_path(raw, path)
     *parents, last = places[0]
     node: Any = raw
-    schema: Mapping[str, Any] = scenario_schema()
+    schema: Mapping[str, Any] = shared_schema()
     for depth, part in enumerate(parents, start=1):
         child = _child(node, schema, part)
         if isinstance(child, str) and parents[:depth] == ["orchestrator"]:
@@ -52,8 +111,8 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
         if not isinstance(child, dict | list):
             message = f"{format_path(parents[:depth])} is one value, without keys below it"
             raise InputError(Problem(message, places[0]))
-        node[part] = child
-        node, schema = child, key_schema(schema, part)
+        node[part] = copy.copy(child)
+        node, schema = node[part], key_schema(schema, part)
     node[last] = value
 
 
@@ -100,19 +159,6 @@ def _item(items: list[Any], head: str) -> int | None:
     return int(head) if head.isdecimal() and int(head) < len(items) else None
 
 
-def _nearest(raw: Mapping[str, Any], path: str) -> str | None:
-    return nearest(path, _known_paths(raw, scenario_schema(), ""))
-
-
-def _known_paths(node: object, schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    if isinstance(node, list):
-        children = [
-            (str(item.get("name", number)) if isinstance(item, Mapping) else str(number), item, number)
-            for number, item in enumerate(node)
-        ]
-    else:
-        keys = node if isinstance(node, Mapping) else {}
-        children = [(name, _child(keys, schema, name), name) for name in dict.fromkeys([*keys, *known_keys(schema)])]
-    for name, child, key in children:
-        yield prefix + name
-        yield from _known_paths(child, key_schema(schema, key), f"{prefix}{name}.")
+def _no_such_path(raw: Mapping[str, Any], path: str) -> InputError:
+    hint = nearest(path, (key.path for key in all_keys(raw, shared_schema())))
+    return InputError(Problem("no such path in a scenario", (path,), hint=hint))

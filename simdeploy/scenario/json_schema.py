@@ -22,11 +22,12 @@ def scenario_schema() -> dict[str, Any]:
     >>> scenario_schema()["required"]
     ['name', 'fleet', 'policies']
     """
-    return copy.deepcopy(_schema())
+    return copy.deepcopy(shared_schema())
 
 
 @lru_cache(maxsize=1)
-def _schema() -> dict[str, Any]:
+def shared_schema() -> dict[str, Any]:
+    """Return the same without copying it: for readers that change nothing."""
     schema = ScenarioFile.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     definitions = schema["$defs"]
@@ -87,10 +88,31 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "additionalProperties": False}
 
 
+def spec_schema(dialect: Dialect) -> Mapping[str, Any]:
+    """Return the schema of a spec that stands inline in a scenario, in one of the dialects; not to be changed."""
+    choices: list[dict[str, Any]] = shared_schema()["$defs"]["Policy"]["anyOf"]
+    return next(choice for choice in choices if choice["properties"]["dialect"].get("const") == dialect)
+
+
+def key_types(schema: Mapping[str, Any]) -> frozenset[str]:
+    """Return the types of JSON that a value of this schema may have.
+
+    Examples
+    --------
+    >>> sorted(key_types({"anyOf": [{"type": "integer"}, {"type": "null"}]}))
+    ['integer', 'null']
+    """
+    types: set[str] = set()
+    for part in _alternatives(schema):
+        stated = part.get("type", ())
+        types |= {stated} if isinstance(stated, str) else set(stated)
+    return frozenset(types)
+
+
 def _alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     reference = schema.get("$ref")
     if reference is not None:
-        schema = _schema()["$defs"][reference.rsplit("/", 1)[1]]
+        schema = shared_schema()["$defs"][reference.rsplit("/", 1)[1]]
     yield schema
     for keyword in ("anyOf", "allOf", "oneOf"):
         for part in schema.get(keyword, ()):

@@ -40,25 +40,29 @@ class Reading:
         What a further policy takes from the scenario.
     errors, warnings : list of Problem
         Without file and line.
+    sections : dict
+        Sections by name, as far as they could be read.
     """
 
     parts: dict[str, Any] = field(default_factory=dict)
     surroundings: Surroundings | None = None
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    sections: dict[str, Any] = field(default_factory=dict)
 
 
-def read_parts(raw: object, files: Files) -> Reading:
+def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None) -> Reading:
     """Check everything, and build what can be built.
 
-    A section that can't be read doesn't keep the others from being checked, among each other, too.
+    A section that can't be read doesn't keep the others from being checked, among each other, too. Sections that are
+    `known` already, from the same data, are not read again.
     """
     reading = Reading()
     if not isinstance(raw, Mapping):
         allowed = "keys out of " + ", ".join(ScenarioFile.model_fields)
         reading.errors.append(Problem("not a scenario", found=shorten(raw), allowed=allowed))
         return reading
-    sections = _read_sections(raw, files, reading.errors)
+    sections = reading.sections = _read_sections(raw, files, reading.errors, known or {})
     parts = reading.parts
     for name in ("name", "description"):
         if name in sections:
@@ -93,13 +97,18 @@ def _adapters() -> dict[str, TypeAdapter[Any]]:
     }
 
 
-def _read_sections(raw: Mapping[str, Any], files: Files, errors: list[Problem]) -> dict[str, Any]:
+def _read_sections(
+    raw: Mapping[str, Any], files: Files, errors: list[Problem], known: Mapping[str, Any]
+) -> dict[str, Any]:
     """Read every section on its own, so that a bad one leaves the others."""
     fields = ScenarioFile.model_fields
     problems, meant = unknown_keys(raw, fields)
     errors += problems
     sections: dict[str, Any] = {}
     for name, adapter in _adapters().items():
+        if name in known:
+            sections[name] = known[name]
+            continue
         value = raw.get(name)
         if value is None and fields[name].is_required():
             if name not in meant:

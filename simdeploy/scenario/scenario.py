@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,7 @@ class _Origin:
 
     raw: Mapping[str, Any]
     surroundings: Surroundings
+    sections: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,23 @@ class Scenario:
         _make_absolute(raw, self._origin.surroundings.files)
         return raw
 
+    def to_question(self) -> dict[str, Any]:
+        """Return what a file would say, wherever it is: beside the name of every file that it names stands its digest.
+
+        Examples
+        --------
+        >>> scenario = Scenario.from_dict({
+        ...     "name": "small",
+        ...     "fleet": {"nodes": 12, "update_duration": "45s"},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> scenario.to_question()["fleet"]
+        {'nodes': 12, 'update_duration': '45s'}
+        """
+        raw = copy.deepcopy(dict(self._origin.raw))
+        _add_digests(raw, self._origin.surroundings.files)
+        return raw
+
     def with_values(self, values: Mapping[str, Any]) -> Scenario:
         """Return a scenario with other values.
 
@@ -148,8 +167,12 @@ class Scenario:
         changed = set_values(
             self._origin.raw, {str(path): plain(value, (str(path),)) for path, value in values.items()}
         )
-        files = self._origin.surroundings.files
-        scenario, errors = build(changed, Files(files.base, files.texts), source=self.source)
+        files, before = self._origin.surroundings.files, self._origin.raw
+        # What isn't touched is shared: a section that is the very same object has been read.
+        kept = {
+            name: section for name, section in self._origin.sections.items() if changed.get(name) is before.get(name)
+        }
+        scenario, errors = build(changed, Files(files.base, files.texts), source=self.source, known=kept)
         if scenario is None:
             raise InputError(errors)
         known = [(problem.path, problem.message) for problem in self.warnings]
@@ -223,13 +246,17 @@ def build(
     *,
     source: str | None = None,
     positions: Positions | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> tuple[Scenario | None, tuple[Problem, ...]]:
-    """Make a scenario of plain data, or say all that is wrong; the scenario holds its warnings."""
-    reading = read_parts(raw, files)
+    """Make a scenario of plain data, or say all that is wrong; the scenario holds its warnings.
+
+    `known` has sections that were read of the same data before.
+    """
+    reading = read_parts(raw, files, known)
     file, places = (source, positions) if positions is not None else (None, {})
     if reading.errors or reading.surroundings is None:
         return None, tuple(located(reading.errors, file, places))
-    origin = _Origin(raw, reading.surroundings)
+    origin = _Origin(raw, reading.surroundings, reading.sections)
     found = tuple(located(reading.warnings, file, places))
     return Scenario(**reading.parts, warnings=found, source=source, _origin=origin), ()
 
@@ -247,3 +274,11 @@ def _make_absolute(raw: Any, files: Files) -> None:
             raw[key] = str(Path(files.path(value)).absolute())
         elif isinstance(value, dict | list):
             _make_absolute(value, files)
+
+
+def _add_digests(raw: Any, files: Files) -> None:
+    for key, value in list(raw.items()) if isinstance(raw, dict) else enumerate(raw):
+        if key == "file" and isinstance(value, str):
+            raw["sha256"] = hashlib.sha256(files.text(value).encode()).hexdigest()
+        elif isinstance(value, dict | list):
+            _add_digests(value, files)

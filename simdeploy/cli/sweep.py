@@ -1,0 +1,245 @@
+"""``simdeploy sweep``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simdeploy.cli.files import picture_option, write_picture
+from simdeploy.cli.inputs import (
+    describe_orchestrator,
+    example,
+    find_policy,
+    read_with_warnings,
+    scenario_argument,
+    seed_option,
+)
+from simdeploy.cli.progress import progress_bar
+from simdeploy.errors import InputError, SimdeployWarning
+
+if TYPE_CHECKING:
+    from simdeploy.analysis import GridSummary
+    from simdeploy.experiments import LatinHypercube, SweepResult
+    from simdeploy.scenario import Scenario
+
+_INTERRUPTED = 130
+_ARGUMENTS = "simdeploy.sweep.arguments"
+_MOST_LINES = 40
+_MOST_PANELS = 4
+
+
+class _Command(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what was typed, to be able to say how to go on."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+
+def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> str | LatinHypercube:
+    if value in ("grid", "list"):
+        return value
+    kind, _, points = value.partition(":")
+    if kind != "lhs" or not points.isdecimal() or int(points) < 1:
+        raise click.BadParameter(f"{value!r} is none of grid, list and lhs:N with the number of points")
+    from simdeploy.experiments import LatinHypercube
+
+    return LatinHypercube(int(points))
+
+
+def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
+    if value is None:
+        return None
+    path = Path(value)
+    if path.exists() and not path.is_dir():
+        raise click.BadParameter(f"{value!r} is there already and is not a folder")
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise click.BadParameter(f"the folder {str(nearest)!r} can't be written to")
+    return path
+
+
+@click.command("sweep", cls=_Command)
+@scenario_argument
+@click.option(
+    "--policy",
+    "policies",
+    metavar="NAME|FILE",
+    multiple=True,
+    help="A policy of the scenario, or a deployment in JSON; may be repeated. The first of the scenario by default.",
+)
+@click.option(
+    "--vary",
+    metavar="KEY=VALUES",
+    multiple=True,
+    help="Values of a key: low:high:count or a list with commas; may be repeated. Keys are those of the policy, and "
+    "after 'scenario.' those of the scenario.",
+)
+@click.option(
+    "--design",
+    metavar="grid|list|lhs:N",
+    default="grid",
+    show_default=True,
+    callback=_read_design,
+    help="Every combination; the lists side by side; N points of a Latin hypercube (low:high is a range then).",
+)
+@click.option("--replications", type=click.IntRange(1), default=100, show_default=True, help="Rollouts of each case.")
+@seed_option
+@click.option("--engine", default="auto", show_default=True, help="Which engine simulates.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores; changes no number.")
+@click.option("--cluster", metavar="ADDRESS", help="Dask scheduler, such as tcp://HOST:PORT; changes no number.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(),
+    callback=_check_folder,
+    help="Keep every replication in this folder; the same command goes on with what is there.",
+)
+@picture_option("--plot", "Draw false alarms, escapes and makespan into this .png, .svg or .pdf.")
+@example(
+    "simdeploy sweep scenarios/small-fleet.yaml --policy rolling --vary max_failed_nodes=0:10:6 "
+    "--vary max_error_rate=0.01,0.05,0.1 --replications 200 --plot sweep.png"
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    scenario: str,
+    policies: tuple[str, ...],
+    vary: tuple[str, ...],
+    design: str | LatinHypercube,
+    replications: int,
+    seed: int,
+    engine: str,
+    workers: int,
+    cluster: str | None,
+    out: Path | None,
+    plot: Path | None,
+) -> None:
+    """Try many values of policy and scenario on SCENARIO, all in the same simulated worlds.
+
+    Prints how often each case stops a good release or lets a defective one through, how long it takes and what it
+    costs, with intervals.
+    """
+    from simdeploy.analysis import summarize_grid
+    from simdeploy.cli.vary import read_vary
+    from simdeploy.experiments import sweep
+
+    if cluster is not None and ctx.get_parameter_source("workers") is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")
+    read = read_with_warnings(scenario)
+    chosen = _choose_policies(read, policies)
+    values = read_vary(vary, read, chosen, has_ranges=not isinstance(design, str))
+    if plot is not None and not any(len(of_key) > 1 for of_key in values.values()):
+        raise click.UsageError("--plot needs a key with several values: --vary KEY=...")
+    start = perf_counter()
+    try:
+        with progress_bar("rollouts") as bar:
+            result = sweep(
+                read,
+                chosen,
+                vary=values,
+                design=design,
+                replications=replications,
+                seed=seed,
+                engine=engine,
+                workers=workers,
+                cluster=cluster,
+                store=out,
+                progress=_Resumption(out, bar),
+            )
+    except KeyboardInterrupt:
+        _say_how_to_go_on(ctx, out)
+        raise click.exceptions.Exit(_INTERRUPTED) from None
+    if sys.stderr.isatty():
+        seconds = perf_counter() - start
+        click.echo(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case", err=True)
+    summary = summarize_grid(result)
+    _print(read, result, summary)
+    if plot is not None:
+        _plot(summary, plot)
+    if summary.cells["failed"].any():  # a warning has said which
+        raise click.exceptions.Exit(1)
+
+
+def _choose_policies(scenario: Scenario, names: tuple[str, ...]) -> dict[str, Any]:
+    found = [find_policy(scenario, name) for name in names or [next(iter(scenario.policies))]]
+    named = {policy if isinstance(policy, str) else policy.name: policy for policy in found}
+    if len(named) < len(found):
+        raise click.UsageError(f"two policies with the same name: {', '.join(names)}")
+    return named
+
+
+class _Resumption:
+    """Progress that says at first what a folder has already."""
+
+    def __init__(self, out: Path | None, bar: Any) -> None:
+        self._out, self._bar, self._is_told = out, bar, False
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self._is_told and done:
+            rest = "nothing is left to do" if done == total else "going on with the rest"
+            click.echo(f"{self._out} has {done:,} of {total:,} rollouts already: {rest}", err=True)
+        self._is_told = True
+        if self._bar is not None:
+            self._bar(done, total)
+
+
+def _say_how_to_go_on(ctx: click.Context, out: Path | None) -> None:
+    from simdeploy.experiments import read_store
+
+    if out is None:
+        click.echo("interrupted; nothing was kept: with --out DIR a sweep can be gone on with", err=True)
+        return
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        try:
+            n_rows = len(read_store(out))
+        except InputError:
+            n_rows = 0
+    click.echo(f"interrupted; {out} has {n_rows:,} rollouts. To go on:", err=True)
+    click.echo(f"  {shlex.join(['simdeploy', 'sweep', *ctx.meta[_ARGUMENTS]])}", err=True)
+
+
+def _print(scenario: Scenario, result: SweepResult, summary: GridSummary) -> None:
+    from simdeploy.analysis.grid_table import tabulate_grid
+    from simdeploy.cli.screen import make_console, print_table
+
+    console = make_console()
+    several = "policies" if len(result.policies) > 1 else "policy"
+    console.print(
+        f"{scenario.name}: {several} {', '.join(result.policies)}, {len(result.cases):,} cases, "
+        f"{result.replications:,} replications of each, seed {result.attrs['seed']}, engine {result.attrs['engine']}",
+        soft_wrap=True,
+    )
+    for name in result.factors:
+        console.print(f"{name}, {result.describe(name)}", soft_wrap=True)
+    console.print(describe_orchestrator(scenario.orchestrator), soft_wrap=True)
+    console.print()
+    table = tabulate_grid(summary, rows=_MOST_LINES)
+    print_table(console, table.title, table.header, table.rows)
+    n_more = len(result.cases) - len(table.rows)
+    if n_more:
+        where = f"in {result.store}" if result.store else "--out DIR keeps all of them"
+        console.print(f"and {n_more:,} more cases: {where}", soft_wrap=True)
+
+
+def _plot(summary: GridSummary, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from simdeploy.plotting import plot_heatmap
+    from simdeploy.plotting.slices import list_slices
+
+    slices = list_slices(summary)
+    shown = slices[:_MOST_PANELS]
+    figure = Figure(figsize=(13, 4.4 * len(shown)), layout="constrained")
+    for axes, at in zip(figure.subplots(len(shown), 3, squeeze=False), shown, strict=True):
+        plot_heatmap(axes, summary, at=at)
+    write_picture(figure, path)
+    if len(slices) > len(shown):
+        click.echo(f"it shows {len(shown)} of {len(slices)} combinations of the other keys", err=True)

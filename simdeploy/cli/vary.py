@@ -1,0 +1,137 @@
+"""``--vary``: values on the command line, a list or evenly spaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import InputError, Problem, shorten
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.levers import Lever
+    from simdeploy.scenario import Scenario
+
+_FORMS = "KEY=low:high:count, or KEY=a,b,c"
+_MOST_VALUES = 1_000_000
+
+
+def read_vary(
+    texts: Sequence[str], scenario: Scenario, policies: Mapping[str, Any], *, has_ranges: bool
+) -> dict[str, Any]:
+    """Return values by key, of what was given to ``--vary``.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Each ``KEY=low:high:count`` or ``KEY=a,b,c``.
+    scenario : Scenario
+    policies : mapping
+        Those that are tried, by name.
+    has_ranges : bool
+        Whether ``KEY=low:high`` stands for all that is between.
+
+    Returns
+    -------
+    dict
+        Values by the full path of their key; of a range a tuple of its ends.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong.
+    """
+    from simdeploy.experiments.levers import find_levers
+    from simdeploy.experiments.subjects import find_bases
+
+    parts = [text.partition("=") for text in texts]
+    problems = [
+        Problem("no key with values", ("--vary",), found=shorten(text), allowed=_FORMS)
+        for text, (name, _, values) in zip(texts, parts, strict=True)
+        if not name.strip() or not values.strip()
+    ]
+    if problems:
+        raise InputError(problems)
+    bases = find_bases({scenario.name: scenario}, policies)
+    levers = find_levers([name.strip() for name, _, _ in parts], [scenario], [base.spec for base in bases.values()])
+    vary = {}
+    for lever, (_, _, values) in zip(levers, parts, strict=True):
+        try:
+            vary[lever.name] = _read_values(lever, values.strip(), has_ranges=has_ranges)
+        except InputError as error:
+            problems += [problem.at(prefix=(lever.name,)) for problem in error.problems]
+    if problems:
+        raise InputError(problems)
+    return vary
+
+
+def _read_values(lever: Lever, text: str, *, has_ranges: bool) -> Any:
+    if ":" not in text or lever.kind not in ("whole", "number", "duration"):
+        return [_read_word(word.strip()) for word in text.split(",")]
+    parts = [part.strip() for part in text.split(":")]
+    forms = "low:high, low:high:count, or a list with commas" if has_ranges else "low:high:count, or a list with commas"
+    if len(parts) not in ((2, 3) if has_ranges else (3,)):
+        raise InputError(Problem("not values", found=shorten(text), allowed=forms))
+    low, high = (_read_end(lever, part) for part in parts[:2])
+    if len(parts) == 2:
+        return low, high
+    if not parts[2].isdecimal() or not 1 <= int(parts[2]) <= _MOST_VALUES:
+        raise InputError(Problem("not a number of values", found=shorten(parts[2]), allowed=f"1 to {_MOST_VALUES:,}"))
+    return space_evenly(low, high, int(parts[2]), whole=lever.kind == "whole")
+
+
+def _read_end(lever: Lever, word: str) -> int | float:
+    from simdeploy.experiments.design import read_number
+
+    value = read_number(lever.kind, _read_word(word))
+    kinds = int if lever.kind == "whole" else int | float
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        allowed = {"whole": "a whole number", "duration": 'a duration such as "45s" or a number of seconds'}
+        raise InputError(
+            Problem("not an end of a range", found=shorten(word), allowed=allowed.get(lever.kind, "a number"))
+        )
+    return value
+
+
+def _read_word(word: str) -> Any:
+    """Read a word as a scenario file would."""
+    from simdeploy.scenario.scalars import resolve
+
+    if not word:
+        raise InputError(Problem("an empty value", allowed="null leaves a key to its default"))
+    try:
+        return resolve(word)
+    except ValueError as error:
+        raise InputError(Problem(str(error), found=shorten(word))) from None
+
+
+def space_evenly(low: float, high: float, count: int, *, whole: bool) -> list[int] | list[float]:
+    """Return evenly spaced values, both ends included; decimals come out as one would write them.
+
+    Raises
+    ------
+    InputError
+        If whole numbers would not stay whole; it names counts with which they do.
+
+    Examples
+    --------
+    >>> space_evenly(0.01, 0.04, 4, whole=False), space_evenly(0, 20, 5, whole=True)
+    ([0.01, 0.02, 0.03, 0.04], [0, 5, 10, 15, 20])
+    """
+    from simdeploy.units import exact
+
+    if count == 1 and low != high:
+        raise InputError(Problem("one value can't have two ends", found=f"{low}:{high}:1"))
+    first, last = exact(low), exact(high)
+    step = (last - first) / max(count - 1, 1)
+    values: list[Fraction] = [first + step * place for place in range(count)]
+    if not whole:
+        return [float(value) for value in values]
+    if step.denominator > 1:
+        width = abs(int(last - first))
+        counts = [n + 1 for n in range(1, width + 1) if width % n == 0]
+        fitting = [*[n for n in counts if n < count][-1:], *[n for n in counts if n > count][:1]]
+        allowed = f"a count with which they are, such as {' or '.join(map(str, fitting))}"
+        found = f"{count} values from {low} to {high}: {', '.join(f'{float(value):g}' for value in values[:3])}, ..."
+        raise InputError(Problem("not all whole numbers", found=found, allowed=allowed))
+    return [int(value) for value in values]

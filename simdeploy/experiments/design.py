@@ -1,0 +1,230 @@
+"""Which values are tried together: a grid, lists side by side, or a Latin hypercube."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.units import NS_PER_S, parse_duration
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.levers import Kind, Lever
+
+# A slip of the pen must not fill the memory.
+MOST_CASES = 1_000_000
+
+_NAMED = ("grid", "list")
+_DESIGNS = '"grid", "list" or LatinHypercube(n)'
+
+
+@dataclass(frozen=True)
+class LatinHypercube:
+    """Points spread over ranges: each range is cut into `points` equal parts, and each part is met once.
+
+    Attributes
+    ----------
+    points : int
+        How many.
+
+    Notes
+    -----
+    The method of McKay, Beckman and Conover (1979) [1]_, by `scipy.stats.qmc`; the sweep's seed fixes the points.
+
+    References
+    ----------
+    .. [1] McKay, M. D., Beckman, R. J. and Conover, W. J. (1979). A comparison of three methods for selecting values of
+       input variables in the analysis of output from a computer code. Technometrics 21(2), 239-245.
+    """
+
+    points: int
+
+
+Design = str | LatinHypercube
+
+
+@dataclass(frozen=True)
+class Points:
+    """Values that are tried together.
+
+    Attributes
+    ----------
+    levers : tuple of Lever
+    values : tuple of tuple
+        Of each lever, as a file would have them.
+    index : ndarray of int, shape (points, levers)
+        Which of a lever's values a point has.
+    asked : tuple
+        What was asked of each lever, of values that JSON knows.
+    """
+
+    levers: tuple[Lever, ...]
+    values: tuple[tuple[Any, ...], ...]
+    index: np.ndarray
+    asked: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def point(self, number: int) -> dict[str, Any]:
+        """Return the values of one point by the names of the levers."""
+        return {
+            lever.name: values[place]
+            for lever, values, place in zip(self.levers, self.values, self.index[number], strict=True)
+        }
+
+
+def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design, *, seed: int) -> Points:
+    """Combine values of levers.
+
+    Parameters
+    ----------
+    levers : sequence of Lever
+    asked : sequence of iterable
+        Values of each lever; in a Latin hypercube also a range, a tuple of the lowest and the highest value.
+    design : {'grid', 'list'} or LatinHypercube
+        Every combination, the last lever changing fastest; the first values of all levers, then the second ones, and so
+        on; or points spread over ranges and choices.
+    seed : int
+        Of the Latin hypercube.
+
+    Raises
+    ------
+    InputError
+        With every lever that has no values, lists of unequal lengths, or more than a million points.
+
+    Examples
+    --------
+    >>> from simdeploy.experiments.levers import Lever
+    >>> levers = [Lever("max_failed_nodes", "whole"), Lever("health_check.max_error_rate", "number")]
+    >>> points = make_points(levers, [range(2), [0.05, 0.1]], "grid", seed=0)
+    >>> [tuple(points.point(number).values()) for number in range(len(points))]
+    [(0, 0.05), (0, 0.1), (1, 0.05), (1, 0.1)]
+    """
+    _check_design(design)
+    if isinstance(design, LatinHypercube):
+        return _latin_hypercube(levers, asked, design.points, seed)
+    problems: list[Problem] = []
+    values = [_listed(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
+    if problems:
+        raise InputError(problems)
+    lengths = [len(of_lever) for of_lever in values]
+    if design == "list":
+        if len(set(lengths)) > 1:
+            found = ", ".join(f"{lever.name}: {n}" for lever, n in zip(levers, lengths, strict=True))
+            raise InputError(Problem("lists of unequal lengths can't stand side by side", ("vary",), found=found))
+        index = np.repeat(np.arange(max(lengths, default=1))[:, None], len(levers), axis=1)
+    else:
+        check_number_of_cases(prod(lengths))
+        index = np.indices(lengths).reshape(len(levers), prod(lengths)).T
+    return Points(tuple(levers), tuple(values), index, tuple(map(list, values)))
+
+
+def check_number_of_cases(number: int) -> None:
+    """Refuse more cases than anybody means."""
+    if number > MOST_CASES:
+        raise InputError(Problem("too many cases", ("vary",), found=f"{number:,}", allowed=f"up to {MOST_CASES:,}"))
+
+
+def _check_design(design: object) -> None:
+    if isinstance(design, LatinHypercube):
+        points = design.points
+        if not isinstance(points, int) or isinstance(points, bool) or not 1 <= points <= MOST_CASES:
+            allowed = f"a number of points from 1 to {MOST_CASES:,}"
+            raise InputError(Problem("not a Latin hypercube", ("design",), found=shorten(points), allowed=allowed))
+    elif design not in _NAMED:
+        hint = nearest(design, _NAMED)
+        raise InputError(Problem("unknown design", ("design",), found=shorten(design), allowed=_DESIGNS, hint=hint))
+
+
+def _listed(lever: Lever, given: object, problems: list[Problem]) -> tuple[Any, ...]:
+    """Return values as a file would have them; what is no list of values is a problem."""
+    from simdeploy.scenario.plain import plain
+
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        allowed = "a list, a range or an array"
+        problems.append(Problem("not a list of values", (lever.name,), found=shorten(given), allowed=allowed))
+        return ()
+    try:
+        values = tuple(_natural(lever.kind, plain(value)) for value in given)
+    except InputError as error:
+        problems += [problem.at(prefix=(lever.name,)) for problem in error.problems]
+        return ()
+    if not values:
+        problems.append(Problem("no values", (lever.name,), allowed="at least one"))
+    return values
+
+
+def _natural(kind: Kind, value: Any) -> Any:
+    """Return a whole number that an array holds as 3.0 as 3, where only whole numbers are meant."""
+    return int(value) if kind == "whole" and isinstance(value, float) and value.is_integer() else value
+
+
+def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points: int, seed: int) -> Points:
+    from scipy.stats.qmc import LatinHypercube as Sampler
+
+    problems: list[Problem] = []
+    spread = [_spread(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
+    if not levers:
+        problems.append(Problem("nothing to spread points over", ("vary",)))
+    if problems:
+        raise InputError(problems)
+    sample = Sampler(len(levers), rng=np.random.default_rng(seed)).random(n_points)
+    values, columns = [], []
+    for (lever, of_lever), fractions in zip(zip(levers, spread, strict=True), sample.T, strict=True):
+        if isinstance(of_lever, _Range):
+            values.append(tuple(of_lever.at(fraction, whole=lever.kind == "whole") for fraction in fractions.tolist()))
+            columns.append(np.arange(n_points))
+        else:
+            values.append(of_lever)
+            columns.append((fractions * len(of_lever)).astype(np.int64))
+    asked = tuple(asdict(of_lever) if isinstance(of_lever, _Range) else list(of_lever) for of_lever in spread)
+    return Points(tuple(levers), tuple(values), np.stack(columns, axis=1), asked)
+
+
+@dataclass(frozen=True)
+class _Range:
+    low: Any
+    high: Any
+
+    def at(self, fraction: float, *, whole: bool) -> Any:
+        """Return the value that divides the range so; of whole numbers each has the same share of [0, 1)."""
+        if whole:
+            return self.low + int(fraction * (self.high - self.low + 1))
+        return self.low + fraction * (self.high - self.low)
+
+
+def _spread(lever: Lever, given: object, problems: list[Problem]) -> _Range | tuple[Any, ...]:
+    """Return a range, or the values out of which is chosen."""
+    values = _listed(lever, given, problems)
+    if not isinstance(given, tuple) or len(given) != 2 or len(values) != 2:
+        return values
+    numbers = tuple(read_number(lever.kind, value) for value in values)
+    kinds = int if lever.kind == "whole" else int | float
+    if lever.kind not in ("whole", "number", "duration") or not all(isinstance(n, kinds) for n in numbers):
+        allowed = "two whole numbers, lowest first" if lever.kind == "whole" else "two numbers, lowest first"
+        hint = "values to choose from belong into a list"
+        problems.append(Problem("not a range", (lever.name,), found=shorten(given), allowed=allowed, hint=hint))
+    elif numbers[0] > numbers[1]:
+        problems.append(Problem("not a range", (lever.name,), found=shorten(given), allowed="the lowest value first"))
+    return _Range(*numbers)
+
+
+def read_number(kind: Kind, value: Any) -> Any:
+    """Return a duration that is written as text in seconds; everything else as it is.
+
+    Examples
+    --------
+    >>> read_number("duration", "1m30s"), read_number("number", 0.1)
+    (90.0, 0.1)
+    """
+    if kind == "duration" and isinstance(value, str):
+        try:
+            return parse_duration(value) / NS_PER_S
+        except ValueError:
+            return value
+    return value

@@ -1,0 +1,169 @@
+"""Keys that a sweep varies: found by their path or by a short name, each with the kind of value that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from simdeploy.errors import InputError, Problem, nearest
+
+if TYPE_CHECKING:
+    from simdeploy.api import Spec
+    from simdeploy.scenario import Scenario
+    from simdeploy.scenario.changes import Key
+
+Kind = Literal["whole", "number", "duration", "truth", "other"]
+
+FACTOR_PREFIX = "scenario."
+
+# Not what happens in a rollout; a policy's keys are varied without a prefix.
+_NO_FACTORS = ("simdeploy", "name", "description", "policies")
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A key that is varied.
+
+    Attributes
+    ----------
+    name : str
+        Its full path, which is its column: a policy's key as in the spec, a scenario's after ``scenario.``.
+    kind : {'whole', 'number', 'duration', 'truth', 'other'}
+        Of its values; durations are seconds.
+    """
+
+    name: str
+    kind: Kind
+
+    @property
+    def is_factor(self) -> bool:
+        """Whether the key is the scenario's, rather than the policy's."""
+        return self.name.startswith(FACTOR_PREFIX)
+
+    @property
+    def path(self) -> str:
+        """The path below the scenario, or below the spec."""
+        return self.name.removeprefix(FACTOR_PREFIX)
+
+
+def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequence[Spec]) -> tuple[Lever, ...]:
+    """Find the keys that names stand for.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Full paths, or ends of them (``max_error_rate``). An end is looked for among the keys of the specs and those that
+        the scenarios state, then among all.
+    scenarios : sequence of Scenario
+    specs : sequence of DeploymentSpec or RolloutSpec
+        Of the policies.
+
+    Returns
+    -------
+    tuple of Lever
+        One for each name.
+
+    Raises
+    ------
+    InputError
+        For every name that stands for none or several keys, with the nearest or all of them, and for keys named twice.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "small",
+    ...     "fleet": {"nodes": 12, "update_duration": "45s"},
+    ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> for lever in find_levers(["max_error_rate", "nodes"], [scenario], [scenario.policy().spec]):
+    ...     print(lever.name, lever.kind)
+    health_check.max_error_rate number
+    scenario.fleet.nodes whole
+    """
+    catalogue = _Catalogue(scenarios, specs)
+    problems: list[Problem] = []
+    levers: dict[str, Lever] = {}
+    for name in names:
+        try:
+            lever = catalogue.find(name)
+        except InputError as error:
+            problems += error.problems
+            continue
+        if lever.name in levers:
+            problems.append(Problem("the same key twice", (name,), found=lever.name))
+        levers[lever.name] = lever
+    if problems:
+        raise InputError(problems)
+    return tuple(levers.values())
+
+
+class _Catalogue:
+    """The keys that may be varied, by full name."""
+
+    def __init__(self, scenarios: Sequence[Scenario], specs: Sequence[Spec]) -> None:
+        from simdeploy.scenario.changes import all_keys
+        from simdeploy.scenario.json_schema import shared_schema, spec_schema
+
+        self.scenarios = [scenario.to_dict() for scenario in scenarios]
+        self.likely: dict[str, Lever] = {}
+        self.all: dict[str, Lever] = {}
+        for dialect in dict.fromkeys(spec.dialect for spec in specs):
+            for key in all_keys({}, spec_schema(dialect)):
+                if key.path != "dialect":
+                    self._add(key.path, key, is_likely=True)
+        for raw in self.scenarios:
+            for key in all_keys(raw, shared_schema()):
+                if key.path.split(".")[0] not in _NO_FACTORS:
+                    self._add(FACTOR_PREFIX + key.path, key, is_likely=key.is_stated)
+
+    def _add(self, name: str, key: Key, *, is_likely: bool) -> None:
+        lever = Lever(name, _kind(key.schema))
+        self.all.setdefault(name, lever)
+        if is_likely:
+            self.likely.setdefault(name, lever)
+
+    def find(self, name: str) -> Lever:
+        """Return the key that a name stands for."""
+        if name in self.all:
+            return self.all[name]
+        if name.startswith(FACTOR_PREFIX):
+            return self._spelt_otherwise(name)
+        for catalogue in (self.likely, self.all):
+            matches = [full for full in catalogue if full.endswith(f".{name}")]
+            if len(matches) == 1:
+                return catalogue[matches[0]]
+            if matches:
+                raise InputError(Problem("several keys end like this", (name,), allowed=", ".join(matches)))
+        raise self._unknown(name)
+
+    def _spelt_otherwise(self, name: str) -> Lever:
+        """Return a key whose path isn't as the catalogue writes it: with items by their number, say."""
+        from simdeploy.scenario.changes import find_key
+
+        path = name.removeprefix(FACTOR_PREFIX)
+        if path.split(".")[0] in _NO_FACTORS:
+            hint = "a key of the policy has no prefix: max_failed_nodes" if path.startswith("policies.") else None
+            raise InputError(Problem("not a factor that can be varied", (name,), hint=hint))
+        try:
+            return next(Lever(name, _kind(find_key(raw, path).schema)) for raw in self.scenarios)
+        except InputError:
+            raise self._unknown(name) from None
+
+    def _unknown(self, name: str) -> InputError:
+        ends = (full.rpartition(".")[2] for full in self.all)
+        return InputError(Problem("no such key to vary", (name,), hint=nearest(name, [*self.all, *ends])))
+
+
+def _kind(schema: Mapping[str, Any]) -> Kind:
+    from simdeploy.scenario.json_schema import key_types
+
+    types = key_types(schema)
+    if "string" in types:
+        return "duration" if types & {"number", "integer"} else "other"
+    if "number" in types:
+        return "number"
+    if "integer" in types:
+        return "whole"
+    return "truth" if "boolean" in types else "other"

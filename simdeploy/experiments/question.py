@@ -1,0 +1,85 @@
+"""What a sweep asks, in values that JSON knows: by it a folder of rows is recognised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.experiments.changes import own_identity
+from simdeploy.experiments.design import Design, LatinHypercube, Points
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.subjects import Bases
+    from simdeploy.scenario import Scenario
+
+# The policies that are tried are told beside it.
+_NO_MATTER = ("description", "policies")
+
+
+def make_question(
+    scenarios: Mapping[str, Scenario],
+    bases: Bases,
+    points: Points,
+    design: Design,
+    *,
+    replications: int,
+    seed: int,
+    engine: str,
+) -> dict[str, Any]:
+    """Return everything that decides on the rows and their order.
+
+    Parameters
+    ----------
+    scenarios : mapping of str to Scenario
+    bases : mapping of (str, str) to ScenarioPolicy
+        The policy that values are tried on, by scenario and policy.
+    points : Points
+    design : {'grid', 'list'} or LatinHypercube
+    replications, seed : int
+    engine : str
+
+    Returns
+    -------
+    dict
+        `scenario` and `policies` by name, those without what isn't tried, these by scenario; `vary`, `design`,
+        `replications`, `seed`, `engine`, and the `switches` of each scenario.
+    """
+    worlds = {name: scenario.to_question() for name, scenario in scenarios.items()}
+    policies: dict[str, dict[str, Any]] = {}
+    for (scenario_name, name), base in bases.items():
+        asked = {"dialect": base.spec.dialect, "spec": base.spec.to_dict()}
+        identity = own_identity(base, scenarios[scenario_name])
+        policies.setdefault(name, {})[scenario_name] = asked | ({"identity": identity} if identity else {})
+    return {
+        "scenario": {name: {key: raw[key] for key in raw if key not in _NO_MATTER} for name, raw in worlds.items()},
+        "policies": policies,
+        "vary": dict(zip((lever.name for lever in points.levers), points.asked, strict=True)),
+        "design": _describe_design(design, points),
+        "replications": replications,
+        "seed": seed,
+        "engine": engine,
+        "switches": {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()},
+    }
+
+
+def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engine: str) -> dict[str, Any]:
+    """Return under what a table is computed: of one scenario as `replicate` does, of several by their names."""
+    switches = {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()}
+    names = list(scenarios)
+    is_one = len(names) == 1
+    return {
+        "scenario": names[0] if is_one else names,
+        "seed": seed,
+        "engine": engine,
+        "switches": switches[names[0]] if is_one else switches,
+    }
+
+
+def _describe_design(design: Design, points: Points) -> Any:
+    if not isinstance(design, LatinHypercube):
+        return design
+    # Another version of the library might spread the points otherwise.
+    sampled = json.dumps([points.values, points.index.tolist()]).encode()
+    return {"latin_hypercube": design.points, "sha256": hashlib.sha256(sampled).hexdigest()}

@@ -1,0 +1,130 @@
+"""What a sweep gives."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import InputError, Problem, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.rows import Rows
+
+_MOST_SHOWN = 8
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SweepResult:
+    """Every case's replications, as `sweep` gives them.
+
+    Attributes
+    ----------
+    cases : DataFrame
+        One row per case: `case`, `scenario`, `policy`, and a column for each key that was varied.
+    factors : tuple of str
+        These columns.
+    scenarios, policies : tuple of str
+        By the names that they have in the table.
+    replications : int
+        Of each case.
+    columns : tuple of str
+        Of the table: those of `cases`, `replication`, the responses, `status`, `stage`, `error`.
+    store : Path or None
+        The folder that the rows are in; None if they are in memory.
+    attrs : mapping
+        What it was computed under: `scenario`, `seed`, the `engine` that did it, `switches`. Of several scenarios `scenario` is a list
+        of names, and `switches` has those of each by its name. Switches that were varied are in the table.
+    """
+
+    cases: pd.DataFrame
+    factors: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    policies: tuple[str, ...]
+    replications: int
+    columns: tuple[str, ...]
+    store: Path | None
+    attrs: Mapping[str, Any]
+    _rows: Rows
+
+    def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the table, one row per case and replication.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Only these; all by default. From a store nothing else is read.
+
+        Returns
+        -------
+        DataFrame
+            By case, then by replication, wherever the rows are. What is missing is NaN, NA where numbers are whole.
+
+        Raises
+        ------
+        InputError
+            For a column that there isn't.
+        """
+        chosen = self._choose(columns)
+        frame = self._rows.to_frame(list(dict.fromkeys([*chosen, "case", "replication"])))
+        frame = frame.sort_values(["case", "replication"], ignore_index=True)[chosen]
+        frame.attrs = dict(self.attrs.items())
+        return frame
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield the table, or some of its columns, a part at a time, so that not all of it is in memory.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+
+        Yields
+        ------
+        DataFrame
+            As the work was cut: rows of one case may be in several parts.
+        """
+        return self._rows.batches(self._choose(columns))
+
+    def _choose(self, columns: Sequence[str] | None) -> list[str]:
+        if columns is None:
+            return list(self.columns)
+        unknown = [
+            Problem("no such column", (str(name),), allowed=", ".join(self.columns), hint=nearest(name, self.columns))
+            for name in columns
+            if name not in self.columns
+        ]
+        if unknown:
+            raise InputError(unknown)
+        return list(columns)
+
+    def __repr__(self) -> str:
+        place = "" if self.store is None else f" in {self.store}"
+        return f"<SweepResult{place}: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        named = ("scenario", "policy", *self.factors)
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(self.describe(name))}</td></tr>" for name in named
+        )
+        return f"<table><caption>{html.escape(self._summary())}</caption><tbody>{rows}</tbody></table>"
+
+    def describe(self, key: str) -> str:
+        """Say in words which values a key has: how many, and all of a few, or the first and the last.
+
+        Parameters
+        ----------
+        key : str
+            A column of `cases`.
+        """
+        values = [f"{value:g}" if isinstance(value, float) else str(value) for value in self.cases[key].unique()]
+        if len(values) > _MOST_SHOWN:
+            return f"{len(values):,} values: {values[0]}, {values[1]}, ..., {values[-1]}"
+        return f"{len(values)} value{'s' * (len(values) > 1)}: {', '.join(values)}"
+
+    def _summary(self) -> str:
+        varied = ", ".join(self.factors) or "scenarios and policies"
+        return f"{len(self.cases):,} cases, {self.replications:,} replications each, over {varied}"

@@ -1,0 +1,298 @@
+"""A sweep over two thresholds: how often it errs, and how long it takes, cell by cell."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis import GridSummary, summarize_grid
+from simdeploy.analysis.grid import PROPORTIONS, QUANTITIES
+from simdeploy.analysis.grid_table import format_value, quantity_scale, quantity_title
+from simdeploy.analysis.wording import LABELS, POINTS, format_number
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.plotting.slices import Slice, choose_slice
+from simdeploy.plotting.time_axis import set_time_axis
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.cm import ScalarMappable
+
+    from simdeploy.analysis.grid import Batches
+
+# Dark is where one doesn't want to be; it reads in grey and with any colour vision.
+_COLOURS = "YlGnBu"
+_LINE = "#0072B2"
+_OF_WHAT = {"false_alarm": "of good releases", "escape": "of defective releases"}
+
+_MOST_NUMBERED = 64  # cells that have room for their number
+_TICK_PT = 18  # what a tick label takes along a vertical axis
+_CHARACTER_PT = 6.5  # of a tick label, with what must be free beside it
+_TITLE_CHARACTER_PT = 4.3
+
+
+def plot_heatmap(
+    axes: Sequence[Axes] | np.ndarray,
+    result: GridSummary | Batches | pd.DataFrame,
+    *,
+    quantities: Sequence[str] = ("false_alarm", "escape", "makespan_s"),
+    at: Mapping[str, Any] | None = None,
+) -> Sequence[Axes] | np.ndarray:
+    """Draw the cases of a sweep over two of the keys that were varied.
+
+    Parameters
+    ----------
+    axes : sequence of matplotlib.axes.Axes
+        One for each quantity; some 4 inches square are enough for 20 by 20 values.
+    result : GridSummary, SweepResult, StoredTable or DataFrame
+        As from `summarize_grid`, or what it takes.
+    quantities : sequence of str
+        Those of `summarize_grid` that are drawn.
+    at : mapping of str to value, optional
+        Of keys that are no axes: `scenario`, `policy`, and columns of what was varied.
+
+    Returns
+    -------
+    sequence of matplotlib.axes.Axes
+        The same.
+
+    Raises
+    ------
+    InputError
+        If there are not as many axes as quantities; if there is no such quantity, key or value; if nothing was varied.
+
+    Notes
+    -----
+    The first two keys of the policy that have several values are the axes, then keys of the scenario. All others are at
+    the value that `at` says, or else at the first one that was tried; the title tells it. Nothing is averaged: a cell is
+    a case. Where not every combination was tried (lists, a Latin hypercube) each case is a point, and the title says in
+    what else the points differ. If one key was varied, the estimates are lines with their intervals.
+
+    A cell without a value (no defective release in any replication, say) is hatched. The second line of a title says
+    how wide the intervals are at most.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.plotting import plot_heatmap
+    >>> table = pd.DataFrame({
+    ...     "case": range(4), "scenario": "small", "policy": "waves", "replication": 0,
+    ...     "max_parallel": [1, 1, 2, 2], "max_failed_nodes": [0, 5, 0, 5],
+    ...     "verdict": ["false_alarm", "completed_good", "false_alarm", "completed_good"],
+    ... })
+    >>> ax, = plot_heatmap([Figure().subplots()], table, quantities=["false_alarm"])
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('max_parallel', 'max_failed_nodes')
+    """
+    summary = result if isinstance(result, GridSummary) else summarize_grid(result)
+    flat = list(np.asarray(axes, dtype=object).ravel())
+    _check(flat, quantities, summary)
+    shown = choose_slice(summary, at or {})
+    for ax, quantity in zip(flat, quantities, strict=True):
+        if shown.y is None:
+            _draw_line(ax, shown, quantity)
+        elif shown.cells[f"{quantity}_estimate"].isna().all():
+            _draw_nothing(ax, shown)
+        else:
+            mappable = _draw_cells(ax, shown, quantity) if shown.is_grid else _draw_points(ax, shown, quantity)
+            _draw_colorbar(ax, mappable, shown, quantity)
+        _set_title(ax, shown, quantity, summary.confidence_level)
+    return axes
+
+
+def _check(axes: Sequence[Axes], quantities: Sequence[str], summary: GridSummary) -> None:
+    known = [name for name in QUANTITIES if f"{name}_estimate" in summary.cells]
+    problems = [
+        Problem(
+            "no such quantity in the result",
+            ("quantities",),
+            found=shorten(name),
+            allowed=", ".join(known),
+            hint=nearest(name, known),
+        )
+        for name in quantities
+        if name not in known
+    ]
+    if len(axes) != len(quantities):
+        message = "not as many axes as quantities"
+        problems.append(Problem(message, ("axes",), found=str(len(axes)), allowed=str(len(quantities))))
+    if problems:
+        raise InputError(problems)
+
+
+def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
+    """Draw cells of equal size, whatever the values are, and hatch those that have none."""
+    x_values, x = _places(shown.cells[shown.x])
+    y_values, y = _places(shown.cells[str(shown.y)])
+    estimates = np.full((len(y_values), len(x_values)), np.nan)
+    estimates[y, x] = shown.cells[f"{quantity}_estimate"]
+    edges = [np.arange(len(values) + 1) - 0.5 for values in (x_values, y_values)]
+    low, high = _colour_limits(quantity, shown.whole)
+    mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(estimates), cmap=_COLOURS, vmin=low, vmax=high)
+    # Shows where there is no cell.
+    ax.patch.set(facecolor="white", hatch="////", edgecolor="#888888", linewidth=0)
+    if estimates.size <= _MOST_NUMBERED:
+        _write_numbers(ax, estimates, shown, quantity, mesh)
+    for axis, name, values in ((ax.xaxis, shown.x, x_values), (ax.yaxis, str(shown.y), y_values)):
+        _label_cells(axis, name, values)
+    return mesh
+
+
+def _places(column: pd.Series) -> tuple[list[Any], np.ndarray]:
+    """Return the distinct values in order, numbers by size, and the place of each row's value."""
+    import pandas as pd
+
+    codes, values = pd.factorize(column, use_na_sentinel=False, sort=pd.api.types.is_numeric_dtype(column))
+    return list(values), codes
+
+
+def _write_numbers(ax: Axes, estimates: np.ndarray, shown: Slice, quantity: str, mesh: ScalarMappable) -> None:
+    scale = quantity_scale(quantity, shown.whole)
+    widths = shown.cells[f"{quantity}_half_width"] * scale.factor
+    uncertainty = 0.0 if widths.isna().all() else float(widths.median())
+    for (row, column), value in np.ndenumerate(estimates):
+        if not np.isnan(value):
+            red, green, blue, _ = mesh.to_rgba(value)
+            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            text = format_number(value * scale.factor, uncertainty)
+            colour = "white" if is_dark else "black"
+            ax.text(column, row, text, ha="center", va="center", fontsize="x-small", color=colour)
+
+
+def _label_cells(axis: Axis, name: str, values: Sequence[Any]) -> None:
+    """Write as many of the values as there is room for."""
+    words = [format_value(value) for value in values]
+    extent, dpi = axis.axes.get_window_extent(), axis.axes.figure.dpi
+    if axis is axis.axes.xaxis:
+        room_pt, needed_pt = extent.width * 72 / dpi, _CHARACTER_PT * max(map(len, words))
+    else:
+        room_pt, needed_pt = extent.height * 72 / dpi, _TICK_PT
+    step = math.ceil(len(words) / max(1, room_pt // needed_pt))
+    axis.set_ticks(range(0, len(words), step), words[::step], parse_math=False)
+    axis.set_label_text(name)
+
+
+def _draw_points(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
+    """Draw each case as a point where its values are."""
+    cells = shown.cells
+    estimates = cells[f"{quantity}_estimate"].to_numpy(dtype=float)
+    x, y = (_positions(axis, cells[name]) for axis, name in ((ax.xaxis, shown.x), (ax.yaxis, str(shown.y))))
+    missing = np.isnan(estimates)
+    low, high = _colour_limits(quantity, shown.whole)
+    size = max(4.0, min(60.0, 4000 / len(cells)))
+    points = ax.scatter(
+        x[~missing],
+        y[~missing],
+        c=estimates[~missing],
+        s=size,
+        cmap=_COLOURS,
+        vmin=low,
+        vmax=high,
+        edgecolors="#444444",
+        linewidths=0.3,
+    )
+    if missing.any():
+        ax.scatter(x[missing], y[missing], s=size, marker="x", color="#888888", linewidths=0.8, label="no value")
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="x-small", frameon=False, borderaxespad=0)
+    return points
+
+
+def _positions(axis: Axis, column: pd.Series) -> np.ndarray:
+    """Return where values are on an axis: numbers where they are, others side by side."""
+    import pandas as pd
+    from matplotlib.ticker import MaxNLocator
+
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and not column.isna().any():
+        axis.set_label_text(str(column.name))
+        axis.set_major_locator(MaxNLocator("auto", integer=pd.api.types.is_integer_dtype(column)))
+        return column.to_numpy(dtype=float)
+    values, places = _places(column)
+    _label_cells(axis, str(column.name), values)
+    return places.astype(float)
+
+
+def _colour_limits(quantity: str, cells: pd.DataFrame) -> tuple[float, float]:
+    low, high = float(cells[f"{quantity}_estimate"].min()), float(cells[f"{quantity}_estimate"].max())
+    if quantity in PROPORTIONS:
+        return 0.0, max(high, 0.01)
+    return (low, high) if high > low else (low, low + max(abs(low), 1.0))
+
+
+def _draw_colorbar(ax: Axes, mappable: ScalarMappable, shown: Slice, quantity: str) -> None:
+    bar = ax.figure.colorbar(mappable, ax=ax)
+    _set_values(bar.ax.yaxis, shown, quantity)
+
+
+def _set_values(axis: Axis, shown: Slice, quantity: str) -> None:
+    """Label an axis on which a quantity is."""
+    from matplotlib.ticker import PercentFormatter
+
+    if quantity in PROPORTIONS:
+        axis.set_major_formatter(PercentFormatter(1))
+        axis.set_label_text(f"{quantity_title(quantity)} {_OF_WHAT[quantity]}")
+        return
+    label, unit = LABELS[quantity]
+    if unit == "s":
+        set_time_axis(axis, float(shown.whole[f"{quantity}_estimate"].max()), f"mean {label}")
+        return
+    if unit == "fraction":
+        axis.set_major_formatter(PercentFormatter(1))
+    axis.set_label_text(f"mean {label}")
+
+
+def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:
+    """Draw the estimates over one key with their intervals."""
+    cells = shown.cells
+    x = _positions(ax.xaxis, cells[shown.x])
+    order = np.argsort(x, kind="stable")
+    estimate, low, high = (cells[f"{quantity}_{what}"].to_numpy(dtype=float) for what in ("estimate", "low", "high"))
+    ax.fill_between(x[order], low[order], high[order], color=_LINE, alpha=0.2, linewidth=0)
+    ax.plot(x[order], estimate[order], color=_LINE, marker="o", markersize=3.5, linewidth=1.4, clip_on=False)
+    if not np.isnan(estimate).all():
+        _set_limits(ax, shown.whole, quantity)
+        _set_values(ax.yaxis, shown, quantity)
+    else:
+        _draw_nothing(ax, shown)
+
+
+def _set_limits(ax: Axes, cells: pd.DataFrame, quantity: str) -> None:
+    values = cells[[f"{quantity}_{what}" for what in ("estimate", "low", "high")]]
+    low, high = float(values.min().min()), float(values.max().max())
+    margin = 0.05 * (high - low)
+    if quantity in PROPORTIONS:
+        ax.set_ylim(0, max(0.01, high + margin))
+    elif high > low:
+        ax.set_ylim(low - margin, high + margin)
+
+
+def _draw_nothing(ax: Axes, shown: Slice) -> None:
+    ax.text(0.5, 0.5, "no value in any case", ha="center", va="center", transform=ax.transAxes)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_xlabel(shown.x)
+    ax.set_ylabel(shown.y or "")
+
+
+def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -> None:
+    lines = [quantity_title(quantity)]
+    widths = shown.cells[f"{quantity}_half_width"]
+    if not widths.isna().all():
+        scale = quantity_scale(quantity, shown.whole)
+        unit = POINTS.unit if quantity in PROPORTIONS else scale.unit
+        widest = float(widths.max()) * scale.factor
+        lines.append(
+            f"{100 * confidence_level:g} % intervals: ± {format_number(widest, widest)} {unit} at most".rstrip()
+        )
+    missing = shown.cells[f"{quantity}_estimate"].isna()
+    if shown.y is not None and shown.is_grid and missing.any() and not missing.all():
+        lines.append("hatched: no value")
+    if shown.note:
+        width = max(20, int(ax.get_window_extent().width * 72 / ax.figure.dpi / _TITLE_CHARACTER_PT))
+        lines += textwrap.wrap(shown.note, width, break_long_words=False, break_on_hyphens=False)
+    ax.set_title("\n".join(lines), fontsize="small", parse_math=False)

@@ -1,0 +1,126 @@
+"""Which cases of a sweep are drawn: two keys as axes, the others at one of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.grid_table import format_value
+from simdeploy.errors import InputError, Problem, nearest, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis import GridSummary
+
+_NAMED = ("scenario", "policy")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What is drawn of a sweep.
+
+    Attributes
+    ----------
+    cells : DataFrame
+        Rows of the summary.
+    whole : DataFrame
+        All of them: scales come from these, so that slices can be compared.
+    x : str
+        Key of the horizontal axis.
+    y : str or None
+        Key of the vertical axis; None if only one was varied.
+    is_grid : bool
+        Whether every combination was tried.
+    note : str
+        What else the cases have in common, or that they don't; empty if there is nothing else.
+    """
+
+    cells: pd.DataFrame
+    whole: pd.DataFrame
+    x: str
+    y: str | None
+    is_grid: bool
+    note: str
+
+
+def choose_slice(summary: GridSummary, at: Mapping[str, Any]) -> Slice:
+    """Choose which cases are drawn, and against which keys.
+
+    Parameters
+    ----------
+    summary : GridSummary
+    at : mapping
+        Values of keys that are no axes. The others of them are at their first value, if every combination was tried.
+
+    Raises
+    ------
+    InputError
+        If nothing was varied, or a key or a value of `at` isn't there.
+    """
+    cells, keys = summary.cells, _varied(summary)
+    _check_keys(at, keys)
+    axes = _axes(summary, at)
+    if not axes:
+        allowed = "a sweep over at least one key with several values"
+        raise InputError(Problem("nothing to draw a result against", ("result",), allowed=allowed))
+    is_grid = _is_grid(summary)
+    fixed, loose = [], []
+    for key in keys:
+        if key in axes:
+            continue
+        if not is_grid and key not in at and key not in _NAMED:
+            loose.append(key)
+            continue
+        cells = _only(cells, key, at[key] if key in at else cells[key].iloc[0], given=key in at)
+        fixed.append(f"{key} {format_value(cells[key].iloc[0])}")
+    notes = [f"at {', '.join(fixed)}"] * bool(fixed) + [f"points differ in {', '.join(loose)}"] * bool(loose)
+    return Slice(cells, summary.cells, axes[0], axes[1] if len(axes) > 1 else None, is_grid, "; ".join(notes))
+
+
+def list_slices(summary: GridSummary) -> list[dict[str, Any]]:
+    """Return every combination of values of the keys that are no axes, each as `at` of `choose_slice`, in order."""
+    axes, is_grid = _axes(summary, ()), _is_grid(summary)
+    others = [key for key in _varied(summary) if key not in axes and (is_grid or key in _NAMED)]
+    if not others:
+        return [{}]
+    combinations = summary.cells[others].drop_duplicates().to_dict("records")
+    return [{str(key): value for key, value in combination.items()} for combination in combinations]
+
+
+def _varied(summary: GridSummary) -> list[str]:
+    """Return the keys with several values."""
+    return [key for key in (*_NAMED, *summary.factors) if summary.cells[key].nunique(dropna=False) > 1]
+
+
+def _axes(summary: GridSummary, at: Collection[str]) -> list[str]:
+    """Return the first two keys that are left: those of the policy first, then those of the scenario."""
+    free = [key for key in _varied(summary) if key not in _NAMED and key not in at]
+    return sorted(free, key=lambda name: name.startswith("scenario."))[:2]
+
+
+def _is_grid(summary: GridSummary) -> bool:
+    keys = _varied(summary)
+    return len(summary.cells.drop_duplicates(keys)) == prod(summary.cells[key].nunique(dropna=False) for key in keys)
+
+
+def _check_keys(at: Mapping[str, Any], keys: list[str]) -> None:
+    problems = [
+        Problem("not a key that was varied", ("at", key), allowed=", ".join(keys), hint=nearest(key, keys))
+        for key in at
+        if key not in keys
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _only(cells: pd.DataFrame, key: str, value: Any, *, given: bool) -> pd.DataFrame:
+    import pandas as pd
+
+    is_it = cells[key].isna() if pd.isna(value) else cells[key].eq(value).fillna(value=False)
+    if given and not is_it.any():
+        allowed = ", ".join(format_value(known) for known in cells[key].unique()[:20])
+        raise InputError(Problem("not a value that was tried", ("at", key), found=shorten(value), allowed=allowed))
+    return cells[is_it]

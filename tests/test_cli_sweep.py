@@ -1,0 +1,407 @@
+"""``simdeploy sweep``: what it prints, writes and refuses, and how it is gone on with."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+import simdeploy
+from simdeploy.analysis import summarize_grid
+from simdeploy.analysis.grid_table import tabulate_grid
+from simdeploy.cli.app import app
+from simdeploy.cli.vary import read_vary, space_evenly
+from simdeploy.errors import InputError
+from simdeploy.experiments.jobs import Job
+from simdeploy.scenario import Scenario
+
+SCENARIO = """
+name: small
+fleet:
+  nodes: 12
+  requests_per_second: 10
+  update_duration: {exponential: {mean: 30s}}
+  start_failure: 0.1
+release:
+  good: {probability: 0.5}
+  bad: {probability: 0.5, defective: true, error_rate: 0.4}
+orchestrator: {preset: expanso, limit_comparison: reaches}
+policies:
+  waves: {strategy: rolling, max_parallel: 5, health_check: {deadline: 5m}}
+  careful: {strategy: canary, canary_count: 2, auto_promote: true, health_check: {deadline: 5m}}
+"""
+SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
+QUICK = ("--engine", "reference", "--replications", "4")
+GRID = ("--vary", "max_failed_nodes=1:3:3", "--vary", "max_error_rate=0.05,0.5")
+TIMEOUT_S = 60
+NEVER = r"(?!)"
+
+# The command with spans of two replications, so that many of them are still to come whenever it is ended.
+IN_SMALL_SPANS = """
+import sys
+import simdeploy.experiments
+from simdeploy.cli import main
+from simdeploy.experiments.cutting import Piece
+for name in ("parts", "sweep"):
+    module = sys.modules[f"simdeploy.experiments.{name}"]
+    module.cut_job = lambda job, replications: tuple(Piece(len(group.policies), 2) for group in job.groups)
+main()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with a scenario and a deployment."""
+    (tmp_path / "s.yaml").write_text(SCENARIO)
+    (tmp_path / "ours.json").write_text(json.dumps(SPEC))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*arguments):
+    """Run the command in this process."""
+    arguments = [str(argument) for argument in ("sweep", "s.yaml", *arguments)]
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def swept(policy="waves", **options):
+    """Do in Python what the command does by default in these tests."""
+    vary = {"max_failed_nodes": [1, 2, 3], "max_error_rate": [0.05, 0.5]}
+    options = {"vary": vary, "replications": 4, "engine": "reference", **options}
+    return simdeploy.sweep(simdeploy.read_scenario("s.yaml"), policy, **options)
+
+
+# -- what it prints ----------------------------------------------------------------------------------------------------
+
+
+def test_it_prints_a_line_for_each_case(folder):
+    """What was asked comes first, then the switches, then the estimates of each case as `summarize_grid` has them. [contract]"""
+    result = call("--policy", "waves", *GRID, *QUICK, "--seed", 3)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    assert lines[:4] == [
+        "small: policy waves, 6 cases, 4 replications of each, seed 3, engine reference",
+        "max_failed_nodes, 3 values: 1, 2, 3",
+        "health_check.max_error_rate, 2 values: 0.05, 0.5",
+        "orchestrator expanso with limit_comparison: reaches",
+    ]
+    table = tabulate_grid(summarize_grid(swept(seed=3)))
+    printed = [re.split(r" {2,}", line) for line in lines[-len(table.rows) - 1 :] if line]
+    assert printed == [list(row) for row in table.rows]
+
+
+def test_a_long_table_is_cut(folder):
+    """Of very many cases the first are printed, and where the others are. [contract]"""
+    asked = ("--vary", "max_failed_nodes=1:10:10", "--vary", "max_error_rate=0.05:0.45:5", *QUICK)
+    assert call(*asked).stdout.splitlines()[-1] == "and 10 more cases: --out DIR keeps all of them"
+    assert call(*asked, "--out", "kept").stdout.splitlines()[-1] == "and 10 more cases: in kept"
+
+
+def test_policies_are_names_or_files(folder):
+    """Several policies, by name or in JSON, are cases beside each other; without any it is the first. [contract]"""
+    result = call("--policy", "careful", "--policy", "ours.json", *QUICK)
+    assert result.exit_code == 0
+    assert "small: policies careful, ours, 2 cases" in result.stdout
+    assert "small: policy waves," in call(*GRID, *QUICK).stdout
+    assert call("--policy", "waves", "--policy", "waves", *QUICK).exit_code == 2
+
+
+def test_workers_change_no_number(folder):
+    """On two workers the output is the same to the letter. [property]"""
+    assert call(*GRID, *QUICK, "--workers", 2).stdout == call(*GRID, *QUICK).stdout
+
+
+def test_failed_replications_are_told(folder, monkeypatch):
+    """Failed replications are counted on standard error, and the exit code is 1. [contract]"""
+    monkeypatch.setattr(Job, "run", lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
+    result = call(*GRID, *QUICK)
+    assert result.exit_code == 1
+    assert (
+        "warning: 24 of 24 replications failed; the first: case 0, replication 0, simulate: ValueError" in result.stderr
+    )
+    assert "no value" in result.stdout
+
+
+def test_designs(folder):
+    """Lists stand side by side; a Latin hypercube takes ranges and choices. [contract]"""
+    result = call("--vary", "max_failed_nodes=1,2", "--vary", "max_error_rate=0.1:0.2:2", "--design", "list", *QUICK)
+    assert "2 cases" in result.stdout
+    asked = ("--vary", "max_failed_nodes=1:3", "--vary", "deadline=2m:5m", "--vary", "pacing=barrier,sliding")
+    result = call(*asked, "--design", "lhs:6", "--out", "kept", *QUICK)
+    table = simdeploy.read_store("kept").to_frame()
+    assert len(table) == 24
+    assert table["health_check.deadline"].between(120, 300).all()
+    assert set(table["max_failed_nodes"]) == {1, 2, 3}
+    assert set(table["scenario.orchestrator.pacing"]) == {"barrier", "sliding"}
+
+
+def test_help_has_an_example(folder):
+    """The help shows a command that works. [contract]"""
+    text = call("--help").stdout
+    example = text.split("Example:")[1].split("Options:")[0]
+    assert example.split()[:3] == ["simdeploy", "sweep", "scenarios/small-fleet.yaml"]
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scenario():
+    return Scenario.from_dict(
+        {
+            "name": "small",
+            "fleet": {"nodes": 12, "update_duration": "30s", "start_failure": 0.1},
+            "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("max_error_rate=0.01:0.2:20", {"health_check.max_error_rate": [n / 100 for n in range(1, 21)]}),
+        ("max_failed_nodes=0:20:21", {"max_failed_nodes": list(range(21))}),
+        ("max_failed_nodes = 20:0:3", {"max_failed_nodes": [20, 10, 0]}),
+        ("start_failure=0.001,0.01", {"scenario.fleet.start_failure": [0.001, 0.01]}),
+        ("deadline=2m:5m:4", {"health_check.deadline": [120.0, 180.0, 240.0, 300.0]}),
+        ("deadline=90s,150", {"health_check.deadline": ["90s", 150]}),
+        ("max_failed_nodes=5", {"max_failed_nodes": [5]}),
+        ("max_failed_nodes=5:5:1", {"max_failed_nodes": [5]}),
+        ("max_failed_nodes=null,3", {"max_failed_nodes": [None, 3]}),
+        ("no_auto_rollback=true,false", {"no_auto_rollback": [True, False]}),
+        ("on_failure=rollback,stop", {"scenario.orchestrator.on_failure": ["rollback", "stop"]}),
+        ("created_at=2026-01-01T00:00:00Z", {"scenario.deployment.created_at": ["2026-01-01T00:00:00Z"]}),
+    ],
+)
+def test_values_on_the_command_line(scenario, text, expected):
+    """Evenly spaced values have both ends and are written as one would; words are what they are in a file. [contract]"""
+    found = read_vary([text], scenario, {"waves": "waves"}, has_ranges=False)
+    assert found == expected
+    assert [type(value) for value in next(iter(found.values()))] == [
+        type(value) for value in next(iter(expected.values()))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("max_failed_nodes", "--vary: no key with values (found 'max_failed_nodes'); allowed: KEY=low:high:count, or"),
+        ("=3", "--vary: no key with values"),
+        ("max_failed_nodes=", "--vary: no key with values"),
+        ("max_failed_nodes=1,,2", "max_failed_nodes: an empty value; allowed: null leaves a key to its default"),
+        (
+            "max_failed_nodes=0:20",
+            "max_failed_nodes: not values (found '0:20'); allowed: low:high:count, or a list with",
+        ),
+        ("max_failed_nodes=0:20:0", "max_failed_nodes: not a number of values (found '0'); allowed: 1 to 1,000,000"),
+        ("max_failed_nodes=0:20:x", "max_failed_nodes: not a number of values (found 'x')"),
+        ("max_failed_nodes=0:2.5:2", "max_failed_nodes: not an end of a range (found '2.5'); allowed: a whole number"),
+        ("max_error_rate=0:x:2", "health_check.max_error_rate: not an end of a range (found 'x'); allowed: a number"),
+        ("deadline=0:5x:2", "health_check.deadline: not an end of a range (found '5x'); allowed: a duration such as"),
+        ("max_error_rate=0:1:1", "health_check.max_error_rate: one value can't have two ends (found 0:1:1)"),
+        (
+            "max_failed_nodes=0:10:4",
+            (
+                "max_failed_nodes: not all whole numbers (found 4 values from 0 to 10: 0, 3.33333, 6.66667, ...); "
+                "allowed: a count with which they are, such as 3 or 6"
+            ),
+        ),
+        ("max_eror_rate=0.1", "max_eror_rate: no such key to vary; did you mean 'max_error_rate'?"),
+        ("max_error_rate=0x1f", "health_check.max_error_rate: not a decimal number (found '0x1f')"),
+    ],
+)
+def test_values_that_there_are_not(scenario, text, told):
+    """What is no list and no range is told with its key. [contract]"""
+    with pytest.raises(InputError) as caught:
+        read_vary([text], scenario, {"waves": "waves"}, has_ranges=False)
+    assert str(caught.value).startswith(told)
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000), st.integers(2, 50))
+def test_whole_numbers_stay_whole(low, high, count):
+    """Evenly spaced whole numbers are whole, or refused with counts with which they are. [property]"""
+    try:
+        values = space_evenly(low, high, count, whole=True)
+    except InputError as error:
+        for fitting in map(int, re.findall(r"\d+", str(error).rpartition("such as")[2])):
+            assert len(space_evenly(low, high, fitting, whole=True)) == fitting
+        return
+    assert (values[0], values[-1], len(values)) == (low, high, count)
+    assert len({after - before for before, after in itertools.pairwise(values)}) == 1
+
+
+# -- what it refuses ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--workers", "2", "--cluster", "tcp://127.0.0.1:1"], "--workers and --cluster exclude each other"),
+        (["--out", "s.yaml"], "'s.yaml' is there already and is not a folder"),
+        (["--out", "s.yaml/x"], "can't be written to"),
+        (["--plot", "sweep.gif"], "must end with one of .png, .svg, .pdf"),
+        (["--vary", "max_eror_rate=0.1"], "max_eror_rate: no such key to vary; did you mean 'max_error_rate'?"),
+        (["--vary", "scenario.fleet.start_failure=2"], "scenario.fleet.start_failure: too large (found 2)"),
+        (["--design", "lhs"], "'lhs' is none of grid, list and lhs:N"),
+        (["--policy", "wave"], "no such policy (found 'wave')"),
+        (["--engine", "refrence"], "did you mean 'reference'?"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, told):
+    """Options that exclude each other, unknown keys and places that can't be written to are refused at once. [contract]"""
+    monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
+    result = call(*GRID, *QUICK, *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["ours.json", "s.yaml"]
+
+
+def test_a_picture_needs_values(folder):
+    """A picture of what was not varied is refused before the work. [contract]"""
+    for vary in ([], ["--vary", "max_failed_nodes=3"]):
+        result = call("--policy", "waves", "--policy", "careful", *vary, "--plot", "x.png", *QUICK)
+        assert result.exit_code == 2
+        assert "--plot needs a key with several values" in result.stderr
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_pictures(folder, ending):
+    """A picture is in the format that its ending says, and the same command draws the same bytes. [contract]"""
+    contents = []
+    for name in ("a", "b"):
+        result = call(*GRID, *QUICK, "--plot", f"{name}.{ending}")
+        assert (result.exit_code, result.stderr) == (0, f"wrote {name}.{ending}\n")
+        contents.append(Path(f"{name}.{ending}").read_bytes())
+    assert contents[0].startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
+    assert contents[0] == contents[1]
+
+
+def test_a_picture_has_a_row_for_each_combination_of_the_other_keys(folder):
+    """Beside two keys the others have a row of panels each, four at most, and it is said how many there are. [contract]"""
+    asked = ("--vary", "max_failed_nodes=1,2", "--vary", "max_error_rate=0.05,0.5")
+    assert call(*asked, "--vary", "start_failure=0,0.1", *QUICK, "--plot", "two.svg").exit_code == 0
+    text = Path("two.svg").read_text()
+    assert [text.count(f"at scenario.fleet.start_failure {value}") for value in ("0 ", "0.1 ")] == [3, 3]
+    result = call(*asked, "--vary", "start_failure=0:0.5:6", *QUICK, "--plot", "six.svg")
+    assert result.stderr.splitlines() == ["wrote six.svg", "it shows 4 of 6 combinations of the other keys"]
+
+
+def test_a_folder_keeps_every_replication(folder):
+    """`--out` holds the table that Python gives; the same command again finds it and prints the same. [contract]"""
+    first = call(*GRID, *QUICK, "--out", "kept")
+    stored = simdeploy.read_store("kept")
+    assert stored.is_complete
+    table = stored.to_frame().sort_values(["case", "replication"], ignore_index=True)
+    pd.testing.assert_frame_equal(table, swept().to_frame())
+    again = call(*GRID, *QUICK, "--out", "kept")
+    assert again.stdout == first.stdout
+    assert again.stderr == "kept has 24 of 24 rollouts already: nothing is left to do\n"
+
+
+def test_a_folder_of_another_question_is_refused(folder):
+    """Another seed is another question: the folder is refused and left as it is. [contract]"""
+    assert call(*GRID, *QUICK, "--out", "kept").exit_code == 0
+    before = {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()}
+    result = call(*GRID, *QUICK, "--out", "kept", "--seed", 1)
+    assert result.exit_code == 2
+    assert "error: kept: this store belongs to another question" in result.stderr
+    assert "error: kept: seed: 0 in the folder, 1 now" in result.stderr
+    assert {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()} == before
+
+
+# -- how it ends -------------------------------------------------------------------------------------------------------
+
+
+def start_on_terminal(arguments):
+    """Start the command with a terminal for its messages; return the process and the terminal's other end."""
+    outer, inner = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_SMALL_SPANS, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=inner,
+        text=True,
+        env={**os.environ, "COLUMNS": "100", "TERM": "xterm"},
+    )
+    os.close(inner)
+    return process, outer
+
+
+def read_until(terminal, pattern):
+    """Return what a terminal shows up to a pattern, or to the end."""
+    shown = ""
+    while not re.search(pattern, shown):
+        try:
+            block = os.read(terminal, 65536).decode()
+        except OSError:
+            break
+        if not block:
+            break
+        shown += block
+    return shown
+
+
+ASKED = ("sweep", "s.yaml", *GRID, "--engine", "reference", "--replications", "40")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_what_was_ended_is_gone_on_with(folder, ending):
+    """Ctrl-C ends with 130 and the command to go on; after it, and after a kill, the same command finishes the table. [contract]"""
+    process, terminal = start_on_terminal([*ASKED, "--out", "some where"])
+    shown = read_until(terminal, r"[1-9]\d*/240")
+    process.send_signal(ending)
+    shown += read_until(terminal, NEVER)
+    process.wait(timeout=TIMEOUT_S)
+    process.stdout.close()
+    os.close(terminal)
+    if ending is signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in shown
+        told = re.search(r"interrupted; some where has ([\d,]+) rollouts. To go on:\s+simdeploy (.*)", shown)
+        assert 0 < int(told[1].replace(",", "")) < 240
+        arguments = shlex.split(told[2])
+    else:
+        arguments = [*ASKED, "--out", "some where"]
+    again = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert again.exit_code == 0
+    assert re.match(r"some where has \d+ of 240 rollouts already: going on with the rest\n", again.stderr)
+    table = simdeploy.read_store("some where").to_frame().sort_values(["case", "replication"], ignore_index=True)
+    pd.testing.assert_frame_equal(table, swept(replications=40).to_frame(), check_exact=True)
+
+
+def test_ctrl_c_without_a_folder(folder, monkeypatch):
+    """Without a folder nothing is kept, and the message says what would have kept it. [contract]"""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "run", interrupt)
+    result = call(*GRID, *QUICK)
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted; nothing was kept: with --out DIR a sweep can be gone on with\n"
+
+
+def test_a_terminal_sees_rate_and_time_left(folder):
+    """On a terminal a bar counts rollouts with their rate and the time left; in the end it says how long a case took. [contract]"""
+    process, terminal = start_on_terminal(ASKED)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", read_until(terminal, NEVER))
+    process.communicate(timeout=TIMEOUT_S)
+    os.close(terminal)
+    assert process.returncode == 0
+    assert re.search(r"rollouts .*\d+/240.* [\d,]+/s .*\d:\d\d:\d\d left", shown)
+    assert re.search(r"[\d.]+ s, [\d.]+ s per case", shown)

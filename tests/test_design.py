@@ -1,0 +1,425 @@
+"""What a sweep tries: keys found by name, values that are combined, and everything that is wrong told at once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simdeploy.api import read_deployment
+from simdeploy.errors import InputError
+from simdeploy.experiments.cases import make_cases
+from simdeploy.experiments.design import LatinHypercube, make_points
+from simdeploy.experiments.jobs import Span
+from simdeploy.experiments.levers import Lever, find_levers
+from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
+from simdeploy.scenario import Scenario
+
+SCENARIO = {
+    "name": "small",
+    "fleet": {
+        "nodes": 20,
+        "requests_per_second": 10,
+        "update_duration": {"lognormal": {"median": "30s", "p95": "60s"}},
+        "classes": [{"name": "arm", "share": 0.5, "update_duration": 40}],
+        "start_failure": 0.05,
+    },
+    "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4}},
+    "policies": {
+        "waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
+        "newer": {
+            "dialect": "rollout",
+            "strategy": "rolling",
+            "max_parallel": 25,
+            "health_check": {"deadline": "5m", "interval": "10s"},
+        },
+        "at-once": {"strategy": "immediate"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def scenario():
+    return Scenario.from_dict(SCENARIO)
+
+
+def find(scenario, *names, policies=("waves",)):
+    """Find levers and return them by name."""
+    return find_levers(names, [scenario], [scenario.policy(policy).spec for policy in policies])
+
+
+def cases(scenario, policy="waves", design="grid", seed=0, **vary):
+    """Make the cases of a sweep; two underscores stand for a dot."""
+    asked = {name.replace("__", "."): values for name, values in vary.items()}
+    scenarios, policies = name_scenarios(scenario), name_policies(policy)
+    bases = find_bases(scenarios, policies)
+    levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
+    points = make_points(levers, list(asked.values()), design, seed=seed)
+    return make_cases(scenarios, list(policies), bases, points, seed=0, engine="reference")
+
+
+def problems(call, *arguments, **options):
+    """Return what a call is refused for, a line each."""
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **options)
+    return [str(problem) for problem in caught.value.problems]
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "full", "kind"),
+    [
+        ("max_failed_nodes", "max_failed_nodes", "whole"),
+        ("max_error_rate", "health_check.max_error_rate", "number"),
+        ("health_check.min_healthy_time", "health_check.min_healthy_time", "duration"),
+        ("auto_promote", "auto_promote", "truth"),
+        ("strategy", "strategy", "other"),
+        ("scenario.fleet.nodes", "scenario.fleet.nodes", "whole"),
+        ("start_failure", "scenario.fleet.start_failure", "number"),
+        ("bad.error_rate", "scenario.release.bad.error_rate", "number"),
+        ("scenario.fleet.update_duration.lognormal.median", None, "duration"),
+        ("scenario.fleet.classes.arm.update_duration", None, "duration"),
+        ("scenario.fleet.classes.0.update_duration", None, "duration"),
+        ("scenario.orchestrator.minimum_sample", None, "whole"),
+        ("pacing", "scenario.orchestrator.pacing", "other"),
+        ("window_reset", "scenario.orchestrator.window_reset", "truth"),
+        ("scenario.release.good.crash_rate", None, "number"),
+    ],
+)
+def test_keys_are_found(scenario, name, full, kind):
+    """A full path, or an end of one that is unique, is the key with the kind that the schema knows. [contract]"""
+    assert find(scenario, name) == (Lever(full or name, kind),)
+
+
+def test_keys_of_each_dialect(scenario):
+    """Each dialect has its own keys, and several policies have those of all. [contract]"""
+    (lever,) = find(scenario, "success_threshold", policies=["newer"])
+    assert lever == Lever("health_check.success_threshold", "whole")
+    assert "no such key to vary" in problems(find, scenario, "success_threshold")[0]
+    assert len(find(scenario, "success_threshold", "min_healthy_time", policies=["waves", "newer"])) == 2
+
+
+def test_what_the_scenario_states_comes_first(scenario):
+    """An end of a path is looked for among stated keys before defaults, and is refused with all it may mean. [contract]"""
+    stated = scenario.with_values({"release.bad.start_failure": 0.1})
+    assert problems(find, stated, "start_failure") == [
+        (
+            "start_failure: several keys end like this; "
+            "allowed: scenario.fleet.start_failure, scenario.release.bad.start_failure"
+        )
+    ]
+    assert find(stated, "fleet.start_failure")[0].name == "scenario.fleet.start_failure"
+
+
+def test_unknown_keys_are_told_with_the_nearest(scenario):
+    """All unknown keys are told, each with the key that was probably meant. [contract]"""
+    told = problems(
+        find,
+        scenario,
+        "max_eror_rate",
+        "scenario.fleet.nods",
+        "scenario.policies.waves.max_parallel",
+        "max_parallel",
+        "max_parallel",
+        "scenario.name",
+    )
+    assert told == [
+        "max_eror_rate: no such key to vary; did you mean 'max_error_rate'?",
+        "scenario.fleet.nods: no such key to vary; did you mean 'scenario.fleet.nodes'?",
+        (
+            "scenario.policies.waves.max_parallel: not a factor that can be varied; "
+            "a key of the policy has no prefix: max_failed_nodes"
+        ),
+        "max_parallel: the same key twice (found max_parallel)",
+        "scenario.name: not a factor that can be varied",
+    ]
+
+
+# -- points ------------------------------------------------------------------------------------------------------------
+
+WHOLE, NUMBER, DURATION, OTHER = (
+    Lever("max_failed_nodes", "whole"),
+    Lever("health_check.max_error_rate", "number"),
+    Lever("health_check.deadline", "duration"),
+    Lever("strategy", "other"),
+)
+
+
+def values(points):
+    """Return the points as tuples."""
+    return [tuple(points.point(number).values()) for number in range(len(points))]
+
+
+@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=4), min_size=1, max_size=3))
+def test_a_grid_is_the_product(lists):
+    """A grid holds every combination, the last lever changing fastest. [property]"""
+    levers = [Lever(f"key{number}", "whole") for number in range(len(lists))]
+    assert values(make_points(levers, lists, "grid", seed=0)) == list(product(*lists))
+
+
+def test_lists_stand_side_by_side():
+    """Of lists the first values belong together, then the second ones; unequal lengths are named. [contract]"""
+    points = make_points([WHOLE, NUMBER], [[1, 2, 3], [0.1, 0.2, 0.3]], "list", seed=0)
+    assert values(points) == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert problems(make_points, [WHOLE, NUMBER], [[1, 2, 3], [0.1]], "list", seed=0) == [
+        (
+            "vary: lists of unequal lengths can't stand side by side "
+            "(found max_failed_nodes: 3, health_check.max_error_rate: 1)"
+        )
+    ]
+
+
+def test_values_may_be_any_sequence_of_plain_values():
+    """Ranges and arrays are as good as lists; a whole number that numpy holds as 3.0 is 3. [contract]"""
+    asked = [np.linspace(0, 4, 3), pd.Series([0.5, 1.0])]
+    points = make_points([WHOLE, NUMBER], asked, "grid", seed=0)
+    assert points.values == ((0, 2, 4), (0.5, 1.0))
+    assert all(type(value) is int for value in points.values[0])
+    assert json.loads(json.dumps(points.asked)) == [[0, 2, 4], [0.5, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (
+            "0.1",
+            "health_check.max_error_rate: not a list of values (found '0.1'); allowed: a list, a range or an array",
+        ),
+        (0.1, "health_check.max_error_rate: not a list of values (found 0.1); allowed: a list, a range or an array"),
+        ([], "health_check.max_error_rate: no values; allowed: at least one"),
+        ([float("nan")], "health_check.max_error_rate: not a finite number (found nan)"),
+    ],
+)
+def test_what_is_no_list_of_values(asked, told):
+    """What is no list of values, or holds what no file could, is told with its key. [contract]"""
+    assert problems(make_points, [NUMBER], [asked], "grid", seed=0) == [told]
+
+
+def test_designs_that_there_are_not():
+    """Unknown designs, hypercubes without points and more than a million cases are refused. [contract]"""
+    assert problems(make_points, [NUMBER], [[0.1]], "gird", seed=0) == [
+        "design: unknown design (found 'gird'); allowed: \"grid\", \"list\" or LatinHypercube(n); did you mean 'grid'?"
+    ]
+    assert (
+        "design: not a Latin hypercube (found 0)"
+        in problems(make_points, [NUMBER], [(0, 1)], LatinHypercube(0), seed=0)[0]
+    )
+    many = [range(1001), np.linspace(0, 1, 1000)]
+    assert problems(make_points, [WHOLE, NUMBER], many, "grid", seed=0) == [
+        "vary: too many cases (found 1,001,000); allowed: up to 1,000,000"
+    ]
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(1, 40))
+def test_a_latin_hypercube_meets_each_part_once(seed, n):
+    """Each of n equal parts of a range is met once, whole numbers and choices as evenly as may be. [property]"""
+    levers, asked = [NUMBER, WHOLE, OTHER, DURATION], [(0.5, 1.0), (3, 6), ["a", "b"], ("10s", 20)]
+    points = make_points(levers, asked, LatinHypercube(n), seed=seed)
+    rates, nodes, words, seconds = zip(*values(points), strict=True)
+    assert sorted(int((rate - 0.5) * 2 * n) for rate in rates) == list(range(n))
+    assert sorted(int((second - 10) / 10 * n) for second in seconds) == list(range(n))
+    for found, size in ((nodes, 4), (words, 2)):
+        counts = Counter(found)
+        assert set(counts) <= ({3, 4, 5, 6} if found is nodes else {"a", "b"})
+        # A stratum may be cut by the border between two values.
+        assert all(abs(counts[value] - n / size) <= 2 for value in counts)
+    assert all(type(value) is int for value in nodes)
+
+
+def test_a_latin_hypercube_is_fixed_by_its_seed():
+    """The same seed gives the same points, another one others. [contract]"""
+    first, again, other = (make_points([NUMBER], [(0, 1)], LatinHypercube(9), seed=seed) for seed in (1, 1, 2))
+    assert values(first) == values(again) != values(other)
+
+
+def test_ranges_that_there_are_not():
+    """Ranges of what has no order, or upside down, are told; two values of a list are two choices. [contract]"""
+    levers = [OTHER, NUMBER, WHOLE]
+    told = problems(make_points, levers, [("a", "b"), (0.2, 0.1), (0.5, 3)], LatinHypercube(3), seed=0)
+    assert told == [
+        (
+            "strategy: not a range (found ('a', 'b')); allowed: two numbers, lowest first; "
+            "values to choose from belong into a list"
+        ),
+        "health_check.max_error_rate: not a range (found (0.2, 0.1)); allowed: the lowest value first",
+        (
+            "max_failed_nodes: not a range (found (0.5, 3)); allowed: two whole numbers, lowest first; "
+            "values to choose from belong into a list"
+        ),
+    ]
+    assert set(values(make_points([NUMBER], [[0.1, 0.2]], LatinHypercube(8), seed=0))) == {(0.1,), (0.2,)}
+
+
+# -- cases -------------------------------------------------------------------------------------------------------------
+
+
+def test_cases_are_numbered_by_scenario_policy_and_point(scenario):
+    """Scenarios come first, then policies, then points; names and values stand in columns with their full paths. [contract]"""
+    made = cases(
+        {"a": scenario, "b": scenario.with_values({"fleet.nodes": 10})}, ["waves", "newer"], max_failed_nodes=[1, 2]
+    )
+    frame = made.to_frame()
+    assert list(frame) == ["case", "scenario", "policy", "max_failed_nodes"]
+    assert list(frame.itertuples(index=False, name=None)) == [
+        (number, *rest) for number, rest in enumerate(product("ab", ["waves", "newer"], [1, 2]))
+    ]
+    assert len(made.job.groups) == 2
+
+
+def test_policies_on_one_scenario_are_one_group(scenario):
+    """Whatever is varied of policies, they are tried together; each combination of factors is a group. [contract]"""
+    made = cases(scenario, ["waves", "newer"], max_failed_nodes=range(5), start_failure=[0.0, 0.1])
+    assert [len(group.policies) for group in made.job.groups] == [10, 10]
+    assert [group.scenario.fleet.behaviour.start_failure.mean for group in made.job.groups] == [0.0, 0.1]
+    assert [policy.policy.max_failed_nodes for policy in made.job.groups[0].policies] == [*range(5), *range(5)]
+
+
+def test_what_means_the_same_is_simulated_once(scenario):
+    """Equal worlds and equal policies are one, however they are written, and every case finds its own. [contract]"""
+    other = scenario.with_values({"name": "other", "fleet.update_duration.lognormal.median": 30})
+    made = cases([scenario, other], ["waves"], min_healthy_time=["30s", 30, 20], canary_count=[None, 0])
+    assert [len(group.policies) for group in made.job.groups] == [2]
+    assert made.place.tolist() == [0, 0, 0, 0, 1, 1] * 2
+    assert made.numbers(Span(0, 1, 1, 0, 1)).tolist() == [4, 5, 10, 11]
+
+
+def test_values_reach_the_rules(scenario):
+    """Each key's value is what the policy and the scenario of its case have. [contract]"""
+    made = cases(
+        scenario,
+        "waves",
+        "list",
+        max_parallel=[3, 4],
+        health_check__deadline=["2m", 240],
+        scenario__fleet__classes__arm__share=[0.1, 0.2],
+        scenario__orchestrator__pacing=["sliding", "rate"],
+        scenario__release__bad__error_rate=[0.1, 0.2],
+    )
+    for number, group in enumerate(made.job.groups):
+        (policy,), world = (policy.policy for policy in group.policies), group.scenario
+        assert (policy.max_parallel, policy.deadline_ns) == (3 + number, (120 + 120 * number) * 10**9)
+        assert (float(world.fleet.classes[0].share), world.release[1].error_rate) == ([0.1, 0.2][number],) * 2
+        assert world.orchestrator.pacing == ["sliding", "rate"][number]
+    assert made.to_frame()["health_check.deadline"].tolist() == [120.0, 240.0]
+
+
+def test_a_number_for_a_duration_is_seconds_in_both_dialects(scenario):
+    """Nanoseconds are the wire's affair: 60 is a minute in a policy of either dialect. [contract]"""
+    made = cases(scenario, ["waves", "newer"], deadline=[60.5, "1m"])
+    assert [policy.policy.deadline_ns for policy in made.job.groups[0].policies] == [60_500_000_000, 60 * 10**9] * 2
+
+
+@pytest.mark.parametrize(
+    ("key", "asked", "dtype", "shown"),
+    [
+        ("max_failed_nodes", [1, 2], "int64", [1, 2]),
+        ("max_failed_nodes", [1, None], "Int64", [1, pd.NA]),
+        ("max_error_rate", [0.5, 1], "float64", [0.5, 1.0]),
+        ("min_healthy_time", ["1m", 2.5], "float64", [60.0, 2.5]),
+        ("no_auto_rollback", [True, False], "bool", [True, False]),
+        ("on_failure", ["stop", "pause"], "str", ["stop", "pause"]),
+        ("scenario.fleet.update_duration", [30, {"constant": 40}], "str", ["30", '{"constant": 40}']),
+    ],
+)
+def test_columns_have_the_types_of_their_keys(scenario, key, asked, dtype, shown):
+    """Numbers are numbers, durations seconds, switches words; what isn't set is missing, a distribution is JSON. [contract]"""
+    column = cases(scenario, **{key.replace(".", "__"): asked}).to_frame().iloc[:, -1]
+    assert column.dtype == dtype
+    assert all(found is expected or found == expected for found, expected in zip(column, shown, strict=True))
+
+
+def test_every_invalid_value_is_told_at_once(scenario):
+    """Each value that its key can't have is told once, with what is allowed, of policy and scenario alike. [contract]"""
+    told = problems(
+        cases,
+        scenario,
+        max_failed_nodes=[0, 1.5, -1],
+        max_error_rate=[0.1, 10],
+        start_failure=[0.1, 2, "often"],
+        pacing=["barier", "sliding"],
+    )
+    assert sorted(told) == [
+        (
+            "health_check.max_error_rate: too large (found 10); allowed: a fraction from 0 to 1; "
+            "0.10 is ten percent: a fraction, not a percentage"
+        ),
+        "max_failed_nodes: negative (found -1); allowed: a whole number from 0 to 10,000,000",
+        "max_failed_nodes: not a whole number (found 1.5); allowed: a whole number from 0 to 10,000,000",
+        "scenario.fleet.start_failure: not a number (found 'often'); allowed: a number from 0 to 1",
+        "scenario.fleet.start_failure: too large (found 2); allowed: a number from 0 to 1; 0.02 is 2 percent",
+        (
+            "scenario.orchestrator.pacing: not one of the values (found 'barier'); "
+            "allowed: barrier, sliding, rate; did you mean 'barrier'?"
+        ),
+    ]
+
+
+def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
+    """What only goes wrong together says in how many cases, and which values the first of them has. [contract]"""
+    told = problems(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 120, 600])
+    assert len(told) == 3
+    assert told[0] == (
+        "health_check.deadline: no node can ever be healthy in time: min_healthy_time needs 12 windows of 10s = 2m0s "
+        "(found 1m0s); allowed: a deadline of at least 2m0s; "
+        "in 1 of 6 cases, the first: health_check.deadline=1m, health_check.min_healthy_time=120"
+    )
+    assert cases(scenario, "waves", "list", deadline=["1m", "20m"], min_healthy_time=[30, 600])
+
+
+def test_a_long_list_of_problems_is_cut(scenario):
+    """Twenty problems are told, and how many there are more. [contract]"""
+    told = problems(cases, scenario, max_failed_nodes=range(-100, 0))
+    assert len(told) == 21
+    assert told[-1] == "and 80 more like these"
+
+
+def test_only_what_is_tried_is_checked(scenario):
+    """A factor may contradict a policy as it is, as long as it doesn't contradict what is tried of it. [contract]"""
+    made = cases(
+        scenario, "waves", "list", scenario__health__interval=["6m"], deadline=["20m"], min_healthy_time=["7m"]
+    )
+    assert made.job.groups[0].policies[0].policy.windows_needed == 2
+    assert "no node can ever be healthy" in problems(cases, scenario, scenario__health__interval=["6m"])[0]
+
+
+def test_warnings_are_told_once(scenario):
+    """A suspicious value is told once, with the number of its cases where no single value is to blame. [contract]"""
+    made = cases(scenario, max_failed_nodes=[5, 30], max_error_rate=[0.1, 0.2])
+    assert made.warnings == ("max_failed_nodes: can never stop a rollout of 20 nodes (found 30)",)
+
+
+def test_several_scenarios_and_policies_need_names():
+    """Names come from the scenario, the policy, or the mapping; twice the same is refused. [contract]"""
+    one = Scenario.from_dict(SCENARIO)
+    assert list(name_scenarios([one])) == ["small"]
+    assert list(name_scenarios({"x": one, "y": one})) == ["x", "y"]
+    assert "the same name twice (found 'small')" in problems(name_scenarios, [one, one])[0]
+    assert "not a scenario, nor several" in problems(name_scenarios, [])[0]
+    assert "not a scenario, nor several (found 3)" in problems(name_scenarios, [3])[0]
+    spec = {"strategy": "immediate"}
+    assert list(name_policies("waves")) == ["waves"]
+    assert list(name_policies(["waves", spec])) == ["waves", "immediate"]
+    assert list(name_policies(spec)) == ["immediate"]
+    assert list(name_policies({"a": spec, "b": "waves"})) == ["a", "b"]
+    assert "the same name twice (found 'immediate')" in problems(name_policies, [spec, spec])[0]
+    assert problems(name_policies, []) == ["policy: no policy to try"]
+    assert "no such policy (found 'wave')" in problems(find_bases, {"small": one}, {"wave": "wave"})[0]
+
+
+def test_a_policy_from_json_keeps_what_it_says_of_itself(scenario, tmp_path):
+    """Type and ids of a deployment in JSON stay, whatever is varied of its spec or of the scenario. [contract]"""
+    spec = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
+    (tmp_path / "ours.json").write_text(json.dumps({"deployment": {"id": "d-7", "type": "restart", "spec": spec}}))
+    document = read_deployment(tmp_path / "ours.json")
+    made = cases(scenario, {"ours": document}, max_parallel=[1, 2], scenario__deployment__namespace=["x"])
+    assert [policy.identity.type for policy in made.job.groups[0].policies] == ["restart", "restart"]
+    assert {policy.identity.namespace for policy in made.job.groups[0].policies} == {"x"}
+    assert [policy.policy.max_parallel for policy in made.job.groups[0].policies] == [1, 2]

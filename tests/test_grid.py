@@ -1,0 +1,170 @@
+"""The summary of a sweep, held to hand-made tables, to `compare`, and to itself read in parts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from simdeploy.analysis import compare, summarize_grid
+from simdeploy.analysis.grid import MEANS, QUANTITIES
+from simdeploy.analysis.grid_table import tabulate_grid
+from simdeploy.engines.schema import VERDICTS
+from simdeploy.errors import InputError
+from simdeploy.experiments import read_store, sweep
+from simdeploy.scenario import Scenario
+
+
+def table(case, **columns):
+    """Make a table of a sweep over max_failed_nodes, whose values are ten times the cases."""
+    n = len(case)
+    columns.setdefault("verdict", ["completed_good"] * n)
+    keys = {"case": case, "scenario": "s", "policy": "p", "max_failed_nodes": [10 * number for number in case]}
+    return pd.DataFrame({**keys, "replication": range(n), **columns})
+
+
+class InParts:
+    """A table that is read some rows at a time."""
+
+    def __init__(self, frame, size):
+        self.frame, self.size = frame, size
+        self.columns = tuple(frame)
+
+    def batches(self, columns):
+        for first in range(0, len(self.frame), self.size):
+            yield self.frame.iloc[first : first + self.size][columns]
+
+
+def test_proportions_by_hand():
+    """False alarms are counted among good releases with a verdict, escapes among defective ones, with exact intervals. [oracle]"""
+    verdicts = ["false_alarm"] * 3 + ["completed_good"] * 7 + ["escaped"] * 2 + ["stopped_defective"] * 2 + [None]
+    cell = summarize_grid(table([4] * 15, verdict=verdicts)).cells.iloc[0]
+    for name, successes, n in (("false_alarm", 3, 10), ("escape", 2, 4)):
+        interval = stats.binomtest(successes, n).proportion_ci(0.95, method="exact")
+        assert cell[f"{name}_n"] == n
+        assert cell[f"{name}_estimate"] == successes / n
+        assert cell[f"{name}_low"] == pytest.approx(interval.low)
+        assert cell[f"{name}_high"] == pytest.approx(interval.high)
+        assert cell[f"{name}_half_width"] == pytest.approx((interval.high - interval.low) / 2)
+    assert (cell["case"], cell["max_failed_nodes"], cell["replications"], cell["failed"]) == (4, 40, 15, 0)
+
+
+def test_means_by_hand():
+    """A mean has Student's t interval over the rollouts that have a value. [oracle]"""
+    cells = summarize_grid(table([0, 0, 0, 0, 1], makespan_s=[2.0, 4.0, np.nan, 9.0, 5.0]), confidence_level=0.9).cells
+    half_width = stats.t.ppf(0.95, 2) * math.sqrt(13 / 3)
+    assert cells["makespan_s_n"].tolist() == [3, 1]
+    assert cells["makespan_s_estimate"].tolist() == [5.0, 5.0]
+    assert cells["makespan_s_half_width"][0] == pytest.approx(half_width)
+    assert cells["makespan_s_low"][0] == pytest.approx(5 - half_width)
+    assert math.isnan(cells["makespan_s_half_width"][1])
+
+
+def test_few_observations_are_no_zeros():
+    """Without observations of its kind an estimate is NaN, and so is its interval; failed rows are counted apart. [contract]"""
+    frame = table(
+        [0, 1, 1],
+        verdict=["completed_good", None, None],
+        status=["ok", "failed", "ok"],
+        makespan_s=[60.0, np.nan, np.nan],
+    )
+    cells = summarize_grid(frame).cells
+    assert cells["failed"].tolist() == [0, 1]
+    assert cells["replications"].tolist() == [1, 2]
+    assert cells.filter(like="escape").drop(columns="escape_n").isna().all(axis=None)
+    assert cells.loc[1].filter(like="makespan_s").drop("makespan_s_n").isna().all()
+    assert cells["escape_n"].tolist() == [0, 0]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5), st.sampled_from([*VERDICTS, None]), st.one_of(st.floats(0, 1e6), st.just(math.nan))
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    st.integers(1, 20),
+    st.randoms(use_true_random=False),
+)
+def test_parts_and_order_do_not_matter(rows, size, random):
+    """Read in parts, in any order, a table has the summary that it has as a whole. [property]"""
+    whole = summarize_grid(frame_of(rows)).cells
+    random.shuffle(rows)
+    parts = summarize_grid(InParts(frame_of(rows), size)).cells
+    pd.testing.assert_frame_equal(parts, whole, check_exact=False, rtol=1e-9, atol=1e-6)
+
+
+def frame_of(rows):
+    """Make a table of triples of case, verdict and makespan."""
+    case, verdict, makespan = zip(*rows, strict=True)
+    return table(list(case), verdict=pd.Series(verdict, dtype="str"), makespan_s=makespan)
+
+
+def test_equal_values_have_no_variance():
+    """Of values that are all the same the interval is that one value, however they are added up. [property]"""
+    frame = table([0] * 9, makespan_s=[0.1] * 9)
+    cells = summarize_grid(InParts(frame, 3)).cells
+    assert cells[["makespan_s_low", "makespan_s_estimate", "makespan_s_high"]].iloc[0].tolist() == [0.1] * 3
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    raw = {
+        "name": "small",
+        "fleet": {"nodes": 10, "update_duration": {"exponential": {"mean": 30}}, "start_failure": 0.1},
+        "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "start_failure": 0.2}},
+        "policies": {"p": {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}},
+    }
+    vary = {"max_failed_nodes": [0, 1, 3], "canary_percent": [None, 0]}
+    folder = tmp_path_factory.mktemp("store") / "s"
+    return sweep(Scenario.from_dict(raw), "p", vary=vary, replications=40, engine="reference", store=folder)
+
+
+def test_the_same_from_result_store_and_frame(result):
+    """A result, the folder it is in, and its table have the same summary. [property]"""
+    summary = summarize_grid(result)
+    assert summary.factors == ("max_failed_nodes", "canary_percent")
+    for other in (read_store(result.store), result.to_frame()):
+        pd.testing.assert_frame_equal(summarize_grid(other).cells, summary.cells, rtol=1e-12)
+    keys = ["case", "scenario", "policy", *summary.factors]
+    pd.testing.assert_frame_equal(summary.cells[keys], result.cases)
+
+
+def test_estimates_are_those_of_compare(result):
+    """The means of a case are those that `compare` gives for its rows. [property]"""
+    cells = summarize_grid(result).cells.set_index("case")
+    for case, rows in result.to_frame().groupby("case"):
+        estimates = compare(rows).estimates.query("level.isna()").set_index("response")
+        for name in MEANS:
+            for what in ("estimate", "low", "high", "half_width", "n"):
+                assert cells.loc[case, f"{name}_{what}"] == pytest.approx(estimates.loc[name, what])
+
+
+def test_a_table_of_words(result):
+    """A table has a line for each case, with the shortest names of what was varied and intervals in brackets. [contract]"""
+    summary = summarize_grid(result)
+    words = tabulate_grid(summary)
+    assert words.title == "Estimates with 95 % intervals"
+    assert words.header[:5] == ("case", "max_failed_nodes", "canary_percent", "false alarms %", "escapes %")
+    assert [row[:3] for row in words.rows[:2]] == [("0", "0", "unset"), ("1", "0", "0")]
+    estimate = float(words.rows[0][3].split(" ")[0])
+    assert estimate == pytest.approx(100 * summary.cells["false_alarm_estimate"][0], abs=0.5)
+    assert len(tabulate_grid(summary, rows=4).rows) == 4
+    assert "<td>unset</td>" in summary._repr_html_()
+    assert repr(summary) == "<GridSummary of 6 cases, confidence level 0.95>"
+
+
+def test_what_is_no_table_of_a_sweep(result):
+    """Missing columns are told with the nearest ones, and so is a level that is none. [contract]"""
+    frame = result.to_frame().rename(columns={"case": "cas"})
+    with pytest.raises(InputError, match=r"case: a table of a sweep has this column; did you mean 'cas'"):
+        summarize_grid(frame)
+    with pytest.raises(InputError, match="not a confidence level"):
+        summarize_grid(result, confidence_level=95)
+    assert set(QUANTITIES) == {"false_alarm", "escape", *MEANS}

@@ -1,0 +1,256 @@
+"""The heat map of a sweep: which cells are drawn, what is said of them, and that it can be read."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.figure import Figure
+
+from simdeploy.analysis import summarize_grid
+from simdeploy.errors import InputError
+from simdeploy.plotting import plot_heatmap
+from simdeploy.plotting.slices import choose_slice, list_slices
+
+RATE, NODES, FAILURE = "health_check.max_error_rate", "max_failed_nodes", "scenario.fleet.start_failure"
+THREE = ("false_alarm", "escape", "makespan_s")
+
+
+def table(points, *, n=12, policies=("p",), scenarios=("s",), defective=0.3, columns=(RATE, NODES, FAILURE)):
+    """Make up a sweep over points: the closer the limits, the more rollouts are stopped."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for case, (scenario, policy, point) in enumerate(product(scenarios, policies, points)):
+        stops = math.exp(-sum(float(value) for value in point if isinstance(value, int | float)))
+        for replication in range(n):
+            is_bad, stopped = rng.random() < defective, rng.random() < stops
+            verdict = ("stopped_defective" if stopped else "escaped") if is_bad else None
+            verdict = verdict or ("false_alarm" if stopped else "completed_good")
+            rows.append(
+                {
+                    "case": case,
+                    "scenario": scenario,
+                    "policy": policy,
+                    **dict(zip(columns, point, strict=False)),
+                    "replication": replication,
+                    "verdict": verdict,
+                    "makespan_s": rng.lognormal(7, 0.2),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def grid(n_rates=4, n_nodes=3, failures=(0.1,), **options):
+    """Make up a sweep over a grid."""
+    return table(list(product(np.linspace(0.01, 0.2, n_rates), range(n_nodes), failures)), **options)
+
+
+def drawn(result, size=(13, 4.4), **options):
+    """Draw three panels and lay them out, as saving would."""
+    figure = Figure(figsize=size, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 3)
+    assert plot_heatmap(axes, result, **options) is axes
+    canvas.draw()
+    return axes
+
+
+def mesh(ax):
+    """Return the values of the cells of a panel, by y and x."""
+    (found,) = [artist for artist in ax.get_children() if isinstance(artist, QuadMesh)]
+    return found.get_array()
+
+
+def bar(ax):
+    """Return the axes of a panel's colour bar."""
+    (found,) = [artist.colorbar for artist in ax.get_children() if getattr(artist, "colorbar", None)]
+    return found.ax
+
+
+def test_a_cell_is_a_case():
+    """Each cell has the estimate of its case; the axes are the keys that were varied, with their values. [contract]"""
+    summary = summarize_grid(grid())
+    axes = drawn(summary)
+    cells = summary.cells.pivot(index=NODES, columns=RATE)
+    for ax, quantity in zip(axes, THREE, strict=True):
+        np.testing.assert_array_equal(mesh(ax).filled(np.nan), cells[f"{quantity}_estimate"].to_numpy())
+        assert (ax.get_xlabel(), ax.get_ylabel()) == (RATE, NODES)
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "1", "2"]
+        assert {label.get_text() for label in ax.get_xticklabels()} <= {"0.01", "0.0733333", "0.136667", "0.2"}
+
+
+def test_colour_bars_have_units():
+    """Each bar says what it shows and in which unit; the title how wide the intervals are. [contract]"""
+    summary = summarize_grid(grid())
+    axes = drawn(summary)
+    assert [bar(ax).get_ylabel() for ax in axes] == [
+        "false alarms of good releases",
+        "escapes of defective releases",
+        "mean makespan (min)",
+    ]
+    assert bar(axes[0]).get_yticklabels()[0].get_text().endswith("%")
+    widest = 100 * summary.cells["false_alarm_half_width"].max()
+    assert axes[0].get_title() == f"false alarms\n95 % intervals: ± {widest:.0f} pp at most"
+
+
+def test_the_result_may_be_a_table():
+    """A table is summarized on the way, and any quantities may be drawn on as many axes. [contract]"""
+    frame = grid()
+    (ax,) = plot_heatmap([Figure().subplots()], frame, quantities=["escape"])
+    np.testing.assert_array_equal(mesh(ax), mesh(drawn(frame)[1]))
+    with pytest.raises(InputError, match=r"quantities: no such quantity .* did you mean 'escape'"):
+        plot_heatmap([Figure().subplots()], frame, quantities=["escapes"])
+    with pytest.raises(InputError, match=r"axes: not as many axes as quantities \(found 1\); allowed: 3"):
+        plot_heatmap([Figure().subplots()], frame)
+
+
+def test_cells_without_a_value_are_hatched():
+    """Where there was no defective release, cells are left to the hatched ground, and the title says so. [contract]"""
+    axes = drawn(grid(n=3, defective=0.2))
+    missing = np.ma.getmaskarray(mesh(axes[1]))
+    assert 0 < missing.sum() < missing.size
+    assert axes[1].patch.get_hatch()
+    assert "hatched: no value" in axes[1].get_title()
+    assert "hatched" not in axes[0].get_title()
+
+
+def test_a_panel_without_any_value_says_so():
+    """Without any defective release nothing is drawn of escapes, and the panel says it. [contract]"""
+    axes = drawn(grid(defective=0))
+    assert [text.get_text() for text in axes[1].texts] == ["no value in any case"]
+    assert axes[1].get_title() == "escapes"
+
+
+def test_other_keys_are_at_one_value():
+    """What is no axis is at its first value, or at what is asked for, and the title tells it. [contract]"""
+    summary = summarize_grid(grid(failures=(0.1, 0.3), policies=("waves", "canary")))
+    cells = summary.cells
+    for at, policy, failure in (
+        ({}, "waves", 0.1),
+        ({"policy": "canary"}, "canary", 0.1),
+        ({FAILURE: 0.3, "policy": "canary"}, "canary", 0.3),
+    ):
+        ax = drawn(summary, at=at)[0]
+        rows = cells[cells["policy"].eq(policy) & cells[FAILURE].eq(failure)]
+        expected = rows.pivot(index=NODES, columns=RATE, values="false_alarm_estimate")
+        np.testing.assert_array_equal(mesh(ax).filled(np.nan), expected.to_numpy())
+        title = ax.get_title().replace("\n", " ")
+        assert title.endswith(f"at policy {policy}, {FAILURE} {failure}")
+    with pytest.raises(
+        InputError, match=r"at.policy: not a value that was tried \(found 'wave'\); allowed: waves, canary"
+    ):
+        drawn(summary, at={"policy": "wave"})
+    with pytest.raises(InputError, match=rf"at.{RATE[:9]}.*: not a key that was varied"):
+        drawn(summary, at={"health_check.deadline": 3})
+
+
+def test_slices_have_one_scale():
+    """Pictures of one sweep at several values can be compared: colours and limits are those of all cases. [contract]"""
+    summary = summarize_grid(grid(failures=(0.1, 5.0)))
+    for panels in zip(drawn(summary), drawn(summary, at={FAILURE: 5.0}), strict=True):
+        meshes = [next(found for found in ax.get_children() if isinstance(found, QuadMesh)) for ax in panels]
+        assert meshes[0].get_clim() == meshes[1].get_clim()
+    summary = summarize_grid(table([(0,), (1,)], columns=(NODES,), policies=("a", "b")))
+    for panels in zip(drawn(summary), drawn(summary, at={"policy": "b"}), strict=True):
+        assert panels[0].get_ylim() == panels[1].get_ylim()
+        assert panels[0].lines[0].get_ydata().tolist() != panels[1].lines[0].get_ydata().tolist()
+
+
+def test_keys_of_the_policy_come_first():
+    """The axes are keys of the policy, in their order, before keys of the scenario; an axis may be fixed, too. [contract]"""
+    summary = summarize_grid(table(list(product((0.1, 0.2), (0, 1), (0.3, 0.4))), columns=(FAILURE, NODES, RATE)))
+    shown = choose_slice(summary, {})
+    assert (shown.x, shown.y) == (NODES, RATE)
+    shown = choose_slice(summary, {RATE: 0.4})
+    assert (shown.x, shown.y, shown.note) == (NODES, FAILURE, f"at {RATE} 0.4")
+    assert list_slices(summary) == [{FAILURE: 0.1}, {FAILURE: 0.2}]
+    assert list_slices(summarize_grid(grid())) == [{}]
+
+
+def test_points_that_are_no_grid_are_points():
+    """Of a list or a Latin hypercube each case is a point, whose other keys the title names. [contract]"""
+    rng = np.random.default_rng(1)
+    points = [(rng.random(), int(rng.integers(9)), rng.random()) for _ in range(30)]
+    summary = summarize_grid(table(points, n=4, defective=0.2))
+    axes = drawn(summary)
+    for ax, quantity in zip(axes, THREE, strict=True):
+        known = summary.cells[summary.cells[f"{quantity}_estimate"].notna()]
+        dots = [artist for artist in ax.get_children() if isinstance(artist, PathCollection)]
+        np.testing.assert_allclose(dots[0].get_offsets(), known[[RATE, NODES]].to_numpy(dtype=float))
+        np.testing.assert_array_equal(dots[0].get_array(), known[f"{quantity}_estimate"])
+        assert f"points differ in {FAILURE}" in ax.get_title().replace("\n", " ")
+    assert list_slices(summary) == [{}]
+
+
+def test_one_key_is_a_line():
+    """If one key was varied, estimates are a line over it, with the intervals around it. [contract]"""
+    summary = summarize_grid(table([(limit,) for limit in (8, 0, 2)], columns=(NODES,)))
+    axes = drawn(summary)
+    cells = summary.cells.sort_values(NODES)
+    for ax, quantity in zip(axes, THREE, strict=True):
+        (line,) = ax.lines
+        assert line.get_xdata().tolist() == [0, 2, 8]
+        np.testing.assert_array_equal(line.get_ydata(), cells[f"{quantity}_estimate"])
+        assert len(ax.collections) == 1
+    assert axes[0].get_ylim()[0] == 0
+    assert axes[2].get_ylabel() == "mean makespan (min)"
+
+
+def test_words_are_side_by_side():
+    """Values that are no numbers, or not set, are axes as well. [contract]"""
+    frame = table(list(product(("barrier", "sliding"), (0, 1))), columns=("scenario.orchestrator.pacing", NODES))
+    frame[NODES] = frame[NODES].where(frame[NODES].gt(0)).astype("Int64")
+    ax = drawn(frame)[0]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (NODES, "scenario.orchestrator.pacing")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "unset"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["barrier", "sliding"]
+
+
+def test_nothing_varied_is_nothing_to_draw():
+    """A sweep over policies alone has no axis. [contract]"""
+    with pytest.raises(InputError, match="nothing to draw a result against"):
+        drawn(table([(0.1, 1)], policies=("a", "b")))
+
+
+def overlaps(ax):
+    """Return the pairs of texts on and around a panel that overlap."""
+    bars = [bar(ax)] if any(getattr(artist, "colorbar", None) for artist in ax.get_children()) else []
+    texts = [*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.title, ax.xaxis.label, ax.yaxis.label]
+    texts += [text for each in bars for text in (*each.get_yticklabels(), each.yaxis.label)]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text() and text.get_visible()]
+    return [
+        (one, other)
+        for (one, box), (other, other_box) in combinations(boxes, 2)
+        if box.shrunk(0.98, 0.9).overlaps(other_box.shrunk(0.98, 0.9))
+    ]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(grid(20, 21, n=3), id="20 by 21"),
+        pytest.param(grid(8, 8, n=3), id="8 by 8"),
+        pytest.param(grid(7, 40, n=2, failures=(0.1, 0.2), policies=("a", "b"), scenarios=("x", "y")), id="many keys"),
+        pytest.param(grid(3, 3), id="small"),
+        pytest.param(table([(0.1 * n, n % 7, n / 9) for n in range(40)], n=3), id="points"),
+        pytest.param(table([(n,) for n in range(30)], columns=(NODES,), n=3), id="line"),
+    ],
+)
+def test_texts_do_not_overlap(frame):
+    """Whatever the grid, no two texts of a panel overlap. [property]"""
+    for ax in drawn(frame):
+        assert not overlaps(ax)
+
+
+def test_numbers_are_written_where_there_is_room():
+    """In few cells the values are written in the unit of the bar; many cells have none. [contract]"""
+    summary = summarize_grid(grid(2, 2, n=100))
+    ax = drawn(summary)[0]
+    written = [float(text.get_text()) for text in ax.texts]
+    np.testing.assert_allclose(written, 100 * mesh(ax).ravel(), atol=0.5)
+    assert not drawn(grid(9, 9, n=2))[0].texts

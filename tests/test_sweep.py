@@ -1,0 +1,605 @@
+"""Sweeps: one row per case and replication, the same ones wherever and however often it was begun."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import weakref
+
+import pandas as pd
+import pytest
+
+from simdeploy.engines.block import COLUMNS
+from simdeploy.engines.schema import RESPONSES
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments import LatinHypercube, read_store, replicate, sweep
+from simdeploy.experiments.cases import make_cases
+from simdeploy.experiments.cutting import Piece, cut_to_json
+from simdeploy.experiments.design import make_points
+from simdeploy.experiments.executors import InProcess
+from simdeploy.experiments.parts import Parts, cut_parts
+from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
+from simdeploy.scenario import Scenario
+
+TIMEOUT_S = 60
+SWEEP_MODULE = sys.modules["simdeploy.experiments.sweep"]  # the package's name for it is the function's
+SCENARIO = {
+    "name": "small",
+    "fleet": {
+        "nodes": 12,
+        "requests_per_second": 10,
+        "update_duration": {"exponential": {"mean": "30s"}},
+        "start_failure": 0.1,
+    },
+    "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4}},
+    "policies": {
+        "waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
+        "at-once": {"strategy": "immediate"},
+    },
+}
+VARY = {"max_failed_nodes": [0, 1, 4], "health_check.max_error_rate": [0.05, 0.5]}
+
+
+@pytest.fixture(scope="module")
+def scenario():
+    return Scenario.from_dict(SCENARIO)
+
+
+def run(scenario, policy="waves", *, vary=VARY, replications=3, engine="reference", **options):
+    """Sweep with defaults that are quick."""
+    return sweep(scenario, policy, vary=vary, replications=replications, engine=engine, **options)
+
+
+class Counting(InProcess):
+    """Runs here, and counts the replications of policies that it simulates."""
+
+    def __init__(self):
+        object.__setattr__(self, "spans", [])
+
+    def run(self, job, spans):
+        for span, block in super().run(job, spans):
+            self.spans.append(span)
+            yield span, block
+
+    @property
+    def n_rollouts(self):
+        return sum(span.n_policies * span.n_replications for span in self.spans)
+
+
+class Backwards(InProcess):
+    """Yields the spans in the wrong order."""
+
+    def run(self, job, spans):
+        yield from reversed(list(super().run(job, spans)))
+
+
+class Interrupted(InProcess):
+    """Is interrupted after some spans."""
+
+    def __init__(self, after):
+        object.__setattr__(self, "after", after)
+
+    def run(self, job, spans):
+        for number, found in enumerate(super().run(job, spans)):
+            if number == self.after:
+                raise KeyboardInterrupt
+            yield found
+
+
+class Failing(InProcess):
+    """Runs here, but replication 1 fails."""
+
+    def run(self, job, spans):
+        for span, block in super().run(job, spans):
+            is_bad = span.first <= 1 < span.first + span.n_replications
+            yield span, job.failed(span, "simulate", "ValueError: broken") if is_bad else block
+
+
+class NotAtAll(InProcess):
+    """Must not be asked to run anything."""
+
+    def run(self, job, spans):
+        pytest.fail("nothing was left to simulate")
+        yield
+
+
+@pytest.fixture
+def in_ones(monkeypatch):
+    """Cut every sweep into spans, and parts, of one replication of all policies of a group."""
+
+    def cut(cases, replications):
+        pieces = [Piece(len(group.policies), 1) for group in cases.job.groups]
+        n_parts = len(pieces) * replications
+        return {"engine": "reference", "pieces": cut_to_json(pieces), "spans_per_part": 1, "n_parts": n_parts}
+
+    monkeypatch.setattr(SWEEP_MODULE, "cut_parts", cut)
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_row_per_case_and_replication(scenario):
+    """Rows go by case and replication; factor columns with their full paths stand beside the responses. [contract]"""
+    result = run(scenario, vary={"max_failed_nodes": [0, 4], "max_error_rate": [0.05, 0.5]})
+    table = result.to_frame()
+    factors = ["max_failed_nodes", "health_check.max_error_rate"]
+    assert list(table) == ["case", "scenario", "policy", *factors, "replication", *COLUMNS]
+    assert list(result.columns) == list(table)
+    assert result.factors == tuple(factors)
+    assert table["case"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert table["replication"].tolist() == [0, 1, 2] * 4
+    cases = table.drop_duplicates("case")[["case", "scenario", "policy", *factors]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(cases, result.cases)
+    assert list(result.cases[factors].itertuples(index=False, name=None)) == [(0, 0.05), (0, 0.5), (4, 0.05), (4, 0.5)]
+    declared = {name: pd.Series(dtype=dtype).dtype for name, dtype in RESPONSES.items()}
+    assert table[list(RESPONSES)].dtypes.to_dict() == declared
+    assert (table["case"].dtype, table["replication"].dtype, table["max_failed_nodes"].dtype) == ("int64",) * 3
+
+
+def test_the_table_says_under_what_it_was_computed(scenario):
+    """Scenario, seed, engine and switches go with the table as with that of `replicate`; of several by name. [contract]"""
+    attrs = run(scenario, seed=9, replications=1).to_frame().attrs
+    assert attrs == replicate(scenario, replications=1, seed=9, engine="reference").attrs
+    other = scenario.with_values({"orchestrator.on_failure": "stop", "name": "other"})
+    attrs = run([scenario, other], replications=1).to_frame().attrs
+    assert attrs["scenario"] == ["small", "other"]
+    assert {name: switches["on_failure"] for name, switches in attrs["switches"].items()} == {
+        "small": "rollback",
+        "other": "stop",
+    }
+
+
+def test_every_case_meets_the_same_worlds(scenario):
+    """The rows of each case are those that `replicate` gives for its policy, whatever else is tried. [property]"""
+    table = run(scenario, seed=5, replications=6).to_frame()
+    specs = {
+        f"{nodes} {rate}": {
+            "strategy": "rolling",
+            "max_parallel": 5,
+            "max_failed_nodes": nodes,
+            "health_check": {"deadline": "5m", "max_error_rate": rate},
+        }
+        for nodes in VARY["max_failed_nodes"]
+        for rate in VARY["health_check.max_error_rate"]
+    }
+    expected = replicate(scenario, policies=specs, replications=6, seed=5, engine="reference")
+    names = ["replication", *COLUMNS]
+    pd.testing.assert_frame_equal(table[names], expected[names])
+    assert table.groupby("case")["verdict"].unique().astype(str).nunique() > 1
+
+
+def test_factors_of_the_scenario(scenario):
+    """A case with other values of the scenario has the rows of that scenario. [property]"""
+    vary = {"start_failure": [0.0, 0.4], "scenario.orchestrator.limit_comparison": ["exceeds", "reaches"]}
+    table = run(scenario, vary=vary, replications=5).to_frame()
+    for case, rows in table.groupby("case"):
+        failure, comparison = rows.iloc[0][["scenario.fleet.start_failure", "scenario.orchestrator.limit_comparison"]]
+        changed = scenario.with_values({"fleet.start_failure": failure, "orchestrator.limit_comparison": comparison})
+        expected = replicate(changed, policies="waves", replications=5, engine="reference")
+        names = ["replication", *COLUMNS]
+        pd.testing.assert_frame_equal(rows[names].reset_index(drop=True), expected[names], obj=f"case {case}")
+
+
+def test_the_design_changes_no_row(scenario):
+    """A point of a list or of a Latin hypercube has the rows that it has in a grid. [property]"""
+    grid = run(scenario).to_frame()
+    asked = {"max_failed_nodes": [4, 0], "max_error_rate": [0.05, 0.5]}
+    rest = [name for name in grid if name != "case"]
+    for design in ("list", LatinHypercube(2)):
+        table = run(scenario, vary=asked, design=design).to_frame()
+        merged = table.merge(grid, on=[*VARY, "replication"], suffixes=("", "_of_grid"))
+        assert len(merged) == len(table) == 6
+        for name in set(rest) - {*VARY, "replication"}:
+            pd.testing.assert_series_equal(merged[name], merged[f"{name}_of_grid"], check_names=False)
+
+
+def test_several_scenarios_and_policies_are_one_call(scenario):
+    """Scenarios times policies need no key to vary; the names are those of the mapping. [contract]"""
+    larger = scenario.with_values({"fleet.nodes": 20})
+    result = run({"twelve": scenario, "twenty": larger}, ["at-once", "waves"], vary=None, replications=2)
+    table = result.to_frame(["scenario", "policy", "replication", "touched_nodes"])
+    assert (result.scenarios, result.policies, result.factors) == (("twelve", "twenty"), ("at-once", "waves"), ())
+    assert list(zip(table["scenario"], table["policy"], strict=True))[::2] == [
+        ("twelve", "at-once"),
+        ("twelve", "waves"),
+        ("twenty", "at-once"),
+        ("twenty", "waves"),
+    ]
+    assert table["touched_nodes"].iloc[[0, 4]].tolist() == [12, 20]
+
+
+def test_nothing_is_simulated_twice(scenario):
+    """Cases that mean the same are simulated once, and all of them are in the table. [contract]"""
+    counting = Counting()
+    twin = scenario.with_values({"name": "twin"})
+    vary = {"min_healthy_time": ["30s", 30, "20s"]}
+    table = run([scenario, twin], vary=vary, replications=4, executor=counting).to_frame()
+    assert counting.n_rollouts == 2 * 4
+    assert len(table) == 6 * 4
+    makespans = table.pivot(index="replication", columns="case", values="makespan_s")
+    assert (makespans[0] == makespans[1]).all()
+    assert (makespans[0] == makespans[3]).all()
+    assert not (makespans[0] == makespans[2]).all()
+
+
+def test_all_policies_of_a_world_are_one_pass(scenario):
+    """What is varied of the policy goes to the engine together. [contract]"""
+    counting = Counting()
+    run(scenario, vary={**VARY, "start_failure": [0.1, 0.2]}, executor=counting)
+    assert {(span.group, span.policy, span.n_policies) for span in counting.spans} == {(0, 0, 6), (1, 0, 6)}
+
+
+def test_columns_may_be_chosen(scenario):
+    """A few columns are as good as all; one that isn't there is told with the nearest. [contract]"""
+    result = run(scenario)
+    table = result.to_frame(["verdict", "max_failed_nodes"])
+    assert list(table) == ["verdict", "max_failed_nodes"]
+    pd.testing.assert_frame_equal(table, result.to_frame()[list(table)], check_exact=True)
+    batches = pd.concat(result.batches(["case", "replication", "verdict"]))
+    assert len(batches) == len(table)
+    with pytest.raises(InputError, match=r"verdikt: no such column; .* did you mean 'verdict'"):
+        result.to_frame(["verdikt"])
+
+
+def test_a_result_describes_itself(scenario, tmp_path):
+    """In a session and in a notebook a result says what was varied, and where the rows are. [contract]"""
+    result = run(scenario, replications=1)
+    assert repr(result) == (
+        "<SweepResult: 6 cases, 1 replications each, over max_failed_nodes, health_check.max_error_rate>"
+    )
+    assert "<td>max_failed_nodes</td><td>3 values: 0, 1, 4</td>" in result._repr_html_()
+    vary = {"max_failed_nodes": range(10)}
+    stored = run(scenario, vary=vary, replications=1, store=tmp_path / "s")
+    assert str(tmp_path / "s") in repr(stored)
+    assert stored.describe("max_failed_nodes") == "10 values: 0, 1, ..., 9"
+
+
+def test_progress_is_told(scenario, tmp_path):
+    """A callable hears of rows, from none to all; of a folder that is gone on with first what is there. [contract]"""
+    for store in (None, tmp_path / "s"):
+        told = []
+        run(scenario, store=store, progress=lambda *counts, told=told: told.append(counts))
+        assert told[0] == (0, 18)
+        assert told[-1] == (18, 18)
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+    told = []
+    run(scenario, store=tmp_path / "s", progress=lambda *counts: told.append(counts))
+    assert told == [(18, 18)]
+
+
+def test_failed_replications_are_rows(scenario, tmp_path):
+    """A failed replication is a row with stage and error; a warning counts them, also when a folder is reopened. [contract]"""
+    message = r"6 of 6 replications failed; the first: case 0, replication 0, simulate: ValueError: broken"
+    for store in (None, tmp_path / "s", tmp_path / "s"):
+        with pytest.warns(SimdeployWarning, match=message):
+            result = run(scenario, vary={"max_failed_nodes": [0, 1, 4]}, replications=2, executor=Broken(), store=store)
+        table = result.to_frame()
+        assert set(table["status"]) == {"failed"}
+        assert set(table["error"]) == {"ValueError: broken"}
+        assert table[list(RESPONSES)].isna().all(axis=None)
+
+
+class Broken(InProcess):
+    """Every replication fails."""
+
+    def run(self, job, spans):
+        for span in spans:
+            yield span, job.failed(span, "simulate", "ValueError: broken")
+
+
+def test_warnings_are_given_once(scenario):
+    """What is suspicious about a value is said once, and not for each of its cases. [contract]"""
+    vary = {"max_failed_nodes": [1, *range(12, 40)], "max_error_rate": [0.1, 0.2]}
+    with pytest.warns(SimdeployWarning) as caught:
+        run(scenario, vary=vary, replications=1)
+    assert [str(warning.message) for warning in caught] == [
+        "max_failed_nodes: can never stop a rollout of 12 nodes (found 12, 13, 14 and 25 more)"
+    ]
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"vary": None}, "vary: nothing to vary; allowed: at least one key with its values, or several"),
+        ({"vary": {}}, "vary: nothing to vary"),
+        ({"replications": 0}, r"replications: not a whole number in its range \(found 0\)"),
+        ({"seed": -1}, r"seed: not a whole number in its range"),
+        ({"engine": "refrence"}, "engine: unknown engine .* did you mean 'reference'"),
+        ({"workers": 0}, "workers: not a whole number in its range"),
+        ({"workers": 2, "cluster": "tcp://127.0.0.1:1"}, "workers: a cluster has its own workers"),
+        ({"executor": InProcess(), "workers": 2}, "workers: an executor says itself where it runs"),
+        ({"design": "grit"}, "design: unknown design"),
+        ({"policy": "wave"}, "no such policy .* did you mean 'waves'"),
+        ({"vary": {"max_eror_rate": [0.1]}}, "max_eror_rate: no such key to vary; did you mean 'max_error_rate'"),
+        ({"vary": {"max_error_rate": [0.1, 7]}}, r"health_check.max_error_rate: too large \(found 7\)"),
+    ],
+)
+def test_arguments_that_make_no_sense(scenario, tmp_path, options, told):
+    """What makes no sense is told before anything is simulated or written. [contract]"""
+    options = {"executor": None if {"workers", "cluster"} & options.keys() else NotAtAll(), **options}
+    with pytest.raises(InputError, match=told):
+        run(scenario, **{"store": tmp_path / "s", **options})
+    assert not (tmp_path / "s").exists()
+
+
+# -- the store ---------------------------------------------------------------------------------------------------------
+
+
+def content(folder):
+    """Return the table in a folder, in its own order."""
+    stored = read_store(folder)
+    assert stored.is_complete
+    return stored.to_frame()
+
+
+def test_a_store_holds_the_same_table(scenario, tmp_path):
+    """With a store the table is the very one that it is without, types included. [property]"""
+    vary = {**VARY, "start_failure": [0.1, 0.2], "canary_percent": [None, 0]}
+    in_memory = run(scenario, vary=vary).to_frame()
+    result = run(scenario, vary=vary, store=tmp_path / "s")
+    pd.testing.assert_frame_equal(result.to_frame(), in_memory, check_exact=True)
+    assert result.store == tmp_path / "s"
+    stored = content(tmp_path / "s").sort_values(["case", "replication"], ignore_index=True)
+    pd.testing.assert_frame_equal(stored, in_memory, check_exact=True)
+    assert in_memory["canary_percent"].dtype == "Int64"
+
+
+def test_the_manifest_says_what_was_asked(scenario, tmp_path):
+    """Scenario, policies, values, design, replications, seed, engine and switches are in the manifest. [contract]"""
+    run(scenario, store=tmp_path / "s", seed=7)
+    question = read_store(tmp_path / "s").manifest["question"]
+    assert list(question) == [
+        "scenario", "policies", "vary", "design", "replications", "seed", "engine", "switches",
+    ]  # fmt: skip
+    assert question["vary"] == VARY
+    assert (question["design"], question["replications"], question["seed"]) == ("grid", 3, 7)
+    assert question["scenario"]["small"]["fleet"] == SCENARIO["fleet"]
+    assert question["policies"]["waves"]["small"]["spec"] == SCENARIO["policies"]["waves"]
+    assert question["switches"]["small"]["limit_comparison"] == "exceeds"
+
+
+def test_a_finished_store_is_only_read(scenario, tmp_path):
+    """The same call again simulates nothing and gives the same table. [contract]"""
+    first = run(scenario, store=tmp_path / "s").to_frame()
+    again = run(scenario, store=tmp_path / "s", executor=NotAtAll()).to_frame()
+    pd.testing.assert_frame_equal(again, first, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seed": 1},
+        {"replications": 4},
+        {"vary": {**VARY, "max_failed_nodes": [0, 1, 5]}},
+        {"vary": dict(reversed(VARY.items()))},
+        {"design": "list", "vary": {"max_failed_nodes": [0], "health_check.max_error_rate": [0.05]}},
+        {"policy": {"waves": {**SCENARIO["policies"]["waves"], "max_parallel": 6}}},
+        {"scenario": {"fleet.nodes": 13}},
+        {"scenario": {"orchestrator.on_failure": "stop"}},
+    ],
+)
+def test_a_store_of_another_question_is_refused(scenario, tmp_path, options):
+    """A folder of another question is refused, and left as it is. [contract]"""
+    run(scenario, store=tmp_path / "s")
+    before = {path: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
+    asked = scenario.with_values(options.pop("scenario", {}))
+    with pytest.raises(InputError, match="belongs to another question"):
+        run(asked, store=tmp_path / "s", **{"executor": NotAtAll(), **options})
+    assert {path: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()} == before
+
+
+def test_what_does_not_matter_is_not_asked(scenario, tmp_path):
+    """A description, policies that aren't tried, or where the file is don't make another question. [contract]"""
+    base = tmp_path / "here"
+    base.mkdir()
+    (base / "times.csv").write_text("30\n40\n")
+    raw = {**SCENARIO, "fleet": {**SCENARIO["fleet"], "update_duration": {"empirical": {"file": "times.csv"}}}}
+    run(Scenario.from_dict(raw, base=base), store=tmp_path / "s")
+    base.rename(tmp_path / "there")
+    moved = {**raw, "description": "moved", "policies": {"waves": SCENARIO["policies"]["waves"]}}
+    run(Scenario.from_dict(moved, base=tmp_path / "there"), store=tmp_path / "s", executor=NotAtAll())
+    (tmp_path / "there" / "times.csv").write_text("30\n41\n")
+    with pytest.raises(InputError, match="another question"):
+        run(Scenario.from_dict(moved, base=tmp_path / "there"), store=tmp_path / "s")
+
+
+def test_a_latin_hypercube_resumes(scenario, tmp_path):
+    """Points that were spread are part of the question, ranges and choices apart. [contract]"""
+    asked = {"max_failed_nodes": (0, 4), "max_error_rate": [0.1, 0.2]}
+    first = run(scenario, vary=asked, design=LatinHypercube(4), store=tmp_path / "s").to_frame()
+    again = run(scenario, vary=asked, design=LatinHypercube(4), store=tmp_path / "s", executor=NotAtAll()).to_frame()
+    pd.testing.assert_frame_equal(again, first, check_exact=True)
+    with pytest.raises(InputError, match="another question"):
+        run(scenario, vary={**asked, "max_failed_nodes": [0, 4]}, design=LatinHypercube(4), store=tmp_path / "s")
+
+
+@pytest.mark.usefixtures("in_ones")
+def test_an_interrupted_store_is_gone_on_with(scenario, tmp_path):
+    """However often it was interrupted, only what is missing is simulated, and every part is as it would have been. [property]"""
+    vary = {**VARY, "start_failure": [0.1, 0.2]}
+    run(scenario, vary=vary, store=tmp_path / "whole")
+    for after in (1, 0, 2):
+        with pytest.raises(KeyboardInterrupt):
+            run(scenario, vary=vary, store=tmp_path / "s", executor=Interrupted(after))
+    counting, told = Counting(), []
+    run(scenario, vary=vary, store=tmp_path / "s", executor=counting, progress=lambda *counts: told.append(counts))
+    assert len(counting.spans) == 3
+    assert told[0] == (18, 36)
+    pd.testing.assert_frame_equal(content(tmp_path / "s"), content(tmp_path / "whole"), check_exact=True)
+    parts = [sorted((tmp_path / name / "parts").iterdir()) for name in ("s", "whole")]
+    assert [path.read_bytes() for path in parts[0]] == [path.read_bytes() for path in parts[1]]
+
+
+@pytest.mark.parametrize("spans_per_part", [1, 2])
+def test_the_order_of_work_does_not_matter(scenario, tmp_path, monkeypatch, spans_per_part):
+    """Spans that finish in another order give the same table, in memory and in a store, part by part. [property]"""
+    cut = {"engine": "reference", "pieces": cut_to_json([Piece(6, 1)])}
+    cut |= {"spans_per_part": spans_per_part, "n_parts": -(-3 // spans_per_part)}
+    monkeypatch.setattr(SWEEP_MODULE, "cut_parts", lambda *_: cut)
+    monkeypatch.setattr(SWEEP_MODULE, "cut_job", lambda *_: (Piece(6, 1),))
+    run(scenario, store=tmp_path / "a")
+    run(scenario, store=tmp_path / "b", executor=Backwards())
+    pd.testing.assert_frame_equal(content(tmp_path / "b"), content(tmp_path / "a"), check_exact=True)
+    batches = zip(run(scenario, executor=Backwards()).batches(), run(scenario).batches(), strict=True)
+    for backwards, forwards in batches:
+        pd.testing.assert_frame_equal(backwards, forwards, check_exact=True)
+
+
+@pytest.mark.usefixtures("in_ones")
+def test_a_damaged_part_is_computed_again(scenario, tmp_path):
+    """A part whose file was changed is named in a warning and computed again. [contract]"""
+    whole = run(scenario, store=tmp_path / "s").to_frame()
+    part = sorted((tmp_path / "s" / "parts").iterdir())[1]
+    damaged = bytearray(part.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    part.write_bytes(damaged)
+    counting = Counting()
+    with pytest.warns(SimdeployWarning, match=r"s: part 1 is computed again"):
+        again = run(scenario, store=tmp_path / "s", executor=counting)
+    assert [span.first for span in counting.spans] == [1]
+    pd.testing.assert_frame_equal(again.to_frame(), whole, check_exact=True)
+
+
+@pytest.mark.usefixtures("in_ones")
+def test_rows_do_not_pile_up(scenario, tmp_path):
+    """With a store, blocks are let go as their parts are written. [contract]"""
+    blocks, most = [], []
+
+    class Watched(InProcess):
+        def run(self, job, spans):
+            for span, block in super().run(job, spans):
+                blocks.append(weakref.ref(block))
+                most.append(sum(block() is not None for block in blocks))
+                yield span, block
+                del block
+
+    run(scenario, replications=12, store=tmp_path / "s", executor=Watched())
+    assert len(most) == 12
+    assert max(most) <= 2
+
+
+def test_parts_are_not_too_many(scenario, monkeypatch):
+    """Where there are very many spans, several make a part, as long as its rows are few; the parts hold each span once. [contract]"""
+    monkeypatch.setattr("simdeploy.experiments.parts._MOST_PARTS", 4)
+    scenarios, policies = name_scenarios(scenario), name_policies(["waves", "at-once"])
+    bases = find_bases(scenarios, policies)
+    cases = make_cases(
+        scenarios, list(policies), bases, make_points([], [], "grid", seed=0), seed=0, engine="reference"
+    )
+    monkeypatch.setattr("simdeploy.experiments.parts.cut_job", lambda *_: (Piece(2, 3),))
+    for most_rows, per_part in ((10**6, 9), (30, 5), (1, 1)):
+        monkeypatch.setattr("simdeploy.experiments.parts._MOST_ROWS", most_rows)
+        cut = cut_parts(cases, 100)
+        assert json.loads(json.dumps(cut)) == {
+            "engine": "reference",
+            "pieces": [{"n_policies": 2, "n_replications": 3}],
+            "spans_per_part": per_part,
+            "n_parts": math.ceil(34 / per_part),
+        }
+        parts = Parts(cases, 100, cut)
+        numbers = [number for number, _ in parts.spans()]
+        assert set(numbers) == set(range(parts.number))
+        assert numbers == sorted(numbers)
+        assert parts.n_rows(set(range(parts.number))) == 200
+
+
+# -- real ends ---------------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+    import sys
+    from simdeploy.experiments import parts, sweep
+    from simdeploy.experiments.cutting import Piece
+    from simdeploy.scenario import Scenario
+
+    def tell(done, total):
+        print(done, total, flush=True)
+
+    parts.cut_job = lambda job, replications: (Piece(6, 2),)
+    vary = {vary}
+    scenario = Scenario.from_dict({raw})
+    sweep(scenario, "waves", vary=vary, replications=40, engine="reference", store=sys.argv[1], progress=tell)
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_a_process_that_is_ended_loses_no_finished_part(scenario, tmp_path, ending):
+    """A process that is killed or interrupted leaves its parts; the same call finishes the table that it would have been. [contract]"""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT.format(raw=SCENARIO, vary=VARY)))
+    process = subprocess.Popen(
+        [sys.executable, script, tmp_path / "s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    n_kept = next(n_done for n_done in (int(line.split()[0]) for line in process.stdout) if n_done)
+    process.send_signal(ending)
+    process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode != 0
+    told = []
+    result = run(scenario, replications=40, store=tmp_path / "s", progress=lambda *counts: told.append(counts))
+    assert n_kept <= told[0][0] < 240
+    pd.testing.assert_frame_equal(result.to_frame(), run(scenario, replications=40).to_frame(), check_exact=True)
+
+
+@pytest.mark.slow
+def test_engines_agree(scenario, tmp_path):
+    """The compiled engine gives the table of the reference engine, in memory and in a store. [property]"""
+    expected = run(scenario, replications=30).to_frame()
+    for store in (None, tmp_path / "s"):
+        result = run(scenario, replications=30, engine="compiled", store=store)
+        assert result.attrs["engine"] == "compiled"
+        pd.testing.assert_frame_equal(result.to_frame(), expected, check_exact=False, rtol=1e-9)
+
+
+def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
+    """What "auto" meant at first is kept, whatever it would mean when the folder is gone on with. [contract]"""
+    expected, asked = run(scenario).to_frame(), []
+    monkeypatch.setattr(
+        SWEEP_MODULE, "choose_engine", lambda engine, *, node_updates: asked.append(node_updates) or "reference"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run(scenario, engine="auto", store=tmp_path / "s", executor=Interrupted(0))
+    assert asked == [6 * 3 * 12]
+    monkeypatch.setattr(SWEEP_MODULE, "choose_engine", lambda *_, **__: "compiled")
+    result = run(scenario, engine="auto", store=tmp_path / "s")
+    assert result.attrs["engine"] == "reference"
+    pd.testing.assert_frame_equal(result.to_frame(), expected, check_exact=True)
+
+
+@pytest.mark.parametrize("workers", [2])
+def test_workers_change_no_number(scenario, tmp_path, workers):
+    """On several processes the table is the same, in memory and in a store. [property]"""
+    expected = run(scenario, replications=20).to_frame()
+    for store in (None, tmp_path / "s"):
+        found = run(scenario, replications=20, workers=workers, store=store).to_frame()
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+# -- documents ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_reference_lists_the_columns(scenario, repository):
+    """docs/reference.md lists the columns of a sweep that aren't responses, and those of its summary. [contract]"""
+    from simdeploy.analysis import summarize_grid
+
+    text = (repository / "docs" / "reference.md").read_text(encoding="utf-8")
+
+    def listed(heading):
+        section = re.split(r"^#+ ", text.split(f"# {heading}\n")[1], flags=re.MULTILINE)[0]
+        lines = [line for line in section.splitlines() if line.startswith("| `")]
+        return [name for line in lines for name in re.findall(r"`([^`]+)`", line.split(" | ")[0])]
+
+    result = run(scenario, replications=1)
+    rest = [name for name in result.columns if name not in RESPONSES and name not in result.factors]
+    assert listed("`sweep`") == rest
+    cells = summarize_grid(result).cells
+    named = listed("`summarize_grid`")
+    quantities = [name for name in named if not name.startswith("_") and f"{name}_estimate" in cells]
+    assert {name for name in cells if name not in result.factors} == {
+        *(name for name in named if not name.startswith("_") and name not in quantities),
+        *(f"{name}{ending}" for name in quantities for ending in named if ending.startswith("_")),
+    }
