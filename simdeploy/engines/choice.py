@@ -10,7 +10,7 @@ ENGINES = ("auto", "compiled", "reference")
 
 # Of the reference engine, on any machine of these years; and what the compiled one needs before its first rollout.
 _REFERENCE_S_PER_NODE = 5e-5
-_LOADING_S = 2.0
+_LOADING_S = 4.0
 _COMPILING_S = 60.0
 
 
