@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from simdeploy.api import read_deployment
     from simdeploy.engines import Rollout, simulate
     from simdeploy.errors import InputError, Problem, SimdeployError, SimdeployWarning, SimulationError
-    from simdeploy.experiments import read_store, replicate, sweep
+    from simdeploy.experiments import read_store, replicate
+    from simdeploy.experiments.sweep import sweep
     from simdeploy.scenario import Scenario, read_scenario, scenario_schema
 
 __version__ = "0.1.0"

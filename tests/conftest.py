@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 mpl.use("Agg")
+pytest.register_assert_rewrite("engine_contract")  # its tests stand in a module that is not called test_*
 
 settings.register_profile(
     "ci", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]

@@ -1,35 +1,327 @@
-"""Scenarios over the whole file format, for hypothesis: small, quick to simulate, and never refused."""
+"""Scenarios over the whole file format, for hypothesis: small, quick to simulate, and never refused.
+
+Hypothesis draws one string of bytes for a scenario, and each byte takes one decision. Had it drawn the decisions one by
+one, it would have preferred few keys, and repeated parts of a scenario in the next ones: half of the scenarios would say
+hardly anything. It makes bytes smaller to simplify what failed, so the first option is always the plainest.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.rules.orchestrator import PRESETS, switch_values
+from simdeploy.rules.orchestrator import switch_values
 from simdeploy.units import NS_PER_S
 
 Raw = dict[str, Any]
+Value = TypeVar("Value")
 
 STRATEGIES = ("immediate", "rolling", "canary")
 ACTIONS = ("pause", "resume", "promote", "cancel")
 MAX_NODES = 30
+_BYTES = 256  # hardly a scenario takes so many decisions
+
+
+class Decisions:
+    """Decisions read off bytes, one byte each; after their end each is the first option."""
+
+    def __init__(self, taken: bytes) -> None:
+        self._bytes = iter(taken)
+
+    def number(self, low: int, high: int) -> int:
+        """Take one of the whole numbers from `low` to `high`, or of 256 of them."""
+        return low + next(self._bytes, 0) * (high + 1 - low) // 256
+
+    def one_of(self, options: Sequence[Value]) -> Value:
+        return options[self.number(0, len(options) - 1)]
+
+    def some_keys(self, **makers: Callable[[Decisions], Any]) -> Raw:
+        """Make each value with even chances, and leave out the other keys."""
+        return {key: make(self) for key, make in makers.items() if self.number(0, 1)}
+
+
+Maker = Callable[[Decisions], Any]
+
+
+def among(*options: Any) -> Maker:
+    return lambda decisions: decisions.one_of(options)
+
+
+def between(low: int, high: int) -> Maker:
+    return lambda decisions: decisions.number(low, high)
+
+
+# -- laws ------------------------------------------------------------------------------------------
+
+# Every family of durations about `m` seconds long, in every set of its parameters; those of beta are below a second.
+Form = Callable[[int], Raw]
+_LONG_TIMES: tuple[tuple[Form, ...], ...] = (
+    (lambda m: {"constant": m},),
+    (lambda m: {"uniform": {"low": 0, "high": 2 * m}},),
+    (lambda m: {"triangular": {"low": 0, "mode": m, "high": 2 * m}},),
+    (lambda m: {"exponential": {"mean": m}},),
+    (lambda m: {"weibull": {"mean": m, "shape": 0.6}}, lambda m: {"weibull": {"scale": m, "shape": 2.5}}),
+    (
+        lambda m: {"lognormal": {"median": m, "p95": 3 * m}},
+        lambda m: {"lognormal": {"mean": m, "sd": 2 * m}},
+        lambda m: {"lognormal": {"median": m, "sigma": 0.1}},
+    ),
+    (lambda m: {"gamma": {"mean": m, "sd": m / 2}}, lambda m: {"gamma": {"shape": 0.7, "scale": m}}),
+    (lambda m: {"empirical": {"values": [m, m / 3, 2 * m]}},),
+)
+_TIMES: tuple[tuple[Form, ...], ...] = (
+    *_LONG_TIMES,
+    (lambda m: {"beta": {"mean": m / (m + 10), "sd": 0.01}}, lambda _: {"beta": {"alpha": 0.5, "beta": 2}}),
+)
+_PROBABILITIES: tuple[Any, ...] = (
+    *(0, 0.02, 0.2, 0.7),
+    {"constant": 0.1},
+    {"uniform": {"low": 0, "high": 0.4}},
+    {"triangular": {"low": 0, "mode": 0.05, "high": 0.5}},
+    {"beta": {"mean": 0.2, "sd": 0.2}},
+    {"beta": {"alpha": 2, "beta": 30}},
+    {"empirical": {"values": [0.5, 0, 0.1]}},
+)
+_FACTORS: tuple[Any, ...] = (
+    *(1, 1.5),
+    {"constant": 0.5},
+    {"uniform": {"low": 0, "high": 2}},
+    {"triangular": {"low": 0.5, "mode": 1, "high": 3}},
+    {"exponential": {"mean": 1}},
+    {"weibull": {"mean": 1, "shape": 2}},
+    {"lognormal": {"mean": 1, "sd": 0.3}},
+    {"gamma": {"mean": 1, "sd": 0.5}},
+    {"beta": {"mean": 0.5, "sd": 0.2}},
+    {"empirical": {"values": [1, 4]}},
+)
+
+
+def times(decisions: Decisions, families: Sequence[Sequence[Form]], about_s: int) -> Raw:
+    return decisions.one_of(decisions.one_of(families))(about_s)
+
+
+def durations(longest_s: int) -> Maker:
+    """Make laws of about `longest_s` seconds at most; 0 and whole numbers make instants coincide."""
+    plain = [0, 1, longest_s // 2, longest_s, f"{longest_s}s", "1500ms"]
+
+    def make(decisions: Decisions) -> Any:
+        if decisions.one_of([True, False, False, False]):
+            return decisions.one_of(plain)
+        return times(decisions, _TIMES, decisions.number(1, longest_s))
+
+    return make
+
+
+def outages(decisions: Decisions) -> Raw:
+    """Make up and repair times, not both of them below a second: that would be many spells."""
+    up, repair = decisions.one_of([(_TIMES, _LONG_TIMES), (_LONG_TIMES, _TIMES)])
+    return {
+        "up": times(decisions, up, decisions.one_of([400, 90, 1500])),
+        "repair": times(decisions, repair, decisions.one_of([30, 60, 300])),
+    }
+
+
+def crashes(decisions: Decisions) -> Raw:
+    return outages(decisions) | {"renewed_by_update": decisions.one_of([False, True])}
+
+
+def flapping(decisions: Decisions) -> Raw:
+    return {
+        "good": decisions.one_of(["5m", 20]),
+        "degraded": decisions.one_of([5, "1m"]),
+        "error_rate": decisions.one_of([0.05, 0.5, 1]),
+    }
+
+
+def or_none(make: Maker) -> Maker:
+    """Make three in four of them, and none in place of the others: in a class that is more than leaving out the key."""
+    return lambda decisions: make(decisions) if decisions.number(0, 3) else None
+
+
+# -- fleet and release -----------------------------------------------------------------------------
+
+# What is no way to fail.
+_CALM: dict[str, Maker] = {
+    "requests_per_second": among(0, 0.25, 7, 60),
+    "rollback_duration": durations(40),
+    "slowdown": among(*_FACTORS),
+}
+_BEHAVIOUR: dict[str, Maker] = {
+    **_CALM,
+    "rollback_failure": among(0, 0.1, 1),
+    "start_failure": among(*_PROBABILITIES),
+    "start_attempts": between(1, 3),
+    "start_hang": among(0, 0, 0.1),
+    "error_rate": among(*_PROBABILITIES),
+    "flapping": or_none(flapping),
+    "crash": or_none(crashes),
+    "zone_outage": or_none(outages),
+}
+
+
+def fleet_of(decisions: Decisions, behaviour: dict[str, Maker]) -> Raw:
+    nodes = decisions.number(1, MAX_NODES)
+    fleet = {
+        "nodes": nodes,
+        "update_duration": durations(40)(decisions),
+        "requests_per_second": decisions.one_of([7, 0, 60]),
+        **decisions.some_keys(zones=between(1, min(nodes, 4)), order=among("index", "random", "zone"), **behaviour),
+    }
+    shares = decisions.one_of([[], [], [0.3], [0.3, 0.55]])
+    if shares:
+        fleet["classes"] = [
+            {
+                "name": f"class-{number}",
+                "share": share,
+                **decisions.some_keys(update_duration=durations(40), **behaviour),
+            }
+            for number, share in enumerate(shares)
+        ]
+    return fleet
+
+
+def release_of(decisions: Decisions, fleet: Raw) -> Raw:
+    affects = [
+        among("all"),
+        among({"share": 0.4}, {"share": 0}, {"share": 1}),
+        lambda decisions: {"count": decisions.number(1, fleet["nodes"] + 1)},
+        lambda decisions: {"zones": [decisions.number(0, fleet.get("zones", 1) - 1)]},
+    ]
+    if "classes" in fleet:
+        affects.append(among({"classes": ["class-0"]}))
+    probabilities = decisions.one_of([[1], [0.5, 0.5], [0.2, 0.3, 0.5]])
+    return {
+        f"kind-{number}": {
+            "probability": probability,
+            **decisions.some_keys(
+                defective=among(True, False),
+                error_rate=among(0, 0.1, 0.3, 1),
+                start_failure=among(0, 0.3),
+                start_hang=among(0, 0.1),
+                after=durations(90),
+                affects=lambda decisions: decisions.one_of(affects)(decisions),
+                crash_rate=among(1, 0, 0.5, 20),
+            ),
+        }
+        for number, probability in enumerate(probabilities)
+    }
+
+
+# -- people and control plane ----------------------------------------------------------------------
+
+
+def operator_of(decisions: Decisions) -> Raw:
+    def script(decisions: Decisions) -> list[Raw]:
+        acts, latest = range(decisions.number(1, 4)), decisions.one_of([10, 30])
+        return [{"at": 10 * decisions.number(0, latest), "do": decisions.one_of(ACTIONS)} for _ in acts]
+
+    return calm_operator_of(decisions) | decisions.some_keys(
+        notices_defect=among(0, 0.5, 1), rejects_good=among(0, 0.2, 1), script=script
+    )
+
+
+def calm_operator_of(decisions: Decisions) -> Raw:
+    """Make an operator who neither cancels nor follows a script."""
+    if decisions.one_of([True, False, False, False]):
+        return {}
+    return {"promote_after": durations(120)(decisions), "escape_detection": durations(600)(decisions)}
+
+
+def rate_of(decisions: Decisions) -> Raw:
+    return {
+        "per_minute": decisions.one_of([2, 0.5, 5]),
+        "growth": decisions.one_of([1, 0.5, 1.5]),
+        **decisions.some_keys(max_per_minute=among(4, 1)),
+    }
+
+
+def orchestrator_of(decisions: Decisions) -> Raw:
+    switches = decisions.some_keys(
+        preset=among("expanso", "expanso-rollout"),
+        minimum_sample=between(0, 5),
+        bake_time=among(0, 30),
+        **{name: among(*values) for name, values in switch_values().items()},
+    )
+    pacing = switches.get("pacing", "barrier")
+    if pacing == "rate" or decisions.one_of([False, False, False, True]):
+        switches["rate"] = rate_of(decisions)
+    if pacing != "barrier" and switches.get("failed_percent_of") == "wave":
+        switches["failed_percent_of"] = "resolved"
+    return switches
+
+
+def judged(decisions: Decisions) -> Raw:
+    return decisions.some_keys(max_failed_nodes=among(0, 1, 3, 50), max_failed_nodes_percent=among(0, 7.5, 20, 100))
+
+
+def planned(decisions: Decisions) -> Raw:
+    return decisions.some_keys(
+        max_parallel=among(0, 1, 3, 10, 60), auto_promote=among(True, False, False), no_auto_rollback=among(True, False)
+    )
+
+
+def health_check_of(decisions: Decisions, dialect: str, interval_s: int) -> Raw:
+    """Make a health check whose deadline leaves time for its windows."""
+    health_check = decisions.some_keys(max_error_rate=among(0, 0.05, 0.3, 1))
+    spare_s = decisions.one_of([100, 300, 30, 0])
+    if dialect == "deployment":
+        healthy_s = decisions.one_of([0, 15, 40, 40])
+        windows = -(-healthy_s // interval_s)
+        return health_check | {"min_healthy_time": f"{healthy_s}s", "deadline": f"{windows * interval_s + spare_s}s"}
+    health_check |= decisions.some_keys(success_threshold=between(1, 3), failure_threshold=between(1, 3))
+    windows = health_check.get("success_threshold", 2)
+    deadline_ns = (windows * interval_s + spare_s) * NS_PER_S
+    return health_check | {"interval": interval_s * NS_PER_S, "deadline": deadline_ns}
+
+
+def policy_of(decisions: Decisions, interval_s: int) -> Raw:
+    """Make a spec of either dialect."""
+    dialect = decisions.one_of(["deployment", "rollout"])
+    strategy = decisions.one_of(["immediate", "rolling", "canary", "canary"])
+    policy = {"dialect": dialect, "strategy": strategy, **judged(decisions), **planned(decisions)}
+    if strategy != "immediate" or decisions.number(0, 1):
+        policy["health_check"] = health_check_of(decisions, dialect, interval_s)
+    if strategy == "canary":
+        count, percent = decisions.one_of([(1, 0), (4, 0), (0, 15), (2, 50), (3, 17)])
+        policy |= {"canary_count": count, "canary_percent": percent}
+    return policy
+
+
+def neighbour_of(decisions: Decisions, policy: Raw, interval_s: int) -> Raw:
+    """Make a policy that is judged otherwise, is planned otherwise, or is another altogether."""
+    differs = decisions.one_of(["judged", "judged", "planned", "another"])
+    if differs == "another":
+        return policy_of(decisions, interval_s)
+    if differs == "planned":
+        return policy | planned(decisions)
+    neighbour = policy | judged(decisions)
+    if "health_check" in policy:
+        neighbour["health_check"] = health_check_of(decisions, policy["dialect"], interval_s)
+    return neighbour
+
+
+# -- whole scenarios -------------------------------------------------------------------------------
 
 # What happens only if several things come together, which is rare when each is drawn by itself.
-CORNERS: dict[str, dict[str, Raw]] = {
-    "ends while nodes that are down are waited for": {
+CORNERS: tuple[dict[str, Raw], ...] = (
+    # Ends while nodes that are down are waited for.
+    {
         "fleet": {
             "crash": {"up": {"exponential": {"mean": "1m"}}, "repair": {"exponential": {"mean": "3m"}}},
             "start_failure": 0.7,
         },
         "orchestrator": {"unreachable_nodes": "wait", "limit_comparison": "reaches", "on_failure": "rollback"},
     },
-    "nodes are skipped": {
+    # Nodes are skipped.
+    {
         "fleet": {"crash": {"up": {"exponential": {"mean": "2m"}}, "repair": 60}},
         "orchestrator": {"unreachable_nodes": "skip", "on_failure": "continue"},
     },
-    "every slot is held": {
+    # Every slot is held.
+    {
         "fleet": {"nodes": 20, "start_failure": 0.9, "start_attempts": 1},
         "orchestrator": {
             "pacing": "sliding",
@@ -48,234 +340,164 @@ CORNERS: dict[str, dict[str, Raw]] = {
             }
         },
     },
-    "paused and resumed": {
-        "operator": {"script": [{"at": 10, "do": "pause"}, {"at": 100, "do": "resume"}]},
+    # A person is slower than the script.
+    {
+        "operator": {"promote_after": "10m", "script": [{"at": 200, "do": "promote"}]},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "canary",
+                "canary_count": 2,
+                "health_check": {"deadline": "1m", "min_healthy_time": "20s"},
+            }
+        },
     },
-}
+    # Goes back in waves.
+    {
+        "fleet": {"nodes": 20, "start_failure": 0.2},
+        "orchestrator": {"rollback_pacing": "max_parallel", "canary_gate": "limits", "on_failure": "rollback"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "max_parallel": 3,
+                "max_failed_nodes": 1,
+                "health_check": {"deadline": "2m", "min_healthy_time": "10s"},
+            }
+        },
+    },
+    # Script and operator act at the instant at which nodes fail.
+    {
+        "fleet": {"update_duration": 10, "slowdown": 1, "start_failure": 0.5, "start_attempts": 1},
+        "operator": {"script": [{"at": 10, "do": "cancel"}], "escape_detection": 50},
+        "orchestrator": {"on_failure": "rollback"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "max_failed_nodes": 2,
+                "health_check": {"deadline": "5m", "min_healthy_time": "0s"},
+            }
+        },
+    },
+    # Script and operator act at one instant.
+    {
+        "fleet": {"update_duration": 10, "slowdown": 1},
+        "operator": {"promote_after": 30, "rejects_good": 0.5, "script": [{"at": 40, "do": "promote"}]},
+        "orchestrator": {"bake_time": 0},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "canary",
+                "canary_count": 2,
+                "health_check": {"deadline": "5m", "min_healthy_time": "0s"},
+            }
+        },
+    },
+    # Pauses at failures, and is resumed.
+    {
+        "fleet": {"update_duration": 20, "start_failure": 0.3, "start_attempts": 1},
+        "operator": {"script": [{"at": at, "do": "resume"} for at in (100, 200, 300)]},
+        "orchestrator": {"on_failure": "pause"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "max_parallel": 2,
+                "max_failed_nodes": 1,
+                "health_check": {"deadline": "5m", "min_healthy_time": "0s"},
+            }
+        },
+    },
+    # Nodes crash at the ends of windows.
+    {
+        "fleet": {"crash": {"up": 20, "repair": 10, "renewed_by_update": True}, "requests_per_second": 0},
+        "orchestrator": {"on_failure": "continue", "no_traffic": "healthy"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "health_check": {"deadline": "3m", "min_healthy_time": "20s"},
+            }
+        },
+    },
+    # Levels of failed requests are near the limit.
+    {
+        "fleet": {
+            "error_rate": 0.1,
+            "requests_per_second": 7,
+            "flapping": {"good": 20, "degraded": 5, "error_rate": 0.2},
+        },
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "max_failed_nodes": 3,
+                "health_check": {"deadline": "5m", "min_healthy_time": "40s", "max_error_rate": 0.2},
+            }
+        },
+    },
+    # Paused and resumed.
+    {
+        "fleet": {"update_duration": 20, "slowdown": 1},
+        "operator": {"script": [{"at": 40, "do": "pause"}, {"at": 100, "do": "resume"}]},
+        "orchestrator": {"bake_time": 60, "paused_clocks": "stop"},
+        "policies": {
+            "p": {
+                "dialect": "rollout",
+                "strategy": "rolling",
+                "max_parallel": 20,
+                "max_failed_nodes_percent": 100,
+                "health_check": {"deadline": 10**11, "interval": 10**10, "success_threshold": 1},
+            }
+        },
+    },
+)
 
 
-def some_keys(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Raw]:
-    """Draw a mapping that may leave out any of the keys."""
-    return st.fixed_dictionaries({}, optional=keys)
-
-
-def durations(longest_s: int) -> st.SearchStrategy[Any]:
-    """Draw a law of durations with a mean of at most `longest_s` seconds; 0 and whole numbers make instants coincide."""
-    mean = st.integers(1, longest_s)
-    return st.one_of(
-        st.sampled_from([0, 1, longest_s // 2, longest_s]),
-        st.sampled_from([f"{longest_s}s", "1500ms"]),
-        mean.map(lambda m: {"constant": m}),
-        mean.map(lambda m: {"uniform": {"low": 0, "high": 2 * m}}),
-        mean.map(lambda m: {"triangular": {"low": 0, "mode": m, "high": 2 * m}}),
-        mean.map(lambda m: {"exponential": {"mean": m}}),
-        st.tuples(mean, st.sampled_from([0.6, 1.0, 2.5])).map(lambda a: {"weibull": {"mean": a[0], "shape": a[1]}}),
-        mean.map(lambda m: {"lognormal": {"median": m, "p95": 3 * m}}),
-        mean.map(lambda m: {"gamma": {"mean": m, "sd": m / 2}}),
-        mean.map(lambda m: {"empirical": {"values": [0, m, 2 * m]}}),
-    )
-
-
-def probabilities() -> st.SearchStrategy[Any]:
-    """Draw a law of a probability."""
-    return st.one_of(
-        st.sampled_from([0, 0.02, 0.2, 0.7]),
-        st.just({"beta": {"mean": 0.2, "sd": 0.2}}),
-        st.just({"uniform": {"low": 0, "high": 0.4}}),
-    )
-
-
-def outages() -> st.SearchStrategy[Raw]:
-    """Draw up and repair times."""
-    up = st.sampled_from(
-        [
-            {"exponential": {"mean": 90}},
-            {"exponential": {"mean": 400}},
-            {"weibull": {"mean": 1500, "shape": 0.7}},
-            {"uniform": {"low": 0, "high": 600}},
-        ]
-    )
-    repair = st.sampled_from([30, {"exponential": {"mean": 300}}, {"lognormal": {"median": 20, "p95": 200}}])
-    return st.fixed_dictionaries({"up": up, "repair": repair})
-
-
-def flapping() -> st.SearchStrategy[Raw]:
-    """Draw degraded spells."""
-    return st.fixed_dictionaries(
-        {
-            "good": st.sampled_from([20, "5m"]),
-            "degraded": st.sampled_from([5, "1m"]),
-            "error_rate": st.sampled_from([0.05, 0.5, 1]),
-        }
-    )
-
-
-def _behaviour() -> dict[str, st.SearchStrategy[Any]]:
-    return {
-        "requests_per_second": st.sampled_from([0, 0.25, 7]),
-        "rollback_duration": durations(40),
-        "rollback_failure": st.sampled_from([0, 0.1, 1]),
-        "slowdown": st.sampled_from([1, 1.5, {"lognormal": {"mean": 1, "sd": 0.3}}]),
-        "start_failure": probabilities(),
-        "start_attempts": st.integers(1, 3),
-        "start_hang": st.sampled_from([0, 0, 0.1]),
-        "error_rate": probabilities(),
-        "flapping": st.none() | flapping(),
-        "crash": st.none()
-        | st.tuples(outages(), st.booleans()).map(lambda drawn: {**drawn[0], "renewed_by_update": drawn[1]}),
-        "zone_outage": st.none() | outages(),
-    }
-
-
-@st.composite
-def fleets(draw: st.DrawFn, *, faultless: bool = False) -> Raw:
-    """Draw a fleet; a faultless one has no way to fail, whatever a policy asks of it."""
-    nodes = draw(st.integers(1, MAX_NODES))
-    faultless_keys = ("requests_per_second", "rollback_duration", "slowdown")
-    keys = {name: law for name, law in _behaviour().items() if not faultless or name in faultless_keys}
-    fleet = {
-        "nodes": nodes,
-        "update_duration": draw(durations(40)),
-        **draw(some_keys(**keys)),
-        **draw(some_keys(zones=st.integers(1, min(nodes, 4)), order=st.sampled_from(["index", "random", "zone"]))),
-    }
-    classes = draw(st.lists(some_keys(update_duration=durations(40), **keys), max_size=2))
-    if classes:
-        fleet["classes"] = [
-            {"name": f"class-{number}", "share": share, **keys}
-            for number, (share, keys) in enumerate(zip([0.3, 0.55], classes, strict=False))
-        ]
-    return fleet
-
-
-@st.composite
-def releases(draw: st.DrawFn, fleet: Raw) -> Raw:
-    """Draw one to three kinds of release."""
-    affects: list[st.SearchStrategy[Any]] = [
-        st.just("all"),
-        st.sampled_from([0, 0.4, 1]).map(lambda share: {"share": share}),
-        st.integers(1, fleet["nodes"] + 1).map(lambda count: {"count": count}),
-        st.integers(0, fleet.get("zones", 1) - 1).map(lambda zone: {"zones": [zone]}),
-    ]
-    if "classes" in fleet:
-        affects.append(st.just({"classes": ["class-0"]}))
-    kind = some_keys(
-        defective=st.booleans(),
-        error_rate=st.sampled_from([0, 0.3, 1]),
-        start_failure=st.sampled_from([0, 0.3]),
-        start_hang=st.sampled_from([0, 0.1]),
-        after=durations(90),
-        affects=st.one_of(affects),
-        crash_rate=st.sampled_from([0, 0.5, 1, 20]),
-    )
-    probabilities = draw(st.sampled_from([[1], [0.5, 0.5], [0.2, 0.3, 0.5]]))
-    return {f"kind-{number}": {"probability": p, **draw(kind)} for number, p in enumerate(probabilities)}
-
-
-def operators(*, interferes: bool = True) -> st.SearchStrategy[Raw]:
-    """Draw an operator; one that doesn't interfere neither cancels nor follows a script."""
-    keys: dict[str, st.SearchStrategy[Any]] = {"promote_after": durations(120), "escape_detection": durations(600)}
-    if interferes:
-        act = st.fixed_dictionaries({"at": st.integers(0, 30).map(lambda k: 10 * k), "do": st.sampled_from(ACTIONS)})
-        keys["notices_defect"] = keys["rejects_good"] = st.sampled_from([0, 0.5, 1])
-        keys["script"] = st.lists(act, max_size=4)
-        promoted = {"promote_after": "10m", "script": [{"at": 200, "do": "promote"}]}
-        strict = {"notices_defect": 1, "rejects_good": 1}
-        return st.one_of(some_keys(**keys), some_keys(**keys), st.sampled_from([promoted, strict]))
-    return some_keys(**keys)
-
-
-@st.composite
-def orchestrators(draw: st.DrawFn) -> Raw:
-    """Draw any of the switches."""
-    switches = draw(
-        some_keys(
-            preset=st.sampled_from(sorted(PRESETS)),
-            minimum_sample=st.integers(0, 5),
-            bake_time=st.sampled_from([0, 30]),
-            rate=some_keys(
-                per_minute=st.sampled_from([0.5, 2, 5]),
-                growth=st.sampled_from([0.5, 1, 1.5]),
-                max_per_minute=st.sampled_from([1, 4]),
-            ),
-            **{name: st.sampled_from(values) for name, values in switch_values().items()},
-        )
-    )
-    if switches.get("pacing", "barrier") != "barrier" and switches.get("failed_percent_of") == "wave":
-        switches["failed_percent_of"] = "resolved"
-    return switches
-
-
-@st.composite
-def policies(draw: st.DrawFn, interval_s: int) -> Raw:
-    """Draw a spec of either dialect whose deadline leaves time for its windows."""
-    dialect = draw(st.sampled_from(["deployment", "rollout"]))
-    strategy = draw(st.sampled_from(STRATEGIES))
-    spare_s = draw(st.sampled_from([0, 30, 100]))
-    health_check = draw(some_keys(max_error_rate=st.sampled_from([0, 0.05, 0.3, 1])))
-    if dialect == "deployment":
-        healthy_s = draw(st.sampled_from([0, 15, 40]))
-        windows = -(-healthy_s // interval_s)
-        health_check |= {"min_healthy_time": f"{healthy_s}s", "deadline": f"{windows * interval_s + spare_s}s"}
-    else:
-        health_check |= draw(some_keys(success_threshold=st.integers(1, 3), failure_threshold=st.integers(1, 3)))
-        windows = health_check.get("success_threshold", 2)
-        health_check["interval"] = interval_s * NS_PER_S
-        health_check["deadline"] = (windows * interval_s + spare_s) * NS_PER_S
-    policy = draw(
-        some_keys(
-            max_parallel=st.sampled_from([0, 1, 3, 10, 60]),
-            max_failed_nodes=st.sampled_from([0, 1, 3, 50]),
-            max_failed_nodes_percent=st.sampled_from([0, 7.5, 20, 100]),
-            auto_promote=st.booleans(),
-            no_auto_rollback=st.booleans(),
-        )
-    )
-    policy |= {"dialect": dialect, "strategy": strategy}
-    if strategy != "immediate" or draw(st.booleans()):
-        policy["health_check"] = health_check
-    if strategy == "canary":
-        count, percent = draw(st.sampled_from([(1, 0), (4, 0), (0, 15), (2, 50)]))
-        policy |= {"canary_count": count, "canary_percent": percent}
-    return policy
-
-
-@st.composite
-def scenarios(draw: st.DrawFn) -> Raw:
-    """Draw a whole scenario, as a file would say it, with one policy named `p`."""
-    interval_s = draw(st.sampled_from([5, 10, 20]))
-    fleet = draw(fleets())
+def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
+    interval_s = decisions.one_of([10, 5, 20])
+    corner: dict[str, Raw] = decisions.one_of([*[{}] * 20, *CORNERS])
+    policy = policy_of(decisions, interval_s)
+    fleet = fleet_of(decisions, decisions.one_of([_CALM, _BEHAVIOUR]))
     raw = {
         "name": "generated",
         "fleet": fleet,
-        "release": draw(releases(fleet)),
-        "operator": draw(operators()),
-        "orchestrator": draw(orchestrators()),
+        "release": release_of(decisions, fleet),
+        "operator": operator_of(decisions),
+        "orchestrator": orchestrator_of(decisions),
         "health": {"interval": interval_s},
-        "deployment": {"type": draw(st.sampled_from(sorted(TYPES)))},
-        "policies": {"p": draw(policies(interval_s))},
+        "deployment": {"type": decisions.one_of(["update", *sorted(TYPES)])},
+        "policies": {"p": policy},
     }
-    corner = draw(st.sampled_from([None] * 7 + sorted(CORNERS)))
-    if corner is not None:
-        for section, values in CORNERS[corner].items():
-            raw[section] |= values
+    raw |= {section: raw[section] | values for section, values in corner.items()}
+    for number in range(decisions.one_of(neighbours)):
+        raw["policies"][f"p{number}"] = neighbour_of(decisions, raw["policies"]["p"], interval_s)
     return raw
 
 
-@st.composite
-def faultless_scenarios(draw: st.DrawFn) -> Raw:
-    """Draw a scenario in which nothing can fail, and nobody pauses, cancels or rejects."""
-    interval_s = draw(st.sampled_from([5, 10, 20]))
-    policy = draw(policies(interval_s))
+def _faultless_scenario(decisions: Decisions) -> Raw:
+    interval_s = decisions.one_of([10, 5, 20])
+    policy = policy_of(decisions, interval_s)
     if "health_check" in policy:
         day_ns = 24 * 3600 * NS_PER_S
         policy["health_check"]["deadline"] = "24h" if policy["dialect"] == "deployment" else day_ns
     return {
         "name": "faultless",
-        "fleet": draw(fleets(faultless=True)),
-        "operator": draw(operators(interferes=False)),
-        "orchestrator": {**draw(orchestrators()), "no_traffic": "healthy"},
+        "fleet": fleet_of(decisions, _CALM),
+        "operator": calm_operator_of(decisions),
+        "orchestrator": {**orchestrator_of(decisions), "no_traffic": "healthy"},
         "health": {"interval": interval_s},
-        "deployment": {"type": draw(st.sampled_from(sorted(TYPES)))},
+        "deployment": {"type": decisions.one_of(sorted(TYPES))},
         "policies": {"p": policy},
     }
+
+
+def scenarios(neighbours: Sequence[int] = (0,)) -> st.SearchStrategy[Raw]:
+    """Draw a whole scenario, as a file would say it, with one policy named `p`, and so many others beside it."""
+    return st.binary(min_size=_BYTES, max_size=_BYTES).map(lambda taken: scenario_of(Decisions(taken), neighbours))
+
+
+def faultless_scenarios() -> st.SearchStrategy[Raw]:
+    """Draw a scenario in which nothing can fail, and nobody pauses, cancels or rejects."""
+    return st.binary(min_size=_BYTES, max_size=_BYTES).map(lambda taken: _faultless_scenario(Decisions(taken)))

@@ -266,7 +266,7 @@ def test_compare_says_which_replications_failed(folder, monkeypatch):
             raise ValueError("broken")
         return simulate(scenario, policy, replication=replication, **options)
 
-    monkeypatch.setattr(simdeploy.engines, "simulate", sometimes)
+    monkeypatch.setattr("simdeploy.engines.running.simulate", sometimes)
     result = call("compare", "s.yaml", "--replications", 3)
     assert result.exit_code == 1
     assert (

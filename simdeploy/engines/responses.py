@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.service import Service
@@ -53,7 +54,7 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
         "unavailable_node_s": math.nan,
         "min_in_service_fraction": math.nan,
         "unavailable_excess_node_s": math.nan,
-        "decision_windows": sum(makespan is None or end_ns <= makespan for end_ns in recording.windows.end_ns),
+        "decision_windows": _count_up_to(makespan, recording.windows.end_ns),
     }
     if is_known:
         _, out = service.out_of_service.count_changes(service.end_ns)
@@ -74,6 +75,11 @@ def _verdict(recording: Recording) -> str | float:
     if recording.state == "completed":
         return "escaped" if release.defective else "completed_good"
     return "stopped_defective" if release.defective else "false_alarm"
+
+
+def _count_up_to(makespan_ns: int | None, end_ns: list[int]) -> int:
+    """Count windows that ended by the makespan; they are recorded as they end."""
+    return len(end_ns) if makespan_ns is None else bisect_right(end_ns, makespan_ns)
 
 
 def _seconds(time_ns: int | None) -> float:

@@ -19,6 +19,10 @@ _MOST_GROUPS = 8
 _MOST_OF_THE_WORK = 1 / 32
 _MOST_OF_A_SPAN = 1 / 4
 
+# So that several workers find something to do, short jobs are cut into so many spans, which are shorter then.
+_FEWEST_SPANS = 16
+_SHORTEST = 1 / 16  # of a span's time
+
 _LONG_ENOUGH = 1 / 8  # of a span's time: what takes that long may be extrapolated
 _SHARES_NOTHING = 1 / 2  # a further policy costs at least so much of what those before do
 _VISIBLE = 1 / 8  # of a span's time: what several replications add to it can be told from the clock's whims
@@ -63,7 +67,7 @@ def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
     tuple of Piece
         One for each group. All policies of a group are in one span, for an engine may share work among them, unless
         one replication of them takes longer than `seconds` and parts of them would share as much. A span has at most
-        200,000 rows.
+        200,000 rows. Of a job of less than 16 x `seconds` spans are shorter, down to a sixteenth.
 
     Notes
     -----
@@ -98,9 +102,12 @@ def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
         if not costs:
             _time(job, group, Piece(1, 1))  # what is loaded and compiled on first use
         costs[group] = _measure(job, group, replications, share, seconds)
+    estimates = [_estimate(job, group, costs) for group in range(len(job.groups))]
+    total_s = replications * sum(cost.replication_s for cost in estimates)
+    seconds *= min(1.0, max(_SHORTEST, total_s / seconds / _FEWEST_SPANS))
     return tuple(
-        _fit(_estimate(job, group, costs), len(job.groups[group].policies), replications, seconds)
-        for group in range(len(job.groups))
+        _fit(cost, len(group.policies), replications, seconds)
+        for group, cost in zip(job.groups, estimates, strict=True)
     )
 
 

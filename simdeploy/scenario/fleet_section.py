@@ -51,6 +51,12 @@ class FlappingSection(Section):
     degraded: DurationNs = Field(description="Mean length of a degraded spell.")
     error_rate: Probability = Field(description="Fraction of requests that fail while degraded.")
 
+    @field_validator("good", "degraded")
+    @classmethod
+    def _lasts(cls, mean_ns: int) -> int:
+        _check_lasts(mean_ns / NS_PER_S)
+        return mean_ns
+
     @field_validator("degraded")
     @classmethod
     def _cycle(cls, degraded_ns: int, info: ValidationInfo) -> int:
@@ -68,6 +74,12 @@ class ZoneOutageSection(Section):
 
     up: DurationLaw = Field(description="Time from a repair to the next failure.")
     repair: DurationLaw = Field(description="Time from a failure to its repair.")
+
+    @field_validator("up")
+    @classmethod
+    def _lasts(cls, up: Any) -> Any:
+        _check_lasts(up.mean)
+        return up
 
     @field_validator("repair")
     @classmethod
@@ -89,6 +101,11 @@ class CrashSection(ZoneOutageSection):
     def build(self) -> Outages:
         """Return the value for the world."""
         return Outages(self.up, self.repair, self.renewed_by_update)
+
+
+def _check_lasts(mean_s: float) -> None:
+    if mean_s <= 0:
+        raise validation_error([Problem("too short: its mean must be above 0", found=f"{mean_s:g} s")])
 
 
 def _check_cycle(mean_s: float) -> None:

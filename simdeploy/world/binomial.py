@@ -40,8 +40,9 @@ def failed_requests(requests: int, p: float, u: float) -> int:
     """
     if p >= 1.0:
         return requests
-    if _fits_table(requests, p):
-        return bisect_left(_table(requests, p), u)
+    table = _table(requests, p)
+    if table is not None:
+        return bisect_left(table, u)
     return _search(requests, p, lambda pivot: u <= _rough_cdf(pivot, requests, p))
 
 
@@ -64,8 +65,8 @@ def binomial_cdf(k: int, requests: int, p: float) -> float:
         return float(k >= requests)
     if p >= 1.0:
         return 0.0
-    if _fits_table(requests, p):
-        table = _table(requests, p)
+    table = _table(requests, p)
+    if table is not None:
         return table[k] if k < len(table) else 1.0
 
     # scipy's cdf is not monotone in its last digits. But the search is a fixed binary tree over k, so whatever those
@@ -86,13 +87,11 @@ def binomial_cdf(k: int, requests: int, p: float) -> float:
     return open_up_to
 
 
-def _fits_table(requests: int, p: float) -> bool:
-    return requests * p <= _LONGEST_MEAN and requests * math.log1p(-p) >= _SMALLEST_LOG
-
-
 @lru_cache(maxsize=1 << 16)
-def _table(requests: int, p: float) -> array[float]:
-    """Cumulated probabilities of 0, 1, ..., up to where they stop growing; 1 from there on."""
+def _table(requests: int, p: float) -> array[float] | None:
+    """Cumulated probabilities of 0, 1, ..., up to where they stop growing; 1 from there on. None if it doesn't serve."""
+    if requests * p > _LONGEST_MEAN or requests * math.log1p(-p) < _SMALLEST_LOG:
+        return None
     term = math.exp(requests * math.log1p(-p))
     odds = p / (1.0 - p)
     total = term

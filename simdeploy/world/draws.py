@@ -11,6 +11,8 @@ from simdeploy.world.streams import SEED_LIMIT, WORD_LIMIT, FloatArray, Stream, 
 _FIRST_INDICES = 64
 _NODES_BITS = 10
 _NODES = 1 << _NODES_BITS
+# A call of the generator costs as much as some hundred numbers: a small fleet has several indices computed by one.
+_WORTH_A_CALL = 256
 _INDICES_BITS = 7
 _INDICES = 1 << _INDICES_BITS
 
@@ -26,6 +28,8 @@ class Draws:
         In [0, 2**64).
     replication : int
         In [0, 2**32).
+    n_nodes : int, optional
+        How many nodes there are; others may be asked for, but cost more.
 
     Raises
     ------
@@ -40,11 +44,12 @@ class Draws:
     True
     """
 
-    __slots__ = ("_across", "_along", "replication", "seed")
+    __slots__ = ("_across", "_along", "_n_nodes", "replication", "seed")
 
-    def __init__(self, seed: int, replication: int) -> None:
+    def __init__(self, seed: int, replication: int, n_nodes: int = WORD_LIMIT) -> None:
         self.seed = whole_number(seed, "seed", SEED_LIMIT)
         self.replication = whole_number(replication, "replication", WORD_LIMIT)
+        self._n_nodes = n_nodes
         # (stream, index, node // _NODES) and (stream, node, index // _INDICES) -> consecutive numbers
         self._across: dict[tuple[int, int, int], list[float]] = {}
         self._along: dict[tuple[int, int, int], list[float]] = {}
@@ -55,12 +60,12 @@ class Draws:
             if index < _FIRST_INDICES:
                 return self._across[stream, index, node >> _NODES_BITS][node & (_NODES - 1)]
             return self._along[stream, node, index >> _INDICES_BITS][index & (_INDICES - 1)]
-        except KeyError:
+        except LookupError:
             # Chunks end where the ranges end, so a place out of range is never found and comes by here.
             whole_number(node, "node", WORD_LIMIT)
             whole_number(index, "index", WORD_LIMIT)
             if index < _FIRST_INDICES:
-                self._compute_across(stream, index, node >> _NODES_BITS)
+                self._compute_across(stream, index, node)
             else:
                 self._compute_along(stream, node, index >> _INDICES_BITS)
             return self.draw(stream, node, index)
@@ -69,18 +74,20 @@ class Draws:
         """Return the numbers of nodes 0, ..., n - 1 at one index."""
         return uniforms(self.seed, self.replication, stream, np.arange(n), index)
 
-    def _compute_across(self, stream: Stream, index: int, chunk: int) -> None:
-        nodes = np.arange(chunk * _NODES, (chunk + 1) * _NODES)
+    def _compute_across(self, stream: Stream, index: int, node: int) -> None:
+        chunk = node >> _NODES_BITS
+        first, stop = chunk << _NODES_BITS, (chunk + 1) << _NODES_BITS
+        n_nodes = 1 if stream.node_is == "0" else self._n_nodes
+        nodes = np.arange(first, min(stop, n_nodes) if node < n_nodes else stop)
         index_block = index // 2 if stream.paired_indices else index
-        lanes = block_uniforms(self.seed, self.replication, stream.block, nodes, index_block)
-        for lane, numbers in enumerate(lanes.tolist()):
-            # A member's value is twice its block plus its lane, so this is the key of the stream in the other lane.
-            key = (
-                (2 * stream.block, 2 * index_block + lane)
-                if stream.paired_indices
-                else (2 * stream.block + lane, index)
-            )
-            self._across[*key, chunk] = numbers
+        n_blocks = 1 if stream.index_is == "0" else max(_WORTH_A_CALL // len(nodes), 1)
+        index_blocks = np.arange(n_blocks) + index_block // n_blocks * n_blocks
+        lanes = block_uniforms(self.seed, self.replication, stream.block, nodes, index_blocks[:, np.newaxis])
+        first_lane = 2 * stream.block  # a member's value is this plus its lane, so both streams of the block are served
+        for lane, rows in enumerate(lanes.tolist()):
+            for block, numbers in zip(index_blocks.tolist(), rows, strict=True):
+                key = (first_lane, 2 * block + lane) if stream.paired_indices else (first_lane + lane, block)
+                self._across[*key, chunk] = numbers
 
     def _compute_along(self, stream: Stream, node: int, chunk: int) -> None:
         first, stop = chunk * _INDICES, (chunk + 1) * _INDICES

@@ -64,8 +64,8 @@ class World:
     def __init__(
         self, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator, seed: int, replication: int
     ) -> None:
-        self.draws = Draws(seed, replication)
         self.n_nodes = n = fleet.nodes
+        self.draws = Draws(seed, replication, n)
         self._nodes = np.arange(n)
         self.behaviours = fleet.behaviours
         self.zone_of = self._nodes % fleet.zones
@@ -273,10 +273,11 @@ class World:
         return np.ones(self.n_nodes, dtype=bool)
 
     def _per_class(self, stream: Stream, value: Callable[[Behaviour, np.ndarray], np.ndarray]) -> np.ndarray:
+        u = self.draws.fleet(stream, self.n_nodes)
         out = np.zeros(self.n_nodes)
         for number, behaviour in enumerate(self.behaviours):
-            nodes = self._nodes[self.class_of == number]
-            out[nodes] = value(behaviour, self._uniforms(stream, nodes, 0))
+            chosen = self.class_of == number
+            out[chosen] = value(behaviour, u[chosen])
         return out
 
     def _sampled_block(

@@ -278,6 +278,7 @@ def follow_bundle(run, stops, places, whole, real):
         _absorb_wave(run, begins)
         is_last = last == run.nodes
         begins += lasts
+        run.last_start = begins
         if not is_last:
             begins += run.bake_time
         how = COMPLETED if is_last else 0
@@ -407,6 +408,9 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
         horizon = back + rel[BACK_LONGEST, last - 1]
     if horizon >= NEVER:
         return False
+    # Nodes that start at the very instant at which all go back are never seen exposed.
+    if goes_back and first == last and back == run.last_start:
+        return False
     leaves = back if goes_back else horizon  # when exposure ends
 
     whole, real = whole_rows[run.n_outcomes], real_rows[run.n_outcomes]
@@ -436,7 +440,6 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
             length = min(start, until)
             out_high += length >> 32
             out_low += length & _LOW
-            # Nodes that start at the very instant at which all go back are never seen exposed.
             peak += (start < until) if goes_back else (start <= until)
         if run.defective:
             affected = rel[REL_AFFECTED]

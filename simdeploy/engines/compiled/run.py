@@ -180,6 +180,7 @@ _BARRIER = [
     ("sum_stuck_high", _INT),
     ("sum_stuck_low", _INT),
     ("most_out", _INT),
+    ("last_start", _INT),  # no node started later
     ("has_rollback_sums", _BOOL),
     # Under which rule the relative fates are those of quick nodes, but for so many that are listed as slow.
     ("quick_needed", _INT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from types import MethodType
 from typing import Any
 
 import simpy
@@ -15,6 +16,11 @@ Process = Generator[simpy.Event, Any, None]
 
 class Clock(simpy.Environment):
     """SimPy's environment, counting whole nanoseconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # SimPy binds it early, too, but not in a subclass.
+        self.timeout = MethodType(simpy.Timeout, self)  # type: ignore[method-assign]
 
     @property
     def now(self) -> int:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
-from simdeploy.engines.recording import History, StatusFields
+from simdeploy.engines.recording import CONTROL_PLANE, History, StatusFields
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.dispatch import Dispatcher
 from simdeploy.engines.reference.people import rejects
-from simdeploy.engines.reference.site import CONTROL_PLANE
 from simdeploy.engines.schema import TERMINAL_STATES
 from simdeploy.rules.limits import Counts
 from simdeploy.units import NS_PER_S
@@ -165,9 +164,11 @@ class Controller:
             return
         self._news = False
         self._waves_judged = self.dispatcher.waves_over
-        crossed = self._what_is_crossed()
         # After a pause the same crossing counts again only when a further node has failed.
-        if crossed is None or self.failed <= self._acknowledged_failures:
+        if self.failed <= self._acknowledged_failures:
+            return
+        crossed = self._what_is_crossed()
+        if crossed is None:
             return
         action = self._switches.on_failure
         if action in ("rollback", "stop"):
@@ -397,11 +398,15 @@ class Controller:
         if self.is_over:
             return self._remark
         wave = f"wave {len(self.dispatcher.waves)} of {len(self._plan.sizes)}"
-        what = {
-            "bake": f"baking after {wave}",
-            "baked": f"baked after {wave}",
-            "await": "the canaries await promotion",
-        }.get(self._phase, wave if self.dispatcher.waves else "nothing dispatched yet")
+        match self._phase:
+            case "bake":
+                what = f"baking after {wave}"
+            case "baked":
+                what = f"baked after {wave}"
+            case "await":
+                what = "the canaries await promotion"
+            case _:
+                what = wave if self.dispatcher.waves else "nothing dispatched yet"
         return f"{what}; {self._remark}" if self._remark else what
 
     def _note(self) -> None:

@@ -123,6 +123,8 @@ class Dispatcher:
 
     def admit_returned(self) -> None:
         """Dispatch the nodes that were waited for and are up again."""
+        if not self._up_again:
+            return
         returned, self._up_again = sorted(self._up_again, key=lambda node: node.number), []
         for node in returned:
             if self._site.world.is_down(node.number, self._site.env.now):

@@ -45,9 +45,10 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
     world = World(scenario.fleet, release, operator, seed, replication)
     plan = plan_waves(policy, orchestrator, world.n_nodes)
 
-    site = Site(world, read_health_rule(policy, orchestrator), orchestrator, type_name)
+    rule = read_health_rule(policy, orchestrator)
+    site = Site(world, rule, orchestrator, type_name)
     nodes = [Node(site, number) for number in range(world.n_nodes)]
-    site.prober = Prober(site)
+    site.prober = Prober(world, rule, site.windows)
     site.rollback = Rollback(site, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes)
     site.controller = controller = Controller(
         site,

@@ -134,18 +134,18 @@ class Node:
             deadline = env.now + site.rule.deadline_ns
             site.controller.expects_verdict_by(self, deadline)
         record = HealthRecord(site.rule)
-        while env.now + site.rule.interval_ns <= deadline:
-            start = env.now
-            yield env.timeout(site.rule.interval_ns)
-            healthy = site.prober.looks_at(self, start)
-            verdict = record.add(healthy)
+        start, interval = env.now, site.rule.interval_ns
+        while start + interval <= deadline:
+            yield env.timeout(interval)
+            verdict = record.add(site.prober.looks_at(self, start, start + interval))
             if verdict == "running":
                 self._resolve(RUNNING, "healthy")
                 return
             if verdict == "failed":
                 self.fail("unhealthy")
                 return
-        yield env.timeout(deadline - env.now)
+            start += interval
+        yield env.timeout(deadline - start)
         self.fail("not healthy by the deadline")
 
     def _go_back(self, reason: str) -> Process:

@@ -8,8 +8,10 @@ from simdeploy.world.binomial import failed_requests
 from simdeploy.world.realized import mean_level
 
 if TYPE_CHECKING:
+    from simdeploy.engines.recording import Windows
     from simdeploy.engines.reference.node import Node
-    from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.health import HealthRule
+    from simdeploy.world.realized import World
 
 
 class Prober:
@@ -17,34 +19,38 @@ class Prober:
 
     Parameters
     ----------
-    site : Site
+    world : World
+    rule : HealthRule
+    windows : Windows
+        Where it writes what it saw.
     """
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, world: World, rule: HealthRule, windows: Windows) -> None:
+        self._world = world
+        self._windows = windows
         # Per class: requests of a window, the most failed ones of a healthy window, level of a degraded spell.
         self._load = []
-        for behaviour in site.world.behaviours:
-            requests = site.rule.requests_per_window(behaviour.requests_per_second)
+        for behaviour in world.behaviours:
+            requests = rule.requests_per_window(behaviour.requests_per_second)
             degraded = behaviour.flapping.error_rate if behaviour.flapping else None
-            self._load.append((requests, site.rule.allowed_failures(requests), degraded))
+            self._load.append((requests, rule.allowed_failures(requests), degraded))
 
-    def looks_at(self, node: Node, start: int) -> bool:
-        """Judge the window from `start` to now: up throughout, and few enough failed requests."""
-        world, number, end = self._site.world, node.number, self._site.env.now
+    def looks_at(self, node: Node, start: int, end: int) -> bool:
+        """Judge the window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
+        world, number = self._world, node.number
         requests, allowed, degraded_level = self._load[world.class_numbers[number]]
         failed = 0
         if requests:
             level = self._level(node, start, end, degraded_level)
             failed = failed_requests(requests, level, world.window_uniform(number, node.fate.windows))
         healthy = failed <= allowed and world.was_up(number, start, end)
-        self._site.windows.add(end, number, requests, failed, healthy)
+        self._windows.add(end, number, requests, failed, healthy)
         node.fate.windows += 1
         return healthy
 
     def _level(self, node: Node, start: int, end: int, degraded_level: float | None) -> float:
         """Return the time-average of the node's error level over the window."""
-        world, number = self._site.world, node.number
+        world, number = self._world, node.number
         added = world.added_level(number)
         if not added and (degraded_level is None or world.is_undegraded_until(number, end)):
             return world.baseline[number]

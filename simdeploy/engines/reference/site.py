@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.world.realized import World
 
-CONTROL_PLANE = -1  # the node number of what the control plane does
-
 MAX_RUN_NS = 1 << 62  # times are added up in 64-bit integers afterwards
 
 
@@ -52,7 +50,7 @@ class Site:
         self._is_rung = False
 
     def note(self, node: int, from_status: int | str, to_status: int | str, wave: int, reason: str) -> None:
-        """Record a change of status, or with node -1 an act of the control plane."""
+        """Record a change of status, or of node `CONTROL_PLANE` an act."""
         self.transitions.add(self.env.now, self._round, node, from_status, to_status, wave, reason)
 
     def ring(self) -> None:

@@ -1,0 +1,270 @@
+"""What rollouts of the reference engine met: switches where they could matter, laws that were asked, streams, outcomes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+from simdeploy import Scenario
+from simdeploy.engines.recording import CONTROL_PLANE, Recording
+from simdeploy.engines.reference import engine as engine_module
+from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.schema import STATUSES
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.rules.health import HealthRule, read_health_rule
+from simdeploy.rules.limits import Limits, read_limits
+from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.rules.policy import Policy
+from simdeploy.rules.waves import Plan, plan_waves
+from simdeploy.scenario import ScenarioPolicy
+from simdeploy.world import availability as availability_module
+from simdeploy.world import realized as realized_module
+from simdeploy.world.distributions import Distribution
+from simdeploy.world.draws import Draws
+from simdeploy.world.fleet import Behaviour
+from simdeploy.world.realized import World
+from simdeploy.world.streams import Stream
+
+Feature = tuple[Any, ...]
+
+
+@dataclass
+class Watched:
+    """One replication of one policy, and what was seen while it ran.
+
+    Attributes
+    ----------
+    streams, later_streams : set of Stream
+        From which numbers were drawn; and those from which one was drawn at an index above 0.
+    found_down : bool
+        Whether a node was down at its turn.
+    clock_was_paused : bool
+        Whether bake time, promotion delay or rate clock met a pause.
+    """
+
+    scenario: Scenario
+    policy: ScenarioPolicy
+    streams: set[Stream] = field(default_factory=set)
+    later_streams: set[Stream] = field(default_factory=set)
+    found_down: bool = False
+    clock_was_paused: bool = False
+    _recording: Recording | None = None
+
+    @property
+    def recording(self) -> Recording:
+        assert self._recording is not None
+        return self._recording
+
+    @property
+    def switches(self) -> Orchestrator:
+        return self.scenario.orchestrator
+
+    @property
+    def rules(self) -> Policy:
+        return self.policy.policy
+
+    @cached_property
+    def plan(self) -> Plan:
+        return plan_waves(self.rules, self.switches, self.recording.world.n_nodes)
+
+    @cached_property
+    def health(self) -> HealthRule:
+        return read_health_rule(self.rules, self.switches)
+
+    @cached_property
+    def limits(self) -> Limits | None:
+        return read_limits(self.rules, self.switches, self.recording.world.n_nodes)
+
+    @cached_property
+    def ever_failed(self) -> bool:
+        return any(fate.ever_failed for fate in self.recording.fates)
+
+    @cached_property
+    def acts(self) -> set[str]:
+        """The reasons of what the control plane did."""
+        moves = self.recording.transitions
+        return {reason for node, reason in zip(moves.node, moves.reason, strict=True) if node == CONTROL_PLANE}
+
+    @cached_property
+    def fates(self) -> set[tuple[str, str]]:
+        """The statuses that nodes took, each with its reason."""
+        moves = self.recording.transitions
+        rows = zip(moves.node, moves.to_status, moves.reason, strict=True)
+        return {(STATUSES[int(status)], reason) for node, status, reason in rows if node != CONTROL_PLANE}
+
+    @cached_property
+    def behaviours(self) -> list[Behaviour]:
+        """Those of the classes that have nodes."""
+        world = self.recording.world
+        return [world.behaviours[number] for number in sorted(set(world.class_numbers))]
+
+
+@contextmanager
+def watching() -> Iterator[list[Watched]]:
+    """Collect what the reference engine runs meanwhile."""
+    seen: list[Watched] = []
+    run, draw, fleet = engine_module.run_reference, Draws.draw, Draws.fleet
+    uniforms, is_down = realized_module.uniforms, World.is_down
+    pause, count_down = Controller._pause, Controller._count_down
+
+    def spy_run(scenario: Scenario, chosen: ScenarioPolicy, **place: int) -> Recording:
+        seen.append(Watched(scenario, chosen))
+        seen[-1]._recording = run(scenario, chosen, **place)
+        return seen[-1].recording
+
+    def spy_draw(draws: Draws, stream: Stream, node: int = 0, index: int = 0) -> float:
+        (seen[-1].later_streams if index else seen[-1].streams).add(stream)
+        return draw(draws, stream, node, index)
+
+    def spy_fleet(draws: Draws, stream: Stream, n: int, index: int = 0) -> Any:
+        seen[-1].streams.add(stream)
+        return fleet(draws, stream, n, index)
+
+    def spy_uniforms(seed: int, replication: Any, stream: Stream, nodes: Any, indices: Any = 0) -> Any:
+        (seen[-1].later_streams if indices else seen[-1].streams).add(stream)
+        return uniforms(seed, replication, stream, nodes, indices)
+
+    def spy_is_down(world: World, node: int, t: int) -> bool:
+        down = is_down(world, node, t)
+        seen[-1].found_down |= down
+        return down
+
+    def spy_pause(controller: Controller, reason: str) -> None:
+        seen[-1].clock_was_paused |= bool(controller._clocks)
+        pause(controller, reason)
+
+    def spy_count_down(controller: Controller, *args: Any) -> None:
+        seen[-1].clock_was_paused |= controller._is_paused
+        count_down(controller, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_module, "run_reference", spy_run)
+        patch.setattr(Draws, "draw", spy_draw)
+        patch.setattr(Draws, "fleet", spy_fleet)
+        patch.setattr(realized_module, "uniforms", spy_uniforms)
+        patch.setattr(availability_module, "uniforms", spy_uniforms)
+        patch.setattr(World, "is_down", spy_is_down)
+        patch.setattr(Controller, "_pause", spy_pause)
+        patch.setattr(Controller, "_count_down", spy_count_down)
+        yield seen
+
+
+# Where another value of a switch could have made another rollout, as far as that is cheap to tell.
+MATTERS: dict[str, Callable[[Watched], bool]] = {
+    "pacing": lambda w: (
+        w.plan.total - w.plan.canaries > w.plan.parallel if w.plan.pacing == "sliding" else w.recording.waves > 1
+    ),
+    "failed_node_holds_slot": lambda w: (
+        w.ever_failed and w.plan.pacing == "sliding" and not w.switches.node_local_rollback
+    ),
+    "limit_comparison": lambda w: w.ever_failed and w.limits is not None,
+    "limit_combination": lambda w: w.ever_failed and w.limits is not None,
+    "failed_percent_of": lambda w: w.ever_failed and w.limits is not None,
+    "limits_judged": lambda w: w.ever_failed and w.limits is not None and w.plan.pacing != "sliding",
+    "limits_apply_to_immediate": lambda w: w.ever_failed and w.rules.strategy == "immediate",
+    "canary_size": lambda w: bool(w.plan.canaries and w.rules.canary_count and w.rules.canary_percent),
+    "canary_rounding": lambda w: w.plan.canaries > 0 and w.rules.canary_percent * w.plan.total % 100 > 0,
+    "canary_gate": lambda w: any(w.recording.fates[canary].ever_failed for canary in w.recording.canaries),
+    "deadline_starts": lambda w: any("deadline" in reason for _, reason in w.fates),
+    "window_reset": lambda w: (
+        w.health.windows_needed > 1 and w.rules.dialect == "deployment" and not all(w.recording.windows.healthy)
+    ),
+    "no_traffic": lambda w: 0 in w.recording.windows.requests,
+    "node_local_rollback": lambda w: w.ever_failed and TYPES[w.recording.type_name].releases,
+    "on_failure": lambda w: any("max_failed_nodes" in act or "canaries failed" in act for act in w.acts),
+    "rollback_pacing": lambda w: len(w.recording.rolled_back) > w.plan.parallel,
+    "unreachable_nodes": lambda w: w.found_down,
+    "paused_clocks": lambda w: w.clock_was_paused,
+    "explicit_zero_limit": lambda w: (
+        w.ever_failed and 0 in (w.rules.max_failed_nodes, w.rules.max_failed_nodes_percent, w.rules.max_error_rate)
+    ),
+}
+
+
+def _laws_that_were_asked(w: Watched) -> Iterator[tuple[str, Distribution]]:
+    """Name the places of the file whose laws had a say."""
+    drawn, world = w.streams, w.recording.world
+    for behaviour in w.behaviours:
+        if Stream.UPDATE_DURATION in drawn:
+            yield "fleet.update_duration", behaviour.update_duration
+            yield "fleet.slowdown", behaviour.slowdown
+        if Stream.ROLLBACK_DURATION in drawn:
+            yield "fleet.rollback_duration", behaviour.rollback_duration
+        if Stream.START_FAILURE in drawn:
+            yield "fleet.start_failure", behaviour.start_failure
+        if Stream.WINDOW in drawn:
+            yield "fleet.error_rate", behaviour.error_rate
+        for name, outages in (("crash", behaviour.crash), ("zone_outage", behaviour.zone_outage)):
+            if outages:
+                yield f"fleet.{name}.up", outages.up
+                yield f"fleet.{name}.repair", outages.repair
+    if world.release is not None and Stream.AFTER in drawn:
+        yield "release.after", world.release.after
+    if any(act.startswith("operator: ") for act in w.acts):
+        yield "operator.promote_after", w.scenario.operator.promote_after
+    escaped = w.recording.state == "completed" and world.release is not None and world.release.defective
+    back, makespan_ns = w.recording.rollback, w.recording.makespan_ns
+    undone_by_hand = back is not None and makespan_ns is not None and back.revisions[0][0] > makespan_ns
+    if escaped or undone_by_hand:
+        yield "operator.escape_detection", w.scenario.operator.escape_detection
+
+
+def _switches_that_mattered(w: Watched) -> Iterator[tuple[str, Any]]:
+    switches, waves = w.switches, w.recording.waves
+    for switch, matters in MATTERS.items():
+        if matters(w):
+            yield switch, getattr(switches, switch)
+    if w.ever_failed and w.limits is not None:
+        yield "minimum_sample", switches.minimum_sample > 0
+    if waves > 1 and (w.plan.pacing == "barrier" or w.plan.canaries):
+        yield "bake_time", switches.bake_time_ns > 0
+    if waves > 2 and w.plan.pacing == "rate":
+        yield "rate.growth", switches.rate.growth
+        yield "rate.max_per_minute", switches.rate.max_per_minute is not None
+
+
+def features(w: Watched) -> Iterator[Feature]:
+    """Name what one replication met; a feature counts once, however often it was met."""
+    recording, world = w.recording, w.recording.world
+    for switch, value in _switches_that_mattered(w):
+        yield "switch", switch, value
+    if any(fate.dispatched_ns is not None for fate in recording.fates):
+        yield "type", recording.type_name
+        yield "strategy", w.rules.strategy
+        yield "dialect", w.rules.dialect
+        yield "order", w.scenario.fleet.order
+    for place, law in _laws_that_were_asked(w):
+        yield "law", type(law).__name__
+        yield "law", place, type(law).__name__
+    for stream in w.streams:
+        yield "stream", stream.name
+    for stream in w.later_streams:
+        yield "stream at a later index", stream.name
+    for act in w.acts:
+        who, _, did = act.partition(": ")
+        if who in ("script", "operator"):
+            yield who, "no effect" if "has no effect" in did else did
+    for status, reason in w.fates:
+        yield "status", status
+        yield "fate", "down when its turn came" if status == "skipped" else reason
+    started = [node for node, fate in enumerate(recording.fates) if fate.started_ns is not None]
+    if world.release is not None and any(world.affected[node] for node in started):
+        yield "affects", world.release.affects.by
+        if world.release.error_rate and recording.windows.end_ns:
+            yield ("latent defect" if any(world.after_ns(node) for node in started) else "open defect",)
+    for node in started:
+        crash = world.behaviour_of[node].crash
+        if crash:
+            yield "renewed by update", crash.renewed_by_update
+            yield "crash rate", world.crash_rate(node)
+
+
+def count(seen: list[Watched]) -> Counter[Feature]:
+    """Count what the replications of one scenario met: each feature once for the scenario."""
+    return Counter({feature for watched in seen for feature in features(watched)})

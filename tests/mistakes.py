@@ -1,0 +1,155 @@
+"""Mistakes that an engine could make, each against one rule of the model, planted in the reference engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from simdeploy.engines import responses as responses_module
+from simdeploy.engines.reference import controller as controller_module
+from simdeploy.engines.reference import engine as engine_module
+from simdeploy.engines.reference import people as people_module
+from simdeploy.engines.reference import prober as prober_module
+from simdeploy.engines.reference.clock import Countdown
+from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.reference.node import Node
+from simdeploy.engines.reference.rollback import Rollback
+from simdeploy.engines.service import Service
+from simdeploy.rules.health import HealthRule
+from simdeploy.world import availability as availability_module
+from simdeploy.world import realized as realized_module
+from simdeploy.world.availability import Alternating
+from simdeploy.world.realized import World
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+_hears_of, _what_is_crossed, _renew = Controller.hears_of, Controller._what_is_crossed, Alternating.renew
+_was_up, _start_ns = World.was_up, World.start_ns
+
+
+def _instead(owner: Any, name: str, value: Any) -> Plant:
+    return lambda patch: patch.setattr(owner, name, value, raising=False)
+
+
+def _always(value: Any) -> property:
+    return property(lambda _: value, lambda _, __: None)
+
+
+def _looks(*steps: str) -> Plant:
+    """Let the controller take the steps of one look in another order."""
+
+    def act(controller: Controller) -> None:
+        for step in (*steps, "_note"):
+            getattr(controller, step)()
+
+    return _instead(Controller, "act", act)
+
+
+def _rules(function: str, **changes: Callable[[Any], Any]) -> Plant:
+    """Change fields of the rules that a run is made with."""
+    read = getattr(engine_module, function)
+
+    def changed(*args: Any) -> Any:
+        rules = read(*args)
+        return rules and replace(rules, **{name: change(getattr(rules, name)) for name, change in changes.items()})
+
+    return _instead(engine_module, function, changed)
+
+
+def _counts_after_the_end(controller: Controller, node: Node) -> None:
+    _hears_of(controller, node)
+    if controller.is_over:
+        controller.failed += node.fate.ever_failed
+
+
+def _holds_no_slot(controller: Controller, node: Node) -> None:
+    _hears_of(controller, node)
+    controller.dispatcher.waves[node.fate.wave - 1].holding = 0
+
+
+def _gate_stays_shut(controller: Controller) -> str | None:
+    promoted, controller._promoted = controller._promoted, False
+    crossed = _what_is_crossed(controller)
+    controller._promoted = promoted
+    return crossed
+
+
+def _bakes_after_the_last_wave(controller: Controller) -> None:
+    if controller._switches.bake_time_ns:
+        controller._phase = "bake"
+        controller._count_down(controller._switches.bake_time_ns, controller._baked)
+    else:
+        controller._look_beyond_wave()
+
+
+def _renews_with_the_same_up_time(process: Alternating, t: int) -> None:
+    process._renewals -= 1
+    _renew(process, t)
+    process._renewals += 1
+
+
+def _adds_causes_up(
+    baseline: float, added: float, degraded: float, length: int, added_for: int, degraded_for: int, _: int
+) -> float:
+    return min(baseline + (added * added_for + degraded * degraded_for) / length, 1.0)
+
+
+def _starts_without_a_clock(controller: Controller) -> None:
+    controller._say("pending", "in_progress", "start")
+    controller._batches_due += 1
+    controller._site.ring()
+
+
+MISTAKES: dict[str, Plant] = {
+    # One instant.
+    "a cancel beats a stop": _looks("_obey_script", "_judge", "_obey_operator", "_advance"),
+    "the operator beats the script": _looks("_judge", "_obey_operator", "_obey_script", "_advance"),
+    "dispatch beats a stop": _looks("_advance", "_judge", "_obey_script", "_obey_operator"),
+    # Limits and gate.
+    "exceeding is reaching": _rules("read_limits", reaches=lambda reaches: not reaches),
+    "either is both": _rules("read_limits", both=lambda both: not both),
+    "a sample is one larger": _rules("read_limits", minimum_sample=lambda sample: sample + 1),
+    "percent is of the fleet": _rules("read_limits", percent_of=lambda _: "fleet"),
+    "the gate stays shut": _instead(Controller, "_what_is_crossed", _gate_stays_shut),
+    "a resumed rollout stops again": _instead(Controller, "_acknowledged_failures", _always(0)),
+    "a failed node holds no slot": _instead(Controller, "hears_of", _holds_no_slot),
+    "nodes count after the end": _instead(Controller, "hears_of", _counts_after_the_end),
+    # Windows.
+    "a verdict on the deadline is late": _rules("read_health_rule", deadline_ns=lambda ns: ns - 1),
+    "windows add up": _rules("read_health_rule", consecutive=lambda _: False),
+    "windows never add up": _rules("read_health_rule", consecutive=lambda _: True),
+    "a window more fails": _rules("read_health_rule", failure_threshold=lambda n: None if n is None else n + 1),
+    "deadlines start at the other time": _rules("read_health_rule", deadline_from_dispatch=lambda at: not at),
+    "below the rate is healthy": _instead(
+        HealthRule, "allowed_failures", lambda rule, requests: math.ceil(rule.max_error_rate * requests) - 1
+    ),
+    "windows count after the end": _instead(responses_module, "_count_up_to", lambda _, ends: len(ends)),
+    "causes add up": _instead(prober_module, "mean_level", _adds_causes_up),
+    "a crash at a window's end spoils it": _instead(
+        World, "was_up", lambda world, node, start, end: _was_up(world, node, start, end + 1)
+    ),
+    "a latent defect shows at once": _instead(World, "after_ns", lambda world, node: 0),
+    # Nodes.
+    "a retry takes as long as the first try": _instead(
+        World, "start_ns", lambda world, node, attempt: _start_ns(world, node, 0)
+    ),
+    "an update renews with the up time it had": _instead(Alternating, "renew", _renews_with_the_same_up_time),
+    "crashes stay as frequent after a rollback": _instead(World, "note_rollback", lambda world, node, t: None),
+    "the spell of time 0 is a fresh one": _instead(availability_module, "Residual", lambda law: law),
+    "shares are rounded down": _instead(realized_module, "round_half_up", math.floor),
+    "zones have no order": _instead(World, "_order", lambda world, fleet: list(range(fleet.nodes))),
+    "a node is missed before it is created": _instead(Service, "_within_scope", lambda service, down: down),
+    # People and rollbacks.
+    "the last wave is baked": _instead(Controller, "_finish_wave", _bakes_after_the_last_wave),
+    "clocks never freeze": _instead(Countdown, "freeze", lambda countdown: None),
+    "an operator sees what does not show": _instead(people_module, "_shows", lambda site, canary: True),
+    "an operator never notices": _instead(controller_module, "rejects", lambda site, operator, canaries: False),
+    "the rate clock starts late": _instead(Controller, "start", _starts_without_a_clock),
+    "nobody waits for nodes that go back by themselves": _instead(Rollback, "_going_back", _always(0)),
+    "a failed rollback restores": _instead(Rollback, "restored_ns", property(lambda rollback: rollback.ended_ns)),
+    "rollbacks go at once": _instead(engine_module, "Rollback", lambda site, wave_size: Rollback(site, 10**6)),
+}
