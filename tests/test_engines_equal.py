@@ -1,0 +1,275 @@
+"""The engines are equal: over generated scenarios that use the whole file format, response by response."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import hypothesis
+import pytest
+import yaml
+from encounters import Feature, count, watching
+from generators import ACTIONS, STRATEGIES, Decisions, Raw, scenario_of, scenarios
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from mistakes import MISTAKES
+from reducing import reduced
+
+from simdeploy import Scenario, simulate
+from simdeploy.engines import RESPONSES
+from simdeploy.engines.running import run_block
+from simdeploy.engines.schema import STATES, STATUSES, VERDICTS
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.rules.orchestrator import switch_values
+from simdeploy.scenario import ScenarioPolicy
+from simdeploy.world.streams import Stream
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+REPLICATIONS = 3
+# All chunks together examine so many scenarios; under the profile `fuzz` each examines as many as that says, new ones.
+CHUNKS, SCENARIOS = 4, 2000
+
+Row = dict[str, Any]
+
+
+# -- what is equal ---------------------------------------------------------------------------------
+
+
+def run(
+    scenario: Scenario,
+    policies: Sequence[ScenarioPolicy],
+    engine: str,
+    seed: int,
+    first: int = 0,
+    replications: int = REPLICATIONS,
+) -> list[list[Row]]:
+    """Return what a block holds, by policy and replication."""
+    block = run_block(scenario, policies, seed=seed, first=first, count=replications, engine=engine)
+    return [[block.row(policy, place) for place in range(replications)] for policy in range(len(policies))]
+
+
+def are_equal(name: str, one: Row, other: Row, rel_tol: float) -> bool:
+    """Compare a response: words and whole numbers exactly, and what is unknown is unknown to both."""
+    a, b = one.get(name), other.get(name)
+    if a == b or (a != a and b != b):
+        return True
+    if RESPONSES.get(name) != "float64" or a is None or b is None:
+        return False
+    # The excess is a difference of two integrals, and as exact as they are.
+    scale = abs(one["unavailable_node_s"]) if name == "unavailable_excess_node_s" else 0.0
+    return math.isclose(a, b, rel_tol=rel_tol, abs_tol=rel_tol * scale)
+
+
+def differences(
+    names: Sequence[str], expected: list[list[Row]], found: list[list[Row]], rel_tol: float = 1e-9
+) -> list[str]:
+    """Say which responses differ, one line each."""
+    return [
+        f"policy {policy}, replication {replication}: {name} should be {one.get(name)!r} and is {other.get(name)!r}"
+        for policy, of_one, of_other in zip(names, expected, found, strict=True)
+        for replication, (one, other) in enumerate(zip(of_one, of_other, strict=True))
+        for name in one | other
+        if not are_equal(name, one, other, rel_tol)
+    ]
+
+
+def over(raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callable[[Raw, int], list[str]]) -> None:
+    """Ask for differences over scenarios and seeds, the same each time; under the profile `fuzz` over more, and new ones.
+
+    What differs is told together with a scenario as a file, as small as can be, from which it can be replayed.
+    """
+
+    def test(raw: Raw, seed: int) -> None:
+        if differ(raw, seed):
+            smaller = reduced(raw, lambda raw: bool(differ(raw, seed)))
+            said = [f"with seed {seed}:", *differ(smaller, seed), "in the scenario", yaml.safe_dump(smaller)]
+            pytest.fail("\n".join(said), pytrace=False)
+
+    profile = settings.default or settings()
+    fixed = settings(profile, max_examples=examples, derandomize=False, database=None)
+    chosen = settings(fixed if profile.derandomize else profile, phases=[Phase.generate])
+    run = chosen(given(raws, st.integers(0, 2**64 - 1))(test))
+    (hypothesis.seed(chunk)(run) if profile.derandomize else run)()
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("verdict", "escaped", math.nan),
+        ("status", "ok", "failed"),
+        ("failed_nodes", 3, 4),
+        ("makespan_s", 30.0, 30.0000001),
+        ("restored_at_s", math.nan, 30.0),
+        ("exposed_node_s", 1e9, 1e9 + 2),
+        ("unavailable_excess_node_s", 0.0, 2e-6),
+    ],
+)
+def test_what_differs_is_seen(name: str, one: Any, other: Any) -> None:
+    """Words, whole numbers, unknowns, and times that differ by more than 1e-9 of them are told apart. [contract]"""
+    rest = {"unavailable_node_s": 1000.0}
+    assert are_equal(name, {**rest, name: one}, {**rest, name: one}, 1e-9)
+    assert not are_equal(name, {**rest, name: one}, {**rest, name: other}, 1e-9)
+    assert differences(["p"], [[{**rest, name: one}]], [[{**rest, name: other}]])
+
+
+# -- what must be met ------------------------------------------------------------------------------
+
+
+FAMILIES = ("Constant", "Uniform", "Triangular", "Exponential", "Weibull", "Lognormal", "Gamma", "Beta", "Empirical")
+# Those that lie between 0 and 1.
+BOUNDED = ("Constant", "Uniform", "Triangular", "Beta", "Empirical")
+PLACES = {
+    "fleet.update_duration": FAMILIES,
+    "fleet.rollback_duration": FAMILIES,
+    "fleet.slowdown": FAMILIES,
+    "fleet.start_failure": BOUNDED,
+    "fleet.error_rate": BOUNDED,
+    "fleet.crash.up": FAMILIES,
+    "fleet.crash.repair": FAMILIES,
+    "fleet.zone_outage.up": FAMILIES,
+    "fleet.zone_outage.repair": FAMILIES,
+    "release.after": FAMILIES,
+    "operator.promote_after": FAMILIES,
+    "operator.escape_detection": FAMILIES,
+}
+FATES = (
+    "did not start",
+    "deadline passed while starting",
+    "silent until the deadline",
+    "taken for running, but silent",
+    "down when its turn came",
+    "unhealthy",
+    "not healthy by the deadline",
+    "healthy",
+    "goes back by itself",
+    "did not come back",
+)
+
+
+def wanted() -> dict[Feature, int]:
+    """How often all chunks together must meet what."""
+    often: dict[Feature, int] = {}
+    for switch, values in switch_values().items():
+        often |= {("switch", switch, value): 20 for value in values}
+    often |= {("switch", "minimum_sample", is_set): 20 for is_set in (False, True)}
+    often |= {("switch", "bake_time", is_set): 20 for is_set in (False, True)}
+    often |= {("switch", "rate.growth", growth): 20 for growth in (0.5, 1, 1.5)}
+    often |= {("switch", "rate.max_per_minute", is_set): 20 for is_set in (False, True)}
+    often |= {("type", name): 20 for name in TYPES}
+    often |= {("law", family): 20 for family in FAMILIES}
+    often |= {("law", place, family): 4 for place, families in PLACES.items() for family in families}
+    often |= {("strategy", name): 20 for name in STRATEGIES}
+    often |= {("dialect", name): 20 for name in ("deployment", "rollout")}
+    often |= {("order", name): 20 for name in ("index", "random", "zone")}
+    often |= {("affects", by): 20 for by in ("all", "share", "count", "classes", "zones")}
+    often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
+    often |= {("operator", did): 20 for did in ("promote", "cancel")}
+    often |= {("stream", stream.name): 20 for stream in Stream}
+    often |= {("stream at a later index", stream.name): 20 for stream in Stream if stream.index_is != "0"}
+    often |= {("status", status): 20 for status in STATUSES if status != "pending"}
+    often |= {("renewed by update", renewed): 20 for renewed in (False, True)}
+    often |= {("crash rate", rate): 20 for rate in (0, 0.5, 1, 20)}
+    often |= {("fate", fate): 20 for fate in FATES}
+    often |= {("latent defect",): 20, ("open defect",): 20}
+    # A deployment starts at once, so it never ends as pending.
+    often |= {("state", state): 50 for state in STATES if state != "pending"}
+    often |= {("verdict", verdict): 50 for verdict in VERDICTS}
+    return often
+
+
+# -- the engines -----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_engines_are_equal(chunk: int) -> None:
+    """Whatever a scenario and its policies say, both engines give the same responses, and all of it is met. [property]"""
+    met: Counter[Feature] = Counter()
+
+    def differ(raw: Raw, seed: int) -> list[str]:
+        scenario = Scenario.from_dict(raw)
+        policies = list(scenario.policies.values())
+        with watching() as seen:
+            expected = run(scenario, policies, "reference", seed)
+        met.update(count(seen))
+        flat = [row for of_policy in expected for row in of_policy]
+        met.update((name, row[name]) for row in flat for name in ("state", "verdict"))
+        errors = [row["error"] for row in flat if row["status"] != "ok"]
+        return errors + differences(list(scenario.policies), expected, run(scenario, policies, "compiled", seed))
+
+    over(scenarios(neighbours=(0, 1, 2)), SCENARIOS // CHUNKS, chunk, differ)
+    seldom = {feature: met[feature] for feature, often in wanted().items() if met[feature] * CHUNKS < often}
+    assert not seldom
+
+
+@pytest.mark.parametrize("chunk", range(2))
+def test_policies_at_once_are_policies_one_by_one(chunk: int) -> None:
+    """Many policies at once, of several types, and replications in parts, give exactly what each gives alone. [property]"""
+
+    def differ(raw: Raw, seed: int) -> list[str]:
+        scenario = Scenario.from_dict(raw)
+        policies = list(scenario.policies.values())
+        policies += [replace(policies[0], identity=replace(policies[0].identity, type=name)) for name in sorted(TYPES)]
+        names = [f"{policy.name} ({policy.identity.type})" for policy in policies]
+        first = min(seed % 2**32, 2**32 - 6)
+        together = run(scenario, policies, "compiled", seed, first, 6)
+        alone = [run(scenario, [policy], "compiled", seed, first, 6)[0] for policy in policies]
+        parts = [run(scenario, policies, "compiled", seed, first + done, 3) for done in (0, 3)]
+        in_parts = [one + other for one, other in zip(*parts, strict=True)]
+        return differences(names, alone, together, rel_tol=0) + differences(names, in_parts, together, rel_tol=0)
+
+    over(scenarios(neighbours=(12,)), 100, chunk, differ)
+
+
+def test_simulate_gives_the_row_of_the_block() -> None:
+    """One rollout simulated alone has the responses that it has in a block. [property]"""
+
+    def differ(raw: Raw, seed: int) -> list[str]:
+        scenario = Scenario.from_dict(raw)
+        alone = simulate(scenario, "p", seed=seed, replication=2, engine="compiled").response_values
+        row = run(scenario, [scenario.policy("p")], "compiled", seed)[0][2]
+        return differences(["p"], [[alone]], [[{name: row[name] for name in RESPONSES}]], rel_tol=0)
+
+    over(scenarios(), 100, 0, differ)
+
+
+# -- each rule has a say ---------------------------------------------------------------------------
+
+ENOUGH = 500
+
+
+@pytest.fixture(scope="module")
+def examined() -> Callable[[int], tuple[Raw, list[list[Row]]]]:
+    """Scenarios by number, and what comes out of them."""
+
+    @cache
+    def examine(number: int) -> tuple[Raw, list[list[Row]]]:
+        raw = scenario_of(Decisions(random.Random(number).randbytes(256)))
+        return raw, outcome(raw, number)
+
+    return examine
+
+
+def outcome(raw: Raw, seed: int) -> list[list[Row]]:
+    scenario = Scenario.from_dict(raw)
+    return run(scenario, [scenario.policy("p")], "reference", seed, replications=2)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_planted_mistake_is_found(
+    mistake: str, examined: Callable[[int], tuple[Raw, list[list[Row]]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that breaks one rule of the model differs in some response of a few hundred scenarios. [property]"""
+    for number in range(ENOUGH):
+        raw, expected = examined(number)
+        with monkeypatch.context() as patch:
+            MISTAKES[mistake](patch)
+            if differences(["p"], expected, outcome(raw, number)):
+                return
+    pytest.fail(f"no scenario of {ENOUGH} tells")
