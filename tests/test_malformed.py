@@ -376,11 +376,11 @@ LAWS = [
         5,
         "No such file",
     ),
-    Case("a crash that never ends", fleet("crash: {up: 0, repair: 0}"), "fleet.crash.repair", 5, "1ms"),
+    Case("a crash that never ends", fleet("crash: {up: 0.0001, repair: 0}"), "fleet.crash.repair", 5, "1ms"),
     Case("a crash without repair", fleet("crash: {up: 1h}"), "fleet.crash.repair", 5, "required"),
     Case(
         "flapping too fast",
-        fleet("flapping: {good: 0, degraded: 1us, error_rate: 0.1}"),
+        fleet("flapping: {good: 1us, degraded: 1us, error_rate: 0.1}"),
         "fleet.flapping.degraded",
         5,
         "1ms",

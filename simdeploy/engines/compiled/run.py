@@ -8,10 +8,9 @@ make views of them, which costs nothing.
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, types  # type: ignore[attr-defined]
-from numba.extending import intrinsic
 
 from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.views import make_reader, make_view
 from simdeploy.engines.schema import STATES
 
 NEVER = 1 << 62
@@ -385,86 +384,64 @@ WALK_RECORD = np.dtype(
 )
 
 
-@intrinsic
-def _pointer(_typing, _address):
-    def codegen(context, builder, _signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+# -- tables, by the record that holds their addresses ------------------------------------------------
 
-    return types.voidptr(types.int64), codegen
+# By class number; kinds of release in the file's order; whether a kind (row) affects a class, or a zone.
+classes = make_view("classes_at", CLASS_RECORD, "n_classes")
+kinds = make_view("kinds_at", KIND_RECORD, "n_kinds")
+affects_class = make_view("affects_class_at", _BOOL, "n_kinds", "n_classes")
+affects_zone = make_view("affects_zone_at", _BOOL, "n_kinds", "zones")
+law_at = make_reader("laws_at", LAW_RECORD)
+floats_of = make_view("floats_at", _REAL, 3, "size")  # of a law: its values or grid
+process_at = make_reader("processes_at", PROCESS_RECORD)
+script = make_view("script_at", _INT, "n_acts", 2)  # by time: when, what
 
+policy_at = make_reader("policies_at", POLICY_RECORD)
+_class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
+_last_word_at = make_reader("last_words_at", _INT)
+_size_at = make_reader("sizes_at", _INT)
+# Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
+bracket_words = make_view("bracket_words_at", _INT, "n_brackets", 1 << BRACKET_BITS)
+member_at = make_reader("members_at", MEMBER_RECORD)
+rule_at = make_reader("rules_at", RULE_RECORD)
+bundle_at = make_reader("bundles_at", BUNDLE_RECORD)
+# Numbers of failed nodes at which policies stop, ascending in each bundle; and the rows of their outcomes.
+stops_of = make_view("stops_at", _INT, "n_stops")
+places_of = make_view("places_at", _INT, "n_stops")
+rule_slots = make_view("rule_slots_at", _INT, "n_slots")  # a hash table of rules
+peaks = make_view("peaks_at", _INT, "n_peaks")  # numbers of windows whose highest word is wanted, ascending
 
-@inlined
-def classes(run):
-    """By class number."""
-    return carray(_pointer(run.classes_at), (run.n_classes,), CLASS_RECORD)
+# Of the replication at hand.
+today = make_view("today_at", TODAY_RECORD, "n_classes")
+drawn = make_view("drawn_at", _INT, N_DRAWN, "nodes")
+zone_ends = make_view(
+    "zone_ends_at", _INT, "n_classes", "zones"
+)  # of zones' first good spells; 0 where that is a bad one
+peak_words = make_view("peak_words_at", _INT, "n_peaks", "nodes")
+baselines = make_view("baselines_at", _REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
+words = make_view("words_at", _WORD, 2, "nodes")  # scratch for both words of a block
 
-
-@inlined
-def kinds(run):
-    """Of release, in the file's order."""
-    return carray(_pointer(run.kinds_at), (run.n_kinds,), KIND_RECORD)
-
-
-@inlined
-def affects_class(run):
-    """Whether a kind of release (row) affects a class."""
-    return carray(_pointer(run.affects_class_at), (run.n_kinds, run.n_classes), _BOOL)
-
-
-@inlined
-def affects_zone(run):
-    """Whether a kind of release (row) affects a zone."""
-    return carray(_pointer(run.affects_zone_at), (run.n_kinds, run.zones), _BOOL)
-
-
-@inlined
-def law_at(run, place):
-    """One law."""
-    return carray(_pointer(run.laws_at), (place + 1,), LAW_RECORD)[place]
-
-
-@inlined
-def floats_of(law):
-    """The law's values or grid, three rows."""
-    return carray(_pointer(law.floats_at), (3, law.size), _REAL)
-
-
-@inlined
-def process_at(run, place):
-    """One alternating process."""
-    return carray(_pointer(run.processes_at), (place + 1,), PROCESS_RECORD)[place]
-
-
-@inlined
-def script(run):
-    """Acts of the script, by time: when, what."""
-    return carray(_pointer(run.script_at), (run.n_acts, 2), _INT)
+# Of the rollout at hand.
+fates = make_view("fates_at", _INT, N_FATE, "nodes")
+relative = make_view("relative_at", _INT, N_RELATIVE, "nodes")
+begins_of = make_view("begins_at", _INT, "most_waves")
+lists = make_view("lists_at", _INT, N_LISTS, "nodes")
+waves = make_view("waves_at", _INT, N_WAVE, "most_waves")
+walk_at = make_reader("walks_at", WALK_RECORD)
+scratch = make_view("scratch_at", _INT, 2, "room")  # intervals: starts, ends
+queue = make_view("queue_at", _INT, 2, "room")  # when something happens, and what to which node
 
 
 @inlined
 def policy_of(run):
     """The policy at hand."""
-    return carray(_pointer(run.policies_at), (run.policy + 1,), POLICY_RECORD)[run.policy]
+    return policy_at(run, run.policy)
 
 
 @inlined
 def class_rule_of(run, policy, number):
     """What a window meets under a policy's rule, for a class."""
-    at = policy.rule * run.n_classes + number
-    return carray(_pointer(run.class_rules_at), (at + 1,), CLASS_RULE_RECORD)[at]
-
-
-@inlined
-def last_word_of(run, policy, number, level):
-    """The last healthy word under a policy's rule, for a class, at a level: 0 the node's own, k + 1 with kind k shown."""
-    at = (policy.rule * run.n_classes + number) * (1 + run.n_kinds) + level
-    return carray(_pointer(run.last_words_at), (at + 1,), _INT)[at]
-
-
-@inlined
-def bracket_words(run):
-    """Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level."""
-    return carray(_pointer(run.bracket_words_at), (run.n_brackets, 1 << BRACKET_BITS), _INT)
+    return _class_rule_at(run, policy.rule * run.n_classes + number)
 
 
 @inlined
@@ -474,136 +451,15 @@ def bracket_of(run, policy, number, level):
 
 
 @inlined
+def last_word_of(run, policy, number, level):
+    """The last healthy word under a policy's rule, for a class, at a level: 0 the node's own, k + 1 with kind k shown."""
+    return _last_word_at(run, (policy.rule * run.n_classes + number) * (1 + run.n_kinds) + level)
+
+
+@inlined
 def size_of_wave(run, wave):
     """How many nodes the policy's plan has in a wave, counted from 0."""
-    at = policy_of(run).first_size + wave
-    return carray(_pointer(run.sizes_at), (at + 1,), _INT)[at]
-
-
-@inlined
-def member_at(run, number):
-    """Where a policy's outcome is found."""
-    return carray(_pointer(run.members_at), (number + 1,), MEMBER_RECORD)[number]
-
-
-@inlined
-def rule_at(run, number):
-    """One rule of judging nodes."""
-    return carray(_pointer(run.rules_at), (number + 1,), RULE_RECORD)[number]
-
-
-@inlined
-def bundle_at(run, number):
-    """One bundle."""
-    return carray(_pointer(run.bundles_at), (number + 1,), BUNDLE_RECORD)[number]
-
-
-@inlined
-def stops_of(run):
-    """Numbers of failed nodes at which policies stop, ascending in each bundle."""
-    return carray(_pointer(run.stops_at), (run.n_stops,), _INT)
-
-
-@inlined
-def rule_slots(run):
-    """A hash table of rules."""
-    return carray(_pointer(run.rule_slots_at), (run.n_slots,), _INT)
-
-
-@inlined
-def places_of(run):
-    """Rows of outcomes, by stop."""
-    return carray(_pointer(run.places_at), (run.n_stops,), _INT)
-
-
-@inlined
-def peaks(run):
-    """Numbers of windows whose highest word is wanted, ascending."""
-    return carray(_pointer(run.peaks_at), (run.n_peaks,), _INT)
-
-
-@inlined
-def zone_ends(run):
-    """When the first good spell of a class's zones ends, 0 where it is a bad one; one row per class."""
-    return carray(_pointer(run.zone_ends_at), (run.n_classes, run.zones), _INT)
-
-
-@inlined
-def today(run):
-    """Probabilities of the replication at hand, by class."""
-    return carray(_pointer(run.today_at), (run.n_classes,), TODAY_RECORD)
-
-
-@inlined
-def drawn(run):
-    """Draws of the replication at hand."""
-    return carray(_pointer(run.drawn_at), (N_DRAWN, run.nodes), _INT)
-
-
-@inlined
-def peak_words(run):
-    """The highest words of each node's first windows, one row per number of windows."""
-    return carray(_pointer(run.peak_words_at), (run.n_peaks, run.nodes), _INT)
-
-
-@inlined
-def baselines(run):
-    """Every node's own level of failed requests; NaN where it is still to be drawn."""
-    return carray(_pointer(run.baselines_at), (run.nodes,), _REAL)
-
-
-@inlined
-def words(run):
-    """Scratch for both words of a block per node."""
-    return carray(_pointer(run.words_at), (2, run.nodes), _WORD)
-
-
-@inlined
-def fates(run):
-    """What happens to each node in the rollout at hand."""
-    return carray(_pointer(run.fates_at), (N_FATE, run.nodes), _INT)
-
-
-@inlined
-def relative(run):
-    """Fates in time since dispatch, and sums, in the order of dispatch."""
-    return carray(_pointer(run.relative_at), (N_RELATIVE, run.nodes), _INT)
-
-
-@inlined
-def begins_of(run):
-    """When each wave begins, under barrier pacing."""
-    return carray(_pointer(run.begins_at), (run.most_waves,), _INT)
-
-
-@inlined
-def lists(run):
-    """Lists of nodes."""
-    return carray(_pointer(run.lists_at), (N_LISTS, run.nodes), _INT)
-
-
-@inlined
-def waves(run):
-    """The waves."""
-    return carray(_pointer(run.waves_at), (N_WAVE, run.most_waves), _INT)
-
-
-@inlined
-def walk_at(run, place):
-    """One of the walks that a node may need at once."""
-    return carray(_pointer(run.walks_at), (place + 1,), WALK_RECORD)[place]
-
-
-@inlined
-def scratch(run):
-    """Room for intervals: starts, ends."""
-    return carray(_pointer(run.scratch_at), (2, run.room), _INT)
-
-
-@inlined
-def queue(run):
-    """What is still to happen: when, and to which node."""
-    return carray(_pointer(run.queue_at), (2, run.room), _INT)
+    return _size_at(run, policy_of(run).first_size + wave)
 
 
 @compiled

@@ -1,0 +1,77 @@
+"""Views of tables whose addresses a record holds, for compiled code.
+
+Each is a few machine instructions that numba is told outright. Written in Python, as functions to be compiled or put into their
+callers, they would make up a quarter of the time that compiling takes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import from_dtype, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+
+
+def _load(context: Any, builder: Any, record_type: Any, record: Any, field: str) -> Any:
+    """Load a field of 64 bits, which may lie anywhere in its record."""
+    place = cgutils.get_record_member(builder, record, record_type.offset(field), context.get_data_type(types.int64))
+    loaded = builder.load(place)
+    loaded.align = 1
+    return loaded
+
+
+def make_view(address: str, dtype: Any, *shape: str | int) -> Any:
+    """Make a function of a record: the array at the address in a field, its shape given by fields or constants."""
+
+    def view(_typing: Any, record_type: Any) -> Any:
+        array_type = types.Array(from_dtype(np.dtype(dtype)), len(shape), "C")
+
+        def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            (record,) = arguments
+            intp = context.get_value_type(types.intp)
+            array = make_array(array_type)(context, builder)
+            item_size = context.get_abi_sizeof(context.get_data_type(array_type.dtype))
+            sizes = [
+                intp(one) if isinstance(one, int) else _load(context, builder, record_type, record, one)
+                for one in shape
+            ]
+            strides = [intp(item_size)]
+            for size in sizes[:0:-1]:
+                strides.insert(0, builder.mul(strides[0], size))
+            at = _load(context, builder, record_type, record, address)
+            data = builder.inttoptr(at, array.data.type)
+            populate_array(
+                array,
+                data=data,
+                shape=cgutils.pack_array(builder, sizes),
+                strides=cgutils.pack_array(builder, strides),
+                itemsize=intp(item_size),
+                meminfo=None,
+            )
+            return array._getvalue()  # noqa: SLF001 - as every user of it does
+
+        return array_type(record_type), codegen
+
+    return intrinsic(view)
+
+
+def make_reader(address: str, dtype: Any) -> Any:
+    """Make a function of a record and a place: that item of the table at the address in a field."""
+
+    def read(_typing: Any, record_type: Any, _place: Any) -> Any:
+        item_type = from_dtype(np.dtype(dtype))
+
+        def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            record, place = arguments
+            data_type = context.get_data_type(item_type)
+            table = builder.inttoptr(_load(context, builder, record_type, record, address), data_type.as_pointer())
+            item = builder.gep(table, [place])
+            # A record is handed on by its address.
+            return item if isinstance(item_type, types.Record) else builder.load(item)
+
+        return item_type(record_type, types.int64), codegen
+
+    return intrinsic(read)
