@@ -74,12 +74,13 @@ def _to_block(
         first=first,
         index=index,
         codes={
-            "state": np.where(failed, -1, whole[:, at.STATE]),
-            "release": np.where(failed, -1, np.where(kind < 0, len(names), kind)),
-            "verdict": np.where(failed, -1, whole[:, at.VERDICT]),
-            "status": failed,
-            "stage": failed - 1,
-            "error": failed - 1,
+            # Narrow, for a block may travel to another process.
+            "state": np.where(failed, -1, whole[:, at.STATE]).astype(np.int16),
+            "release": np.where(failed, -1, np.where(kind < 0, len(names), kind)).astype(np.int32),
+            "verdict": np.where(failed, -1, whole[:, at.VERDICT]).astype(np.int16),
+            "status": failed.astype(np.int16),
+            "stage": (failed - 1).astype(np.int16),
+            "error": (failed - 1).astype(np.int16),
         },
         words={
             "state": STATES,
