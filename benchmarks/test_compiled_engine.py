@@ -223,7 +223,8 @@ def test_nodes(
     )
     assert updates(block) == nodes * count
     seconds = benchmark.stats.stats.min / count
-    say(f"{nodes:>9,} nodes: {seconds:.4f} s a replication, {1e9 * seconds / nodes:.0f} ns a node")
+    what = "with flapping and crashes" if changes else "plain"
+    say(f"{nodes:>9,} nodes {what}: {seconds:.4f} s a replication, {1e9 * seconds / nodes:.0f} ns a node")
 
 
 @pytest.mark.parametrize("replications", [100, 10_000, 1_000_000])
