@@ -118,18 +118,19 @@ def test_words_are_those_of_the_registry():
     """Every stream's numbers are the same bits as the world's. [contract]"""
     from simdeploy.engines.compiled.run import RUN
 
-    seed, replication, index = 123456789012345, 7, 3
+    seed, replication = 123456789012345, 7
     records = np.zeros(1, RUN)
     records["key0"], records["key1"], records["replication"] = seed & 0xFFFFFFFF, seed >> 32, replication
     for stream in Stream:
-        out = np.empty((2, 5))
-        ask_words(records, stream.value, 5, index, out)
-        for node in range(5):
-            expected = uniform(seed, replication, stream, node, index)
-            if stream is Stream.WINDOW:
-                assert (out[1, node] + 0.5) * 2.0**-52 == expected
-            else:
-                assert out[0, node] == expected
+        for index in (0, 2, 3):  # a stream that pairs its indices has even ones in one lane and odd ones in the other
+            out = np.empty((2, 5))
+            ask_words(records, stream.value, 5, index, out)
+            for node in range(5):
+                expected = uniform(seed, replication, stream, node, index)
+                if stream is Stream.WINDOW:
+                    assert (out[1, node] + 0.5) * 2.0**-52 == expected
+                else:
+                    assert out[0, node] == expected
 
 
 @given(
@@ -202,6 +203,7 @@ def test_beyond_the_end_of_time(make_scenario: Callable[..., Scenario]):
     codes = block.codes["status"][block.index[0]]
     assert 0 < sum(block.words["status"][code] == "failed" for code in codes) < 12
     place = next(place for place in range(12) if block.row(0, place)["status"] == "failed")
+    assert block.codes["state"][block.index[0, place]] == -1
     with pytest.raises(SimulationError, match="146 years"):
         simulate(scenario, seed=3, replication=place, engine="compiled")
 
@@ -250,6 +252,10 @@ def test_equal_outcomes_are_kept_once(make_scenario: Callable[..., Scenario]):
         n_failed = block.row(49, place)["failed_nodes"]
         assert len(set(block.index[:, place])) <= n_failed + 1
         assert len(set(block.index[n_failed:, place])) == 1
+    # Another rule under which every node fares the same.
+    patient = {**spec, "health_check": {**spec["health_check"], "deadline": "2h"}}
+    both = run_compiled(scenario, [scenario.policy(spec), scenario.policy(patient)], seed=1, first=0, count=20)
+    np.testing.assert_array_equal(both.index[0], both.index[1])
 
 
 # -- when it is compiled, and which engine runs ------------------------------------------------------
