@@ -15,7 +15,7 @@ import numpy as np
 from simdeploy.engines.compiled import integrals as at
 from simdeploy.engines.compiled.fates import after_ns, meet_fate
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.quick import latest_start, set_quick_words
+from simdeploy.engines.compiled.quick import latest_start, quick_word_of, set_quick_words
 from simdeploy.engines.compiled.run import (
     AFFECTED,
     BACK_FAILED,
@@ -23,7 +23,6 @@ from simdeploy.engines.compiled.run import (
     BACK_LONGEST,
     BACK_LOW,
     BACK_OUT,
-    BRACKET_BITS,
     CANCELED,
     CLASS,
     COMPLETED,
@@ -32,7 +31,6 @@ from simdeploy.engines.compiled.run import (
     FAILS,
     HANGS,
     HAS_FAILED,
-    LEVEL_WORD,
     NEVER,
     ORDER,
     REL_AFFECTED,
@@ -47,7 +45,6 @@ from simdeploy.engines.compiled.run import (
     UP_AGAIN,
     WINDOWS,
     begins_of,
-    bracket_words,
     classes,
     drawn,
     fates,
@@ -155,7 +152,6 @@ def _list_slow(run, rule):
         draws[HANGS],
         draws[AFFECTED],
     )
-    class_of, brackets = draws[CLASS], bracket_words(run)
     peak = peak_words(run)[max(rule.peak, 0)] if rule.peak >= 0 else draws[FAILS]
     latest = latest_start(rule)
     n_slow = 0
@@ -169,12 +165,7 @@ def _list_slow(run, rule):
         return n_slow
     for position in range(run.nodes):
         node = order[position]
-        chances = today(run)[class_of[node]]
-        last = chances.quick_word_affected if affected[node] else chances.quick_word
-        if run.depends_on_level:
-            bracket = chances.bracket_affected if affected[node] else chances.bracket
-            if bracket >= 0:
-                last = brackets[bracket, draws[LEVEL_WORD, node] >> (52 - BRACKET_BITS)]
+        last = quick_word_of(run, node)
         is_quick = (fails[node] + hangs[node] == 0) & (peak[node] <= last) & (durations[node] <= latest)
         slow[n_slow] = position
         n_slow += not is_quick

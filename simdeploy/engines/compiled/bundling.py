@@ -13,8 +13,8 @@ from simdeploy.engines.compiled.run import BUNDLE_RECORD, MEMBER_RECORD, RULE_RE
 if TYPE_CHECKING:
     from simdeploy.rules.limits import Limits
 
-NO_STOP = 1 << 40  # more than any fleet has nodes
-_PACING = 5  # place in a plan
+BEYOND_ANY_FLEET = 1 << 40  # nodes
+_FIRST_SIZE, _PACING = 0, 4  # places in a plan
 
 
 class Row(NamedTuple):
@@ -30,13 +30,13 @@ class Row(NamedTuple):
 def stops_at(limits: Limits | None, total: int) -> int | None:
     """Return the number of failed nodes at which limits stop a rollout; None if it takes more than that number to tell."""
     if limits is None:
-        return NO_STOP
+        return BEYOND_ANY_FLEET
     if limits.percent_of != "fleet" or limits.minimum_sample > 0:
         return None
     share = limits.max_failed_nodes_percent / 100 * total
     by_count = max(limits.max_failed_nodes + (0 if limits.reaches else 1), 1)
     by_percent = max(math.ceil(share) if limits.reaches else math.floor(share) + 1, 1)
-    return min(max(by_count, by_percent) if limits.both else min(by_count, by_percent), NO_STOP)
+    return min(max(by_count, by_percent) if limits.both else min(by_count, by_percent), BEYOND_ANY_FLEET)
 
 
 def bundle_policies(
@@ -58,7 +58,7 @@ def bundle_policies(
     bundles: dict[int, dict[tuple[int, bool, bool], list[int]]] = {}
     for number, row in enumerate(rows):
         if may_bundle and row.plan[_PACING] == 0 and stops[row.limits] is not None:
-            key = (row.plan[0], row.auto_promote, row.no_auto_rollback)
+            key = (row.plan[_FIRST_SIZE], row.auto_promote, row.no_auto_rollback)
             bundles.setdefault(row.rule, {}).setdefault(key, []).append(number)
     members = np.full(len(rows), -1, dtype=MEMBER_RECORD)
     kinds: dict[tuple[object, ...], int] = {}

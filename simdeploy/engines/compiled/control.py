@@ -68,7 +68,6 @@ from simdeploy.engines.compiled.run import (
 from simdeploy.engines.compiled.sampling import set_rollbacks
 from simdeploy.units import NS_PER_S
 
-MAX_RUN = 1 << 62
 _BATCH_EVERY = 60 * NS_PER_S
 _PAUSE, _RESUME, _PROMOTE, _CANCEL = range(4)
 _FAIL, _SKIP, _WAIT = range(3)
@@ -103,9 +102,6 @@ def run_rollout(run):
         _let_happen(run)
         if run.is_rung:
             run.is_rung = False
-            if run.now > MAX_RUN:
-                run.ran_too_long = True
-                return
             _act(run)
             _act_on_rollback(run)
             continue

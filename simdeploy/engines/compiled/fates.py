@@ -7,7 +7,7 @@ import numpy as np
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.binomial import ALWAYS, last_healthy_word
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.laws import draw_ns
+from simdeploy.engines.compiled.laws import CONSTANT, draw_ns
 from simdeploy.engines.compiled.philox import draw, draw_window
 from simdeploy.engines.compiled.run import (
     AFFECTED,
@@ -113,7 +113,7 @@ def after_ns(run, node):
     if run.after_law < 0:
         return np.int64(0)
     law = law_at(run, run.after_law)
-    if law.kind == 0:
+    if law.kind == CONSTANT:
         return law.constant_ns
     return draw_ns(law, draw(run, Stream.AFTER.value, node, 0), 1.0)
 

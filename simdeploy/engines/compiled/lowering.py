@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
-from simdeploy.engines.compiled.bundling import Row, bundle_policies, stops_at
+from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET, Row, bundle_policies, stops_at
 from simdeploy.engines.compiled.laws import LawTable
 from simdeploy.engines.compiled.run import (
     CLASS_RECORD,
@@ -53,7 +53,6 @@ UNREACHABLE = ("fail", "skip", "wait")
 ACTIONS = ("pause", "resume", "promote", "cancel")
 
 _MOST_PEAK_WINDOWS = 64
-_HUGE = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable) -> list[tuple[flo
                 kind.crash_rate,
                 AFFECTS.index(kind.affects.by),
                 float(kind.affects.share or 0),
-                min(kind.affects.count, _HUGE),
+                min(kind.affects.count, BEYOND_ANY_FLEET),
             )
         )
     return lowered
@@ -225,7 +224,7 @@ def _lower_policies(
         if key not in plans:
             plan = plan_waves(policy, scenario.orchestrator, total)
             pacing = PACINGS.index(plan.pacing)
-            plans[key] = (len(plans), len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing)
+            plans[key] = (len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing)
             sizes += plan.sizes
         limit = read_limits(policy, scenario.orchestrator, total)
         rows.append(
@@ -239,7 +238,7 @@ def _lower_policies(
         )
     peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
     lowered_rules = [(number, *_lower_rule(rule, peaks)) for rule, number in rules.items()]
-    lowered_limits = [(number, *_lower_limits(limit, total)) for limit, number in limits.items()]
+    lowered_limits = [_lower_limits(limit, total) for limit in limits]
     records = [
         (row.auto_promote, row.no_auto_rollback, *lowered_rules[row.rule], *row.plan, *lowered_limits[row.limits])
         for row in rows
@@ -308,17 +307,17 @@ def _last_words(rule: HealthRule, behaviour: Behaviour, kinds: Sequence[ReleaseK
 
 def _lower_limits(limits: Limits | None, total: int) -> tuple[int, ...]:
     if limits is None:
-        return (False, _HUGE, 0, 1, False, False, 0, 0)
+        return (False, BEYOND_ANY_FLEET, 0, 1, False, False, 0, 0)
     share, reaches = _exact_in_64_bits(limits.max_failed_nodes_percent / 100, total, reaches=limits.reaches)
     return (
         True,
-        min(limits.max_failed_nodes + (0 if limits.reaches else 1), _HUGE),
+        min(limits.max_failed_nodes + (0 if limits.reaches else 1), BEYOND_ANY_FLEET),
         share.numerator,
         share.denominator,
         reaches,
         limits.both,
         PERCENT_OF.index(limits.percent_of),
-        min(limits.minimum_sample, _HUGE),
+        min(limits.minimum_sample, BEYOND_ANY_FLEET),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from simdeploy.engines.compiled.binomial import ALWAYS
 from simdeploy.engines.compiled.fates import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.run import (
     AFFECTED,
     BRACKET_BITS,
@@ -55,7 +56,7 @@ def set_quick_words(run):
     rule = policy_of(run)
     span = rule.needed * rule.interval
     constant_after = np.int64(-1)
-    if run.error_rate > 0 and run.after_law >= 0 and law_at(run, run.after_law).kind == 0:
+    if run.error_rate > 0 and run.after_law >= 0 and law_at(run, run.after_law).kind == CONSTANT:
         constant_after = law_at(run, run.after_law).constant_ns
     run.depends_on_level = False
     for number in range(run.n_classes):
@@ -77,6 +78,17 @@ def set_quick_words(run):
 
 
 @compiled
+def quick_word_of(run, node):
+    """Return the last word up to which all windows of a node are surely healthy; `set_quick_words` has been asked."""
+    chances = today(run)[drawn(run)[CLASS, node]]
+    affected = drawn(run)[AFFECTED, node] != 0
+    bracket = chances.bracket_affected if affected else chances.bracket
+    if bracket >= 0:
+        return bracket_words(run)[bracket, drawn(run)[LEVEL_WORD, node] >> (52 - BRACKET_BITS)]
+    return chances.quick_word_affected if affected else chances.quick_word
+
+
+@compiled
 def dispatch_quickly(run, first, count, slow):
     """Dispatch those of the next nodes whose fate is plain; list the others, and return how many they are."""
     rule, fate, draws, touched = policy_of(run), fates(run), drawn(run), lists(run)[TOUCHED]
@@ -92,13 +104,7 @@ def dispatch_quickly(run, first, count, slow):
         look_ahead(run, now + min(longest, max(latest, 0)) + span + 1)
     for place in range(first, first + count):
         node = draws[ORDER, place]
-        chances = today(run)[draws[CLASS, node]]
-        affected = draws[AFFECTED, node] != 0
-        last = chances.quick_word_affected if affected else chances.quick_word
-        if run.depends_on_level:
-            bracket = chances.bracket_affected if affected else chances.bracket
-            if bracket >= 0:
-                last = bracket_words(run)[bracket, draws[LEVEL_WORD, node] >> (52 - BRACKET_BITS)]
+        last = quick_word_of(run, node)
         duration = draws[DURATION, node]
         end = now + duration + span
         is_quick = draws[FAILS, node] + draws[HANGS, node] == 0 and peak[node] <= last and duration <= latest

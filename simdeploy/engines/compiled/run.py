@@ -1,8 +1,8 @@
 """The one record that compiled code hands around: what was asked, where a rollout stands, and where its tables are.
 
 Arrays as arguments are expensive: each is seven or more words that every call copies, and the compiler has to follow. So the
-tables are made in Python (:mod:`.memory`), which keeps them alive, and the record holds their addresses; the functions below
-make views of them, which costs nothing.
+tables are made in Python (:mod:`.memory`), which keeps them alive, and the record holds their addresses; :mod:`.views` has
+what makes arrays of them again, which costs nothing.
 """
 
 from __future__ import annotations
@@ -302,14 +302,12 @@ POLICY_RECORD = np.dtype(
         ("failure_threshold", _INT),  # 0 for none
         ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
         # The plan.
-        ("plan", _INT),
         ("first_size", _INT),  # place in sizes
         ("n_waves", _INT),
         ("canaries", _INT),
         ("parallel", _INT),
         ("pacing", _INT),
         # The limits.
-        ("limits", _INT),
         ("has_limits", _BOOL),
         ("stopping_count", _INT),  # failed nodes that cross max_failed_nodes
         ("top", _INT),  # failed * bottom > (or >=) top * of crosses the percent
