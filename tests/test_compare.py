@@ -14,8 +14,8 @@ from scipy import stats
 from simdeploy.analysis import compare
 from simdeploy.analysis.intervals import mean_interval, paired_proportions_interval, proportion_interval
 from simdeploy.analysis.summary import summarize
-from simdeploy.engines.schema import STATES, VERDICTS
 from simdeploy.errors import InputError
+from simdeploy.vocabulary import STATES, VERDICTS
 
 
 def responses(**columns):

@@ -9,14 +9,8 @@ import pytest
 
 from simdeploy import InputError, simulate
 from simdeploy.api import parse_deployment
-from simdeploy.engines.schema import (
-    EVENT_COLUMNS,
-    NODE_COLUMNS,
-    RESPONSES,
-    REVISION_COLUMNS,
-    STATUSES,
-    TIMELINE_COLUMNS,
-)
+from simdeploy.engines.schema import EVENT_COLUMNS, NODE_COLUMNS, REVISION_COLUMNS, STATUSES, TIMELINE_COLUMNS
+from simdeploy.vocabulary import RESPONSES
 
 CANARY = {
     "strategy": "canary",

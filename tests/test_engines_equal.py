@@ -23,10 +23,11 @@ from reducing import reduced
 from simdeploy import Scenario, simulate
 from simdeploy.engines import RESPONSES
 from simdeploy.engines.running import run_block
-from simdeploy.engines.schema import STATES, STATUSES, VERDICTS
+from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.orchestrator import switch_values
 from simdeploy.scenario import ScenarioPolicy
+from simdeploy.vocabulary import STATES, VERDICTS
 from simdeploy.world.streams import Stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")

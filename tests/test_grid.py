@@ -14,10 +14,10 @@ from scipy import stats
 from simdeploy.analysis import compare, summarize_grid
 from simdeploy.analysis.grid import MEANS, QUANTITIES
 from simdeploy.analysis.grid_table import tabulate_grid
-from simdeploy.engines.schema import VERDICTS
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
 from simdeploy.scenario import Scenario
+from simdeploy.vocabulary import VERDICTS
 
 
 def table(case, **columns):

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 
 from simdeploy.analysis import compare
 from simdeploy.engines import simulate
-from simdeploy.engines.schema import STATUSES, VERDICTS
+from simdeploy.engines.schema import STATUSES
 from simdeploy.errors import InputError
 from simdeploy.plotting import plot_comparison, plot_timeline
 from simdeploy.scenario import Scenario
+from simdeploy.vocabulary import VERDICTS
 
 LONG = "a name that is far too long for any axis and has $math$ and [markup] in it, too"
 

@@ -15,10 +15,11 @@ from hypothesis import example, given, settings
 
 from simdeploy import Rollout, Scenario, simulate
 from simdeploy.api import parse_deployment
-from simdeploy.engines.schema import STATES, STATUSES, TERMINAL_STATES, VERDICTS
+from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.orchestrator import switch_values
 from simdeploy.rules.waves import Plan, plan_waves
+from simdeploy.vocabulary import STATES, TERMINAL_STATES, VERDICTS
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 

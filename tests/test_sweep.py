@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 
 from simdeploy.engines.block import COLUMNS
-from simdeploy.engines.schema import RESPONSES
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import LatinHypercube, read_store, replicate, sweep
 from simdeploy.experiments.cases import make_cases
@@ -25,6 +24,7 @@ from simdeploy.experiments.executors import InProcess
 from simdeploy.experiments.parts import Parts, cut_parts
 from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
 from simdeploy.scenario import Scenario
+from simdeploy.vocabulary import RESPONSES
 
 TIMEOUT_S = 60
 SWEEP_MODULE = sys.modules["simdeploy.experiments.sweep"]  # the package's name for it is the function's
@@ -308,7 +308,10 @@ def test_warnings_are_given_once(scenario):
     [
         ({"vary": None}, "vary: nothing to vary; allowed: at least one key with its values, or several"),
         ({"vary": {}}, "vary: nothing to vary"),
-        ({"replications": 0}, r"replications: not a whole number in its range \(found 0\)"),
+        ({"replications": 0}, r"replications: not a number of replications \(found 0\)"),
+        ({"replications": range(2, 2)}, r"replications: not a number of replications \(found range\(2, 2\)\)"),
+        ({"replications": range(0, 4, 2)}, "replications: not a number of replications"),
+        ({"replications": range(-1, 2)}, "replications: not a number of replications"),
         ({"seed": -1}, r"seed: not a whole number in its range"),
         ({"engine": "refrence"}, "engine: unknown engine .* did you mean 'reference'"),
         ({"workers": 0}, "workers: not a whole number in its range"),
@@ -355,13 +358,27 @@ def test_the_manifest_says_what_was_asked(scenario, tmp_path):
     run(scenario, store=tmp_path / "s", seed=7)
     question = read_store(tmp_path / "s").manifest["question"]
     assert list(question) == [
-        "scenario", "policies", "vary", "design", "replications", "seed", "engine", "switches",
+        "scenario", "policies", "vary", "design", "replications", "first_replication", "seed", "engine", "switches",
     ]  # fmt: skip
     assert question["vary"] == VARY
     assert (question["design"], question["replications"], question["seed"]) == ("grid", 3, 7)
     assert question["scenario"]["small"]["fleet"] == SCENARIO["fleet"]
     assert question["policies"]["waves"]["small"]["spec"] == SCENARIO["policies"]["waves"]
     assert question["switches"]["small"]["limit_comparison"] == "exceeds"
+
+
+def test_replications_go_on_where_others_ended(scenario, tmp_path):
+    """A range of replications gives these rows of the whole, in memory, in a store and from `replicate`. [property]"""
+    whole = run(scenario, replications=7).to_frame()
+    parts = [
+        run(scenario, replications=range(3)).to_frame(),
+        run(scenario, replications=range(3, 7), store=tmp_path / "s").to_frame(),
+    ]
+    joined = pd.concat(parts).sort_values(["case", "replication"], ignore_index=True)
+    pd.testing.assert_frame_equal(joined, whole, check_exact=True)
+    rows = replicate(scenario, replications=range(3, 7))
+    expected = replicate(scenario, replications=7).query("replication >= 3").reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows, expected, check_exact=True)
 
 
 def test_a_finished_store_is_only_read(scenario, tmp_path):
@@ -376,6 +393,7 @@ def test_a_finished_store_is_only_read(scenario, tmp_path):
     [
         {"seed": 1},
         {"replications": 4},
+        {"replications": range(1, 4)},
         {"vary": {**VARY, "max_failed_nodes": [0, 1, 5]}},
         {"vary": dict(reversed(VARY.items()))},
         {"design": "list", "vary": {"max_failed_nodes": [0], "health_check.max_error_rate": [0.05]}},

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.intervals import mean_interval, paired_proportions_interval, proportion_interval
+from simdeploy.analysis.estimators import Estimate, estimate_difference, estimate_values, variance
 from simdeploy.analysis.observations import Observations, Quantity
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -200,56 +201,22 @@ def _name(policy: str, quantity: Quantity) -> dict[str, Any]:
 
 
 def _estimate(values: np.ndarray, quantity: Quantity, confidence_level: float) -> dict[str, Any]:
-    mean, standard_error = _moments(values)
-    n = len(values)
-    if quantity.level is None:
-        interval = mean_interval(mean, standard_error, n, confidence_level)
-    else:
-        interval = proportion_interval(int(values.sum()), n, confidence_level)
-    return _with_interval(mean, standard_error, n, interval)
+    measure = Measure(quantity.response if quantity.level is None else quantity.level)
+    return _with_half_width(estimate_values(values, measure, confidence_level))
 
 
 def _difference(
     policy: np.ndarray, baseline: np.ndarray, quantity: Quantity, confidence_level: float
 ) -> dict[str, Any]:
-    difference = policy - baseline
-    mean, standard_error = _moments(difference)
-    n = len(difference)
-    if quantity.level is None:
-        interval = mean_interval(mean, standard_error, n, confidence_level)
-    else:
-        gained, lost = int((difference > 0).sum()), int((difference < 0).sum())
-        interval = paired_proportions_interval(gained, lost, n, confidence_level)
-    apart = _variance(policy) + _variance(baseline)
-    removed = 1 - _variance(difference) / apart if apart > 0 else math.nan
-    return _with_interval(mean, standard_error, n, interval) | {"variance_removed_fraction": removed}
+    is_rate = quantity.level is not None
+    found = estimate_difference(policy, baseline, is_rate=is_rate, confidence_level=confidence_level)
+    apart = variance(policy) + variance(baseline)
+    removed = 1 - variance(policy - baseline) / apart if apart > 0 else math.nan
+    return _with_half_width(found) | {"variance_removed_fraction": removed}
 
 
-def _moments(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean and its standard error, NaN below one and two observations."""
-    n = len(values)
-    if not n:
-        return math.nan, math.nan
-    return float(values[0] + (values - values[0]).mean()), math.sqrt(_variance(values) / n)
-
-
-def _variance(values: np.ndarray) -> float:
-    if len(values) < 2:
-        return math.nan
-    # Taken from the first value on, so that observations that are all the same have a variance of exactly 0.
-    return float((values - values[0]).var(ddof=1))
-
-
-def _with_interval(estimate: float, standard_error: float, n: int, interval: tuple[float, float]) -> dict[str, Any]:
-    low, high = interval
-    return {
-        "estimate": estimate,
-        "low": low,
-        "high": high,
-        "half_width": (high - low) / 2,
-        "n": n,
-        "standard_error": standard_error,
-    }
+def _with_half_width(found: Estimate) -> dict[str, Any]:
+    return {**found._asdict(), "half_width": found.half_width}
 
 
 def _frame(rows: list[dict[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.intervals import mean_interval, proportion_interval
-from simdeploy.engines.schema import RESPONSES, VERDICTS
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.vocabulary import RESPONSES, VERDICTS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from simdeploy.experiments.gathering import Batches
 
 # Of the rollouts that got a verdict: how often this one, out of these two.
 PROPORTIONS = {
@@ -26,17 +28,6 @@ QUANTITIES = (*PROPORTIONS, *MEANS)
 
 _KEYS = ("case", "scenario", "policy")
 _NO_FACTORS = {*_KEYS, "replication", *RESPONSES, "status", "stage", "error"}
-
-
-class Batches(Protocol):
-    """A table that can be read a part at a time: a `SweepResult`, or what `read_store` returns."""
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """Names of the columns."""
-
-    def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """Yield some columns, a few rows at a time."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,7 +56,7 @@ class GridSummary:
 
     def _repr_html_(self) -> str:
         from simdeploy.analysis.grid_table import tabulate_grid
-        from simdeploy.analysis.summary import table_to_html
+        from simdeploy.analysis.tables import table_to_html
 
         return table_to_html(tabulate_grid(self))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.grid import PROPORTIONS
-from simdeploy.analysis.summary import Table
+from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import LABELS, PERCENT, Scale, format_number, response_scale
 
 if TYPE_CHECKING:

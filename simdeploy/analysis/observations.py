@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.engines.schema import RESPONSES, STATES, VERDICTS
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.vocabulary import RESPONSES, STATES, VERDICTS
 
 if TYPE_CHECKING:
     import numpy as np

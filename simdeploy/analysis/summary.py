@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.tables import Table, table_to_html
 from simdeploy.analysis.wording import LABELS, PERCENT, POINTS, Scale, format_number, response_scale
-from simdeploy.engines.schema import VERDICTS
+from simdeploy.vocabulary import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -22,15 +21,6 @@ _SHOWN = (
     *(("verdict", verdict) for verdict in VERDICTS),
     *((name, None) for name in ("makespan_s", "blast_radius", "failed_requests_excess")),
 )
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells of text; a cell may have several lines."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def summarize(comparison: Comparison) -> tuple[Table, ...]:
@@ -73,25 +63,6 @@ def summarize(comparison: Comparison) -> tuple[Table, ...]:
 def to_html(comparison: Comparison) -> str:
     """Return the tables of `summarize` as HTML, for a notebook."""
     return "\n".join(table_to_html(table) for table in summarize(comparison))
-
-
-def table_to_html(table: Table) -> str:
-    """Return a table as HTML.
-
-    Examples
-    --------
-    >>> table_to_html(Table("t", ("a",), (("1 < 2",),)))
-    '<table><caption>t</caption><thead><tr><th>a</th></tr></thead><tbody><tr><td>1 &lt; 2</td></tr></tbody></table>'
-    """
-    head = "".join(f"<th>{_escape(cell)}</th>" for cell in table.header)
-    body = "".join("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
-    return (
-        f"<table><caption>{_escape(table.title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
-
-
-def _escape(text: str) -> str:
-    return html.escape(text).replace("\n", "<br>")
 
 
 def _policy_cell(comparison: Comparison, policy: str) -> str:

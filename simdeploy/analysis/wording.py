@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from simdeploy.scenario.measures import Measure
 
 # What a response is called and its unit; "fraction" is shown as a percentage, "s" in whatever unit of time fits.
 LABELS: dict[str, tuple[str, str]] = {
@@ -23,6 +26,34 @@ LABELS: dict[str, tuple[str, str]] = {
     "min_in_service_fraction": ("least in service", "fraction"),
     "unavailable_excess_node_s": ("unavailable node-seconds in excess", ""),
     "decision_windows": ("decision windows", ""),
+    "cost": ("cost", ""),
+    "cost_delay": ("cost of delay", ""),
+    "cost_failed_requests": ("cost of failed requests", ""),
+    "cost_unavailability": ("cost of unavailability", ""),
+    "cost_false_alarm": ("cost of false alarms", ""),
+    "cost_escape": ("cost of escapes", ""),
+}
+
+# What an event is called when it is counted.
+EVENTS = {
+    "completed_good": "good releases that complete",
+    "stopped_defective": "defective releases that are stopped",
+    "false_alarm": "false alarms",
+    "escaped": "escapes",
+    "pending": "rollouts that are pending",
+    "in_progress": "rollouts that never end",
+    "paused": "rollouts that stay paused",
+    "completed": "rollouts that complete",
+    "failed": "rollouts that fail",
+    "canceled": "rollouts that are canceled",
+    "good": "good releases",
+    "defective": "defective releases",
+    "passed_canary": "rollouts that pass their canaries",
+}
+_GIVEN = {
+    "good": "of good releases",
+    "defective": "of defective releases",
+    "passed_canary": "after the canaries passed",
 }
 
 
@@ -57,6 +88,49 @@ def response_scale(response: str, largest: float) -> Scale:
     if unit == "s":
         return time_scale(largest)
     return PERCENT if unit == "fraction" else Scale(1, "")
+
+
+def describe_measure(measure: Measure) -> str:
+    """Say what a measure is, as the heading of a column.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.measures import parse_measure
+    >>> for text in ("makespan_s", "p95 blast_radius given defective", "false_alarm given good"):
+    ...     print(describe_measure(parse_measure(text)))
+    makespan
+    p95 of blast radius of defective releases
+    false alarms of good releases
+    """
+    name = EVENTS[measure.of] if measure.kind == "rate" else LABELS[measure.of][0]
+    how = "" if measure.quantile is None else f"p{100 * measure.quantile:g} of "
+    given = "" if measure.given is None else f" {_GIVEN.get(measure.given, f'given {measure.given}')}"
+    return f"{how}{name}{given}"
+
+
+def measure_scale(measure: Measure, largest: float) -> Scale:
+    """Return how values of a measure up to `largest` are shown."""
+    return PERCENT if measure.kind == "rate" else response_scale(measure.of, largest)
+
+
+def format_estimate(estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False) -> str:
+    """Write an estimate with its interval and its unit, in one line.
+
+    Examples
+    --------
+    >>> format_estimate(0.0512, 0.04, 0.07, PERCENT)
+    '5.1 % (4.0 to 7.0)'
+    >>> format_estimate(61.0, float("nan"), float("nan"), Scale(1, "s"))
+    '61.0 s (no interval)'
+    """
+    if math.isnan(estimate):
+        return "no value"
+    half_width = (high - low) / 2 * scale.factor
+    word, low_word, high_word = (
+        format_number(value * scale.factor, half_width, sign=sign) for value in (estimate, low, high)
+    )
+    interval = "no interval" if math.isnan(half_width) else f"{low_word} to {high_word}"
+    return f"{word} {scale.unit}".rstrip() + f" ({interval})"
 
 
 def format_number(value: float, uncertainty: float, *, sign: bool = False) -> str:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
-from simdeploy.cli.inputs import describe_orchestrator, example, read_with_warnings, scenario_argument, seed_option
+from simdeploy.cli.inputs import (
+    confidence_option,
+    describe_orchestrator,
+    engine_option,
+    example,
+    read_with_warnings,
+    scenario_argument,
+    seed_option,
+    workers_option,
+)
 from simdeploy.cli.progress import progress_bar
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
@@ -17,28 +26,15 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
 
 
-def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    if not 0 < value < 1:
-        raise click.BadParameter(f"{value:g} is not a fraction between 0 and 1, such as 0.95")
-    return value
-
-
 @click.command("compare")
 @scenario_argument
 @click.option("--policies", metavar="A,B", help="Names of the policies to compare; all of them by default.")
 @click.option("--replications", type=click.IntRange(1), default=100, show_default=True, help="Rollouts of each policy.")
 @seed_option
 @click.option("--baseline", metavar="A", help="The policy that the others are compared to; the first by default.")
-@click.option(
-    "--confidence-level",
-    type=float,
-    default=0.95,
-    show_default=True,
-    callback=_check_level,
-    help="Of each interval, a fraction.",
-)
-@click.option("--engine", default="auto", show_default=True, help="Which engine simulates.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes; changes no number.")
+@confidence_option
+@engine_option
+@workers_option
 @picture_option("--plot", "Draw the verdicts into this .png, .svg or .pdf.")
 @table_option("--out", "Write every replication's responses to this .csv or .parquet.")
 @example("simdeploy compare scenarios/small-fleet.yaml --replications 200 --plot verdicts.png")

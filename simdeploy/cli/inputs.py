@@ -20,6 +20,26 @@ scenario_argument = click.argument("scenario", metavar="SCENARIO", type=click.Pa
 seed_option = click.option(
     "--seed", type=click.IntRange(0, (1 << 64) - 1), default=0, show_default=True, help="Seed of the random numbers."
 )
+engine_option = click.option("--engine", default="auto", show_default=True, help="Which engine simulates.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores that work at it; changes no number."
+)
+
+
+def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if not 0 < value < 1:
+        raise click.BadParameter(f"{value:g} is not a fraction between 0 and 1, such as 0.95")
+    return value
+
+
+confidence_option = click.option(
+    "--confidence-level",
+    type=float,
+    default=0.95,
+    show_default=True,
+    callback=_check_level,
+    help="Of each interval, a fraction.",
+)
 
 
 def read_with_warnings(path: str) -> Scenario:

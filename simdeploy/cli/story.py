@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.engines.schema import TERMINAL_STATES
 from simdeploy.rules.waves import plan_waves
+from simdeploy.vocabulary import TERMINAL_STATES
 
 if TYPE_CHECKING:
     import pandas as pd

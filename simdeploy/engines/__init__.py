@@ -6,7 +6,7 @@ May import: `simdeploy.scenario` and what lies below it.
 
 from simdeploy.engines.choice import ENGINES
 from simdeploy.engines.rollout import Rollout
-from simdeploy.engines.schema import RESPONSES
 from simdeploy.engines.simulation import simulate
+from simdeploy.vocabulary import RESPONSES
 
 __all__ = ["ENGINES", "RESPONSES", "Rollout", "simulate"]

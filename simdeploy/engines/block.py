@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.engines.schema import RESPONSES
+from simdeploy.vocabulary import RESPONSES
 
 # Columns of a block that hold words; all others hold numbers.
 WORDS = ("state", "release", "verdict", "status", "stage", "error")

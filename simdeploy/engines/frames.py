@@ -11,14 +11,7 @@ import numpy as np
 from simdeploy.api.times import format_time
 from simdeploy.engines.intervals import FOREVER
 from simdeploy.engines.recording import CONTROL_PLANE
-from simdeploy.engines.schema import (
-    EVENT_COLUMNS,
-    NODE_COLUMNS,
-    PENDING,
-    REVISION_COLUMNS,
-    STATUSES,
-    TIMELINE_COLUMNS,
-)
+from simdeploy.engines.schema import EVENT_COLUMNS, NODE_COLUMNS, PENDING, REVISION_COLUMNS, STATUSES, TIMELINE_COLUMNS
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 _FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
 
 # Stands for the scenario's own policies while its factors change: they aren't those that are tried.
-_NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}}
+_NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
 
 
 @dataclass(frozen=True)

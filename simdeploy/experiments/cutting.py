@@ -111,7 +111,7 @@ def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
     )
 
 
-def spans(cut: Cut, job: Job, replications: int) -> Iterator[Span]:
+def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:
     """Yield the spans of a job in order: by group, then by policies, then by replications.
 
     Parameters
@@ -120,6 +120,9 @@ def spans(cut: Cut, job: Job, replications: int) -> Iterator[Span]:
         As from `cut_job`.
     job : Job
     replications : int
+        How many of each policy.
+    first : int, default 0
+        The first one.
 
     Yields
     ------
@@ -129,8 +132,8 @@ def spans(cut: Cut, job: Job, replications: int) -> Iterator[Span]:
     for number, (group, piece) in enumerate(zip(job.groups, cut, strict=True)):
         for policy in range(0, len(group.policies), piece.n_policies):
             n_policies = min(piece.n_policies, len(group.policies) - policy)
-            for first in range(0, replications, piece.n_replications):
-                yield Span(number, policy, n_policies, first, min(piece.n_replications, replications - first))
+            for done in range(0, replications, piece.n_replications):
+                yield Span(number, policy, n_policies, first + done, min(piece.n_replications, replications - done))
 
 
 def cut_to_json(cut: Cut) -> list[dict[str, int]]:

@@ -71,11 +71,14 @@ class Parts:
     replications : int
     cut : mapping
         As from `cut_parts`.
+    first : int
+        The first replication.
     """
 
     cases: Cases
     replications: int
     cut: Mapping[str, Any]
+    first: int = 0
 
     @property
     def number(self) -> int:
@@ -86,7 +89,7 @@ class Parts:
     def spans(self) -> Iterator[tuple[int, Span]]:
         """Yield every span with the number of its part, in order."""
         cut = cut_from_json(self.cut["pieces"])
-        for place, span in enumerate(spans(cut, self.cases.job, self.replications)):
+        for place, span in enumerate(spans(cut, self.cases.job, self.replications, first=self.first)):
             yield place // self.cut["spans_per_part"], span
 
     def n_rows(self, finished: AbstractSet[int]) -> int:

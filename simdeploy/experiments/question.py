@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from simdeploy.experiments.subjects import Bases
     from simdeploy.scenario import Scenario
 
-# The policies that are tried are told beside it.
-_NO_MATTER = ("description", "policies")
+# No row depends on these; the policies that are tried are told beside it.
+_NO_MATTER = ("description", "policies", "costs", "requirements")
 
 
 def make_question(
@@ -24,7 +24,7 @@ def make_question(
     points: Points,
     design: Design,
     *,
-    replications: int,
+    replications: range,
     seed: int,
     engine: str,
 ) -> dict[str, Any]:
@@ -37,14 +37,15 @@ def make_question(
         The policy that values are tried on, by scenario and policy.
     points : Points
     design : {'grid', 'list'} or LatinHypercube
-    replications, seed : int
+    replications : range
+    seed : int
     engine : str
 
     Returns
     -------
     dict
         `scenario` and `policies` by name, those without what isn't tried, these by scenario; `vary`, `design`,
-        `replications`, `seed`, `engine`, and the `switches` of each scenario.
+        `replications`, `first_replication`, `seed`, `engine`, and the `switches` of each scenario.
     """
     worlds = {name: scenario.to_question() for name, scenario in scenarios.items()}
     policies: dict[str, dict[str, Any]] = {}
@@ -57,7 +58,8 @@ def make_question(
         "policies": policies,
         "vary": dict(zip((lever.name for lever in points.levers), points.asked, strict=True)),
         "design": _describe_design(design, points),
-        "replications": replications,
+        "replications": len(replications),
+        "first_replication": replications.start,
         "seed": seed,
         "engine": engine,
         "switches": {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()},

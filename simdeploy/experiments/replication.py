@@ -28,7 +28,7 @@ def replicate(
     scenario: Scenario,
     *,
     policies: str | Sequence[str] | Mapping[str, Any] | None = None,
-    replications: int,
+    replications: int | range,
     seed: int = 0,
     engine: str = "auto",
     workers: int = 1,
@@ -43,8 +43,8 @@ def replicate(
     scenario : Scenario
     policies : str, sequence of str, or mapping, optional
         Names of the scenario's policies, or specs by the name that they are to have; all of the scenario's by default.
-    replications : int
-        How many of each policy, numbered from 0.
+    replications : int or range
+        How many of each policy, numbered from 0; or their numbers, to go on where others ended.
     seed : int
         With the replication's number it fixes every random number.
     engine : {'auto', 'compiled', 'reference'}
@@ -99,15 +99,16 @@ def replicate(
     0  all-at-once            0  completed_good        60.0
     1  all-at-once            1  completed_good        60.0
     """
-    check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = _choose(scenario, policies)
-    engine = choose_engine(engine, node_updates=len(chosen) * replications * scenario.fleet.nodes)
+    engine = choose_engine(engine, node_updates=len(chosen) * len(numbers) * scenario.fleet.nodes)
     where = choose_executor(executor=executor, workers=workers, cluster=cluster, engine=engine)
     job = Job((Group(scenario, tuple(chosen.values())),), seed=seed, engine=engine)
     report = as_reporter(progress)
-    outcomes = Outcomes(len(chosen), replications)
-    n_done, n_rows = 0, len(chosen) * replications
-    pieces = spans(cut_job(job, replications), job, replications)
+    n = len(numbers)
+    outcomes = Outcomes(len(chosen), n, first=numbers.start)
+    n_done, n_rows = 0, len(chosen) * n
+    pieces = spans(cut_job(job, n), job, n, first=numbers.start)
     with closing(where.run(job, pieces)) as finished:
         for span, block in finished:
             outcomes.put(span.policy, block)

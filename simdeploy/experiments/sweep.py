@@ -44,7 +44,7 @@ def sweep(
     *,
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
-    replications: int,
+    replications: int | range,
     seed: int = 0,
     engine: str = "auto",
     executor: Executor | None = None,
@@ -69,8 +69,8 @@ def sweep(
     design : {'grid', 'list'} or LatinHypercube, default 'grid'
         Every combination of values; the lists side by side, which must be equally long; or a number of points that are
         spread over ranges, given as a tuple of the lowest and the highest value, and over lists of choices.
-    replications : int
-        Of each case, numbered from 0.
+    replications : int or range
+        How many of each case, numbered from 0; or their numbers, to go on where others ended.
     seed : int, default 0
         With the replication's number it fixes every random number; also the points of a Latin hypercube.
     engine : {'auto', 'compiled', 'reference'}
@@ -133,7 +133,7 @@ def sweep(
     2             2                           10.0        70.0
     3             2                           20.0        80.0
     """
-    check_numbers(replications=replications, seed=seed, engine=engine)
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     scenarios, policies = name_scenarios(scenario), name_policies(policy)
     bases = find_bases(scenarios, policies)
     asked = dict(vary or {})
@@ -148,19 +148,19 @@ def sweep(
     cases = make_cases(scenarios, list(policies), bases, points, seed=seed, engine=engine)
     for text in cases.warnings:
         warnings.warn(SimdeployWarning(text), stacklevel=2)
-    run = _Run(cases, replications, where, as_reporter(progress))
+    run = _Run(cases, numbers, where, as_reporter(progress))
     if store is None:
         run = run.with_engine(run.choose_engine())
         rows: Rows = RowsInMemory(cases, run.collect())
     else:
-        question = make_question(scenarios, bases, points, design, replications=replications, seed=seed, engine=engine)
+        question = make_question(scenarios, bases, points, design, replications=numbers, seed=seed, engine=engine)
         run, notes = run.write(store, question)
         for text in notes:
             warnings.warn(SimdeployWarning(f"{os.fspath(store)}: {text}"), stacklevel=2)
         rows = read_store(store)
     failures = count_failures(rows)
     if failures.number:
-        n_rows = len(cases) * replications
+        n_rows = len(cases) * len(numbers)
         text = f"{failures.number:,} of {n_rows:,} replications failed; the first: {failures.first}"
         warnings.warn(SimdeployWarning(text), stacklevel=2)
     return SweepResult(
@@ -168,7 +168,7 @@ def sweep(
         factors=cases.factors,
         scenarios=cases.scenarios,
         policies=cases.policies,
-        replications=replications,
+        replications=len(numbers),
         columns=(*cases.columns, "replication", *COLUMNS),
         store=None if store is None else Path(store),
         attrs=describe_surroundings(scenarios, seed=seed, engine=run.cases.job.engine),
@@ -183,21 +183,23 @@ class _Run:
     Attributes
     ----------
     cases : Cases
-    replications : int
+    replications : range
     where : callable
         Returns the executor for an engine.
     report : callable or None
     """
 
     cases: Cases
-    replications: int
+    replications: range
     where: Callable[..., Executor]
     report: Progress | None
 
     def choose_engine(self) -> str:
         """Return the engine that suits the size of the work, if nobody chose one."""
         groups = self.cases.job.groups
-        node_updates = self.replications * sum(len(group.policies) * group.scenario.fleet.nodes for group in groups)
+        node_updates = len(self.replications) * sum(
+            len(group.policies) * group.scenario.fleet.nodes for group in groups
+        )
         return choose_engine(self.cases.job.engine, node_updates=node_updates)
 
     def with_engine(self, engine: str) -> _Run:
@@ -207,7 +209,8 @@ class _Run:
     def collect(self) -> list[tuple[Span, Block]]:
         """Simulate everything and return the blocks in the order of the spans."""
         job = self.cases.job
-        pieces = spans(cut_job(job, self.replications), job, self.replications)
+        n = len(self.replications)
+        pieces = spans(cut_job(job, n), job, n, first=self.replications.start)
         with closing(self.simulate(pieces, n_done=0)) as blocks:
             return sorted(blocks, key=itemgetter(0))
 
@@ -215,7 +218,7 @@ class _Run:
         """Simulate what a folder doesn't have; return the work as it was done, and what the user should be told."""
         with Store.open(path, question=question, make_cut=self._cut) as store:
             run = self.with_engine(store.cut["engine"])  # that of the first call, which another one might not choose
-            parts = Parts(run.cases, self.replications, store.cut)
+            parts = Parts(run.cases, len(self.replications), store.cut, self.replications.start)
             n_done = parts.n_rows(store.finished)
             with closing(parts.gather(store.finished, partial(run.simulate, n_done=n_done))) as gathered:
                 for number, rows in gathered:
@@ -224,11 +227,11 @@ class _Run:
             return run, tuple(store.notes)
 
     def _cut(self) -> dict[str, Any]:
-        return cut_parts(self.with_engine(self.choose_engine()).cases, self.replications)
+        return cut_parts(self.with_engine(self.choose_engine()).cases, len(self.replications))
 
     def simulate(self, pieces: Iterator[Span], *, n_done: int) -> Generator[tuple[Span, Block], None, None]:
         """Yield each span with its block, in any order."""
-        n_rows = len(self.cases) * self.replications
+        n_rows = len(self.cases) * len(self.replications)
         self._tell(n_done, n_rows)
         if n_done == n_rows:
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.engines.block import COLUMNS, WORDS, Block
-from simdeploy.engines.schema import RESPONSES
+from simdeploy.vocabulary import RESPONSES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,11 +65,36 @@ class Outcomes:
             if name not in WORDS and name in columns
         }
 
-    def put(self, policy: int, block: Block) -> None:
-        """Note a block whose first policy is number `policy`."""
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of policies and of replications."""
+        n_policies, n_replications = self._is_ok.shape
+        return n_policies, n_replications
+
+    @property
+    def first(self) -> int:
+        """The first replication."""
+        return self._first
+
+    @property
+    def is_ok(self) -> np.ndarray:
+        """Whether a replication is there, and came to its end: by policy and replication."""
+        return self._is_ok
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return a column of numbers by policy and replication; NaN where there is none."""
+        return np.where(self._is_ok, self._numbers[name], np.nan)
+
+    def codes(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Return a column of words by policy and replication as places in a list of words, -1 where there is none."""
+        return np.where(self._is_ok, self._codes[name], -1), tuple(self._places[name])
+
+    def put(self, policy: int | np.ndarray, block: Block) -> None:
+        """Note a block whose first policy is number `policy`, or whose policies have these numbers."""
         n_policies, n_replications = block.index.shape
         start = block.first - self._first
-        here = (slice(policy, policy + n_policies), slice(start, start + n_replications))
+        of_policies = slice(policy, policy + n_policies) if isinstance(policy, int) else policy
+        here = (of_policies, slice(start, start + n_replications))
         self._is_ok[here] = block.is_ok[block.index]
         for name, column in self._numbers.items():
             column[here] = block.numbers[name][block.index]
@@ -78,6 +103,21 @@ class Outcomes:
             # The last entry is what -1, missing, stands for.
             known = np.array([*(places.setdefault(word, len(places)) for word in block.words[name]), -1], np.int32)
             codes[here] = known[block.codes[name]][block.index]
+
+    def put_rows(self, policies: np.ndarray, replications: np.ndarray, rows: pd.DataFrame) -> None:
+        """Note rows of a table of replications, with the place of each one's policy and the number of its replication."""
+        import pandas as pd
+
+        here = (policies, replications - self._first)
+        self._is_ok[here] = rows["status"].ne("failed").to_numpy(bool) if "status" in rows else True
+        for name, column in self._numbers.items():
+            values = rows[name].to_numpy(np.float64, na_value=np.nan)
+            column[here] = values if column.dtype == np.float64 else np.nan_to_num(values).astype(np.int64)
+        for name, codes in self._codes.items():
+            places = self._places[name]
+            found, words = pd.factorize(rows[name])
+            known = np.array([*(places.setdefault(str(word), len(places)) for word in words), -1], np.int32)
+            codes[here] = known[found]
 
     def to_table(self, keys: Mapping[str, Any]) -> pa.Table:
         """Return a row for each replication of each policy; policies first, then replications.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.cm import ScalarMappable
 
-    from simdeploy.analysis.grid import Batches
+    from simdeploy.experiments.gathering import Batches
 
 # Dark is where one doesn't want to be; it reads in grey and with any colour vision.
 _COLOURS = "YlGnBu"

@@ -13,6 +13,7 @@ from simdeploy.scenario.fleet_section import FleetSection, OrNone, none_field
 from simdeploy.scenario.laws import DurationLaw
 from simdeploy.scenario.orchestrator_section import OrchestratorSection
 from simdeploy.scenario.release_section import Kinds
+from simdeploy.scenario.requirements_section import RequirementSection
 from simdeploy.scenario.section import Section, optional
 from simdeploy.scenario.values import Amount, DurationNs, Format, Instant, IntervalNs, Name, Probability, Prose, Version
 
@@ -101,4 +102,7 @@ class ScenarioFile(Section):
     health: HealthSection = optional({}, "Health checks, where a policy says nothing of it.")
     deployment: DeploymentSection = optional({}, "Identity shown in the deployment object.")
     costs: Annotated[CostsSection | None, OrNone] = none_field("Money or points per unit, for decisions.")
+    requirements: list[RequirementSection] = optional(
+        [], "What policies must achieve: for `simdeploy check`, and constraints of a search."
+    )
     policies: Policies = Field(description="Name -> a deployment spec, field by field as in the API.")

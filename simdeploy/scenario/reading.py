@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestr
 from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPolicy
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy
 from simdeploy.scenario.release_section import build_release
+from simdeploy.scenario.requirements_section import cross_check_requirements
 from simdeploy.scenario.section import unknown_keys
 from simdeploy.scenario.suspicions import PolicySuspicions, fleet_suspicions, process_suspicions
 from simdeploy.world.fleet import Fleet
@@ -77,12 +78,14 @@ def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None
         parts["orchestrator"] = build_orchestrator(sections["orchestrator"])
     if "costs" in sections:
         parts["costs"] = _costs(sections["costs"])
+    if "requirements" in sections:
+        parts["requirements"] = tuple(section.build() for section in sections["requirements"])
     if "health" in sections:
         parts["health_interval_ns"] = sections["health"].interval
     if "deployment" in sections:
         parts["identity"] = _identity(sections["deployment"])
     _read_policies(sections, reading, files)
-    _cross_check(reading)
+    _cross_check(reading, tuple(sections.get("policies", ())))
     if not reading.errors:
         _suspect(raw, reading)
     return reading
@@ -161,8 +164,8 @@ def _read_policies(sections: Mapping[str, Any], reading: Reading, files: Files) 
     reading.parts["policies"] = FrozenMapping(policies)
 
 
-def _cross_check(reading: Reading) -> None:
-    """Compare the parts that could be read with each other."""
+def _cross_check(reading: Reading, names: Collection[str]) -> None:
+    """Compare the parts that could be read with each other; `names` are those of all policies, readable or not."""
     parts, errors = reading.parts, reading.errors
     fleet: Fleet | None = parts.get("fleet")
     release: tuple[ReleaseKind, ...] = parts.get("release", ())
@@ -175,6 +178,12 @@ def _cross_check(reading: Reading) -> None:
             errors += affects_problems(kind, fleet)
         intervals_ns = [policy.policy.interval_ns for policy in policies.values()]
         errors += request_problems(fleet, [*intervals_ns, parts.get("health_interval_ns", 0)])
+    errors += cross_check_requirements(
+        parts.get("requirements", ()),
+        policies=names,
+        kinds=tuple(kind.name for kind in release) or None,
+        has_costs=parts.get("costs") is not None,
+    )
     if "health_interval_ns" in parts:
         for name, policy in policies.items():
             errors += health_problems(policy, ("policies", name))

@@ -18,6 +18,7 @@ from simdeploy.scenario.changes import set_values
 from simdeploy.scenario.contradictions import health_problems, request_problems
 from simdeploy.scenario.files import Files
 from simdeploy.scenario.findings import located
+from simdeploy.scenario.measures import Requirement
 from simdeploy.scenario.parts import Costs, Identity, ScenarioPolicy
 from simdeploy.scenario.plain import plain
 from simdeploy.scenario.policies import PolicyReading, Surroundings, document_policy, read_policy, spec_policy
@@ -58,6 +59,8 @@ class Scenario:
         Evaluation window where a policy's dialect states none, nanoseconds.
     identity : Identity
     costs : Costs or None
+    requirements : tuple of Requirement
+        What policies must achieve.
     policies : mapping of str to ScenarioPolicy
         In the file's order; read-only.
     warnings : tuple of Problem
@@ -75,6 +78,7 @@ class Scenario:
     health_interval_ns: int
     identity: Identity
     costs: Costs | None
+    requirements: tuple[Requirement, ...]
     policies: Mapping[str, ScenarioPolicy]
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     source: str | None = field(default=None, compare=False)

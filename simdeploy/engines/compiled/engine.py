@@ -12,8 +12,8 @@ from simdeploy.engines.compiled import integrals as at
 from simdeploy.engines.compiled.kernel import DONE, SPELLS_FULL, run_replications
 from simdeploy.engines.compiled.lowering import lower
 from simdeploy.engines.compiled.memory import Memory
-from simdeploy.engines.schema import STATES, VERDICTS
 from simdeploy.rules.deployment_types import TYPES
+from simdeploy.vocabulary import STATES, VERDICTS
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits

@@ -41,8 +41,8 @@ from simdeploy.engines.compiled.run import (
     walk_at,
 )
 from simdeploy.engines.compiled.sampling import look_ahead, own_level, stays_undegraded, stays_up
-from simdeploy.engines.schema import VERDICTS
 from simdeploy.units import NS_PER_S
+from simdeploy.vocabulary import VERDICTS
 
 # One outcome: whole numbers and times in rows of two tables.
 STATE, KIND, VERDICT, WAVES, UPDATED, FAILED_NODES, TOUCHED, PEAK_EXPOSED, DECISION_WINDOWS, TOO_LONG, N_WHOLE = range(

@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.views import make_reader, make_view
-from simdeploy.engines.schema import STATES
+from simdeploy.vocabulary import STATES
 
 NEVER = 1 << 62
 

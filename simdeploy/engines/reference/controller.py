@@ -14,9 +14,9 @@ from simdeploy.engines.recording import CONTROL_PLANE, History, StatusFields
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.dispatch import Dispatcher
 from simdeploy.engines.reference.people import rejects
-from simdeploy.engines.schema import TERMINAL_STATES
 from simdeploy.rules.limits import Counts
 from simdeploy.units import NS_PER_S
+from simdeploy.vocabulary import TERMINAL_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,226 @@
+"""From a table of replications to the values of any measure, by case and replication: where every analysis begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.gathering import gather
+from simdeploy.scenario.measures import PASSED, SORTS, Measure, measure_problems, parse_measure
+from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.gathering import Batches
+    from simdeploy.scenario.parts import Costs
+
+_GOOD, _DEFECTIVE = ("completed_good", "false_alarm"), ("stopped_defective", "escaped")
+_COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
+_HOUR_S = 3600
+
+
+class Values:
+    """The replications of a table, ready to be measured.
+
+    Parameters
+    ----------
+    responses : DataFrame, SweepResult or StoredTable
+        As from `replicate`, `sweep` or `read_store`. Neither order nor further columns matter.
+    measures : sequence of Measure or str
+        What will be measured; only the columns that they need are read.
+    costs : Costs, optional
+        The scenario's; needed by the measures `cost` and `cost_...`.
+
+    Attributes
+    ----------
+    cases : DataFrame
+        One row per case: `policy`, and what else identifies it.
+    measures : tuple of Measure
+    n_replications : int
+    first : int
+        The first replication.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the table or a measure.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({
+    ...     "policy": ["a"] * 3, "replication": range(3), "makespan_s": [60.0, 80.0, 70.0],
+    ...     "verdict": ["completed_good", "escaped", "false_alarm"], "release": ["good", "bad", "good"],
+    ... })
+    >>> values = Values(table, ["makespan_s given good", "false_alarm"])
+    >>> [values.of(measure).tolist() for measure in values.measures]
+    [[[60.0, nan, 70.0]], [[0.0, 0.0, 1.0]]]
+    """
+
+    def __init__(
+        self,
+        responses: pd.DataFrame | Batches,
+        measures: Sequence[Measure | str],
+        *,
+        costs: Costs | None = None,
+    ) -> None:
+        self.measures = read_measures(measures)
+        self._costs = costs
+        needed = list(dict.fromkeys(name for measure in self.measures for name in _columns(measure)))
+        if costs is None:
+            missing = [m for m in self.measures if m.of in COSTS]
+            if missing:
+                hint = "give the scenario's costs"
+                raise InputError([Problem("no costs are known", (str(measure),), hint=hint) for measure in missing])
+        gathered = gather(responses, needed)
+        self.cases = gathered.cases
+        self.first = gathered.outcomes.first
+        self.n_replications = gathered.outcomes.shape[1]
+        self._outcomes = gathered.outcomes
+        kinds = self._kinds if "release" in needed else None
+        problems = [p for m in self.measures for p in measure_problems(m, kinds)]
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def is_ok(self) -> np.ndarray:
+        """Whether a replication is there and came to its end, by case and replication."""
+        return self._outcomes.is_ok
+
+    def of(self, measure: Measure) -> np.ndarray:
+        """Return what a measure is taken over, by case and replication.
+
+        Parameters
+        ----------
+        measure : Measure
+            One of `measures`.
+
+        Returns
+        -------
+        ndarray of float, shape (cases, replications)
+            Of an event 1 and 0. NaN where there is no value, or where what is `given` isn't so.
+        """
+        values = self._number(measure.of) if measure.kind != "rate" else self._event(measure.of)
+        if measure.given is None:
+            return values
+        return np.where(self._event(measure.given) == 1, values, np.nan)
+
+    def cost_by_cause(self) -> dict[str, np.ndarray]:
+        """Return what each cause costs, by case and replication; NaN where that is unknown."""
+        return {cause: self._number(cause) for cause in CAUSES}
+
+    def _number(self, name: str) -> np.ndarray:
+        if name == "cost":
+            total: np.ndarray = np.sum([self._number(cause) for cause in CAUSES], axis=0)
+            return total
+        if name in CAUSES:
+            return self._cause(name)
+        return self._outcomes.numbers(name)
+
+    def _cause(self, name: str) -> np.ndarray:
+        """Return what one cause costs; what a rollout that hasn't ended may still cost is unknown."""
+        costs = self._costs
+        assert costs is not None  # noqa: S101 - checked at the door
+        number = self._outcomes.numbers
+        match name:
+            case "cost_delay":
+                # A defective release that is stopped is not delayed: nobody wanted it out.
+                delay_s = np.where(self._is_verdict("stopped_defective"), 0.0, number("makespan_s"))
+                values = costs.hour_of_delay / _HOUR_S * delay_s
+            case "cost_failed_requests":
+                values = costs.failed_request * number("failed_requests_excess")
+            case "cost_unavailability":
+                values = costs.unavailable_node_hour / _HOUR_S * number("unavailable_excess_node_s")
+            case "cost_false_alarm":
+                values = np.where(self._is_verdict("false_alarm"), costs.false_alarm, 0.0)
+            case _:
+                values = np.where(self._is_verdict("escaped"), costs.escape, 0.0)
+        return np.where(np.isnan(number("makespan_s")), np.nan, values)
+
+    def _event(self, name: str) -> np.ndarray:
+        """Return 1 where something is so, 0 where it isn't, NaN where that is unknown."""
+        if name in VERDICTS:
+            known = self._codes("verdict")[0] >= 0
+            return _indicator(self._is_verdict(name), known)
+        if name in STATES:
+            codes, words = self._codes("state")
+            return _indicator(codes == _place(words, name), codes >= 0)
+        if name == PASSED:
+            went_on = (self._outcomes.numbers("waves") > 1) | (self._event("completed") == 1)
+            return _indicator(went_on, self.is_ok)
+        codes, words = self._codes("release")
+        if name in SORTS:
+            defective: np.ndarray = np.array([*(self._sorts.get(word, np.nan) for word in words), np.nan])[codes]
+            return defective if name == "defective" else 1 - defective
+        return _indicator(codes == _place(words, name), codes >= 0)
+
+    def _codes(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        return self._outcomes.codes(name)
+
+    def _is_verdict(self, verdict: str) -> np.ndarray:
+        codes, words = self._codes("verdict")
+        is_it: np.ndarray = codes == _place(words, verdict)
+        return is_it
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        return self._codes("release")[1]
+
+    @cached_property
+    def _sorts(self) -> Mapping[str, float]:
+        """Whether each kind of release is defective, by the verdicts that rollouts of it got."""
+        verdict_codes, verdicts = self._codes("verdict")
+        release_codes, kinds = self._codes("release")
+        pairs = np.unique(np.stack([release_codes.ravel(), verdict_codes.ravel()]), axis=1).T
+        return {kinds[r]: float(verdicts[v] in _DEFECTIVE) for r, v in pairs.tolist() if r >= 0 and v >= 0}
+
+
+def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
+    """Return measures that may be written as text.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with them.
+    """
+    read: list[Measure] = []
+    problems: list[Problem] = []
+    for measure in measures:
+        try:
+            read.append(parse_measure(measure) if isinstance(measure, str) else measure)
+        except InputError as error:
+            problems += error.problems
+        else:
+            problems += measure_problems(read[-1])
+    if problems:
+        raise InputError(problems)
+    return tuple(read)
+
+
+def _columns(measure: Measure) -> tuple[str, ...]:
+    """Say which columns of the table a measure needs."""
+    columns: list[str] = list(_COSTLY) if measure.of in COSTS else [] if measure.kind == "rate" else [measure.of]
+    for event in (measure.of if measure.kind == "rate" else None, measure.given):
+        if event in VERDICTS:
+            columns.append("verdict")
+        elif event in STATES:
+            columns.append("state")
+        elif event == PASSED:
+            columns += ["waves", "state"]
+        elif event is not None:
+            columns += ["release", "verdict"]
+    return tuple(columns)
+
+
+def _indicator(is_so: np.ndarray, is_known: np.ndarray) -> np.ndarray:
+    return np.where(is_known, is_so.astype(np.float64), np.nan)
+
+
+def _place(words: tuple[str, ...], word: str) -> int:
+    """Return the place of a word; one that nobody saw has none."""
+    return words.index(word) if word in words else -2

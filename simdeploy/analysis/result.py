@@ -1,0 +1,74 @@
+"""What all results have in common: an answer in a sentence, tables, and forms for notebooks and other programs."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.tables import Table, table_to_html
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Result:
+    """The base of every analysis' frozen result, whose public fields are tidy tables and plain values."""
+
+    @property
+    def answer(self) -> str:
+        """The answer, in a sentence that can be read aloud."""
+        raise NotImplementedError
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the main table."""
+        raise NotImplementedError
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return the tables that a person wants to see, in words."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything in values that JSON knows: the answer, and every public field; tables as lists of rows.
+
+        Whatever is unknown is None.
+        """
+        public = [field.name for field in fields(self) if not field.name.startswith("_")]  # type: ignore[arg-type]
+        return {"answer": self.answer, **{name: to_plain(getattr(self, name)) for name in public}}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.answer}>"
+
+    def _repr_html_(self) -> str:
+        tables = "\n".join(table_to_html(table) for table in self.summarize())
+        return f"<p>{html.escape(self.answer)}</p>\n{tables}"
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value in what JSON knows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> to_plain({"rows": pd.DataFrame({"policy": ["a"], "estimate": [float("nan")]}), "limits": (1, 2.5)})
+    {'rows': [{'policy': 'a', 'estimate': None}], 'limits': [1, 2.5]}
+    """
+    import pandas as pd
+
+    if isinstance(value, pd.DataFrame):
+        return [to_plain(dict(row)) for row in value.to_dict("records")]
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [to_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value if isinstance(value, bool | int | float | str) else str(value)

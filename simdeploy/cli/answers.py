@@ -1,0 +1,50 @@
+"""How commands that answer a question end: the answer first, then the tables; or all of it for another program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.result import Result
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead of words.")
+
+
+def print_answer(
+    result: Result, *, as_json: bool, computed_under: Mapping[str, Any], lines: Sequence[str], rows: int | None = None
+) -> None:
+    """Print a result on standard output.
+
+    Parameters
+    ----------
+    result : Result
+    as_json : bool
+        One JSON object: `computed_under`, and what `Result.to_dict` gives.
+    computed_under : mapping
+        Scenario, seed, engine, and what else the numbers depend on; of plain values.
+    lines : sequence of str
+        The same for people; they stand between the answer and the tables.
+    rows : int, optional
+        How many rows of a table are printed at most.
+    """
+    if as_json:
+        document = {"computed_under": dict(computed_under), **result.to_dict()}
+        click.echo(json.dumps(document, indent=2, allow_nan=False))
+        return
+    from simdeploy.cli.screen import make_console, print_table
+
+    console = make_console()
+    console.print(result.answer, soft_wrap=True)
+    console.print()
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    console.print()
+    for table in result.summarize():
+        print_table(console, table.title, table.header, table.rows[:rows])
+        n_more = 0 if rows is None else len(table.rows) - rows
+        if n_more > 0:
+            console.print(f"and {n_more:,} more: --out FILE or --json has all of them", soft_wrap=True)

@@ -1,0 +1,137 @@
+"""From a table of replications, however it is kept, to columns by case and replication."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.experiments.result import SweepResult
+from simdeploy.experiments.rows import RowsInMemory
+from simdeploy.experiments.table import Outcomes
+from simdeploy.vocabulary import RESPONSES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NO_FACTORS = {"replication", "status", "stage", "error", *RESPONSES}
+
+
+class Batches(Protocol):
+    """A table that can be read a part at a time: a `SweepResult`, or what `read_store` returns."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the columns."""
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Yield some columns, a few rows at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Replications in columns.
+
+    Attributes
+    ----------
+    cases : DataFrame
+        One row per case: `scenario` and `policy` as far as the table has them, `case` and the factors of a sweep.
+    outcomes : Outcomes
+        Its policies are the cases, in this order. What the table doesn't have is not there, as if it had failed.
+    """
+
+    cases: pd.DataFrame
+    outcomes: Outcomes
+
+
+def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathered:
+    """Gather some columns of a table of replications.
+
+    Parameters
+    ----------
+    responses : DataFrame, SweepResult or StoredTable
+        As from `replicate`, `sweep` or `read_store`. Neither order nor further columns matter.
+    columns : sequence of str
+        Names of responses.
+
+    Returns
+    -------
+    Gathered
+
+    Raises
+    ------
+    InputError
+        If it is no such table, lacks a column, or has a replication twice.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"policy": ["a", "b"], "replication": [0, 1], "makespan_s": [60.0, 80.0]})
+    >>> gathered = gather(table, ["makespan_s"])
+    >>> gathered.cases["policy"].tolist(), gathered.outcomes.numbers("makespan_s").tolist()
+    (['a', 'b'], [[60.0, nan], [nan, 80.0]])
+    """
+    _check(responses, columns)
+    if isinstance(responses, SweepResult) and isinstance(responses._rows, RowsInMemory):  # noqa: SLF001 - of this package
+        return _gather_blocks(responses, responses._rows, columns)  # noqa: SLF001
+    frame = _read(responses, columns)
+    keys = [name for name in frame.columns if name not in _NO_FACTORS]
+    identity = "case" if "case" in frame else "policy"
+    cases = frame[keys].drop_duplicates(identity).reset_index(drop=True)
+    if identity == "policy" and "scenario" in frame and frame["scenario"].nunique() > 1:
+        found = ", ".join(map(str, frame["scenario"].unique()))
+        raise InputError(Problem("policies are compared within one scenario", path=("scenario",), found=found))
+    place = cases.reset_index().set_index(identity)["index"]
+    policies, replications = place[frame[identity]].to_numpy(), frame["replication"].to_numpy(np.int64)
+    first = int(replications.min())
+    shape = len(cases), int(replications.max()) - first + 1
+    _check_twice(policies * shape[1] + replications - first, frame, identity)
+    outcomes = Outcomes(*shape, first=first, columns=[*columns, "status"])
+    outcomes.put_rows(policies, replications, frame.assign(**({} if "status" in frame else {"status": "ok"})))
+    return Gathered(cases, outcomes)
+
+
+def _gather_blocks(result: SweepResult, rows: RowsInMemory, columns: Sequence[str]) -> Gathered:
+    """Take the columns out of the blocks, without making a table of them."""
+    first = min(span.first for span, _ in rows.blocks)
+    outcomes = Outcomes(len(result.cases), result.replications, first=first, columns=columns)
+    for span, block in rows.blocks:
+        numbers = rows.cases.numbers(span)
+        of_cases = block.index[rows.cases.place[numbers] - span.policy]
+        outcomes.put(numbers, replace(block, index=of_cases))
+    return Gathered(result.cases, outcomes)
+
+
+def _check(responses: Any, columns: Sequence[str]) -> None:
+    there = [str(name) for name in responses.columns]
+    problems = [
+        Problem("a table of replications has this column", (name,), hint=nearest(name, there))
+        for name in ("policy", "replication", *columns)
+        if name not in there
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _read(responses: Any, columns: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    wanted = [
+        name for name in responses.columns if name not in _NO_FACTORS or name in (*columns, "replication", "status")
+    ]
+    is_stored = hasattr(responses, "batches")
+    frame: pd.DataFrame = pd.concat(responses.batches(wanted)) if is_stored else responses[wanted]
+    if frame.empty:
+        raise InputError(Problem("the table of replications is empty"))
+    return frame
+
+
+def _check_twice(cells: np.ndarray, frame: pd.DataFrame, identity: str) -> None:
+    _, first, counts = np.unique(cells, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        row = frame.iloc[first[counts > 1][0]]
+        found = f"{identity} {shorten(row[identity])}, replication {int(row['replication'])}"
+        raise InputError(Problem("a replication is there twice", ("replication",), found=found))

@@ -1,0 +1,241 @@
+"""What is asked of a policy: a mean, a quantile or a rate, of all rollouts or of some; and what is required of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.units import NS_PER_S, parse_duration
+from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
+
+# Numbers, of which there are means and quantiles, and events, of which there are rates.
+NUMBERS = (*(name for name, dtype in RESPONSES.items() if dtype != "str"), *COSTS)
+SORTS = ("good", "defective")
+PASSED = "passed_canary"
+EVENTS = (*VERDICTS, *STATES, *SORTS, PASSED)
+FRACTIONS = ("blast_radius", "min_in_service_fraction")
+
+_FORM = "[mean | p95] NAME [given WHAT]"
+_REQUIREMENT_FORM = f"{_FORM} <= NUMBER, or >= NUMBER"
+_MEASURE = re.compile(r"(?:(?P<how>mean|p\d{1,2}(?:\.\d+)?)\s+)?(?P<of>[\w-]+)(?:\s+given\s+(?P<given>.+))?")
+_REQUIREMENT = re.compile(r"(?P<measure>.*?)\s*(?P<sign><=|>=)\s*(?P<limit>.*)")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that is estimated over the replications of a policy.
+
+    Attributes
+    ----------
+    of : str
+        One of `NUMBERS`, of which it is the mean or a quantile; or one of `EVENTS`, of which it is the rate.
+    quantile : float or None
+        Strictly between 0 and 1: which quantile of a number; None for its mean.
+    given : str or None
+        Only the rollouts in which this is so: ``good`` and ``defective`` releases, one kind of the scenario by its
+        name, ``passed_canary``, a verdict, a state.
+
+    Notes
+    -----
+    A release is defective if its kind is. ``passed_canary``: something was dispatched after the first wave (the
+    canaries, if there are any), or the rollout completed. Rates of verdicts are over the rollouts that got one.
+
+    Examples
+    --------
+    >>> str(Measure("blast_radius", quantile=0.95, given="defective"))
+    'p95 blast_radius given defective'
+    >>> parse_measure("false_alarm given good")
+    Measure(of='false_alarm', quantile=None, given='good')
+    """
+
+    of: str
+    quantile: float | None = None
+    given: str | None = None
+
+    @property
+    def kind(self) -> Literal["mean", "quantile", "rate"]:
+        """What is estimated, which says how."""
+        if self.of in EVENTS:
+            return "rate"
+        return "mean" if self.quantile is None else "quantile"
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether it lies between 0 and 1, and is shown as a percentage."""
+        return self.kind == "rate" or self.of in FRACTIONS
+
+    @property
+    def is_duration(self) -> bool:
+        """Whether it is a time in seconds."""
+        return self.of in ("makespan_s", "stopped_at_s", "restored_at_s")
+
+    def __str__(self) -> str:
+        how = "" if self.quantile is None else f"p{100 * self.quantile:g} "
+        given = "" if self.given is None else f" given {self.given}"
+        return f"{how}{self.of}{given}"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a measure must not exceed, or fall below.
+
+    Attributes
+    ----------
+    measure : Measure
+    at_most, at_least : float or None
+        Exactly one of them; seconds, fractions, or what the measure is in.
+    policy : str or None
+        The policy that must meet it; None for every policy.
+
+    Examples
+    --------
+    >>> requirement = parse_requirement("p95 blast_radius given defective <= 10%")
+    >>> requirement.at_most, str(requirement)
+    (0.1, 'p95 blast_radius given defective <= 0.1')
+    """
+
+    measure: Measure
+    at_most: float | None = None
+    at_least: float | None = None
+    policy: str | None = None
+
+    @property
+    def limit(self) -> float:
+        """The number that it is held against."""
+        limit = self.at_least if self.at_most is None else self.at_most
+        assert limit is not None  # noqa: S101 - one of them is there
+        return limit
+
+    def __str__(self) -> str:
+        sign = ">=" if self.at_most is None else "<="
+        return f"{self.measure} {sign} {self.limit:g}"
+
+
+def measure_problems(measure: Measure, kinds: tuple[str, ...] | None = None) -> list[Problem]:
+    """Say what is wrong with a measure; paths are its keys.
+
+    Parameters
+    ----------
+    measure : Measure
+    kinds : tuple of str, optional
+        Names of the scenario's kinds of release; where they are unknown, `given` may be any name.
+    """
+    problems = []
+    if measure.of not in (*NUMBERS, *EVENTS):
+        hint = nearest(measure.of, [*NUMBERS, *EVENTS])
+        allowed = None if hint else f"a response ({', '.join(NUMBERS)}) or an event ({', '.join(EVENTS)})"
+        problems.append(
+            Problem("nothing that can be measured", ("of",), found=shorten(measure.of), allowed=allowed, hint=hint)
+        )
+    if measure.quantile is not None:
+        if not 0 < measure.quantile < 1:
+            hint = f"{measure.quantile / 100:g} is {measure.quantile:g} percent" if 1 < measure.quantile < 100 else None
+            found, allowed = f"{measure.quantile:g}", "above 0 and below 1, such as 0.95"
+            problems.append(Problem("not a quantile", ("quantile",), found=found, allowed=allowed, hint=hint))
+        elif measure.of in EVENTS:
+            problems.append(Problem("an event has a rate, and no quantiles", ("quantile",), found=measure.of))
+    known = (*EVENTS, *(kinds or ()))
+    if measure.given is not None and kinds is not None and measure.given not in known:
+        hint, found = nearest(measure.given, known), shorten(measure.given)
+        problems.append(Problem("not a condition", ("given",), found=found, allowed=", ".join(known), hint=hint))
+    return problems
+
+
+def requirement_problems(requirement: Requirement) -> list[Problem]:
+    """Say what is wrong with a requirement's limits; paths are its keys."""
+    given = {key: getattr(requirement, key) for key in ("at_most", "at_least") if getattr(requirement, key) is not None}
+    if len(given) != 1:
+        found = "both" if given else "none"
+        return [Problem("not exactly one limit", found=found, allowed="at_most or at_least")]
+    (key, limit), measure = next(iter(given.items())), requirement.measure
+    if measure.is_fraction and not 0 <= limit <= 1:
+        hint = f"{limit / 100:g} is {limit:g} percent" if 1 < limit <= 100 else None
+        message = f"{measure.of} lies between 0 and 1"
+        return [Problem(message, (key,), found=f"{limit:g}", allowed="a fraction such as 0.01", hint=hint)]
+    return []
+
+
+def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
+    """Read a measure as a person writes it: ``makespan_s``, ``p95 blast_radius given defective``.
+
+    Parameters
+    ----------
+    text : str
+    kinds : tuple of str, optional
+        As for `measure_problems`.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong.
+    """
+    match = _MEASURE.fullmatch(text.strip())
+    if match is None:
+        raise InputError(Problem("not a measure", found=shorten(text), allowed=_FORM))
+    how, of, given = match["how"], match["of"], match["given"]
+    quantile = None if how in (None, "mean") else float(how[1:]) / 100
+    measure = Measure(of, quantile, given.strip() if given else None)
+    problems = measure_problems(measure, kinds)
+    if how == "mean" and measure.of in EVENTS:
+        problems.append(Problem("an event has a rate, and no mean", ("of",), found=measure.of))
+    if problems:
+        raise InputError([problem.at(prefix=(text.strip(),)) for problem in problems])
+    return measure
+
+
+def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requirement:
+    """Read a requirement as a person writes it: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``.
+
+    Parameters
+    ----------
+    text : str
+    kinds : tuple of str, optional
+        As for `measure_problems`.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong.
+    """
+    match = _REQUIREMENT.fullmatch(text.strip())
+    if match is None:
+        raise InputError(Problem("not a requirement", found=shorten(text), allowed=_REQUIREMENT_FORM))
+    measure = parse_measure(match["measure"], kinds)
+    limit = parse_amount(match["limit"], measure)
+    is_most = match["sign"] == "<="
+    requirement = Requirement(measure, limit if is_most else None, None if is_most else limit)
+    problems = requirement_problems(requirement)
+    if problems:
+        raise InputError([problem.at(prefix=(text.strip(),)) for problem in problems])
+    return requirement
+
+
+def parse_amount(text: str, measure: Measure) -> float:
+    """Read a number in a measure's unit: ``0.01`` and ``1%`` of a fraction, ``600`` and ``10m`` of a time.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+
+    Examples
+    --------
+    >>> parse_amount("10m", Measure("makespan_s")), parse_amount("1%", Measure("false_alarm"))
+    (600.0, 0.01)
+    """
+    text = text.strip()
+    try:
+        if measure.is_fraction and text.endswith("%"):
+            return float(text[:-1]) / 100
+        if measure.is_duration and text[-1:].isalpha():
+            return parse_duration(text) / NS_PER_S
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if value - value != 0:
+        allowed = "a number" + (", or a percentage such as 1%" if measure.is_fraction else "")
+        allowed += ", or a duration such as 10m" if measure.is_duration else ""
+        raise InputError(Problem("not an amount", (str(measure),), found=shorten(text), allowed=allowed))
+    return value

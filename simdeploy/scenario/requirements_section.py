@@ -1,0 +1,83 @@
+"""The file's ``requirements``: what policies must achieve, for `simdeploy check` and as constraints of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from simdeploy.api.values import Kind
+from simdeploy.errors import Path, Problem, nearest
+from simdeploy.scenario.measures import (
+    EVENTS,
+    NUMBERS,
+    SORTS,
+    Measure,
+    Requirement,
+    measure_problems,
+    requirement_problems,
+)
+from simdeploy.scenario.section import Section, optional
+from simdeploy.scenario.values import MAX_NUMBER, Name, duration_ns, number
+from simdeploy.units import NS_PER_S
+from simdeploy.vocabulary import COSTS
+
+_QUANTILE = number(float, 0, 1)
+_AMOUNT = number(float, -MAX_NUMBER)
+
+
+def _read_limit(value: object) -> float:
+    # A duration where the measure is one, which is checked where both are known.
+    if isinstance(value, str):
+        return duration_ns(value) / NS_PER_S
+    return float(_AMOUNT.read(value))
+
+
+Limit = Annotated[
+    float,
+    Kind('a number, or a duration such as "10m"', _read_limit, {"anyOf": [{"type": "number"}, {"type": "string"}]}),
+]
+
+
+class RequirementSection(Section):
+    """What one policy, or every policy, must achieve."""
+
+    policy: Name | None = optional(None, "The policy that must; every policy of the scenario if left out.")
+    of: Name = Field(
+        description="What is measured: a response, whose mean it is; or a verdict, state or sort of release, whose rate it is.",
+        json_schema_extra={"enum": [*NUMBERS, *EVENTS]},
+    )
+    quantile: Annotated[float, _QUANTILE] | None = optional(None, "Which quantile of a response, instead of its mean.")
+    given: Name | None = optional(
+        None, f"Only rollouts in which this is so: {' or '.join(SORTS)}, a kind of the release, a verdict, a state."
+    )
+    at_most: Limit | None = optional(None, "The measure must not exceed this.")
+    at_least: Limit | None = optional(None, "The measure must not fall below this.")
+
+    def build(self) -> Requirement:
+        """Return the value for analyses."""
+        return Requirement(Measure(self.of, self.quantile, self.given), self.at_most, self.at_least, self.policy)
+
+
+def cross_check_requirements(
+    requirements: Sequence[Requirement],
+    *,
+    policies: Collection[str],
+    kinds: tuple[str, ...] | None,
+    has_costs: bool,
+) -> Iterator[Problem]:
+    """Compare requirements with what the rest of the file has; `kinds` is None where they could not be read."""
+    for number_, requirement in enumerate(requirements):
+        path: Path = ("requirements", number_)
+        for problem in (*measure_problems(requirement.measure, kinds), *requirement_problems(requirement)):
+            yield problem.at(prefix=path)
+        if requirement.policy is not None and requirement.policy not in policies:
+            hint = nearest(requirement.policy, policies)
+            allowed = ", ".join(policies)
+            yield Problem(
+                "no such policy", (*path, "policy"), found=repr(requirement.policy), allowed=allowed, hint=hint
+            )
+        if requirement.measure.of in COSTS and not has_costs:
+            message = "the scenario has no costs"
+            yield Problem(message, (*path, "of"), found=requirement.measure.of, hint="add a section `costs`")

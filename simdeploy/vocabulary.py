@@ -1,0 +1,34 @@
+"""The words and columns that come out of a rollout, in one place: names, order, types."""
+
+from __future__ import annotations
+
+STATES = ("pending", "in_progress", "paused", "completed", "failed", "canceled")
+TERMINAL_STATES = frozenset({"completed", "failed", "canceled"})
+VERDICTS = ("completed_good", "stopped_defective", "false_alarm", "escaped")
+
+# Responses of model section 5 and the pandas type of their column.
+RESPONSES = {
+    "state": "str",
+    "release": "str",
+    "verdict": "str",
+    "makespan_s": "float64",
+    "stopped_at_s": "float64",
+    "restored_at_s": "float64",
+    "waves": "Int64",
+    "updated_nodes": "Int64",
+    "failed_nodes": "Int64",
+    "touched_nodes": "Int64",
+    "peak_exposed_nodes": "Int64",
+    "blast_radius": "float64",
+    "exposed_node_s": "float64",
+    "defective_node_s": "float64",
+    "failed_requests_excess": "float64",
+    "unavailable_node_s": "float64",
+    "min_in_service_fraction": "float64",
+    "unavailable_excess_node_s": "float64",
+    "decision_windows": "Int64",
+}
+
+# What a replication costs by the scenario's `costs`, split by cause; `cost` is their sum.
+CAUSES = ("cost_delay", "cost_failed_requests", "cost_unavailability", "cost_false_alarm", "cost_escape")
+COSTS = ("cost", *CAUSES)
