@@ -22,9 +22,11 @@ from hypothesis import strategies as st
 import simdeploy
 from simdeploy.analysis import summarize_grid
 from simdeploy.analysis.grid_table import tabulate_grid
+from simdeploy.analysis.precision import sweep_to_precision
 from simdeploy.cli.app import app
 from simdeploy.cli.vary import read_vary, space_evenly
 from simdeploy.errors import InputError
+from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.jobs import Job
 from simdeploy.scenario import Scenario
 
@@ -382,6 +384,66 @@ def test_what_was_ended_is_gone_on_with(folder, ending):
     assert re.match(r"some where has \d+ of 240 rollouts already: going on with the rest\n", again.stderr)
     table = simdeploy.read_store("some where").to_frame().sort_values(["case", "replication"], ignore_index=True)
     pd.testing.assert_frame_equal(table, swept(replications=40).to_frame(), check_exact=True)
+
+
+PRECISE = (
+    "sweep",
+    "s.yaml",
+    "--vary",
+    "max_failed_nodes=1,2",
+    "--engine",
+    "reference",
+    "--precision",
+    "makespan_s=10ms",
+    "--most",
+    "200",
+)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_a_sweep_to_a_precision_that_was_ended_is_gone_on_with(folder, ending):
+    """After Ctrl-C and after a kill in a later batch the same command finishes the table of one sweep of so many. [contract]"""
+    process, terminal = start_on_terminal([*PRECISE, "--out", "kept"])
+    shown = read_until(terminal, r"2[1-9]\d/400")
+    process.send_signal(ending)
+    shown += read_until(terminal, NEVER)
+    process.wait(timeout=TIMEOUT_S)
+    process.stdout.close()
+    os.close(terminal)
+    if ending is signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in shown
+        told = re.search(r"interrupted; kept has ([\d,]+) rollouts. To go on:\s+simdeploy (.*)", shown)
+        assert 200 <= int(told[1]) < 400
+        assert shlex.split(told[2]) == [*PRECISE, "--out", "kept"]
+    again = CliRunner().invoke(app, [*PRECISE, "--out", "kept"], catch_exceptions=False)
+    assert again.exit_code == 0
+    assert re.match(r"kept has [\d,]+ rollouts already: going on from there\n", again.stderr)
+    assert "200 replications of each case, as many as 200 at most allow, were too few for 2 of 2" in again.stdout
+    table = read_batches("kept").to_frame().sort_values(["case", "replication"], ignore_index=True)
+    pd.testing.assert_frame_equal(
+        table, swept(vary={"max_failed_nodes": [1, 2]}, replications=200).to_frame(), check_exact=True
+    )
+
+
+def test_a_sweep_to_a_precision(folder):
+    """It says how many replications it took and how precise each case is; a fixed number beside it is refused. [contract]"""
+    asked = ("--precision", "p50 makespan_s=1m", "--vary", "max_parallel=4,6", "--engine", "reference")
+    result = call(*asked)
+    found = sweep_to_precision(
+        simdeploy.read_scenario("s.yaml"),
+        "waves",
+        {"p50 makespan_s": "1m"},
+        vary={"max_parallel": [4, 6]},
+        engine="reference",
+    )
+    assert result.exit_code == 0
+    assert f"2 cases, {found.n_replications:,} replications of each" in result.stdout
+    assert found.answer in result.stdout
+    for row in found.summarize()[0].rows:
+        assert all(cell in result.stdout for cell in row)
+    assert call(*asked, "--replications", 5).exit_code == 2
+    assert call(*GRID, *QUICK, "--most", 500).exit_code == 2
 
 
 def test_ctrl_c_without_a_folder(folder, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.analysis.intervals import (
@@ -72,7 +73,8 @@ def estimate_values(values: np.ndarray, measure: Measure, confidence_level: floa
     if measure.kind == "quantile":
         assert measure.quantile is not None  # noqa: S101 - so it is
         ordered = np.sort(values)
-        estimate = float(ordered[math.ceil(n * measure.quantile) - 1]) if n else math.nan
+        # Of the decimal that is meant: 100 * 0.07 is a little more than 7.
+        estimate = float(ordered[math.ceil(n * Fraction(str(measure.quantile))) - 1]) if n else math.nan
         return Estimate(estimate, *quantile_interval(ordered, measure.quantile, confidence_level), n, math.nan)
     mean, standard_error = moments(values)
     if measure.kind == "rate":
@@ -96,7 +98,7 @@ def estimate_difference(values: np.ndarray, others: np.ndarray, *, is_rate: bool
     Returns
     -------
     Estimate
-        With Student's t interval of the paired differences; of rates with the interval of Agresti and Min.
+        With Student's t interval of the paired differences; of rates with the conservative interval of `paired_proportions_interval`.
     """
     import numpy as np
 

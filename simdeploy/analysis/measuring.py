@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario.parts import Costs
+    from simdeploy.world.release import ReleaseKind
 
 _GOOD, _DEFECTIVE = ("completed_good", "false_alarm"), ("stopped_defective", "escaped")
 _COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
@@ -35,6 +36,9 @@ class Values:
         What will be measured; only the columns that they need are read.
     costs : Costs, optional
         The scenario's; needed by the measures `cost` and `cost_...`.
+    release : sequence of ReleaseKind, optional
+        The scenario's. Without it, whether a kind is defective is known by the verdicts of its rollouts, as far as
+        there are any.
 
     Attributes
     ----------
@@ -68,9 +72,11 @@ class Values:
         measures: Sequence[Measure | str],
         *,
         costs: Costs | None = None,
+        release: Sequence[ReleaseKind] = (),
     ) -> None:
         self.measures = read_measures(measures)
         self._costs = costs
+        self._release = {kind.name: float(kind.defective) for kind in release}
         needed = list(dict.fromkeys(name for measure in self.measures for name in _columns(measure)))
         if costs is None:
             missing = [m for m in self.measures if m.of in COSTS]
@@ -82,7 +88,7 @@ class Values:
         self.first = gathered.outcomes.first
         self.n_replications = gathered.outcomes.shape[1]
         self._outcomes = gathered.outcomes
-        kinds = self._kinds if "release" in needed else None
+        kinds = (*self._kinds, *self._release) if "release" in needed else None
         problems = [p for m in self.measures for p in measure_problems(m, kinds)]
         if problems:
             raise InputError(problems)
@@ -173,11 +179,14 @@ class Values:
 
     @cached_property
     def _sorts(self) -> Mapping[str, float]:
-        """Whether each kind of release is defective, by the verdicts that rollouts of it got."""
+        """Whether each kind of release is defective: as the scenario says, or by the verdicts that its rollouts got."""
         verdict_codes, verdicts = self._codes("verdict")
         release_codes, kinds = self._codes("release")
-        pairs = np.unique(np.stack([release_codes.ravel(), verdict_codes.ravel()]), axis=1).T
-        return {kinds[r]: float(verdicts[v] in _DEFECTIVE) for r, v in pairs.tolist() if r >= 0 and v >= 0}
+        known = (release_codes >= 0) & (verdict_codes >= 0)
+        pairs = np.bincount(release_codes[known] * len(verdicts) + verdict_codes[known])
+        of_pairs = (divmod(pair, len(verdicts)) for pair in np.flatnonzero(pairs).tolist())
+        learned = {kinds[release]: float(verdicts[verdict] in _DEFECTIVE) for release, verdict in of_pairs}
+        return learned | self._release
 
 
 def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:

@@ -56,6 +56,6 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
         def report(done: int, total: int) -> None:
             if not tasks:
                 tasks.append(bar.add_task("", total=total, completed=done))
-            bar.update(tasks[0], completed=done)
+            bar.update(tasks[0], completed=done, total=total)  # which grows where it isn't known beforehand
 
         yield report

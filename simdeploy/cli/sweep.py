@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -21,11 +22,13 @@ from simdeploy.cli.inputs import (
     scenario_argument,
     seed_option,
 )
+from simdeploy.cli.precision import precision_options, print_precision, read_precision
 from simdeploy.cli.progress import progress_bar
 from simdeploy.errors import InputError, SimdeployWarning
 
 if TYPE_CHECKING:
     from simdeploy.analysis import GridSummary
+    from simdeploy.analysis.precision_result import Precision
     from simdeploy.experiments import LatinHypercube, SweepResult
     from simdeploy.scenario import Scenario
 
@@ -90,6 +93,7 @@ def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | Non
     help="Every combination; the lists side by side; N points of a Latin hypercube (low:high is a range then).",
 )
 @click.option("--replications", type=click.IntRange(1), default=100, show_default=True, help="Rollouts of each case.")
+@precision_options
 @seed_option
 @click.option("--engine", default="auto", show_default=True, help="Which engine simulates.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores; changes no number.")
@@ -115,6 +119,8 @@ def command(
     vary: tuple[str, ...],
     design: str | LatinHypercube,
     replications: int,
+    precision: tuple[str, ...],
+    most: int,
     seed: int,
     engine: str,
     workers: int,
@@ -129,39 +135,32 @@ def command(
     """
     from simdeploy.analysis import summarize_grid
     from simdeploy.cli.vary import read_vary
-    from simdeploy.experiments import sweep
 
     if cluster is not None and ctx.get_parameter_source("workers") is click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")
+    targets = read_precision(precision)
     read = read_with_warnings(scenario)
     chosen = _choose_policies(read, policies)
     values = read_vary(vary, read, chosen, has_ranges=not isinstance(design, str))
     if plot is not None and not any(len(of_key) > 1 for of_key in values.values()):
         raise click.UsageError("--plot needs a key with several values: --vary KEY=...")
+    how = {"vary": values, "design": design, "seed": seed, "engine": engine, "workers": workers, "cluster": cluster}
     start = perf_counter()
+    precise = None
     try:
-        with progress_bar("rollouts") as bar:
-            result = sweep(
-                read,
-                chosen,
-                vary=values,
-                design=design,
-                replications=replications,
-                seed=seed,
-                engine=engine,
-                workers=workers,
-                cluster=cluster,
-                store=out,
-                progress=_Resumption(out, bar),
-            )
+        if targets:
+            precise = _sweep_to_precision(read, chosen, targets, most=most, store=out, **how)
+            result = precise.responses
+        else:
+            result = _sweep(read, chosen, replications=replications, store=out, **how)
     except KeyboardInterrupt:
-        _say_how_to_go_on(ctx, out)
+        _say_how_to_go_on(ctx, out, _count_batches if targets else _count_rows)
         raise click.exceptions.Exit(_INTERRUPTED) from None
     if sys.stderr.isatty():
         seconds = perf_counter() - start
         click.echo(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case", err=True)
     summary = summarize_grid(result)
-    _print(read, result, summary)
+    _print(read, result, summary, precise)
     if plot is not None:
         _plot(summary, plot)
     if summary.cells["failed"].any():  # a warning has said which
@@ -191,22 +190,56 @@ class _Resumption:
             self._bar(done, total)
 
 
-def _say_how_to_go_on(ctx: click.Context, out: Path | None) -> None:
+def _sweep(scenario: Scenario, policies: dict[str, Any], *, store: Path | None, **how: Any) -> SweepResult:
+    from simdeploy.experiments import sweep
+
+    with progress_bar("rollouts") as bar:
+        return sweep(scenario, policies, store=store, progress=_Resumption(store, bar), **how)
+
+
+def _sweep_to_precision(
+    scenario: Scenario, policies: dict[str, Any], targets: dict[str, str], *, store: Path | None, **how: Any
+) -> Precision[SweepResult]:
+    from simdeploy.analysis.precision import sweep_to_precision
+
+    n_there = 0 if store is None else _count_kept(store, _count_batches)
+    if n_there:
+        click.echo(f"{store} has {n_there:,} rollouts already: going on from there", err=True)
+    with progress_bar("rollouts") as bar:
+        return sweep_to_precision(scenario, policies, targets, store=store, progress=bar or False, **how)
+
+
+def _count_rows(folder: Path) -> int:
     from simdeploy.experiments import read_store
 
+    return len(read_store(folder))
+
+
+def _count_batches(folder: Path) -> int:
+    from simdeploy.experiments.batches import read_batches
+
+    return len(read_batches(folder))
+
+
+def _count_kept(folder: Path, count: Callable[[Path], int]) -> int:
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        try:
+            return count(folder)
+        except InputError:
+            return 0
+
+
+def _say_how_to_go_on(ctx: click.Context, out: Path | None, count: Callable[[Path], int]) -> None:
     if out is None:
         click.echo("interrupted; nothing was kept: with --out DIR a sweep can be gone on with", err=True)
         return
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        try:
-            n_rows = len(read_store(out))
-        except InputError:
-            n_rows = 0
-    click.echo(f"interrupted; {out} has {n_rows:,} rollouts. To go on:", err=True)
+    click.echo(f"interrupted; {out} has {_count_kept(out, count):,} rollouts. To go on:", err=True)
     click.echo(f"  {shlex.join(['simdeploy', 'sweep', *ctx.meta[_ARGUMENTS]])}", err=True)
 
 
-def _print(scenario: Scenario, result: SweepResult, summary: GridSummary) -> None:
+def _print(
+    scenario: Scenario, result: SweepResult, summary: GridSummary, precise: Precision[SweepResult] | None
+) -> None:
     from simdeploy.analysis.grid_table import tabulate_grid
     from simdeploy.cli.screen import make_console, print_table
 
@@ -219,6 +252,8 @@ def _print(scenario: Scenario, result: SweepResult, summary: GridSummary) -> Non
     )
     for name in result.factors:
         console.print(f"{name}, {result.describe(name)}", soft_wrap=True)
+    if precise is not None:
+        console.print(precise.answer, soft_wrap=True)
     console.print(describe_orchestrator(scenario.orchestrator), soft_wrap=True)
     console.print()
     table = tabulate_grid(summary, rows=_MOST_LINES)
@@ -227,6 +262,8 @@ def _print(scenario: Scenario, result: SweepResult, summary: GridSummary) -> Non
     if n_more:
         where = f"in {result.store}" if result.store else "--out DIR keeps all of them"
         console.print(f"and {n_more:,} more cases: {where}", soft_wrap=True)
+    if precise is not None:
+        print_precision(precise)
 
 
 def _plot(summary: GridSummary, path: Path) -> None:

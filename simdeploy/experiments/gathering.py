@@ -38,7 +38,8 @@ class Gathered:
     Attributes
     ----------
     cases : DataFrame
-        One row per case: `scenario` and `policy` as far as the table has them, `case` and the factors of a sweep.
+        One row per case, in their order, or per policy, in the order of the table: `scenario` and `policy` as far as the
+        table has them, `case` and the factors of a sweep.
     outcomes : Outcomes
         Its policies are the cases, in this order. What the table doesn't have is not there, as if it had failed.
     """
@@ -81,6 +82,8 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     keys = [name for name in frame.columns if name not in _NO_FACTORS]
     identity = "case" if "case" in frame else "policy"
     cases = frame[keys].drop_duplicates(identity).reset_index(drop=True)
+    if identity == "case":  # the parts of a store have an order of their own
+        cases = cases.sort_values("case", ignore_index=True)
     if identity == "policy" and "scenario" in frame and frame["scenario"].nunique() > 1:
         found = ", ".join(map(str, frame["scenario"].unique()))
         raise InputError(Problem("policies are compared within one scenario", path=("scenario",), found=found))
@@ -90,7 +93,11 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     shape = len(cases), int(replications.max()) - first + 1
     _check_twice(policies * shape[1] + replications - first, frame, identity)
     outcomes = Outcomes(*shape, first=first, columns=[*columns, "status"])
-    outcomes.put_rows(policies, replications, frame.assign(**({} if "status" in frame else {"status": "ok"})))
+    if "status" not in frame:
+        # Whoever kept no status: a rollout that came to its end has all of its counts.
+        counts = [name for name in columns if RESPONSES[name] == "Int64"]
+        frame = frame.assign(status=np.where(frame[counts].isna().any(axis=1), "failed", "ok"))
+    outcomes.put_rows(policies, replications, frame)
     return Gathered(cases, outcomes)
 
 
@@ -133,5 +140,6 @@ def _check_twice(cells: np.ndarray, frame: pd.DataFrame, identity: str) -> None:
     _, first, counts = np.unique(cells, return_index=True, return_counts=True)
     if (counts > 1).any():
         row = frame.iloc[first[counts > 1][0]]
-        found = f"{identity} {shorten(row[identity])}, replication {int(row['replication'])}"
+        name = row[identity] if identity == "policy" else int(row[identity])
+        found = f"{identity} {shorten(name)}, replication {int(row['replication'])}"
         raise InputError(Problem("a replication is there twice", ("replication",), found=found))

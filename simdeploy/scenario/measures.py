@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from simdeploy.errors import InputError, Problem, nearest, shorten
@@ -175,7 +176,7 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
     if match is None:
         raise InputError(Problem("not a measure", found=shorten(text), allowed=_FORM))
     how, of, given = match["how"], match["of"], match["given"]
-    quantile = None if how in (None, "mean") else float(how[1:]) / 100
+    quantile = None if how in (None, "mean") else _percent(how[1:])
     measure = Measure(of, quantile, given.strip() if given else None)
     problems = measure_problems(measure, kinds)
     if how == "mean" and measure.of in EVENTS:
@@ -228,14 +229,19 @@ def parse_amount(text: str, measure: Measure) -> float:
     text = text.strip()
     try:
         if measure.is_fraction and text.endswith("%"):
-            return float(text[:-1]) / 100
+            return _percent(text[:-1])
         if measure.is_duration and text[-1:].isalpha():
             return parse_duration(text) / NS_PER_S
         value = float(text)
-    except ValueError:
+    except (ValueError, ArithmeticError):
         value = float("nan")
     if value - value != 0:
         allowed = "a number" + (", or a percentage such as 1%" if measure.is_fraction else "")
         allowed += ", or a duration such as 10m" if measure.is_duration else ""
         raise InputError(Problem("not an amount", (str(measure),), found=shorten(text), allowed=allowed))
     return value
+
+
+def _percent(text: str) -> float:
+    """Return the number nearest to a hundredth of what is written: float("99.9") / 100 is not 0.999."""
+    return float(Decimal(text.strip()) / 100)

@@ -1,0 +1,211 @@
+"""How precise an estimate has to be: a half-width in the measure's unit, or relative to the estimate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.measuring import read_measures
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.scenario.measures import EVENTS, SORTS, Measure, measure_problems, parse_amount
+from simdeploy.vocabulary import COSTS, STATES, VERDICTS
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario
+    from simdeploy.scenario.parts import Costs
+
+# A mapping from text alone is one, too.
+Targets = Mapping[Measure | str, float | str] | Mapping[str, float | str] | Mapping[str, str]
+
+_POINTS, _RELATIVE = "pp", "relative"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the half-width of a measure's interval must not exceed.
+
+    Attributes
+    ----------
+    measure : Measure
+    half_width : float
+        In the measure's unit; or, relative, a fraction of what is estimated.
+    is_relative : bool
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.measures import parse_measure
+    >>> str(parse_target("5s", parse_measure("makespan_s"))), str(parse_target("10% relative", parse_measure("escaped")))
+    ('makespan_s to 5', 'escaped to 10 % of itself')
+    """
+
+    measure: Measure
+    half_width: float
+    is_relative: bool = False
+
+    def limit(self, estimate: float) -> float:
+        r"""Return the half-width that is narrow enough around an estimate.
+
+        Notes
+        -----
+        Of a relative target :math:`\gamma` it is :math:`\gamma / (1 + \gamma)` of the estimate: where the interval holds
+        the truth :math:`\mu`, a half-width of at most :math:`\gamma' |\hat\mu|` means
+        :math:`|\hat\mu - \mu| \le \gamma' |\hat\mu| \le \gamma' (|\mu| + |\hat\mu - \mu|)`, hence an error of at most
+        :math:`\gamma' / (1 - \gamma') = \gamma` of the truth (Law 2015 [1]_, section 9.4.1).
+
+        References
+        ----------
+        .. [1] Law, A. M. (2015). Simulation Modeling and Analysis, 5th edition. McGraw-Hill.
+
+        Examples
+        --------
+        >>> round(Target(Measure("makespan_s"), 0.25, is_relative=True).limit(100.0), 9)
+        20.0
+        """
+        return self.half_width / (1 + self.half_width) * abs(estimate) if self.is_relative else self.half_width
+
+    def __str__(self) -> str:
+        amount = f"{100 * self.half_width:g} % of itself" if self.is_relative else f"{self.half_width:g}"
+        return f"{self.measure} to {amount}"
+
+
+def parse_target(text: str, measure: Measure) -> Target:
+    """Read a half-width as a person writes it.
+
+    Parameters
+    ----------
+    text : str
+        In the measure's unit, ``5`` or ``5s`` of a time, ``0.01`` or ``1pp`` (percentage points) of a fraction; relative to
+        the estimate, ``5% relative`` or, where the measure is none that is shown as a percentage, ``5%``.
+    measure : Measure
+
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    InputError
+        If it is neither; and for ``1%`` of a fraction, which might be either.
+
+    Examples
+    --------
+    >>> false_alarm = Measure("false_alarm")
+    >>> parse_target("1pp", false_alarm).half_width, parse_target("5%", Measure("makespan_s")).is_relative
+    (0.01, True)
+    >>> parse_target("1%", false_alarm)
+    Traceback (most recent call last):
+    simdeploy.errors.InputError: false_alarm: is it one of percentage points, or relative? (found '1%'); allowed: 1pp (the same as 0.01), or 1% relative
+    """
+    asked = text.strip()
+    amount, is_relative = asked.removesuffix(_RELATIVE).strip(), asked.endswith(_RELATIVE)
+    is_share = amount.endswith("%")
+    if is_share and not is_relative and measure.is_fraction:
+        share = amount[:-1].strip()
+        allowed = f"{share}{_POINTS} (the same as {_hundredth(share)}), or {share}% {_RELATIVE}"
+        message = "is it one of percentage points, or relative?"
+        raise InputError(Problem(message, (str(measure),), found=shorten(asked), allowed=allowed))
+    try:
+        if is_share:
+            return _checked(Target(measure, float(amount[:-1]) / 100, is_relative=True), asked)
+        if measure.is_fraction and amount.endswith(_POINTS):
+            amount = amount.removesuffix(_POINTS) + "%"
+        if not is_relative:
+            return _checked(Target(measure, parse_amount(amount, measure)), asked)
+    except (ValueError, InputError) as error:
+        if isinstance(error, InputError) and error.problems[0].message != "not an amount":
+            raise
+    raise InputError(_not_a_target(measure, asked))
+
+
+def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tuple[Target, ...], Costs | None]:
+    """Return targets that may be written as text, and the costs that their measures are counted in.
+
+    Parameters
+    ----------
+    targets : mapping of Measure or str to float or str
+        By measure: a number is a half-width in the measure's unit, a text as for `parse_target`.
+    scenarios : collection of Scenario
+        What is measured must be possible in at least one of them, and all must have the same costs if they matter.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong.
+    """
+    if not isinstance(targets, Mapping) or not targets:
+        allowed = 'a mapping from measures to half-widths, such as {"makespan_s": "5s"}'
+        raise InputError(Problem("no target", ("targets",), found=shorten(targets), allowed=allowed))
+    read: list[Target] = []
+    problems: list[Problem] = []
+    for asked, amount in targets.items():
+        try:
+            read.append(_read_target(read_measures([asked])[0], amount))
+        except InputError as error:
+            problems += error.problems
+            continue
+        measure = read[-1].measure
+        if measure in [target.measure for target in read[:-1]]:
+            problems.append(Problem("a measure has two targets", ("targets",), found=str(measure)))
+        problems += [problem.at(prefix=(str(measure),)) for problem in _impossible(measure, scenarios)]
+    costs = {scenario.costs for scenario in scenarios}
+    if len(costs) > 1:
+        hint = "one target at a time, each scenario by itself"
+        problems += [
+            Problem("the scenarios have different costs", (str(target.measure),), hint=hint)
+            for target in read
+            if target.measure.of in COSTS
+        ]
+    if problems:
+        raise InputError(problems)
+    return tuple(read), next(iter(costs)) if len(costs) == 1 else None
+
+
+def _read_target(measure: Measure, amount: Any) -> Target:
+    if isinstance(amount, str):
+        return parse_target(amount, measure)
+    if isinstance(amount, bool) or not isinstance(amount, int | float):
+        raise InputError(_not_a_target(measure, amount))
+    return _checked(Target(measure, float(amount)), amount)
+
+
+def _checked(target: Target, asked: Any) -> Target:
+    most = 1 if target.is_relative else math.inf
+    if not 0 < target.half_width < most:
+        raise InputError(_not_a_target(target.measure, asked))
+    return target
+
+
+def _not_a_target(measure: Measure, asked: Any) -> Problem:
+    if measure.is_fraction:
+        allowed = "above 0: percentage points such as 1pp, the same as 0.01; or relative such as 10% relative"
+    else:
+        absolute = "5 or 5s" if measure.is_duration else "5"
+        allowed = f"above 0: a half-width such as {absolute}; or relative such as 5%"
+    return Problem("not a half-width", (str(measure),), found=shorten(asked), allowed=allowed)
+
+
+def _impossible(measure: Measure, scenarios: Collection[Scenario]) -> list[Problem]:
+    """Say why no replication of these scenarios could tell anything of a measure; paths are its keys."""
+    kinds = tuple(dict.fromkeys(kind.name for scenario in scenarios for kind in scenario.release))
+    problems = measure_problems(measure, kinds)
+    if measure.of in COSTS and all(scenario.costs is None for scenario in scenarios):
+        problems.append(Problem("the scenario has no costs", hint="add a section `costs`"))
+    sorts = {"defective" if kind.defective else "good" for scenario in scenarios for kind in scenario.release}
+    has_no_release = all(scenario.identity.type in ("restart", "stop") for scenario in scenarios)
+    for key, event in (("of", measure.of), ("given", measure.given)):
+        if event is None or (event not in EVENTS and key == "of"):
+            continue
+        if has_no_release and (event in (*VERDICTS, *SORTS) or event not in (*STATES, *EVENTS)):
+            problems.append(Problem("a restart or a stop has no release, hence no verdict", (key,), found=event))
+        elif key == "given" and event in SORTS and event not in sorts:
+            problems.append(Problem(f"no release is {event}", (key,)))
+    return problems
+
+
+def _hundredth(share: str) -> str:
+    try:
+        return f"{float(share) / 100:g}"
+    except ValueError:
+        return "0.01"

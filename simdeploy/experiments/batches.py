@@ -1,0 +1,206 @@
+"""Consecutive replications of the same cases, taken batch after batch and joined into one table; also in a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.rows import Rows, RowsInMemory
+from simdeploy.experiments.store import read_store
+from simdeploy.experiments.store.folder import Folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.progress import Progress
+    from simdeploy.experiments.result import SweepResult
+
+_BATCH = re.compile(r"batch-\d{2,}")
+
+
+@dataclass(frozen=True)
+class JoinedRows:
+    """The rows of several tables with the same columns, one after the other.
+
+    Attributes
+    ----------
+    parts : tuple of Rows
+    columns : tuple of str
+    """
+
+    parts: tuple[Rows, ...]
+    columns: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return sum(len(batch) for batch in self.batches(["replication"]))
+
+    def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return some columns of all rows; all columns by default."""
+        import pandas as pd
+
+        chosen = list(self.columns if columns is None else columns)
+        return pd.concat([part.to_frame(chosen) for part in self.parts], ignore_index=True)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """Yield some columns of the rows, a part at a time."""
+        for part in self.parts:
+            yield from part.batches(list(self.columns if columns is None else columns))
+
+
+def join_frames(batches: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join tables of `replicate` over consecutive replications: by policy, then by replication, as one call gives them."""
+    import pandas as pd
+
+    joined = pd.concat(batches, ignore_index=True)
+    policies = pd.Categorical(joined["policy"], categories=batches[0]["policy"].unique())
+    joined = joined.iloc[np.argsort(policies.codes, kind="stable")].reset_index(drop=True)
+    joined.attrs.update(_join_attrs(batches))
+    return joined
+
+
+def join_sweeps(results: Sequence[SweepResult], *, store: Path | None) -> SweepResult:
+    """Join the results of one sweep over consecutive replications.
+
+    Parameters
+    ----------
+    results : sequence of SweepResult
+        In the order of their replications.
+    store : Path or None
+        The folder that all of them are in.
+
+    Returns
+    -------
+    SweepResult
+        As if it were one sweep.
+    """
+    all_rows = [result._rows for result in results]  # noqa: SLF001 - of this package
+    in_memory = [rows for rows in all_rows if isinstance(rows, RowsInMemory)]
+    joined: Rows
+    if len(in_memory) == len(all_rows):
+        joined = RowsInMemory(in_memory[0].cases, [pair for rows in in_memory for pair in rows.blocks])
+    else:
+        joined = JoinedRows(tuple(all_rows), results[0].columns)
+    n = sum(result.replications for result in results)
+    return replace(results[0], replications=n, store=store, attrs=_join_attrs(results), _rows=joined)
+
+
+def batch_folder(path: str | os.PathLike[str], number: int) -> Path:
+    """Return the place of a batch in the folder of a sweep that goes on until it is precise.
+
+    Examples
+    --------
+    >>> batch_folder("kept", 3).as_posix()
+    'kept/batch-03'
+    """
+    return Path(path) / f"batch-{number:02d}"
+
+
+def check_batches_fit(path: str | os.PathLike[str]) -> None:
+    """Refuse a folder that holds something else than batches.
+
+    Raises
+    ------
+    InputError
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return
+    strangers = sorted(place.name for place in folder.iterdir() if not _BATCH.fullmatch(place.name))
+    if strangers:
+        is_sweep = Folder(folder).manifest.exists()
+        message = "this folder holds a sweep of a fixed number of replications" if is_sweep else "this folder is in use"
+        allowed = "a new folder, or that of an earlier sweep to a precision"
+        raise InputError(Problem(message, file=str(folder), found=strangers[0], allowed=allowed))
+
+
+def read_batches(path: str | os.PathLike[str]) -> JoinedRows:
+    """Read the folder of a sweep that went on until it was precise, as one table.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder, as it was given as `store`. Each folder in it is a store of its own, with further replications of the
+        same cases (`read_store`).
+
+    Returns
+    -------
+    JoinedRows
+        With `columns`, `to_frame` and `batches`; analyses take it like a `StoredTable`.
+
+    Raises
+    ------
+    InputError
+        If there is no batch.
+
+    Warns
+    -----
+    SimdeployWarning
+        If the last one is not complete, or parts are damaged and left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simdeploy.experiments.sweep import sweep
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for number, replications in enumerate((range(2), range(2, 5))):
+    ...         place = batch_folder(folder, number)
+    ...         _ = sweep(scenario, "waves", vary={"max_parallel": [1, 2]}, replications=replications, store=place)
+    ...     table = read_batches(folder).to_frame(["case", "replication"])
+    >>> table.value_counts("case").tolist()
+    [5, 5]
+    """
+    folder = Path(path)
+    places = sorted(place for place in folder.glob("batch-*") if _BATCH.fullmatch(place.name))
+    stored = [read_store(place) for place in places]
+    begun = tuple(table for table in stored if table.columns)
+    if not begun:
+        raise InputError(Problem("no batch is in this folder", file=str(folder)))
+    return JoinedRows(begun, begun[0].columns)
+
+
+@contextmanager
+def new_warnings(told: set[str]) -> Iterator[None]:
+    """Pass on warnings that no batch before this one gave."""
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            yield
+    finally:
+        for warning in caught:
+            if str(warning.message) not in told:
+                told.add(str(warning.message))
+                warnings.warn(warning.message, stacklevel=5)
+
+
+def tell_of_all(report: Progress | None, span: range) -> bool | Progress:
+    """Return a progress of a batch that tells of all batches so far."""
+    if report is None:
+        return False
+
+    def tell(done: int, total: int) -> None:
+        rollouts_each = total // len(span)
+        report(rollouts_each * span.start + done, rollouts_each * span.stop)
+
+    return tell
+
+
+def _join_attrs(batches: Sequence[pd.DataFrame | SweepResult]) -> dict[str, Any]:
+    """Return what all batches were computed under; small ones may have been another engine's."""
+    engines = dict.fromkeys(str(batch.attrs["engine"]) for batch in batches)
+    return {**{str(name): value for name, value in batches[0].attrs.items()}, "engine": ", ".join(engines)}

@@ -1,0 +1,321 @@
+"""Estimates and their intervals: by hand, against brute force and closed forms, and how often they cover the truth."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+from simdeploy.analysis import compare, oracles
+from simdeploy.analysis.estimate import ESTIMATE_COLUMNS, estimate
+from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.intervals import quantile_interval
+from simdeploy.errors import InputError
+from simdeploy.experiments import read_store, replicate
+from simdeploy.experiments.sweep import sweep
+from simdeploy.plotting.estimates import plot_estimates
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.measures import Measure, parse_measure
+from simdeploy.scenario.parts import Costs
+
+REPETITIONS = 2000
+COVERAGE_ERROR = 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
+COSTS = Costs(failed_request=0, unavailable_node_hour=0, hour_of_delay=3600, false_alarm=10, escape=100)
+
+
+def table(**columns):
+    """Make a table of replications of the policies a and b, half of the rows each."""
+    n = len(next(iter(columns.values()))) // 2
+    return pd.DataFrame({"policy": ["a"] * n + ["b"] * n, "replication": [*range(n), *range(n)], **columns})
+
+
+SMALL = table(
+    makespan_s=[2.0, 4.0, 9.0, 3.0, 1.0, 1.0, 4.0, 5.0],
+    verdict=["completed_good", "escaped", "stopped_defective", "false_alarm", *["completed_good"] * 4],
+    release=["fine", "bad", "bad", "fine", *["fine"] * 4],
+    failed_requests_excess=[0.0] * 8,
+    unavailable_excess_node_s=[0.0] * 8,
+)
+
+
+def test_estimates_by_hand():
+    """A mean, a rate, a conditional rate, a median and a mean cost are those computed by hand. [oracle]"""
+    measures = ["makespan_s", "escaped", "escaped given defective", "p50 makespan_s", "cost"]
+    rows = estimate(SMALL, measures, costs=COSTS).estimates.query("policy == 'a'").set_index("measure")
+    assert rows["estimate"].tolist() == [4.5, 0.25, 0.5, 3.0, pytest.approx((2 + 104 + 0 + 13) / 4)]
+    assert rows["n"].tolist() == [4, 4, 2, 4, 4]
+    # 2, 4, 9, 3: squared deviations 6.25 + .25 + 20.25 + 2.25 = 29; 3.182446 is the 97.5 % quantile of t with 3 degrees.
+    assert rows.loc["makespan_s", "standard_error"] == pytest.approx(math.sqrt(29 / 3 / 4))
+    assert rows.loc["makespan_s", "half_width"] == pytest.approx(3.182446 * math.sqrt(29 / 12), rel=1e-6)
+    # Of 1 of 2 the limits p have P(K = 2) = p^2 and P(K = 0) = (1 - p)^2 of 0.025.
+    assert rows.loc["escaped given defective", "low"] == pytest.approx(1 - math.sqrt(0.975))
+    assert rows.loc["escaped given defective", "high"] == pytest.approx(math.sqrt(0.975))
+    # The median of four is beyond the outermost of them with probability 2 / 16, so it has no 95 % interval.
+    assert rows.loc["p50 makespan_s", ["low", "high", "half_width", "standard_error"]].isna().all()
+    half = estimate(SMALL, "p50 makespan_s", confidence_level=0.8).estimates.iloc[0]
+    assert (half["low"], half["high"], half["half_width"]) == (2.0, 9.0, 3.5)
+
+
+def test_columns_and_types():
+    """The columns have the same types whatever was asked, the case's columns in front. [contract]"""
+    for measures in (["makespan_s"], ["p50 waves given good"], ["escaped", "makespan_s given failed"]):
+        frame = estimate(SMALL.assign(waves=2, state="failed"), measures).estimates
+        assert list(frame) == ["policy", *ESTIMATE_COLUMNS]
+        assert {name: str(frame[name].dtype) for name in ESTIMATE_COLUMNS} == ESTIMATE_COLUMNS
+    row = estimate(SMALL, "p50 makespan_s given good").estimates.iloc[0]
+    assert row[["measure", "of", "quantile", "given"]].tolist() == [
+        "p50 makespan_s given good",
+        "makespan_s",
+        0.5,
+        "good",
+    ]
+
+
+def test_too_few_are_no_value():
+    """Without a value an estimate is NaN, with one it has no interval; failed replications are counted. [contract]"""
+    few = table(makespan_s=[1.0, np.nan, np.nan, np.nan], verdict=[None] * 4, status=["ok", "failed", "ok", "ok"])
+    found = estimate(few, ["makespan_s", "escaped", "p50 makespan_s"])
+    rows = found.estimates.set_index(["policy", "measure"])
+    assert rows["n"].tolist() == [1, 0, 1, 0, 0, 0]
+    assert rows["n_left_out"].tolist() == [1, 1, 1, 0, 0, 0]
+    assert rows.loc[("a", "makespan_s"), "estimate"] == 1
+    assert rows.loc["a", ["low", "high", "half_width", "standard_error"]].isna().all(axis=None)
+    assert rows.loc["b", ["estimate", "low", "high", "half_width", "standard_error"]].isna().all(axis=None)
+    assert estimate(few, "escaped").answer == "No replication says anything of escapes."
+    assert found.to_dict()["estimates"][1]["estimate"] is None
+
+
+def test_words():
+    """The answer tells the lowest and the highest policy; the table has a line for each policy. [contract]"""
+    found = estimate(SMALL, ["makespan_s", "escaped given defective"])
+    assert re.fullmatch(
+        r"Makespan: from 2\.8 s \(.*\) under b to 4\.5 s \(.*\) under a, with 95 % intervals\.", found.answer
+    )
+    (words,) = found.summarize()
+    assert words.header == ("policy", "makespan", "escapes of defective releases")
+    assert [row[0] for row in words.rows] == ["a", "b"]
+    assert words.rows[1][2] == "no value"
+    assert estimate(SMALL[:4], "makespan_s").answer.startswith("Makespan: 4.5 s (")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"measures": []}, "measures: nothing to estimate"),
+        ({"measures": ["makespan"]}, "did you mean 'makespan_s'"),
+        ({"measures": "cost"}, "no costs are known"),
+        ({"measures": "waves"}, "waves: a table of replications has this column"),
+        ({"measures": "escaped given fnie"}, "did you mean 'fine'"),
+        ({"measures": "escaped", "confidence_level": 95}, "confidence_level: not a confidence level"),
+        ({"measures": "escaped", "confidence_level": True}, "confidence_level: not a confidence level"),
+    ],
+)
+def test_what_cannot_be_estimated(asked, told):
+    """Arguments that make no sense are told in plain words. [contract]"""
+    with pytest.raises(InputError, match=told):
+        estimate(SMALL, **asked)
+
+
+def test_of_a_sweep_as_compare_has_them(tmp_path):
+    """In memory, stored, or as a table, each case of a sweep has the means and rates that `compare` gives for its rows. [property]"""
+    raw = {
+        "name": "small",
+        "fleet": {"nodes": 8, "update_duration": {"exponential": {"mean": 30}}, "start_failure": 0.1},
+        "policies": {"p": {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}},
+    }
+    vary = {"max_failed_nodes": [1, 3], "canary_percent": [None, 0]}
+    result = sweep(Scenario.from_dict(raw), "p", vary=vary, replications=30, engine="reference", store=tmp_path / "s")
+    found = estimate(result, ["makespan_s", "false_alarm"])
+    for other in (read_store(tmp_path / "s"), result.to_frame()):
+        pd.testing.assert_frame_equal(estimate(other, ["makespan_s", "false_alarm"]).estimates, found.estimates)
+    assert found.case_columns == tuple(result.cases)
+    assert found.computed_under["engine"] == "reference"
+    for case, rows in result.to_frame().groupby("case"):
+        expected = compare(rows).estimates
+        expected = expected[expected["response"].eq("makespan_s") | expected["level"].eq("false_alarm")]
+        of_case = found.estimates[found.estimates["case"].eq(case)].sort_values("of", ascending=False)
+        for name in ("estimate", "low", "high", "n"):
+            assert sorted(of_case[name]) == pytest.approx(sorted(expected[name])), name
+    (words,) = found.summarize()
+    assert words.rows[0][0] == "p, max_failed_nodes 1, canary_percent unset"
+
+
+def test_quantile_interval_is_that_of_brute_force():
+    """The order statistics are the innermost ones whose tails have at most half of the error, for every n and level. [oracle]"""
+    for n in (1, 2, 5, 20, 71, 72, 100):
+        ordered = np.arange(1.0, n + 1)
+        for q in (0.01, 0.07, 0.5, 0.9, 0.95, 0.99):
+            below = stats.binom(n, q)
+            for level in (0.5, 0.9, 0.95, 0.99):
+                tail = (1 - level) / 2
+                lows = [place for place in range(1, n + 1) if below.cdf(place - 1) <= tail]
+                highs = [place for place in range(1, n + 1) if below.sf(place - 1) <= tail]
+                expected = (max(lows, default=math.nan), min(highs, default=math.nan))
+                assert quantile_interval(ordered, q, level) == pytest.approx(expected, nan_ok=True), (n, q, level)
+    assert math.isnan(quantile_interval(np.array([]), 0.5, 0.95)[0])
+
+
+def test_a_quantile_is_the_order_statistic_of_the_decimal():
+    """The q-quantile of n values is the ceil(nq)-th of them, also where nq is whole in decimals but not in bits. [oracle]"""
+    for n in (7, 20, 100, 1000):
+        values = np.random.default_rng(n).permutation(np.arange(1.0, n + 1))
+        for percent in (5, 7, 14, 28, 29, 50, 55, 56, 57, 95, 99):
+            found = estimate_values(values, Measure("cost", percent / 100), 0.95).estimate
+            assert found == -(-n * percent // 100)
+
+
+# -- coverage: 2,000 repetitions, nominal 95 %, at least 93.05 % of them, of Student's also at most 96.95 % -----------------
+
+
+def coverage(values, text, truth):
+    """Say how often the intervals of the rows cover the truth."""
+    measure = parse_measure(text)
+    found = [estimate_values(row, measure, 0.95) for row in values]
+    assert len(found) == REPETITIONS
+    return np.mean([one.low <= truth <= one.high for one in found])
+
+
+def draw(seed, n):
+    return np.random.default_rng(seed), (REPETITIONS, n)
+
+
+@pytest.mark.parametrize(
+    ("n", "law", "truth"),
+    [
+        (10, lambda rng, shape: rng.normal(100, 30, shape), 100),
+        (100, lambda rng, shape: rng.exponential(60, shape), 60),
+        (1000, lambda rng, shape: rng.lognormal(0, 1, shape), math.exp(0.5)),
+        # What one rollout in fifty costs: skewness 7, so that 25 times its square is 1,200.
+        (1200, lambda rng, shape: rng.exponential(20, shape) + 1000 * (rng.random(shape) < 0.02), 40),
+    ],
+    ids=["normal", "exponential", "lognormal", "rare"],
+)
+def test_coverage_of_a_mean(n, law, truth):
+    """Student's interval covers as often as it says from 25 times the squared skewness on. [oracle]"""
+    rng, shape = draw(11, n)
+    assert abs(coverage(law(rng, shape), "cost", truth) - 0.95) <= COVERAGE_ERROR
+
+
+@pytest.mark.parametrize("p", [0.004, 0.05, 0.4])
+def test_coverage_of_a_rate(p):
+    """The exact interval of 250 rollouts covers at least as often as it says. [oracle]"""
+    rng, shape = draw(12, 250)
+    assert coverage((rng.random(shape) < p).astype(float), "escaped", p) >= 0.95 - COVERAGE_ERROR
+
+
+@pytest.mark.parametrize(
+    ("n", "text", "law", "truth"),
+    [
+        (30, "p50 cost", lambda rng, shape: rng.exponential(1, shape), math.log(2)),
+        (100, "p95 cost", lambda rng, shape: rng.lognormal(0, 2, shape), math.exp(2 * 1.6448536269514722)),
+        (400, "p99 cost", lambda rng, shape: rng.exponential(1, shape), math.log(100)),
+        # Half of it an atom: most rollouts cost nothing.
+        (100, "p80 cost", lambda rng, shape: np.maximum(rng.exponential(1, shape) - math.log(2), 0), math.log(5 / 2)),
+        (100, "p40 cost", lambda rng, shape: np.maximum(rng.exponential(1, shape) - math.log(2), 0), 0.0),
+    ],
+    ids=["median", "p95", "p99", "beside an atom", "in an atom"],
+)
+def test_coverage_of_a_quantile(n, text, law, truth):
+    """The interval between order statistics covers at least as often as it says, whatever the law. [oracle]"""
+    rng, shape = draw(13, n)
+    assert coverage(law(rng, shape), text, truth) >= 0.95 - COVERAGE_ERROR
+
+
+def test_coverage_of_a_conditional_rate():
+    """Of 200 rollouts of which 15 % are defective, the rate of escapes of those is covered, though their number is random. [oracle]"""
+    rng, (repetitions, n) = draw(14, 200)
+    is_bad = rng.random((repetitions, n)) < 0.15
+    verdict = np.where(
+        is_bad, np.where(rng.random((repetitions, n)) < 0.3, "escaped", "stopped_defective"), "false_alarm"
+    )
+    frame = pd.DataFrame(
+        {
+            "policy": np.repeat(np.arange(repetitions), n).astype(str),
+            "replication": np.tile(np.arange(n), repetitions),
+            "release": np.where(is_bad, "bad", "fine").ravel(),
+            "verdict": verdict.ravel(),
+        }
+    )
+    rows = estimate(frame, "escaped given defective").estimates
+    assert rows["n"].std() > 4
+    assert rows["low"].le(0.3).mul(rows["high"].ge(0.3)).mean() >= 0.95 - COVERAGE_ERROR
+
+
+# -- of the engine itself, against closed forms ------------------------------------------------------------------------
+
+NODES, MEAN_S, FAILURE, LIMIT = 4, 30.0, 0.1, 1
+OF_THE_ENGINE = {
+    "name": "closed",
+    "fleet": {"nodes": NODES, "update_duration": {"exponential": {"mean": MEAN_S}}},
+    "policies": {
+        "waves": {
+            "strategy": "rolling",
+            "max_parallel": 2,
+            "health_check": {"deadline": "10h", "min_healthy_time": "0s"},
+        },
+        "at-once": {"strategy": "immediate"},
+    },
+}
+
+
+def in_pieces(scenario, policy, n):
+    """Replicate n times REPETITIONS and call every n of them a policy of their own."""
+    rollouts = replicate(scenario, policies=policy, replications=REPETITIONS * n, engine="compiled", seed=3)
+    number = rollouts["replication"]
+    return rollouts.assign(policy=(number // n).astype(str), replication=number % n)
+
+
+def covers(rows, truth):
+    """Say how often the intervals of a measure's rows cover the truth."""
+    return (rows["low"].le(truth) & rows["high"].ge(truth)).mean()
+
+
+def test_coverage_of_makespans_of_the_engine():
+    """Mean makespans of 50 rollouts in waves, and medians and p90s of 60 all at once, cover the closed forms. [oracle]"""
+    scenario = Scenario.from_dict(OF_THE_ENGINE)
+    truth = oracles.exponential_barrier_makespan_s(MEAN_S, [2, 2])
+    found = estimate(in_pieces(scenario, "waves", 50), "makespan_s").estimates
+    assert abs(covers(found, truth) - 0.95) <= COVERAGE_ERROR
+    rows = estimate(in_pieces(scenario, "at-once", 60), ["p50 makespan_s", "p90 makespan_s"]).estimates
+    for q, of_measure in rows.groupby("quantile"):
+        # The last of N exponential times is below t with probability (1 - exp(-t / mean))^N.
+        assert covers(of_measure, -MEAN_S * math.log(1 - q ** (1 / NODES))) >= 0.95 - COVERAGE_ERROR
+
+
+@pytest.mark.filterwarnings("ignore:.*can never stop a rollout")
+def test_coverage_of_false_alarms_of_the_engine():
+    """Rates of false alarms of 60 rollouts cover the closed form of a limit on failed nodes. [oracle]"""
+    raw = {
+        **OF_THE_ENGINE,
+        "fleet": {**OF_THE_ENGINE["fleet"], "start_failure": FAILURE},
+        "policies": {
+            "waves": {**OF_THE_ENGINE["policies"]["waves"], "max_failed_nodes": LIMIT, "max_failed_nodes_percent": 100}
+        },
+    }
+    truth = oracles.stop_probability(NODES, FAILURE, LIMIT)
+    found = estimate(in_pieces(Scenario.from_dict(raw), "waves", 60), "false_alarm given good").estimates
+    assert covers(found, truth) >= 0.95 - COVERAGE_ERROR
+
+
+# -- the picture -------------------------------------------------------------------------------------------------------
+
+
+def test_picture():
+    """A line, a mark and the number of values for each policy; what has no value says so; an open side has an arrow. [contract]"""
+    found = estimate(SMALL, ["makespan_s", "escaped given defective", "p50 makespan_s"])
+    ax = plot_estimates(Figure().subplots(), found)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a\nn = 4", "b\nn = 4"]
+    lines = [line.get_xdata().tolist() for line in ax.lines if len(line.get_xdata()) == 3]
+    assert lines == found.estimates.iloc[[0, 3]][["low", "estimate", "high"]].to_numpy().tolist()
+    ax = plot_estimates(Figure().subplots(), found, measure="escaped given defective")
+    assert ax.get_xlabel() == "escapes of defective releases, with 95 % intervals"
+    assert [text.get_text() for text in ax.texts] == ["no value"]
+    ax = plot_estimates(Figure().subplots(), found, measure=Measure("makespan_s", 0.5))
+    assert sum("arrow" in str(line.get_marker()) for line in ax.lines) == 4
+    with pytest.raises(InputError, match=r"not estimated .*did you mean 'makespan_s'"):
+        plot_estimates(Figure().subplots(), found, measure="makespan")

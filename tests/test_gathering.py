@@ -1,0 +1,238 @@
+"""From tables to values: the same wherever the replications are kept, and by the definitions of the measures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simdeploy.analysis.measuring import Values, read_measures
+from simdeploy.errors import InputError
+from simdeploy.experiments import read_store, replicate
+from simdeploy.experiments.batches import batch_folder, join_frames, join_sweeps, read_batches
+from simdeploy.experiments.gathering import gather
+from simdeploy.experiments.sweep import sweep
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.parts import Costs
+from simdeploy.vocabulary import CAUSES
+
+COSTS = Costs(failed_request=0.5, unavailable_node_hour=36, hour_of_delay=7200, false_alarm=150, escape=1000)
+MEASURES = (
+    "makespan_s",
+    "p90 blast_radius given defective",
+    "waves given good",
+    "false_alarm given good",
+    "escaped given bad",
+    "defective given passed_canary",
+    "failed",
+    "stopped_at_s given failed",
+    "cost",
+    "cost_delay given escaped",
+)
+RAW = {
+    "name": "small",
+    "fleet": {
+        "nodes": 8,
+        "requests_per_second": 5,
+        "update_duration": {"exponential": {"mean": 30}},
+        "start_failure": 0.1,
+    },
+    "release": {"fine": {"probability": 0.6}, "bad": {"probability": 0.4, "defective": True, "start_failure": 0.3}},
+    "policies": {
+        "p": {"strategy": "rolling", "max_parallel": 4, "max_failed_nodes": 1, "health_check": {"deadline": "5m"}},
+        "c": {"strategy": "canary", "canary_count": 2, "auto_promote": True, "health_check": {"deadline": "5m"}},
+    },
+}
+# A key of the scenario, so that a store's parts aren't in the order of the cases.
+VARY = {"max_failed_nodes": [1, 3], "canary_percent": [None, 0], "scenario.fleet.start_failure": [0.05, 0.2]}
+
+
+@pytest.fixture(scope="module")
+def scenario():
+    return Scenario.from_dict(RAW)
+
+
+@pytest.fixture(scope="module")
+def swept(scenario):
+    return sweep(scenario, ["p", "c"], vary=VARY, replications=40, engine="reference")
+
+
+def assert_same(found, expected):
+    """Hold two sets of values against each other, by case."""
+    pd.testing.assert_frame_equal(found.cases, expected.cases)
+    assert (found.first, found.n_replications) == (expected.first, expected.n_replications)
+    assert (found.is_ok == expected.is_ok).all()
+    for measure in expected.measures:
+        np.testing.assert_array_equal(found.of(measure), expected.of(measure), err_msg=str(measure))
+
+
+# -- wherever they are -------------------------------------------------------------------------------------------------
+
+
+def test_the_same_from_memory_store_and_frame(scenario, swept, tmp_path):
+    """A result in memory, the folder of the same sweep, its table in any order and from Parquet have the same values. [property]"""
+    expected = Values(swept, MEASURES, costs=COSTS)
+    sweep(scenario, ["p", "c"], vary=VARY, replications=40, engine="reference", store=tmp_path / "kept")
+    frame = swept.to_frame()
+    frame.to_parquet(tmp_path / "t.parquet")
+    shuffled = frame.sample(frac=1, random_state=1)
+    for table in (read_store(tmp_path / "kept"), frame, shuffled, pd.read_parquet(tmp_path / "t.parquet")):
+        assert_same(Values(table, MEASURES, costs=COSTS), expected)
+
+
+def test_the_same_in_batches(scenario, swept, tmp_path):
+    """Sweeps over consecutive replications are one sweep when they are joined, in memory and in folders. [property]"""
+    spans, expected = (range(10), range(10, 40)), Values(swept, MEASURES, costs=COSTS)
+
+    def take(k, store):
+        return sweep(scenario, ["p", "c"], vary=VARY, replications=spans[k], engine="reference", store=store)
+
+    in_memory = join_sweeps([take(k, None) for k in (0, 1)], store=None)
+    stored = join_sweeps([take(k, batch_folder(tmp_path, k)) for k in (0, 1)], store=tmp_path)
+    for joined in (in_memory, stored):
+        pd.testing.assert_frame_equal(joined.to_frame(), swept.to_frame())
+        assert joined.attrs == swept.attrs
+    for table in (in_memory, stored, read_batches(tmp_path)):
+        assert_same(Values(table, MEASURES, costs=COSTS), expected)
+    assert len(read_batches(tmp_path)) == len(swept.to_frame())
+    with pytest.raises(InputError, match="no batch"):
+        read_batches(tmp_path / "batch-00")
+
+
+def test_the_same_from_replicate(scenario):
+    """The table of `replicate` has the values of the same policies in a sweep; in two parts it is joined to the same. [property]"""
+    table = replicate(scenario, replications=range(5, 30), engine="reference")
+    found = Values(table, MEASURES, costs=COSTS)
+    result = sweep(scenario, list(RAW["policies"]), replications=range(5, 30), engine="reference")
+    expected = Values(result, MEASURES, costs=COSTS)
+    assert (found.first, found.n_replications) == (5, 25)
+    assert found.cases["policy"].tolist() == expected.cases["policy"].tolist()
+    for measure in expected.measures:
+        np.testing.assert_array_equal(found.of(measure), expected.of(measure))
+    parts = [replicate(scenario, replications=part, engine="reference") for part in (range(5, 12), range(12, 30))]
+    pd.testing.assert_frame_equal(join_frames(parts), table)
+    assert join_frames(parts).attrs == table.attrs
+
+
+def test_what_is_not_there_has_no_value():
+    """Replications that a policy lacks, and failed ones, are NaN and not ok. [contract]"""
+    table = pd.DataFrame(
+        {
+            "policy": ["a", "a", "b"],
+            "replication": [3, 5, 4],
+            "waves": pd.array([1, None, 2], dtype="Int64"),
+            "verdict": ["escaped", None, None],
+            "status": ["ok", "failed", "ok"],
+        }
+    )
+    values = Values(table, ["waves", "escaped"])
+    assert (values.first, values.n_replications) == (3, 3)
+    assert values.is_ok.tolist() == [[True, False, False], [False, True, False]]
+    np.testing.assert_array_equal(values.of(values.measures[0]), [[1, np.nan, np.nan], [np.nan, 2, np.nan]])
+    np.testing.assert_array_equal(values.of(values.measures[1]), [[1, np.nan, np.nan], [np.nan] * 3])
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (
+            {"policies": ["a"], "replication": [0]},
+            r"policy: a table of replications has this column; did you mean 'pol",
+        ),
+        ({"policy": ["a"], "replication": [0]}, "makespan_s: a table of replications has this column"),
+        ({"policy": [], "replication": [], "makespan_s": []}, "the table of replications is empty"),
+        ({"policy": ["a"] * 2, "replication": [1, 1], "makespan_s": [1.0] * 2}, "is there twice .*'a', replication 1"),
+        (
+            {"policy": ["a", "b"], "scenario": ["s", "t"], "replication": [0, 0], "makespan_s": [1.0] * 2},
+            "within one scenario",
+        ),
+        (
+            {"case": [1, 1], "policy": ["a"] * 2, "replication": [0, 0], "makespan_s": [1.0] * 2},
+            "case 1, replication 0",
+        ),
+    ],
+)
+def test_what_is_no_table_of_replications(columns, told):
+    """A missing column, no row, a replication twice and mixed scenarios are told. [contract]"""
+    with pytest.raises(InputError, match=told):
+        gather(pd.DataFrame(columns), ["makespan_s"])
+
+
+# -- what the values are -----------------------------------------------------------------------------------------------
+
+TABLE = pd.DataFrame(
+    {
+        "policy": ["a"] * 6,
+        "replication": range(6),
+        "release": ["fine", "fine", "bad", "bad", "bad", "new"],
+        "verdict": ["completed_good", "false_alarm", "escaped", "stopped_defective", None, None],
+        "state": ["completed", "failed", "completed", "failed", "paused", "paused"],
+        "waves": pd.array([1, 1, 3, 1, 2, 1], dtype="Int64"),
+        "makespan_s": [60.0, 120.0, 180.0, 240.0, np.nan, np.nan],
+        "failed_requests_excess": [0.0, 2.0, 400.0, 10.0, 7.0, 0.0],
+        "unavailable_node_s": [9e9] * 6,
+        "unavailable_excess_node_s": [100.0, 200.0, 300.0, 400.0, np.nan, np.nan],
+    }
+)
+
+
+def of(text, **options):
+    """Return the values of a measure in the table above."""
+    values = Values(TABLE, [text], **options)
+    return values.of(values.measures[0])[0].tolist()
+
+
+def same(values, expected):
+    return np.array_equal(values, expected, equal_nan=True)
+
+
+def test_events_by_hand():
+    """Verdicts are known of those that got one, states of all; a completed rollout of one wave has passed its canaries. [contract]"""
+    nan = math.nan
+    assert same(of("escaped"), [0, 0, 1, 0, nan, nan])
+    assert same(of("failed"), [0, 1, 0, 1, 0, 0])
+    assert same(of("passed_canary"), [1, 0, 1, 0, 1, 0])
+
+
+def test_sorts_are_those_of_the_kinds():
+    """A rollout without a verdict is defective if others of its kind were; of a kind that never got one nothing is known. [contract]"""
+    nan = math.nan
+    assert same(of("defective"), [0, 0, 1, 1, 1, nan])
+    assert same(of("good"), [1, 1, 0, 0, 0, nan])
+    assert same(of("waves given bad"), [nan, nan, 3, 1, 2, nan])
+
+
+def test_given_selects():
+    """What is given selects rollouts; where that or the value is unknown there is none. [contract]"""
+    nan = math.nan
+    assert same(of("makespan_s given defective"), [nan, nan, 180, 240, nan, nan])
+    assert same(of("waves given paused"), [nan, nan, nan, nan, 2, 1])
+    assert same(of("defective given passed_canary"), [0, nan, 1, nan, 1, nan])
+    assert same(of("false_alarm given good"), [0, 1, nan, nan, nan, nan])
+    with pytest.raises(InputError, match=r"not a condition .*'fnie'.*did you mean 'fine'"):
+        of("waves given fnie")
+
+
+def test_costs_by_hand():
+    """Delay is the makespan save of a defect that was stopped, unavailability the excess only; the causes sum to the cost. [oracle]"""
+    nan = math.nan
+    causes = {cause: of(cause, costs=COSTS) for cause in CAUSES}
+    assert same(causes["cost_delay"], [120, 240, 360, 0, nan, nan])
+    assert same(causes["cost_failed_requests"], [0, 1, 200, 5, nan, nan])
+    assert same(causes["cost_unavailability"], [1, 2, 3, 4, nan, nan])
+    assert same(causes["cost_false_alarm"], [0, 150, 0, 0, nan, nan])
+    assert same(causes["cost_escape"], [0, 0, 1000, 0, nan, nan])
+    assert same(of("cost", costs=COSTS), [121, 393, 1563, 9, nan, nan])
+    by_cause = Values(TABLE, ["cost"], costs=COSTS).cost_by_cause()
+    assert all(same(by_cause[cause][0], causes[cause]) for cause in CAUSES)
+
+
+def test_costs_and_measures_are_asked_for_at_the_door():
+    """Without costs a cost is refused, and every measure that is none is told at once. [contract]"""
+    with pytest.raises(InputError, match="cost_escape: no costs are known; give the scenario's costs"):
+        Values(TABLE, ["cost_escape"])
+    with pytest.raises(InputError) as caught:
+        read_measures(["escapd", "p95 escaped", "waves"])
+    assert len(caught.value.problems) == 2

@@ -1,0 +1,155 @@
+"""The grammar of measures and requirements: what is written is what is read, and what is wrong is told."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simdeploy.errors import InputError
+from simdeploy.scenario.measures import (
+    EVENTS,
+    NUMBERS,
+    Measure,
+    Requirement,
+    parse_amount,
+    parse_measure,
+    parse_requirement,
+)
+
+CONDITIONS = st.none() | st.sampled_from([*EVENTS, "subtle", "half broken"])
+# A thousandth is as fine as anybody asks for.
+QUANTILES = st.none() | st.integers(1, 999).map(lambda thousandths: thousandths / 1000)
+MEASURES = st.builds(Measure, st.sampled_from(NUMBERS), QUANTILES, CONDITIONS) | st.builds(
+    Measure, st.sampled_from(EVENTS), st.none(), CONDITIONS
+)
+
+
+@given(MEASURES)
+def test_a_measure_is_read_as_it_is_written(measure):
+    """Every measure is what its text is read as, quantiles to the last bit. [property]"""
+    assert parse_measure(str(measure)) == measure
+
+
+@given(MEASURES, st.integers(0, 1000), st.booleans())
+def test_a_requirement_is_read_as_it_is_written(measure, thousandths, is_most):
+    """Every requirement is what its text is read as. [property]"""
+    limit = thousandths / 1000
+    requirement = Requirement(measure, limit if is_most else None, None if is_most else limit)
+    assert parse_requirement(str(requirement)) == requirement
+    assert requirement.limit == limit
+
+
+@pytest.mark.parametrize(
+    ("text", "measure"),
+    [
+        ("makespan_s", Measure("makespan_s")),
+        ("mean makespan_s", Measure("makespan_s")),
+        ("  p95   blast_radius given   defective ", Measure("blast_radius", 0.95, "defective")),
+        ("p99.9 cost", Measure("cost", 0.999)),
+        ("p5 min_in_service_fraction", Measure("min_in_service_fraction", 0.05)),
+        ("defective given passed_canary", Measure("defective", None, "passed_canary")),
+        ("false_alarm given a kind", Measure("false_alarm", None, "a kind")),
+    ],
+)
+def test_measures_as_people_write_them(text, measure):
+    """Blanks don't matter, ``mean`` may be left out, and a kind's name may have blanks. [contract]"""
+    assert parse_measure(text) == measure
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "not a measure"),
+        ("the makespan_s", "not a measure (found 'the makespan_s'); allowed: [mean | p95] NAME [given WHAT]"),
+        ("makespan", "makespan.of: nothing that can be measured (found 'makespan'); did you mean 'makespan_s'?"),
+        ("zzz", "zzz.of: nothing that can be measured (found 'zzz'); allowed: a response (makespan_s,"),
+        ("p0 makespan_s", "p0 makespan_s.quantile: not a quantile (found '0')"),
+        ("p95 escaped", "p95 escaped.quantile: an event has a rate, and no quantiles"),
+        ("mean escaped", "mean escaped.of: an event has a rate, and no mean"),
+        ("escaped given", "not a measure"),
+        ("escaped given subtel", "escaped given subtel.given: not a condition (found 'subtel'); allowed: completed"),
+    ],
+)
+def test_what_is_no_measure(text, told):
+    """What is no measure is told with what is allowed or was probably meant. [contract]"""
+    with pytest.raises(InputError) as caught:
+        parse_measure(text, kinds=("good", "subtle"))
+    assert str(caught.value).replace("(found 0)", "(found '0')").startswith(told)
+
+
+def test_kinds_are_known_or_anything_goes():
+    """Without the scenario's kinds any condition may be one; with them only those are. [contract]"""
+    assert parse_measure("escaped given subtel").given == "subtel"
+    assert parse_measure("escaped given subtle", kinds=("subtle",)).given == "subtle"
+    with pytest.raises(InputError, match="did you mean 'subtle'"):
+        parse_measure("escaped given subtel", kinds=("subtle",))
+
+
+@pytest.mark.parametrize(
+    ("measure", "text", "value"),
+    [
+        ("makespan_s", "600", 600.0),
+        ("makespan_s", "10m", 600.0),
+        ("p95 stopped_at_s", "1h30m", 5400.0),
+        ("escaped", "1%", 0.01),
+        ("escaped", " 0.7 % ", 0.007),
+        ("blast_radius", "0.25", 0.25),
+        ("cost", "-3e2", -300.0),
+    ],
+)
+def test_amounts(measure, text, value):
+    """Times may be durations, fractions percentages; anything may be a number. [contract]"""
+    assert parse_amount(text, parse_measure(measure)) == value
+
+
+@pytest.mark.parametrize(
+    ("measure", "text"),
+    [
+        ("makespan_s", "10%"),
+        ("makespan_s", "ten"),
+        ("escaped", "1s"),
+        ("cost", "10m"),
+        ("escaped", "1/0%"),
+        ("escaped", "1e999999999%"),
+        ("escaped", "snan%"),
+        ("cost", "inf"),
+        ("cost", "nan"),
+        ("waves", ""),
+    ],
+)
+def test_what_is_no_amount(measure, text):
+    """A unit that the measure isn't in is refused, as are infinities. [contract]"""
+    with pytest.raises(InputError, match="not an amount"):
+        parse_amount(text, parse_measure(measure))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("makespan_s", "not a requirement"),
+        ("makespan_s < 10m", "not a requirement"),
+        ("escaped <= 5", "escaped <= 5.at_most: escaped lies between 0 and 1 (found 5); allowed: a fraction such as"),
+        ("escaped >= 200", "escaped >= 200.at_least: escaped lies between 0 and 1"),
+        ("escapd <= 1%", "escapd.of: nothing that can be measured"),
+        ("makespan_s <= soon", "makespan_s: not an amount (found 'soon')"),
+    ],
+)
+def test_what_is_no_requirement(text, told):
+    """What is no requirement is told with its part that is wrong. [contract]"""
+    with pytest.raises(InputError) as caught:
+        parse_requirement(text)
+    assert str(caught.value).startswith(told)
+
+
+def test_what_a_measure_is():
+    """Kind and unit follow from what is measured. [contract]"""
+    texts = ("makespan_s", "p50 blast_radius", "escaped", "cost", "p5 restored_at_s")
+    found = [(m.kind, m.is_fraction, m.is_duration) for m in map(parse_measure, texts)]
+    assert found == [
+        ("mean", False, True),
+        ("quantile", True, False),
+        ("rate", True, False),
+        ("mean", False, False),
+        ("quantile", False, True),
+    ]

@@ -1,0 +1,506 @@
+"""Replications until it is precise: what is asked, when it stops, what it gives, and how often the truth is covered."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simdeploy.analysis import oracles
+from simdeploy.analysis import precision as precision_module
+from simdeploy.analysis.estimate import ESTIMATE_COLUMNS, estimate
+from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.precision import replicate_to_precision, sweep_to_precision
+from simdeploy.analysis.stopping import count_needed, plan_looks, why_not_yet
+from simdeploy.analysis.targets import Target, parse_target, read_targets
+from simdeploy.cli.app import app
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments import replicate
+from simdeploy.experiments.batches import read_batches
+from simdeploy.experiments.design import LatinHypercube
+from simdeploy.experiments.jobs import Job
+from simdeploy.experiments.sweep import sweep
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.measures import Measure, parse_measure
+
+RAW = {
+    "name": "small",
+    "fleet": {"nodes": 4, "update_duration": {"exponential": {"mean": 30}}, "start_failure": 0.05},
+    "release": {"fine": {"probability": 0.7}, "bad": {"probability": 0.3, "defective": True, "start_failure": 0.3}},
+    "costs": {"failed_request": 0, "unavailable_node_hour": 0, "hour_of_delay": 60, "false_alarm": 10, "escape": 100},
+    "policies": {
+        "waves": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}},
+        "at-once": {"strategy": "immediate"},
+    },
+}
+VARY = {"max_parallel": [1, 2]}
+TARGETS = {"p50 makespan_s": "12s", "false_alarm given good": "8pp"}
+QUICK = {"engine": "reference", "most": 1000}
+
+
+@pytest.fixture(scope="module")
+def scenario():
+    return Scenario.from_dict(RAW)
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Fail if anything is simulated."""
+    monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
+
+
+# -- what is asked -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("measure", "text", "half_width", "is_relative"),
+    [
+        ("makespan_s", "5", 5.0, False),
+        ("p95 makespan_s", "2m", 120.0, False),
+        ("makespan_s", "5%", 0.05, True),
+        ("makespan_s", "5 % relative", 0.05, True),
+        ("cost", "2.5", 2.5, False),
+        ("escaped", "0.01", 0.01, False),
+        ("escaped", "0.7pp", 0.007, False),
+        ("blast_radius given defective", "10% relative", 0.1, True),
+    ],
+)
+def test_half_widths_as_people_write_them(measure, text, half_width, is_relative):
+    """In the measure's unit, in percentage points, or relative. [contract]"""
+    measure = parse_measure(measure)
+    assert parse_target(text, measure) == Target(measure, half_width, is_relative)
+
+
+@pytest.mark.parametrize(
+    ("measure", "text", "told"),
+    [
+        (
+            "escaped",
+            "1%",
+            "is it one of percentage points, or relative? (found '1%'); allowed: 1pp (the same as 0.01), or",
+        ),
+        ("escaped", "x%", "is it one of percentage points, or relative?"),
+        ("escaped", "5s", "not a half-width (found '5s'); allowed: above 0: percentage points such as 1pp"),
+        ("makespan_s", "1pp", "not a half-width (found '1pp'); allowed: above 0: a half-width such as 5 or 5s"),
+        ("makespan_s", "0s", "not a half-width"),
+        ("makespan_s", "-1", "not a half-width"),
+        ("makespan_s", "5 relative", "not a half-width"),
+        ("makespan_s", "100%", "not a half-width"),
+        ("makespan_s", "nan%", "not a half-width"),
+        ("cost", "inf", "not a half-width"),
+        ("waves", "", "not a half-width"),
+        ("waves", True, "not a half-width"),
+        ("waves", None, "not a half-width"),
+    ],
+)
+def test_what_is_no_half_width(scenario, measure, text, told):
+    """What is neither, or might be both, is refused with what is allowed. [contract]"""
+    with pytest.raises(InputError) as caught:
+        read_targets({measure: text}, [scenario])
+    assert str(caught.value).startswith(f"{measure}: {told}")
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.01, 1e6), st.floats(-1, 1))
+def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
+    """Where the interval holds the truth, a half-width within the limit means an error of at most gamma of the truth. [property]"""
+    # The estimate that is as far off as the limit around it allows: |e - truth| = limit(e), on either side.
+    target = Target(Measure("cost"), gamma, is_relative=True)
+    share = gamma / (1 + gamma)
+    found = truth / (1 - place * share)
+    assert abs(found - truth) <= target.limit(found) * (1 + 1e-9)
+    assert abs(found - truth) <= gamma * truth * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("targets", "options", "told"),
+    [
+        ({}, {}, "targets: no target"),
+        ("makespan_s=5s", {}, "targets: no target"),
+        ({"makespan": 5}, {}, "did you mean 'makespan_s'"),
+        ({"makespan_s": 5, "mean makespan_s": 4}, {}, "a measure has two targets"),
+        ({"escaped given fnie": 0.1}, {}, "did you mean 'fine'"),
+        ({"makespan_s": 5}, {"most": 99}, "most: not a number of replications (found 99); allowed: 100 or more"),
+        ({"makespan_s": 5}, {"most": 1e4}, "most: not a number of replications"),
+        ({"makespan_s": 5}, {"confidence_level": 95}, "not a confidence level"),
+        ({"makespan_s": 5}, {"engine": "refrence"}, "did you mean 'reference'"),
+        ({"makespan_s": 5}, {"policies": ["wave"]}, "no such policy"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targets, options, told):
+    """Every target and argument that makes no sense is told before anything is simulated. [contract]"""
+    with pytest.raises(InputError) as caught:
+        replicate_to_precision(scenario, targets, **options)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "measure", "told"),
+    [
+        ({"costs": None}, "cost", "cost: the scenario has no costs"),
+        (
+            {"deployment": {"type": "restart"}, "release": None},
+            "escaped",
+            "escaped.of: a restart or a stop has no release",
+        ),
+        (
+            {"deployment": {"type": "restart"}, "release": None},
+            "waves given good",
+            "waves given good.given: a restart or",
+        ),
+        ({"release": {"fine": {"probability": 1}}}, "escaped given defective", "no release is defective"),
+    ],
+)
+def test_what_no_replication_could_tell_is_refused(no_work, change, measure, told):
+    """A measure of something that this scenario doesn't have would use up any budget, so it is refused. [contract]"""
+    raw = {key: value for key, value in {**RAW, **change}.items() if value is not None}
+    with pytest.raises(InputError) as caught:
+        replicate_to_precision(Scenario.from_dict(raw), {measure: 0.1})
+    assert told in str(caught.value)
+
+
+def test_scenarios_with_different_costs(scenario, no_work):
+    """A cost is asked of scenarios only that count it alike. [contract]"""
+    other = Scenario.from_dict({**RAW, "name": "other", "costs": {**RAW["costs"], "escape": 1}})
+    with pytest.raises(InputError, match="cost: the scenarios have different costs"):
+        sweep_to_precision([scenario, other], "waves", {"cost": 5})
+
+
+# -- when it stops -----------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7))
+def test_looks_depend_on_nothing(most, more):
+    """A larger budget looks at the same numbers first; each look is 2 or 2.5 times the one before. [property]"""
+    looks = plan_looks(most)
+    assert plan_looks(most + more)[: len(looks)] == looks
+    assert all(after / before in (2, 2.5) for before, after in itertools.pairwise(looks))
+    assert not looks or looks[-1] <= most < 2.5 * looks[-1]
+
+
+def look(values, text, width):
+    """Look once at values of a measure."""
+    target = parse_target(width, parse_measure(text))
+    found = estimate_values(np.asarray(values, float), target.measure, 0.95)
+    return why_not_yet(np.asarray(values, float), found, target)
+
+
+def test_why_not_yet():
+    """A target is reached if the interval is narrow enough of enough values; else it says why not. [contract]"""
+    level = np.tile([1.0, 3.0], 250)  # mean 2, standard error 0.0448, half-width 0.0879
+    assert look(level, "cost", "0.09") == ""
+    assert look(level, "cost", "0.0878") == "the half-width is too large"
+    assert look(level[:499], "cost", "9") == "499 values are too few for a mean: it takes 500"
+    assert look([1.0] * 500, "cost", "0.001") == ""
+    assert look([np.nan] * 500, "cost", "9") == "no replication says anything of it"
+    assert look([0.0] * 500, "cost", "50%") == "it is 0 so far, to which nothing is relative"
+    assert look([0.0] * 500, "escaped", "50% relative") == "it is 0 so far, to which nothing is relative"
+    assert look(level[:71], "p95 cost", "9") == "71 values are too few for an interval"
+    assert look(level[:100], "p50 cost", "2") == ""
+    assert look([0.0] * 184, "escaped", "0.01") == ""
+    assert look([0.0] * 182, "escaped", "0.01") == "the half-width is too large"
+    # One in a hundred: skewness 98 / sqrt(99).
+    rare = np.tile([1.0] + [0.0] * 99, 24)
+    assert look(rare, "cost", "1") == f"so skewed, a mean takes {math.ceil(25 * 98**2 / 99):,} values"
+    assert look(np.tile(rare, 2), "cost", "1") == ""
+
+
+def test_the_variance_may_be_larger_than_it_looks():
+    """The half-width of a mean must do even with a variance that is one standard error of it larger. [oracle]"""
+    values = np.random.default_rng(1).exponential(1, 1000)
+    half_width = estimate_values(values, Measure("cost"), 0.95).half_width
+    kurtosis = ((values - values.mean()) ** 4).mean() / values.var() ** 2
+    needed = half_width * math.sqrt(1 + math.sqrt((kurtosis - 1) / 1000))
+    assert needed > 1.02 * half_width
+    assert look(values, "cost", str(needed * 1.0001)) == ""
+    assert look(values, "cost", str(needed * 0.9999)) == "the half-width is too large"
+
+
+def test_how_many_would_do():
+    """Half the half-width takes four times the replications; a relative one is held against its own limit. [oracle]"""
+    found = estimate_values(np.tile([1.0, 3.0], 250), Measure("cost"), 0.95)
+    assert count_needed(1000, found, Target(Measure("cost"), found.half_width / 2)) == pytest.approx(4000)
+    relative = Target(Measure("cost"), 0.25, is_relative=True)
+    assert count_needed(1000, found, relative) == pytest.approx(1000 * (found.half_width / 0.4) ** 2)
+
+
+LAWS = {
+    "normal": (lambda rng, n: rng.normal(100, 30, n), "cost", 100, "3"),
+    "exponential, absolute": (lambda rng, n: rng.exponential(1, n), "cost", 1, "0.1"),
+    "exponential, relative": (lambda rng, n: rng.exponential(1, n), "cost", 1, "10%"),
+    "lognormal": (lambda rng, n: rng.lognormal(0, 1, n), "cost", math.exp(0.5), "10%"),
+    "rare cost": (lambda rng, n: 20 + 1000 * (rng.random(n) < 0.02), "cost", 40, "15"),
+    "rare event": (lambda rng, n: 1.0 * (rng.random(n) < 0.01), "escaped", 0.01, "1pp"),
+    "event, relative": (lambda rng, n: 1.0 * (rng.random(n) < 0.1), "escaped", 0.1, "20% relative"),
+    "median": (lambda rng, n: rng.exponential(1, n), "p50 cost", math.log(2), "10%"),
+    "p95": (lambda rng, n: rng.lognormal(0, 1, n), "p95 cost", math.exp(1.6448536269514722), "20%"),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_coverage_of_the_interval_at_which_it_stops(law):
+    """Stopped by its own width, a nominal 95 % interval covers at least 95 % less binomial error of 2,000 repetitions. [oracle]"""
+    draw, text, truth, width = LAWS[law]
+    target = parse_target(width, parse_measure(text))
+    looks, covered, used = plan_looks(5000), 0, set()
+    rng = np.random.default_rng(21)
+    for _ in range(2000):
+        values = draw(rng, looks[-1])
+        for n in looks:
+            found = estimate_values(values[:n], target.measure, 0.95)
+            if not why_not_yet(values[:n], found, target):
+                break
+        covered += found.low <= truth <= found.high
+        used.add(n)
+    assert covered >= 2000 * 0.95 - 4 * math.sqrt(2000 * 0.95 * 0.05)
+    assert used & set(looks[:-1])  # the width decided, not the budget
+
+
+# -- what it gives -----------------------------------------------------------------------------------------------------
+
+
+def test_it_is_one_replicate_of_so_many(scenario):
+    """Table and estimates are those of one call with the number of replications that it took. [property]"""
+    found = replicate_to_precision(scenario, TARGETS, seed=4, **QUICK)
+    assert found.is_reached
+    assert found.n_replications in (200, 500, 1000)
+    table = replicate(scenario, replications=found.n_replications, seed=4, engine="reference")
+    pd.testing.assert_frame_equal(found.responses, table)
+    assert found.responses.attrs == table.attrs == found.computed_under
+    pd.testing.assert_frame_equal(
+        found.estimates[["scenario", "policy", *ESTIMATE_COLUMNS]], estimate(table, list(TARGETS)).estimates
+    )
+    # One look earlier it was not.
+    before = plan_looks(found.n_replications)[-2]
+    rows = estimate(table[table["replication"] < before], list(TARGETS)).estimates
+    assert (rows["half_width"] > rows["measure"].map({"p50 makespan_s": 12, "false_alarm given good": 0.08})).any()
+
+
+def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
+    """In memory and in a folder it is one sweep with the replications that it took, of every case. [property]"""
+    found = sweep_to_precision(
+        scenario, ["waves", "at-once"], TARGETS, vary={"scenario.fleet.start_failure": (0.0, 0.1)}, **QUICK
+    )
+    stored = sweep_to_precision(
+        scenario,
+        ["waves", "at-once"],
+        TARGETS,
+        vary={"scenario.fleet.start_failure": iter([0.0, 0.1])},
+        store=tmp_path,
+        **QUICK,
+    )
+    expected = sweep(
+        scenario,
+        ["waves", "at-once"],
+        vary={"scenario.fleet.start_failure": [0.0, 0.1]},
+        replications=found.n_replications,
+        engine="reference",
+    )
+    for one in (found, stored):
+        assert one.n_replications == found.n_replications > 100
+        pd.testing.assert_frame_equal(one.responses.to_frame(), expected.to_frame())
+        pd.testing.assert_frame_equal(
+            one.estimates[list(ESTIMATE_COLUMNS)], estimate(expected, list(TARGETS)).estimates[list(ESTIMATE_COLUMNS)]
+        )
+    assert stored.responses.store == tmp_path
+    assert len(read_batches(tmp_path)) == 4 * found.n_replications
+    assert found.estimates["case"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_ranges_of_a_hypercube_stay_ranges(scenario):
+    """A pair is a range to a Latin hypercube, and its points are the same in every batch. [contract]"""
+    found = sweep_to_precision(
+        scenario,
+        "waves",
+        {"false_alarm": "8pp"},
+        vary={"scenario.fleet.start_failure": (0.0, 0.1)},
+        design=LatinHypercube(3),
+        **QUICK,
+    )
+    assert found.estimates["scenario.fleet.start_failure"].between(0.001, 0.0999).all()
+    assert found.n_replications > 100
+
+
+def test_it_goes_on_where_it_was_ended(scenario, tmp_path, monkeypatch):
+    """After an interruption the same call simulates only what is missing; one with narrower targets goes on from there. [contract]"""
+    expected = sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, **QUICK)
+    spans = []
+
+    def interrupted(*args, replications, **options):
+        spans.append(replications)
+        if len(spans) == 2:
+            raise KeyboardInterrupt
+        return sweep(*args, replications=replications, **options)
+
+    monkeypatch.setattr(precision_module, "sweep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path, **QUICK)
+    assert len(read_batches(tmp_path)) == 200
+    told = []
+    again = sweep_to_precision(
+        scenario, "waves", TARGETS, vary=VARY, store=tmp_path, progress=lambda *of: told.append(of), **QUICK
+    )
+    pd.testing.assert_frame_equal(again.estimates, expected.estimates)
+    assert told[0] == (200, 200)  # nothing of the first batch was left to do
+    monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
+    last = sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path, most=10**6, engine="reference")
+    pd.testing.assert_frame_equal(last.estimates, expected.estimates)
+
+
+def test_folders_that_hold_something_else(scenario, tmp_path, no_work):
+    """A folder of other files is refused, before the work. [contract]"""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"in use \(found notes.txt\)"):
+        sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path / "other", **QUICK)
+
+
+def test_folders_of_other_questions(scenario, tmp_path):
+    """A folder of a sweep of a fixed number, or of another seed, is refused and left as it is. [contract]"""
+    sweep(scenario, "waves", vary=VARY, replications=2, engine="reference", store=tmp_path / "fixed")
+    with pytest.raises(InputError, match="holds a sweep of a fixed number of replications"):
+        sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path / "fixed", **QUICK)
+    sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path / "kept", **QUICK)
+    with pytest.raises(InputError, match="seed: 0 in the folder, 1 now"):
+        sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path / "kept", seed=1, **QUICK)
+
+
+def test_a_budget_that_is_too_small(scenario):
+    """It stops at the last look that the budget allows, and says what was not reached, why, and about how many would do. [contract]"""
+    asked = {"makespan_s": "1s", "escaped given defective": "30pp"}
+    found = replicate_to_precision(scenario, asked, most=999, engine="reference", policies="waves")
+    assert (found.n_replications, found.most) == (500, 999)
+    assert found.estimates["is_reached"].tolist() == [False, True]
+    assert found.estimates["reason"].tolist() == ["the half-width is too large", ""]
+    row = found.estimates.iloc[0]
+    assert row["n_needed"] == pytest.approx(500 * row["half_width"] ** 2)
+    assert (row["target"], row["is_relative"], row["n_replications"]) == (1.0, False, 500)
+    assert not found.is_reached
+    assert (
+        "too few for 1 of 2 estimates: hardest is makespan under waves (the half-width is too large; about"
+        in found.answer
+    )
+    (words,) = found.summarize()
+    assert [row[-1] for row in words.rows] == ["no: the half-width is too large", "yes"]
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_mean_of_the_engine_meets_its_closed_form(scenario):
+    """The makespan to 2 % is within 4 standard errors of the closed form, and its error within 2 %. [oracle]"""
+    raw = {
+        "name": "closed",
+        "fleet": {"nodes": 4, "update_duration": {"exponential": {"mean": 30}}},
+        "policies": {
+            "p": {
+                "strategy": "rolling",
+                "max_parallel": 2,
+                "health_check": {"deadline": "10h", "min_healthy_time": "0s"},
+            }
+        },
+    }
+    found = replicate_to_precision(Scenario.from_dict(raw), {"makespan_s": "2%"}, engine="compiled", most=100_000)
+    truth = oracles.exponential_barrier_makespan_s(30, [2, 2])
+    row = found.estimates.iloc[0]
+    assert found.is_reached
+    assert abs(row["estimate"] - truth) <= min(4 * row["standard_error"], 0.02 * truth)
+
+
+def test_progress_tells_of_all_batches(scenario):
+    """Progress counts the rollouts of all batches, against those there will be at the next look. [contract]"""
+    told = []
+    found = replicate_to_precision(scenario, TARGETS, progress=lambda *of: told.append(of), **QUICK)
+    totals = [2 * look for look in plan_looks(found.n_replications)]
+    assert list(dict.fromkeys(total for _, total in told)) == totals
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-1] == (totals[-1], totals[-1])
+
+
+def test_a_warning_is_given_once(scenario):
+    """What every batch would warn of is said once. [contract]"""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SimdeployWarning)
+        found = sweep_to_precision(scenario, "waves", TARGETS, vary={"max_failed_nodes": [3, 100]}, **QUICK)
+    texts = [str(warning.message) for warning in caught]
+    assert found.n_replications > 100
+    assert texts
+    assert len(set(texts)) == len(texts)
+
+
+def test_failed_replications_are_left_out(scenario, monkeypatch):
+    """Failed replications are warned of, counted, and in no estimate. [contract]"""
+    run = Job.run
+    monkeypatch.setattr(
+        Job, "run", lambda job, span: job.failed(span, "simulate", "broken") if span.first >= 100 else run(job, span)
+    )
+    with pytest.warns(SimdeployWarning, match="failed"):
+        found = replicate_to_precision(scenario, {"p50 makespan_s": "1s"}, most=200, engine="reference")
+    assert set(found.estimates["n_left_out"]) == {100}
+    assert (found.estimates["n"] <= 100).all()
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "s.json").write_text(json.dumps(RAW))
+    monkeypatch.chdir(tmp_path)
+
+
+def compared(*arguments):
+    """Run `simdeploy compare` in this process."""
+    arguments = ["compare", "s.json", "--engine", "reference", *map(str, arguments)]
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+ASKED = ("--precision", "p50 makespan_s=12s", "--precision", "false_alarm given good = 8pp", "--most", 1000)
+
+
+def test_compare_says_how_many_it_took(folder, scenario):
+    """It prints how many replications were used and each estimate; as JSON, too. [contract]"""
+    found = replicate_to_precision(scenario, TARGETS, **QUICK)
+    result = compared(*ASKED, "--out", "t.csv")
+    assert result.exit_code == 0
+    assert f"small: {found.n_replications:,} replications of each policy, seed 0, engine reference" in result.stdout
+    assert f"{found.answer}\n" in result.stdout
+    for row in found.summarize()[0].rows:
+        assert all(cell in result.stdout for cell in row)
+    assert len(pd.read_csv("t.csv")) == 2 * found.n_replications
+    told = json.loads(compared(*ASKED, "--json").stdout)["computed_under"]
+    assert told["replications"] == found.n_replications
+    assert told["precision"]["estimates"] == found.to_dict()["estimates"]
+
+
+def test_compare_says_what_was_not_reached(folder):
+    """What the budget did not suffice for is told with the reason; it is no error. [contract]"""
+    result = compared("--precision", "makespan_s=10ms", "--most", 200)
+    assert result.exit_code == 0
+    assert "200 replications of each policy, as many as 200 at most allow, were too few for 2 of 2" in result.stdout
+    assert result.stdout.count("no: 200 values are too few for a mean") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--precision", "makespan_s"], "'makespan_s' is not MEASURE=WIDTH, such as 'makespan_s=5s'"),
+        (["--precision", "=5s"], "is not MEASURE=WIDTH"),
+        (["--precision", "makespan_s=5s", "--precision", "makespan_s=4s"], "'makespan_s' is there twice"),
+        (["--precision", "makespan_s=5s", "--replications", "10"], "--precision and --replications exclude each other"),
+        (["--most", "500"], "--most is the budget of --precision, which isn't there"),
+        (["--precision", "makespan_s=5s", "--most", "50"], "most: not a number of replications (found 50)"),
+        (["--precision", "makespan=5s"], "did you mean 'makespan_s'?"),
+        (["--precision", "escaped=1%"], "is it one of percentage points, or relative?"),
+    ],
+)
+def test_compare_refuses_before_the_work(folder, no_work, arguments, told):
+    """What makes no sense is refused with exit code 2. [contract]"""
+    result = compared(*arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
