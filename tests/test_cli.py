@@ -244,10 +244,57 @@ def test_compare_prints_a_table_for_a_review(folder):
         simdeploy.read_scenario("s.yaml"), policies=["in-tens", "at-once"], replications=30, seed=4
     )
     good = simdeploy.compare(table).estimates.query("level == 'completed_good'").set_index("policy")["estimate"]
-    row = next(line for line in result.stdout.splitlines() if line.strip().startswith("in-tens"))
+    tables = result.stdout[result.stdout.index("Estimates") :].splitlines()
+    row = next(line for line in tables if line.strip().startswith("in-tens"))
     assert float(row.split()[1]) == pytest.approx(100 * good["in-tens"], abs=0.6)
     assert "careful" not in result.stdout
     assert "Differences to in-tens" in result.stdout
+
+
+COSTS = "costs: {hour_of_delay: 20, false_alarm: 100, escape: 1000}\n"
+
+
+def test_compare_answers_first(folder):
+    """The first line says which policy is best and which can't be told from it: by costs, else by mistakes. [contract]"""
+    arguments = ("--replications", 40, "--engine", "reference")
+    table = simdeploy.replicate(simdeploy.read_scenario("s.yaml"), replications=40, engine="reference")
+    first = call("compare", "s.yaml", *arguments).stdout.splitlines()[0]
+    assert first == simdeploy.compare(table).answer
+    assert "false alarms" in first
+    (folder / "c.yaml").write_text(SCENARIO + COSTS)
+    costs = simdeploy.read_scenario("c.yaml").costs
+    result = call("compare", "c.yaml", *arguments)
+    assert result.stdout.splitlines()[0] == simdeploy.compare(table, costs=costs).answer
+    assert "a rollout" in result.stdout.splitlines()[0]
+    assert result.stdout.count("95 % for all policies at once") == 1
+    assert "cost of escapes" not in result.stdout
+    one = call("compare", "c.yaml", *arguments, "--policies", "careful").stdout
+    assert one.startswith("careful: cost ")
+
+
+def test_compare_splits_the_cost(folder):
+    """With --costs there is a table of the cost by cause; a scenario without costs is refused. [contract]"""
+    (folder / "c.yaml").write_text(SCENARIO + COSTS)
+    out = call("compare", "c.yaml", "--replications", 10, "--costs").stdout
+    split = out[out.index("Cost of a rollout by cause") :]
+    assert all(f"{policy} " in split for policy in ("in-tens", "careful", "at-once"))
+    result = call("compare", "s.yaml", "--replications", 10, "--costs")
+    assert result.exit_code == 2
+    assert "the scenario has no costs to split" in result.stderr
+    assert result.stdout == ""
+
+
+def test_compare_as_json(folder):
+    """With --json all there is on standard output is one object: the answer, every table, and what it hangs on. [contract]"""
+    (folder / "c.yaml").write_text(SCENARIO + COSTS)
+    result = json.loads(call("compare", "c.yaml", "--replications", 10, "--json", "--costs").stdout)
+    assert result["n_replications"] == {"in-tens": 10, "careful": 10, "at-once": 10}
+    assert result["computed_under"]["replications"] == 10
+    assert result["computed_under"]["costs"]["escape"] == 1000
+    assert {"answer", "estimates", "differences", "pairs", "ranking", "baseline", "policies"} <= set(result)
+    costs = [row for row in result["ranking"] if row["response"] == "cost"]
+    assert [row["policy"] for row in costs] == ["in-tens", "careful", "at-once"]
+    assert {row["level"] for row in costs} == {None}
 
 
 def test_compare_writes_the_raw_responses(folder):

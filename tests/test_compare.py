@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -15,7 +16,8 @@ from simdeploy.analysis import compare
 from simdeploy.analysis.intervals import mean_interval, paired_proportions_interval, proportion_interval
 from simdeploy.analysis.summary import summarize
 from simdeploy.errors import InputError
-from simdeploy.vocabulary import STATES, VERDICTS
+from simdeploy.scenario.parts import Costs
+from simdeploy.vocabulary import COSTS, STATES, VERDICTS
 
 
 def responses(**columns):
@@ -85,10 +87,19 @@ def test_intervals_are_those_of_scipy():
         assert mean_interval(3.0, 0.7, n, 0.9) == pytest.approx(expected, rel=1e-12)
 
 
-def test_paired_proportions_as_published():
-    """The interval of Agresti and Min is the one that the R package PropCIs documents for its example. [oracle]"""
-    # diffpropci.mp(b = 40, c = 20, n = 160): -0.21601726 -0.03089632, for c less b.
-    assert paired_proportions_interval(20, 40, 160, 0.95) == pytest.approx((-0.21601726, -0.03089632), abs=5e-9)
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_paired_proportions_cover_exactly(level):
+    """Summed over all outcomes of 20 pairs, no pair of proportions is covered less often than the level says. [oracle]"""
+    n = 20
+    outcomes = [(b, c) for b in range(n + 1) for c in range(n + 1 - b)]
+    limits = [paired_proportions_interval(b, c, n, level) for b, c in outcomes]
+    low, high = np.array(limits).T
+    counts = np.array([[b, c, n - b - c] for b, c in outcomes])
+    for first in np.linspace(0, 1, 21):
+        for second in np.linspace(0, 1 - first, 21):
+            chances = stats.multinomial.pmf(counts, n, [first, second, max(0.0, 1 - first - second)])
+            covers = (low <= first - second + 1e-12) & (first - second - 1e-12 <= high)
+            assert chances[covers].sum() >= level - 1e-9, (first, second)
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.floats(0.01, 0.999))
@@ -124,14 +135,15 @@ def test_coverage_of_a_proportion(p):
     assert hits >= 2000 * 0.95 - 4 * math.sqrt(2000 * 0.95 * 0.05)
 
 
-@pytest.mark.parametrize(("both", "first", "second"), [(0.2, 0.15, 0.05), (0.9, 0.02, 0.01), (0.3, 0.2, 0.2)])
+@pytest.mark.parametrize(
+    ("both", "first", "second"), [(0.2, 0.15, 0.05), (0.9, 0.02, 0.01), (0.3, 0.2, 0.2), (0.05, 0.02, 0.0)]
+)
 def test_coverage_of_a_paired_difference_of_proportions(both, first, second):
-    """The interval of matched pairs covers within 2 points of what it says, at common and at rare differences. [oracle]"""
-    # It is not exact: Agresti and Min report actual levels from about 0.94 up at nominal 0.95.
+    """The interval of matched pairs covers as often as it says, also where one's events are among the other's. [oracle]"""
     cells = np.random.default_rng(3).multinomial(100, [both, first, second, 1 - both - first - second], size=2000)
     limits = [paired_proportions_interval(int(b), int(c), 100, 0.95) for _, b, c, _ in cells]
     hits = covered(first - second, *zip(*limits, strict=True))
-    assert hits >= 2000 * 0.93 - 4 * math.sqrt(2000 * 0.93 * 0.07)
+    assert hits >= 2000 * 0.95 - 4 * math.sqrt(2000 * 0.95 * 0.05)
 
 
 def test_pairs_are_matched_by_replication():
@@ -263,6 +275,36 @@ def test_to_frame_holds_both():
     assert frame["baseline"].isna().sum() == len(comparison.estimates)
     assert frame["n"].dtype == "int64"
     assert len(frame) == len(comparison.estimates) + len(comparison.differences)
+
+
+def test_costs_are_quantities_like_responses():
+    """With costs the cost and its causes follow the responses in every table, and the result says what they were. [contract]"""
+    n = 4
+    table = responses(
+        verdict=["escaped", "completed_good", "false_alarm", "completed_good"] * 2,
+        makespan_s=[3600.0] * 2 * n,
+        failed_requests_excess=[0.0] * 2 * n,
+        unavailable_excess_node_s=[0.0] * 2 * n,
+    )
+    comparison = compare(table, costs=Costs(0, 0, hour_of_delay=10, false_alarm=100, escape=1000))
+    assert row(comparison.estimates, "a", "cost")["estimate"] == 10 + 1100 / 4
+    assert row(comparison.estimates, "a", "cost_escape")["estimate"] == 250
+    assert row(comparison.differences, "b", "cost")["estimate"] == 0
+    assert list(comparison.estimates["response"].unique())[-6:] == list(COSTS)
+    assert set(COSTS) <= set(comparison.pairs["response"])
+    assert set(COSTS) <= set(comparison.ranking["response"])
+    assert comparison.computed_under["costs"]["escape"] == 1000
+    assert "cost" in summarize(comparison)[0].header
+    with pytest.raises(InputError, match="makespan_s"):
+        compare(table.drop(columns="makespan_s"), costs=Costs(0, 0, 10, 100, 1000))
+
+
+def test_plain_form_of_a_comparison():
+    """The form for other programs has the answer and all five tables, and nothing that JSON doesn't know. [contract]"""
+    document = compare(responses(makespan_s=[1.0, 2.0, 3.0, np.nan], verdict=["escaped"] * 4)).to_dict()
+    assert {"answer", "estimates", "differences", "pairs", "ranking"} <= set(document)
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert "_observations" not in document
 
 
 def test_html_shows_names_as_they_are():

@@ -1,21 +1,26 @@
-"""Estimates of every response under every policy, and paired differences to a baseline."""
+"""Estimates of every response under every policy, differences to a baseline, and all policies held against all others."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from simdeploy.analysis.estimators import Estimate, estimate_difference, estimate_values, variance
 from simdeploy.analysis.observations import Observations, Quantity
+from simdeploy.analysis.result import Result, to_plain
 from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import pandas as pd
+
+    from simdeploy.analysis.tables import Table
+    from simdeploy.scenario.parts import Costs
 
 _ESTIMATE = {
     "policy": "str",
@@ -32,7 +37,7 @@ _DIFFERENCE = {"policy": "str", "baseline": "str", **_ESTIMATE, "variance_remove
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
+class Comparison(Result):
     """What `compare` found.
 
     Attributes
@@ -51,7 +56,7 @@ class Comparison:
     n_replications, n_failed : dict of str to int
         Replications of a policy, and those among them that failed; failed ones are left out.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table of responses says.
+        Scenario, seed, engine and switches, as far as the table of responses says; and the costs, if there are any.
     """
 
     estimates: pd.DataFrame
@@ -62,6 +67,38 @@ class Comparison:
     n_replications: Mapping[str, int]
     n_failed: Mapping[str, int]
     computed_under: Mapping[str, Any]
+    _observations: Observations = field(repr=False)
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """All pairs: each policy less each of those that follow it, with intervals that hold for all pairs at once.
+
+        One row per pair (`policy` and `other`), response and level: `estimate`, `low`, `high`, and `n`, the replications
+        in which both have a value. Computed when it is first asked for; see the notes of `compare`.
+        """
+        from simdeploy.analysis.comparison_tables import tabulate_pairs
+
+        return tabulate_pairs(self._observations, self.confidence_level)
+
+    @cached_property
+    def ranking(self) -> pd.DataFrame:
+        """Each policy against the best of the others, with intervals that hold for all policies at once.
+
+        One row per policy, and response and level of which one side is better: `rank` by the estimate, from 1, equals
+        sharing one; `is_among_best`, whether it may be the best; `estimate`, `low` and `high` of its difference to the
+        best of the others; `n`, the fewest replications that it has in common with one of them. `rank` and `is_among_best` are missing
+        for a policy without values. Computed when it is first asked for; see the notes of `compare`.
+        """
+        from simdeploy.analysis.comparison_tables import tabulate_ranking
+
+        return tabulate_ranking(self._observations, self.confidence_level)
+
+    @property
+    def answer(self) -> str:
+        """Which policy is the best, and which ones can't be told from it."""
+        from simdeploy.analysis.ranking_words import say_which_is_best
+
+        return say_which_is_best(self)
 
     def to_frame(self) -> pd.DataFrame:
         """Return estimates and differences in one table; in the rows of estimates `baseline` is missing."""
@@ -70,19 +107,25 @@ class Comparison:
         estimates = self.estimates.reindex(columns=list(_DIFFERENCE)).astype(_DIFFERENCE)
         return pd.concat([estimates, self.differences], ignore_index=True)
 
-    def __repr__(self) -> str:
-        policies = ", ".join(f"{policy} ({self.n_replications[policy]})" for policy in self.policies)
-        level = format(self.confidence_level, "g")
-        return f"<Comparison of {policies}; baseline {self.baseline}, confidence level {level}>"
+    def summarize(self) -> tuple[Table, ...]:
+        """Return the main responses in words: the estimates, the differences to the baseline, and the ranking."""
+        from simdeploy.analysis.summary import summarize
 
-    def _repr_html_(self) -> str:
-        from simdeploy.analysis.summary import to_html
+        return summarize(self)
 
-        return to_html(self)
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything in values that JSON knows, `pairs` and `ranking` included."""
+        return {**super().to_dict(), "pairs": to_plain(self.pairs), "ranking": to_plain(self.ranking)}
 
 
-def compare(responses: pd.DataFrame, *, baseline: str | None = None, confidence_level: float = 0.95) -> Comparison:
-    r"""Estimate every response under every policy, and its difference to a baseline.
+def compare(
+    responses: pd.DataFrame,
+    *,
+    baseline: str | None = None,
+    confidence_level: float = 0.95,
+    costs: Costs | None = None,
+) -> Comparison:
+    r"""Estimate every response under every policy, its difference to a baseline, and which policy is the best.
 
     Parameters
     ----------
@@ -91,7 +134,10 @@ def compare(responses: pd.DataFrame, *, baseline: str | None = None, confidence_
     baseline : str, optional
         The policy that the others are compared to; the first one of the table by default.
     confidence_level : float
-        Of each interval by itself, between 0 and 1.
+        Of each estimate and each difference to the baseline by itself; of all pairs, and of all policies of a ranking,
+        at once. Between 0 and 1.
+    costs : Costs, optional
+        The scenario's (`Scenario.costs`). With them `cost` and its causes are compared like responses.
 
     Returns
     -------
@@ -109,16 +155,30 @@ def compare(responses: pd.DataFrame, *, baseline: str | None = None, confidence_
     makespan is over the rollouts that ended, a proportion of verdicts over those that have one.
 
     Differences are taken within replications, in which all policies meet the same world: of means with Student's t
-    interval of the paired differences, of proportions with the interval of Agresti and Min for matched pairs. With X
+    interval of the paired differences, of proportions with a conservative one of matched pairs. With X
     and Y the two policies' observations and D = X - Y, `variance_removed_fraction` is
     :math:`1 - \mathrm{Var}(D) / (\mathrm{Var}(X) + \mathrm{Var}(Y))`: what common random numbers saved (Law 2015 [1]_,
     section 11.2). The formulas of the intervals are in `simdeploy.analysis.intervals`.
 
-    Too few observations give NaN: an interval of a mean needs two. The cost is linear in the rows.
+    `Comparison.pairs` has all :math:`K = k (k - 1) / 2` pairs of k policies. Each interval has the level
+    :math:`1 - \alpha / K`, so that by Bonferroni's inequality all pairs of one response hold at once with
+    :math:`1 - \alpha`, whatever common random numbers do to the dependence between them (Law 2015 [1]_, section 10.3.2;
+    Clark and Yang 1986 [2]_): of means Student's t interval of the paired differences, of proportions an exact one
+    (`simdeploy.analysis.pairs.Pairs.lower_limits`). Two policies whose interval holds 0 can't be told apart.
+
+    `Comparison.ranking` compares each policy with the best of the others, which needs k - 1 limits instead of K
+    (`simdeploy.analysis.ranking.rank_policies`): the best policy has `is_among_best` with :math:`1 - \alpha`. Responses
+    of which neither side is better, such as `waves`, have no ranking. Across responses nothing is adjusted.
+
+    Too few observations give NaN: an interval of a mean needs two. A t interval knows only what it has seen: where a cost
+    comes from an event in a hundred rollouts, replicate until it has been seen some dozens of times. The cost of
+    estimates and differences is linear in the rows; that of pairs and ranking grows with the policies' square.
 
     References
     ----------
     .. [1] Law, A. M. (2015). Simulation Modeling and Analysis, 5th edition. McGraw-Hill.
+    .. [2] Clark, G. M. and Yang, W. (1986). A Bonferroni selection procedure when using common random numbers with
+       unknown variances. Proceedings of the 1986 Winter Simulation Conference, 313-315.
 
     Examples
     --------
@@ -137,33 +197,36 @@ def compare(responses: pd.DataFrame, *, baseline: str | None = None, confidence_
     >>> comparison.differences[["policy", "baseline", "estimate", "low", "high", "variance_removed_fraction"]]
       policy baseline  estimate   low  high  variance_removed_fraction
     0   slow     fast      40.0  40.0  40.0                        1.0
+    >>> comparison.ranking[["policy", "response", "rank", "is_among_best", "estimate"]]
+      policy    response  rank  is_among_best  estimate
+    0   fast  makespan_s     1           True     -40.0
+    1   slow  makespan_s     2          False      40.0
     """
-    observations = Observations(responses)
+    observations = Observations(responses, costs)
     baseline = observations.policies[0] if baseline is None else baseline
     _check(baseline, confidence_level, observations.policies)
-    quantities = list(observations.quantities())
-    estimates = [
-        _name(policy, quantity) | _estimate(observations.values(policy, quantity), quantity, confidence_level)
-        for policy in observations.policies
-        for quantity in quantities
-    ]
-    differences = [
-        _name(policy, quantity)
-        | {"baseline": baseline}
-        | _difference(*observations.pairs(policy, baseline, quantity), quantity, confidence_level)
-        for policy in observations.policies
-        if policy != baseline
-        for quantity in quantities
-    ]
+    compared = observations.policies.index(baseline)
+    estimates: list[dict[str, Any]] = []
+    differences: list[dict[str, Any]] = []
+    for quantity in observations.quantities:
+        values = observations.values(quantity)
+        for place, policy in enumerate(observations.policies):
+            name = {"policy": policy, **quantity._asdict()}
+            estimates.append(name | _estimate(values[place], quantity, confidence_level))
+            if policy != baseline:
+                found = _difference(values[place], values[compared], quantity, confidence_level)
+                differences.append(name | {"baseline": baseline} | found)
+    computed_under = {str(name): value for name, value in responses.attrs.items()}
     return Comparison(
-        estimates=_frame(estimates, _ESTIMATE),
-        differences=_frame(differences, _DIFFERENCE),
+        estimates=_frame(_by_policy(estimates, observations.policies), _ESTIMATE),
+        differences=_frame(_by_policy(differences, observations.policies), _DIFFERENCE),
         baseline=baseline,
         confidence_level=confidence_level,
         policies=observations.policies,
         n_replications=observations.n_rows,
         n_failed=observations.n_failed,
-        computed_under={str(name): value for name, value in responses.attrs.items()},
+        computed_under=computed_under if costs is None else computed_under | {"costs": asdict(costs)},
+        _observations=observations,
     )
 
 
@@ -196,20 +259,16 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
         raise InputError(problems)
 
 
-def _name(policy: str, quantity: Quantity) -> dict[str, Any]:
-    return {"policy": policy, **quantity._asdict()}
-
-
 def _estimate(values: np.ndarray, quantity: Quantity, confidence_level: float) -> dict[str, Any]:
-    measure = Measure(quantity.response if quantity.level is None else quantity.level)
-    return _with_half_width(estimate_values(values, measure, confidence_level))
+    return _with_half_width(estimate_values(values, quantity.measure, confidence_level))
 
 
 def _difference(
     policy: np.ndarray, baseline: np.ndarray, quantity: Quantity, confidence_level: float
 ) -> dict[str, Any]:
-    is_rate = quantity.level is not None
-    found = estimate_difference(policy, baseline, is_rate=is_rate, confidence_level=confidence_level)
+    found = estimate_difference(policy, baseline, is_rate=quantity.is_rate, confidence_level=confidence_level)
+    in_both = ~np.isnan(policy - baseline)
+    policy, baseline = policy[in_both], baseline[in_both]
     apart = variance(policy) + variance(baseline)
     removed = 1 - variance(policy - baseline) / apart if apart > 0 else math.nan
     return _with_half_width(found) | {"variance_removed_fraction": removed}
@@ -217,6 +276,12 @@ def _difference(
 
 def _with_half_width(found: Estimate) -> dict[str, Any]:
     return {**found._asdict(), "half_width": found.half_width}
+
+
+def _by_policy(rows: list[dict[str, Any]], policies: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the rows of the first policy, then those of the second, and so on."""
+    places = {policy: place for place, policy in enumerate(policies)}
+    return sorted(rows, key=lambda row: places[row["policy"]])
 
 
 def _frame(rows: list[dict[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:

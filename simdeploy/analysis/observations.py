@@ -1,16 +1,20 @@
-"""The table of replications made ready for analysis: checked, cut into policies, categories into indicators."""
+"""The table of replications made ready for a comparison: checked, with the values of each quantity by policy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.vocabulary import RESPONSES, STATES, VERDICTS
+from simdeploy.analysis.measuring import Values
+from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.scenario.measures import Measure
+from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from simdeploy.scenario.parts import Costs
 
 # Categories whose levels are known, so that a level nobody saw is a proportion of 0 and not a missing row. The kind
 # of release is left out: no policy has an influence on it.
@@ -23,6 +27,16 @@ class Quantity(NamedTuple):
     response: str
     level: str | None
 
+    @property
+    def measure(self) -> Measure:
+        """The same as a measure."""
+        return Measure(self.response if self.level is None else self.level)
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether its values are 1 and 0."""
+        return self.level is not None
+
 
 class Observations:
     """The replications of one scenario by policy.
@@ -31,73 +45,64 @@ class Observations:
     ----------
     responses : DataFrame
         As from `replicate`. Neither the order of the rows nor further columns matter.
+    costs : Costs, optional
+        The scenario's; with them `cost` and its causes are quantities, too.
 
     Attributes
     ----------
     policies : tuple of str
         In the order in which they first appear.
+    quantities : tuple of Quantity
+        What can be estimated, in the order of the responses.
     n_rows, n_failed : dict of str to int
         Replications of a policy, and those that failed and are left out of everything else.
+    first : int
+        The first replication of the values.
     """
 
-    def __init__(self, responses: pd.DataFrame) -> None:
+    def __init__(self, responses: pd.DataFrame, costs: Costs | None = None) -> None:
         _check(responses)
-        self.policies = tuple(str(policy) for policy in responses["policy"].unique())
-        self.n_rows: dict[str, int] = {}
-        self.n_failed: dict[str, int] = {}
-        self._tables: dict[str, pd.DataFrame] = {}
-        for policy in self.policies:
-            rows = responses[responses["policy"].eq(policy)]
-            kept = rows[rows["status"].ne("failed")] if "status" in rows else rows
-            self.n_rows[policy], self.n_failed[policy] = len(rows), len(rows) - len(kept)
-            self._tables[policy] = kept.set_index("replication").sort_index()
-        self._columns = [name for name in RESPONSES if name in responses]
+        names = [name for name in RESPONSES if name in responses]
+        kept = [*(name for name in ("scenario", "status") if name in responses), *names]
+        table = responses[["policy", "replication", *kept]].astype({"policy": "str"})
+        self.quantities = tuple(
+            Quantity(name, level)
+            for name in [*names, *(COSTS if costs is not None else ())]
+            for level in LEVELS.get(name, (None,))
+            if name in LEVELS or RESPONSES.get(name) != "str"
+        )
+        values = Values(table, [quantity.measure for quantity in self.quantities], costs=costs)
+        self.policies = tuple(values.cases["policy"])
+        self.first = values.first
+        self.n_rows = _count(table["policy"], self.policies)
+        failed = table["policy"][table["status"].eq("failed")] if "status" in table else table["policy"][:0]
+        self.n_failed = _count(failed, self.policies)
+        # The last one is asked for several times in a row: by its estimates, differences, pairs.
+        self._of = lru_cache(maxsize=2)(values.of)
 
-    def quantities(self) -> Iterator[Quantity]:
-        """Say what can be estimated, in the order of the responses."""
-        for name in self._columns:
-            if name in LEVELS:
-                yield from (Quantity(name, level) for level in LEVELS[name])
-            elif RESPONSES[name] != "str":
-                yield Quantity(name, None)
+    def values(self, quantity: Quantity) -> np.ndarray:
+        """Return the values of a quantity, by policy and replication, NaN where there is none.
 
-    def values(self, policy: str, quantity: Quantity) -> np.ndarray:
-        """Return the observations of one quantity that there are; of a category 1 where it has the level, else 0."""
-        return self._series(policy, quantity).to_numpy()
+        Of a category they are 1 where it has the level, else 0.
+        """
+        return self._of(quantity.measure)
 
-    def pairs(self, policy: str, baseline: str, quantity: Quantity) -> tuple[np.ndarray, np.ndarray]:
-        """Return the observations of two policies in the replications in which both have one."""
-        first, second = self._series(policy, quantity), self._series(baseline, quantity)
-        both = first.index.intersection(second.index)
-        return first.loc[both].to_numpy(), second.loc[both].to_numpy()
 
-    def _series(self, policy: str, quantity: Quantity) -> pd.Series:
-        column = self._tables[policy][quantity.response].dropna()
-        if quantity.level is not None:
-            column = column.eq(quantity.level)
-        return column.astype("float64")
+def _count(column: pd.Series, policies: tuple[str, ...]) -> dict[str, int]:
+    counts = column.value_counts()
+    return {policy: int(counts.get(policy, 0)) for policy in policies}
 
 
 def _check(responses: pd.DataFrame) -> None:
-    missing = [name for name in ("policy", "replication") if name not in responses]
     problems = [
         Problem("a table of replications has this column", path=(name,), hint=nearest(name, responses.columns))
-        for name in missing
+        for name in ("policy", "replication")
+        if name not in responses
     ]
-    if not missing:
-        if responses.empty:
-            problems.append(Problem("the table of replications is empty"))
-        if "scenario" in responses and responses["scenario"].nunique() > 1:
-            found = ", ".join(map(str, responses["scenario"].unique()))
-            problems.append(Problem("policies are compared within one scenario", path=("scenario",), found=found))
-        if responses.duplicated(["policy", "replication"]).any():
-            twice = responses.loc[responses.duplicated(["policy", "replication"]), ["policy", "replication"]]
-            found = f"policy {shorten(twice.iloc[0, 0])}, replication {int(twice['replication'].iloc[0])}"
-            problems.append(Problem("a replication of a policy is there twice", path=("replication",), found=found))
-        for name, levels in LEVELS.items():
-            strange = set() if name not in responses else set(responses[name].dropna().unique()) - set(levels)
-            if strange:
-                found = ", ".join(sorted(map(str, strange)))
-                problems.append(Problem("unknown level", path=(name,), found=found, allowed=", ".join(levels)))
+    for name, levels in LEVELS.items():
+        strange = set() if name not in responses else set(responses[name].dropna().unique()) - set(levels)
+        if strange:
+            found = ", ".join(sorted(map(str, strange)))
+            problems.append(Problem("unknown level", path=(name,), found=found, allowed=", ".join(levels)))
     if problems:
         raise InputError(problems)

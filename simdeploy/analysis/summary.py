@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.tables import Table, table_to_html
+from simdeploy.analysis.ranking_words import summarize_ranking
+from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import LABELS, PERCENT, POINTS, Scale, format_number, response_scale
 from simdeploy.vocabulary import VERDICTS
 
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 # A change review asks what may happen, how long it takes, how many it can hit and what it costs the users.
 _SHOWN = (
     *(("verdict", verdict) for verdict in VERDICTS),
-    *((name, None) for name in ("makespan_s", "blast_radius", "failed_requests_excess")),
+    *((name, None) for name in ("makespan_s", "blast_radius", "failed_requests_excess", "cost")),
 )
 
 
 def summarize(comparison: Comparison) -> tuple[Table, ...]:
-    r"""Write the main responses of a comparison as tables: the estimates, and the differences if there are any.
+    r"""Write the main responses of a comparison as tables: the estimates, the differences if there are any, the ranking.
 
     Examples
     --------
@@ -57,12 +58,8 @@ def summarize(comparison: Comparison) -> tuple[Table, ...]:
                 difference=True,
             )
         )
-    return tuple(tables)
-
-
-def to_html(comparison: Comparison) -> str:
-    """Return the tables of `summarize` as HTML, for a notebook."""
-    return "\n".join(table_to_html(table) for table in summarize(comparison))
+    # Of two policies the differences have said it all.
+    return (*tables, *(summarize_ranking(comparison) if len(comparison.policies) > 2 else ()))
 
 
 def _policy_cell(comparison: Comparison, policy: str) -> str:

@@ -32,7 +32,8 @@ def print_answer(
         How many rows of a table are printed at most.
     """
     if as_json:
-        document = {"computed_under": dict(computed_under), **result.to_dict()}
+        # What the command knows beside what the result was told.
+        document = result.to_dict() | {"computed_under": dict(computed_under)}
         click.echo(json.dumps(document, indent=2, allow_nan=False))
         return
     from simdeploy.cli.screen import make_console, print_table

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from simdeploy.cli.answers import json_option, print_answer
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
 from simdeploy.cli.inputs import (
     confidence_option,
@@ -18,11 +20,17 @@ from simdeploy.cli.inputs import (
     seed_option,
     workers_option,
 )
+from simdeploy.cli.precision import describe_precision, precision_options, print_precision, read_precision
 from simdeploy.cli.progress import progress_bar
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
 if TYPE_CHECKING:
-    from simdeploy.analysis import Comparison
+    import pandas as pd
+
+    from simdeploy.analysis.comparison import Comparison
+    from simdeploy.analysis.costs import CostResult
+    from simdeploy.analysis.precision_result import Precision
+    from simdeploy.analysis.result import Result
     from simdeploy.scenario import Scenario
 
 
@@ -30,12 +38,15 @@ if TYPE_CHECKING:
 @scenario_argument
 @click.option("--policies", metavar="A,B", help="Names of the policies to compare; all of them by default.")
 @click.option("--replications", type=click.IntRange(1), default=100, show_default=True, help="Rollouts of each policy.")
+@precision_options
 @seed_option
 @click.option("--baseline", metavar="A", help="The policy that the others are compared to; the first by default.")
 @confidence_option
 @engine_option
 @workers_option
-@picture_option("--plot", "Draw the verdicts into this .png, .svg or .pdf.")
+@click.option("--costs", "by_cause", is_flag=True, help="Split the cost by cause; --plot draws it.")
+@json_option
+@picture_option("--plot", "Draw the verdicts, or the costs, into this .png, .svg or .pdf.")
 @table_option("--out", "Write every replication's responses to this .csv or .parquet.")
 @example("simdeploy compare scenarios/small-fleet.yaml --replications 200 --plot verdicts.png")
 def command(
@@ -43,22 +54,26 @@ def command(
     scenario: str,
     policies: str | None,
     replications: int,
+    precision: tuple[str, ...],
+    most: int,
     seed: int,
     baseline: str | None,
     confidence_level: float,
     engine: str,
     workers: int,
+    by_cause: bool,
+    as_json: bool,
     plot: Path | None,
     out: Path | None,
 ) -> None:
     """Compare the policies of SCENARIO over many rollouts in the same simulated worlds.
 
-    Prints how likely each verdict is, how long the rollout takes and what it costs, with intervals, and the differences
-    to a baseline.
+    Prints which policy is the best and which ones can't be told from it; then how likely each verdict is, how long the
+    rollout takes and what it costs, with intervals, and the differences to a baseline.
     """
-    from simdeploy.analysis import compare
-    from simdeploy.experiments import replicate
+    from simdeploy.analysis.comparison import compare
 
+    targets = read_precision(precision)
     read = read_with_warnings(scenario)
     chosen = list(read.policies) if policies is None else [name.strip() for name in policies.split(",") if name.strip()]
     # Known at once, so it is said before the long work and not after it.
@@ -72,45 +87,80 @@ def command(
                 hint=nearest(baseline, chosen),
             )
         )
-    with progress_bar("replications") as progress:
-        responses = replicate(
-            read,
-            policies=chosen,
-            replications=replications,
-            seed=seed,
-            engine=engine,
-            workers=workers,
-            progress=progress or False,
-        )
-    comparison = compare(responses, baseline=baseline, confidence_level=confidence_level)
-    _print(read, comparison, replications, seed, responses.attrs["engine"])
+    if by_cause and read.costs is None:
+        hint = "add a section `costs`"
+        raise InputError(Problem("the scenario has no costs to split", ("--costs",), found=read.name, hint=hint))
+    how = {"policies": chosen, "seed": seed, "engine": engine, "workers": workers}
+    precise = None
+    if targets:
+        precise = _replicate_to_precision(read, targets, most=most, confidence_level=confidence_level, **how)
+        responses, replications = precise.responses, precise.n_replications
+    else:
+        responses = _replicate(read, replications=replications, **how)
+    comparison = compare(responses, baseline=baseline, confidence_level=confidence_level, costs=read.costs)
+    about = (
+        f"{read.name}: {replications:,} replications of each policy, seed {seed}, engine {responses.attrs['engine']}"
+    )
+    print_answer(
+        comparison,
+        as_json=as_json,
+        computed_under={**comparison.computed_under, "replications": replications, **describe_precision(precise)},
+        lines=[about, *([] if precise is None else [precise.answer]), describe_orchestrator(read.orchestrator)],
+    )
+    if precise is not None and not as_json:
+        print_precision(precise)
+    split = None
+    if by_cause:
+        from simdeploy.analysis.costs import estimate_costs
+
+        assert read.costs is not None  # noqa: S101 - checked before the work
+        split = estimate_costs(responses, read.costs, confidence_level=confidence_level)
+        if not as_json:
+            _print_tables(split)
     if out is not None:
         write_table(responses, out)
     if plot is not None:
-        _plot(comparison, plot)
+        _plot(comparison, split, plot)
     if responses["status"].eq("failed").any():  # a warning has said which
         raise click.exceptions.Exit(1)
 
 
-def _print(scenario: Scenario, comparison: Comparison, replications: int, seed: int, engine: str) -> None:
-    from simdeploy.analysis.summary import summarize
+def _replicate(scenario: Scenario, **how: Any) -> pd.DataFrame:
+    from simdeploy.experiments import replicate
+
+    with progress_bar("replications") as progress:
+        return replicate(scenario, progress=progress or False, **how)
+
+
+def _replicate_to_precision(scenario: Scenario, targets: Mapping[str, str], **how: Any) -> Precision[pd.DataFrame]:
+    from simdeploy.analysis.precision import replicate_to_precision
+
+    with progress_bar("replications") as progress:
+        return replicate_to_precision(scenario, targets, progress=progress or False, **how)
+
+
+def _print_tables(result: Result) -> None:
     from simdeploy.cli.screen import make_console, print_table
 
-    console = make_console()
-    console.print(
-        f"{scenario.name}: {replications:,} replications of each policy, seed {seed}, engine {engine}", soft_wrap=True
-    )
-    console.print(describe_orchestrator(scenario.orchestrator), soft_wrap=True)
-    console.print()
-    for table in summarize(comparison):
-        print_table(console, table.title, table.header, table.rows)
+    for table in result.summarize():
+        print_table(make_console(), table.title, table.header, table.rows)
 
 
-def _plot(comparison: Comparison, path: Path) -> None:
+def _plot(comparison: Comparison, costs: CostResult | None, path: Path) -> None:
+    """Draw the verdicts; or where the cost was split, its causes, and each policy against the best of the others."""
     from matplotlib.figure import Figure
 
-    from simdeploy.plotting import plot_comparison
+    from simdeploy.plotting.comparison import plot_comparison
+    from simdeploy.plotting.costs import plot_costs
+    from simdeploy.plotting.ranking import plot_ranking
 
-    figure = Figure(figsize=(8, 1.4 + 0.6 * len(comparison.policies)), layout="constrained")
-    plot_comparison(figure.subplots(), comparison)
+    n = len(comparison.policies)
+    if costs is None:
+        figure = Figure(figsize=(8, 1.4 + 0.6 * n), layout="constrained")
+        plot_comparison(figure.subplots(), comparison)
+    else:
+        figure = Figure(figsize=(8, 2.8 + 1.0 * n), layout="constrained")
+        above, below = figure.subplots(2, 1, height_ratios=[1.2 + 0.6 * n, 1.4 + 0.4 * n])
+        plot_costs(above, costs)
+        plot_ranking(below, comparison, of="cost")
     write_picture(figure, path)

@@ -1,0 +1,218 @@
+"""What a rollout costs under each policy, and what of it comes from which cause."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.result import Result
+from simdeploy.analysis.tables import Table
+from simdeploy.analysis.wording import LABELS, Scale, format_estimate, format_number
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.scenario.measures import Measure
+from simdeploy.vocabulary import COSTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from simdeploy.experiments.gathering import Batches
+    from simdeploy.scenario.parts import Costs
+
+_PART = {
+    "cause": "str",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "half_width": "float64",
+    "n": "int64",
+    "standard_error": "float64",
+}
+A_ROLLOUT = Scale(1, "a rollout")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CostResult(Result):
+    """What `estimate_costs` found.
+
+    Attributes
+    ----------
+    parts : DataFrame
+        One row per case and cause: `policy` and what else identifies the case; `cause`, which is `cost` for the total,
+        followed by its parts; `estimate` (the mean of a rollout), `low`, `high`, `half_width`, `n` and `standard_error`.
+    confidence_level : float
+        Of each interval by itself.
+    costs : dict of str to float
+        The costs per unit that it was computed with.
+    """
+
+    parts: pd.DataFrame
+    confidence_level: float
+    costs: Mapping[str, float]
+
+    @property
+    def totals(self) -> pd.DataFrame:
+        """The rows of the total, one per case."""
+        return self.parts[self.parts["cause"].eq("cost")].reset_index(drop=True)
+
+    @property
+    def answer(self) -> str:
+        """What the cheapest case costs, and what of it weighs most."""
+        totals = self.totals
+        if totals["estimate"].isna().all():
+            return "No rollout ended: nothing can be said of its cost."
+        place = int(np.nanargmin(totals["estimate"].to_numpy()))
+        best = totals.iloc[place]
+        parts = self.parts.iloc[place * len(COSTS) + 1 : (place + 1) * len(COSTS)]
+        largest = parts.iloc[int(parts["estimate"].to_numpy().argmax())]
+        told = format_estimate(best["estimate"], best["low"], best["high"], A_ROLLOUT)
+        begun = f"{name_cases(totals)[place]} costs{' least' if len(totals) > 1 else ''}: {told}"
+        if not largest["estimate"] > 0:
+            return f"{begun}."
+        weight = format_number(largest["estimate"], largest["half_width"])
+        return f"{begun}; most of it is the {LABELS[largest['cause']][0]}, {weight}."
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `parts`."""
+        return self.parts
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return the cost of each case, split by cause."""
+        names = name_cases(self.totals)
+        rows = [
+            (name, *map(_cell, self.parts.iloc[place * len(COSTS) : (place + 1) * len(COSTS)].to_dict("records")))
+            for place, name in enumerate(names)
+        ]
+        title = f"Cost of a rollout by cause, with {100 * self.confidence_level:g} % intervals"
+        return (Table(title, ("policy", *(LABELS[cause][0] for cause in COSTS)), tuple(rows)),)
+
+
+def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidence_level: float = 0.95) -> CostResult:
+    r"""Estimate what a rollout costs under each policy, and what of it comes from which cause.
+
+    Parameters
+    ----------
+    responses : DataFrame, SweepResult or StoredTable
+        As from `replicate`, `sweep` or `read_store`. Neither order nor further columns matter.
+    costs : Costs
+        The scenario's (`Scenario.costs`); the result is in the same unit.
+    confidence_level : float, default 0.95
+        Of each interval by itself, between 0 and 1.
+
+    Returns
+    -------
+    CostResult
+
+    Raises
+    ------
+    InputError
+        If there are no costs, or if the table is none of replications.
+
+    Notes
+    -----
+    Of a rollout: `hour_of_delay` times its makespan, also of one that is stopped by a false alarm, but not of a defective
+    release that is stopped, which nobody wanted out; `failed_request` times `failed_requests_excess`;
+    `unavailable_node_hour` times `unavailable_excess_node_s`, which may be below 0 where updates repair nodes;
+    `false_alarm` and `escape` once for each of these verdicts.
+
+    Each row is a mean over the same replications, those whose cost is known, so the parts add up to the total. The
+    intervals are Student's t (Law 2015 [1]_, equation 4.12). They know only what was seen: a cost that comes
+    from an event in a hundred rollouts needs some thousands of them. A rollout that didn't end has no known cost.
+
+    References
+    ----------
+    .. [1] Law, A. M. (2015). Simulation Modeling and Analysis, 5th edition. McGraw-Hill.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from simdeploy.analysis.costs import estimate_costs
+    >>> from simdeploy.scenario.parts import Costs
+    >>> table = pd.DataFrame({
+    ...     "policy": "waves", "replication": [0, 1], "verdict": ["completed_good", "escaped"],
+    ...     "makespan_s": [3600.0, 7200.0], "failed_requests_excess": [0.0, 100.0], "unavailable_excess_node_s": 0.0,
+    ... })
+    >>> costs = Costs(failed_request=0.1, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000)
+    >>> result = estimate_costs(table, costs)
+    >>> result.parts[["policy", "cause", "estimate", "n"]]
+      policy                 cause  estimate  n
+    0  waves                  cost     535.0  2
+    1  waves            cost_delay      30.0  2
+    2  waves  cost_failed_requests       5.0  2
+    3  waves   cost_unavailability       0.0  2
+    4  waves      cost_false_alarm       0.0  2
+    5  waves           cost_escape     500.0  2
+    """
+    check_arguments(costs, confidence_level)
+    values = Values(responses, [Measure("cost")], costs=costs)
+    by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
+    known = ~np.isnan(by_cause["cost"])
+    rows: list[dict[str, Any]] = []
+    for place, case in enumerate(values.cases.to_dict("records")):
+        key = {str(name): value for name, value in case.items()}
+        for cause in COSTS:
+            of_case = by_cause[cause][place][known[place]]
+            found = estimate_values(of_case, Measure(cause), confidence_level)
+            rows.append({**key, "cause": cause, **found._asdict(), "half_width": found.half_width})
+    return CostResult(_frame(rows, values.cases), confidence_level, asdict(costs))
+
+
+def check_arguments(costs: object, confidence_level: object) -> None:
+    """Refuse what is neither costs nor a confidence level.
+
+    Raises
+    ------
+    InputError
+    """
+    from simdeploy.scenario.parts import Costs
+
+    problems = []
+    if not isinstance(costs, Costs):
+        hint = "add a section `costs` to the scenario" if costs is None else None
+        allowed = "the costs of a scenario, such as scenario.costs"
+        problems.append(Problem("no costs are known", ("costs",), found=shorten(costs), allowed=allowed, hint=hint))
+    is_number = isinstance(confidence_level, int | float) and not isinstance(confidence_level, bool)
+    if not is_number or not 0 < confidence_level < 1:  # type: ignore[operator]
+        found, allowed = shorten(confidence_level), "a fraction between 0 and 1, such as 0.95"
+        problems.append(Problem("not a confidence level", ("confidence_level",), found=found, allowed=allowed))
+    if problems:
+        raise InputError(problems)
+
+
+def name_cases(cases: pd.DataFrame) -> list[str]:
+    """Return a name for each case: its policy, and whatever else differs between cases.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> name_cases(pd.DataFrame({"case": [0, 1], "policy": "waves", "max_parallel": [5, 10], "cause": "cost"}))
+    ['waves, max_parallel 5', 'waves, max_parallel 10']
+    """
+    from simdeploy.analysis.grid_table import format_value, shorten_names
+
+    others = [
+        str(name)
+        for name in cases.columns
+        if name not in ("case", "policy", *_PART) and cases[name].nunique(dropna=False) > 1
+    ]
+    short = dict(zip(others, shorten_names(others), strict=True))
+    return [
+        ", ".join([str(row["policy"]), *(f"{short[name]} {format_value(row[name])}" for name in others)])
+        for row in cases.to_dict("records")
+    ]
+
+
+def _frame(rows: list[dict[str, Any]], cases: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    dtypes = {str(name): dtype for name, dtype in cases.dtypes.items()} | _PART
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
+
+
+def _cell(row: Mapping[Any, Any]) -> str:
+    return format_estimate(row["estimate"], row["low"], row["high"], Scale(1, "")).replace(" (", "\n").rstrip(")")

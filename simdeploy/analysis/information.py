@@ -1,0 +1,295 @@
+"""What it would be worth to know the world, or the kind of release, before a policy is chosen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.costs import check_arguments
+from simdeploy.analysis.estimators import moments
+from simdeploy.analysis.result import Result
+from simdeploy.analysis.tables import Table
+from simdeploy.analysis.wording import PERCENT, Scale, format_estimate, format_number
+from simdeploy.errors import InputError, Problem, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.scenario.parts import Costs
+
+_VALUE = {
+    "information": "str",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "half_width": "float64",
+    "n": "int64",
+    "standard_error": "float64",
+}
+_KIND = {
+    "release": "str",
+    "n": "int64",
+    "share": "float64",
+    "policy": "str",
+    "cost": "float64",
+    "cost_of_single": "float64",
+    "saved": "float64",
+}
+WORLD, KIND = "world", "kind of release"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class InformationResult(Result):
+    """What `value_of_perfect_information` found.
+
+    Attributes
+    ----------
+    values : DataFrame
+        One row for what could be known, `information`: the whole ``world``, or the ``kind of release``. `estimate` is what
+        knowing it would save per rollout, in the unit of the costs; `low`, `high`, `half_width`, `n`, `standard_error`.
+    kinds : DataFrame
+        One row per kind of `release`: `n` and `share` of the rollouts; `policy`, the cheapest one for it; its mean `cost`;
+        `cost_of_single`, that of the single policy; `saved`, the difference.
+    policy : str
+        The single policy that costs least of all without knowing anything.
+    confidence_level : float
+        Of each interval by itself.
+    n_left_out : int
+        Replications in which the cost of some policy is unknown.
+    note : str
+        Which way the estimates lean.
+    """
+
+    values: pd.DataFrame
+    kinds: pd.DataFrame
+    policy: str
+    confidence_level: float
+    n_left_out: int
+    note: str
+
+    @property
+    def answer(self) -> str:
+        """What knowing would save."""
+        told = {row["information"]: _told(row) for row in self.values.to_dict("records")}
+        level = f"{100 * self.confidence_level:g} %"
+        return (
+            f"Knowing the kind of release beforehand would save {told[KIND]} against {self.policy} for all; "
+            f"knowing all that will happen, {told[WORLD]}, at {level} confidence."
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `values`."""
+        return self.values
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return both values, and what would be done for each kind of release."""
+        level = f"{100 * self.confidence_level:g} % intervals"
+        values = tuple((row["information"], _told(row)) for row in self.values.to_dict("records"))
+        kinds = tuple(
+            (
+                row["release"],
+                f"{format_number(PERCENT.factor * row['share'], math.nan)} {PERCENT.unit}",
+                row["policy"],
+                format_number(row["cost"], math.nan),
+                format_number(row["saved"], math.nan),
+            )
+            for row in self.kinds.to_dict("records")
+        )
+        return (
+            Table(f"What it is worth to know, with {level}", ("known", "saved"), values),
+            Table(
+                f"The cheapest policy for each kind of release, against {self.policy} for all",
+                ("release", "share", "policy", "cost", "saved"),
+                kinds,
+            ),
+        )
+
+
+def value_of_perfect_information(
+    responses: pd.DataFrame, costs: Costs, *, confidence_level: float = 0.95
+) -> InformationResult:
+    r"""Estimate what it would save to know the world, or the kind of release, before the policy is chosen.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        As from `replicate`, with several policies in the same worlds.
+    costs : Costs
+        The scenario's (`Scenario.costs`).
+    confidence_level : float, default 0.95
+        Of each interval by itself, between 0 and 1.
+
+    Returns
+    -------
+    InformationResult
+
+    Raises
+    ------
+    InputError
+        If there are no costs, the table is none of replications, or no two replications have all costs.
+
+    Notes
+    -----
+    With :math:`C_p` the cost of policy p in a world, :math:`C_*` that of the cheapest policy in it, and K the kind of
+    release in it, the expected value of perfect information is (Raiffa and Schlaifer 1961 [1]_, section 4.3; Howard
+    1966 [2]_)
+
+    .. math:: \min_p E[C_p] - E[\min_p C_p] = \min_p E[C_p - C_*],
+
+    an upper bound of what any test, canary or person could be worth that tells something before the choice; and of the
+    kind alone
+
+    .. math:: \min_p E[C_p] - E\big[\min_p E[C_p \mid K]\big] = \min_p \max_g E[C_p - C_{g(K)}]
+
+    over all rules g that choose a policy for each kind. Worlds are shared by the policies, so both are means of
+    differences within replications; replications in which a cost is unknown are left out.
+
+    **Bias.** Expectations are replaced by means. The least of means is on average below the least expectation, so the
+    value of knowing the world comes out too low, by less the more replications there are. Choosing for each kind leans
+    the other way, and most for kinds that are seldom seen.
+
+    **Intervals.** For the unknown best policy p the paired t limit of :math:`C_p - C_*` holds; so the least of the lower
+    limits of all k policies, with :math:`\alpha / 2` each, is a lower limit, and the least of the upper ones, with
+    :math:`\alpha / (2 k)` each by Bonferroni's inequality, an upper one. Of the kind, the rule with the least means stands
+    for g. Since it was chosen among :math:`k^m` rules for m kinds, its lower limits have :math:`\alpha / (2 k^m)` each. As
+    t limits they need replications enough to have seen what is dear, and kinds that nobody saw are in none of them. Neither
+    a value nor a limit is below 0.
+
+    References
+    ----------
+    .. [1] Raiffa, H. and Schlaifer, R. (1961). Applied Statistical Decision Theory. Harvard University.
+    .. [2] Howard, R. A. (1966). Information value theory. IEEE Transactions on Systems Science and Cybernetics 2(1),
+       22-26.
+
+    Examples
+    --------
+    Half of the releases are bad; bold costs 1 or 9, careful always 4. Bold for good ones would save 1.5.
+
+    >>> import pandas as pd
+    >>> from simdeploy.analysis.information import value_of_perfect_information
+    >>> from simdeploy.scenario.parts import Costs
+    >>> table = pd.DataFrame({
+    ...     "policy": ["bold"] * 4 + ["careful"] * 4, "replication": [*range(4), *range(4)],
+    ...     "release": ["good", "bad"] * 4, "verdict": ["completed_good", "escaped"] * 4,
+    ...     "makespan_s": [1.0, 9.0] * 2 + [4.0] * 4, "failed_requests_excess": 0.0, "unavailable_excess_node_s": 0.0,
+    ... })
+    >>> result = value_of_perfect_information(table, Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0))
+    >>> result.policy, result.values["estimate"].tolist()
+    ('careful', [1.5, 1.5])
+    """
+    check_arguments(costs, confidence_level)
+    policies, cost, kind_of, kinds, n_left_out = _gather(responses, costs)
+    found = estimate_values_of_knowing(cost, kind_of, confidence_level)
+    single, by_kind = _find_single(cost), _mean_by_kind(cost, kind_of)
+    choice = by_kind.argmin(axis=1)
+    counts = np.bincount(kind_of, minlength=len(kinds))
+    rows = [
+        {
+            "release": name,
+            "n": counts[kind],
+            "share": counts[kind] / len(kind_of),
+            "policy": policies[choice[kind]],
+            "cost": by_kind[kind, choice[kind]],
+            "cost_of_single": by_kind[kind, single],
+            "saved": by_kind[kind, single] - by_kind[kind, choice[kind]],
+        }
+        for kind, name in enumerate(kinds)
+    ]
+    note = (
+        "With few replications the value of knowing the world comes out too low, that of knowing the kind too high "
+        "where a kind was seldom seen."
+    )
+    values = [{"information": name, **value} for name, value in found.items()]
+    return InformationResult(
+        _frame(values, _VALUE), _frame(rows, _KIND), policies[single], confidence_level, n_left_out, note
+    )
+
+
+def _gather(responses: pd.DataFrame, costs: Costs) -> tuple[list[str], np.ndarray, np.ndarray, list[str], int]:
+    """Return policies, costs by policy and world, the kind of each world, the kinds, and how many worlds are left out."""
+    from simdeploy.analysis.observations import Observations, Quantity
+
+    observations = Observations(responses, costs)
+    cost = observations.values(Quantity("cost", None))
+    if "release" not in responses:
+        hint = nearest("release", responses.columns)
+        raise InputError(Problem("a table of replications has this column", ("release",), hint=hint))
+    is_known = ~np.isnan(cost).any(axis=0)
+    if is_known.sum() < 2:
+        message = "fewer than two replications in which the cost of every policy is known"
+        raise InputError(Problem(message, found=str(is_known.sum())))
+    # A world has one kind, whichever policy's row says so.
+    of_world = responses.groupby("replication")["release"].first()
+    named = [str(of_world[number]) for number in observations.first + np.flatnonzero(is_known)]
+    kinds = list(dict.fromkeys(of_world.astype(str)))
+    kinds = [kind for kind in kinds if kind in set(named)]
+    kind_of = np.array([kinds.index(kind) for kind in named])
+    return list(observations.policies), cost[:, is_known], kind_of, kinds, int((~is_known).sum())
+
+
+def estimate_values_of_knowing(
+    cost: np.ndarray, kind_of: np.ndarray, confidence_level: float
+) -> dict[str, dict[str, Any]]:
+    """Estimate both values of `value_of_perfect_information`, whose notes have the formulas.
+
+    Parameters
+    ----------
+    cost : ndarray of float, shape (policies, worlds)
+    kind_of : ndarray of int, shape (worlds,)
+        The kind of each world, from 0; each is there.
+    confidence_level : float
+
+    Returns
+    -------
+    dict of str to dict
+        For ``world`` and ``kind of release`` the estimate, its interval and what else a row has.
+    """
+    single, tail = _find_single(cost), (1 - confidence_level) / 2
+    by_kind = _mean_by_kind(cost, kind_of)
+    of_rule = cost[by_kind.argmin(axis=1)[kind_of], np.arange(len(kind_of))]
+    n_kinds, n_policies = by_kind.shape
+    return {
+        WORLD: _value(cost - cost.min(axis=0), single, tail, 1),
+        KIND: _value(cost - of_rule, single, tail, float(n_policies) ** n_kinds),
+    }
+
+
+def _find_single(cost: np.ndarray) -> int:
+    return int(np.argmin(cost.mean(axis=1)))
+
+
+def _mean_by_kind(cost: np.ndarray, kind_of: np.ndarray) -> np.ndarray:
+    return np.array([cost[:, kind_of == kind].mean(axis=1) for kind in range(int(kind_of.max()) + 1)])
+
+
+def _value(saved: np.ndarray, single: int, tail: float, n_rules: float) -> dict[str, Any]:
+    """Estimate the least mean of the rows; the lower limits hold for the best of so many rules."""
+    from scipy.special import stdtrit
+
+    size, n = saved.shape
+    mean, error = moments(saved[single])
+    means, errors = np.array([moments(row) for row in saved]).T
+    low = (means + stdtrit(n - 1, tail / n_rules) * errors).min()
+    high = (means - stdtrit(n - 1, tail / size) * errors).min()
+    low, high = max(float(low), 0.0), max(float(high), 0.0)
+    return {
+        "estimate": mean,
+        "low": low,
+        "high": high,
+        "half_width": (high - low) / 2,
+        "n": n,
+        "standard_error": error,
+    }
+
+
+def _told(row: Any) -> str:
+    return format_estimate(row["estimate"], row["low"], row["high"], Scale(1, "a rollout"))
+
+
+def _frame(rows: list[dict[str, Any]], dtypes: dict[str, str]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})

@@ -1,0 +1,285 @@
+"""What it saves to watch a rollout more: one more canary, one more minute for each node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.costs import check_arguments
+from simdeploy.analysis.estimators import Estimate, estimate_difference, moments
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.observation_steps import Step, make_steps
+from simdeploy.analysis.result import Result
+from simdeploy.analysis.tables import Table
+from simdeploy.analysis.wording import LABELS, Scale, format_estimate
+from simdeploy.scenario.measures import Measure
+from simdeploy.vocabulary import CAUSES, COSTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from simdeploy.experiments.progress import Progress
+    from simdeploy.scenario import Scenario
+    from simdeploy.scenario.parts import ScenarioPolicy
+
+_ESTIMATE = {
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "half_width": "float64",
+    "n": "int64",
+    "standard_error": "float64",
+}
+_SAVING = {"lever": "str", "value": "float64", "is_current": "bool", "cause": "str", "cost": "float64", **_ESTIMATE}
+_STEP = {"lever": "str", "value": "float64", "previous": "float64", **_ESTIMATE}
+_LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_at": "float64"}
+_NOUNS = {"canaries": ("one more canary", "canaries"), "minutes": ("one more minute of observation", "minutes")}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ObservationResult(Result):
+    """What `value_of_observation` found.
+
+    Attributes
+    ----------
+    savings : DataFrame
+        What each amount of watching saves against the policy as it is. One row per `lever` (``canaries``, or ``minutes``
+        by which each node is watched longer), `value` and `cause` (``cost`` for the total): the mean `cost`; and what is
+        saved per rollout, `estimate`, `low`, `high`, `half_width`, `n`, `standard_error`. `is_current` marks the policy as it is.
+    steps : DataFrame
+        What each value saves against the next lower one, `previous`.
+    limits : DataFrame
+        One row per lever: its `current` value; `pays_until`, the value up to which every step from there surely saves;
+        `stops_at`, the first one that doesn't, missing if all do.
+    policy : str
+    confidence_level : float
+        Of each interval by itself; and of `pays_until`.
+    computed_under : dict
+        Scenario, seed, engine, switches and replications.
+    """
+
+    savings: pd.DataFrame
+    steps: pd.DataFrame
+    limits: pd.DataFrame
+    policy: str
+    confidence_level: float
+    computed_under: Mapping[str, Any]
+
+    @property
+    def answer(self) -> str:
+        """What one more canary and one more minute would save, and up to where more of it pays."""
+        told = [said for lever in _NOUNS if (said := self._say(lever))]
+        return f"Under {self.policy} {'; '.join(told)}, at {100 * self.confidence_level:g} % confidence."
+
+    def _say(self, lever: str) -> str:
+        limit = self.limits[self.limits["lever"].eq(lever)].iloc[0]
+        steps = self.steps[self.steps["lever"].eq(lever)]
+        one = steps[steps["previous"].eq(limit["current"])]
+        if one.empty:
+            return ""
+        row = one.iloc[0]
+        if math.isnan(row["estimate"]):
+            return f"nothing is known of {_NOUNS[lever][0]}"
+        saves = row["estimate"] >= 0
+        ends = (row["estimate"], row["low"], row["high"]) if saves else (-row["estimate"], -row["high"], -row["low"])
+        told = format_estimate(*ends, Scale(1, "a rollout"))
+        begun = f"{_NOUNS[lever][0]} {'saves' if saves else 'costs'} {told}"
+        if not (row["low"] > 0 or row["high"] < 0):
+            return f"{begun}, which can't be told from nothing"
+        if row["low"] > 0:
+            return f"{begun}, and it pays up to {_amount(lever, limit['pays_until'])}"
+        return begun
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `savings`."""
+        return self.savings
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return for each lever what its values save, split by cause, and what each step saves."""
+        return tuple(self._tabulate(lever) for lever in _NOUNS if self.savings["lever"].eq(lever).any())
+
+    def _tabulate(self, lever: str) -> Table:
+        of_lever = self.savings[self.savings["lever"].eq(lever)]
+        steps = self.steps[self.steps["lever"].eq(lever)].set_index("value")
+        seen = [cause for cause in CAUSES if of_lever.loc[of_lever["cause"].eq(cause), "cost"].any()]
+        rows = []
+        for value, rows_of_value in of_lever.groupby("value"):
+            by_cause = {row["cause"]: row for row in rows_of_value.to_dict("records")}
+            now = " (now)" if by_cause["cost"]["is_current"] else ""
+            step = _told(steps.loc[value]) if value in steps.index else ""
+            rows.append((f"{value:g}{now}", *(_told(by_cause[cause]) for cause in ("cost", *seen)), step))
+        title = f"Saved by {_NOUNS[lever][1]}, against {self.policy}, with {100 * self.confidence_level:g} % intervals"
+        header = (lever, "in all", *(LABELS[cause][0].removeprefix("cost of ") for cause in seen), "by this step")
+        return Table(title, header, tuple(rows))
+
+
+def value_of_observation(
+    scenario: Scenario,
+    policy: str | ScenarioPolicy | Mapping[str, Any] | None = None,
+    *,
+    replications: int | range,
+    canaries: Sequence[int] | None = None,
+    minutes: Sequence[float] | None = None,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+    engine: str = "auto",
+    workers: int = 1,
+    progress: bool | Progress = False,
+) -> ObservationResult:
+    r"""Estimate what it saves to watch a rollout more: more canaries, or each node for longer.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With costs.
+    policy : str, spec or ScenarioPolicy, optional
+        As for `Scenario.policy`; a rolling or canary policy. The scenario's first one by default.
+    replications : int or range
+    canaries : sequence of int, optional
+        Numbers of canaries to try; by default none, half as many as there are, and 1, 2, 4 and 8 more.
+    minutes : sequence of float, optional
+        By how many minutes each node is watched longer, below 0 for less; by default as little as can be, and 1, 2, 4 and
+        8 more.
+    confidence_level : float, default 0.95
+    seed, engine, workers, progress
+        As for `replicate`.
+
+    Returns
+    -------
+    ObservationResult
+
+    Raises
+    ------
+    InputError
+        If the scenario has no costs, the policy has no health check, or a value makes no sense.
+
+    Notes
+    -----
+    The net gain of sampling (Raiffa and Schlaifer 1961 [1]_, section 4.5): what the news of a further
+    observation saves, less what it costs. Here both are in the cost of the rollout, as delay and false alarms on one
+    side, escapes and failed requests on the other, and the control plane decides by its rules; so it is the mean of the
+    paired differences of cost in the same worlds, with Student's t interval.
+
+    More canaries are `canary_count` alone; with none the strategy is rolling, and a rolling policy gets canaries that
+    are promoted without a person. More minutes are added to `min_healthy_time`, in the rollout dialect as whole
+    windows to `success_threshold`, and to the deadline, so that a node has as long to start as before. A node that is
+    healthy is watched no more, so every wave takes longer by that time.
+
+    A value pays until the first step that doesn't surely save. The steps are looked at in order and the first failure
+    ends it, so that all steps up to `pays_until` save with the confidence level together, without further adjustment
+    (a priori ordered hypotheses: Maurer, Hothorn and Lehmacher 1995 [2]_).
+
+    References
+    ----------
+    .. [1] Raiffa, H. and Schlaifer, R. (1961). Applied Statistical Decision Theory. Harvard University.
+    .. [2] Maurer, W., Hothorn, L. A. and Lehmacher, W. (1995). Multiple comparisons in drug clinical trials and
+       preclinical assays: a-priori ordered hypotheses. In: Biometrie in der chemisch-pharmazeutischen Industrie 6.
+
+    Examples
+    --------
+    Four nodes in four waves: a minute more for each is four minutes, and a canary on top of one-by-one waves is free.
+
+    >>> from simdeploy.analysis.observation import value_of_observation
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "four-nodes",
+    ...     "fleet": {"nodes": 4, "update_duration": "1m"},
+    ...     "costs": {"hour_of_delay": 60},
+    ...     "policies": {"waves": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> result = value_of_observation(scenario, replications=2, canaries=[1], minutes=[1])
+    >>> result.steps[["lever", "value", "previous", "estimate"]]
+          lever  value  previous  estimate
+    0  canaries    1.0       0.0       0.0
+    1   minutes    1.0       0.0      -4.0
+    """
+    from simdeploy.experiments.replication import replicate
+
+    costs = scenario.costs
+    check_arguments(costs, confidence_level)
+    base = scenario.policy(policy)
+    steps = make_steps(scenario, base, canaries=canaries, minutes=minutes)
+    names = [f"{step.lever} {step.value:g}" for step in steps]
+    responses = replicate(
+        scenario,
+        policies={name: step.policy for name, step in zip(names, steps, strict=True)},
+        replications=replications,
+        seed=seed,
+        engine=engine,
+        workers=workers,
+        progress=progress,
+    )
+    values = Values(responses, [Measure("cost")], costs=costs)
+    by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
+    savings, of_steps = _compare(steps, by_cause, confidence_level)
+    return ObservationResult(
+        savings=_frame(savings, _SAVING),
+        steps=_frame(of_steps, _STEP),
+        limits=_frame([_limit(steps, of_steps, lever) for lever in _NOUNS], _LIMIT),
+        policy=base.name,
+        confidence_level=confidence_level,
+        computed_under={
+            **{str(name): value for name, value in responses.attrs.items()},
+            "replications": values.n_replications,
+        },
+    )
+
+
+def _compare(
+    steps: Sequence[Step], by_cause: Mapping[str, np.ndarray], confidence_level: float
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    savings, of_steps = [], []
+    current = {step.lever: place for place, step in enumerate(steps) if step.is_current}
+    for place, step in enumerate(steps):
+        name = {"lever": step.lever, "value": step.value}
+        for cause in COSTS:
+            cost = by_cause[cause]
+            mean, _ = moments(cost[place][~np.isnan(cost[place])])
+            found = _saved(cost[current[step.lever]], cost[place], confidence_level)
+            savings.append({**name, "is_current": step.is_current, "cause": cause, "cost": mean, **found})
+        if place and steps[place - 1].lever == step.lever:
+            found = _saved(by_cause["cost"][place - 1], by_cause["cost"][place], confidence_level)
+            of_steps.append({**name, "previous": steps[place - 1].value, **found})
+    return savings, of_steps
+
+
+def _saved(before: np.ndarray, after: np.ndarray, confidence_level: float) -> dict[str, Any]:
+    found: Estimate = estimate_difference(before, after, is_rate=False, confidence_level=confidence_level)
+    return {**found._asdict(), "half_width": found.half_width}
+
+
+def _limit(steps: Sequence[Step], of_steps: Sequence[Mapping[str, Any]], lever: str) -> dict[str, Any]:
+    """Follow the steps from the current value on to the first one that doesn't surely save."""
+    current = next(step.value for step in steps if step.lever == lever and step.is_current)
+    further = [row for row in of_steps if row["lever"] == lever and row["previous"] >= current]
+    stops = next((row for row in further if not row["low"] > 0), None)
+    until = stops["previous"] if stops else further[-1]["value"] if further else current
+    return {
+        "lever": lever,
+        "current": current,
+        "pays_until": until,
+        "stops_at": stops["value"] if stops else math.nan,
+    }
+
+
+def _amount(lever: str, value: float) -> str:
+    if lever == "minutes":
+        return f"{value:g} {'minute' if value == 1 else 'minutes'} more"
+    return f"{value:g} {'canary' if value == 1 else 'canaries'}"
+
+
+def _told(row: Any) -> str:
+    told = format_estimate(row["estimate"], row["low"], row["high"], Scale(1, ""), sign=True)
+    return told.replace(" (", "\n").rstrip(")")
+
+
+def _frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})

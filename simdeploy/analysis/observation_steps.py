@@ -1,0 +1,158 @@
+"""A policy that watches more, or less: other numbers of canaries, other times until a node counts as healthy."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.experiments.changes import change_policy, own_identity
+from simdeploy.experiments.levers import Lever
+from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+Kind = Literal["canaries", "minutes"]
+
+_MINUTE_NS = 60 * NS_PER_S
+_MORE_CANARIES = (1, 2, 4, 8)
+_MORE_MINUTES = (1, 2, 4, 8)
+
+
+class Step(NamedTuple):
+    """A policy that watches as much as `value` says.
+
+    Attributes
+    ----------
+    lever : {'canaries', 'minutes'}
+    value : float
+        How many canaries; or by how many minutes each node is watched longer, below 0 for a shorter time.
+    policy : ScenarioPolicy
+    is_current : bool
+        Whether it is the policy as it is.
+    """
+
+    lever: Kind
+    value: float
+    policy: ScenarioPolicy
+    is_current: bool
+
+
+def make_steps(
+    scenario: Scenario,
+    policy: ScenarioPolicy,
+    *,
+    canaries: Sequence[int] | None = None,
+    minutes: Sequence[float] | None = None,
+) -> list[Step]:
+    """Make the policies that watch more, or less.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policy : ScenarioPolicy
+        Rolling or canary.
+    canaries : sequence of int, optional
+        By default none, half as many, as many, and 1, 2, 4 and 8 more, as far as there are nodes.
+    minutes : sequence of float, optional
+        By default as little as can be, 0, and 1, 2, 4 and 8 more.
+
+    Returns
+    -------
+    list of Step
+        By lever, ascending; the policy as it is and one canary, one minute more are always among them.
+
+    Raises
+    ------
+    InputError
+        If the policy watches nothing, or a value makes no sense.
+    """
+    if policy.policy.strategy == "immediate" or policy.policy.deadline_ns is None:
+        message = "a policy without a health check watches nothing"
+        allowed = "a rolling or canary policy"
+        raise InputError(Problem(message, ("policy",), found=policy.name, allowed=allowed))
+    _check(scenario, canaries, minutes)
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        # What is amiss with the policy was said when it was read.
+        return [*_canary_steps(scenario, policy, canaries), *_minute_steps(scenario, policy, minutes)]
+
+
+def _check(scenario: Scenario, canaries: Sequence[int] | None, minutes: Sequence[float] | None) -> None:
+    nodes = scenario.fleet.nodes
+    problems = [
+        Problem("not a number of canaries", ("canaries",), found=shorten(value), allowed=f"0 to {nodes}, the nodes")
+        for value in canaries or ()
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= nodes
+    ]
+    problems += [
+        Problem("not a number of minutes", ("minutes",), found=shorten(value), allowed="a finite number")
+        for value in minutes or ()
+        if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _canary_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[int] | None) -> list[Step]:
+    from simdeploy.rules.waves import plan_waves
+
+    nodes = scenario.fleet.nodes
+    now = plan_waves(policy.policy, scenario.orchestrator, nodes).canaries
+    usual = (0, now // 2, *(now + more for more in _MORE_CANARIES))
+    values = {now, now + 1, *(usual if asked is None else asked)}
+    steps = []
+    for value in sorted(value for value in values if value <= nodes):
+        changed = policy if value == now else _with_canaries(scenario, policy, value)
+        steps.append(Step("canaries", float(value), changed, is_current=value == now))
+    return steps
+
+
+def _with_canaries(scenario: Scenario, policy: ScenarioPolicy, count: int) -> ScenarioPolicy:
+    values = {
+        Lever("strategy", "other"): "canary" if count else "rolling",
+        Lever("canary_count", "whole"): count or None,
+        Lever("canary_percent", "whole"): None,
+    }
+    if count and policy.policy.strategy != "canary":
+        # Nobody was asked so far: what is tried is the canaries, not a person beside them.
+        values[Lever("auto_promote", "truth")] = True
+    return change_policy(policy, values, scenario, own_identity(policy, scenario))
+
+
+def _minute_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[float] | None) -> list[Step]:
+    interval_ns, windows = policy.policy.interval_ns, policy.policy.windows_needed
+    is_counted = policy.policy.min_healthy_ns is None
+    # A threshold of 0 would be unset.
+    least_ns = -(windows - 1) * interval_ns if is_counted else -(policy.policy.min_healthy_ns or 0)
+    added = {0, _MINUTE_NS}
+    for minutes in (least_ns / _MINUTE_NS, *_MORE_MINUTES) if asked is None else asked:
+        added.add(max(round_half_up(exact(minutes) * _MINUTE_NS), least_ns))
+    if is_counted:
+        added = {-(-ns // interval_ns) * interval_ns for ns in added}
+    return [
+        Step(
+            "minutes",
+            ns / _MINUTE_NS,
+            _with_time(scenario, policy, ns) if ns else policy,
+            is_current=ns == 0,
+        )
+        for ns in sorted(added)
+    ]
+
+
+def _with_time(scenario: Scenario, policy: ScenarioPolicy, added_ns: int) -> ScenarioPolicy:
+    """Return the policy with another time until a node is healthy, and the deadline moved by as much.
+
+    So a node has as long to start as before, and what differs is the watching alone.
+    """
+    now = policy.policy
+    assert now.deadline_ns is not None  # noqa: S101 - there is a health check
+    deadline = format_duration(now.deadline_ns + added_ns)
+    values: dict[Lever, object] = {Lever("health_check.deadline", "other"): deadline}
+    if now.min_healthy_ns is not None:
+        values[Lever("health_check.min_healthy_time", "other")] = format_duration(now.min_healthy_ns + added_ns)
+    else:
+        values[Lever("health_check.success_threshold", "whole")] = now.windows_needed + added_ns // now.interval_ns
+    return change_policy(policy, values, scenario, own_identity(policy, scenario))

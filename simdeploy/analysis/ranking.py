@@ -1,0 +1,133 @@
+"""Which policies may be the best, all compared at once in the same worlds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.pairs import pair_policies
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.directions import Direction
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Policies held against the best of the others, in their order.
+
+    Attributes
+    ----------
+    rank : ndarray of float
+        By the mean, from 1, the best; equals share a rank. NaN for a policy without values, which isn't compared.
+    estimate, low, high : ndarray of float
+        Its mean less that of the best of the others.
+    n : ndarray of int
+        The fewest replications that it has in common with another.
+    is_among_best : ndarray of bool
+        Whether it may be the best.
+    """
+
+    rank: np.ndarray
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: np.ndarray
+    is_among_best: np.ndarray
+
+
+def rank_policies(values: np.ndarray, *, is_rate: bool, better: Direction, confidence_level: float) -> Ranking:
+    r"""Compare each policy with the best of the others.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (policies, replications)
+        NaN where there is none.
+    is_rate : bool
+        Whether they are 1 and 0.
+    better : {'lower', 'higher'}
+    confidence_level : float
+        With which all intervals hold at once, and the best policy is among those that may be the best.
+
+    Returns
+    -------
+    Ranking
+
+    Notes
+    -----
+    Multiple comparisons with the best, constrained: intervals of :math:`\mu_i - \min_{j \ne i} \mu_j` (Hsu 1984 [1]_),
+    made of the limits of each policy against the others, as if it were the control (Edwards and Hsu 1983 [2]_), and under
+    common random numbers, where policies depend on each other, with Bonferroni's inequality (Nelson and Matejcik
+    1995 [3]_; Law 2015 [4]_, section 10.3.3).
+
+    Let :math:`L_{ij}` be lower limits of :math:`\mu_i - \mu_j` that err with :math:`\alpha / (k - 1)` each
+    (`Pairs.lower_limits`). Whichever policy b is the best, its k - 1 limits hold together with probability
+    :math:`1 - \alpha`; from that all follows. b is in :math:`G = \{i: L_{ij} \le 0 \text{ for all } j \ne i\}`. The
+    interval of i reaches from :math:`\max_j L_{ij}` if i is in G, else from 0; to
+    :math:`\max_{j \in G, j \ne i} (-L_{ji})^+`, or to 0 if there is no such j. Two policies that have no replication in
+    common can't be told apart. Where higher is better the signs are changed.
+
+    References
+    ----------
+    .. [1] Hsu, J. C. (1984). Constrained simultaneous confidence intervals for multiple comparisons with the best.
+       Annals of Statistics 12(3), 1136-1144.
+    .. [2] Edwards, D. G. and Hsu, J. C. (1983). Multiple comparisons with the best treatment. Journal of the American
+       Statistical Association 78(384), 965-971.
+    .. [3] Nelson, B. L. and Matejcik, F. J. (1995). Using common random numbers for indifference-zone selection and
+       multiple comparisons in simulation. Management Science 41(12), 1935-1945.
+    .. [4] Law, A. M. (2015). Simulation Modeling and Analysis, 5th edition. McGraw-Hill.
+
+    Examples
+    --------
+    >>> values = np.array([[5.0, 6.0, 7.0], [1.0, 2.0, 3.1], [1.1, 1.9, 3.0]])
+    >>> ranking = rank_policies(values, is_rate=False, better="lower", confidence_level=0.9)
+    >>> ranking.is_among_best.tolist(), ranking.rank.tolist()
+    ([False, True, True], [3.0, 2.0, 1.0])
+    """
+    sign = 1.0 if better == "lower" else -1.0
+    is_known = ~np.isnan(values).all(axis=1)
+    compared = sign * values[is_known]
+    size = len(compared)
+    found = {name: np.full(len(values), np.nan) for name in ("rank", "estimate", "low", "high")}
+    n, is_among_best = np.zeros(len(values), np.int64), np.zeros(len(values), dtype=bool)
+    if size:
+        pairs = pair_policies(compared, is_rate=is_rate)
+        n[is_known] = pairs.n.min(axis=1)
+        found["rank"][is_known] = _rank(compared)
+        is_among_best[is_known] = True
+    if size > 1:
+        limits = pairs.lower_limits((1 - confidence_level) / (size - 1))
+        is_best = np.logical_not((limits > 0).any(axis=1))
+        is_among_best[is_known] = is_best
+        apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
+        low, high = _intervals(limits, is_best)
+        found["estimate"][is_known] = 0.0 + sign * _highest(apart)
+        # Under the other sign an interval turns round; 0 - 0 is 0, where -0 would be shown as one.
+        found["low"][is_known], found["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
+    return Ranking(**found, n=n, is_among_best=is_among_best)
+
+
+def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the constrained intervals, where lower is better."""
+    low = np.where(is_best, np.minimum(_highest(limits), 0.0), 0.0)
+    rivals = is_best[None, :] & ~np.eye(len(limits), dtype=bool)
+    above = np.maximum(-limits.T, 0.0)
+    # Where one rival's limit is unknown, there is no limit.
+    high = np.where(rivals, above, 0.0).max(axis=1)
+    return low, high
+
+
+def _rank(values: np.ndarray) -> np.ndarray:
+    """Return the places of means, equals sharing one."""
+    from simdeploy.analysis.estimators import moments
+
+    means = np.array([moments(row[~np.isnan(row)])[0] for row in values])
+    places: np.ndarray = 1.0 + (means[None, :] < means[:, None]).sum(axis=1)
+    return places
+
+
+def _highest(values: np.ndarray) -> np.ndarray:
+    """Return the highest number of each row, NaN where there is none."""
+    highest = np.where(np.isnan(values), -np.inf, values).max(axis=1)
+    return np.where(np.isinf(highest), np.nan, highest)

@@ -1,0 +1,115 @@
+"""Policies against the best of the others: which may be the best, and how far the rest is behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.directions import find_direction
+from simdeploy.analysis.observations import LEVELS
+from simdeploy.analysis.wording import EVENTS, LABELS
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.plotting.time_axis import set_time_axis
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from simdeploy.analysis.comparison import Comparison
+
+# A filled circle may be the best, a hollow square isn't: told apart without colour, too.
+_BEST, _NOT_BEST = "#0072B2", "#D55E00"
+_NAME_LENGTH = 28
+
+
+def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
+    """Draw how far each policy is from the best of the others, the best one on top.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; about a third of an inch of height per policy is enough.
+    comparison : Comparison
+    of : str, default 'cost'
+        A response, or a verdict, whose rate it is; one of which one side is better.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Raises
+    ------
+    InputError
+        If the comparison has no ranking of it.
+
+    Notes
+    -----
+    An interval that reaches 0 from both sides belongs to a policy that may be the best; see
+    `simdeploy.analysis.ranking.rank_policies`. Policies without values are left out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis import compare
+    >>> from simdeploy.plotting.ranking import plot_ranking
+    >>> table = pd.DataFrame({
+    ...     "policy": ["fast", "fast", "slow", "slow"], "replication": [0, 1, 0, 1],
+    ...     "blast_radius": [0.9, 1.0, 0.1, 0.2],
+    ... })
+    >>> plot_ranking(Figure().subplots(), compare(table), of="blast_radius").get_yticklabels()[0].get_text()
+    'slow'
+    """
+    rows = _find_rows(comparison, of)
+    rows = rows[rows["rank"].notna()].sort_values("rank", kind="stable").reset_index(drop=True)
+    is_best = rows["is_among_best"].to_numpy(bool)
+    for choice, colour, marker, label in (
+        (is_best, _BEST, "o", "may be the best"),
+        (~is_best, _NOT_BEST, "s", "is not the best"),
+    ):
+        heights, chosen = rows.index[choice], rows[choice]
+        if chosen.empty:
+            continue
+        ax.hlines(heights, chosen["low"], chosen["high"], color=colour, linewidth=1.8)
+        face = colour if marker == "o" else "white"
+        ax.plot(chosen["estimate"], heights, marker, color=colour, markerfacecolor=face, markersize=6, label=label)
+    ax.axvline(0, color="#222222", linewidth=0.8, zorder=0)
+    for row in range(0, len(rows), 2):
+        ax.axhspan(row - 0.5, row + 0.5, color="#F2F2F2", zorder=-1)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    names = [name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 3]}..." for name in rows["policy"]]
+    ax.set_yticks(range(len(rows)), names, parse_math=False)
+    ax.tick_params(axis="y", length=0)
+    _set_value_axis(ax, of, rows, comparison)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize="small", frameon=False)
+    return ax
+
+
+def _find_rows(comparison: Comparison, of: str) -> pd.DataFrame:
+    ranking = comparison.ranking
+    names = ranking["level"].fillna(ranking["response"])
+    if of not in set(names):
+        known = list(names.unique())
+        message = "no such ranking in the comparison"
+        if of in LABELS and find_direction(of, None) is None:
+            message = "neither side of it is better"
+        hint = "compare with costs=scenario.costs" if of.startswith("cost") else nearest(of, known)
+        raise InputError(Problem(message, ("of",), found=shorten(of), allowed=", ".join(known), hint=hint))
+    return ranking[names.eq(of)]
+
+
+def _set_value_axis(ax: Axes, of: str, rows: pd.DataFrame, comparison: Comparison) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    at_once = f"{100 * comparison.confidence_level:g} % intervals for all policies at once"
+    is_rate = of in LEVELS["verdict"]
+    label, unit = (EVENTS[of], "fraction") if is_rate else LABELS[of]
+    label = f"{label} less that of the best of the others"
+    if unit == "s":
+        longest_s = float(rows[["estimate", "low", "high"]].abs().max().max())
+        set_time_axis(ax.xaxis, longest_s, f"{label}, {at_once}")
+        return
+    if unit == "fraction":
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+        label += " (percentage points)"
+    ax.set_xlabel(f"{label},\n{at_once}")

@@ -1,0 +1,186 @@
+"""What rollouts cost, split by cause: by hand, against the responses, and in the picture."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from simdeploy.analysis.costs import estimate_costs
+from simdeploy.errors import InputError
+from simdeploy.experiments import replicate, sweep
+from simdeploy.plotting.costs import plot_costs
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.parts import Costs
+from simdeploy.vocabulary import CAUSES, COSTS
+
+COSTS_OF_ALL = Costs(failed_request=0.5, unavailable_node_hour=2, hour_of_delay=10, false_alarm=150, escape=1000)
+WAVES = {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}}
+SCENARIO = {
+    "name": "small",
+    "fleet": {
+        "nodes": 20,
+        "requests_per_second": 10,
+        "update_duration": {"exponential": {"mean": "40s"}},
+        "start_failure": 0.06,
+    },
+    "release": {"good": {"probability": 0.6}, "bad": {"probability": 0.4, "defective": True, "error_rate": 0.09}},
+    "costs": {"failed_request": 0.01, "hour_of_delay": 20, "unavailable_node_hour": 1, "false_alarm": 50, "escape": 90},
+    "policies": {"waves": WAVES, "at-once": {"strategy": "immediate"}},
+}
+
+
+def rollouts(**columns):
+    """Make a table of one policy's replications."""
+    n = len(next(iter(columns.values())))
+    plain = {"makespan_s": 3600.0, "failed_requests_excess": 0.0, "unavailable_excess_node_s": 0.0}
+    return pd.DataFrame({"policy": "a", "replication": range(n), "verdict": "completed_good", **plain, **columns})
+
+
+def test_every_cause_by_hand():
+    """Each verdict costs what the model says: delay unless a defect was stopped, and once for each mistake. [oracle]"""
+    table = rollouts(
+        verdict=["completed_good", "stopped_defective", "false_alarm", "escaped"],
+        makespan_s=[3600.0, 7200.0, 1800.0, 3600.0],
+        failed_requests_excess=[0.0, 40.0, 0.0, 100.0],
+        unavailable_excess_node_s=[1800.0, 0.0, -3600.0, 0.0],
+    )
+    parts = estimate_costs(table, COSTS_OF_ALL).parts.set_index("cause")["estimate"]
+    assert parts.to_dict() == pytest.approx(
+        {
+            "cost_delay": (10 + 0 + 5 + 10) / 4,
+            "cost_failed_requests": (20 + 50) / 4,
+            "cost_unavailability": (1 - 2) / 4,
+            "cost_false_alarm": 150 / 4,
+            "cost_escape": 1000 / 4,
+            "cost": (25 + 70 - 1 + 150 + 1000) / 4,
+        }
+    )
+
+
+def test_the_parts_sum_to_the_total():
+    """Of every policy the parts add up to the total, which is over the rollouts whose cost is known. [property]"""
+    table = replicate(Scenario.from_dict(SCENARIO), replications=60, engine="reference")
+    table["makespan_s"] = table["makespan_s"].mask(table["replication"].eq(3))
+    parts = estimate_costs(table, Scenario.from_dict(SCENARIO).costs).parts
+    assert set(parts["n"]) == {59}
+    for _, of_policy in parts.groupby("policy"):
+        by_cause = of_policy.set_index("cause")["estimate"]
+        assert by_cause[list(CAUSES)].sum() == pytest.approx(by_cause["cost"])
+        assert by_cause["cost"] > 0
+
+
+def test_the_total_is_that_of_a_comparison():
+    """`compare` with costs estimates the same totals and parts. [property]"""
+    from simdeploy.analysis import compare
+
+    scenario = Scenario.from_dict(SCENARIO)
+    table = replicate(scenario, replications=20, engine="reference")
+    compared = compare(table, costs=scenario.costs)
+    estimates = compared.estimates[compared.estimates["response"].isin(COSTS)]
+    parts = estimate_costs(table, scenario.costs).parts
+    for name in ("policy", "estimate", "low", "high", "n"):
+        assert estimates[name].tolist() == parts[name].tolist()
+
+
+def test_cases_of_a_sweep():
+    """The cases of a sweep keep what was varied beside their costs, and are named by it. [contract]"""
+    scenario = Scenario.from_dict(SCENARIO)
+    result = sweep(scenario, "waves", vary={"max_parallel": [5, 10]}, replications=10, engine="reference")
+    costs = estimate_costs(result, scenario.costs)
+    assert costs.totals["max_parallel"].tolist() == [5, 10]
+    assert [row[0] for row in costs.summarize()[0].rows] == ["waves, max_parallel 5", "waves, max_parallel 10"]
+    assert costs.answer.startswith("waves, max_parallel ")
+
+
+def test_what_never_ends_has_no_cost():
+    """Rollouts that never end have no known cost: NaN and never 0, in tables, words and picture. [contract]"""
+    result = estimate_costs(rollouts(makespan_s=[np.nan] * 3), COSTS_OF_ALL)
+    assert result.parts[["estimate", "low", "high"]].isna().all(axis=None)
+    assert set(result.parts["n"]) == {0}
+    assert result.answer == "No rollout ended: nothing can be said of its cost."
+    ax = plot_costs(Figure().subplots(), result)
+    assert [text.get_text() for text in ax.texts] == ["no value"]
+
+
+def test_all_parts_are_over_the_same_rollouts():
+    """A rollout of which one part is unknown is in no part, so that parts and total belong together. [contract]"""
+    table = rollouts(makespan_s=[3600.0, 7200.0], failed_requests_excess=[10.0, np.nan])
+    parts = estimate_costs(table, COSTS_OF_ALL).parts.set_index("cause")
+    assert parts["estimate"].to_dict() == {
+        **dict.fromkeys(COSTS, 0.0),
+        "cost": 15,
+        "cost_delay": 10,
+        "cost_failed_requests": 5,
+    }
+    assert set(parts["n"]) == {1}
+
+
+def test_one_replication_has_no_interval():
+    """One replication has a cost and no interval. [contract]"""
+    parts = estimate_costs(rollouts(makespan_s=[3600.0]), COSTS_OF_ALL).parts
+    assert parts["estimate"].notna().all()
+    assert parts[["low", "high"]].isna().all(axis=None)
+
+
+def test_restart_and_stop_cost_time_only():
+    """A rollout without a verdict costs its delay and its unavailability. [contract]"""
+    result = estimate_costs(rollouts(verdict=[None] * 2, unavailable_excess_node_s=[3600.0] * 2), COSTS_OF_ALL)
+    by_cause = result.parts.set_index("cause")["estimate"]
+    assert by_cause.to_dict() == {**dict.fromkeys(COSTS, 0.0), "cost": 12, "cost_delay": 10, "cost_unavailability": 2}
+
+
+def test_coverage_of_a_skewed_cost():
+    """The interval of the total covers as often as it says for exponential delays and one escape in five, n = 400. [oracle]"""
+    rng = np.random.default_rng(1)
+    repetitions, n = 2000, 400
+    table = pd.DataFrame(
+        {
+            "policy": np.repeat([str(number) for number in range(repetitions)], n),
+            "replication": np.tile(np.arange(n), repetitions),
+            "makespan_s": rng.exponential(3600.0, repetitions * n),
+            "verdict": np.where(rng.random(repetitions * n) < 0.2, "escaped", "completed_good"),
+            "failed_requests_excess": 0.0,
+            "unavailable_excess_node_s": 0.0,
+        }
+    )
+    totals = estimate_costs(table, COSTS_OF_ALL).totals
+    share = ((totals["low"] <= 210) & (totals["high"] >= 210)).mean()
+    assert abs(share - 0.95) <= 4 * math.sqrt(0.95 * 0.05 / repetitions)
+
+
+@pytest.mark.parametrize(
+    ("costs", "level", "said"),
+    [(None, 0.95, "add a section `costs`"), ({}, 0.95, "no costs are known"), (COSTS_OF_ALL, 95, "such as 0.95")],
+)
+def test_what_has_no_cost(costs, level, said):
+    """Missing costs and levels that make no sense are input errors. [contract]"""
+    with pytest.raises(InputError, match=said):
+        estimate_costs(rollouts(makespan_s=[1.0]), costs, confidence_level=level)
+
+
+def test_a_table_that_lacks_what_costs():
+    """A table without what a cost needs is an input error that names it. [contract]"""
+    with pytest.raises(InputError, match="unavailable_excess_node_s"):
+        estimate_costs(rollouts(makespan_s=[1.0]).drop(columns="unavailable_excess_node_s"), COSTS_OF_ALL)
+
+
+def test_the_picture_stacks_the_causes():
+    """Bars begin where the last one ended, those below 0 go to the left, and the total's interval is drawn. [contract]"""
+    table = rollouts(makespan_s=[3600.0, 7200.0], verdict=["escaped"] * 2, unavailable_excess_node_s=[-3600.0, -1800.0])
+    result = estimate_costs(table, COSTS_OF_ALL)
+    figure = Figure(layout="constrained")
+    canvas, ax = FigureCanvasAgg(figure), figure.subplots()
+    assert plot_costs(ax, result) is ax
+    canvas.draw()
+    bars = {bar.get_label(): bar.patches[0] for bar in ax.containers}
+    assert set(bars) == {"delay", "unavailability", "escapes"}
+    assert (bars["delay"].get_x(), bars["delay"].get_width()) == (0, 15)
+    assert (bars["escapes"].get_x(), bars["escapes"].get_width()) == (15, 1000)
+    assert (bars["unavailability"].get_x(), bars["unavailability"].get_width()) == (0, -1.5)
+    (interval,) = ax.collections[0].get_segments()
+    assert interval[:, 0].tolist() == pytest.approx(result.totals.iloc[0][["low", "high"]].tolist())

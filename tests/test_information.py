@@ -1,0 +1,341 @@
+"""The worth of knowing, and of watching: closed forms, coverage, and scenarios whose savings can be worked out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from simdeploy.analysis.information import value_of_perfect_information
+from simdeploy.analysis.observation import value_of_observation
+from simdeploy.analysis.observation_steps import make_steps
+from simdeploy.errors import InputError
+from simdeploy.experiments import replicate
+from simdeploy.plotting.information import plot_value_of_observation
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.parts import Costs
+
+# A second of makespan costs 1, so that a table's makespans are its costs.
+TIME_IS_MONEY = Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0)
+N_REPETITIONS = 2000
+LEAST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / N_REPETITIONS)
+
+
+def rollouts(costs, releases):
+    """Make a table of replications from costs by policy and replication, and each replication's kind of release."""
+    costs = np.asarray(costs, dtype=float)
+    size, n = costs.shape
+    return pd.DataFrame(
+        {
+            "policy": np.repeat([chr(ord("a") + place) for place in range(size)], n),
+            "replication": np.tile(np.arange(n), size),
+            "release": list(releases) * size,
+            "verdict": "escaped",
+            "makespan_s": costs.ravel(),
+            "failed_requests_excess": 0.0,
+            "unavailable_excess_node_s": 0.0,
+        }
+    )
+
+
+def value(result, name):
+    """Return the row of one value."""
+    return result.values.set_index("information").loc[name]
+
+
+# -- perfect information -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.1, 0.375, 0.7])
+def test_two_policies_in_worlds_of_two_kinds(p):
+    """With a bold policy (1, or 9 if bad) and a careful one (4) both values are the closed form. [oracle]"""
+    n = 20_000
+    is_bad = np.random.default_rng(1).random(n) < p
+    result = value_of_perfect_information(
+        rollouts([np.where(is_bad, 9.0, 1.0), np.full(n, 4.0)], np.where(is_bad, "bad", "good")), TIME_IS_MONEY
+    )
+    bold, careful = 1 + 8 * p, 4
+    exact = min(bold, careful) - ((1 - p) * 1 + p * 4)
+    # The regret of the better policy is 5 (bold) or 3 (careful) in one kind of world, else 0.
+    error = (5 if bold < careful else 3) * math.sqrt(p * (1 - p) / n)
+    for name in ("world", "kind of release"):
+        assert abs(value(result, name)["estimate"] - exact) <= 4 * error
+    if p != 0.375:  # where both cost the same
+        assert result.policy == ("a" if bold < careful else "b")
+    assert result.kinds.set_index("release")["policy"].to_dict() == {"good": "a", "bad": "b"}
+
+
+def test_the_kinds_add_up():
+    """What is saved for each kind, weighted with its share, is what knowing the kind is worth. [property]"""
+    rng = np.random.default_rng(2)
+    costs, releases = rng.lognormal(0, 1, (4, 300)), rng.choice(["x", "y", "z"], 300)
+    result = value_of_perfect_information(rollouts(costs, releases), TIME_IS_MONEY)
+    kinds = result.kinds
+    assert (kinds["share"] * kinds["saved"]).sum() == pytest.approx(value(result, "kind of release")["estimate"])
+    assert (kinds["cost_of_single"] - kinds["cost"]).tolist() == pytest.approx(kinds["saved"].tolist())
+    world = costs.mean(axis=1).min() - costs.min(axis=0).mean()
+    assert value(result, "world")["estimate"] == pytest.approx(world)
+    assert 0 <= value(result, "kind of release")["estimate"] <= world
+
+
+BEST_BY_KIND = np.array([[1.0, 9, 3], [4, 4, 4], [2, 6, 3.5]])
+TIED = np.full((3, 3), 4.0)
+NEARLY_TIED = np.array([[4.0, 4, 4], [4, 4, 5], [4, 5, 4]])
+
+
+@pytest.mark.parametrize("means", [BEST_BY_KIND, TIED, NEARLY_TIED], ids=["apart", "tied", "nearly tied"])
+def test_coverage_of_what_knowing_is_worth(means):
+    """Both intervals cover as often as they say, for skewed costs, three kinds, and policies that tie, n = 400. [oracle]"""
+    from simdeploy.analysis.information import estimate_values_of_knowing
+
+    rng = np.random.default_rng(3)
+    shares, n = np.array([0.6, 0.3, 0.1]), 400
+
+    def draw(number):
+        kinds = rng.choice(3, number, p=shares)
+        return kinds, means[:, kinds] + rng.lognormal(0, 1, number) + rng.exponential(1.0, (3, number))
+
+    _, many = draw(2_000_000)
+    world = many.mean(axis=1).min() - many.min(axis=0).mean()
+    kind = (means @ shares).min() - means.min(axis=0) @ shares
+    hits = np.zeros(2)
+    for _ in range(N_REPETITIONS):
+        kinds, costs = draw(n)
+        found = estimate_values_of_knowing(costs, kinds, 0.95).values()
+        hits += [row["low"] <= truth <= row["high"] for row, truth in zip(found, (world, kind), strict=True)]
+    assert (hits / N_REPETITIONS >= LEAST).all()
+
+
+def test_the_plug_in_leans_as_the_note_says():
+    """Of few replications the worth of the world is too low on average, and that of a rare kind too high. [oracle]"""
+    from simdeploy.analysis.information import estimate_values_of_knowing
+
+    rng = np.random.default_rng(4)
+    worlds, kinds = [], []
+    for _ in range(1000):
+        costs = rng.exponential(1.0, (3, 20))
+        found = estimate_values_of_knowing(costs, np.arange(20) % 5 // 4, 0.95)
+        worlds.append(found["world"]["estimate"])
+        kinds.append(found["kind of release"]["estimate"])
+    # Three exponential costs of mean 1, whose least has mean 1/3; the kind says nothing.
+    assert np.mean(worlds) < 2 / 3 - 4 * np.std(worlds) / math.sqrt(1000)
+    assert np.mean(kinds) > 4 * np.std(kinds) / math.sqrt(1000)
+
+
+def test_unknown_costs_are_left_out():
+    """Replications in which one policy's cost is unknown are left out and counted. [contract]"""
+    result = value_of_perfect_information(rollouts([[1, 2, np.nan, 4], [4, 3, 2, 1]], "xxxx"), TIME_IS_MONEY)
+    assert result.n_left_out == 1
+    assert set(result.values["n"]) == {3}
+    with pytest.raises(InputError, match="fewer than two replications"):
+        value_of_perfect_information(rollouts([[1, np.nan], [np.nan, 1]], "xx"), TIME_IS_MONEY)
+
+
+def test_one_policy_has_nothing_to_choose():
+    """With one policy, or policies that are the same, nothing is worth knowing. [contract]"""
+    for costs in ([[1, 2, 4]], [[1, 2, 4]] * 3):
+        result = value_of_perfect_information(rollouts(costs, "xyx"), TIME_IS_MONEY)
+        assert result.values[["estimate", "low", "high"]].eq(0).all(axis=None)
+
+
+def test_what_knowing_is_told_in_words():
+    """The answer, the tables and the plain form have both values. [contract]"""
+    result = value_of_perfect_information(
+        rollouts([[1, 9, 1, 9], [4, 4, 4, 4]], ["good", "bad"] * 2), TIME_IS_MONEY, confidence_level=0.5
+    )
+    assert result.answer == (
+        "Knowing the kind of release beforehand would save 1.5 a rollout (0.0 to 2.7) against b for all; knowing all that "
+        "will happen, 1.50 a rollout (0.84 to 2.73), at 50 % confidence."
+    )
+    assert result.summarize()[1].rows == (("good", "50.0 %", "a", "1.0", "3.0"), ("bad", "50.0 %", "b", "4.0", "0.0"))
+    assert result.to_dict()["kinds"][0]["policy"] == "a"
+    with pytest.raises(InputError, match="release"):
+        value_of_perfect_information(rollouts([[1, 2]], "xx").drop(columns="release"), TIME_IS_MONEY)
+
+
+# -- watching more -----------------------------------------------------------------------------------------------------
+
+
+def scenario(policy, **sections):
+    """Make a scenario of twelve nodes that start in a minute."""
+    raw = {
+        "name": "twelve",
+        "fleet": {"nodes": 12, "update_duration": "1m", "requests_per_second": 10},
+        "costs": {"hour_of_delay": 60},
+        "orchestrator": "expanso-rollout" if "dialect" in policy else "expanso",
+        "policies": {"p": policy},
+        **sections,
+    }
+    return Scenario.from_dict(raw)
+
+
+ROLLING = {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m", "min_healthy_time": "1m"}}
+CANARY = {**ROLLING, "strategy": "canary", "canary_count": 2, "auto_promote": True}
+WINDOWS = {
+    "dialect": "rollout",
+    "strategy": "rolling",
+    "max_parallel": 34,
+    "health_check": {"deadline": "5m", "interval": "25s", "success_threshold": 2},
+}
+
+
+def test_a_minute_costs_a_minute_per_wave():
+    """Where nothing can go wrong, each minute more costs a minute per wave, and canaries one wave. [oracle]"""
+    result = value_of_observation(scenario(ROLLING), replications=3, canaries=[0, 4, 5], minutes=[-1, 0, 1, 2.5])
+    savings = result.savings[result.savings["cause"].eq("cost")].set_index(["lever", "value"])["estimate"]
+    # Three waves of 2 minutes. One canary more is a fourth wave; four canaries are a wave themselves.
+    assert savings["minutes"].to_dict() == pytest.approx({-1: 3, 0: 0, 1: -3, 2.5: -7.5})
+    assert savings["canaries"].to_dict() == pytest.approx({0: 0, 1: -2, 4: 0, 5: 0})
+    by_cause = result.savings.groupby("cause")["estimate"].sum()
+    assert by_cause["cost_delay"] == pytest.approx(by_cause["cost"])
+
+
+def test_a_minute_that_finds_a_latent_defect():
+    """A defect that shows after 90 s is found by two minutes of watching and saves each escape. [oracle]"""
+    release = {
+        "good": {"probability": 0.5},
+        "latent": {"probability": 0.5, "defective": True, "error_rate": 1, "after": "90s"},
+    }
+    found = scenario(ROLLING, release=release, costs={"escape": 100})
+    result = value_of_observation(found, replications=400, minutes=[1, 2], canaries=[], engine="compiled")
+    one, two = result.steps[result.steps["lever"].eq("minutes")].to_dict("records")
+    assert abs(one["estimate"] - 50) <= 4 * one["standard_error"]
+    assert one["low"] < 50 < one["high"]
+    assert two["estimate"] == 0
+    limit = result.limits.set_index("lever").loc["minutes"]
+    assert (limit["current"], limit["pays_until"], limit["stops_at"]) == (0, 1, 2)
+    assert "one more minute of observation saves 5" in result.answer
+    assert "it pays up to 1 minute more" in result.answer
+
+
+def test_canaries_that_are_fragile():
+    """With starts that fail, canaries cost the false alarms that they raise: 1 - (1 - q)^n of good releases. [oracle]"""
+    fragile = scenario(
+        {**CANARY, "max_failed_nodes": 11, "max_failed_nodes_percent": 99},
+        fleet={"nodes": 12, "update_duration": "1m", "start_failure": 0.1},
+        costs={"false_alarm": 100},
+    )
+    result = value_of_observation(fragile, replications=1000, canaries=[0, 2, 4], minutes=[], engine="compiled")
+    rows = result.savings[result.savings["cause"].eq("cost_false_alarm") & result.savings["lever"].eq("canaries")]
+    for row in rows.to_dict("records"):
+        exact = 100 * (1 - 0.9 ** row["value"])
+        assert abs(row["cost"] - exact) <= 4 * 100 * 0.5 / math.sqrt(1000)
+    assert "one more canary costs" in result.answer
+
+
+def test_only_the_watching_differs():
+    """Steps keep all of a policy but canaries, or windows and the deadline by as much; in both dialects. [contract]"""
+    for spec, interval_s in ((CANARY, 10), (WINDOWS, 25)):
+        small = scenario(spec)
+        base = small.policy("p")
+        for step in make_steps(small, base, canaries=[0, 5], minutes=[-0.4, 1, 2]):
+            policy, now = step.policy.policy, base.policy
+            assert step.policy.name == "p"
+            if step.lever == "canaries":
+                assert policy.canary_count == step.value
+                assert policy.strategy == ("canary" if step.value else "rolling")
+                assert policy.windows_needed == now.windows_needed
+                assert policy.auto_promote or not step.value
+            else:
+                added_s = 60 * step.value
+                windows = math.ceil((60 + added_s) / 10) if spec is CANARY else 2 + added_s / interval_s
+                assert policy.windows_needed == pytest.approx(windows)
+                assert policy.deadline_ns == now.deadline_ns + round(added_s * 1e9)
+                assert (policy.strategy, policy.canary_count) == (now.strategy, now.canary_count)
+
+
+def test_minutes_are_whole_windows_in_the_other_dialect():
+    """In the rollout dialect minutes are rounded up to windows, and at least one window is left. [contract]"""
+    steps = make_steps(scenario(WINDOWS), scenario(WINDOWS).policy("p"), minutes=[-60, 1], canaries=[])
+    minutes = [step.value for step in steps if step.lever == "minutes"]
+    assert minutes == pytest.approx([-25 / 60, 0, 75 / 60])
+
+
+def test_a_percent_of_canaries_is_counted():
+    """The current number of canaries is what the orchestrator makes of the percentage. [contract]"""
+    spec = {**CANARY, "canary_count": None, "canary_percent": 20}
+    steps = make_steps(scenario(spec), scenario(spec).policy("p"))
+    assert [(step.value, step.is_current) for step in steps if step.lever == "canaries"] == [
+        (0, False),
+        (1, False),
+        (3, True),
+        (4, False),
+        (5, False),
+        (7, False),
+        (11, False),
+    ]
+
+
+def test_the_base_is_the_policy_as_it_is():
+    """The cost of the current value is what `replicate` gives for the policy, by the same numbers. [property]"""
+    small = scenario(CANARY, release={"good": {"probability": 1}}, costs={"hour_of_delay": 3600})
+    result = value_of_observation(small, replications=range(5, 15), seed=3)
+    expected = replicate(small, replications=range(5, 15), seed=3)["makespan_s"].mean()
+    now = result.savings[result.savings["is_current"] & result.savings["cause"].eq("cost")]
+    assert now["cost"].tolist() == pytest.approx([expected] * 2)
+    assert now[["estimate", "low", "high"]].eq(0).all(axis=None)
+    assert result.computed_under["replications"] == 10
+
+
+def test_one_replication_knows_no_interval():
+    """With one replication nothing surely pays. [contract]"""
+    result = value_of_observation(scenario(CANARY), replications=1)
+    assert (result.limits["pays_until"] == result.limits["current"]).all()
+    assert "can't be told from nothing" in result.answer
+
+
+def test_rollouts_that_never_end_tell_nothing():
+    """Where no rollout ends, savings are NaN and the answer says that nothing is known. [contract]"""
+    paused = scenario(ROLLING, operator={"script": [{"at": 10, "do": "pause"}]})
+    result = value_of_observation(paused, replications=3)
+    assert result.savings[["cost", "estimate"]].isna().all(axis=None)
+    assert "nothing is known of one more canary" in result.answer
+    assert plot_value_of_observation(Figure().subplots(), result).get_xlabel() == "canaries"
+
+
+def test_a_fleet_of_canaries():
+    """Where all nodes are canaries there is no one more, and the answer is about minutes alone. [contract]"""
+    result = value_of_observation(scenario({**CANARY, "canary_count": 12}), replications=2)
+    assert "canary" not in result.answer
+    assert result.savings[result.savings["lever"].eq("canaries")]["value"].max() == 12
+
+
+@pytest.mark.parametrize(
+    ("policy", "sections", "arguments", "said"),
+    [
+        ({"strategy": "immediate"}, {}, {}, "watches nothing"),
+        (ROLLING, {"costs": None}, {}, "add a section `costs`"),
+        (ROLLING, {}, {"canaries": [13]}, "0 to 12"),
+        (ROLLING, {}, {"canaries": [1.5]}, "not a number of canaries"),
+        (ROLLING, {}, {"minutes": [math.nan]}, "a finite number"),
+        (ROLLING, {}, {"confidence_level": 1}, "such as 0.95"),
+        (ROLLING, {}, {"policy": "q"}, "no such policy"),
+    ],
+)
+def test_what_cannot_be_watched(policy, sections, arguments, said):
+    """A policy without a health check, missing costs and values that make no sense are input errors. [contract]"""
+    with pytest.raises(InputError, match=said):
+        value_of_observation(scenario(policy, **sections), replications=2, **arguments)
+
+
+def test_the_picture_of_watching():
+    """The line has the savings, the current policy is marked, and where more doesn't surely pay is shaded. [contract]"""
+    release = {"latent": {"probability": 1, "defective": True, "error_rate": 1, "after": "90s"}}
+    small = scenario(ROLLING, release=release, costs={"escape": 100, "hour_of_delay": 1})
+    result = value_of_observation(small, replications=4, minutes=[1, 2, 3])
+    figure = Figure(layout="constrained")
+    canvas, ax = FigureCanvasAgg(figure), figure.subplots()
+    assert plot_value_of_observation(ax, result, lever="minutes") is ax
+    canvas.draw()
+    lines = {line.get_label(): line for line in ax.lines}
+    assert lines["in all"].get_xdata().tolist() == [0, 1, 2, 3]
+    assert lines["as it is"].get_xdata().tolist() == [0]
+    assert {"delay", "escapes"} <= set(lines)
+    words = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "more doesn't surely pay" in words
+    with pytest.raises(InputError, match="did you mean 'minutes'"):
+        plot_value_of_observation(ax, result, lever="minute")

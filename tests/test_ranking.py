@@ -1,0 +1,380 @@
+"""All policies compared at once: pairs, the best and its rivals, held to slow transcriptions and to their coverage."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy import stats
+
+from simdeploy.analysis import compare
+from simdeploy.analysis.directions import find_direction
+from simdeploy.analysis.estimators import estimate_difference
+from simdeploy.analysis.pairs import pair_policies
+from simdeploy.analysis.ranking import rank_policies
+from simdeploy.errors import InputError
+from simdeploy.plotting.ranking import plot_ranking
+from simdeploy.scenario.parts import Costs
+from simdeploy.vocabulary import COSTS, RESPONSES, STATES
+
+N_REPETITIONS = 2000
+LEAST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / N_REPETITIONS)
+COSTS_OF_TIME = Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0)
+
+
+def table(values, response="makespan_s", names="abcdefgh", **columns):
+    """Make a table of replications of values by policy and replication."""
+    rows = [
+        {"policy": names[place], "replication": number, response: value}
+        for place, row in enumerate(values)
+        for number, value in enumerate(row)
+    ]
+    return pd.DataFrame(rows).assign(**columns)
+
+
+def of(frame, response, level=None):
+    """Return the rows of a response and level."""
+    rows = frame[frame["response"].eq(response)]
+    return rows[rows["level"].isna() if level is None else rows["level"].eq(level)]
+
+
+# -- pairs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pair_by_hand():
+    """The interval of one of three pairs is that of the paired t at a third of the error. [oracle]"""
+    comparison = compare(table([[2.0, 4.0, 9.0], [1.0, 1.0, 4.0], [0.0, 0.0, 1.0]]))
+    found = of(comparison.pairs, "makespan_s").set_index(["policy", "other"]).loc["a", "b"]
+    # Differences 1, 3, 5: mean 3, variance 4, standard error 2 / sqrt(3).
+    half_width = stats.t.ppf(1 - 0.05 / 3 / 2, 2) * 2 / math.sqrt(3)
+    assert (found["estimate"], found["n"]) == (3.0, 3)
+    assert (found["low"], found["high"]) == pytest.approx((3 - half_width, 3 + half_width))
+
+
+def test_pairs_are_those_of_one_at_a_time():
+    """All pairs at once are the pairs taken one by one, also where values are missing. [oracle]"""
+    rng = np.random.default_rng(1)
+    values = rng.lognormal(0, 1, size=(5, 40))
+    values[rng.random(values.shape) < 0.2] = np.nan
+    pairs = pair_policies(values, is_rate=False)
+    limits = pairs.lower_limits(0.01)
+    for one, other in combinations(range(5), 2):
+        expected = estimate_difference(values[one], values[other], is_rate=False, confidence_level=0.98)
+        assert pairs.n[one, other] == pairs.n[other, one] == expected.n
+        assert pairs.estimate[one, other] == pytest.approx(expected.estimate)
+        assert pairs.standard_error[other, one] == pytest.approx(expected.standard_error)
+        assert (limits[one, other], -limits[other, one]) == pytest.approx((expected.low, expected.high))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.floats(1e-4, 0.4))
+def test_the_limit_of_a_rate_has_the_sign_of_an_exact_test(more, less, same, error):
+    """A policy surely has more exactly where McNemar's exact test, at nine tenths of the error, says so. [oracle]"""
+    if more + less + same == 0:
+        return
+    values = np.array([[1.0] * more + [0.0] * (less + same), [0.0] * more + [1.0] * less + [0.0] * same])
+    limits = pair_policies(values, is_rate=True).lower_limits(error)
+    assert -1 <= limits[0, 1] <= (more - less) / (more + less + same) <= -limits[1, 0] <= 1
+    p = stats.binomtest(more, more + less, alternative="greater").pvalue if more + less else 1.0
+    if abs(p - 0.9 * error) > 1e-9:
+        assert (limits[0, 1] > 0) == (p < 0.9 * error)
+
+
+def test_the_limit_of_a_rate_by_hand():
+    """With no world in which two policies differ, the limit is that of a rate of 0 in n. [oracle]"""
+    limits = pair_policies(np.zeros((2, 100)), is_rate=True).lower_limits(0.025)
+    assert limits[0, 1] == pytest.approx(-(1 - (0.05 * 0.025) ** (1 / 100)))
+    assert np.isnan(np.diag(limits)).all()
+
+
+def worlds(rng, n, means):
+    """Draw skewed costs of policies that share most of their luck, and the rare dear events of each."""
+    shared = rng.lognormal(0, 1, n)
+    own = rng.exponential(1.0, (len(means), n))
+    return np.array(means)[:, None] + shared + own - 1
+
+
+@pytest.mark.parametrize("means", [(0, 0, 0, 0), (0, 0.2, 0.5, 2)])
+def test_coverage_of_all_pairs_of_means(means):
+    """All six intervals hold at once as often as they say, for skewed costs in common worlds, n = 100. [oracle]"""
+    rng = np.random.default_rng(2)
+    truth = np.subtract.outer(means, means)
+    hits = 0
+    for _ in range(N_REPETITIONS):
+        limits = pair_policies(worlds(rng, 100, means), is_rate=False).lower_limits(0.025 / 6)
+        hits += not (limits > truth).any()
+    assert hits / N_REPETITIONS >= LEAST
+
+
+def draw_rates(rng, n, rates):
+    """Draw events that happen to a policy whenever they happen to a stricter one, and rare ones of its own."""
+    luck = rng.random(n)
+    return np.array([(luck < rate) | (rng.random(n) < 0.002) for rate in rates], dtype=np.float64)
+
+
+@pytest.mark.parametrize("rates", [(0.01, 0.03, 0.05, 0.3), (0.0, 0.0, 0.02, 0.02), (0.5, 0.5, 0.52, 0.9)])
+def test_coverage_of_all_pairs_of_rates(rates):
+    """All six intervals of rates hold at once, also where the events of one policy are among another's, n = 100. [oracle]"""
+    rng = np.random.default_rng(3)
+    means = 1 - (1 - np.array(rates)) * (1 - 0.002)
+    truth = np.subtract.outer(means, means)
+    hits = 0
+    for _ in range(N_REPETITIONS):
+        limits = pair_policies(draw_rates(rng, 100, rates), is_rate=True).lower_limits(0.025 / 6)
+        hits += not (limits > truth).any()
+    assert hits / N_REPETITIONS >= LEAST
+
+
+# -- the best ----------------------------------------------------------------------------------------------------------
+
+
+def slow_ranking(values, confidence_level):
+    """Compare each with the best of the others as the definition says, with loops; lower is better, all complete."""
+    size, n = values.shape
+    t = stats.t.ppf(1 - (1 - confidence_level) / (size - 1), n - 1)
+
+    def lower(i, j):
+        difference = values[i] - values[j]
+        return difference.mean() - t * difference.std(ddof=1) / math.sqrt(n)
+
+    others = [[j for j in range(size) if j != i] for i in range(size)]
+    best = [i for i in range(size) if all(lower(i, j) <= 0 for j in others[i])]
+    low = [max(lower(i, j) for j in others[i]) if i in best else 0.0 for i in range(size)]
+    high = [max([0.0, *(-lower(j, i) for j in best if j != i)]) for i in range(size)]
+    estimate = [values[i].mean() - min(values[j].mean() for j in others[i]) for i in range(size)]
+    return best, low, high, estimate
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_ranking_is_the_definition(seed):
+    """Sets, intervals, estimates and ranks are those of a transcription with loops. [oracle]"""
+    rng = np.random.default_rng(seed)
+    values = worlds(rng, 30, rng.normal(0, 0.5, rng.integers(2, 8)))
+    best, low, high, estimate = slow_ranking(values, 0.9)
+    found = rank_policies(values, is_rate=False, better="lower", confidence_level=0.9)
+    assert np.flatnonzero(found.is_among_best).tolist() == best
+    assert found.low == pytest.approx(low)
+    assert found.high == pytest.approx(high)
+    assert found.estimate == pytest.approx(estimate)
+    assert found.rank.tolist() == stats.rankdata(values.mean(axis=1), method="min").tolist()
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+@pytest.mark.parametrize("means", [(0, 0, 0, 0, 0), (0, 0.3, 0.3, 0.3, 0.3), (0, 0.1, 0.5, 1, 3)])
+def test_coverage_of_the_best(means, better):
+    """The best is among the best, and all intervals hold at once, as often as they say, n = 100. [oracle]"""
+    rng = np.random.default_rng(4)
+    sign = 1 if better == "lower" else -1
+    truth = [sign * (mean - min(means[:i] + means[i + 1 :])) for i, mean in enumerate(means)]
+    kept = held = 0
+    for _ in range(N_REPETITIONS):
+        values = sign * worlds(rng, 100, means)
+        found = rank_policies(values, is_rate=False, better=better, confidence_level=0.95)
+        kept += found.is_among_best[0]
+        held += ((found.low <= truth) & (truth <= found.high)).all()
+    assert kept / N_REPETITIONS >= LEAST
+    assert held / N_REPETITIONS >= LEAST
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.0, 0.0), (0.01, 0.03, 0.06), (0.01, 0.01, 0.01)])
+def test_coverage_of_the_best_rate(rates):
+    """The policy with the lowest rate is among the best, and all intervals hold, for rare events, n = 200. [oracle]"""
+    rng = np.random.default_rng(5)
+    means = 1 - (1 - np.array(rates)) * (1 - 0.002)
+    truth = [mean - np.delete(means, i).min() for i, mean in enumerate(means)]
+    held = kept = 0
+    for _ in range(N_REPETITIONS):
+        found = rank_policies(draw_rates(rng, 200, rates), is_rate=True, better="lower", confidence_level=0.95)
+        kept += found.is_among_best[0]
+        held += ((found.low <= truth) & (truth <= found.high)).all()
+    assert kept / N_REPETITIONS >= LEAST
+    assert held / N_REPETITIONS >= LEAST
+
+
+def test_policies_that_are_the_same_share_a_rank():
+    """Identical policies share the first rank, may all be the best, and differ by exactly 0. [contract]"""
+    ranking = of(compare(table([[0.1, 0.7, 0.3]] * 2 + [[5.1, 5.7, 5.3]])).ranking, "makespan_s").set_index("policy")
+    assert ranking["rank"].tolist() == [1, 1, 3]
+    assert ranking["is_among_best"].tolist() == [True, True, False]
+    assert ranking.loc["a", ["estimate", "low", "high"]].tolist() == [0, 0, 0]
+    assert ranking.loc["c", "low"] == 0
+    assert ranking.loc["c", "estimate"] == pytest.approx(5)
+
+
+def test_what_has_no_values_is_not_ranked():
+    """A policy that never ends has no rank in the makespan, and the others are compared without it. [contract]"""
+    values = np.random.default_rng(6).normal([[1.0], [3.0], [2.0]], 0.1, (3, 20))
+    values[1] = np.nan
+    comparison = compare(table(values))
+    ranking = of(comparison.ranking, "makespan_s").set_index("policy")
+    assert ranking["rank"].tolist() == [1, pd.NA, 2]
+    assert ranking["is_among_best"].isna().tolist() == [False, True, False]
+    assert ranking.loc["b", ["estimate", "low", "high"]].isna().all()
+    alone = rank_policies(values[[0, 2]], is_rate=False, better="lower", confidence_level=0.95)
+    assert ranking.loc[["a", "c"], "high"].tolist() == alone.high.tolist()
+    pairs = of(comparison.pairs, "makespan_s").set_index(["policy", "other"])
+    assert pairs.loc["a", "b"][["estimate", "low", "high"]].isna().all()
+    assert pairs.loc[("a", "b"), "n"] == 0
+
+
+def test_policies_that_share_no_world_cannot_be_told_apart():
+    """Two policies without a replication in common may both be the best, without an interval. [contract]"""
+    nothing = [np.nan] * 3
+    found = rank_policies(
+        np.array([[1.0, 1.1, 1.2, *nothing], [*nothing, 9.0, 9.1, 9.2]]),
+        is_rate=False,
+        better="lower",
+        confidence_level=0.95,
+    )
+    assert found.is_among_best.all()
+    assert np.isnan([found.low, found.high, found.estimate]).all()
+    assert found.rank.tolist() == [1, 2]
+
+
+def test_a_policy_that_is_out_is_nobodys_rival():
+    """The limits of a policy don't hang on one that isn't the best, even if they share no world. [contract]"""
+    values = np.random.default_rng(9).normal([[1.0], [9.0], [2.0]], 0.1, (3, 20))
+    values[1, :10], values[2, 10:] = np.nan, np.nan
+    found = rank_policies(values, is_rate=False, better="lower", confidence_level=0.95)
+    assert found.is_among_best.tolist() == [True, False, False]
+    assert np.isfinite(found.high).all()
+    assert 0.8 < found.estimate[2] < found.high[2] < 1.3
+
+
+def test_one_replication_tells_nothing():
+    """With one replication there are estimates and ranks, but no intervals, and every policy may be the best. [contract]"""
+    comparison = compare(table([[1.0], [2.0], [3.0]]))
+    ranking = of(comparison.ranking, "makespan_s")
+    assert ranking["rank"].tolist() == [1, 2, 3]
+    assert ranking["is_among_best"].all()
+    assert ranking[["low", "high"]].isna().all(axis=None)
+    assert comparison.pairs[["low", "high"]].isna().all(axis=None)
+    assert "none of the others can be told from it" in comparison.answer
+
+
+def test_one_policy_is_the_best_of_one():
+    """A single policy has rank 1 and no others; there are no pairs. [contract]"""
+    comparison = compare(table([[1.0, 2.0]]))
+    row = of(comparison.ranking, "makespan_s").iloc[0]
+    assert (row["rank"], row["is_among_best"]) == (1, True)
+    assert math.isnan(row["estimate"])
+    assert comparison.pairs.empty
+    assert list(comparison.pairs.dtypes.astype(str)) == ["str"] * 4 + ["float64"] * 3 + ["int64"]
+
+
+def test_directions():
+    """Every cost has a better side, no state has, and what has one is a response or a verdict. [contract]"""
+    assert {find_direction(name, None) for name in COSTS} == {"lower"}
+    assert {find_direction("state", state) for state in STATES} == {None}
+    assert find_direction("min_in_service_fraction", None) == "higher"
+    assert all(find_direction(name, None) is None for name, dtype in RESPONSES.items() if dtype == "str")
+
+
+def test_a_hundred_policies():
+    """A hundred policies have 4,950 pairs and 100 ranks, and the sentence names a few. [contract]"""
+    values = np.random.default_rng(7).normal(100, 1, (100, 50))
+    comparison = compare(table(values, names=[f"p{number}" for number in range(100)]))
+    assert len(of(comparison.pairs, "makespan_s")) == 4950
+    assert sorted(of(comparison.ranking, "makespan_s")["rank"]) == list(range(1, 101))
+    assert len(comparison.answer) < 250
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def costs_by_policy(*values):
+    """Compare made-up costs."""
+    responses = table(values, verdict="escaped", failed_requests_excess=0.0, unavailable_excess_node_s=0.0)
+    return compare(responses, costs=COSTS_OF_TIME)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([[1.0, 2.0, 3.0]], "a: cost 2.0 a rollout (-0.5 to 4.5), at 95 % confidence."),
+        (
+            [[1.0, 2.0, 3.0], [9.0, 10.1, 11.0]],
+            "a costs least: 2.0 a rollout (-0.5 to 4.5), surely less than b, at 95 % confidence.",
+        ),
+        (
+            [[1.0, 2.0, 3.0], [1.0, 2.5, 2.0]],
+            "b costs least: 1.8 a rollout (-0.1 to 3.7); a can't be told from it, at 95 % confidence.",
+        ),
+        (
+            [[1.0, 2.0, 3.0], [9.0, 10.1, 11.0], [2.0, 1.0, 4.0]],
+            "a costs least: 2.0 a rollout (-0.5 to 4.5); c can't be told from it, at 95 % confidence for all policies at once.",
+        ),
+        (
+            [[1.0, 2.0, 3.0]] * 2,
+            "a and b cost least: 2.0 a rollout (-0.5 to 4.5), one like the other, at 95 % confidence.",
+        ),
+    ],
+)
+def test_the_answer_on_costs(values, said):
+    """The sentence names the cheapest, and exactly those that can't be told from it. [contract]"""
+    assert costs_by_policy(*values).answer == said
+
+
+def test_the_answer_where_nothing_ended():
+    """Where no rollout ended the sentence says so. [contract]"""
+    assert compare(table([[np.nan] * 3] * 2)).answer == "No rollout ended: nothing can be said of the policies."
+
+
+def test_the_answer_without_costs():
+    """Without costs the sentence is about false alarms and escapes. [contract]"""
+    verdicts = [["completed_good"] * 40, ["completed_good"] * 20 + ["false_alarm"] * 20]
+    answer = compare(table(verdicts, "verdict")).answer
+    assert answer.startswith("a raises the fewest false alarms: 0.0 % (0.0 to 8.8), surely fewer than b. ")
+    assert answer.endswith(
+        "a and b let the fewest defects escape: 0.0 % (0.0 to 8.8), one like the other, at 95 % confidence."
+    )
+
+
+def test_the_ranking_is_shown_of_more_than_two():
+    """Of three policies the last table is the ranking, best first; of two there is none. [contract]"""
+    *_, ranking = costs_by_policy([9.0, 10.1, 11.0], [1.0, 2.0, 3.0], [2.0, 1.0, 4.0]).summarize()
+    assert [row[0] for row in ranking.rows] == ["b", "c", "a"]
+    assert [row[-1] for row in ranking.rows] == ["may be", "may be", "no"]
+    assert len(costs_by_policy([9.0, 10.1], [1.0, 2.0]).summarize()) == 2
+
+
+# -- the picture -------------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_of_a_ranking():
+    """Policies stand from the best to the worst, and whether each may be the best is told apart by its mark. [contract]"""
+    figure = Figure(layout="constrained")
+    canvas, ax = FigureCanvasAgg(figure), figure.subplots()
+    comparison = costs_by_policy([9.0, 10.1, 11.0], [1.0, 2.0, 3.0], [2.0, 1.0, 4.0], [np.nan] * 3)
+    assert plot_ranking(ax, comparison) is ax
+    canvas.draw()
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["b", "c", "a"]
+    best, rest = (line for line in ax.lines if line.get_marker() in ("o", "s"))
+    assert (best.get_marker(), rest.get_marker()) == ("o", "s")
+    assert list(best.get_ydata()) == [0, 1]
+    assert list(rest.get_ydata()) == [2]
+
+
+@pytest.mark.parametrize("name", ["makespan_s", "blast_radius", "false_alarm", "min_in_service_fraction"])
+def test_what_can_be_ranked_can_be_drawn(name):
+    """Times, fractions and rates have an axis in their own unit. [contract]"""
+    responses = table(np.random.default_rng(8).random((3, 20)), "makespan_s", blast_radius=0.5, verdict="false_alarm")
+    ax = plot_ranking(Figure().subplots(), compare(responses.assign(min_in_service_fraction=0.5)), of=name)
+    assert "all policies at once" in ax.get_xlabel()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("cost", "costs=scenario.costs"), ("makespan", "did you mean 'makespan_s'"), ("waves", "neither side")],
+)
+def test_what_cannot_be_drawn(name, said):
+    """What isn't ranked is an input error that says what would help. [contract]"""
+    with pytest.raises(InputError, match=said):
+        plot_ranking(Figure().subplots(), compare(table([[1.0, 2.0]] * 2)), of=name)
