@@ -1,0 +1,97 @@
+"""Curves of estimates with bands: all intervals of a curve hold together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.estimators import Estimate, estimate_values
+from simdeploy.analysis.paired import compare_values
+from simdeploy.scenario.measures import Measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.lever_ranges import LeverRange
+
+_POINT = {"lever": "str", "value": "float64", "is_default": "bool", "is_current": "bool"}
+_ESTIMATE = {"measure": "str", "estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+
+
+def estimate_band(points: Mapping[Measure, np.ndarray], confidence_level: float) -> dict[Measure, list[Estimate]]:
+    """Estimate measures at several points with intervals that hold together.
+
+    Parameters
+    ----------
+    points : mapping of Measure to ndarray of float, shape (points, replications)
+        As `Values.of` gives them.
+    confidence_level : float
+        Of all intervals together, by Bonferroni's inequality over points and measures.
+
+    Returns
+    -------
+    dict of Measure to list of Estimate
+        One for each point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rate = Measure("false_alarm")
+    >>> estimate_band({rate: np.array([[0.0], [1.0]])}, 0.5)[rate][0][:3]
+    (0.0, 0.0, 0.875)
+    """
+    level = _share_out(confidence_level, sum(len(values) for values in points.values()))
+    return {
+        measure: [estimate_values(of_point, measure, level) for of_point in values]
+        for measure, values in points.items()
+    }
+
+
+def _share_out(confidence_level: float, number: int) -> float:
+    """Return the level of each of several intervals that are to hold together."""
+    return 1 - (1 - confidence_level) / max(number, 1)
+
+
+def estimate_curves(
+    ranges: Sequence[LeverRange], values: Mapping[Measure, np.ndarray], confidence_level: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Estimate measures at every point of every lever, and their differences to the policy as it is.
+
+    Parameters
+    ----------
+    ranges : sequence of LeverRange
+    values : mapping of Measure to ndarray of float, shape (points, replications)
+        Points lever by lever.
+    confidence_level : float
+        Of the intervals of one lever together, and of those of all differences together.
+
+    Returns
+    -------
+    curves, differences : DataFrame
+        As `Tradeoff` has them.
+    """
+    first = np.cumsum([0, *(len(one.numbers) for one in ranges)])
+    n_moved = sum(len(one.numbers) - 1 for one in ranges if one.current is not None)
+    level = _share_out(confidence_level, n_moved * len(values))
+    curve_rows, difference_rows = [], []
+    for one, start in zip(ranges, first.tolist(), strict=False):
+        of_lever = {measure: of[start : start + len(one.numbers)] for measure, of in values.items()}
+        band = estimate_band(of_lever, confidence_level)
+        for place, number in enumerate(one.numbers):
+            point = (one.lever.name, number, number == one.default, number == one.current)
+            for measure in values:
+                curve_rows.append((*point, str(measure), *band[measure][place][:4]))
+                if number != one.current and one.current is not None:
+                    still = of_lever[measure][one.numbers.index(one.current)]
+                    found = compare_values(of_lever[measure][place], still, measure, level)
+                    difference_rows.append((*point, str(measure), *found[:4]))
+    return _frame(curve_rows), _frame(difference_rows)
+
+
+def _frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=[*_POINT, *_ESTIMATE])
+    return frame.astype(_POINT | _ESTIMATE)

@@ -1,0 +1,133 @@
+"""Which of many points dominate which, in any number of dimensions; and which surely do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from simdeploy.analysis.estimators import Estimate
+from simdeploy.analysis.paired import compare_values
+from simdeploy.scenario.measures import Measure
+
+Direction = Literal["min", "max"]
+
+_BLOCK = 128  # points that are settled at a time
+_CELLS = 4_000_000  # of a comparison of many points with the front, at a time
+
+
+def find_front(losses: np.ndarray) -> np.ndarray:
+    """Say which points no other point dominates.
+
+    Parameters
+    ----------
+    losses : ndarray of float, shape (points, measures)
+        Less is better; a point with NaN neither dominates nor belongs to the front.
+
+    Returns
+    -------
+    ndarray of bool, shape (points,)
+
+    Examples
+    --------
+    >>> find_front(np.array([[1.0, 3.0], [2.0, 2.0], [2.0, 3.0], [1.0, 3.0]])).tolist()
+    [True, True, False, True]
+    """
+    is_on_front = np.zeros(len(losses), dtype=bool)
+    known = np.flatnonzero(~np.isnan(losses).any(axis=1))
+    distinct, place = np.unique(losses[known], axis=0, return_inverse=True)  # in lexicographic order
+    is_kept = np.zeros(len(distinct), dtype=bool)
+    left = np.arange(len(distinct))
+    while len(left):
+        block, left = left[:_BLOCK], left[_BLOCK:]
+        # Rows differ, so being no better anywhere is being dominated; every row is no better than itself.
+        block = block[_count_no_worse(distinct[block], distinct[block]) == 1]
+        is_kept[block] = True
+        left = left[_count_no_worse(distinct[left], distinct[block]) == 0]
+    is_on_front[known] = is_kept[place.ravel()]
+    return is_on_front
+
+
+def _count_no_worse(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Count for each point the others that are nowhere worse."""
+    is_no_worse = np.ones((len(points), len(others)), dtype=bool)
+    for place in range(points.shape[1]):  # a measure at a time: many times as fast as `all` over a short axis
+        is_no_worse &= others[:, place] <= points[:, place, None]
+    counts: np.ndarray = is_no_worse.sum(axis=1)
+    return counts
+
+
+def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: np.ndarray) -> np.ndarray:
+    """Return for each point the one on the front that dominates it most clearly.
+
+    Parameters
+    ----------
+    losses : ndarray of float, shape (points, measures)
+    half_widths : ndarray of float, shape (points, measures)
+        Of the intervals: in units of them the smallest of the distances is made as large as possible.
+    is_on_front : ndarray of bool, shape (points,)
+
+    Returns
+    -------
+    ndarray of int, shape (points,)
+        Its place, -1 if none dominates it.
+
+    Examples
+    --------
+    >>> losses = np.array([[1.0, 3.0], [2.0, 2.0], [2.0, 3.0]])
+    >>> choose_opponents(losses, np.ones((3, 2)), find_front(losses)).tolist()
+    [-1, -1, 0]
+    """
+    found = np.full(len(losses), -1)
+    front = np.flatnonzero(is_on_front)
+    others = np.flatnonzero(~is_on_front & ~np.isnan(losses).any(axis=1))
+    chunk = max(1, _CELLS // max(1, len(front)))
+    for start in range(0, len(others), chunk):
+        rows = others[start : start + chunk]
+        least, dominates = np.inf, np.True_
+        for place in range(losses.shape[1]):
+            margin = losses[rows, place, None] - losses[front, place]
+            width = np.nan_to_num(half_widths[rows, place, None] + half_widths[front, place], nan=np.inf)
+            least = np.minimum(least, margin / np.maximum(width, np.finfo(float).tiny))
+            dominates = dominates & (margin >= 0)
+        found[rows] = front[np.where(dominates, least, -np.inf).argmax(axis=1)]
+    return found
+
+
+def find_surely_dominated(
+    values: Sequence[np.ndarray],
+    directions: Mapping[Measure, Direction],
+    opponents: np.ndarray,
+    confidence_level: float,
+) -> np.ndarray:
+    """Say which cases are worse than their opponent in every measure, beyond doubt.
+
+    Parameters
+    ----------
+    values : sequence of ndarray of float, shape (cases, replications)
+        Of each measure, as `Values.of` gives them.
+    directions : mapping of Measure to {'min', 'max'}
+    opponents : ndarray of int, shape (cases,)
+        As from `choose_opponents`.
+    confidence_level : float
+        With which no case that belongs on the front is among them.
+
+    Returns
+    -------
+    ndarray of bool, shape (cases,)
+    """
+    n = len(opponents)
+    level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # of which one side does harm
+    is_sure = np.zeros(n, dtype=bool)
+    for case in np.flatnonzero(opponents >= 0).tolist():
+        pairs = zip(values, directions.items(), strict=True)
+        is_sure[case] = all(
+            _is_worse(compare_values(of[case], of[opponents[case]], measure, level), direction)
+            for of, (measure, direction) in pairs
+        )
+    return is_sure
+
+
+def _is_worse(difference: Estimate, direction: Direction) -> bool:
+    return difference.low > 0 if direction == "min" else difference.high < 0

@@ -1,0 +1,235 @@
+"""Which thresholds of a policy are moved, one at a time, and over which values."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.api.defaults import DEFAULTS
+from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.experiments.changes import change_policy, own_identity
+from simdeploy.experiments.design import make_points, read_number
+from simdeploy.experiments.levers import find_levers
+from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
+from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.levers import Lever
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+_NUMERIC = ("whole", "number", "duration")
+_LIMITS = ("max_failed_nodes", "max_failed_nodes_percent", "health_check.max_error_rate")
+_LEAST_ERROR_RATE = 0.01  # where nodes fail no request by themselves
+_DEADLINES = (Fraction(1, 2), Fraction(3, 4), Fraction(1), Fraction(3, 2), Fraction(2), Fraction(4))  # of the policy's
+_MOST_WAVES = 50  # a rollout of more is a matter of weeks, and of nobody's choice
+
+
+@dataclass(frozen=True)
+class LeverRange:
+    """The values over which a lever is moved.
+
+    Attributes
+    ----------
+    lever : Lever
+    values : tuple
+        As a file would have them; None leaves the key to its default.
+    numbers : tuple of float
+        What they mean, ascending: durations in seconds; `max_parallel` 0 of the deployment dialect is the whole fleet.
+    current, default : float or None
+        What the policy has, and the API's default; None where there is none.
+    """
+
+    lever: Lever
+    values: tuple[Any, ...]
+    numbers: tuple[float, ...]
+    current: float | None
+    default: float | None
+
+
+def find_ranges(
+    scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Iterable[Any]] | None
+) -> tuple[LeverRange, ...]:
+    """Lay out the values of each lever.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policy : ScenarioPolicy
+    vary : mapping of str to iterable or None
+        Values by key, as for `sweep`; None for the thresholds of the policy that matter in this scenario, in steps of
+        1, 2, 5, 10 that suit its fleet. Of those, values that the scenario would refuse or warn about are left out.
+
+    Returns
+    -------
+    tuple of LeverRange
+        The value of the policy, and the API's default where the policy can have it, are in every range.
+
+    Raises
+    ------
+    InputError
+        For keys that are none of the policy, or not numbers; or if the policy has no threshold.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "small",
+    ...     "fleet": {"nodes": 12, "update_duration": "45s"},
+    ...     "policies": {"waves": {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> for found in find_ranges(scenario, scenario.policy(), None)[:3]:
+    ...     print(found.lever.name, found.numbers, found.current, found.default)
+    max_failed_nodes (0.0, 1.0, 2.0, 5.0, 10.0) 10.0 10.0
+    max_failed_nodes_percent (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0) 10.0 10.0
+    max_parallel (1.0, 2.0, 4.0, 5.0, 10.0, 12.0) 4.0 12.0
+    """
+    asked = dict(_default_ranges(scenario, policy)) if vary is None else dict(vary)
+    if not asked:
+        message = "no threshold to move" if vary is None else "nothing to vary"
+        hint = "a policy of strategy immediate has none here; give `vary`" if vary is None else None
+        raise InputError(Problem(message, (policy.name,), hint=hint))
+    levers = find_levers(asked, [scenario], [policy.spec])
+    problems = [
+        Problem(
+            "no threshold that can be moved", (lever.name,), allowed="keys of the policy whose values have an order"
+        )
+        for lever in levers
+        if lever.is_factor or lever.kind not in _NUMERIC
+    ]
+    if problems:
+        raise InputError(problems)
+    laying = _Laying(scenario, policy)
+    return tuple(
+        laying.lay_out(lever, values, is_ours=vary is None)
+        for lever, values in zip(levers, asked.values(), strict=True)
+    )
+
+
+def write_value(lever: Lever, number: float) -> str:
+    """Write a lever's value as people do.
+
+    Examples
+    --------
+    >>> from simdeploy.experiments.levers import Lever
+    >>> write_value(Lever("health_check.deadline", "duration"), 90.0)
+    '1m30s'
+    >>> write_value(Lever("max_failed_nodes", "whole"), 1e6)
+    '1000000'
+    """
+    if lever.kind == "duration":
+        return format_duration(round_half_up(exact(number) * NS_PER_S))
+    return f"{number:.10g}"
+
+
+class _Laying:
+    """The values of levers of one policy, while they are laid out."""
+
+    def __init__(self, scenario: Scenario, policy: ScenarioPolicy) -> None:
+        self._scenario, self._policy = scenario, policy
+        self._own = own_identity(policy, scenario)
+        self._known_warnings = self._warnings({})
+
+    def lay_out(self, lever: Lever, given: Iterable[Any], *, is_ours: bool) -> LeverRange:
+        values = make_points([lever], [given], "list", seed=0).values[0]
+        if is_ours:
+            values = tuple(value for value in values if self._warnings({lever: value}) == self._known_warnings)
+        raw = self.raw(lever)
+        current, default = self._meaning(lever, raw), self._meaning(lever, None)
+        by_number = {self._meaning(lever, value): value for value in values}
+        if default is not None and self._warnings({lever: None}) is not None:
+            by_number[default] = None
+        if current is not None:
+            by_number[current] = raw  # so that all ranges have one case in common
+        by_number.pop(None, None)
+        numbers = sorted(number for number in by_number if number is not None)
+        values = tuple(by_number[number] for number in numbers)
+        return LeverRange(lever, values, tuple(numbers), current, default if default in numbers else None)
+
+    def raw(self, lever: Lever) -> Any:
+        """Return what the policy says, as a file would; None where it leaves the key out."""
+        value: Any = self._policy.spec
+        for key in lever.path.split("."):
+            value = getattr(value, key, None)
+        if value is None or value == "":
+            return None
+        is_ns = lever.kind == "duration" and isinstance(value, int)
+        return format_duration(value) if is_ns else value
+
+    def _meaning(self, lever: Lever, value: Any) -> float | None:
+        """Return what a value comes to as a number; None where the key is unset and has no default."""
+        dialect = self._policy.spec.dialect
+        is_default = self._scenario.orchestrator.explicit_zero_limit == "default" and lever.path in _LIMITS
+        if value is None or (value == 0 and is_default):
+            value = DEFAULTS[dialect].get(lever.path.rpartition(".")[2])
+            if lever.kind == "duration" and isinstance(value, int):
+                value = format_duration(value)
+        if value is None:
+            return None
+        number = read_number(lever.kind, value)
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise InputError(Problem("a threshold is a number", (lever.name,), found=shorten(value)))
+        if lever.path == "max_parallel" and number == 0:
+            return float(self._scenario.fleet.nodes if dialect == "deployment" else DEFAULT_WAVE_PERCENT)
+        return float(number)
+
+    def _warnings(self, values: Mapping[Lever, Any]) -> frozenset[str] | None:
+        """Return what the scenario says against the policy with other values; None if it refuses it."""
+        with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
+            try:
+                change_policy(self._policy, values, self._scenario, self._own)
+            except InputError:
+                return None
+        return frozenset(str(warning.message).partition(" (found ")[0] for warning in caught)
+
+
+def _default_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the levers that matter, each with values that suit the fleet."""
+    nodes, orchestrator = scenario.fleet.nodes, scenario.orchestrator
+    strategy, dialect, leaves = policy.policy.strategy, policy.spec.dialect, policy.identity.type == "stop"
+    # Nothing fails under type stop, and nobody looks at limits that don't apply.
+    if not leaves and (strategy != "immediate" or orchestrator.limits_apply_to_immediate):
+        yield "max_failed_nodes", [0, *_ladder(1, nodes)]
+        yield "max_failed_nodes_percent", [0, *_ladder(1, 50)]
+    if strategy == "immediate":
+        return
+    if strategy == "canary" and policy.policy.canary_count:
+        yield "canary_count", _ladder(1, nodes / 2)
+    if strategy == "canary" and policy.policy.canary_percent:
+        yield "canary_percent", _ladder(1, 50)
+    if orchestrator.pacing != "rate":
+        in_nodes = [*_ladder(nodes / _MOST_WAVES, nodes), nodes]
+        yield "max_parallel", in_nodes if dialect == "deployment" else _ladder(100 / _MOST_WAVES, 100)
+    if not leaves:
+        yield from _health_ranges(scenario, policy)
+
+
+def _health_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tuple[str, list[Any]]]:
+    behaviours, rules = scenario.fleet.behaviours, policy.policy
+    if any(behaviour.requests_per_second for behaviour in behaviours):
+        least = min((b.error_rate.mean for b in behaviours if b.error_rate.mean > 0), default=2 * _LEAST_ERROR_RATE)
+        yield "health_check.max_error_rate", _ladder(min(least / 2, 0.1), 0.5)
+    windows = _ladder(1, (rules.deadline_ns or 0) / rules.interval_ns)
+    if rules.success_threshold is None:
+        interval_s = rules.interval_ns / NS_PER_S
+        yield "health_check.min_healthy_time", [0, *(n * interval_s for n in windows)]
+    else:
+        yield "health_check.success_threshold", windows
+        yield "health_check.failure_threshold", windows
+    deadline_s = Fraction(rules.deadline_ns or 0, NS_PER_S)
+    yield "health_check.deadline", [float(deadline_s * factor) for factor in _DEADLINES]
+
+
+def _ladder(low: float, high: float) -> list[Any]:
+    """Return 1, 2, 5, 10, ... and their decimal parts from low to high.
+
+    Examples
+    --------
+    >>> _ladder(0.002, 0.05), _ladder(1, 20)
+    ([0.002, 0.005, 0.01, 0.02, 0.05], [1, 2, 5, 10, 20])
+    """
+    steps = [Fraction(digit) * Fraction(10) ** power for power in range(-9, 10) for digit in (1, 2, 5)]
+    fitting = [step for step in steps if exact(low) <= step <= exact(high)]
+    return [int(step) if step.denominator == 1 else float(step) for step in fitting]

@@ -1,0 +1,277 @@
+"""What each threshold of a policy trades for what: false alarms against escapes, as it moves alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.curves import estimate_curves
+from simdeploy.analysis.lever_ranges import find_ranges
+from simdeploy.analysis.measuring import Values, read_measures
+from simdeploy.analysis.result import Result
+from simdeploy.analysis.rivals import level_problems
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.sweep import sweep
+from simdeploy.scenario.measures import Measure, measure_problems
+from simdeploy.vocabulary import COSTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.lever_ranges import LeverRange
+    from simdeploy.analysis.tables import Table
+    from simdeploy.experiments import SweepResult
+    from simdeploy.experiments.levers import Lever
+    from simdeploy.experiments.progress import Progress
+    from simdeploy.experiments.sweep import Policy
+    from simdeploy.scenario import Scenario
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tradeoff(Result):
+    """What `tradeoff` found.
+
+    Attributes
+    ----------
+    curves : DataFrame
+        One row per lever, value and measure: `lever`, `value` (durations in seconds), `is_default` (the API's default),
+        `is_current` (the policy's own); `measure`, `estimate`, `low`, `high`, `n`. All intervals of one lever hold
+        together with `confidence_level`.
+    differences : DataFrame
+        The same columns without the policy's own value: the measure there less that of the policy as it is, over the
+        replications in which both have a value. All intervals of this table hold together.
+    policy : str
+    levers : tuple of Lever
+    axes : tuple of Measure
+        The first two are the axes x and y.
+    confidence_level : float
+    n_replications : int
+        Of each point.
+    n_failed : int
+        Rows that failed and are left out.
+    computed_under : dict
+        Scenario, seed, engine and switches.
+    """
+
+    curves: pd.DataFrame
+    differences: pd.DataFrame
+    policy: str
+    levers: tuple[Lever, ...]
+    axes: tuple[Measure, ...]
+    confidence_level: float
+    n_replications: int
+    n_failed: int
+    computed_under: Mapping[str, Any]
+
+    @cached_property
+    def answer(self) -> str:
+        """Where the policy stands, where the API's default does, and the nearest improvement that is sure."""
+        from simdeploy.analysis.tradeoff_answer import tell
+
+        return tell(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `curves`."""
+        return self.curves
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return a table for each lever."""
+        from simdeploy.analysis.tradeoff_answer import tabulate
+
+        return tuple(tabulate(self, lever) for lever in self.levers)
+
+    def lever(self, name: str | None = None) -> Lever:
+        """Return a lever by its name or the end of it; the first one unless given.
+
+        Raises
+        ------
+        InputError
+            If it was not moved.
+        """
+        if name is None:
+            return self.levers[0]
+        found = [lever for lever in self.levers if name in (lever.name, lever.name.rpartition(".")[2])]
+        if not found:
+            names = [lever.name for lever in self.levers]
+            allowed, hint = ", ".join(names), nearest(name, names)
+            problem = Problem("no lever that was moved", ("lever",), found=shorten(name), allowed=allowed, hint=hint)
+            raise InputError(problem)
+        return found[0]
+
+
+def tradeoff(
+    scenario: Scenario,
+    policy: Policy | None = None,
+    *,
+    vary: Mapping[str, Iterable[Any]] | None = None,
+    axes: Sequence[Measure | str] | None = None,
+    replications: int | range = 1000,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+    engine: str = "auto",
+    workers: int = 1,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+) -> Tradeoff:
+    r"""Move each threshold of a policy alone, and see what it trades for what.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policy : str, mapping, spec or document, optional
+        A policy's name, or a spec; the scenario's first policy by default.
+    vary : mapping of str to iterable, optional
+        Only these keys of the policy, over these values, as for `sweep`. By default every threshold that matters: the
+        two limits of failed nodes, the size of waves and of canaries, `max_error_rate`, `min_healthy_time` (or
+        `success_threshold` and `failure_threshold`) and `deadline`, each in steps of 1, 2, 5, 10 that suit the fleet.
+        The value of the policy and the API's default are always there, the latter unless the policy can't have it.
+    axes : sequence of Measure or str, optional
+        What is measured at each point, x and y first. By default, as far as the scenario can have them,
+        `false_alarm given good`, `escaped given defective`, `makespan_s given completed_good`,
+        `blast_radius given defective` and `cost`; of a restart or a stop `makespan_s` and `min_in_service_fraction`.
+    replications : int or range, default 1000
+        Of each point.
+    confidence_level : float, default 0.95
+        Of the whole band of a lever, and of all differences together.
+    seed : int, default 0
+    engine : {'auto', 'compiled', 'reference'}
+    workers : int, default 1
+        Cores; changes no number.
+    store : path-like, optional
+        A folder for the rows; the same call goes on with what is there.
+    progress : bool or callable, default False
+        As for `sweep`.
+
+    Returns
+    -------
+    Tradeoff
+
+    Raises
+    ------
+    InputError
+        Before anything is simulated: with everything that makes no sense.
+
+    Notes
+    -----
+    The curve of a lever is what operators of detectors know as the receiver operating characteristic (Egan 1975 [1]_),
+    with escapes (misses) instead of hits upwards, so that the corner to aim at is the lower left one.
+
+    A curve of k points in m measures has k m intervals, each of level :math:`1 - \alpha / (k m)`; by Bonferroni's
+    inequality (Miller 1981 [2]_, section 1.5) all of them hold together with probability :math:`1 - \alpha` at least,
+    whatever the dependence among points, which meet the same worlds. Rates have the exact interval of Clopper and
+    Pearson, means Student's t interval, quantiles that between order statistics; see `simdeploy.analysis.intervals`.
+    `differences` are shared out likewise over all points of all levers, so that the best of them may be picked
+    afterwards.
+
+    One sweep makes all points: a case is simulated once, however many levers share it.
+
+    References
+    ----------
+    .. [1] Egan, J. P. (1975). Signal Detection Theory and ROC Analysis. Academic Press.
+    .. [2] Miller, R. G. (1981). Simultaneous Statistical Inference, 2nd edition. Springer.
+
+    Examples
+    --------
+    >>> from simdeploy.analysis.tradeoff import tradeoff
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "three-nodes",
+    ...     "fleet": {"nodes": 3, "update_duration": "1m", "start_failure": 0.2},
+    ...     "policies": {"waves": {"strategy": "rolling", "max_failed_nodes": 0,
+    ...                            "max_failed_nodes_percent": 99, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> vary = {"max_failed_nodes": [0, 1, 2]}
+    >>> found = tradeoff(scenario, vary=vary, axes=["false_alarm", "makespan_s"], replications=100, engine="reference")
+    >>> curve = found.curves[found.curves["measure"] == "false_alarm"]
+    >>> print(curve[["value", "is_default", "is_current", "estimate"]].to_string(index=False))
+     value  is_default  is_current  estimate
+       0.0       False        True      0.51
+       1.0       False       False      0.13
+       2.0       False       False      0.01
+      10.0        True       False      0.01
+    """
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    if problems := level_problems(confidence_level):
+        raise InputError(problems)
+    chosen = scenario.policy(policy)
+    measures = _read_axes(axes, scenario, chosen.identity.type)
+    ranges = find_ranges(scenario, chosen, vary)
+    result = sweep(
+        scenario,
+        chosen,
+        vary=_side_by_side(ranges),
+        design="list",
+        replications=numbers,
+        seed=seed,
+        engine=engine,
+        workers=workers,
+        store=store,
+        progress=progress,
+    )
+    values = Values(result, measures, costs=scenario.costs)
+    of_measures = {measure: values.of(measure) for measure in measures}  # cases are points, lever by lever
+    curves, differences = estimate_curves(ranges, of_measures, confidence_level)
+    return Tradeoff(
+        curves=curves,
+        differences=differences,
+        policy=chosen.name,
+        levers=tuple(one.lever for one in ranges),
+        axes=measures,
+        confidence_level=confidence_level,
+        n_replications=len(numbers),
+        n_failed=int((~values.is_ok).sum()),
+        computed_under=_describe(result),
+    )
+
+
+def _describe(result: SweepResult) -> dict[str, Any]:
+    return {str(name): value for name, value in result.attrs.items()}
+
+
+def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: str) -> tuple[Measure, ...]:
+    if axes is None:
+        return read_measures(default_axes(scenario, type_))
+    if isinstance(axes, str) or len(axes) < 2:
+        raise InputError(Problem("not axes", ("axes",), found=shorten(axes), allowed="at least two measures: x and y"))
+    measures = read_measures(axes)
+    kinds = tuple(kind.name for kind in scenario.release)
+    problems = [problem for measure in measures for problem in measure_problems(measure, kinds)]
+    if len(set(measures)) < len(measures):
+        problems.append(Problem("the same measure twice", ("axes",), found=", ".join(map(str, measures))))
+    if scenario.costs is None and any(measure.of in COSTS for measure in measures):
+        problems.append(Problem("the scenario has no costs", ("axes",), hint="add a section `costs`"))
+    if problems:
+        raise InputError(problems)
+    return measures
+
+
+def default_axes(scenario: Scenario, type_: str) -> list[str]:
+    """Return the measures that the scenario can have: how often a policy errs comes before what it takes."""
+    has_good, has_bad = (any(kind.defective is bad for kind in scenario.release) for bad in (False, True))
+    if type_ in ("restart", "stop"):
+        return ["makespan_s", "min_in_service_fraction"]
+    # A stopped rollout is quickly over, and a good release is meant to reach every node: either number says something
+    # only of the rollouts of one sort.
+    axes = {
+        "false_alarm given good": has_good,
+        "escaped given defective": has_bad,
+        "makespan_s given completed_good": has_good,
+        "blast_radius given defective": has_bad,
+        "cost": scenario.costs is not None,
+    }
+    return [measure for measure, is_there in axes.items() if is_there]
+
+
+def _side_by_side(ranges: Sequence[LeverRange]) -> dict[str, list[Any]]:
+    """Return lists in which each lever moves while all others are what the policy has."""
+    lists: dict[str, list[Any]] = {}
+    for one in ranges:
+        still = one.values[one.numbers.index(one.current)] if one.current is not None else None
+        lists[one.lever.name] = [
+            value for other in ranges for value in (one.values if other is one else [still] * len(other.values))
+        ]
+    return lists

@@ -1,0 +1,103 @@
+"""Work that is kept in a folder: what is there already is told, and after Ctrl-C how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from simdeploy.cli.progress import progress_bar
+from simdeploy.errors import InputError, SimdeployWarning
+
+_INTERRUPTED = 130
+_ARGUMENTS = "simdeploy.arguments"
+
+
+class ResumableCommand(click.Command):
+    """A command that knows what was typed, to be able to say how to go on."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what was typed."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+
+def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
+    if value is None:
+        return None
+    path = Path(value)
+    if path.exists() and not path.is_dir():
+        raise click.BadParameter(f"{value!r} is there already and is not a folder")
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise click.BadParameter(f"the folder {str(there)!r} can't be written to")
+    return path
+
+
+store_option = click.option(
+    "--store",
+    metavar="DIR",
+    type=click.Path(),
+    callback=_check_folder,
+    help="Keep every replication in this folder; the same command goes on with what is there.",
+)
+
+
+@contextlib.contextmanager
+def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int, int], None]]:
+    """Show how far the work is; on Ctrl-C say how to go on, and end the command.
+
+    Parameters
+    ----------
+    ctx : click.Context
+        Of a `ResumableCommand`.
+    store : Path or None
+        The folder of `--store`.
+
+    Yields
+    ------
+    callable
+        To be given how many rollouts are done, and of how many.
+    """
+    try:
+        with progress_bar("rollouts") as bar:
+            yield _Telling(store, bar)
+    except KeyboardInterrupt:
+        _say_how_to_go_on(ctx, store)
+        raise click.exceptions.Exit(_INTERRUPTED) from None
+
+
+class _Telling:
+    """Progress that says at first what a folder has already."""
+
+    def __init__(self, store: Path | None, bar: Any) -> None:
+        self._store, self._bar, self._is_told = store, bar, False
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self._is_told and done:
+            rest = "nothing is left to do" if done == total else "going on with the rest"
+            click.echo(f"{self._store} has {done:,} of {total:,} rollouts already: {rest}", err=True)
+        self._is_told = True
+        if self._bar is not None:
+            self._bar(done, total)
+
+
+def _say_how_to_go_on(ctx: click.Context, store: Path | None) -> None:
+    from simdeploy.experiments import read_store
+
+    if store is None:
+        click.echo("interrupted; nothing was kept: with --store DIR it can be gone on with", err=True)
+        return
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        try:
+            n_rows = len(read_store(store))
+        except InputError:
+            n_rows = 0
+    click.echo(f"interrupted; {store} has {n_rows:,} rollouts. To go on:", err=True)
+    click.echo(f"  {shlex.join(['simdeploy', str(ctx.info_name), *ctx.meta[_ARGUMENTS]])}", err=True)

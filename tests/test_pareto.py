@@ -1,0 +1,261 @@
+"""Pareto fronts, held to brute force, to known fronts, and to what they promise about cases that belong on them."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from matplotlib.figure import Figure
+
+from simdeploy.analysis.dominance import choose_opponents, find_front, find_surely_dominated
+from simdeploy.analysis.pareto import pareto_front
+from simdeploy.errors import InputError
+from simdeploy.experiments import read_store, sweep
+from simdeploy.plotting.pareto import plot_pareto
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.measures import Measure
+
+MAKESPAN, BLAST = Measure("makespan_s"), Measure("blast_radius")
+BOTH = {"makespan_s": "min", "blast_radius": "min"}
+REPETITIONS = 2000
+
+
+def table(makespan, blast, **columns):
+    """Make a table of a sweep, a row of each array for each case."""
+    n_cases, n = np.shape(makespan)
+    return pd.DataFrame(
+        {
+            "case": np.repeat(np.arange(n_cases), n),
+            "policy": "p",
+            "replication": np.tile(np.arange(n), n_cases),
+            "makespan_s": np.ravel(makespan),
+            "blast_radius": np.ravel(blast),
+            **columns,
+        }
+    )
+
+
+def dominates(one, other):
+    return (one <= other).all() and (one < other).any()
+
+
+# -- the front by estimates --------------------------------------------------------------------------------------------
+
+POINTS = st.integers(1, 4).flatmap(
+    lambda d: arrays.arrays(
+        np.float64, st.tuples(st.integers(1, 40), st.just(d)), elements=st.integers(0, 6).map(float)
+    )
+)
+
+
+@example(np.array([[0.0, 5.0], [5.0, 0.0], [6.0, 1.0]]), math.nan)
+@given(POINTS, st.sampled_from([1.0, math.nan]))
+def test_the_front_is_that_of_brute_force(losses, half_width):
+    """A point is on the front exactly if no other one dominates it; its opponent does and is on the front. [property]"""
+    front = find_front(losses)
+    expected = [not any(dominates(other, point) for other in losses) for point in losses]
+    assert front.tolist() == expected
+    opponents = choose_opponents(losses, np.full_like(losses, half_width), front)
+    for point, opponent, is_on in zip(losses, opponents, front, strict=True):
+        assert (opponent < 0) == is_on
+        assert is_on or (front[opponent] and dominates(losses[opponent], point))
+
+
+@pytest.mark.parametrize("n_measures", [2, 3])
+def test_a_known_front_among_many(n_measures):
+    """Of 10,000 points in a ball 100 lie on its lower boundary, and they are the front. [oracle]"""
+    rng = np.random.default_rng(0)
+    on_sphere = -np.abs(rng.standard_normal((100, n_measures)))
+    on_sphere /= np.linalg.norm(on_sphere, axis=1, keepdims=True)
+    # What is dominated by one of them at least, however it was drawn.
+    inside = on_sphere[rng.integers(0, 100, 9900)] + rng.exponential(0.1, (9900, n_measures))
+    places = rng.permutation(10_000)
+    front = find_front(np.concatenate([on_sphere, inside])[places])
+    assert set(places[front]) == set(range(100))
+
+
+def test_many_points_none_of_which_dominates():
+    """10,000 points on a line that falls are all on the front. [oracle]"""
+    x = np.random.default_rng(1).random(10_000)
+    assert find_front(np.stack([x, 1 - x], axis=1)).all()
+
+
+def test_ten_thousand_cases():
+    """A table of 10,000 cases has the front that its means have, in their directions. [oracle]"""
+    rng = np.random.default_rng(2)
+    makespan, blast = rng.exponential(size=(2, 10_000, 4))
+    found = pareto_front(table(makespan, blast), {"makespan_s": "min", "blast_radius": "max"})
+    means = np.stack([makespan.mean(axis=1), blast.mean(axis=1)], axis=1)
+    order = np.lexsort((-means[:, 1], means[:, 0]))
+    best = np.maximum.accumulate(np.append(-np.inf, means[order, 1]))[:-1]
+    assert set(np.flatnonzero(found.cases["is_on_front"])) == set(order[means[order, 1] > best])
+    assert not found.cases["is_surely_dominated"].any()
+
+
+# -- what is sure ------------------------------------------------------------------------------------------------------
+
+
+def test_what_belongs_on_the_front_is_seldom_called_dominated():
+    """In 2,000 repetitions with skewed responses, all cases that belong on the front could be on it in 95 %. [oracle]
+
+    Four cases have the same mean makespan, so that each is dominated by none, although one is far worse otherwise.
+    """
+    rng, n = np.random.default_rng(3), 60
+    mistakes = 0
+    for _ in range(REPETITIONS):
+        common = rng.exponential(size=n)
+        makespan = 60 * (common + rng.exponential(size=(4, n)))
+        blast = np.array([0.1, 0.2, 0.3, 0.9])[:, None] + 0.05 * rng.standard_normal((4, n))
+        losses = np.stack([makespan.mean(axis=1), blast.mean(axis=1)], axis=1)
+        opponents = choose_opponents(losses, np.ones_like(losses), find_front(losses))
+        sure = find_surely_dominated([makespan, blast], {MAKESPAN: "min", BLAST: "min"}, opponents, 0.95)
+        mistakes += sure.any()
+    assert mistakes / REPETITIONS <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / REPETITIONS)
+
+
+def test_what_is_far_worse_is_surely_dominated():
+    """What is worse in both by ten standard errors is surely dominated, and a pairing that removes the noise helps. [oracle]"""
+    rng = np.random.default_rng(4)
+    noise = rng.exponential(size=100)
+    makespan, blast = 100 + 20 * noise + np.array([[0.0], [3.0]]), 0.5 + 0.1 * noise + np.array([[0.0], [0.02]])
+    found = pareto_front(table(makespan, blast), BOTH)
+    assert found.cases["is_surely_dominated"].tolist() == [False, True]
+    assert found.cases["dominated_by"].tolist()[1] == 0
+    apart = pareto_front(table(makespan, np.stack([blast[0], rng.permutation(blast[1])])), BOTH)
+    assert not apart.cases["is_surely_dominated"].any()
+
+
+def test_a_measure_in_which_cases_do_not_differ_leaves_it_open():
+    """What is surely worse in one measure and equal in the other could be on the front. [contract]"""
+    found = pareto_front(table([[1.0, 2.0, 1.0], [5.0, 6.0, 5.0]], [[0.5] * 3] * 2), BOTH)
+    assert found.cases["is_on_front"].tolist() == [True, False]
+    assert not found.cases["is_surely_dominated"].any()
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("min", 1), ("max", -1)])
+def test_directions_rates_and_quantiles(direction, sign):
+    """What is surely dominated is so in the direction that was asked for, of rates and of quantiles too. [oracle]"""
+    rng = np.random.default_rng(5)
+    makespan = 1000 + sign * (np.array([[0.0], [50.0]]) + rng.exponential(size=(2, 200)))
+    verdicts = np.where(rng.random((2, 200)) < np.array([[0.2], [0.8]]), "false_alarm", "completed_good")
+    verdicts = verdicts if sign > 0 else verdicts[:, ::-1][::-1]
+    frame = table(makespan, makespan, verdict=verdicts.ravel())
+    found = pareto_front(frame, {"p90 makespan_s": direction, "false_alarm": direction})
+    assert found.cases["is_surely_dominated"].tolist() == [False, True]
+
+
+# -- tables --------------------------------------------------------------------------------------------------------------
+
+
+def test_by_hand():
+    """Estimates, front, opponent and interval of a small table are those of its means. [oracle]"""
+    found = pareto_front(table([[1.0, 3.0], [4.0, 6.0], [9.0, 7.0]], [[0.9, 0.7], [0.1, 0.3], [0.4, 0.6]]), BOTH)
+    assert found.cases["makespan_s"].tolist() == [2, 5, 8]
+    assert found.cases["is_on_front"].tolist() == [True, True, False]
+    assert found.cases["dominated_by"].tolist() == [pd.NA, pd.NA, 1]
+    assert len(found.estimates) == 6
+    assert found.estimates["n"].eq(2).all()
+    assert "2 of 3 cases are on the front of makespan (min), blast radius (min): case 0; case 1." in found.answer
+    assert "1 more could be, 0 are surely dominated" in found.answer
+    types = {"is_on_front": "boolean", "dominated_by": "Int64", "is_surely_dominated": "bool", "makespan_s": "float64"}
+    assert {name: str(found.cases[name].dtype) for name in types} == types
+    assert [row[-1] for row in found.summarize()[0].rows] == ["on the front", "on the front", "could be"]
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["cases"][2]["dominated_by"] == 1
+    assert "<table>" in found._repr_html_()
+
+
+def test_what_has_no_value_is_not_judged():
+    """A case without a value is neither on the front nor off it, and dominates nothing. [contract]"""
+    found = pareto_front(table([[np.nan, np.nan], [5.0, 5.0]], [[0.0, 0.0], [0.5, 0.5]]), BOTH)
+    assert found.cases["is_on_front"].isna().tolist() == [True, False]
+    assert found.cases["is_on_front"][1]
+    assert not found.cases["is_surely_dominated"].any()
+    assert "1 have no value" in found.answer
+
+
+def test_policies_are_named():
+    """In a table of policies the one that dominates is told by its name. [contract]"""
+    frame = table([[1.0, 1.0], [2.0, 2.0]], [[0.1, 0.1], [0.2, 0.2]])
+    frame["policy"] = np.repeat(["fast", "slow"], 2)
+    found = pareto_front(frame.drop(columns="case"), BOTH)
+    assert found.cases["dominated_by"].tolist()[1] == "fast"
+    assert found.cases["dominated_by"].isna().tolist() == [True, False]
+    assert "case" not in found.cases
+
+
+def test_stored_and_shuffled_rows_say_the_same(tmp_path):
+    """A sweep, its store and its rows in any order have the same front, by case. [property]"""
+    scenario = Scenario.from_dict(
+        {
+            "name": "s",
+            "fleet": {"nodes": 6, "update_duration": {"exponential": {"mean": 30}}, "start_failure": 0.1},
+            "policies": {"p": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+        }
+    )
+    vary = {"max_parallel": [6, 1, 3], "max_failed_nodes": [0, 3]}
+    result = sweep(scenario, "p", vary=vary, replications=20, engine="compiled")
+    sweep(scenario, "p", vary=vary, replications=20, engine="compiled", store=tmp_path / "s")
+    directions = {"makespan_s given completed": "min", "false_alarm": "min"}
+    expected = pareto_front(result, directions)
+    shuffled = result.to_frame().sample(frac=1, random_state=0)
+    for other in (read_store(tmp_path / "s"), shuffled):
+        found = pareto_front(other, directions)
+        columns = list(expected.cases)
+        pd.testing.assert_frame_equal(found.cases[columns], expected.cases, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("directions", "more", "told"),
+    [
+        ({}, {}, "not measures with directions"),
+        (["makespan_s"], {}, "not measures with directions"),
+        (
+            {"makespan_s": "mix"},
+            {},
+            "makespan_s: not a direction (found 'mix'); allowed: min, max; did you mean 'min'?",
+        ),
+        ({"makespan": "min"}, {}, "did you mean 'makespan_s'?"),
+        ({"cost": "min"}, {}, "no costs are known"),
+        ({"makespan_s": "min"}, {"confidence_level": 1}, "not a confidence level"),
+    ],
+)
+def test_what_makes_no_sense(directions, more, told):
+    """Directions, measures and levels that make no sense are told. [contract]"""
+    with pytest.raises(InputError) as caught:
+        pareto_front(table([[1.0]], [[1.0]]), directions, **more)
+    assert told in str(caught.value)
+
+
+# -- the picture -------------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_has_every_case_once():
+    """Cases are drawn as on the front, as those that could be, or as surely dominated; the line is the front's. [contract]"""
+    rng = np.random.default_rng(6)
+    makespan = np.array([[100.0], [200.0], [300.0], [110.0]]) + rng.exponential(size=(4, 50))
+    blast = np.array([[0.9], [0.3], [0.8], [0.9]]) + 0.001 * rng.random((4, 50))
+    found = pareto_front(table(makespan, blast), BOTH)
+    ax = plot_pareto(Figure().subplots(), found)
+    drawn = {points.get_label(): points.get_offsets() for points in ax.collections if len(points.get_label()) > 4}
+    assert len(drawn["surely dominated"]) == found.cases["is_surely_dominated"].sum() >= 1
+    line, marks = ax.get_lines()
+    on_front = found.cases[found.cases["is_on_front"].to_numpy(dtype=bool)]
+    assert sorted(marks.get_xdata()) == sorted(on_front["makespan_s"])
+    assert line.get_drawstyle() == "steps-post"
+    assert sum(map(len, (drawn["surely dominated"], drawn["could be on the front"], marks.get_xdata()))) == 4
+
+
+def test_a_picture_needs_two_measures():
+    """A front over one measure, and a measure that it doesn't have, are refused. [contract]"""
+    one = pareto_front(table([[1.0]], [[1.0]]), {"makespan_s": "min"})
+    with pytest.raises(InputError, match="a picture needs two measures"):
+        plot_pareto(Figure().subplots(), one)
+    both = pareto_front(table([[1.0]], [[1.0]]), BOTH)
+    with pytest.raises(InputError, match="y: no measure of the front"):
+        plot_pareto(Figure().subplots(), both, y="waves")

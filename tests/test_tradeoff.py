@@ -1,0 +1,424 @@
+"""The curves of thresholds, held to closed forms; and what is said of them, to what their intervals support."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from simdeploy.analysis import oracles
+from simdeploy.analysis.curves import estimate_band, estimate_curves
+from simdeploy.analysis.lever_ranges import LeverRange, find_ranges
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.paired import compare_values
+from simdeploy.analysis.tradeoff import Tradeoff, tradeoff
+from simdeploy.analysis.tradeoff_answer import find_improvement, list_points
+from simdeploy.errors import InputError
+from simdeploy.experiments import sweep
+from simdeploy.experiments.jobs import Job
+from simdeploy.experiments.levers import Lever
+from simdeploy.plotting.tradeoff import plot_tradeoff
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.measures import Measure, parse_measure
+
+NODES, FAILURE = 20, 0.1
+COVERAGE_RUNS = 2000
+LEAST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / COVERAGE_RUNS)
+FALSE_ALARM = Measure("false_alarm", given="good")
+ESCAPED = Measure("escaped", given="defective")
+
+
+def make(**changes):
+    """Make a scenario of flaky starts, one wave, and no other limit than `max_failed_nodes`."""
+    policy = {
+        "strategy": "rolling",
+        "max_failed_nodes": 2,
+        "max_failed_nodes_percent": 99,
+        "health_check": {"deadline": "5m", "min_healthy_time": 0},
+    }
+    raw = {
+        "name": "flaky",
+        "fleet": {"nodes": NODES, "update_duration": "30s", "start_failure": FAILURE},
+        "policies": {"waves": policy},
+    }
+    return Scenario.from_dict(raw | changes)
+
+
+def with_defects(**changes):
+    """Make one with releases of both sorts, of which 12 nodes see the traffic."""
+    raw = {
+        "name": "both",
+        "fleet": {
+            "nodes": 12,
+            "requests_per_second": 10,
+            "update_duration": {"exponential": {"mean": "30s"}},
+            "start_failure": 0.1,
+            "error_rate": 0.004,
+        },
+        "release": {
+            "good": {"probability": 0.5},
+            "bad": {"probability": 0.5, "defective": True, "error_rate": 0.15},
+        },
+        "policies": {"waves": {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}},
+    }
+    return Scenario.from_dict({key: value for key, value in (raw | changes).items() if value is not None})
+
+
+# -- the band --------------------------------------------------------------------------------------------------------
+
+
+def test_the_curve_of_a_limit():
+    """False alarms over `max_failed_nodes` are what the binomial law says, at each value. [oracle]"""
+    found = tradeoff(make(), vary={"max_failed_nodes": range(7)}, replications=4000, engine="compiled")
+    curve = found.curves[found.curves["measure"].eq(str(FALSE_ALARM))]
+    for limit, estimate, n in zip(curve["value"], curve["estimate"], curve["n"], strict=True):
+        truth = oracles.stop_probability(NODES, FAILURE, int(limit))
+        assert abs(estimate - truth) <= 4 * math.sqrt(truth * (1 - truth) / n)
+
+
+def test_the_whole_band_of_a_limit_covers():
+    """Over 2,000 repetitions of 40 rollouts all intervals of a curve of rates cover at once in 95 % at least. [oracle]"""
+    limits, n = range(6), 40
+    result = sweep(
+        make(),
+        "waves",
+        vary={"max_failed_nodes": limits},
+        replications=COVERAGE_RUNS * n,
+        seed=3,
+        engine="compiled",
+    )
+    measure = Measure("false_alarm")
+    values = Values(result, [measure]).of(measure).reshape(len(limits), COVERAGE_RUNS, n)
+    truths = [oracles.stop_probability(NODES, FAILURE, limit) for limit in limits]
+    assert count_covered(values, measure, truths) >= LEAST
+
+
+def test_the_whole_band_of_a_mean_covers():
+    """Over 2,000 repetitions of 100 rollouts with exponential updates all t intervals of a curve cover at once. [oracle]"""
+    sizes, n = (1, 2, 4, 8), 100
+    scenario = Scenario.from_dict(
+        {
+            "name": "waves",
+            "fleet": {"nodes": 8, "update_duration": {"exponential": {"mean": 60}}},
+            "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "10h", "min_healthy_time": 0}}},
+        }
+    )
+    replications = COVERAGE_RUNS * n
+    result = sweep(scenario, "waves", vary={"max_parallel": sizes}, replications=replications, engine="compiled")
+    measure = Measure("makespan_s")
+    values = Values(result, [measure]).of(measure).reshape(len(sizes), COVERAGE_RUNS, n)
+    truths = [oracles.exponential_barrier_makespan_s(60, [size] * (8 // size)) for size in sizes]
+    assert count_covered(values, measure, truths) >= LEAST
+
+
+def count_covered(values, measure, truths):
+    """Return in which part of the repetitions the whole band covers the true curve."""
+    covered = 0
+    for repetition in range(values.shape[1]):
+        band = estimate_band({measure: values[:, repetition]}, 0.95)[measure]
+        covered += all(point.low <= truth <= point.high for point, truth in zip(band, truths, strict=True))
+    return covered / values.shape[1]
+
+
+def test_the_band_is_shared_out_over_points_and_measures():
+    """Each of the k m intervals of a curve has the level that Bonferroni leaves it. [oracle]"""
+    rng = np.random.default_rng(0)
+    points = {Measure("makespan_s"): rng.exponential(size=(3, 50)), Measure("cost"): rng.exponential(size=(3, 50))}
+    alone = {measure: estimate_band({measure: values[:1]}, 1 - 0.05 / 6) for measure, values in points.items()}
+    together = estimate_band(points, 0.95)
+    for measure in points:
+        assert together[measure][0][1:3] == pytest.approx(alone[measure][measure][0][1:3])
+
+
+def test_a_point_is_the_sweep_of_its_lever_alone():
+    """A curve has the numbers that a sweep of this key alone gives, in the same worlds. [property]"""
+    scenario = with_defects()
+    found = tradeoff(scenario, replications=30, seed=5, engine="compiled")
+    assert {lever.name for lever in found.levers} == {
+        "max_failed_nodes",
+        "max_failed_nodes_percent",
+        "max_parallel",
+        "health_check.max_error_rate",
+        "health_check.min_healthy_time",
+        "health_check.deadline",
+    }
+    for lever in found.levers:
+        curve = found.curves[found.curves["lever"].eq(lever.name)]
+        numbers = curve["value"].drop_duplicates().tolist()
+        alone = sweep(scenario, "waves", vary={lever.name: numbers}, replications=30, seed=5, engine="compiled")
+        values = Values(alone, found.axes)
+        for measure in found.axes:
+            estimates = curve.loc[curve["measure"].eq(str(measure)), "estimate"].to_numpy()
+            of_cases = values.of(measure)
+            means = [np.nanmean(of) if not np.isnan(of).all() else np.nan for of in of_cases]
+            np.testing.assert_allclose(estimates, means, rtol=1e-12)
+
+
+def test_a_difference_of_quantiles_covers():
+    """The interval of a difference of two quantiles covers it at least as often as it says, in 2,000 repetitions. [oracle]"""
+    measure = Measure("makespan_s", quantile=0.5)
+    rng = np.random.default_rng(1)
+    samples = rng.exponential(size=(COVERAGE_RUNS, 2, 40)) * np.array([2.0, 1.0])[:, None]
+    found = [compare_values(mine, its, measure, 0.95) for mine, its in samples]
+    assert np.mean([one.low <= math.log(2) <= one.high for one in found]) >= LEAST
+
+
+# -- ranges ----------------------------------------------------------------------------------------------------------
+
+ROLLOUT = {
+    "dialect": "rollout",
+    "strategy": "canary",
+    "canary_percent": 10,
+    "auto_promote": True,
+    "health_check": {"deadline": 300_000_000_000, "success_threshold": 4},
+}
+
+
+@pytest.mark.parametrize("policy", [{"strategy": "rolling", "health_check": {"deadline": "5m"}}, ROLLOUT])
+def test_policy_and_default_are_on_every_curve(policy):
+    """The policy's value is marked on every curve, the API's default on those of keys that have one. [contract]"""
+    preset = "expanso-rollout" if "dialect" in policy else "expanso"
+    scenario = with_defects(policies={"p": policy}, orchestrator={"preset": preset})
+    found = tradeoff(scenario, replications=2, engine="reference")
+    curves = found.curves.drop_duplicates(["lever", "value"]).set_index("lever")
+    assert curves.groupby("lever")["is_current"].sum().eq(1).all()
+    n_defaults = curves.groupby("lever")["is_default"].sum()
+    without = {"health_check.deadline", "canary_percent"}
+    assert {lever for lever, n in n_defaults.items() if n == 0} == without & set(n_defaults.index)
+    assert n_defaults.max() == 1
+    marked = {(lever, row.value) for lever, row in curves[curves["is_default"]].iterrows()}
+    if "dialect" in policy:
+        assert marked >= {
+            ("health_check.success_threshold", 2),
+            ("health_check.failure_threshold", 3),
+            ("max_parallel", 10),
+        }
+        assert curves.loc[curves["is_current"], "value"]["health_check.success_threshold"] == 4
+        assert curves.loc[curves["is_current"], "value"]["health_check.deadline"] == 300
+    else:
+        assert marked >= {("health_check.min_healthy_time", 30), ("max_failed_nodes", 10), ("max_parallel", 12)}
+    assert all(curves.loc[[lever.name], "value"].is_monotonic_increasing for lever in found.levers)
+
+
+def test_ranges_leave_out_what_would_be_refused(recwarn):
+    """No value of a default range is refused or warned about, nor is the default where the policy can't have it. [contract]"""
+    tight = {"strategy": "rolling", "health_check": {"deadline": "25s", "min_healthy_time": "10s"}}
+    fleet = {"nodes": 5, "update_duration": {"uniform": {"low": 10, "high": 12}}}
+    scenario = with_defects(fleet=fleet, policies={"p": tight}, release=None)
+    ranges = {one.lever.name: one for one in find_ranges(scenario, scenario.policy(), None)}
+    assert ranges["health_check.min_healthy_time"].numbers == (0, 10)
+    assert ranges["health_check.min_healthy_time"].default is None
+    assert ranges["max_failed_nodes"].numbers == (0, 1, 2, 10)
+    assert "health_check.max_error_rate" not in ranges  # no traffic
+    tradeoff(scenario, replications=1, engine="reference")
+    assert not recwarn
+
+
+def test_zero_means_what_the_orchestrator_makes_of_it():
+    """`max_parallel` 0 stands at the whole fleet; a limit of 0 at the default where a switch reads it so. [contract]"""
+    scenario = with_defects(orchestrator={"explicit_zero_limit": "default"})
+    vary = {"max_parallel": [0, 6], "max_failed_nodes": [0, 3]}
+    parallel, failed = find_ranges(scenario, scenario.policy(), vary)
+    assert (parallel.numbers, parallel.default, parallel.current) == ((4, 6, 12), 12, 4)
+    assert (failed.numbers, failed.default, failed.current) == ((3, 10), 10, 10)
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+
+def test_the_answer_names_a_better_limit():
+    """A policy whose limit doesn't fit its fleet is told the nearest value that stops surely fewer good releases. [oracle]"""
+    truths = {limit: oracles.stop_probability(NODES, FAILURE, limit) for limit in (2, 6)}
+    found = tradeoff(make(), vary={"max_failed_nodes": [0, 2, 6]}, replications=500, engine="compiled")
+    assert truths[2] - truths[6] > 0.3
+    improvement = find_improvement(found)
+    assert (improvement.value, improvement.steps) == (6, 1)
+    assert improvement.changes[0].low <= truths[6] - truths[2] <= improvement.changes[0].high
+    assert "max_failed_nodes 6 instead of 2 takes false alarms of good releases from" in found.answer
+    assert "The API's default, max_failed_nodes 10, takes false alarms" in found.answer
+
+
+def test_nothing_is_claimed_of_a_few_rollouts():
+    """With three rollouts of each value nothing is surely better, and the answer says so. [contract]"""
+    found = tradeoff(with_defects(), replications=3, engine="reference")
+    assert find_improvement(found) is None
+    assert "surely better" in found.answer
+    assert " takes " not in found.answer
+
+
+def test_what_is_better_seldom_is_a_mistake():
+    """Of 200 results in which no value differs from the policy, at most 5 % name an improvement. [oracle]"""
+    lever = Lever("max_failed_nodes", "whole")
+    ranges = [LeverRange(lever, (0, 1, 2, 3), (0.0, 1.0, 2.0, 3.0), 1.0, 3.0)]
+    rng = np.random.default_rng(2)
+    n, mistakes = 200, 0
+    for _ in range(n):
+        worlds = rng.random((4, 60))
+        values = {FALSE_ALARM: (worlds < 0.3).astype(float), Measure("makespan_s"): rng.exponential(size=(4, 60))}
+        curves, differences = estimate_curves(ranges, values, 0.95)
+        found = Tradeoff(curves, differences, "p", (lever,), tuple(values), 0.95, 60, 0, {})
+        mistakes += any(change.is_better for point in list_points(found) for change in point.changes)
+    assert mistakes / n <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / n)
+
+
+def test_an_axis_that_nobody_can_have_is_no_default():
+    """Scenarios without a defective kind, without a good one, or without a release get the measures they can have. [contract]"""
+    kinds = {"bad": {"probability": 1, "defective": True, "error_rate": 0.2}}
+    expected = {
+        "good": (make(), ["false_alarm given good", "makespan_s given completed_good"]),
+        "bad": (with_defects(release=kinds), ["escaped given defective", "blast_radius given defective"]),
+        "restart": (
+            with_defects(release=None, deployment={"type": "restart"}),
+            ["makespan_s", "min_in_service_fraction"],
+        ),
+        "costs": (
+            make(costs={"false_alarm": 1}),
+            ["false_alarm given good", "makespan_s given completed_good", "cost"],
+        ),
+    }
+    for scenario, axes in expected.values():
+        found = tradeoff(scenario, vary={"max_parallel": [2, 4]}, replications=4, engine="reference")
+        assert [str(axis) for axis in found.axes] == axes
+        assert found.answer
+
+
+def test_unknown_is_unknown():
+    """What no rollout tells is NaN with n = 0, and the answer says that nothing is known of it. [contract]"""
+    found = tradeoff(make(), vary={"max_failed_nodes": [1, 2]}, axes=[FALSE_ALARM, ESCAPED], replications=20)
+    escapes = found.curves[found.curves["measure"].eq(str(ESCAPED))]
+    assert escapes[["estimate", "low", "high"]].isna().all(axis=None)
+    assert escapes["n"].eq(0).all()
+    assert "nothing is known of escapes of defective releases" in found.answer
+    assert "nothing is known" in plot_tradeoff(Figure().subplots(), found).texts[0].get_text()
+
+
+def test_one_rollout_has_no_interval():
+    """One replication gives estimates of means without intervals, and no claim. [contract]"""
+    found = tradeoff(with_defects(), vary={"max_parallel": [2]}, axes=["makespan_s", "waves"], replications=1)
+    assert found.curves[["low", "high"]].isna().all(axis=None)
+    assert "takes" not in found.answer
+
+
+def test_what_has_no_better_side_is_no_improvement():
+    """More waves are neither better nor worse, however sure they are. [contract]"""
+    found = tradeoff(
+        with_defects(), vary={"max_parallel": [2, 12]}, axes=["waves", "decision_windows"], replications=50
+    )
+    assert any(change.is_sure for point in list_points(found) for change in point.changes)
+    assert find_improvement(found) is None
+
+
+def test_forms_for_others():
+    """The result is JSON, HTML and tables with a line for each value; its frames have fixed types. [contract]"""
+    found = tradeoff(with_defects(), vary={"max_error_rate": [0.05, 0.2]}, replications=10, engine="reference")
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert len(document["curves"]) == len(found.to_frame()) == 3 * len(found.axes)
+    assert document["answer"] == found.answer
+    (table,) = found.summarize()
+    assert [row[0] for row in table.rows] == ["0.05", "0.1 (policy, default)", "0.2"]
+    assert found._repr_html_().count("<tr>") == 4
+    dtypes = {"lever": "str", "value": "float64", "is_default": "bool", "is_current": "bool", "measure": "str"}
+    dtypes |= {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+    for frame in (found.curves, found.differences):
+        assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == dtypes
+
+
+def test_a_store_is_gone_on_with(tmp_path):
+    """The same call with a store finds its rows again, and says the same as one without. [contract]"""
+    calls = []
+    arguments = {"vary": {"max_failed_nodes": [0, 1, 5]}, "replications": 20, "engine": "compiled"}
+    plain = tradeoff(with_defects(), **arguments)
+    for _ in range(2):
+        calls.append([])
+        stored = tradeoff(
+            with_defects(), **arguments, store=tmp_path / "kept", progress=lambda *done: calls[-1].append(done)
+        )
+        pd.testing.assert_frame_equal(stored.curves, plain.curves)
+        pd.testing.assert_frame_equal(stored.differences, plain.differences)
+    assert calls[0][0][0] == 0
+    assert calls[1] == [(80, 80)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"vary": {"max_failed_node": [1]}}, "no such key to vary; did you mean 'max_failed_nodes'?"),
+        ({"vary": {"scenario.fleet.nodes": [1]}}, "no threshold that can be moved"),
+        ({"vary": {"auto_promote": [True]}}, "no threshold that can be moved"),
+        ({"vary": {"max_failed_nodes": ["many"]}}, "a threshold is a number (found 'many')"),
+        ({"vary": {"max_error_rate": [5]}}, "health_check.max_error_rate: too large (found 5)"),
+        ({"vary": {}}, "nothing to vary"),
+        ({"axes": ["makespan_s"]}, "at least two measures: x and y"),
+        ({"axes": ["makespan_s", "makespan_s"]}, "the same measure twice"),
+        ({"axes": ["makespan_s", "cost"]}, "the scenario has no costs"),
+        ({"axes": ["makespan_s", "escaped given bade"]}, "did you mean 'bad'?"),
+        ({"policy": "wave"}, "no such policy (found 'wave')"),
+        ({"confidence_level": 95}, "not a confidence level (found 95)"),
+        ({"replications": 0}, "not a number of replications (found 0)"),
+        ({"engine": "fast"}, "unknown engine"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, told):
+    """Keys, values, measures and numbers that make no sense are told before anything is simulated. [contract]"""
+    monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
+    with pytest.raises(InputError) as caught:
+        tradeoff(with_defects(), **arguments)
+    assert told in str(caught.value)
+
+
+def test_a_policy_without_thresholds():
+    """An immediate policy whose limits don't apply has no threshold, which is told. [contract]"""
+    scenario = with_defects(
+        policies={"p": {"strategy": "immediate"}}, orchestrator={"limits_apply_to_immediate": False}
+    )
+    with pytest.raises(InputError, match="no threshold to move"):
+        tradeoff(scenario, replications=1)
+
+
+# -- the picture -------------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_joins_points_in_the_order_of_values():
+    """The line goes through the estimates in the order of the lever's values; marks are at policy and default. [contract]"""
+    found = tradeoff(with_defects(), vary={"max_failed_nodes": [5, 0, 2]}, replications=60, engine="compiled")
+    ax = plot_tradeoff(Figure().subplots(), found, lever="max_failed_nodes")
+    curve = found.curves.pivot_table(index="value", columns="measure", values="estimate")
+    line, default, policy = ax.get_lines()
+    np.testing.assert_allclose(line.get_xdata(), curve[str(FALSE_ALARM)])
+    np.testing.assert_allclose(line.get_ydata(), curve[str(ESCAPED)])
+    for mark in (default, policy):
+        assert (mark.get_xdata()[0], mark.get_ydata()[0]) == tuple(curve.loc[10.0, [str(FALSE_ALARM), str(ESCAPED)]])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["API's default", "policy"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("false alarms of good releases", "escapes of defective releases")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"lever": "max_parallel"}, "no lever that was moved"),
+        ({"x": "makespan_s"}, "x: not measured (found 'makespan_s')"),
+    ],
+)
+def test_a_picture_of_what_is_not_there(arguments, told):
+    """A lever that was not moved and a measure that was not taken are refused. [contract]"""
+    found = tradeoff(with_defects(), vary={"max_failed_nodes": [0, 5]}, replications=2, engine="reference")
+    with pytest.raises(InputError) as caught:
+        plot_tradeoff(Figure().subplots(), found, **arguments)
+    assert told in str(caught.value)
+
+
+def test_measures_are_axes_as_text_or_as_measures():
+    """Axes may be text or measures, quantiles too, and are those of the picture. [contract]"""
+    axes = ["p90 makespan_s given good", parse_measure("blast_radius")]
+    found = tradeoff(with_defects(), vary={"max_parallel": [2, 12]}, axes=axes, replications=900, engine="compiled")
+    assert found.axes == (Measure("makespan_s", 0.9, "good"), Measure("blast_radius"))
+    assert plot_tradeoff(Figure().subplots(), found).get_xlabel() == "p90 of makespan of good releases (min)"
+    (larger,) = (point for point in list_points(found) if point.value == 12)
+    assert larger.changes[0].is_better
+    assert larger.changes[1].is_worse
+    assert find_improvement(found) is None
+    assert [row[-1] for row in found.summarize()[0].rows] == ["trades", "", "trades"]
