@@ -1,0 +1,244 @@
+"""A policy in the other dialect of the API, and what is lost on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.api import DeploymentSpec, HealthCheck, RolloutHealthCheck, RolloutSpec, canonical_json, unknown_keys
+from simdeploy.api.spec import SPEC_TYPES
+from simdeploy.api.values import MAX_COUNT
+from simdeploy.errors import InputError, Problem, format_path, nearest, shorten
+from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
+from simdeploy.units import MAX_DURATION_NS, format_duration, short_duration
+
+if TYPE_CHECKING:
+    from simdeploy.api import Dialect, Spec
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A spec in another dialect.
+
+    Attributes
+    ----------
+    spec : DeploymentSpec or RolloutSpec
+    notes : tuple of str
+        What changes its form, in words, and how; what is lost is among them.
+    losses : tuple of str
+        What this dialect can't say, or not in this fleet. Without any the rollouts are the same.
+    """
+
+    spec: Spec
+    notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether both specs mean the same rollouts."""
+        return not self.losses
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as a scenario's policy says it, with its dialect."""
+        return {"dialect": self.spec.dialect, **self.spec.to_dict()}
+
+    def to_json(self) -> str:
+        """Return the spec as JSON, the way the API takes it."""
+        return canonical_json(self.spec.to_dict())
+
+    def to_yaml(self) -> str:
+        """Return the spec as YAML, to be put under a policy's name in a scenario."""
+        import yaml
+
+        text: str = yaml.safe_dump(self.to_dict(), sort_keys=False)
+        return text
+
+
+def translate_spec(
+    spec: Spec, dialect: Dialect, *, nodes: int, interval_ns: int, window_reset: bool = True
+) -> Translation:
+    """Say a spec in a dialect of the API, as nearly as it can be said.
+
+    Parameters
+    ----------
+    spec : DeploymentSpec or RolloutSpec
+        Without `spec_problems`.
+    dialect : {'deployment', 'rollout'}
+        The form to write it in. In its own it stays as it is.
+    nodes : int
+        Nodes of the fleet, at least 1: one dialect counts them, the other takes a whole percent.
+    interval_ns : int
+        Length of an evaluation window where the dialect states none (`health.interval` of the scenario), nanoseconds.
+    window_reset : bool, default True
+        The orchestrator's switch: whether an unhealthy window makes the deployment dialect count its healthy windows
+        anew. Those of the rollout dialect are always counted so.
+
+    Returns
+    -------
+    Translation
+        With explicit values wherever the defaults of the dialects differ. Keys that the API doesn't know, and those
+        that the strategy immediate ignores, are left out.
+
+    Raises
+    ------
+    InputError
+        If there is no such dialect, or the fleet has no nodes.
+
+    Notes
+    -----
+    `max_parallel` n of N nodes becomes the highest percent p with ceil(p N / 100) <= n (model, section 4), which is
+    exact where any is; the lowest that there is, 1 percent, may be more than n. `min_healthy_time` becomes as many
+    windows as fit it, rounded up as the model does (section 3). `failure_threshold` becomes one more than the windows
+    that can end before the deadline, so that it never decides; back, it is lost unless it never did.
+
+    Examples
+    --------
+    >>> spec = DeploymentSpec(strategy="rolling", max_parallel=45, health_check=HealthCheck(deadline="5m"))
+    >>> translation = translate_spec(spec, "rollout", nodes=1000, interval_ns=10_000_000_000)
+    >>> translation.spec.max_parallel, translation.spec.health_check.success_threshold
+    (4, 3)
+    >>> translation.losses
+    ('max_parallel: 45 of 1,000 nodes are no whole percent; 4 percent are 40 nodes',)
+    """
+    problems = []
+    if dialect not in SPEC_TYPES:
+        allowed, hint = ", ".join(SPEC_TYPES), nearest(dialect, SPEC_TYPES)
+        problems.append(Problem("no such dialect", found=shorten(dialect), allowed=allowed, hint=hint))
+    if nodes < 1:
+        problems.append(Problem("a fleet without nodes", ("nodes",), found=shorten(nodes), allowed="1 or more"))
+    if problems:
+        raise InputError(problems)
+    if spec.dialect == dialect:
+        return Translation(spec)
+    translator = _Translator(spec, nodes, interval_ns, window_reset)
+    return translator.to_rollout(spec) if isinstance(spec, DeploymentSpec) else translator.to_deployment(spec)
+
+
+class _Translator:
+    """One translation under way: its notes are collected."""
+
+    def __init__(self, spec: Spec, nodes: int, interval_ns: int, window_reset: bool) -> None:
+        self._nodes = nodes
+        self._interval_ns = interval_ns
+        self._window_reset = window_reset
+        self._notes: list[str] = []
+        self._losses: list[str] = []
+        unknown = [format_path(problem.path) for problem in unknown_keys(spec)]
+        self._notes += [f"{path}: the API doesn't know this key; left out" for path in unknown]
+        changed = ("max_parallel", "health_check")
+        self._common = {name: value for name, value in spec if value is not None and name not in (*changed, *unknown)}
+        if spec.strategy == "immediate":
+            ignored = [name for name in changed if getattr(spec, name) is not None]
+            self._notes += [f"{name}: the strategy immediate ignores it; left out" for name in ignored]
+
+    def _lose(self, text: str) -> None:
+        self._notes.append(text)
+        self._losses.append(text)
+
+    def to_rollout(self, spec: DeploymentSpec) -> Translation:
+        if spec.strategy == "immediate":
+            return self._end(RolloutSpec(**self._common))
+        health_check = spec.health_check or HealthCheck()
+        return self._end(
+            RolloutSpec(
+                **self._common,
+                max_parallel=self._percent(spec.effective("max_parallel")),
+                health_check=self._windows(health_check),
+            )
+        )
+
+    def _percent(self, wanted: int) -> int:
+        nodes = self._nodes
+        if wanted == 0:
+            return 100
+        if wanted >= nodes:
+            self._notes.append(f"max_parallel: {wanted:,} nodes are all of this fleet's {nodes:,}, 100 percent")
+            return 100
+        # Of 0 percent the dialect makes its default.
+        percent = max(100 * wanted // nodes, 1)
+        wave = ceil(Fraction(percent * nodes, 100))
+        meant = f"{percent} percent are {wave:,} nodes"
+        if wave == wanted:
+            self._notes.append(f"max_parallel: in this fleet of {nodes:,}, {meant}; a percent grows with the fleet")
+        else:
+            self._lose(f"max_parallel: {wanted:,} of {nodes:,} nodes are no whole percent; {meant}")
+        return percent
+
+    def _windows(self, health_check: HealthCheck) -> RolloutHealthCheck:
+        deadline_ns, interval_ns = health_check.deadline_ns or 0, self._interval_ns
+        healthy_ns = health_check.min_healthy_time_ns
+        successes = -(-healthy_ns // interval_ns)
+        window = short_duration(interval_ns)
+        if successes == 0:
+            self._lose("min_healthy_time: success_threshold can't be 0; a node needs 1 healthy window")
+        elif healthy_ns % interval_ns:
+            meant = f"{short_duration(healthy_ns)} are rounded up to {successes:,} windows of {window}"
+            self._notes.append(f"min_healthy_time: {meant}, as in any simulation")
+        self._compare_counting(successes)
+        fitting = deadline_ns // interval_ns
+        self._notes.append(
+            f"failure_threshold: {fitting:,} windows of {window} fit the deadline, so that {fitting + 1:,} unhealthy ones "
+            "never end a node's wait before it; the deployment dialect has no such threshold"
+        )
+        given = {} if health_check.max_error_rate is None else {"max_error_rate": health_check.max_error_rate}
+        return RolloutHealthCheck(
+            deadline=deadline_ns,
+            interval=interval_ns,
+            success_threshold=self._at_most(max(successes, 1), MAX_COUNT, "success_threshold"),
+            failure_threshold=self._at_most(fitting + 1, MAX_COUNT, "failure_threshold"),
+            **given,
+        )
+
+    def to_deployment(self, spec: RolloutSpec) -> Translation:
+        if spec.strategy == "immediate":
+            return self._end(DeploymentSpec(**self._common))
+        health_check = spec.health_check or RolloutHealthCheck()
+        return self._end(
+            DeploymentSpec(
+                **self._common,
+                max_parallel=self._count(spec.effective("max_parallel") or DEFAULT_WAVE_PERCENT),
+                health_check=self._time(health_check),
+            )
+        )
+
+    def _count(self, percent: int) -> int:
+        if percent == 100:
+            return 0
+        wave = ceil(Fraction(percent * self._nodes, 100))
+        meant = f"{wave:,} of this fleet's {self._nodes:,} nodes are {percent} percent"
+        self._notes.append(f"max_parallel: {meant}; a number of nodes doesn't grow with the fleet")
+        return wave
+
+    def _time(self, health_check: RolloutHealthCheck) -> HealthCheck:
+        deadline_ns, interval_ns = health_check.deadline_ns or 0, health_check.interval_ns
+        successes = health_check.effective("success_threshold")
+        failures = health_check.effective("failure_threshold")
+        if interval_ns != self._interval_ns:
+            lengths = short_duration(interval_ns), short_duration(self._interval_ns)
+            self._lose(f"interval: windows of {lengths[0]} can't be said; they are those of the scenario, {lengths[1]}")
+        self._compare_counting(successes)
+        if failures <= deadline_ns // interval_ns:
+            windows = "unhealthy window" if failures == 1 else "unhealthy windows in a row"
+            self._lose(
+                f"failure_threshold: can't be said; a node fails at its deadline, not after {failures:,} {windows}"
+            )
+        healthy_ns = self._at_most(successes * interval_ns, MAX_DURATION_NS, "min_healthy_time")
+        given = {} if health_check.max_error_rate is None else {"max_error_rate": health_check.max_error_rate}
+        return HealthCheck(deadline=format_duration(deadline_ns), min_healthy_time=format_duration(healthy_ns), **given)
+
+    def _compare_counting(self, successes: int) -> None:
+        if successes > 1 and not self._window_reset:
+            self._lose(
+                "window_reset: under this switch healthy windows add up in the deployment dialect; in the rollout dialect "
+                "they must follow each other"
+            )
+
+    def _at_most(self, value: int, most: int, name: str) -> int:
+        if value > most:
+            self._lose(f"{name}: cut to the most that the dialect can say")
+        return min(value, most)
+
+    def _end(self, spec: Spec) -> Translation:
+        return Translation(spec, tuple(self._notes), tuple(self._losses))

@@ -1,0 +1,508 @@
+"""Ranking and selection, held to its papers: formulas transcribed once more, and promises counted on known means."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize, stats
+
+from simdeploy.analysis.selection import kim_nelson, screen, screening, select_kim_nelson, select_ocba
+from simdeploy.analysis.selection.kim_nelson import find_eta
+from simdeploy.analysis.selection.ocba import allocate, estimate_probability, share_out
+from simdeploy.errors import InputError
+
+REPETITIONS = 500
+
+
+def kept_often_enough(times, promised, repetitions=REPETITIONS):
+    """Say whether a promise was kept, less four standard errors of a proportion."""
+    return times / repetitions >= promised - 4 * math.sqrt(promised * (1 - promised) / repetitions)
+
+
+def slippage(k, gap):
+    """Make the least favourable means: the best is 0, all others are worse by just the gap."""
+    return np.where(np.arange(k) == 0, 0.0, gap)
+
+
+def sampler(means, seed, *, correlation=0.0, draw=None):
+    """Make a sampler of known means: noise of variance 1, `correlation` of it shared by all candidates of a world."""
+    draw = draw or (lambda generator, size: generator.normal(size=size))
+
+    def sample(candidates, first, count):
+        generator = np.random.default_rng((seed, first))
+        shared, own = draw(generator, count), draw(generator, (len(means), count))
+        noise = math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * own
+        return means[candidates, None] + noise[candidates]
+
+    return sample
+
+
+def of_matrix(values):
+    """Make a sampler that reads a matrix, and counts what was asked."""
+
+    def sample(candidates, first, count):
+        sample.asked.append((tuple(int(candidate) for candidate in candidates), first, count))
+        return values[candidates, first : first + count]
+
+    sample.asked = []
+    return sample
+
+
+def exponential(generator, size):
+    return generator.exponential(size=size) - 1
+
+
+def rare(generator, size):
+    """One world in fifty costs much; mean 0, variance 1."""
+    return (np.where(generator.random(size) < 0.02, 1.0, 0.0) - 0.02) / math.sqrt(0.02 * 0.98)
+
+
+# -- Kim and Nelson --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("k", [5, 20, 100])
+def test_the_best_is_selected_as_often_as_promised(k, correlation):
+    """In the least favourable configuration the best is selected with 1 - alpha, with and without common worlds. [oracle]"""
+    means = slippage(k, 0.5)
+    right = 0
+    for seed in range(REPETITIONS):
+        sample = sampler(means, seed, correlation=correlation)
+        selection = select_kim_nelson(sample, np.arange(k), indifference=0.5, alpha=0.1, n0=10)
+        assert selection.is_decided
+        right += selection.best == 0
+    assert kept_often_enough(right, 0.9)
+
+
+@pytest.mark.parametrize(("draw", "batch"), [(exponential, 10), (rare, 100)])
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+def test_batches_of_skewed_observations(draw, batch, correlation):
+    """Averages of skewed costs and of rare events keep the promise as well. [oracle]"""
+    gap = 0.5 / math.sqrt(batch)
+    right = 0
+    for seed in range(REPETITIONS):
+        sample = sampler(slippage(10, gap), seed, correlation=correlation, draw=draw)
+        selection = select_kim_nelson(sample, np.arange(10), indifference=gap, alpha=0.1, n0=10, batch=batch)
+        right += selection.best == 0
+    assert kept_often_enough(right, 0.9)
+
+
+def test_screening_and_selection_share_the_error():
+    """Screened with one half of alpha and selected from new observations with the other, the best is found. [oracle]"""
+    k, n, right = 100, 25, 0
+    means = slippage(k, 0.5)
+    for seed in range(REPETITIONS):
+        sample = sampler(means, seed, correlation=0.3)
+        kept = screen(sample(np.arange(k), 0, n), alpha=0.05)
+        rest = np.flatnonzero(kept)
+        selection = select_kim_nelson(sample, rest, indifference=0.5, alpha=0.05, n0=10, start=n)
+        right += selection.best == 0
+    assert kept_often_enough(right, 0.9)
+
+
+def test_what_is_selected_is_within_the_indifference():
+    """Whatever the means, the selected candidate is hardly ever worse than the best by more than the indifference. [oracle]"""
+    good = 0
+    for seed in range(REPETITIONS):
+        means = np.random.default_rng((seed, 7)).normal(scale=0.5, size=15)
+        sample = sampler(means, seed, correlation=0.5)
+        selection = select_kim_nelson(sample, np.arange(15), indifference=0.5, alpha=0.1, n0=10)
+        good += means[selection.best] <= means.min() + 0.5
+    assert kept_often_enough(good, 0.9)
+
+
+def transcribed(values, indifference, alpha, n0, looks):
+    """Do as the paper says, pair by pair, turned round for minimisation; `looks` are the r at which it screens."""
+    k = len(values)
+    eta = 0.5 * ((2 * alpha / (k - 1)) ** (-2 / (n0 - 1)) - 1)
+    h2 = 2 * eta * (n0 - 1)
+    s2 = [[np.var(values[i, :n0] - values[j, :n0], ddof=1) for j in range(k)] for i in range(k)]
+    standing, used = set(range(k)), {}
+    for r in looks:
+        means = {i: values[i, :r].mean() for i in standing}
+        used |= dict.fromkeys(standing, r)
+
+        def stays(i, means=means, r=r, old=frozenset(standing)):
+            return all(
+                means[i] <= means[j] + max(0, indifference / (2 * r) * (h2 * s2[i][j] / indifference**2 - r))
+                for j in old - {i}
+            )
+
+        standing = {i for i in standing if stays(i)}
+        if len(standing) == 1:
+            return standing.pop(), [used[i] for i in range(k)]
+    raise AssertionError("not decided")
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_it_is_the_procedure_of_the_paper(seed):
+    """Choice and numbers of observations are those of a slow transcription, looking at the same times. [oracle]"""
+    generator = np.random.default_rng(seed)
+    k, n0, alpha = int(generator.integers(2, 6)), int(generator.integers(3, 12)), float(generator.choice([0.05, 0.2]))
+    means = generator.normal(scale=0.5, size=k)
+    values = means[:, None] + generator.normal(size=(k, 4000)) * generator.uniform(0.2, 1.5, size=(k, 1))
+    looks = [n0]
+    while looks[-1] < 3000:
+        looks.append(kim_nelson.next_look(looks[-1]))
+    selection = select_kim_nelson(of_matrix(values), range(k), indifference=0.8, alpha=alpha, n0=n0)
+    # The last look is where the widest triangle closes, if that comes before the next one.
+    looks = sorted({*looks, *selection.rounds["n"]})
+    assert (selection.best, selection.n_used.tolist()) == transcribed(values, 0.8, alpha, n0, looks)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_look_at_every_observation(seed):
+    """Looking as often as the paper does, it stops at the paper's observation. [oracle]"""
+    generator = np.random.default_rng(seed)
+    values = np.array([[0.0], [0.3], [0.6]]) + generator.normal(size=(3, 3000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kim_nelson, "next_look", lambda r: r + 1)
+        selection = select_kim_nelson(of_matrix(values), range(3), indifference=0.7, alpha=0.1, n0=5)
+    assert (selection.best, selection.n_used.tolist()) == transcribed(values, 0.7, 0.1, 5, range(5, 3000))
+
+
+@pytest.mark.parametrize(("k", "n0", "alpha"), [(10, 10, 0.05), (2, 20, 0.01), (5000, 50, 0.025), (3, 2, 0.4)])
+def test_the_constant_solves_its_equation(k, n0, alpha):
+    """Eta is the root of g(eta) = alpha / (k - 1), with g as the paper defines it for any c. [oracle]"""
+
+    def log_g(eta, c=1):
+        terms = [
+            (-1) ** (term + 1)
+            * (1 - (term == c) / 2)
+            * math.pow(1 + 2 * eta * (2 * c - term) * term / c, -(n0 - 1) / 2)
+            for term in range(1, c + 1)
+        ]
+        return math.log(math.fsum(terms))
+
+    root = optimize.brentq(lambda x: log_g(math.exp(x)) - math.log(alpha / (k - 1)), -20, 20, xtol=1e-14)
+    assert find_eta(k, n0, alpha) == pytest.approx(math.exp(root), rel=1e-9)
+
+
+def test_the_constant_by_hand():
+    """For ten candidates, ten batches and 5 % it is (90^(2/9) - 1) / 2. [oracle]"""
+    assert find_eta(10, 10, 0.05) == pytest.approx((90 ** (2 / 9) - 1) / 2)
+
+
+def test_wider_gaps_take_fewer_observations():
+    """The further the others are behind, the fewer observations it takes. [property]"""
+    totals = [
+        sum(
+            select_kim_nelson(
+                sampler(slippage(10, gap), seed), np.arange(10), indifference=0.5, alpha=0.1, n0=10
+            ).n_observations
+            for seed in range(50)
+        )
+        for gap in (0.5, 1.0, 2.0)
+    ]
+    assert totals[0] > 1.2 * totals[1] > 1.2**2 * totals[2]
+
+
+def test_observations_are_asked_for_once():
+    """Each observation of a candidate is asked for once, in order from `start`, in whole batches. [contract]"""
+    generator = np.random.default_rng(1)
+    sample = of_matrix(slippage(4, 0.2)[:, None] + generator.normal(size=(4, 40_000)))
+    rows = []
+    selection = select_kim_nelson(
+        sample, [3, 1, 0], indifference=0.2, alpha=0.1, n0=4, batch=5, start=100, report=rows.append
+    )
+    for candidate, n_used in zip(selection.candidates, selection.n_used, strict=True):
+        spans = [(first, first + count) for asked, first, count in sample.asked if candidate in asked]
+        assert spans[0][0] == 100
+        assert spans[-1][1] == 100 + n_used
+        assert all(before[1] == after[0] for before, after in pairwise(spans))
+        assert all((last - first) % 5 == 0 for first, last in spans)
+    assert selection.n_observations == selection.n_used.sum() == selection.rounds["n_observations"].iloc[-1]
+    assert [tuple(row) for row in rows] == [tuple(row) for row in selection.rounds.itertuples(index=False)]
+    assert selection.rounds["survivors"].is_monotonic_decreasing
+    frame = selection.to_frame()
+    assert frame["candidate"].tolist() == [3, 1, 0]
+    assert frame.loc[frame["survives"], "candidate"].tolist() == selection.survivors.tolist()
+
+
+def test_a_used_up_budget_decides_nothing():
+    """At `most` observations of a candidate it stops undecided, with those that are still in, the lowest mean first. [contract]"""
+    sample = sampler(np.array([0.0, 0.0, 5.0]), 3)
+    selection = select_kim_nelson(sample, [0, 1, 2], indifference=0.1, alpha=0.1, n0=10, batch=2, most=101)
+    assert not selection.is_decided
+    assert math.isnan(selection.probability_correct)
+    assert selection.n_used.tolist() == [100, 100, 20]
+    assert set(selection.survivors) == {0, 1}
+    assert selection.best == selection.survivors[0] == selection.means[:2].argmin()
+    assert selection.answer.startswith("undecided between 2 of 3 candidates")
+    assert selection.to_dict()["probability_correct"] is None
+
+
+def test_a_race_ends_where_the_triangle_closes():
+    """Candidates of equal means run until one observation after the triangle has closed, and are decided there. [oracle]"""
+    difference = np.resize([1.0, -1.0], 5000)
+    difference[0] += 1e-6
+    selection = select_kim_nelson(
+        of_matrix(np.stack([0 * difference, difference])), [0, 1], indifference=0.1, alpha=0.05, n0=10
+    )
+    end = 2 * find_eta(2, 10, 0.05) * 9 * difference[:10].var(ddof=1) / 0.1**2
+    assert selection.n_used.tolist() == [math.floor(end) + 1] * 2
+    assert selection.survivors.tolist() == [0]
+
+
+def test_equal_candidates_end_together():
+    """Candidates that no observation tells apart are all survivors, the first of them is selected, and it is decided. [contract]"""
+    generator = np.random.default_rng(5)
+    world = generator.normal(size=5000)
+    values = np.stack([world + 1, world * 0.9, world * 0.9, np.full(5000, 3.0)])
+    selection = select_kim_nelson(of_matrix(values), [0, 2, 1, 3], indifference=0.1, alpha=0.05, n0=20)
+    assert selection.is_decided
+    assert selection.survivors.tolist() == [2, 1]
+    assert selection.best == 2
+    constants = select_kim_nelson(of_matrix(np.full((4, 100), 0.1)), range(4), indifference=0.1, alpha=0.05, n0=7)
+    assert (constants.is_decided, constants.best, constants.n_observations) == (True, 0, 28)
+    assert constants.survivors.tolist() == [0, 1, 2, 3]
+
+
+def test_one_candidate_is_the_best():
+    """The only candidate is selected without an observation, by both procedures and by screening. [contract]"""
+    sample = of_matrix(np.zeros((9, 0)))
+    for selection in (
+        select_kim_nelson(sample, [8], indifference=1, alpha=0.05, n0=10),
+        select_ocba(sample, [8], budget=10, n0=5, step=1),
+    ):
+        assert (selection.best, selection.is_decided, selection.n_observations) == (8, True, 0)
+        assert math.isnan(selection.means[0])
+        assert len(selection.rounds) == 0
+        assert selection.answer == "candidate 8 is the only one"
+        assert len(selection.summarize()) == 1
+    assert sample.asked == []
+    assert screen(np.zeros((1, 2)), alpha=0.05).tolist() == [True]
+
+
+# -- screening -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("gap", "correlation"), [(0.0, 0.0), (0.0, 0.8), (0.3, 0.5)])
+@pytest.mark.parametrize("k", [2, 30, 300])
+def test_screening_keeps_the_best(k, gap, correlation):
+    """The best is kept with 1 - alpha, also if all others are as good. [oracle]"""
+    kept = sum(
+        screen(sampler(slippage(k, gap), seed, correlation=correlation)(np.arange(k), 0, 15), alpha=0.1)[0]
+        for seed in range(1000)
+    )
+    assert kept_often_enough(kept, 0.9, 1000)
+
+
+def test_screening_is_no_safer_than_it_says():
+    """Of two equal candidates the first is dropped just as often as allowed. [oracle]"""
+    kept = sum(screen(sampler(np.zeros(2), seed)(np.arange(2), 0, 15), alpha=0.1)[0] for seed in range(2000))
+    assert abs(kept / 2000 - 0.9) <= 4 * math.sqrt(0.09 / 2000)
+
+
+def test_screening_is_the_rule_of_the_paper():
+    """Up to a hundred candidates it is the rule itself, pair by pair. [oracle]"""
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        values = generator.normal(size=(40, 1)) * 0.4 + generator.normal(size=(40, 12)) + generator.normal(size=12)
+        quantile = stats.t.ppf(1 - 0.05 / 39, 11)
+
+        def beats(j, i, values=values, quantile=quantile):
+            difference = values[i] - values[j]
+            return difference.mean() > quantile * difference.std(ddof=1) / math.sqrt(12)
+
+        expected = [not any(beats(j, i) for j in range(40) if j != i) for i in range(40)]
+        assert 1 < sum(expected) < 40
+        assert screen(values, alpha=0.05).tolist() == expected
+
+
+def test_fewer_rivals_drop_fewer(monkeypatch):
+    """What is kept against all rivals is kept against the most promising ones, and the best of them drop nearly all. [property]"""
+    generator = np.random.default_rng(2)
+    values = generator.normal(size=(400, 1)) + generator.normal(size=(400, 10)) * generator.uniform(0.1, 2, (400, 1))
+    some = screen(values, alpha=0.05)
+    monkeypatch.setattr(screening, "MOST_RIVALS", 3)
+    few = screen(values, alpha=0.05)
+    monkeypatch.setattr(screening, "MOST_RIVALS", 400)
+    all_of_them = screen(values, alpha=0.05)
+    assert (all_of_them <= some).all()
+    assert (some <= few).all()
+    assert all_of_them.sum() < few.sum()
+    assert some.sum() <= 1.1 * all_of_them.sum()
+
+
+def test_only_rivals_drop_others():
+    """Who is no rival drops nobody, and without a rival all are kept. [contract]"""
+    values = np.array([[0.0], [1.0], [2.0], [3.0]]) + np.random.default_rng(6).normal(scale=0.01, size=(4, 10))
+    assert screen(values, alpha=0.05).tolist() == [True, False, False, False]
+    assert screen(values, alpha=0.05, rivals=np.array([2])).tolist() == [True, True, True, False]
+    assert screen(values, alpha=0.05, rivals=np.array([3, 1])).tolist() == [True, True, False, False]
+    assert screen(values, alpha=0.05, rivals=np.array([], dtype=int)).all()
+
+
+def test_screening_keeps_what_is_the_same():
+    """Equal candidates are kept together, in any order in memory, and of constant ones only the lowest. [contract]"""
+    row = np.random.default_rng(3).exponential(size=9) / 3
+    for values in (np.stack([row, row, row + 9]), np.asfortranarray(np.stack([row, row, row + 9]))):
+        assert screen(values, alpha=0.05).tolist() == [True, True, False]
+    assert screen(np.full((5, 3), 0.1), alpha=0.05).all()
+    assert screen(np.array([[0.3, 0.3], [0.1, 0.1], [0.1, 0.1]]), alpha=0.05).tolist() == [False, True, True]
+
+
+# -- OCBA ------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_allocation_is_that_of_the_theorem(seed):
+    """Ratios of the allocation are the theorem's, for each pair and for the best. [oracle]"""
+    generator = np.random.default_rng(seed)
+    k = int(generator.integers(2, 12))
+    means, deviations = generator.normal(size=k), generator.uniform(0.1, 3, size=k)
+    n = allocate(means, deviations**2, 1000)
+    best = min(range(k), key=means.__getitem__)
+    others = [i for i in range(k) if i != best]
+    assert n.sum() == pytest.approx(1000)
+    for i in others:
+        gap, first = means[i] - means[best], means[others[0]] - means[best]
+        assert n[i] / n[others[0]] == pytest.approx((deviations[i] / gap / (deviations[others[0]] / first)) ** 2)
+    assert n[best] == pytest.approx(deviations[best] * math.sqrt(sum((n[i] / deviations[i]) ** 2 for i in others)))
+
+
+def test_the_allocation_is_nearly_the_best():
+    """No other allocation has a much lower approximate probability of error on the scale of exponents. [oracle]"""
+    means, variances, total = np.array([0.0, 1.0, 1.5, 2.0, 3.0]), np.array([1.0, 2.0, 1.0, 4.0, 1.0]), 600
+
+    def exponent(shares):
+        n = np.exp(shares) / np.exp(shares).sum() * total
+        return math.log(sum(stats.norm.sf(means[1:] / np.sqrt(variances[0] / n[0] + variances[1:] / n[1:]))))
+
+    found = optimize.minimize(exponent, np.zeros(5), method="Nelder-Mead", options={"maxiter": 4000, "maxfev": 4000})
+    n = allocate(means, variances, total)
+    equal = exponent(np.zeros(5))
+    assert exponent(np.log(n)) < found.fun + 0.2 * (equal - found.fun)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+def test_ocba_beats_equal_allocation(correlation):
+    """With as many observations it finds the best more often than equal allocation, by more than four standard errors. [oracle]"""
+    means = np.arange(10) / 4.0
+    n, gains = 20, []
+    for seed in range(1000):
+        sample = sampler(means, seed, correlation=correlation)
+        selection = select_ocba(sample, range(10), budget=10 * n, n0=5, step=10)
+        assert selection.n_used.sum() == selection.n_observations == 10 * n
+        equal = sampler(means, seed + 10_000, correlation=correlation)(np.arange(10), 0, n).mean(axis=1).argmin()
+        gains.append(float(selection.best == 0) - float(equal == 0))
+    assert np.mean(gains) > 4 * np.std(gains) / math.sqrt(len(gains))
+
+
+def test_ocba_reports_the_moments_of_what_it_saw():
+    """Each candidate has met the first worlds from `start` on, once; means and probability are those of all it met. [oracle]"""
+    generator = np.random.default_rng(8)
+    sample = of_matrix(1e6 + np.arange(5)[:, None] / 4 + generator.normal(size=(5, 500)))
+    everything = sample(np.arange(5), 0, 500)
+    selection = select_ocba(sample, [4, 0, 2], budget=250, n0=10, step=17, start=30)
+    seen = [everything[id_, 30 : 30 + n] for id_, n in zip(selection.candidates, selection.n_used, strict=True)]
+    means, variances = np.array([row.mean() for row in seen]), np.array([row.var(ddof=1) for row in seen])
+    assert selection.means == pytest.approx(means, rel=1e-12)
+    assert selection.probability_correct == pytest.approx(estimate_probability(means, variances, selection.n_used))
+    assert selection.best == selection.candidates[means.argmin()] == selection.survivors[0]
+    assert selection.rounds["n_observations"].tolist() == [*range(30, 250, 17), 250]
+    assert selection.n_used.min() < selection.n_used.max()
+    for id_, n_used in zip(selection.candidates, selection.n_used, strict=True):
+        spans = [(first, first + count) for asked, first, count in sample.asked[1:] if id_ in asked]
+        assert [edge for span in spans for edge in span][:: max(2 * len(spans) - 1, 1)] == [30, 30 + n_used]
+        assert all(before[1] == after[0] for before, after in pairwise(spans))
+
+
+def test_the_probability_is_a_bound():
+    """For known means and variances the estimate is exact for two candidates, and below the truth for more. [oracle]"""
+    generator = np.random.default_rng(4)
+    means, variances, n = np.array([0.0, 1.0, 1.2, 2.0]), np.array([4.0, 9.0, 1.0, 4.0]), np.array([20, 30, 5, 10])
+    drawn = means + generator.normal(size=(40_000, 4)) * np.sqrt(variances / n)
+    for k in (2, 4):
+        right = (drawn[:, :k].argmin(axis=1) == 0).mean()
+        error = math.sqrt(right * (1 - right) / len(drawn))
+        bound = estimate_probability(means[:k], variances[:k], n[:k])
+        assert bound <= right + 4 * error
+        assert k > 2 or bound >= right - 4 * error
+
+
+def test_an_allocation_without_variance():
+    """Without any variance all get the same; a certain lead has probability 1, an even one is halved, never negative. [contract]"""
+    none = np.zeros(3)
+    assert allocate(np.array([1.0, 2.0, 3.0]), none, 30).tolist() == [10, 10, 10]
+    assert allocate(np.ones(3), np.ones(3), 30) == pytest.approx(30 * np.array([2**0.5, 1, 1]) / (2 + 2**0.5))
+    assert estimate_probability(np.array([1.0, 2.0]), none[:2], np.array([5, 5])) == 1
+    assert estimate_probability(np.array([1.0, 1.0]), none[:2], np.array([5, 5])) == 0.5
+    assert estimate_probability(np.ones(9), np.ones(9), np.full(9, 5)) == 0
+    selection = select_ocba(of_matrix(np.full((4, 100), 0.1)), range(4), budget=50, n0=5, step=7)
+    assert (selection.best, selection.n_observations) == (0, 50)
+    assert selection.n_used.max() - selection.n_used.min() <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.floats(0.01, 9)), min_size=1, max_size=9), st.integers(1, 40))
+def test_shares_are_whole_and_complete(candidates, extra):
+    """As many observations are given out as there are, none to those who have their share already. [property]"""
+    n = np.array([count for count, _ in candidates])
+    weights = np.array([weight for _, weight in candidates])
+    targets = weights / weights.sum() * (n.sum() + extra)
+    more = share_out(targets, n)
+    assert more.sum() == extra
+    assert (more >= 0).all()
+    assert (more[n > targets + 1e-6] == 0).all()
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"indifference": 0}, "indifference"),
+        ({"indifference": math.nan}, "indifference"),
+        ({"alpha": 0}, "alpha"),
+        ({"alpha": 0.5}, "alpha"),
+        ({"n0": 1}, "n0"),
+        ({"batch": 0}, "batch"),
+        ({"start": -1}, "start"),
+        ({"most": 19}, "most"),
+        ({"candidates": []}, "candidates"),
+        ({"candidates": [1, 1]}, "candidates"),
+        ({"candidates": [0.5, 1]}, "candidates"),
+        ({"candidates": range(4001)}, "candidates"),
+    ],
+)
+def test_kim_nelson_refuses_before_it_samples(changes, named):
+    """An argument out of its range is told by its name before anything is sampled. [contract]"""
+    sample = of_matrix(np.zeros((5000, 100)))
+    arguments = {"candidates": range(3), "indifference": 1.0, "alpha": 0.1, "n0": 10, "batch": 2} | changes
+    with pytest.raises(InputError, match=named):
+        select_kim_nelson(sample, arguments.pop("candidates"), **arguments)
+    assert sample.asked == []
+
+
+@pytest.mark.parametrize("changes", [{"budget": 29}, {"n0": 1}, {"step": 0}, {"start": -1}])
+def test_ocba_refuses_before_it_samples(changes):
+    """An argument out of its range is told by its name before anything is sampled. [contract]"""
+    sample = of_matrix(np.zeros((3, 100)))
+    with pytest.raises(InputError, match=next(iter(changes))):
+        select_ocba(sample, range(3), **({"budget": 60, "n0": 10, "step": 5} | changes))
+    assert sample.asked == []
+
+
+def test_a_missing_value_is_no_observation():
+    """NaN is refused with its candidate and its number, and so is another shape. [contract]"""
+    values = np.zeros((3, 100))
+    values[2, 13] = math.nan
+    with pytest.raises(ValueError, match="observation 13 of candidate 2 is nan"):
+        select_kim_nelson(of_matrix(values), [1, 2], indifference=1, alpha=0.1, n0=5, start=10)
+    with pytest.raises(ValueError, match="observation 13 of candidate 2 is nan"):
+        select_ocba(of_matrix(values), [1, 2], budget=40, n0=20, step=5)
+    with pytest.raises(ValueError, match="shape"):
+        select_ocba(of_matrix(values), [1, 2], budget=300, n0=150, step=5)
+    with pytest.raises(ValueError, match="finite"):
+        screen(values, alpha=0.05)
+    with pytest.raises(InputError, match="alpha"):
+        screen(np.zeros((2, 2)), alpha=0.6)
+    with pytest.raises(InputError, match="n: too few"):
+        screen(np.zeros((2, 1)), alpha=0.1)
