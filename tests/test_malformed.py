@@ -217,6 +217,31 @@ TYPES = [
     Case("a negative cost", top("costs: {escape: -5}"), "costs.escape", 7, "negative"),
 ]
 
+REQUIREMENTS = [
+    Case(name, top("requirements: " + text), "requirements" + path, 7, fragment)
+    for name, text, path, fragment in [
+        ("requirements that are no list", "{of: escaped, at_most: 0.1}", "", "not a list"),
+        ("a requirement that is text", '["escaped <= 1%"]', "[0]", "not a group of keys"),
+        ("a requirement of nothing", "[{at_most: 0.1}]", "[0].of", "required"),
+        ("unknown key of a requirement", "[{of: escaped, at_mots: 0.1}]", "[0].at_mots", "'at_most'"),
+        ("a measure that doesn't exist", "[{of: escapd, at_most: 0.1}]", "[0].of", "'escaped'"),
+        ("a word as a measure", "[{of: state, at_most: 0.1}]", "[0].of", "nothing that can be measured"),
+        ("no limit", "[{of: escaped}]", "[0]", "at_most or at_least"),
+        ("two limits", "[{of: escaped, at_most: 0.1, at_least: 0.1}]", "[0]", "not exactly one limit"),
+        ("a percentage as a rate", "[{of: escaped, at_most: 5}]", "[0].at_most", "0.05 is 5 percent"),
+        ("a rate below 0", "[{of: escaped, at_least: -0.1}]", "[0].at_least", "between 0 and 1"),
+        ("text as a limit", "[{of: makespan_s, at_most: soon}]", "[0].at_most", "duration"),
+        ("true as a limit", "[{of: makespan_s, at_most: true}]", "[0].at_most", "a number, or a duration"),
+        ("an infinite limit", "[{of: makespan_s, at_most: .inf}]", "[0].at_most", "finite"),
+        ("a quantile in percent", "[{of: waves, quantile: 95, at_most: 9}]", "[0].quantile", "1"),
+        ("a quantile of 1", "[{of: waves, quantile: 1, at_most: 9}]", "[0].quantile", "below 1"),
+        ("a quantile of an event", "[{of: escaped, quantile: 0.9, at_most: 0.1}]", "[0].quantile", "no quantiles"),
+        ("a condition that doesn't exist", "[{of: escaped, given: defectiv, at_most: 1}]", "[0].given", "'defective'"),
+        ("a policy that doesn't exist", "[{of: escaped, policy: q, at_most: 1}]", "[0].policy", "no such policy"),
+        ("a cost without costs", "[{of: cost, at_most: 1}]", "[0].of", "no costs"),
+    ]
+]
+
 DURATIONS = [
     Case("a number as text", fleet('rollback_duration: "5"'), "fleet.rollback_duration", 5, '"5s"'),
     Case("clock time", fleet("rollback_duration: 1:30"), "fleet.rollback_duration", 5, "1m30s"),
@@ -570,7 +595,7 @@ POLICIES = [
     Case("a number as a policy's file", policy("file: 5"), "policies.p.file", 6, "name of a file"),
 ]
 
-CASES = SYNTAX + TYPES + DURATIONS + LAWS + CONTRADICTIONS + POLICIES
+CASES = SYNTAX + TYPES + REQUIREMENTS + DURATIONS + LAWS + CONTRADICTIONS + POLICIES
 
 
 @pytest.mark.timeout(5)
@@ -593,7 +618,9 @@ def test_bad_files_are_told(case: Case, tmp_path: Path) -> None:
         assert (fitting[0].file, fitting[0].line) == (str(file), case.line)
 
 
-@pytest.mark.parametrize("case", TYPES + DURATIONS + LAWS + CONTRADICTIONS + POLICIES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", TYPES + REQUIREMENTS + DURATIONS + LAWS + CONTRADICTIONS + POLICIES, ids=lambda case: case.name
+)
 def test_one_message_per_problem(case: Case, tmp_path: Path) -> None:
     """One mistake is told once. [contract]"""
     (tmp_path / "d.json").write_text('{"strategy": "immediate", "health_check": {"deadline": "5m"}}', encoding="utf-8")

@@ -197,6 +197,7 @@ DEFAULTS = {
         "created_at": "2026-01-01T00:00:00Z",
     },
     "costs": None,
+    "requirements": [],
 }
 
 
@@ -251,6 +252,7 @@ def test_a_key_left_out_has_its_default() -> None:
         ("deployment.to_version", 3),
         ("deployment.created_at", "2026-01-02T00:00:00Z"),
         ("costs", {"escape": 1}),
+        ("requirements", [{"of": "escaped", "at_most": 0.01}]),
         *(
             (f"orchestrator.{name}", value)
             for name, value in {
@@ -804,6 +806,10 @@ def test_the_schema_accepts_shipped_scenarios(path: Path) -> None:
         {"policies": {"p": {"file": "d.json", "strategy": "immediate"}}},
         {"release": {"a": {}}},
         {"operator": {"script": [{"at": 1, "do": "stop"}]}},
+        {"requirements": {"of": "escaped", "at_most": 0.01}},
+        {"requirements": [{"of": "escapes", "at_most": 0.01}]},
+        {"requirements": [{"at_most": 0.01}]},
+        {"requirements": [{"of": "makespan_s", "at_most": True}]},
     ],
 )
 def test_the_schema_refuses_what_is_refused(change: dict[str, Any]) -> None:

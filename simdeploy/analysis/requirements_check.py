@@ -1,0 +1,250 @@
+"""Whether policies meet their requirements: replicated until that is decided, or the budget is used up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.requirements_asked import Question, ask, check_numbers
+from simdeploy.analysis.requirements_words import summarize_check, tell_check
+from simdeploy.analysis.result import Result
+from simdeploy.analysis.sequential import Verdict, decide, plan_looks
+from simdeploy.experiments.progress import Progress, as_reporter
+from simdeploy.experiments.replication import replicate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.tables import Table
+    from simdeploy.scenario import Scenario
+    from simdeploy.scenario.measures import Requirement
+
+_ROW = {
+    "policy": "str",
+    "requirement": "str",
+    "of": "str",
+    "quantile": "float64",
+    "given": "str",
+    "at_most": "float64",
+    "at_least": "float64",
+    "verdict": "str",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "n": "int64",
+    "replications": "int64",
+    "reason": "str",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Check(Result):
+    """What `check` found.
+
+    Attributes
+    ----------
+    verdicts : DataFrame
+        One row per policy and requirement: `policy`, `requirement` as it is written, its parts `of`, `quantile`, `given`,
+        `at_most`, `at_least`; `verdict` ("met", "not met", "undecided"), `estimate`, the bounds `low` and `high`, `n`
+        (observations that it is over), `replications` (that it took), and why it is undecided (`reason`).
+    confidence_level : float
+        Of each verdict by itself, and of each bound by itself at whichever look.
+    looks : tuple of int
+        After how many replications it was looked; the last is the budget.
+    n_failed : dict of str to int
+        Replications of a policy that failed and are left out.
+    failures : dict of str to str
+        Of a policy of which some failed, why the first one did.
+    computed_under : dict
+        Scenario, seed, engine ("none" if nothing had to be simulated; "auto" may begin with one and go on with the other) and
+        switches.
+    """
+
+    verdicts: pd.DataFrame
+    confidence_level: float
+    looks: tuple[int, ...]
+    n_failed: Mapping[str, int]
+    failures: Mapping[str, str]
+    computed_under: Mapping[str, Any]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all together: "not met" if one is not met, "met" if all are."""
+        verdicts = set(self.verdicts["verdict"])
+        return "not met" if "not met" in verdicts else "undecided" if "undecided" in verdicts else "met"
+
+    @property
+    def answer(self) -> str:
+        """The answer, in a sentence."""
+        return tell_check(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `verdicts`."""
+        return self.verdicts
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return the verdicts as a table of words."""
+        return summarize_check(self)
+
+
+def check(
+    scenario: Scenario,
+    requirements: str | Sequence[Requirement | str] | None = None,
+    *,
+    policies: str | Sequence[str] | None = None,
+    confidence_level: float = 0.95,
+    most: int = 10_000,
+    seed: int = 0,
+    engine: str = "auto",
+    workers: int = 1,
+    progress: bool | Progress = False,
+) -> Check:
+    r"""Check whether policies meet requirements, with as many replications as that takes.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    requirements : str, or sequence of Requirement or str, optional
+        Such as ``"false_alarm given good <= 1%"``; the scenario's own by default.
+    policies : str or sequence of str, optional
+        Names of the policies that are checked; all of the scenario's by default.
+    confidence_level : float
+        Of each verdict by itself: a fraction above 0.5 and below 1.
+    most : int
+        The budget: replications of each policy.
+    seed : int
+    engine : {'auto', 'compiled', 'reference'}
+    workers : int
+        How many cores of this machine work at it; changes no number.
+    progress : bool or callable
+        As for `replicate`; a policy that is decided counts no further.
+
+    Returns
+    -------
+    Check
+
+    Raises
+    ------
+    InputError
+        If there are no requirements, or an argument makes no sense.
+
+    Warns
+    -----
+    SimdeployWarning
+        If a replication failed.
+
+    Notes
+    -----
+    It is looked K times, after 100, 200, 400, ... replications and at last after `most`. Each look at a requirement may
+    err with probability :math:`(1 - confidence\_level) / K`, so all of them together with :math:`1 - confidence\_level` at
+    most, whenever they stop (Boole's inequality; `simdeploy.analysis.sequential.decide` has the tests). A verdict that is
+    reached stays. A policy without an open requirement is replicated no further.
+
+    Each verdict has its confidence by itself: of 20 verdicts at 95 % one may be wrong. What never can be decided (a
+    condition that can't occur, a mean within fewer than 1,000 replications) is undecided at once, and costs nothing.
+    Rollouts without a value are left out, as everywhere: a makespan is over the rollouts that ended.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "ten-nodes",
+    ...     "fleet": {"nodes": 10, "update_duration": "1m", "start_failure": 0.02},
+    ...     "policies": {"strict": {"strategy": "immediate", "max_failed_nodes": 0}},
+    ... })
+    >>> found = check(scenario, ["false_alarm given good <= 5%", "p95 makespan_s <= 2m"], most=200)
+    >>> found.verdicts[["requirement", "verdict", "replications"]]
+                          requirement  verdict  replications
+    0  false_alarm given good <= 0.05  not met           100
+    1           p95 makespan_s <= 120      met           100
+    >>> found.verdict
+    'not met'
+    """
+    check_numbers(confidence_level, most)
+    questions = ask(scenario, requirements, policies, most)
+    looks = plan_looks(most)
+    error = (1 - confidence_level) / len(looks)
+    report = as_reporter(progress)
+    n_failed = dict.fromkeys((question.policy for question in questions), 0)
+    failures: dict[str, str] = {}
+    engines: list[str] = []
+    done = 0
+    for before, look in pairwise((0, *looks)):
+        asked = list(dict.fromkeys(question.policy for question in questions if question.is_open))
+        if not asked:
+            break
+        total = done + len(asked) * (most - before)
+
+        def count(n: int, _: int, done: int = done, total: int = total) -> None:
+            if report is not None:
+                report(done + n, total)
+
+        table = replicate(
+            scenario,
+            policies=asked,
+            replications=range(before, look),
+            seed=seed,
+            engine=engine,
+            workers=workers,
+            progress=count,
+        )
+        done += len(table)
+        engines.append(table.attrs["engine"])
+        for row in table[table["status"].eq("failed")].to_dict("records"):
+            n_failed[row["policy"]] += 1
+            failures.setdefault(row["policy"], f"replication {row['replication']}, {row['stage']}: {row['error']}")
+        _look(table, [question for question in questions if question.is_open], scenario, look, error)
+    return Check(
+        verdicts=_frame(questions),
+        confidence_level=confidence_level,
+        looks=looks,
+        n_failed=n_failed,
+        failures=failures,
+        computed_under={
+            "scenario": scenario.name,
+            "seed": seed,
+            "engine": " and ".join(dict.fromkeys(engines)) or "none",
+            "switches": scenario.orchestrator.switches(),
+        },
+    )
+
+
+def _look(table: pd.DataFrame, questions: list[Question], scenario: Scenario, look: int, error: float) -> None:
+    """Add what the table says to each question, and decide it if that is possible."""
+    import numpy as np
+
+    values = Values(table, list(dict.fromkeys(q.requirement.measure for q in questions)), costs=scenario.costs, release=scenario.release)
+    places = {policy: place for place, policy in enumerate(values.cases["policy"])}
+    for question in questions:
+        found = values.of(question.requirement.measure)[places[question.policy]]
+        question.seen.append(found[~np.isnan(found)])
+        question.decision = decide(np.concatenate(question.seen), question.requirement, error)
+        question.replications = look
+
+
+def _frame(questions: Sequence[Question]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [_row(question) for question in questions]
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in _ROW.items()})
+
+
+def _row(question: Question) -> dict[str, Any]:
+    requirement, decision = question.requirement, question.decision
+    nothing = dict.fromkeys(("estimate", "low", "high"), float("nan")) | {"n": 0}
+    return {
+        "policy": question.policy,
+        "requirement": str(requirement),
+        "of": requirement.measure.of,
+        "quantile": requirement.measure.quantile,
+        "given": requirement.measure.given,
+        "at_most": requirement.at_most,
+        "at_least": requirement.at_least,
+        "verdict": "undecided" if decision is None else decision.verdict,
+        **(nothing if decision is None else decision.found._asdict()),
+        "replications": question.replications,
+        "reason": question.hopeless if decision is None else decision.reason,
+    }

@@ -1,0 +1,123 @@
+"""``simdeploy check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from simdeploy.cli.answers import json_option, print_answer
+from simdeploy.cli.files import _checker, _write, picture_option, table_option, write_picture, write_table
+from simdeploy.cli.inputs import (
+    confidence_option,
+    describe_orchestrator,
+    engine_option,
+    example,
+    read_with_warnings,
+    scenario_argument,
+    seed_option,
+    workers_option,
+)
+from simdeploy.cli.progress import progress_bar
+from simdeploy.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.requirements_check import Check
+
+_NOT_MET = 1
+_UNDECIDED = 3
+
+
+@click.command("check")
+@scenario_argument
+@click.option(
+    "--require",
+    metavar="TEXT",
+    multiple=True,
+    help="A requirement of every policy, instead of the scenario's own; may be repeated.",
+)
+@click.option("--policies", metavar="A,B", help="Names of the policies to check; all of them by default.")
+@click.option(
+    "--most", type=click.IntRange(1), default=10_000, show_default=True, help="The budget: rollouts of a policy."
+)
+@seed_option
+@confidence_option
+@engine_option
+@workers_option
+@click.option(
+    "--junit", metavar="FILE", type=click.Path(), callback=_checker(".xml"), help="Write the verdicts as JUnit XML."
+)
+@picture_option("--plot", "Draw what was found beside its limits into this .png, .svg or .pdf.")
+@table_option("--out", "Write the table of verdicts to this .csv or .parquet.")
+@json_option
+@example('simdeploy check scenarios/small-fleet.yaml --require "false_alarm given good <= 1%" --junit verdicts.xml')
+def command(
+    *,
+    scenario: str,
+    require: tuple[str, ...],
+    policies: str | None,
+    most: int,
+    seed: int,
+    confidence_level: float,
+    engine: str,
+    workers: int,
+    junit: Path | None,
+    plot: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Check whether the policies of SCENARIO meet its requirements, for a CI job.
+
+    Simulates until every requirement is decided, or the budget is used up. Ends with 0 if all are met, 1 if one is not
+    (or a replication failed), 3 if the budget does not decide, 2 if the input is no use.
+    """
+    from simdeploy.analysis.requirements_check import check
+    from simdeploy.analysis.requirements_words import count_rollouts
+
+    read = read_with_warnings(scenario)
+    if not require and not read.requirements:
+        hint = 'write them into the scenario, such as "requirements: [{of: false_alarm, given: good, at_most: 0.01}]", '
+        hint += 'or give one, such as --require "false_alarm given good <= 1%"'
+        raise InputError(Problem("nothing is required", ("requirements",), file=scenario, hint=hint))
+    chosen = None if policies is None else [name.strip() for name in policies.split(",") if name.strip()]
+    with progress_bar("replications") as progress:
+        found = check(
+            read,
+            require or None,
+            policies=chosen,
+            confidence_level=confidence_level,
+            most=most,
+            seed=seed,
+            engine=engine,
+            workers=workers,
+            progress=progress or False,
+        )
+    lines = [
+        f"{read.name}: at most {count_rollouts(most)} of each policy, seed {seed}, engine {found.computed_under['engine']}",
+        describe_orchestrator(read.orchestrator),
+    ]
+    print_answer(found, as_json=as_json, computed_under=found.computed_under, lines=lines)
+    if junit is not None:
+        from simdeploy.cli.junit import write_junit
+
+        text = write_junit(found)
+        _write(junit, lambda file: file.write(text))
+    if out is not None:
+        write_table(found.verdicts, out)
+    if plot is not None:
+        _plot(found, plot)
+    if found.verdict == "not met" or any(found.n_failed.values()):  # a warning has said which failed
+        raise click.exceptions.Exit(_NOT_MET)
+    if found.verdict == "undecided":
+        raise click.exceptions.Exit(_UNDECIDED)
+
+
+def _plot(found: Check, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from simdeploy.plotting.check import plot_check
+
+    figure = Figure(figsize=(9, 1.6 + 0.45 * len(found.verdicts)), layout="constrained")
+    plot_check(figure.subplots(), found)
+    write_picture(figure, path)

@@ -1,0 +1,74 @@
+"""A check as JUnit XML, which CI systems show test by test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+from simdeploy.analysis.requirements_words import describe_requirement, format_found, requirement_of
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.requirements_check import Check
+
+# What XML 1.0 can't hold in any form (production 2, Char).
+_NO_CHARACTER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Nothing is timed: the same question gives the same file. Several systems read no test without a time.
+_UNTIMED = "0"
+
+
+def write_junit(check: Check) -> bytes:
+    """Return a check as JUnit XML: a suite for each policy, a test case for each of its requirements.
+
+    What is not met is a failure. What is undecided is an error, JUnit's word for a test that came to no verdict: a test
+    that is skipped is green in CI systems, and nobody has shown that this one is. Replications that failed are one more
+    test case of their policy, an error.
+    """
+    root = ET.Element("testsuites")
+    suites = []
+    for policy, rows in check.verdicts.groupby("policy", sort=False):
+        suite = ET.SubElement(root, "testsuite")
+        name = _clean(f"{check.computed_under['scenario']}.{policy}")
+        for row in rows.to_dict("records"):
+            _add_case(suite, name, row)
+        if check.n_failed[str(policy)]:
+            _add_failures(suite, name, check.n_failed[str(policy)], check.failures[str(policy)])
+        suite.attrib |= {"name": name, **_counts(suite), "skipped": "0", "time": _UNTIMED}
+        suites.append(suite)
+    root.attrib |= {"name": "simdeploy check", **_counts(root), "time": _UNTIMED}
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _add_case(suite: ET.Element, name: str, row: Mapping[Hashable, Any]) -> None:
+    case = ET.SubElement(suite, "testcase", classname=name, name=_clean(row["requirement"]), time=_UNTIMED)
+    required = describe_requirement(requirement_of(row))
+    found = f"found {format_found(row)}, from {row['n']:,} observations in {row['replications']:,} rollouts"
+    match row["verdict"]:
+        case "not met":
+            outcome = ET.SubElement(case, "failure", type="not met", message=_clean(f"{required}; {found}"))
+        case "undecided":
+            message = _clean(f"{required}; {row['reason']}; {found}")
+            outcome = ET.SubElement(case, "error", type="undecided", message=message)
+        case _:
+            outcome = ET.SubElement(case, "system-out")
+    outcome.text = _clean(f"required {required}\n{found}\n")
+
+
+def _add_failures(suite: ET.Element, name: str, n_failed: int, first: str) -> None:
+    case = ET.SubElement(suite, "testcase", classname=name, name="every replication ends", time=_UNTIMED)
+    message = _clean(f"{n_failed:,} failed; the first: {first}")
+    ET.SubElement(case, "error", type="failed replications", message=message)
+
+
+def _counts(element: ET.Element) -> dict[str, str]:
+    return {
+        words: str(sum(1 for _ in element.iter(tag)))
+        for words, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"))
+    }
+
+
+def _clean(text: str) -> str:
+    return _NO_CHARACTER.sub("\ufffd", text)

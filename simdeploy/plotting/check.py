@@ -1,0 +1,120 @@
+"""Requirements beside their limits: how far within or beyond each of them is."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.requirements_words import describe_requirement, format_found, requirement_of
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+    from typing import Any
+
+    from matplotlib.axes import Axes
+
+    from simdeploy.analysis.requirements_check import Check
+    from simdeploy.scenario.measures import Requirement
+
+# Okabe and Ito's colours and a shape each, so that nothing hangs on telling colours apart.
+_MARKS = {"met": ("#009E73", "o"), "not met": ("#D55E00", "D"), "undecided": ("#777777", "s")}
+_NAME_WIDTH = 60
+_ROOM = 1.15
+
+
+def plot_check(ax: Axes, check: Check) -> Axes:
+    """Draw each requirement's estimate and bounds relative to its limit; what is left of the line keeps within it.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; about half an inch of height per requirement of a policy is enough.
+    check : Check
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Notes
+    -----
+    The distance from the limit is in percent of the limit, of one that is 0 in percent of the largest of estimate and
+    bounds; beyond 100 % the scale is logarithmic. A bound that is unknown is a dotted line to the edge.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis.requirements_check import check
+    >>> from simdeploy.plotting.check import plot_check
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "ten-nodes",
+    ...     "fleet": {"nodes": 10, "update_duration": "1m"},
+    ...     "policies": {"at-once": {"strategy": "immediate"}},
+    ... })
+    >>> plot_check(Figure().subplots(), check(scenario, "p95 makespan_s <= 2m", most=100)).get_xlabel()
+    'distance from the limit, in % of the limit'
+    """
+    rows = check.verdicts.to_dict("records")
+    for height in range(0, len(rows), 2):
+        ax.axhspan(height - 0.5, height + 0.5, color="#F2F2F2", zorder=0)
+    ax.axvline(0, color="black", linewidth=1)
+    places = [_place(requirement_of(row), row) for row in rows]
+    known = [value for place in places for value in place if not math.isnan(value)]
+    left, right = _ROOM * min([-1.0, *known]), _ROOM * max([0.5, *known])
+    for height, (row, (estimate, near, far)) in enumerate(zip(rows, places, strict=True)):
+        colour, marker = _MARKS[row["verdict"]]
+        if math.isnan(estimate):
+            ax.annotate("no value", (0.01, height), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+            continue
+        for bound, edge in ((near, left), (far, right)):
+            is_known = not math.isnan(bound)
+            ends, style = (estimate, bound if is_known else edge), "solid" if is_known else "dotted"
+            ax.plot(ends, (height, height), color=colour, linewidth=1.8, linestyle=style)
+        ax.plot([estimate], [height], linestyle="none", marker=marker, color=colour, markersize=6, clip_on=False)
+    for verdict in dict.fromkeys(row["verdict"] for row in rows):
+        colour, marker = _MARKS[verdict]
+        ax.plot([], [], color=colour, marker=marker, linewidth=1.8, label=verdict)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_yticks(range(len(rows)), [_name(row) for row in rows], parse_math=False, fontsize="small")
+    ax.tick_params(axis="y", length=0)
+    _set_distance_axis(ax, left, right)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
+    title = f"bounds with {100 * check.confidence_level:g} % confidence each"
+    ax.set_title(title, loc="right", fontsize="small")
+    return ax
+
+
+def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float, float, float]:
+    """Return estimate, near and far bound as distances from the limit; positive ones are beyond it."""
+    values = [row[name] for name in ("estimate", "low", "high")]
+    scale = abs(requirement.limit) or max((abs(value) for value in values if not math.isnan(value)), default=1.0) or 1.0
+    estimate, low, high = ((value - requirement.limit) / scale for value in values)
+    # Without a minus zero, whose tick would read so.
+    return (estimate, low, high) if requirement.at_least is None else (0.0 - estimate, 0.0 - high, 0.0 - low)
+
+
+def _name(row: Mapping[Hashable, Any]) -> str:
+    required = textwrap.wrap(describe_requirement(requirement_of(row)), _NAME_WIDTH, max_lines=2, placeholder="...")
+    policy = textwrap.shorten(row["policy"], _NAME_WIDTH, placeholder="...")
+    return "\n".join([policy, *required, f"found {format_found(row)}"])
+
+
+def _set_distance_axis(ax: Axes, left: float, right: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    ax.set_xscale("symlog", linthresh=1, linscale=1)
+    ax.set_xlim(left, right)
+    reach = max(-left, right)
+    # As many as find room beside each other.
+    digits = (1, 2) if reach < 5 else (1, 5) if reach < 10 else (1,)
+    powers = range(math.floor(math.log10(reach)) + 1)
+    sizes = [0.5, *(digit * 10.0**power for power in powers for digit in digits)]
+    ticks = [0.0, *sizes, *(-size for size in sizes)]
+    ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if left <= tick <= right]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+,.0f} %" if value else "limit"))
+    ax.set_xlabel("distance from the limit, in % of the limit")
+    for place, words, side in ((0.02, "within", "left"), (0.98, "beyond", "right")):
+        ax.text(place, 0.02, words, transform=ax.transAxes, ha=side, va="bottom", fontsize="small", color="#555555")

@@ -1,0 +1,429 @@
+"""Checks: the rule by which a requirement is decided, its guarantee, and what is checked of whom."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from simdeploy import Scenario
+from simdeploy.analysis import oracles
+from simdeploy.analysis.intervals import proportion_interval
+from simdeploy.analysis.requirements_check import check
+from simdeploy.analysis.requirements_words import describe_requirement, format_found, requirement_of
+from simdeploy.analysis.sequential import decide, fewest_observations, plan_looks
+from simdeploy.engines.running import run_block
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments import replicate
+from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
+
+# Limits that can never stop a rollout are meant here.
+pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")
+
+REPETITIONS = 2000
+LEVEL = 0.95
+# 5 % and four standard errors of a proportion over 2,000 repetitions.
+MOST_WRONG = 0.05 + 4 * math.sqrt(0.05 * 0.95 / REPETITIONS)
+
+
+def follow(values, requirement, *, most, level=LEVEL):
+    """Look at values as `check` does, and return the verdict."""
+    looks = plan_looks(most)
+    for look in looks:
+        verdict = decide(values[:look], requirement, (1 - level) / len(looks)).verdict
+        if verdict != "undecided":
+            break
+    return verdict
+
+
+# -- the rule ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("most", "looks"), [(1, (1,)), (100, (100,)), (101, (100, 101)), (1000, (100, 200, 400, 800, 1000))]
+)
+def test_looks(most, looks):
+    """Looks are at 100 replications and at twice as many each time, the last one at the budget. [contract]"""
+    assert plan_looks(most) == looks
+
+
+@pytest.mark.parametrize("text", ["false_alarm <= {}", "false_alarm >= {}"])
+def test_a_rate_is_tested_exactly(text):
+    """A rate is decided just where the binomial tail at the limit is at most the error that is allowed. [oracle]"""
+    from scipy.stats import binom
+
+    n, limit, error = 60, 0.3, 0.02
+    requirement = parse_requirement(text.format(limit))
+    for successes in range(n + 1):
+        few = binom.cdf(successes, n, limit) <= error
+        many = binom.sf(successes - 1, n, limit) <= error
+        expected = {(True, False): "met", (False, True): "not met"}.get(
+            (few, many) if requirement.at_least is None else (many, few), "undecided"
+        )
+        values = np.repeat([1.0, 0.0], [successes, n - successes])
+        assert decide(values, requirement, error).verdict == expected
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.05])
+@pytest.mark.parametrize("sign", ["<=", ">="])
+def test_a_quantile_is_a_rate(quantile, sign):
+    """A quantile is decided as is the rate of values up to the limit (or below it) against its probability. [oracle]"""
+    rng = np.random.default_rng(4)
+    error = 0.03
+    for n in (3, 40, 150):
+        values = np.round(rng.exponential(10, n))  # with ties
+        for limit in range(40):
+            requirement = parse_requirement(f"p{100 * quantile:g} makespan_s {sign} {limit}")
+            below = int((values <= limit).sum() if sign == "<=" else (values < limit).sum())
+            low, high = proportion_interval(below, n, 1 - 2 * error)
+            if sign == "<=":
+                expected = "met" if low >= quantile else "not met" if high < quantile else "undecided"
+            else:
+                expected = "met" if high <= quantile else "not met" if low > quantile else "undecided"
+            assert decide(values, requirement, error).verdict == expected, (n, limit)
+
+
+def test_a_mean_needs_a_thousand_observations_or_as_many_as_their_skewness_asks():
+    """A mean is not judged before it has 1,000 observations and 25 times their squared skewness. [contract]"""
+    requirement = parse_requirement("makespan_s <= 100")
+    assert decide(np.ones(999), requirement, 0.01).verdict == "undecided"
+    assert "at least 1,000 observations" in decide(np.ones(999), requirement, 0.01).reason
+    assert decide(np.ones(1000), requirement, 0.01).verdict == "met"
+    # One in n: skewness (n - 2) / sqrt(n - 1), so that 25 times its square is about 25 n.
+    rare = decide(np.repeat([0.0, 1.0], [1999, 1]), requirement, 0.01)
+    assert rare.verdict == "undecided"
+    assert f"at least {math.ceil(25 * 1998**2 / 1999):,} observations" in rare.reason
+
+
+@pytest.mark.parametrize(
+    "text", ["false_alarm <= 1%", "false_alarm >= 99%", "p95 makespan_s <= 1", "p5 makespan_s >= 1", "completed <= 40%"]
+)
+def test_the_fewest_observations(text):
+    """So many of the best observations show a requirement to be met, and one less doesn't. [property]"""
+    requirement = parse_requirement(text)
+    best = 1.0 if requirement.measure.kind == "quantile" or requirement.at_least is not None else 0.0
+    for error in (0.05, 0.001):
+        n = int(fewest_observations(requirement, error))
+        assert decide(np.full(n, best), requirement, error).verdict == "met"
+        assert decide(np.full(n - 1, best), requirement, error).verdict == "undecided"
+
+
+def test_what_no_number_of_rollouts_can_show():
+    """That a rate is 0 can't be shown, which is the reason given; that it isn't can. [contract]"""
+    never = parse_requirement("escaped <= 0")
+    found = decide(np.zeros(10_000), never, 0.05)
+    assert (found.verdict, found.reason) == ("undecided", "no number of rollouts shows that a rate is 0")
+    assert decide(np.array([0.0, 1.0]), never, 0.05).verdict == "not met"
+    assert decide(np.array([np.nan]), never, 0.05).reason == "no rollout has a value"
+
+
+# -- the guarantee -----------------------------------------------------------------------------------------------------
+
+
+def bernoulli(p):
+    return lambda rng, n: (rng.random(n) < p).astype(float)
+
+
+def exponential(rng, n):
+    return rng.exponential(1.0, n)
+
+
+def lognormal(rng, n):
+    return np.exp(rng.standard_normal(n) - 0.5)
+
+
+P95 = -math.log(0.05)
+
+
+@pytest.mark.parametrize(
+    ("draw", "text"),
+    [
+        (bernoulli(0.01), "false_alarm <= 0.01"),
+        (bernoulli(0.01), "false_alarm >= 0.01"),
+        (bernoulli(0.5), "false_alarm <= 0.5"),
+        (exponential, f"p95 makespan_s <= {P95!r}"),
+        (exponential, f"p95 makespan_s >= {P95!r}"),
+        (exponential, "makespan_s <= 1"),
+        (lognormal, "makespan_s <= 1"),
+        (lognormal, "makespan_s >= 1"),
+    ],
+)
+def test_looking_often_does_not_mislead(draw, text):
+    """With the truth at the limit each of the two verdicts is reached in at most 5 % of 2,000 repetitions. [oracle]"""
+    rng = np.random.default_rng(20260301)
+    requirement, most = parse_requirement(text), 6400
+    verdicts = [follow(draw(rng, most), requirement, most=most) for _ in range(REPETITIONS)]
+    shares = {verdict: verdicts.count(verdict) / REPETITIONS for verdict in ("met", "not met")}
+    assert max(shares.values()) <= MOST_WRONG
+    # The test is not empty: both do happen.
+    assert min(shares.values()) > 0
+
+
+def test_a_limit_that_is_not_near_is_decided():
+    """A rate of a fifth of its limit is shown to be met in nearly every repetition, twice the limit not to be. [property]"""
+    rng = np.random.default_rng(8)
+    for rate, expected in ((0.01, "met"), (0.1, "not met")):
+        requirement = parse_requirement("false_alarm <= 0.05")
+        verdicts = [follow(bernoulli(rate)(rng, 3200), requirement, most=3200) for _ in range(300)]
+        assert verdicts.count(expected) >= 0.97 * len(verdicts)
+
+
+FAILURE, LIMIT = 0.15, 2
+
+
+def failing(failure=FAILURE, **more):
+    """Make a scenario whose false alarms have a closed form."""
+    return Scenario.from_dict(
+        {
+            "name": "failing",
+            "fleet": {"nodes": 20, "update_duration": "30s", "start_failure": failure},
+            "policies": {
+                "p": {"strategy": "immediate", "max_failed_nodes": LIMIT, "max_failed_nodes_percent": 100},
+            },
+            **more,
+        }
+    )
+
+
+def test_the_guarantee_on_the_engine():
+    """On rollouts whose rate of stops is exactly the limit, at most 5 % of 2,000 checks are wrong. [oracle]"""
+    most, scenario = 200, failing()
+    truth = oracles.stop_probability(20, FAILURE, LIMIT)
+    block = run_block(scenario, [scenario.policy()], seed=11, first=0, count=REPETITIONS * most, engine="compiled")
+    states = np.array([*block.words["state"], ""])[block.codes["state"][block.index[0]]]
+    stops = (states == "failed").astype(float).reshape(REPETITIONS, most)
+    assert abs(stops.mean() - truth) <= 4 * math.sqrt(truth * (1 - truth) / stops.size)
+    for requirement in (Requirement(Measure("failed"), at_most=truth), Requirement(Measure("failed"), at_least=truth)):
+        verdicts = [follow(values, requirement, most=most) for values in stops]
+        for verdict in ("met", "not met"):
+            assert verdicts.count(verdict) / REPETITIONS <= MOST_WRONG
+
+
+# -- a check -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_a_check_agrees_with_the_closed_form(engine):
+    """Limits on both sides of the closed form get the right verdicts; both engines the same table. [oracle]"""
+    truth = oracles.stop_probability(20, FAILURE, LIMIT)
+    found = check(failing(), [f"false_alarm <= {truth + 0.15}", f"false_alarm <= {truth - 0.15}"], engine=engine)
+    assert list(found.verdicts["verdict"]) == ["met", "not met"]
+    assert found.verdict == "not met"
+    assert found.verdicts["low"].le(truth).all()
+    assert found.verdicts["high"].ge(truth).all()
+
+
+def test_a_check_is_what_the_replications_say():
+    """Estimate, bounds and n are those of the first replications, as many as the row says. [oracle]"""
+    found = check(failing(), "false_alarm given good <= 0.5", most=400, confidence_level=0.9)
+    row = found.verdicts.iloc[0]
+    assert found.looks == (100, 200, 400)
+    table = replicate(failing(), replications=int(row["replications"]))
+    k, n = int(table["verdict"].eq("false_alarm").sum()), len(table)
+    assert (row["estimate"], row["n"]) == (k / n, n)
+    assert (row["low"], row["high"]) == pytest.approx(proportion_interval(k, n, 1 - 2 * 0.1 / 3))
+
+
+def test_only_the_undecided_are_replicated_further(monkeypatch):
+    """A policy whose requirements are decided is replicated no further, and a verdict that was reached stays. [property]"""
+    import simdeploy.analysis.requirements_check as module
+
+    asked = []
+
+    def counting(scenario, **arguments):
+        asked.append((tuple(arguments["policies"]), arguments["replications"]))
+        return replicate(scenario, **arguments)
+
+    monkeypatch.setattr(module, "replicate", counting)
+    scenario = failing(0.02).with_values(
+        {"policies.q": {"strategy": "immediate", "max_failed_nodes": 0, "max_failed_nodes_percent": 100}}
+    )
+    told = []
+    found = check(
+        scenario, ["false_alarm <= 0.33", "p90 makespan_s <= 1m"], most=200, progress=lambda *n: told.append(n)
+    )
+    assert asked == [(("p", "q"), range(100)), (("q",), range(100, 200))]
+    assert found.verdicts["replications"].tolist() == [100, 100, 200, 100]
+    assert told[-1] == (300, 300)
+    assert told == sorted(told)
+
+
+def test_requirements_of_the_scenario_are_the_default():
+    """Without requirements the scenario's own are checked: of one policy, or of every one. [contract]"""
+    other = {"strategy": "immediate", "max_failed_nodes": 20, "max_failed_nodes_percent": 100}
+    requirements = [{"of": "failed", "at_most": 0.9}, {"of": "completed", "at_least": 0.1, "policy": "q"}]
+    scenario = failing(requirements=requirements, policies={"p": other, "q": other})
+    found = check(scenario, most=100).verdicts
+    pairs = [("p", "failed <= 0.9"), ("q", "failed <= 0.9"), ("q", "completed >= 0.1")]
+    assert list(zip(found["policy"], found["requirement"], strict=True)) == pairs
+    assert found["verdict"].eq("met").all()
+    assert check(scenario, policies="p", most=100).verdicts["policy"].tolist() == ["p"]
+
+
+def test_costs_are_checked():
+    """A requirement on the cost is one on what the scenario says that each rollout costs. [oracle]"""
+    scenario = failing(costs={"hour_of_delay": 120, "false_alarm": 50})
+    truth = 50 * oracles.stop_probability(20, FAILURE, LIMIT) + 120 * 30 / 3600
+    found = check(scenario, [f"cost <= {1.2 * truth}", f"cost <= {0.8 * truth}"], engine="compiled").verdicts
+    assert found["verdict"].tolist() == ["met", "not met"]
+    assert found["replications"].ge(1000).all()
+
+
+RESTART = {"deployment": {"type": "restart"}}
+DEFECTIVE = {"release": {"bad": {"probability": 1, "defective": True}, "fine": {"probability": 0}}}
+
+
+@pytest.mark.parametrize(
+    ("more", "text", "reason"),
+    [
+        ({}, "blast_radius given defective <= 0.1", "no release of the scenario is ever defective"),
+        ({}, "p95 makespan_s given escaped <= 10m", "no release of the scenario is ever defective"),
+        (DEFECTIVE, "false_alarm given good <= 0.1", "no release of the scenario is ever good"),
+        (DEFECTIVE, "completed given fine >= 0.1", "no release of the scenario is ever fine"),
+        (RESTART, "false_alarm <= 0.1", "its deployment releases nothing"),
+        (RESTART, "completed given good >= 0.1", "its deployment releases nothing"),
+        ({}, "makespan_s <= 10m", "a mean is judged from 1,000 observations on, and the budget is 999"),
+    ],
+)
+def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
+    """What can't occur in a scenario, or within the budget, is undecided at once, with the reason. [contract]"""
+    import simdeploy.analysis.requirements_check as module
+
+    monkeypatch.delattr(module, "replicate")
+    found = check(failing(**more), text, most=999)
+    row = found.verdicts.iloc[0]
+    assert row["verdict"] == found.verdict == "undecided"
+    assert row["reason"].startswith(reason)
+    assert (row["n"], row["replications"]) == (0, 0)
+    assert math.isnan(row["estimate"])
+    assert found.computed_under["engine"] == "none"
+    assert found.answer.startswith("The requirement can't be decided (p, ")
+
+
+def test_a_type_without_verdicts_can_be_checked():
+    """Of a restart everything but releases and verdicts is decided. [contract]"""
+    found = check(failing(**RESTART), ["completed >= 1%", "p95 makespan_s <= 1m"], most=200)
+    assert found.verdict == "met"
+
+
+def test_failed_replications_are_left_out_and_counted(monkeypatch):
+    """A replication that fails is in no estimate; how many there were and why is said. [contract]"""
+    from simdeploy.engines import running
+
+    simulate = running.simulate
+
+    def failing_twice(scenario, policy, *, seed, replication, engine):
+        if replication in (3, 7):
+            raise ZeroDivisionError("by chance")
+        return simulate(scenario, policy, seed=seed, replication=replication, engine=engine)
+
+    monkeypatch.setattr(running, "simulate", failing_twice)
+    with pytest.warns(SimdeployWarning, match="2 of 100"):
+        found = check(failing(), "false_alarm <= 0.9", engine="reference")
+    assert found.verdicts.loc[0, ["n", "replications"]].tolist() == [98, 100]
+    assert found.n_failed == {"p": 2}
+    assert found.failures == {"p": "replication 3, simulate: ZeroDivisionError: by chance"}
+    assert "2 replications failed and are left out" in found.answer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"requirements": ["false_alrm <= 1%"]}, "did you mean 'false_alarm'"),
+        ({"requirements": ["false_alarm"]}, "not a requirement"),
+        ({"requirements": ["cost <= 5"]}, "the scenario has no costs"),
+        ({"requirements": [Requirement(Measure("failed"), at_most=0.5, policy="x")]}, "no such policy"),
+        ({"requirements": [Requirement(Measure("failed", given="bda"), at_most=0.5)]}, "not a condition"),
+        ({"requirements": []}, "nothing is required"),
+        ({}, "nothing is required"),
+        ({"policies": "pp"}, "did you mean 'p'"),
+        ({"policies": []}, "no policy"),
+        ({"confidence_level": 0.5}, "above 0.5"),
+        ({"confidence_level": True}, "above 0.5"),
+        ({"confidence_level": "high"}, "above 0.5"),
+        ({"most": 0}, "most"),
+        ({"most": 1.5}, "most"),
+        ({"seed": -1}, "seed"),
+        ({"engine": "compield"}, "did you mean 'compiled'"),
+    ],
+)
+def test_bad_arguments(arguments, said):
+    """What makes no sense is refused in words. [contract]"""
+    asked = (
+        arguments if "requirements" in arguments or not arguments else {"requirements": "failed <= 0.5", **arguments}
+    )
+    with pytest.raises(InputError, match=said):
+        check(failing(), **asked)
+
+
+# -- in words ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_answer_says_what_is_not_met():
+    """The answer names what isn't met or undecided, and says how sure that is. [contract]"""
+    both = check(failing(), ["failed <= 0.9", "failed <= 0.1"], most=100)
+    assert both.answer == (
+        "1 of 2 requirements is not met, with 95 % confidence (p, rollouts that fail: at most 10 %)."
+    )
+    assert check(failing(), "failed <= 0.9", most=100).answer == "The requirement is met, with 95 % confidence."
+    unknown = check(failing(), ["failed <= 0.9", "escaped <= 0"], most=100)
+    assert unknown.answer == (
+        "1 of 2 requirements is undecided after 100 rollouts of a policy (p, escapes: at most 0 %); "
+        "the others are met, each with 95 % confidence."
+    )
+    (table,) = unknown.summarize()
+    assert table.header[-1] == "why"
+    assert table.rows[1][-1] == "no number of rollouts shows that a rate is 0"
+    assert "why" not in both.summarize()[0].header
+
+
+def test_rows_are_requirements():
+    """The parts of a requirement are in its row, from which it can be made again. [property]"""
+    texts = ["p99 blast_radius given good <= 0.5", "min_in_service_fraction >= 0.1", "failed <= 0.1"]
+    requirements = [parse_requirement(text) for text in texts]
+    rows = check(failing(), requirements, most=100).to_dict()["verdicts"]
+    frame = check(failing(), requirements, most=100).verdicts.to_dict("records")
+    assert [requirement_of(row) for row in frame] == requirements
+    assert rows[0]["high"] is None  # 100 observations don't bound a 0.99 quantile from above
+    assert format_found(frame[0]).endswith("or more)")
+    assert describe_requirement(requirements[1]) == "least in service: at least 10 %"
+
+
+def drawn(found):
+    """Draw a check; return the axes and the segments of each row, by height."""
+    from matplotlib.figure import Figure
+
+    from simdeploy.plotting.check import plot_check
+
+    ax = plot_check(Figure().subplots(), found)
+    lines = {}
+    for line in ax.get_lines():
+        heights = set(line.get_ydata())
+        if len(heights) == 1 and len(line.get_xdata()) == 2:
+            lines.setdefault(heights.pop(), []).append((line.get_linestyle(), [float(x) for x in line.get_xdata()]))
+    return ax, lines
+
+
+def test_the_picture_has_what_was_found_relative_to_its_limit():
+    """Estimate and bounds are as far from the line as from the limit; what keeps within it is on the left. [contract]"""
+    found = check(failing(), ["failed <= 0.9", "completed >= 0.8", "p99 makespan_s <= 1m", "escaped <= 0"], most=100)
+    ax, lines = drawn(found)
+    for height, sign in ((0, 1), (1, -1)):
+        row = found.verdicts.iloc[height]
+        limit = row["at_most"] if sign > 0 else row["at_least"]
+        places = [sign * (row[name] - limit) / limit for name in ("estimate", "low", "high")]
+        ends = {end for style, (start, end) in lines[height] if style == "-" and start == pytest.approx(places[0])}
+        assert sorted(ends) == pytest.approx(sorted(places[1:]))
+    # 100 observations bound a 0.99 quantile from below only.
+    assert {style for style, _ in lines[2]} == {"-", ":"}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["met", "not met", "undecided"]
+    assert "completed" not in ax.get_yticklabels()[1].get_text()
+    assert ax.get_yticklabels()[1].get_text().startswith("p\nrollouts that complete: at least 80 %\nfound ")
+
+
+def test_the_picture_of_what_was_never_tried():
+    """A requirement that can't be decided has its row, and no value. [contract]"""
+    ax, lines = drawn(check(failing(), "makespan_s <= 1m", most=10))
+    assert not lines
+    assert "no value" in [text.get_text() for text in ax.texts]

@@ -1,0 +1,324 @@
+"""``simdeploy check`` and ``simdeploy verify``: what they print and write, and how they end."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from simdeploy import Scenario
+from simdeploy.analysis.requirements_check import check
+from simdeploy.cli.app import app
+from simdeploy.cli.junit import write_junit
+
+SCENARIO = """
+name: small
+fleet:
+  nodes: 20
+  update_duration: 30s
+  start_failure: 0.05
+requirements:
+- {of: makespan_s, quantile: 0.95, at_most: 5m}
+- {policy: strict, of: false_alarm, given: good, at_most: 0.9}
+policies:
+  strict: {strategy: immediate, max_failed_nodes: 0}
+  loose: {strategy: rolling, max_parallel: 10, max_failed_nodes: 5, health_check: {deadline: 5m}}
+"""
+pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with a scenario."""
+    (tmp_path / "s.yaml").write_text(SCENARIO)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*arguments):
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "answer"),
+    [
+        ([], 0, "3 of 3 requirements are met, each with 95 % confidence."),
+        (["--require", "false_alarm <= 10%"], 1, "1 of 2 requirements is not met, with 95 % confidence (strict, "),
+        (["--require", "escaped <= 0", "--most", "100"], 3, "2 of 2 requirements are undecided after 100 "),
+        (["--require", "escaped given defective <= 1%"], 3, "2 of 2 requirements can't be decided"),
+        (["--policies", "loose"], 0, "The requirement is met, with 95 % confidence."),
+        (["--confidence-level", "0.99"], 0, "3 of 3 requirements are met, each with 99 % confidence."),
+    ],
+)
+def test_the_exit_code_is_the_verdict(folder, arguments, code, answer):
+    """0 if all is met, 1 if something isn't, 3 if the budget doesn't decide; the first line says it. [contract]"""
+    result = call("check", "s.yaml", *arguments)
+    assert result.exit_code == code
+    assert result.stdout.splitlines()[0].startswith(answer)
+    assert "orchestrator expanso, no switch changed" in result.stdout
+
+
+def test_one_that_is_not_met_outweighs_what_is_undecided(folder):
+    """With both, the exit code is that of what isn't met. [contract]"""
+    result = call("check", "s.yaml", "--require", "escaped <= 0", "--require", "false_alarm <= 10%", "--most", 100)
+    assert result.exit_code == 1
+
+
+def test_a_failed_replication_is_no_success(folder, monkeypatch):
+    """A replication that fails ends in exit code 1 and an error in the report, although all else is met. [contract]"""
+    from simdeploy.engines import running
+
+    simulate = running.simulate
+
+    def failing_once(scenario, policy, *, seed, replication, engine):
+        if replication == 5 and policy.name == "loose":
+            raise ZeroDivisionError("by <chance>")
+        return simulate(scenario, policy, seed=seed, replication=replication, engine=engine)
+
+    monkeypatch.setattr(running, "simulate", failing_once)
+    result = call("check", "s.yaml", "--engine", "reference", "--junit", "r.xml")
+    assert result.exit_code == 1
+    assert "1 replication failed and is left out." in result.stdout
+    assert "replication 5, simulate: ZeroDivisionError: by <chance>" in result.stderr
+    suites = ET.parse("r.xml").getroot()  # noqa: S314 - our own file
+    assert suites.attrib["errors"] == "1"
+    error = suites.find(".//testcase[@name='every replication ends']/error")
+    assert error.attrib["message"] == "1 failed; the first: replication 5, simulate: ZeroDivisionError: by <chance>"
+
+
+def test_json_is_everything(folder):
+    """--json prints one object: what it was computed under, the answer, the verdicts, nothing that JSON lacks. [contract]"""
+    result = call("check", "s.yaml", "--json", "--require", "p99 makespan_s <= 1h", "--most", "100")
+    document = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert document["computed_under"]["scenario"] == "small"
+    assert document["answer"].endswith(".")
+    assert [row["verdict"] for row in document["verdicts"]] == ["undecided", "undecided"]
+    assert document["verdicts"][0]["high"] is None
+    assert result.exit_code == 3
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_table_is_written(folder, ending):
+    """--out writes the verdicts as they are in Python. [contract]"""
+    assert call("check", "s.yaml", "--out", f"v.{ending}").exit_code == 0
+    read = pd.read_csv if ending == "csv" else pd.read_parquet
+    found = read(f"v.{ending}")
+    assert found["verdict"].tolist() == ["met"] * 3
+    assert found["policy"].tolist() == ["strict", "strict", "loose"]
+
+
+def test_the_picture_is_written(folder):
+    """--plot draws a picture, the same every time. [contract]"""
+    pictures = []
+    for _ in range(2):
+        assert call("check", "s.yaml", "--plot", "p.svg").exit_code == 0
+        pictures.append(Path("p.svg").read_bytes())
+    assert pictures[0] == pictures[1]
+    assert b"<svg" in pictures[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--require", "false_alrm <= 1%"], "did you mean 'false_alarm'"),
+        (["--require", "false_alarm"], "not a requirement"),
+        (["--require", "cost <= 5"], "the scenario has no costs"),
+        (["--require", "completed given bda <= 5%"], "not a condition"),
+        (["--policies", "lose"], "did you mean 'loose'"),
+        (["--policies", ","], "no policy to check"),
+        (["--most", "0"], "--most"),
+        (["--confidence-level", "0.4"], "above 0.5"),
+        (["--confidence-level", "95"], "such as 0.95"),
+        (["--junit", "r.txt"], "must end with one of .xml"),
+        (["--junit", "nowhere/r.xml"], "there is no folder"),
+        (["--plot", "p.gif"], "must end with one of"),
+        (["--engine", "fast"], "unknown engine"),
+    ],
+)
+def test_bad_input_is_an_error_in_words(folder, arguments, said):
+    """What can't be done is said with exit code 2, and nothing is printed or written. [contract]"""
+    before = sorted(folder.rglob("*"))
+    result = call("check", "s.yaml", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_without_requirements_there_is_an_example(folder):
+    """A scenario that requires nothing is told how to, in the file and on the command line. [contract]"""
+    text = re.sub(r"requirements:\n(- .*\n)*", "", SCENARIO)
+    Path("none.yaml").write_text(text)
+    result = call("check", "none.yaml")
+    assert result.exit_code == 2
+    assert "nothing is required" in result.stderr
+    # Both examples are right.
+    inside, option = re.search(r'"(requirements: .*?)".*--require "(.*?)"', result.stderr).groups()
+    Path("none.yaml").write_text(text + inside + "\n")
+    assert call("check", "none.yaml").exit_code in (0, 1)
+    assert call("check", "none.yaml", "--require", option).exit_code in (0, 1)
+
+
+def test_ctrl_c_ends_quietly(folder):
+    """Interrupted, the command says so, exits with 130 and writes nothing. [contract]"""
+    Path("big.yaml").write_text(SCENARIO.replace("nodes: 20", "nodes: 20000"))
+    arguments = ["check", "big.yaml", "--engine", "reference", "--junit", "r.xml"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simdeploy", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "interrupted")
+    assert not Path("r.xml").exists()
+
+
+# -- JUnit -------------------------------------------------------------------------------------------------------------
+
+# The schema of Jenkins' xUnit plugin (junit-10.xsd), as far as it concerns these elements: attributes that may and must
+# be there, and what may be inside.
+SCHEMA = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, set(), {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "skipped", "time"},
+        {"name", "tests", "failures", "errors"},
+        {"testcase", "properties", "system-out", "system-err"},
+    ),
+    "testcase": ({"name", "time", "classname"}, {"name"}, {"skipped", "error", "failure", "system-out", "system-err"}),
+    "failure": ({"type", "message"}, set(), set()),
+    "error": ({"type", "message"}, set(), set()),
+    "system-out": (set(), set(), set()),
+}
+
+
+def assert_valid(element):
+    """Hold an element against the schema; numbers are numbers, and counts are true."""
+    allowed, needed, children = SCHEMA[element.tag]
+    assert needed <= set(element.attrib) <= allowed
+    assert {child.tag for child in element} <= children
+    if "tests" in element.attrib:
+        tags = {"tests": "testcase", "failures": "failure", "errors": "error"}
+        assert {name: element.attrib[name] for name in tags} == {
+            name: str(len(list(element.iter(tag)))) for name, tag in tags.items()
+        }
+    assert element.attrib.get("time", "0") == "0"
+    for child in element:
+        assert_valid(child)
+
+
+def test_junit_is_valid_and_has_every_verdict(folder):
+    """The report keeps to the schema: a suite per policy, a case per requirement, its verdict and numbers inside. [contract]"""
+    requirements = ["false_alarm <= 10%", "escaped <= 0", "completed >= 1%"]
+    options = [word for text in requirements for word in ("--require", text)]
+    result = call("check", "s.yaml", *options, "--most", 100, "--junit", "r.xml")
+    assert result.exit_code == 1
+    root = ET.parse("r.xml").getroot()  # noqa: S314 - our own file
+    assert_valid(root)
+    assert [suite.attrib["name"] for suite in root] == ["small.strict", "small.loose"]
+    strict = {case.attrib["name"]: case[0] for case in root[0]}
+    assert {name: child.tag for name, child in strict.items()} == {
+        "false_alarm <= 0.1": "failure",
+        "escaped <= 0": "error",
+        "completed >= 0.01": "system-out",
+    }
+    verdicts = json.loads(call("check", "s.yaml", *options, "--most", 100, "--json").stdout)["verdicts"]
+    estimate = f"found {100 * verdicts[0]['estimate']:.0f}"
+    assert estimate in strict["false_alarm <= 0.1"].attrib["message"]
+    assert "no number of rollouts shows that a rate is 0" in strict["escaped <= 0"].attrib["message"]
+    assert "from 100 observations in 100 rollouts" in strict["completed >= 0.01"].text
+
+
+def test_junit_survives_any_name():
+    """Names with quotes, angles and characters that XML doesn't know give a file that can be read. [contract]"""
+    kind = "a<b&\"c'\x07\ufffe"
+    scenario = Scenario.from_dict(
+        {
+            "name": "x]]>\x00y",
+            "fleet": {"nodes": 2, "update_duration": "1s"},
+            "release": {kind: {"probability": 1}},
+            "policies": {"p <&>": {"strategy": "immediate"}},
+        }
+    )
+    text = write_junit(check(scenario, [f"completed given {kind} >= 0.5"], most=100))
+    root = ET.fromstring(text)  # noqa: S314 - our own
+    assert_valid(root)
+    assert root[0].attrib["name"] == "x]]>\ufffdy.p <&>"
+    assert root[0][0].attrib["name"] == "completed given a<b&\"c'\ufffd\ufffd >= 0.5"
+
+
+def test_junit_is_whole_or_not_there(folder, monkeypatch):
+    """A report that can't be written leaves the old one as it was, and is said. [contract]"""
+    import os
+
+    Path("r.xml").write_text("old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = call("check", "s.yaml", "--junit", "r.xml")
+    assert result.exit_code == 1
+    assert "r.xml: No space left on device" in result.stderr
+    assert Path("r.xml").read_text() == "old"
+    assert [path.name for path in sorted(folder.iterdir())] == ["r.xml", "s.yaml"]
+
+
+# -- verify ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_cases(monkeypatch):
+    """Verify a few cases only, for the reference engine takes its time."""
+    from simdeploy.analysis.verification import verifying
+    from simdeploy.analysis.verification.rules import limits
+
+    monkeypatch.setattr(verifying, "make_cases", lambda: limits()[:4])
+
+
+def test_verify_prints_every_comparison(few_cases, folder):
+    """The answer comes first, then the chance of a false alarm, then a line for each quantity and engine. [contract]"""
+    result = call("verify", "--replications", 100, "--out", "v.csv")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("Both engines agree with the closed forms in all ")
+    found = pd.read_csv("v.csv")
+    assert len(found) == sum(line.rstrip().endswith(" yes") for line in lines)
+    document = json.loads(call("verify", "--replications", 100, "--json").stdout, parse_constant=pytest.fail)
+    assert len(document["comparisons"]) == len(found)
+
+
+def test_verify_fails_where_an_engine_does(few_cases, folder, monkeypatch):
+    """A wrong engine ends in exit code 1, with the rows that are wrong. [contract]"""
+    from simdeploy.engines.compiled import engine
+
+    def broken(*_, **__):
+        raise RuntimeError("no engine")
+
+    monkeypatch.setattr(engine, "run_compiled", broken)
+    result = call("verify", "--replications", 100)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("Something is wrong: the compiled engine missed ")
+    assert "NO: RuntimeError: no engine" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--replications", "99"], ["--seed", "-1"], ["--out", "v.txt"], ["extra"]])
+def test_verify_refuses_what_makes_no_sense(folder, arguments):
+    """Bad arguments end in exit code 2. [contract]"""
+    assert call("verify", *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["check", "verify"])
+def test_help_has_an_example(command):
+    """--help shows an example that begins with the command's own name. [contract]"""
+    lines = [line.strip() for line in call(command, "--help").stdout.splitlines()]
+    assert f"simdeploy {command}" in lines[lines.index("Example:") + 1]

@@ -1,0 +1,211 @@
+"""Verification: every closed form is held, both engines pass, and an engine that is broken does not."""
+
+from __future__ import annotations
+
+import importlib.util
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from simdeploy import Scenario
+from simdeploy.analysis import oracles
+from simdeploy.analysis.verification import verify, verifying
+from simdeploy.analysis.verification.rules import limits, pacing
+from simdeploy.analysis.verification.verifying import make_cases
+from simdeploy.engines import running
+from simdeploy.engines.compiled import engine as compiled_engine
+from simdeploy.engines.reference import engine as reference_engine
+from simdeploy.errors import InputError
+from simdeploy.world.realized import World
+
+# Why a closed form is held by no case.
+NOT_HELD: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def verified():
+    """What is found with another seed than the default's."""
+    return verify(replications=100, seed=7)
+
+
+def test_every_closed_form_is_held():
+    """Every name of `oracles` is held by a case, or there is a reason why not; no case names another. [contract]"""
+    held = {name for case in make_cases() for name in case.oracles}
+    assert held | set(NOT_HELD) == set(oracles.__all__)
+    assert not held & set(NOT_HELD)
+
+
+def test_cases_of_one_name_are_one_scenario():
+    """Quantities that are called the same case come from the same scenario, and stand together. [contract]"""
+    names = [case.name for case in make_cases()]
+    assert [name for place, name in enumerate(names) if name not in names[:place]] == list(dict.fromkeys(names))
+    for case in make_cases():
+        assert all(other.scenario == case.scenario for other in make_cases() if other.name == case.name)
+    assert sum(one != other for one, other in pairwise(names)) + 1 == len(set(names))
+
+
+def test_both_engines_pass(verified):
+    """Both engines are within four standard errors of every closed form, and equal in every rollout. [oracle]"""
+    assert verified.is_ok, verified.comparisons[~verified.comparisons["ok"]]
+    assert verified.comparisons["distance"].max() <= 4
+    assert len(verified.comparisons) == 2 * len(make_cases())
+    assert verified.agreement["rollouts"].eq(100).all()
+    assert verified.agreement["different"].eq(0).all()
+    n = len(verified.comparisons)
+    expected = (
+        f"Both engines agree with the closed forms in all {n} comparisons, and with each other in all 2,100 rollouts."
+    )
+    assert verified.answer == expected
+
+
+def test_the_comparisons_are_of_some_use(verified):
+    """Standard errors of the compiled engine are at most 5 % of the closed form; what can't vary has none. [property]"""
+    rows = verified.comparisons[verified.comparisons["engine"].eq("compiled")]
+    assert (rows["standard_error"] <= 0.05 * rows["closed_form"]).all()
+    exact = rows[rows["standard_error"].eq(0)]
+    assert exact["quantity"].tolist() == ["failed nodes"] * 2
+    assert exact["estimate"].tolist() == exact["closed_form"].tolist() == [4.0, 3.0]
+
+
+def test_the_chance_of_a_false_alarm(verified):
+    """It is that of one comparison beyond four standard errors, times those of means that vary. [oracle]"""
+    from scipy.stats import norm
+
+    n = int(verified.comparisons["standard_error"].gt(0).sum())
+    assert verified.false_alarm_probability == pytest.approx(n * 2 * norm.sf(4))
+
+
+def test_distances_are_those_of_a_normal_law(verified):
+    """Distances of the compiled engine are what a normal law gives: their mean square is 1 within 4 of its errors. [oracle]"""
+    rows = verified.comparisons[
+        verified.comparisons["engine"].eq("compiled") & verified.comparisons["standard_error"].gt(0)
+    ]
+    squares = rows["distance"] ** 2
+    # The square of a normal variable has variance 2; verdicts of one case depend on each other, which is little.
+    assert abs(squares.mean() - 1) <= 4 * np.sqrt(2 / len(squares))
+
+
+# -- engines that are broken -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_cases(monkeypatch):
+    """Verify two subjects only, for the reference engine takes its time."""
+    monkeypatch.setattr(verifying, "make_cases", lambda: (*pacing()[:2], *limits()[2:4]))
+
+
+def wrong_cases(found):
+    rows = found.comparisons[found.comparisons["ok"].eq(other=False)]
+    return {(row["engine"], row["quantity"]) for row in rows.to_dict("records")}
+
+
+def test_a_broken_reference_engine_is_found(few_cases, monkeypatch):
+    """Waves of one node more shorten the makespan: the closed form and the other engine both say so. [oracle]"""
+    plan = reference_engine.plan_waves
+
+    def mutated(policy, orchestrator, total):
+        from dataclasses import replace
+
+        wider = replace(policy, max_parallel=policy.max_parallel + 1) if policy.max_parallel else policy
+        return plan(wider, orchestrator, total)
+
+    monkeypatch.setattr(reference_engine, "plan_waves", mutated)
+    found = verify(replications=100)
+    assert not found.is_ok
+    assert ("reference", "makespan, s") in wrong_cases(found)
+    assert not any(engine == "compiled" for engine, _ in wrong_cases(found))
+    assert found.answer.startswith("Something is wrong: the reference engine missed ")
+    assert "the engines differ in" in found.answer
+    assert found.summarize()[1].title == "Where the engines differ"
+
+
+def test_a_small_mistake_of_one_engine_is_found_by_the_other(few_cases, monkeypatch):
+    """A start that lasts a millionth longer is within every standard error, but no rollout is equal. [oracle]"""
+    start_ns = World.start_ns
+    monkeypatch.setattr(
+        World, "start_ns", lambda world, node, attempt: round(start_ns(world, node, attempt) * 1.000001)
+    )
+    found = verify(replications=100)
+    assert not found.is_ok
+    assert not wrong_cases(found)
+    row = found.agreement.iloc[0]
+    assert (row["rollouts"], row["different"]) == (100, 100)
+    assert row["note"].startswith("replication 0, makespan_s: ")
+
+
+def test_a_broken_compiled_engine_is_found(few_cases, monkeypatch):
+    """An engine that counts one failed node too many misses what is exact, and more. [oracle]"""
+    run = compiled_engine.run_compiled
+
+    def mutated(*args, **more):
+        block = run(*args, **more)
+        block.numbers["failed_nodes"][:] += 1
+        return block
+
+    monkeypatch.setattr(compiled_engine, "run_compiled", mutated)
+    found = verify(replications=100)
+    assert ("compiled", "failed nodes") in wrong_cases(found)
+    assert not any(engine == "reference" for engine, _ in wrong_cases(found))
+    row = found.comparisons[found.comparisons["quantity"].eq("failed nodes")].iloc[0]
+    assert row["distance"] == np.inf
+
+
+def test_an_engine_that_breaks_down_is_wrong(few_cases, monkeypatch):
+    """What an engine raises stands in its rows: of the whole call, or of single rollouts. [contract]"""
+
+    def mutated(*_, **__):
+        raise TypeError("no such\ninstruction")
+
+    monkeypatch.setattr(compiled_engine, "run_compiled", mutated)
+    monkeypatch.setattr(running, "simulate", mutated)
+    found = verify(replications=100)
+    assert not found.is_ok
+    assert found.comparisons["ok"].eq(other=False).all()
+    notes = found.comparisons.groupby("engine")["note"].unique()
+    assert notes["compiled"].tolist() == ["TypeError: no such instruction"]
+    assert notes["reference"].tolist() == ["100 rollouts failed; the first: TypeError: no such instruction"]
+    assert "NO: TypeError" in found.summarize()[0].rows[0][-1]
+
+
+def test_without_numba_the_rows_say_so(few_cases, monkeypatch):
+    """Where numba is not installed the compiled engine is not tried, which is no error, and said. [contract]"""
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "simdeploy.analysis.verification.comparing.find_spec",
+        lambda name: None if name == "numba" else find_spec(name),
+    )
+    found = verify(replications=100)
+    rows = found.comparisons[found.comparisons["engine"].eq("compiled")]
+    assert rows["ok"].isna().all()
+    assert rows["note"].eq("numba is not installed").all()
+    assert found.is_ok
+    assert found.answer.startswith("The reference engine agrees with the closed forms in all ")
+    assert found.answer.endswith("The compiled engine was not tried: numba is not installed.")
+    assert found.summarize()[0].rows[0][-1] == "not tried: numba is not installed"
+    alone = verify(replications=100, engines="compiled")
+    assert alone.answer == "The compiled engine was not tried: numba is not installed."
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")  # some are suspicious on purpose
+def test_scenarios_are_read_without_an_error():
+    """Every case is a scenario that the reader takes. [contract]"""
+    for case in make_cases():
+        assert Scenario.from_dict(case.scenario).name == case.name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"replications": 99}, "too few"),
+        ({"replications": 0}, "replications"),
+        ({"seed": -1}, "seed"),
+        ({"engines": "refrence"}, "did you mean 'reference'"),
+        ({"engines": ["auto"]}, "no such engine"),
+        ({"engines": []}, "no engine"),
+    ],
+)
+def test_bad_arguments(arguments, said):
+    """What makes no sense is refused in words. [contract]"""
+    with pytest.raises(InputError, match=said):
+        verify(**arguments)
