@@ -2,5 +2,6 @@
 
 from simdeploy.analysis.comparison import Comparison, compare
 from simdeploy.analysis.grid import GridSummary, summarize_grid
+from simdeploy.analysis.tuning import Tuning, tune
 
-__all__ = ["Comparison", "GridSummary", "compare", "summarize_grid"]
+__all__ = ["Comparison", "GridSummary", "Tuning", "compare", "summarize_grid", "tune"]

@@ -1,0 +1,8 @@
+"""The search for a policy: which ones are tried (`space`), where they are simulated (`worlds`), what they must achieve
+(`feasibility`), how one is chosen (`search`) and what is said about it (`result`).
+"""
+
+from simdeploy.analysis.tuning.result import Tuning
+from simdeploy.analysis.tuning.search import tune
+
+__all__ = ["Tuning", "tune"]

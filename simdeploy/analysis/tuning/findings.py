@@ -1,0 +1,119 @@
+"""What is known of each candidate while a search goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.tuning.question import Question
+    from simdeploy.analysis.tuning.space import Candidates
+    from simdeploy.scenario.measures import Requirement
+
+# Of the best value; and of a rate, whose best value may be 0.
+_MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
+
+OPEN, EQUAL, NEVER_ENDS = "not better", "equal to another", "never ends"
+MISSES, NOT_KNOWN, RULED_OUT = "misses a requirement", "not known to meet the requirements", "ruled out"
+
+
+class Findings:
+    """What is known of each candidate: its estimate, and what ruled it out.
+
+    Attributes
+    ----------
+    outcome : list of str
+        Of each candidate; `OPEN` while nothing speaks against it.
+    equal_to : ndarray of int
+        The candidate that stands for it; itself as a rule.
+    estimates : ndarray of float
+        Of the objective, in the first stage.
+    required : ndarray of float, shape (candidates, requirements)
+        Estimates of the requirements' measures, in the first stage.
+    stages : list of dict
+    is_cut : bool
+        Whether more candidates survived than could be carried on.
+    """
+
+    def __init__(self, candidates: Candidates) -> None:
+        self.candidates = candidates
+        self.outcome = np.full(len(candidates), OPEN, dtype=object)
+        self.equal_to = np.arange(len(candidates))
+        self.estimates = np.full(len(candidates), np.nan)
+        self.required = np.zeros((len(candidates), 0))
+        self.looks_feasible = np.ones(len(candidates), dtype=bool)
+        self.worlds = 0
+        self.stages: list[dict[str, Any]] = []
+        self.is_cut = False
+
+    @property
+    def is_open(self) -> np.ndarray:
+        """Whether nothing speaks against a candidate yet."""
+        is_open: np.ndarray = self.outcome == OPEN
+        return is_open
+
+    def open_numbers(self) -> np.ndarray:
+        """Return the candidates that nothing speaks against."""
+        return np.flatnonzero(self.is_open)
+
+    def rule_out(self, numbers: np.ndarray, why: str) -> None:
+        """Note why candidates are out; who is out already stays so."""
+        numbers = np.asarray(numbers, dtype=np.int64)
+        self.outcome[numbers[self.is_open[numbers]]] = why
+
+    def note_estimates(self, estimates: np.ndarray, worlds: int) -> None:
+        """Note the objective's estimates of the first stage."""
+        self.estimates, self.worlds = estimates, worlds
+
+    def note_requirements(self, estimates: np.ndarray, requirements: Sequence[Requirement]) -> None:
+        """Note the requirements' estimates of the first stage, and who looks as if it met them."""
+        self.required = estimates
+        self.looks_feasible = self.meets(requirements, range(len(requirements)))
+
+    def meets(self, requirements: Sequence[Requirement], which: Sequence[int]) -> np.ndarray:
+        """Tell who meets some of the requirements, by the estimates of the first stage."""
+        meets = np.ones(len(self.candidates), dtype=bool)
+        for place in which:
+            requirement, values = requirements[place], self.required[:, place]
+            meets &= values <= requirement.limit if requirement.at_most is not None else values >= requirement.limit
+        return meets
+
+    def find_held_back(self, question: Question, choice: int, most: int) -> dict[str, np.ndarray]:
+        """Find the candidates that look better than the choice and miss one requirement only, by that requirement."""
+        held_back: dict[str, np.ndarray] = {}
+        is_out = np.isin(self.outcome, [NEVER_ENDS, EQUAL])
+        estimates = np.where(is_out, np.inf, question.sign * self.estimates)
+        for place, requirement in enumerate(question.requirements):
+            others = [other for other in range(len(question.requirements)) if other != place]
+            meets_others = self.meets(question.requirements, others) & ~self.meets(question.requirements, [place])
+            better = np.flatnonzero(meets_others & (estimates < estimates[choice]))
+            if len(better):
+                held_back[str(requirement)] = better[np.argsort(estimates[better], kind="stable")[:most]]
+        return held_back
+
+    def note_stage(self, stage: str, candidates: int, worlds: int, rollouts: int) -> None:
+        """Note what a stage cost."""
+        self.stages.append({"stage": stage, "candidates": candidates, "worlds": worlds, "rollouts": rollouts})
+
+    def merge_equal(self, observed: Sequence[np.ndarray]) -> None:
+        """Take candidates whose rollouts were equal in every world for one: the one nearest to the current policy."""
+        rows = np.concatenate(observed, axis=1)
+        stands: dict[bytes, int] = {}
+        order = sorted(self.open_numbers().tolist(), key=lambda number: (self.candidates.n_changes(number), number))
+        for number in order:
+            first = stands.setdefault(rows[number].tobytes(), number)
+            if first != number:
+                self.equal_to[number] = first
+                self.outcome[number] = EQUAL
+
+    def default_indifference(self, question: Question) -> float:
+        """Return the smallest difference that matters where nobody said it."""
+        if question.objective.is_fraction:
+            return _MATTERS_OF_A_RATE
+        best = np.abs(self.estimates[self.is_open])
+        least = float(np.abs(self.estimates[self.is_open] * question.sign).min(initial=np.inf))
+        largest = float(best.max(initial=0.0))
+        # Where the best costs nothing, 5 % of the worst; where nothing costs anything, any number does.
+        return _MATTERS * (least or largest) or 1.0

@@ -1,0 +1,225 @@
+"""The policies that a search tries: values of the levers, laid out for the fleet and the dialect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.experiments.design import make_points
+from simdeploy.experiments.levers import find_levers
+from simdeploy.units import NS_PER_S, format_duration
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.levers import Lever
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+CURRENT, DEFAULTS = "current", "defaults"
+
+# What the API has a default for, and what decides when a rollout stops: the rest of a policy is its plan.
+_THRESHOLDS = (
+    "max_failed_nodes",
+    "max_failed_nodes_percent",
+    "health_check.max_error_rate",
+    "health_check.min_healthy_time",
+    "health_check.success_threshold",
+    "health_check.failure_threshold",
+)
+_SHARED = ("strategy", "canary_count", "canary_percent", "auto_promote", "max_parallel", *_THRESHOLDS[:3])
+_HEALTH = {
+    "deployment": ("health_check.min_healthy_time", "health_check.deadline"),
+    "rollout": ("health_check.success_threshold", "health_check.failure_threshold", "health_check.deadline"),
+}
+
+_ERROR_RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+_HEALTHY_WINDOWS = (1, 3, 6, 12, 30)
+_DEADLINES = (1, 3)  # times what a slow node needs
+_SLOW = 0.999  # the quantile of the update that a deadline has to leave room for
+_PERCENTS = (1, 2, 5, 10, 20, 50, 100)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The policies of a search, numbered.
+
+    Attributes
+    ----------
+    levers : tuple of str
+        Full names of what differs.
+    points : tuple of tuple
+        The levers' values of each candidate, as a file would have them; None leaves a key out.
+    roles : mapping of str to int
+        Which candidate is the `current` policy, and which is it with the API's `defaults`.
+    n_possible : int
+        How many combinations there are; more than there are candidates if they were sampled.
+    """
+
+    levers: tuple[str, ...]
+    points: tuple[tuple[Any, ...], ...]
+    roles: Mapping[str, int]
+    n_possible: int
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def columns(self, numbers: Iterable[int]) -> dict[str, list[Any]]:
+        """Return the values of some candidates by lever: what a sweep over lists varies."""
+        chosen = [self.points[number] for number in numbers]
+        return {name: [point[place] for point in chosen] for place, name in enumerate(self.levers)}
+
+    def n_changes(self, number: int) -> int:
+        """Return in how many levers a candidate differs from the current policy."""
+        current = self.points[self.roles[CURRENT]]
+        return sum(mine != its for mine, its in zip(self.points[number], current, strict=True))
+
+
+def make_candidates(
+    scenario: Scenario, base: ScenarioPolicy, vary: Mapping[str, Iterable[Any]] | None, *, most: int, seed: int
+) -> Candidates:
+    """Lay out the policies of a search.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    base : ScenarioPolicy
+        The current policy; whatever isn't a lever stays as it is there.
+    vary : mapping of str to iterable, optional
+        Values by key, as for `sweep`: the grid of them. By default strategy, sizes of waves and canaries, thresholds and
+        times in steps that suit the fleet.
+    most : int
+        Of more combinations a sample is drawn.
+    seed : int
+        Of the sample.
+
+    Returns
+    -------
+    Candidates
+        The current policy first, then it with the API's default thresholds; none twice.
+
+    Raises
+    ------
+    InputError
+        For keys and values that make no sense.
+    """
+    if vary is None:
+        names, rows = _SHARED + _HEALTH[base.spec.dialect], _Space(scenario, base).rows()
+        levers = find_levers(names, [scenario], [base.spec])
+    else:
+        levers = find_levers(vary, [], [base.spec])
+        points = make_points(levers, list(vary.values()), "grid", seed=seed)
+        rows = [tuple(points.point(number).values()) for number in range(len(points))]
+    current = tuple(_look_up(base.spec.to_dict(), lever) for lever in levers)
+    defaults = tuple(None if lever.path in _THRESHOLDS else value for lever, value in zip(levers, current, strict=True))
+    # What is written otherwise and means the same is the same: nothing but text tells "1m" from 60, which does no harm.
+    distinct = list(dict.fromkeys(map(tuple, rows)))
+    first = list(dict.fromkeys([current, defaults]))
+    others = [row for row in distinct if row not in (current, defaults)]
+    if len(first) + len(others) > most:
+        sample = np.random.default_rng(seed).choice(len(others), size=max(most - len(first), 0), replace=False)
+        others = [others[place] for place in np.sort(sample).tolist()]
+    roles = {CURRENT: 0, DEFAULTS: first.index(defaults)}
+    n_possible = len(set(distinct) | set(first))
+    return Candidates(tuple(lever.name for lever in levers), (*first, *others), roles, n_possible)
+
+
+def _look_up(raw: Mapping[str, Any], lever: Lever) -> Any:
+    node: Any = raw
+    for key in lever.path.split("."):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    if lever.kind == "duration" and isinstance(node, int) and node is not True:
+        return format_duration(node)  # the rollout dialect's nanoseconds, as a sweep takes durations
+    return node
+
+
+class _Space:
+    """The levers' values where nobody gave any: every combination is a row, in the order of `_SHARED` and `_HEALTH`."""
+
+    def __init__(self, scenario: Scenario, base: ScenarioPolicy) -> None:
+        self._scenario, self._base, self._dialect = scenario, base, base.spec.dialect
+        self._nodes = scenario.fleet.nodes
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Return every combination."""
+        waves, limits, health = self._waves(), self._limits(), list(product(_ERROR_RATES, self._health()))
+        at_once = ("immediate", None, None, None, None, None, None, None, *(None for _ in _HEALTH[self._dialect]))
+        plans: list[tuple[Any, ...]] = [("rolling", None, None, None, wave) for wave in waves]
+        plans += [("canary", n, None, self._auto_promote(), wave) for n, wave in product(self._canaries(), waves)]
+        return [
+            at_once,
+            *((*plan, *limit, rate, *times) for plan, limit, (rate, times) in product(plans, limits, health)),
+        ]
+
+    def _auto_promote(self) -> bool:
+        """Leave it to a person where a person promotes today."""
+        spec = self._base.spec
+        return spec.strategy != "canary" or bool(spec.effective("auto_promote"))
+
+    def _waves(self) -> list[int]:
+        if self._dialect == "rollout":
+            return [percent for percent in _PERCENTS if percent * self._nodes >= 100 or percent == 100]
+        sizes = dict.fromkeys(max(1, self._nodes * percent // 100) for percent in _PERCENTS[:-1])
+        return [*(size for size in sizes if size < self._nodes), 0]
+
+    def _canaries(self) -> list[int]:
+        return [n for n in _steps(self._nodes) if 1 <= n <= max(1, self._nodes // 4)]
+
+    def _limits(self) -> list[tuple[int, float]]:
+        """Let the count decide, whose steps are finer, and put the percentage out of its way."""
+        orchestrator = self._scenario.orchestrator
+        zero_is_zero = orchestrator.explicit_zero_limit == "zero_tolerance"
+        never, always = 100.0, 0.0 if zero_is_zero else 0.001
+        percent = never if orchestrator.limit_combination == "either" else always
+        counts = [n for n in _steps(self._nodes) if n <= self._nodes // 2 and (n > 0 or zero_is_zero)]
+        return [(n, percent) for n in counts]
+
+    def _health(self) -> list[tuple[Any, ...]]:
+        """Return times of observation, each with deadlines that leave a slow node time for it."""
+        interval_ns = self._base.policy.interval_ns
+        rows: list[tuple[Any, ...]] = []
+        for windows, factor in product(_HEALTHY_WINDOWS, _DEADLINES):
+            least_s = self._slow_start_s() + windows * interval_ns / NS_PER_S
+            deadline_s = max((self._base.policy.deadline_ns or 0) / NS_PER_S, _round_up(least_s)) * factor
+            deadline = _write_duration(round(deadline_s * NS_PER_S))
+            if self._dialect == "rollout":
+                rows += [(windows, failing, deadline) for failing in (1, 3)]
+            else:
+                rows.append((_write_duration(windows * interval_ns), deadline))
+        return rows
+
+    def _slow_start_s(self) -> float:
+        fleet = self._scenario.fleet
+        return max(
+            float(np.asarray(b.update_duration.quantile(np.array([_SLOW])))[0])
+            * float(np.asarray(b.slowdown.quantile(np.array([_SLOW])))[0])
+            for b in fleet.behaviours
+        )
+
+
+def _steps(nodes: int) -> Sequence[int]:
+    """Return 0, 1, 2, 5, 10, 20, 50, ... up to the fleet's size."""
+    decades = range(int(math.log10(nodes)) + 1)
+    return [0, *(step for step in (digit * 10**decade for decade in decades for digit in (1, 2, 5)) if step <= nodes)]
+
+
+def _round_up(seconds: float) -> float:
+    """Round up to whole minutes, of short times to ten seconds: a person reads it."""
+    step = 60 if seconds > 120 else 10
+    return math.ceil(seconds / step) * step
+
+
+def _write_duration(ns: int) -> str:
+    """Write a duration as a person does: without parts that are 0.
+
+    Examples
+    --------
+    >>> _write_duration(300 * 10**9), _write_duration(3600 * 10**9), _write_duration(90 * 10**9)
+    ('5m', '1h', '1m30s')
+    """
+    text = format_duration(ns)
+    for empty in ("m0s", "h0m"):
+        text = text[:-2] if text.endswith(empty) else text
+    return text
