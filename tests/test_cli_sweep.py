@@ -455,7 +455,7 @@ def test_ctrl_c_without_a_folder(folder, monkeypatch):
     monkeypatch.setattr(Job, "run", interrupt)
     result = call(*GRID, *QUICK)
     assert result.exit_code == 130
-    assert result.stderr == "interrupted; nothing was kept: with --out DIR a sweep can be gone on with\n"
+    assert result.stderr == "interrupted; nothing was kept: with --out DIR it can be gone on with\n"
 
 
 def test_a_terminal_sees_rate_and_time_left(folder):

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 import simdeploy
+from simdeploy import vocabulary
 from simdeploy.analysis import oracles
 from simdeploy.engines import schema
 from simdeploy.rules.orchestrator import Orchestrator
@@ -213,13 +214,13 @@ class TestReference:
     def test_responses(self):
         """Every response is listed in order with the type of its column [contract]."""
         listed = {row[0]: row[-1].split(" | ")[1] for row in self.rows("Responses")}
-        assert list(listed.items()) == list(schema.RESPONSES.items())
+        assert list(listed.items()) == list(vocabulary.RESPONSES.items())
 
     def test_columns_of_many(self):
         """Every column of `replicate` and `compare` is listed [contract]."""
         raw = {"name": "n", "fleet": {"nodes": 2, "update_duration": 1}, "policies": {"p": {"strategy": "immediate"}}}
         table = simdeploy.replicate(simdeploy.Scenario.from_dict(raw), replications=2)
-        assert self.names("`replicate`") == [name for name in table if name not in schema.RESPONSES]
+        assert self.names("`replicate`") == [name for name in table if name not in vocabulary.RESPONSES]
         comparison = simdeploy.compare(table)
         assert set(self.names("`compare`")) == set(comparison.differences)
         assert set(self.names("`compare`")) >= set(comparison.estimates)

@@ -90,7 +90,7 @@ def test_the_limit_of_a_rate_has_the_sign_of_an_exact_test(more, less, same, err
 def test_the_limit_of_a_rate_by_hand():
     """With no world in which two policies differ, the limit is that of a rate of 0 in n. [oracle]"""
     limits = pair_policies(np.zeros((2, 100)), is_rate=True).lower_limits(0.025)
-    assert limits[0, 1] == pytest.approx(-(1 - (0.05 * 0.025) ** (1 / 100)))
+    assert limits[0, 1] == pytest.approx(-(1 - 0.025 ** (1 / 100)))
     assert np.isnan(np.diag(limits)).all()
 
 

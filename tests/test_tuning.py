@@ -122,7 +122,7 @@ class TestKnownOptimum:
         assert best > min(range(20), key=cost)
         assert stop(best, FLAKY) < bound / 2  # not so near to the bound that it could not be told
         assert stop(best - 1, FLAKY) > bound * 1.5
-        result = search(limits, subject_to=[f"false_alarm given good <= {bound}"], most_rollouts=1_000_000)
+        result = search(limits, requirements=[f"false_alarm given good <= {bound}"], most_rollouts=1_000_000)
         assert result.choice == {"max_failed_nodes": best}
         assert result.binding == "false_alarm given good <= 0.0015"
         gain = cost(best) - min(map(cost, range(20)))
@@ -134,7 +134,7 @@ class TestKnownOptimum:
     def test_nothing_meets_what_nothing_can(self, limits):
         """Without a candidate that meets the requirements there is no choice, but how near they come. [oracle]"""
         asked = ["false_alarm given good <= 1%", "escaped given defective <= 0.01%"]
-        result = search(limits, subject_to=asked, worlds=400)
+        result = search(limits, requirements=asked, worlds=400)
         assert result.choice is None
         assert not result.specs
         assert result.policies.empty
@@ -357,8 +357,8 @@ class TestQuestion:
             ({"minimize": "p95 cost"}, "a quantile can't be searched for"),
             ({"minimize": "makespan_s given completed"}, "what is given depends on the policy"),
             ({"minimize": "makespan_s given god"}, "not a condition .*'good'"),
-            ({"subject_to": ["false_alarm <= 5"]}, "lies between 0 and 1 .*0.05 is 5 percent"),
-            ({"subject_to": ["false_alarm"]}, "not a requirement"),
+            ({"requirements": ["false_alarm <= 5"]}, "lies between 0 and 1 .*0.05 is 5 percent"),
+            ({"requirements": ["false_alarm"]}, "not a requirement"),
             ({"worlds": 1}, "worlds: not a whole number"),
             ({"candidates": 0}, "candidates: not a whole number"),
             ({"budget": 0}, "budget: not a whole number"),
@@ -379,12 +379,12 @@ class TestQuestion:
         with pytest.raises(InputError, match=r"no costs to be minimised.*makespan_s"):
             tune(make_scenario())
         with pytest.raises(InputError, match="the scenario has no costs"):
-            tune(make_scenario(), minimize="makespan_s", subject_to=["cost <= 5"])
+            tune(make_scenario(), minimize="makespan_s", requirements=["cost <= 5"])
 
     def test_what_never_happens_is_refused(self, make_scenario):
         """A requirement on defective releases, where there are none, could never be judged. [contract]"""
         with pytest.raises(InputError, match=r"this never happens.*the scenario's releases are good"):
-            tune(make_scenario(), minimize="makespan_s", subject_to=["escaped given defective <= 1%"])
+            tune(make_scenario(), minimize="makespan_s", requirements=["escaped given defective <= 1%"])
 
     def test_the_scenarios_own_requirements_are_kept(self, limits):
         """By default the choice meets the scenario's requirements for this policy and for all. [contract]"""
@@ -396,7 +396,7 @@ class TestQuestion:
         result = search(Scenario.from_dict(raw))
         assert set(result.requirements["requirement"]) == {"false_alarm given good <= 0.01"}
         assert stop(result.choice["max_failed_nodes"], FLAKY) <= 0.01
-        assert search(Scenario.from_dict(raw), subject_to=[]).requirements.empty
+        assert search(Scenario.from_dict(raw), requirements=[]).requirements.empty
 
 
 @pytest.fixture(scope="module")
@@ -404,7 +404,7 @@ def result():
     """One search, with a requirement that binds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SimdeployWarning)
-        return search(Scenario.from_dict(LIMITS), subject_to=["false_alarm given good <= 1%"])
+        return search(Scenario.from_dict(LIMITS), requirements=["false_alarm given good <= 1%"])
 
 
 class TestResult:
@@ -476,7 +476,7 @@ class TestResult:
 
 
 class TestStore:
-    OPTIONS = "subject_to=['false_alarm given good <= 1%'], vary={'max_failed_nodes': range(20)}, engine='compiled'"
+    OPTIONS = "requirements=['false_alarm given good <= 1%'], vary={'max_failed_nodes': range(20)}, engine='compiled'"
 
     def test_the_same_call_again_simulates_nothing(self, limits, tmp_path, monkeypatch):
         """With a folder the same search, given again, reads all of it and finds the same. [contract]"""
@@ -508,7 +508,7 @@ class TestStore:
         done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=False)
         assert done.returncode == -9
         assert (tmp_path / "s" / "000").is_dir()
-        options = {"subject_to": ["false_alarm given good <= 1%"]}
+        options = {"requirements": ["false_alarm given good <= 1%"]}
         assert search(limits, store=tmp_path / "s", **options).to_dict() == search(limits, **options).to_dict()
 
     def test_another_question_is_refused(self, limits, tmp_path):

@@ -207,8 +207,9 @@ def paired_proportions_limit(
     With b pairs gained, c lost and m = b + c: given m, b is binomial with a probability :math:`\theta`, the share of
     the first among the pairs that differ; m is binomial with :math:`q`; and the difference is
     :math:`(2\theta - 1)\,q`. The limit is made of those of Clopper and Pearson (1934 [1]_) for both, which err with
-    :math:`0.9\,\epsilon` and :math:`0.1\,\epsilon`. So it is conservative for every n, and its sign is that of
-    McNemar's exact test (McNemar 1947 [2]_).
+    :math:`0.9\,\epsilon` and :math:`0.05\,\epsilon` a side. Where nothing is gained, the limit for :math:`\theta` is 0
+    whatever its error, and all of it goes to :math:`q`. Its sign is that of McNemar's exact test (McNemar 1947 [2]_).
+    Summed over all outcomes of up to 60 pairs, it never errs more often than it says; the tests repeat it for 20.
 
     References
     ----------
@@ -220,7 +221,7 @@ def paired_proportions_limit(
     Examples
     --------
     >>> paired_proportions_limit(3, 0, 3, 0.125).round(3), paired_proportions_limit(0, 0, 10, 0.05).round(3)
-    (np.float64(-0.035), np.float64(-0.451))
+    (np.float64(-0.035), np.float64(-0.259))
     """
     import numpy as np
     from scipy.special import betaincinv
@@ -232,6 +233,7 @@ def paired_proportions_limit(
     share = betaincinv(np.maximum(gained, 1), lost + 1, error * _SHARE_OF_SIGN)
     direction = 2 * np.where(gained > 0, share, 0.0) - 1
     seldom = np.where(differ > 0, betaincinv(np.maximum(differ, 1), same + 1, tail), 0.0)
-    often = np.where(same > 0, betaincinv(differ + 1, np.maximum(same, 1), 1 - tail), 1.0)
+    tail_often = np.where(gained > 0, tail, error)
+    often = np.where(same > 0, betaincinv(differ + 1, np.maximum(same, 1), 1 - tail_often), 1.0)
     limits: np.ndarray = direction * np.where(direction < 0, often, seldom)
     return np.where(n > 0, limits, np.nan)

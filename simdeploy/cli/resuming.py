@@ -40,17 +40,19 @@ def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | Non
     return path
 
 
-store_option = click.option(
-    "--store",
-    metavar="DIR",
-    type=click.Path(),
-    callback=_check_folder,
-    help="Keep every replication in this folder; the same command goes on with what is there.",
-)
+def folder_option(flag: str) -> Callable[[Any], Any]:
+    """Return an option for the folder that rollouts are kept in."""
+    text = "Keep every replication in this folder; the same command goes on with what is there."
+    return click.option(flag, metavar="DIR", type=click.Path(), callback=_check_folder, help=text)
+
+
+store_option = folder_option("--store")
 
 
 @contextlib.contextmanager
-def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int, int], None]]:
+def resumable(
+    ctx: click.Context, store: Path | None, *, flag: str = "--store", in_parts: bool = False
+) -> Iterator[Callable[[int, int], None]]:
     """Show how far the work is; on Ctrl-C say how to go on, and end the command.
 
     Parameters
@@ -58,7 +60,11 @@ def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int,
     ctx : click.Context
         Of a `ResumableCommand`.
     store : Path or None
-        The folder of `--store`.
+        The folder that rollouts are kept in.
+    flag : str, default '--store'
+        The option that names it.
+    in_parts : bool, default False
+        Whether the folder holds a store for each of several pieces of work, of which the later ones aren't known yet.
 
     Yields
     ------
@@ -67,17 +73,20 @@ def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int,
     """
     try:
         with progress_bar("rollouts") as bar:
-            yield _Telling(store, bar)
+            yield _Telling(store, bar, in_parts=in_parts)
     except KeyboardInterrupt:
-        _say_how_to_go_on(ctx, store)
+        _say_how_to_go_on(ctx, store, flag)
         raise click.exceptions.Exit(_INTERRUPTED) from None
 
 
 class _Telling:
     """Progress that says at first what a folder has already."""
 
-    def __init__(self, store: Path | None, bar: Any) -> None:
-        self._store, self._bar, self._is_told = store, bar, False
+    def __init__(self, store: Path | None, bar: Any, *, in_parts: bool) -> None:
+        self._store, self._bar, self._is_told = store, bar, in_parts
+        n_there = _count_rollouts(store) if in_parts and store is not None else 0
+        if n_there:
+            click.echo(f"{store} has {n_there:,} rollouts already: going on from there", err=True)
 
     def __call__(self, done: int, total: int) -> None:
         if not self._is_told and done:
@@ -88,16 +97,20 @@ class _Telling:
             self._bar(done, total)
 
 
-def _say_how_to_go_on(ctx: click.Context, store: Path | None) -> None:
+def _count_rollouts(folder: Path) -> int:
+    """Count what is in a store, or in the stores of a folder."""
     from simdeploy.experiments import read_store
 
-    if store is None:
-        click.echo("interrupted; nothing was kept: with --store DIR it can be gone on with", err=True)
-        return
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         try:
-            n_rows = len(read_store(store))
+            return len(read_store(folder))
         except InputError:
-            n_rows = 0
-    click.echo(f"interrupted; {store} has {n_rows:,} rollouts. To go on:", err=True)
+            return sum(map(_count_rollouts, sorted(path for path in folder.glob("*") if path.is_dir())))
+
+
+def _say_how_to_go_on(ctx: click.Context, store: Path | None, flag: str) -> None:
+    if store is None:
+        click.echo(f"interrupted; nothing was kept: with {flag} DIR it can be gone on with", err=True)
+        return
+    click.echo(f"interrupted; {store} has {_count_rollouts(store):,} rollouts. To go on:", err=True)
     click.echo(f"  {shlex.join(['simdeploy', str(ctx.info_name), *ctx.meta[_ARGUMENTS]])}", err=True)

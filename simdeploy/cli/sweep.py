@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -23,8 +19,7 @@ from simdeploy.cli.inputs import (
     seed_option,
 )
 from simdeploy.cli.precision import precision_options, print_precision, read_precision
-from simdeploy.cli.progress import progress_bar
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.cli.resuming import ResumableCommand, folder_option, resumable
 
 if TYPE_CHECKING:
     from simdeploy.analysis import GridSummary
@@ -32,17 +27,8 @@ if TYPE_CHECKING:
     from simdeploy.experiments import LatinHypercube, SweepResult
     from simdeploy.scenario import Scenario
 
-_INTERRUPTED = 130
-_ARGUMENTS = "simdeploy.sweep.arguments"
 _MOST_LINES = 40
 _MOST_PANELS = 4
-
-
-class _Command(click.Command):
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep what was typed, to be able to say how to go on."""
-        ctx.meta[_ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
 
 
 def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> str | LatinHypercube:
@@ -56,19 +42,7 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
     return LatinHypercube(int(points))
 
 
-def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
-    if value is None:
-        return None
-    path = Path(value)
-    if path.exists() and not path.is_dir():
-        raise click.BadParameter(f"{value!r} is there already and is not a folder")
-    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise click.BadParameter(f"the folder {str(nearest)!r} can't be written to")
-    return path
-
-
-@click.command("sweep", cls=_Command)
+@click.command("sweep", cls=ResumableCommand)
 @scenario_argument
 @click.option(
     "--policy",
@@ -98,13 +72,7 @@ def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | Non
 @click.option("--engine", default="auto", show_default=True, help="Which engine simulates.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores; changes no number.")
 @click.option("--cluster", metavar="ADDRESS", help="Dask scheduler, such as tcp://HOST:PORT; changes no number.")
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=click.Path(),
-    callback=_check_folder,
-    help="Keep every replication in this folder; the same command goes on with what is there.",
-)
+@folder_option("--out")
 @picture_option("--plot", "Draw false alarms, escapes and makespan into this .png, .svg or .pdf.")
 @example(
     "simdeploy sweep scenarios/small-fleet.yaml --policy rolling --vary max_failed_nodes=0:10:6 "
@@ -134,7 +102,9 @@ def command(
     costs, with intervals.
     """
     from simdeploy.analysis import summarize_grid
+    from simdeploy.analysis.precision import sweep_to_precision
     from simdeploy.cli.vary import read_vary
+    from simdeploy.experiments import sweep
 
     if cluster is not None and ctx.get_parameter_source("workers") is click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")
@@ -144,18 +114,22 @@ def command(
     values = read_vary(vary, read, chosen, has_ranges=not isinstance(design, str))
     if plot is not None and not any(len(of_key) > 1 for of_key in values.values()):
         raise click.UsageError("--plot needs a key with several values: --vary KEY=...")
-    how = {"vary": values, "design": design, "seed": seed, "engine": engine, "workers": workers, "cluster": cluster}
+    how: dict[str, Any] = {
+        "vary": values,
+        "design": design,
+        "seed": seed,
+        "engine": engine,
+        "workers": workers,
+        "cluster": cluster,
+    }
     start = perf_counter()
     precise = None
-    try:
+    with resumable(ctx, out, flag="--out", in_parts=bool(targets)) as progress:
         if targets:
-            precise = _sweep_to_precision(read, chosen, targets, most=most, store=out, **how)
+            precise = sweep_to_precision(read, chosen, targets, most=most, store=out, progress=progress, **how)
             result = precise.responses
         else:
-            result = _sweep(read, chosen, replications=replications, store=out, **how)
-    except KeyboardInterrupt:
-        _say_how_to_go_on(ctx, out, _count_batches if targets else _count_rows)
-        raise click.exceptions.Exit(_INTERRUPTED) from None
+            result = sweep(read, chosen, replications=replications, store=out, progress=progress, **how)
     if sys.stderr.isatty():
         seconds = perf_counter() - start
         click.echo(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case", err=True)
@@ -173,68 +147,6 @@ def _choose_policies(scenario: Scenario, names: tuple[str, ...]) -> dict[str, An
     if len(named) < len(found):
         raise click.UsageError(f"two policies with the same name: {', '.join(names)}")
     return named
-
-
-class _Resumption:
-    """Progress that says at first what a folder has already."""
-
-    def __init__(self, out: Path | None, bar: Any) -> None:
-        self._out, self._bar, self._is_told = out, bar, False
-
-    def __call__(self, done: int, total: int) -> None:
-        if not self._is_told and done:
-            rest = "nothing is left to do" if done == total else "going on with the rest"
-            click.echo(f"{self._out} has {done:,} of {total:,} rollouts already: {rest}", err=True)
-        self._is_told = True
-        if self._bar is not None:
-            self._bar(done, total)
-
-
-def _sweep(scenario: Scenario, policies: dict[str, Any], *, store: Path | None, **how: Any) -> SweepResult:
-    from simdeploy.experiments import sweep
-
-    with progress_bar("rollouts") as bar:
-        return sweep(scenario, policies, store=store, progress=_Resumption(store, bar), **how)
-
-
-def _sweep_to_precision(
-    scenario: Scenario, policies: dict[str, Any], targets: dict[str, str], *, store: Path | None, **how: Any
-) -> Precision[SweepResult]:
-    from simdeploy.analysis.precision import sweep_to_precision
-
-    n_there = 0 if store is None else _count_kept(store, _count_batches)
-    if n_there:
-        click.echo(f"{store} has {n_there:,} rollouts already: going on from there", err=True)
-    with progress_bar("rollouts") as bar:
-        return sweep_to_precision(scenario, policies, targets, store=store, progress=bar or False, **how)
-
-
-def _count_rows(folder: Path) -> int:
-    from simdeploy.experiments import read_store
-
-    return len(read_store(folder))
-
-
-def _count_batches(folder: Path) -> int:
-    from simdeploy.experiments.batches import read_batches
-
-    return len(read_batches(folder))
-
-
-def _count_kept(folder: Path, count: Callable[[Path], int]) -> int:
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        try:
-            return count(folder)
-        except InputError:
-            return 0
-
-
-def _say_how_to_go_on(ctx: click.Context, out: Path | None, count: Callable[[Path], int]) -> None:
-    if out is None:
-        click.echo("interrupted; nothing was kept: with --out DIR a sweep can be gone on with", err=True)
-        return
-    click.echo(f"interrupted; {out} has {_count_kept(out, count):,} rollouts. To go on:", err=True)
-    click.echo(f"  {shlex.join(['simdeploy', 'sweep', *ctx.meta[_ARGUMENTS]])}", err=True)
 
 
 def _print(

@@ -112,11 +112,11 @@ def command(
     read = read_with_warnings(scenario)
     base = read.policy(None if policy is None else find_policy(read, policy))
     values = read_vary(vary, read, {base.name: base}, has_ranges=False) if vary else None
-    with resumable(ctx, store) as progress:
+    with resumable(ctx, store, in_parts=True) as progress:
         result = tune(
             read,
             base,
-            subject_to=requirements or None,
+            requirements=requirements or None,
             vary=values,
             seed=seed,
             engine=engine,

@@ -17,8 +17,10 @@ Kind = Literal["whole", "number", "duration", "truth", "other"]
 
 FACTOR_PREFIX = "scenario."
 
+_NO_MATTER = ("costs", "requirements")
+
 # Not what happens in a rollout; a policy's keys are varied without a prefix.
-_NO_FACTORS = ("simdeploy", "name", "description", "policies")
+_NO_FACTORS = ("simdeploy", "name", "description", "policies", *_NO_MATTER)
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ class _Catalogue:
         path = name.removeprefix(FACTOR_PREFIX)
         if path.split(".")[0] in _NO_FACTORS:
             hint = "a key of the policy has no prefix: max_failed_nodes" if path.startswith("policies.") else None
+            if path.split(".")[0] in _NO_MATTER:
+                hint = "no rollout depends on it: give an analysis other ones"
             raise InputError(Problem("not a factor that can be varied", (name,), hint=hint))
         try:
             return next(Lever(name, _kind(find_key(raw, path).schema)) for raw in self.scenarios)

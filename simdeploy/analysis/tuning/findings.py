@@ -93,9 +93,10 @@ class Findings:
                 held_back[str(requirement)] = better[np.argsort(estimates[better], kind="stable")[:most]]
         return held_back
 
-    def note_stage(self, stage: str, candidates: int, worlds: int, rollouts: int) -> None:
+    def note_stage(self, stage: str, candidates: int, worlds: int, rollouts: int, node_updates: int) -> None:
         """Note what a stage cost."""
-        self.stages.append({"stage": stage, "candidates": candidates, "worlds": worlds, "rollouts": rollouts})
+        cost = {"worlds": worlds, "rollouts": rollouts, "node_updates": node_updates}
+        self.stages.append({"stage": stage, "candidates": candidates, **cost})
 
     def merge_equal(self, observed: Sequence[np.ndarray]) -> None:
         """Take candidates whose rollouts were equal in every world for one: the one nearest to the current policy."""

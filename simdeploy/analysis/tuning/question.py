@@ -70,7 +70,7 @@ def read_question(
     policy: Any,
     minimize: Measure | str | None,
     maximize: Measure | str | None,
-    subject_to: Sequence[Requirement | str] | None,
+    requirements: Sequence[Requirement | str] | None,
     *,
     candidates: int,
     worlds: int,
@@ -100,14 +100,14 @@ def read_question(
             Problem("not a confidence level", ("confidence_level",), found=shorten(confidence_level), allowed=allowed)
         )
     objective, sign = _read_objective(scenario, minimize, maximize, problems)
-    requirements = _read_requirements(scenario, base.name, subject_to, problems)
+    required = _read_requirements(scenario, base.name, requirements, problems)
     if problems or objective is None:
         raise InputError(problems)
     return Question(
         base=base,
         objective=objective,
         sign=sign,
-        requirements=requirements,
+        requirements=required,
         shown=tuple(
             measure
             for measure in map(parse_measure, _SHOWN)
@@ -161,21 +161,21 @@ def _read_objective(
 
 
 def _read_requirements(
-    scenario: Scenario, policy: str, subject_to: Sequence[Requirement | str] | None, problems: list[Problem]
+    scenario: Scenario, policy: str, asked: Sequence[Requirement | str] | None, problems: list[Problem]
 ) -> tuple[Requirement, ...]:
-    if subject_to is None:
+    if asked is None:
         return tuple(r for r in scenario.requirements if r.policy in (None, policy))
-    if isinstance(subject_to, str | Requirement):
-        subject_to = [subject_to]
+    if isinstance(asked, str | Requirement):
+        asked = [asked]
     read = []
-    for number, asked in enumerate(subject_to):
+    for number, one in enumerate(asked):
         try:
-            requirement = asked if isinstance(asked, Requirement) else parse_requirement(asked)
+            requirement = one if isinstance(one, Requirement) else parse_requirement(one)
         except InputError as error:
-            problems += [problem.at(prefix=("subject_to", number)) for problem in error.problems]
+            problems += [problem.at(prefix=("requirements", number)) for problem in error.problems]
             continue
         found = _measure_problems(requirement.measure, scenario) or requirement_problems(requirement)
-        problems += [problem.at(prefix=("subject_to", number)) for problem in found]
+        problems += [problem.at(prefix=("requirements", number)) for problem in found]
         read.append(requirement)
     return tuple(read)
 

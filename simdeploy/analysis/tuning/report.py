@@ -252,4 +252,4 @@ def _tabulate_candidates(found: Findings) -> pd.DataFrame:
 def _tabulate_stages(found: Findings) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(found.stages, columns=["stage", "candidates", "worlds", "rollouts"])
+    return pd.DataFrame(found.stages, columns=["stage", "candidates", "worlds", "rollouts", "node_updates"])

@@ -53,7 +53,7 @@ class Tuning(Result):
         from the choice, not better, ruled out, misses a requirement, not known to meet the requirements, never ends,
         equal to another), and of what is equal to another one `equal_to`.
     stages : DataFrame
-        `stage`, `candidates`, `worlds` (of each; the most), `rollouts`.
+        `stage`, `candidates`, `worlds` (of each; the most), `rollouts`, `node_updates`.
     current_policy : str
         Its name.
     n_possible : int
@@ -235,13 +235,13 @@ class Tuning(Result):
 
     def _tabulate_stages(self) -> Table:
         rows = tuple(
-            (row["stage"], f"{row['candidates']:,}", f"{row['worlds']:,}", f"{row['rollouts']:,}")
+            tuple(str(value) if isinstance(value, str) else f"{value:,}" for value in row.values())
             for row in self.stages.to_dict("records")
         )
         tried = f"{len(self.candidates):,} policies" + (
             "" if len(self.candidates) == self.n_possible else f", a sample of {self.n_possible:,}"
         )
-        return Table(f"The search: {tried}", ("stage", "candidates", "worlds", "rollouts"), rows)
+        return Table(f"The search: {tried}", ("stage", "candidates", "worlds", "rollouts", "node updates"), rows)
 
     def describe_specs(self) -> list[str]:
         """Return the chosen policy in both dialects as lines of text: JSON, and notes on what can't be said."""

@@ -48,7 +48,7 @@ def tune(
     *,
     minimize: Measure | str | None = None,
     maximize: Measure | str | None = None,
-    subject_to: Sequence[Requirement | str] | None = None,
+    requirements: Sequence[Requirement | str] | None = None,
     vary: Mapping[str, Iterable[Any]] | None = None,
     candidates: int = 2000,
     worlds: int = 100,
@@ -73,7 +73,7 @@ def tune(
     minimize, maximize : Measure or str, optional
         One of them: a mean or a rate, also given a sort or kind of release. By default the expected cost, if the scenario
         has costs.
-    subject_to : sequence of Requirement or str, optional
+    requirements : sequence of Requirement or str, optional
         What the choice must meet, such as ``"false_alarm given good <= 1%"``. By default the scenario's requirements for
         this policy and for every policy.
     vary : mapping of str to iterable, optional
@@ -156,7 +156,7 @@ def tune(
     {'max_parallel': 2}
     """
     question = read_question(
-        scenario, policy, minimize, maximize, subject_to,
+        scenario, policy, minimize, maximize, requirements,
         candidates=candidates, worlds=worlds, indifference=indifference, budget=budget, most_rollouts=most_rollouts,
         confidence_level=confidence_level,
     )  # fmt: skip
@@ -252,12 +252,12 @@ class _Search:
 
     def _settle_some(self, numbers: np.ndarray, *, enough: int | None = None) -> np.ndarray:
         question = self._question
-        before = self._worlds.n_rollouts
+        before = self._worlds.done
         verdicts, end = settle(
             self._worlds.measure, numbers, question.requirements, enough=enough, alpha=self._alpha,
             first=self._next_world, fewest=question.worlds, most=max(question.worlds, self._most_worlds(numbers)),
         )  # fmt: skip
-        self._found.note_stage("settle", len(numbers), end - self._next_world, self._worlds.n_rollouts - before)
+        self._note("settle", len(numbers), end - self._next_world, before)
         self._next_world = end
         self._found.rule_out(numbers[verdicts == MISSED], MISSES)
         return verdicts
@@ -292,7 +292,7 @@ class _Search:
     def _select(self, numbers: np.ndarray) -> Selection:
         question, n0 = self._question, _FIRST_BATCHES
         most = max(n0 * _BATCH, self._most_worlds(numbers))
-        before, first = self._worlds.n_rollouts, self._next_world
+        before, first = self._worlds.done, self._next_world
         if question.budget is None:
             selection = select_kim_nelson(
                 self._sample, numbers, start=first, n0=n0, batch=_BATCH, most=most,
@@ -304,7 +304,7 @@ class _Search:
                 self._sample, numbers, start=first, n0=n0 * _BATCH, step=max(budget // _STEPS, _BATCH), budget=budget
             )
         used = int(selection.n_used.max())
-        self._found.note_stage("select", len(numbers), used, self._worlds.n_rollouts - before)
+        self._note("select", len(numbers), used, before)
         self._next_world = first + used
         return selection
 
@@ -324,10 +324,10 @@ class _Search:
         return observations
 
     def _measure(self, stage: str, numbers: Sequence[int] | np.ndarray, count: int) -> dict[Measure, np.ndarray]:
-        before = self._worlds.n_rollouts
+        before = self._worlds.done
         measured = self._worlds.measure(numbers, self._next_world, count)
         self._next_world += count
-        self._found.note_stage(stage, len(numbers), count, self._worlds.n_rollouts - before)
+        self._note(stage, len(numbers), count, before)
         return measured
 
     @cached_property
@@ -345,6 +345,10 @@ class _Search:
             measured = {name: np.concatenate([values, more[name]], axis=1) for name, values in measured.items()}
             count *= 2
         return measured, alpha
+
+    def _note(self, stage: str, candidates: int, worlds: int, before: tuple[int, int]) -> None:
+        rollouts, node_updates = (now - then for now, then in zip(self._worlds.done, before, strict=True))
+        self._found.note_stage(stage, candidates, worlds, rollouts, node_updates)
 
     def _most_worlds(self, numbers: np.ndarray) -> int:
         return self._question.most_rollouts // len(numbers)

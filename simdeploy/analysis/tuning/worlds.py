@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Worlds of one candidate that are looked at together, so that rows of many worlds need not be in memory at once.
 _MOST_ROWS = 4_000_000
 
+_TOUCHED = Measure("touched_nodes")
+
 
 class Worlds:
     """Rollouts of candidates, counted.
@@ -47,8 +49,8 @@ class Worlds:
 
     Attributes
     ----------
-    n_rollouts : int
-        How many were simulated, or read from the store.
+    n_rollouts, n_node_updates : int
+        How many were simulated, or read from the store; and nodes that were updated in them.
     """
 
     def __init__(
@@ -67,7 +69,12 @@ class Worlds:
         self._store = None if store is None else Path(store)
         self._report, self._options = report, options
         self._n_calls = 0
-        self.n_rollouts = 0
+        self.n_rollouts = self.n_node_updates = 0
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """Rollouts and node updates so far."""
+        return self.n_rollouts, self.n_node_updates
 
     def measure(self, numbers: Sequence[int] | np.ndarray, first: int, count: int) -> dict[Measure, np.ndarray]:
         """Simulate candidates in worlds `first`, ..., `first + count - 1`.
@@ -103,7 +110,9 @@ class Worlds:
                 **self._options,
             )
         self.n_rollouts += len(numbers) * count
-        values = Values(result, self._measures, costs=self._scenario.costs, release=self._scenario.release)
+        costs, release = self._scenario.costs, self._scenario.release
+        values = Values(result, [*self._measures, _TOUCHED], costs=costs, release=release)
+        self.n_node_updates += int(np.nansum(values.of(_TOUCHED)))
         return {measure: values.of(measure) for measure in self._measures}
 
 
