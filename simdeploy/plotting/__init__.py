@@ -1,7 +1,68 @@
-"""Pictures: every function draws on the axes it is given and returns them; no global state is touched."""
+"""Pictures: every function draws on the axes it is given and returns them; no global state is touched.
 
-from simdeploy.plotting.comparison import plot_comparison
-from simdeploy.plotting.heatmap import plot_heatmap
-from simdeploy.plotting.timeline import plot_timeline
+Each function is imported when it is first used, so that a picture costs no more than what it shows.
+"""
 
-__all__ = ["plot_comparison", "plot_heatmap", "plot_timeline"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simdeploy.plotting.check import plot_check
+    from simdeploy.plotting.comparison import plot_comparison
+    from simdeploy.plotting.costs import plot_costs
+    from simdeploy.plotting.estimates import plot_estimates
+    from simdeploy.plotting.heatmap import plot_heatmap
+    from simdeploy.plotting.information import plot_value_of_observation
+    from simdeploy.plotting.pareto import plot_pareto
+    from simdeploy.plotting.ranking import plot_ranking
+    from simdeploy.plotting.regret import plot_regret
+    from simdeploy.plotting.timeline import plot_timeline
+    from simdeploy.plotting.tornado import plot_tornado
+    from simdeploy.plotting.tradeoff import plot_tradeoff
+    from simdeploy.plotting.tuning import plot_tuning
+
+_HOMES = {
+    "plot_check": "simdeploy.plotting.check",
+    "plot_comparison": "simdeploy.plotting.comparison",
+    "plot_costs": "simdeploy.plotting.costs",
+    "plot_estimates": "simdeploy.plotting.estimates",
+    "plot_heatmap": "simdeploy.plotting.heatmap",
+    "plot_pareto": "simdeploy.plotting.pareto",
+    "plot_ranking": "simdeploy.plotting.ranking",
+    "plot_regret": "simdeploy.plotting.regret",
+    "plot_timeline": "simdeploy.plotting.timeline",
+    "plot_tornado": "simdeploy.plotting.tornado",
+    "plot_tradeoff": "simdeploy.plotting.tradeoff",
+    "plot_tuning": "simdeploy.plotting.tuning",
+    "plot_value_of_observation": "simdeploy.plotting.information",
+}
+
+__all__ = [
+    "plot_check",
+    "plot_comparison",
+    "plot_costs",
+    "plot_estimates",
+    "plot_heatmap",
+    "plot_pareto",
+    "plot_ranking",
+    "plot_regret",
+    "plot_timeline",
+    "plot_tornado",
+    "plot_tradeoff",
+    "plot_tuning",
+    "plot_value_of_observation",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'simdeploy.plotting' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

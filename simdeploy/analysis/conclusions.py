@@ -1,0 +1,194 @@
+"""What follows from the estimates of some policies: which one is chosen, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simdeploy.analysis.estimators import Estimate, estimate_values
+from simdeploy.analysis.rivals import Direction, estimate_gaps
+from simdeploy.analysis.wording import describe_measure
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.feasibility import Feasibility
+    from simdeploy.scenario.measures import Measure
+
+
+class Span(NamedTuple):
+    """A number with its interval; NaN is what isn't known."""
+
+    estimate: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+_UNKNOWN = Span()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one policy is chosen among several: the best by a measure of those that meet the requirements."""
+
+    of: Measure
+    direction: Direction
+    confidence_level: float
+
+
+@dataclass(frozen=True, eq=False)
+class Standings:
+    """Several policies in the same worlds.
+
+    Attributes
+    ----------
+    policies : tuple of str
+    values : ndarray of float, shape (policies, replications)
+        Of the measure by which one is chosen.
+    estimates : tuple of Estimate
+    feasibility : tuple of Feasibility
+    unknown_fractions : ndarray of float, shape (policies,)
+        How many of the rollouts never end, so that their value isn't known.
+    """
+
+    policies: tuple[str, ...]
+    values: np.ndarray
+    estimates: tuple[Estimate, ...]
+    feasibility: tuple[Feasibility, ...]
+    unknown_fractions: np.ndarray
+
+    @property
+    def eligible(self) -> np.ndarray:
+        """Whether each policy meets the requirements by the estimates."""
+        return np.array([one.is_met for one in self.feasibility])
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """Which policy is chosen.
+
+    Attributes
+    ----------
+    choice : str or None
+        None if no policy meets the requirements, and where that isn't known.
+    is_known : bool
+    is_sure : bool
+        Whether intervals support that the `subject` is, or isn't, the choice: those of the requirements each by
+        itself, those of its gaps to all others together.
+    margin : Span
+        How much better the subject is than the best of the others that meet the requirements; below 0 where that one
+        is better. NaN if no other one meets them.
+    rival : str or None
+        That other one.
+    reason : str
+        Why the subject isn't chosen, or why nothing is known.
+    """
+
+    choice: str | None
+    is_known: bool
+    is_sure: bool = False
+    margin: Span = _UNKNOWN
+    rival: str | None = None
+    reason: str = ""
+
+
+def stand(
+    policies: Sequence[str],
+    values: np.ndarray,
+    feasibility: Sequence[Feasibility],
+    unknown_fractions: np.ndarray,
+    rule: Rule,
+) -> Standings:
+    """Estimate the measure of each policy."""
+    estimates = tuple(estimate_values(of_policy, rule.of, rule.confidence_level) for of_policy in values)
+    return Standings(tuple(policies), values, estimates, tuple(feasibility), unknown_fractions)
+
+
+def choose(standings: Standings, direction: Direction) -> int | None:
+    """Return the place of the best policy that meets the requirements, of equals the first; None if none does."""
+    sign = 1 if direction == "min" else -1
+    ranked = [
+        (sign * estimate.estimate, place)
+        for place, estimate in enumerate(standings.estimates)
+        if standings.eligible[place]
+    ]
+    return min(ranked)[1] if ranked else None
+
+
+def why_unknown(standings: Standings, of: Measure) -> str:
+    """Say why no choice can be made; the empty text if one can."""
+    name = describe_measure(of)
+    for policy, fraction, estimate, feasibility in zip(
+        standings.policies, standings.unknown_fractions, standings.estimates, standings.feasibility, strict=True
+    ):
+        if fraction > 0:
+            return f"{100 * fraction:.3g} % of the rollouts of {policy} never end: their {name} is unknown"
+        if not feasibility.is_known:
+            return f"some rollouts of {policy} never end: whether it meets its requirements is unknown"
+        if math.isnan(estimate.estimate):
+            return f"no rollout of {policy} has a value: {name}"
+    return ""
+
+
+def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None) -> Conclusion:
+    """Say whether a choice holds.
+
+    Parameters
+    ----------
+    standings : Standings
+    rule : Rule
+    subject : int
+        The policy that is looked at.
+    base : int or None
+        The choice that is to hold: the subject, or None where no policy met the requirements.
+
+    Returns
+    -------
+    Conclusion
+    """
+    reason = why_unknown(standings, rule.of)
+    if reason:
+        return Conclusion(None, is_known=False, reason=reason)
+    n, names = len(standings.policies), standings.policies
+    gaps = estimate_gaps(
+        standings.values,
+        rule.of,
+        direction=rule.direction,
+        confidence_level=rule.confidence_level,
+        together=max(n - 1, 1),
+    )
+    choice = choose(standings, rule.direction)
+    others = [place for place in range(n) if place != subject]
+    rivals = [place for place in others if standings.eligible[place]]
+    margin, rival = _UNKNOWN, None
+    if rivals:
+        # Whichever of them is the best: when all intervals hold, so does that of the least.
+        parts = (gaps.estimate, gaps.low, gaps.high)
+        margin = Span(*(float(part[rivals, subject].min()) for part in parts))
+        rival = names[rivals[int(gaps.estimate[rivals, subject].argmin())]]
+    verdicts = [one.verdict for one in standings.feasibility]
+    if base is None:
+        is_sure = any(v == "met" for v in verdicts) if choice is not None else all(v == "not met" for v in verdicts)
+    elif choice == base:
+        is_sure = verdicts[base] == "met" and all(
+            verdicts[place] == "not met" or gaps.low[place, base] > 0 for place in others
+        )
+    else:
+        is_sure = verdicts[base] == "not met" or any(
+            verdicts[place] == "met" and gaps.high[place, base] < 0 for place in others
+        )
+    why = _why_not(standings, choice, base)
+    return Conclusion(None if choice is None else names[choice], True, is_sure, margin, rival, why)
+
+
+def _why_not(standings: Standings, choice: int | None, base: int | None) -> str:
+    if choice == base:
+        return ""
+    if base is None:
+        return "meets the requirements"
+    broken = standings.feasibility[base].broken
+    if broken:
+        return f"{standings.policies[base]} breaks {' and '.join(broken)}"
+    return "" if choice is None else f"{standings.policies[choice]} is better"

@@ -1,0 +1,130 @@
+"""Regrets world by world and over worlds, in numbers: what `estimate_regret` is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.rivals import Direction, Gaps, estimate_gaps, unknown_measures
+from simdeploy.analysis.worlds import Worlds
+from simdeploy.errors import InputError, Problem, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.gathering import Batches
+    from simdeploy.scenario.measures import Measure
+    from simdeploy.scenario.parts import Costs
+
+REGRET = {
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "n": "int64",
+    "regret": "float64",
+    "regret_low": "float64",
+    "regret_high": "float64",
+    "is_best": "bool",
+    "unknown_fraction": "float64",
+    "verdict": "str",
+}
+SUMMARY = {
+    **{f"{how}_regret{end}": "float64" for how in ("max", "mean") for end in ("", "_low", "_high")},
+    "worst_world": "str",
+    "n_worlds": "int64",
+    "met_fraction": "float64",
+    "not_met_fraction": "float64",
+    "undecided_fraction": "float64",
+}
+
+
+def read_values(
+    responses: pd.DataFrame | Batches, measures: Sequence[Measure], costs: Costs | Mapping[str, Costs] | None
+) -> list[tuple[Values, np.ndarray]]:
+    """Return the values under each scenario's costs, and the cases for which these are the ones."""
+    needed = (*measures, *unknown_measures(measures))
+    if not isinstance(costs, Mapping):
+        values = Values(responses, needed, costs=costs)
+        return [(values, np.arange(len(values.cases)))]
+    scenarios = Values(responses, unknown_measures(())).cases.get("scenario")
+    names = [] if scenarios is None else scenarios.tolist()
+    missing = [name for name in dict.fromkeys(names) if name not in costs]
+    if missing or not names:
+        hint = nearest(missing[0], costs) if missing else None
+        found = ", ".join(missing) or "no column `scenario`"
+        raise InputError(Problem("no costs are known for a scenario", ("costs",), found=found, hint=hint))
+    parts = []
+    for own in dict.fromkeys(costs[name] for name in names):
+        rows = np.flatnonzero([costs[name] == own for name in names])
+        parts.append((Values(responses, needed, costs=own), rows))
+    return parts
+
+
+def estimate_regrets(
+    observed: np.ndarray,
+    unknown: np.ndarray,
+    worlds: Worlds,
+    measure: Measure,
+    direction: Direction,
+    confidence_level: float,
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Return the columns of the table of regrets, and the limits that hold together: (candidates, worlds, 2)."""
+    n_candidates, n_worlds = worlds.case.shape
+    regrets, bounds = (np.full((n_candidates, n_worlds, size), np.nan) for size in (3, 2))
+    n_pairs = n_candidates * (n_candidates - 1) // 2
+    for world in range(n_worlds):
+        cases = worlds.case[:, world]
+        if (unknown[cases] > 0).any():
+            continue
+        by_itself, together = (
+            estimate_gaps(
+                observed[cases], measure, direction=direction, confidence_level=confidence_level, together=max(size, 1)
+            )
+            for size in (n_candidates - 1, n_pairs * n_worlds)
+        )
+        regrets[:, world] = largest_gaps(by_itself)
+        bounds[:, world] = largest_gaps(together)[:, 1:]
+    own = [estimate_values(observed[case], measure, confidence_level) for case in worlds.case.ravel()]
+    flat = regrets.reshape(-1, 3)
+    columns = {
+        **{name: [getattr(each, name) for each in own] for name in ("estimate", "low", "high", "n")},
+        **dict(zip(("regret", "regret_low", "regret_high"), flat.T, strict=True)),
+        "is_best": flat[:, 0] == 0,
+    }
+    return columns, bounds
+
+
+def largest_gaps(gaps: Gaps) -> np.ndarray:
+    """Return each candidate's regret with its interval: the largest gap to any other, which is 0 for the best."""
+    found = []
+    for gap in (gaps.estimate, gaps.low, gaps.high):
+        # A candidate isn't compared to itself; its limit is NaN only for want of replications.
+        others = gap.copy()
+        np.fill_diagonal(others, 0.0)
+        found.append(np.maximum(others.max(axis=1), 0.0))
+    return np.stack(found, axis=1)
+
+
+def summarize_candidates(regrets: pd.DataFrame, bounds: np.ndarray, worlds: Worlds) -> pd.DataFrame:
+    """Return the table of candidates."""
+    estimate = regrets["regret"].to_numpy().reshape(worlds.case.shape)
+    verdicts = regrets["verdict"].to_numpy(object).reshape(worlds.case.shape)
+    is_known = ~np.isnan(estimate).any(axis=0)
+    columns: dict[str, Any] = {"n_worlds": is_known.sum()}
+    missing = np.full(len(estimate), np.nan)
+    for end, values in (("", estimate), ("_low", bounds[..., 0]), ("_high", bounds[..., 1])):
+        known = values[:, is_known]
+        columns[f"max_regret{end}"] = known.max(axis=1) if is_known.any() else missing
+        columns[f"mean_regret{end}"] = known.mean(axis=1) if is_known.any() else missing
+    worst = np.where(is_known, estimate, -1).argmax(axis=1)
+    columns["worst_world"] = [worlds.names[place] if is_known.any() else None for place in worst]
+    for name, verdict in (("met", "met"), ("not_met", "not met"), ("undecided", "undecided")):
+        share = (verdicts == verdict).mean(axis=1)
+        columns[f"{name}_fraction"] = np.where((verdicts == "").all(axis=1), np.nan, share)
+    frame = worlds.candidates.assign(**columns)
+    frame = frame.sort_values(["max_regret", "mean_regret"], kind="stable", ignore_index=True)
+    return frame[[*worlds.candidates.columns, *SUMMARY]].astype(SUMMARY)

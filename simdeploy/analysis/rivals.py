@@ -1,0 +1,134 @@
+"""One policy against the others: how much worse it is in the same worlds, and whether that is known at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from simdeploy.analysis.directions import find_direction
+from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.pairs import pair_policies
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.scenario.measures import Measure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.analysis.measuring import Values
+
+Direction = Literal["min", "max"]
+
+_ENDED = Measure("makespan_s")
+
+
+def read_direction(direction: Any, measure: Measure) -> Direction:
+    """Return whether less or more of a measure is better: as it is said, or else as `find_direction` knows it, or less.
+
+    Raises
+    ------
+    InputError
+        If it is neither "min" nor "max".
+
+    Examples
+    --------
+    >>> read_direction(None, Measure("cost")), read_direction(None, Measure("completed_good"))
+    ('min', 'max')
+    """
+    if direction is None:
+        found = find_direction("verdict", measure.of) if measure.kind == "rate" else find_direction(measure.of, None)
+        return "max" if found == "higher" else "min"
+    if direction not in ("min", "max"):
+        hint, allowed = nearest(direction, ("min", "max")), '"min" or "max"'
+        problem = Problem("not a direction", ("direction",), found=shorten(direction), allowed=allowed, hint=hint)
+        raise InputError(problem)
+    return "min" if direction == "min" else "max"
+
+
+def level_problems(confidence_level: Any) -> list[Problem]:
+    """Say what is wrong with a confidence level."""
+    is_number = isinstance(confidence_level, int | float) and not isinstance(confidence_level, bool)
+    if is_number and 0 < confidence_level < 1:
+        return []
+    found, allowed = shorten(confidence_level), "a fraction between 0 and 1, such as 0.95"
+    return [Problem("not a confidence level", ("confidence_level",), found=found, allowed=allowed)]
+
+
+@dataclass(frozen=True, eq=False)
+class Gaps:
+    """How much worse the policy of the row is than that of the column: below 0 where it is better.
+
+    Attributes
+    ----------
+    estimate, low, high : ndarray of float, shape (policies, policies)
+        NaN where there is too little, and the limits on the diagonal.
+    """
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def estimate_gaps(
+    values: np.ndarray, measure: Measure, *, direction: Direction, confidence_level: float, together: int = 1
+) -> Gaps:
+    r"""Estimate how much worse each policy is than each other one that met the same worlds.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (policies, replications)
+    measure : Measure
+    direction : {'min', 'max'}
+        Whether less or more of it is better.
+    confidence_level : float
+    together : int, default 1
+        How many of the intervals are to hold together with this level: each errs with
+        :math:`(1 - level) / together` (Bonferroni's inequality).
+
+    Returns
+    -------
+    Gaps
+        Of means and rates with the two-sided intervals that `Pairs.lower_limits` makes of paired differences. Quantiles
+        have no paired difference: the gap is that of the two estimates, and its interval goes from the least to the
+        largest difference between two intervals that hold together by the same inequality.
+
+    Examples
+    --------
+    >>> gaps = estimate_gaps(
+    ...     np.array([[100.0, 110.0], [60.0, 70.0]]), Measure("makespan_s"), direction="min", confidence_level=0.95
+    ... )
+    >>> gaps.estimate.tolist(), float(gaps.low[0, 1])
+    ([[0.0, 40.0], [-40.0, 0.0]], 40.0)
+    """
+    error = (1 - confidence_level) / together
+    if measure.kind == "quantile":
+        own = np.array([estimate_values(each, measure, 1 - error / 2)[:3] for each in values])
+        estimate = own[:, None, 0] - own[None, :, 0]
+        low = own[:, None, 1] - own[None, :, 2]
+        np.fill_diagonal(low, np.nan)
+    else:
+        pairs = pair_policies(values, is_rate=measure.kind == "rate")
+        estimate, low = pairs.estimate, pairs.lower_limits(error / 2)
+    return Gaps(estimate, low, -low.T) if direction == "min" else Gaps(estimate.T, low.T, -low)
+
+
+def unknown_measures(measures: Sequence[Measure]) -> tuple[Measure, ...]:
+    """Return what has to be measured as well, for `unknown_fractions`."""
+    return tuple(dict.fromkeys([_ENDED, *(_meant(measure) for measure in measures)]))
+
+
+def unknown_fractions(values: Values, measure: Measure) -> np.ndarray:
+    """Return by case for how many of the rollouts that a measure is about it is unknown, since they never end.
+
+    Such a rollout may still become the dearest of all, so that a mean over the others says little.
+    """
+    is_meant = ~np.isnan(values.of(_meant(measure)))
+    is_unknown = is_meant & np.isnan(values.of(measure)) & np.isnan(values.of(_ENDED))
+    fractions: np.ndarray = is_unknown.sum(axis=1) / np.maximum(is_meant.sum(axis=1), 1)
+    return fractions
+
+
+def _meant(measure: Measure) -> Measure:
+    """Return what every rollout that a measure is about has, whether it ends or not."""
+    return Measure("touched_nodes", given=measure.given)

@@ -1,0 +1,278 @@
+"""Which candidate to regret least when nobody knows which world it will be: regrets over worlds, and requirements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.feasibility import judge_requirements
+from simdeploy.analysis.measuring import read_measures
+from simdeploy.analysis.regrets import REGRET, estimate_regrets, read_values, summarize_candidates
+from simdeploy.analysis.result import Result
+from simdeploy.analysis.rivals import (
+    Direction,
+    level_problems,
+    read_direction,
+    unknown_fractions,
+)
+from simdeploy.analysis.tables import Table
+from simdeploy.analysis.wording import PERCENT, POINTS, describe_measure, format_estimate, measure_scale
+from simdeploy.analysis.worlds import find_worlds
+from simdeploy.errors import InputError
+from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
+from simdeploy.scenario.parts import Costs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.gathering import Batches
+
+_MOST_COLUMNS = 12
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Robustness(Result):
+    """What `estimate_regret` found.
+
+    Attributes
+    ----------
+    of : Measure
+    direction : {'min', 'max'}
+        Whether less or more of it is better.
+    requirements : tuple of Requirement
+    confidence_level : float
+    regrets : DataFrame
+        One row per candidate and world: both as text, what they are made of (`policy`, its factors; `scenario`, its
+        factors), the `estimate` of the measure with `low`, `high` and `n`; `regret` with `regret_low` and
+        `regret_high`, each interval by itself; `is_best`; `unknown_fraction`, the share of the rollouts that never end
+        so that nobody knows their value; `verdict` on the requirements ("met", "not met", "undecided").
+    candidates : DataFrame
+        One row per candidate, the least `max_regret` first: `max_regret` and `mean_regret` over worlds with `_low` and
+        `_high`, which hold together for all candidates; `worst_world`; `n_worlds` that they are over;
+        `met_fraction`, `not_met_fraction` and `undecided_fraction` of all worlds.
+    n_failed : int
+        Replications that failed, and are left out.
+    """
+
+    of: Measure
+    direction: Direction
+    requirements: tuple[Requirement, ...]
+    confidence_level: float
+    regrets: pd.DataFrame
+    candidates: pd.DataFrame
+    n_failed: int
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the regrets."""
+        return self.regrets
+
+    @property
+    def answer(self) -> str:
+        """Which candidate has the least worst-case regret, how sure that is, and where it meets its requirements."""
+        n_worlds = self.regrets["world"].nunique()
+        worlds = f"{n_worlds} world{'s' * (n_worlds > 1)}"
+        parts = [self._say_least(worlds)]
+        n_left_out = n_worlds - int(self.candidates["n_worlds"].iloc[0])
+        if n_left_out:
+            parts.append(f"{n_left_out} of {worlds} left out: {describe_measure(self.of)} isn't known there")
+        if self.requirements:
+            rows = self.regrets[self.regrets["candidate"].eq(self.candidates["candidate"].iloc[0])]
+            counts = rows["verdict"].value_counts()
+            undecided = f" ({counts['undecided']} undecided)" if "undecided" in counts else ""
+            parts.append(f"it meets its requirements in {counts.get('met', 0)} of {worlds}{undecided}")
+        return "; ".join(parts)
+
+    def _say_least(self, worlds: str) -> str:
+        first, others = self.candidates.iloc[0], self.candidates.iloc[1:]
+        name = describe_measure(self.of)
+        if math.isnan(first["max_regret"]):
+            return f"no regret in {name} is known"
+        if others.empty:
+            return f"{first['candidate']} is the only candidate in {worlds}"
+        where = f", in {first['worst_world']}" if first["max_regret"] > 0 else ""
+        text = f"{first['candidate']} is regretted least: over {worlds} its {name} is at most "
+        text += f"{self._write(first, 'max_regret')} from the best{where}"
+        text += f"; next is {others['candidate'].iloc[0]} with {self._write(others.iloc[0], 'max_regret')}"
+        if not (others["max_regret_low"] > first["max_regret_high"]).all():
+            text += f"; which of them is least isn't sure at {100 * self.confidence_level:g} %"
+        return text
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return the candidates with their regrets over worlds, and the regrets world by world."""
+        rows = [
+            (
+                row["candidate"],
+                self._write(row, "max_regret"),
+                str(row["worst_world"]) if row["max_regret"] > 0 else "",
+                self._write(row, "mean_regret"),
+                *((_share(row),) if self.requirements else ()),
+            )
+            for _, row in self.candidates.iterrows()
+        ]
+        asked = ("worlds where requirements are met",) if self.requirements else ()
+        header = ("candidate", "largest regret", "where", "mean regret", *asked)
+        title = f"Regret in {describe_measure(self.of)} over worlds, all intervals together"
+        tables = [Table(title, header, tuple(rows))]
+        worlds = list(self.regrets["world"].unique())
+        if len(worlds) <= _MOST_COLUMNS:
+            by_world = self.regrets.set_index(["candidate", "world"])
+            cells = tuple(
+                (candidate, *(self._write(by_world.loc[candidate, world], "regret") for world in worlds))
+                for candidate in self.candidates["candidate"]
+            )
+            tables.append(Table("Regret in each world, each interval by itself", ("candidate", *worlds), cells))
+        return tuple(tables)
+
+    def _write(self, row: pd.Series, name: str) -> str:
+        estimate, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+        scale = measure_scale(self.of, estimate)
+        return format_estimate(estimate, low, high, POINTS if scale == PERCENT else scale)
+
+
+def estimate_regret(
+    responses: pd.DataFrame | Batches,
+    *,
+    of: Measure | str = "cost",
+    direction: Direction | None = None,
+    requirements: Sequence[Requirement | str] = (),
+    costs: Costs | Mapping[str, Costs] | None = None,
+    confidence_level: float = 0.95,
+) -> Robustness:
+    r"""Estimate how much each candidate loses against the best one in each world.
+
+    Parameters
+    ----------
+    responses : SweepResult, StoredTable or DataFrame
+        As from `sweep` over several scenarios or factors. A world is a scenario with values of the keys that begin with
+        ``scenario.``; a candidate is a policy with values of its own keys. Each candidate has to be in each world.
+    of : Measure or str, default 'cost'
+        What is lost.
+    direction : {'min', 'max'}, optional
+        Whether less or more of it is better; by default more of `completed_good`, `stopped_defective` and
+        `min_in_service_fraction`, less of everything else.
+    requirements : sequence of Requirement or str
+        What candidates must achieve in a world.
+    costs : Costs or mapping of str to Costs, optional
+        Of all scenarios, or of each by its name; for measures of costs.
+    confidence_level : float, default 0.95
+
+    Returns
+    -------
+    Robustness
+
+    Raises
+    ------
+    InputError
+        If the table is none of replications or lacks a candidate in a world; for a measure or requirement that makes no
+        sense, and costs that are missing.
+
+    Notes
+    -----
+    With :math:`\theta_{iw}` the measure of candidate i in world w (less is better), the regret (Savage 1951 [1]_) is
+
+    .. math:: r_{iw} = \theta_{iw} - \min_j \theta_{jw} = \max(0, \max_{j \ne i} (\theta_{iw} - \theta_{jw})).
+
+    The differences are estimated within replications, and the regret is put together of them. The estimate is
+    that of the largest difference, which is a little too large where several candidates are nearly the best. Its
+    interval is :math:`[\max(0, \max_j L_{ij}), \max(0, \max_j U_{ij})]` of intervals :math:`[L_{ij}, U_{ij}]` of the
+    differences that hold together by Bonferroni's inequality, k - 1 of them: whenever all of them hold, so does that of
+    their maximum, whichever candidate is the best (the argument of multiple comparisons with the best, Hsu 1984 [2]_).
+    It covers at least as often as it says; about as often where only two candidates compete.
+
+    `max_regret` is :math:`\max_w r_{iw}`, the smallest of which is Savage's minimax regret; `mean_regret` weighs
+    all worlds equally. Their intervals are made in the same way from the intervals of all pairs in all worlds, so they
+    hold together for all candidates.
+
+    The share of worlds in which requirements are met is Starr's domain criterion (Herman, Reed, Zeff and Characklis
+    2015 [3]_, section "Robustness measures"). A candidate meets them in a world if the interval of each
+    measure, by itself, is within the limit.
+
+    A replication that failed is left out. Where some rollouts of any candidate never end, their value is unknown and
+    could be anything, so the regrets of that world are NaN, and the summary is over the others.
+
+    The cost is quadratic in the candidates.
+
+    References
+    ----------
+    .. [1] Savage, L. J. (1951). The theory of statistical decision. Journal of the American Statistical Association
+       46(253), 55-67.
+    .. [2] Hsu, J. C. (1984). Constrained simultaneous confidence intervals for multiple comparisons with the best.
+       Annals of Statistics 12(3), 1136-1144.
+    .. [3] Herman, J. D., Reed, P. M., Zeff, H. B. and Characklis, G. W. (2015). How should robustness be defined for
+       water systems planning under change? Journal of Water Resources Planning and Management 141(10), 04015012.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({
+    ...     "case": [0, 1, 2, 3], "scenario": ["day", "night", "day", "night"], "policy": ["a", "a", "b", "b"],
+    ...     "replication": 0, "makespan_s": [10.0, 40.0, 30.0, 30.0], "touched_nodes": 1,
+    ... })
+    >>> result = estimate_regret(table, of="makespan_s")
+    >>> result.regrets[["candidate", "world", "estimate", "regret"]]
+      candidate  world  estimate  regret
+    0         a    day      10.0     0.0
+    1         a  night      40.0    10.0
+    2         b    day      30.0    20.0
+    3         b  night      30.0     0.0
+    >>> result.candidates[["candidate", "max_regret", "mean_regret", "worst_world"]]
+      candidate  max_regret  mean_regret worst_world
+    0         a        10.0          5.0       night
+    1         b        20.0         10.0         day
+    """
+    measure, wanted = _read(of, requirements, confidence_level)
+    direction = read_direction(direction, measure)
+    parts = read_values(responses, (measure, *(one.measure for one in wanted)), costs)
+    cases = parts[0][0].cases
+    worlds = find_worlds(cases)
+    observed = np.full((len(cases), parts[0][0].n_replications), np.nan)
+    unknown = np.zeros(len(cases))
+    verdicts = np.full(len(cases), "", dtype=object)
+    n_failed = 0
+    for values, rows in parts:
+        observed[rows] = values.of(measure)[rows]
+        unknown[rows] = unknown_fractions(values, measure)[rows]
+        found = judge_requirements(values, wanted, confidence_level=confidence_level)
+        verdicts[rows] = [found[row].verdict if wanted else "" for row in rows]
+        n_failed += int((~values.is_ok[rows]).sum())
+    columns, bounds = estimate_regrets(observed, unknown, worlds, measure, direction, confidence_level)
+    regrets = worlds.to_frame().assign(**columns, unknown_fraction=unknown[worlds.case.ravel()])
+    regrets = regrets.assign(verdict=verdicts[worlds.case.ravel()]).astype(REGRET)
+    return Robustness(
+        of=measure,
+        direction=direction,
+        requirements=wanted,
+        confidence_level=confidence_level,
+        regrets=regrets,
+        candidates=summarize_candidates(regrets, bounds, worlds),
+        n_failed=n_failed,
+    )
+
+
+def _read(
+    of: Measure | str, requirements: Sequence[Requirement | str], confidence_level: Any
+) -> tuple[Measure, tuple[Requirement, ...]]:
+    problems = level_problems(confidence_level)
+    measures: tuple[Measure, ...] = ()
+    wanted: list[Requirement] = []
+    try:
+        measures = read_measures([of])
+    except InputError as error:
+        problems += error.problems
+    for requirement in requirements:
+        try:
+            wanted.append(parse_requirement(requirement) if isinstance(requirement, str) else requirement)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return measures[0], tuple(wanted)
+
+
+def _share(row: pd.Series) -> str:
+    undecided = row["undecided_fraction"]
+    return f"{100 * row['met_fraction']:.0f} %" + (f" ({100 * undecided:.0f} % undecided)" if undecided else "")

@@ -1,0 +1,135 @@
+"""One choice with the switches as they are, and what becomes of it under other settings, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.conclusions import Conclusion, Rule, choose, conclude, why_unknown
+from simdeploy.analysis.interactions import adjust_by_holm, estimate_interaction
+from simdeploy.analysis.rivals import estimate_gaps
+from simdeploy.analysis.switches_result import POLICY
+from simdeploy.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.conclusions import Standings
+    from simdeploy.analysis.settings import Setting, Settings, Simulated
+
+
+class Choice:
+    """The choice that is made with the switches as they are.
+
+    Parameters
+    ----------
+    rule : Rule
+    base : Standings
+        Of the policies with the switches as they are.
+
+    Raises
+    ------
+    InputError
+        If nothing can be chosen, since rollouts never end.
+    """
+
+    def __init__(self, rule: Rule, base: Standings) -> None:
+        reason = why_unknown(base, rule.of)
+        if reason:
+            hint = "choose by something that is known of every rollout, such as blast_radius"
+            raise InputError(Problem(f"nothing can be chosen: {reason}", ("of",), found=str(rule.of), hint=hint))
+        self._rule = rule
+        self._base = base
+        self._choice = choose(base, rule.direction)
+        estimates = [estimate.estimate for estimate in base.estimates]
+        best = int(np.argmin(estimates) if rule.direction == "min" else np.argmax(estimates))
+        self._subject = best if self._choice is None else self._choice
+        self._conclusion = self._conclude(base)
+        rival = self._conclusion.rival
+        self._rival = None if rival is None else base.policies.index(rival)
+
+    def _conclude(self, standings: Standings) -> Conclusion:
+        return conclude(standings, self._rule, subject=self._subject, base=self._choice)
+
+    def policies(self) -> pd.DataFrame:
+        """Return how the policies stand with the switches as they are."""
+        import pandas as pd
+
+        rows = [
+            {
+                "policy": policy,
+                "estimate": estimate.estimate,
+                "low": estimate.low,
+                "high": estimate.high,
+                "n": estimate.n,
+                "verdict": feasibility.verdict,
+                "meets_requirements": feasibility.is_met,
+                "is_chosen": place == self._choice,
+            }
+            for place, (policy, estimate, feasibility) in enumerate(
+                zip(self._base.policies, self._base.estimates, self._base.feasibility, strict=True)
+            )
+        ]
+        return pd.DataFrame(rows).astype(POLICY)
+
+    def row(self, simulated: Simulated) -> dict[str, Any]:
+        """Return a row of the table of values."""
+        row = self._row(simulated.setting, simulated.standings)
+        both = np.stack([simulated.standings.values[self._subject], self._base.values[self._subject]])
+        # A plain difference, whichever way is better.
+        gaps = estimate_gaps(both, self._rule.of, direction="min", confidence_level=self._rule.confidence_level)
+        for name, part in (("effect", gaps.estimate), ("effect_low", gaps.low), ("effect_high", gaps.high)):
+            row[name] = float("nan") if row["holds"] is None else float(part[0, 1])
+        return row | {"has_effect": simulated.has_effect}
+
+    def _row(self, setting: Setting, standings: Standings) -> dict[str, Any]:
+        found = self._conclude(standings)
+        choice = None if self._choice is None else self._base.policies[self._choice]
+        return {
+            "setting": setting,
+            "is_possible": True,
+            "choice": found.choice,
+            "holds": found.choice == choice if found.is_known else None,
+            "is_sure": found.is_sure if found.is_known else None,
+            "rival": found.rival,
+            "margin": found.margin.estimate,
+            "margin_low": found.margin.low,
+            "margin_high": found.margin.high,
+            "reason": found.reason,
+        }
+
+    def pair_rows(
+        self, settings: Settings, both: Sequence[Setting], simulated: Sequence[Simulated]
+    ) -> list[dict[str, Any]]:
+        """Simulate two values at a time and return the rows of the table of pairs."""
+        quantities = {each.setting: self._quantity(each.standings) for each in simulated}
+        keeps = {each.setting: self._row(each.setting, each.standings)["holds"] is True for each in simulated}
+        none = self._quantity(self._base)
+        # One value may be possible only together with another one: alone it has no quantity, and flips nothing.
+        unknown = np.full(len(none), np.nan)
+        level = self._rule.confidence_level
+        rows = []
+        for setting, standings in settings.simulate_pairs(both):
+            first, second = setting[:1], setting[1:]
+            alone = quantities.get(first, unknown), quantities.get(second, unknown)
+            found = estimate_interaction(none, *alone, self._quantity(standings), confidence_level=level)
+            row = self._row(setting, standings)
+            row |= {"interaction": found.estimate, "interaction_low": found.low, "interaction_high": found.high}
+            row["p_value"] = found.p_value
+            row["flips_together"] = row["holds"] is False and keeps.get(first, True) and keeps.get(second, True)
+            rows.append(row)
+        for row, p_value in zip(rows, adjust_by_holm(np.array([row["p_value"] for row in rows])), strict=True):
+            row["p_value"] = p_value
+            row["interacts"] = bool(p_value <= 1 - level) or row["flips_together"]
+        return rows
+
+    def _quantity(self, standings: Standings) -> np.ndarray:
+        """Return the margin of the choice over its first rival in each world, or its measure if it has no rival."""
+        if self._rule.of.kind == "quantile" or why_unknown(standings, self._rule.of):
+            return np.full(standings.values.shape[1], np.nan)
+        sign = 1 if self._rule.direction == "min" else -1
+        own = standings.values[self._subject]
+        quantity: np.ndarray = -sign * own if self._rival is None else sign * (standings.values[self._rival] - own)
+        return quantity

@@ -1,0 +1,214 @@
+"""Whether the choice of a policy hangs on a switch of the orchestrator that nobody has documented."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.conclusions import Rule
+from simdeploy.analysis.feasibility import cost_problems
+from simdeploy.analysis.rivals import Direction, level_problems, read_direction
+from simdeploy.analysis.settings import Setting, Settings, why_impossible
+from simdeploy.analysis.switch_choice import Choice
+from simdeploy.analysis.switch_values import list_own_values, list_switch_values, pair_values
+from simdeploy.analysis.switches_result import PAIR, VALUE, Switches, make_table
+from simdeploy.engines.choice import choose_engine
+from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.executors import choose_executor
+from simdeploy.experiments.progress import Progress, as_reporter
+from simdeploy.experiments.subjects import name_policies
+from simdeploy.scenario.measures import Measure, Requirement, measure_problems, parse_measure, parse_requirement
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+
+def vary_switches(
+    scenario: Scenario,
+    *,
+    policies: Any = None,
+    of: Measure | str = "cost",
+    direction: Direction | None = None,
+    requirements: Sequence[Requirement | str] | None = None,
+    replications: int | range = 500,
+    confidence_level: float = 0.95,
+    pairs: bool = True,
+    seed: int = 0,
+    engine: str = "auto",
+    workers: int = 1,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+) -> Switches:
+    r"""Repeat a choice among policies under every value of every switch, and under every two values.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Its own switches are where everything starts from.
+    policies : str, sequence of str, or mapping, optional
+        Names of the scenario's policies, or specs by name; all of the scenario's by default.
+    of : Measure or str, default 'cost'
+        By what the choice is made. Without costs in the scenario something else has to be said.
+    direction : {'min', 'max'}, optional
+        Whether less or more of it is better; by default more of `completed_good`, `stopped_defective` and
+        `min_in_service_fraction`, less of everything else.
+    requirements : sequence of Requirement or str, optional
+        What a policy has to achieve to be chosen; the scenario's by default.
+    replications : int or range, default 500
+        Of each policy under each setting.
+    confidence_level : float, default 0.95
+    pairs : bool, default True
+        Whether values of two switches are tried together.
+    seed : int, default 0
+    engine : {'auto', 'compiled', 'reference'}
+    workers : int, default 1
+    store : path-like, optional
+        A folder for the replications, in one store for each part of the work. The same call again goes on where an
+        earlier one ended.
+    progress : bool or callable, default False
+        As of `sweep`.
+
+    Returns
+    -------
+    Switches
+
+    Raises
+    ------
+    InputError
+        Before anything is simulated for an argument that makes no sense, and for `cost` without costs; afterwards if
+        nothing can be chosen even with the switches as they are, since rollouts never end.
+
+    Warns
+    -----
+    SimdeployWarning
+        If a replication failed.
+
+    Notes
+    -----
+    The choice is the policy with the best estimate of `of` among those whose estimates meet the requirements. Its
+    margin is how much better it is than the best of the others that meet them, in the same worlds; the interval is
+    that of the least of several differences that hold together (Bonferroni; see `estimate_regret`). A choice, or a flip,
+    is sure if the intervals support it: of the requirements, and of the differences to all policies that may meet them.
+
+    Values of two switches interact if the margin of the choice over its first rival (of one policy: its measure)
+    changes under both by something else than the sum of what each changes: the mean of
+    :math:`f_{ab} - f_a - f_b + f_0` over worlds differs from 0 by Student's test, adjusted by Holm's method for all
+    pairs; or if the two together flip the choice and neither does by itself. A quantile has no such difference, so that
+    only flips tell.
+
+    Where a rollout never ends (`on_failure: pause` waits for a person), its cost is unknown, and so is the choice.
+
+    The values are those of `list_switch_values`. With pairs there are about 480 settings; the cost is that of
+    as many times the policies and replications.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> waves = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "small",
+    ...     "fleet": {"nodes": 4, "update_duration": "45s"},
+    ...     "policies": {"at-once": {"strategy": "immediate"}, "waves": waves},
+    ... })
+    >>> result = vary_switches(scenario, of="makespan_s", replications=2, pairs=False, engine="reference")
+    >>> print(result.answer)
+    the choice of at-once (least makespan) holds under all 32 values of the switches; 27 of them change nothing at all
+    """
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    chosen, rule, wanted = _read(scenario, policies, of, direction, requirements, confidence_level)
+    choose_executor(executor=None, workers=workers, cluster=None, engine=engine)  # refuses what makes no sense
+    values = list_switch_values(scenario)
+    impossible: dict[Setting, str] = {
+        setting: why_impossible(scenario, setting)
+        for setting in [*((value,) for value in values), *(pair_values(values) if pairs else ())]
+    }
+    singles = [setting for setting, why in impossible.items() if len(setting) == 1 and not why]
+    both = [setting for setting, why in impossible.items() if len(setting) == 2 and not why]
+    n_rollouts = (1 + len(singles) + len(both)) * len(chosen) * len(numbers)
+    if store is None:
+        # A store settles it by itself, once for all calls.
+        engine = choose_engine(engine, node_updates=n_rollouts * scenario.fleet.nodes)
+    settings = Settings(
+        scenario=scenario,
+        policies=chosen,
+        rule=rule,
+        requirements=wanted,
+        replications=numbers,
+        how={"seed": seed, "engine": engine, "workers": workers},
+        store=None if store is None else Path(store),
+        progress=as_reporter(progress),
+        n_rollouts=n_rollouts,
+    )
+    base, *simulated = settings.simulate_values([(), *singles])
+    choice = Choice(rule, base.standings)
+    of_values = [choice.row(each) for each in simulated]
+    of_pairs = choice.pair_rows(settings, both, simulated) if both else []
+    refused = {size: [(s, why) for s, why in impossible.items() if why and len(s) == size] for size in (1, 2)}
+    if settings.n_failed:
+        text = f"{settings.n_failed:,} of {n_rollouts:,} replications failed, and are left out"
+        warnings.warn(SimdeployWarning(text), stacklevel=2)
+    order = {setting: place for place, setting in enumerate(impossible)}
+    return Switches(
+        of=rule.of,
+        direction=rule.direction,
+        requirements=wanted,
+        confidence_level=confidence_level,
+        replications=len(numbers),
+        policies=choice.policies(),
+        base=make_table([choice.row(base)], [], order, VALUE),
+        values=make_table(of_values, refused[1], order, VALUE),
+        pairs=make_table(of_pairs, refused[2], order, PAIR),
+        own_values={name: value.text for name, value in list_own_values(scenario).items()},
+        n_failed=settings.n_failed,
+        computed_under={
+            "scenario": scenario.name,
+            "seed": seed,
+            "engine": settings.engine,
+            "switches": scenario.orchestrator.switches(),
+        },
+    )
+
+
+def _read(
+    scenario: Scenario,
+    policies: Any,
+    of: Measure | str,
+    direction: Direction | None,
+    requirements: Sequence[Requirement | str] | None,
+    confidence_level: Any,
+) -> tuple[Mapping[str, ScenarioPolicy], Rule, tuple[Requirement, ...]]:
+    """Check what is asked, all of it at once."""
+    kinds = tuple(kind.name for kind in scenario.release)
+    problems = level_problems(confidence_level)
+    measure: Measure | None = None
+    wanted: list[Requirement] = []
+    chosen: dict[str, ScenarioPolicy] = {}
+    for name, policy in name_policies(list(scenario.policies) if policies is None else policies).items():
+        try:
+            chosen[name] = scenario.policy(policy)
+        except InputError as error:
+            problems += error.problems
+    try:
+        measure = parse_measure(of, kinds) if isinstance(of, str) else of
+        problems += [] if isinstance(of, str) else measure_problems(measure, kinds)
+    except InputError as error:
+        problems += error.problems
+    for requirement in scenario.requirements if requirements is None else requirements:
+        try:
+            wanted.append(parse_requirement(requirement, kinds) if isinstance(requirement, str) else requirement)
+        except InputError as error:
+            problems += error.problems
+    measures = [*([measure] if measure else []), *(requirement.measure for requirement in wanted)]
+    problems += cost_problems(measures, has_costs=scenario.costs is not None)
+    if len(chosen) == 1 and not wanted:
+        hint = "name a second policy, or say what is required of this one"
+        problems.append(
+            Problem("one policy leaves nothing to choose", ("policies",), found=next(iter(chosen)), hint=hint)
+        )
+    if problems or measure is None:
+        raise InputError(problems)
+    return chosen, Rule(measure, read_direction(direction, measure), confidence_level), tuple(wanted)

@@ -1,0 +1,127 @@
+"""What each value of a switch does to a choice: bars from what it is to what it becomes, the longest on top."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.wording import PERCENT, POINTS, describe_measure, measure_scale
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from simdeploy.analysis.switches_result import Switches
+    from simdeploy.analysis.wording import Scale
+
+# Okabe and Ito's colours, and a word beside each flip, so that nothing hangs on telling colours apart.
+_HOLDS, _FLIPS, _MAY_FLIP = "#0072B2", "#D55E00", "#E69F00"
+_MOST_BARS = 24
+
+
+def plot_tornado(ax: Axes, result: Switches) -> Axes:
+    """Draw the margin of the choice under every value that changes it.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; about a quarter of an inch of height per bar.
+    result : Switches
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Notes
+    -----
+    A bar goes from the margin with the switches as they are to the margin under a value; the line is its interval. Left
+    of 0 another policy is better. A word on the right says which policy is chosen where it is another one, also for
+    reasons of its requirements. Where there is no margin (one policy, or only one that meets the requirements) bars are
+    the change of the choice's measure. Values that change nothing, or under which nothing is known, have no bar; the
+    label of the axis counts them.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis.switches import vary_switches
+    >>> from simdeploy.scenario import Scenario
+    >>> waves = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "small",
+    ...     "fleet": {"nodes": 4, "update_duration": "45s"},
+    ...     "policies": {"at-once": {"strategy": "immediate"}, "waves": waves},
+    ... })
+    >>> result = vary_switches(scenario, of="makespan_s", replications=2, pairs=False, engine="reference")
+    >>> ax = plot_tornado(Figure().subplots(), result)
+    >>> [label.get_text() for label in ax.get_yticklabels()][0]
+    'bake_time: 7m30s'
+    """
+    has_margin = bool(result.values["margin"].notna().any() and result.base["margin"].notna().all())
+    name = "margin" if has_margin else "effect"
+    start = float(result.base["margin"].iloc[0]) if has_margin else 0.0
+    rows = result.values.assign(size=(result.values[name] - start).abs())
+    flips = rows["holds"].eq(False).fillna(value=False)
+    # A flip has a row even where no margin is left; a value that changes only what is not in question has none.
+    moved = rows[flips | (rows["size"] > 0)].sort_values(["size"], ascending=False, kind="stable", na_position="first")
+    shown = moved.iloc[:_MOST_BARS]
+    scale = _scale(result, float(shown[name].abs().max()) if shown[name].notna().any() else 0.0)
+    for place, (_, row) in enumerate(shown.iterrows()):
+        _draw_bar(ax, place, row, name, start, scale)
+    ax.set_yticks(
+        range(len(shown)), [f"{row['switch']}: {row['value']}" for _, row in shown.iterrows()], parse_math=False
+    )
+    ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0, labelsize="small")
+    ax.axvline(start * scale.factor, color="#222222", linewidth=1)
+    if has_margin:
+        ax.axvline(0, color="#222222", linewidth=1, linestyle=":")
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    _label(ax, result, scale, len(shown), has_margin=has_margin)
+    return ax
+
+
+def _draw_bar(ax: Axes, place: int, row: pd.Series, name: str, start: float, scale: Scale) -> None:
+    value, low, high = (float(row[f"{name}{end}"]) * scale.factor for end in ("", "_low", "_high"))
+    start *= scale.factor
+    colour = _HOLDS if row["holds"] else _FLIPS if row["is_sure"] else _MAY_FLIP
+    if not math.isnan(value):
+        ax.barh(place, value - start, left=start, height=0.6, color=colour)
+        ax.hlines(place, low, high, color="#222222", linewidth=1)
+    if not row["holds"]:
+        to = "no policy" if isinstance(row["choice"], float) else row["choice"]
+        ax.annotate(
+            f"{'flips' if row['is_sure'] else 'may flip'} to {to}",
+            (1.01, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize="small",
+            color=colour,
+            parse_math=False,
+        )
+
+
+def _scale(result: Switches, largest: float) -> Scale:
+    scale = measure_scale(result.of, largest)
+    return POINTS if scale == PERCENT else scale
+
+
+def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, *, has_margin: bool) -> None:
+    measure, unit = describe_measure(result.of), f", {scale.unit}" if scale.unit else ""
+    subject = result.choice or "the best policy"
+    if has_margin:
+        text = f"margin of {subject} over the best other policy in {measure}{unit}"
+    else:
+        text = f"change of {measure} of {subject}{unit}"
+    possible = result.values["is_possible"]
+    n_unknown = int((possible & result.values["holds"].isna()).sum())
+    n_others = int(possible.sum()) - n_shown - n_unknown
+    notes = [f"{n_others} further values change it by less or not at all" if n_others else ""]
+    notes.append(f"{n_unknown} leave it unknown" if n_unknown else "")
+    ax.set_xlabel(
+        "\n".join([text, "; ".join(note for note in notes if note)]).strip(), fontsize="small", parse_math=False
+    )
+    ax.set_title(
+        f"What each value of a switch does, with {100 * result.confidence_level:g} % intervals", fontsize="medium"
+    )

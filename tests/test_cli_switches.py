@@ -1,0 +1,167 @@
+"""``simdeploy switches``: what it prints, writes and refuses, and how it is gone on with."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from simdeploy.analysis.switch_values import list_switch_values
+from simdeploy.cli.app import app
+from simdeploy.experiments.jobs import Job
+
+SCENARIO = """
+name: small
+fleet:
+  nodes: 10
+  requests_per_second: 1
+  update_duration: 60
+  classes: [{name: broken, share: 0.1, start_failure: 1}]
+costs: {failed_request: 0, unavailable_node_hour: 0, hour_of_delay: 1, false_alarm: 100, escape: 0}
+policies:
+  fast: {strategy: rolling, max_parallel: 5, max_failed_nodes: 1, max_failed_nodes_percent: 99.9, health_check: {deadline: 5m}}
+  slow: {strategy: rolling, max_parallel: 2, max_failed_nodes: 5, max_failed_nodes_percent: 99.9, health_check: {deadline: 5m}}
+"""
+QUICK = ("--engine", "compiled", "--replications", "20")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with a scenario, with a few of the values."""
+    (tmp_path / "s.yaml").write_text(SCENARIO)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("simdeploy.analysis.switches.list_switch_values", lambda made: list_switch_values(made)[:6])
+    return tmp_path
+
+
+def call(*arguments):
+    """Run the command in this process."""
+    arguments = [str(argument) for argument in ("switches", "s.yaml", *arguments)]
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_the_answer_comes_first():
+    """The first line is the answer; what it was computed under and the tables follow. [contract]"""
+    result = call(*QUICK)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(
+        "the choice of fast (least cost) holds under 4 of 6 values of the switches; it flips under"
+    )
+    assert lines[2] == "small: 20 replications of each policy under each of 21 settings, seed 0, engine compiled"
+    assert lines[3] == "orchestrator expanso, no switch changed"
+    for title in ("With the switches as they are", "One switch at a time"):
+        assert title in lines
+    assert any(line.split()[:3] == ["limit_comparison:", "reaches", "exceeds"] and " flips " in line for line in lines)
+
+
+def test_options_are_followed():
+    """Policies, measure, requirements, level and pairs are those that were asked for. [contract]"""
+    asked = ("--policies", "slow, fast", "--of", "false_alarm", "--require", "makespan_s <= 1h", "--no-pairs")
+    document = json.loads(call(*asked, *QUICK, "--confidence-level", "0.9", "--seed", "3", "--json").stdout)
+    assert document["computed_under"]["seed"] == 3
+    assert document["computed_under"]["requirements"] == ["makespan_s <= 3600"]
+    assert [row["policy"] for row in document["policies"]] == ["slow", "fast"]
+    assert document["of"]["of"] == "false_alarm"
+    assert (document["confidence_level"], document["pairs"]) == (0.9, [])
+    # Equal ones: the first that was named.
+    assert document["answer"].startswith("the choice of slow (least false alarms of those that meet the requirements)")
+    most = json.loads(call("--of", "makespan_s", "--direction", "max", "--no-pairs", *QUICK, "--json").stdout)
+    assert most["answer"].startswith("the choice of slow (most makespan)")
+
+
+def test_deployments_in_files_can_be_chosen(folder):
+    """A policy may be a deployment in JSON. [contract]"""
+    spec = {"strategy": "rolling", "max_parallel": 10, "max_failed_nodes": 9, "health_check": {"deadline": "5m"}}
+    (folder / "ours.json").write_text(json.dumps(spec))
+    result = call("--policies", "slow,ours.json", "--no-pairs", *QUICK)
+    assert result.stdout.startswith("the choice of ours (least cost)")
+
+
+def test_tables_and_pictures_are_written(folder):
+    """The table has the rows of values and pairs, the picture is one. [contract]"""
+    result = call(*QUICK, "--out", "t.csv", "--plot", "p.svg")
+    assert result.exit_code == 0
+    frame = pd.read_csv(folder / "t.csv")
+    assert len(frame) == 6 + 14
+    assert frame["other_switch"].isna().sum() == 6
+    assert "limit_comparison: reaches" in (folder / "p.svg").read_text() or (folder / "p.svg").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--policies", "fast"), 2, "one policy leaves nothing to choose (found fast); name a second policy"),
+        (("--policies", "fats,slow"), 2, "did you mean 'fast'?"),
+        (("--policies", ","), 2, "--policies names none"),
+        (("--of", "cots"), 2, "did you mean 'cost'?"),
+        (("--require", "false_alarm < 1"), 2, "not a requirement"),
+        (("--confidence-level", "95"), 2, "not a fraction between 0 and 1"),
+        (("--replications", "1"), 2, "--replications"),
+        (("--engine", "quick"), 2, "unknown engine"),
+        (("--plot", "p.gif"), 2, "must end with one of"),
+        (("--store", "s.yaml"), 2, "not a folder"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, code, told):
+    """Bad arguments end with a message and exit code 2, before anything is simulated. [contract]"""
+    monkeypatch.setattr(Job, "run", None)
+    result = call(*arguments)
+    assert result.exit_code == code
+    assert told in result.stderr
+
+
+def test_without_costs_something_else_has_to_be_said(folder):
+    """A scenario without costs needs a measure, and the message shows some. [contract]"""
+    text = "\n".join(line for line in SCENARIO.splitlines() if not line.startswith("costs"))
+    (folder / "s.yaml").write_text(text)
+    result = call(*QUICK)
+    assert result.exit_code == 2
+    assert 'ask for something else: "makespan_s", "escaped given defective"' in result.stderr
+    assert call("--of", "makespan_s", "--no-pairs", *QUICK).exit_code == 0
+
+
+def test_what_was_interrupted_is_gone_on_with(folder, monkeypatch):
+    """After Ctrl-C the folder has what was finished, the message says how to go on, and the answer is the same. [contract]"""
+    plain = call(*QUICK)
+    run = Job.run
+
+    def interrupt(job, span):
+        switches = job.groups[span.group].scenario.orchestrator
+        if switches.pacing == "sliding" and switches.limit_comparison == "reaches":  # a pair
+            raise KeyboardInterrupt
+        return run(job, span)
+
+    monkeypatch.setattr(Job, "run", interrupt)
+    ended = call(*QUICK, "--store", "kept")
+    assert ended.exit_code == 130
+    assert "simdeploy switches s.yaml --engine compiled --replications 20 --store kept" in ended.stderr
+    monkeypatch.setattr(Job, "run", run)
+    again = call(*QUICK, "--store", "kept")
+    assert again.stdout == plain.stdout
+    assert "kept has 280 of 840 rollouts already: going on with the rest" in again.stderr
+    other = call("--engine", "compiled", "--replications", "21", "--store", "kept")
+    assert other.exit_code == 2
+    assert "Traceback" not in other.stderr
+
+
+def test_ctrl_c_without_a_folder(monkeypatch):
+    """Without a folder nothing is kept, and the message says what would have kept it. [contract]"""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "run", interrupt)
+    result = call(*QUICK)
+    assert result.exit_code == 130
+    assert "with --store DIR" in result.stderr
+
+
+def test_failed_replications_are_told(monkeypatch):
+    """If every replication fails there is nothing to choose, and a message says so. [contract]"""
+    monkeypatch.setattr(Job, "run", lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
+    result = call(*QUICK)
+    assert result.exit_code in (1, 2)
+    assert "no rollout of fast has a value: cost" in result.stderr

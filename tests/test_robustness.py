@@ -1,0 +1,320 @@
+"""Regrets over worlds, held to hand-made tables, to Student's interval, and to how often their intervals cover."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+from simdeploy.analysis.estimators import Estimate
+from simdeploy.analysis.feasibility import judge
+from simdeploy.analysis.regrets import estimate_regrets
+from simdeploy.analysis.rivals import estimate_gaps
+from simdeploy.analysis.robustness import estimate_regret
+from simdeploy.analysis.worlds import find_worlds
+from simdeploy.errors import InputError
+from simdeploy.experiments import sweep
+from simdeploy.plotting.regret import plot_regret
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.measures import Measure, parse_requirement
+from simdeploy.scenario.parts import Costs
+
+REPETITIONS = 2000
+# Four standard errors below and above 95 % of 2,000.
+LEAST, MOST = 0.95 - 4 * math.sqrt(0.95 * 0.05 / REPETITIONS), 0.95 + 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
+MAKESPAN = Measure("makespan_s")
+
+
+def table(values, **columns):
+    """Make a table of candidates and worlds from values by candidate, world and replication."""
+    values = np.asarray(values, float)
+    worlds = values.shape[1]
+    index = np.indices(values.shape).reshape(3, -1)
+    columns = {name: np.broadcast_to(column, values.shape).ravel() for name, column in columns.items()}
+    keys = {
+        "case": index[0] * worlds + index[1],
+        "scenario": [f"w{world}" for world in index[1]],
+        "policy": [f"p{candidate}" for candidate in index[0]],
+        "replication": index[2],
+        "makespan_s": values.ravel(),
+        "touched_nodes": 1,
+    }
+    return pd.DataFrame(keys | columns)
+
+
+def worlds_of(candidates, worlds):
+    """Make candidates and worlds without a table of replications."""
+    return find_worlds(table(np.zeros((candidates, worlds, 1)))[["case", "scenario", "policy"]])
+
+
+def test_regrets_by_hand():
+    """Savage's table: what each candidate loses against the best of each world, its maximum and its mean. [oracle]"""
+    values = [[10, 50, 7], [20, 40, 9], [40, 45, 5]]
+    result = estimate_regret(table(np.array(values)[:, :, None]), of="makespan_s")
+    regrets = result.regrets.pivot_table(index="policy", columns="scenario", values="regret").to_numpy()
+    assert regrets.tolist() == [[0, 10, 2], [10, 0, 4], [30, 5, 0]]
+    assert result.candidates["candidate"].tolist() == ["p0", "p1", "p2"]
+    assert result.candidates["max_regret"].tolist() == [10, 10, 30]
+    assert result.candidates["mean_regret"].tolist() == pytest.approx([4, 14 / 3, 35 / 3])
+    assert result.candidates["worst_world"].tolist() == ["w1", "w0", "w0"]
+    assert result.regrets.loc[result.regrets["is_best"], "scenario"].tolist() == ["w0", "w1", "w2"]
+
+
+def test_more_may_be_better():
+    """Where more is better the best has the most; some measures know that by themselves. [oracle]"""
+    values = np.array([[[10.0, 10.0]], [[30.0, 30.0]]])
+    result = estimate_regret(table(values), of="makespan_s", direction="max")
+    assert result.regrets["regret"].tolist() == [20.0, 0.0]
+    frame = table(values, verdict=[[["completed_good", "false_alarm"]], [["completed_good"] * 2]])
+    assert estimate_regret(frame, of="completed_good").regrets["regret"].tolist() == [0.5, 0.0]
+    assert estimate_regret(frame, of="false_alarm").regrets["regret"].tolist() == [0.5, 0.0]
+
+
+def test_of_two_candidates_the_interval_is_students():
+    """With one rival the regret is a paired difference, and its interval is Student's, cut at 0. [oracle]"""
+    rng = np.random.default_rng(5)
+    values = rng.exponential(10, (2, 1, 30)) + np.array([20.0, 0.0])[:, None, None]
+    found = estimate_regret(table(values), of="makespan_s").regrets.iloc[0]
+    interval = stats.ttest_rel(values[0, 0], values[1, 0]).confidence_interval(0.95)
+    assert found["regret"] == pytest.approx((values[0] - values[1]).mean())
+    assert (found["regret_low"], found["regret_high"]) == pytest.approx((interval.low, interval.high))
+    best = estimate_regret(table(values), of="makespan_s").regrets.iloc[1]
+    assert (best["regret"], best["regret_low"], best["regret_high"]) == (0, 0, 0)
+
+
+def covers(draw, truth, measure=MAKESPAN, *, repetitions=REPETITIONS):
+    """Return how often each regret, and all largest and mean ones together, are covered; `truth` by candidate and world."""
+    worlds = worlds_of(*truth.shape)
+    true = truth - truth.min(axis=0)
+    each, joint = np.zeros(true.shape), np.zeros(2)
+    for repetition in range(repetitions):
+        observed = draw(repetition).reshape(true.size, -1)
+        columns, bounds = estimate_regrets(observed, np.zeros(true.size), worlds, measure, "min", 0.95)
+        low, high = (np.asarray(columns[name]).reshape(true.shape) for name in ("regret_low", "regret_high"))
+        each += (low <= true + 1e-12) & (true <= high + 1e-12)
+        for place, summary in enumerate((np.max, np.mean)):
+            ends = summary(bounds[..., 0], axis=1), summary(bounds[..., 1], axis=1)
+            joint[place] += (
+                (ends[0] <= summary(true, axis=1) + 1e-12) & (summary(true, axis=1) <= ends[1] + 1e-12)
+            ).all()
+    return each / repetitions, joint / repetitions
+
+
+@pytest.mark.parametrize("shape", ["normal", "exponential"])
+def test_regrets_are_covered(shape):
+    """Intervals of regrets cover at least as often as they say, with ties for the best, skewed and common noise; n = 60. [oracle]"""
+    truth = np.array([[10.0, 12.0], [10.0, 10.0], [10.5, 10.0], [13.0, 10.2]])
+
+    def draw(repetition):
+        rng = np.random.default_rng((1, repetition))
+        size = (*truth.shape, 60)
+        if shape == "normal":
+            return truth[:, :, None] + rng.normal(0, 1, (1, *size[1:])) + rng.normal(0, 1, size)
+        # Common worlds, and some of one's own; the larger the mean the larger the spread.
+        return truth[:, :, None] * (rng.exponential(1, (1, *size[1:])) + 0.2 * rng.exponential(1, size)) / 1.2
+
+    each, joint = covers(draw, truth)
+    assert each.min() >= LEAST
+    assert joint.min() >= LEAST
+
+
+def test_the_only_rivals_interval_covers_as_it_says():
+    """Where two candidates are clearly apart, the interval is not conservative either; n = 40, exponential. [oracle]"""
+    truth = np.array([[3.0], [1.0]])
+
+    def draw(repetition):
+        return truth[:, :, None] * np.random.default_rng((2, repetition)).exponential(1, (2, 1, 40))
+
+    each, _ = covers(draw, truth)
+    assert LEAST <= each[0, 0] <= MOST
+    assert each[1, 0] == 1
+
+
+@pytest.mark.parametrize("measure", [Measure("false_alarm"), Measure("makespan_s", quantile=0.8)])
+def test_regrets_of_rates_and_quantiles_are_covered(measure):
+    """Regrets of rare events and of quantiles are covered, conservatively; n = 80, the same worlds for all. [oracle]"""
+    rates = np.array([[0.03], [0.02], [0.02]])
+    truth = rates if measure.kind == "rate" else -np.log(1 - 0.8) / (100 * rates)
+
+    def draw(repetition):
+        uniform = np.random.default_rng((3, repetition)).random((1, 1, 80))
+        if measure.kind == "rate":
+            return (uniform < rates[:, :, None]).astype(float)
+        return -np.log(uniform) / (100 * rates[:, :, None])
+
+    each, joint = covers(draw, truth, measure)
+    assert each.min() >= LEAST
+    assert joint.min() >= LEAST
+
+
+def test_gaps_of_quantiles_by_hand():
+    """The gap of two quantiles is that of their estimates, its limits those of the two intervals. [oracle]"""
+    values = np.stack([np.arange(1.0, 101.0), np.arange(1.0, 101.0) + 7])
+    gaps = estimate_gaps(values, Measure("makespan_s", quantile=0.5), direction="min", confidence_level=0.95)
+    lows = [k for k in range(1, 101) if stats.binom.cdf(k - 1, 100, 0.5) <= 0.0125]
+    low, high = max(lows), 101 - max(lows)
+    assert gaps.estimate[1, 0] == 7
+    assert (gaps.low[1, 0], gaps.high[1, 0]) == (low + 7 - high, high + 7 - low)
+    assert (gaps.low[0, 1], gaps.high[0, 1]) == (-gaps.high[1, 0], -gaps.low[1, 0])
+
+
+def test_domain_criterion_by_hand():
+    """A requirement is met, not met or undecided in a world by its interval; a candidate needs all of its own. [oracle]"""
+    rng = np.random.default_rng(0)
+    means = np.array([[10.0, 20.0, 10.0], [10.0, 10.0, 30.0]])
+    values = means[:, :, None] + rng.normal(0, 1, (2, 3, 50))
+    values[1, 2] = 15 + 40 * (np.arange(50) % 2 - 0.5)
+    result = estimate_regret(
+        table(values, failed_nodes=np.array([1, 5])[:, None, None]),
+        of="makespan_s",
+        requirements=[
+            "makespan_s <= 15",
+            parse_requirement("failed_nodes >= 1"),
+            replace(parse_requirement("failed_nodes >= 5"), policy="p1"),
+        ],
+    )
+    verdicts = result.regrets.set_index(["policy", "scenario"])["verdict"]
+    assert verdicts["p0"].tolist() == ["met", "not met", "met"]
+    assert verdicts["p1"].tolist() == ["met", "met", "undecided"]
+    shares = result.candidates.set_index("candidate")[["met_fraction", "not_met_fraction", "undecided_fraction"]]
+    assert shares.loc["p0"].tolist() == pytest.approx([2 / 3, 1 / 3, 0])
+    assert shares.loc["p1"].tolist() == pytest.approx([2 / 3, 0, 1 / 3])
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "verdict"),
+    [
+        ("makespan_s <= 10", 5, 10, "met"),
+        ("makespan_s <= 10", 5, 11, "undecided"),
+        ("makespan_s <= 10", 10.5, 11, "not met"),
+        ("makespan_s >= 10", 10, 11, "met"),
+        ("makespan_s >= 10", 9, 11, "undecided"),
+        ("makespan_s >= 10", 8, 9, "not met"),
+        ("p95 makespan_s <= 10", 5, math.nan, "undecided"),
+        ("p95 makespan_s <= 10", 11, math.nan, "not met"),
+        ("makespan_s <= 10", math.nan, math.nan, "undecided"),
+    ],
+)
+def test_sides_of_a_limit(text, low, high, verdict):
+    """An interval within the limit meets it, one beyond it doesn't, anything else is undecided. [contract]"""
+    assert judge(parse_requirement(text), Estimate((low + high) / 2, low, high, 9, 1.0)) == verdict
+
+
+def test_what_never_ends_is_unknown():
+    """Where rollouts of one candidate never end the world has no regrets, is left out and told; failed ones are counted. [contract]"""
+    values = np.array([[[10.0, 11.0], [20.0, 20.0]], [[30.0, 31.0], [10.0, np.nan]]])
+    result = estimate_regret(table(values), of="makespan_s", requirements=["makespan_s <= 100"])
+    assert result.regrets["regret"].isna().tolist() == [False, True, False, True]
+    assert result.regrets["unknown_fraction"].tolist() == [0, 0, 0, 0.5]
+    assert result.candidates["n_worlds"].tolist() == [1, 1]
+    assert result.candidates["max_regret"].tolist() == [0, 20]
+    assert result.regrets["verdict"].iloc[3] == "undecided"
+    assert "1 of 2 worlds left out" in result.answer
+    status = np.where(np.isnan(values), "failed", "ok")
+    failed = estimate_regret(table(values, status=status), of="makespan_s")
+    assert (failed.n_failed, failed.regrets["n"].tolist()) == (1, [2, 2, 2, 1])
+    assert failed.regrets["regret"].tolist() == [0, 10, 20, 0]
+
+
+def test_nothing_known_is_said():
+    """Where no world is known there is no number and no zero. [contract]"""
+    values = np.full((2, 1, 3), np.nan)
+    result = estimate_regret(table(values), of="makespan_s")
+    assert result.answer == "no regret in makespan is known; 1 of 1 world left out: makespan isn't known there"
+    assert result.candidates[["max_regret", "mean_regret", "max_regret_high"]].isna().all(axis=None)
+    assert result.to_dict()["candidates"][0]["worst_world"] is None
+    plot_regret(Figure().subplots(), result)
+
+
+def test_each_scenario_may_have_its_own_costs():
+    """Costs by the name of a scenario are used in its worlds; a scenario without is refused. [contract]"""
+    hour = {"verdict": "completed_good", "failed_requests_excess": 0.0, "unavailable_excess_node_s": 0.0}
+    frame = table(np.array([[[3600.0], [3600.0]], [[7200.0], [7200.0]]]), **hour)
+    cheap, dear = (Costs(0, 0, of_hour, 0, 0) for of_hour in (1.0, 10.0))
+    result = estimate_regret(frame, costs={"w0": cheap, "w1": dear})
+    assert result.regrets["estimate"].tolist() == [1, 10, 2, 20]
+    assert estimate_regret(frame, costs=dear).regrets["regret"].tolist() == [0, 0, 10, 10]
+    with pytest.raises(InputError, match=r"costs: no costs are known for a scenario \(found w1\)"):
+        estimate_regret(frame, costs={"w0": cheap})
+    with pytest.raises(InputError, match="no costs are known"):
+        estimate_regret(frame)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"of": "makespan"}, "nothing that can be measured"),
+        ({"direction": "lower"}, "not a direction"),
+        ({"confidence_level": 95}, "not a confidence level"),
+        ({"requirements": ["makespan_s"]}, "not a requirement"),
+        ({"requirements": ["makespan_s <= 1h", "cost <= 3"]}, "no costs are known"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, told):
+    """Arguments that make no sense are named. [contract]"""
+    with pytest.raises(InputError, match=told):
+        estimate_regret(table(np.ones((2, 2, 2))), **({"of": "makespan_s"} | arguments))
+
+
+def test_every_candidate_has_to_be_in_every_world():
+    """A candidate that some world doesn't have is named; a case that is there twice counts once. [contract]"""
+    frame = table(np.ones((2, 2, 2)))
+    with pytest.raises(InputError, match=r"missing in a world \(found p1 in w1\)"):
+        estimate_regret(frame[frame["case"] != 3], of="makespan_s")
+    again = frame[frame["case"] == 3].assign(case=4, makespan_s=1.0)
+    assert len(estimate_regret(pd.concat([frame, again]), of="makespan_s").regrets) == 4
+
+
+def small(name="small", **fleet):
+    """Make a scenario with a fast and a careful policy."""
+    rolling = {"strategy": "rolling", "health_check": {"deadline": "5m"}}
+    return Scenario.from_dict(
+        {
+            "name": name,
+            "fleet": {"nodes": 6, "update_duration": {"exponential": {"mean": 30}}, **fleet},
+            "policies": {"fast": {**rolling, "max_parallel": 6}, "slow": {**rolling, "max_parallel": 2}},
+        }
+    )
+
+
+def test_worlds_and_candidates_of_a_sweep(tmp_path):
+    """Scenarios with their factors are worlds, policies with their keys candidates, from memory and from a store. [contract]"""
+    scenarios = {"calm": small(), "rough": small(start_failure=0.3)}
+    vary = {"max_failed_nodes": [0, 5], "scenario.fleet.update_duration": [30, 60]}
+    how = {"vary": vary, "replications": 8, "engine": "reference"}
+    result = estimate_regret(sweep(scenarios, ["fast", "slow"], **how), of="makespan_s")
+    assert result.regrets["candidate"].nunique() == 4
+    assert result.regrets["world"].unique().tolist() == [
+        f"{name}, update_duration {seconds}" for name in scenarios for seconds in (30, 60)
+    ]
+    assert result.regrets.columns[:7].tolist() == [
+        *("candidate", "policy", "max_failed_nodes", "world", "scenario", "scenario.fleet.update_duration"),
+        "estimate",
+    ]
+    stored = estimate_regret(sweep(scenarios, ["fast", "slow"], store=tmp_path / "s", **how), of="makespan_s")
+    pd.testing.assert_frame_equal(stored.regrets, result.regrets)
+    json.dumps(result.to_dict(), allow_nan=False)
+    assert result.answer.startswith(result.candidates["candidate"].iloc[0] + " is regretted least: over 4 worlds")
+    assert "<table>" in result._repr_html_()
+
+
+def test_one_candidate_has_nothing_to_regret():
+    """A single candidate has no regrets, and still meets its requirements or not. [contract]"""
+    result = estimate_regret(table(np.ones((1, 2, 3))), of="makespan_s", requirements=["makespan_s <= 2"])
+    assert result.answer == "p0 is the only candidate in 2 worlds; it meets its requirements in 2 of 2 worlds"
+    assert result.regrets["regret"].tolist() == [0, 0]
+
+
+def test_the_picture_shows_every_regret():
+    """Every cell has its number, candidates stand in order, and names of any kind are shown as they are. [contract]"""
+    frame = table(np.array([[[30.0], [10.0]], [[10.0], [20.0]]])).replace({"policy": {"p0": "$x$ [b]"}})
+    ax = plot_regret(Figure(figsize=(6, 3)).subplots(), estimate_regret(frame, of="makespan_s"))
+    assert [text.get_text() for text in ax.texts] == ["0.0", "10.0", "10.0", "20.0", "0.0", "20.0"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["p1", "$x$ [b]"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["w0", "w1", "largest"]

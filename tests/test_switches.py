@@ -1,0 +1,514 @@
+"""Choices under every switch, held to scenarios in which it is known what flips them, and to the model's table."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+from simdeploy.analysis.conclusions import Rule, conclude, stand
+from simdeploy.analysis.feasibility import Feasibility
+from simdeploy.analysis.interactions import adjust_by_holm, estimate_interaction
+from simdeploy.analysis.switch_values import list_own_values, list_switch_values, pair_values
+from simdeploy.analysis.switches import vary_switches
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments import read_store, replicate
+from simdeploy.experiments.jobs import Job
+from simdeploy.plotting.tornado import plot_tornado
+from simdeploy.rules.orchestrator import switch_values
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.measures import Measure
+
+REPETITIONS = 2000
+SPREAD = 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
+MET = Feasibility(is_met=True, verdict="met", broken=(), is_known=True)
+COSTS = {"hour_of_delay": 1, "false_alarm": 1000, "escape": 1000, "failed_request": 0, "unavailable_node_hour": 0}
+# One node of ten never starts; nothing else ever goes wrong.
+BROKEN = [{"name": "broken", "share": 0.1, "start_failure": 1}]
+HEALTH = {"deadline": "10m", "min_healthy_time": "10s"}
+
+
+def scenario(policies, *, orchestrator="expanso", costs=COSTS, requirements=(), classes=BROKEN, release=None, **fleet):
+    """Make a scenario of ten nodes of which one never starts."""
+    raw = {
+        "name": "known",
+        "fleet": {"nodes": 10, "update_duration": 60, "requests_per_second": 1, "classes": classes, **fleet},
+        "orchestrator": orchestrator,
+        "policies": {
+            name: {"strategy": "rolling", "health_check": HEALTH, "max_failed_nodes_percent": 100, **spec}
+            for name, spec in policies.items()
+        },
+        "requirements": list(requirements),
+    }
+    if costs is not None:
+        raw["costs"] = costs
+    if release is not None:
+        raw["release"] = release
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        return Scenario.from_dict(raw)
+
+
+def paired_interval(one, other):
+    """Return Student's interval of the mean of differences."""
+    difference = one - other
+    half_width = stats.t.ppf(0.975, len(difference) - 1) * np.std(difference, ddof=1) / math.sqrt(len(difference))
+    return difference.mean() - half_width, difference.mean() + half_width
+
+
+def flips(result):
+    """Return the values under which the choice doesn't hold."""
+    rows = result.values[result.values["holds"].eq(False)]
+    return {f"{row.switch}: {row.value}" for row in rows.itertuples()}
+
+
+# Without orders to the contrary: the fast one is on the edge of being stopped, the slow one is far from it.
+EDGE = {"fast": {"max_parallel": 5, "max_failed_nodes": 1}, "slow": {"max_parallel": 2, "max_failed_nodes": 5}}
+# Stopped by the broken node every time, unless an explicit 0 means the default of 10.
+ZERO = {
+    "strict": {"max_parallel": 5, "max_failed_nodes": 0, "max_failed_nodes_percent": 0},
+    "slow": {"max_parallel": 2, "max_failed_nodes": 5},
+}
+# The gate stops it whenever the broken node is a canary; the limits never do.
+GATE = {
+    "canary": {"strategy": "canary", "canary_count": 3, "auto_promote": True, "max_parallel": 0, "max_failed_nodes": 5},
+    "slow": {"max_parallel": 2, "max_failed_nodes": 5},
+}
+
+
+@pytest.mark.parametrize(
+    ("policies", "choice", "expected"),
+    [
+        (EDGE, "fast", {"limit_comparison: reaches"}),
+        (ZERO, "slow", {"explicit_zero_limit: default", "on_failure: continue"}),
+        (GATE, "slow", {"canary_gate: limits", "on_failure: continue"}),
+    ],
+)
+def test_known_switches_flip_the_choice(policies, choice, expected):
+    """The choice flips, surely, under the values that are known to flip it, and under no other. [oracle]"""
+    result = vary_switches(scenario(policies), replications=100, pairs=False, engine="compiled")
+    assert result.choice == choice
+    assert flips(result) == expected
+    rows = result.values[result.values["holds"].eq(False)]
+    assert rows["is_sure"].all()
+    assert (rows["margin_high"] < 0).all()
+    assert set(rows["choice"]) == {name for name in policies if name != choice}
+    n = int(result.values["is_possible"].sum())
+    assert f"holds under {n - len(expected) - int('on_failure: continue' in expected)} of {n} values" in result.answer
+
+
+def test_two_switches_that_flip_the_choice_together():
+    """Failed nodes that hold their slots matter under sliding only; the two together flip what neither flips. [oracle]"""
+    # Two slots of which one is lost, or four of which one is lost: the fast one loses half of its speed.
+    policies = {
+        "two": {"max_parallel": 2},
+        "four": {"max_parallel": 4, "health_check": {**HEALTH, "min_healthy_time": "90s"}},
+    }
+    made = scenario(
+        {name: {"max_failed_nodes": 9, **spec} for name, spec in policies.items()}, nodes=20, update_duration=60
+    )
+    made = made.with_values({"fleet.classes.broken.share": 0.05})
+    result = vary_switches(made, of="makespan_s", replications=100, engine="compiled")
+    assert result.choice == "two"
+    assert not flips(result) & {"pacing: sliding", "failed_node_holds_slot: true"}
+    row = result.pairs.set_index(["switch", "value", "other_switch", "other_value"]).loc[
+        ("pacing", "sliding", "failed_node_holds_slot", "true")
+    ]
+    assert row["flips_together"]
+    assert row["interacts"]
+    assert row["is_sure"]
+    assert row["choice"] == "four"
+    assert row["p_value"] < 0.01
+    both = replicate(
+        made.with_values({"orchestrator.pacing": "sliding", "orchestrator.failed_node_holds_slot": True}),
+        replications=100,
+        engine="reference",
+    )
+    sliding = replicate(made.with_values({"orchestrator.pacing": "sliding"}), replications=100, engine="compiled")
+    margins = [
+        (
+            table.query("policy == 'four'")["makespan_s"].to_numpy()
+            - table.query("policy == 'two'")["makespan_s"].to_numpy()
+        )
+        for table in (both, sliding)
+    ]
+    # Alone the slot changes nothing, so that the interaction is the difference to sliding alone.
+    interval = paired_interval(*margins)
+    assert row["interaction"] == pytest.approx((margins[0] - margins[1]).mean())
+    assert (row["interaction_low"], row["interaction_high"]) == pytest.approx(interval)
+    idle = result.values.set_index(["switch", "value"]).loc[("failed_node_holds_slot", "true")]
+    assert not idle["has_effect"]
+    assert "pacing: sliding with failed_node_holds_slot: true" in result.answer
+
+
+def test_every_value_of_the_models_table_is_tried(repository, make_scenario):
+    """Of every switch of model section 6 all values but the scenario's own are tried, and two of what has no list. [contract]"""
+    section = (repository / "docs/model.md").read_text(encoding="utf-8").partition("## 6. Switches")[2]
+    model = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE))
+    values = list_switch_values(make_scenario())
+    tried = {name: [value.text for value in values if value.switch == name] for name in model}
+    assert sum(map(len, tried.values())) == len(values)
+    for name, listed in model.items():
+        if name in switch_values():
+            words = [re.sub(r"\(.*?\)", "", word).strip() for word in listed.split(", ")]
+            assert tried[name] == words[1:], name
+        else:
+            assert len(tried[name]) == 2, name
+    assert list(list_own_values(make_scenario())) == list(model)
+
+
+def test_values_are_tried_from_the_scenarios_own(make_scenario):
+    """Where a scenario sets a switch, its default is one of the values, and its own is not. [contract]"""
+    own = {"pacing": "rate", "minimum_sample": 3, "bake_time": "1m", "rate": {"per_minute": 2, "max_per_minute": 8}}
+    values = list_switch_values(make_scenario(orchestrator=own))
+    tried = [value.text for value in values if value.switch in own]
+    assert tried == [
+        *("barrier", "sliding", "0", "1", "5", "0s", "30s", "5m0s"),
+        *("{per_minute: 50, growth: 1}", "{per_minute: 1, growth: 1}", "{per_minute: 1, growth: 2}"),
+    ]
+
+
+def test_pairs_are_of_different_switches(make_scenario):
+    """Every two values of different switches are a pair, once. [property]"""
+    values = list_switch_values(make_scenario())
+    sizes = pd.Series([value.switch for value in values]).value_counts()
+    pairs = list(pair_values(values))
+    assert len(set(pairs)) == len(pairs) == (len(values) ** 2 - (sizes**2).sum()) / 2
+    assert all(first.switch != second.switch for first, second in pairs)
+
+
+def test_numbers_are_those_of_replicate():
+    """A row is what replicate gives under that value: the choice, its margin and the paired change of its cost. [oracle]"""
+    made = scenario(EDGE)
+    result = vary_switches(made, of="makespan_s", replications=60, pairs=False, engine="compiled")
+    found = result.values.set_index(["switch", "value"])
+    for switch, value, raw in (("pacing", "sliding", "sliding"), ("bake_time", "10m0s", "10m")):
+        tables = [
+            replicate(each, replications=60) for each in (made, made.with_values({f"orchestrator.{switch}": raw}))
+        ]
+        (base, _), (fast, slow) = (
+            [table.loc[table["policy"].eq(name), "makespan_s"].to_numpy() for name in EDGE] for table in tables
+        )
+        row = found.loc[switch, value]
+        interval = paired_interval(slow, fast)
+        assert row["margin"] == pytest.approx((slow - fast).mean())
+        assert (row["margin_low"], row["margin_high"]) == pytest.approx(interval)
+        assert row["effect"] == pytest.approx((fast - base).mean())
+        assert row["choice"] == ("fast" if fast.mean() < slow.mean() else "slow")
+    assert result.policies["n"].tolist() == [60, 60]
+
+
+def test_what_changes_nothing_is_said():
+    """A value has no effect exactly if no response of any rollout of any policy differs. [oracle]"""
+    made = scenario({name: GATE[name] for name in ("slow", "canary")})  # the gate is nothing to the first of them
+    result = vary_switches(made, replications=20, pairs=False, engine="compiled")
+    base = replicate(made, replications=20).drop(columns=["scenario"])
+    for value in list_switch_values(made):
+        changed = made.with_values({f"orchestrator.{value.switch}": value.value})
+        same = replicate(changed, replications=20).drop(columns=["scenario"]).equals(base)
+        row = result.values.set_index(["switch", "value"]).loc[(value.switch, value.text)]
+        assert row["has_effect"] == (not same), value
+    idle = int((~result.values["has_effect"]).sum())
+    assert f"{idle} of them change nothing at all" in result.answer
+
+
+def test_what_is_not_possible_is_listed():
+    """Values that contradict each other are rows that say so, alone and as pairs. [contract]"""
+    made = scenario(EDGE, orchestrator={"pacing": "sliding"})
+    result = vary_switches(made, replications=5, engine="compiled")
+    row = result.values.set_index(["switch", "value"]).loc[("failed_percent_of", "wave")]
+    assert not row["is_possible"]
+    assert "no meaning under pacing: sliding" in row["reason"]
+    assert row[["choice", "holds", "is_sure", "margin", "effect", "has_effect"]].isna().all()
+    assert "not possible: failed_percent_of: wave" in result.answer
+    refused = result.pairs[~result.pairs["is_possible"]]
+    # With barrier, waves have a meaning again.
+    assert "barrier" not in set(refused["value"])
+    assert {"rate"} <= set(refused["value"])
+    assert len(result.pairs) == len(list(pair_values(list_switch_values(made))))
+
+
+def test_what_never_ends_is_not_known():
+    """Under on_failure: pause stopped rollouts have no cost, so that the choice isn't known, and said not to be. [contract]"""
+    result = vary_switches(scenario(ZERO), replications=10, engine="compiled")
+    row = result.values.set_index(["switch", "value"]).loc[("on_failure", "pause")]
+    assert row[["choice", "holds", "margin", "effect"]].isna().all()
+    assert row["reason"] == "100 % of the rollouts of strict never end: their cost is unknown"
+    assert "it isn't known under on_failure: pause" in result.answer
+    pairs = result.pairs[result.pairs["other_value"].eq("pause") & result.pairs["is_possible"]]
+    assert pairs["interaction"].isna().sum() == pairs["holds"].isna().sum() > 0
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_nothing_to_choose_even_as_it_is():
+    """Where the choice isn't known with the switches as they are, that is said instead of a table of nothing. [contract]"""
+    made = scenario(ZERO, orchestrator={"on_failure": "pause"})
+    with pytest.raises(InputError, match="nothing can be chosen: 100 % of the rollouts of strict never end"):
+        vary_switches(made, replications=5, pairs=False, engine="compiled")
+
+
+def test_requirements_decide_before_the_measure():
+    """A policy that breaks a requirement isn't chosen; if none is left there is no choice, and that may hold or not. [oracle]"""
+    strict = [{"of": "false_alarm", "given": "good", "at_most": 0.01}]
+    cheap = {**COSTS, "false_alarm": 0}
+    free = vary_switches(scenario(EDGE, costs=cheap), replications=50, pairs=False, engine="compiled")
+    bound = vary_switches(
+        scenario(EDGE, costs=cheap, requirements=strict), replications=50, pairs=False, engine="compiled"
+    )
+    assert flips(free) == set()
+    assert flips(bound) == {"limit_comparison: reaches"}
+    row = bound.values.set_index(["switch", "value"]).loc[("limit_comparison", "reaches")]
+    assert row["reason"] == "fast breaks false_alarm given good <= 0.01"
+    # 0 of 50 may be more than 1 %.
+    assert bound.policies["verdict"].tolist() == ["undecided", "undecided"]
+    assert (
+        "the choice itself isn't sure at 95 %: whether fast and slow can meet the requirements is undecided"
+        in bound.answer
+    )
+    none = vary_switches(
+        scenario(ZERO, requirements=strict), policies=["strict"], replications=50, pairs=False, engine="compiled"
+    )
+    assert none.choice is None
+    assert none.answer.startswith("no policy meets the requirements; that holds under")
+    assert flips(none) == {"explicit_zero_limit: default", "on_failure: continue"}
+    assert none.values["margin"].isna().all()
+
+
+def test_one_policy_needs_a_requirement():
+    """One policy can only meet its requirements or not; without any there is nothing to choose. [contract]"""
+    with pytest.raises(InputError, match="one policy leaves nothing to choose"):
+        vary_switches(scenario(EDGE), policies="fast", replications=5)
+    result = vary_switches(
+        scenario(EDGE),
+        policies="fast",
+        requirements=["false_alarm <= 50%"],
+        replications=50,
+        pairs=False,
+        engine="reference",
+    )
+    assert result.answer.startswith("that fast meets its requirements holds under")
+    assert flips(result) == {"limit_comparison: reaches"}
+    ax = plot_tornado(Figure().subplots(), result)
+    assert ax.get_xlabel().startswith("change of cost of fast")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"of": "cost"}, 'the scenario has no costs; add a section `costs`, or ask for something else: "makespan_s"'),
+        ({"of": "makespan"}, "nothing that can be measured"),
+        ({"of": "makespan_s given blatant"}, "not a condition"),
+        ({"of": Measure("makespan_s", quantile=2)}, "not a quantile"),
+        ({"direction": "down"}, "not a direction"),
+        ({"requirements": ["false_alarm < 1"]}, "not a requirement"),
+        ({"requirements": ["cost <= 1"]}, "the scenario has no costs"),
+        ({"policies": ["fats", "slow"]}, "no such policy"),
+        ({"replications": 0}, "not a number of replications"),
+        ({"confidence_level": 1}, "not a confidence level"),
+        ({"engine": "fast"}, "unknown engine"),
+        ({"workers": 0}, "not a whole number"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(arguments, told, monkeypatch):
+    """Arguments that make no sense are named before anything is simulated. [contract]"""
+    monkeypatch.setattr("simdeploy.analysis.settings.sweep", None)
+    with pytest.raises(InputError, match=re.escape(told)):
+        vary_switches(scenario(EDGE, costs=None), **({"of": "makespan_s"} | arguments))
+
+
+def test_restarts_have_no_verdicts_and_still_a_makespan():
+    """A restart draws no release; its policies are chosen by what a restart has. [contract]"""
+    made = scenario(EDGE).with_values({"deployment.type": "restart"})
+    result = vary_switches(made, of="makespan_s", replications=10, pairs=False, engine="compiled")
+    assert result.choice == "fast"
+    with pytest.raises(InputError, match="no rollout of fast has a value"):
+        vary_switches(made, of="false_alarm", replications=10, pairs=False, engine="compiled")
+
+
+@pytest.fixture
+def few_values(monkeypatch):
+    """Leave but the first values of some switches, so that there are few pairs."""
+    monkeypatch.setattr("simdeploy.analysis.switches.list_switch_values", lambda made: list_switch_values(made)[:6])
+
+
+def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values):
+    """What was interrupted is not simulated again, and the numbers are those of a call without a folder. [contract]"""
+    made = scenario(EDGE)
+    how = {"replications": 4, "engine": "compiled"}
+    n_first = 2 * 4 * 7
+    told = []
+
+    def interrupt(done, total):
+        told.append((done, total))
+        if done > n_first + 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vary_switches(made, store=tmp_path / "s", progress=interrupt, **how)
+    again = []
+    stored = vary_switches(made, store=tmp_path / "s", progress=lambda *told: again.append(told), **how)
+    plain = vary_switches(made, **how)
+    pd.testing.assert_frame_equal(stored.to_frame(), plain.to_frame())
+    total = told[-1][1]
+    assert again[-1] == (total, total)
+    # The first sweep was finished, and the second one had begun.
+    assert again[0] == (n_first, total)
+    assert again[1][0] > n_first
+    assert [done for done, _ in again] == sorted(done for done, _ in again)
+    frame = read_store(tmp_path / "s" / "values").to_frame(["policy", "scenario.orchestrator.pacing"])
+    assert frame["scenario.orchestrator.pacing"].value_counts()["sliding"] == 2 * 4
+
+
+def test_parts_of_the_pairs_change_no_number(monkeypatch, few_values):
+    """However many pairs are simulated at a time, the table is the same. [property]"""
+    made = scenario(EDGE)
+    whole = vary_switches(made, replications=3, engine="compiled")
+    monkeypatch.setattr("simdeploy.analysis.settings._MOST_ROWS", 20)
+    pd.testing.assert_frame_equal(vary_switches(made, replications=3, engine="compiled").pairs, whole.pairs)
+
+
+def test_flips_together_are_flips_of_neither(few_values):
+    """A pair flips together exactly if it flips the choice, and neither of its values does. [property]"""
+    result = vary_switches(scenario(EDGE), replications=20, engine="compiled")
+    alone = flips(result)
+    assert alone
+    for row in result.pairs.itertuples():
+        each = {f"{row.switch}: {row.value}", f"{row.other_switch}: {row.other_value}"}
+        assert row.flips_together == (not row.holds and not each & alone)
+    assert not result.pairs["holds"].all()
+
+
+def test_engines_give_the_same_conclusions():
+    """Both engines give the same tables, to the last digit but those of integrals. [property]"""
+    made = scenario(GATE)
+    one, other = (
+        vary_switches(made, replications=4, pairs=False, engine=engine) for engine in ("reference", "compiled")
+    )
+    pd.testing.assert_frame_equal(one.values, other.values, rtol=1e-9)
+
+
+def test_failed_replications_are_counted(monkeypatch):
+    """Replications that failed are left out, counted and told, and what nobody knows is not chosen. [contract]"""
+    whole = Job.run
+
+    def fail_first(job, span):
+        block = whole(job, span)
+        is_ok = np.arange(block.n_rows) != block.index[0, 0]
+        codes = {**block.codes, "status": np.where(is_ok, block.codes["status"], 1)}
+        words = {**block.words, "status": ("ok", "failed")}
+        return replace(block, codes=codes, words=words)
+
+    monkeypatch.setattr(Job, "run", fail_first)
+    with pytest.warns(SimdeployWarning, match="replications failed, and are left out"):
+        result = vary_switches(scenario(EDGE), of="makespan_s", replications=10, pairs=False, engine="compiled")
+    assert result.n_failed > 0
+    assert result.policies["n"].tolist() < [10, 11]
+    assert result.choice == "fast"
+
+
+def test_holm_by_hand():
+    """The p-values of Holm's step-down method, by hand; what wasn't tested stays unknown. [oracle]"""
+    assert adjust_by_holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert adjust_by_holm(np.array([0.5, 0.9])).tolist() == [1.0, 1.0]
+    assert np.isnan(adjust_by_holm(np.array([np.nan, 0.2]))).tolist() == [True, False]
+    assert adjust_by_holm(np.array([])).tolist() == []
+
+
+def test_holm_errs_no_more_often_than_it_says():
+    """Among 20 tests that depend on each other, of which 15 have nothing to find, one errs in at most 5 %; n = 30. [oracle]"""
+    rng = np.random.default_rng(7)
+    common, own = rng.normal(size=(REPETITIONS, 1, 30)), rng.normal(size=(REPETITIONS, 20, 30))
+    effects = np.where(np.arange(20) < 5, 1.0, 0.0)[:, None]
+    p_values = stats.ttest_1samp(common + own + effects, 0, axis=2).pvalue
+    errs = [(adjust_by_holm(row)[5:] <= 0.05).any() for row in p_values]
+    assert np.mean(errs) <= 0.05 + SPREAD
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_interactions_are_covered(skewed):
+    """The interval of a difference of differences covers as often as it says, of exponentials, too; n = 100. [oracle]"""
+    rng = np.random.default_rng(11)
+    draws = rng.exponential(1, (REPETITIONS, 4, 100)) if skewed else rng.normal(0, 1, (REPETITIONS, 4, 100))
+    # All four meet the same worlds.
+    draws = draws + (rng.exponential(3, (REPETITIONS, 1, 100)) if skewed else 0)
+    effects = np.array([0.0, 1.0, 2.0, 3.5])[:, None]
+    found = [estimate_interaction(*(each + effects), confidence_level=0.95) for each in draws]
+    covered = np.mean([interaction.low <= 0.5 <= interaction.high for interaction in found])
+    assert 0.95 - SPREAD <= covered <= 0.95 + SPREAD
+    p_values = stats.ttest_1samp(
+        (draws[0] + effects)[3] - (draws[0] + effects)[1] - (draws[0] + effects)[2] + draws[0][0], 0
+    )
+    assert found[0].p_value == pytest.approx(p_values.pvalue)
+
+
+def test_interactions_of_few_or_equal_values():
+    """Below two replications there is no interval; where nothing varies an interaction is certain, or there is none. [contract]"""
+    one, two = np.array([1.0]), np.array([1.0, 2.0])
+    assert math.isnan(estimate_interaction(one, one, one, one, confidence_level=0.95).p_value)
+    assert estimate_interaction(two, two, two, two, confidence_level=0.95).p_value == 1
+    assert estimate_interaction(two, two, two, two + 1, confidence_level=0.95)[:4] == (1, 1, 1, 0)
+
+
+def conclusion(values, *, subject=0, feasibility=None):
+    """Conclude from made-up values, by policy and replication."""
+    rule = Rule(Measure("makespan_s"), "min", 0.95)
+    names = [f"p{place}" for place in range(len(values))]
+    standings = stand(names, values, feasibility or [MET] * len(values), np.zeros(len(values)), rule)
+    return conclude(standings, rule, subject=subject, base=subject)
+
+
+def test_margins_are_covered():
+    """The interval of the margin over the best of five rivals, all equally good, covers it; n = 50, skewed. [oracle]"""
+    rng = np.random.default_rng(3)
+    means = np.array([2.0, 3.0, 3.0, 3.0, 3.0, 3.0])[:, None]
+    covered = 0
+    for _ in range(REPETITIONS):
+        draws = 0.8 * rng.exponential(1, (1, 50)) + 0.2 * rng.exponential(1, (6, 50))
+        margin = conclusion(means - 1 + draws).margin
+        covered += margin.low <= 1 <= margin.high
+    assert covered / REPETITIONS >= 0.95 - SPREAD
+
+
+def test_equal_policies_are_seldom_surely_different():
+    """Where all policies are equally good, a choice is called sure in at most 5 % of the cases; n = 40, skewed. [oracle]"""
+    rng = np.random.default_rng(4)
+    found = [
+        conclusion(rng.exponential(1, (1, 40)) + rng.exponential(1, (4, 40)), subject=place % 4)
+        for place in range(REPETITIONS)
+    ]
+    assert np.mean([each.is_sure for each in found]) <= 0.05 + SPREAD
+    assert 0.15 < np.mean([each.choice == "p0" for each in found]) < 0.35
+
+
+def test_a_choice_is_only_sure_if_requirements_are():
+    """A cheaper policy whose requirements are undecided leaves the choice unsure; one that breaks them doesn't. [oracle]"""
+    values = np.array([[2.0, 2.1, 1.9], [1.0, 1.1, 0.9]])
+    broken = Feasibility(is_met=False, verdict="not met", broken=("x",), is_known=True)
+    undecided = Feasibility(is_met=False, verdict="undecided", broken=("x",), is_known=True)
+    sure, unsure = (conclusion(values, feasibility=[MET, each]) for each in (broken, undecided))
+    assert (sure.choice, sure.is_sure, sure.rival) == ("p0", True, None)
+    assert (unsure.choice, unsure.is_sure) == ("p0", False)
+    flipped = conclusion(values)
+    assert (flipped.choice, flipped.is_sure, flipped.rival, flipped.reason) == ("p1", True, "p1", "p1 is better")
+    assert flipped.margin == pytest.approx((-1, -1, -1))
+
+
+def test_the_picture_shows_flips_and_sizes():
+    """The longest bar is on top, flips are named in words, and all values are accounted for. [contract]"""
+    result = vary_switches(scenario(GATE), replications=50, pairs=False, engine="compiled")
+    ax = plot_tornado(Figure(figsize=(9, 6)).subplots(), result)
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    words = {text.get_text(): labels[round(text.xy[1])] for text in ax.texts}
+    assert set(words) == {"flips to canary"}
+    assert {"canary_gate: limits", "on_failure: continue"} <= set(labels)
+    widths = [abs(bar.get_width()) for bar in ax.patches]
+    assert widths == sorted(widths, reverse=True)
+    further, unknown = (int(number) for number in re.findall(r"(\d+) (?:further|leave)", ax.get_xlabel()))
+    assert len(labels) + further + unknown == result.values["is_possible"].sum()
