@@ -10,21 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simdeploy import plotting
-    from simdeploy.analysis.comparison import Comparison, compare
-    from simdeploy.analysis.costs import CostResult, estimate_costs
-    from simdeploy.analysis.estimate import Estimates, estimate
-    from simdeploy.analysis.information import InformationResult, value_of_perfect_information
-    from simdeploy.analysis.observation import ObservationResult, value_of_observation
-    from simdeploy.analysis.pareto import ParetoFront, pareto_front
-    from simdeploy.analysis.precision import replicate_to_precision, sweep_to_precision
-    from simdeploy.analysis.precision_result import Precision
-    from simdeploy.analysis.requirements_check import Check, check
-    from simdeploy.analysis.robustness import Robustness, estimate_regret
-    from simdeploy.analysis.switches import vary_switches
-    from simdeploy.analysis.switches_result import Switches
-    from simdeploy.analysis.tradeoff import Tradeoff, tradeoff
-    from simdeploy.analysis.tuning import Tuning, tune
-    from simdeploy.analysis.verification import Verification, verify
+    from simdeploy.analysis import (
+        Check,
+        Comparison,
+        CostResult,
+        Estimates,
+        InformationResult,
+        ObservationResult,
+        ParetoFront,
+        Precision,
+        Robustness,
+        Switches,
+        Tradeoff,
+        Tuning,
+        Verification,
+        check,
+        compare,
+        estimate,
+        estimate_costs,
+        estimate_regret,
+        pareto_front,
+        replicate_to_precision,
+        sweep_to_precision,
+        tradeoff,
+        tune,
+        value_of_observation,
+        value_of_perfect_information,
+        vary_switches,
+        verify,
+    )
     from simdeploy.api import read_deployment
     from simdeploy.engines import Rollout, simulate
     from simdeploy.errors import InputError, Problem, SimdeployError, SimdeployWarning, SimulationError
@@ -36,48 +50,48 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Check": "simdeploy.analysis.requirements_check",
-    "Comparison": "simdeploy.analysis.comparison",
-    "CostResult": "simdeploy.analysis.costs",
-    "Estimates": "simdeploy.analysis.estimate",
-    "InformationResult": "simdeploy.analysis.information",
+    "Check": "simdeploy.analysis",
+    "Comparison": "simdeploy.analysis",
+    "CostResult": "simdeploy.analysis",
+    "Estimates": "simdeploy.analysis",
+    "InformationResult": "simdeploy.analysis",
     "InputError": "simdeploy.errors",
-    "ObservationResult": "simdeploy.analysis.observation",
-    "ParetoFront": "simdeploy.analysis.pareto",
-    "Precision": "simdeploy.analysis.precision_result",
+    "ObservationResult": "simdeploy.analysis",
+    "ParetoFront": "simdeploy.analysis",
+    "Precision": "simdeploy.analysis",
     "Problem": "simdeploy.errors",
-    "Robustness": "simdeploy.analysis.robustness",
+    "Robustness": "simdeploy.analysis",
     "Rollout": "simdeploy.engines",
     "Scenario": "simdeploy.scenario",
     "SimdeployError": "simdeploy.errors",
     "SimdeployWarning": "simdeploy.errors",
     "SimulationError": "simdeploy.errors",
-    "Switches": "simdeploy.analysis.switches_result",
-    "Tradeoff": "simdeploy.analysis.tradeoff",
-    "Tuning": "simdeploy.analysis.tuning",
-    "Verification": "simdeploy.analysis.verification",
-    "check": "simdeploy.analysis.requirements_check",
-    "compare": "simdeploy.analysis.comparison",
-    "estimate": "simdeploy.analysis.estimate",
-    "estimate_costs": "simdeploy.analysis.costs",
-    "estimate_regret": "simdeploy.analysis.robustness",
-    "pareto_front": "simdeploy.analysis.pareto",
+    "Switches": "simdeploy.analysis",
+    "Tradeoff": "simdeploy.analysis",
+    "Tuning": "simdeploy.analysis",
+    "Verification": "simdeploy.analysis",
+    "check": "simdeploy.analysis",
+    "compare": "simdeploy.analysis",
+    "estimate": "simdeploy.analysis",
+    "estimate_costs": "simdeploy.analysis",
+    "estimate_regret": "simdeploy.analysis",
+    "pareto_front": "simdeploy.analysis",
     "read_batches": "simdeploy.experiments.batches",
     "read_deployment": "simdeploy.api",
     "read_scenario": "simdeploy.scenario",
     "read_store": "simdeploy.experiments",
     "replicate": "simdeploy.experiments",
-    "replicate_to_precision": "simdeploy.analysis.precision",
+    "replicate_to_precision": "simdeploy.analysis",
     "scenario_schema": "simdeploy.scenario",
     "simulate": "simdeploy.engines",
     "sweep": "simdeploy.experiments",
-    "sweep_to_precision": "simdeploy.analysis.precision",
-    "tradeoff": "simdeploy.analysis.tradeoff",
-    "tune": "simdeploy.analysis.tuning",
-    "value_of_observation": "simdeploy.analysis.observation",
-    "value_of_perfect_information": "simdeploy.analysis.information",
-    "vary_switches": "simdeploy.analysis.switches",
-    "verify": "simdeploy.analysis.verification",
+    "sweep_to_precision": "simdeploy.analysis",
+    "tradeoff": "simdeploy.analysis",
+    "tune": "simdeploy.analysis",
+    "value_of_observation": "simdeploy.analysis",
+    "value_of_perfect_information": "simdeploy.analysis",
+    "vary_switches": "simdeploy.analysis",
+    "verify": "simdeploy.analysis",
 }
 
 __all__ = [

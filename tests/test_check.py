@@ -9,10 +9,10 @@ import pytest
 
 from simdeploy import Scenario
 from simdeploy.analysis import oracles
+from simdeploy.analysis.checking.checking import check
+from simdeploy.analysis.checking.sequential import decide, fewest_observations, plan_looks
+from simdeploy.analysis.checking.words import describe_requirement, format_found, requirement_of
 from simdeploy.analysis.intervals import proportion_interval
-from simdeploy.analysis.requirements_check import check
-from simdeploy.analysis.requirements_words import describe_requirement, format_found, requirement_of
-from simdeploy.analysis.sequential import decide, fewest_observations, plan_looks
 from simdeploy.engines.running import run_block
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
@@ -227,7 +227,7 @@ def test_a_check_is_what_the_replications_say():
 
 def test_only_the_undecided_are_replicated_further(monkeypatch):
     """A policy whose requirements are decided is replicated no further, and a verdict that was reached stays. [property]"""
-    import simdeploy.analysis.requirements_check as module
+    import simdeploy.analysis.checking.checking as module
 
     asked = []
 
@@ -288,7 +288,7 @@ DEFECTIVE = {"release": {"bad": {"probability": 1, "defective": True}, "fine": {
 )
 def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
     """What can't occur in a scenario, or within the budget, is undecided at once, with the reason. [contract]"""
-    import simdeploy.analysis.requirements_check as module
+    import simdeploy.analysis.checking.checking as module
 
     monkeypatch.delattr(module, "replicate")
     found = check(failing(**more), text, most=999)

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from simdeploy import Scenario
-from simdeploy.analysis.requirements_check import check
+from simdeploy.analysis.checking.checking import check
 from simdeploy.cli.app import app
 from simdeploy.cli.junit import write_junit
 

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 import simdeploy
 from simdeploy.analysis import summarize_grid
+from simdeploy.analysis.estimates.precision import sweep_to_precision
 from simdeploy.analysis.grid_table import tabulate_grid
-from simdeploy.analysis.precision import sweep_to_precision
 from simdeploy.cli.app import app
 from simdeploy.cli.vary import read_vary, space_evenly
 from simdeploy.errors import InputError

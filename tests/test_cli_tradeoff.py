@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from simdeploy.analysis.tradeoff import tradeoff
+from simdeploy.analysis.tradeoffs.moving import tradeoff
 from simdeploy.cli.app import app
 from simdeploy.engines import running
 from simdeploy.experiments.jobs import Job

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simdeploy.analysis import compare
+from simdeploy.analysis.comparison.summary import summarize
 from simdeploy.analysis.intervals import mean_interval, paired_proportions_interval, proportion_interval
-from simdeploy.analysis.summary import summarize
 from simdeploy.errors import InputError
 from simdeploy.scenario.parts import Costs
 from simdeploy.vocabulary import COSTS, STATES, VERDICTS

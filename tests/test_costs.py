@@ -10,7 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from simdeploy.analysis.costs import estimate_costs
+from simdeploy.analysis.costs.causes import estimate_costs
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate, sweep
 from simdeploy.plotting.costs import plot_costs

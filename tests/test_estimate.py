@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis import compare, oracles
-from simdeploy.analysis.estimate import ESTIMATE_COLUMNS, estimate
+from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
 from simdeploy.analysis.estimators import estimate_values
 from simdeploy.analysis.intervals import quantile_interval
 from simdeploy.errors import InputError

@@ -10,9 +10,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from simdeploy.analysis.information import value_of_perfect_information
-from simdeploy.analysis.observation import value_of_observation
-from simdeploy.analysis.observation_steps import make_steps
+from simdeploy.analysis.costs.information import value_of_perfect_information
+from simdeploy.analysis.costs.observation import value_of_observation
+from simdeploy.analysis.costs.observation_steps import make_steps
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate
 from simdeploy.plotting.information import plot_value_of_observation
@@ -90,7 +90,7 @@ NEARLY_TIED = np.array([[4.0, 4, 4], [4, 4, 5], [4, 5, 4]])
 @pytest.mark.parametrize("means", [BEST_BY_KIND, TIED, NEARLY_TIED], ids=["apart", "tied", "nearly tied"])
 def test_coverage_of_what_knowing_is_worth(means):
     """Both intervals cover as often as they say, for skewed costs, three kinds, and policies that tie, n = 400. [oracle]"""
-    from simdeploy.analysis.information import estimate_values_of_knowing
+    from simdeploy.analysis.costs.information import estimate_values_of_knowing
 
     rng = np.random.default_rng(3)
     shares, n = np.array([0.6, 0.3, 0.1]), 400
@@ -112,7 +112,7 @@ def test_coverage_of_what_knowing_is_worth(means):
 
 def test_the_plug_in_leans_as_the_note_says():
     """Of few replications the worth of the world is too low on average, and that of a rare kind too high. [oracle]"""
-    from simdeploy.analysis.information import estimate_values_of_knowing
+    from simdeploy.analysis.costs.information import estimate_values_of_knowing
 
     rng = np.random.default_rng(4)
     worlds, kinds = [], []

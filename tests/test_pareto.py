@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from matplotlib.figure import Figure
 
-from simdeploy.analysis.dominance import choose_opponents, find_front, find_surely_dominated
-from simdeploy.analysis.pareto import pareto_front
+from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
+from simdeploy.analysis.tradeoffs.pareto import pareto_front
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
 from simdeploy.plotting.pareto import plot_pareto

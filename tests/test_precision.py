@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simdeploy.analysis import oracles
-from simdeploy.analysis import precision as precision_module
-from simdeploy.analysis.estimate import ESTIMATE_COLUMNS, estimate
+from simdeploy.analysis.estimates import precision as precision_module
+from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
+from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
+from simdeploy.analysis.estimates.stopping import count_needed, plan_looks, why_not_yet
+from simdeploy.analysis.estimates.targets import Target, parse_target, read_targets
 from simdeploy.analysis.estimators import estimate_values
-from simdeploy.analysis.precision import replicate_to_precision, sweep_to_precision
-from simdeploy.analysis.stopping import count_needed, plan_looks, why_not_yet
-from simdeploy.analysis.targets import Target, parse_target, read_targets
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate

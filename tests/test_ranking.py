@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis import compare
+from simdeploy.analysis.comparison.ranking import rank_policies
 from simdeploy.analysis.directions import find_direction
 from simdeploy.analysis.estimators import estimate_difference
 from simdeploy.analysis.pairs import pair_policies
-from simdeploy.analysis.ranking import rank_policies
 from simdeploy.errors import InputError
 from simdeploy.plotting.ranking import plot_ranking
 from simdeploy.scenario.parts import Costs

@@ -14,10 +14,10 @@ from scipy import stats
 
 from simdeploy.analysis.estimators import Estimate
 from simdeploy.analysis.feasibility import judge
-from simdeploy.analysis.regrets import estimate_regrets
+from simdeploy.analysis.regret.regrets import estimate_regrets
+from simdeploy.analysis.regret.robustness import estimate_regret
+from simdeploy.analysis.regret.worlds import find_worlds
 from simdeploy.analysis.rivals import estimate_gaps
-from simdeploy.analysis.robustness import estimate_regret
-from simdeploy.analysis.worlds import find_worlds
 from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
 from simdeploy.plotting.regret import plot_regret

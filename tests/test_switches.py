@@ -14,11 +14,11 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from simdeploy.analysis.conclusions import Rule, conclude, stand
 from simdeploy.analysis.feasibility import Feasibility
-from simdeploy.analysis.interactions import adjust_by_holm, estimate_interaction
-from simdeploy.analysis.switch_values import list_own_values, list_switch_values, pair_values
-from simdeploy.analysis.switches import vary_switches
+from simdeploy.analysis.switches.conclusions import Rule, conclude, stand
+from simdeploy.analysis.switches.interactions import adjust_by_holm, estimate_interaction
+from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
+from simdeploy.analysis.switches.varying import vary_switches
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.jobs import Job
@@ -318,7 +318,7 @@ def test_one_policy_needs_a_requirement():
 )
 def test_what_makes_no_sense_is_refused_before_the_work(arguments, told, monkeypatch):
     """Arguments that make no sense are named before anything is simulated. [contract]"""
-    monkeypatch.setattr("simdeploy.analysis.settings.sweep", None)
+    monkeypatch.setattr("simdeploy.analysis.switches.settings.sweep", None)
     with pytest.raises(InputError, match=re.escape(told)):
         vary_switches(scenario(EDGE, costs=None), **({"of": "makespan_s"} | arguments))
 
@@ -335,7 +335,7 @@ def test_restarts_have_no_verdicts_and_still_a_makespan():
 @pytest.fixture
 def few_values(monkeypatch):
     """Leave but the first values of some switches, so that there are few pairs."""
-    monkeypatch.setattr("simdeploy.analysis.switches.list_switch_values", lambda made: list_switch_values(made)[:6])
+    monkeypatch.setattr("simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6])
 
 
 def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values):
@@ -370,7 +370,7 @@ def test_parts_of_the_pairs_change_no_number(monkeypatch, few_values):
     """However many pairs are simulated at a time, the table is the same. [property]"""
     made = scenario(EDGE)
     whole = vary_switches(made, replications=3, engine="compiled")
-    monkeypatch.setattr("simdeploy.analysis.settings._MOST_ROWS", 20)
+    monkeypatch.setattr("simdeploy.analysis.switches.settings._MOST_ROWS", 20)
     pd.testing.assert_frame_equal(vary_switches(made, replications=3, engine="compiled").pairs, whole.pairs)
 
 

@@ -11,12 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from simdeploy.analysis import oracles
-from simdeploy.analysis.curves import estimate_band, estimate_curves
-from simdeploy.analysis.lever_ranges import LeverRange, find_ranges
 from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.paired import compare_values
-from simdeploy.analysis.tradeoff import Tradeoff, tradeoff
-from simdeploy.analysis.tradeoff_answer import find_improvement, list_points
+from simdeploy.analysis.tradeoffs.curves import estimate_band, estimate_curves
+from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
+from simdeploy.analysis.tradeoffs.moving import Tradeoff, tradeoff
+from simdeploy.analysis.tradeoffs.tradeoff_answer import find_improvement, list_points
 from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
 from simdeploy.experiments.jobs import Job

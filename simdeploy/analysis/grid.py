@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.intervals import mean_interval, proportion_interval
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.analysis.levels import level_problems
+from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.vocabulary import RESPONSES, VERDICTS
 
 if TYPE_CHECKING:
@@ -103,9 +104,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     0                 0              2                   0.5                 70.0
     1                 5              1                   0.0                 85.0
     """
-    if not 0 < confidence_level < 1:
-        found, allowed = shorten(confidence_level), "a fraction between 0 and 1, such as 0.95"
-        raise InputError(Problem("not a confidence level", ("confidence_level",), found=found, allowed=allowed))
+    if problems := level_problems(confidence_level):
+        raise InputError(problems)
     columns = [str(name) for name in result.columns]
     _check(columns)
     factors = tuple(name for name in columns if name not in _NO_FACTORS)

@@ -46,15 +46,6 @@ def read_direction(direction: Any, measure: Measure) -> Direction:
     return "min" if direction == "min" else "max"
 
 
-def level_problems(confidence_level: Any) -> list[Problem]:
-    """Say what is wrong with a confidence level."""
-    is_number = isinstance(confidence_level, int | float) and not isinstance(confidence_level, bool)
-    if is_number and 0 < confidence_level < 1:
-        return []
-    found, allowed = shorten(confidence_level), "a fraction between 0 and 1, such as 0.95"
-    return [Problem("not a confidence level", ("confidence_level",), found=found, allowed=allowed)]
-
-
 @dataclass(frozen=True, eq=False)
 class Gaps:
     """How much worse the policy of the row is than that of the column: below 0 where it is better.

@@ -23,7 +23,7 @@ from simdeploy.cli.progress import progress_bar
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.requirements_check import Check
+    from simdeploy.analysis.checking.checking import Check
 
 _NOT_MET = 1
 _UNDECIDED = 3
@@ -72,8 +72,8 @@ def command(
     Simulates until every requirement is decided, or the budget is used up. Ends with 0 if all are met, 1 if one is not
     (or a replication failed), 3 if the budget does not decide, 2 if the input is no use.
     """
-    from simdeploy.analysis.requirements_check import check
-    from simdeploy.analysis.requirements_words import count_rollouts
+    from simdeploy.analysis.checking.checking import check
+    from simdeploy.analysis.checking.words import count_rollouts
 
     read = read_with_warnings(scenario)
     if not require and not read.requirements:

@@ -27,9 +27,9 @@ from simdeploy.errors import InputError, Problem, nearest, shorten
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.comparison import Comparison
-    from simdeploy.analysis.costs import CostResult
-    from simdeploy.analysis.precision_result import Precision
+    from simdeploy.analysis.comparison.compare import Comparison
+    from simdeploy.analysis.costs.causes import CostResult
+    from simdeploy.analysis.estimates.precision_result import Precision
     from simdeploy.analysis.result import Result
     from simdeploy.scenario import Scenario
 
@@ -71,7 +71,7 @@ def command(
     Prints which policy is the best and which ones can't be told from it; then how likely each verdict is, how long the
     rollout takes and what it costs, with intervals, and the differences to a baseline.
     """
-    from simdeploy.analysis.comparison import compare
+    from simdeploy.analysis.comparison.compare import compare
 
     targets = read_precision(precision)
     read = read_with_warnings(scenario)
@@ -111,7 +111,7 @@ def command(
         print_precision(precise)
     split = None
     if by_cause:
-        from simdeploy.analysis.costs import estimate_costs
+        from simdeploy.analysis.costs.causes import estimate_costs
 
         assert read.costs is not None  # noqa: S101 - checked before the work
         split = estimate_costs(responses, read.costs, confidence_level=confidence_level)
@@ -133,7 +133,7 @@ def _replicate(scenario: Scenario, **how: Any) -> pd.DataFrame:
 
 
 def _replicate_to_precision(scenario: Scenario, targets: Mapping[str, str], **how: Any) -> Precision[pd.DataFrame]:
-    from simdeploy.analysis.precision import replicate_to_precision
+    from simdeploy.analysis.estimates.precision import replicate_to_precision
 
     with progress_bar("replications") as progress:
         return replicate_to_precision(scenario, targets, progress=progress or False, **how)

@@ -7,10 +7,10 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from simdeploy.analysis.requirements_words import describe_requirement, format_found, requirement_of
+from simdeploy.analysis.checking.words import describe_requirement, format_found, requirement_of
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.requirements_check import Check
+    from simdeploy.analysis.checking.checking import Check
 
 # What XML 1.0 can't hold in any form (production 2, Char).
 _NO_CHARACTER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.precision_result import Precision
+    from simdeploy.analysis.estimates.precision_result import Precision
 
 _MOST_LINES = 40
 

@@ -23,7 +23,7 @@ from simdeploy.cli.resuming import ResumableCommand, folder_option, resumable
 
 if TYPE_CHECKING:
     from simdeploy.analysis import GridSummary
-    from simdeploy.analysis.precision_result import Precision
+    from simdeploy.analysis.estimates.precision_result import Precision
     from simdeploy.experiments import LatinHypercube, SweepResult
     from simdeploy.scenario import Scenario
 
@@ -102,7 +102,7 @@ def command(
     costs, with intervals.
     """
     from simdeploy.analysis import summarize_grid
-    from simdeploy.analysis.precision import sweep_to_precision
+    from simdeploy.analysis.estimates.precision import sweep_to_precision
     from simdeploy.cli.vary import read_vary
     from simdeploy.experiments import sweep
 

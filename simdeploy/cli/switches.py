@@ -23,7 +23,7 @@ from simdeploy.cli.inputs import (
 from simdeploy.cli.resuming import ResumableCommand, resumable, store_option
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.switches_result import Switches
+    from simdeploy.analysis.switches.result import Switches
     from simdeploy.scenario import Scenario
 
 _MOST_LINES = 40
@@ -84,11 +84,11 @@ def command(
     The API leaves open how a control plane reads a policy. Every value of every such switch is tried, alone and with
     every value of another one, in the same simulated worlds.
     """
-    from simdeploy.analysis.switches import vary_switches
+    from simdeploy.analysis.switches.varying import vary_switches
 
     read = read_with_warnings(scenario)
     chosen = None if policies is None else _choose_policies(read, policies)
-    with resumable(ctx, store) as progress:
+    with resumable(ctx, store, in_parts=True) as progress:
         result = vary_switches(
             read,
             policies=chosen,

@@ -23,7 +23,7 @@ from simdeploy.cli.inputs import (
 from simdeploy.cli.resuming import ResumableCommand, resumable, store_option
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.tradeoff import Tradeoff
+    from simdeploy.analysis.tradeoffs.moving import Tradeoff
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.measures import Measure
 
@@ -81,7 +81,7 @@ def command(
     Prints where the policy stands, where the API's default does, and the nearest value that is surely better; then
     every curve with its band.
     """
-    from simdeploy.analysis.tradeoff import tradeoff
+    from simdeploy.analysis.tradeoffs.moving import tradeoff
     from simdeploy.cli.vary import read_vary
 
     read = read_with_warnings(scenario)
@@ -115,7 +115,7 @@ def command(
 
 
 def _read_axes(scenario: Scenario, type_: str, x: str | None, y: str | None) -> list[Measure | str]:
-    from simdeploy.analysis.tradeoff import default_axes
+    from simdeploy.analysis.tradeoffs.moving import default_axes
 
     default_x, default_y, *_ = default_axes(scenario, type_)
     return [default_x if x is None else x, default_y if y is None else y]

@@ -84,6 +84,9 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
     health_check.max_error_rate number
     scenario.fleet.nodes whole
     """
+    names = list(names)
+    if not names:
+        return ()
     catalogue = _Catalogue(scenarios, specs)
     problems: list[Problem] = []
     levers: dict[str, Lever] = {}

@@ -6,7 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.requirements_words import describe_requirement, format_found, requirement_of
+from simdeploy.analysis.checking.words import describe_requirement, format_found, requirement_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.requirements_check import Check
+    from simdeploy.analysis.checking.checking import Check
     from simdeploy.scenario.measures import Requirement
 
 # Okabe and Ito's colours and a shape each, so that nothing hangs on telling colours apart.
@@ -45,7 +45,7 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.requirements_check import check
+    >>> from simdeploy.analysis.checking.checking import check
     >>> from simdeploy.plotting.check import plot_check
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({

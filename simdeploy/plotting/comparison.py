@@ -6,7 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.observations import LEVELS
+from simdeploy.analysis.comparison.observations import LEVELS
 from simdeploy.analysis.wording import LABELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.time_axis import set_time_axis

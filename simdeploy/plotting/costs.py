@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.costs import name_cases
+from simdeploy.analysis.costs.causes import name_cases
 from simdeploy.analysis.wording import LABELS
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.costs import CostResult
+    from simdeploy.analysis.costs.causes import CostResult
 
 # Okabe and Ito's colours with a hatch each, so that nothing hangs on telling colours apart.
 LOOKS = {
@@ -49,7 +49,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     --------
     >>> import pandas as pd
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.costs import estimate_costs
+    >>> from simdeploy.analysis.costs.causes import estimate_costs
     >>> from simdeploy.plotting.costs import plot_costs
     >>> from simdeploy.scenario.parts import Costs
     >>> table = pd.DataFrame({

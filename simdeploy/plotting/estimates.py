@@ -6,7 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.estimate import name_cases
+from simdeploy.analysis.estimates.estimating import name_cases
 from simdeploy.analysis.wording import PERCENT, describe_measure, measure_scale
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.time_axis import set_time_axis
@@ -14,7 +14,7 @@ from simdeploy.plotting.time_axis import set_time_axis
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.estimate import Estimates
+    from simdeploy.analysis.estimates.estimating import Estimates
     from simdeploy.scenario.measures import Measure
 
 _COLOUR = "#0072B2"
@@ -46,7 +46,7 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
     --------
     >>> import pandas as pd
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.estimate import estimate
+    >>> from simdeploy.analysis.estimates.estimating import estimate
     >>> from simdeploy.plotting.estimates import plot_estimates
     >>> table = pd.DataFrame({"policy": ["a", "a"], "replication": [0, 1], "makespan_s": [60.0, 80.0]})
     >>> plot_estimates(Figure().subplots(), estimate(table, "makespan_s")).get_xlabel()

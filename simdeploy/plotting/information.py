@@ -11,7 +11,7 @@ from simdeploy.plotting.costs import LOOKS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.observation import ObservationResult
+    from simdeploy.analysis.costs.observation import ObservationResult
 
 _AXES = {"canaries": "canaries", "minutes": "minutes by which each node is watched longer"}
 _LINES = {
@@ -50,7 +50,7 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.observation import value_of_observation
+    >>> from simdeploy.analysis.costs.observation import value_of_observation
     >>> from simdeploy.plotting.information import plot_value_of_observation
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.measuring import read_measures
-from simdeploy.analysis.pareto_answer import name_cases
+from simdeploy.analysis.tradeoffs.pareto_answer import name_cases
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.measure_axis import label_points, set_limits, set_measure_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.pareto import ParetoFront
+    from simdeploy.analysis.tradeoffs.pareto import ParetoFront
     from simdeploy.scenario.measures import Measure
 
 _FRONT, _MAYBE, _OUT = "#0072B2", "#E69F00", "#B8B8B8"
@@ -52,7 +52,7 @@ def plot_pareto(
     --------
     >>> import pandas as pd
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.pareto import pareto_front
+    >>> from simdeploy.analysis.tradeoffs.pareto import pareto_front
     >>> from simdeploy.plotting.pareto import plot_pareto
     >>> table = pd.DataFrame({
     ...     "policy": ["fast", "slow"], "replication": 0, "makespan_s": [60.0, 100.0], "blast_radius": [0.8, 0.1],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.comparison.observations import LEVELS
 from simdeploy.analysis.directions import find_direction
-from simdeploy.analysis.observations import LEVELS
 from simdeploy.analysis.wording import EVENTS, LABELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.time_axis import set_time_axis
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.comparison import Comparison
+    from simdeploy.analysis.comparison.compare import Comparison
 
 # A filled circle may be the best, a hollow square isn't: told apart without colour, too.
 _BEST, _NOT_BEST = "#0072B2", "#D55E00"
@@ -45,7 +45,7 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
     Notes
     -----
     An interval that reaches 0 from both sides belongs to a policy that may be the best; see
-    `simdeploy.analysis.ranking.rank_policies`. Policies without values are left out.
+    `simdeploy.analysis.comparison.ranking.rank_policies`. Policies without values are left out.
 
     Examples
     --------

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-    from simdeploy.analysis.robustness import Robustness
+    from simdeploy.analysis.regret.robustness import Robustness
 
 # Light is where one wants to be; it reads in grey and with any colour vision.
 _COLOURS = "YlGnBu"
@@ -44,7 +44,7 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     --------
     >>> import pandas as pd
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.robustness import estimate_regret
+    >>> from simdeploy.analysis.regret.robustness import estimate_regret
     >>> table = pd.DataFrame({
     ...     "case": [0, 1, 2, 3], "scenario": ["day", "night", "day", "night"], "policy": ["a", "a", "b", "b"],
     ...     "replication": 0, "makespan_s": [10.0, 40.0, 30.0, 30.0], "touched_nodes": 1,

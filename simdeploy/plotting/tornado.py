@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.switches_result import Switches
+    from simdeploy.analysis.switches.result import Switches
     from simdeploy.analysis.wording import Scale
 
 # Okabe and Ito's colours, and a word beside each flip, so that nothing hangs on telling colours apart.
@@ -44,7 +44,7 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.switches import vary_switches
+    >>> from simdeploy.analysis.switches.varying import vary_switches
     >>> from simdeploy.scenario import Scenario
     >>> waves = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
     >>> scenario = Scenario.from_dict({

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.lever_ranges import write_value
 from simdeploy.analysis.measuring import read_measures
+from simdeploy.analysis.tradeoffs.lever_ranges import write_value
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.measure_axis import label_points, set_limits, set_measure_axis
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.tradeoff import Tradeoff
+    from simdeploy.analysis.tradeoffs.moving import Tradeoff
     from simdeploy.experiments.levers import Lever
     from simdeploy.scenario.measures import Measure
 
@@ -62,7 +62,7 @@ def plot_tradeoff(
     Examples
     --------
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.analysis.tradeoff import tradeoff
+    >>> from simdeploy.analysis.tradeoffs.moving import tradeoff
     >>> from simdeploy.plotting.tradeoff import plot_tradeoff
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.sequential import COCHRAN
+from simdeploy.analysis.checking.sequential import COCHRAN
 
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure, Requirement

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.levels import level_problems
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.scenario.measures import (
     SORTS,
@@ -94,11 +95,7 @@ def read_question(
         problems.append(
             Problem("no difference that matters", ("indifference",), found=shorten(indifference), allowed="above 0")
         )
-    if not 0.5 < confidence_level < 1:
-        allowed = "a fraction above 0.5 and below 1, such as 0.95"
-        problems.append(
-            Problem("not a confidence level", ("confidence_level",), found=shorten(confidence_level), allowed=allowed)
-        )
+    problems += level_problems(confidence_level, above=0.5)
     objective, sign = _read_objective(scenario, minimize, maximize, problems)
     required = _read_requirements(scenario, base.name, requirements, problems)
     if problems or objective is None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.curves import estimate_curves
-from simdeploy.analysis.lever_ranges import find_ranges
+from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values, read_measures
 from simdeploy.analysis.result import Result
-from simdeploy.analysis.rivals import level_problems
+from simdeploy.analysis.tradeoffs.curves import estimate_curves
+from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.sweep import sweep
@@ -22,8 +22,8 @@ from simdeploy.vocabulary import COSTS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.lever_ranges import LeverRange
     from simdeploy.analysis.tables import Table
+    from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
     from simdeploy.experiments import SweepResult
     from simdeploy.experiments.levers import Lever
     from simdeploy.experiments.progress import Progress
@@ -70,7 +70,7 @@ class Tradeoff(Result):
     @cached_property
     def answer(self) -> str:
         """Where the policy stands, where the API's default does, and the nearest improvement that is sure."""
-        from simdeploy.analysis.tradeoff_answer import tell
+        from simdeploy.analysis.tradeoffs.tradeoff_answer import tell
 
         return tell(self)
 
@@ -80,7 +80,7 @@ class Tradeoff(Result):
 
     def summarize(self) -> tuple[Table, ...]:
         """Return a table for each lever."""
-        from simdeploy.analysis.tradeoff_answer import tabulate
+        from simdeploy.analysis.tradeoffs.tradeoff_answer import tabulate
 
         return tuple(tabulate(self, lever) for lever in self.levers)
 
@@ -176,7 +176,7 @@ def tradeoff(
 
     Examples
     --------
-    >>> from simdeploy.analysis.tradeoff import tradeoff
+    >>> from simdeploy.analysis.tradeoffs.moving import tradeoff
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({
     ...     "name": "three-nodes",
@@ -212,7 +212,7 @@ def tradeoff(
         store=store,
         progress=progress,
     )
-    values = Values(result, measures, costs=scenario.costs)
+    values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     of_measures = {measure: values.of(measure) for measure in measures}  # cases are points, lever by lever
     curves, differences = estimate_curves(ranges, of_measures, confidence_level)
     return Tradeoff(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.tables import Table
@@ -131,7 +132,7 @@ def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidenc
     Examples
     --------
     >>> import pandas as pd
-    >>> from simdeploy.analysis.costs import estimate_costs
+    >>> from simdeploy.analysis.costs.causes import estimate_costs
     >>> from simdeploy.scenario.parts import Costs
     >>> table = pd.DataFrame({
     ...     "policy": "waves", "replication": [0, 1], "verdict": ["completed_good", "escaped"],
@@ -176,10 +177,7 @@ def check_arguments(costs: object, confidence_level: object) -> None:
         hint = "add a section `costs` to the scenario" if costs is None else None
         allowed = "the costs of a scenario, such as scenario.costs"
         problems.append(Problem("no costs are known", ("costs",), found=shorten(costs), allowed=allowed, hint=hint))
-    is_number = isinstance(confidence_level, int | float) and not isinstance(confidence_level, bool)
-    if not is_number or not 0 < confidence_level < 1:  # type: ignore[operator]
-        found, allowed = shorten(confidence_level), "a fraction between 0 and 1, such as 0.95"
-        problems.append(Problem("not a confidence level", ("confidence_level",), found=found, allowed=allowed))
+    problems += level_problems(confidence_level)
     if problems:
         raise InputError(problems)
 

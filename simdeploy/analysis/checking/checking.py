@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.checking.asked import Question, ask, check_numbers
+from simdeploy.analysis.checking.sequential import Verdict, decide, plan_looks
+from simdeploy.analysis.checking.words import summarize_check, tell_check
 from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.requirements_asked import Question, ask, check_numbers
-from simdeploy.analysis.requirements_words import summarize_check, tell_check
 from simdeploy.analysis.result import Result
-from simdeploy.analysis.sequential import Verdict, decide, plan_looks
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.replication import replicate
 
@@ -140,7 +140,7 @@ def check(
     -----
     It is looked K times, after 100, 200, 400, ... replications and at last after `most`. Each look at a requirement may
     err with probability :math:`(1 - confidence\_level) / K`, so all of them together with :math:`1 - confidence\_level` at
-    most, whenever they stop (Boole's inequality; `simdeploy.analysis.sequential.decide` has the tests). A verdict that is
+    most, whenever they stop (Boole's inequality; `simdeploy.analysis.checking.sequential.decide` has the tests). A verdict that is
     reached stays. A policy without an open requirement is replicated no further.
 
     Each verdict has its confidence by itself: of 20 verdicts at 95 % one may be wrong. What never can be decided (a
@@ -216,7 +216,12 @@ def _look(table: pd.DataFrame, questions: list[Question], scenario: Scenario, lo
     """Add what the table says to each question, and decide it if that is possible."""
     import numpy as np
 
-    values = Values(table, list(dict.fromkeys(q.requirement.measure for q in questions)), costs=scenario.costs, release=scenario.release)
+    values = Values(
+        table,
+        list(dict.fromkeys(q.requirement.measure for q in questions)),
+        costs=scenario.costs,
+        release=scenario.release,
+    )
     places = {policy: place for place, policy in enumerate(values.cases["policy"])}
     for question in questions:
         found = values.of(question.requirement.measure)[places[question.policy]]

@@ -8,7 +8,7 @@ from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import describe_measure, format_estimate, measure_scale
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.pareto import ParetoFront
+    from simdeploy.analysis.tradeoffs.pareto import ParetoFront
 
 _MOST_NAMED = 6
 _KEYS = ("case", "scenario", "policy")

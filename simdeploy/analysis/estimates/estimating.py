@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import describe_measure, format_estimate, measure_scale
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +152,7 @@ def estimate(
     Examples
     --------
     >>> import pandas as pd
-    >>> from simdeploy.analysis.estimate import estimate
+    >>> from simdeploy.analysis.estimates.estimating import estimate
     >>> table = pd.DataFrame({
     ...     "policy": ["fast", "fast", "slow", "slow"],
     ...     "replication": [0, 1, 0, 1],
@@ -202,15 +203,6 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
         for name, dtype in ESTIMATE_COLUMNS.items()
     }
     return cases.assign(**columns)
-
-
-def level_problems(confidence_level: Any) -> list[Problem]:
-    """Say what is wrong with a confidence level."""
-    is_number = isinstance(confidence_level, int | float) and not isinstance(confidence_level, bool)
-    if is_number and 0 < confidence_level < 1:
-        return []
-    found, allowed = shorten(confidence_level), "a fraction between 0 and 1, such as 0.95"
-    return [Problem("not a confidence level", ("confidence_level",), found=found, allowed=allowed)]
 
 
 def name_cases(rows: pd.DataFrame, case_columns: Sequence[str]) -> list[str]:

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.estimate import level_problems
+from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
+from simdeploy.analysis.estimates.stopping import FIRST_LOOK, plan_looks
+from simdeploy.analysis.estimates.targets import read_targets
+from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.precision_result import Precision, Responses, precision_frame
-from simdeploy.analysis.stopping import FIRST_LOOK, plan_looks
-from simdeploy.analysis.targets import read_targets
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.batches import (
     batch_folder,
@@ -32,12 +32,13 @@ from simdeploy.experiments.sweep import sweep
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.targets import Target, Targets
+    from simdeploy.analysis.estimates.targets import Target, Targets
     from simdeploy.experiments.design import Design
     from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.parts import Costs
+    from simdeploy.world.release import ReleaseKind
 
 _MOST = 10_000
 
@@ -111,7 +112,7 @@ def replicate_to_precision(
 
     Examples
     --------
-    >>> from simdeploy.analysis.precision import replicate_to_precision
+    >>> from simdeploy.analysis.estimates.precision import replicate_to_precision
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({
     ...     "name": "two-nodes",
@@ -136,7 +137,7 @@ def replicate_to_precision(
             scenario, policies=policies, replications=span, seed=seed, engine=engine, workers=workers, progress=told
         )
 
-    look = partial(_look, targets=read, costs=costs, confidence_level=confidence_level)
+    look = partial(_look, targets=read, costs=costs, release=scenario.release, confidence_level=confidence_level)
     return _go_on(looks, take, join_frames, look, most=most)
 
 
@@ -191,7 +192,7 @@ def sweep_to_precision(
 
     Examples
     --------
-    >>> from simdeploy.analysis.precision import sweep_to_precision
+    >>> from simdeploy.analysis.estimates.precision import sweep_to_precision
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({
     ...     "name": "two-nodes",
@@ -230,7 +231,8 @@ def sweep_to_precision(
     def join(batches: Sequence[SweepResult]) -> SweepResult:
         return join_sweeps(batches, store=None if store is None else Path(store))
 
-    look = partial(_look, targets=read, costs=costs, confidence_level=confidence_level)
+    release = [kind for one in scenarios.values() for kind in one.release]
+    look = partial(_look, targets=read, costs=costs, release=release, confidence_level=confidence_level)
     return _go_on(looks, take, join, look, most=most)
 
 
@@ -246,10 +248,15 @@ def _check(most: Any, confidence_level: Any) -> tuple[int, ...]:
 
 
 def _look(
-    responses: Responses, *, targets: tuple[Target, ...], costs: Costs | None, confidence_level: float
+    responses: Responses,
+    *,
+    targets: tuple[Target, ...],
+    costs: Costs | None,
+    release: Sequence[ReleaseKind],
+    confidence_level: float,
 ) -> Precision[Responses]:
     """Estimate from what there is."""
-    values = Values(responses, [target.measure for target in targets], costs=costs)
+    values = Values(responses, [target.measure for target in targets], costs=costs, release=release)
     return Precision(
         estimates=precision_frame(values, targets, confidence_level),
         n_replications=values.n_replications,

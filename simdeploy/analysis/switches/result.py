@@ -16,7 +16,7 @@ from simdeploy.scenario.measures import Measure, Requirement
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.settings import Setting
+    from simdeploy.analysis.switches.settings import Setting
 
 _FOUND = {
     "is_possible": "bool",

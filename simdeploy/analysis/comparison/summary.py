@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.ranking_words import summarize_ranking
+from simdeploy.analysis.comparison.ranking_words import summarize_ranking
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import LABELS, PERCENT, POINTS, Scale, format_number, response_scale
 from simdeploy.vocabulary import VERDICTS
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from simdeploy.analysis.comparison import Comparison
+    from simdeploy.analysis.comparison.compare import Comparison
 
 # A change review asks what may happen, how long it takes, how many it can hit and what it costs the users.
 _SHOWN = (

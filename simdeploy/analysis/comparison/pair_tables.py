@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.comparison.ranking import rank_policies
 from simdeploy.analysis.directions import find_direction
 from simdeploy.analysis.pairs import pair_policies
-from simdeploy.analysis.ranking import rank_policies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
-    from simdeploy.analysis.observations import Observations, Quantity
+    from simdeploy.analysis.comparison.observations import Observations, Quantity
 
 _PAIR = {
     "policy": "str",

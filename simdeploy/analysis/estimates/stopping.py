@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    from simdeploy.analysis.estimates.targets import Target
     from simdeploy.analysis.estimators import Estimate
-    from simdeploy.analysis.targets import Target
 
 FIRST_LOOK = 100
 # What one rollout in a hundred does is missed by 100 of them one time in three, and by 500 one time in 150.
@@ -73,7 +73,7 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     --------
     >>> import numpy as np
     >>> from simdeploy.analysis.estimators import estimate_values
-    >>> from simdeploy.analysis.targets import parse_target
+    >>> from simdeploy.analysis.estimates.targets import parse_target
     >>> from simdeploy.scenario.measures import Measure
     >>> values, measure = np.tile([60.0, 80.0], 250), Measure("makespan_s")
     >>> found = estimate_values(values, measure, 0.95)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.sequential import FEWEST_OF_A_MEAN, Decision
+from simdeploy.analysis.checking.sequential import FEWEST_OF_A_MEAN, Decision
+from simdeploy.analysis.levels import level_problems
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Requirement, parse_requirement
@@ -93,12 +94,7 @@ def ask(
 
 def check_numbers(confidence_level: object, most: object) -> None:
     """Refuse numbers that make no sense, with an `InputError`."""
-    problems = []
-    is_number = isinstance(confidence_level, int | float)
-    if not is_number or not 0.5 < confidence_level < 1:  # type: ignore[operator]
-        allowed = "a fraction above 0.5 and below 1, such as 0.95"
-        found = shorten(confidence_level)
-        problems.append(Problem("not a confidence level", ("confidence_level",), found=found, allowed=allowed))
+    problems = level_problems(confidence_level, above=0.5)
     if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= _MOST:
         allowed = f"a whole number from 1 to {_MOST}"
         problems.append(Problem("not a number of replications", ("most",), found=shorten(most), allowed=allowed))

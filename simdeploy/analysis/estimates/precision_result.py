@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from simdeploy.analysis.estimate import estimate_frame, format_rows, name_cases
+from simdeploy.analysis.estimates.estimating import estimate_frame, format_rows, name_cases
+from simdeploy.analysis.estimates.stopping import count_needed, why_not_yet
 from simdeploy.analysis.estimators import Estimate
 from simdeploy.analysis.result import Result
-from simdeploy.analysis.stopping import count_needed, why_not_yet
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import PERCENT, POINTS, Scale, describe_measure, measure_scale
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.analysis.estimates.targets import Target
     from simdeploy.analysis.measuring import Values
-    from simdeploy.analysis.targets import Target
     from simdeploy.experiments.result import SweepResult
     from simdeploy.scenario.measures import Measure
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.comparison.observations import Observations, Quantity
 from simdeploy.analysis.estimators import Estimate, estimate_difference, estimate_values, variance
-from simdeploy.analysis.observations import Observations, Quantity
+from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.result import Result, to_plain
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
@@ -76,7 +77,7 @@ class Comparison(Result):
         One row per pair (`policy` and `other`), response and level: `estimate`, `low`, `high`, and `n`, the replications
         in which both have a value. Computed when it is first asked for; see the notes of `compare`.
         """
-        from simdeploy.analysis.comparison_tables import tabulate_pairs
+        from simdeploy.analysis.comparison.pair_tables import tabulate_pairs
 
         return tabulate_pairs(self._observations, self.confidence_level)
 
@@ -89,14 +90,14 @@ class Comparison(Result):
         best of the others; `n`, the fewest replications that it has in common with one of them. `rank` and `is_among_best` are missing
         for a policy without values. Computed when it is first asked for; see the notes of `compare`.
         """
-        from simdeploy.analysis.comparison_tables import tabulate_ranking
+        from simdeploy.analysis.comparison.pair_tables import tabulate_ranking
 
         return tabulate_ranking(self._observations, self.confidence_level)
 
     @property
     def answer(self) -> str:
         """Which policy is the best, and which ones can't be told from it."""
-        from simdeploy.analysis.ranking_words import say_which_is_best
+        from simdeploy.analysis.comparison.ranking_words import say_which_is_best
 
         return say_which_is_best(self)
 
@@ -109,7 +110,7 @@ class Comparison(Result):
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the main responses in words: the estimates, the differences to the baseline, and the ranking."""
-        from simdeploy.analysis.summary import summarize
+        from simdeploy.analysis.comparison.summary import summarize
 
         return summarize(self)
 
@@ -167,7 +168,7 @@ def compare(
     (`simdeploy.analysis.pairs.Pairs.lower_limits`). Two policies whose interval holds 0 can't be told apart.
 
     `Comparison.ranking` compares each policy with the best of the others, which needs k - 1 limits instead of K
-    (`simdeploy.analysis.ranking.rank_policies`): the best policy has `is_among_best` with :math:`1 - \alpha`. Responses
+    (`simdeploy.analysis.comparison.ranking.rank_policies`): the best policy has `is_among_best` with :math:`1 - \alpha`. Responses
     of which neither side is better, such as `waves`, have no ranking. Across responses nothing is adjusted.
 
     Too few observations give NaN: an interval of a mean needs two. A t interval knows only what it has seen: where a cost
@@ -242,19 +243,7 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
                 hint=nearest(baseline, policies),
             )
         )
-    if (
-        isinstance(confidence_level, bool)
-        or not isinstance(confidence_level, int | float)
-        or not 0 < confidence_level < 1
-    ):
-        problems.append(
-            Problem(
-                "not a confidence level",
-                path=("confidence_level",),
-                found=shorten(confidence_level),
-                allowed="a fraction between 0 and 1, such as 0.95",
-            )
-        )
+    problems += level_problems(confidence_level)
     if problems:
         raise InputError(problems)
 

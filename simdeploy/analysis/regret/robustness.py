@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.feasibility import judge_requirements
+from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import read_measures
-from simdeploy.analysis.regrets import REGRET, estimate_regrets, read_values, summarize_candidates
+from simdeploy.analysis.regret.regrets import REGRET, estimate_regrets, read_values, summarize_candidates
+from simdeploy.analysis.regret.worlds import find_worlds
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.rivals import (
     Direction,
-    level_problems,
     read_direction,
     unknown_fractions,
 )
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import PERCENT, POINTS, describe_measure, format_estimate, measure_scale
-from simdeploy.analysis.worlds import find_worlds
 from simdeploy.errors import InputError
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.scenario.parts import Costs

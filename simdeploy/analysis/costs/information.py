@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.costs import check_arguments
+from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.estimators import moments
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.tables import Table
@@ -169,7 +169,7 @@ def value_of_perfect_information(
     Half of the releases are bad; bold costs 1 or 9, careful always 4. Bold for good ones would save 1.5.
 
     >>> import pandas as pd
-    >>> from simdeploy.analysis.information import value_of_perfect_information
+    >>> from simdeploy.analysis.costs.information import value_of_perfect_information
     >>> from simdeploy.scenario.parts import Costs
     >>> table = pd.DataFrame({
     ...     "policy": ["bold"] * 4 + ["careful"] * 4, "replication": [*range(4), *range(4)],
@@ -210,7 +210,7 @@ def value_of_perfect_information(
 
 def _gather(responses: pd.DataFrame, costs: Costs) -> tuple[list[str], np.ndarray, np.ndarray, list[str], int]:
     """Return policies, costs by policy and world, the kind of each world, the kinds, and how many worlds are left out."""
-    from simdeploy.analysis.observations import Observations, Quantity
+    from simdeploy.analysis.comparison.observations import Observations, Quantity
 
     observations = Observations(responses, costs)
     cost = observations.values(Quantity("cost", None))

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.conclusions import Rule
 from simdeploy.analysis.feasibility import cost_problems
-from simdeploy.analysis.rivals import Direction, level_problems, read_direction
-from simdeploy.analysis.settings import Setting, Settings, why_impossible
-from simdeploy.analysis.switch_choice import Choice
-from simdeploy.analysis.switch_values import list_own_values, list_switch_values, pair_values
-from simdeploy.analysis.switches_result import PAIR, VALUE, Switches, make_table
+from simdeploy.analysis.levels import level_problems
+from simdeploy.analysis.rivals import Direction, read_direction
+from simdeploy.analysis.switches.conclusions import Rule
+from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
+from simdeploy.analysis.switches.settings import Setting, Settings, why_impossible
+from simdeploy.analysis.switches.switch_choice import Choice
+from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
 from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.arguments import check_numbers

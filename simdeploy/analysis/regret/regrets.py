@@ -9,8 +9,8 @@ import numpy as np
 
 from simdeploy.analysis.estimators import estimate_values
 from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.regret.worlds import Worlds
 from simdeploy.analysis.rivals import Direction, Gaps, estimate_gaps, unknown_measures
-from simdeploy.analysis.worlds import Worlds
 from simdeploy.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.conclusions import Rule, Standings, stand
 from simdeploy.analysis.feasibility import judge_requirements
 from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.rivals import unknown_fractions, unknown_measures
-from simdeploy.analysis.switch_values import SwitchValue, list_own_values
+from simdeploy.analysis.switches.conclusions import Rule, Standings, stand
+from simdeploy.analysis.switches.switch_values import SwitchValue, list_own_values
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.gathering import gather
 from simdeploy.experiments.progress import Progress
@@ -137,7 +137,9 @@ class Settings:
 
     def _standings(self, result: SweepResult, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
         measures = [self.rule.of, *(requirement.measure for requirement in self.requirements)]
-        values = Values(result, [*measures, *unknown_measures(measures)], costs=self.scenario.costs)
+        values = Values(
+            result, [*measures, *unknown_measures(measures)], costs=self.scenario.costs, release=self.scenario.release
+        )
         self.n_failed += int((~values.is_ok).sum())
         level = self.rule.confidence_level
         feasibility = judge_requirements(values, self.requirements, confidence_level=level)

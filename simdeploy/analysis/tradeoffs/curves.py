@@ -14,7 +14,7 @@ from simdeploy.scenario.measures import Measure
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.lever_ranges import LeverRange
+    from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
 
 _POINT = {"lever": "str", "value": "float64", "is_default": "bool", "is_current": "bool"}
 _ESTIMATE = {"measure": "str", "estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}

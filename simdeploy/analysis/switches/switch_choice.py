@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.conclusions import Conclusion, Rule, choose, conclude, why_unknown
-from simdeploy.analysis.interactions import adjust_by_holm, estimate_interaction
 from simdeploy.analysis.rivals import estimate_gaps
-from simdeploy.analysis.switches_result import POLICY
+from simdeploy.analysis.switches.conclusions import Conclusion, Rule, choose, conclude, why_unknown
+from simdeploy.analysis.switches.interactions import adjust_by_holm, estimate_interaction
+from simdeploy.analysis.switches.result import POLICY
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.conclusions import Standings
-    from simdeploy.analysis.settings import Setting, Settings, Simulated
+    from simdeploy.analysis.switches.conclusions import Standings
+    from simdeploy.analysis.switches.settings import Setting, Settings, Simulated
 
 
 class Choice:

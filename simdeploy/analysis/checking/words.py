@@ -12,7 +12,7 @@ from simdeploy.scenario.measures import Measure, Requirement
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from simdeploy.analysis.requirements_check import Check
+    from simdeploy.analysis.checking.checking import Check
 
 _NAMED = 3
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.dominance import Direction, choose_opponents, find_front, find_surely_dominated
 from simdeploy.analysis.estimators import Estimate, estimate_values
+from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values, read_measures
 from simdeploy.analysis.result import Result
-from simdeploy.analysis.rivals import level_problems
+from simdeploy.analysis.tradeoffs.dominance import Direction, choose_opponents, find_front, find_surely_dominated
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ParetoFront(Result):
     @cached_property
     def answer(self) -> str:
         """How many cases are on the front, which, and how many could be."""
-        from simdeploy.analysis.pareto_answer import tell
+        from simdeploy.analysis.tradeoffs.pareto_answer import tell
 
         return tell(self)
 
@@ -63,7 +63,7 @@ class ParetoFront(Result):
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the cases that are on the front, and those that could be."""
-        from simdeploy.analysis.pareto_answer import tabulate
+        from simdeploy.analysis.tradeoffs.pareto_answer import tabulate
 
         return (tabulate(self),)
 
@@ -126,7 +126,7 @@ def pareto_front(
     Examples
     --------
     >>> import pandas as pd
-    >>> from simdeploy.analysis.pareto import pareto_front
+    >>> from simdeploy.analysis.tradeoffs.pareto import pareto_front
     >>> table = pd.DataFrame({
     ...     "policy": ["fast"] * 2 + ["slow"] * 2 + ["worst"] * 2, "replication": [0, 1] * 3,
     ...     "makespan_s": [60.0, 80.0, 100.0, 120.0, 130.0, 140.0], "blast_radius": [0.8, 0.9, 0.1, 0.2, 0.5, 0.6],

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from simdeploy.analysis.comparison import Comparison
+    from simdeploy.analysis.comparison.compare import Comparison
 
 
 class _Question(NamedTuple):

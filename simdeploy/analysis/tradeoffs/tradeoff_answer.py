@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.analysis.directions import find_direction
-from simdeploy.analysis.lever_ranges import write_value
 from simdeploy.analysis.tables import Table
+from simdeploy.analysis.tradeoffs.lever_ranges import write_value
 from simdeploy.analysis.wording import (
     PERCENT,
     POINTS,
@@ -21,7 +21,7 @@ from simdeploy.analysis.wording import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.tradeoff import Tradeoff
+    from simdeploy.analysis.tradeoffs.moving import Tradeoff
     from simdeploy.experiments.levers import Lever
     from simdeploy.scenario.measures import Measure
 

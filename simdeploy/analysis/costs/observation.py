@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.costs import check_arguments
+from simdeploy.analysis.costs.causes import check_arguments
+from simdeploy.analysis.costs.observation_steps import Step, make_steps
 from simdeploy.analysis.estimators import Estimate, estimate_difference, moments
 from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.observation_steps import Step, make_steps
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import LABELS, Scale, format_estimate
@@ -185,7 +185,7 @@ def value_of_observation(
     --------
     Four nodes in four waves: a minute more for each is four minutes, and a canary on top of one-by-one waves is free.
 
-    >>> from simdeploy.analysis.observation import value_of_observation
+    >>> from simdeploy.analysis.costs.observation import value_of_observation
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({
     ...     "name": "four-nodes",

@@ -1,0 +1,1 @@
+"""Requirements, simulated until they are decided."""

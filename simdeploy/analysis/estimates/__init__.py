@@ -1,0 +1,1 @@
+"""Estimates of any measure, and how many replications they take."""

@@ -1,0 +1,27 @@
+"""Confidence levels, checked at the door of every analysis."""
+
+from __future__ import annotations
+
+from simdeploy.errors import Problem, shorten
+
+
+def level_problems(confidence_level: object, *, above: float = 0) -> list[Problem]:
+    """Say what is wrong with a confidence level.
+
+    Parameters
+    ----------
+    confidence_level : object
+    above : float, default 0
+        What it must exceed: 0.5 where a verdict hangs on it.
+
+    Examples
+    --------
+    >>> [str(problem) for problem in level_problems(95)]
+    ['confidence_level: not a confidence level (found 95); allowed: a fraction between 0 and 1, such as 0.95']
+    """
+    is_number = isinstance(confidence_level, int | float) and not isinstance(confidence_level, bool)
+    if is_number and above < confidence_level < 1:  # type: ignore[operator]
+        return []
+    bounds = "between 0 and 1" if above == 0 else f"above {above:g} and below 1"
+    allowed = f"a fraction {bounds}, such as 0.95"
+    return [Problem("not a confidence level", ("confidence_level",), found=shorten(confidence_level), allowed=allowed)]
