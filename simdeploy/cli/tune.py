@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 @click.option(
     "--most-rollouts",
     type=click.IntRange(1),
-    default=300_000,
+    default=1_000_000,
     show_default=True,
     help="What each stage after the first may cost.",
 )

@@ -54,7 +54,7 @@ def tune(
     worlds: int = 100,
     indifference: float | None = None,
     budget: int | None = None,
-    most_rollouts: int = 300_000,
+    most_rollouts: int = 1_000_000,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
@@ -89,7 +89,7 @@ def tune(
     budget : int, optional
         Rollouts that choosing among the remaining candidates may cost. Then they are spent where they help most
         (OCBA), instead of as many as the stated probability needs.
-    most_rollouts : int, default 300,000
+    most_rollouts : int, default 1,000,000
         That each of the stages after the first may cost; more only where its first look needs them.
     confidence_level : float, default 0.95
         The probability of correct selection, and the level of intervals and verdicts.
