@@ -281,8 +281,8 @@ DEFECTIVE = {"release": {"bad": {"probability": 1, "defective": True}, "fine": {
         ({}, "p95 makespan_s given escaped <= 10m", "no release of the scenario is ever defective"),
         (DEFECTIVE, "false_alarm given good <= 0.1", "no release of the scenario is ever good"),
         (DEFECTIVE, "completed given fine >= 0.1", "no release of the scenario is ever fine"),
-        (RESTART, "false_alarm <= 0.1", "its deployment releases nothing"),
-        (RESTART, "completed given good >= 0.1", "its deployment releases nothing"),
+        (RESTART, "false_alarm <= 0.1", "a restart releases nothing"),
+        (RESTART, "completed given good >= 0.1", "a restart releases nothing"),
         ({}, "makespan_s <= 10m", "a mean is judged from 1,000 observations on, and the budget is 999"),
     ],
 )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import pty
 import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
+from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
 import simdeploy.engines
 from simdeploy.cli.app import app
+from simdeploy.cli.screen import print_table
 
 SCENARIO = """
 name: small
@@ -37,7 +39,6 @@ policies:
   at-once: {strategy: immediate}
 """
 SPEC = {"strategy": "rolling", "max_parallel": 20, "health_check": {"deadline": "5m"}}
-TIMEOUT_S = 60
 
 
 @pytest.fixture
@@ -334,21 +335,10 @@ def test_a_pipe_gets_whole_lines_without_colour(folder):
 
 def through_terminal(*arguments, columns):
     """Run the command on a terminal of some width; return the exit code and what the terminal showed."""
-    outer, inner = pty.openpty()
-    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    process = start(*arguments, stdout=inner, stderr=inner, env=env)
-    os.close(inner)
-    shown = b""
-    while True:
-        try:
-            block = os.read(outer, 65536)
-        except OSError:
-            break
-        if not block:
-            break
-        shown += block
-    os.close(outer)
-    return process.wait(timeout=TIMEOUT_S), shown.decode()
+    command = [sys.executable, "-m", "simdeploy", *arguments]
+    with on_terminal(command, columns=columns, stdout=None) as (process, terminal):
+        shown = read_until(terminal, END)
+        return process.wait(timeout=TIMEOUT_S), shown
 
 
 def test_a_narrow_terminal_gets_whole_numbers(folder):
@@ -363,6 +353,27 @@ def test_a_narrow_terminal_gets_whole_numbers(folder):
     ]
     assert max(map(len, plain)) <= 60
     assert "…" not in table
+
+
+@pytest.mark.parametrize("width", [30, 40, 50, 80, 200])
+def test_no_word_of_a_table_is_lost(width):
+    """Whatever a terminal's width: long names, words in later columns, and columns without any fit, and are all there. [contract]"""
+    console = Console(width=width, file=io.StringIO(), markup=False)
+    row = ["everything-at-once", "the limit of false alarms is 5 %", "4.2 %", ""]
+    print_table(console, "Title", ["policy", "required", "found in all", ""], [row])
+    shown = console.file.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    assert {"required", "limit", "alarms", "5", "found", "4.2"} <= set(shown.split())
+    assert (row[1] in shown) == (width >= 50)
+    assert "…" not in shown
+
+
+@pytest.mark.parametrize("width", [1, 10])
+def test_a_terminal_without_room_is_no_error(width):
+    """Where nothing fits, something is shown. [contract]"""
+    console = Console(width=width, file=io.StringIO(), markup=False)
+    print_table(console, "Title", ["policy", "cost"], [["at-once", "12.5"]])
+    assert console.file.getvalue()
 
 
 # -- the other commands ------------------------------------------------------------------------------------------------
@@ -495,15 +506,17 @@ def test_bad_input_is_an_error_in_words(folder, arguments, said):
 def test_ctrl_c_ends_quietly(folder):
     """Interrupted in long work on workers, the command says so, exits with 130 and leaves no half-written file. [contract]"""
     Path("big.yaml").write_text(SCENARIO.replace("nodes: 40", "nodes: 20000"))
-    process = start(
-        "compare", "big.yaml", "--replications", 500, "--workers", 2, "--out", "r.csv", start_new_session=True
-    )
-    time.sleep(4)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=TIMEOUT_S)
+    # Half an hour of work.
+    how = ("--engine", "reference", "--replications", 10_000, "--workers", 2)
+    command = [sys.executable, "-m", "simdeploy", "compare", "big.yaml", *how, "--out", "r.csv"]
+    with on_terminal(command) as (process, terminal):
+        shown = read_until(terminal, r"[1-9]\d*/30000")
+        os.killpg(process.pid, signal.SIGINT)
+        shown += read_until(terminal, END)
+        out, _ = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines()[-1] == "interrupted"
-    assert "Traceback" not in err
+    assert shown.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in shown
     assert {path.name for path in folder.iterdir()} == {"big.yaml", "s.yaml", "in-twenties.json"}
 
 

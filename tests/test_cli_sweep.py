@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import pty
 import re
 import shlex
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
 from simdeploy.analysis import summarize_grid
@@ -48,8 +46,6 @@ policies:
 SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
 QUICK = ("--engine", "reference", "--replications", "4")
 GRID = ("--vary", "max_failed_nodes=1:3:3", "--vary", "max_error_rate=0.05,0.5")
-TIMEOUT_S = 60
-NEVER = r"(?!)"
 
 # The command with spans of two replications, so that many of them are still to come whenever it is ended.
 IN_SMALL_SPANS = """
@@ -330,32 +326,9 @@ def test_a_folder_of_another_question_is_refused(folder):
 # -- how it ends -------------------------------------------------------------------------------------------------------
 
 
-def start_on_terminal(arguments):
-    """Start the command with a terminal for its messages; return the process and the terminal's other end."""
-    outer, inner = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", IN_SMALL_SPANS, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=inner,
-        text=True,
-        env={**os.environ, "COLUMNS": "100", "TERM": "xterm"},
-    )
-    os.close(inner)
-    return process, outer
-
-
-def read_until(terminal, pattern):
-    """Return what a terminal shows up to a pattern, or to the end."""
-    shown = ""
-    while not re.search(pattern, shown):
-        try:
-            block = os.read(terminal, 65536).decode()
-        except OSError:
-            break
-        if not block:
-            break
-        shown += block
-    return shown
+def in_small_spans(arguments):
+    """Start the command with a terminal for its messages."""
+    return on_terminal([sys.executable, "-c", IN_SMALL_SPANS, *arguments])
 
 
 ASKED = ("sweep", "s.yaml", *GRID, "--engine", "reference", "--replications", "40")
@@ -364,13 +337,11 @@ ASKED = ("sweep", "s.yaml", *GRID, "--engine", "reference", "--replications", "4
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_what_was_ended_is_gone_on_with(folder, ending):
     """Ctrl-C ends with 130 and the command to go on; after it, and after a kill, the same command finishes the table. [contract]"""
-    process, terminal = start_on_terminal([*ASKED, "--out", "some where"])
-    shown = read_until(terminal, r"[1-9]\d*/240")
-    process.send_signal(ending)
-    shown += read_until(terminal, NEVER)
-    process.wait(timeout=TIMEOUT_S)
-    process.stdout.close()
-    os.close(terminal)
+    with in_small_spans([*ASKED, "--out", "some where"]) as (process, terminal):
+        shown = read_until(terminal, r"[1-9]\d*/240")
+        process.send_signal(ending)
+        shown += read_until(terminal, END)
+        process.wait(timeout=TIMEOUT_S)
     if ending is signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in shown
@@ -403,13 +374,11 @@ PRECISE = (
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_to_a_precision_that_was_ended_is_gone_on_with(folder, ending):
     """After Ctrl-C and after a kill in a later batch the same command finishes the table of one sweep of so many. [contract]"""
-    process, terminal = start_on_terminal([*PRECISE, "--out", "kept"])
-    shown = read_until(terminal, r"2[1-9]\d/400")
-    process.send_signal(ending)
-    shown += read_until(terminal, NEVER)
-    process.wait(timeout=TIMEOUT_S)
-    process.stdout.close()
-    os.close(terminal)
+    with in_small_spans([*PRECISE, "--out", "kept"]) as (process, terminal):
+        shown = read_until(terminal, r"2[1-9]\d/400")
+        process.send_signal(ending)
+        shown += read_until(terminal, END)
+        process.wait(timeout=TIMEOUT_S)
     if ending is signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in shown
@@ -460,10 +429,9 @@ def test_ctrl_c_without_a_folder(folder, monkeypatch):
 
 def test_a_terminal_sees_rate_and_time_left(folder):
     """On a terminal a bar counts rollouts with their rate and the time left; in the end it says how long a case took. [contract]"""
-    process, terminal = start_on_terminal(ASKED)
-    shown = re.sub(r"\x1b\[[\d;]*m", "", read_until(terminal, NEVER))
-    process.communicate(timeout=TIMEOUT_S)
-    os.close(terminal)
+    with in_small_spans(ASKED) as (process, terminal):
+        shown = re.sub(r"\x1b\[[\d;]*m", "", read_until(terminal, END))
+        process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
     assert re.search(r"rollouts .*\d+/240.* [\d,]+/s .*\d:\d\d:\d\d left", shown)
     assert re.search(r"[\d.]+ s, [\d.]+ s per case", shown)

@@ -33,7 +33,9 @@ def folder(tmp_path, monkeypatch):
     """Work in a folder with a scenario, with a few of the values."""
     (tmp_path / "s.yaml").write_text(SCENARIO)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6])
+    monkeypatch.setattr(
+        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
+    )
     return tmp_path
 
 
@@ -49,7 +51,7 @@ def test_the_answer_comes_first():
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0].startswith(
-        "the choice of fast (least cost) holds under 4 of 6 values of the switches; it flips under"
+        "The choice of fast (least cost) holds under 4 of 6 values of the switches; it flips under"
     )
     assert lines[2] == "small: 20 replications of each policy under each of 21 settings, seed 0, engine compiled"
     assert lines[3] == "orchestrator expanso, no switch changed"
@@ -68,9 +70,9 @@ def test_options_are_followed():
     assert document["of"]["of"] == "false_alarm"
     assert (document["confidence_level"], document["pairs"]) == (0.9, [])
     # Equal ones: the first that was named.
-    assert document["answer"].startswith("the choice of slow (least false alarms of those that meet the requirements)")
+    assert document["answer"].startswith("The choice of slow (least false alarms of those that meet the requirements)")
     most = json.loads(call("--of", "makespan_s", "--direction", "max", "--no-pairs", *QUICK, "--json").stdout)
-    assert most["answer"].startswith("the choice of slow (most makespan)")
+    assert most["answer"].startswith("The choice of slow (most makespan)")
 
 
 def test_deployments_in_files_can_be_chosen(folder):
@@ -78,7 +80,7 @@ def test_deployments_in_files_can_be_chosen(folder):
     spec = {"strategy": "rolling", "max_parallel": 10, "max_failed_nodes": 9, "health_check": {"deadline": "5m"}}
     (folder / "ours.json").write_text(json.dumps(spec))
     result = call("--policies", "slow,ours.json", "--no-pairs", *QUICK)
-    assert result.stdout.startswith("the choice of ours (least cost)")
+    assert result.stdout.startswith("The choice of ours (least cost)")
 
 
 def test_tables_and_pictures_are_written(folder):
@@ -96,10 +98,10 @@ def test_tables_and_pictures_are_written(folder):
     [
         (("--policies", "fast"), 2, "one policy leaves nothing to choose (found fast); name a second policy"),
         (("--policies", "fats,slow"), 2, "did you mean 'fast'?"),
-        (("--policies", ","), 2, "--policies names none"),
+        (("--policies", ","), 2, "names no policy"),
         (("--of", "cots"), 2, "did you mean 'cost'?"),
         (("--require", "false_alarm < 1"), 2, "not a requirement"),
-        (("--confidence-level", "95"), 2, "not a fraction between 0 and 1"),
+        (("--confidence-level", "95"), 2, "not a confidence level (found 95.0)"),
         (("--replications", "1"), 2, "--replications"),
         (("--engine", "quick"), 2, "unknown engine"),
         (("--plot", "p.gif"), 2, "must end with one of"),
@@ -120,7 +122,7 @@ def test_without_costs_something_else_has_to_be_said(folder):
     (folder / "s.yaml").write_text(text)
     result = call(*QUICK)
     assert result.exit_code == 2
-    assert 'ask for something else: "makespan_s", "escaped given defective"' in result.stderr
+    assert 'ask for something else, such as "makespan_s"' in result.stderr
     assert call("--of", "makespan_s", "--no-pairs", *QUICK).exit_code == 0
 
 

@@ -127,7 +127,7 @@ def test_a_deployment_as_json(folder):
         (["--vary", "deadline=5s"], "no node can ever be healthy in time"),
         (["--x", "cost"], "the scenario has no costs"),
         (["--x", "makespan"], "did you mean 'makespan_s'?"),
-        (["--confidence-level", "95"], "95 is not a fraction"),
+        (["--confidence-level", "95"], "not a confidence level (found 95.0)"),
         (["--engine", "refrence"], "did you mean 'reference'?"),
         (["--store", "s.yaml"], "'s.yaml' is there already and is not a folder"),
         (["--plot", "x.gif"], "must end with one of .png, .svg, .pdf"),

@@ -93,8 +93,8 @@ def test_cases_of_a_sweep():
     result = sweep(scenario, "waves", vary={"max_parallel": [5, 10]}, replications=10, engine="reference")
     costs = estimate_costs(result, scenario.costs)
     assert costs.totals["max_parallel"].tolist() == [5, 10]
-    assert [row[0] for row in costs.summarize()[0].rows] == ["waves, max_parallel 5", "waves, max_parallel 10"]
-    assert costs.answer.startswith("waves, max_parallel ")
+    assert [row[0] for row in costs.summarize()[0].rows] == ["max_parallel 5", "max_parallel 10"]
+    assert costs.answer.startswith("max_parallel ")
 
 
 def test_what_never_ends_has_no_cost():
@@ -102,7 +102,7 @@ def test_what_never_ends_has_no_cost():
     result = estimate_costs(rollouts(makespan_s=[np.nan] * 3), COSTS_OF_ALL)
     assert result.parts[["estimate", "low", "high"]].isna().all(axis=None)
     assert set(result.parts["n"]) == {0}
-    assert result.answer == "No rollout ended: nothing can be said of its cost."
+    assert result.answer == "100 % of the rollouts of a never end, which leaves its cost unknown."
     ax = plot_costs(Figure().subplots(), result)
     assert [text.get_text() for text in ax.texts] == ["no value"]
 

@@ -222,8 +222,7 @@ class TestReference:
         table = simdeploy.replicate(simdeploy.Scenario.from_dict(raw), replications=2)
         assert self.names("`replicate`") == [name for name in table if name not in vocabulary.RESPONSES]
         comparison = simdeploy.compare(table)
-        assert set(self.names("`compare`")) == set(comparison.differences)
-        assert set(self.names("`compare`")) >= set(comparison.estimates)
+        assert set(self.names("`compare`")) == {*comparison.differences, *comparison.estimates}
 
     def test_closed_forms(self):
         """Every closed form is listed with the first line of its documentation [contract]."""

@@ -13,8 +13,9 @@ from scipy import stats
 
 from simdeploy.analysis import compare, oracles
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
-from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.estimators import estimate_values, quantile_place
 from simdeploy.analysis.intervals import quantile_interval
+from simdeploy.analysis.skewness import fewest_of_a_mean, standardised_moment
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.sweep import sweep
@@ -142,7 +143,7 @@ def test_of_a_sweep_as_compare_has_them(tmp_path):
         for name in ("estimate", "low", "high", "n"):
             assert sorted(of_case[name]) == pytest.approx(sorted(expected[name])), name
     (words,) = found.summarize()
-    assert words.rows[0][0] == "p, max_failed_nodes 1, canary_percent unset"
+    assert words.rows[0][0] == "max_failed_nodes 1, canary_percent unset"
 
 
 def test_quantile_interval_is_that_of_brute_force():
@@ -158,6 +159,32 @@ def test_quantile_interval_is_that_of_brute_force():
                 expected = (max(lows, default=math.nan), min(highs, default=math.nan))
                 assert quantile_interval(ordered, q, level) == pytest.approx(expected, nan_ok=True), (n, q, level)
     assert math.isnan(quantile_interval(np.array([]), 0.5, 0.95)[0])
+
+
+def test_the_place_of_a_quantile():
+    """It is ceil(nq) - 1 in whole numbers, for every n and every quantile of three decimals. [oracle]"""
+    for n in (1, 7, 100, 1000, 12_345):
+        for thousandths in range(1, 1000):
+            place = -(-n * thousandths // 1000) - 1
+            assert quantile_place(n, thousandths / 1000) == place, (n, thousandths)
+            assert 0 <= place < n
+
+
+def test_skewness_and_kurtosis():
+    """Row by row those of scipy, NaN left out; of what doesn't vary the least, whatever its size. [oracle]"""
+    values = np.random.default_rng(1).lognormal(size=(5, 200)) * np.array([[1e-200], [1e-9], [1], [1e9], [1e200]])
+    values[:, 150:] = np.nan
+    for order, expected in ((3, stats.skew), (4, lambda v, axis: stats.kurtosis(v, axis, fisher=False))):
+        found = standardised_moment(values, order)
+        # Powers of what is so small or large are none to scipy.
+        assert found == pytest.approx(expected(values[:, :150] / values[:, :1], axis=1), rel=1e-9)
+        assert float(standardised_moment(values[2], order)) == pytest.approx(found[2])
+    for constant in (0.0, 0.1, 1e300, np.nan):
+        same = np.full((2, 7), constant)
+        assert standardised_moment(same, 3).tolist() == [0, 0]
+        assert standardised_moment(same, 4).tolist() == [1, 1]
+    assert float(fewest_of_a_mean(np.array([0.0, 0.0, 0.0, 1.0]))) == pytest.approx(25 * 4 / 3)
+    assert fewest_of_a_mean(np.zeros((3, 0))).tolist() == [0, 0, 0]
 
 
 def test_a_quantile_is_the_order_statistic_of_the_decimal():
@@ -317,5 +344,5 @@ def test_picture():
     assert [text.get_text() for text in ax.texts] == ["no value"]
     ax = plot_estimates(Figure().subplots(), found, measure=Measure("makespan_s", 0.5))
     assert sum("arrow" in str(line.get_marker()) for line in ax.lines) == 4
-    with pytest.raises(InputError, match=r"not estimated .*did you mean 'makespan_s'"):
+    with pytest.raises(InputError, match=r"measure: the result has no such measure .*did you mean 'makespan_s'"):
         plot_estimates(Figure().subplots(), found, measure="makespan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,13 +10,16 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy import stats
 
+from simdeploy.analysis.costs import kind_rules
 from simdeploy.analysis.costs.information import value_of_perfect_information
+from simdeploy.analysis.costs.knowing import KIND, estimate_values_of_knowing
 from simdeploy.analysis.costs.observation import value_of_observation
 from simdeploy.analysis.costs.observation_steps import make_steps
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate
-from simdeploy.plotting.information import plot_value_of_observation
+from simdeploy.plotting.observation import plot_value_of_observation
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.parts import Costs
 
@@ -90,8 +94,6 @@ NEARLY_TIED = np.array([[4.0, 4, 4], [4, 4, 5], [4, 5, 4]])
 @pytest.mark.parametrize("means", [BEST_BY_KIND, TIED, NEARLY_TIED], ids=["apart", "tied", "nearly tied"])
 def test_coverage_of_what_knowing_is_worth(means):
     """Both intervals cover as often as they say, for skewed costs, three kinds, and policies that tie, n = 400. [oracle]"""
-    from simdeploy.analysis.costs.information import estimate_values_of_knowing
-
     rng = np.random.default_rng(3)
     shares, n = np.array([0.6, 0.3, 0.1]), 400
 
@@ -110,10 +112,53 @@ def test_coverage_of_what_knowing_is_worth(means):
     assert (hits / N_REPETITIONS >= LEAST).all()
 
 
+@pytest.mark.parametrize(
+    ("means", "scale", "n", "truth"),
+    [([[0.0, 0, 0.1], [1, 1, 0], [1, 1, 1]], 1, 200, 0.03), ([[0.0, 0.3, 0], [1, 0, 1]], 3, 500, 0.09)],
+)
+def test_coverage_where_the_kind_is_worth_little(means, scale, n, truth):
+    """Where the best rule is easily mistaken for one policy for all, the interval of the kind covers still. [oracle]"""
+    rng = np.random.default_rng(5)
+    means, shares = np.array(means), np.array([0.4, 0.3, 0.3])
+    assert (means @ shares).min() - means.min(axis=0) @ shares == pytest.approx(truth)
+    hits = 0
+    for _ in range(N_REPETITIONS):
+        kinds = rng.choice(3, n, p=shares)
+        found = estimate_values_of_knowing(means[:, kinds] + rng.exponential(scale, (len(means), n)), kinds, 0.95)[KIND]
+        hits += found["low"] <= truth <= found["high"]
+    assert hits / N_REPETITIONS >= LEAST
+
+
+def limits_of_all_rules(cost, kinds, error):
+    """Return the largest limit of all rules against each policy, rule by rule."""
+    size, n = cost.shape
+    worlds = np.arange(n)
+    return [
+        max(
+            (own - cost[np.array(rule)[kinds], worlds]).mean()
+            + stats.t.ppf(1 - error, n - 1) * stats.sem(own - cost[np.array(rule)[kinds], worlds])
+            for rule in itertools.product(range(size), repeat=int(kinds.max()) + 1)
+        )
+        for own in cost
+    ]
+
+
+@pytest.mark.parametrize(("size", "n_kinds"), [(1, 2), (2, 1), (3, 3), (4, 2)])
+def test_the_largest_limit_of_all_rules(monkeypatch, size, n_kinds):
+    """It is that of every rule, one by one; of too many rules it is bounded from above, and not from far. [oracle]"""
+    rng = np.random.default_rng(6)
+    kinds = np.arange(60) % n_kinds
+    cost = rng.normal(0, 1, (size, n_kinds))[:, kinds] + rng.exponential(1.0, (size, 60))
+    exact = limits_of_all_rules(cost, kinds, 0.01)
+    assert kind_rules.largest_limits(cost, kinds, 0.01) == pytest.approx(exact)
+    monkeypatch.setattr(kind_rules, "_MOST_RULES", 0)
+    bounds = kind_rules.largest_limits(cost, kinds, 0.01)
+    assert (bounds >= np.array(exact) - 1e-12).all()
+    assert bounds == pytest.approx(exact, abs=0.3)
+
+
 def test_the_plug_in_leans_as_the_note_says():
     """Of few replications the worth of the world is too low on average, and that of a rare kind too high. [oracle]"""
-    from simdeploy.analysis.costs.information import estimate_values_of_knowing
-
     rng = np.random.default_rng(4)
     worlds, kinds = [], []
     for _ in range(1000):
@@ -126,13 +171,18 @@ def test_the_plug_in_leans_as_the_note_says():
     assert np.mean(kinds) > 4 * np.std(kinds) / math.sqrt(1000)
 
 
-def test_unknown_costs_are_left_out():
-    """Replications in which one policy's cost is unknown are left out and counted. [contract]"""
-    result = value_of_perfect_information(rollouts([[1, 2, np.nan, 4], [4, 3, 2, 1]], "xxxx"), TIME_IS_MONEY)
+def test_what_failed_is_left_out():
+    """Replications that failed under one policy are left out and counted. [contract]"""
+
+    def with_failures(costs):
+        table = rollouts(costs, "x" * len(costs[0]))
+        return table.assign(status=np.where(table["makespan_s"].isna(), "failed", "ok"))
+
+    result = value_of_perfect_information(with_failures([[1, 2, np.nan, 4], [4, 3, 2, 1]]), TIME_IS_MONEY)
     assert result.n_left_out == 1
     assert set(result.values["n"]) == {3}
     with pytest.raises(InputError, match="fewer than two replications"):
-        value_of_perfect_information(rollouts([[1, np.nan], [np.nan, 1]], "xx"), TIME_IS_MONEY)
+        value_of_perfect_information(with_failures([[1, np.nan], [np.nan, 1]]), TIME_IS_MONEY)
 
 
 def test_one_policy_has_nothing_to_choose():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simdeploy.analysis.wording import LABELS
 from simdeploy.errors import InputError
 from simdeploy.scenario.measures import (
     EVENTS,
@@ -153,3 +154,10 @@ def test_what_a_measure_is():
         ("mean", False, False),
         ("quantile", False, True),
     ]
+
+
+def test_labels_have_the_unit_of_the_measure():
+    """Whatever is read as a fraction or a duration is shown as one, and nothing else is. [contract]"""
+    measures = {name: Measure(name) for name in NUMBERS}
+    units = {name: "s" if one.is_duration else "fraction" if one.is_fraction else "" for name, one in measures.items()}
+    assert {name: unit for name, (_, unit) in LABELS.items()} == units

@@ -161,7 +161,7 @@ def test_by_hand():
     assert found.cases["dominated_by"].tolist() == [pd.NA, pd.NA, 1]
     assert len(found.estimates) == 6
     assert found.estimates["n"].eq(2).all()
-    assert "2 of 3 cases are on the front of makespan (min), blast radius (min): case 0; case 1." in found.answer
+    assert "2 of 3 cases are on the front of makespan (min), blast radius (min): p, case 0; p, case 1." in found.answer
     assert "1 more could be, 0 are surely dominated" in found.answer
     types = {"is_on_front": "boolean", "dominated_by": "Int64", "is_surely_dominated": "bool", "makespan_s": "float64"}
     assert {name: str(found.cases[name].dtype) for name in types} == types
@@ -176,7 +176,10 @@ def test_what_has_no_value_is_not_judged():
     assert found.cases["is_on_front"].isna().tolist() == [True, False]
     assert found.cases["is_on_front"][1]
     assert not found.cases["is_surely_dominated"].any()
-    assert "1 have no value" in found.answer
+    assert found.answer.endswith("100 % of the rollouts of p, case 0 never end, which leaves its place unknown.")
+    ended = pareto_front(table([[1.0, 1.0], [5.0, 5.0]], [[np.nan, np.nan], [0.5, 0.5]]), BOTH)
+    assert ended.cases["is_on_front"].isna().tolist() == [True, False]
+    assert ended.answer.endswith("0 are surely dominated, 1 have no value.")
 
 
 def test_policies_are_named():
@@ -257,5 +260,5 @@ def test_a_picture_needs_two_measures():
     with pytest.raises(InputError, match="a picture needs two measures"):
         plot_pareto(Figure().subplots(), one)
     both = pareto_front(table([[1.0]], [[1.0]]), BOTH)
-    with pytest.raises(InputError, match="y: no measure of the front"):
+    with pytest.raises(InputError, match="y: the result has no such measure"):
         plot_pareto(Figure().subplots(), both, y="waves")

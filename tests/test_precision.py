@@ -144,18 +144,23 @@ def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targe
 @pytest.mark.parametrize(
     ("change", "measure", "told"),
     [
-        ({"costs": None}, "cost", "cost: the scenario has no costs"),
+        ({"costs": None}, "cost", "cost.of: the scenario has no costs"),
         (
             {"deployment": {"type": "restart"}, "release": None},
             "escaped",
-            "escaped.of: a restart or a stop has no release",
+            "escaped: a restart releases nothing",
         ),
         (
             {"deployment": {"type": "restart"}, "release": None},
             "waves given good",
-            "waves given good.given: a restart or",
+            "waves given good: a restart releases nothing",
         ),
-        ({"release": {"fine": {"probability": 1}}}, "escaped given defective", "no release is defective"),
+        ({"release": {"fine": {"probability": 1}}}, "escaped given defective", "is ever defective"),
+        (
+            {"release": {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True}}},
+            "escaped given defective",
+            "escaped given defective: no release of the scenario is ever defective",
+        ),
     ],
 )
 def test_what_no_replication_could_tell_is_refused(no_work, change, measure, told):

@@ -21,6 +21,7 @@ from simdeploy.analysis.estimators import estimate_difference
 from simdeploy.analysis.pairs import pair_policies
 from simdeploy.errors import InputError
 from simdeploy.plotting.ranking import plot_ranking
+from simdeploy.scenario.measures import Measure
 from simdeploy.scenario.parts import Costs
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES
 
@@ -158,7 +159,7 @@ def test_the_ranking_is_the_definition(seed):
     rng = np.random.default_rng(seed)
     values = worlds(rng, 30, rng.normal(0, 0.5, rng.integers(2, 8)))
     best, low, high, estimate = slow_ranking(values, 0.9)
-    found = rank_policies(values, is_rate=False, better="lower", confidence_level=0.9)
+    found = rank_policies(values, is_rate=False, direction="min", confidence_level=0.9)
     assert np.flatnonzero(found.is_among_best).tolist() == best
     assert found.low == pytest.approx(low)
     assert found.high == pytest.approx(high)
@@ -166,17 +167,17 @@ def test_the_ranking_is_the_definition(seed):
     assert found.rank.tolist() == stats.rankdata(values.mean(axis=1), method="min").tolist()
 
 
-@pytest.mark.parametrize("better", ["lower", "higher"])
+@pytest.mark.parametrize("direction", ["min", "max"])
 @pytest.mark.parametrize("means", [(0, 0, 0, 0, 0), (0, 0.3, 0.3, 0.3, 0.3), (0, 0.1, 0.5, 1, 3)])
-def test_coverage_of_the_best(means, better):
+def test_coverage_of_the_best(means, direction):
     """The best is among the best, and all intervals hold at once, as often as they say, n = 100. [oracle]"""
     rng = np.random.default_rng(4)
-    sign = 1 if better == "lower" else -1
+    sign = 1 if direction == "min" else -1
     truth = [sign * (mean - min(means[:i] + means[i + 1 :])) for i, mean in enumerate(means)]
     kept = held = 0
     for _ in range(N_REPETITIONS):
         values = sign * worlds(rng, 100, means)
-        found = rank_policies(values, is_rate=False, better=better, confidence_level=0.95)
+        found = rank_policies(values, is_rate=False, direction=direction, confidence_level=0.95)
         kept += found.is_among_best[0]
         held += ((found.low <= truth) & (truth <= found.high)).all()
     assert kept / N_REPETITIONS >= LEAST
@@ -191,7 +192,7 @@ def test_coverage_of_the_best_rate(rates):
     truth = [mean - np.delete(means, i).min() for i, mean in enumerate(means)]
     held = kept = 0
     for _ in range(N_REPETITIONS):
-        found = rank_policies(draw_rates(rng, 200, rates), is_rate=True, better="lower", confidence_level=0.95)
+        found = rank_policies(draw_rates(rng, 200, rates), is_rate=True, direction="min", confidence_level=0.95)
         kept += found.is_among_best[0]
         held += ((found.low <= truth) & (truth <= found.high)).all()
     assert kept / N_REPETITIONS >= LEAST
@@ -217,7 +218,7 @@ def test_what_has_no_values_is_not_ranked():
     assert ranking["rank"].tolist() == [1, pd.NA, 2]
     assert ranking["is_among_best"].isna().tolist() == [False, True, False]
     assert ranking.loc["b", ["estimate", "low", "high"]].isna().all()
-    alone = rank_policies(values[[0, 2]], is_rate=False, better="lower", confidence_level=0.95)
+    alone = rank_policies(values[[0, 2]], is_rate=False, direction="min", confidence_level=0.95)
     assert ranking.loc[["a", "c"], "high"].tolist() == alone.high.tolist()
     pairs = of(comparison.pairs, "makespan_s").set_index(["policy", "other"])
     assert pairs.loc["a", "b"][["estimate", "low", "high"]].isna().all()
@@ -230,7 +231,7 @@ def test_policies_that_share_no_world_cannot_be_told_apart():
     found = rank_policies(
         np.array([[1.0, 1.1, 1.2, *nothing], [*nothing, 9.0, 9.1, 9.2]]),
         is_rate=False,
-        better="lower",
+        direction="min",
         confidence_level=0.95,
     )
     assert found.is_among_best.all()
@@ -242,7 +243,7 @@ def test_a_policy_that_is_out_is_nobodys_rival():
     """The limits of a policy don't hang on one that isn't the best, even if they share no world. [contract]"""
     values = np.random.default_rng(9).normal([[1.0], [9.0], [2.0]], 0.1, (3, 20))
     values[1, :10], values[2, 10:] = np.nan, np.nan
-    found = rank_policies(values, is_rate=False, better="lower", confidence_level=0.95)
+    found = rank_policies(values, is_rate=False, direction="min", confidence_level=0.95)
     assert found.is_among_best.tolist() == [True, False, False]
     assert np.isfinite(found.high).all()
     assert 0.8 < found.estimate[2] < found.high[2] < 1.3
@@ -271,10 +272,10 @@ def test_one_policy_is_the_best_of_one():
 
 def test_directions():
     """Every cost has a better side, no state has, and what has one is a response or a verdict. [contract]"""
-    assert {find_direction(name, None) for name in COSTS} == {"lower"}
-    assert {find_direction("state", state) for state in STATES} == {None}
-    assert find_direction("min_in_service_fraction", None) == "higher"
-    assert all(find_direction(name, None) is None for name, dtype in RESPONSES.items() if dtype == "str")
+    assert {find_direction(Measure(name)) for name in COSTS} == {"min"}
+    assert {find_direction(Measure(state)) for state in STATES} == {None}
+    assert find_direction(Measure("min_in_service_fraction")) == "max"
+    assert all(find_direction(Measure(name)) is None for name, dtype in RESPONSES.items() if dtype == "str")
 
 
 def test_a_hundred_policies():
@@ -324,7 +325,9 @@ def test_the_answer_on_costs(values, said):
 
 def test_the_answer_where_nothing_ended():
     """Where no rollout ended the sentence says so. [contract]"""
-    assert compare(table([[np.nan] * 3] * 2)).answer == "No rollout ended: nothing can be said of the policies."
+    assert compare(table([[np.nan] * 3] * 2)).answer == (
+        "100 % of the rollouts of a and b never end, which leaves their makespan unknown."
+    )
 
 
 def test_the_answer_without_costs():

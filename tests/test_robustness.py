@@ -22,7 +22,7 @@ from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
 from simdeploy.plotting.regret import plot_regret
 from simdeploy.scenario import Scenario
-from simdeploy.scenario.measures import Measure, parse_requirement
+from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.scenario.parts import Costs
 
 REPETITIONS = 2000
@@ -226,7 +226,7 @@ def test_nothing_known_is_said():
     """Where no world is known there is no number and no zero. [contract]"""
     values = np.full((2, 1, 3), np.nan)
     result = estimate_regret(table(values), of="makespan_s")
-    assert result.answer == "no regret in makespan is known; 1 of 1 world left out: makespan isn't known there"
+    assert result.answer == "No regret in makespan is known; 1 of 1 world left out: makespan isn't known there."
     assert result.candidates[["max_regret", "mean_regret", "max_regret_high"]].isna().all(axis=None)
     assert result.to_dict()["candidates"][0]["worst_world"] is None
     plot_regret(Figure().subplots(), result)
@@ -254,6 +254,12 @@ def test_each_scenario_may_have_its_own_costs():
         ({"confidence_level": 95}, "not a confidence level"),
         ({"requirements": ["makespan_s"]}, "not a requirement"),
         ({"requirements": ["makespan_s <= 1h", "cost <= 3"]}, "no costs are known"),
+        ({"requirements": "makespan_s"}, r"requirements\[0\]: not a requirement \(found 'makespan_s'\)"),
+        ({"requirements": [Requirement(Measure("failed"), at_most=5.0)]}, r"requirements\[0\].at_most: failed lies"),
+        (
+            {"requirements": [Requirement(Measure("makespan_s"), at_most=5.0, policy="p2")]},
+            r"requirements\[0\].policy: no such",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, told):
@@ -307,7 +313,7 @@ def test_worlds_and_candidates_of_a_sweep(tmp_path):
 def test_one_candidate_has_nothing_to_regret():
     """A single candidate has no regrets, and still meets its requirements or not. [contract]"""
     result = estimate_regret(table(np.ones((1, 2, 3))), of="makespan_s", requirements=["makespan_s <= 2"])
-    assert result.answer == "p0 is the only candidate in 2 worlds; it meets its requirements in 2 of 2 worlds"
+    assert result.answer == "p0 is the only candidate in 2 worlds; it meets its requirements in 2 of 2 worlds."
     assert result.regrets["regret"].tolist() == [0, 0]
 
 

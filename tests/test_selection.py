@@ -233,7 +233,7 @@ def test_a_used_up_budget_decides_nothing():
     assert selection.n_used.tolist() == [100, 100, 20]
     assert set(selection.survivors) == {0, 1}
     assert selection.best == selection.survivors[0] == selection.means[:2].argmin()
-    assert selection.answer.startswith("undecided between 2 of 3 candidates")
+    assert selection.answer.startswith("Undecided between 2 of 3 candidates")
     assert selection.to_dict()["probability_correct"] is None
 
 
@@ -273,7 +273,7 @@ def test_one_candidate_is_the_best():
         assert (selection.best, selection.is_decided, selection.n_observations) == (8, True, 0)
         assert math.isnan(selection.means[0])
         assert len(selection.rounds) == 0
-        assert selection.answer == "candidate 8 is the only one"
+        assert selection.answer == "Candidate 8 is the only one."
         assert len(selection.summarize()) == 1
     assert sample.asked == []
     assert screen(np.zeros((1, 2)), alpha=0.05).tolist() == [True]
@@ -388,7 +388,7 @@ def test_ocba_beats_equal_allocation(correlation):
     n, gains = 20, []
     for seed in range(1000):
         sample = sampler(means, seed, correlation=correlation)
-        selection = select_ocba(sample, range(10), budget=10 * n, n0=5, step=10)
+        selection = select_ocba(sample, range(10), budget=10 * n, n0=5, step=30)
         assert selection.n_used.sum() == selection.n_observations == 10 * n
         equal = sampler(means, seed + 10_000, correlation=correlation)(np.arange(10), 0, n).mean(axis=1).argmin()
         gains.append(float(selection.best == 0) - float(equal == 0))

@@ -25,7 +25,7 @@ from simdeploy.experiments.jobs import Job
 from simdeploy.plotting.tornado import plot_tornado
 from simdeploy.rules.orchestrator import switch_values
 from simdeploy.scenario import Scenario
-from simdeploy.scenario.measures import Measure
+from simdeploy.scenario.measures import Measure, Requirement
 
 REPETITIONS = 2000
 SPREAD = 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
@@ -150,7 +150,9 @@ def test_two_switches_that_flip_the_choice_together():
 
 def test_every_value_of_the_models_table_is_tried(repository, make_scenario):
     """Of every switch of model section 6 all values but the scenario's own are tried, and two of what has no list. [contract]"""
-    section = (repository / "docs/model.md").read_text(encoding="utf-8").partition("## 6. Switches")[2]
+    section = (
+        (repository / "docs/model.md").read_text(encoding="utf-8").partition("## 6. Switches")[2].partition("\n## ")[0]
+    )
     model = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE))
     values = list_switch_values(make_scenario())
     tried = {name: [value.text for value in values if value.switch == name] for name in model}
@@ -276,7 +278,7 @@ def test_requirements_decide_before_the_measure():
         scenario(ZERO, requirements=strict), policies=["strict"], replications=50, pairs=False, engine="compiled"
     )
     assert none.choice is None
-    assert none.answer.startswith("no policy meets the requirements; that holds under")
+    assert none.answer.startswith("No policy meets the requirements; that holds under")
     assert flips(none) == {"explicit_zero_limit: default", "on_failure: continue"}
     assert none.values["margin"].isna().all()
 
@@ -291,9 +293,9 @@ def test_one_policy_needs_a_requirement():
         requirements=["false_alarm <= 50%"],
         replications=50,
         pairs=False,
-        engine="reference",
+        engine="compiled",
     )
-    assert result.answer.startswith("that fast meets its requirements holds under")
+    assert result.answer.startswith("That fast meets its requirements holds under")
     assert flips(result) == {"limit_comparison: reaches"}
     ax = plot_tornado(Figure().subplots(), result)
     assert ax.get_xlabel().startswith("change of cost of fast")
@@ -302,7 +304,16 @@ def test_one_policy_needs_a_requirement():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"of": "cost"}, 'the scenario has no costs; add a section `costs`, or ask for something else: "makespan_s"'),
+        ({"of": "cost"}, "the scenario has no costs (found cost); add a section `costs`, or ask for something else"),
+        ({"requirements": "false_alarm"}, "requirements[0]: not a requirement (found 'false_alarm')"),
+        (
+            {"requirements": [Requirement(Measure("false_alarm"), at_most=5.0)]},
+            "requirements[0].at_most: false_alarm lies",
+        ),
+        (
+            {"requirements": [Requirement(Measure("failed"), at_most=0.5, policy="nobody")]},
+            "requirements[0].policy: no such",
+        ),
         ({"of": "makespan"}, "nothing that can be measured"),
         ({"of": "makespan_s given blatant"}, "not a condition"),
         ({"of": Measure("makespan_s", quantile=2)}, "not a quantile"),
@@ -335,7 +346,9 @@ def test_restarts_have_no_verdicts_and_still_a_makespan():
 @pytest.fixture
 def few_values(monkeypatch):
     """Leave but the first values of some switches, so that there are few pairs."""
-    monkeypatch.setattr("simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6])
+    monkeypatch.setattr(
+        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
+    )
 
 
 def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values):

@@ -15,7 +15,7 @@ from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.paired import compare_values
 from simdeploy.analysis.tradeoffs.curves import estimate_band, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
-from simdeploy.analysis.tradeoffs.moving import Tradeoff, tradeoff
+from simdeploy.analysis.tradeoffs.moving import Tradeoff, default_axes, tradeoff
 from simdeploy.analysis.tradeoffs.tradeoff_answer import find_improvement, list_points
 from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
@@ -259,7 +259,9 @@ def test_what_is_better_seldom_is_a_mistake():
     for _ in range(n):
         worlds = rng.random((4, 60))
         values = {FALSE_ALARM: (worlds < 0.3).astype(float), Measure("makespan_s"): rng.exponential(size=(4, 60))}
-        curves, differences = estimate_curves(ranges, values, 0.95)
+        curves, differences = estimate_curves(
+            ranges, values, {measure: np.zeros(len(of)) for measure, of in values.items()}, 0.95
+        )
         found = Tradeoff(curves, differences, "p", (lever,), tuple(values), 0.95, 60, 0, {})
         mistakes += any(change.is_better for point in list_points(found) for change in point.changes)
     assert mistakes / n <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / n)
@@ -288,7 +290,9 @@ def test_an_axis_that_nobody_can_have_is_no_default():
 
 def test_unknown_is_unknown():
     """What no rollout tells is NaN with n = 0, and the answer says that nothing is known of it. [contract]"""
-    found = tradeoff(make(), vary={"max_failed_nodes": [1, 2]}, axes=[FALSE_ALARM, ESCAPED], replications=20)
+    seldom = {"good": {"probability": 0.999}, "bad": {"probability": 0.001, "defective": True}}
+    made = make(release=seldom)
+    found = tradeoff(made, vary={"max_failed_nodes": [1, 2]}, axes=[FALSE_ALARM, ESCAPED], replications=20)
     escapes = found.curves[found.curves["measure"].eq(str(ESCAPED))]
     assert escapes[["estimate", "low", "high"]].isna().all(axis=None)
     assert escapes["n"].eq(0).all()
@@ -322,7 +326,7 @@ def test_forms_for_others():
     assert [row[0] for row in table.rows] == ["0.05", "0.1 (policy, default)", "0.2"]
     assert found._repr_html_().count("<tr>") == 4
     dtypes = {"lever": "str", "value": "float64", "is_default": "bool", "is_current": "bool", "measure": "str"}
-    dtypes |= {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+    dtypes |= {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64", "unknown_fraction": "float64"}
     for frame in (found.curves, found.differences):
         assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == dtypes
 
@@ -370,6 +374,15 @@ def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, 
     assert told in str(caught.value)
 
 
+def test_what_never_happens_is_no_axis():
+    """A kind of release with probability 0 is on no axis by default, and refused as one. [contract]"""
+    release = {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True, "error_rate": 0.2}}
+    scenario = make(release=release)
+    assert default_axes(scenario, "update") == ["false_alarm given good", "makespan_s given completed_good"]
+    with pytest.raises(InputError, match="axes: no release of the scenario is ever defective"):
+        tradeoff(scenario, axes=["makespan_s", "escaped given defective"])
+
+
 def test_a_policy_without_thresholds():
     """An immediate policy whose limits don't apply has no threshold, which is told. [contract]"""
     scenario = with_defects(
@@ -400,7 +413,7 @@ def test_the_picture_joins_points_in_the_order_of_values():
     ("arguments", "told"),
     [
         ({"lever": "max_parallel"}, "no lever that was moved"),
-        ({"x": "makespan_s"}, "x: not measured (found 'makespan_s')"),
+        ({"x": "makespan_s"}, "x: the result has no such measure (found 'makespan_s')"),
     ],
 )
 def test_a_picture_of_what_is_not_there(arguments, told):

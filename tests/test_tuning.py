@@ -25,7 +25,7 @@ from simdeploy.analysis.tuning.worlds import unconditional
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.plotting import plot_tuning
 from simdeploy.scenario import Scenario
-from simdeploy.scenario.measures import Measure, Requirement, parse_measure, parse_requirement
+from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 
@@ -78,7 +78,7 @@ def search(scenario, **options):
 
 def role(result, name, measure=None):
     rows = result.policies
-    rows = rows[rows["policy"].eq(name) & rows["measure"].eq(measure or result.objective)]
+    rows = rows[rows["policy"].eq(name) & rows["measure"].eq(measure or str(result.of))]
     return rows.iloc[0]
 
 
@@ -127,9 +127,9 @@ class TestKnownOptimum:
         assert result.binding == "false_alarm given good <= 0.0015"
         gain = cost(best) - min(map(cost, range(20)))
         assert result.gain_without_binding == pytest.approx(gain, rel=0.3)
-        met = result.requirements.set_index("policy")["verdict"]
+        met = result.verdicts.set_index("policy")["verdict"]
         assert met["choice"] == "met"
-        assert met["without false_alarm given good <= 0.0015"] == "missed"
+        assert met["without false_alarm given good <= 0.0015"] == "not met"
 
     def test_nothing_meets_what_nothing_can(self, limits):
         """Without a candidate that meets the requirements there is no choice, but how near they come. [oracle]"""
@@ -138,7 +138,7 @@ class TestKnownOptimum:
         assert result.choice is None
         assert not result.specs
         assert result.policies.empty
-        assert result.answer.startswith("None of 21 policies is known to meet the requirements")
+        assert result.answer.startswith("None of 20 policies is known to meet the requirements")
         vary = {"max_failed_nodes": [*range(20), None]}
         rows = simdeploy.sweep(limits, "waves", vary=vary, replications=400, engine="compiled").to_frame()
         counts = rows.groupby("case")["verdict"].value_counts().unstack(fill_value=0)
@@ -148,10 +148,10 @@ class TestKnownOptimum:
         assert near["false_alarm given good <= 0.01"] == pytest.approx(alarms[escapes <= 1e-4].min())
         assert near["escaped given defective <= 0.0001"] == pytest.approx(escapes[alarms <= 0.01].min())
 
-    def test_maximising_a_rate_of_a_kind(self, limits):
+    def test_a_rate_of_a_kind_is_maximised(self, limits):
         """The objective may be a rate given a sort of release; to be maximised, it is. [oracle]"""
         result = search(
-            limits, vary={"max_failed_nodes": [0, 5, 19]}, maximize="stopped_defective given defective", worlds=200
+            limits, vary={"max_failed_nodes": [0, 5, 19]}, of="stopped_defective given defective", worlds=200
         )
         assert result.choice["max_failed_nodes"] in (0, 5)
         assert result.direction == "max"
@@ -169,6 +169,37 @@ class TestKnownOptimum:
         assert math.isnan(search(limits, vary={"max_failed_nodes": [1, 6]}).expected_correct)
 
 
+class TestRareAndDear:
+    """What decides may be in none of the first worlds."""
+
+    @staticmethod
+    def rare(seed):
+        """Search where one release in a hundred is bad, and an escape of it costs what a hundred false alarms do."""
+        release = {"good": {"probability": 0.99}, "bad": {**LIMITS["release"]["bad"], "probability": 0.01}}
+        scenario = Scenario.from_dict({**LIMITS, "release": release, "costs": {"false_alarm": 300, "escape": 30_000}})
+        return search(scenario, vary={"max_failed_nodes": [5, 8, 12, 19]}, seed=seed)
+
+    def test_what_happens_once_in_a_hundred_worlds_is_not_missed(self):
+        """Over eight seeds the limit that stops rare bad releases is chosen, whose savings few first worlds show. [oracle]"""
+        assert sum(self.rare(seed).choice == {"max_failed_nodes": 5} for seed in range(8)) >= 7
+
+    def test_false_alarms_of_one_in_six_hundred_count(self):
+        """On the edge fleet a limit of 25, not 20, costs least: false alarms of 0.17 % are worth waiting for. [oracle]"""
+        scenario = simdeploy.read_scenario(SCENARIOS / "edge-1000.yaml")
+        vary = {"max_failed_nodes": [5, 10, 15, 20, 25, 30], "max_parallel": [100, 200]}
+        result = tune(scenario, vary=vary, engine="compiled")
+        assert oracles.stop_probability(1000, 0.01, 20) * 300 > 2 * result.indifference
+        assert result.choice == {"max_failed_nodes": 25, "max_parallel": 200}
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_nothing_that_is_shown_is_surely_better(self, limits, seed):
+        """In the new worlds no policy that meets the requirements is surely better than the choice. [property]"""
+        result = search(limits, requirements=["false_alarm given good <= 5%"], seed=seed, budget=3000)
+        met = result.verdicts.loc[result.verdicts["verdict"].eq("met"), "policy"]
+        rows = result.policies[result.policies["measure"].eq("cost") & result.policies["policy"].isin(set(met))]
+        assert not (rows["difference_high"] < 0).any()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "is_bad"),
@@ -183,7 +214,8 @@ class TestKnownOptimum:
 def test_the_choice_is_no_worse_than_the_defaults(name, is_bad):
     """On every shipped scenario with costs the choice costs no more than the API's defaults, less where these are bad. [property]"""
     scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
-    result = tune(scenario, candidates=250, worlds=60, most_rollouts=60_000, engine="compiled")
+    n = 60 if name == "latent-defect" else 250  # half an hour of windows a node
+    result = tune(scenario, candidates=n, worlds=60, most_rollouts=60_000, engine="compiled")
     named = "defaults" if "defaults" in set(result.policies["policy"]) else "current"
     if named not in set(result.policies["policy"]):
         assert not is_bad
@@ -274,13 +306,86 @@ class TestWhatIsRuledOut:
         assert result.choice == {"max_parallel": 10}
         assert result.candidates.set_index("max_parallel")["estimate"].isna()[1]
 
+    @pytest.mark.parametrize("of", ["makespan_s given defective", "cost"])
+    def test_a_value_that_nobody_knows_is_not_0(self, limits, of):
+        """Where rollouts stay paused under every candidate, there is no choice, and the answer says why. [contract]"""
+        scenario = limits.with_values({"orchestrator.on_failure": "pause"})
+        result = search(scenario, vary={"max_failed_nodes": [0, 1]}, of=of)
+        assert result.choice is None
+        assert "known of none of 3 policies: their rollouts never end, or failed" in result.answer
+
+    def test_a_policy_of_today_that_never_ends_has_no_mean(self, make_scenario):
+        """The cost of today's policy is not told as that of the rollouts that end; how many don't is. [contract]"""
+        scenario = make_scenario(
+            fleet={"start_failure": 0.03},
+            orchestrator={"pacing": "sliding", "failed_node_holds_slot": True},
+            costs={"hour_of_delay": 1},
+            policies={"p": {"max_parallel": 2, "max_failed_nodes": 10, "max_failed_nodes_percent": 100}},
+        )
+        result = search(scenario, vary={"max_parallel": [10]})
+        assert result.choice == {"max_parallel": 10}
+        assert "against an unknown one for p as it is, which never ends in" in result.answer
+
+    def test_failed_replications_are_told(self, limits, monkeypatch):
+        """A candidate whose replications fail is out, counted, and warned about; it is not said never to end. [contract]"""
+        from simdeploy.experiments.jobs import Job
+
+        run = Job.run
+
+        def fail(job, span):
+            policies = job.groups[span.group].policies
+            is_broken = any(
+                p.policy.max_failed_nodes == 3 for p in policies[span.policy : span.policy + span.n_policies]
+            )
+            return job.failed(span, "simulate", "ValueError: broken") if is_broken else run(job, span)
+
+        monkeypatch.setattr(Job, "run", fail)
+        with pytest.warns(SimdeployWarning, match="replications failed; their candidates are out"):
+            result = search(limits, vary={"max_failed_nodes": [3]}, worlds=2, engine="reference", most_rollouts=1)
+        assert result.choice is None
+        assert result.n_failed > 0
+        assert set(result.candidates["outcome"]) == {"failed"}
+
+    def test_restarts_are_told_with_how_many_fail(self, make_scenario):
+        """Of a restart, which releases nothing, the makespan and the rate of failed rollouts are told. [contract]"""
+        scenario = make_scenario(
+            deployment={"type": "restart"}, fleet={"start_failure": 0.05}, costs={"hour_of_delay": 9}
+        )
+        result = search(scenario, vary={"max_parallel": [1, 5], "max_failed_nodes": [0, 9]})
+        assert set(result.policies["measure"]) == {"cost", "makespan_s", "failed"}
+        with pytest.raises(InputError, match="a restart releases nothing"):
+            search(scenario, of="makespan_s given good")
+
+    def test_the_scenarios_other_policies_are_candidates(self, limits):
+        """A policy of the file that the levers can make is tried, also if it isn't in the grid. [contract]"""
+        raw = {
+            **LIMITS,
+            "policies": {**LIMITS["policies"], "best": {**LIMITS["policies"]["waves"], "max_failed_nodes": 5}},
+        }
+        result = search(Scenario.from_dict(raw), vary={"max_failed_nodes": [0, 19]})
+        assert result.choice == {"max_failed_nodes": 5}
+
+    def test_what_is_no_better_by_what_matters_changes_nothing(self, limits):
+        """If today's policy is as good but for less than the indifference, the answer is to stay. [contract]"""
+        raw = {**LIMITS, "policies": {"waves": {**LIMITS["policies"]["waves"], "max_failed_nodes": 5}}}
+        result = search(
+            Scenario.from_dict(raw), vary={"max_failed_nodes": [4]}, indifference=abs(cost(4) - cost(5)) * 4
+        )
+        assert result.changes() == {}
+        assert result.answer.startswith("Stay with waves")
+
     def test_equal_candidates_count_once(self, limits):
         """Candidates with equal rollouts in every world are taken for the one that is nearest to today's. [contract]"""
-        result = search(limits, vary={"max_failed_nodes": [30, 35, None], "max_failed_nodes_percent": [100]})
-        frame = result.candidates.set_index("max_failed_nodes")
-        assert frame.loc[35, "outcome"] == "equal to another"
-        assert frame.loc[35, "equal_to"] == frame.loc[30, "candidate"]
-        assert result.candidates["equal_to"].isna().sum() == 3
+        result = search(
+            limits, vary={"max_failed_nodes": [6, 30, 35, None], "max_parallel": [10, 5]}, of="escaped", direction="max"
+        )
+        frame = result.candidates
+        chosen = frame[frame["outcome"].eq("chosen")].iloc[0]
+        equal = frame[frame["outcome"].eq("equal to another")]
+        assert set(frame.loc[equal.index, "max_failed_nodes"]) <= {30, 35}
+        assert len(equal) == 3  # 30 and 35, in waves of 5 and 10, stop nothing
+        assert set(equal["equal_to"]) == {chosen["candidate"]}
+        assert chosen["max_parallel"] == 10  # as today
 
     def test_the_policy_of_today_may_be_the_choice(self, limits):
         """If nothing is better, the answer is to stay. [contract]"""
@@ -308,7 +413,7 @@ class TestFeasibility:
         for values, verdict, estimated in zip(rows, judged.verdicts[:, 0], judged.estimates[:, 0], strict=True):
             single = estimate_values(values, requirement.measure, 1 - 2 * alpha)
             known = values[~np.isnan(values)]
-            if requirement.measure.kind == "mean" and len(known) < 25 * stats.skew(known) ** 2:
+            if requirement.measure.kind == "mean" and len(known) < max(1000, 25 * stats.skew(known) ** 2):
                 assert verdict == UNDECIDED
                 continue
             assert estimated == pytest.approx(single.estimate, nan_ok=True)
@@ -337,12 +442,12 @@ class TestFeasibility:
 
     def test_a_condition_that_the_release_decides_leaves_no_gaps(self, limits):
         """Given a sort of release, observations without gaps have the mean of the measure. [oracle]"""
-        measure = parse_measure("false_alarm given good")
         values = np.full((2, 40_000), np.nan)
         rng = np.random.default_rng(2)
         good = rng.random(40_000) < 1 - BAD
         values[:, good] = rng.random((2, good.sum())) < [[0.1], [0.4]]
-        filled = unconditional(values, measure, limits)
+        is_given = np.tile(np.where(good, 1.0, 0.0), (2, 1))
+        filled = unconditional(values, is_given, 1 - BAD)
         assert not np.isnan(filled).any()
         error = filled.std(axis=1) / math.sqrt(40_000)
         assert (abs(filled.mean(axis=1) - [0.1, 0.4]) <= 4 * error).all()
@@ -352,11 +457,12 @@ class TestQuestion:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"minimize": "costs"}, "minimize.costs.of: nothing that can be measured .*'cost'"),
-            ({"minimize": "cost", "maximize": "makespan_s"}, "both minimize and maximize"),
-            ({"minimize": "p95 cost"}, "a quantile can't be searched for"),
-            ({"minimize": "makespan_s given completed"}, "what is given depends on the policy"),
-            ({"minimize": "makespan_s given god"}, "not a condition .*'good'"),
+            ({"of": "costs"}, "of.costs.of: nothing that can be measured .*'cost'"),
+            ({"direction": "least"}, "not a direction"),
+            ({"of": "p95 cost"}, "a quantile can't be searched for"),
+            ({"of": "makespan_s given completed"}, "what is given depends on the policy"),
+            ({"of": "makespan_s given god"}, "not a condition .*'good'"),
+            ({"of": "restored_at_s"}, "known of the rollouts only in which it happens"),
             ({"requirements": ["false_alarm <= 5"]}, "lies between 0 and 1 .*0.05 is 5 percent"),
             ({"requirements": ["false_alarm"]}, "not a requirement"),
             ({"worlds": 1}, "worlds: not a whole number"),
@@ -376,15 +482,15 @@ class TestQuestion:
 
     def test_without_costs_the_objective_must_be_said(self, make_scenario):
         """A scenario without costs needs an objective; a requirement on costs is refused, too. [contract]"""
-        with pytest.raises(InputError, match=r"no costs to be minimised.*makespan_s"):
+        with pytest.raises(InputError, match=r"no costs.*makespan_s"):
             tune(make_scenario())
         with pytest.raises(InputError, match="the scenario has no costs"):
-            tune(make_scenario(), minimize="makespan_s", requirements=["cost <= 5"])
+            tune(make_scenario(), of="makespan_s", requirements=["cost <= 5"])
 
     def test_what_never_happens_is_refused(self, make_scenario):
         """A requirement on defective releases, where there are none, could never be judged. [contract]"""
-        with pytest.raises(InputError, match=r"this never happens.*the scenario's releases are good"):
-            tune(make_scenario(), minimize="makespan_s", requirements=["escaped given defective <= 1%"])
+        with pytest.raises(InputError, match="nobody can tell: no release of the scenario is ever defective"):
+            tune(make_scenario(), of="makespan_s", requirements=["escaped given defective <= 1%"])
 
     def test_the_scenarios_own_requirements_are_kept(self, limits):
         """By default the choice meets the scenario's requirements for this policy and for all. [contract]"""
@@ -394,9 +500,9 @@ class TestQuestion:
         ]
         raw = {**LIMITS, "policies": {**LIMITS["policies"], "other": {"strategy": "immediate"}}, "requirements": asked}
         result = search(Scenario.from_dict(raw))
-        assert set(result.requirements["requirement"]) == {"false_alarm given good <= 0.01"}
+        assert set(result.verdicts["requirement"]) == {"false_alarm given good <= 0.01"}
         assert stop(result.choice["max_failed_nodes"], FLAKY) <= 0.01
-        assert search(Scenario.from_dict(raw), requirements=[]).requirements.empty
+        assert search(Scenario.from_dict(raw), requirements=[]).verdicts.empty
 
 
 @pytest.fixture(scope="module")
@@ -414,6 +520,8 @@ class TestResult:
         assert told["answer"] == result.answer
         assert len(told["candidates"]) == len(result.candidates) == len(result.to_frame())
         assert {row["stage"] for row in told["stages"]} >= {"try all", "settle", "confirm"}
+        assert told["of"] == {"of": "cost", "quantile": None, "given": None}
+        assert told["computed_under"]["engine"] == "compiled"
 
     def test_the_choice_can_be_pasted(self, result, limits):
         """In both dialects the choice is a spec that reads, and that gives the rollouts of the choice. [contract]"""
@@ -430,23 +538,23 @@ class TestResult:
         """One is chosen; every candidate has an outcome; rollouts are counted stage by stage. [contract]"""
         outcomes = result.candidates["outcome"].value_counts()
         assert outcomes["chosen"] == 1
-        assert outcomes.sum() == 21
+        assert outcomes.sum() == 20
         row = result.candidates[result.candidates["outcome"].eq("chosen")].iloc[0]
         assert row["max_failed_nodes"] == result.choice["max_failed_nodes"]
         first = result.stages.iloc[0]
-        assert (first["candidates"], first["worlds"], first["rollouts"]) == (21, 100, 2100)
+        assert (first["candidates"], first["worlds"], first["rollouts"]) == (20, 100, 2000)
 
     def test_its_words(self, result):
         """The answer names what to change, what it costs, what it saves, how sure that is and what holds it back. [contract]"""
         limit = result.choice["max_failed_nodes"]
         assert result.answer.startswith(f"Use waves with max_failed_nodes {limit}: cost ")
-        assert "waves as it is" in result.answer
-        assert "One of the 21 tried that meets the requirements and is lower than all others by" in result.answer
+        assert "for waves as it is in the same worlds" in result.answer
+        assert "One of the 20 tried that meets the requirements and is lower than all others by" in result.answer
         assert "would be chosen with probability 95 %" in result.answer
         assert "What holds it back is false_alarm given good <= 0.01" in result.answer
         titles = [table.title for table in result.summarize()]
         assert [title.split(",")[0] for title in titles] == [
-            "On 4", "What they are", "Requirements", "The search: 21 policies",
+            "On 4", "What they are", "Requirements", "The search: 20 policies",
         ]  # fmt: skip
         html = result._repr_html_()
         assert html.startswith("<p>Use waves with")
@@ -471,8 +579,8 @@ class TestResult:
             tune(scenario, **options, **other)
             for other in ({"engine": "reference"}, {"engine": "compiled"}, {"engine": "compiled", "workers": 2})
         ]
-        first = json.dumps(results[0].to_dict())
-        assert all(json.dumps(result.to_dict()) == first for result in results)
+        told = [json.dumps(result.to_dict() | {"computed_under": None}) for result in results]
+        assert told[0] == told[1] == told[2]
 
 
 class TestStore:

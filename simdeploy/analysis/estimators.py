@@ -73,8 +73,7 @@ def estimate_values(values: np.ndarray, measure: Measure, confidence_level: floa
     if measure.kind == "quantile":
         assert measure.quantile is not None  # noqa: S101 - so it is
         ordered = np.sort(values)
-        # Of the decimal that is meant: 100 * 0.07 is a little more than 7.
-        estimate = float(ordered[math.ceil(n * Fraction(str(measure.quantile))) - 1]) if n else math.nan
+        estimate = float(ordered[quantile_place(n, measure.quantile)]) if n else math.nan
         return Estimate(estimate, *quantile_interval(ordered, measure.quantile, confidence_level), n, math.nan)
     mean, standard_error = moments(values)
     if measure.kind == "rate":
@@ -82,6 +81,24 @@ def estimate_values(values: np.ndarray, measure: Measure, confidence_level: floa
     else:
         interval = mean_interval(mean, standard_error, n, confidence_level)
     return Estimate(mean, *interval, n, standard_error)
+
+
+def quantile_place(n: int, quantile: float) -> int:
+    r"""Return the place of a quantile among n values in ascending order: that of :math:`X_{(\lceil nq \rceil)}`, from 0.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+    quantile : float
+        Above 0 and below 1; meant is the decimal that it is written as.
+
+    Examples
+    --------
+    >>> quantile_place(100, 0.07), math.ceil(100 * 0.07) - 1
+    (6, 7)
+    """
+    return math.ceil(n * Fraction(str(quantile))) - 1
 
 
 def estimate_difference(values: np.ndarray, others: np.ndarray, *, is_rate: bool, confidence_level: float) -> Estimate:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from simdeploy.analysis.estimators import Estimate, estimate_values
-from simdeploy.analysis.rivals import unknown_fractions
-from simdeploy.errors import Problem
-from simdeploy.vocabulary import COSTS
+from simdeploy.analysis.unknown import unknown_fractions
 
 if TYPE_CHECKING:
     from simdeploy.analysis.measuring import Values
-    from simdeploy.scenario.measures import Measure, Requirement
+    from simdeploy.scenario.measures import Requirement
 
 Verdict = Literal["met", "not met", "undecided"]
 
@@ -50,7 +48,7 @@ def judge_requirements(
     Parameters
     ----------
     values : Values
-        With the measures of the requirements and their `unknown_measures`.
+        With the measures of the requirements.
     requirements : sequence of Requirement
     confidence_level : float
         Of the interval of each measure by itself.
@@ -101,13 +99,3 @@ def judge(requirement: Requirement, estimate: Estimate) -> Verdict:
 
 def _is_beyond(requirement: Requirement, value: float) -> bool:
     return value > requirement.limit if requirement.at_least is None else value < requirement.limit
-
-
-def cost_problems(measures: Sequence[Measure], *, has_costs: bool) -> list[Problem]:
-    """Name measures that need the costs of a scenario that has none."""
-    hint = 'add a section `costs`, or ask for something else: "makespan_s", "escaped given defective"'
-    return [
-        Problem("the scenario has no costs", (str(measure),), hint=hint)
-        for measure in dict.fromkeys(measures)
-        if measure.of in COSTS and not has_costs
-    ]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from simdeploy.analysis.grid import PROPORTIONS
+from simdeploy.analysis.naming import format_value, shorten_names
 from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import LABELS, PERCENT, Scale, format_number, response_scale
+from simdeploy.analysis.wording import LABELS, PERCENT, Scale, format_estimate, response_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,51 +64,7 @@ def quantity_scale(name: str, cells: pd.DataFrame) -> Scale:
     return PERCENT if name in PROPORTIONS else response_scale(name, float(cells[f"{name}_estimate"].max()))
 
 
-def shorten_names(names: Sequence[str]) -> list[str]:
-    """Return the shortest ends of paths by which they can be told apart.
-
-    Examples
-    --------
-    >>> shorten_names(["health_check.max_error_rate", "scenario.fleet.start_failure"])
-    ['max_error_rate', 'start_failure']
-    >>> shorten_names(["scenario.fleet.error_rate", "scenario.release.bad.error_rate"])
-    ['fleet.error_rate', 'bad.error_rate']
-    """
-    short = []
-    for name in names:
-        parts = name.split(".")
-        ends = (".".join(parts[-n:]) for n in range(1, len(parts) + 1))
-        others = [other for other in names if other != name]
-        short.append(next((end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others)), name))
-    return short
-
-
-def format_value(value: Any) -> str:
-    """Write the value of a factor.
-
-    Examples
-    --------
-    >>> format_value(0.05), format_value(3), format_value(True), format_value(float("nan"))
-    ('0.05', '3', 'true', 'unset')
-    """
-    import pandas as pd
-
-    if pd.isna(value):
-        return "unset"
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)).lower()
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 def _estimates(cells: pd.DataFrame, name: str, scale: Scale) -> list[str]:
-    columns = [cells[f"{name}_{what}"] * scale.factor for what in ("estimate", "low", "high", "half_width")]
-    return [_estimate(*values) for values in zip(*columns, strict=True)]
-
-
-def _estimate(estimate: float, low: float, high: float, half_width: float) -> str:
-    if math.isnan(estimate):
-        return "no value"
-    if math.isnan(half_width):
-        return f"{format_number(estimate, 0.0)} (no interval)"
-    estimate_word, low_word, high_word = (format_number(value, half_width) for value in (estimate, low, high))
-    return f"{estimate_word} ({low_word} to {high_word})"
+    """Write the estimates of a quantity; their unit stands above them."""
+    of_cells = cells[[f"{name}_{what}" for what in ("estimate", "low", "high")]].itertuples(index=False)
+    return [format_estimate(estimate, low, high, Scale(scale.factor, "")) for estimate, low, high in of_cells]

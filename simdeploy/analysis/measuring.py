@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
     from simdeploy.world.release import ReleaseKind
 
-_GOOD, _DEFECTIVE = ("completed_good", "false_alarm"), ("stopped_defective", "escaped")
+_DEFECTIVE = ("stopped_defective", "escaped")
 _COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
 _HOUR_S = 3600
+# Not measured, but where a table has them it can be told of which rollouts a measure is unknown.
+_TELLING = ("makespan_s", "release", "touched_nodes")
 
 
 class Values:
@@ -83,11 +85,13 @@ class Values:
             if missing:
                 hint = "give the scenario's costs"
                 raise InputError([Problem("no costs are known", (str(measure),), hint=hint) for measure in missing])
-        gathered = gather(responses, needed)
+        telling = [name for name in _TELLING if name not in needed and name in responses.columns]
+        gathered = gather(responses, [*needed, *telling])
         self.cases = gathered.cases
         self.first = gathered.outcomes.first
         self.n_replications = gathered.outcomes.shape[1]
         self._outcomes = gathered.outcomes
+        self._read = frozenset((*needed, *telling))
         kinds = (*self._kinds, *self._release) if "release" in needed else None
         problems = [p for m in self.measures for p in measure_problems(m, kinds)]
         if problems:
@@ -115,6 +119,49 @@ class Values:
         if measure.given is None:
             return values
         return np.where(self._event(measure.given) == 1, values, np.nan)
+
+    def holds(self, event: str) -> np.ndarray:
+        """Return 1 where an event is so, 0 where it isn't, NaN where that is unknown; by case and replication.
+
+        Parameters
+        ----------
+        event : str
+            Out of what `measures` name, or are given.
+        """
+        return self._event(event)
+
+    def is_unknown(self, measure: Measure) -> np.ndarray:
+        """Return which rollouts a measure is about, or may be, of which it is unknown since they never end.
+
+        Parameters
+        ----------
+        measure : Measure
+            One of `measures`.
+
+        Returns
+        -------
+        ndarray of bool, shape (cases, replications)
+            False throughout for a table without makespans, which doesn't say what never ends.
+        """
+        if "makespan_s" not in self._read:
+            return np.zeros(self.is_ok.shape, dtype=bool)
+        never_ends = np.isnan(self._number("makespan_s"))
+        is_unknown: np.ndarray = self.may_concern(measure) & never_ends & np.isnan(self.of(measure))
+        return is_unknown
+
+    def may_concern(self, measure: Measure) -> np.ndarray:
+        """Return which rollouts a measure is about, as far as that is known: those of which what is `given` isn't ruled out.
+
+        A rollout without a verdict may still get any that its release allows.
+        """
+        given = measure.given
+        if given is None:
+            return self.is_ok
+        is_ruled_out = self._event(given) == 0
+        if given in VERDICTS and "release" in self._read:
+            is_ruled_out |= self._event("good" if given in _DEFECTIVE else "defective") == 1
+        is_possible: np.ndarray = self.is_ok & ~is_ruled_out
+        return is_possible
 
     def cost_by_cause(self) -> dict[str, np.ndarray]:
         """Return what each cause costs, by case and replication; NaN where that is unknown."""

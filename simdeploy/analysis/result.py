@@ -48,6 +48,20 @@ class Result:
         return f"<p>{html.escape(self.answer)}</p>\n{tables}"
 
 
+def read_computed_under(responses: Any) -> dict[str, Any]:
+    """Return what a table of replications says of its origin: scenario, seed, engine and switches, if it says so.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"policy": ["a"]})
+    >>> table.attrs["seed"] = 3
+    >>> read_computed_under(table), read_computed_under(object())
+    ({'seed': 3}, {})
+    """
+    return {str(name): value for name, value in getattr(responses, "attrs", {}).items()}
+
+
 def to_plain(value: Any) -> Any:
     """Return a value in what JSON knows.
 

@@ -1,49 +1,15 @@
-"""One policy against the others: how much worse it is in the same worlds, and whether that is known at all."""
+"""One policy against the others: how much worse it is in the same worlds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simdeploy.analysis.directions import find_direction
+from simdeploy.analysis.directions import Direction
 from simdeploy.analysis.estimators import estimate_values
 from simdeploy.analysis.pairs import pair_policies
-from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.scenario.measures import Measure
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from simdeploy.analysis.measuring import Values
-
-Direction = Literal["min", "max"]
-
-_ENDED = Measure("makespan_s")
-
-
-def read_direction(direction: Any, measure: Measure) -> Direction:
-    """Return whether less or more of a measure is better: as it is said, or else as `find_direction` knows it, or less.
-
-    Raises
-    ------
-    InputError
-        If it is neither "min" nor "max".
-
-    Examples
-    --------
-    >>> read_direction(None, Measure("cost")), read_direction(None, Measure("completed_good"))
-    ('min', 'max')
-    """
-    if direction is None:
-        found = find_direction("verdict", measure.of) if measure.kind == "rate" else find_direction(measure.of, None)
-        return "max" if found == "higher" else "min"
-    if direction not in ("min", "max"):
-        hint, allowed = nearest(direction, ("min", "max")), '"min" or "max"'
-        problem = Problem("not a direction", ("direction",), found=shorten(direction), allowed=allowed, hint=hint)
-        raise InputError(problem)
-    return "min" if direction == "min" else "max"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,24 +68,3 @@ def estimate_gaps(
         pairs = pair_policies(values, is_rate=measure.kind == "rate")
         estimate, low = pairs.estimate, pairs.lower_limits(error / 2)
     return Gaps(estimate, low, -low.T) if direction == "min" else Gaps(estimate.T, low.T, -low)
-
-
-def unknown_measures(measures: Sequence[Measure]) -> tuple[Measure, ...]:
-    """Return what has to be measured as well, for `unknown_fractions`."""
-    return tuple(dict.fromkeys([_ENDED, *(_meant(measure) for measure in measures)]))
-
-
-def unknown_fractions(values: Values, measure: Measure) -> np.ndarray:
-    """Return by case for how many of the rollouts that a measure is about it is unknown, since they never end.
-
-    Such a rollout may still become the dearest of all, so that a mean over the others says little.
-    """
-    is_meant = ~np.isnan(values.of(_meant(measure)))
-    is_unknown = is_meant & np.isnan(values.of(measure)) & np.isnan(values.of(_ENDED))
-    fractions: np.ndarray = is_unknown.sum(axis=1) / np.maximum(is_meant.sum(axis=1), 1)
-    return fractions
-
-
-def _meant(measure: Measure) -> Measure:
-    """Return what every rollout that a measure is about has, whether it ends or not."""
-    return Measure("touched_nodes", given=measure.given)

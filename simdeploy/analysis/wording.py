@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simdeploy.scenario.measures import Measure
 
 # What a response is called and its unit; "fraction" is shown as a percentage, "s" in whatever unit of time fits.
@@ -66,6 +68,17 @@ class Scale(NamedTuple):
 
 PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
+
+
+def difference_scale(scale: Scale) -> Scale:
+    """Return how a difference of what is shown so is shown: that of percentages in points.
+
+    Examples
+    --------
+    >>> difference_scale(PERCENT).unit, difference_scale(Scale(1, "s")).unit
+    ('pp', 's')
+    """
+    return POINTS if scale == PERCENT else scale
 
 
 def time_scale(longest_s: float) -> Scale:
@@ -131,6 +144,28 @@ def format_estimate(estimate: float, low: float, high: float, scale: Scale, *, s
     )
     interval = "no interval" if math.isnan(half_width) else f"{low_word} to {high_word}"
     return f"{word} {scale.unit}".rstrip() + f" ({interval})"
+
+
+def format_cell(estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False) -> str:
+    r"""Write the same as `format_estimate` for a cell of a table: the interval below.
+
+    Examples
+    --------
+    >>> format_cell(0.0512, 0.04, 0.07, PERCENT)
+    '5.1 %\n4.0 to 7.0'
+    """
+    return format_estimate(estimate, low, high, scale, sign=sign).replace(" (", "\n").rstrip(")")
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Write one or several words as in a sentence.
+
+    Examples
+    --------
+    >>> join_words(["a"]), join_words(["a", "b"]), join_words(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def format_number(value: float, uncertainty: float, *, sign: bool = False) -> str:

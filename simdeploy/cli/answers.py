@@ -36,7 +36,7 @@ def print_answer(
         document = result.to_dict() | {"computed_under": dict(computed_under)}
         click.echo(json.dumps(document, indent=2, allow_nan=False))
         return
-    from simdeploy.cli.screen import make_console, print_table
+    from simdeploy.cli.screen import make_console, print_tables
 
     console = make_console()
     console.print(result.answer, soft_wrap=True)
@@ -44,8 +44,4 @@ def print_answer(
     for line in lines:
         console.print(line, soft_wrap=True)
     console.print()
-    for table in result.summarize():
-        print_table(console, table.title, table.header, table.rows[:rows])
-        n_more = 0 if rows is None else len(table.rows) - rows
-        if n_more > 0:
-            console.print(f"and {n_more:,} more: --out FILE or --json has all of them", soft_wrap=True)
+    print_tables(console, result.summarize(), rows=rows, rest="more: --out FILE or --json has all of them")

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from simdeploy.cli.answers import json_option, print_answer
-from simdeploy.cli.files import _checker, _write, picture_option, table_option, write_picture, write_table
+from simdeploy.cli.files import file_option, picture_option, table_option, write_file, write_picture, write_table
 from simdeploy.cli.inputs import (
     confidence_option,
     describe_orchestrator,
     engine_option,
     example,
+    policies_option,
     read_with_warnings,
+    require_option,
     scenario_argument,
     seed_option,
     workers_option,
@@ -31,13 +33,8 @@ _UNDECIDED = 3
 
 @click.command("check")
 @scenario_argument
-@click.option(
-    "--require",
-    metavar="TEXT",
-    multiple=True,
-    help="A requirement of every policy, instead of the scenario's own; may be repeated.",
-)
-@click.option("--policies", metavar="A,B", help="Names of the policies to check; all of them by default.")
+@require_option
+@policies_option("Names of the policies to check; all of them by default.")
 @click.option(
     "--most", type=click.IntRange(1), default=10_000, show_default=True, help="The budget: rollouts of a policy."
 )
@@ -45,9 +42,7 @@ _UNDECIDED = 3
 @confidence_option
 @engine_option
 @workers_option
-@click.option(
-    "--junit", metavar="FILE", type=click.Path(), callback=_checker(".xml"), help="Write the verdicts as JUnit XML."
-)
+@file_option("--junit", "Write the verdicts as JUnit XML.", ".xml")
 @picture_option("--plot", "Draw what was found beside its limits into this .png, .svg or .pdf.")
 @table_option("--out", "Write the table of verdicts to this .csv or .parquet.")
 @json_option
@@ -55,8 +50,8 @@ _UNDECIDED = 3
 def command(
     *,
     scenario: str,
-    require: tuple[str, ...],
-    policies: str | None,
+    requirements: tuple[str, ...],
+    policies: list[str] | None,
     most: int,
     seed: int,
     confidence_level: float,
@@ -76,16 +71,15 @@ def command(
     from simdeploy.analysis.checking.words import count_rollouts
 
     read = read_with_warnings(scenario)
-    if not require and not read.requirements:
+    if not requirements and not read.requirements:
         hint = 'write them into the scenario, such as "requirements: [{of: false_alarm, given: good, at_most: 0.01}]", '
         hint += 'or give one, such as --require "false_alarm given good <= 1%"'
         raise InputError(Problem("nothing is required", ("requirements",), file=scenario, hint=hint))
-    chosen = None if policies is None else [name.strip() for name in policies.split(",") if name.strip()]
     with progress_bar("replications") as progress:
         found = check(
             read,
-            require or None,
-            policies=chosen,
+            requirements or None,
+            policies=policies,
             confidence_level=confidence_level,
             most=most,
             seed=seed,
@@ -102,7 +96,7 @@ def command(
         from simdeploy.cli.junit import write_junit
 
         text = write_junit(found)
-        _write(junit, lambda file: file.write(text))
+        write_file(junit, lambda file: file.write(text))
     if out is not None:
         write_table(found.verdicts, out)
     if plot is not None:

@@ -15,6 +15,7 @@ from simdeploy.cli.inputs import (
     describe_orchestrator,
     engine_option,
     example,
+    policies_option,
     read_with_warnings,
     scenario_argument,
     seed_option,
@@ -30,13 +31,12 @@ if TYPE_CHECKING:
     from simdeploy.analysis.comparison.compare import Comparison
     from simdeploy.analysis.costs.causes import CostResult
     from simdeploy.analysis.estimates.precision_result import Precision
-    from simdeploy.analysis.result import Result
     from simdeploy.scenario import Scenario
 
 
 @click.command("compare")
 @scenario_argument
-@click.option("--policies", metavar="A,B", help="Names of the policies to compare; all of them by default.")
+@policies_option("Names of the policies to compare; all of them by default.")
 @click.option("--replications", type=click.IntRange(1), default=100, show_default=True, help="Rollouts of each policy.")
 @precision_options
 @seed_option
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 def command(
     *,
     scenario: str,
-    policies: str | None,
+    policies: list[str] | None,
     replications: int,
     precision: tuple[str, ...],
     most: int,
@@ -75,7 +75,7 @@ def command(
 
     targets = read_precision(precision)
     read = read_with_warnings(scenario)
-    chosen = list(read.policies) if policies is None else [name.strip() for name in policies.split(",") if name.strip()]
+    chosen = list(read.policies) if policies is None else policies
     # Known at once, so it is said before the long work and not after it.
     if baseline is not None and baseline not in chosen:
         raise InputError(
@@ -112,11 +112,12 @@ def command(
     split = None
     if by_cause:
         from simdeploy.analysis.costs.causes import estimate_costs
+        from simdeploy.cli.screen import make_console, print_tables
 
         assert read.costs is not None  # noqa: S101 - checked before the work
         split = estimate_costs(responses, read.costs, confidence_level=confidence_level)
         if not as_json:
-            _print_tables(split)
+            print_tables(make_console(), split.summarize())
     if out is not None:
         write_table(responses, out)
     if plot is not None:
@@ -137,13 +138,6 @@ def _replicate_to_precision(scenario: Scenario, targets: Mapping[str, str], **ho
 
     with progress_bar("replications") as progress:
         return replicate_to_precision(scenario, targets, progress=progress or False, **how)
-
-
-def _print_tables(result: Result) -> None:
-    from simdeploy.cli.screen import make_console, print_table
-
-    for table in result.summarize():
-        print_table(make_console(), table.title, table.header, table.rows)
 
 
 def _plot(comparison: Comparison, costs: CostResult | None, path: Path) -> None:

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 def picture_option(flag: str, text: str) -> Callable[[Any], Any]:
     """Return an option for a picture to be written; `text` is its help."""
-    return click.option(flag, metavar="FILE", type=click.Path(), callback=_checker(".png", ".svg", ".pdf"), help=text)
+    return file_option(flag, text, ".png", ".svg", ".pdf")
 
 
 def table_option(flag: str, text: str) -> Callable[[Any], Any]:
     """Return an option for a table to be written; `text` is its help."""
-    return click.option(flag, metavar="FILE", type=click.Path(), callback=_checker(".csv", ".parquet"), help=text)
+    return file_option(flag, text, ".csv", ".parquet")
+
+
+def file_option(flag: str, text: str, *endings: str) -> Callable[[Any], Any]:
+    """Return an option for a file to be written, with one of these endings; `text` is its help."""
+    return click.option(flag, metavar="FILE", type=click.Path(), callback=_checker(*endings), help=text)
 
 
 def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | None], Path | None]:
@@ -50,9 +55,9 @@ def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | N
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV or Parquet, whichever the ending says."""
     if path.suffix.lower() == ".csv":
-        _write(path, lambda file: frame.to_csv(file, index=False))
+        write_file(path, lambda file: frame.to_csv(file, index=False))
     else:
-        _write(path, lambda file: frame.to_parquet(file, index=False, compression="zstd"))
+        write_file(path, lambda file: frame.to_parquet(file, index=False, compression="zstd"))
 
 
 def write_picture(figure: Figure, path: Path) -> None:
@@ -62,10 +67,10 @@ def write_picture(figure: Figure, path: Path) -> None:
     kind = path.suffix.lower().lstrip(".")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     with mpl.rc_context({"svg.hashsalt": "simdeploy"}):
-        _write(path, lambda file: figure.savefig(file, format=kind, dpi=150, metadata=undated))
+        write_file(path, lambda file: figure.savefig(file, format=kind, dpi=150, metadata=undated))
 
 
-def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write beside the target and move it there when all is written: there is the whole file or the old one."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -11,7 +11,7 @@ import click
 from simdeploy.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -27,8 +27,10 @@ workers_option = click.option(
 
 
 def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    if not 0 < value < 1:
-        raise click.BadParameter(f"{value:g} is not a fraction between 0 and 1, such as 0.95")
+    from simdeploy.analysis.levels import level_problems
+
+    for problem in level_problems(value):
+        raise click.BadParameter(str(replace(problem, path=())))
     return value
 
 
@@ -40,6 +42,39 @@ confidence_option = click.option(
     callback=_check_level,
     help="Of each interval, a fraction.",
 )
+require_option = click.option(
+    "--require",
+    "requirements",
+    metavar="REQUIREMENT",
+    multiple=True,
+    help='What a policy has to meet, such as "false_alarm given good <= 1%"; may be repeated. The scenario\'s own '
+    "requirements by default.",
+)
+of_option = click.option(
+    "--of", default="cost", show_default=True, metavar="MEASURE", help="What the choice is to be best in."
+)
+direction_option = click.option(
+    "--direction", type=click.Choice(["min", "max"]), help="Which is better, where --of doesn't tell."
+)
+policy_option = click.option(
+    "--policy",
+    metavar="NAME|FILE",
+    help="A policy of the scenario, or a deployment in JSON; the first of the scenario by default.",
+)
+
+
+def policies_option(text: str, metavar: str = "A,B") -> Callable[[Any], Any]:
+    """Return an option that names several policies; `text` is its help."""
+    return click.option("--policies", metavar=metavar, callback=_split_names, help=text)
+
+
+def _split_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str] | None:
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names:
+        raise click.BadParameter(f"{value!r} names no policy")
+    return names
 
 
 def read_with_warnings(path: str) -> Scenario:
@@ -61,6 +96,20 @@ def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
     from simdeploy.api import read_deployment
 
     return replace(scenario.policy(read_deployment(policy)), name=Path(policy).stem)
+
+
+def choose_policy(scenario: Scenario, name: str | None) -> ScenarioPolicy:
+    """Return the policy of an argument, the first of the scenario if there is none."""
+    return scenario.policy(None if name is None else find_policy(scenario, name))
+
+
+def choose_policies(scenario: Scenario, names: Sequence[str]) -> dict[str, str | ScenarioPolicy]:
+    """Return the policies of several arguments by name; two with the same name are refused."""
+    found = [find_policy(scenario, name) for name in names]
+    named = {policy if isinstance(policy, str) else policy.name: policy for policy in found}
+    if len(named) < len(found):
+        raise click.UsageError(f"two policies with the same name: {', '.join(names)}")
+    return named
 
 
 def describe_orchestrator(orchestrator: Orchestrator) -> str:

@@ -10,8 +10,6 @@ import click
 if TYPE_CHECKING:
     from simdeploy.analysis.estimates.precision_result import Precision
 
-_MOST_LINES = 40
-
 
 def precision_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add both options to a command that has ``--replications``, which they replace."""
@@ -67,14 +65,9 @@ def describe_precision(found: Precision[Any] | None) -> dict[str, Any]:
 
 def print_precision(found: Precision[Any]) -> None:
     """Print how precise each estimate is."""
-    from simdeploy.cli.screen import make_console, print_table
+    from simdeploy.cli.screen import MOST_ROWS, make_console, print_tables
 
-    console = make_console()
-    for table in found.summarize():
-        print_table(console, table.title, table.header, table.rows[:_MOST_LINES])
-        n_more = len(table.rows) - _MOST_LINES
-        if n_more > 0:
-            console.print(f"and {n_more:,} more estimates", soft_wrap=True)
+    print_tables(make_console(), found.summarize(), rows=MOST_ROWS, rest="more estimates")
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:

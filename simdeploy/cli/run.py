@@ -10,9 +10,10 @@ import click
 
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
 from simdeploy.cli.inputs import (
+    choose_policy,
     describe_orchestrator,
     example,
-    find_policy,
+    policy_option,
     read_with_warnings,
     scenario_argument,
     seed_option,
@@ -31,9 +32,7 @@ _VERDICTS = {
 
 @click.command("run")
 @scenario_argument
-@click.option(
-    "--policy", metavar="NAME|FILE", help="A policy of the scenario, or a deployment in JSON; the first by default."
-)
+@policy_option
 @seed_option
 @click.option(
     "--replication",
@@ -60,7 +59,7 @@ def command(
     from simdeploy.engines import simulate
 
     read = read_with_warnings(scenario)
-    rollout = simulate(read, None if policy is None else find_policy(read, policy), seed=seed, replication=replication)
+    rollout = simulate(read, choose_policy(read, policy), seed=seed, replication=replication)
     if as_json:
         click.echo(rollout.to_json(), nl=False)
     else:

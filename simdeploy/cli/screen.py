@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,9 +13,17 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    from simdeploy.analysis import tables as analysis_tables
+
+# More rows than this of one table are for a file, not for a person.
+MOST_ROWS = 40
+
 # Into a file or a pipe nothing is wrapped or cut.
 _WIDTH_OF_A_PIPE = 240
 _UNLIMITED = 10_000
+_FIRST_WIDTH = 12  # of the first column at least
+_EDGES = 5  # what two columns take beside their words
 
 
 def make_console() -> Console:
@@ -23,11 +32,32 @@ def make_console() -> Console:
     return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
+def print_tables(
+    console: Console, tables: Iterable[analysis_tables.Table], *, rows: int | None = None, rest: str = "more"
+) -> None:
+    """Print the tables of a result; of each at most so many rows, and how many more there are.
+
+    Parameters
+    ----------
+    console : Console
+    tables : iterable of Table
+    rows : int, optional
+        All of them by default.
+    rest : str, default 'more'
+        What the others are, and where: "more cases: in DIR".
+    """
+    for table in tables:
+        print_table(console, table.title, table.header, table.rows[:rows])
+        n_more = 0 if rows is None else len(table.rows) - rows
+        if n_more > 0:
+            console.print(f"and {n_more:,} {rest}", soft_wrap=True)
+
+
 def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; where it is wider than the terminal, as several that repeat the first column."""
     for part, places in enumerate(_parts(console, header, rows)):
         console.print(Text(title if part == 0 else f"{title} (continued)", style="bold"))
-        console.print(_table([header[place] for place in places], [[row[place] for place in places] for row in rows]))
+        console.print(_table(console, header, rows, places))
 
 
 def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[list[int]]:
@@ -35,7 +65,7 @@ def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]
     part = [0]
     for place in range(1, len(header)):
         wider = [*part, place]
-        table = _table([header[place] for place in wider], [[row[place] for place in wider] for row in rows])
+        table = _table(console, header, rows, wider)
         # Measured without the terminal's own width, which would cap the answer.
         needed = Measurement.get(console, console.options.update(max_width=_UNLIMITED), table).minimum
         if needed > console.width and len(part) > 1:
@@ -46,16 +76,19 @@ def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]
     yield part
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], places: Sequence[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for place, name in enumerate(header):
-        lines = [line for row in rows for line in row[place].splitlines()]
+    room = max(1, console.width - _FIRST_WIDTH - _EDGES)
+    for place in places:
         if place == 0:
-            table.add_column(Text(name), overflow="fold", min_width=12)
-        else:
-            # A heading may take several lines, a number may not.
-            width = max(map(len, [*lines, *name.split()]))
-            table.add_column(Text("\n".join(wrap(name, width))), justify="right", min_width=width)
+            table.add_column(Text(header[0]), overflow="fold", min_width=_FIRST_WIDTH)
+            continue
+        lines = [line for row in rows for line in row[place].splitlines()]
+        # A heading may take several lines, a number may not; nor may words, unless a terminal has no room for them.
+        width = min(max([1, *map(len, [*lines, *header[place].split()])]), room)
+        heading = Text("\n".join(wrap(header[place], width)))
+        table.add_column(heading, justify="right", width=width, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row), end_section=any("\n" in cell for cell in row) and row is not rows[-1])
+        cells = [row[place] for place in places]
+        table.add_row(*map(Text, cells), end_section=any("\n" in cell for cell in cells) and row is not rows[-1])
     return table

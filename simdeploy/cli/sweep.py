@@ -11,15 +11,18 @@ import click
 
 from simdeploy.cli.files import picture_option, write_picture
 from simdeploy.cli.inputs import (
+    choose_policies,
     describe_orchestrator,
+    engine_option,
     example,
-    find_policy,
     read_with_warnings,
     scenario_argument,
     seed_option,
+    workers_option,
 )
 from simdeploy.cli.precision import precision_options, print_precision, read_precision
 from simdeploy.cli.resuming import ResumableCommand, folder_option, resumable
+from simdeploy.cli.vary import read_vary, vary_option
 
 if TYPE_CHECKING:
     from simdeploy.analysis import GridSummary
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from simdeploy.experiments import LatinHypercube, SweepResult
     from simdeploy.scenario import Scenario
 
-_MOST_LINES = 40
 _MOST_PANELS = 4
 
 
@@ -51,13 +53,7 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
     multiple=True,
     help="A policy of the scenario, or a deployment in JSON; may be repeated. The first of the scenario by default.",
 )
-@click.option(
-    "--vary",
-    metavar="KEY=VALUES",
-    multiple=True,
-    help="Values of a key: low:high:count or a list with commas; may be repeated. Keys are those of the policy, and "
-    "after 'scenario.' those of the scenario.",
-)
+@vary_option("Keys are those of the policy, and after 'scenario.' those of the scenario.")
 @click.option(
     "--design",
     metavar="grid|list|lhs:N",
@@ -69,8 +65,8 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
 @click.option("--replications", type=click.IntRange(1), default=100, show_default=True, help="Rollouts of each case.")
 @precision_options
 @seed_option
-@click.option("--engine", default="auto", show_default=True, help="Which engine simulates.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores; changes no number.")
+@engine_option
+@workers_option
 @click.option("--cluster", metavar="ADDRESS", help="Dask scheduler, such as tcp://HOST:PORT; changes no number.")
 @folder_option("--out")
 @picture_option("--plot", "Draw false alarms, escapes and makespan into this .png, .svg or .pdf.")
@@ -103,14 +99,13 @@ def command(
     """
     from simdeploy.analysis import summarize_grid
     from simdeploy.analysis.estimates.precision import sweep_to_precision
-    from simdeploy.cli.vary import read_vary
     from simdeploy.experiments import sweep
 
     if cluster is not None and ctx.get_parameter_source("workers") is click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")
     targets = read_precision(precision)
     read = read_with_warnings(scenario)
-    chosen = _choose_policies(read, policies)
+    chosen = choose_policies(read, policies or [next(iter(read.policies))])
     values = read_vary(vary, read, chosen, has_ranges=not isinstance(design, str))
     if plot is not None and not any(len(of_key) > 1 for of_key in values.values()):
         raise click.UsageError("--plot needs a key with several values: --vary KEY=...")
@@ -141,19 +136,11 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _choose_policies(scenario: Scenario, names: tuple[str, ...]) -> dict[str, Any]:
-    found = [find_policy(scenario, name) for name in names or [next(iter(scenario.policies))]]
-    named = {policy if isinstance(policy, str) else policy.name: policy for policy in found}
-    if len(named) < len(found):
-        raise click.UsageError(f"two policies with the same name: {', '.join(names)}")
-    return named
-
-
 def _print(
     scenario: Scenario, result: SweepResult, summary: GridSummary, precise: Precision[SweepResult] | None
 ) -> None:
     from simdeploy.analysis.grid_table import tabulate_grid
-    from simdeploy.cli.screen import make_console, print_table
+    from simdeploy.cli.screen import MOST_ROWS, make_console, print_tables
 
     console = make_console()
     several = "policies" if len(result.policies) > 1 else "policy"
@@ -168,8 +155,8 @@ def _print(
         console.print(precise.answer, soft_wrap=True)
     console.print(describe_orchestrator(scenario.orchestrator), soft_wrap=True)
     console.print()
-    table = tabulate_grid(summary, rows=_MOST_LINES)
-    print_table(console, table.title, table.header, table.rows)
+    table = tabulate_grid(summary, rows=MOST_ROWS)
+    print_tables(console, [table])
     n_more = len(result.cases) - len(table.rows)
     if n_more:
         where = f"in {result.store}" if result.store else "--out DIR keeps all of them"

@@ -10,12 +10,16 @@ import click
 from simdeploy.cli.answers import json_option, print_answer
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
 from simdeploy.cli.inputs import (
+    choose_policies,
     confidence_option,
     describe_orchestrator,
+    direction_option,
     engine_option,
     example,
-    find_policy,
+    of_option,
+    policies_option,
     read_with_warnings,
+    require_option,
     scenario_argument,
     seed_option,
     workers_option,
@@ -24,24 +28,14 @@ from simdeploy.cli.resuming import ResumableCommand, resumable, store_option
 
 if TYPE_CHECKING:
     from simdeploy.analysis.switches.result import Switches
-    from simdeploy.scenario import Scenario
-
-_MOST_LINES = 40
 
 
 @click.command("switches", cls=ResumableCommand)
 @scenario_argument
-@click.option("--policies", metavar="A,B", help="Policies to choose from, or deployments in JSON; all by default.")
-@click.option("--of", default="cost", show_default=True, metavar="MEASURE", help="By what the choice is made.")
-@click.option("--direction", type=click.Choice(["min", "max"]), help="Which is better, where --of doesn't tell.")
-@click.option(
-    "--require",
-    "requirements",
-    metavar="REQUIREMENT",
-    multiple=True,
-    help='What a policy has to achieve to be chosen, such as "false_alarm given good <= 1%"; may be repeated. Those of '
-    "the scenario by default.",
-)
+@policies_option("Policies to choose from, or deployments in JSON; all by default.", "A,B|FILE")
+@of_option
+@direction_option
+@require_option
 @click.option("--pairs/--no-pairs", default=True, show_default=True, help="Try every two values together as well.")
 @click.option(
     "--replications",
@@ -64,7 +58,7 @@ def command(
     ctx: click.Context,
     *,
     scenario: str,
-    policies: str | None,
+    policies: list[str] | None,
     of: str,
     direction: Any,
     requirements: tuple[str, ...],
@@ -85,9 +79,10 @@ def command(
     every value of another one, in the same simulated worlds.
     """
     from simdeploy.analysis.switches.varying import vary_switches
+    from simdeploy.cli.screen import MOST_ROWS
 
     read = read_with_warnings(scenario)
-    chosen = None if policies is None else _choose_policies(read, policies)
+    chosen = None if policies is None else choose_policies(read, policies)
     with resumable(ctx, store, in_parts=True) as progress:
         result = vary_switches(
             read,
@@ -112,23 +107,13 @@ def command(
         describe_orchestrator(read.orchestrator),
         *(f"required: {requirement}" for requirement in result.requirements),
     ]
-    print_answer(result, as_json=as_json, computed_under=under, lines=lines, rows=_MOST_LINES)
+    print_answer(result, as_json=as_json, computed_under=under, lines=lines, rows=MOST_ROWS)
     if out is not None:
         write_table(result.to_frame(), out)
     if plot is not None:
         _plot(result, plot)
     if result.n_failed:  # a warning has said how many
         raise click.exceptions.Exit(1)
-
-
-def _choose_policies(scenario: Scenario, names: str) -> dict[str, Any]:
-    listed = [name.strip() for name in names.split(",") if name.strip()]
-    found = [find_policy(scenario, name) for name in listed]
-    named = {policy if isinstance(policy, str) else policy.name: policy for policy in found}
-    if not named or len(named) < len(found):
-        message = f"two policies with the same name: {names}" if named else "--policies names none"
-        raise click.UsageError(message)
-    return named
 
 
 def _plot(result: Switches, path: Path) -> None:

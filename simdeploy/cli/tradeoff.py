@@ -10,17 +10,19 @@ import click
 from simdeploy.cli.answers import json_option, print_answer
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
 from simdeploy.cli.inputs import (
+    choose_policy,
     confidence_option,
     describe_orchestrator,
     engine_option,
     example,
-    find_policy,
+    policy_option,
     read_with_warnings,
     scenario_argument,
     seed_option,
     workers_option,
 )
 from simdeploy.cli.resuming import ResumableCommand, resumable, store_option
+from simdeploy.cli.vary import read_vary, vary_option
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.moving import Tradeoff
@@ -33,18 +35,8 @@ _PANEL_IN = (3.9, 3.7)
 
 @click.command("tradeoff", cls=ResumableCommand)
 @scenario_argument
-@click.option(
-    "--policy",
-    metavar="NAME|FILE",
-    help="A policy of the scenario, or a deployment in JSON; the first of the scenario by default.",
-)
-@click.option(
-    "--vary",
-    metavar="KEY=VALUES",
-    multiple=True,
-    help="Move only this key of the policy, over low:high:count or a list with commas; may be repeated. By default "
-    "every threshold that matters is moved.",
-)
+@policy_option
+@vary_option("Only such keys of the policy are moved; by default every threshold that matters is.")
 @click.option("--x", metavar="MEASURE", help='What the curve has on x, such as "false_alarm given good".')
 @click.option("--y", metavar="MEASURE", help='What it has on y, such as "p95 blast_radius given defective".')
 @click.option("--replications", type=click.IntRange(1), default=1000, show_default=True, help="Rollouts of each value.")
@@ -82,10 +74,9 @@ def command(
     every curve with its band.
     """
     from simdeploy.analysis.tradeoffs.moving import tradeoff
-    from simdeploy.cli.vary import read_vary
 
     read = read_with_warnings(scenario)
-    chosen = read.policy(None if policy is None else find_policy(read, policy))
+    chosen = choose_policy(read, policy)
     values = read_vary(vary, read, {chosen.name: chosen}, has_ranges=False) if vary else None
     axes = None if x is None and y is None else _read_axes(read, chosen.identity.type, x, y)
     with resumable(ctx, store) as progress:

@@ -10,17 +10,22 @@ import click
 from simdeploy.cli.answers import json_option, print_answer
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
 from simdeploy.cli.inputs import (
+    choose_policy,
     confidence_option,
     describe_orchestrator,
+    direction_option,
     engine_option,
     example,
-    find_policy,
+    of_option,
+    policy_option,
     read_with_warnings,
+    require_option,
     scenario_argument,
     seed_option,
     workers_option,
 )
 from simdeploy.cli.resuming import ResumableCommand, resumable, store_option
+from simdeploy.cli.vary import read_vary, vary_option
 
 if TYPE_CHECKING:
     from simdeploy.analysis import Tuning
@@ -28,29 +33,12 @@ if TYPE_CHECKING:
 
 @click.command("tune", cls=ResumableCommand)
 @scenario_argument
-@click.option(
-    "--policy",
-    metavar="NAME|FILE",
-    help="The current policy, whose keys are changed: one of the scenario, or a deployment in JSON; the first by default.",
-)
-@click.option(
-    "--minimize", metavar="MEASURE", help="What is to be as low as possible; the scenario's costs by default."
-)
-@click.option("--maximize", metavar="MEASURE", help="What is to be as high as possible, instead.")
-@click.option(
-    "--require",
-    "requirements",
-    metavar="REQUIREMENT",
-    multiple=True,
-    help='What the choice must meet, such as "false_alarm given good <= 1%"; may be repeated. By default the scenario\'s '
-    "own requirements.",
-)
-@click.option(
-    "--vary",
-    metavar="KEY=VALUES",
-    multiple=True,
-    help="Search only this key of the policy, over low:high:count or a list with commas; may be repeated. By default "
-    "strategy, sizes, thresholds and times are searched.",
+@policy_option
+@of_option
+@direction_option
+@require_option
+@vary_option(
+    "Only the grid of such keys of the policy is searched; by default strategy, sizes, thresholds and times are."
 )
 @click.option(
     "--candidates",
@@ -107,10 +95,9 @@ def command(
     policy as a deployment spec in both dialects of the API.
     """
     from simdeploy.analysis import tune
-    from simdeploy.cli.vary import read_vary
 
     read = read_with_warnings(scenario)
-    base = read.policy(None if policy is None else find_policy(read, policy))
+    base = choose_policy(read, policy)
     values = read_vary(vary, read, {base.name: base}, has_ranges=False) if vary else None
     with resumable(ctx, store, in_parts=True) as progress:
         result = tune(
@@ -124,28 +111,24 @@ def command(
             progress=progress,
             **options,
         )
-    told = {"scenario": read.name, "policy": base.name, "seed": seed, "engine": engine}
-    under = {**told, "switches": read.orchestrator.switches()}
+    under = result.computed_under
+    required = "; ".join(map(str, result.requirements))
     lines = [
-        f"{read.name}: policy {base.name}, seed {seed}, engine {engine}",
+        f"{read.name}: policy {base.name}, seed {seed}, engine {under['engine']}",
         describe_orchestrator(read.orchestrator),
-        f"{result.direction}imise {result.objective}" + _list_requirements(result),
+        f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else ""),
     ]
-    print_answer(result, as_json=as_json, computed_under=under, lines=lines)
-    if not as_json:
-        for line in result.describe_specs():
-            click.echo(line)
+    # First the files: whoever reads on may close the pipe after the answer.
     if out is not None:
         write_table(result.to_frame(), out)
     if plot is not None:
         _plot(result, plot)
-    if result.choice is None:
+    print_answer(result, as_json=as_json, computed_under=under, lines=lines)
+    if not as_json:
+        for line in result.describe_specs():
+            click.echo(line)
+    if result.choice is None or result.n_failed:
         raise click.exceptions.Exit(1)
-
-
-def _list_requirements(result: Tuning) -> str:
-    named = list(dict.fromkeys([*result.requirements["requirement"], *result.out_of_reach["requirement"]]))
-    return f", subject to {'; '.join(named)}" if named else ""
 
 
 def _plot(result: Tuning, path: Path) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simdeploy.plotting.costs import plot_costs
     from simdeploy.plotting.estimates import plot_estimates
     from simdeploy.plotting.heatmap import plot_heatmap
-    from simdeploy.plotting.information import plot_value_of_observation
+    from simdeploy.plotting.observation import plot_value_of_observation
     from simdeploy.plotting.pareto import plot_pareto
     from simdeploy.plotting.ranking import plot_ranking
     from simdeploy.plotting.regret import plot_regret
@@ -36,7 +36,7 @@ _HOMES = {
     "plot_tornado": "simdeploy.plotting.tornado",
     "plot_tradeoff": "simdeploy.plotting.tradeoff",
     "plot_tuning": "simdeploy.plotting.tuning",
-    "plot_value_of_observation": "simdeploy.plotting.information",
+    "plot_value_of_observation": "simdeploy.plotting.observation",
 }
 
 __all__ = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.checking.words import describe_requirement, format_found, requirement_of
+from simdeploy.plotting.colours import DARK_GREY, GREEN, GREY, VERMILION
+from simdeploy.plotting.policy_rows import say_no_value, set_rows, wrap_name
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     from simdeploy.analysis.checking.checking import Check
     from simdeploy.scenario.measures import Requirement
 
-# Okabe and Ito's colours and a shape each, so that nothing hangs on telling colours apart.
-_MARKS = {"met": ("#009E73", "o"), "not met": ("#D55E00", "D"), "undecided": ("#777777", "s")}
-_NAME_WIDTH = 60
+_MARKS = {"met": (GREEN, "o"), "not met": (VERMILION, "D"), "undecided": (GREY, "s")}
+_WIDTH = 60  # of a line of words, in characters
 _ROOM = 1.15
 
 
@@ -57,8 +57,6 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     'distance from the limit, in % of the limit'
     """
     rows = check.verdicts.to_dict("records")
-    for height in range(0, len(rows), 2):
-        ax.axhspan(height - 0.5, height + 0.5, color="#F2F2F2", zorder=0)
     ax.axvline(0, color="black", linewidth=1)
     places = [_place(requirement_of(row), row) for row in rows]
     known = [value for place in places for value in place if not math.isnan(value)]
@@ -66,7 +64,7 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     for height, (row, (estimate, near, far)) in enumerate(zip(rows, places, strict=True)):
         colour, marker = _MARKS[row["verdict"]]
         if math.isnan(estimate):
-            ax.annotate("no value", (0.01, height), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+            say_no_value(ax, height)
             continue
         for bound, edge in ((near, left), (far, right)):
             is_known = not math.isnan(bound)
@@ -76,9 +74,8 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     for verdict in dict.fromkeys(row["verdict"] for row in rows):
         colour, marker = _MARKS[verdict]
         ax.plot([], [], color=colour, marker=marker, linewidth=1.8, label=verdict)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_yticks(range(len(rows)), [_name(row) for row in rows], parse_math=False, fontsize="small")
-    ax.tick_params(axis="y", length=0)
+    set_rows(ax, [_name(row) for row in rows])
+    ax.tick_params(axis="y", labelsize="small")
     _set_distance_axis(ax, left, right)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
     title = f"bounds with {100 * check.confidence_level:g} % confidence each"
@@ -96,9 +93,8 @@ def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float
 
 
 def _name(row: Mapping[Hashable, Any]) -> str:
-    required = textwrap.wrap(describe_requirement(requirement_of(row)), _NAME_WIDTH, max_lines=2, placeholder="...")
-    policy = textwrap.shorten(row["policy"], _NAME_WIDTH, placeholder="...")
-    return "\n".join([policy, *required, f"found {format_found(row)}"])
+    required = describe_requirement(requirement_of(row))
+    return f"{wrap_name(row['policy'], _WIDTH)}\n{wrap_name(required, _WIDTH)}\nfound {format_found(row)}"
 
 
 def _set_distance_axis(ax: Axes, left: float, right: float) -> None:
@@ -117,4 +113,4 @@ def _set_distance_axis(ax: Axes, left: float, right: float) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+,.0f} %" if value else "limit"))
     ax.set_xlabel("distance from the limit, in % of the limit")
     for place, words, side in ((0.02, "within", "left"), (0.98, "beyond", "right")):
-        ax.text(place, 0.02, words, transform=ax.transAxes, ha=side, va="bottom", fontsize="small", color="#555555")
+        ax.text(place, 0.02, words, transform=ax.transAxes, ha=side, va="bottom", fontsize="small", color=DARK_GREY)

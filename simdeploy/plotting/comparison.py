@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.comparison.observations import LEVELS
 from simdeploy.analysis.wording import LABELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.plotting.colours import BLACK, BLUE, GREEN, INK, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
+from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
 from simdeploy.plotting.time_axis import set_time_axis
 
 if TYPE_CHECKING:
@@ -17,21 +18,19 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis import Comparison
 
-# Okabe and Ito's colours and a shape each, so that nothing hangs on telling colours apart.
 _MARKS = {
-    "completed_good": ("#009E73", "o"),
-    "stopped_defective": ("#0072B2", "s"),
-    "false_alarm": ("#E69F00", "^"),
-    "escaped": ("#D55E00", "D"),
-    "pending": ("#A0A0A0", "v"),
-    "in_progress": ("#56B4E9", "<"),
-    "paused": ("#CC79A7", ">"),
-    "completed": ("#009E73", "o"),
-    "failed": ("#D55E00", "D"),
-    "canceled": ("#000000", "X"),
+    "completed_good": (GREEN, "o"),
+    "stopped_defective": (BLUE, "s"),
+    "false_alarm": (ORANGE, "^"),
+    "escaped": (VERMILION, "D"),
+    "pending": (LIGHT_GREY, "v"),
+    "in_progress": (SKY_BLUE, "<"),
+    "paused": (PURPLE, ">"),
+    "completed": (GREEN, "o"),
+    "failed": (VERMILION, "D"),
+    "canceled": (BLACK, "X"),
 }
-_PLAIN = ("#222222", "o")
-_NAME_WIDTH = 24
+_PLAIN = (INK, "o")
 
 
 def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdict") -> Axes:
@@ -89,11 +88,8 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
         # Levels share the height of a policy's row, the first on top.
         offset = (place - (len(levels) - 1) / 2) * (0.8 / len(levels))
         _draw_estimates(ax, rows, [row + offset for row in range(n_policies)], level)
-    for row in range(0, n_policies, 2):
-        ax.axhspan(row - 0.5, row + 0.5, color="#F2F2F2", zorder=0)
-    ax.set_ylim(n_policies - 0.5, -0.5)
-    ax.set_yticks(range(n_policies), _names(comparison, estimates), parse_math=False)
-    ax.tick_params(axis="y", length=0)
+    n = estimates.groupby("policy")["n"].first()
+    set_rows(ax, [name_row(policy, n[policy]) for policy in comparison.policies])
     _set_value_axis(ax, response, estimates, comparison.confidence_level)
     if levels != (None,):
         # Above the axes: every place inside may hold an interval.
@@ -116,20 +112,8 @@ def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: s
     label = None if level is None else level.replace("_", " ")
     ax.plot(estimate, heights, linestyle="none", marker=marker, color=colour, markersize=5, label=label, clip_on=False)
     for value, height in zip(estimate, heights, strict=True):
-        if math.isnan(value):
-            ax.annotate(
-                "no value" if level is None else "",
-                xy=(0.01, height),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                fontsize="small",
-            )
-
-
-def _names(comparison: Comparison, estimates: pd.DataFrame) -> list[str]:
-    n = estimates.groupby("policy")["n"].first()
-    wrapped = {policy: textwrap.wrap(policy, _NAME_WIDTH, max_lines=2, placeholder="...") for policy in n.index}
-    return ["\n".join([*wrapped[policy], f"n = {n[policy]}"]) for policy in comparison.policies]
+        if level is None and math.isnan(value):
+            say_no_value(ax, height)
 
 
 def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, confidence_level: float) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.costs.causes import name_cases
+from simdeploy.analysis.naming import name_cases
 from simdeploy.analysis.wording import LABELS
+from simdeploy.plotting.colours import BLUE, INK, ORANGE, PURPLE, SKY_BLUE, VERMILION
+from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:
@@ -16,15 +17,13 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.costs.causes import CostResult
 
-# Okabe and Ito's colours with a hatch each, so that nothing hangs on telling colours apart.
 LOOKS = {
-    "cost_delay": ("#56B4E9", ""),
-    "cost_failed_requests": ("#0072B2", "//"),
-    "cost_unavailability": ("#CC79A7", ".."),
-    "cost_false_alarm": ("#E69F00", "\\\\"),
-    "cost_escape": ("#D55E00", "xx"),
+    "cost_delay": (SKY_BLUE, ""),
+    "cost_failed_requests": (BLUE, "//"),
+    "cost_unavailability": (PURPLE, ".."),
+    "cost_false_alarm": (ORANGE, "\\\\"),
+    "cost_escape": (VERMILION, "xx"),
 }
-_NAME_WIDTH = 28
 
 
 def plot_costs(ax: Axes, result: CostResult) -> Axes:
@@ -73,18 +72,14 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
         label = LABELS[cause][0].removeprefix("cost of ")
         ax.barh(rows, widths, 0.62, left=starts, color=colour, hatch=hatch, edgecolor="white", label=label)
         right, left = right + np.maximum(widths, 0), left + np.minimum(widths, 0)
-    ax.hlines(rows, totals["low"], totals["high"], color="#222222", linewidth=1.4)
-    ax.plot(totals["estimate"], rows, "|", color="#222222", markersize=9)
-    for row in np.flatnonzero(totals["estimate"].isna()):
-        ax.annotate("no value", (0.01, row), xycoords=("axes fraction", "data"), va="center", fontsize="small")
-    names = [
-        "\n".join([*textwrap.wrap(name, _NAME_WIDTH, max_lines=2, placeholder="..."), f"n = {n}"])
-        for name, n in zip(name_cases(totals), totals["n"], strict=True)
-    ]
-    ax.set_yticks(rows, names, parse_math=False)
-    ax.set_ylim(n_cases - 0.5, -0.5)
-    ax.tick_params(axis="y", length=0)
-    ax.axvline(0, color="#222222", linewidth=0.8)
+    ax.hlines(rows, totals["low"], totals["high"], color=INK, linewidth=1.4)
+    ax.plot(totals["estimate"], rows, "|", color=INK, markersize=9)
+    for row in np.flatnonzero(totals["estimate"].isna()).tolist():
+        say_no_value(ax, row)
+    set_rows(
+        ax, [name_row(name, n) for name, n in zip(name_cases(totals, result.case_columns), totals["n"], strict=True)]
+    )
+    ax.axvline(0, color=INK, linewidth=0.8)
     ax.set_xlabel(f"mean cost of a rollout, with {100 * result.confidence_level:g} % intervals")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)

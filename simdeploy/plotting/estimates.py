@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.estimates.estimating import name_cases
+from simdeploy.analysis.naming import name_cases
 from simdeploy.analysis.wording import PERCENT, describe_measure, measure_scale
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.plotting.colours import BLUE
+from simdeploy.plotting.measure_axis import find_measure
+from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
 from simdeploy.plotting.time_axis import set_time_axis
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.estimates.estimating import Estimates
     from simdeploy.scenario.measures import Measure
-
-_COLOUR = "#0072B2"
-_NAME_WIDTH = 28
 
 
 def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | None = None) -> Axes:
@@ -54,28 +52,20 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
     """
     from matplotlib.ticker import PercentFormatter
 
-    chosen = _find(estimates, measure)
+    chosen = find_measure(measure, estimates.measures, argument="measure")
     rows = estimates.estimates[estimates.estimates["measure"].eq(str(chosen))]
     names = name_cases(rows, estimates.case_columns)
     for place, (value, low, high) in enumerate(zip(rows["estimate"], rows["low"], rows["high"], strict=True)):
         if math.isnan(value):
-            ax.annotate("no value", xy=(0.01, place), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+            say_no_value(ax, place)
             continue
-        ax.plot([low, value, high], [place] * 3, color=_COLOUR, linewidth=1.6)
-        ax.plot(value, place, marker="o", color=_COLOUR, markersize=5)
+        ax.plot([low, value, high], [place] * 3, color=BLUE, linewidth=1.6)
+        ax.plot(value, place, marker="o", color=BLUE, markersize=5)
         # Towards a side that too few observations leave open.
         for end, marker in ((low, "$\\leftarrow$"), (high, "$\\rightarrow$")):
             if math.isnan(end):
-                ax.plot(value, place + 0.28, marker=marker, color=_COLOUR, markersize=12, linestyle="none")
-    for place in range(0, len(rows), 2):
-        ax.axhspan(place - 0.5, place + 0.5, color="#F2F2F2", zorder=0)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    labels = [
-        "\n".join([*textwrap.wrap(name, _NAME_WIDTH, max_lines=2, placeholder="..."), f"n = {n:,}"])
-        for name, n in zip(names, rows["n"], strict=True)
-    ]
-    ax.set_yticks(range(len(rows)), labels, parse_math=False)
-    ax.tick_params(axis="y", length=0)
+                ax.plot(value, place + 0.28, marker=marker, color=BLUE, markersize=12, linestyle="none")
+    set_rows(ax, [name_row(name, n) for name, n in zip(names, rows["n"], strict=True)])
     largest = float(rows[["estimate", "high"]].max().max())
     label = f"{describe_measure(chosen)}, with {100 * estimates.confidence_level:g} % intervals"
     if chosen.is_duration:
@@ -85,17 +75,3 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
         ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set_xlabel(label, parse_math=False)
     return ax
-
-
-def _find(estimates: Estimates, measure: Measure | str | None) -> Measure:
-    if measure is None:
-        return estimates.measures[0]
-    found = next((known for known in estimates.measures if str(known) == str(measure)), None)
-    if found is None:
-        known = [str(known) for known in estimates.measures]
-        hint = nearest(str(measure), known)
-        message = "this was not estimated"
-        raise InputError(
-            Problem(message, ("measure",), found=shorten(str(measure)), allowed=", ".join(known), hint=hint)
-        )
-    return found

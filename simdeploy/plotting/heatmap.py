@@ -11,9 +11,11 @@ import numpy as np
 
 from simdeploy.analysis import GridSummary, summarize_grid
 from simdeploy.analysis.grid import PROPORTIONS, QUANTITIES
-from simdeploy.analysis.grid_table import format_value, quantity_scale, quantity_title
+from simdeploy.analysis.grid_table import quantity_scale, quantity_title
+from simdeploy.analysis.naming import format_value
 from simdeploy.analysis.wording import LABELS, POINTS, format_number
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.plotting.colours import BLUE, DARK_GREY, GREY
 from simdeploy.plotting.slices import Slice, choose_slice
 from simdeploy.plotting.time_axis import set_time_axis
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 # Dark is where one doesn't want to be; it reads in grey and with any colour vision.
 _COLOURS = "YlGnBu"
-_LINE = "#0072B2"
 _OF_WHAT = {"false_alarm": "of good releases", "escape": "of defective releases"}
 
 _MOST_NUMBERED = 64  # cells that have room for their number
@@ -136,7 +137,7 @@ def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     low, high = _colour_limits(quantity, shown.whole)
     mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(estimates), cmap=_COLOURS, vmin=low, vmax=high)
     # Shows where there is no cell.
-    ax.patch.set(facecolor="white", hatch="////", edgecolor="#888888", linewidth=0)
+    ax.patch.set(facecolor="white", hatch="////", edgecolor=GREY, linewidth=0)
     if estimates.size <= _MOST_NUMBERED:
         _write_numbers(ax, estimates, shown, quantity, mesh)
     for axis, name, values in ((ax.xaxis, shown.x, x_values), (ax.yaxis, str(shown.y), y_values)):
@@ -194,11 +195,11 @@ def _draw_points(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
         cmap=_COLOURS,
         vmin=low,
         vmax=high,
-        edgecolors="#444444",
+        edgecolors=DARK_GREY,
         linewidths=0.3,
     )
     if missing.any():
-        ax.scatter(x[missing], y[missing], s=size, marker="x", color="#888888", linewidths=0.8, label="no value")
+        ax.scatter(x[missing], y[missing], s=size, marker="x", color=GREY, linewidths=0.8, label="no value")
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="x-small", frameon=False, borderaxespad=0)
     return points
 
@@ -252,8 +253,8 @@ def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:
     x = _positions(ax.xaxis, cells[shown.x])
     order = np.argsort(x, kind="stable")
     estimate, low, high = (cells[f"{quantity}_{what}"].to_numpy(dtype=float) for what in ("estimate", "low", "high"))
-    ax.fill_between(x[order], low[order], high[order], color=_LINE, alpha=0.2, linewidth=0)
-    ax.plot(x[order], estimate[order], color=_LINE, marker="o", markersize=3.5, linewidth=1.4, clip_on=False)
+    ax.fill_between(x[order], low[order], high[order], color=BLUE, alpha=0.2, linewidth=0)
+    ax.plot(x[order], estimate[order], color=BLUE, marker="o", markersize=3.5, linewidth=1.4, clip_on=False)
     if not np.isnan(estimate).all():
         _set_limits(ax, shown.whole, quantity)
         _set_values(ax.yaxis, shown, quantity)

@@ -1,13 +1,17 @@
-"""An axis on which a measure is, and words beside points that don't run into each other."""
+"""A measure of a result, the axis that it is on, and words beside points that don't run into each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.measuring import read_measures
 from simdeploy.analysis.wording import describe_measure
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.plotting.colours import INK
 from simdeploy.plotting.time_axis import set_time_axis
 
 if TYPE_CHECKING:
@@ -19,6 +23,36 @@ if TYPE_CHECKING:
 _MOST_TICKS = 6
 _LINE_PT, _CHARACTER_PT = 12, 3.8  # what a word takes
 _BESIDE_PT = 6
+
+
+def find_measure(measure: Measure | str | None, known: Sequence[Measure], *, argument: str, place: int = 0) -> Measure:
+    """Return the measure of a result that is to be drawn.
+
+    Parameters
+    ----------
+    measure : Measure, str or None
+        What was asked for; None is the one at `place`.
+    known : sequence of Measure
+        Those of the result.
+    argument : str
+        What the caller calls it.
+    place : int, default 0
+
+    Raises
+    ------
+    InputError
+        If the result has no such measure.
+    """
+    if measure is None:
+        return known[place]
+    with contextlib.suppress(InputError):  # what is no measure at all is none of the result's either
+        (found,) = read_measures([measure])
+        if found in known:
+            return found
+    names = [str(one) for one in known]
+    allowed, hint = ", ".join(names), nearest(str(measure), names)
+    message = "the result has no such measure"
+    raise InputError(Problem(message, (argument,), found=shorten(str(measure)), allowed=allowed, hint=hint))
 
 
 def set_measure_axis(axis: Axis, measure: Measure, longest: float) -> None:
@@ -94,7 +128,7 @@ def label_points(ax: Axes, points: np.ndarray, words: list[str], order: Iterable
             textcoords="offset points",
             ha="right" if is_left else "left",
             fontsize="x-small",
-            color="#333333",
+            color=INK,
             path_effects=[withStroke(linewidth=2, foreground="white")],
             parse_math=False,
             zorder=6,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.measuring import read_measures
-from simdeploy.analysis.tradeoffs.pareto_answer import name_cases
-from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.plotting.measure_axis import label_points, set_limits, set_measure_axis
+from simdeploy.analysis.naming import name_cases
+from simdeploy.errors import InputError, Problem
+from simdeploy.plotting.colours import BLUE, LIGHT_GREY, ORANGE
+from simdeploy.plotting.measure_axis import find_measure, label_points, set_limits, set_measure_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.pareto import ParetoFront
     from simdeploy.scenario.measures import Measure
 
-_FRONT, _MAYBE, _OUT = "#0072B2", "#E69F00", "#B8B8B8"
+_FRONT, _MAYBE, _OUT = BLUE, ORANGE, LIGHT_GREY
 
 
 def plot_pareto(
@@ -88,7 +88,7 @@ def plot_pareto(
             label=label,
         )
     _draw_front(ax, front, measures, points[is_on], low[is_on], high[is_on])
-    names = name_cases(front)
+    names = name_cases(front.cases, front.case_columns)
     order = np.flatnonzero(is_on)
     label_points(ax, points, names, order.tolist())
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
@@ -99,22 +99,8 @@ def _choose(front: ParetoFront, x: Measure | str | None, y: Measure | str | None
     known = tuple(front.directions)
     if len(known) < 2:
         raise InputError(Problem("a picture needs two measures", ("front",), found=str(known[0])))
-    chosen = [known[place] if one is None else read_measures([one])[0] for place, one in enumerate((x, y))]
-    names = [str(measure) for measure in known]
-    problems = [
-        Problem(
-            "no measure of the front",
-            ("xy"[place],),
-            found=shorten(str(measure)),
-            allowed=", ".join(names),
-            hint=nearest(str(measure), names),
-        )
-        for place, measure in enumerate(chosen)
-        if measure not in known
-    ]
-    if problems:
-        raise InputError(problems)
-    return chosen[0], chosen[1]
+    on_x, on_y = (find_measure(one, known, argument="xy"[place], place=place) for place, one in enumerate((x, y)))
+    return on_x, on_y
 
 
 def _intervals(front: ParetoFront, measures: tuple[Measure, Measure], end: str) -> np.ndarray:

@@ -8,7 +8,10 @@ from simdeploy.analysis.comparison.observations import LEVELS
 from simdeploy.analysis.directions import find_direction
 from simdeploy.analysis.wording import EVENTS, LABELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.plotting.colours import BLUE, INK, VERMILION
+from simdeploy.plotting.policy_rows import set_rows, wrap_name
 from simdeploy.plotting.time_axis import set_time_axis
+from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,8 +20,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.comparison.compare import Comparison
 
 # A filled circle may be the best, a hollow square isn't: told apart without colour, too.
-_BEST, _NOT_BEST = "#0072B2", "#D55E00"
-_NAME_LENGTH = 28
+_BEST, _NOT_BEST = BLUE, VERMILION
 
 
 def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
@@ -73,13 +75,8 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
         ax.hlines(heights, chosen["low"], chosen["high"], color=colour, linewidth=1.8)
         face = colour if marker == "o" else "white"
         ax.plot(chosen["estimate"], heights, marker, color=colour, markerfacecolor=face, markersize=6, label=label)
-    ax.axvline(0, color="#222222", linewidth=0.8, zorder=0)
-    for row in range(0, len(rows), 2):
-        ax.axhspan(row - 0.5, row + 0.5, color="#F2F2F2", zorder=-1)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    names = [name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 3]}..." for name in rows["policy"]]
-    ax.set_yticks(range(len(rows)), names, parse_math=False)
-    ax.tick_params(axis="y", length=0)
+    ax.axvline(0, color=INK, linewidth=0.8, zorder=0)
+    set_rows(ax, [wrap_name(name) for name in rows["policy"]])
     _set_value_axis(ax, of, rows, comparison)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize="small", frameon=False)
     return ax
@@ -91,7 +88,7 @@ def _find_rows(comparison: Comparison, of: str) -> pd.DataFrame:
     if of not in set(names):
         known = list(names.unique())
         message = "no such ranking in the comparison"
-        if of in LABELS and find_direction(of, None) is None:
+        if of in LABELS and find_direction(Measure(of)) is None:
             message = "neither side of it is better"
         hint = "compare with costs=scenario.costs" if of.startswith("cost") else nearest(of, known)
         raise InputError(Problem(message, ("of",), found=shorten(of), allowed=", ".join(known), hint=hint))

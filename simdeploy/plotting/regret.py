@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.wording import PERCENT, POINTS, describe_measure, format_number, measure_scale
+from simdeploy.analysis.wording import describe_measure, difference_scale, format_number, measure_scale
+from simdeploy.plotting.colours import GREY
+from simdeploy.plotting.policy_rows import wrap_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,7 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     shown = np.column_stack([regrets, result.candidates["max_regret"]])
     largest = 0.0 if np.isnan(shown).all() else float(np.nanmax(shown))
     image = ax.imshow(np.ma.masked_invalid(shown), cmap=_COLOURS, vmin=0, vmax=largest or 1.0, aspect="auto")
-    ax.patch.set(facecolor="white", hatch="////", edgecolor="#888888", linewidth=0)
+    ax.patch.set(facecolor="white", hatch="////", edgecolor=GREY, linewidth=0)
     ax.axvline(len(worlds) - 0.5, color="white", linewidth=4)
     unit = ""
     if shown.size <= _MOST_NUMBERED:
@@ -79,8 +80,7 @@ def _write_numbers(
     ax: Axes, image: AxesImage, result: Robustness, shown: np.ndarray, verdicts: np.ndarray, largest: float
 ) -> str:
     """Write each regret, and what is to be said of the requirements; return the unit."""
-    scale = measure_scale(result.of, largest)
-    scale = POINTS if scale == PERCENT else scale
+    scale = difference_scale(measure_scale(result.of, largest))
     widths = (result.regrets["regret_high"] - result.regrets["regret_low"]) / 2 * scale.factor
     uncertainty = float(widths[widths > 0].median()) if (widths > 0).any() else 0.0
     for (row, column), value in np.ndenumerate(shown):
@@ -97,8 +97,4 @@ def _write_numbers(
 
 def _wrap(name: str) -> str:
     """Write each value of a name on lines of its own."""
-    parts = (
-        textwrap.wrap(part, _NAME_WIDTH, max_lines=2, placeholder="...", break_on_hyphens=False)
-        for part in name.split(", ")
-    )
-    return "\n".join(line for lines in parts for line in lines)
+    return "\n".join(wrap_name(part, _NAME_WIDTH) for part in name.split(", "))

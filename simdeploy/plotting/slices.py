@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.grid_table import format_value
+from simdeploy.analysis.naming import format_value
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
 if TYPE_CHECKING:

@@ -5,6 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.wording import Scale, format_number, time_scale
+from simdeploy.plotting.colours import (
+    BLACK,
+    BLUE,
+    DARK_GREY,
+    GREEN,
+    INK,
+    LIGHT_GREY,
+    ORANGE,
+    PALE_GREY,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    YELLOW,
+)
 from simdeploy.plotting.time_axis import set_time_axis
 
 if TYPE_CHECKING:
@@ -14,20 +28,19 @@ if TYPE_CHECKING:
 
     from simdeploy.engines import Rollout
 
-# From the bottom: what serves the new version, what is under way, what went wrong, what is still to come. The colours
-# are Okabe and Ito's (2008), which colour-blind people can tell apart, and greys.
+# From the bottom: what serves the new version, what is under way, what went wrong, what is still to come.
 _COLOURS = {
-    "running": "#009E73",
-    "validating": "#F0E442",
-    "starting": "#56B4E9",
-    "failed": "#D55E00",
-    "rolling_back": "#E69F00",
-    "rolled_back": "#0072B2",
-    "rollback_failed": "#000000",
-    "removed": "#CC79A7",
-    "stopped": "#5F5F5F",
-    "skipped": "#A0A0A0",
-    "pending": "#E3E3E3",
+    "running": GREEN,
+    "validating": YELLOW,
+    "starting": SKY_BLUE,
+    "failed": VERMILION,
+    "rolling_back": ORANGE,
+    "rolled_back": BLUE,
+    "rollback_failed": BLACK,
+    "removed": PURPLE,
+    "stopped": DARK_GREY,
+    "skipped": LIGHT_GREY,
+    "pending": PALE_GREY,
 }
 _MOST_STEPS = 3000  # more than any screen has pixels across
 _MOST_TRIANGLES = 25
@@ -109,7 +122,7 @@ def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: list[float]) -> list[
             area = ax.fill_between(times_s, bottom, top, step="post", color=colour, linewidth=0)
             entries.append((area, status.replace("_", " ")))
             bottom = top
-    (line,) = ax.step(times_s, _held(shown["in_service"]), where="post", color="#222222", linewidth=1.2)
+    (line,) = ax.step(times_s, _held(shown["in_service"]), where="post", color=INK, linewidth=1.2)
     entries.append((line, "in service"))
     return entries
 
@@ -131,7 +144,7 @@ def _draw_end(ax: Axes, rollout: Rollout, total: int, scale: Scale) -> None:
     marks = [mark for mark in marks if mark[0] == mark[0]]  # NaN: it did not happen
     right_s = ax.get_xlim()[1]
     for number, (time_s, word, style) in enumerate(marks):
-        ax.vlines(time_s, 0, total, color="#222222", linestyle=style, linewidth=1.2)
+        ax.vlines(time_s, 0, total, color=INK, linestyle=style, linewidth=1.2)
         # The first label stands left of its line and the second right of it, so that they never meet.
         leftwards = number == 0 and time_s > 0.05 * right_s
         ax.annotate(
@@ -152,9 +165,7 @@ def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> N
     dispatched = events[events["to_status"].eq("starting") & events["node"].notna()]
     starts_s = dispatched.groupby("wave")["time_s"].min()
     marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
-    ax.plot(
-        starts_s, [total] * len(starts_s), linestyle="none", marker=marker, markersize=4, color="#222222", clip_on=False
-    )
+    ax.plot(starts_s, [total] * len(starts_s), linestyle="none", marker=marker, markersize=4, color=INK, clip_on=False)
     seconds_per_pt = right_s / (ax.get_window_extent().width * 72 / ax.figure.dpi)
     free_from_s = 0.0
     for wave, start_s in starts_s.items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.wording import PERCENT, POINTS, describe_measure, measure_scale
+from simdeploy.analysis.wording import describe_measure, difference_scale, measure_scale
+from simdeploy.plotting.colours import BLUE, INK, ORANGE, VERMILION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from simdeploy.analysis.switches.result import Switches
     from simdeploy.analysis.wording import Scale
 
-# Okabe and Ito's colours, and a word beside each flip, so that nothing hangs on telling colours apart.
-_HOLDS, _FLIPS, _MAY_FLIP = "#0072B2", "#D55E00", "#E69F00"
+# A flip has a word beside it, too.
+_HOLDS, _FLIPS, _MAY_FLIP = BLUE, VERMILION, ORANGE
 _MOST_BARS = 24
 
 
@@ -73,9 +74,9 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     )
     ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0, labelsize="small")
-    ax.axvline(start * scale.factor, color="#222222", linewidth=1)
+    ax.axvline(start * scale.factor, color=INK, linewidth=1)
     if has_margin:
-        ax.axvline(0, color="#222222", linewidth=1, linestyle=":")
+        ax.axvline(0, color=INK, linewidth=1, linestyle=":")
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
     _label(ax, result, scale, len(shown), has_margin=has_margin)
@@ -88,7 +89,7 @@ def _draw_bar(ax: Axes, place: int, row: pd.Series, name: str, start: float, sca
     colour = _HOLDS if row["holds"] else _FLIPS if row["is_sure"] else _MAY_FLIP
     if not math.isnan(value):
         ax.barh(place, value - start, left=start, height=0.6, color=colour)
-        ax.hlines(place, low, high, color="#222222", linewidth=1)
+        ax.hlines(place, low, high, color=INK, linewidth=1)
     if not row["holds"]:
         to = "no policy" if isinstance(row["choice"], float) else row["choice"]
         ax.annotate(
@@ -103,8 +104,7 @@ def _draw_bar(ax: Axes, place: int, row: pd.Series, name: str, start: float, sca
 
 
 def _scale(result: Switches, largest: float) -> Scale:
-    scale = measure_scale(result.of, largest)
-    return POINTS if scale == PERCENT else scale
+    return difference_scale(measure_scale(result.of, largest))
 
 
 def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, *, has_margin: bool) -> None:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.measuring import read_measures
 from simdeploy.analysis.tradeoffs.lever_ranges import write_value
-from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.plotting.measure_axis import label_points, set_limits, set_measure_axis
+from simdeploy.plotting.colours import BLUE, GREEN, VERMILION
+from simdeploy.plotting.measure_axis import find_measure, label_points, set_limits, set_measure_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.levers import Lever
     from simdeploy.scenario.measures import Measure
 
-# Okabe and Ito's colours, and a shape each.
-_CURVE, _POLICY, _DEFAULT = "#0072B2", "#D55E00", "#009E73"
+_CURVE, _POLICY, _DEFAULT = BLUE, VERMILION, GREEN
 _COLUMNS = ("estimate", "low", "high")
 
 
@@ -76,7 +74,9 @@ def plot_tradeoff(
     'false alarms'
     """
     chosen = result.lever(lever)
-    on_x, on_y = _find(result, x, 0), _find(result, y, 1)
+    on_x, on_y = (
+        find_measure(measure, result.axes, argument="xy"[place], place=place) for place, measure in enumerate((x, y))
+    )
     curve = result.curves[result.curves["lever"].eq(chosen.name)]
     points = {measure: curve[curve["measure"].eq(str(measure))].reset_index(drop=True) for measure in (on_x, on_y)}
     number = len(points[on_x])
@@ -95,23 +95,6 @@ def plot_tradeoff(
     words = _name_points(chosen, points[on_x]["value"].tolist(), values[:, :, 0].T)
     label_points(ax, values[:, :, 0].T, words, [*marked, 0, number - 1, *range(number)])
     return ax
-
-
-def _find(result: Tradeoff, measure: Measure | str | None, place: int) -> Measure:
-    if measure is None:
-        return result.axes[place]
-    (found,) = read_measures([measure])
-    if found not in result.axes:
-        names = [str(axis) for axis in result.axes]
-        problem = Problem(
-            "not measured",
-            ("xy"[place],),
-            found=shorten(str(found)),
-            allowed=", ".join(names),
-            hint=nearest(str(found), names),
-        )
-        raise InputError(problem)
-    return found
 
 
 def _draw_curve(ax: Axes, values: np.ndarray) -> None:

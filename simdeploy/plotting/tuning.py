@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.wording import describe_measure
+from simdeploy.plotting.colours import BLACK, BLUE, GREEN, LIGHT_GREY, ORANGE, PALE_GREY, VERMILION
 from simdeploy.plotting.measure_axis import set_measure_axis
-from simdeploy.scenario.measures import parse_measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simdeploy.analysis.tuning import Tuning
 
-# Okabe and Ito's colours. What came of a candidate -> how it is drawn; the last ones lie on top.
+# What came of a candidate -> how it is drawn; the last ones lie on top.
 _LOOKS = {
-    "misses a requirement": ("#D55E00", "x", 14),
-    "not known to meet the requirements": ("#E69F00", "+", 22),
-    "ruled out": ("#9A9A9A", "o", 7),
-    "not better": ("#0072B2", "o", 16),
-    "can't be told from the choice": ("#009E73", "s", 30),
-    "chosen": ("#000000", "*", 130),
+    "misses a requirement": (VERMILION, "x", 14),
+    "not known to meet the requirements": (ORANGE, "+", 22),
+    "ruled out": (LIGHT_GREY, "o", 7),
+    "not better": (BLUE, "o", 16),
+    "can't be told from the choice": (GREEN, "s", 30),
+    "chosen": (BLACK, "*", 130),
 }
 _LABELS = {"ruled out": "surely worse"}
 _MUCH = 30  # a factor beyond which an axis is logarithmic
@@ -52,11 +52,13 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     ...     "fleet": {"nodes": 2, "update_duration": "1m"},
     ...     "policies": {"one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
     ... })
-    >>> result = tune(scenario, minimize="makespan_s", vary={"max_parallel": [1, 2]}, worlds=2)
+    >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, worlds=2)
     >>> plot_tuning(Figure().subplots(), result).get_xlabel()
     'candidates, the best first'
     """
-    measure = parse_measure(result.objective)
+    from matplotlib.ticker import LogFormatter, StrMethodFormatter
+
+    measure = result.of
     frame = result.candidates[result.candidates["estimate"].notna()]
     # Candidates that are equal look the same.
     outcomes = result.candidates.set_index("candidate")["outcome"]
@@ -72,19 +74,21 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
                 rows["place"], rows["estimate"], s=size, color=colour, marker=marker, label=label, linewidths=0.8,
                 zorder=3 if outcome in ("chosen", "can't be told from the choice") else 2,
             )  # fmt: skip
-    roles = result.policies[result.policies["measure"].eq(result.objective)].set_index("policy")
+    roles = result.policies[result.policies["measure"].eq(str(measure))].set_index("policy")
     names = {"current": f"{result.current_policy} as it is", "defaults": "with the API's default thresholds"}
     for role, style in (("current", "--"), ("defaults", ":")):
         if role in roles.index:
-            ax.axhline(float(roles["estimate"][role]), color="#000000", linestyle=style, linewidth=1, label=names[role])
+            ax.axhline(float(roles["estimate"][role]), color=BLACK, linestyle=style, linewidth=1, label=names[role])
     lowest, largest = float(frame["estimate"].min()), float(frame["estimate"].max())
     if lowest > 0 and largest > _MUCH * lowest and not measure.is_fraction and not measure.is_duration:
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
         ax.set_ylabel(describe_measure(measure))
     else:
         set_measure_axis(ax.yaxis, measure, largest)
     ax.set_xlabel("candidates, the best first")
-    ax.grid(visible=True, axis="y", color="#E5E5E5", linewidth=0.6)
+    ax.grid(visible=True, axis="y", color=PALE_GREY, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.legend(loc="best", fontsize="small", frameon=False)
     return ax

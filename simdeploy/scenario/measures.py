@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from numbers import Real
+from typing import Any, Literal
 
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.units import NS_PER_S, parse_duration
@@ -114,7 +116,9 @@ class Requirement:
         return f"{self.measure} {sign} {self.limit:g}"
 
 
-def measure_problems(measure: Measure, kinds: tuple[str, ...] | None = None) -> list[Problem]:
+def measure_problems(
+    measure: Measure, kinds: tuple[str, ...] | None = None, *, has_costs: bool | None = None
+) -> list[Problem]:
     """Say what is wrong with a measure; paths are its keys.
 
     Parameters
@@ -122,6 +126,8 @@ def measure_problems(measure: Measure, kinds: tuple[str, ...] | None = None) -> 
     measure : Measure
     kinds : tuple of str, optional
         Names of the scenario's kinds of release; where they are unknown, `given` may be any name.
+    has_costs : bool, optional
+        Whether the scenario has costs; where that is unknown, a cost may be measured.
     """
     problems = []
     if measure.of not in (*NUMBERS, *EVENTS):
@@ -141,6 +147,9 @@ def measure_problems(measure: Measure, kinds: tuple[str, ...] | None = None) -> 
     if measure.given is not None and kinds is not None and measure.given not in known:
         hint, found = nearest(measure.given, known), shorten(measure.given)
         problems.append(Problem("not a condition", ("given",), found=found, allowed=", ".join(known), hint=hint))
+    if measure.of in COSTS and has_costs is False:
+        hint = 'add a section `costs`, or ask for something else, such as "makespan_s"'
+        problems.append(Problem("the scenario has no costs", ("of",), found=measure.of, hint=hint))
     return problems
 
 
@@ -151,6 +160,8 @@ def requirement_problems(requirement: Requirement) -> list[Problem]:
         found = "both" if given else "none"
         return [Problem("not exactly one limit", found=found, allowed="at_most or at_least")]
     (key, limit), measure = next(iter(given.items())), requirement.measure
+    if not _is_finite(limit):
+        return [Problem("not an amount", (key,), found=shorten(limit), allowed="a number")]
     if measure.is_fraction and not 0 <= limit <= 1:
         hint = f"{limit / 100:g} is {limit:g} percent" if 1 < limit <= 100 else None
         message = f"{measure.of} lies between 0 and 1"
@@ -240,6 +251,10 @@ def parse_amount(text: str, measure: Measure) -> float:
         allowed += ", or a duration such as 10m" if measure.is_duration else ""
         raise InputError(Problem("not an amount", (str(measure),), found=shorten(text), allowed=allowed))
     return value
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _percent(text: str) -> float:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from simdeploy.api.values import Kind
-from simdeploy.errors import Path, Problem, nearest
+from simdeploy.errors import Problem, nearest
 from simdeploy.scenario.measures import (
     EVENTS,
     NUMBERS,
@@ -21,7 +21,6 @@ from simdeploy.scenario.measures import (
 from simdeploy.scenario.section import Section, optional
 from simdeploy.scenario.values import MAX_NUMBER, Name, duration_ns, number
 from simdeploy.units import NS_PER_S
-from simdeploy.vocabulary import COSTS
 
 _QUANTILE = number(float, 0, 1)
 _AMOUNT = number(float, -MAX_NUMBER)
@@ -69,15 +68,21 @@ def cross_check_requirements(
 ) -> Iterator[Problem]:
     """Compare requirements with what the rest of the file has; `kinds` is None where they could not be read."""
     for number_, requirement in enumerate(requirements):
-        path: Path = ("requirements", number_)
-        for problem in (*measure_problems(requirement.measure, kinds), *requirement_problems(requirement)):
-            yield problem.at(prefix=path)
-        if requirement.policy is not None and requirement.policy not in policies:
-            hint = nearest(requirement.policy, policies)
-            allowed = ", ".join(policies)
-            yield Problem(
-                "no such policy", (*path, "policy"), found=repr(requirement.policy), allowed=allowed, hint=hint
-            )
-        if requirement.measure.of in COSTS and not has_costs:
-            message = "the scenario has no costs"
-            yield Problem(message, (*path, "of"), found=requirement.measure.of, hint="add a section `costs`")
+        for problem in cross_check_requirement(requirement, policies=policies, kinds=kinds, has_costs=has_costs):
+            yield problem.at(prefix=("requirements", number_))
+
+
+def cross_check_requirement(
+    requirement: Requirement,
+    *,
+    policies: Collection[str] | None,
+    kinds: tuple[str, ...] | None,
+    has_costs: bool | None,
+) -> list[Problem]:
+    """Compare one requirement with what else is known, None where it isn't; paths are its keys."""
+    problems = measure_problems(requirement.measure, kinds, has_costs=has_costs) + requirement_problems(requirement)
+    if requirement.policy is not None and policies is not None and requirement.policy not in policies:
+        hint, allowed = nearest(requirement.policy, policies), ", ".join(policies)
+        found = repr(requirement.policy)
+        problems.append(Problem("no such policy", ("policy",), found=found, allowed=allowed, hint=hint))
+    return problems

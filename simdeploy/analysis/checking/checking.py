@@ -8,9 +8,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers
-from simdeploy.analysis.checking.sequential import Verdict, decide, plan_looks
+from simdeploy.analysis.checking.sequential import decide, plan_looks
 from simdeploy.analysis.checking.words import summarize_check, tell_check
+from simdeploy.analysis.feasibility import Verdict
+from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.requirements import Asked
 from simdeploy.analysis.result import Result
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.replication import replicate
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.tables import Table
     from simdeploy.scenario import Scenario
-    from simdeploy.scenario.measures import Requirement
 
 _ROW = {
     "policy": "str",
@@ -36,6 +38,7 @@ _ROW = {
     "high": "float64",
     "n": "int64",
     "replications": "int64",
+    "unknown_fraction": "float64",
     "reason": "str",
 }
 
@@ -49,7 +52,8 @@ class Check(Result):
     verdicts : DataFrame
         One row per policy and requirement: `policy`, `requirement` as it is written, its parts `of`, `quantile`, `given`,
         `at_most`, `at_least`; `verdict` ("met", "not met", "undecided"), `estimate`, the bounds `low` and `high`, `n`
-        (observations that it is over), `replications` (that it took), and why it is undecided (`reason`).
+        (observations that it is over), `replications` (that it took), `unknown_fraction` (the share of the rollouts that never
+        end, so that nobody knows their value), and why it is undecided (`reason`).
     confidence_level : float
         Of each verdict by itself, and of each bound by itself at whichever look.
     looks : tuple of int
@@ -92,7 +96,7 @@ class Check(Result):
 
 def check(
     scenario: Scenario,
-    requirements: str | Sequence[Requirement | str] | None = None,
+    requirements: Asked | None = None,
     *,
     policies: str | Sequence[str] | None = None,
     confidence_level: float = 0.95,
@@ -107,7 +111,7 @@ def check(
     Parameters
     ----------
     scenario : Scenario
-    requirements : str, or sequence of Requirement or str, optional
+    requirements : str or Requirement, or several of them, optional
         Such as ``"false_alarm given good <= 1%"``; the scenario's own by default.
     policies : str or sequence of str, optional
         Names of the policies that are checked; all of the scenario's by default.
@@ -145,7 +149,9 @@ def check(
 
     Each verdict has its confidence by itself: of 20 verdicts at 95 % one may be wrong. What never can be decided (a
     condition that can't occur, a mean within fewer than 1,000 replications) is undecided at once, and costs nothing.
-    Rollouts without a value are left out, as everywhere: a makespan is over the rollouts that ended.
+    Rollouts that a measure isn't about are left out. One that never ends may still break any limit, so that a requirement
+    of which its value is unknown is undecided, and stays so: a policy is replicated no further for it. Rates of `paused` and
+    `in_progress` are known of every rollout.
 
     Examples
     --------
@@ -198,7 +204,7 @@ def check(
             failures.setdefault(row["policy"], f"replication {row['replication']}, {row['stage']}: {row['error']}")
         _look(table, [question for question in questions if question.is_open], scenario, look, error)
     return Check(
-        verdicts=_frame(questions),
+        verdicts=make_frame([_row(question) for question in questions], _ROW),
         confidence_level=confidence_level,
         looks=looks,
         n_failed=n_failed,
@@ -224,17 +230,17 @@ def _look(table: pd.DataFrame, questions: list[Question], scenario: Scenario, lo
     )
     places = {policy: place for place, policy in enumerate(values.cases["policy"])}
     for question in questions:
-        found = values.of(question.requirement.measure)[places[question.policy]]
+        measure, place = question.requirement.measure, places[question.policy]
+        found = values.of(measure)[place]
         question.seen.append(found[~np.isnan(found)])
+        question.n_meant += int(values.may_concern(measure)[place].sum())
+        question.n_unknown += int(values.is_unknown(measure)[place].sum())
         question.decision = decide(np.concatenate(question.seen), question.requirement, error)
+        if question.n_unknown:
+            share = f"{100 * question.unknown_fraction:.3g} % of the rollouts"
+            count = "" if measure.given is None else " that count"
+            question.decision = question.decision._replace(verdict="undecided", reason=f"{share}{count} never end")
         question.replications = look
-
-
-def _frame(questions: Sequence[Question]) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = [_row(question) for question in questions]
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in _ROW.items()})
 
 
 def _row(question: Question) -> dict[str, Any]:
@@ -251,5 +257,6 @@ def _row(question: Question) -> dict[str, Any]:
         "verdict": "undecided" if decision is None else decision.verdict,
         **(nothing if decision is None else decision.found._asdict()),
         "replications": question.replications,
+        "unknown_fraction": question.unknown_fraction,
         "reason": question.hopeless if decision is None else decision.reason,
     }

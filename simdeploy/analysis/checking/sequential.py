@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.analysis.estimators import Estimate, estimate_values
+from simdeploy.analysis.feasibility import Verdict, judge
+from simdeploy.analysis.skewness import fewest_of_a_mean
 
 if TYPE_CHECKING:
     import numpy as np
 
     from simdeploy.scenario.measures import Requirement
 
-Verdict = Literal["met", "not met", "undecided"]
-
 FIRST_LOOK = 100
 # Student's bounds know nothing of what they haven't seen: what happens once in 200 rollouts is missed by 1,000 of them
 # once in 150 times.
 FEWEST_OF_A_MEAN = 1000
-COCHRAN = 25
 
 
 class Decision(NamedTuple):
@@ -103,9 +102,9 @@ def decide(values: np.ndarray, requirement: Requirement, error: float) -> Decisi
     found = estimate_values(values, requirement.measure, 1 - 2 * error)
     fewest = fewest_observations(requirement, error)
     if requirement.measure.kind == "mean" and found.n >= FEWEST_OF_A_MEAN:
-        fewest = max(fewest, math.ceil(COCHRAN * _skewness(values) ** 2))
+        fewest = max(fewest, math.ceil(fewest_of_a_mean(values)))
     if requirement.measure.kind != "mean" or found.n >= fewest:
-        verdict = _compare(requirement, found)
+        verdict = judge(requirement, found)
         if verdict != "undecided":
             return Decision(verdict, found, "")
     return Decision("undecided", found, _explain(requirement, found.n, fewest))
@@ -133,14 +132,6 @@ def fewest_observations(requirement: Requirement, error: float) -> float:
     return math.ceil(math.log(error) / math.log(probability)) if probability > 0 else 1
 
 
-def _compare(requirement: Requirement, found: Estimate) -> Verdict:
-    # A bound that is NaN compares as false: too few observations decide nothing.
-    limit = requirement.limit
-    if requirement.at_least is None:
-        return "met" if found.high <= limit else "not met" if found.low > limit else "undecided"
-    return "met" if found.low >= limit else "not met" if found.high < limit else "undecided"
-
-
 def _explain(requirement: Requirement, n: int, fewest: float) -> str:
     if n == 0:
         given = requirement.measure.given
@@ -150,13 +141,3 @@ def _explain(requirement: Requirement, n: int, fewest: float) -> str:
     if n < fewest:
         return f"it takes at least {fewest:,} observations to show this; there are {n:,}"
     return "the limit lies between the bounds"
-
-
-def _skewness(values: np.ndarray) -> float:
-    """Return the third standardised moment; 0 where nothing varies."""
-    deviations = values - values.mean()
-    scale = abs(deviations).max()
-    if scale <= 1e-12 * abs(values).max():
-        return 0.0
-    deviations /= scale
-    return float((deviations**3).mean() / (deviations**2).mean() ** 1.5)

@@ -129,7 +129,12 @@ def _is(n: int) -> str:
     return "is" if n == 1 else "are"
 
 
+def _but(row: Mapping[Hashable, Any]) -> str:
+    """Say that nobody can know, where that is the reason."""
+    return f", but {row['reason']}" if row["unknown_fraction"] > 0 else ""
+
+
 def _name(check: Check, verdict: str) -> str:
     rows = check.verdicts[check.verdicts["verdict"].eq(verdict)].to_dict("records")
-    named = [f"{row['policy']}, {describe_requirement(requirement_of(row))}" for row in rows[:_NAMED]]
+    named = [f"{row['policy']}, {describe_requirement(requirement_of(row))}{_but(row)}" for row in rows[:_NAMED]]
     return "; ".join(named) + (f"; and {len(rows) - _NAMED:,} more" if len(rows) > _NAMED else "")

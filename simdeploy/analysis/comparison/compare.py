@@ -11,8 +11,9 @@ import numpy as np
 
 from simdeploy.analysis.comparison.observations import Observations, Quantity
 from simdeploy.analysis.estimators import Estimate, estimate_difference, estimate_values, variance
+from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.result import Result, to_plain
+from simdeploy.analysis.result import Result, read_computed_under, to_plain
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _ESTIMATE = {
     "standard_error": "float64",
 }
 _DIFFERENCE = {"policy": "str", "baseline": "str", **_ESTIMATE, "variance_removed_fraction": "float64"}
+_UNKNOWN = {"unknown_fraction": "float64"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,7 +47,8 @@ class Comparison(Result):
     ----------
     estimates : DataFrame
         One row per policy, response and level: `estimate` (a mean, or the proportion of the `level` of a state or
-        verdict), `low`, `high`, `half_width`, `n` (the observations it is over) and `standard_error`.
+        verdict), `low`, `high`, `half_width`, `n` (the observations it is over), `standard_error`, and `unknown_fraction`,
+        the share of the rollouts that never end, so that nobody knows their value.
     differences : DataFrame
         The same of the policy less the `baseline`, over the `n` replications in which both have a value, and
         `variance_removed_fraction`: how much smaller the variance of the difference is than it would be had the two
@@ -87,8 +90,9 @@ class Comparison(Result):
 
         One row per policy, and response and level of which one side is better: `rank` by the estimate, from 1, equals
         sharing one; `is_among_best`, whether it may be the best; `estimate`, `low` and `high` of its difference to the
-        best of the others; `n`, the fewest replications that it has in common with one of them. `rank` and `is_among_best` are missing
-        for a policy without values. Computed when it is first asked for; see the notes of `compare`.
+        best of the others; `n`, the fewest replications that it has in common with one of them; `unknown_fraction`. A policy
+        without values, or of which some rollouts never end, has no place (`rank` and `is_among_best` are missing), and the
+        others are compared without it. Computed when it is first asked for; see the notes of `compare`.
         """
         from simdeploy.analysis.comparison.pair_tables import tabulate_ranking
 
@@ -102,11 +106,12 @@ class Comparison(Result):
         return say_which_is_best(self)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return estimates and differences in one table; in the rows of estimates `baseline` is missing."""
+        """Return estimates and differences in one table; what only the other ones have is missing."""
         import pandas as pd
 
-        estimates = self.estimates.reindex(columns=list(_DIFFERENCE)).astype(_DIFFERENCE)
-        return pd.concat([estimates, self.differences], ignore_index=True)
+        dtypes = _DIFFERENCE | _UNKNOWN
+        parts = (self.estimates, self.differences)
+        return pd.concat([part.reindex(columns=list(dtypes)).astype(dtypes) for part in parts], ignore_index=True)
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the main responses in words: the estimates, the differences to the baseline, and the ranking."""
@@ -153,7 +158,8 @@ def compare(
     -----
     A response has its mean with Student's t interval; a state or verdict has the proportion of each of its levels with
     the exact interval of Clopper and Pearson. Missing values are left out and `n` says how many are left: a mean
-    makespan is over the rollouts that ended, a proportion of verdicts over those that have one.
+    makespan is over the rollouts that ended, a proportion of verdicts over those that have one. What becomes of a rollout
+    that never ends is unknown; a policy that has such rollouts is estimated by the others, but not ranked by them.
 
     Differences are taken within replications, in which all policies meet the same world: of means with Student's t
     interval of the paired differences, of proportions with a conservative one of matched pairs. With X
@@ -210,17 +216,18 @@ def compare(
     estimates: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
     for quantity in observations.quantities:
-        values = observations.values(quantity)
+        values, unknown = observations.values(quantity), observations.unknown_fractions(quantity)
         for place, policy in enumerate(observations.policies):
             name = {"policy": policy, **quantity._asdict()}
-            estimates.append(name | _estimate(values[place], quantity, confidence_level))
+            own = _estimate(values[place], quantity, confidence_level)
+            estimates.append(name | own | {"unknown_fraction": unknown[place]})
             if policy != baseline:
                 found = _difference(values[place], values[compared], quantity, confidence_level)
                 differences.append(name | {"baseline": baseline} | found)
-    computed_under = {str(name): value for name, value in responses.attrs.items()}
+    computed_under = read_computed_under(responses)
     return Comparison(
-        estimates=_frame(_by_policy(estimates, observations.policies), _ESTIMATE),
-        differences=_frame(_by_policy(differences, observations.policies), _DIFFERENCE),
+        estimates=make_frame(_by_policy(estimates, observations.policies), _ESTIMATE | _UNKNOWN),
+        differences=make_frame(_by_policy(differences, observations.policies), _DIFFERENCE),
         baseline=baseline,
         confidence_level=confidence_level,
         policies=observations.policies,
@@ -271,9 +278,3 @@ def _by_policy(rows: list[dict[str, Any]], policies: tuple[str, ...]) -> list[di
     """Return the rows of the first policy, then those of the second, and so on."""
     places = {policy: place for place, policy in enumerate(policies)}
     return sorted(rows, key=lambda row: places[row["policy"]])
-
-
-def _frame(rows: list[dict[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
@@ -77,6 +78,7 @@ class Observations:
         self.n_rows = _count(table["policy"], self.policies)
         failed = table["policy"][table["status"].eq("failed")] if "status" in table else table["policy"][:0]
         self.n_failed = _count(failed, self.policies)
+        self._measured = values
         # The last one is asked for several times in a row: by its estimates, differences, pairs.
         self._of = lru_cache(maxsize=2)(values.of)
 
@@ -86,6 +88,10 @@ class Observations:
         Of a category they are 1 where it has the level, else 0.
         """
         return self._of(quantity.measure)
+
+    def unknown_fractions(self, quantity: Quantity) -> np.ndarray:
+        """Return by policy of how many rollouts a quantity is unknown, since they never end."""
+        return unknown_fractions(self._measured, quantity.measure)
 
 
 def _count(column: pd.Series, policies: tuple[str, ...]) -> dict[str, int]:

@@ -38,6 +38,7 @@ _RANKING = {
     "low": "float64",
     "high": "float64",
     "n": "int64",
+    "unknown_fraction": "float64",
 }
 
 
@@ -66,11 +67,13 @@ def tabulate_ranking(observations: Observations, confidence_level: float) -> pd.
     """Return each policy against the best of the others, for quantities with a better side; see `Comparison.ranking`."""
     parts = []
     for quantity in observations.quantities:
-        better = find_direction(*quantity)
-        if better is None:
+        direction = find_direction(quantity.measure)
+        if direction is None:
             continue
-        values = observations.values(quantity)
-        found = rank_policies(values, is_rate=quantity.is_rate, better=better, confidence_level=confidence_level)
+        unknown = observations.unknown_fractions(quantity)
+        # What may still become anything can't be placed: as if it had no value.
+        values = np.where(unknown[:, None] > 0, np.nan, observations.values(quantity))
+        found = rank_policies(values, is_rate=quantity.is_rate, direction=direction, confidence_level=confidence_level)
         part = {
             "policy": np.array(observations.policies, dtype=object),
             "rank": found.rank,
@@ -82,6 +85,7 @@ def tabulate_ranking(observations: Observations, confidence_level: float) -> pd.
             "low": found.low,
             "high": found.high,
             "n": found.n,
+            "unknown_fraction": unknown,
         }
         parts.append(_frame(part, quantity, _RANKING))
     return _join(parts, _RANKING)

@@ -37,7 +37,7 @@ class Ranking:
     is_among_best: np.ndarray
 
 
-def rank_policies(values: np.ndarray, *, is_rate: bool, better: Direction, confidence_level: float) -> Ranking:
+def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, confidence_level: float) -> Ranking:
     r"""Compare each policy with the best of the others.
 
     Parameters
@@ -46,7 +46,8 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, better: Direction, confi
         NaN where there is none.
     is_rate : bool
         Whether they are 1 and 0.
-    better : {'lower', 'higher'}
+    direction : {'min', 'max'}
+        Whether less or more is better.
     confidence_level : float
         With which all intervals hold at once, and the best policy is among those that may be the best.
 
@@ -81,11 +82,11 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, better: Direction, confi
     Examples
     --------
     >>> values = np.array([[5.0, 6.0, 7.0], [1.0, 2.0, 3.1], [1.1, 1.9, 3.0]])
-    >>> ranking = rank_policies(values, is_rate=False, better="lower", confidence_level=0.9)
+    >>> ranking = rank_policies(values, is_rate=False, direction="min", confidence_level=0.9)
     >>> ranking.is_among_best.tolist(), ranking.rank.tolist()
     ([False, True, True], [3.0, 2.0, 1.0])
     """
-    sign = 1.0 if better == "lower" else -1.0
+    sign = 1.0 if direction == "min" else -1.0
     is_known = ~np.isnan(values).all(axis=1)
     compared = sign * values[is_known]
     size = len(compared)

@@ -6,14 +6,16 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.analysis.tables import Table
+from simdeploy.analysis.unknown import say_unknown
 from simdeploy.analysis.wording import (
     EVENTS,
     LABELS,
     PERCENT,
-    POINTS,
     Scale,
+    difference_scale,
     format_estimate,
     format_number,
+    join_words,
     response_scale,
 )
 
@@ -49,7 +51,8 @@ _MOST_NAMES = 3
 def say_which_is_best(comparison: Comparison) -> str:
     """Say which policy is the best, and which ones can't be told from it.
 
-    By the cost, where it is known; else by false alarms and escapes; where there are no verdicts by the makespan.
+    By the cost, where there is one; else by false alarms and escapes; where there are no verdicts by the makespan. Of a
+    policy with rollouts that never end it says how many, and the best one is that of the others.
 
     Examples
     --------
@@ -62,11 +65,14 @@ def say_which_is_best(comparison: Comparison) -> str:
     >>> print(say_which_is_best(compare(table)))
     a ends soonest: 61.5 s (59.4 to 63.6), surely before b, at 95 % confidence.
     """
-    sentences = [said for question in _questions(comparison) if (said := _say(comparison, question))]
-    if not sentences:
-        return "No rollout ended: nothing can be said of the policies."
+    questions = _questions(comparison)
+    if not any(len(_known(comparison, question)) for question in questions):
+        unknown = _say_unknown(comparison, questions)
+        return " ".join(unknown) if unknown else "No rollout ended: nothing can be said of the policies."
+    sentences = [said for question in questions if (said := _say(comparison, question))]
     at_once = " for all policies at once" if len(comparison.policies) > 2 else ""
-    return f"{'. '.join(sentences)}, at {100 * comparison.confidence_level:g} % confidence{at_once}."
+    told = f"{'. '.join(sentences)}, at {100 * comparison.confidence_level:g} % confidence{at_once}."
+    return " ".join([*_say_unknown(comparison, questions), told])
 
 
 def summarize_ranking(comparison: Comparison) -> tuple[Table, ...]:
@@ -77,19 +83,38 @@ def summarize_ranking(comparison: Comparison) -> tuple[Table, ...]:
 
 
 def _questions(comparison: Comparison) -> tuple[_Question, ...]:
-    if len(_known(comparison, _COST)):
-        return (_COST,)
-    if any(len(_known(comparison, question)) for question in _ERRORS):
-        return _ERRORS
+    for questions in ((_COST,), _ERRORS):
+        if any(len(_known(comparison, question)) or _unknown(comparison, question) for question in questions):
+            return questions
     return (_TIME,)
+
+
+def _say_unknown(comparison: Comparison, questions: Sequence[_Question]) -> list[str]:
+    """Say of which policies what isn't known, as they never end; what is unknown of the same ones in one sentence."""
+    nouns: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    for question in questions:
+        if unknown := _unknown(comparison, question):
+            nouns.setdefault(tuple(unknown.items()), []).append(_noun(question))
+    return [f"{say_unknown(dict(unknown), join_words(of))}." for unknown, of in nouns.items()]
+
+
+def _unknown(comparison: Comparison, question: _Question) -> dict[str, float]:
+    """Return for how many of the rollouts of which policies the answer is unknown."""
+    rows = _ranking(comparison, question)
+    rows = rows[rows["unknown_fraction"].gt(0)]
+    return dict(zip(rows["policy"], rows["unknown_fraction"], strict=True))
+
+
+def _ranking(comparison: Comparison, question: _Question) -> pd.DataFrame:
+    ranking = comparison.ranking[comparison.ranking["response"].eq(question.response)]
+    return ranking[ranking["level"].isna() if question.level is None else ranking["level"].eq(question.level)]
 
 
 def _known(comparison: Comparison, question: _Question) -> pd.DataFrame:
     """Return the ranking of the policies that have values, best first, with each one's own estimate."""
     keys = ["policy", "response", "level"]
-    found = comparison.ranking.merge(comparison.estimates, on=keys, suffixes=("", "_own"))
-    found = found[found["response"].eq(question.response) & found["rank"].notna()]
-    found = found[found["level"].isna() if question.level is None else found["level"].eq(question.level)]
+    ranked = _ranking(comparison, question)
+    found = ranked[ranked["rank"].notna()].merge(comparison.estimates, on=keys, suffixes=("", "_own"))
     return found.sort_values("rank", kind="stable")
 
 
@@ -103,7 +128,8 @@ def _say(comparison: Comparison, question: _Question) -> str:
     told = format_estimate(first["estimate_own"], first["low_own"], first["high_own"], _scale(question, known))
     if len(known) == 1:
         return f"{policies[0]}: {_noun(question)} {told}"
-    begun = f"{_names(policies)} {question.one if len(policies) == 1 else question.several}: {told}"
+    of_others = "Of the others " if _unknown(comparison, question) else ""
+    begun = f"{of_others}{_names(policies)} {question.one if len(policies) == 1 else question.several}: {told}"
     others = list(known[~known["rank"].eq(1)]["policy"])
     rivals = list(known[~known["rank"].eq(1) & known["is_among_best"]]["policy"])
     if not others:
@@ -119,7 +145,7 @@ def _say(comparison: Comparison, question: _Question) -> str:
 def _table(comparison: Comparison, question: _Question) -> Table:
     known = _known(comparison, question)
     scale = _scale(question, known)
-    apart = POINTS if scale == PERCENT else scale
+    apart = difference_scale(scale)
     best = "yes" if known["is_among_best"].sum() == 1 else "may be"
     rows = [
         (
@@ -156,4 +182,4 @@ def _names(policies: Sequence[str]) -> str:
     """Write a few names as in a sentence, many as the first ones and how many more."""
     if len(policies) > _MOST_NAMES + 1:
         policies = [*policies[:_MOST_NAMES], f"{len(policies) - _MOST_NAMES} more"]
-    return " and ".join([", ".join(policies[:-1]), policies[-1]] if len(policies) > 1 else policies)
+    return join_words(policies)

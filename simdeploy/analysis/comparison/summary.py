@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.comparison.ranking_words import summarize_ranking
 from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import LABELS, PERCENT, POINTS, Scale, format_number, response_scale
+from simdeploy.analysis.wording import LABELS, PERCENT, Scale, difference_scale, format_number, response_scale
 from simdeploy.vocabulary import VERDICTS
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _table(title: str, frame: pd.DataFrame, names: dict[str, str], most: dict[st
 def _scale(response: str, level: str | None, rows: pd.DataFrame, *, difference: bool) -> Scale:
     """One scale per column, so that its numbers can be compared at a glance."""
     scale = PERCENT if level is not None else response_scale(response, float(rows["estimate"].abs().max()))
-    return POINTS if difference and scale == PERCENT else scale
+    return difference_scale(scale) if difference else scale
 
 
 def _cell(row: Mapping[Hashable, Any], scale: Scale, most: int, *, difference: bool) -> str:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.result import Result
+from simdeploy.analysis.naming import name_cases
+from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import LABELS, Scale, format_estimate, format_number
+from simdeploy.analysis.unknown import say_unknown, unknown_fractions
+from simdeploy.analysis.wording import LABELS, Scale, format_cell, format_estimate, format_number
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS
@@ -33,6 +36,7 @@ _PART = {
     "half_width": "float64",
     "n": "int64",
     "standard_error": "float64",
+    "unknown_fraction": "float64",
 }
 A_ROLLOUT = Scale(1, "a rollout")
 
@@ -45,16 +49,28 @@ class CostResult(Result):
     ----------
     parts : DataFrame
         One row per case and cause: `policy` and what else identifies the case; `cause`, which is `cost` for the total,
-        followed by its parts; `estimate` (the mean of a rollout), `low`, `high`, `half_width`, `n` and `standard_error`.
+        followed by its parts; `estimate` (the mean of a rollout), `low`, `high`, `half_width`, `n` and `standard_error`;
+        `unknown_fraction`, the share of the rollouts that never end, so that nobody knows what they will have cost.
     confidence_level : float
         Of each interval by itself.
     costs : dict of str to float
         The costs per unit that it was computed with.
+    n_left_out : int
+        Replications, of all cases together, of which the cost isn't known: they failed, or never end.
+    computed_under : dict
+        Scenario, seed, engine and switches, as far as the table says.
     """
 
     parts: pd.DataFrame
     confidence_level: float
     costs: Mapping[str, float]
+    n_left_out: int
+    computed_under: Mapping[str, Any]
+
+    @property
+    def case_columns(self) -> tuple[str, ...]:
+        """The columns of `parts` that identify a case."""
+        return tuple(str(name) for name in self.parts if name not in _PART)
 
     @property
     def totals(self) -> pd.DataFrame:
@@ -63,16 +79,23 @@ class CostResult(Result):
 
     @property
     def answer(self) -> str:
-        """What the cheapest case costs, and what of it weighs most."""
+        """What the cheapest case costs, and what of it weighs most; and of which cases the cost is unknown."""
         totals = self.totals
-        if totals["estimate"].isna().all():
-            return "No rollout ended: nothing can be said of its cost."
-        place = int(np.nanargmin(totals["estimate"].to_numpy()))
-        best = totals.iloc[place]
+        names, fractions = name_cases(totals, self.case_columns), totals["unknown_fraction"]
+        unknown = say_unknown(dict(zip(names, fractions, strict=True)), "cost")
+        known = totals["estimate"].where(fractions.eq(0))
+        if known.isna().all():
+            return f"{unknown}." if unknown else "No rollout ended: nothing can be said of its cost."
+        return f"{unknown}. {self._say_least(known, names)}" if unknown else self._say_least(known, names)
+
+    def _say_least(self, known: pd.Series, names: list[str]) -> str:
+        place = int(np.nanargmin(known.to_numpy()))
+        best = self.totals.iloc[place]
         parts = self.parts.iloc[place * len(COSTS) + 1 : (place + 1) * len(COSTS)]
         largest = parts.iloc[int(parts["estimate"].to_numpy().argmax())]
         told = format_estimate(best["estimate"], best["low"], best["high"], A_ROLLOUT)
-        begun = f"{name_cases(totals)[place]} costs{' least' if len(totals) > 1 else ''}: {told}"
+        of_others = "Of the others " if self.totals["unknown_fraction"].any() and known.count() > 1 else ""
+        begun = f"{of_others}{names[place]} costs{' least' if known.count() > 1 else ''}: {told}"
         if not largest["estimate"] > 0:
             return f"{begun}."
         weight = format_number(largest["estimate"], largest["half_width"])
@@ -84,7 +107,7 @@ class CostResult(Result):
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the cost of each case, split by cause."""
-        names = name_cases(self.totals)
+        names = name_cases(self.totals, self.case_columns)
         rows = [
             (name, *map(_cell, self.parts.iloc[place * len(COSTS) : (place + 1) * len(COSTS)].to_dict("records")))
             for place, name in enumerate(names)
@@ -123,7 +146,8 @@ def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidenc
 
     Each row is a mean over the same replications, those whose cost is known, so the parts add up to the total. The
     intervals are Student's t (Law 2015 [1]_, equation 4.12). They know only what was seen: a cost that comes
-    from an event in a hundred rollouts needs some thousands of them. A rollout that didn't end has no known cost.
+    from an event in a hundred rollouts needs some thousands of them. A rollout that never ends has no
+    known cost, and may still become the dearest; a case with such rollouts is never called the cheapest.
 
     References
     ----------
@@ -152,15 +176,23 @@ def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidenc
     check_arguments(costs, confidence_level)
     values = Values(responses, [Measure("cost")], costs=costs)
     by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
-    known = ~np.isnan(by_cause["cost"])
+    known, unknown = ~np.isnan(by_cause["cost"]), unknown_fractions(values, Measure("cost"))
     rows: list[dict[str, Any]] = []
     for place, case in enumerate(values.cases.to_dict("records")):
         key = {str(name): value for name, value in case.items()}
         for cause in COSTS:
             of_case = by_cause[cause][place][known[place]]
             found = estimate_values(of_case, Measure(cause), confidence_level)
-            rows.append({**key, "cause": cause, **found._asdict(), "half_width": found.half_width})
-    return CostResult(_frame(rows, values.cases), confidence_level, asdict(costs))
+            own = {"half_width": found.half_width, "unknown_fraction": unknown[place]}
+            rows.append({**key, "cause": cause, **found._asdict(), **own})
+    dtypes = {str(name): dtype for name, dtype in values.cases.dtypes.items()} | _PART
+    return CostResult(
+        parts=make_frame(rows, dtypes),
+        confidence_level=confidence_level,
+        costs=asdict(costs),
+        n_left_out=int((~known).sum()),
+        computed_under=read_computed_under(responses),
+    )
 
 
 def check_arguments(costs: object, confidence_level: object) -> None:
@@ -182,35 +214,5 @@ def check_arguments(costs: object, confidence_level: object) -> None:
         raise InputError(problems)
 
 
-def name_cases(cases: pd.DataFrame) -> list[str]:
-    """Return a name for each case: its policy, and whatever else differs between cases.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> name_cases(pd.DataFrame({"case": [0, 1], "policy": "waves", "max_parallel": [5, 10], "cause": "cost"}))
-    ['waves, max_parallel 5', 'waves, max_parallel 10']
-    """
-    from simdeploy.analysis.grid_table import format_value, shorten_names
-
-    others = [
-        str(name)
-        for name in cases.columns
-        if name not in ("case", "policy", *_PART) and cases[name].nunique(dropna=False) > 1
-    ]
-    short = dict(zip(others, shorten_names(others), strict=True))
-    return [
-        ", ".join([str(row["policy"]), *(f"{short[name]} {format_value(row[name])}" for name in others)])
-        for row in cases.to_dict("records")
-    ]
-
-
-def _frame(rows: list[dict[str, Any]], cases: pd.DataFrame) -> pd.DataFrame:
-    import pandas as pd
-
-    dtypes = {str(name): dtype for name, dtype in cases.dtypes.items()} | _PART
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
-
-
 def _cell(row: Mapping[Any, Any]) -> str:
-    return format_estimate(row["estimate"], row["low"], row["high"], Scale(1, "")).replace(" (", "\n").rstrip(")")
+    return format_cell(row["estimate"], row["low"], row["high"], Scale(1, ""))

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.costs.causes import check_arguments
-from simdeploy.analysis.estimators import moments
-from simdeploy.analysis.result import Result
+from simdeploy.analysis.costs.knowing import KIND, WORLD, estimate_values_of_knowing, find_single, mean_by_kind
+from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tables import Table
+from simdeploy.analysis.unknown import say_unknown
 from simdeploy.analysis.wording import PERCENT, Scale, format_estimate, format_number
 from simdeploy.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from simdeploy.scenario.parts import Costs
@@ -38,7 +42,6 @@ _KIND = {
     "cost_of_single": "float64",
     "saved": "float64",
 }
-WORLD, KIND = "world", "kind of release"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,9 +61,14 @@ class InformationResult(Result):
     confidence_level : float
         Of each interval by itself.
     n_left_out : int
-        Replications in which the cost of some policy is unknown.
+        Replications of which some policy's failed.
+    unknown_fractions : dict of str to float
+        Of each policy, the share of its rollouts that never end, so that nobody knows what they will have cost. Policies
+        with such rollouts are not among those that are chosen from.
     note : str
         Which way the estimates lean.
+    computed_under : dict
+        Scenario, seed, engine and switches, as far as the table says.
     """
 
     values: pd.DataFrame
@@ -68,15 +76,19 @@ class InformationResult(Result):
     policy: str
     confidence_level: float
     n_left_out: int
+    unknown_fractions: Mapping[str, float]
     note: str
+    computed_under: Mapping[str, Any]
 
     @property
     def answer(self) -> str:
         """What knowing would save."""
         told = {row["information"]: _told(row) for row in self.values.to_dict("records")}
         level = f"{100 * self.confidence_level:g} %"
+        unknown = say_unknown(self.unknown_fractions, "cost")
+        of_others = f"{unknown}. Among the others knowing" if unknown else "Knowing"
         return (
-            f"Knowing the kind of release beforehand would save {told[KIND]} against {self.policy} for all; "
+            f"{of_others} the kind of release beforehand would save {told[KIND]} against {self.policy} for all; "
             f"knowing all that will happen, {told[WORLD]}, at {level} confidence."
         )
 
@@ -129,7 +141,8 @@ def value_of_perfect_information(
     Raises
     ------
     InputError
-        If there are no costs, the table is none of replications, or no two replications have all costs.
+        If there are no costs, the table is none of replications, no two replications have all costs, or rollouts of so many
+        policies never end that there is nothing left to choose from.
 
     Notes
     -----
@@ -145,7 +158,8 @@ def value_of_perfect_information(
     .. math:: \min_p E[C_p] - E\big[\min_p E[C_p \mid K]\big] = \min_p \max_g E[C_p - C_{g(K)}]
 
     over all rules g that choose a policy for each kind. Worlds are shared by the policies, so both are means of
-    differences within replications; replications in which a cost is unknown are left out.
+    differences within replications; replications that failed under some policy are left out. A policy of which some rollouts never end has no
+    expected cost that anybody knows, and is none of the policies p.
 
     **Bias.** Expectations are replaced by means. The least of means is on average below the least expectation, so the
     value of knowing the world comes out too low, by less the more replications there are. Choosing for each kind leans
@@ -153,9 +167,12 @@ def value_of_perfect_information(
 
     **Intervals.** For the unknown best policy p the paired t limit of :math:`C_p - C_*` holds; so the least of the lower
     limits of all k policies, with :math:`\alpha / 2` each, is a lower limit, and the least of the upper ones, with
-    :math:`\alpha / (2 k)` each by Bonferroni's inequality, an upper one. Of the kind, the rule with the least means stands
-    for g. Since it was chosen among :math:`k^m` rules for m kinds, its lower limits have :math:`\alpha / (2 k^m)` each. As
-    t limits they need replications enough to have seen what is dear, and kinds that nobody saw are in none of them. Neither
+    :math:`\alpha / (2 k)` each by Bonferroni's inequality, an upper one. Of the kind, the lower limit is that of the rule
+    with the least means; since it was chosen among :math:`k^m` rules for m kinds, with :math:`\alpha / (2 k^m)` each. It saves
+    no more than the best rule, so that it can't bound that one from above. The upper limit is therefore the least over p of the
+    largest over all rules g of the upper limits of :math:`C_p - C_{g(K)}`, with :math:`\alpha / (2 k)` each: of each p only
+    the limit of the true best rule has to hold, and the largest is no less
+    (`simdeploy.analysis.costs.kind_rules.largest_limits`). As t limits they need replications enough to have seen what is dear, and kinds that nobody saw are in none of them. Neither
     a value nor a limit is below 0.
 
     References
@@ -181,9 +198,9 @@ def value_of_perfect_information(
     ('careful', [1.5, 1.5])
     """
     check_arguments(costs, confidence_level)
-    policies, cost, kind_of, kinds, n_left_out = _gather(responses, costs)
+    policies, cost, kind_of, kinds, n_left_out, unknown = _gather(responses, costs)
     found = estimate_values_of_knowing(cost, kind_of, confidence_level)
-    single, by_kind = _find_single(cost), _mean_by_kind(cost, kind_of)
+    single, by_kind = find_single(cost), mean_by_kind(cost, kind_of)
     choice = by_kind.argmin(axis=1)
     counts = np.bincount(kind_of, minlength=len(kinds))
     rows = [
@@ -204,16 +221,30 @@ def value_of_perfect_information(
     )
     values = [{"information": name, **value} for name, value in found.items()]
     return InformationResult(
-        _frame(values, _VALUE), _frame(rows, _KIND), policies[single], confidence_level, n_left_out, note
+        values=make_frame(values, _VALUE),
+        kinds=make_frame(rows, _KIND),
+        policy=policies[single],
+        confidence_level=confidence_level,
+        n_left_out=n_left_out,
+        unknown_fractions=unknown,
+        note=note,
+        computed_under=read_computed_under(responses),
     )
 
 
-def _gather(responses: pd.DataFrame, costs: Costs) -> tuple[list[str], np.ndarray, np.ndarray, list[str], int]:
-    """Return policies, costs by policy and world, the kind of each world, the kinds, and how many worlds are left out."""
+def _gather(
+    responses: pd.DataFrame, costs: Costs
+) -> tuple[list[str], np.ndarray, np.ndarray, list[str], int, dict[str, float]]:
+    """Return policies, costs by policy and world, the kind of each world, the kinds, and how much is left out, or unknown."""
     from simdeploy.analysis.comparison.observations import Observations, Quantity
 
     observations = Observations(responses, costs)
-    cost = observations.values(Quantity("cost", None))
+    cost, unknown = (of(Quantity("cost", None)) for of in (observations.values, observations.unknown_fractions))
+    policies = [policy for policy, fraction in zip(observations.policies, unknown, strict=True) if not fraction]
+    fractions = dict(zip(observations.policies, unknown.tolist(), strict=True))
+    if len(policies) < min(2, len(fractions)):
+        raise InputError(Problem(f"no choice can be made: {say_unknown(fractions, 'cost')}"))
+    cost = cost[unknown == 0]
     if "release" not in responses:
         hint = nearest("release", responses.columns)
         raise InputError(Problem("a table of replications has this column", ("release",), hint=hint))
@@ -227,69 +258,8 @@ def _gather(responses: pd.DataFrame, costs: Costs) -> tuple[list[str], np.ndarra
     kinds = list(dict.fromkeys(of_world.astype(str)))
     kinds = [kind for kind in kinds if kind in set(named)]
     kind_of = np.array([kinds.index(kind) for kind in named])
-    return list(observations.policies), cost[:, is_known], kind_of, kinds, int((~is_known).sum())
-
-
-def estimate_values_of_knowing(
-    cost: np.ndarray, kind_of: np.ndarray, confidence_level: float
-) -> dict[str, dict[str, Any]]:
-    """Estimate both values of `value_of_perfect_information`, whose notes have the formulas.
-
-    Parameters
-    ----------
-    cost : ndarray of float, shape (policies, worlds)
-    kind_of : ndarray of int, shape (worlds,)
-        The kind of each world, from 0; each is there.
-    confidence_level : float
-
-    Returns
-    -------
-    dict of str to dict
-        For ``world`` and ``kind of release`` the estimate, its interval and what else a row has.
-    """
-    single, tail = _find_single(cost), (1 - confidence_level) / 2
-    by_kind = _mean_by_kind(cost, kind_of)
-    of_rule = cost[by_kind.argmin(axis=1)[kind_of], np.arange(len(kind_of))]
-    n_kinds, n_policies = by_kind.shape
-    return {
-        WORLD: _value(cost - cost.min(axis=0), single, tail, 1),
-        KIND: _value(cost - of_rule, single, tail, float(n_policies) ** n_kinds),
-    }
-
-
-def _find_single(cost: np.ndarray) -> int:
-    return int(np.argmin(cost.mean(axis=1)))
-
-
-def _mean_by_kind(cost: np.ndarray, kind_of: np.ndarray) -> np.ndarray:
-    return np.array([cost[:, kind_of == kind].mean(axis=1) for kind in range(int(kind_of.max()) + 1)])
-
-
-def _value(saved: np.ndarray, single: int, tail: float, n_rules: float) -> dict[str, Any]:
-    """Estimate the least mean of the rows; the lower limits hold for the best of so many rules."""
-    from scipy.special import stdtrit
-
-    size, n = saved.shape
-    mean, error = moments(saved[single])
-    means, errors = np.array([moments(row) for row in saved]).T
-    low = (means + stdtrit(n - 1, tail / n_rules) * errors).min()
-    high = (means - stdtrit(n - 1, tail / size) * errors).min()
-    low, high = max(float(low), 0.0), max(float(high), 0.0)
-    return {
-        "estimate": mean,
-        "low": low,
-        "high": high,
-        "half_width": (high - low) / 2,
-        "n": n,
-        "standard_error": error,
-    }
+    return policies, cost[:, is_known], kind_of, kinds, int((~is_known).sum()), fractions
 
 
 def _told(row: Any) -> str:
     return format_estimate(row["estimate"], row["low"], row["high"], Scale(1, "a rollout"))
-
-
-def _frame(rows: list[dict[str, Any]], dtypes: dict[str, str]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})

@@ -12,10 +12,12 @@ import numpy as np
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import Step, make_steps
 from simdeploy.analysis.estimators import Estimate, estimate_difference, moments
+from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.result import Result
+from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import LABELS, Scale, format_estimate
+from simdeploy.analysis.unknown import unknown_fractions
+from simdeploy.analysis.wording import LABELS, Scale, format_cell, format_estimate
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import CAUSES, COSTS
 
@@ -36,7 +38,16 @@ _ESTIMATE = {
     "n": "int64",
     "standard_error": "float64",
 }
-_SAVING = {"lever": "str", "value": "float64", "is_current": "bool", "cause": "str", "cost": "float64", **_ESTIMATE}
+_SAVING = {
+    "lever": "str",
+    "value": "float64",
+    "is_current": "bool",
+    "cause": "str",
+    "cost": "float64",
+    **_ESTIMATE,
+    "unknown_fraction": "float64",
+}
+_NOT_KNOWN = {name: math.nan for name, dtype in _ESTIMATE.items() if dtype == "float64"}
 _STEP = {"lever": "str", "value": "float64", "previous": "float64", **_ESTIMATE}
 _LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_at": "float64"}
 _NOUNS = {"canaries": ("one more canary", "canaries"), "minutes": ("one more minute of observation", "minutes")}
@@ -52,6 +63,8 @@ class ObservationResult(Result):
         What each amount of watching saves against the policy as it is. One row per `lever` (``canaries``, or ``minutes``
         by which each node is watched longer), `value` and `cause` (``cost`` for the total): the mean `cost`; and what is
         saved per rollout, `estimate`, `low`, `high`, `half_width`, `n`, `standard_error`. `is_current` marks the policy as it is.
+        `unknown_fraction` is the share of the rollouts that never end, so that nobody knows what they will have cost; what
+        is saved by or against such a policy is missing.
     steps : DataFrame
         What each value saves against the next lower one, `previous`.
     limits : DataFrame
@@ -60,6 +73,8 @@ class ObservationResult(Result):
     policy : str
     confidence_level : float
         Of each interval by itself; and of `pays_until`.
+    n_left_out : int
+        Replications, of all these policies together, of which the cost isn't known: they failed, or never end.
     computed_under : dict
         Scenario, seed, engine, switches and replications.
     """
@@ -69,13 +84,18 @@ class ObservationResult(Result):
     limits: pd.DataFrame
     policy: str
     confidence_level: float
+    n_left_out: int
     computed_under: Mapping[str, Any]
 
     @property
     def answer(self) -> str:
         """What one more canary and one more minute would save, and up to where more of it pays."""
         told = [said for lever in _NOUNS if (said := self._say(lever))]
-        return f"Under {self.policy} {'; '.join(told)}, at {100 * self.confidence_level:g} % confidence."
+        most = self.savings["unknown_fraction"].max()
+        unknown = (
+            f" Up to {100 * most:.3g} % of the rollouts never end, which leaves their cost unknown." if most else ""
+        )
+        return f"Under {self.policy} {'; '.join(told)}, at {100 * self.confidence_level:g} % confidence.{unknown}"
 
     def _say(self, lever: str) -> str:
         limit = self.limits[self.limits["lever"].eq(lever)].iloc[0]
@@ -164,7 +184,8 @@ def value_of_observation(
     The net gain of sampling (Raiffa and Schlaifer 1961 [1]_, section 4.5): what the news of a further
     observation saves, less what it costs. Here both are in the cost of the rollout, as delay and false alarms on one
     side, escapes and failed requests on the other, and the control plane decides by its rules; so it is the mean of the
-    paired differences of cost in the same worlds, with Student's t interval.
+    paired differences of cost in the same worlds, with Student's t interval. Where some rollouts of either policy never
+    end, the difference is unknown.
 
     More canaries are `canary_count` alone; with none the strategy is rolling, and a rolling policy gets canaries that
     are promoted without a person. More minutes are added to `min_healthy_time`, in the rollout dialect as whole
@@ -217,35 +238,37 @@ def value_of_observation(
     )
     values = Values(responses, [Measure("cost")], costs=costs)
     by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
-    savings, of_steps = _compare(steps, by_cause, confidence_level)
+    savings, of_steps = _compare(steps, by_cause, unknown_fractions(values, Measure("cost")), confidence_level)
     return ObservationResult(
-        savings=_frame(savings, _SAVING),
-        steps=_frame(of_steps, _STEP),
-        limits=_frame([_limit(steps, of_steps, lever) for lever in _NOUNS], _LIMIT),
+        savings=make_frame(savings, _SAVING),
+        steps=make_frame(of_steps, _STEP),
+        limits=make_frame([_limit(steps, of_steps, lever) for lever in _NOUNS], _LIMIT),
         policy=base.name,
         confidence_level=confidence_level,
-        computed_under={
-            **{str(name): value for name, value in responses.attrs.items()},
-            "replications": values.n_replications,
-        },
+        n_left_out=int(np.isnan(by_cause["cost"]).sum()),
+        computed_under=read_computed_under(responses) | {"replications": values.n_replications},
     )
 
 
 def _compare(
-    steps: Sequence[Step], by_cause: Mapping[str, np.ndarray], confidence_level: float
+    steps: Sequence[Step], by_cause: Mapping[str, np.ndarray], unknown: np.ndarray, confidence_level: float
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     savings, of_steps = [], []
     current = {step.lever: place for place, step in enumerate(steps) if step.is_current}
+
+    def saved(cause: str, before: int, after: int) -> dict[str, Any]:
+        found = _saved(by_cause[cause][before], by_cause[cause][after], confidence_level)
+        return found | _NOT_KNOWN if unknown[before] or unknown[after] else found
+
     for place, step in enumerate(steps):
         name = {"lever": step.lever, "value": step.value}
         for cause in COSTS:
             cost = by_cause[cause]
             mean, _ = moments(cost[place][~np.isnan(cost[place])])
-            found = _saved(cost[current[step.lever]], cost[place], confidence_level)
-            savings.append({**name, "is_current": step.is_current, "cause": cause, "cost": mean, **found})
+            own = {"is_current": step.is_current, "cause": cause, "cost": mean, "unknown_fraction": unknown[place]}
+            savings.append({**name, **own, **saved(cause, current[step.lever], place)})
         if place and steps[place - 1].lever == step.lever:
-            found = _saved(by_cause["cost"][place - 1], by_cause["cost"][place], confidence_level)
-            of_steps.append({**name, "previous": steps[place - 1].value, **found})
+            of_steps.append({**name, "previous": steps[place - 1].value, **saved("cost", place - 1, place)})
     return savings, of_steps
 
 
@@ -275,11 +298,4 @@ def _amount(lever: str, value: float) -> str:
 
 
 def _told(row: Any) -> str:
-    told = format_estimate(row["estimate"], row["low"], row["high"], Scale(1, ""), sign=True)
-    return told.replace(" (", "\n").rstrip(")")
-
-
-def _frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
+    return format_cell(row["estimate"], row["low"], row["high"], Scale(1, ""), sign=True)

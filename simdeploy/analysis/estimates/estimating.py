@@ -11,7 +11,8 @@ import numpy as np
 from simdeploy.analysis.estimators import estimate_values
 from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.result import Result
+from simdeploy.analysis.naming import name_cases
+from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import describe_measure, format_estimate, measure_scale
 from simdeploy.errors import InputError, Problem
@@ -180,7 +181,7 @@ def estimate(
         measures=measures,
         case_columns=tuple(values.cases.columns),
         confidence_level=confidence_level,
-        computed_under={str(name): value for name, value in getattr(responses, "attrs", {}).items()},
+        computed_under=read_computed_under(responses),
     )
 
 
@@ -205,30 +206,10 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
     return cases.assign(**columns)
 
 
-def name_cases(rows: pd.DataFrame, case_columns: Sequence[str]) -> list[str]:
-    """Name the case of each row in words: the policy, the scenario if there are several, and what was varied."""
-    factors = [name for name in case_columns if name not in ("case", "scenario", "policy")]
-    several = ["scenario"] if "scenario" in rows and rows["scenario"].nunique() > 1 else []
-    shown = [*several, "policy"] if "case" not in case_columns else [*several, "policy", *factors]
-
-    def name(row: Mapping[Any, Any]) -> str:
-        words = [str(row[key]) if key in ("scenario", "policy") else _describe_value(key, row[key]) for key in shown]
-        return ", ".join(words)
-
-    return [name(row) for row in rows.to_dict("records")]
-
-
 def format_rows(rows: pd.DataFrame, scale: Any) -> list[str]:
     """Write each row's estimate with its interval."""
     triples = zip(rows["estimate"], rows["low"], rows["high"], strict=True)
     return [format_estimate(*triple, scale) for triple in triples]
-
-
-def _describe_value(key: str, value: Any) -> str:
-    import pandas as pd
-
-    shown = "unset" if pd.isna(value) else f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{key.rsplit('.', 1)[-1]} {shown}"
 
 
 def _capital(text: str) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from simdeploy.analysis.estimates.estimating import estimate_frame, format_rows, name_cases
+from simdeploy.analysis.estimates.estimating import estimate_frame, format_rows
 from simdeploy.analysis.estimates.stopping import count_needed, why_not_yet
 from simdeploy.analysis.estimators import Estimate
+from simdeploy.analysis.naming import name_cases
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import PERCENT, POINTS, Scale, describe_measure, measure_scale
+from simdeploy.analysis.wording import Scale, describe_measure, difference_scale, measure_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,7 @@ class Precision(Result, Generic[Responses]):
             return f"{used} were enough: {asked}, with {100 * self.confidence_level:g} % intervals."
         # The one that is furthest away decides on how many it would take; of one that nobody can tell that is unknown.
         hardest = missed.sort_values("n_needed", na_position="first", kind="stable").iloc[[-1]]
-        under = name_cases(hardest, self.case_columns)[0]
+        under = name_cases(self.estimates, self.case_columns)[int(hardest.index[0])]
         measure, reason, needed = hardest[["measure", "reason", "n_needed"]].iloc[0]
         measure = describe_measure(self._target(measure).measure)
         about = f"; about {_round_up(needed):,} would do" if needed > self.n_replications else ""
@@ -155,9 +156,8 @@ def _describe(target: Target) -> str:
 
 
 def _width_scale(measure: Measure, width: float) -> Scale:
-    """Return how a half-width is shown: it is a difference, of percentages in points."""
-    scale = measure_scale(measure, width)
-    return POINTS if scale == PERCENT else scale
+    """Return how a half-width is shown: it is a difference."""
+    return difference_scale(measure_scale(measure, width))
 
 
 def _amount(half_width: float, scale: Scale) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.skewness import fewest_of_a_mean, standardised_moment
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 FIRST_LOOK = 100
 # What one rollout in a hundred does is missed by 100 of them one time in three, and by 500 one time in 150.
 FEWEST_OF_A_MEAN = 500
-_COCHRAN = 25
 
 
 def plan_looks(most: int) -> tuple[int, ...]:
@@ -80,8 +81,6 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     >>> [why_not_yet(values, found, parse_target(text, measure)) for text in ("1s", "0.5s")]
     ['', 'the half-width is too large']
     """
-    import numpy as np
-
     if not found.n:
         return "no replication says anything of it"
     limit = target.limit(found.estimate)
@@ -93,11 +92,10 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     if target.measure.kind == "mean":
         if found.n < FEWEST_OF_A_MEAN:
             return f"{found.n:,} values are too few for a mean: it takes {FEWEST_OF_A_MEAN:,}"
-        skewness, kurtosis = _shape(values[~np.isnan(values)])
-        fewest = _COCHRAN * skewness**2
+        fewest = float(fewest_of_a_mean(values))
         if found.n < fewest:
             return f"so skewed, a mean takes {math.ceil(fewest):,} values"
-        widening = math.sqrt(1 + math.sqrt((kurtosis - 1) / found.n))
+        widening = math.sqrt(1 + math.sqrt((float(standardised_moment(values, 4)) - 1) / found.n))
     return "" if found.half_width * widening <= limit else "the half-width is too large"
 
 
@@ -108,12 +106,3 @@ def count_needed(n: int, found: Estimate, target: Target) -> float:
     """
     limit = target.limit(found.estimate)
     return n * (found.half_width / limit) ** 2 if limit > 0 else math.nan
-
-
-def _shape(values: np.ndarray) -> tuple[float, float]:
-    """Return skewness and kurtosis; of values that are all the same 0 and 1, the least there is."""
-    deviations = values - values.mean()
-    variance = float((deviations**2).mean())
-    if variance == 0 or values.min() == values.max():
-        return 0.0, 1.0
-    return float((deviations**3).mean()) / variance**1.5, float((deviations**4).mean()) / variance**2

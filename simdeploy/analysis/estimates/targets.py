@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.measuring import read_measures
+from simdeploy.analysis.requirements import why_impossible
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.scenario.measures import EVENTS, SORTS, Measure, measure_problems, parse_amount
-from simdeploy.vocabulary import COSTS, STATES, VERDICTS
+from simdeploy.scenario.measures import Measure, measure_problems, parse_amount
+from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
@@ -189,18 +190,10 @@ def _not_a_target(measure: Measure, asked: Any) -> Problem:
 def _impossible(measure: Measure, scenarios: Collection[Scenario]) -> list[Problem]:
     """Say why no replication of these scenarios could tell anything of a measure; paths are its keys."""
     kinds = tuple(dict.fromkeys(kind.name for scenario in scenarios for kind in scenario.release))
-    problems = measure_problems(measure, kinds)
-    if measure.of in COSTS and all(scenario.costs is None for scenario in scenarios):
-        problems.append(Problem("the scenario has no costs", hint="add a section `costs`"))
-    sorts = {"defective" if kind.defective else "good" for scenario in scenarios for kind in scenario.release}
-    has_no_release = all(scenario.identity.type in ("restart", "stop") for scenario in scenarios)
-    for key, event in (("of", measure.of), ("given", measure.given)):
-        if event is None or (event not in EVENTS and key == "of"):
-            continue
-        if has_no_release and (event in (*VERDICTS, *SORTS) or event not in (*STATES, *EVENTS)):
-            problems.append(Problem("a restart or a stop has no release, hence no verdict", (key,), found=event))
-        elif key == "given" and event in SORTS and event not in sorts:
-            problems.append(Problem(f"no release is {event}", (key,)))
+    problems = measure_problems(measure, kinds, has_costs=any(scenario.costs is not None for scenario in scenarios))
+    reasons = [why_impossible(measure, scenario.release, scenario.identity.type) for scenario in scenarios]
+    if not problems and None not in reasons:
+        problems = [Problem(str(reasons[0]))]
     return problems
 
 

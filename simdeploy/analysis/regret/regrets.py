@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.directions import Direction
 from simdeploy.analysis.estimators import estimate_values
 from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.regret.worlds import Worlds
-from simdeploy.analysis.rivals import Direction, Gaps, estimate_gaps, unknown_measures
+from simdeploy.analysis.rivals import Gaps, estimate_gaps
 from simdeploy.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
@@ -46,11 +47,10 @@ def read_values(
     responses: pd.DataFrame | Batches, measures: Sequence[Measure], costs: Costs | Mapping[str, Costs] | None
 ) -> list[tuple[Values, np.ndarray]]:
     """Return the values under each scenario's costs, and the cases for which these are the ones."""
-    needed = (*measures, *unknown_measures(measures))
     if not isinstance(costs, Mapping):
-        values = Values(responses, needed, costs=costs)
+        values = Values(responses, measures, costs=costs)
         return [(values, np.arange(len(values.cases)))]
-    scenarios = Values(responses, unknown_measures(())).cases.get("scenario")
+    scenarios = Values(responses, ()).cases.get("scenario")
     names = [] if scenarios is None else scenarios.tolist()
     missing = [name for name in dict.fromkeys(names) if name not in costs]
     if missing or not names:
@@ -60,7 +60,7 @@ def read_values(
     parts = []
     for own in dict.fromkeys(costs[name] for name in names):
         rows = np.flatnonzero([costs[name] == own for name in names])
-        parts.append((Values(responses, needed, costs=own), rows))
+        parts.append((Values(responses, measures, costs=own), rows))
     return parts
 
 

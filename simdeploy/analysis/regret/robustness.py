@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.directions import Direction, read_direction
 from simdeploy.analysis.feasibility import judge_requirements
 from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import read_measures
 from simdeploy.analysis.regret.regrets import REGRET, estimate_regrets, read_values, summarize_candidates
 from simdeploy.analysis.regret.worlds import find_worlds
-from simdeploy.analysis.result import Result
-from simdeploy.analysis.rivals import (
-    Direction,
-    read_direction,
-    unknown_fractions,
-)
+from simdeploy.analysis.requirements import Asked, read_requirements
+from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import PERCENT, POINTS, describe_measure, format_estimate, measure_scale
+from simdeploy.analysis.unknown import unknown_fractions
+from simdeploy.analysis.wording import describe_measure, difference_scale, format_estimate, measure_scale
 from simdeploy.errors import InputError
-from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
+from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
 
 if TYPE_CHECKING:
@@ -56,6 +54,8 @@ class Robustness(Result):
         `met_fraction`, `not_met_fraction` and `undecided_fraction` of all worlds.
     n_failed : int
         Replications that failed, and are left out.
+    computed_under : dict
+        Scenario, seed, engine and switches, as far as the table says.
     """
 
     of: Measure
@@ -65,6 +65,7 @@ class Robustness(Result):
     regrets: pd.DataFrame
     candidates: pd.DataFrame
     n_failed: int
+    computed_under: Mapping[str, Any]
 
     def to_frame(self) -> pd.DataFrame:
         """Return the regrets."""
@@ -84,13 +85,13 @@ class Robustness(Result):
             counts = rows["verdict"].value_counts()
             undecided = f" ({counts['undecided']} undecided)" if "undecided" in counts else ""
             parts.append(f"it meets its requirements in {counts.get('met', 0)} of {worlds}{undecided}")
-        return "; ".join(parts)
+        return f"{'; '.join(parts)}."
 
     def _say_least(self, worlds: str) -> str:
         first, others = self.candidates.iloc[0], self.candidates.iloc[1:]
         name = describe_measure(self.of)
         if math.isnan(first["max_regret"]):
-            return f"no regret in {name} is known"
+            return f"No regret in {name} is known"
         if others.empty:
             return f"{first['candidate']} is the only candidate in {worlds}"
         where = f", in {first['worst_world']}" if first["max_regret"] > 0 else ""
@@ -130,7 +131,7 @@ class Robustness(Result):
     def _write(self, row: pd.Series, name: str) -> str:
         estimate, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
         scale = measure_scale(self.of, estimate)
-        return format_estimate(estimate, low, high, POINTS if scale == PERCENT else scale)
+        return format_estimate(estimate, low, high, difference_scale(scale))
 
 
 def estimate_regret(
@@ -138,7 +139,7 @@ def estimate_regret(
     *,
     of: Measure | str = "cost",
     direction: Direction | None = None,
-    requirements: Sequence[Requirement | str] = (),
+    requirements: Asked = (),
     costs: Costs | Mapping[str, Costs] | None = None,
     confidence_level: float = 0.95,
 ) -> Robustness:
@@ -154,7 +155,7 @@ def estimate_regret(
     direction : {'min', 'max'}, optional
         Whether less or more of it is better; by default more of `completed_good`, `stopped_defective` and
         `min_in_service_fraction`, less of everything else.
-    requirements : sequence of Requirement or str
+    requirements : str or Requirement, or several of them
         What candidates must achieve in a world.
     costs : Costs or mapping of str to Costs, optional
         Of all scenarios, or of each by its name; for measures of costs.
@@ -228,6 +229,7 @@ def estimate_regret(
     direction = read_direction(direction, measure)
     parts = read_values(responses, (measure, *(one.measure for one in wanted)), costs)
     cases = parts[0][0].cases
+    wanted = read_requirements(wanted, policies=list(cases["policy"].unique()))
     worlds = find_worlds(cases)
     observed = np.full((len(cases), parts[0][0].n_replications), np.nan)
     unknown = np.zeros(len(cases))
@@ -250,27 +252,25 @@ def estimate_regret(
         regrets=regrets,
         candidates=summarize_candidates(regrets, bounds, worlds),
         n_failed=n_failed,
+        computed_under=read_computed_under(responses),
     )
 
 
-def _read(
-    of: Measure | str, requirements: Sequence[Requirement | str], confidence_level: Any
-) -> tuple[Measure, tuple[Requirement, ...]]:
+def _read(of: Measure | str, requirements: Asked, confidence_level: Any) -> tuple[Measure, tuple[Requirement, ...]]:
     problems = level_problems(confidence_level)
     measures: tuple[Measure, ...] = ()
-    wanted: list[Requirement] = []
+    wanted: tuple[Requirement, ...] = ()
     try:
         measures = read_measures([of])
     except InputError as error:
         problems += error.problems
-    for requirement in requirements:
-        try:
-            wanted.append(parse_requirement(requirement) if isinstance(requirement, str) else requirement)
-        except InputError as error:
-            problems += error.problems
+    try:
+        wanted = read_requirements(requirements)
+    except InputError as error:
+        problems += error.problems
     if problems:
         raise InputError(problems)
-    return measures[0], tuple(wanted)
+    return measures[0], wanted
 
 
 def _share(row: pd.Series) -> str:

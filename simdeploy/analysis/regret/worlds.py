@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.naming import name_cases
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.levers import FACTOR_PREFIX
 
@@ -95,26 +96,5 @@ def _distinct(cases: pd.DataFrame, columns: Sequence[str], what: str) -> tuple[p
     place = groups.ngroup().to_numpy()
     first = np.unique(place, return_index=True)[1]
     frame = cases.iloc[first][list(columns)].reset_index(drop=True)
-    # The name of a scenario or a policy, and the values of everything that differs.
-    telling = [name for name in columns if frame[name].nunique(dropna=False) > 1] or list(columns[:1])
-    short = _shorten(telling)
-    texts = [
-        ", ".join(_text(name, value) for name, value in zip(short, row, strict=True))
-        for row in frame[telling].itertuples(index=False, name=None)
-    ]
-    frame.insert(0, what, texts)
+    frame.insert(0, what, name_cases(frame))
     return frame, place
-
-
-def _shorten(names: Sequence[str]) -> list[str]:
-    """Return the last part of each key, or all of it where that would be the same for two of them."""
-    ends = [name.rpartition(".")[2] for name in names]
-    return [
-        end if ends.count(end) == 1 else name.removeprefix(FACTOR_PREFIX) for name, end in zip(names, ends, strict=True)
-    ]
-
-
-def _text(name: str, value: object) -> str:
-    if name in ("scenario", "policy"):
-        return str(value)
-    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"

@@ -34,6 +34,7 @@ def select_kim_nelson(
     n0: int,
     batch: int = 1,
     most: int | None = None,
+    budget: int | None = None,
     start: int = 0,
     report: Callable[[Round], None] | None = None,
 ) -> Selection:
@@ -56,6 +57,8 @@ def select_kim_nelson(
         of rare events become so; the first round must see what makes the candidates differ.
     most : int, optional
         Observations of one candidate at most (not batches). Without it a close race runs until it is decided.
+    budget : int, optional
+        Observations of all candidates together, at most; the first round is made in any case.
     start : int, default 0
         Number of the first observation. What chose the candidates may not choose among them again: after `screen`
         over n observations go on at n.
@@ -119,7 +122,7 @@ def select_kim_nelson(
     ...     return np.transpose(worlds)[candidates] + np.array([5.0, 5.5, 7.0])[candidates, None]
     >>> selection = select_kim_nelson(sample, [0, 1, 2], indifference=0.5, alpha=0.05, n0=10)
     >>> selection
-    <Selection: candidate 0 is the best of 3 with probability 0.95 or more>
+    <Selection: Candidate 0 is the best of 3 with probability 0.95 or more.>
     >>> selection.n_used[2] < selection.n_used[0]
     np.True_
     """
@@ -153,7 +156,11 @@ def select_kim_nelson(
             report(rounds[-1])
         last = math.floor(ends.max()) + 1
         is_decided = len(standing) == 1 or r >= last
-        following = min(next_look(r), last) if most is None else min(next_look(r), last, most // batch)
+        following = min(next_look(r), last)
+        if most is not None:
+            following = min(following, most // batch)
+        if budget is not None:
+            following = min(following, r + (budget - int(n_used.sum())) // (len(standing) * batch))
         if is_decided or following <= r:
             break
         sums += average(standing, r, following - r).sum(axis=1)

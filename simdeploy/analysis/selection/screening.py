@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 MOST_RIVALS = 100
 
 
-def screen(values: np.ndarray, *, alpha: float, rivals: np.ndarray | None = None) -> np.ndarray:
+def screen(
+    values: np.ndarray, *, alpha: float, rivals: np.ndarray | None = None, family: int | None = None
+) -> np.ndarray:
     r"""Drop the candidates that are clearly not the best, and keep the best with a stated probability.
 
     Parameters
@@ -28,6 +30,10 @@ def screen(values: np.ndarray, *, alpha: float, rivals: np.ndarray | None = None
     rivals : ndarray of int, optional
         Rows that the others are compared to; by default the 100 with the lowest means. Where candidates have to meet
         requirements, those that are known to meet them: whoever doesn't may have a lower mean and drop nobody.
+
+    family : int, optional
+        How many candidates share `alpha`; by default k. Where these are what is left of more, by the same observations:
+        how many there were.
 
     Returns
     -------
@@ -92,6 +98,6 @@ def screen(values: np.ndarray, *, alpha: float, rivals: np.ndarray | None = None
     centred = values - means[:, None]
     # Summed difference by difference: var(i) + var(j) - 2 cov(i, j) would cancel where common random numbers do most.
     squares = cdist(centred, centred[rivals], "sqeuclidean")
-    margins = stdtrit(n - 1, 1 - alpha / (k - 1)) * np.sqrt(squares / ((n - 1) * n))
+    margins = stdtrit(n - 1, 1 - alpha / ((family or k) - 1)) * np.sqrt(squares / ((n - 1) * n))
     kept: np.ndarray = (means[:, None] - means[rivals] <= margins).all(axis=1)
     return kept

@@ -81,15 +81,15 @@ class Selection(Result):
         """The choice and how far it can be relied on, in a sentence."""
         total = len(self.candidates)
         if total == 1:
-            return f"candidate {self.best} is the only one"
+            return f"Candidate {self.best} is the only one."
         if self.is_decided:
-            return (
-                f"candidate {self.best} is the best of {total} with probability {self.probability_correct:.4g} or more"
-            )
-        lowest = f"candidate {self.best} has the lowest mean"
+            sure = f"with probability {self.probability_correct:.4g} or more"
+            return f"Candidate {self.best} is the best of {total} {sure}."
         if math.isnan(self.probability_correct):
-            return f"undecided between {len(self.survivors)} of {total} candidates, of which {lowest}"
-        return f"{lowest} of {total}, and is the best with probability {self.probability_correct:.4g} or so"
+            lowest = f"of which candidate {self.best} has the lowest mean"
+            return f"Undecided between {len(self.survivors)} of {total} candidates, {lowest}."
+        sure = f"with probability {self.probability_correct:.4g} or so"
+        return f"Candidate {self.best} has the lowest mean of {total}, and is the best {sure}."
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per candidate: `candidate`, `mean`, `n_used`, `survives`."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from simdeploy.analysis.directions import Direction
 from simdeploy.analysis.estimators import Estimate, estimate_values
-from simdeploy.analysis.rivals import Direction, estimate_gaps
+from simdeploy.analysis.rivals import estimate_gaps
 from simdeploy.analysis.wording import describe_measure
 
 if TYPE_CHECKING:

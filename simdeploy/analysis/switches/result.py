@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.directions import Direction
 from simdeploy.analysis.result import Result
-from simdeploy.analysis.rivals import Direction
 from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import PERCENT, POINTS, describe_measure, format_estimate, measure_scale
+from simdeploy.analysis.wording import describe_measure, difference_scale, format_estimate, join_words, measure_scale
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
@@ -147,15 +147,15 @@ class Switches(Result):
         ]
         n_idle = int((~possible["has_effect"]).sum())
         parts.insert(5, f"{n_idle} of them change nothing at all" if n_idle else "")
-        return "; ".join(part for part in parts if part)
+        return f"{'; '.join(part for part in parts if part)}."
 
     def _say_choice(self) -> str:
         those = " of those that meet the requirements" if self.requirements else ""
         if self.choice is None:
-            return "no policy meets the requirements; that"
+            return "No policy meets the requirements; that"
         if len(self.policies) == 1:
-            return f"that {self.choice} meets its requirements"
-        return f"the choice of {self.choice} ({'least' if self.direction == 'min' else 'most'} {describe_measure(self.of)}{those})"
+            return f"That {self.choice} meets its requirements"
+        return f"The choice of {self.choice} ({'least' if self.direction == 'min' else 'most'} {describe_measure(self.of)}{those})"
 
     def _say_pairs(self) -> str:
         n = int(self.pairs["is_possible"].sum())
@@ -242,7 +242,7 @@ class Switches(Result):
         """Write a difference of the measure."""
         estimate, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
         scale = measure_scale(self.of, abs(estimate))
-        return format_estimate(estimate, low, high, POINTS if scale == PERCENT else scale, sign=True)
+        return format_estimate(estimate, low, high, difference_scale(scale), sign=True)
 
     def _write_own(self, row: pd.Series) -> str:
         scale = measure_scale(self.of, row["estimate"])
@@ -299,4 +299,4 @@ def _named(what: str, rows: pd.DataFrame) -> str:
         return ""
     more = len(texts) - _MOST_NAMED
     shown = texts[:_MOST_NAMED] + ([f"{more} more"] if more > 0 else [])
-    return f"{what} " + (" and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0])
+    return f"{what} {join_words(shown)}"

@@ -13,9 +13,9 @@ import numpy as np
 
 from simdeploy.analysis.feasibility import judge_requirements
 from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.rivals import unknown_fractions, unknown_measures
 from simdeploy.analysis.switches.conclusions import Rule, Standings, stand
 from simdeploy.analysis.switches.switch_values import SwitchValue, list_own_values
+from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.gathering import gather
 from simdeploy.experiments.progress import Progress
@@ -137,9 +137,7 @@ class Settings:
 
     def _standings(self, result: SweepResult, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
         measures = [self.rule.of, *(requirement.measure for requirement in self.requirements)]
-        values = Values(
-            result, [*measures, *unknown_measures(measures)], costs=self.scenario.costs, release=self.scenario.release
-        )
+        values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release)
         self.n_failed += int((~values.is_ok).sum())
         level = self.rule.confidence_level
         feasibility = judge_requirements(values, self.requirements, confidence_level=level)
@@ -151,7 +149,7 @@ class Settings:
             yield setting, found
 
 
-def why_impossible(scenario: Scenario, setting: Setting) -> str:
+def why_refused(scenario: Scenario, setting: Setting) -> str:
     """Say why values of switches can't be meant together; the empty text if they can."""
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         try:

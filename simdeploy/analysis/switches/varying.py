@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.feasibility import cost_problems
+from simdeploy.analysis.directions import Direction, read_direction
 from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.rivals import Direction, read_direction
+from simdeploy.analysis.measuring import read_measures
+from simdeploy.analysis.requirements import Asked, read_requirements
 from simdeploy.analysis.switches.conclusions import Rule
 from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
-from simdeploy.analysis.switches.settings import Setting, Settings, why_impossible
+from simdeploy.analysis.switches.settings import Setting, Settings, why_refused
 from simdeploy.analysis.switches.switch_choice import Choice
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
 from simdeploy.engines.choice import choose_engine
@@ -22,7 +23,7 @@ from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.subjects import name_policies
-from simdeploy.scenario.measures import Measure, Requirement, measure_problems, parse_measure, parse_requirement
+from simdeploy.scenario.measures import Measure, Requirement, measure_problems
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -34,7 +35,7 @@ def vary_switches(
     policies: Any = None,
     of: Measure | str = "cost",
     direction: Direction | None = None,
-    requirements: Sequence[Requirement | str] | None = None,
+    requirements: Asked | None = None,
     replications: int | range = 500,
     confidence_level: float = 0.95,
     pairs: bool = True,
@@ -57,7 +58,7 @@ def vary_switches(
     direction : {'min', 'max'}, optional
         Whether less or more of it is better; by default more of `completed_good`, `stopped_defective` and
         `min_in_service_fraction`, less of everything else.
-    requirements : sequence of Requirement or str, optional
+    requirements : str or Requirement, or several of them, optional
         What a policy has to achieve to be chosen; the scenario's by default.
     replications : int or range, default 500
         Of each policy under each setting.
@@ -117,14 +118,14 @@ def vary_switches(
     ... })
     >>> result = vary_switches(scenario, of="makespan_s", replications=2, pairs=False, engine="reference")
     >>> print(result.answer)
-    the choice of at-once (least makespan) holds under all 32 values of the switches; 27 of them change nothing at all
+    The choice of at-once (least makespan) holds under all 32 values of the switches; 27 of them change nothing at all.
     """
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, rule, wanted = _read(scenario, policies, of, direction, requirements, confidence_level)
     choose_executor(executor=None, workers=workers, cluster=None, engine=engine)  # refuses what makes no sense
     values = list_switch_values(scenario)
     impossible: dict[Setting, str] = {
-        setting: why_impossible(scenario, setting)
+        setting: why_refused(scenario, setting)
         for setting in [*((value,) for value in values), *(pair_values(values) if pairs else ())]
     }
     singles = [setting for setting, why in impossible.items() if len(setting) == 1 and not why]
@@ -179,32 +180,30 @@ def _read(
     policies: Any,
     of: Measure | str,
     direction: Direction | None,
-    requirements: Sequence[Requirement | str] | None,
+    requirements: Asked | None,
     confidence_level: Any,
 ) -> tuple[Mapping[str, ScenarioPolicy], Rule, tuple[Requirement, ...]]:
     """Check what is asked, all of it at once."""
-    kinds = tuple(kind.name for kind in scenario.release)
+    kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
     problems = level_problems(confidence_level)
     measure: Measure | None = None
-    wanted: list[Requirement] = []
+    wanted: tuple[Requirement, ...] = ()
+    names = name_policies(list(scenario.policies) if policies is None else policies)
     chosen: dict[str, ScenarioPolicy] = {}
-    for name, policy in name_policies(list(scenario.policies) if policies is None else policies).items():
+    for name, policy in names.items():
         try:
             chosen[name] = scenario.policy(policy)
         except InputError as error:
             problems += error.problems
     try:
-        measure = parse_measure(of, kinds) if isinstance(of, str) else of
-        problems += [] if isinstance(of, str) else measure_problems(measure, kinds)
+        (measure,) = read_measures([of])
+        problems += [p.at(prefix=(str(measure),)) for p in measure_problems(measure, kinds, has_costs=has_costs)]
     except InputError as error:
         problems += error.problems
-    for requirement in scenario.requirements if requirements is None else requirements:
-        try:
-            wanted.append(parse_requirement(requirement, kinds) if isinstance(requirement, str) else requirement)
-        except InputError as error:
-            problems += error.problems
-    measures = [*([measure] if measure else []), *(requirement.measure for requirement in wanted)]
-    problems += cost_problems(measures, has_costs=scenario.costs is not None)
+    try:
+        wanted = read_requirements(requirements, scenario=scenario, policies=names)
+    except InputError as error:
+        problems += error.problems
     if len(chosen) == 1 and not wanted:
         hint = "name a second policy, or say what is required of this one"
         problems.append(
@@ -212,4 +211,4 @@ def _read(
         )
     if problems or measure is None:
         raise InputError(problems)
-    return chosen, Rule(measure, read_direction(direction, measure), confidence_level), tuple(wanted)
+    return chosen, Rule(measure, read_direction(direction, measure), confidence_level), wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
 
 _POINT = {"lever": "str", "value": "float64", "is_default": "bool", "is_current": "bool"}
-_ESTIMATE = {"measure": "str", "estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+_ESTIMATE = {
+    "measure": "str",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "n": "int64",
+    "unknown_fraction": "float64",
+}
 
 
 def estimate_band(points: Mapping[Measure, np.ndarray], confidence_level: float) -> dict[Measure, list[Estimate]]:
@@ -55,7 +63,10 @@ def _share_out(confidence_level: float, number: int) -> float:
 
 
 def estimate_curves(
-    ranges: Sequence[LeverRange], values: Mapping[Measure, np.ndarray], confidence_level: float
+    ranges: Sequence[LeverRange],
+    values: Mapping[Measure, np.ndarray],
+    unknown: Mapping[Measure, np.ndarray],
+    confidence_level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Estimate measures at every point of every lever, and their differences to the policy as it is.
 
@@ -64,6 +75,8 @@ def estimate_curves(
     ranges : sequence of LeverRange
     values : mapping of Measure to ndarray of float, shape (points, replications)
         Points lever by lever.
+    unknown : mapping of Measure to ndarray of float, shape (points,)
+        As `unknown_fractions` gives them.
     confidence_level : float
         Of the intervals of one lever together, and of those of all differences together.
 
@@ -82,11 +95,15 @@ def estimate_curves(
         for place, number in enumerate(one.numbers):
             point = (one.lever.name, number, number == one.default, number == one.current)
             for measure in values:
-                curve_rows.append((*point, str(measure), *band[measure][place][:4]))
+                fractions = unknown[measure][start : start + len(one.numbers)]
+                curve_rows.append((*point, str(measure), *band[measure][place][:4], fractions[place]))
                 if number != one.current and one.current is not None:
-                    still = of_lever[measure][one.numbers.index(one.current)]
-                    found = compare_values(of_lever[measure][place], still, measure, level)
-                    difference_rows.append((*point, str(measure), *found[:4]))
+                    current = one.numbers.index(one.current)
+                    found = compare_values(of_lever[measure][place], of_lever[measure][current], measure, level)
+                    fraction = fractions[[place, current]].max()
+                    # What may still become anything is no difference.
+                    ends = (math.nan,) * 3 if fraction > 0 else found[:3]
+                    difference_rows.append((*point, str(measure), *ends, found.n, fraction))
     return _frame(curve_rows), _frame(difference_rows)
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
+from simdeploy.analysis.directions import Direction
 from simdeploy.analysis.estimators import Estimate
 from simdeploy.analysis.paired import compare_values
 from simdeploy.scenario.measures import Measure
-
-Direction = Literal["min", "max"]
 
 _BLOCK = 128  # points that are settled at a time
 _CELLS = 4_000_000  # of a comparison of many points with the front, at a time

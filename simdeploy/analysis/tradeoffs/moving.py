@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values, read_measures
-from simdeploy.analysis.result import Result
+from simdeploy.analysis.requirements import why_impossible
+from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tradeoffs.curves import estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
+from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.sweep import sweep
-from simdeploy.scenario.measures import Measure, measure_problems
-from simdeploy.vocabulary import COSTS
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.scenario.measures import Measure, measure_problems, parse_measure
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.tables import Table
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
-    from simdeploy.experiments import SweepResult
     from simdeploy.experiments.levers import Lever
     from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
@@ -39,11 +40,13 @@ class Tradeoff(Result):
     ----------
     curves : DataFrame
         One row per lever, value and measure: `lever`, `value` (durations in seconds), `is_default` (the API's default),
-        `is_current` (the policy's own); `measure`, `estimate`, `low`, `high`, `n`. All intervals of one lever hold
-        together with `confidence_level`.
+        `is_current` (the policy's own); `measure`, `estimate`, `low`, `high`, `n`, and `unknown_fraction`, the
+        share of the rollouts that never end, so that nobody knows their value. All intervals of one lever hold together
+        with `confidence_level`.
     differences : DataFrame
         The same columns without the policy's own value: the measure there less that of the policy as it is, over the
-        replications in which both have a value. All intervals of this table hold together.
+        replications in which both have a value; missing where it is unknown for some rollouts of either. All intervals of
+        this table hold together.
     policy : str
     levers : tuple of Lever
     axes : tuple of Measure
@@ -214,7 +217,8 @@ def tradeoff(
     )
     values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     of_measures = {measure: values.of(measure) for measure in measures}  # cases are points, lever by lever
-    curves, differences = estimate_curves(ranges, of_measures, confidence_level)
+    unknown = {measure: unknown_fractions(values, measure) for measure in measures}
+    curves, differences = estimate_curves(ranges, of_measures, unknown, confidence_level)
     return Tradeoff(
         curves=curves,
         differences=differences,
@@ -224,12 +228,8 @@ def tradeoff(
         confidence_level=confidence_level,
         n_replications=len(numbers),
         n_failed=int((~values.is_ok).sum()),
-        computed_under=_describe(result),
+        computed_under=read_computed_under(result),
     )
-
-
-def _describe(result: SweepResult) -> dict[str, Any]:
-    return {str(name): value for name, value in result.attrs.items()}
 
 
 def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: str) -> tuple[Measure, ...]:
@@ -238,12 +238,16 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
     if isinstance(axes, str) or len(axes) < 2:
         raise InputError(Problem("not axes", ("axes",), found=shorten(axes), allowed="at least two measures: x and y"))
     measures = read_measures(axes)
-    kinds = tuple(kind.name for kind in scenario.release)
-    problems = [problem for measure in measures for problem in measure_problems(measure, kinds)]
+    kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
+    problems = [
+        problem.at(prefix=(str(measure),))
+        for measure in measures
+        for problem in measure_problems(measure, kinds, has_costs=has_costs)
+    ]
+    reasons = {measure: why_impossible(measure, scenario.release, type_) for measure in measures}
+    problems += [Problem(why, ("axes",), found=str(measure)) for measure, why in reasons.items() if why is not None]
     if len(set(measures)) < len(measures):
         problems.append(Problem("the same measure twice", ("axes",), found=", ".join(map(str, measures))))
-    if scenario.costs is None and any(measure.of in COSTS for measure in measures):
-        problems.append(Problem("the scenario has no costs", ("axes",), hint="add a section `costs`"))
     if problems:
         raise InputError(problems)
     return measures
@@ -251,19 +255,18 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
 
 def default_axes(scenario: Scenario, type_: str) -> list[str]:
     """Return the measures that the scenario can have: how often a policy errs comes before what it takes."""
-    has_good, has_bad = (any(kind.defective is bad for kind in scenario.release) for bad in (False, True))
-    if type_ in ("restart", "stop"):
+    if not TYPES[type_].releases:
         return ["makespan_s", "min_in_service_fraction"]
     # A stopped rollout is quickly over, and a good release is meant to reach every node: either number says something
     # only of the rollouts of one sort.
-    axes = {
-        "false_alarm given good": has_good,
-        "escaped given defective": has_bad,
-        "makespan_s given completed_good": has_good,
-        "blast_radius given defective": has_bad,
-        "cost": scenario.costs is not None,
-    }
-    return [measure for measure, is_there in axes.items() if is_there]
+    axes = (
+        "false_alarm given good",
+        "escaped given defective",
+        "makespan_s given completed_good",
+        "blast_radius given defective",
+    )
+    possible = [axis for axis in axes if why_impossible(parse_measure(axis), scenario.release, type_) is None]
+    return [*possible, *(["cost"] if scenario.costs is not None else [])]
 
 
 def _side_by_side(ranges: Sequence[LeverRange]) -> dict[str, list[Any]]:

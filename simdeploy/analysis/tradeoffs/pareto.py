@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.directions import Direction
 from simdeploy.analysis.estimators import Estimate, estimate_values
 from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values, read_measures
-from simdeploy.analysis.result import Result
-from simdeploy.analysis.tradeoffs.dominance import Direction, choose_opponents, find_front, find_surely_dominated
+from simdeploy.analysis.result import Result, read_computed_under
+from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
+from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
 if TYPE_CHECKING:
@@ -25,7 +27,14 @@ if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
 
 _WORDS = ("min", "max")
-_ESTIMATE = {"measure": "str", "estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+_ESTIMATE = {
+    "measure": "str",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "n": "int64",
+    "unknown_fraction": "float64",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,19 +45,31 @@ class ParetoFront(Result):
     ----------
     cases : DataFrame
         One row per case: what identifies it; the estimate of each measure, in a column of its name; `is_on_front`, by
-        the estimates, missing where one of them is; `dominated_by`, the case on the front that beats it most clearly,
+        the estimates, missing where one of them is, or is unknown since some rollouts never end; `dominated_by`, the case on the front that beats it most clearly,
         by its `case` (its `policy` where the table has no cases), else missing; `is_surely_dominated`.
     estimates : DataFrame
-        One row per case and measure: what identifies the case, `measure`, `estimate`, `low`, `high`, `n`. Each interval
-        holds by itself with `confidence_level`.
+        One row per case and measure: what identifies the case, `measure`, `estimate`, `low`, `high`, `n`, and
+        `unknown_fraction`, the share of the rollouts that never end. Each interval holds by itself with
+        `confidence_level`.
     directions : dict of Measure to {'min', 'max'}
     confidence_level : float
+    n_failed : int
+        Replications, of all cases together, that failed or aren't in the table, and are left out.
+    computed_under : dict
+        Scenario, seed, engine and switches, as far as the table says.
     """
 
     cases: pd.DataFrame
     estimates: pd.DataFrame
     directions: Mapping[Measure, Direction]
     confidence_level: float
+    n_failed: int
+    computed_under: Mapping[str, Any]
+
+    @property
+    def case_columns(self) -> tuple[str, ...]:
+        """The columns that identify a case."""
+        return tuple(str(name) for name in self.estimates if name not in _ESTIMATE)
 
     @cached_property
     def answer(self) -> str:
@@ -115,6 +136,9 @@ def pareto_front(
     pairs are paid for. The intervals are approximate as in `estimate_difference`; for very skewed responses and many
     cases they need many replications.
 
+    A rollout that never ends may still become anything. A case of which a measure is unknown for that reason is neither
+    on the front nor dominated, and dominates nothing.
+
     10,000 cases take seconds.
 
     References
@@ -151,7 +175,9 @@ def pareto_front(
         [estimate_values(of_case, measure, confidence_level) for of_case in of_measure]
         for of_measure, measure in zip(arrays, measures, strict=True)
     ]
+    unknown = np.array([unknown_fractions(values, measure) for measure in measures])
     losses, half_widths = _losses(estimated, chosen), _half_widths(estimated)
+    losses[(unknown > 0).any(axis=0)] = np.nan
     is_on_front = find_front(losses)
     opponents = choose_opponents(losses, half_widths, is_on_front)
     is_sure = find_surely_dominated(arrays, chosen, opponents, confidence_level)
@@ -162,7 +188,14 @@ def pareto_front(
     dominators = values.cases[identity].astype("Int64" if identity == "case" else "str").iloc[np.maximum(opponents, 0)]
     cases["dominated_by"] = dominators.reset_index(drop=True).where(opponents >= 0)
     cases["is_surely_dominated"] = is_sure
-    return ParetoFront(cases, _tabulate(values.cases, measures, estimated), chosen, confidence_level)
+    return ParetoFront(
+        cases=cases,
+        estimates=_tabulate(values.cases, measures, estimated, unknown),
+        directions=chosen,
+        confidence_level=confidence_level,
+        n_failed=int((~values.is_ok).sum()),
+        computed_under=read_computed_under(responses),
+    )
 
 
 def _losses(estimated: Sequence[Sequence[Estimate]], directions: Mapping[Measure, Direction]) -> np.ndarray:
@@ -194,14 +227,14 @@ def _read_directions(directions: Mapping[Measure | str, Direction]) -> dict[Meas
 
 
 def _tabulate(
-    cases: pd.DataFrame, measures: Sequence[Measure], estimated: Sequence[Sequence[Estimate]]
+    cases: pd.DataFrame, measures: Sequence[Measure], estimated: Sequence[Sequence[Estimate]], unknown: np.ndarray
 ) -> pd.DataFrame:
     import pandas as pd
 
     frame = cases.loc[cases.index.repeat(len(measures))].reset_index(drop=True)
     rows = [
-        (str(measure), *found[:4])
-        for of_case in zip(*estimated, strict=True)
-        for measure, found in zip(measures, of_case, strict=True)
+        (str(measure), *found[:4], fraction)
+        for *of_case, fractions in zip(*estimated, unknown.T.tolist(), strict=True)
+        for measure, found, fraction in zip(measures, of_case, fractions, strict=True)
     ]
     return pd.concat([frame, pd.DataFrame(rows, columns=list(_ESTIMATE)).astype(_ESTIMATE)], axis=1)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.analysis.directions import find_direction
+from simdeploy.analysis.directions import Direction, find_direction
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.tradeoffs.lever_ranges import write_value
+from simdeploy.analysis.unknown import say_unknown
 from simdeploy.analysis.wording import (
     PERCENT,
-    POINTS,
     Scale,
     describe_measure,
+    difference_scale,
     format_estimate,
     format_number,
+    join_words,
     measure_scale,
 )
 
@@ -27,12 +29,16 @@ if TYPE_CHECKING:
 
 
 class Change(NamedTuple):
-    """How one measure differs at a point from what it is under the policy; `low` and `high` are NaN if unknown."""
+    """How one measure differs at a point from what it is under the policy; `low` and `high` are NaN if unknown.
+
+    `unknown_fraction` is the share of the rollouts, there or under the policy, that never end.
+    """
 
     measure: Measure
     estimate: float
     low: float
     high: float
+    unknown_fraction: float = 0.0
 
     @property
     def is_sure(self) -> bool:
@@ -42,7 +48,7 @@ class Change(NamedTuple):
     @property
     def is_better(self) -> bool:
         """Whether it surely is better; of what has no better side nothing is."""
-        return (self.low > 0 and self._better == "higher") or (self.high < 0 and self._better == "lower")
+        return (self.low > 0 and self._better == "max") or (self.high < 0 and self._better == "min")
 
     @property
     def is_worse(self) -> bool:
@@ -50,9 +56,8 @@ class Change(NamedTuple):
         return self.is_sure and self._better is not None and not self.is_better
 
     @property
-    def _better(self) -> str | None:
-        is_rate = self.measure.kind == "rate"
-        return find_direction("verdict", self.measure.of) if is_rate else find_direction(self.measure.of, None)
+    def _better(self) -> Direction | None:
+        return find_direction(self.measure)
 
     @property
     def clarity(self) -> float:
@@ -72,9 +77,11 @@ class Point(NamedTuple):
 
     @property
     def is_improvement(self) -> bool:
-        """Whether x or y is surely better and neither is surely worse."""
+        """Whether x or y is surely better and neither is surely worse, nor unknown."""
         on_axes = self.changes[:2]
-        return any(change.is_better for change in on_axes) and not any(change.is_worse for change in on_axes)
+        return any(change.is_better for change in on_axes) and not any(
+            change.is_worse or change.unknown_fraction > 0 for change in on_axes
+        )
 
     @property
     def errs_less(self) -> bool:
@@ -89,7 +96,7 @@ class Point(NamedTuple):
 
 def list_points(result: Tradeoff) -> list[Point]:
     """Return every point that isn't the policy itself, with what changes there."""
-    points = []
+    points, columns = [], ["estimate", "low", "high", "unknown_fraction"]
     for lever in result.levers:
         curve = result.curves[result.curves["lever"].eq(lever.name)]
         values = curve["value"].drop_duplicates().tolist()
@@ -98,9 +105,7 @@ def list_points(result: Tradeoff) -> list[Point]:
         for value, of_point in rows.groupby("value"):
             changes = tuple(
                 Change(measure, *row)
-                for measure, row in zip(
-                    result.axes, of_point[["estimate", "low", "high"]].itertuples(index=False), strict=True
-                )
+                for measure, row in zip(result.axes, of_point[columns].itertuples(index=False), strict=True)
             )
             steps = abs(values.index(value) - values.index(current[0]))
             points.append(Point(lever, float(value), steps, bool(of_point["is_default"].any()), changes))  # type: ignore[arg-type]
@@ -148,7 +153,10 @@ def _tell_current(result: Tradeoff, lever: Lever) -> str:
     stands, unknown = [], []
     for measure, (_, row) in zip(result.axes[:2], rows.iterrows(), strict=False):
         name = describe_measure(measure)
-        if math.isnan(row["estimate"]):
+        if row["unknown_fraction"] > 0:
+            of_policy = {result.policy: row["unknown_fraction"]}
+            unknown.append(say_unknown(of_policy, name, is_conditional=measure.given is not None))
+        elif math.isnan(row["estimate"]):
             unknown.append(f"nothing is known of {name}")
         else:
             stands.append(f"{name} {_format(result, measure, row)}")
@@ -182,24 +190,26 @@ def _tell_changes(result: Tradeoff, point: Point) -> str:
     told = [
         _tell_change(result, point, change)
         for place, change in enumerate(point.changes)
-        if (place < 2 and not math.isnan(change.low)) or change.is_sure
+        if (place < 2 and (not math.isnan(change.low) or change.unknown_fraction > 0)) or change.is_sure
     ]
     told.sort(key=lambda part: part.startswith("leaves"))
     if not told:
         return "has no value to compare"
-    return ", ".join(told[:-1]) + (" and " if len(told) > 1 else "") + told[-1]
+    return join_words(told)
 
 
 def _tell_change(result: Tradeoff, point: Point, change: Change) -> str:
     measure = change.measure
     scale = _scale(result, measure)
-    unit = POINTS.unit if measure.is_fraction else scale.unit
+    unit = difference_scale(scale).unit
     half_width = (change.high - change.low) / 2 * scale.factor
     # An end near 0 keeps the digits that tell it from 0.
     ends = (end * scale.factor for end in (change.low, change.high))
     low, high = (format_number(end, min(half_width, abs(end)), sign=True) for end in ends)
     by = f"{low} to {high} {unit}".rstrip()
     name = describe_measure(measure)
+    if change.unknown_fraction > 0:
+        return f"leaves {name} unknown ({100 * change.unknown_fraction:.3g} % of the rollouts never end)"
     if change.low == change.high == 0:
         return f"leaves {name} as it is"
     if not change.is_sure:
@@ -250,6 +260,8 @@ def _judge(point: Point | None) -> str:
     """Say how a point compares on the axes x and y, as far as that is sure."""
     if point is None:
         return ""
+    if any(change.unknown_fraction > 0 for change in point.changes[:2]):
+        return "not known"
     if point.is_improvement:
         return "better"
     is_better, is_worse = (any(getattr(c, what) for c in point.changes[:2]) for what in ("is_better", "is_worse"))

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.checking.sequential import COCHRAN
+from simdeploy.analysis.checking.sequential import FEWEST_OF_A_MEAN
+from simdeploy.analysis.estimators import quantile_place
+from simdeploy.analysis.skewness import fewest_of_a_mean
 
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure, Requirement
 
-    Measured = dict[Measure, np.ndarray]
+    OfMeasure = Mapping[Measure, np.ndarray]
 
 MET, UNDECIDED, MISSED = 1, 0, -1
-
-_FEWEST_OF_A_MEAN = 30
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Judged:
         return overall
 
 
-def judge(measured: Measured, requirements: Sequence[Requirement], alpha: float) -> Judged:
+def judge(measured: OfMeasure, requirements: Sequence[Requirement], alpha: float) -> Judged:
     r"""Judge requirements by one-sided confidence bounds.
 
     Parameters
@@ -58,7 +58,7 @@ def judge(measured: Measured, requirements: Sequence[Requirement], alpha: float)
     -----
     A rate has the exact bounds of Clopper and Pearson (1934). A quantile is judged as the rate that it states:
     :math:`q_p \le L` iff :math:`P(X \le L) \ge p`, and :math:`q_p \ge L` iff :math:`P(X < L) \le p`. A mean has
-    Student's t bounds, from 30 observations and 25 times the square of their skewness on (Cochran 1977, section 2.15).
+    Student's t bounds, from 1,000 observations and 25 times the square of their skewness on (Cochran 1977, section 2.15).
     """
     estimates, verdicts = [], []
     for requirement in requirements:
@@ -84,7 +84,7 @@ def judge(measured: Measured, requirements: Sequence[Requirement], alpha: float)
 
 
 def settle(
-    measure: Callable[[np.ndarray, int, int], Measured],
+    measure: Callable[[np.ndarray, int, int], OfMeasure],
     numbers: np.ndarray,
     requirements: Sequence[Requirement],
     *,
@@ -125,7 +125,7 @@ def settle(
     """
     n_looks = 1 + max(0, math.ceil(math.log2(most / fewest))) if most > fewest else 1
     verdicts = np.full(len(numbers), UNDECIDED, dtype=np.int8)
-    kept: Measured = {}
+    kept: dict[Measure, np.ndarray] = {}
     done, open_ = 0, np.arange(len(numbers))
     for look in range(n_looks):
         wanted = min(most, fewest << look)
@@ -153,10 +153,10 @@ def _means(values: np.ndarray) -> np.ndarray:
 def _quantiles(values: np.ndarray, quantile: float) -> np.ndarray:
     """Return the smallest value that so large a part doesn't exceed, row by row."""
     ordered = np.sort(values, axis=1)  # NaN last
-    n = (~np.isnan(values)).sum(axis=1)
-    place = np.maximum(np.ceil(n * quantile).astype(int) - 1, 0)
-    quantiles: np.ndarray = np.where(n > 0, ordered[np.arange(len(values)), place], np.nan)
-    return quantiles
+    n = (~np.isnan(values)).sum(axis=1).tolist()
+    return np.array(
+        [row[quantile_place(known, quantile)] if known else np.nan for row, known in zip(ordered, n, strict=True)]
+    )
 
 
 def _rate_bounds(values: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
@@ -179,8 +179,6 @@ def _mean_bounds(values: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarr
     means = _means(values)
     with np.errstate(invalid="ignore", divide="ignore"):
         squares = np.where(known, (values - means[:, None]) ** 2, 0.0).sum(axis=1)
-        cubes = np.where(known, (values - means[:, None]) ** 3, 0.0).sum(axis=1)
-        skewness = np.where(squares > 0, np.sqrt(n) * cubes / squares**1.5, 0.0)
         half_width = stdtrit(n - 1, 1 - alpha) * np.sqrt(squares / (n - 1) / n)
-    half_width = np.where(n >= np.maximum(_FEWEST_OF_A_MEAN, COCHRAN * skewness**2), half_width, np.nan)
+    half_width = np.where(n >= np.fmax(FEWEST_OF_A_MEAN, fewest_of_a_mean(values)), half_width, np.nan)
     return means - half_width, means + half_width

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Of the best value; and of a rate, whose best value may be 0.
 _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
 
-OPEN, EQUAL, NEVER_ENDS = "not better", "equal to another", "never ends"
+OPEN, EQUAL, NEVER_ENDS, FAILED = "not better", "equal to another", "never ends", "failed"
 MISSES, NOT_KNOWN, RULED_OUT = "misses a requirement", "not known to meet the requirements", "ruled out"
 
 
@@ -83,7 +83,7 @@ class Findings:
     def find_held_back(self, question: Question, choice: int, most: int) -> dict[str, np.ndarray]:
         """Find the candidates that look better than the choice and miss one requirement only, by that requirement."""
         held_back: dict[str, np.ndarray] = {}
-        is_out = np.isin(self.outcome, [NEVER_ENDS, EQUAL])
+        is_out = np.isin(self.outcome, [NEVER_ENDS, FAILED, EQUAL])
         estimates = np.where(is_out, np.inf, question.sign * self.estimates)
         for place, requirement in enumerate(question.requirements):
             others = [other for other in range(len(question.requirements)) if other != place]
@@ -98,23 +98,51 @@ class Findings:
         cost = {"worlds": worlds, "rollouts": rollouts, "node_updates": node_updates}
         self.stages.append({"stage": stage, "candidates": candidates, **cost})
 
-    def merge_equal(self, observed: Sequence[np.ndarray]) -> None:
-        """Take candidates whose rollouts were equal in every world for one: the one nearest to the current policy."""
+    def merge_equal(self, numbers: np.ndarray, observed: Sequence[np.ndarray], certified: np.ndarray) -> np.ndarray:
+        """Take candidates whose rollouts were equal in every world for one; return which ones stand for themselves.
+
+        It is the one nearest to the current policy, or one that is known to meet the requirements: what is true of
+        one is true of all.
+        """
         rows = np.concatenate(observed, axis=1)
         stands: dict[bytes, int] = {}
-        order = sorted(self.open_numbers().tolist(), key=lambda number: (self.candidates.n_changes(number), number))
-        for number in order:
-            first = stands.setdefault(rows[number].tobytes(), number)
+        is_certified = np.isin(numbers, certified)
+
+        def rank(place: int) -> tuple[bool, int, int]:
+            number = int(numbers[place])
+            return (not is_certified[place], self.candidates.n_changes(number), number)
+
+        for place in sorted(range(len(numbers)), key=rank):
+            number = int(numbers[place])
+            first = stands.setdefault(rows[place].tobytes(), number)
             if first != number:
-                self.equal_to[number] = first
-                self.outcome[number] = EQUAL
+                self.note_equal(np.array([number]), first)
+        return np.isin(numbers, list(stands.values()))
+
+    def note_equal(self, numbers: np.ndarray, stands: int) -> None:
+        """Note that candidates were equal to another one in every world."""
+        self.equal_to[numbers] = stands
+        self.outcome[numbers] = EQUAL
+
+    def admit(self, numbers: np.ndarray) -> None:
+        """Take candidates back that turned out to be better than the choice."""
+        self.outcome[numbers] = OPEN
+
+    def reopen(self) -> bool:
+        """Take back whatever a choice ruled out that doesn't meet the requirements; tell whether anything is open."""
+        back = np.isin(self.outcome, [RULED_OUT, EQUAL])
+        self.outcome[back] = OPEN
+        self.equal_to[back] = np.flatnonzero(back)
+        return bool(self.is_open.any())
 
     def default_indifference(self, question: Question) -> float:
         """Return the smallest difference that matters where nobody said it."""
         if question.objective.is_fraction:
             return _MATTERS_OF_A_RATE
-        best = np.abs(self.estimates[self.is_open])
-        least = float(np.abs(self.estimates[self.is_open] * question.sign).min(initial=np.inf))
-        largest = float(best.max(initial=0.0))
+        values = self.estimates[self.is_open]
+        values = values[~np.isnan(values)]
+        if not len(values):
+            return 1.0
+        best = abs(float(values[(values * question.sign).argmin()]))
         # Where the best costs nothing, 5 % of the worst; where nothing costs anything, any number does.
-        return _MATTERS * (least or largest) or 1.0
+        return _MATTERS * (best or float(np.abs(values).max())) or 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,9 @@ import numpy as np
 from simdeploy.analysis.estimators import Estimate, estimate_difference, estimate_values
 from simdeploy.analysis.tuning.feasibility import MET, MISSED, judge
 from simdeploy.analysis.tuning.findings import EQUAL, OPEN, Findings
-from simdeploy.analysis.tuning.result import CHOICE, WITHOUT, Tuning
+from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP, WITHOUT, Tuning
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
+from simdeploy.analysis.tuning.worlds import Measured
 from simdeploy.dialects.translation import translate_spec
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.changes import change_policy, own_identity
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.measures import Measure
 
-_WORDS = {MET: "met", MISSED: "missed"}
+_WORDS = {MET: "met", MISSED: "not met"}
 _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
 
 
@@ -42,7 +43,7 @@ class Confirmed:
     selection : Selection
     shown : tuple of int
         The candidates that were simulated, the choice first.
-    measured : mapping of Measure to ndarray, shape (shown, worlds)
+    measured : Measured
     held_back : mapping of str to int
         What might be chosen without a requirement, by that requirement.
     alpha : float
@@ -51,34 +52,71 @@ class Confirmed:
 
     selection: Selection
     shown: tuple[int, ...]
-    measured: Mapping[Measure, np.ndarray]
+    measured: Measured
     held_back: Mapping[str, int]
     alpha: float
 
+    @property
+    def choice(self) -> int:
+        """The chosen candidate."""
+        return self.shown[0]
 
-def report(
-    scenario: Scenario, question: Question, found: Findings, confirmed: Confirmed | None, indifference: float
-) -> Tuning:
+    def is_as_good(self, question: Question, number: int, indifference: float) -> bool:
+        """Tell whether a shown candidate is surely worse than the choice by less than what matters, if at all."""
+        less = _difference(question.objective, self, self.shown.index(number), _shared_level(question, self))
+        return less.high < indifference if question.sign > 0 else less.low > -indifference
+
+    def choose(self, number: int) -> Confirmed:
+        """Return the same with another choice."""
+        order = [self.shown.index(number), *(p for p, shown in enumerate(self.shown) if shown != number)]
+        measured = self.measured.take(np.array(order))
+        return replace(self, shown=tuple(self.shown[place] for place in order), measured=measured)
+
+    def find_better(self, question: Question, verdicts: np.ndarray) -> np.ndarray:
+        """Return the shown candidates that meet the requirements and are surely better than the choice."""
+        places = [place for place in range(1, len(self.shown)) if verdicts[place] == MET]
+        better = [self.shown[place] for place in places if _is_better(question, self, place)]
+        return np.array(better, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was done, and under what.
+
+    Attributes
+    ----------
+    indifference : float
+    n_failed : int
+    computed_under : mapping
+    """
+
+    indifference: float
+    n_failed: int
+    computed_under: Mapping[str, Any]
+
+
+def report(scenario: Scenario, question: Question, found: Findings, confirmed: Confirmed | None, work: Work) -> Tuning:
     """Make the result; `confirmed` is None if no candidate is known to meet the requirements."""
     roles: dict[str, int] = {}
     choice, probability, is_decided = None, math.nan, False
     if confirmed is not None:
         roles = _name_roles(question, found, confirmed)
         selection = confirmed.selection
-        found.outcome[selection.best] = "chosen"
+        found.outcome[confirmed.choice] = "chosen"
         for role, place in roles.items():
-            if role.startswith("runner-up"):
+            if role.startswith(RUNNER_UP):
                 found.outcome[confirmed.shown[place]] = "can't be told from the choice"
-        choice = dict(zip(found.candidates.levers, found.candidates.points[selection.best], strict=True))
+        choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
         probability, is_decided = selection.probability_correct, selection.is_decided and not found.is_cut
     binding, gain = _find_binding(question, confirmed, roles)
     return Tuning(
-        objective=str(question.objective),
+        of=question.objective,
         direction="min" if question.sign > 0 else "max",
+        requirements=question.requirements,
         choice=choice,
         specs={} if choice is None else _specs(scenario, question, choice),
         policies=_tabulate_policies(question, confirmed, roles),
-        requirements=_tabulate_requirements(question, confirmed, roles),
+        verdicts=_tabulate_verdicts(question, confirmed, roles),
         binding=binding,
         gain_without_binding=gain,
         out_of_reach=_tabulate_nearest(question, found if choice is None else None),
@@ -86,10 +124,12 @@ def report(
         stages=_tabulate_stages(found),
         current_policy=question.base.name,
         n_possible=found.candidates.n_possible,
-        indifference=indifference,
+        indifference=work.indifference,
         confidence_level=question.confidence_level,
         is_decided=is_decided,
         expected_correct=probability if question.budget is not None else math.nan,
+        n_failed=work.n_failed,
+        computed_under=work.computed_under,
     )
 
 
@@ -102,12 +142,18 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
     for place, number in enumerate(shown):
         if place > 0 and found.outcome[number] == OPEN and _is_near(question, confirmed, place):
             n_runners_up += 1
-            roles[f"runner-up {n_runners_up}"] = place
+            roles[f"{RUNNER_UP}{n_runners_up}"] = place
     # The API's defaults may be what there is, and what there is may be the choice.
     others = {role: shown.index(number) for role, number in today.items() if number != shown[0]}
     roles |= {role: place for role, place in others.items() if role != DEFAULTS or place != others.get(CURRENT)}
-    held_back = {f"{WITHOUT}{name}": shown.index(number) for name, number in confirmed.held_back.items()}
-    return roles | {role: place for role, place in held_back.items() if _is_better(question, confirmed, place)}
+    verdicts = judge(confirmed.measured.of, question.requirements, confirmed.alpha).verdicts
+    names = [str(requirement) for requirement in question.requirements]
+    for name, number in confirmed.held_back.items():
+        place = shown.index(number)
+        expected = [MISSED if other == name else MET for other in names]
+        if _is_better(question, confirmed, place) and verdicts[place].tolist() == expected:
+            roles[f"{WITHOUT}{name}"] = place
+    return roles
 
 
 def _is_near(question: Question, confirmed: Confirmed, place: int) -> bool:
@@ -126,7 +172,7 @@ def _shared_level(question: Question, confirmed: Confirmed) -> float:
 
 
 def _difference(measure: Measure, confirmed: Confirmed, place: int, level: float) -> Estimate:
-    values = confirmed.measured[measure]
+    values = confirmed.measured.of[measure]
     return estimate_difference(values[place], values[0], is_rate=measure.kind == "rate", confidence_level=level)
 
 
@@ -137,7 +183,7 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
     for measure in dict.fromkeys([question.objective, *question.shown]):
         for role, place in roles.items():
             assert confirmed is not None  # noqa: S101 - there are roles
-            estimate = estimate_values(confirmed.measured[measure][place], measure, question.confidence_level)
+            estimate = estimate_values(confirmed.measured.of[measure][place], measure, question.confidence_level)
             is_objective = measure == question.objective
             level = _shared_level(question, confirmed) if is_objective else question.confidence_level
             less = _difference(measure, confirmed, place, level) if place > 0 else _NO_ESTIMATE
@@ -159,16 +205,17 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
     return frame.astype({name: types.get(name, "float64") for name in columns})
 
 
-def _tabulate_requirements(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
+def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
     import pandas as pd
 
     columns = ["policy", "requirement", "estimate", "low", "high", "n", "verdict"]
     rows = []
+    judged = None if confirmed is None else judge(confirmed.measured.of, question.requirements, confirmed.alpha)
     for role, place in roles.items():
         for number, requirement in enumerate(question.requirements):
             assert confirmed is not None  # noqa: S101 - there are roles
-            judged = judge(dict(confirmed.measured), question.requirements, confirmed.alpha)
-            values = confirmed.measured[requirement.measure][place]
+            assert judged is not None  # noqa: S101 - likewise
+            values = confirmed.measured.of[requirement.measure][place]
             estimate = estimate_values(values, requirement.measure, question.confidence_level)
             verdict = _WORDS.get(int(judged.verdicts[place, number]), "undecided")
             numbers = {name: getattr(estimate, name) for name in ("estimate", "low", "high", "n")}

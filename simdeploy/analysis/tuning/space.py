@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.api.defaults import DEFAULTS as DEFAULTS_OF_API
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.levers import find_levers
 from simdeploy.units import NS_PER_S, format_duration
@@ -114,16 +115,43 @@ def make_candidates(
         rows = [tuple(points.point(number).values()) for number in range(len(points))]
     current = tuple(_look_up(base.spec.to_dict(), lever) for lever in levers)
     defaults = tuple(None if lever.path in _THRESHOLDS else value for lever, value in zip(levers, current, strict=True))
-    # What is written otherwise and means the same is the same: nothing but text tells "1m" from 60, which does no harm.
-    distinct = list(dict.fromkeys(map(tuple, rows)))
+    # What the policy leaves to its default is no change if it is written.
+    unset = [DEFAULTS_OF_API[base.spec.dialect].get(lever.path.rpartition(".")[2]) for lever in levers]
+    unset = [default if value is None else None for default, value in zip(unset, current, strict=True)]
+    written = (tuple(None if v is not None and v == d else v for v, d in zip(row, unset, strict=True)) for row in rows)
+    distinct = list(dict.fromkeys(written))
     first = list(dict.fromkeys([current, defaults]))
-    others = [row for row in distinct if row not in (current, defaults)]
+    own = _other_policies(scenario, base, levers)
+    first += [row for row in dict.fromkeys(own) if row not in first]
+    others = [row for row in distinct if row not in set(first)]
     if len(first) + len(others) > most:
         sample = np.random.default_rng(seed).choice(len(others), size=max(most - len(first), 0), replace=False)
         others = [others[place] for place in np.sort(sample).tolist()]
     roles = {CURRENT: 0, DEFAULTS: first.index(defaults)}
-    n_possible = len(set(distinct) | set(first))
+    n_possible = len({*distinct, *first})
     return Candidates(tuple(lever.name for lever in levers), (*first, *others), roles, n_possible)
+
+
+def _other_policies(scenario: Scenario, base: ScenarioPolicy, levers: Sequence[Lever]) -> list[tuple[Any, ...]]:
+    """Return the scenario's other policies, as far as the levers can make them of the current one."""
+    rows = []
+    for policy in scenario.policies.values():
+        if policy.spec.dialect == base.spec.dialect and policy.identity == base.identity:
+            own, its = (_without(one.spec.to_dict(), levers) for one in (base, policy))
+            if own == its:
+                rows.append(tuple(_look_up(policy.spec.to_dict(), lever) for lever in levers))
+    return rows
+
+
+def _without(raw: Mapping[str, Any], levers: Sequence[Lever], prefix: str = "") -> dict[str, Any]:
+    """Return what a spec says beside the levers."""
+    paths = {lever.path for lever in levers}
+    rest: dict[str, Any] = {}
+    for key, value in raw.items():
+        below = _without(value, levers, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        if prefix + key not in paths and below not in (None, {}):
+            rest[key] = below
+    return rest
 
 
 def _look_up(raw: Mapping[str, Any], lever: Lever) -> Any:

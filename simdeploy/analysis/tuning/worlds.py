@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,46 @@ from simdeploy.scenario.measures import SORTS, Measure
 if TYPE_CHECKING:
     import os
 
+    from simdeploy.analysis.tuning.question import Question
     from simdeploy.analysis.tuning.space import Candidates
     from simdeploy.experiments.progress import Progress
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario import Scenario
+    from simdeploy.world.release import ReleaseKind
 
 # Worlds of one candidate that are looked at together, so that rows of many worlds need not be in memory at once.
 _MOST_ROWS = 4_000_000
 
 _TOUCHED = Measure("touched_nodes")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of candidates in consecutive worlds.
+
+    Attributes
+    ----------
+    of : mapping of Measure to ndarray, shape (candidates, worlds)
+        As `Values.of`.
+    observations : ndarray of float, shape (candidates, worlds)
+        What is to be minimised; NaN where a rollout has no value.
+    """
+
+    of: Mapping[Measure, np.ndarray]
+    observations: np.ndarray
+
+    @property
+    def n_worlds(self) -> int:
+        """How many worlds there are."""
+        return int(self.observations.shape[1])
+
+    def take(self, rows: np.ndarray) -> Measured:
+        """Return some of the candidates, by place or by mask."""
+        return Measured({measure: values[rows] for measure, values in self.of.items()}, self.observations[rows])
+
+    def join(self, more: Measured) -> Measured:
+        """Return the same candidates in these worlds and in others."""
+        of = {measure: np.concatenate([values, more.of[measure]], axis=1) for measure, values in self.of.items()}
+        return Measured(of, np.concatenate([self.observations, more.observations], axis=1))
 
 
 class Worlds:
@@ -35,11 +67,8 @@ class Worlds:
     Parameters
     ----------
     scenario : Scenario
-    base : ScenarioPolicy
-        What the levers change.
+    question : Question
     candidates : Candidates
-    measures : sequence of Measure
-        What is measured of every rollout.
     store : path-like or None
         A folder; every call's rows go into a folder below it. The same search, given again, reads what is there.
     report : callable or None
@@ -49,50 +78,46 @@ class Worlds:
 
     Attributes
     ----------
-    n_rollouts, n_node_updates : int
-        How many were simulated, or read from the store; and nodes that were updated in them.
+    n_rollouts, n_node_updates, n_failed : int
+        How many were simulated, or read from the store; nodes that were updated in them; and how many failed.
+    failed : set of int
+        Candidates of which a replication failed.
+    engines : dict of str to None
+        That ran, in the order of their first use.
     """
 
     def __init__(
         self,
         scenario: Scenario,
-        base: ScenarioPolicy,
+        question: Question,
         candidates: Candidates,
-        measures: Sequence[Measure],
         *,
         store: str | os.PathLike[str] | None,
         report: Progress | None,
         **options: Any,
     ) -> None:
-        self._scenario, self._base, self._candidates = scenario, base, candidates
-        self._measures = tuple(dict.fromkeys(measures))
+        self._scenario, self._question, self._candidates = scenario, question, candidates
+        self._measures = tuple(dict.fromkeys([*question.measures, _TOUCHED]))
         self._store = None if store is None else Path(store)
         self._report, self._options = report, options
         self._n_calls = 0
-        self.n_rollouts = self.n_node_updates = 0
+        self.n_rollouts = self.n_node_updates = self.n_failed = 0
+        self.failed: set[int] = set()
+        self.engines: dict[str, None] = {}
 
     @property
     def done(self) -> tuple[int, int]:
         """Rollouts and node updates so far."""
         return self.n_rollouts, self.n_node_updates
 
-    def measure(self, numbers: Sequence[int] | np.ndarray, first: int, count: int) -> dict[Measure, np.ndarray]:
-        """Simulate candidates in worlds `first`, ..., `first + count - 1`.
-
-        Returns
-        -------
-        dict of Measure to ndarray, shape (candidates, worlds)
-            As `Values.of`.
-        """
+    def measure(self, numbers: Sequence[int] | np.ndarray, first: int, count: int) -> Measured:
+        """Simulate candidates in worlds `first`, ..., `first + count - 1`."""
         numbers = [int(number) for number in numbers]
         step = max(1, _MOST_ROWS // len(numbers))
-        pieces = [
-            self._measure(numbers, start, min(step, first + count - start))
-            for start in range(first, first + count, step)
-        ]
-        return {measure: np.concatenate([piece[measure] for piece in pieces], axis=1) for measure in self._measures}
+        starts = range(first, first + count, step)
+        return reduce(Measured.join, (self._measure(numbers, at, min(step, first + count - at)) for at in starts))
 
-    def _measure(self, numbers: list[int], first: int, count: int) -> dict[Measure, np.ndarray]:
+    def _measure(self, numbers: list[int], first: int, count: int) -> Measured:
         folder = None if self._store is None else self._store / f"{self._n_calls:03d}"
         self._n_calls += 1
         done = self.n_rollouts
@@ -101,7 +126,7 @@ class Worlds:
             warnings.simplefilter("ignore", SimdeployWarning)
             result = sweep(
                 self._scenario,
-                replace(self._base, name="candidate"),
+                replace(self._question.base, name="candidate"),
                 vary=self._candidates.columns(numbers),
                 design="list",
                 replications=range(first, first + count),
@@ -110,37 +135,53 @@ class Worlds:
                 **self._options,
             )
         self.n_rollouts += len(numbers) * count
+        self.engines.setdefault(result.attrs["engine"])
         costs, release = self._scenario.costs, self._scenario.release
-        values = Values(result, [*self._measures, _TOUCHED], costs=costs, release=release)
+        values = Values(result, self._measures, costs=costs, release=release)
         self.n_node_updates += int(np.nansum(values.of(_TOUCHED)))
-        return {measure: values.of(measure) for measure in self._measures}
+        has_failed = ~values.is_ok
+        self.n_failed += int(has_failed.sum())
+        self.failed.update(np.array(numbers)[has_failed.any(axis=1)].tolist())
+        of = {measure: values.of(measure) for measure in self._measures}
+        return Measured(of, self._observe(values, of[self._question.objective]))
+
+    def _observe(self, values: Values, objective: np.ndarray) -> np.ndarray:
+        """Return what is to be minimised, without gaps where something is given."""
+        question, given = self._question, self._question.objective.given
+        if given is not None:
+            kinds = find_kinds(given, self._scenario.release)
+            probability = float(sum(kind.probability for kind in kinds))
+            objective = unconditional(objective, values.holds(given), probability)
+        observations: np.ndarray = question.sign * objective
+        return observations
 
 
 def _pass_on(report: Progress, done_before: int, done: int, total: int) -> None:
     report(done_before + done, done_before + total)
 
 
-def unconditional(values: np.ndarray, measure: Measure, scenario: Scenario) -> np.ndarray:
+def unconditional(values: np.ndarray, is_given: np.ndarray, probability: float) -> np.ndarray:
     r"""Return observations without gaps whose mean is that of a measure given a sort or kind of release.
-
-    Notes
-    -----
-    How often a release is of a kind is known, and no policy has an influence on it. So
-    :math:`E[X \mid G] = E[X 1_G] / P(G)`, and :math:`X 1_G / P(G)` is an observation in every world.
 
     Parameters
     ----------
     values : ndarray
         As `Values.of`, NaN where what is given isn't so.
-    measure : Measure
-    scenario : Scenario
+    is_given : ndarray
+        As `Values.holds`: 1, 0, or NaN where that is unknown.
+    probability : float
+        With which it is so.
+
+    Notes
+    -----
+    How often a release is of a kind is known, and no policy has an influence on it. So
+    :math:`E[X \mid G] = E[X 1_G] / P(G)`, and :math:`X 1_G / P(G)` is an observation in every world.
     """
-    if measure.given is None:
-        return values
-    kinds = scenario.release
-    if measure.given in SORTS:
-        kinds = tuple(kind for kind in kinds if kind.defective == (measure.given == "defective"))
-    else:
-        kinds = tuple(kind for kind in kinds if kind.name == measure.given)
-    is_given = ~np.isnan(values).all(axis=0)  # in worlds of other kinds no candidate has a value
-    return np.where(is_given, values, 0.0) / float(sum(kind.probability for kind in kinds))
+    return np.where(is_given == 0, 0.0, values) / probability
+
+
+def find_kinds(given: str, release: Sequence[ReleaseKind]) -> list[ReleaseKind]:
+    """Return the kinds of release that a condition means: those of a sort, or the one of that name."""
+    if given in SORTS:
+        return [kind for kind in release if kind.defective == (given == "defective")]
+    return [kind for kind in release if kind.name == given]

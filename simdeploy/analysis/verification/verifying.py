@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.verification.case import Case
@@ -181,8 +182,8 @@ def verify(
             report(place + 1, len(cases))
     n_chances = sum(row["standard_error"] > 0 for row in comparisons)
     return Verification(
-        comparisons=_frame(comparisons, _COMPARISON),
-        agreement=_frame(agreement, _AGREEMENT),
+        comparisons=make_frame(comparisons, _COMPARISON),
+        agreement=make_frame(agreement, _AGREEMENT),
         false_alarm_probability=n_chances * math.erfc(WITHIN / math.sqrt(2)),
         seed=seed,
     )
@@ -221,9 +222,3 @@ def _words(row: Mapping[Any, Any]) -> tuple[str, ...]:
     ok += f": {row['note']}" if row["note"] else ""
     rollouts = f"{row['rollouts']:,}"
     return row["case"], row["quantity"], closed_form, row["engine"], rollouts, estimate, standard_error, distance, ok
-
-
-def _frame(rows: list[dict[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.wording import LABELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.plotting.colours import INK, STRIPE
 from simdeploy.plotting.costs import LOOKS
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
     --------
     >>> from matplotlib.figure import Figure
     >>> from simdeploy.analysis.costs.observation import value_of_observation
-    >>> from simdeploy.plotting.information import plot_value_of_observation
+    >>> from simdeploy.plotting.observation import plot_value_of_observation
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({
     ...     "name": "four-nodes", "fleet": {"nodes": 4, "update_duration": "1m"}, "costs": {"hour_of_delay": 60},
@@ -75,24 +76,22 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
             label = LABELS[cause][0].removeprefix("cost of ")
             ax.plot(part["value"], part["estimate"], color=LOOKS[cause][0], linestyle=line, linewidth=1.4, label=label)
     total = rows[rows["cause"].eq("cost")]
-    ax.vlines(total["value"], total["low"], total["high"], color="#222222", linewidth=1.6)
-    ax.plot(total["value"], total["estimate"], "o-", color="#222222", linewidth=2, markersize=5, label="in all")
+    ax.vlines(total["value"], total["low"], total["high"], color=INK, linewidth=1.6)
+    ax.plot(total["value"], total["estimate"], "o-", color=INK, linewidth=2, markersize=5, label="in all")
     now = total[total["is_current"]]
     ax.plot(
         now["value"],
         now["estimate"],
         "D",
         color="white",
-        markeredgecolor="#222222",
+        markeredgecolor=INK,
         markersize=8,
         label="as it is",
         zorder=4,
     )
-    ax.axhline(0, color="#222222", linewidth=0.8, zorder=0)
+    ax.axhline(0, color=INK, linewidth=0.8, zorder=0)
     if limit["pays_until"] < total["value"].max():
-        ax.axvspan(
-            limit["pays_until"], total["value"].max(), color="#F2F2F2", zorder=-1, label="more doesn't surely pay"
-        )
+        ax.axvspan(limit["pays_until"], total["value"].max(), color=STRIPE, zorder=-1, label="more doesn't surely pay")
     ax.set_xlabel(_AXES[lever])
     ax.set_ylabel(f"saved a rollout,\nwith {100 * result.confidence_level:g} % intervals")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)

@@ -1,0 +1,29 @@
+"""Tables of rows, with a type for each column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
+    """Return rows as a table, also if there are none.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Each with all columns; what else they have is left out.
+    dtypes : mapping of str to dtype
+        Of the columns, in their order.
+
+    Examples
+    --------
+    >>> make_frame([], {"policy": "str", "n": "int64"}).dtypes.astype(str).tolist()
+    ['str', 'int64']
+    """
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})

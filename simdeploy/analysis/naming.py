@@ -1,0 +1,98 @@
+"""Names of cases and of what was varied, as short as they can be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def name_cases(cases: pd.DataFrame, columns: Sequence[str] | None = None) -> list[str]:
+    """Return a name for the case of each row: what differs among them.
+
+    Parameters
+    ----------
+    cases : DataFrame
+    columns : sequence of str, optional
+        What identifies a case, a column ``case`` left out; by default all columns.
+
+    Returns
+    -------
+    list of str
+        The scenario and the policy by their names, what was varied with the end of its key. If nothing differs, the
+        policy; and where no name would tell cases apart (a point that a design has twice), the number of the case as well.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cases = pd.DataFrame({
+    ...     "case": range(3), "policy": "waves", "error_rate": [0.1, 0.2, float("nan")],
+    ...     "scenario.fleet.error_rate": [0.1, 0.1, 0.2], "auto_promote": [True, False, False],
+    ... })
+    >>> for name in name_cases(cases):
+    ...     print(name)
+    error_rate 0.1, fleet.error_rate 0.1, auto_promote true
+    error_rate 0.2, fleet.error_rate 0.1, auto_promote false
+    error_rate unset, fleet.error_rate 0.2, auto_promote false
+    >>> name_cases(cases[:1])
+    ['waves']
+    """
+    keys = [str(name) for name in (cases.columns if columns is None else columns) if name != "case"]
+    telling = [key for key in keys if cases[key].nunique(dropna=False) > 1]
+    telling = telling or ["policy" if "policy" in keys else key for key in keys[:1]]
+    varied = [key for key in telling if key not in ("scenario", "policy")]
+    short = dict(zip(varied, shorten_names(varied), strict=True))
+    words = [
+        [f"{short[key]} {format_value(value)}" if key in short else str(value) for value in cases[key]]
+        for key in telling
+    ]
+    names = [", ".join(of_case) for of_case in zip(*words, strict=True)]
+    if "case" not in cases:
+        return names
+    numbers = cases["case"].tolist()
+    owners: dict[str, set[Any]] = {}
+    for name, number in zip(names, numbers, strict=True):
+        owners.setdefault(name, set()).add(number)
+    return [
+        f"{name}, case {number}" if len(owners[name]) > 1 else name for name, number in zip(names, numbers, strict=True)
+    ]
+
+
+def shorten_names(names: Sequence[str]) -> list[str]:
+    """Return the shortest ends of paths by which they can be told apart.
+
+    Examples
+    --------
+    >>> shorten_names(["health_check.max_error_rate", "scenario.fleet.start_failure"])
+    ['max_error_rate', 'start_failure']
+    >>> shorten_names(["scenario.fleet.error_rate", "scenario.release.bad.error_rate"])
+    ['fleet.error_rate', 'bad.error_rate']
+    """
+    short = []
+    for name in names:
+        parts = name.split(".")
+        ends = (".".join(parts[-n:]) for n in range(1, len(parts) + 1))
+        others = [other for other in names if other != name]
+        short.append(next((end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others)), name))
+    return short
+
+
+def format_value(value: Any) -> str:
+    """Write the value of a factor.
+
+    Examples
+    --------
+    >>> format_value(0.05), format_value(3), format_value(True), format_value(float("nan"))
+    ('0.05', '3', 'true', 'unset')
+    """
+    import pandas as pd
+
+    if pd.isna(value):
+        return "unset"
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,141 @@
+"""What is required, read and held against a scenario; and whether that can ever be so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.scenario.measures import SORTS, Measure, Requirement, parse_requirement
+from simdeploy.scenario.requirements_section import cross_check_requirement
+from simdeploy.vocabulary import VERDICTS
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario
+    from simdeploy.world.release import ReleaseKind
+
+# What callers may give: one requirement or several, as values or as text.
+Asked = str | Requirement | Iterable[str | Requirement]
+
+_FORM = 'such as "false_alarm given good <= 1%"'
+
+
+def read_requirements(
+    asked: Asked | None, *, scenario: Scenario | None = None, policies: Collection[str] | None = None
+) -> tuple[Requirement, ...]:
+    """Return requirements that may be written as text, each of them once.
+
+    Parameters
+    ----------
+    asked : str, Requirement, or several of them; or None
+        The scenario's own if None.
+    scenario : Scenario, optional
+        That they are held against; without it, kinds of release and costs may be anything.
+    policies : collection of str, optional
+        The policies that are asked about; what is required of another one of the scenario is left out. By default
+        every policy of the scenario.
+
+    Returns
+    -------
+    tuple of Requirement
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong, below ``requirements`` and the number of the requirement.
+
+    Examples
+    --------
+    >>> [str(one) for one in read_requirements("makespan_s <= 30m")]
+    ['makespan_s <= 1800']
+    >>> read_requirements([Requirement(Measure("false_alarm"), at_most=5.0)])
+    Traceback (most recent call last):
+    simdeploy.errors.InputError: requirements[0].at_most: false_alarm lies between 0 and 1 (found 5); allowed: a fraction such as 0.01; 0.05 is 5 percent
+    """
+    if asked is None:
+        asked = () if scenario is None else scenario.requirements
+    known = (
+        None if scenario is None and policies is None else (*(scenario.policies if scenario else ()), *(policies or ()))
+    )
+    kinds = None if scenario is None else tuple(kind.name for kind in scenario.release)
+    has_costs = None if scenario is None else scenario.costs is not None
+    read: dict[Requirement, None] = {}
+    problems: list[Problem] = []
+    for number, one in enumerate(_list(asked)):
+        try:
+            requirement = _read(one)
+        except InputError as error:
+            found = list(error.problems)
+        else:
+            found = cross_check_requirement(requirement, policies=known, kinds=kinds, has_costs=has_costs)
+            if policies is None or requirement.policy is None or requirement.policy in policies:
+                read[requirement] = None
+        problems += [problem.at(prefix=("requirements", number)) for problem in found]
+    if problems:
+        raise InputError(problems)
+    return tuple(read)
+
+
+def _list(asked: Any) -> list[Any]:
+    if isinstance(asked, str | Requirement):
+        return [asked]
+    if isinstance(asked, Mapping) or not isinstance(asked, Iterable):
+        raise InputError(Problem("no requirements", ("requirements",), found=shorten(asked), allowed=_FORM))
+    return list(asked)
+
+
+def _read(one: Any) -> Requirement:
+    if isinstance(one, str):
+        return parse_requirement(one)
+    if not isinstance(one, Requirement):
+        raise InputError(Problem("not a requirement", found=shorten(one), allowed=_FORM))
+    return one
+
+
+def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str) -> str | None:
+    """Say why no rollout ever has a value of a measure, whatever the policy; None if some may have.
+
+    Parameters
+    ----------
+    measure : Measure
+    release : sequence of ReleaseKind
+        The scenario's.
+    type_ : str
+        Of the deployment.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "one-node", "fleet": {"nodes": 1, "update_duration": "1m"},
+    ...     "release": {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True}},
+    ...     "policies": {"p": {"strategy": "immediate"}},
+    ... })
+    >>> print(why_impossible(Measure("blast_radius", given="defective"), scenario.release, "update"))
+    no release of the scenario is ever defective, so that no rollout is defective
+    >>> print(why_impossible(Measure("false_alarm"), scenario.release, "restart"))
+    a restart releases nothing, so that no rollout is good, defective or has a verdict
+    >>> why_impossible(Measure("makespan_s"), scenario.release, "restart")
+    """
+    for event in (measure.of, measure.given):
+        concerned = _concerned(event, {kind.name for kind in release})
+        if concerned is None:
+            continue
+        if not TYPES[type_].releases:
+            return f"a {type_} releases nothing, so that no rollout is good, defective or has a verdict"
+        possible = (kind for kind in release if kind.probability > 0)
+        # That something never happens is a rate of 0; of what never happens nothing can be said.
+        if event == measure.given and not any(concerned in (kind.name, kind.defective) for kind in possible):
+            sort = concerned if isinstance(concerned, str) else SORTS[concerned]
+            return f"no release of the scenario is ever {sort}, so that no rollout is {event}"
+    return None
+
+
+def _concerned(event: str | None, kinds: set[str]) -> bool | str | None:
+    """Return which releases an event is about: defective or good ones, or a kind; None if it is about none."""
+    if event in VERDICTS:
+        return event in ("stopped_defective", "escaped")
+    if event in SORTS:
+        return event == "defective"
+    return event if event in kinds else None

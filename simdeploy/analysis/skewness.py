@@ -1,0 +1,70 @@
+"""How skewed values are, and how many of them Student's interval of their mean takes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_COCHRAN = 25
+# Of the largest value: deviations that small are rounding errors.
+_NOTHING = 1e-12
+
+
+def standardised_moment(values: np.ndarray, order: int) -> np.ndarray:
+    r"""Return the mean of a power of the deviations from the mean, in standard deviations, row by row.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (..., n)
+        Those that are NaN are left out.
+    order : int
+        3 for the skewness, 4 for the kurtosis :math:`b_2`.
+
+    Returns
+    -------
+    ndarray of float, shape (...)
+        :math:`m_k / m_2^{k/2}` of the central moments (Cramér 1946 [1]_, section 27.4). Where nothing varies, or there
+        is nothing, the least that there is: 0 of an odd order, 1 of an even one.
+
+    References
+    ----------
+    .. [1] Cramér, H. (1946). Mathematical Methods of Statistics. Princeton University Press.
+
+    Examples
+    --------
+    >>> values = np.array([[0.0, 0.0, 0.0, 1.0, np.nan], [7.0, 7.0, 7.0, 7.0, 7.0]])
+    >>> standardised_moment(values, 3).round(3).tolist(), standardised_moment(values, 4).round(3).tolist()
+    ([1.155, 0.0], [2.333, 1.0])
+    """
+    known = ~np.isnan(values)
+    n = np.maximum(known.sum(axis=-1), 1)
+    mean = np.where(known, values, 0.0).sum(axis=-1) / n
+    deviations = np.where(known, values - mean[..., None], 0.0)
+    # Powers of deviations that are at most 1 neither overflow nor vanish.
+    scale = np.abs(deviations).max(axis=-1, initial=0.0)
+    varies = scale > _NOTHING * np.where(known, np.abs(values), 0.0).max(axis=-1, initial=0.0)
+    deviations = np.where(varies[..., None], deviations / np.where(varies, scale, 1.0)[..., None], 0.0)
+    variance = np.where(varies, (deviations**2).sum(axis=-1) / n, 1.0)
+    moments: np.ndarray = (deviations**order).sum(axis=-1) / n / variance ** (order / 2)
+    return np.where(varies, moments, 1.0 - order % 2)
+
+
+def fewest_of_a_mean(values: np.ndarray) -> np.ndarray:
+    """Return how many values it takes for Student's interval of a mean to hold about as often as it says, row by row.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (..., n)
+        Those that are NaN are left out.
+
+    Returns
+    -------
+    ndarray of float, shape (...)
+        25 times the square of their skewness (Cochran 1977, *Sampling Techniques*, section 2.15).
+
+    Examples
+    --------
+    >>> float(fewest_of_a_mean(np.array([0.0, 0.0, 0.0, 1.0])).round(3))
+    33.333
+    """
+    fewest: np.ndarray = _COCHRAN * standardised_moment(values, 3) ** 2
+    return fewest

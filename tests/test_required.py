@@ -1,0 +1,130 @@
+"""What is asked of an analysis: requirements in every form, and what can never be so."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simdeploy import Scenario
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.requirements import read_requirements, why_impossible
+from simdeploy.errors import InputError
+from simdeploy.experiments import replicate
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.scenario.measures import EVENTS, Measure, Requirement, parse_measure, parse_requirement
+
+RAW = {
+    "name": "x",
+    "fleet": {"nodes": 4, "update_duration": "45s", "start_failure": 0.2, "requests_per_second": 1},
+    "release": {
+        "fine": {"probability": 1},
+        "poor": {"probability": 0},
+        "bad": {"probability": 0, "defective": True, "error_rate": 0.5},
+    },
+    "requirements": [{"of": "failed", "at_most": 0.5}, {"policy": "q", "of": "makespan_s", "at_most": "1h"}],
+    "policies": {
+        "p": {"strategy": "immediate", "max_failed_nodes": 0},
+        "q": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}},
+    },
+}
+SCENARIO = Scenario.from_dict(RAW)
+OURS, THEIRS = SCENARIO.requirements
+
+
+def test_forms_of_requirements():
+    """A text, a value, several of them, and none at all are read alike; each requirement is there once. [contract]"""
+    text = "false_alarm given good <= 1%"
+    one = parse_requirement(text)
+    for asked in (text, one, [text], [text, one, text], (each for each in (one, text)), {text}):
+        assert read_requirements(asked) == read_requirements(asked if isinstance(asked, set) else [one]) == (one,)
+    assert read_requirements(None) == read_requirements([]) == ()
+    assert read_requirements(None, scenario=SCENARIO) == (OURS, THEIRS)
+    assert read_requirements(read_requirements(text)) == (one,)
+
+
+def test_requirements_of_other_policies():
+    """Of the scenario's policies that aren't asked about nothing is required; a policy that nobody has is refused. [contract]"""
+    assert read_requirements(None, scenario=SCENARIO, policies=["p"]) == (OURS,)
+    own = Requirement(Measure("failed"), at_most=0.1, policy="own")
+    assert read_requirements([THEIRS, own], scenario=SCENARIO, policies=["own"]) == (own,)
+    assert read_requirements([THEIRS, own]) == (THEIRS, own)
+    with pytest.raises(InputError, match=r"requirements\[1\].policy: no such policy \(found 'own'\); allowed: p, q"):
+        read_requirements([THEIRS, own], scenario=SCENARIO)
+    with pytest.raises(InputError, match=r"requirements\[0\].policy: no such policy .*; allowed: p"):
+        read_requirements([THEIRS], policies=["p"])
+
+
+def test_everything_that_is_wrong_is_told_at_once():
+    """Each requirement has its problems, with its number, whether it came as text or as a value. [contract]"""
+    asked = [
+        "false_alarm",
+        "false_alarm given god <= 1%",
+        "makespan_s <= 1h",
+        Requirement(Measure("false_alarm"), at_most=5.0),
+        Requirement(Measure("makespan_s", quantile=2), at_least=math.nan),
+        Requirement(Measure("cost"), at_most=5.0, at_least=1.0),
+        17,
+    ]
+    with pytest.raises(InputError) as caught:
+        read_requirements(asked, scenario=SCENARIO)
+    found = [(problem.path[1], problem.path[2:], problem.message) for problem in caught.value.problems]
+    assert {problem.path[0] for problem in caught.value.problems} == {"requirements"}
+    assert found == [
+        (0, (), "not a requirement"),
+        (1, ("given",), "not a condition"),
+        (3, ("at_most",), "false_alarm lies between 0 and 1"),
+        (4, ("quantile",), "not a quantile"),
+        (4, ("at_least",), "not an amount"),
+        (5, ("of",), "the scenario has no costs"),
+        (5, (), "not exactly one limit"),
+        (6, (), "not a requirement"),
+    ]
+
+
+@pytest.mark.parametrize("asked", [17, 0.5, {"of": "failed", "at_most": 1}])
+def test_what_is_no_requirements(asked):
+    """What holds no requirements is refused as a whole. [contract]"""
+    with pytest.raises(InputError, match=r"requirements: no requirements .*allowed: such as \"false_alarm given good"):
+        read_requirements(asked)
+
+
+@pytest.mark.parametrize("type_", list(TYPES))
+def test_what_is_impossible_has_no_value(type_):
+    """What is called impossible has no value in any rollout of any policy. [property]"""
+    scenario = Scenario.from_dict({**RAW, "deployment": {"type": type_}})
+    table = replicate(scenario, replications=40, engine="reference")
+    conditions = (None, *EVENTS, "fine", "poor", "bad")
+    measures = [Measure(of, given=given) for of in ("makespan_s", "touched_nodes", *EVENTS) for given in conditions]
+    values = Values(table, measures, release=scenario.release)
+    reasons = {measure: why_impossible(measure, scenario.release, type_) for measure in measures}
+    for measure, reason in reasons.items():
+        assert reason is None or np.isnan(values.of(measure)).all(), measure
+    said = {str(measure) for measure, reason in reasons.items() if reason is not None}
+    assert {"touched_nodes given poor", "escaped given defective", "makespan_s given escaped"} <= said
+    assert "touched_nodes" not in said
+    # A verdict, and a sort of release: impossible only where nothing is released; else a rate of 0 or more.
+    assert ({"escaped", "false_alarm given good", "failed given fine"} <= said) is not TYPES[type_].releases
+    assert ("escaped" in said) is not TYPES[type_].releases
+
+
+def test_what_seldom_happens_is_possible():
+    """A release that is ever so seldom defective may be, and what hangs on the policy may be so. [contract]"""
+    raw = {**RAW, "release": {"fine": {"probability": 0.999}, "bad": {"probability": 0.001, "defective": True}}}
+    scenario = Scenario.from_dict(raw)
+    for text in (
+        "escaped given defective",
+        "makespan_s given paused",
+        "makespan_s given passed_canary",
+        "waves given bad",
+    ):
+        assert why_impossible(parse_measure(text), scenario.release, "update") is None
+
+
+def test_a_table_knows_no_kinds():
+    """Without a scenario a condition may be any name, and costs may be known. [contract]"""
+    asked = ["waves given whatever <= 3", "cost <= 5"]
+    assert len(read_requirements(asked)) == 2
+    assert isinstance(pd.Series(read_requirements(asked))[0], Requirement)

@@ -1,0 +1,82 @@
+"""What every result says of itself: under what it was computed, and what was left out of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from simdeploy import (
+    Scenario,
+    compare,
+    estimate,
+    estimate_costs,
+    estimate_regret,
+    pareto_front,
+    replicate,
+    value_of_perfect_information,
+)
+
+SCENARIO = Scenario.from_dict(
+    {
+        "name": "four-nodes",
+        "fleet": {"nodes": 4, "update_duration": {"exponential": {"mean": "1m"}}, "start_failure": 0.1},
+        "costs": {"hour_of_delay": 60},
+        "policies": {
+            "fast": {"strategy": "immediate"},
+            "slow": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}},
+        },
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Make a table in which one replication of the first policy failed."""
+    made = replicate(SCENARIO, replications=6, seed=3, engine="reference")
+    lost = made["replication"].eq(2) & made["policy"].eq("fast")
+    keys = ("scenario", "policy", "replication", "release")
+    values = {name: column.mask(lost) for name, column in made.items() if name not in keys}
+    attrs = made.attrs
+    made = made.assign(**values).assign(status=made["status"].mask(lost, "failed"))
+    made.attrs = attrs
+    return made
+
+
+ANALYSES = {
+    "compare": compare,
+    "estimate": lambda table: estimate(table, "makespan_s"),
+    "estimate_costs": lambda table: estimate_costs(table, SCENARIO.costs),
+    "estimate_regret": lambda table: estimate_regret(table, of="makespan_s"),
+    "pareto_front": lambda table: pareto_front(table, {"makespan_s": "min"}),
+    "value_of_perfect_information": lambda table: value_of_perfect_information(table, SCENARIO.costs),
+}
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_a_result_says_under_what_it_was_computed(table, name):
+    """Scenario, seed, engine and switches are those of the table; without them nothing is made up. [contract]"""
+    result = ANALYSES[name](table)
+    assert result.computed_under == table.attrs
+    assert result.to_dict()["computed_under"]["seed"] == 3
+    bare = table.copy()
+    bare.attrs = {}
+    assert ANALYSES[name](bare).computed_under == {}
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_a_result_says_what_was_left_out(table, name):
+    """The replication that failed is counted. [contract]"""
+    result = ANALYSES[name](table)
+    if name == "compare":
+        assert result.n_failed == {"fast": 1, "slow": 0}
+    elif name == "estimate":
+        assert result.estimates["n_left_out"].tolist() == [1, 0]
+    else:
+        assert getattr(result, "n_failed", None) == 1 or result.n_left_out == 1
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_an_answer_is_a_sentence(table, name):
+    """It begins with a name, a number or a capital letter, and ends with a full stop. [contract]"""
+    answer = ANALYSES[name](table).answer
+    assert answer.startswith(("fast", "slow")) or not answer[0].islower()
+    assert answer.endswith(".")

@@ -1,0 +1,213 @@
+"""Rollouts that never end: no analysis calls a policy that has some the best, sure, or good enough for what is unknown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simdeploy import compare, replicate
+from simdeploy.analysis.checking.checking import check
+from simdeploy.analysis.costs.causes import estimate_costs
+from simdeploy.analysis.costs.information import value_of_perfect_information
+from simdeploy.analysis.costs.observation import value_of_observation
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.tradeoffs.moving import tradeoff
+from simdeploy.analysis.tradeoffs.pareto import pareto_front
+from simdeploy.analysis.unknown import unknown_fractions
+from simdeploy.errors import InputError
+from simdeploy.scenario import Scenario
+from simdeploy.scenario.measures import parse_measure
+
+N = 300
+
+
+def policy(max_failed_nodes):
+    """Make a policy of waves."""
+    return {
+        "strategy": "rolling",
+        "max_parallel": 2,
+        "max_failed_nodes": max_failed_nodes,
+        "max_failed_nodes_percent": 99,
+        "health_check": {"deadline": "5m"},
+    }
+
+
+@pytest.fixture(scope="module")
+def pausing():
+    """Three releases of five fail half of the starts: strict and stricter stop them, and then wait for a person for ever."""
+    return Scenario.from_dict(
+        {
+            "name": "pausing",
+            "fleet": {"nodes": 20, "update_duration": "1m"},
+            "release": {
+                "good": {"probability": 0.4},
+                "bad": {"probability": 0.6, "defective": True, "start_failure": 0.5},
+            },
+            "costs": {"hour_of_delay": 60, "escape": 20},
+            "orchestrator": {"on_failure": "pause"},
+            "policies": {"strict": policy(1), "lax": policy(19), "laxer": {**policy(19), "max_parallel": 1}},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def table(pausing):
+    """Replicate it."""
+    return replicate(pausing, replications=N, engine="compiled")
+
+
+@pytest.fixture(scope="module")
+def share(table):
+    """Return how many of the rollouts of strict never end."""
+    fraction = table.loc[table["policy"].eq("strict"), "makespan_s"].isna().mean()
+    assert 0.5 < fraction < 0.7
+    return fraction
+
+
+@pytest.fixture(scope="module")
+def said(share):
+    """Return what is said of them."""
+    return f"{100 * share:.3g} % of the rollouts of strict never end, which leaves its"
+
+
+def test_what_is_unknown(pausing, table, share):
+    """What never ends is unknown as far as a measure is, or may be, about it. [oracle]"""
+    all_of = {
+        "cost": share,
+        "false_alarm": share,
+        "false_alarm given good": 0,
+        "escaped given defective": 1,
+        "makespan_s given bad": 1,
+        # A defective release can't complete good, and what is paused isn't completed; either may escape.
+        "makespan_s given completed_good": 0,
+        "makespan_s given escaped": 1,
+        "makespan_s given completed": 0,
+        "blast_radius": 0,
+        "paused": 0,
+    }
+    values = Values(table, list(all_of), costs=pausing.costs, release=pausing.release)
+    found = {name: unknown_fractions(values, parse_measure(name)).tolist() for name in all_of}
+    assert found == {name: [fraction, 0, 0] for name, fraction in all_of.items()}
+    of_few = Values(table.drop(columns="makespan_s"), ["false_alarm"])
+    assert not of_few.is_unknown(parse_measure("false_alarm")).any()
+
+
+def test_what_failed_is_not_unknown(pausing, table):
+    """Replications that failed are neither unknown nor among what could be. [property]"""
+    failed = table.copy()
+    rows = failed["policy"].eq("strict") & failed["makespan_s"].isna()
+    failed.loc[rows, "status"] = "failed"
+    assert unknown_fractions(Values(failed, ["cost"], costs=pausing.costs), parse_measure("cost")).tolist() == [0, 0, 0]
+    assert compare(failed, costs=pausing.costs).answer.startswith("strict costs least")
+    assert value_of_perfect_information(failed, pausing.costs).n_left_out == rows.sum()
+
+
+def test_a_comparison(pausing, table, said):
+    """A policy of which the cost is unknown has no rank, and the answer says why before it compares the others. [contract]"""
+    comparison = compare(table, costs=pausing.costs)
+    estimates = comparison.estimates.query("response == 'cost'").set_index("policy")
+    assert estimates["estimate"].idxmin() == "strict"
+    ranking = comparison.ranking.query("response == 'cost'").set_index("policy")
+    assert ranking.loc["strict", ["rank", "is_among_best"]].isna().all()
+    assert ranking.loc["strict", "unknown_fraction"] == estimates.loc["strict", "unknown_fraction"] > 0
+    assert ranking["is_among_best"].tolist()[1:] == [True, False]
+    assert comparison.answer.startswith(f"{said} cost unknown. Of the others lax costs least: ")
+    assert "surely less than laxer, at 95 %" in comparison.answer
+    # Where the number is known of every rollout, it is compared.
+    assert comparison.ranking.query("response == 'blast_radius'")["rank"].notna().all()
+    of_two = compare(table[table["policy"].ne("laxer")], costs=pausing.costs).answer
+    assert of_two.startswith(f"{said} cost unknown. lax: cost ")
+    assert "least" not in of_two
+    assert "surely" not in of_two
+    without_costs = compare(table).answer
+    assert without_costs.startswith(f"{said} false alarms and escapes unknown. ")
+
+
+def test_costs(pausing, table, said):
+    """The cheapest is the cheapest of those whose cost is known. [contract]"""
+    result = estimate_costs(table, pausing.costs)
+    assert result.totals["estimate"].idxmin() == 0
+    assert result.answer.startswith(f"{said} cost unknown. Of the others lax costs least: ")
+    alone = estimate_costs(table[table["policy"].ne("laxer")], pausing.costs).answer
+    assert alone.startswith(f"{said} cost unknown. lax costs: ")
+
+
+def test_a_front(pausing, table, said):
+    """What is unknown is neither on the front nor dominated, and dominates nobody. [contract]"""
+    front = pareto_front(table, {"cost": "min", "blast_radius": "min"}, costs=pausing.costs)
+    cases = front.cases.set_index("policy")
+    assert cases.loc["strict", ["cost", "blast_radius"]].lt(cases.loc["lax", ["cost", "blast_radius"]]).all()
+    assert cases["is_on_front"].isna().tolist() == [True, False, False]
+    assert "strict" not in cases["dominated_by"].tolist()
+    assert cases["is_surely_dominated"].tolist()[:2] == [False, False]
+    assert front.answer.endswith(f"{said} place unknown.")
+    assert [row[-1] for row in front.summarize()[0].rows if row[0] == "strict"] == ["not known"]
+    known = pareto_front(table, {"blast_radius": "min"}).cases.set_index("policy")
+    assert known["is_on_front"].tolist() == [True, False, False]
+
+
+def test_a_check(pausing):
+    """A requirement whose value is unknown is undecided, says why, and is replicated no further; others are decided. [contract]"""
+    asked = ["p95 makespan_s <= 60m", "cost <= 20", "false_alarm given good <= 20%", "paused <= 1%"]
+    found = check(pausing, asked, policies=["strict", "lax"], most=2000, engine="compiled")
+    verdicts = found.verdicts.set_index(["policy", "of"])
+    assert verdicts.loc["strict", "verdict"].tolist() == ["undecided", "undecided", "met", "not met"]
+    assert verdicts.loc["strict", "replications"].tolist()[:2] == [100, 100]
+    assert verdicts.loc[("strict", "makespan_s"), "reason"].endswith("% of the rollouts never end")
+    assert verdicts.loc["strict", "unknown_fraction"].gt(0).tolist() == [True, True, False, False]
+    assert verdicts.loc[("lax", "makespan_s"), "verdict"] == "met"
+    assert found.verdict == "not met"
+    alone = check(pausing, asked[:2], policies="strict", engine="compiled")
+    assert alone.verdict == "undecided"
+    assert "but 58 % of the rollouts never end" in alone.answer
+
+
+def test_perfect_information(pausing, table, said):
+    """Among the policies whose cost is known it is worth what it is worth without the others; of too few, nothing. [property]"""
+    result = value_of_perfect_information(table, pausing.costs)
+    others = value_of_perfect_information(table[table["policy"].ne("strict")], pausing.costs)
+    assert result.values.equals(others.values)
+    assert (result.policy, result.n_left_out) == ("lax", 0)
+    assert result.answer.startswith(f"{said} cost unknown. Among the others knowing the kind of release")
+    with pytest.raises(InputError, match=f"no choice can be made: {said} cost unknown"):
+        value_of_perfect_information(table[table["policy"].ne("laxer")], pausing.costs)
+
+
+def test_watching(pausing):
+    """What is saved by or against a policy that may never end is missing, nothing pays, and the answer says why. [contract]"""
+    result = value_of_observation(pausing, "strict", replications=N, engine="compiled", canaries=[2], minutes=[1])
+    assert result.savings[["estimate", "low", "high"]].isna().all(axis=None)
+    assert result.savings["cost"].gt(0).any()
+    assert (result.limits["pays_until"] == result.limits["current"]).all()
+    assert "nothing is known of one more canary" in result.answer
+    assert result.answer.endswith("% of the rollouts never end, which leaves their cost unknown.")
+
+
+def test_a_tradeoff(pausing):
+    """A value under which rollouts never end is no improvement, and is called unknown. [contract]"""
+    found = tradeoff(
+        pausing,
+        "lax",
+        vary={"max_failed_nodes": [0, 19]},
+        axes=["cost", "blast_radius"],
+        replications=N,
+        engine="compiled",
+    )
+    rows = found.differences.query("measure == 'cost'")
+    assert rows["unknown_fraction"].gt(0).all()
+    assert rows[["estimate", "low", "high"]].isna().all(axis=None)
+    assert found.differences.query("measure == 'blast_radius'")["high"].lt(0).all()
+    assert "instead of" not in found.answer
+    assert "leaves cost unknown (" in found.answer
+    judged = {row[0]: row[-1] for row in found.summarize()[0].rows}
+    assert judged["0"] == "not known"
+    other_way = tradeoff(
+        pausing,
+        "strict",
+        vary={"max_failed_nodes": [19]},
+        axes=["cost", "blast_radius"],
+        replications=N,
+        engine="compiled",
+    )
+    assert "never end, which leaves its cost unknown" in other_way.answer
+    assert np.isnan(other_way.differences.query("measure == 'cost'")["low"]).all()
