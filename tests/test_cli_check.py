@@ -265,7 +265,7 @@ def test_junit_is_whole_or_not_there(folder, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     result = call("check", "s.yaml", "--junit", "r.xml")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "r.xml: No space left on device" in result.stderr
     assert Path("r.xml").read_text() == "old"
     assert [path.name for path in sorted(folder.iterdir())] == ["r.xml", "s.yaml"]
@@ -320,3 +320,15 @@ def test_help_has_an_example(command):
     """--help shows an example that begins with the command's own name. [contract]"""
     lines = [line.strip() for line in call(command, "--help").stdout.splitlines()]
     assert f"simdeploy {command}" in lines[lines.index("Example:") + 1]
+
+
+def test_a_file_that_cannot_be_written_is_not_a_requirement_that_is_missed(folder, monkeypatch):
+    """Where everything is met and a report can't be written, the exit code is 2, which isn't that of "not met". [contract]"""
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device", "report.xml")
+
+    monkeypatch.setattr("simdeploy.cli.check.write_file", refuse)
+    result = call("check", "s.yaml", "--require", "makespan_s <= 10h", "--junit", "report.xml")
+    assert result.exit_code == 2, result.output
+    assert "error: report.xml: No space left on device" in result.stderr

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import signal
+import subprocess
 import sys
 
 import pandas as pd
@@ -133,3 +134,14 @@ def test_after_ctrl_c_it_goes_on(file, tmp_path):
     going_on = CliRunner().invoke(app, stored)
     assert re.search(r" has [1-9][\d,]* rollouts already: going on from there", going_on.stderr)
     assert going_on.stdout == CliRunner().invoke(app, arguments).stdout
+
+
+def test_who_reads_one_line_gets_the_files(file, tmp_path):
+    """Piped into a reader of one line, the command still writes its files, and ends well. [contract]"""
+    out = tmp_path / "all.csv"
+    command = [sys.executable, "-m", "simdeploy", "tune", file, *FAST, "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        error = process.stderr.read()
+        assert process.wait(timeout=120) == 0, error
+    assert len(pd.read_csv(out)) == 20

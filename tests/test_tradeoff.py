@@ -275,7 +275,7 @@ def test_an_axis_that_nobody_can_have_is_no_default():
         "bad": (with_defects(release=kinds), ["escaped given defective", "blast_radius given defective"]),
         "restart": (
             with_defects(release=None, deployment={"type": "restart"}),
-            ["makespan_s", "min_in_service_fraction"],
+            ["makespan_s given completed", "failed", "min_in_service_fraction given completed"],
         ),
         "costs": (
             make(costs={"false_alarm": 1}),

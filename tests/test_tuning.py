@@ -625,6 +625,13 @@ class TestStore:
         with pytest.raises(InputError, match="seed"):
             search(limits, store=tmp_path / "s", vary={"max_failed_nodes": [1, 6]}, seed=1)
 
+    def test_a_folder_of_something_else_is_refused(self, limits, tmp_path):
+        """A folder that holds anything but a search's own stores is left alone. [contract]"""
+        (tmp_path / "notes.txt").write_text("mine")
+        with pytest.raises(InputError, match=r"something else is in this folder .*notes\.txt"):
+            search(limits, store=tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
     def test_progress_never_goes_back(self, limits):
         """Progress is told in rollouts, and never falls, whatever the stage. [contract]"""
         told = []

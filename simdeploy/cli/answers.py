@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,14 +37,26 @@ def print_answer(
     if as_json:
         # What the command knows beside what the result was told.
         document = result.to_dict() | {"computed_under": dict(computed_under)}
-        click.echo(json.dumps(document, indent=2, allow_nan=False))
+        with whoever_listens():
+            click.echo(json.dumps(document, indent=2, allow_nan=False))
         return
     from simdeploy.cli.screen import make_console, print_tables
 
     console = make_console()
-    console.print(result.answer, soft_wrap=True)
-    console.print()
-    for line in lines:
-        console.print(line, soft_wrap=True)
-    console.print()
-    print_tables(console, result.summarize(), rows=rows, rest="more: --out FILE or --json has all of them")
+    with whoever_listens():
+        console.print(result.answer, soft_wrap=True)
+        console.print()
+        for line in lines:
+            console.print(line, soft_wrap=True)
+        console.print()
+        print_tables(console, result.summarize(), rows=rows, rest="more: --out FILE or --json has all of them")
+
+
+@contextlib.contextmanager
+def whoever_listens() -> Iterator[None]:
+    """Go on if nobody reads any more: who pipes into `head` has the answer, and still wants the files."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

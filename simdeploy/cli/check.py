@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.checking.checking import Check
 
 _NOT_MET = 1
+_UNWRITABLE = 2
 _UNDECIDED = 3
 
 
@@ -92,6 +93,19 @@ def command(
         describe_orchestrator(read.orchestrator),
     ]
     print_answer(found, as_json=as_json, computed_under=found.computed_under, lines=lines)
+    try:
+        _write_files(found, junit, out, plot)
+    except OSError as error:
+        # Not 1, which says that a requirement is not met.
+        click.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        raise click.exceptions.Exit(_UNWRITABLE) from None
+    if found.verdict == "not met" or any(found.n_failed.values()):  # a warning has said which failed
+        raise click.exceptions.Exit(_NOT_MET)
+    if found.verdict == "undecided":
+        raise click.exceptions.Exit(_UNDECIDED)
+
+
+def _write_files(found: Check, junit: Path | None, out: Path | None, plot: Path | None) -> None:
     if junit is not None:
         from simdeploy.cli.junit import write_junit
 
@@ -101,10 +115,6 @@ def command(
         write_table(found.verdicts, out)
     if plot is not None:
         _plot(found, plot)
-    if found.verdict == "not met" or any(found.n_failed.values()):  # a warning has said which failed
-        raise click.exceptions.Exit(_NOT_MET)
-    if found.verdict == "undecided":
-        raise click.exceptions.Exit(_UNDECIDED)
 
 
 def _plot(found: Check, path: Path) -> None:

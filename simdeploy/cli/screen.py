@@ -29,7 +29,13 @@ _EDGES = 5  # what two columns take beside their words
 def make_console() -> Console:
     """Return a console on standard output, without colours or line breaks unless that is a terminal."""
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+    return _Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command, which may have files to write; rich would end the process."""
+        raise BrokenPipeError
 
 
 def print_tables(

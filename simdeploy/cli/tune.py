@@ -118,15 +118,14 @@ def command(
         describe_orchestrator(read.orchestrator),
         f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else ""),
     ]
-    # First the files: whoever reads on may close the pipe after the answer.
-    if out is not None:
-        write_table(result.to_frame(), out)
-    if plot is not None:
-        _plot(result, plot)
     print_answer(result, as_json=as_json, computed_under=under, lines=lines)
     if not as_json:
         for line in result.describe_specs():
             click.echo(line)
+    if out is not None:
+        write_table(result.to_frame(), out)
+    if plot is not None:
+        _plot(result, plot)
     if result.choice is None or result.n_failed:
         raise click.exceptions.Exit(1)
 

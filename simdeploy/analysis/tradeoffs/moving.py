@@ -256,7 +256,9 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
 def default_axes(scenario: Scenario, type_: str) -> list[str]:
     """Return the measures that the scenario can have: how often a policy errs comes before what it takes."""
     if not TYPES[type_].releases:
-        return ["makespan_s", "min_in_service_fraction"]
+        # Who is stopped early is quickly over, and keeps its nodes in service.
+        honest = ("makespan_s given completed", "failed", "min_in_service_fraction given completed")
+        return [*honest, *(["cost"] if scenario.costs is not None else [])]
     # A stopped rollout is quickly over, and a good release is meant to reach every node: either number says something
     # only of the rollouts of one sort.
     axes = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.measuring import Values
-from simdeploy.errors import SimdeployWarning
+from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.sweep import sweep
 from simdeploy.scenario.measures import SORTS, Measure
 
@@ -99,6 +99,8 @@ class Worlds:
         self._scenario, self._question, self._candidates = scenario, question, candidates
         self._measures = tuple(dict.fromkeys([*question.measures, _TOUCHED]))
         self._store = None if store is None else Path(store)
+        if self._store is not None and self._store.is_dir():
+            _check_folder(self._store)
         self._report, self._options = report, options
         self._n_calls = 0
         self.n_rollouts = self.n_node_updates = self.n_failed = 0
@@ -154,6 +156,15 @@ class Worlds:
             objective = unconditional(objective, values.holds(given), probability)
         observations: np.ndarray = question.sign * objective
         return observations
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something else than the numbered stores of a search."""
+    strangers = sorted(path.name for path in folder.iterdir() if not (path.is_dir() and path.name.isdecimal()))
+    if strangers:
+        allowed = "an empty folder, or that of the same search"
+        problem = Problem("something else is in this folder", file=str(folder), found=strangers[0], allowed=allowed)
+        raise InputError(problem)
 
 
 def _pass_on(report: Progress, done_before: int, done: int, total: int) -> None:
