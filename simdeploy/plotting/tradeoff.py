@@ -137,7 +137,7 @@ def _mark(ax: Axes, values: np.ndarray, rows: pd.DataFrame) -> list[int]:
                 zorder=5,
             )
             marked.append(int(places[0]))
-    ax.legend(loc="best", fontsize="small", frameon=False)
+    ax.legend(loc="best", fontsize="small", frameon=True, framealpha=1, edgecolor="none")
     return marked[::-1]
 
 
