@@ -115,20 +115,10 @@ class Values:
         ndarray of float, shape (cases, replications)
             Of an event 1 and 0. NaN where there is no value, or where what is `given` isn't so.
         """
-        values = self._number(measure.of) if measure.kind != "rate" else self._event(measure.of)
+        values = self._number(measure.of) if measure.kind != "rate" else self.holds(measure.of)
         if measure.given is None:
             return values
-        return np.where(self._event(measure.given) == 1, values, np.nan)
-
-    def holds(self, event: str) -> np.ndarray:
-        """Return 1 where an event is so, 0 where it isn't, NaN where that is unknown; by case and replication.
-
-        Parameters
-        ----------
-        event : str
-            Out of what `measures` name, or are given.
-        """
-        return self._event(event)
+        return np.where(self.holds(measure.given) == 1, values, np.nan)
 
     def is_unknown(self, measure: Measure) -> np.ndarray:
         """Return which rollouts a measure is about, or may be, of which it is unknown since they never end.
@@ -157,11 +147,34 @@ class Values:
         given = measure.given
         if given is None:
             return self.is_ok
-        is_ruled_out = self._event(given) == 0
+        is_ruled_out = self.holds(given) == 0
         if given in VERDICTS and "release" in self._read:
-            is_ruled_out |= self._event("good" if given in _DEFECTIVE else "defective") == 1
+            is_ruled_out |= self.holds("good" if given in _DEFECTIVE else "defective") == 1
         is_possible: np.ndarray = self.is_ok & ~is_ruled_out
         return is_possible
+
+    def holds(self, event: str) -> np.ndarray:
+        """Return 1 where an event is so, 0 where it isn't, NaN where that is unknown; by case and replication.
+
+        Parameters
+        ----------
+        event : str
+            Out of what `measures` name, or are given.
+        """
+        if event in VERDICTS:
+            known = self._codes("verdict")[0] >= 0
+            return _indicator(self._is_verdict(event), known)
+        if event in STATES:
+            codes, words = self._codes("state")
+            return _indicator(codes == _place(words, event), codes >= 0)
+        if event == PASSED:
+            went_on = (self._outcomes.numbers("waves") > 1) | (self.holds("completed") == 1)
+            return _indicator(went_on, self.is_ok)
+        codes, words = self._codes("release")
+        if event in SORTS:
+            defective: np.ndarray = np.array([*(self._sorts.get(word, np.nan) for word in words), np.nan])[codes]
+            return defective if event == "defective" else 1 - defective
+        return _indicator(codes == _place(words, event), codes >= 0)
 
     def cost_by_cause(self) -> dict[str, np.ndarray]:
         """Return what each cause costs, by case and replication; NaN where that is unknown."""
@@ -194,23 +207,6 @@ class Values:
             case _:
                 values = np.where(self._is_verdict("escaped"), costs.escape, 0.0)
         return np.where(np.isnan(number("makespan_s")), np.nan, values)
-
-    def _event(self, name: str) -> np.ndarray:
-        """Return 1 where something is so, 0 where it isn't, NaN where that is unknown."""
-        if name in VERDICTS:
-            known = self._codes("verdict")[0] >= 0
-            return _indicator(self._is_verdict(name), known)
-        if name in STATES:
-            codes, words = self._codes("state")
-            return _indicator(codes == _place(words, name), codes >= 0)
-        if name == PASSED:
-            went_on = (self._outcomes.numbers("waves") > 1) | (self._event("completed") == 1)
-            return _indicator(went_on, self.is_ok)
-        codes, words = self._codes("release")
-        if name in SORTS:
-            defective: np.ndarray = np.array([*(self._sorts.get(word, np.nan) for word in words), np.nan])[codes]
-            return defective if name == "defective" else 1 - defective
-        return _indicator(codes == _place(words, name), codes >= 0)
 
     def _codes(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         return self._outcomes.codes(name)

@@ -37,8 +37,8 @@ class Decision(NamedTuple):
     reason: str
 
 
-def plan_looks(most: int) -> tuple[int, ...]:
-    """Say after how many replications a requirement is looked at: 100, then twice as many each time, at last `most`.
+def plan_looks(most: int, first: int = FIRST_LOOK) -> tuple[int, ...]:
+    """Say after how many replications a requirement is looked at: `first`, then twice as many each time, at last `most`.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def plan_looks(most: int) -> tuple[int, ...]:
     ((100, 200, 400, 800, 1000), (50,))
     """
     looks = []
-    look = FIRST_LOOK
+    look = first
     while look < most:
         looks.append(look)
         look *= 2

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.ladder import ladder
 from simdeploy.api.defaults import DEFAULTS
 from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
 from simdeploy.experiments.changes import change_policy, own_identity
@@ -191,17 +192,17 @@ def _default_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tupl
     strategy, dialect, leaves = policy.policy.strategy, policy.spec.dialect, policy.identity.type == "stop"
     # Nothing fails under type stop, and nobody looks at limits that don't apply.
     if not leaves and (strategy != "immediate" or orchestrator.limits_apply_to_immediate):
-        yield "max_failed_nodes", [0, *_ladder(1, nodes)]
-        yield "max_failed_nodes_percent", [0, *_ladder(1, 50)]
+        yield "max_failed_nodes", [0, *ladder(1, nodes)]
+        yield "max_failed_nodes_percent", [0, *ladder(1, 50)]
     if strategy == "immediate":
         return
     if strategy == "canary" and policy.policy.canary_count:
-        yield "canary_count", _ladder(1, nodes / 2)
+        yield "canary_count", ladder(1, nodes / 2)
     if strategy == "canary" and policy.policy.canary_percent:
-        yield "canary_percent", _ladder(1, 50)
+        yield "canary_percent", ladder(1, 50)
     if orchestrator.pacing != "rate":
-        in_nodes = [*_ladder(nodes / _MOST_WAVES, nodes), nodes]
-        yield "max_parallel", in_nodes if dialect == "deployment" else _ladder(100 / _MOST_WAVES, 100)
+        in_nodes = [*ladder(nodes / _MOST_WAVES, nodes), nodes]
+        yield "max_parallel", in_nodes if dialect == "deployment" else ladder(100 / _MOST_WAVES, 100)
     if not leaves:
         yield from _health_ranges(scenario, policy)
 
@@ -210,8 +211,8 @@ def _health_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tuple
     behaviours, rules = scenario.fleet.behaviours, policy.policy
     if any(behaviour.requests_per_second for behaviour in behaviours):
         least = min((b.error_rate.mean for b in behaviours if b.error_rate.mean > 0), default=2 * _LEAST_ERROR_RATE)
-        yield "health_check.max_error_rate", _ladder(min(least / 2, 0.1), 0.5)
-    windows = _ladder(1, (rules.deadline_ns or 0) / rules.interval_ns)
+        yield "health_check.max_error_rate", ladder(min(least / 2, 0.1), 0.5)
+    windows = ladder(1, (rules.deadline_ns or 0) / rules.interval_ns)
     if rules.success_threshold is None:
         interval_s = rules.interval_ns / NS_PER_S
         yield "health_check.min_healthy_time", [0, *(n * interval_s for n in windows)]
@@ -220,16 +221,3 @@ def _health_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tuple
         yield "health_check.failure_threshold", windows
     deadline_s = Fraction(rules.deadline_ns or 0, NS_PER_S)
     yield "health_check.deadline", [float(deadline_s * factor) for factor in _DEADLINES]
-
-
-def _ladder(low: float, high: float) -> list[Any]:
-    """Return 1, 2, 5, 10, ... and their decimal parts from low to high.
-
-    Examples
-    --------
-    >>> _ladder(0.002, 0.05), _ladder(1, 20)
-    ([0.002, 0.005, 0.01, 0.02, 0.05], [1, 2, 5, 10, 20])
-    """
-    steps = [Fraction(digit) * Fraction(10) ** power for power in range(-9, 10) for digit in (1, 2, 5)]
-    fitting = [step for step in steps if exact(low) <= step <= exact(high)]
-    return [int(step) if step.denominator == 1 else float(step) for step in fitting]

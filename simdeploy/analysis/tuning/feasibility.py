@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.checking.sequential import FEWEST_OF_A_MEAN
+from simdeploy.analysis.checking.sequential import FEWEST_OF_A_MEAN, plan_looks
 from simdeploy.analysis.estimators import quantile_place
 from simdeploy.analysis.skewness import fewest_of_a_mean
 
@@ -123,16 +122,15 @@ def settle(
     Worlds double from look to look. The chance of error is divided by the number of looks, which the budget fixes
     beforehand (Bonferroni), so that looking often is no way to a verdict that isn't true.
     """
-    n_looks = 1 + max(0, math.ceil(math.log2(most / fewest))) if most > fewest else 1
+    looks = plan_looks(most, fewest)
     verdicts = np.full(len(numbers), UNDECIDED, dtype=np.int8)
     kept: dict[Measure, np.ndarray] = {}
     done, open_ = 0, np.arange(len(numbers))
-    for look in range(n_looks):
-        wanted = min(most, fewest << look)
+    for wanted in looks:
         more = measure(numbers[open_], first + done, wanted - done)
         kept = {m: np.concatenate([kept[m], values], axis=1) if kept else values for m, values in more.items()}
         done = wanted
-        found = judge(kept, requirements, alpha / n_looks).overall
+        found = judge(kept, requirements, alpha / len(looks)).overall
         verdicts[open_] = found
         still = found == UNDECIDED
         if not still.any() or (enough is not None and (verdicts == MET).sum() >= enough):

@@ -128,12 +128,11 @@ class Findings:
         """Take candidates back that turned out to be better than the choice."""
         self.outcome[numbers] = OPEN
 
-    def reopen(self) -> bool:
-        """Take back whatever a choice ruled out that doesn't meet the requirements; tell whether anything is open."""
+    def reopen(self) -> None:
+        """Take back whatever a choice ruled out that doesn't meet the requirements."""
         back = np.isin(self.outcome, [RULED_OUT, EQUAL])
         self.outcome[back] = OPEN
         self.equal_to[back] = np.flatnonzero(back)
-        return bool(self.is_open.any())
 
     def default_indifference(self, question: Question) -> float:
         """Return the smallest difference that matters where nobody said it."""

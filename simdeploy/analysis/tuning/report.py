@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.estimators import Estimate, estimate_difference, estimate_values
+from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.tuning.feasibility import MET, MISSED, judge
 from simdeploy.analysis.tuning.findings import EQUAL, OPEN, Findings
 from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP, WITHOUT, Tuning
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
 _WORDS = {MET: "met", MISSED: "not met"}
+_ESTIMATE = {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+_DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
+_POLICIES = {"policy": "str", "candidate": "int64", "measure": "str", **_ESTIMATE, **_DIFFERENCE}
+_VERDICTS = {"policy": "str", "requirement": "str", **_ESTIMATE, "verdict": "str"}
 _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
 
 
@@ -63,7 +68,7 @@ class Confirmed:
 
     def is_as_good(self, question: Question, number: int, indifference: float) -> bool:
         """Tell whether a shown candidate is surely worse than the choice by less than what matters, if at all."""
-        less = _difference(question.objective, self, self.shown.index(number), _shared_level(question, self))
+        less = _less_the_choice(question, self, self.shown.index(number))
         return less.high < indifference if question.sign > 0 else less.low > -indifference
 
     def choose(self, number: int) -> Confirmed:
@@ -157,18 +162,19 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
 
 
 def _is_near(question: Question, confirmed: Confirmed, place: int) -> bool:
-    less = _difference(question.objective, confirmed, place, _shared_level(question, confirmed))
+    less = _less_the_choice(question, confirmed, place)
     return not (less.low > 0 or less.high < 0)
 
 
 def _is_better(question: Question, confirmed: Confirmed, place: int) -> bool:
-    less = _difference(question.objective, confirmed, place, _shared_level(question, confirmed))
+    less = _less_the_choice(question, confirmed, place)
     return less.high < 0 if question.sign > 0 else less.low > 0
 
 
-def _shared_level(question: Question, confirmed: Confirmed) -> float:
-    """Return the level at which intervals hold for all differences at once (Bonferroni)."""
-    return 1 - (1 - question.confidence_level) / max(len(confirmed.shown) - 1, 1)
+def _less_the_choice(question: Question, confirmed: Confirmed, place: int) -> Estimate:
+    """Return the objective less that of the choice, with an interval that holds for all shown at once (Bonferroni)."""
+    level = 1 - (1 - question.confidence_level) / max(len(confirmed.shown) - 1, 1)
+    return _difference(question.objective, confirmed, place, level)
 
 
 def _difference(measure: Measure, confirmed: Confirmed, place: int, level: float) -> Estimate:
@@ -177,16 +183,17 @@ def _difference(measure: Measure, confirmed: Confirmed, place: int, level: float
 
 
 def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
-    import pandas as pd
-
     rows = []
     for measure in dict.fromkeys([question.objective, *question.shown]):
         for role, place in roles.items():
             assert confirmed is not None  # noqa: S101 - there are roles
             estimate = estimate_values(confirmed.measured.of[measure][place], measure, question.confidence_level)
-            is_objective = measure == question.objective
-            level = _shared_level(question, confirmed) if is_objective else question.confidence_level
-            less = _difference(measure, confirmed, place, level) if place > 0 else _NO_ESTIMATE
+            if place == 0:
+                less = _NO_ESTIMATE
+            elif measure == question.objective:
+                less = _less_the_choice(question, confirmed, place)
+            else:
+                less = _difference(measure, confirmed, place, question.confidence_level)
             rows.append(
                 {
                     "policy": role,
@@ -198,17 +205,10 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
                     "difference_high": less.high,
                 }
             )
-    columns = ["policy", "candidate", "measure", "estimate", "low", "high", "n"]
-    columns += ["difference", "difference_low", "difference_high"]
-    types = {"policy": "str", "candidate": "int64", "measure": "str", "n": "int64"}
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.astype({name: types.get(name, "float64") for name in columns})
+    return make_frame(rows, _POLICIES)
 
 
 def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
-    import pandas as pd
-
-    columns = ["policy", "requirement", "estimate", "low", "high", "n", "verdict"]
     rows = []
     judged = None if confirmed is None else judge(confirmed.measured.of, question.requirements, confirmed.alpha)
     for role, place in roles.items():
@@ -220,9 +220,7 @@ def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: M
             verdict = _WORDS.get(int(judged.verdicts[place, number]), "undecided")
             numbers = {name: getattr(estimate, name) for name in ("estimate", "low", "high", "n")}
             rows.append({"policy": role, "requirement": str(requirement), **numbers, "verdict": verdict})
-    frame = pd.DataFrame(rows, columns=columns)
-    texts = dict.fromkeys(("policy", "requirement", "verdict"), "str")
-    return frame.astype({name: texts.get(name, "int64" if name == "n" else "float64") for name in columns})
+    return make_frame(rows, _VERDICTS)
 
 
 def _find_binding(
@@ -232,7 +230,7 @@ def _find_binding(
     gains = [(0.0, "")]
     for role, place in roles.items():
         if confirmed is not None and role.startswith(WITHOUT):
-            less = _difference(question.objective, confirmed, place, _shared_level(question, confirmed))
+            less = _less_the_choice(question, confirmed, place)
             gains.append((abs(less.estimate), role.removeprefix(WITHOUT)))
     gain, name = max(gains)
     return (name, gain) if name else (None, math.nan)
@@ -240,8 +238,6 @@ def _find_binding(
 
 def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFrame:
     """Say how near candidates come to each requirement that meet all the others; nothing where one was chosen."""
-    import pandas as pd
-
     rows = []
     for place, requirement in enumerate(question.requirements if found is not None else ()):
         assert found is not None  # noqa: S101 - there are requirements to tell of
@@ -250,8 +246,7 @@ def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFram
         values = values[~np.isnan(values)]
         nearest = values.min if requirement.at_most is not None else values.max
         rows.append({"requirement": str(requirement), "estimate": float(nearest()) if len(values) else math.nan})
-    frame = pd.DataFrame(rows, columns=["requirement", "estimate"])
-    return frame.astype({"requirement": "str", "estimate": "float64"})
+    return make_frame(rows, {"requirement": "str", "estimate": "float64"})
 
 
 def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

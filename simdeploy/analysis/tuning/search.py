@@ -179,9 +179,13 @@ class _Search:
         self._stages.try_all()
         confirmed = None
         for attempt in range(1, _MOST_ATTEMPTS + 1):
-            confirmed = self._attempt(attempt)
-            if confirmed is not None or not self._found.reopen():
+            certified = self._stages.find_feasible()
+            if not len(certified):
                 break
+            confirmed = self._attempt(certified, attempt)
+            if confirmed is not None:
+                break
+            self._found.reopen()
         worlds = self._stages.worlds
         if worlds.n_failed:
             text = f"{worlds.n_failed:,} of {worlds.n_rollouts:,} replications failed; their candidates are out"
@@ -192,12 +196,10 @@ class _Search:
             scenario, self._question, self._found, confirmed, Work(self._stages.indifference, worlds.n_failed, under)
         )
 
-    def _attempt(self, attempt: int) -> Confirmed | None:
-        """Choose among what is open; None if nothing is known to meet the requirements, or the choice isn't after all."""
+    def _attempt(self, certified: np.ndarray, attempt: int) -> Confirmed | None:
+        """Choose among what is open; None if the choice turns out not to meet the requirements, or nothing is left."""
         stages, found = self._stages, self._found
-        certified = stages.find_feasible()
-        if len(certified):
-            certified = stages.settle(stages.screen(certified), certified)
+        certified = stages.settle(stages.screen(certified), certified)
         while len(certified):
             try:
                 selection, choice = stages.select(certified)

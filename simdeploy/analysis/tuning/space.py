@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.ladder import ladder
 from simdeploy.api.defaults import DEFAULTS as DEFAULTS_OF_API
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.levers import find_levers
@@ -193,7 +194,7 @@ class _Space:
         return [*(size for size in sizes if size < self._nodes), 0]
 
     def _canaries(self) -> list[int]:
-        return [n for n in _steps(self._nodes) if 1 <= n <= max(1, self._nodes // 4)]
+        return ladder(1, max(1, self._nodes // 4))
 
     def _limits(self) -> list[tuple[int, float]]:
         """Let the count decide, whose steps are finer, and put the percentage out of its way."""
@@ -201,7 +202,7 @@ class _Space:
         zero_is_zero = orchestrator.explicit_zero_limit == "zero_tolerance"
         never, always = 100.0, 0.0 if zero_is_zero else 0.001
         percent = never if orchestrator.limit_combination == "either" else always
-        counts = [n for n in _steps(self._nodes) if n <= self._nodes // 2 and (n > 0 or zero_is_zero)]
+        counts = [*([0] if zero_is_zero else []), *ladder(1, self._nodes // 2)]
         return [(n, percent) for n in counts]
 
     def _health(self) -> list[tuple[Any, ...]]:
@@ -225,12 +226,6 @@ class _Space:
             * float(np.asarray(b.slowdown.quantile(np.array([_SLOW])))[0])
             for b in fleet.behaviours
         )
-
-
-def _steps(nodes: int) -> Sequence[int]:
-    """Return 0, 1, 2, 5, 10, 20, 50, ... up to the fleet's size."""
-    decades = range(int(math.log10(nodes)) + 1)
-    return [0, *(step for step in (digit * 10**decade for decade in decades for digit in (1, 2, 5)) if step <= nodes)]
 
 
 def _round_up(seconds: float) -> float:
