@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.lazy import find_name
+
 if TYPE_CHECKING:
     from simdeploy import plotting
     from simdeploy.analysis import (
@@ -144,11 +146,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "plotting":
         return import_module("simdeploy.plotting")
-    if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'simdeploy' has no attribute {name!r}")
+    return find_name(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:

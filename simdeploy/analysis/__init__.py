@@ -5,8 +5,9 @@ Names are imported when they are first used: few callers need more than one meth
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from simdeploy.lazy import find_name
 
 if TYPE_CHECKING:
     from simdeploy.analysis.checking.checking import Check, check
@@ -27,35 +28,35 @@ if TYPE_CHECKING:
     from simdeploy.analysis.verification import Verification, verify
 
 _HOMES = {
-    "Check": "checking.checking",
-    "Comparison": "comparison.compare",
-    "CostResult": "costs.causes",
-    "Estimates": "estimates.estimating",
-    "GridSummary": "grid",
-    "InformationResult": "costs.information",
-    "ObservationResult": "costs.observation",
-    "ParetoFront": "tradeoffs.pareto",
-    "Precision": "estimates.precision_result",
-    "Robustness": "regret.robustness",
-    "Switches": "switches.result",
-    "Tradeoff": "tradeoffs.moving",
-    "Tuning": "tuning",
-    "Verification": "verification",
-    "check": "checking.checking",
-    "compare": "comparison.compare",
-    "estimate": "estimates.estimating",
-    "estimate_costs": "costs.causes",
-    "estimate_regret": "regret.robustness",
-    "pareto_front": "tradeoffs.pareto",
-    "replicate_to_precision": "estimates.precision",
-    "summarize_grid": "grid",
-    "sweep_to_precision": "estimates.precision",
-    "tradeoff": "tradeoffs.moving",
-    "tune": "tuning",
-    "value_of_observation": "costs.observation",
-    "value_of_perfect_information": "costs.information",
-    "vary_switches": "switches.varying",
-    "verify": "verification",
+    "Check": "simdeploy.analysis.checking.checking",
+    "Comparison": "simdeploy.analysis.comparison.compare",
+    "CostResult": "simdeploy.analysis.costs.causes",
+    "Estimates": "simdeploy.analysis.estimates.estimating",
+    "GridSummary": "simdeploy.analysis.grid",
+    "InformationResult": "simdeploy.analysis.costs.information",
+    "ObservationResult": "simdeploy.analysis.costs.observation",
+    "ParetoFront": "simdeploy.analysis.tradeoffs.pareto",
+    "Precision": "simdeploy.analysis.estimates.precision_result",
+    "Robustness": "simdeploy.analysis.regret.robustness",
+    "Switches": "simdeploy.analysis.switches.result",
+    "Tradeoff": "simdeploy.analysis.tradeoffs.moving",
+    "Tuning": "simdeploy.analysis.tuning",
+    "Verification": "simdeploy.analysis.verification",
+    "check": "simdeploy.analysis.checking.checking",
+    "compare": "simdeploy.analysis.comparison.compare",
+    "estimate": "simdeploy.analysis.estimates.estimating",
+    "estimate_costs": "simdeploy.analysis.costs.causes",
+    "estimate_regret": "simdeploy.analysis.regret.robustness",
+    "pareto_front": "simdeploy.analysis.tradeoffs.pareto",
+    "replicate_to_precision": "simdeploy.analysis.estimates.precision",
+    "summarize_grid": "simdeploy.analysis.grid",
+    "sweep_to_precision": "simdeploy.analysis.estimates.precision",
+    "tradeoff": "simdeploy.analysis.tradeoffs.moving",
+    "tune": "simdeploy.analysis.tuning",
+    "value_of_observation": "simdeploy.analysis.costs.observation",
+    "value_of_perfect_information": "simdeploy.analysis.costs.information",
+    "vary_switches": "simdeploy.analysis.switches.varying",
+    "verify": "simdeploy.analysis.verification",
 }
 
 __all__ = [
@@ -92,11 +93,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(import_module(f"simdeploy.analysis.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'simdeploy.analysis' has no attribute {name!r}")
+    return find_name(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:

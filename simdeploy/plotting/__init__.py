@@ -5,8 +5,9 @@ Each function is imported when it is first used, so that a picture costs no more
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from simdeploy.lazy import find_name
 
 if TYPE_CHECKING:
     from simdeploy.plotting.check import plot_check
@@ -57,11 +58,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'simdeploy.plotting' has no attribute {name!r}")
+    return find_name(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:
