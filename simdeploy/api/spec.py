@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from simdeploy.api.defaults import Dialect
+from simdeploy.api.gate import Gate, accept_name
 from simdeploy.api.values import (
     Count,
     Flag,
@@ -43,6 +44,11 @@ class HealthCheck(WireObject):
     min_healthy_time: GoDuration | None = Field(
         default=None, description='Shortest continuous healthy time required, such as "30s".'
     )
+    gate: Gate | None = Field(
+        default=None,
+        description="What judges the new version, beyond the API; threshold if left out.",
+        json_schema_extra=accept_name,
+    )
 
     @property
     def deadline_ns(self) -> int | None:
@@ -78,6 +84,11 @@ class RolloutHealthCheck(WireObject):
     )
     failure_threshold: Threshold | None = Field(
         default=None, description="Consecutive unhealthy windows until a node is unhealthy."
+    )
+    gate: Gate | None = Field(
+        default=None,
+        description="What judges the new version, beyond the API; threshold if left out.",
+        json_schema_extra=accept_name,
     )
 
     @property
@@ -147,3 +158,19 @@ SPEC_TYPES: dict[Dialect, type[DeploymentSpec | RolloutSpec]] = {
     "deployment": DeploymentSpec,
     "rollout": RolloutSpec,
 }
+
+
+def api_spec(spec: Spec) -> Spec:
+    """Return a spec as the API takes it: without what is beyond it.
+
+    Examples
+    --------
+    >>> spec = DeploymentSpec(strategy="rolling", health_check={"deadline": "5m", "gate": "sprt"})
+    >>> api_spec(spec).to_dict()
+    {'strategy': 'rolling', 'health_check': {'deadline': '5m'}}
+    """
+    if spec.health_check is None or spec.health_check.gate is None:
+        return spec
+    plain = spec.to_dict()
+    del plain["health_check"]["gate"]
+    return type(spec).model_validate(plain)

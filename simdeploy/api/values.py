@@ -105,7 +105,7 @@ def _whole_kind(low: int, high: int, allowed: str) -> Kind:
     return Kind(allowed, read, {"type": "integer", "minimum": low, "maximum": high})
 
 
-def _number_kind(low: int, high: int, allowed: str, hint_above: str) -> Kind:
+def _number_kind(low: int, high: int, allowed: str, hint_above: str | None) -> Kind:
     def read(value: object) -> int | float:
         number = _number(value)
         if number > high:
@@ -222,6 +222,7 @@ PercentNumber = Annotated[
 FractionNumber = Annotated[
     int | float, _number_kind(0, 1, "a fraction from 0 to 1", "0.10 is ten percent: a fraction, not a percentage")
 ]
+PositiveNumber = Annotated[int | float, _number_kind(0, MAX_COUNT, "a number from 0 to 10,000,000", None)]
 Flag = Annotated[bool, Kind("true or false", _truth, {"type": "boolean"})]
 Text = Annotated[str, Kind("text", _text, {"type": "string"})]
 Time = Annotated[

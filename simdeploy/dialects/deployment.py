@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.api import HealthCheck
-from simdeploy.dialects.common import exact_or_none
+from simdeploy.dialects.common import exact_or_none, gate_terms
 from simdeploy.rules.policy import Policy
 
 if TYPE_CHECKING:
@@ -39,4 +39,5 @@ def to_policy(spec: DeploymentSpec, *, interval_ns: int) -> Policy:
         max_failed_nodes=spec.max_failed_nodes,
         max_failed_nodes_percent=exact_or_none(spec.max_failed_nodes_percent),
         no_auto_rollback=spec.effective("no_auto_rollback"),
+        gate=gate_terms(health_check.gate),
     )

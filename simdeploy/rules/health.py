@@ -68,12 +68,23 @@ class HealthRule:
         return math.floor(self.max_error_rate * requests)
 
 
-def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
-    """Read a policy's health check the way an orchestrator does."""
-    immediate = policy.strategy == "immediate"
+def read_max_error_rate(policy: Policy, orchestrator: Orchestrator) -> Fraction:
+    """Return the highest error rate that an orchestrator allows under a policy."""
     rate = policy.max_error_rate
     if rate is None or (rate == 0 and orchestrator.explicit_zero_limit == "default"):
-        rate = DEFAULT_MAX_ERROR_RATE
+        return DEFAULT_MAX_ERROR_RATE
+    return rate
+
+
+def judges_waves(policy: Policy) -> bool:
+    """Whether a gate judges the requests of whole waves, so that a node by itself only has to be up."""
+    return policy.gate is not None and policy.gate.kind not in ("threshold", "cusum")
+
+
+def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
+    """Read a policy's health check the way an orchestrator does: how a node is judged by itself."""
+    immediate = policy.strategy == "immediate"
+    rate = Fraction(1) if judges_waves(policy) else read_max_error_rate(policy, orchestrator)
     return HealthRule(
         interval_ns=policy.interval_ns,
         is_checked=not immediate,

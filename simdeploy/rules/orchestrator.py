@@ -75,6 +75,8 @@ class Orchestrator:
         Whether bake time, promotion delay and rate clock go on while paused.
     explicit_zero_limit : {'zero_tolerance', 'default'}
         What an explicit 0 of a limit means.
+    cant_tell : {'wait', 'pass', 'stop'}
+        What a gate does that can't tell at the end of the observation: wait until the deadline, pass, or stop.
     """
 
     preset: str = "expanso"
@@ -100,6 +102,7 @@ class Orchestrator:
     unreachable_nodes: Literal["fail", "skip", "wait"] = "fail"
     paused_clocks: Literal["run", "stop"] = "run"
     explicit_zero_limit: Literal["zero_tolerance", "default"] = "zero_tolerance"
+    cant_tell: Literal["wait", "pass", "stop"] = "wait"
 
     def switches(self) -> dict[str, Any]:
         """Return every switch under its name in the scenario file, as plain values."""

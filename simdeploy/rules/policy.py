@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from simdeploy.rules.gates.terms import GateTerms
+
 Strategy = Literal["immediate", "rolling", "canary"]
 Dialect = Literal["deployment", "rollout"]
 
@@ -42,6 +44,8 @@ class Policy:
     max_failed_nodes_percent : Fraction or None
         Of whatever the orchestrator's `failed_percent_of` says, 0 to 100.
     no_auto_rollback : bool
+    gate : GateTerms or None
+        What judges the new version, beyond the API; None is the API's threshold.
     """
 
     dialect: Dialect
@@ -59,6 +63,7 @@ class Policy:
     max_failed_nodes: int | None
     max_failed_nodes_percent: Fraction | None
     no_auto_rollback: bool
+    gate: GateTerms | None = None
 
     @property
     def windows_needed(self) -> int:

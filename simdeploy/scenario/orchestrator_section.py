@@ -34,6 +34,7 @@ _DESCRIPTIONS = {
     "unreachable_nodes": "What happens to nodes that are down when their turn comes.",
     "paused_clocks": "Whether bake time, promotion delay and rate clock go on while paused.",
     "explicit_zero_limit": "What an explicit 0 of a limit means.",
+    "cant_tell": "What a gate does that can't tell at the end of the observation.",
 }
 
 

@@ -1,0 +1,234 @@
+"""A gate as an orchestrator reads it: every bound worked out once, at the door."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from simdeploy.rules.health import read_max_error_rate
+from simdeploy.world.special import special
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from simdeploy.rules.gates.terms import GateTerms
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+
+Method = Literal[
+    "pooled_window",
+    "pooled_observation",
+    "sprt_windows",
+    "sprt_requests",
+    "e_process",
+    "multinomial",
+    "mann_whitney",
+    "bayes",
+    "cusum",
+]
+METHODS: tuple[Method, ...] = (
+    "pooled_window",
+    "pooled_observation",
+    "sprt_windows",
+    "sprt_requests",
+    "e_process",
+    "multinomial",
+    "mann_whitney",
+    "bayes",
+    "cusum",
+)
+
+DEFAULT_ERROR = 0.05
+DEFAULT_CONFIDENCE = 0.95
+DEFAULT_PRIOR_STRENGTH = 100.0
+DEFAULT_TOLERANCE = 0.25
+DEFAULT_ALARM_EVERY = 10_000.0
+# Of the beta mixtures, where no prior is given: Jeffreys'.
+_JEFFREYS = 0.5
+# An SPRT ends at this multiple of the requests of a test of fixed size with the same errors.
+_TRUNCATED_AT = 3
+# A comparison by ranks takes all pairs of looks: it stops to collect after so many.
+MOST_RANKED = 1000
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How a wave, or the running nodes, are judged by their requests.
+
+    Attributes
+    ----------
+    method : str
+        One of `METHODS`.
+    minimum_sample : int
+        Requests before which there is no verdict.
+    cant_tell : {'wait', 'pass', 'stop'}
+        What happens at the end of the observation without a verdict.
+    max_error_rate : Fraction
+        The policy's, in effect.
+    windows_needed : int
+        Healthy looks that pass, at least 1 (pooled_window).
+    consecutive : bool
+        Whether one bad look restarts their count.
+    failure_threshold : int or None
+        Consecutive unhealthy looks that fail (pooled_window).
+    if_failed, if_served : float
+        What one failed, and one served, request adds to the log-likelihood ratio of bad to good (sprt, cusum).
+    upper, lower : float
+        The log-likelihood ratio at which a test fails, and at which it passes (sprt); log of the evidence at which it fails
+        (e_process, multinomial); where the sum raises an alarm (cusum).
+    most : int
+        Requests after which an SPRT ends.
+    null : float
+        The probability up to which all is in order (e_process, multinomial, bayes).
+    prior_a, prior_b : float
+        Of the beta prior.
+    confidence : float
+        Posterior probability from which on it is sure (bayes).
+    tolerance, z : float
+        Of mann_whitney: the part of the shift that is let pass, and the normal quantile of its interval.
+    """
+
+    method: Method
+    minimum_sample: int
+    cant_tell: Literal["wait", "pass", "stop"]
+    max_error_rate: Fraction
+    windows_needed: int
+    consecutive: bool
+    failure_threshold: int | None
+    if_failed: float = 0.0
+    if_served: float = 0.0
+    upper: float = math.inf
+    lower: float = -math.inf
+    most: int = 0
+    null: float = 0.0
+    prior_a: float = _JEFFREYS
+    prior_b: float = _JEFFREYS
+    confidence: float = 1.0
+    tolerance: float = 0.0
+    z: float = 0.0
+
+    @property
+    def watches_running(self) -> bool:
+        """Whether it looks at running nodes, rather than at a wave."""
+        return self.method == "cusum"
+
+    @property
+    def compares(self) -> bool:
+        """Whether it compares with nodes on the old version."""
+        return self.method in ("multinomial", "mann_whitney")
+
+
+def method_of(terms: GateTerms) -> Method | None:
+    """Return the method that a policy's gate names; None for the API's threshold."""
+    match terms.kind:
+        case "threshold":
+            return None
+        case "pooled":
+            return "pooled_window" if terms.over == "window" else "pooled_observation"
+        case "sprt":
+            return "sprt_requests" if terms.on == "requests" else "sprt_windows"
+        case "baseline":
+            return "mann_whitney" if terms.test == "mann_whitney" else "multinomial"
+        case "e_process":
+            return "e_process"
+        case "bayes":
+            return "bayes"
+        case _:
+            return "cusum"
+
+
+def good_and_bad(terms: GateTerms, max_error_rate: float) -> tuple[float, float]:
+    """Return the two error rates that an SPRT or a CUSUM tells apart: half and twice the limit where they are left out."""
+    good = max_error_rate / 2 if terms.good is None else terms.good
+    bad = min(2 * max_error_rate, (1 + max_error_rate) / 2) if terms.bad is None else terms.bad
+    return good, bad
+
+
+def beta_prior(terms: GateTerms, max_error_rate: float) -> tuple[float, float]:
+    """Return both parameters of the beta prior.
+
+    A Bayesian gate has a mean of half the limit, worth 100 requests, where they are left out; a mixture Jeffreys' prior.
+    """
+    if terms.kind != "bayes" and terms.prior_mean is None and terms.prior_strength is None:
+        return _JEFFREYS, _JEFFREYS
+    mean = max_error_rate / 2 if terms.prior_mean is None else terms.prior_mean
+    strength = DEFAULT_PRIOR_STRENGTH if terms.prior_strength is None else terms.prior_strength
+    return mean * strength, (1 - mean) * strength
+
+
+def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
+    """Read a policy's gate the way an orchestrator does; None where the API's threshold judges, or nothing does.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> from simdeploy.rules.gates.terms import GateTerms
+    >>> from simdeploy.rules.orchestrator import EXPANSO
+    >>> from simdeploy.rules.policy import Policy
+    >>> terms = GateTerms("sprt", good=0.01, bad=0.05)
+    >>> policy = Policy("deployment", "rolling", 40, 0, 0, True, 300, 10, Fraction(1, 20), 30, None, None, None, None, False,
+    ...                 terms)
+    >>> gate = read_gate(policy, EXPANSO)
+    >>> gate.method, gate.most
+    ('sprt_windows', 513)
+    """
+    terms = policy.gate
+    if terms is None or policy.strategy == "immediate":
+        return None
+    method = method_of(terms)
+    if method is None:
+        return None
+    exact_rate = read_max_error_rate(policy, orchestrator)
+    limit = float(exact_rate)
+    alpha = DEFAULT_ERROR if terms.alpha is None else terms.alpha
+    beta = DEFAULT_ERROR if terms.beta is None else terms.beta
+    numbers: dict[str, float] = {}
+    if method in ("sprt_windows", "sprt_requests", "cusum"):
+        good, bad = good_and_bad(terms, limit)
+        numbers = {"if_failed": math.log(bad / good), "if_served": math.log((1 - bad) / (1 - good))}
+    if method in ("sprt_windows", "sprt_requests"):
+        # Wald (1945), section 3.1, the approximations of his bounds A and B.
+        numbers |= {"upper": math.log((1 - beta) / alpha), "lower": math.log(beta / (1 - alpha))}
+    if method in ("e_process", "multinomial"):
+        numbers |= {"upper": -math.log(alpha), "null": limit if method == "e_process" else 0.5}
+    if method == "cusum":
+        every = DEFAULT_ALARM_EVERY if terms.alarm_every is None else terms.alarm_every
+        numbers |= {"upper": math.log(every)}
+    if method == "bayes":
+        confidence = DEFAULT_CONFIDENCE if terms.confidence is None else terms.confidence
+        numbers |= {"null": limit, "confidence": confidence}
+    if method == "mann_whitney":
+        tolerance = DEFAULT_TOLERANCE if terms.tolerance is None else terms.tolerance
+        numbers |= {"tolerance": tolerance, "z": float(special.ndtri(1 - alpha / 2))}
+    prior_a, prior_b = beta_prior(terms, limit)
+    most = 0
+    if method in ("sprt_windows", "sprt_requests"):
+        good, bad = good_and_bad(terms, limit)
+        most = fixed_size(good, bad, alpha, beta) * _TRUNCATED_AT if terms.most is None else terms.most
+    return Gate(
+        method=method,
+        minimum_sample=terms.minimum_sample or 0,
+        cant_tell=orchestrator.cant_tell,
+        max_error_rate=exact_rate,
+        windows_needed=max(policy.windows_needed, 1),
+        consecutive=orchestrator.window_reset or policy.success_threshold is not None,
+        failure_threshold=policy.failure_threshold,
+        prior_a=prior_a,
+        prior_b=prior_b,
+        most=most,
+        **numbers,
+    )
+
+
+def fixed_size(good: float, bad: float, alpha: float, beta: float) -> int:
+    """Return the requests of a test of fixed size that tells two error rates apart, by the normal approximation.
+
+    Examples
+    --------
+    >>> fixed_size(0.01, 0.05, 0.05, 0.05)
+    171
+    """
+    z_alpha, z_beta = float(special.ndtri(1 - alpha)), float(special.ndtri(1 - beta))
+    spread = z_alpha * math.sqrt(good * (1 - good)) + z_beta * math.sqrt(bad * (1 - bad))
+    return max(math.ceil((spread / (bad - good)) ** 2), 1)

@@ -1,0 +1,190 @@
+"""One wave before its gate: the evidence so far, and what is said after each look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from simdeploy.rules.gates.by_request import Walk, walk_requests
+from simdeploy.rules.gates.gate import MOST_RANKED
+from simdeploy.rules.gates.ranks import judge_ranks
+from simdeploy.rules.gates.statistics import log_likelihood_ratio, log_mixture_evidence, posterior_above
+
+if TYPE_CHECKING:
+    from simdeploy.rules.gates.gate import Gate
+
+Verdict = Literal["pass", "fail"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What came in since the look before.
+
+    Attributes
+    ----------
+    requests, failed : int
+        Of nodes on the new version.
+    old_failed : int
+        Failed requests of the nodes on the old version that they are compared with, under as many requests.
+    """
+
+    requests: int
+    failed: int
+    old_failed: int = 0
+
+
+class Judge:
+    """Judges one wave, look by look.
+
+    Parameters
+    ----------
+    gate : Gate
+        Any but one that watches running nodes.
+    uniform : callable
+        Random numbers by index, for the order of requests.
+
+    Attributes
+    ----------
+    requests, failed : int
+        Of the new version, as far as they were looked at.
+    can_tell : bool
+        Whether the last look could say anything; it may have been "unhealthy, so far".
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> from simdeploy.rules.gates.gate import Gate
+    >>> gate = Gate("pooled_observation", 100, "wait", Fraction(1, 10), 3, True, None)
+    >>> judge = Judge(gate, uniform=None)
+    >>> judge.take(Look(60, 2), is_over=False), judge.take(Look(60, 4), is_over=True)
+    (None, 'pass')
+    """
+
+    def __init__(self, gate: Gate, uniform: Callable[[int], float] | None) -> None:
+        self._gate = gate
+        self._uniform = uniform
+        self.requests = 0
+        self.failed = 0
+        self.can_tell = False
+        self._old_failed = 0
+        self._draws = 0
+        self._healthy = 0
+        self._unhealthy = 0
+        self._rates: tuple[list[float], list[float]] = ([], [])
+
+    def take(self, look: Look, *, is_over: bool) -> Verdict | None:
+        """Take one more look; return the verdict on the wave, if there is one now.
+
+        Parameters
+        ----------
+        look : Look
+        is_over : bool
+            Whether the observation has come to its end: no later look is sure to come in time.
+        """
+        if self._gate.method == "pooled_window":
+            return self._take_window(look)
+        verdict = self._walk(look) if self._gate.method == "sprt_requests" else self._add(look)
+        if verdict is None and is_over and self._gate.method not in ("sprt_windows", "sprt_requests", "bayes"):
+            verdict = self._conclude()
+        self.can_tell = verdict is not None
+        return verdict or (self.without_verdict() if is_over else None)
+
+    def without_verdict(self) -> Verdict | None:
+        """Say what becomes of a wave of which it can't be told."""
+        return {"wait": None, "pass": "pass", "stop": "fail"}[self._gate.cant_tell]  # type: ignore[return-value]
+
+    def _take_window(self, look: Look) -> Verdict | None:
+        """Judge one pooled window, as the API judges one of a node."""
+        gate = self._gate
+        self.requests += look.requests
+        self.failed += look.failed
+        self.can_tell = look.requests >= max(gate.minimum_sample, 1)
+        if self.can_tell:
+            healthy = look.failed <= gate.max_error_rate * look.requests
+        elif gate.cant_tell == "wait":
+            return None
+        else:
+            healthy = gate.cant_tell == "pass"
+        if healthy:
+            self._healthy += 1
+            self._unhealthy = 0
+            return "pass" if self._healthy >= gate.windows_needed else None
+        if not self.can_tell:
+            return "fail"
+        self._unhealthy += 1
+        if gate.consecutive:
+            self._healthy = 0
+        return "fail" if gate.failure_threshold is not None and self._unhealthy >= gate.failure_threshold else None
+
+    @property
+    def _has_sample(self) -> bool:
+        return self.requests >= max(self._gate.minimum_sample, 1)
+
+    def _add(self, look: Look) -> Verdict | None:
+        """Add a look to the totals; say what may be said at any look."""
+        gate = self._gate
+        self.requests += look.requests
+        self.failed += look.failed
+        self._old_failed += look.old_failed
+        if gate.method == "mann_whitney" and look.requests and len(self._rates[0]) < MOST_RANKED:
+            self._rates[0].append(look.failed / look.requests)
+            self._rates[1].append(look.old_failed / look.requests)
+        if not self._has_sample:
+            return None
+        match gate.method:
+            case "sprt_windows":
+                return self._by_ratio()
+            case "e_process":
+                evidence = log_mixture_evidence(self.failed, self.requests, gate.null, gate.prior_a, gate.prior_b)
+                return "fail" if evidence >= gate.upper else None
+            case "multinomial":
+                both = self.failed + self._old_failed
+                evidence = log_mixture_evidence(self.failed, both, gate.null, gate.prior_a, gate.prior_b)
+                return "fail" if evidence >= gate.upper else None
+            case "bayes":
+                above = posterior_above(self.failed, self.requests, gate.null, gate.prior_a, gate.prior_b)
+                if above >= gate.confidence:
+                    return "fail"
+                return "pass" if 1 - above >= gate.confidence else None
+            case _:
+                return None
+
+    def _by_ratio(self) -> Verdict | None:
+        gate = self._gate
+        ratio = log_likelihood_ratio(self.failed, self.requests, gate.if_failed, gate.if_served)
+        if ratio >= gate.upper or ratio <= gate.lower:
+            return "fail" if ratio >= gate.upper else "pass"
+        if self.requests >= gate.most:
+            # Truncated: the nearer hypothesis (Wald 1945, section 3.8).
+            return "fail" if ratio > 0 else "pass"
+        return None
+
+    def _walk(self, look: Look) -> Verdict | None:
+        gate = self._gate
+        if self._uniform is None:
+            raise AssertionError("a test from request to request needs random numbers")
+        walk = walk_requests(
+            Walk(self.requests, self.failed, False, self._draws),
+            look.requests,
+            look.failed,
+            bounds=(gate.lower, gate.upper),
+            steps=(gate.if_failed, gate.if_served),
+            least=max(gate.minimum_sample, 1),
+            most=gate.most,
+            uniform=self._uniform,
+        )
+        self.requests, self.failed, self._draws = walk.requests, walk.failed, walk.draws
+        return self._by_ratio() if walk.is_over else None
+
+    def _conclude(self) -> Verdict | None:
+        """Say what may be said at the end of the observation only."""
+        gate = self._gate
+        if not self._has_sample:
+            return None
+        if gate.method == "pooled_observation":
+            return "pass" if self.failed <= gate.max_error_rate * self.requests else "fail"
+        if gate.method == "mann_whitney":
+            found = judge_ranks(*self._rates, tolerance=gate.tolerance, z=gate.z)
+            return None if found is None else ("fail" if found == "higher" else "pass")
+        return "pass"  # a one-sided test that found nothing
