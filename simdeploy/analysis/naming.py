@@ -71,11 +71,15 @@ def shorten_names(names: Sequence[str]) -> list[str]:
     ['max_error_rate', 'start_failure']
     >>> shorten_names(["scenario.fleet.error_rate", "scenario.release.bad.error_rate"])
     ['fleet.error_rate', 'bad.error_rate']
+    >>> shorten_names(["health_check.gate.kind"])
+    ['gate.kind']
     """
     short = []
     for name in names:
         parts = name.split(".")
-        ends = (".".join(parts[-n:]) for n in range(1, len(parts) + 1))
+        # The keys of a gate say little without its name.
+        least = 2 if parts[-2:-1] == ["gate"] else 1
+        ends = (".".join(parts[-n:]) for n in range(least, len(parts) + 1))
         others = [other for other in names if other != name]
         short.append(next((end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others)), name))
     return short

@@ -8,7 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.api import DeploymentSpec, HealthCheck, RolloutHealthCheck, RolloutSpec, canonical_json, unknown_keys
-from simdeploy.api.spec import SPEC_TYPES
+from simdeploy.api.spec import SPEC_TYPES, api_spec
 from simdeploy.api.values import MAX_COUNT
 from simdeploy.errors import InputError, Problem, format_path, nearest, shorten
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
@@ -45,8 +45,8 @@ class Translation:
         return {"dialect": self.spec.dialect, **self.spec.to_dict()}
 
     def to_json(self) -> str:
-        """Return the spec as JSON, the way the API takes it."""
-        return canonical_json(self.spec.to_dict())
+        """Return the spec as JSON, the way the API takes it: without a gate, which is beyond the API."""
+        return canonical_json(api_spec(self.spec).to_dict())
 
     def to_yaml(self) -> str:
         """Return the spec as YAML, to be put under a policy's name in a scenario."""
@@ -66,7 +66,8 @@ def translate_spec(
     spec : DeploymentSpec or RolloutSpec
         Without `spec_problems`.
     dialect : {'deployment', 'rollout'}
-        The form to write it in. In its own it stays as it is.
+        The form to write it in. In its own it stays as it is, except in `Translation.to_json`: no dialect of the API
+        knows a gate.
     nodes : int
         Nodes of the fleet, at least 1: one dialect counts them, the other takes a whole percent.
     interval_ns : int
@@ -111,9 +112,25 @@ def translate_spec(
     if problems:
         raise InputError(problems)
     if spec.dialect == dialect:
-        return Translation(spec)
+        gate = name_gate(spec)
+        return Translation(spec, (f"{gate}; the API takes the spec without it",) if gate else ())
     translator = _Translator(spec, nodes, interval_ns, window_reset)
-    return translator.to_rollout(spec) if isinstance(spec, DeploymentSpec) else translator.to_deployment(spec)
+    bare = api_spec(spec)
+    return translator.to_rollout(bare) if isinstance(bare, DeploymentSpec) else translator.to_deployment(bare)
+
+
+def name_gate(spec: Spec) -> str:
+    """Say which gate of a spec is beyond the API; the empty text if none is.
+
+    Examples
+    --------
+    >>> name_gate(DeploymentSpec(strategy="rolling", health_check={"deadline": "5m", "gate": "sprt"}))
+    'gate: sprt is beyond the API, which judges every node and window by the threshold'
+    """
+    gate = None if spec.health_check is None or spec.strategy == "immediate" else spec.health_check.gate
+    if gate is None or gate.kind == "threshold":
+        return ""
+    return f"gate: {gate.kind} is beyond the API, which judges every node and window by the threshold"
 
 
 class _Translator:
@@ -132,6 +149,8 @@ class _Translator:
         if spec.strategy == "immediate":
             ignored = [name for name in changed if getattr(spec, name) is not None]
             self._notes += [f"{name}: the strategy immediate ignores it; left out" for name in ignored]
+        if gate := name_gate(spec):
+            self._lose(f"{gate}; left out")
 
     def _lose(self, text: str) -> None:
         self._notes.append(text)

@@ -169,6 +169,7 @@ class Rollout:
 
     def _deployment(self, number: int, revision: int) -> Deployment:
         from simdeploy.api import Deployment, DeploymentStatus
+        from simdeploy.api.spec import api_spec
         from simdeploy.api.times import format_time
 
         def written(time_ns: int | None) -> str | None:
@@ -204,6 +205,6 @@ class Rollout:
             type=identity.type if number == 0 else "rollback",
             from_version=from_version,
             to_version=to_version,
-            spec=self.policy.spec,
+            spec=api_spec(self.policy.spec),
             status=DeploymentStatus(**{name: value for name, value in status.items() if value is not None}),
         )

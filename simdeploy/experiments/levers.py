@@ -69,7 +69,8 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
     Raises
     ------
     InputError
-        For every name that stands for none or several keys, with the nearest or all of them, and for keys named twice.
+        For every name that stands for none or several keys, with the nearest or all of them, and for keys named twice,
+        or together with one below them.
 
     Examples
     --------
@@ -99,6 +100,10 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
         if lever.name in levers:
             problems.append(Problem("the same key twice", (name,), found=lever.name))
         levers[lever.name] = lever
+    for above in levers:
+        below = next((lever for lever in levers if lever.startswith(f"{above}.")), None)
+        if below is not None:
+            problems.append(Problem("a key and one below it can't be varied together", (above,), found=below))
     if problems:
         raise InputError(problems)
     return tuple(levers.values())

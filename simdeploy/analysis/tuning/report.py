@@ -256,16 +256,17 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         # That a limit can never stop a rollout is meant: the other one decides.
         spec = change_policy(base, values, scenario, own_identity(base, scenario)).spec
-    specs: dict[str, dict[str, Any]] = {spec.dialect: {"spec": _without_nothing(spec.to_dict()), "notes": []}}
     other: Dialect = "rollout" if spec.dialect == "deployment" else "deployment"
-    translated = translate_spec(
-        spec,
-        other,
-        nodes=scenario.fleet.nodes,
-        interval_ns=scenario.health_interval_ns,
-        window_reset=scenario.orchestrator.window_reset,
-    )
-    specs[other] = {"spec": _without_nothing(translated.spec.to_dict()), "notes": list(translated.notes)}
+    specs: dict[str, dict[str, Any]] = {}
+    for dialect in (spec.dialect, other):
+        translated = translate_spec(
+            spec,
+            dialect,
+            nodes=scenario.fleet.nodes,
+            interval_ns=scenario.health_interval_ns,
+            window_reset=scenario.orchestrator.window_reset,
+        )
+        specs[dialect] = {"spec": _without_nothing(translated.spec.to_dict()), "notes": list(translated.notes)}
     return specs
 
 

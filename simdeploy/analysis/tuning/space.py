@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.ladder import ladder
+from simdeploy.analysis.tuning.gate_levers import check_gate_levers, drop_unread, is_of_gate
 from simdeploy.api.defaults import DEFAULTS as DEFAULTS_OF_API
+from simdeploy.experiments.changes import GATE_KIND
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.levers import find_levers
 from simdeploy.units import NS_PER_S, format_duration
@@ -107,19 +109,29 @@ def make_candidates(
     InputError
         For keys and values that make no sense.
     """
+    own_kind = base.policy.gate.kind if base.policy.gate is not None else "threshold"
     if vary is None:
         names, rows = _SHARED + _HEALTH[base.spec.dialect], _Space(scenario, base).rows()
         levers = find_levers(names, [scenario], [base.spec])
     else:
         levers = find_levers(vary, [], [base.spec])
         points = make_points(levers, list(vary.values()), "grid", seed=seed)
-        rows = [tuple(points.point(number).values()) for number in range(len(points))]
+        check_gate_levers(levers, points.values, own_kind)
+        rows = [drop_unread(levers, tuple(points.point(n).values()), own_kind) for n in range(len(points))]
     current = tuple(_look_up(base.spec.to_dict(), lever) for lever in levers)
-    defaults = tuple(None if lever.path in _THRESHOLDS else value for lever, value in zip(levers, current, strict=True))
+    defaults = drop_unread(levers, tuple(map(_default, levers, current)), own_kind)
     # What the policy leaves to its default is no change if it is written.
-    unset = [DEFAULTS_OF_API[base.spec.dialect].get(lever.path.rpartition(".")[2]) for lever in levers]
+    defaults_of_keys = {GATE_KIND: "threshold"} | {
+        lever.path: DEFAULTS_OF_API[base.spec.dialect].get(lever.path.rpartition(".")[2])
+        for lever in levers
+        if not is_of_gate(lever)
+    }
+    unset = [defaults_of_keys.get(lever.path) for lever in levers]
     unset = [default if value is None else None for default, value in zip(unset, current, strict=True)]
-    written = (tuple(None if v is not None and v == d else v for v, d in zip(row, unset, strict=True)) for row in rows)
+    defaults, *written = (
+        tuple(None if v is not None and v == d else v for v, d in zip(row, unset, strict=True))
+        for row in (defaults, *rows)
+    )
     distinct = list(dict.fromkeys(written))
     first = list(dict.fromkeys([current, defaults]))
     own = _other_policies(scenario, base, levers)
@@ -131,6 +143,13 @@ def make_candidates(
     roles = {CURRENT: 0, DEFAULTS: first.index(defaults)}
     n_possible = len({*distinct, *first})
     return Candidates(tuple(lever.name for lever in levers), (*first, *others), roles, n_possible)
+
+
+def _default(lever: Lever, current: Any) -> Any:
+    """Return what a lever has with the API's defaults: where the API has none, what the policy has."""
+    if lever.path == GATE_KIND:
+        return "threshold"
+    return None if lever.path in _THRESHOLDS else current
 
 
 def _other_policies(scenario: Scenario, base: ScenarioPolicy, levers: Sequence[Lever]) -> list[tuple[Any, ...]]:
