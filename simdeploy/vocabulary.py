@@ -27,6 +27,7 @@ RESPONSES = {
     "min_in_service_fraction": "float64",
     "unavailable_excess_node_s": "float64",
     "decision_windows": "Int64",
+    "decision_requests": "Int64",
 }
 
 # What a replication costs by the scenario's `costs`, split by cause; `cost` is their sum.

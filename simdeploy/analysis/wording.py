@@ -28,6 +28,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "min_in_service_fraction": ("least in service", "fraction"),
     "unavailable_excess_node_s": ("unavailable node-seconds in excess", ""),
     "decision_windows": ("decision windows", ""),
+    "decision_requests": ("requests looked at", ""),
     "cost": ("cost", ""),
     "cost_delay": ("cost of delay", ""),
     "cost_failed_requests": ("cost of failed requests", ""),

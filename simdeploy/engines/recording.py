@@ -133,6 +133,8 @@ class Recording:
     makespan_ns, restored_ns : int or None
     horizon_ns : int or None
         End of the integrals.
+    gate_requests : int or None
+        Requests that gates of waves have looked at; None where nodes are judged by their own windows.
     """
 
     world: World
@@ -151,3 +153,4 @@ class Recording:
     makespan_ns: int | None
     restored_ns: int | None
     horizon_ns: int | None
+    gate_requests: int | None

@@ -55,6 +55,7 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
         "min_in_service_fraction": math.nan,
         "unavailable_excess_node_s": math.nan,
         "decision_windows": _count_up_to(makespan, recording.windows.end_ns),
+        "decision_requests": _decision_requests(recording),
     }
     if is_known:
         _, out = service.out_of_service.count_changes(service.end_ns)
@@ -80,6 +81,14 @@ def _verdict(recording: Recording) -> str | float:
 def _count_up_to(makespan_ns: int | None, end_ns: list[int]) -> int:
     """Count windows that ended by the makespan; they are recorded as they end."""
     return len(end_ns) if makespan_ns is None else bisect_right(end_ns, makespan_ns)
+
+
+def _decision_requests(recording: Recording) -> int:
+    """Count the requests that a verdict looked at: those of windows that ended by the makespan, or what gates took."""
+    if recording.gate_requests is not None:
+        return recording.gate_requests
+    windows = recording.windows
+    return sum(windows.requests[: _count_up_to(recording.makespan_ns, windows.end_ns)])
 
 
 def _seconds(time_ns: int | None) -> float:

@@ -71,6 +71,11 @@ class Countdown:
             self._since = self._env.now
             self._process = self._env.process(self._run())
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it will call back, if nobody stops it."""
+        return self._process is not None and self._process.is_alive
+
     def cancel(self) -> None:
         """End it without calling back."""
         if self._process is not None and self._process.is_alive:

@@ -87,6 +87,7 @@ class Controller:
         self._promoted = False
         self._promotion_wanted = False
         self._orders: deque[Action] = deque()
+        self._acts_ahead = len(operator.script)
         self._operator_is_due = False
         self._batches_due = 0
         self._clocks: list[Countdown] = []
@@ -137,6 +138,21 @@ class Controller:
         self._last_progress_ns = self._site.env.now
         self._site.ring()
 
+    def hears_of_gate(self, what: str) -> None:
+        """Take note of what a gate says."""
+        self._say(self.state, self.state, what)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether a rollout that goes on has nothing ahead of it: at the end of an instant, nobody will act any more."""
+        return (
+            not self.is_over
+            and not self._site.is_rung
+            and self._acts_ahead == 0
+            and not any(clock.is_running for clock in self._clocks)
+            and all(wave.unresolved == 0 for wave in self.dispatcher.waves)
+        )
+
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline; they come in order, because they all run for the same time."""
         self._deadlines.append((deadline_ns, node.fate))
@@ -151,23 +167,28 @@ class Controller:
 
     def act(self) -> None:
         """Do what is due, once everything else of this instant has happened."""
+        for judge in self._site.judges:
+            judge.act()
         self._judge()
         self._obey_script()
         self._obey_operator()
         self._advance()
         self._note()
+        for judge in self._site.judges:
+            judge.settle()
 
     def _judge(self) -> None:
-        if self.is_over or not self._news:
+        alarm = next((alarm for judge in self._site.judges if (alarm := judge.take_alarm())), None)
+        if self.is_over or not (self._news or alarm):
             return
-        if self._judged_at_wave_end and self.dispatcher.waves_over == self._waves_judged:
+        if not alarm and self._judged_at_wave_end and self.dispatcher.waves_over == self._waves_judged:
             return
         self._news = False
         self._waves_judged = self.dispatcher.waves_over
         # After a pause the same crossing counts again only when a further node has failed.
-        if self.failed <= self._acknowledged_failures:
+        if not alarm and self.failed <= self._acknowledged_failures:
             return
-        crossed = self._what_is_crossed()
+        crossed = alarm or self._what_is_crossed()
         if crossed is None:
             return
         action = self._switches.on_failure
@@ -194,6 +215,7 @@ class Controller:
     def _obey_script(self) -> None:
         while self._orders:
             action = self._orders.popleft()
+            self._acts_ahead -= 1
             refusal = self._why_not(action)
             if refusal:
                 self._say(self.state, self.state, f"script: {action} has no effect: {refusal}")

@@ -108,6 +108,8 @@ class Dispatcher:
         self._next += len(turns)
         wave.turns += len(turns)
         wave.unresolved += len(turns)
+        if self._site.wave_gates is not None:
+            self._site.wave_gates.gave_turns(wave, turns, self._order[self._next :])
         for node in turns:
             node.fate.wave = wave.number
             if not self._site.world.is_down(node.number, now):

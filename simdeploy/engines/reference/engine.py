@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from simdeploy.engines.recording import Recording
 from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.reference.gates import WaveGates
 from simdeploy.engines.reference.node import Node
 from simdeploy.engines.reference.people import follow_script
 from simdeploy.engines.reference.prober import Prober
 from simdeploy.engines.reference.rollback import Rollback
+from simdeploy.engines.reference.running_watch import RunningWatch
 from simdeploy.engines.reference.site import Site
 from simdeploy.rules.deployment_types import TYPES
+from simdeploy.rules.gates.gate import read_gate
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import read_limits
 from simdeploy.rules.waves import plan_waves
@@ -50,6 +53,11 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
     nodes = [Node(site, number) for number in range(world.n_nodes)]
     site.prober = Prober(world, rule, site.windows)
     site.rollback = Rollback(site, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes)
+    gate = None if site.type.leaves else read_gate(policy, orchestrator)
+    if gate is not None and gate.watches_running:
+        site.running_watch = RunningWatch(site, gate)
+    elif gate is not None:
+        site.wave_gates = WaveGates(site, gate)
     site.controller = controller = Controller(
         site,
         nodes,
@@ -81,6 +89,7 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
         makespan_ns=controller.makespan_ns,
         restored_ns=site.rollback.restored_ns,
         horizon_ns=controller.horizon_ns,
+        gate_requests=None if site.wave_gates is None else site.wave_gates.requests,
     )
 
 

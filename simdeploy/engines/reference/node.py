@@ -37,13 +37,14 @@ class Node:
     number : int
     """
 
-    __slots__ = ("_process", "_site", "fate", "number")
+    __slots__ = ("_process", "_site", "deadline_ns", "fate", "number")
 
     def __init__(self, site: Site, number: int) -> None:
         self._site = site
         self.number = number
         self.fate = NodeFate()
         self._process: simpy.Process | None = None
+        self.deadline_ns = 0
 
     def dispatch(self) -> None:
         """Begin to update the node."""
@@ -59,11 +60,27 @@ class Node:
         self.fate.ever_failed = True
         self._resolve(FAILED, reason)
 
+    def run_from_outside(self, reason: str) -> None:
+        """Become running by the verdict of a gate."""
+        self._stop_waiting()
+        self._resolve(RUNNING, reason)
+
+    def fail_from_outside(self, reason: str) -> None:
+        """Become failed by the verdict of a gate."""
+        self._stop_waiting()
+        self.fail(reason)
+        if self._site.goes_back_by_itself:
+            self._begin_to_go_back("goes back by itself")
+            self._process = self._site.env.process(self._come_back())
+
+    def _stop_waiting(self) -> None:
+        if self._process is not None and self._process.is_alive:
+            self._process.interrupt()
+
     def roll_back(self) -> None:
         """Go back to the old version, whatever the node is doing; not twice."""
         if self.fate.back_from_ns is None:
-            if self._process is not None and self._process.is_alive:
-                self._process.interrupt()
+            self._stop_waiting()
             self._process = self._site.env.process(self._go_back("rollback"))
 
     def _life(self) -> Process:
@@ -93,7 +110,9 @@ class Node:
         if (yield from self._start(deadline)):
             fate.started_ns = site.env.now
             site.world.note_start(self.number, site.env.now)
-            if site.rule.windows_needed == 0:
+            if site.wave_gates is not None:
+                yield from self._go_before_gate(deadline)
+            elif site.rule.windows_needed == 0:
                 self._resolve(RUNNING, "started")
             else:
                 yield from self._validate(deadline)
@@ -129,15 +148,12 @@ class Node:
 
     def _validate(self, deadline: int | None) -> Process:
         site, env = self._site, self._site.env
-        self._become(VALIDATING, "started")
-        if deadline is None:
-            deadline = env.now + site.rule.deadline_ns
-            site.controller.expects_verdict_by(self, deadline)
+        deadline = self._begin_validation(deadline)
         record = HealthRecord(site.rule)
         start, interval = env.now, site.rule.interval_ns
         while start + interval <= deadline:
             yield env.timeout(interval)
-            verdict = record.add(site.prober.looks_at(self, start, start + interval))
+            verdict = record.add(site.prober.looks_at(self, start, start + interval).healthy)
             if verdict == "running":
                 self._resolve(RUNNING, "healthy")
                 return
@@ -148,12 +164,64 @@ class Node:
         yield env.timeout(deadline - start)
         self.fail("not healthy by the deadline")
 
+    def _begin_validation(self, deadline: int | None) -> int:
+        """Be validated from now on; return the deadline."""
+        self._become(VALIDATING, "started")
+        if deadline is None:
+            deadline = self._site.env.now + self._site.rule.deadline_ns
+            self._site.controller.expects_verdict_by(self, deadline)
+        self.deadline_ns = deadline
+        return deadline
+
+    def _go_before_gate(self, deadline: int | None) -> Process:
+        """Be up for the node's own observation, and wait for the verdict on its wave, window by window."""
+        site, env = self._site, self._site.env
+        gates = site.wave_gates
+        deadline = self._begin_validation(deadline)
+        if gates.has_started(self):
+            self.fail("its wave failed its gate")
+            return
+        record = HealthRecord(site.rule)
+        is_observed = site.rule.windows_needed == 0
+        if is_observed and gates.has_observation(self):
+            self._resolve(RUNNING, "started")
+            return
+        start, interval = env.now, site.rule.interval_ns
+        while start + interval <= deadline:
+            yield env.timeout(interval)
+            seen = site.prober.looks_at(self, start, start + interval)
+            gates.saw(self, seen, start, start + interval)
+            start += interval
+            if is_observed:
+                continue
+            verdict = record.add(seen.healthy)
+            if verdict == "failed":
+                self.fail("unhealthy")
+                return
+            is_observed = verdict == "running"
+            if is_observed and gates.has_observation(self):
+                self._resolve(RUNNING, "passed by its gate")
+                return
+        yield env.timeout(deadline - start)
+        if not is_observed:
+            self.fail("not healthy by the deadline")
+            return
+        gates.meets_deadline(self)
+        yield env.event()  # until somebody settles it
+
     def _go_back(self, reason: str) -> Process:
+        self._begin_to_go_back(reason)
+        yield from self._come_back()
+
+    def _begin_to_go_back(self, reason: str) -> None:
         site, fate = self._site, self.fate
         fate.back_from_ns = site.env.now
         site.rollback.has_left()
         site.world.note_rollback(self.number, site.env.now)
         self._become(ROLLING_BACK, reason)
+
+    def _come_back(self) -> Process:
+        site, fate = self._site, self.fate
         yield site.env.timeout(site.world.rollback_ns(self.number))
         fate.back_until_ns = site.env.now
         if site.world.rollback_fails(self.number):
@@ -165,6 +233,8 @@ class Node:
     def _resolve(self, status: int, reason: str) -> None:
         self.fate.resolved_ns = self._site.env.now
         self._become(status, reason)
+        if status == RUNNING and self._site.running_watch is not None:
+            self._site.running_watch.runs(self)
         self._site.controller.hears_of(self)
 
     def _become(self, status: int, reason: str) -> None:

@@ -1,17 +1,27 @@
-"""The prober: counts a window's failed requests and says whether it was healthy (model section 3)."""
+"""The prober: counts a window's failed requests and says whether it was healthy (model sections 3 and 8)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.world.binomial import failed_requests
 from simdeploy.world.realized import mean_level
+from simdeploy.world.streams import WORD_LIMIT, Stream
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import Windows
     from simdeploy.engines.reference.node import Node
     from simdeploy.rules.health import HealthRule
     from simdeploy.world.realized import World
+
+
+class Seen(NamedTuple):
+    """What was seen in one window."""
+
+    requests: int
+    failed: int
+    was_up: bool
+    healthy: bool
 
 
 class Prober:
@@ -28,6 +38,7 @@ class Prober:
     def __init__(self, world: World, rule: HealthRule, windows: Windows) -> None:
         self._world = world
         self._windows = windows
+        self._interval_ns = rule.interval_ns
         # Per class: requests of a window, the most failed ones of a healthy window, level of a degraded spell.
         self._load = []
         for behaviour in world.behaviours:
@@ -35,7 +46,7 @@ class Prober:
             degraded = behaviour.flapping.error_rate if behaviour.flapping else None
             self._load.append((requests, rule.allowed_failures(requests), degraded))
 
-    def looks_at(self, node: Node, start: int, end: int) -> bool:
+    def looks_at(self, node: Node, start: int, end: int) -> Seen:
         """Judge the window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
         world, number = self._world, node.number
         requests, allowed, degraded_level = self._load[world.class_numbers[number]]
@@ -43,10 +54,35 @@ class Prober:
         if requests:
             level = self._level(node, start, end, degraded_level)
             failed = failed_requests(requests, level, world.window_uniform(number, node.fate.windows))
-        healthy = failed <= allowed and world.was_up(number, start, end)
+        was_up = world.was_up(number, start, end)
+        healthy = failed <= allowed and was_up
         self._windows.add(end, number, requests, failed, healthy)
         node.fate.windows += 1
-        return healthy
+        return Seen(requests, failed, was_up, healthy)
+
+    def looks_at_old(self, node: Node, start: int, end: int) -> int | None:
+        """Count the failed requests of a node on the old version; None if it was not up throughout."""
+        world, number = self._world, node.number
+        if not world.was_up(number, start, end):
+            return None
+        requests, _, degraded = self._load[world.class_numbers[number]]
+        if not requests:
+            return 0
+        u = world.draws.draw(Stream.OLD_WINDOW, number, end // self._interval_ns % WORD_LIMIT)
+        return failed_requests(requests, self._level(node, start, end, degraded), u)
+
+    def watches(self, node: Node, start: int, end: int, look: int) -> tuple[int, int]:
+        """Count requests and failed requests of a running node; none where it was not up throughout."""
+        world, number = self._world, node.number
+        if not world.was_up(number, start, end):
+            return 0, 0
+        requests, allowed, degraded = self._load[world.class_numbers[number]]
+        failed = 0
+        if requests:
+            u = world.draws.draw(Stream.WATCHED_WINDOW, number, look)
+            failed = failed_requests(requests, self._level(node, start, end, degraded), u)
+        self._windows.add(end, number, requests, failed, failed <= allowed)
+        return requests, failed
 
     def _level(self, node: Node, start: int, end: int, degraded_level: float | None) -> float:
         """Return the time-average of the node's error level over the window."""
@@ -55,7 +91,9 @@ class Prober:
         if not added and (degraded_level is None or world.is_undegraded_until(number, end)):
             return world.baseline[number]
         shown_from = end
-        if added and node.fate.started_ns is not None:
+        if node.fate.started_ns is None:
+            added = 0.0
+        elif added:
             shown_from = min(max(node.fate.started_ns + world.after_ns(number), start), end)
         degraded = both = 0
         if degraded_level is not None:

@@ -13,8 +13,10 @@ from simdeploy.rules.deployment_types import TYPES
 
 if TYPE_CHECKING:
     from simdeploy.engines.reference.controller import Controller
+    from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.prober import Prober
     from simdeploy.engines.reference.rollback import Rollback
+    from simdeploy.engines.reference.running_watch import RunningWatch
     from simdeploy.rules.health import HealthRule
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.world.realized import World
@@ -35,6 +37,8 @@ class Site:
     """
 
     controller: Controller
+    wave_gates: WaveGates | None = None
+    running_watch: RunningWatch | None = None
     prober: Prober
     rollback: Rollback
 
@@ -52,6 +56,16 @@ class Site:
     def note(self, node: int, from_status: int | str, to_status: int | str, wave: int, reason: str) -> None:
         """Record a change of status, or of node `CONTROL_PLANE` an act."""
         self.transitions.add(self.env.now, self._round, node, from_status, to_status, wave, reason)
+
+    @property
+    def judges(self) -> tuple[WaveGates | RunningWatch, ...]:
+        """The gate beyond the API's threshold, if there is one."""
+        return tuple(one for one in (self.wave_gates, self.running_watch) if one is not None)
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether the control plane is asked to look once more at this instant."""
+        return self._is_rung
 
     def ring(self) -> None:
         """Ask the control plane to look, once everything else of this instant has happened."""

@@ -1,0 +1,213 @@
+"""Gates at work: looks at waves, and the verdicts that come of them (model section 8)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from simdeploy.rules.gates.judge import Judge, Look
+from simdeploy.world.streams import Stream
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.dispatch import Wave
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.prober import Seen
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.gates.gate import Gate
+    from simdeploy.rules.gates.judge import Verdict
+
+
+class WatchedWave:
+    """One wave before its gate.
+
+    Attributes
+    ----------
+    wave : Wave
+    nodes : list of Node
+    verdict : {'pass', 'fail'} or None
+    waiting : list of Node
+        Those that have their own observation and wait for the gate.
+    partners : dict of int to Node
+        By number of the new node: the node on the old version that it is compared with.
+    """
+
+    def __init__(self, wave: Wave, judge: Judge) -> None:
+        self.wave = wave
+        self.judge = judge
+        self.nodes: list[Node] = []
+        self.verdict: Verdict | None = None
+        self.waiting: list[Node] = []
+        self.partners: dict[int, Node] = {}
+        self.has_begun = self.look_is_due = False
+        self.requests = self.failed = self.old_failed = 0
+
+    def take_look(self) -> Look:
+        """Return what came in since the look before."""
+        look = Look(self.requests, self.failed, self.old_failed)
+        self.requests = self.failed = self.old_failed = 0
+        return look
+
+
+class WaveGates:
+    """All waves of a rollout before their gates.
+
+    Parameters
+    ----------
+    site : Site
+    gate : Gate
+        One that judges waves.
+    """
+
+    def __init__(self, site: Site, gate: Gate) -> None:
+        self._site = site
+        self._gate = gate
+        self._waves: list[WatchedWave] = []
+        self._due: list[Node] = []
+        self._alarm: str | None = None
+
+    @property
+    def requests(self) -> int:
+        """Requests that were looked at."""
+        return sum(watched.judge.requests for watched in self._waves)
+
+    def take_alarm(self) -> str | None:
+        """Return why the rollout is to be stopped, once."""
+        alarm, self._alarm = self._alarm, None
+        return alarm
+
+    # -- what it is told ---------------------------------------------------------------------------
+
+    def gave_turns(self, wave: Wave, turns: Sequence[Node], rest: Sequence[Node]) -> None:
+        """Take note of a wave, and of the nodes whose turn has not come."""
+        number = len(self._waves)
+        draws = self._site.world.draws
+        watched = WatchedWave(wave, Judge(self._gate, lambda index: draws.draw(Stream.GATE_ORDER, number, index)))
+        self._waves.append(watched)
+        watched.nodes = list(turns)
+        if self._gate.compares and not self._site.type.begins:
+            self._find_partners(watched, rest)
+
+    def _find_partners(self, watched: WatchedWave, rest: Sequence[Node]) -> None:
+        classes = self._site.world.class_numbers
+        wanted = Counter(classes[node.number] for node in watched.nodes)
+        found: dict[int, list[Node]] = {number: [] for number in wanted}
+        for node in reversed(rest):
+            of_class = found.get(classes[node.number])
+            if of_class is not None and len(of_class) < wanted[classes[node.number]]:
+                of_class.append(node)
+                if all(len(found[number]) == wanted[number] for number in wanted):
+                    break
+        taken: Counter[int] = Counter()
+        for node in watched.nodes:
+            number = classes[node.number]
+            if taken[number] < len(found[number]):
+                watched.partners[node.number] = found[number][taken[number]]
+            taken[number] += 1
+
+    def has_started(self, node: Node) -> bool:
+        """Take note that a node has started; return whether it fails at once, because its wave has failed."""
+        watched = self._of(node)
+        if not watched.has_begun:
+            watched.has_begun = True
+            self._site.env.process(self._look_again_and_again(watched))
+        return watched.verdict == "fail"
+
+    def saw(self, node: Node, seen: Seen, start: int, end: int) -> None:
+        """Take note of a window that ended; one in which the node was down says nothing about the release."""
+        if not seen.was_up:
+            return
+        watched = self._of(node)
+        if self._gate.compares:
+            partner = watched.partners.get(node.number)
+            if partner is None or partner.fate.dispatched_ns is not None:
+                return
+            old_failed = self._site.prober.looks_at_old(partner, start, end)
+            if old_failed is None:
+                return
+            watched.old_failed += old_failed
+        watched.requests += seen.requests
+        watched.failed += seen.failed
+
+    def has_observation(self, node: Node) -> bool:
+        """Take note that a node has its own observation; return whether it may run at once."""
+        watched = self._of(node)
+        if watched.verdict == "pass":
+            return True
+        watched.waiting.append(node)
+        return False
+
+    def meets_deadline(self, node: Node) -> None:
+        """Take note that a node that waits has met its deadline."""
+        self._due.append(node)
+        self._site.ring()
+
+    def _of(self, node: Node) -> WatchedWave:
+        return self._waves[node.fate.wave - 1]
+
+    def _look_again_and_again(self, watched: WatchedWave) -> Process:
+        while True:
+            yield self._site.env.timeout(self._site.rule.interval_ns)
+            if watched.verdict is not None or watched.wave.is_over or self._site.controller.is_over:
+                return
+            watched.look_is_due = True
+            self._site.ring()
+
+    # -- the end of an instant ---------------------------------------------------------------------
+
+    def act(self) -> None:
+        """Look at the waves that are due, then settle nodes that have met their deadline."""
+        for watched in self._waves:
+            if watched.look_is_due:
+                watched.look_is_due = False
+                if not watched.wave.is_over and not self._site.controller.is_over:
+                    self._look(watched)
+        due, self._due = sorted(self._due, key=lambda node: node.number), []
+        for node in due:
+            if node.fate.resolved_ns is None:
+                self._settle_at_deadline(node)
+
+    def settle(self) -> None:
+        """Do nothing at the end of an instant: looks at a wave end with it."""
+
+    def _look(self, watched: WatchedWave) -> None:
+        verdict = watched.judge.take(watched.take_look(), is_over=self._is_observed(watched))
+        if verdict is not None:
+            self._speak(watched, verdict)
+
+    def _is_observed(self, watched: WatchedWave) -> bool:
+        """Tell whether no node is still being observed, or a node that waits can't wait for another look."""
+        waiting = [node for node in watched.waiting if node.fate.resolved_ns is None]
+        wave = watched.wave
+        if wave.turns == wave.size and wave.unresolved == len(waiting):
+            return True
+        next_look = self._site.env.now + self._site.rule.interval_ns
+        return any(node.deadline_ns < next_look for node in waiting)
+
+    def _settle_at_deadline(self, node: Node) -> None:
+        watched = self._of(node)
+        verdict = None
+        if not self._site.controller.is_over and not watched.judge.can_tell:
+            verdict = watched.judge.without_verdict()
+        if verdict is None:
+            node.fail_from_outside("not passed by its gate by the deadline")
+        else:
+            self._speak(watched, verdict)
+
+    def _speak(self, watched: WatchedWave, verdict: Verdict) -> None:
+        judge = watched.judge
+        watched.verdict = verdict
+        told = "" if judge.can_tell else ", which can't tell"
+        name = self._gate.method.replace("_", " ")
+        what = f"gate {name}{told}: {judge.failed} of {judge.requests} requests failed"
+        self._site.controller.hears_of_gate(f"wave {watched.wave.number} {verdict}es" if verdict == "pass" else what)
+        if verdict == "pass":
+            for node in sorted(watched.waiting, key=lambda node: node.number):
+                if node.fate.resolved_ns is None:
+                    node.run_from_outside("passed by its gate")
+            return
+        self._alarm = what
+        for node in sorted(watched.nodes, key=lambda node: node.number):
+            if node.fate.started_ns is not None and node.fate.resolved_ns is None:
+                node.fail_from_outside("its wave failed its gate")

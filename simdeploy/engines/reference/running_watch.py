@@ -1,0 +1,92 @@
+"""Running nodes under watch: all of them together, look by look, until the rollout ends (model section 8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.rules.gates.statistics import next_sum
+
+if TYPE_CHECKING:
+    from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.site import Site
+    from simdeploy.rules.gates.gate import Gate
+
+
+class RunningWatch:
+    """Looks at running nodes for a change.
+
+    Parameters
+    ----------
+    site : Site
+    gate : Gate
+        One that watches running nodes.
+    """
+
+    def __init__(self, site: Site, gate: Gate) -> None:
+        self._site = site
+        self._gate = gate
+        self._nodes: list[Node] = []
+        self._looks = 0
+        self._is_due = self._has_ended = False
+        self._requests = self._failed = 0
+        self._sum = 0.0
+        self._alarm: str | None = None
+
+    def take_alarm(self) -> str | None:
+        """Return why the rollout is to be stopped, once."""
+        alarm, self._alarm = self._alarm, None
+        return alarm
+
+    def runs(self, node: Node) -> None:
+        """Take note that a node runs."""
+        if not self._nodes:
+            self._site.env.process(self._look_again_and_again())
+        self._nodes.append(node)
+
+    def _look_again_and_again(self) -> Process:
+        while True:
+            yield self._site.env.timeout(self._site.rule.interval_ns)
+            if self._has_ended or self._site.controller.is_over:
+                return
+            self._is_due = True
+            self._site.ring()
+
+    def act(self) -> None:
+        """Look, if it is time."""
+        if not self._is_due:
+            return
+        self._is_due = False
+        if self._site.controller.is_over:
+            return
+        end = self._site.env.now
+        start = end - self._site.rule.interval_ns
+        for node in self._nodes:
+            if node.fate.resolved_ns is not None and node.fate.resolved_ns <= start:
+                requests, failed = self._site.prober.watches(node, start, end, self._looks)
+                self._requests += requests
+                self._failed += failed
+        self._looks += 1
+        self._judge()
+
+    def settle(self) -> None:
+        """At the end of an instant: where nothing else can happen any more, nobody looks any more."""
+        if self._site.controller.is_at_rest:
+            self._has_ended = True
+
+    def _judge(self) -> None:
+        gate, requests, failed = self._gate, self._requests, self._failed
+        told = ""
+        if requests >= max(gate.minimum_sample, 1):
+            self._sum = next_sum(self._sum, failed, requests, gate.if_failed, gate.if_served)
+            is_alarm = self._sum >= gate.upper
+        elif gate.cant_tell == "wait":
+            return
+        else:
+            is_alarm = gate.cant_tell == "stop"
+            told = ", which can't tell"
+        self._requests = self._failed = 0
+        if is_alarm:
+            self._sum = 0.0
+            self._alarm = f"gate cusum{told}: {failed} of {requests} requests failed at the last look at running nodes"
+            self._site.controller.hears_of_gate(self._alarm)
