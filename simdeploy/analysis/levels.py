@@ -1,4 +1,4 @@
-"""Confidence levels, checked at the door of every analysis."""
+"""Confidence levels: checked at the door of every analysis, and shared out among intervals that hold together."""
 
 from __future__ import annotations
 
@@ -25,3 +25,14 @@ def level_problems(confidence_level: object, *, above: float = 0) -> list[Proble
     bounds = "between 0 and 1" if above == 0 else f"above {above:g} and below 1"
     allowed = f"a fraction {bounds}, such as 0.95"
     return [Problem("not a confidence level", ("confidence_level",), found=shorten(confidence_level), allowed=allowed)]
+
+
+def share_out(confidence_level: float, number: int) -> float:
+    """Return the level of each of several intervals that are to hold together, by Bonferroni's inequality.
+
+    Examples
+    --------
+    >>> share_out(0.5, 5)
+    0.9
+    """
+    return 1 - (1 - confidence_level) / max(number, 1)

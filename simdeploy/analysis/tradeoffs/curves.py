@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.estimators import Estimate, estimate_values
+from simdeploy.analysis.levels import share_out
 from simdeploy.analysis.paired import compare_values
 from simdeploy.scenario.measures import Measure
 
@@ -50,16 +51,11 @@ def estimate_band(points: Mapping[Measure, np.ndarray], confidence_level: float)
     >>> estimate_band({rate: np.array([[0.0], [1.0]])}, 0.5)[rate][0][:3]
     (0.0, 0.0, 0.875)
     """
-    level = _share_out(confidence_level, sum(len(values) for values in points.values()))
+    level = share_out(confidence_level, sum(len(values) for values in points.values()))
     return {
         measure: [estimate_values(of_point, measure, level) for of_point in values]
         for measure, values in points.items()
     }
-
-
-def _share_out(confidence_level: float, number: int) -> float:
-    """Return the level of each of several intervals that are to hold together."""
-    return 1 - (1 - confidence_level) / max(number, 1)
 
 
 def estimate_curves(
@@ -87,7 +83,7 @@ def estimate_curves(
     """
     first = np.cumsum([0, *(len(one.numbers) for one in ranges)])
     n_moved = sum(len(one.numbers) - 1 for one in ranges if one.current is not None)
-    level = _share_out(confidence_level, n_moved * len(values))
+    level = share_out(confidence_level, n_moved * len(values))
     curve_rows, difference_rows = [], []
     for one, start in zip(ranges, first.tolist(), strict=False):
         of_lever = {measure: of[start : start + len(one.numbers)] for measure, of in values.items()}

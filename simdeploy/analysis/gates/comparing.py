@@ -1,0 +1,227 @@
+"""Gates side by side in the same worlds: what each stops, lets through, looks at and takes, over the size of the defect."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.gates.curves import estimate_curves, estimate_mixture, measures_along
+from simdeploy.analysis.gates.result import GateComparison
+from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
+from simdeploy.analysis.gates.variants import GateInput, make_variants
+from simdeploy.analysis.levels import level_problems
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.requirements import why_impossible
+from simdeploy.analysis.result import read_computed_under
+from simdeploy.engines.choice import choose_engine
+from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.executors import choose_executor
+from simdeploy.experiments.progress import as_reporter
+from simdeploy.experiments.sweep import sweep
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.scenario.measures import parse_measure
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.gates.variants import Variant
+    from simdeploy.experiments.progress import Progress
+    from simdeploy.experiments.result import SweepResult
+    from simdeploy.experiments.sweep import Policy
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario.measures import Measure
+
+_GATES = {"gate": "str", "kind": "str", "says": "str", "observation_s": "float64"}
+_OF_MIXTURE = (
+    "false_alarm given good",
+    "escaped given defective",
+    "decision_requests",
+    "failed_requests_excess",
+    "makespan_s given completed_good",
+)
+
+
+def compare_gates(
+    scenario: Scenario,
+    policy: Policy | None = None,
+    *,
+    gates: Iterable[str] | Mapping[str, GateInput] | None = None,
+    sizes: Iterable[float] | None = None,
+    replications: int | range = 400,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+    engine: str = "auto",
+    workers: int = 1,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+) -> GateComparison:
+    r"""Put gates side by side in the same worlds, over the size of the defect.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policy : str, mapping, spec or document, optional
+        The policy that gets the gates; the scenario's first one by default.
+    gates : iterable of str, or mapping of str to gate, optional
+        Kinds (``["sprt", "bayes"]``), or gates as in a file by the names that they are to have. The threshold, which is
+        the policy without a gate, is always the first. By default every kind, with the parameters that follow from the
+        policy's health check, and the policy's own gate if it has one; those that it can't have here are left out.
+    sizes : iterable of float, optional
+        Error rates that a release adds, fractions; 0, a good release, is always among them. By default from 0 to four
+        times the policy's `max_error_rate`, and those of the scenario's defects.
+    replications : int or range, default 400
+        Of each gate at each size.
+    confidence_level : float, default 0.95
+        Of the curve of a gate in a measure, and of all differences in a measure together.
+    seed : int, default 0
+    engine : {'auto', 'compiled', 'reference'}
+    workers : int, default 1
+        Cores; changes no number.
+    store : path-like, optional
+        A folder for all rollouts; the same call goes on with what is there.
+    progress : bool or callable, default False
+        As for `sweep`.
+
+    Returns
+    -------
+    GateComparison
+
+    Raises
+    ------
+    InputError
+        Before anything is simulated: with everything that makes no sense; for a policy without a health check, and for
+        restart and stop, which release nothing.
+
+    Notes
+    -----
+    Each gate is put into the policy; nothing else of it changes, with one exception. A gate that can pass a wave before the
+    observation is over (sprt, bayes) can't be sooner than a node's own observation, so under it a node needs one healthy
+    window by itself.
+
+    At each size every release is the same: it adds this error rate, on the nodes and after the time that the scenario's first
+    defective kind says. All gates meet the same worlds, at each size and across sizes: a node has the same crashes,
+    spells and windows whatever the release adds. Then they meet the scenario's own mixture of releases.
+
+    The curve of a gate over k sizes has k intervals of level :math:`1 - \alpha / k`, which hold together by Bonferroni's
+    inequality; differences of m gates to the threshold have the level :math:`1 - \alpha / (k m)`. Makespans are compared
+    of the rollouts that complete under both gates: a rollout that is stopped is over soon, which is no virtue.
+
+    Examples
+    --------
+    >>> from simdeploy.analysis import compare_gates
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "ten-nodes",
+    ...     "fleet": {"nodes": 10, "update_duration": "1m", "requests_per_second": 10},
+    ...     "policies": {"waves": {"strategy": "rolling", "max_parallel": 5, "max_failed_nodes": 2,
+    ...                            "health_check": {"deadline": "5m", "max_error_rate": 0.02}}},
+    ... })
+    >>> found = compare_gates(scenario, gates=["pooled"], sizes=[0.03], replications=20, engine="reference")
+    >>> curve = found.curves[found.curves["measure"] == "stopped"]
+    >>> print(curve[["gate", "size", "estimate"]].to_string(index=False))
+         gate  size  estimate
+    threshold  0.00       0.0
+    threshold  0.03       1.0
+       pooled  0.00       0.0
+       pooled  0.03       1.0
+    """
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    if problems := level_problems(confidence_level):
+        raise InputError(problems)
+    chosen = scenario.policy(policy)
+    _check_policy(chosen)
+    of_curve = read_sizes(sizes, scenario, chosen)
+    variants, left_out = make_variants(scenario, chosen, gates)
+    if len(variants) == 1:
+        allowed = "at least one gate beside the threshold"
+        raise InputError(Problem("nothing to compare the threshold with", ("gates",), allowed=allowed))
+    choose_executor(executor=None, workers=workers, cluster=None, engine=engine)  # refuses what makes no sense
+    worlds = {f"defect {size:g}": scenario_of_size(scenario, size) for size in of_curve}
+    n_rollouts = (len(worlds) + 1) * len(variants) * len(numbers)
+    if store is None:
+        # A store settles it by itself, once for all calls.
+        engine = choose_engine(engine, node_updates=n_rollouts * scenario.fleet.nodes)
+    simulation = _Simulation(
+        {variant.gate: variant.policy for variant in variants},
+        {"replications": numbers, "seed": seed, "engine": engine, "workers": workers},
+        None if store is None else Path(store),
+        as_reporter(progress),
+        n_rollouts,
+    )
+    at_sizes = Values(simulation.run("sizes", worlds), measures_along())
+    names = tuple(variant.gate for variant in variants)
+    curves, differences = estimate_curves(at_sizes, names, of_curve, confidence_level)
+    own = simulation.run("mixture", {scenario.name: scenario})
+    measures = _measures_of_mixture(scenario, chosen)
+    of_mixture = Values(own, measures, costs=scenario.costs, release=scenario.release)
+    n_failed = int((~at_sizes.is_ok).sum() + (~of_mixture.is_ok).sum())
+    if n_failed:
+        text = f"{n_failed:,} of {n_rollouts:,} replications failed, and are left out"
+        warnings.warn(SimdeployWarning(text), stacklevel=2)
+    return GateComparison(
+        curves=curves,
+        differences=differences,
+        mixture=estimate_mixture(of_mixture, names, measures, confidence_level),
+        gates=_tabulate(variants),
+        left_out=left_out,
+        policy=chosen.name,
+        size=choose_size(of_curve, scenario, chosen),
+        confidence_level=confidence_level,
+        n_replications=len(numbers),
+        n_failed=n_failed,
+        computed_under=read_computed_under(own),
+    )
+
+
+def _check_policy(policy: ScenarioPolicy) -> None:
+    type_ = policy.identity.type
+    if not TYPES[type_].releases:
+        message = f"a {type_} releases nothing that a gate could judge"
+        raise InputError(Problem(message, ("policy",), found=policy.name))
+    if policy.policy.strategy == "immediate":
+        message = "immediate has no health check that a gate could be in"
+        raise InputError(Problem(message, ("policy",), found=policy.name, allowed="rolling or canary"))
+
+
+def _measures_of_mixture(scenario: Scenario, policy: ScenarioPolicy) -> tuple[Measure, ...]:
+    names = [*_OF_MIXTURE, *(["cost"] if scenario.costs is not None else [])]
+    measures = map(parse_measure, names)
+    return tuple(one for one in measures if why_impossible(one, scenario.release, policy.identity.type) is None)
+
+
+def _tabulate(variants: tuple[Variant, ...]) -> Any:
+    return make_frame([{name: getattr(variant, name) for name in _GATES} for variant in variants], _GATES)
+
+
+class _Simulation:
+    """The work of one call: sweeps of the same policies."""
+
+    def __init__(
+        self,
+        policies: Mapping[str, ScenarioPolicy],
+        how: Mapping[str, Any],
+        store: Path | None,
+        report: Progress | None,
+        n_rollouts: int,
+    ) -> None:
+        self._policies, self._how, self._store = policies, how, store
+        self._report, self._n_done, self._n_rollouts = report, 0, n_rollouts
+
+    def run(self, name: str, scenarios: Mapping[str, Scenario]) -> SweepResult:
+        """Simulate all policies on scenarios; in a store `name` is the folder."""
+        store = None if self._store is None else self._store / name
+        with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
+            result = sweep(scenarios, self._policies, store=store, progress=self._tell, **self._how)
+        # What is suspicious about the policy was told when it was read; what was amiss in the folder is news.
+        for warning in caught:
+            if store is not None and str(warning.message).startswith(os.fspath(store)):
+                warnings.warn(warning.message, stacklevel=3)
+        self._n_done += len(result.cases) * len(self._how["replications"])
+        return result
+
+    def _tell(self, done: int, _total: int) -> None:
+        if self._report is not None:
+            self._report(self._n_done + done, self._n_rollouts)

@@ -1,0 +1,136 @@
+"""Estimates by gate and size of the defect, with bands; and differences to the first gate in the same worlds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.levels import share_out
+from simdeploy.analysis.paired import compare_values
+from simdeploy.analysis.unknown import unknown_fractions
+from simdeploy.scenario.measures import Measure, parse_measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.measuring import Values
+
+STOPPED = "stopped"
+# What is measured at each size beside how often a release is stopped.
+ALONG = (
+    "decision_requests",
+    "failed_requests_excess",
+    "makespan_s given completed",
+    "stopped_at_s",
+    "makespan_s",
+)
+MEASURES = (STOPPED, *ALONG)
+# A release is stopped by either name, depending on whether it should have been.
+_STOPS = (Measure("false_alarm"), Measure("stopped_defective"))
+
+_ESTIMATE = dict.fromkeys(("estimate", "low", "high"), "float64") | {"n": "int64", "unknown_fraction": "float64"}
+CURVE = {"gate": "str", "size": "float64", "measure": "str", **_ESTIMATE}
+OF_MIXTURE = {
+    "gate": "str",
+    "measure": "str",
+    **_ESTIMATE,
+    **dict.fromkeys(("difference", "difference_low", "difference_high"), "float64"),
+}
+
+
+def measures_along() -> tuple[Measure, ...]:
+    """Return what has to be read from a table of sizes."""
+    return (*_STOPS, *map(parse_measure, ALONG))
+
+
+def as_measure(name: str) -> Measure:
+    """Return what a name of `MEASURES` is estimated as."""
+    return _STOPS[1] if name == STOPPED else parse_measure(name)
+
+
+def estimate_curves(
+    values: Values, gates: Sequence[str], sizes: Sequence[float], confidence_level: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Estimate every measure of every gate at every size, and its difference to the first gate.
+
+    Parameters
+    ----------
+    values : Values
+        Of `measures_along`; cases size by size, and of each size gate by gate.
+    gates : sequence of str
+    sizes : sequence of float
+    confidence_level : float
+        Of the curve of a gate and a measure, over all sizes; and of all differences in a measure.
+
+    Returns
+    -------
+    curves, differences : DataFrame
+        As `GateComparison` has them.
+    """
+    shape = (len(sizes), len(gates), -1)
+    curve_rows, difference_rows = [], []
+    for name in MEASURES:
+        of, unknown = (array.reshape(shape) for array in _measured(values, name))
+        measure = as_measure(name)
+        band = share_out(confidence_level, len(sizes))
+        level = share_out(confidence_level, len(sizes) * max(len(gates) - 1, 1))
+        for column, gate in enumerate(gates):
+            for row, size in enumerate(sizes):
+                point = {"gate": gate, "size": size, "measure": name}
+                found = estimate_values(of[row, column], measure, band)
+                fraction = float(unknown[row, column, 0])
+                curve_rows.append(point | found._asdict() | {"unknown_fraction": fraction})
+                if column:
+                    less = compare_values(of[row, column], of[row, 0], measure, level)
+                    fraction = max(fraction, float(unknown[row, 0, 0]))
+                    difference_rows.append(point | _difference(less._asdict(), fraction))
+    return make_frame(curve_rows, CURVE), make_frame(difference_rows, CURVE)
+
+
+def estimate_mixture(
+    values: Values, gates: Sequence[str], measures: Sequence[Measure], confidence_level: float
+) -> pd.DataFrame:
+    """Estimate measures of every gate under the scenario's own releases, and differences to the first one.
+
+    Parameters
+    ----------
+    values : Values
+        One case for each gate.
+    gates : sequence of str
+    measures : sequence of Measure
+    confidence_level : float
+        Of each interval of an estimate, and of all differences in a measure together.
+    """
+    level = share_out(confidence_level, max(len(gates) - 1, 1))
+    rows = []
+    for measure in measures:
+        of, unknown = values.of(measure), unknown_fractions(values, measure)
+        for place, gate in enumerate(gates):
+            row = {"gate": gate, "measure": str(measure), "unknown_fraction": float(unknown[place])}
+            row |= estimate_values(of[place], measure, confidence_level)._asdict()
+            ends = dict.fromkeys(("estimate", "low", "high"), math.nan)
+            if place:
+                less = compare_values(of[place], of[0], measure, level)._asdict()
+                ends = _difference(less, max(unknown[place], unknown[0]))
+            row |= {"difference": ends["estimate"], "difference_low": ends["low"], "difference_high": ends["high"]}
+            rows.append(row)
+    return make_frame(rows, OF_MIXTURE)
+
+
+def _measured(values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of a measure by case and replication, and by case how many are unknown."""
+    if name != STOPPED:
+        measure = parse_measure(name)
+        return values.of(measure), unknown_fractions(values, measure)
+    return values.of(_STOPS[0]) + values.of(_STOPS[1]), unknown_fractions(values, _STOPS[0])
+
+
+def _difference(found: Mapping[str, Any], unknown_fraction: float) -> dict[str, Any]:
+    """Return a difference; what may still become anything is none."""
+    ends = dict.fromkeys(("estimate", "low", "high"), math.nan) if unknown_fraction > 0 else {}
+    return {**found, **ends, "unknown_fraction": unknown_fraction}

@@ -1,0 +1,95 @@
+"""What the comparison of gates found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.tables import Table
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GateComparison(Result):
+    """What `compare_gates` found.
+
+    Attributes
+    ----------
+    curves : DataFrame
+        One row per gate, size of the defect and measure: `gate`, `size` (the error rate that the release adds, a fraction; 0
+        is a good release), `measure`, `estimate`, `low`, `high`, `n`, and `unknown_fraction`, the share of the rollouts
+        that never end, so that nobody knows their value. The intervals of one gate and one measure hold together for all
+        sizes. Measures: `stopped`, `decision_requests`, `failed_requests_excess`, `makespan_s given completed`,
+        `stopped_at_s`, `makespan_s`.
+    differences : DataFrame
+        The same columns without the first gate: the measure less that under the threshold, in the same worlds, over the
+        replications in which both have a value. The intervals of one measure hold for all gates and sizes together.
+    mixture : DataFrame
+        Under the scenario's own releases, one row per gate and measure: `gate`, `measure`, `estimate`, `low`, `high`, `n`,
+        `unknown_fraction`, each interval by itself; and less the threshold `difference`, `difference_low`,
+        `difference_high`, which hold for all gates together.
+    gates : DataFrame
+        One row per gate: `gate`, `kind`, `says` (as a file has it), `observation_s` (how long a node is watched by itself).
+    left_out : dict of str to str
+        Gates of the default that this policy can't have here, with the reason.
+    policy : str
+    size : float
+        The size of the defect that the answer speaks of.
+    confidence_level : float
+    n_replications : int
+        Of each gate at each size.
+    n_failed : int
+        Rollouts that failed and are left out.
+    computed_under : dict
+        Scenario, seed, engine and switches.
+    """
+
+    curves: pd.DataFrame
+    differences: pd.DataFrame
+    mixture: pd.DataFrame
+    gates: pd.DataFrame
+    left_out: Mapping[str, str]
+    policy: str
+    size: float
+    confidence_level: float
+    n_replications: int
+    n_failed: int
+    computed_under: Mapping[str, Any]
+
+    @cached_property
+    def answer(self) -> str:
+        """How the threshold errs, which gate errs less and by how much, and what it looks at."""
+        from simdeploy.analysis.gates.gates_answer import tell
+
+        return tell(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `curves`."""
+        return self.curves
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return the gates, both sorts of release, the curve of what is stopped, and the scenario's own releases."""
+        from simdeploy.analysis.gates.gates_table import tabulate
+
+        return tabulate(self)
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """The sizes of the curve, ascending; the first is 0."""
+        return tuple(self.curves["size"].drop_duplicates().tolist())
+
+    def row(self, gate: str, size: float, measure: str) -> Mapping[Any, Any]:
+        """Return the row of `curves` of a gate at a size."""
+        rows = self.curves[self.curves["gate"].eq(gate) & self.curves["size"].eq(size)]
+        return dict(rows[rows["measure"].eq(measure)].iloc[0])
+
+    def difference(self, gate: str, size: float, measure: str) -> Mapping[Any, Any]:
+        """Return the row of `differences` of a gate at a size."""
+        rows = self.differences[self.differences["gate"].eq(gate) & self.differences["size"].eq(size)]
+        return dict(rows[rows["measure"].eq(measure)].iloc[0])

@@ -1,0 +1,95 @@
+"""How large a defect is: the scenario with one kind of release, of which only the error rate differs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.rules.health import read_max_error_rate
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.world.release import ReleaseKind
+
+# Times the policy's limit: the interesting defects are near it.
+_STEPS = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)
+_LIMIT_WITHOUT_ONE = 0.1
+# A defect that is plain, where the scenario has none: times the limit.
+_PLAIN = 2
+_MOST_SIZES = 1000
+
+
+def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: ScenarioPolicy) -> tuple[float, ...]:
+    """Return the sizes of the curve, ascending: the error rates that a release adds, fractions; 0 is a good one.
+
+    Parameters
+    ----------
+    sizes : iterable of float or None
+        None for a quarter to four times the policy's `max_error_rate`, and what the scenario's defects have.
+    scenario : Scenario
+    base : ScenarioPolicy
+
+    Raises
+    ------
+    InputError
+        For what is no fraction, and if none is above 0.
+    """
+    if sizes is None:
+        limit = _find_limit(scenario, base)
+        rates = [kind.error_rate for kind in scenario.release if kind.defective]
+        return tuple(sorted({0.0, *(_tidy(step * limit) for step in _STEPS if step * limit <= 1), *rates}))
+    given: list[Any] = list(sizes) if isinstance(sizes, Iterable) and not isinstance(sizes, str) else [sizes]
+    problems = [
+        Problem("not a size of a defect", ("sizes", number), found=shorten(size), allowed="error rates from 0 to 1")
+        for number, size in enumerate(given)
+        if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size <= 1
+    ]
+    if not problems and not any(given):
+        problems.append(Problem("no defect to find", ("sizes",), allowed="at least one error rate above 0"))
+    if len(given) > _MOST_SIZES:
+        problems.append(Problem("too many sizes", ("sizes",), found=f"{len(given):,}", allowed=f"{_MOST_SIZES:,}"))
+    if problems:
+        raise InputError(problems)
+    return tuple(sorted({0.0, *map(float, given)}))
+
+
+def choose_size(sizes: tuple[float, ...], scenario: Scenario, base: ScenarioPolicy) -> float:
+    """Return the size that is spoken of: the nearest to the scenario's own defect, or to twice the limit without one."""
+    kind = find_defect(scenario)
+    wanted = kind.error_rate if kind is not None else 0.0
+    wanted = wanted or _PLAIN * _find_limit(scenario, base)
+    return min(sizes[1:], key=lambda size: abs(size - wanted))
+
+
+def find_defect(scenario: Scenario) -> ReleaseKind | None:
+    """Return the scenario's first defective kind, of those with an error rate if there are any."""
+    kinds = sorted((kind for kind in scenario.release if kind.defective), key=lambda kind: kind.error_rate == 0)
+    return kinds[0] if kinds else None
+
+
+def scenario_of_size(scenario: Scenario, size: float) -> Scenario:
+    """Return a scenario in which every release adds this error rate; a good one at 0.
+
+    Which nodes are affected, and after which time, is that of `find_defect`.
+    """
+    if size == 0:
+        release: dict[str, Any] = {"good": {"probability": 1}}
+    else:
+        kind = find_defect(scenario)
+        raw = (scenario.to_dict().get("release") or {}).get(kind.name, {}) if kind is not None else {}
+        kept = {key: raw[key] for key in ("after", "affects") if raw.get(key) is not None}
+        release = {"defect": {"probability": 1, "defective": True, "error_rate": size, **kept}}
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        # Requirements may name a kind that isn't there any more, and matter to no rollout.
+        return scenario.with_values({"release": release, "requirements": []})
+
+
+def _find_limit(scenario: Scenario, base: ScenarioPolicy) -> float:
+    limit = float(read_max_error_rate(base.policy, scenario.orchestrator))
+    return limit or max((kind.error_rate for kind in scenario.release), default=0.0) or _LIMIT_WITHOUT_ONE
+
+
+def _tidy(size: float) -> float:
+    return float(f"{size:.6g}")

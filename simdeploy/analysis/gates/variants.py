@@ -1,0 +1,181 @@
+"""The policy under each gate: what differs is who judges, and how long a node is watched by itself."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.api.findings import build, unknown_keys_in
+from simdeploy.api.gate import Gate
+from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.experiments.changes import GATE, change_policy, own_identity
+from simdeploy.experiments.levers import Lever
+from simdeploy.units import NS_PER_S, format_duration
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+THRESHOLD, CURRENT = "threshold", "as it is"
+
+# Every kind, with the parameters that follow from the policy's own health check.
+DEFAULT_GATES: Mapping[str, Mapping[str, str]] = {
+    "pooled": {"kind": "pooled", "over": "observation"},
+    "pooled window": {"kind": "pooled", "over": "window"},
+    "sprt": {"kind": "sprt", "on": "windows"},
+    "sprt requests": {"kind": "sprt", "on": "requests"},
+    "e_process": {"kind": "e_process"},
+    "baseline": {"kind": "baseline", "test": "multinomial"},
+    "mann_whitney": {"kind": "baseline", "test": "mann_whitney"},
+    "bayes": {"kind": "bayes"},
+    "cusum": {"kind": "cusum"},
+}
+
+# Their verdict may come before the end of the observation; a node's own observation would only hold it up.
+_EARLY = ("sprt", "bayes")
+
+GateInput = str | Mapping[str, Any] | Gate | None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The policy under one gate.
+
+    Attributes
+    ----------
+    gate : str
+        What it is called here.
+    kind : str
+        One of `simdeploy.api.gate.GATES`.
+    says : str
+        The gate as a file has it.
+    policy : ScenarioPolicy
+        With that gate.
+    """
+
+    gate: str
+    kind: str
+    says: str
+    policy: ScenarioPolicy
+
+    @property
+    def observation_s(self) -> float:
+        """How long a node is watched by itself, seconds."""
+        policy = self.policy.policy
+        return policy.windows_needed * policy.interval_ns / NS_PER_S
+
+
+def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[str, Gate]:
+    """Return gates by the names that they are to have; the threshold is always the first.
+
+    Parameters
+    ----------
+    gates : iterable of str, or mapping of str to gate, or None
+        Kinds; or gates as in a file by name. None for `DEFAULT_GATES`.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with any of them.
+
+    Examples
+    --------
+    >>> for name, gate in read_gates({"strict": {"kind": "sprt", "alpha": 0.001}}).items():
+    ...     print(name, gate.to_dict())
+    threshold {'kind': 'threshold'}
+    strict {'kind': 'sprt', 'alpha': 0.001}
+    """
+    if gates is None:
+        gates = DEFAULT_GATES
+    if isinstance(gates, str):
+        gates = [gates]
+    named = dict(gates) if isinstance(gates, Mapping) else {kind: kind for kind in gates}
+    read: dict[str, Gate] = {THRESHOLD: Gate(kind=THRESHOLD)}
+    problems: list[Problem] = []
+    for name, given in named.items():
+        raw = given.to_dict() if isinstance(given, Gate) else given
+        if isinstance(raw, str) or raw is None:
+            raw = {"kind": THRESHOLD if raw is None else raw}
+        if not isinstance(raw, Mapping):
+            problem = Problem("not a gate", ("gates", name), found=shorten(raw), allowed="a kind, or keys with a kind")
+            problems.append(problem)
+            continue
+        gate, found = build(Gate, raw)
+        problems += [problem.at(prefix=("gates", name)) for problem in [*found, *unknown_keys_in(raw, Gate)]]
+        if gate is not None and not (gate.kind == THRESHOLD and name != THRESHOLD):
+            read[name] = gate
+    if problems:
+        raise InputError(problems)
+    return read
+
+
+def make_variants(
+    scenario: Scenario, base: ScenarioPolicy, gates: Iterable[str] | Mapping[str, GateInput] | None
+) -> tuple[tuple[Variant, ...], dict[str, str]]:
+    """Put each gate into a policy.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    base : ScenarioPolicy
+    gates
+        As for `read_gates`. By default also the policy's own gate, if it has one, with its own observation.
+
+    Returns
+    -------
+    variants : tuple of Variant
+        The threshold first. Under a gate that can pass early (sprt, bayes) a node needs one healthy window by itself, if
+        it needs any; under the others it has the policy's own observation.
+    left_out : dict of str to str
+        Gates of the default that this policy can't have here, with the reason.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the gates that were asked for.
+    """
+    variants: list[Variant] = []
+    left_out: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name, gate in read_gates(gates).items():
+        try:
+            variants.append(_make_variant(scenario, base, name, gate))
+        except InputError as error:
+            if gates is None:
+                left_out[name] = "; ".join(problem.message for problem in error.problems)
+            problems += [problem.at(prefix=("gates", name)) for problem in error.problems]
+    if problems and (gates is not None or THRESHOLD in left_out):
+        raise InputError(problems)
+    own = base.spec.health_check.gate if base.spec.health_check is not None else None
+    if gates is None and own is not None and own.kind != THRESHOLD:
+        variants.insert(1, Variant(CURRENT, own.kind, write_gate(own), base))
+    return tuple(variants), left_out
+
+
+def _make_variant(scenario: Scenario, base: ScenarioPolicy, name: str, gate: Gate) -> Variant:
+    raw = {key: value for key, value in gate.to_dict().items() if value is not None}
+    values: dict[Lever, Any] = {Lever(GATE, "other"): None if gate.kind == THRESHOLD else raw}
+    if gate.kind in _EARLY and base.policy.windows_needed > 1:
+        if base.spec.dialect == "rollout":
+            values[Lever("health_check.success_threshold", "whole")] = 1
+        else:
+            values[Lever("health_check.min_healthy_time", "duration")] = format_duration(base.policy.interval_ns)
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        # What is suspicious about the policy as it is was told when it was read.
+        policy = change_policy(base, values, scenario, own_identity(base, scenario))
+    return Variant(name, gate.kind, write_gate(gate), policy)
+
+
+def write_gate(gate: Gate) -> str:
+    """Write a gate as a file has it, in one line.
+
+    Examples
+    --------
+    >>> write_gate(Gate(kind="sprt")), write_gate(Gate(kind="sprt", alpha=0.01))
+    ('sprt', '{kind: sprt, alpha: 0.01}')
+    """
+    said = {key: value for key, value in gate.to_dict().items() if value is not None}
+    if list(said) == ["kind"]:
+        return gate.kind
+    return "{" + ", ".join(f"{key}: {value}" for key, value in said.items()) + "}"
