@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from simdeploy.analysis.estimates.estimating import Estimates, estimate
     from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
     from simdeploy.analysis.estimates.precision_result import Precision
+    from simdeploy.analysis.gates.comparing import compare_gates
+    from simdeploy.analysis.gates.result import GateComparison
     from simdeploy.analysis.grid import GridSummary, summarize_grid
     from simdeploy.analysis.regret.robustness import Robustness, estimate_regret
     from simdeploy.analysis.switches.result import Switches
@@ -32,6 +34,7 @@ _HOMES = {
     "Comparison": "simdeploy.analysis.comparison.compare",
     "CostResult": "simdeploy.analysis.costs.causes",
     "Estimates": "simdeploy.analysis.estimates.estimating",
+    "GateComparison": "simdeploy.analysis.gates.result",
     "GridSummary": "simdeploy.analysis.grid",
     "InformationResult": "simdeploy.analysis.costs.information",
     "ObservationResult": "simdeploy.analysis.costs.observation",
@@ -44,6 +47,7 @@ _HOMES = {
     "Verification": "simdeploy.analysis.verification",
     "check": "simdeploy.analysis.checking.checking",
     "compare": "simdeploy.analysis.comparison.compare",
+    "compare_gates": "simdeploy.analysis.gates.comparing",
     "estimate": "simdeploy.analysis.estimates.estimating",
     "estimate_costs": "simdeploy.analysis.costs.causes",
     "estimate_regret": "simdeploy.analysis.regret.robustness",
@@ -64,6 +68,7 @@ __all__ = [
     "Comparison",
     "CostResult",
     "Estimates",
+    "GateComparison",
     "GridSummary",
     "InformationResult",
     "ObservationResult",
@@ -76,6 +81,7 @@ __all__ = [
     "Verification",
     "check",
     "compare",
+    "compare_gates",
     "estimate",
     "estimate_costs",
     "estimate_regret",

@@ -26,6 +26,7 @@ _COMMANDS = {
     "sweep": "simdeploy.cli.sweep",
     "tradeoff": "simdeploy.cli.tradeoff",
     "tune": "simdeploy.cli.tune",
+    "gates": "simdeploy.cli.gates",
     "switches": "simdeploy.cli.switches",
     "check": "simdeploy.cli.check",
     "verify": "simdeploy.cli.verify",

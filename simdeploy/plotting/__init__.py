@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simdeploy.plotting.comparison import plot_comparison
     from simdeploy.plotting.costs import plot_costs
     from simdeploy.plotting.estimates import plot_estimates
+    from simdeploy.plotting.gates import plot_gates
     from simdeploy.plotting.heatmap import plot_heatmap
     from simdeploy.plotting.observation import plot_value_of_observation
     from simdeploy.plotting.pareto import plot_pareto
@@ -29,6 +30,7 @@ _HOMES = {
     "plot_comparison": "simdeploy.plotting.comparison",
     "plot_costs": "simdeploy.plotting.costs",
     "plot_estimates": "simdeploy.plotting.estimates",
+    "plot_gates": "simdeploy.plotting.gates",
     "plot_heatmap": "simdeploy.plotting.heatmap",
     "plot_pareto": "simdeploy.plotting.pareto",
     "plot_ranking": "simdeploy.plotting.ranking",
@@ -45,6 +47,7 @@ __all__ = [
     "plot_comparison",
     "plot_costs",
     "plot_estimates",
+    "plot_gates",
     "plot_heatmap",
     "plot_pareto",
     "plot_ranking",

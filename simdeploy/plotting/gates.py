@@ -30,10 +30,14 @@ class _Look(NamedTuple):
     line: str
 
 
+# Counts that differ by powers of ten.
+_LOGARITHMIC = ("decision_requests", "failed_requests_excess")
+_COLOURS = (BLUE, SKY_BLUE, VERMILION, ORANGE, GREEN, PURPLE, GREY)
+_FIRST = _Look(BLACK, "o", "-")
 _LOOKS = tuple(
     _Look(colour, marker, line)
-    for line, markers in (("-", "os^Dv<>P"), ("--", "X*hpdH8s"))
-    for colour, marker in zip((BLACK, BLUE, SKY_BLUE, VERMILION, ORANGE, GREEN, PURPLE, GREY), markers, strict=True)
+    for line, markers in (("-", "s^Dv<>P"), ("--", "X*hpdH8"))
+    for colour, marker in zip(_COLOURS, markers, strict=True)
 )
 
 
@@ -61,8 +65,8 @@ def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Seq
     Notes
     -----
     A release of size 0 is a good one, and what is stopped there are false alarms. Bars are intervals; those of a gate in a
-    panel hold together. Requests looked at are on a logarithmic axis. Points of fewer than ten rollouts, and those of which
-    something is unknown, are left out.
+    panel hold together. Requests are on logarithmic axes, which have no 0. Points of fewer than ten rollouts, and those of
+    which something is unknown, are left out.
 
     Examples
     --------
@@ -100,18 +104,27 @@ def _draw_panel(ax: Axes, result: GateComparison, name: str) -> None:
 
     rows = result.curves[result.curves["measure"].eq(name)]
     shown = rows[rows["unknown_fraction"].eq(0) & rows["n"].ge(min(_LEAST_ROLLOUTS, result.n_replications))]
+    if name in _LOGARITHMIC:
+        shown = shown[shown["estimate"].gt(0)].reset_index(drop=True)
+        least = shown["estimate"].min() / 2
+        shown = shown.assign(low=shown["low"].clip(lower=least))
     for place, gate in enumerate(result.gates["gate"]):
-        _draw_gate(ax, shown[shown["gate"].eq(gate)], str(gate), _LOOKS[place % len(_LOOKS)])
+        look = _LOOKS[(place - 1) % len(_LOOKS)] if place else _FIRST
+        _draw_gate(ax, shown[shown["gate"].eq(gate)], str(gate), look)
     ends = shown[["estimate", "low", "high"]].to_numpy().ravel()
     measure = as_measure(name)
     if np.isfinite(ends).any():
         longest = set_limits(ax, "y", measure, ends)
         set_measure_axis(ax.yaxis, measure, longest)
-    if name == "decision_requests" and (shown["estimate"] > 0).any():
+    else:
+        ax.set_ylabel(describe_measure(measure))
+    if name in _LOGARITHMIC and len(shown):
         ax.set_yscale("log")
-        positive = shown.loc[shown["estimate"] > 0, "estimate"]
-        ax.set_ylim(positive.min() / 2, positive.max() * 2)
-    ax.set_ylabel(STOPPED if name == STOPPED else describe_measure(measure))
+        ax.set_ylim(least, 2 * shown["estimate"].max())
+    if name == STOPPED:
+        ax.set_ylabel(STOPPED)
+    margin = 0.03 * result.sizes[-1]
+    ax.set_xlim(-margin, result.sizes[-1] + margin)
     ax.set_xlabel("error rate that the release adds")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.axvline(result.size, color=LIGHT_GREY, linewidth=0.8, linestyle=":", zorder=0)
@@ -126,7 +139,7 @@ def _draw_gate(ax: Axes, rows: pd.DataFrame, gate: str, look: _Look) -> None:
         marker=look.marker,
         linestyle=look.line,
         markersize=4,
-        linewidth=1.8 if look.colour == BLACK else 1.2,
+        linewidth=1.8 if look is _FIRST else 1.2,
         label=gate,
         clip_on=False,
         zorder=3,

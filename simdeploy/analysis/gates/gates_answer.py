@@ -9,7 +9,15 @@ from simdeploy.analysis.gates.curves import STOPPED
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.analysis.gates.verdicts import Standing, find_best, list_standings
 from simdeploy.analysis.unknown import say_unknown
-from simdeploy.analysis.wording import PERCENT, POINTS, format_estimate, format_number, join_words, response_scale
+from simdeploy.analysis.wording import (
+    PERCENT,
+    POINTS,
+    Scale,
+    format_estimate,
+    format_number,
+    join_words,
+    response_scale,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +33,7 @@ def tell(result: GateComparison) -> str:
     if best is not None:
         changes = _tell_changes(best)
         sentences.append(f"{best.gate} {_tell_gate(result, best.gate, is_subject=False)}: {changes}.")
-    sentences += [*_tell_others(result, standings, best), *_tell_cost(result)]
+    sentences += [*_tell_others(result, standings, best), *_tell_served(result, standings), *_tell_cost(result)]
     return " ".join(sentences)
 
 
@@ -56,7 +64,7 @@ def _tell_gate(result: GateComparison, gate: str, *, is_subject: bool = True) ->
     name = f"the {gate} " if is_subject else ""
     return (
         f"{name}stops {alarms} of good releases and lets {escapes} of defects of {write_size(result.size)} through, "
-        f"after {looked[0]} and {looked[1]} requests"
+        f"looking at {looked[0]} requests of the former and {looked[1]} of the latter"
     )
 
 
@@ -107,16 +115,37 @@ def _tell_others(result: GateComparison, standings: list[Standing], best: Standi
     return told
 
 
+def _tell_served(result: GateComparison, standings: list[Standing]) -> list[str]:
+    """Say which gate serves the fewest failed requests of the defect, of those that don't surely err more."""
+    name, size = "failed_requests_excess", result.size
+    rows = {
+        one.gate: result.difference(one.gate, size, name) for one in standings if one.verdict in ("better", "not sure")
+    }
+    fewer = [gate for gate, row in rows.items() if row["high"] < 0]
+    if not fewer:
+        return []
+    best = min(fewer, key=lambda gate: rows[gate]["estimate"])
+    scale = Scale(1, "")
+    its, own = (
+        format_estimate(row["estimate"], row["low"], row["high"], scale)
+        for row in (result.row(best, size, name), result.row(THRESHOLD, size, name))
+    )
+    among = "" if len(rows) == len(standings) else ", of those that don't surely err more"
+    return [f"The fewest failed requests of such a defect are served under {best}{among}: {its} instead of {own}."]
+
+
 def _tell_cost(result: GateComparison) -> list[str]:
     rows = result.mixture[result.mixture["measure"].eq("cost")]
     known = rows[rows["unknown_fraction"].eq(0) & rows["estimate"].notna()]
     if known.empty or known["gate"].iloc[0] != THRESHOLD:
         return []
-    best = known.loc[known["estimate"].idxmin()]
+    best = known.iloc[int(known["estimate"].argmin())]
     scale = response_scale("cost", float(best["estimate"]))
     told = format_estimate(best["estimate"], best["low"], best["high"], scale)
     if best["gate"] == THRESHOLD:
-        return [f"Over the scenario's own releases none costs less than the threshold by the estimates, {told} a rollout."]
+        return [
+            f"Over the scenario's own releases none costs less than the threshold by the estimates, {told} a rollout."
+        ]
     less = format_estimate(best["difference"], best["difference_low"], best["difference_high"], scale, sign=True)
     sure = "surely " if best["difference_high"] < 0 else ""
     how = f"{sure}less than the threshold" if sure else "which isn't surely less than the threshold"

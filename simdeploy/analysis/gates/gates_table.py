@@ -37,9 +37,9 @@ def tabulate(result: GateComparison) -> tuple[Table, ...]:
 
 
 def _tabulate_gates(result: GateComparison) -> Table:
-    rows = [
-        (row.gate, row.says, short_duration(round(row.observation_s * NS_PER_S)), "")
-        for row in result.gates.itertuples()
+    rows: list[tuple[str, ...]] = [
+        (row["gate"], row["says"], short_duration(round(row["observation_s"] * NS_PER_S)), "")
+        for row in result.gates.to_dict("records")
     ]
     rows += [(gate, "", "", f"left out: {why}") for gate, why in result.left_out.items()]
     if not result.left_out:
@@ -86,7 +86,8 @@ def _tabulate_curve(result: GateComparison) -> Table:
     for gate in result.gates["gate"]:
         of_gate = rows[rows["gate"].eq(gate)]
         words = [
-            "not known" if row.unknown_fraction > 0 else f"{100 * row.estimate:.1f} %" for row in of_gate.itertuples()
+            "not known" if row["unknown_fraction"] > 0 else f"{100 * row['estimate']:.1f} %"
+            for row in of_gate.to_dict("records")
         ]
         cells.append((gate, *words))
     title = f"Stopped, over the error rate that the release adds; each within {100 * widest:.1f} pp at most"

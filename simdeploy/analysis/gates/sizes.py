@@ -18,6 +18,8 @@ _STEPS = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)
 _LIMIT_WITHOUT_ONE = 0.1
 # A defect that is plain, where the scenario has none: times the limit.
 _PLAIN = 2
+# A step so near to a defect of the scenario, as a part of it, would say the same twice.
+_NEAR = 0.2
 _MOST_SIZES = 1000
 
 
@@ -27,7 +29,8 @@ def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: Scenario
     Parameters
     ----------
     sizes : iterable of float or None
-        None for a quarter to four times the policy's `max_error_rate`, and what the scenario's defects have.
+        None for a quarter to four times the policy's `max_error_rate`, and what the scenario's defects have instead of
+        steps that are near to it.
     scenario : Scenario
     base : ScenarioPolicy
 
@@ -38,8 +41,10 @@ def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: Scenario
     """
     if sizes is None:
         limit = _find_limit(scenario, base)
-        rates = [kind.error_rate for kind in scenario.release if kind.defective]
-        return tuple(sorted({0.0, *(_tidy(step * limit) for step in _STEPS if step * limit <= 1), *rates}))
+        rates = {kind.error_rate for kind in scenario.release if kind.defective}
+        steps = {_tidy(step * limit) for step in _STEPS if step * limit <= 1}
+        crowded = {step for step in steps if any(abs(step - rate) < _NEAR * rate for rate in rates)}
+        return tuple(sorted({0.0, *(steps - crowded), *rates}))
     given: list[Any] = list(sizes) if isinstance(sizes, Iterable) and not isinstance(sizes, str) else [sizes]
     problems = [
         Problem("not a size of a defect", ("sizes", number), found=shorten(size), allowed="error rates from 0 to 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.analysis.gates.curves import STOPPED
@@ -31,7 +32,7 @@ class Standing(NamedTuple):
     @property
     def is_known(self) -> bool:
         """Whether both differences are."""
-        return all(end == end for end in (*self.false_alarms_less, *self.escapes_less))  # noqa: PLR0124 - NaN isn't
+        return not any(map(math.isnan, (*self.false_alarms_less, *self.escapes_less)))
 
     @property
     def is_better(self) -> bool:

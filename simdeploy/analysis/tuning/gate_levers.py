@@ -76,6 +76,4 @@ def drop_unread(levers: Sequence[Lever], row: tuple[Any, ...], own_kind: str) ->
     if of_path.get("strategy") == "immediate":
         kind, read = None, ()
     kept = {GATE_KIND: kind} | {f"{GATE}.{key}": of_path.get(f"{GATE}.{key}") for key in read}
-    return tuple(
-        kept.get(lever.path) if is_of_gate(lever) else value for lever, value in zip(levers, row, strict=True)
-    )
+    return tuple(kept.get(lever.path) if is_of_gate(lever) else value for lever, value in zip(levers, row, strict=True))
