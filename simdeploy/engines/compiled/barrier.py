@@ -45,6 +45,7 @@ from simdeploy.engines.compiled.run import (
     UP_AGAIN,
     WINDOWS,
     begins_of,
+    class_rule_of,
     classes,
     drawn,
     fates,
@@ -290,7 +291,9 @@ def follow_bundle(run, stops, places, whole, real):
 
 @compiled
 def _reset_sums(run):
-    run.sum_failed = run.sum_updated = run.sum_windows = run.sum_started = run.sum_hurt = run.sum_stuck = 0
+    run.sum_failed = run.sum_updated = run.sum_windows = run.sum_requests = run.sum_started = run.sum_hurt = (
+        run.sum_stuck
+    ) = 0
     run.sum_starts_high = run.sum_started_high = run.sum_hurt_high = run.sum_stuck_high = 0
     run.sum_starts_low = run.sum_started_low = run.sum_hurt_low = run.sum_stuck_low = 0
     run.most_out = 0
@@ -320,6 +323,12 @@ def _look_at_wave(run, first, last, failures):
     run.wave_started = n_started
     run.wave_starts_high, run.wave_starts_low = high, low
     run.wave_windows = n_windows
+    if run.n_classes == 1:
+        run.wave_requests = n_windows * class_rule_of(run, policy_of(run), 0).requests
+    else:
+        run.wave_requests = 0
+        for position in range(first, last):
+            run.wave_requests += windows[position] * _requests_at(run, policy_of(run), position)
     run.wave_at_once = at_once
     if run.defective:
         affected = rel[REL_AFFECTED]
@@ -335,6 +344,12 @@ def _look_at_wave(run, first, last, failures):
 
 
 @compiled
+def _requests_at(run, policy, position):
+    """Return the requests of a window of the node at a position."""
+    return class_rule_of(run, policy, drawn(run)[CLASS, drawn(run)[ORDER, position]]).requests
+
+
+@compiled
 def _absorb_wave(run, begins):
     """Add a wave that went to its end to the sums over all waves."""
     high, low = begins >> 32, begins & _LOW
@@ -343,6 +358,7 @@ def _absorb_wave(run, begins):
     run.sum_failed += run.wave_failed
     run.sum_updated += run.wave_size - run.wave_failed
     run.sum_windows += run.wave_windows
+    run.sum_requests += run.wave_requests
     run.sum_started += run.wave_started
     run.sum_starts_high += run.wave_starts_high
     run.sum_starts_low += run.wave_starts_low
@@ -406,7 +422,7 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
 
     whole, real = whole_rows[run.n_outcomes], real_rows[run.n_outcomes]
     run.n_outcomes += 1
-    updated, failed, windows = run.sum_updated, run.sum_failed, run.sum_windows
+    updated, failed, windows, requests = run.sum_updated, run.sum_failed, run.sum_windows, run.sum_requests
     high, low = leaves >> 32, leaves & _LOW
     exposed_high, exposed_low = (
         run.sum_started * high - run.sum_started_high,
@@ -439,10 +455,13 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
                 hurt_high += length >> 32
                 hurt_low += length & _LOW
         for position in range(first, last):
+            ended = np.int64(0)
             if resolved[position] <= now:
-                windows += rel[REL_WINDOWS, position]
+                ended = rel[REL_WINDOWS, position]
             elif started[position] <= now:
-                windows += min(rel[REL_WINDOWS, position], (now - started[position]) // policy.interval)
+                ended = min(rel[REL_WINDOWS, position], (now - started[position]) // policy.interval)
+            windows += ended
+            requests += ended * _requests_at(run, policy, position)
     if goes_back:
         n_failed = rel[BACK_FAILED, last - 1]
         out_high += rel[BACK_HIGH, last - 1] + n_failed * ((horizon - back) >> 32)
@@ -458,6 +477,7 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
     whole[at.TOUCHED] = last
     whole[at.PEAK_EXPOSED] = peak if run.releases else 0
     whole[at.DECISION_WINDOWS] = windows
+    whole[at.DECISION_REQUESTS] = requests
     whole[at.TOO_LONG] = 0
     real[at.MAKESPAN] = ends / NS_PER_S
     real[at.STOPPED_AT] = math.nan if how == COMPLETED else real[at.MAKESPAN]

@@ -76,3 +76,51 @@ def _search_cdf(k, requests, p):
             open_up_to = here
             high = pivot
     return open_up_to
+
+
+@compiled
+def failed_of(requests, p, u):
+    """Return how many of the requests fail: the smallest number whose cdf is at least u."""
+    if p >= 1.0:
+        return np.int64(requests)
+    log_none = requests * math.log1p(-p)
+    if requests * p <= _LONGEST_MEAN and log_none >= _SMALLEST_LOG:
+        return _failed_by_table(requests, p, u, log_none)
+    return _failed_by_search(requests, p, u)
+
+
+@compiled
+def _failed_by_table(requests, p, u, log_none):
+    term = math.exp(log_none)
+    odds = p / (1.0 - p)
+    total = term
+    k = 0
+    while total < u and k < requests:
+        k += 1
+        term *= (requests - k + 1) / k * odds
+        if total + term == total and k > requests * p:
+            break
+        total = min(total + term, 1.0)
+    return np.int64(k)
+
+
+@compiled
+def _failed_by_search(requests, p, u):
+    low, high = np.int64(0), np.int64(requests)
+    mean, reach = requests * p, _BRACKET_SDS * math.sqrt(requests * p * (1.0 - p)) + 1.0
+    step = 0
+    while step < 2 or low < high:
+        if step == 0:
+            pivot = np.int64(math.floor(mean - reach))
+        elif step == 1:
+            pivot = np.int64(math.ceil(mean + reach))
+        else:
+            pivot = (low + high) // 2
+        step += 1
+        if step <= 2 and not low <= pivot < high:
+            continue
+        if u <= betaincc(pivot + 1.0, float(requests - pivot), p, 0):
+            high = pivot
+        else:
+            low = pivot + 1
+    return low

@@ -25,6 +25,7 @@ class Row(NamedTuple):
     rule: int
     plan: tuple[int, ...]
     limits: int
+    is_gated: bool
 
 
 def stops_at(limits: Limits | None, total: int) -> int | None:
@@ -57,7 +58,7 @@ def bundle_policies(
     """
     bundles: dict[int, dict[tuple[int, bool, bool], list[int]]] = {}
     for number, row in enumerate(rows):
-        if may_bundle and row.plan[_PACING] == 0 and stops[row.limits] is not None:
+        if may_bundle and not row.is_gated and row.plan[_PACING] == 0 and stops[row.limits] is not None:
             key = (row.plan[_FIRST_SIZE], row.auto_promote, row.no_auto_rollback)
             bundles.setdefault(row.rule, {}).setdefault(key, []).append(number)
     members = np.full(len(rows), -1, dtype=MEMBER_RECORD)

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.evidence import find_partners, watch
 from simdeploy.engines.compiled.fates import after_ns, is_down, meet_fate, up_again
+from simdeploy.engines.compiled.gates import (
+    CUSUM,
+    FAILS,
+    NO_VERDICT,
+    PASSES,
+    adds_up_to_alarm,
+    reset_gates,
+    take_look,
+    without_verdict,
+)
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.quick import dispatch_quickly, set_quick_words
 from simdeploy.engines.compiled.run import (
@@ -20,21 +31,33 @@ from simdeploy.engines.compiled.run import (
     BAKE_CLOCK,
     BAKED,
     BATCH_CLOCK,
+    CAN_TELL,
     CANCELED,
     COMPLETED,
+    DEADLINE,
     DISPATCHED,
     DONE,
+    DUE,
     FAILED,
+    FIRST_PLACE,
+    GATE_BEGUN,
+    GATE_VERDICT,
     GETS_VERDICT,
     HAS_FAILED,
+    HAS_STARTED,
     HOLDING,
     IN_PROGRESS,
     IS_BACK,
+    IS_LOOKED_AT,
+    IS_OBSERVED,
     IS_UP,
+    LOOK_DUE,
     MAIN,
+    MEETS_DEADLINE,
     N_WAVE,
     NEVER,
     NO_CLOCK,
+    OBSERVED,
     OPERATOR_CLOCK,
     ORDER,
     PAUSED,
@@ -48,6 +71,7 @@ from simdeploy.engines.compiled.run import (
     TURNS,
     UNRESOLVED,
     UP_AGAIN,
+    WAITING,
     WAVE,
     WAVE_FAILED,
     WAVE_OUT,
@@ -87,6 +111,7 @@ def run_rollout(run):
     for row in range(N_WAVE):
         for place in range(policy_of(run).n_waves):
             wave[row, place] = 0
+    reset_gates(run)
     for node in range(run.nodes):
         fate[DISPATCHED, node] = NEVER
         fate[STARTED, node] = NEVER
@@ -135,6 +160,8 @@ def _next_instant(run):
         following = min(following, script(run)[run.acts_told, 0])
     if run.escape_is_pending:
         following = min(following, run.escape_at)
+    if not run.watch_has_ended and run.makespan == NEVER:
+        following = min(following, run.watch_at)
     return following
 
 
@@ -144,9 +171,11 @@ def _let_happen(run):
     now = run.now
     while run.queued and next_in_queue(run) <= now:
         node, what = dequeue(run)
-        if what == GETS_VERDICT:
-            # A node that was sent back meanwhile gets no verdict any more.
-            if fates(run)[BACK_FROM, node] == NEVER:
+        if what >= HAS_STARTED:
+            _happens_before_gate(run, node, what)
+        elif what == GETS_VERDICT:
+            # A node that was sent back, or judged by its gate, meanwhile gets no verdict any more.
+            if fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
                 _hear_of(run, node)
                 if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
                     run.any_went_by_itself = True
@@ -170,6 +199,10 @@ def _let_happen(run):
             _batch_is_due(run)
     while run.acts_told < run.n_acts and script(run)[run.acts_told, 0] <= now:
         run.acts_told += 1
+        run.is_rung = True
+    if not run.watch_has_ended and run.makespan == NEVER and run.watch_at <= now:
+        run.watch_at += policy_of(run).interval
+        run.look_at_running = True
         run.is_rung = True
     if run.escape_is_pending and run.escape_at <= now:
         run.escape_is_pending = False
@@ -211,6 +244,8 @@ def _hear_of(run, node):
             waves(run)[HOLDING, wave] += 1
     else:
         run.updated += 1
+        if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
+            run.watch_at = run.now + policy_of(run).interval
     run.news = True
     run.is_rung = True
 
@@ -265,12 +300,16 @@ def _give_turns(run, count):
     run.next_turn += count
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
+    if judges_waves(policy_of(run)):
+        waves(run)[FIRST_PLACE, wave] = first
+        if policy_of(run).gate_compares:
+            find_partners(run, first, count)
     for place in range(first, first + count):
         node = drawn(run)[ORDER, place]
         fate[WAVE, node] = wave + 1
         if not run.goes_down or not is_down(run, node, run.now):
             _dispatch(run, node)
-            enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+            _expect(run, node)
         else:
             _give_turn_to_down_node(run, node, wave)
 
@@ -301,7 +340,7 @@ def send_wave(run, count):
     wave = run.waves_open - 1
     is_alone = run.queued == 0 and run.clock == NO_CLOCK and run.acts_told == run.n_acts
     # Where nodes go back in the order of their dispatch, it has to be kept.
-    if not is_alone or run.goes_back_by_itself or run.rollback_in_waves or run.leaves:
+    if not is_alone or run.goes_back_by_itself or run.rollback_in_waves or run.leaves or policy_of(run).gate >= 0:
         _give_turns(run, count)
         return
     first = run.next_turn
@@ -376,7 +415,182 @@ def _admit_returned(run):
             enqueue(run, at, node, IS_UP)
         else:
             _dispatch(run, node)
-            enqueue(run, fates(run)[RESOLVED, node], node, GETS_VERDICT)
+            _expect(run, node)
+
+
+# -- before a gate ---------------------------------------------------------------------------------
+
+
+@compiled
+def judges_waves(policy):
+    """Tell whether a gate judges the requests of whole waves."""
+    return policy.gate >= 0 and policy.gate != CUSUM
+
+
+@compiled
+def _expect(run, node):
+    """Queue what a node that is dispatched comes to."""
+    fate, policy = fates(run), policy_of(run)
+    if judges_waves(policy) and fate[STARTED, node] < NEVER:
+        started = fate[STARTED, node]
+        enqueue(run, started, node, HAS_STARTED)
+        if not fate[HAS_FAILED, node]:
+            fate[DEADLINE, node] = (fate[DISPATCHED, node] if policy.from_dispatch else started) + policy.deadline
+            fate[OBSERVED, node] = fate[RESOLVED, node]
+            fate[RESOLVED, node] = NEVER
+            # As many as it meets if the gate never speaks.
+            fate[WINDOWS, node] = (fate[DEADLINE, node] - started) // policy.interval
+            enqueue(run, fate[OBSERVED, node], node, IS_OBSERVED)
+            return
+    enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+
+
+@compiled
+def _happens_before_gate(run, node, what):
+    """Let a node start, have its own observation, or meet its deadline; or let a wave be looked at."""
+    fate, table = fates(run), waves(run)
+    if what == IS_LOOKED_AT:
+        wave = node
+        if table[GATE_VERDICT, wave] == NO_VERDICT and not _is_wave_over(run, wave) and run.makespan == NEVER:
+            table[LOOK_DUE, wave] = 1
+            run.looks_due += 1
+            run.is_rung = True
+            enqueue(run, run.now + policy_of(run).interval, wave, IS_LOOKED_AT)
+        return
+    # Judged by the gate, or sent back, meanwhile.
+    if fate[RESOLVED, node] < run.now or fate[BACK_FROM, node] < NEVER:
+        return
+    wave = fate[WAVE, node] - 1
+    if what == HAS_STARTED:
+        if table[GATE_BEGUN, wave] == NEVER:
+            table[GATE_BEGUN, wave] = run.now
+            enqueue(run, run.now + policy_of(run).interval, wave, IS_LOOKED_AT)
+        if table[GATE_VERDICT, wave] == FAILS:
+            _settle(run, node, True)
+    elif fate[RESOLVED, node] < NEVER:
+        return
+    elif what == IS_OBSERVED:
+        if table[GATE_VERDICT, wave] == PASSES:
+            _settle(run, node, False)
+        elif table[GATE_VERDICT, wave] == NO_VERDICT:
+            table[WAITING, wave] += 1
+            enqueue(run, fate[DEADLINE, node], node, MEETS_DEADLINE)
+    else:
+        lists(run)[DUE, run.n_due] = node
+        run.n_due += 1
+        run.is_rung = True
+
+
+@compiled
+def _settle(run, node, fails):
+    """Give a node the verdict of its gate."""
+    fate = fates(run)
+    fate[RESOLVED, node] = run.now
+    fate[HAS_FAILED, node] = fails
+    fate[WINDOWS, node] = (run.now - fate[STARTED, node]) // policy_of(run).interval
+    _hear_of(run, node)
+    if fails and run.goes_back_by_itself:
+        run.any_went_by_itself = True
+        _go_back(run, node)
+
+
+@compiled
+def _look_at_waves(run):
+    """Look at the waves that are due, then settle nodes that have met their deadline."""
+    table, fate = waves(run), fates(run)
+    if run.looks_due:
+        run.looks_due = 0
+        for wave in range(run.waves_open):
+            if table[LOOK_DUE, wave]:
+                table[LOOK_DUE, wave] = 0
+                if not _is_wave_over(run, wave) and run.makespan == NEVER:
+                    verdict = take_look(run, wave, _is_observed(run, wave))
+                    if verdict != NO_VERDICT:
+                        _speak(run, wave, verdict)
+    if run.n_due:
+        due = np.sort(lists(run)[DUE, : run.n_due])
+        run.n_due = 0
+        for node in due:
+            if fate[RESOLVED, node] < NEVER:
+                continue
+            wave = fate[WAVE, node] - 1
+            verdict = NO_VERDICT
+            if run.makespan == NEVER and not table[CAN_TELL, wave]:
+                verdict = without_verdict(run)
+            if verdict == NO_VERDICT:
+                table[WAITING, wave] -= 1
+                _settle(run, node, True)
+            else:
+                _speak(run, wave, verdict)
+
+
+@compiled
+def _is_waiting(run, node):
+    fate = fates(run)
+    return fate[STARTED, node] < NEVER and fate[RESOLVED, node] == NEVER and fate[OBSERVED, node] <= run.now
+
+
+@compiled
+def _is_observed(run, wave):
+    """Tell whether no node is still being observed, or a node that waits can't wait for another look."""
+    table = waves(run)
+    if table[TURNS, wave] == size_of_wave(run, wave) and table[UNRESOLVED, wave] == table[WAITING, wave]:
+        return True
+    next_look = run.now + policy_of(run).interval
+    first = table[FIRST_PLACE, wave]
+    for place in range(first, first + table[TURNS, wave]):
+        node = drawn(run)[ORDER, place]
+        if _is_waiting(run, node) and fates(run)[DEADLINE, node] < next_look:
+            return True
+    return False
+
+
+@compiled
+def _speak(run, wave, verdict):
+    """Settle the nodes of a wave by the verdict of its gate."""
+    table, fate = waves(run), fates(run)
+    table[GATE_VERDICT, wave] = verdict
+    run.gate_alarm = run.gate_alarm or verdict == FAILS
+    first = table[FIRST_PLACE, wave]
+    for place in range(first, first + table[TURNS, wave]):
+        node = drawn(run)[ORDER, place]
+        if verdict == PASSES:
+            if _is_waiting(run, node):
+                _settle(run, node, False)
+        elif fate[STARTED, node] <= run.now and fate[RESOLVED, node] > run.now:
+            _settle(run, node, True)
+
+
+@compiled
+def _look_at_running(run):
+    """Look at all running nodes together."""
+    fate = fates(run)
+    start = run.now - policy_of(run).interval
+    requests = failed = np.int64(0)
+    for place in range(run.n_touched):
+        node = lists(run)[TOUCHED, place]
+        if fate[RESOLVED, node] <= start and not fate[HAS_FAILED, node]:
+            met, bad = watch(run, node, run.watch_looks)
+            if met >= 0:
+                run.watched_windows += 1
+                requests += met
+                failed += bad
+    run.watch_looks += 1
+    run.watched_requests += requests
+    run.gate_alarm = adds_up_to_alarm(run, requests, failed)
+
+
+@compiled
+def _is_at_rest(run):
+    """Tell whether a rollout that goes on has nothing ahead of it."""
+    if run.makespan < NEVER or run.is_rung or run.acts_done < run.n_acts:
+        return False
+    if run.clock != NO_CLOCK and not run.clock_is_frozen:
+        return False
+    for wave in range(run.waves_open):
+        if waves(run)[UNRESOLVED, wave] > 0:
+            return False
+    return True
 
 
 # -- the end of an instant -------------------------------------------------------------------------
@@ -384,24 +598,34 @@ def _admit_returned(run):
 
 @compiled
 def _act(run):
+    if judges_waves(policy_of(run)):
+        _look_at_waves(run)
+    elif run.look_at_running:
+        run.look_at_running = False
+        if run.makespan == NEVER:
+            _look_at_running(run)
     _judge(run)
     _obey_script(run)
     _obey_operator(run)
     _advance(run)
+    if policy_of(run).gate == CUSUM and _is_at_rest(run):
+        run.watch_has_ended = True
 
 
 @compiled
 def _judge(run):
-    if run.makespan < NEVER or not run.news:
+    alarm = run.gate_alarm
+    run.gate_alarm = False
+    if run.makespan < NEVER or not (run.news or alarm):
         return
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != _SLIDING
-    if at_wave_end and run.waves_over == run.waves_judged:
+    if not alarm and at_wave_end and run.waves_over == run.waves_judged:
         return
     run.news = False
     run.waves_judged = run.waves_over
     # After a pause the same crossing counts again only when a further node has failed.
-    if run.failed <= run.acknowledged_failures or not _is_crossed(run):
+    if not alarm and (run.failed <= run.acknowledged_failures or not _is_crossed(run)):
         return
     if run.on_failure == _ROLLBACK or run.on_failure == _STOP:
         undo = run.on_failure == _ROLLBACK and not policy_of(run).no_auto_rollback

@@ -107,5 +107,6 @@ def _to_block(
             "min_in_service_fraction": real[:, at.MIN_IN_SERVICE],
             "unavailable_excess_node_s": real[:, at.UNAVAILABLE_EXCESS],
             "decision_windows": whole[:, at.DECISION_WINDOWS],
+            "decision_requests": whole[:, at.DECISION_REQUESTS],
         },
     )

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled import spells
-from simdeploy.engines.compiled.control import horizon_of
+from simdeploy.engines.compiled.control import horizon_of, judges_waves
 from simdeploy.engines.compiled.fates import added_level, after_ns, begin_crashes, is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.run import (
@@ -27,10 +27,12 @@ from simdeploy.engines.compiled.run import (
     RESOLVED,
     ROLLBACK,
     ROLLED,
+    SEEN,
     STARTED,
     WAVE,
     WINDOWS,
     begins_of,
+    class_rule_of,
     classes,
     drawn,
     fates,
@@ -39,15 +41,27 @@ from simdeploy.engines.compiled.run import (
     queue,
     scratch,
     walk_at,
+    waves,
 )
 from simdeploy.engines.compiled.sampling import look_ahead, own_level, stays_undegraded, stays_up
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import VERDICTS
 
 # One outcome: whole numbers and times in rows of two tables.
-STATE, KIND, VERDICT, WAVES, UPDATED, FAILED_NODES, TOUCHED, PEAK_EXPOSED, DECISION_WINDOWS, TOO_LONG, N_WHOLE = range(
-    11
-)
+(
+    STATE,
+    KIND,
+    VERDICT,
+    WAVES,
+    UPDATED,
+    FAILED_NODES,
+    TOUCHED,
+    PEAK_EXPOSED,
+    DECISION_WINDOWS,
+    DECISION_REQUESTS,
+    TOO_LONG,
+    N_WHOLE,
+) = range(12)
 (
     MAKESPAN,
     STOPPED_AT,
@@ -122,7 +136,7 @@ def measure(run, whole, real):
             real[STOPPED_AT] = real[MAKESPAN]
     if run.rollback_ended < NEVER and not run.any_back_failed:
         real[RESTORED_AT] = run.rollback_ended / NS_PER_S
-    whole[DECISION_WINDOWS] = _count_windows(run)
+    _count_windows(run, whole)
     whole[PEAK_EXPOSED] = _peak_exposed(run, horizon)
     if horizon == NEVER:
         return True
@@ -132,11 +146,11 @@ def measure(run, whole, real):
 
 
 @compiled
-def _count_windows(run):
-    """Count the windows that ended by the makespan."""
-    fate = fates(run)
-    interval = policy_of(run).interval
-    total = np.int64(0)
+def _count_windows(run, whole):
+    """Count the windows that ended by the makespan, and the requests that a verdict looked at."""
+    fate, policy = fates(run), policy_of(run)
+    interval = policy.interval
+    total, requests = run.watched_windows, run.watched_requests
     for node in range(run.nodes):
         windows = fate[WINDOWS, node]
         if windows:
@@ -145,7 +159,12 @@ def _count_windows(run):
                 # It was cut short, or its verdict came after the end.
                 windows = min(windows, (until - fate[STARTED, node]) // interval) if fate[STARTED, node] <= until else 0
             total += windows
-    return total
+            requests += windows * class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+    if judges_waves(policy):
+        requests = np.int64(0)
+        for wave in range(run.waves_open):
+            requests += waves(run)[SEEN, wave]
+    whole[DECISION_WINDOWS], whole[DECISION_REQUESTS] = total, requests
 
 
 # -- exposure --------------------------------------------------------------------------------------

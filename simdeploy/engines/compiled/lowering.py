@@ -26,6 +26,7 @@ from simdeploy.engines.compiled.run import (
     UNKNOWN,
 )
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE
+from simdeploy.rules.gates.gate import METHODS, MOST_GATED_REQUESTS, read_gate
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import read_limits
 from simdeploy.rules.waves import plan_waves
@@ -33,9 +34,11 @@ from simdeploy.units import round_half_up
 from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.distributions import Constant, Exponential
 from simdeploy.world.realized import mean_level
+from simdeploy.world.special import special
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
+    from simdeploy.rules.gates.gate import Gate
     from simdeploy.rules.health import HealthRule
     from simdeploy.rules.limits import Limits
     from simdeploy.rules.orchestrator import Orchestrator
@@ -51,6 +54,7 @@ PERCENT_OF = ("fleet", "resolved", "wave")
 ON_FAILURE = ("rollback", "pause", "stop", "continue")
 UNREACHABLE = ("fail", "skip", "wait")
 ACTIONS = ("pause", "resume", "promote", "cancel")
+CANT_TELL = ("wait", "pass", "stop")
 
 _MOST_PEAK_WINDOWS = 64
 
@@ -82,7 +86,7 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
     processes: list[tuple[float, ...]] = []
     classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(fleet.behaviours)]
     lowered_kinds = _lower_kinds(kinds, laws)
-    policies, peaks = _lower_policies(scenario, chosen, kinds, may_bundle=_may_bundle(scenario, traits))
+    policies, peaks = _lower_policies(scenario, chosen, kinds, traits)
     script = [(act.at_ns, ACTIONS.index(act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
     scalars = {
@@ -195,11 +199,12 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
         "rollback_in_waves": switches.rollback_pacing == "max_parallel",
         "unreachable": UNREACHABLE.index(switches.unreachable_nodes),
         "clocks_stop": switches.paused_clocks == "stop",
+        "cant_tell": CANT_TELL.index(switches.cant_tell),
     }
 
 
 def _lower_policies(
-    scenario: Scenario, chosen: Sequence[ScenarioPolicy], kinds: Sequence[ReleaseKind], *, may_bundle: bool
+    scenario: Scenario, chosen: Sequence[ScenarioPolicy], kinds: Sequence[ReleaseKind], traits: TypeTraits
 ) -> tuple[dict[str, np.ndarray], list[int]]:
     """Return the tables of policies, and the numbers of windows whose highest word is wanted.
 
@@ -211,7 +216,9 @@ def _lower_policies(
     sizes: list[int] = []
     limits: dict[Limits | None, int] = {}
     rows = []
-    for one in chosen:
+    # Nodes that leave have no windows to judge.
+    gates = [None if traits.leaves else read_gate(one.policy, scenario.orchestrator) for one in chosen]
+    for one, gate in zip(chosen, gates, strict=True):
         policy = one.policy
         rule = read_health_rule(policy, scenario.orchestrator)
         # What a plan depends on; planning a large fleet anew for every policy would take longer than to simulate it.
@@ -234,14 +241,22 @@ def _lower_policies(
                 rules.setdefault(rule, len(rules)),
                 plans[key],
                 limits.setdefault(limit, len(limits)),
+                gate is not None,
             )
         )
     peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
     lowered_rules = [(number, *_lower_rule(rule, peaks)) for rule, number in rules.items()]
     lowered_limits = [_lower_limits(limit, total) for limit in limits]
     records = [
-        (row.auto_promote, row.no_auto_rollback, *lowered_rules[row.rule], *row.plan, *lowered_limits[row.limits])
-        for row in rows
+        (
+            row.auto_promote,
+            row.no_auto_rollback,
+            *lowered_rules[row.rule],
+            *row.plan,
+            *lowered_limits[row.limits],
+            *_lower_gate(gate),
+        )
+        for row, gate in zip(rows, gates, strict=True)
     ]
     behaviours = scenario.fleet.behaviours
     tables = {
@@ -255,7 +270,7 @@ def _lower_policies(
             rows,
             [(rule.interval_ns, rule.windows_needed) for rule in rules],
             [stops_at(limit, total) for limit in limits],
-            may_bundle=may_bundle,
+            may_bundle=_may_bundle(scenario, traits),
         ),
     }
     return tables, peaks
@@ -318,6 +333,36 @@ def _lower_limits(limits: Limits | None, total: int) -> tuple[int, ...]:
         limits.both,
         PERCENT_OF.index(limits.percent_of),
         min(limits.minimum_sample, BEYOND_ANY_FLEET),
+    )
+
+
+def _lower_gate(gate: Gate | None) -> tuple[float, ...]:
+    if gate is None:
+        return (-1, False, 0, 1, 0, 1, 0, *[0.0] * 11)
+    rate, _ = _exact_in_64_bits(gate.max_error_rate, MOST_GATED_REQUESTS, reaches=False)
+    prior = 0.0
+    if gate.method in ("e_process", "multinomial"):
+        a, b = gate.prior_a, gate.prior_b
+        prior = float(special.betaln(a, b)) + math.log(float(special.betaincc(a, b, gate.null)))
+    return (
+        METHODS.index(gate.method),
+        gate.compares,
+        gate.minimum_sample,
+        gate.windows_needed,
+        rate.numerator,
+        rate.denominator,
+        gate.most,
+        gate.if_failed,
+        gate.if_served,
+        gate.upper,
+        gate.lower,
+        gate.null,
+        gate.prior_a,
+        gate.prior_b,
+        prior,
+        gate.confidence,
+        gate.tolerance,
+        gate.z,
     )
 
 

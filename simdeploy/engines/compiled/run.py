@@ -27,7 +27,8 @@ NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
 ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, N_DRAWN = range(11)
 
 # Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
-DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, N_FATE = range(9)
+# OBSERVED: when a node that waits for the gate of its wave has its own observation; DEADLINE: until when it waits.
+DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, OBSERVED, DEADLINE, N_FATE = range(11)
 
 # Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
 # over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
@@ -47,13 +48,33 @@ DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE,
 ) = range(11)
 
 # Rows of the table of lists, one column per node.
-TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, N_LISTS = range(5)
+TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
 
 # Rows of the table of waves, one column per wave.
-TURNS, UNRESOLVED, WAVE_FAILED, HOLDING, N_WAVE = range(5)
+(
+    TURNS,
+    UNRESOLVED,
+    WAVE_FAILED,
+    HOLDING,
+    # Before its gate: place of its first node, its first successful start, the verdict, whether a look is due, how many
+    # nodes wait, what was seen so far, random numbers taken, looks in a row, and whether the last one could tell.
+    FIRST_PLACE,
+    GATE_BEGUN,
+    GATE_VERDICT,
+    LOOK_DUE,
+    WAITING,
+    SEEN,
+    SEEN_BAD,
+    OLD_BAD,
+    GATE_DRAWS,
+    LOOKS_HEALTHY,
+    LOOKS_UNHEALTHY,
+    CAN_TELL,
+    N_WAVE,
+) = range(17)
 
-# In the queue: when, and what happens to which node.
-GETS_VERDICT, IS_UP, IS_BACK = range(3)
+# In the queue: when, and what happens to which node (or wave: IS_LOOKED_AT).
+GETS_VERDICT, IS_UP, IS_BACK, HAS_STARTED, IS_OBSERVED, MEETS_DEADLINE, IS_LOOKED_AT = range(7)
 
 _INT, _REAL, _BOOL, _WORD = np.int64, np.float64, np.bool_, np.uint64
 
@@ -88,6 +109,7 @@ _SWITCHES = [
     ("rollback_in_waves", _BOOL),
     ("unreachable", _INT),
     ("clocks_stop", _BOOL),
+    ("cant_tell", _INT),
 ]
 _REPLICATION = [
     ("key0", _WORD),
@@ -148,6 +170,21 @@ _ROLLOUT = [
     ("rollback_ended", _INT),
     ("queued", _INT),
     ("ran_too_long", _BOOL),
+    # Gates: waves whose look is due, and nodes whose deadline is; whether one stops the rollout.
+    ("looks_due", _INT),
+    ("n_due", _INT),
+    ("gate_alarm", _BOOL),
+    # Running nodes under watch: the next look, how many there were, what was seen since the sum was last added to, the sum,
+    # and what all looks took.
+    ("watch_at", _INT),
+    ("look_at_running", _BOOL),
+    ("watch_has_ended", _BOOL),
+    ("watch_looks", _INT),
+    ("watched_seen", _INT),
+    ("watched_bad", _INT),
+    ("watched_sum", _REAL),
+    ("watched_windows", _INT),
+    ("watched_requests", _INT),
 ]
 # Sums of times are kept as two: of the upper and of the lower 32 bits, since the whole may not fit into 64.
 _BARRIER = [
@@ -159,6 +196,7 @@ _BARRIER = [
     ("wave_starts_high", _INT),
     ("wave_starts_low", _INT),
     ("wave_windows", _INT),
+    ("wave_requests", _INT),
     ("wave_at_once", _INT),
     ("wave_hurt", _INT),  # those that a defective release affects
     ("wave_hurt_high", _INT),
@@ -167,6 +205,7 @@ _BARRIER = [
     ("sum_failed", _INT),
     ("sum_updated", _INT),
     ("sum_windows", _INT),
+    ("sum_requests", _INT),
     ("sum_started", _INT),
     ("sum_starts_high", _INT),
     ("sum_starts_low", _INT),
@@ -316,6 +355,26 @@ POLICY_RECORD = np.dtype(
         ("both", _BOOL),
         ("percent_of", _INT),
         ("minimum_sample", _INT),
+        # The gate: its method (-1 for the API's threshold), and its numbers as `simdeploy.rules.gates.gate.Gate` has them; the
+        # highest error rate is top / bottom.
+        ("gate", _INT),
+        ("gate_compares", _BOOL),
+        ("gate_minimum", _INT),
+        ("gate_needed", _INT),
+        ("gate_top", _INT),
+        ("gate_bottom", _INT),
+        ("gate_most", _INT),
+        ("gate_if_failed", _REAL),
+        ("gate_if_served", _REAL),
+        ("gate_upper", _REAL),
+        ("gate_lower", _REAL),
+        ("gate_null", _REAL),
+        ("gate_a", _REAL),
+        ("gate_b", _REAL),
+        ("gate_prior", _REAL),
+        ("gate_confidence", _REAL),
+        ("gate_tolerance", _REAL),
+        ("gate_z", _REAL),
     ]
 )
 # Of a policy: its bundle (-1 for none), and which of the bundle's stops.
@@ -504,7 +563,7 @@ def enqueue(run, time, node, what):
         heap[1, place] = heap[1, parent]
         place = parent
     heap[0, place] = time
-    heap[1, place] = node * 4 + what
+    heap[1, place] = node * 8 + what
 
 
 @compiled
@@ -529,4 +588,4 @@ def dequeue(run):
         place = child
     heap[0, place] = time
     heap[1, place] = code
-    return first >> 2, first & 3
+    return first >> 3, first & 7

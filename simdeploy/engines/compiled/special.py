@@ -36,6 +36,7 @@ _NAMES = {
     "betaincc": ("__pyx_fuse_0betaincc", 3),
     "betaincinv": ("__pyx_fuse_0betaincinv", 3),
     "betainccinv": ("__pyx_fuse_0betainccinv", 3),
+    "betaln": ("betaln", 2),
     "ndtr": ("__pyx_fuse_1ndtr", 1),
 }
 
@@ -72,7 +73,7 @@ gammainc, gammaincc = _external("gammainc"), _external("gammaincc")
 gammaincinv, gammainccinv = _external("gammaincinv"), _external("gammainccinv")
 betainc, betaincc = _external("betainc"), _external("betaincc")
 betaincinv, betainccinv = _external("betaincinv"), _external("betainccinv")
-ndtr = _external("ndtr")
+ndtr, betaln = _external("ndtr"), _external("betaln")
 
 LOG2_E = math.log2(math.e)
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10

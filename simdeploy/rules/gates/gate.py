@@ -50,6 +50,10 @@ _JEFFREYS = 0.5
 _TRUNCATED_AT = 3
 # A comparison by ranks takes all pairs of looks: it stops to collect after so many.
 MOST_RANKED = 1000
+# Totals of a wave are compared with an error rate in whole numbers of 64 bits.
+MOST_GATED_REQUESTS = 10**9
+# A test from request to request takes each of them in turn.
+MOST_ORDERED_REQUESTS = 10**6
 
 
 @dataclass(frozen=True)

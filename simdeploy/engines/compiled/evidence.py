@@ -1,0 +1,174 @@
+"""What gates look at (model section 8), for compiled code: failed requests of nodes, by the interval."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.binomial import failed_of
+from simdeploy.engines.compiled.fates import added_level, after_ns, begin_crashes, is_disturbed
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.philox import draw, draw_window
+from simdeploy.engines.compiled.run import (
+    CLASS,
+    DISPATCHED,
+    FIRST_PLACE,
+    HAS_FAILED,
+    NEVER,
+    ORDER,
+    PARTNER,
+    RESOLVED,
+    STARTED,
+    TURNS,
+    class_rule_of,
+    classes,
+    drawn,
+    fates,
+    lists,
+    policy_of,
+    walk_at,
+    waves,
+)
+from simdeploy.engines.compiled.sampling import look_ahead, own_level, stays_undegraded, stays_up
+from simdeploy.world.streams import Stream
+
+_CRASH, _FLAPPING, _ZONE = range(3)
+_WORDS = 2.0**-52
+
+
+@compiled
+def find_partners(run, first, count):
+    """Give each of the next nodes the node on the old version that it is compared with; -1 for none."""
+    draws, partner = drawn(run), lists(run)[PARTNER]
+    order = draws[ORDER]
+    for place in range(first, first + count):
+        partner[order[place]] = -1
+    if run.begins:
+        return
+    wanted, open_ones = np.zeros(run.n_classes, np.int64), np.int64(0)
+    for place in range(first, first + count):
+        wanted[draws[CLASS, order[place]]] += 1
+        open_ones += 1
+    # The next node of each class that is to be given one, by place.
+    next_of = np.full(run.n_classes, first, np.int64)
+    place = run.nodes - 1
+    while place >= first + count and open_ones > 0:
+        number = draws[CLASS, order[place]]
+        if wanted[number] > 0:
+            taker = next_of[number]
+            while draws[CLASS, order[taker]] != number:
+                taker += 1
+            partner[order[taker]] = order[place]
+            next_of[number] = taker + 1
+            wanted[number] -= 1
+            open_ones -= 1
+        place -= 1
+
+
+@compiled
+def gather(run, wave):
+    """Return requests, failed ones, and failed ones of nodes on the old version, of windows that ended in the last interval."""
+    policy, fate, order = policy_of(run), fates(run), drawn(run)[ORDER]
+    interval, now = policy.interval, run.now
+    first = waves(run)[FIRST_PLACE, wave]
+    requests = failed = old_failed = np.int64(0)
+    for place in range(first, first + waves(run)[TURNS, wave]):
+        node = order[place]
+        started = fate[STARTED, node]
+        if started > now - interval:
+            continue
+        window = (now - started) // interval - 1
+        end = started + (window + 1) * interval
+        if fate[HAS_FAILED, node] and end > fate[RESOLVED, node]:
+            continue
+        if not _was_up(run, node, end - interval, end):
+            continue
+        met = class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+        if policy.gate_compares:
+            partner = lists(run)[PARTNER, node]
+            if partner < 0 or fate[DISPATCHED, partner] < end or not _was_up(run, partner, end - interval, end):
+                continue
+            if met > 0:
+                # Counted in 32 bits, as all indices are.
+                u = draw(run, Stream.OLD_WINDOW.value, partner, (end // interval) & 0xFFFFFFFF)
+                old_failed += failed_of(met, _level(run, partner, end - interval, end), u)
+        if met > 0:
+            u = (draw_window(run, node, window) + 0.5) * _WORDS
+            failed += failed_of(met, _level(run, node, end - interval, end), u)
+        requests += met
+    return requests, failed, old_failed
+
+
+@compiled
+def watch(run, node, look):
+    """Return requests and failed ones of a running node in the last interval; -1 requests where it was not up throughout."""
+    policy = policy_of(run)
+    start = run.now - policy.interval
+    if not _was_up(run, node, start, run.now):
+        return np.int64(-1), np.int64(0)
+    met = class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+    if met == 0:
+        return np.int64(0), np.int64(0)
+    u = draw(run, Stream.WATCHED_WINDOW.value, node, look)
+    return met, failed_of(met, _level(run, node, start, run.now), u)
+
+
+@compiled
+def _was_up(run, node, start, end):
+    """Tell whether a node was up throughout [start, end)."""
+    if not run.goes_down:
+        return True
+    look_ahead(run, end)
+    if not is_disturbed(run, node) and stays_up(run, node, end):
+        return True
+    one = classes(run)[drawn(run)[CLASS, node]]
+    if one.crash >= 0:
+        begin_crashes(walk_at(run, _CRASH), run, node, fates(run)[STARTED, node], NEVER)
+        if _is_ever_bad(run, walk_at(run, _CRASH), start, end):
+            return False
+    if one.zone_outage >= 0:
+        spells.begin(walk_at(run, _ZONE), run, one.zone_outage, node % run.zones)
+        return not _is_ever_bad(run, walk_at(run, _ZONE), start, end)
+    return True
+
+
+@compiled
+def _is_ever_bad(run, walk, start, end):
+    t = start
+    while t < end:
+        spells.reach(walk, run, t)
+        if walk.is_bad:
+            return True
+        t = walk.end
+    return False
+
+
+@compiled
+def _level(run, node, start, end):
+    """Return the time-average of a node's error level over [start, end), by the steps of the reference engine."""
+    started = fates(run)[STARTED, node]
+    one = classes(run)[drawn(run)[CLASS, node]]
+    added = added_level(run, node) if started < NEVER else 0.0
+    shown = end
+    if added > 0:
+        shown = min(max(started + after_ns(run, node), start), end)
+    degraded = both = np.int64(0)
+    if one.flapping >= 0:
+        look_ahead(run, end)
+        if not stays_undegraded(run, node):
+            walk = walk_at(run, _FLAPPING)
+            spells.begin(walk, run, one.flapping, node)
+            t = start
+            while t < end:
+                spells.reach(walk, run, t)
+                until = min(walk.end, end)
+                if walk.is_bad:
+                    degraded += until - t
+                    both += max(until - max(t, shown), 0)
+                t = until
+    own = own_level(run, node)
+    if shown == end and degraded == 0:
+        return own
+    level = one.degraded_level
+    lost = (added * (end - shown) + level * degraded - added * level * both) / (end - start)
+    return min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
