@@ -51,7 +51,7 @@ _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
 @click.option(
     "--replications",
     type=click.IntRange(1),
-    default=400,
+    default=1000,
     show_default=True,
     help="Rollouts of each gate at each size.",
 )

@@ -50,7 +50,7 @@ def compare_gates(
     *,
     gates: Iterable[str] | Mapping[str, GateInput] | None = None,
     sizes: Iterable[float] | None = None,
-    replications: int | range = 400,
+    replications: int | range = 1000,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
@@ -72,7 +72,7 @@ def compare_gates(
     sizes : iterable of float, optional
         Error rates that a release adds, fractions; 0, a good release, is always among them. By default from 0 to four
         times the policy's `max_error_rate`, and those of the scenario's defects.
-    replications : int or range, default 400
+    replications : int or range, default 1000
         Of each gate at each size.
     confidence_level : float, default 0.95
         Of the curve of a gate in a measure, and of all differences in a measure together.

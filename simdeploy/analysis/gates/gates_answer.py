@@ -31,8 +31,10 @@ def tell(result: GateComparison) -> str:
     best = find_best(standings)
     sentences = [f"Under {result.policy} {_tell_gate(result, THRESHOLD)}."]
     if best is not None:
-        changes = _tell_changes(best)
-        sentences.append(f"{best.gate} {_tell_gate(result, best.gate, is_subject=False)}: {changes}.")
+        is_only = sum(standing.verdict == "better" for standing in standings) == 1
+        errs = "" if is_only else "errs least by the estimates; it "
+        told = _tell_gate(result, best.gate, is_subject=False)
+        sentences.append(f"{best.gate} {errs}{told}: {_tell_changes(best)}.")
     sentences += [*_tell_others(result, standings, best), *_tell_served(result, standings), *_tell_cost(result)]
     return " ".join(sentences)
 

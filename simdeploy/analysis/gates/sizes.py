@@ -19,7 +19,7 @@ _LIMIT_WITHOUT_ONE = 0.1
 # A defect that is plain, where the scenario has none: times the limit.
 _PLAIN = 2
 # A step so near to a defect of the scenario, as a part of it, would say the same twice.
-_NEAR = 0.2
+_NEAR = 0.1
 _MOST_SIZES = 1000
 
 

@@ -1,0 +1,489 @@
+"""Gates side by side: the curves are those of closed forms and of single simulations; words say what intervals support."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+from simdeploy import InputError, Scenario, compare_gates, replicate
+from simdeploy.analysis.estimators import estimate_difference
+from simdeploy.analysis.gates import variants as variants_module
+from simdeploy.analysis.gates.curves import CURVE, MEASURES, OF_MIXTURE, STOPPED
+from simdeploy.analysis.gates.result import GateComparison
+from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
+from simdeploy.analysis.gates.variants import CURRENT, DEFAULT_GATES, make_variants
+from simdeploy.analysis.gates.verdicts import find_best, list_standings
+from simdeploy.analysis.intervals import proportion_interval
+from simdeploy.api.gate import GATES
+from simdeploy.engines import running
+from simdeploy.errors import Problem, SimdeployWarning
+from simdeploy.experiments.jobs import Job
+from simdeploy.plotting import plot_gates
+
+NODES, WINDOWS, PER_WINDOW, LIMIT = 4, 3, 25, 0.04
+
+
+def make(**changes):
+    """Make one wave of nodes that have just time enough for their windows: one bad window fails a node."""
+    policy = {
+        "strategy": "rolling",
+        "max_failed_nodes": 0,
+        "max_failed_nodes_percent": 99,
+        "health_check": {"deadline": "60s", "max_error_rate": LIMIT, "min_healthy_time": "30s"},
+    }
+    raw = {
+        "name": "four-nodes",
+        "fleet": {"nodes": NODES, "update_duration": "30s", "requests_per_second": 2.5, "error_rate": 0.02},
+        "orchestrator": {"explicit_zero_limit": "zero_tolerance"},
+        "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "error_rate": 0.05}},
+        "policies": {"waves": policy},
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SimdeployWarning)
+        return Scenario.from_dict(raw | changes)
+
+
+def total(size):
+    """Return the error rate of a node under a release that adds one."""
+    return 1 - (1 - 0.02) * (1 - size)
+
+
+def stopped(found, gate):
+    rows = found.curves[found.curves["measure"].eq(STOPPED) & found.curves["gate"].eq(gate)]
+    return dict(zip(rows["size"], rows["estimate"], strict=True))
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Return a comparison of three gates at three sizes."""
+    costs = {"hour_of_delay": 60, "false_alarm": 100, "escape": 500}
+    return compare_gates(
+        make(costs=costs), gates=["pooled", "sprt"], sizes=[0.02, 0.08], replications=30, engine="reference"
+    )
+
+
+# -- the numbers -----------------------------------------------------------------------------------------------------
+
+
+def test_the_curves_of_threshold_and_pooling():
+    """What is stopped at each size is what the binomial law says, of every node's windows and of all requests. [oracle]"""
+    n = 4000
+    sizes = (0.0, 0.01, 0.03, 0.06)
+    found = compare_gates(make(), gates=["pooled"], sizes=sizes, replications=n, engine="compiled")
+    requests = NODES * WINDOWS * PER_WINDOW
+    truths = {
+        "threshold": lambda p: 1 - stats.binom.cdf(1, PER_WINDOW, p) ** (NODES * WINDOWS),
+        "pooled": lambda p: stats.binom.sf(int(LIMIT * requests), requests, p),
+    }
+    for gate, truth in truths.items():
+        for size, estimate in stopped(found, gate).items():
+            expected = truth(total(size))
+            assert abs(estimate - expected) <= 4 * math.sqrt(expected * (1 - expected) / n)
+    # The point of pooling: fewer of both errors, at the same requests.
+    assert stopped(found, "pooled")[0.0] < 0.05 < 0.5 < stopped(found, "threshold")[0.0]
+
+
+def test_requests_of_a_good_release_that_completes():
+    """Where nothing fails, threshold and pooling look at all windows, an SPRT at as many as its lower bound takes. [oracle]"""
+    scenario = make(fleet={"nodes": NODES, "update_duration": "30s", "requests_per_second": 2.5})
+    found = compare_gates(scenario, gates=["pooled", "sprt"], sizes=[0.5], replications=2, engine="reference")
+    looked = {gate: found.row(gate, 0.0, "decision_requests")["estimate"] for gate in found.gates["gate"]}
+    # Wald's lower bound log(beta / (1 - alpha)), at 5 % each, in steps of log((1 - bad) / (1 - good)) a request.
+    needed = math.log(0.05 / 0.95) / math.log((1 - 2 * LIMIT) / (1 - LIMIT / 2))
+    windows = math.ceil(needed / (NODES * PER_WINDOW))
+    assert looked == {
+        "threshold": NODES * WINDOWS * PER_WINDOW,
+        "pooled": NODES * WINDOWS * PER_WINDOW,
+        "sprt": windows * NODES * PER_WINDOW,
+    }
+
+
+def test_a_point_is_the_scenario_with_that_release_under_that_policy(found):
+    """A curve's values are means of the same replications of the scenario with that release and gate, to the bit. [property]"""
+    scenario = make().with_values({"release": {"x": {"probability": 1, "defective": True, "error_rate": 0.02}}})
+    spec = scenario.policy().spec.to_dict()
+    for gate in ("pooled", "sprt"):
+        health_check = spec["health_check"] | {"gate": gate}
+        if gate == "sprt":
+            health_check["min_healthy_time"] = "10s"
+        policies = {"one": spec | {"health_check": health_check}}
+        rows = replicate(scenario, policies=policies, replications=30, engine="reference")
+        own = {measure: found.row(gate, 0.02, measure) for measure in MEASURES}
+        assert own[STOPPED]["estimate"] == rows["verdict"].eq("stopped_defective").mean()
+        for name in ("decision_requests", "failed_requests_excess", "makespan_s", "stopped_at_s"):
+            assert own[name]["estimate"] == pytest.approx(rows[name].mean(), nan_ok=True)
+        completed = rows.loc[rows["state"].eq("completed"), "makespan_s"]
+        assert own["makespan_s given completed"]["n"] == len(completed)
+
+
+def test_intervals_hold_together():
+    """A gate's curve shares its error over sizes, the differences over sizes and gates. [oracle]"""
+    n = 40
+    scenario, sizes = make(), (0.0, 0.02)
+    found = compare_gates(scenario, gates=["pooled", "bayes"], sizes=sizes, replications=n, engine="reference")
+    observed = {}
+    for gate in ("threshold", "pooled"):
+        policies, _ = make_variants(scenario, scenario.policy(), ["pooled"])
+        policy = next(variant.policy for variant in policies if variant.gate == gate)
+        rows = replicate(scenario_of_size(scenario, 0.02), policies={gate: policy}, replications=n, engine="reference")
+        observed[gate] = rows["verdict"].eq("stopped_defective").to_numpy(float)
+    row = found.row("pooled", 0.02, STOPPED)
+    ends = proportion_interval(int(observed["pooled"].sum()), n, 1 - 0.05 / len(sizes))
+    assert (row["low"], row["high"]) == pytest.approx(ends)
+    less = found.difference("pooled", 0.02, STOPPED)
+    level = 1 - 0.05 / (len(sizes) * 2)
+    expected = estimate_difference(observed["pooled"], observed["threshold"], is_rate=True, confidence_level=level)
+    assert (less["estimate"], less["low"], less["high"]) == pytest.approx(expected[:3])
+
+
+def test_the_own_releases_beside_the_curve(found):
+    """The mixture has every gate with both errors and the cost, and differences to the threshold. [contract]"""
+    assert list(found.mixture) == list(OF_MIXTURE)
+    measures = found.mixture["measure"].drop_duplicates().tolist()
+    assert measures[:2] == ["false_alarm given good", "escaped given defective"]
+    assert measures[-1] == "cost"
+    cost = found.mixture[found.mixture["measure"].eq("cost")].set_index("gate")
+    assert cost["difference"].isna().tolist() == [True, False, False]
+    differences = cost["estimate"] - cost.loc["threshold", "estimate"]
+    assert cost["difference"].iloc[1:].tolist() == pytest.approx(differences.iloc[1:].tolist())
+
+
+def test_both_engines_agree():
+    """Every gate of the default has the same curves on both engines. [property]"""
+    both = [
+        compare_gates(make(), sizes=[0.03], replications=20, engine=engine).curves
+        for engine in ("reference", "compiled")
+    ]
+    pd.testing.assert_frame_equal(*both, rtol=1e-9)
+
+
+# -- what is compared ------------------------------------------------------------------------------------------------
+
+
+def test_the_default_has_every_kind():
+    """By default the threshold comes first, then every kind with what follows from the policy. [contract]"""
+    variants, left_out = make_variants(make(), make().policy(), None)
+    assert [variant.gate for variant in variants] == ["threshold", *DEFAULT_GATES]
+    assert {variant.kind for variant in variants} == set(GATES)
+    assert not left_out
+    assert variants[0].policy.policy == make().policy().policy
+
+
+@pytest.mark.parametrize("dialect", ["deployment", "rollout"])
+def test_gates_that_pass_early_are_not_held_up(dialect):
+    """Under sprt and bayes a node needs one window by itself, under all others as many as ever. [contract]"""
+    health_check = {
+        "deployment": {"deadline": "5m", "min_healthy_time": "30s"},
+        "rollout": {"deadline": 300 * 10**9, "success_threshold": 3},
+    }[dialect]
+    policy = {"dialect": dialect, "strategy": "rolling", "max_parallel": 2, "health_check": health_check}
+    scenario = make(policies={"waves": policy})
+    variants, _ = make_variants(scenario, scenario.policy(), None)
+    early = {variant.gate for variant in variants if variant.observation_s == 10}
+    assert early == {"sprt", "sprt requests", "bayes"}
+    assert {variant.observation_s for variant in variants if variant.gate not in early} == {30}
+    for variant in variants:
+        assert variant.policy.policy.deadline_ns == scenario.policy().policy.deadline_ns
+
+
+def test_a_policy_that_needs_no_window_still_needs_none():
+    """Where a node needs no healthy window, no gate makes it need one. [property]"""
+    scenario = make().with_values({"policies.waves.health_check.min_healthy_time": 0})
+    variants, _ = make_variants(scenario, scenario.policy(), ["sprt"])
+    assert [variant.observation_s for variant in variants] == [0, 0]
+
+
+def test_the_policys_own_gate_is_as_it_is():
+    """A policy with a gate is compared as it is, its own observation included, beside the threshold without it. [contract]"""
+    scenario = make().with_values({"policies.waves.health_check.gate": {"kind": "sprt", "alpha": 0.01}})
+    variants, _ = make_variants(scenario, scenario.policy(), None)
+    own = variants[1]
+    assert (variants[0].gate, own.gate, own.says) == ("threshold", CURRENT, "{kind: sprt, alpha: 0.01}")
+    assert own.observation_s == 30
+    assert own.policy is scenario.policy()
+    assert variants[0].policy.policy.gate is None
+
+
+def test_what_the_policy_can_not_have_is_left_out(monkeypatch):
+    """A default gate that is refused here is left out, and the reason stands in the table; one that was asked for is not. [contract]"""
+    original = variants_module.change_policy
+
+    def refuse(base, values, *rest):
+        if any(isinstance(value, dict) and value["kind"] == "baseline" for value in values.values()):
+            raise InputError(Problem("nothing to compare with", ("health_check", "gate")))
+        return original(base, values, *rest)
+
+    monkeypatch.setattr(variants_module, "change_policy", refuse)
+    found = compare_gates(make(), sizes=[0.05], replications=2, engine="reference")
+    assert found.left_out == dict.fromkeys(("baseline", "mann_whitney"), "nothing to compare with")
+    assert "left out: nothing to compare with" in str(found.summarize()[0].rows)
+    with pytest.raises(InputError, match=r"gates\.baseline\.health_check\.gate: nothing to compare with"):
+        compare_gates(make(), gates=["baseline"], replications=2, engine="reference")
+
+
+def test_the_defect_is_the_scenarios_own_but_for_its_size():
+    """Delay and affected nodes are those of the first defective kind; nothing else of it stays, and 0 is good. [contract]"""
+    release = {
+        "good": {"probability": 0.5},
+        "hangs": {"probability": 0.1, "defective": True, "start_hang": 0.5},
+        "late": {
+            "probability": 0.4,
+            "defective": True,
+            "error_rate": 0.2,
+            "start_failure": 0.3,
+            "after": "20s",
+            "affects": {"count": 2},
+        },
+    }
+    scenario = make(release=release, requirements=[{"of": "escaped", "given": "late", "at_most": 0.05}])
+    (kind,) = scenario_of_size(scenario, 0.07).release
+    late = scenario.release[2]
+    assert (kind.defective, kind.error_rate, kind.start_failure, kind.start_hang) == (True, 0.07, 0, 0)
+    assert (kind.after, kind.affects) == (late.after, late.affects)
+    (good,) = scenario_of_size(scenario, 0.0).release
+    assert (good.defective, good.error_rate) == (False, 0)
+
+
+@pytest.mark.parametrize(
+    ("rates", "limit", "expected", "spoken"),
+    [
+        ([0.042], 0.04, [0, 0.01, 0.02, 0.03, 0.042, 0.06, 0.08, 0.12, 0.16], 0.042),
+        ([], 0.04, [0, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16], 0.08),
+        ([0.5], 0.5, [0, 0.125, 0.25, 0.375, 0.5, 0.75, 1], 0.5),
+        ([0.2], 0, [0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8], 0.2),
+    ],
+)
+def test_sizes_are_around_the_limit(rates, limit, expected, spoken):
+    """The default goes to four times the limit, by way of the scenario's own defects, of which the answer speaks. [contract]"""
+    release = {
+        f"bad{number}": {"probability": 0.2, "defective": True, "error_rate": r} for number, r in enumerate(rates)
+    }
+    scenario = make(release={"good": {"probability": 1 - 0.2 * len(rates)}, **release})
+    scenario = scenario.with_values({"policies.waves.health_check.max_error_rate": limit})
+    sizes = read_sizes(None, scenario, scenario.policy())
+    assert list(sizes) == expected
+    assert choose_size(sizes, scenario, scenario.policy()) == spoken
+
+
+def test_good_releases_are_always_there():
+    """Sizes that are given come in order, each once, and with a good release. [contract]"""
+    assert read_sizes([0.1, 0.05, 0.1], make(), make().policy()) == (0.0, 0.05, 0.1)
+
+
+# -- what makes no sense ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"gates": ["sprtt"]}, "did you mean 'sprt'?"),
+        ({"gates": {"mine": {"kind": "sprt", "alfa": 0.1}}}, "gates.mine.alfa: unknown key; did you mean 'alpha'?"),
+        ({"gates": {"mine": {"kind": "sprt", "alpha": 2}}}, "gates.mine.alpha"),
+        ({"gates": {"mine": {"alpha": 0.1}}}, "gates.mine.kind: required, but missing"),
+        ({"gates": {"mine": 3}}, "not a gate"),
+        ({"gates": ["threshold"]}, "nothing to compare the threshold with"),
+        ({"gates": []}, "nothing to compare the threshold with"),
+        ({"sizes": [0]}, "no defect to find"),
+        ({"sizes": [0.1, 5]}, "sizes[1]: not a size of a defect (found 5)"),
+        ({"sizes": [True]}, "not a size of a defect"),
+        ({"policy": "waive"}, "did you mean 'waves'?"),
+        ({"policy": {"strategy": "immediate"}}, "immediate has no health check"),
+        ({"confidence_level": 95}, "not a confidence level"),
+        ({"replications": 0}, "replications"),
+        ({"engine": "refrence"}, "did you mean 'reference'?"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, told):
+    """Each mistake is told by its name, before anything is simulated. [contract]"""
+    monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
+    with pytest.raises(InputError) as caught:
+        compare_gates(make(), **{"replications": 2, "engine": "reference"} | arguments)
+    assert told in str(caught.value)
+
+
+def test_what_releases_nothing_is_refused():
+    """A restart has no release that a gate could judge. [contract]"""
+    with pytest.raises(InputError, match="a restart releases nothing"):
+        compare_gates(make(deployment={"type": "restart"}, release=None), replications=2, engine="reference")
+
+
+# -- what is said ----------------------------------------------------------------------------------------------------
+
+
+def pretend(**gates):
+    """Make a result of pairs of errors with their differences: (false alarms, escapes, differences as (low, high))."""
+    curve, difference = [], []
+    for gate, (alarms, escapes, *less) in gates.items():
+        for place, (size, value) in enumerate(((0.0, alarms), (0.05, 1 - escapes))):
+            row = {"gate": gate, "size": size, "n": 100, "unknown_fraction": 0.0}
+            for measure in MEASURES:
+                at = value if measure == STOPPED else 100.0
+                curve.append(row | {"measure": measure, "estimate": at, "low": at, "high": at})
+                if less:
+                    low, high = less[place] if measure == STOPPED else (-1.0, 1.0)
+                    difference.append(
+                        row | {"measure": measure, "estimate": (low + high) / 2, "low": low, "high": high}
+                    )
+    return GateComparison(
+        curves=pd.DataFrame(curve, columns=list(CURVE)),
+        differences=pd.DataFrame(difference, columns=list(CURVE)),
+        mixture=pd.DataFrame([], columns=list(OF_MIXTURE)),
+        gates=pd.DataFrame({"gate": list(gates), "kind": "sprt", "says": "sprt", "observation_s": 10.0}),
+        left_out={},
+        policy="waves",
+        size=0.05,
+        confidence_level=0.95,
+        n_replications=100,
+        n_failed=0,
+        computed_under={},
+    )
+
+
+def test_verdicts_are_what_the_intervals_support():
+    """Better is who surely errs less and nowhere surely more; the best of them is chosen by both errors. [contract]"""
+    within, fewer, more = (-0.02, 0.02), (-0.2, -0.1), (0.1, 0.2)
+    result = pretend(
+        threshold=(0.3, 0.1),
+        same=(0.3, 0.1, within, within),
+        quiet=(0.1, 0.1, fewer, within),
+        sharp=(0.3, 0.0, within, more),  # more of the defects are stopped
+        both=(0.1, 0.0, fewer, more),
+        blind=(0.1, 0.4, fewer, fewer),
+        bad=(0.5, 0.4, more, within),
+    )
+    verdicts = {standing.gate: standing.verdict for standing in list_standings(result)}
+    assert verdicts == {
+        "same": "not sure",
+        "quiet": "better",
+        "sharp": "better",
+        "both": "better",
+        "blind": "trades",
+        "bad": "worse",
+    }
+    assert find_best(list_standings(result)).gate == "both"
+    assert "both errs least by the estimates; it stops 10.0 %" in result.answer
+    assert "false alarms change by -20.0 to -10.0 pp and escapes change by -20.0 to -10.0 pp" in result.answer
+    assert "Surely better than the threshold are also quiet and sharp." in result.answer
+    assert "blind trades one error for the other. bad surely errs more." in result.answer
+
+
+def test_nothing_is_better_than_what_is_sure():
+    """Where no interval says so, no gate is called better. [contract]"""
+    result = pretend(threshold=(0.3, 0.1), other=(0.1, 0.0, (-0.4, 0.01), (-0.01, 0.2)))
+    assert result.answer == (
+        "Under waves the threshold stops 30.0 % (30.0 to 30.0) of good releases and lets 10.0 % (10.0 to 10.0) of "
+        "defects of 5 % through, looking at 100 requests of the former and 100 of the latter. The only other gate is not "
+        "surely better in false alarms or escapes without being surely worse in the other."
+    )
+
+
+def test_two_replications_are_sure_of_nothing():
+    """Of two rollouts no gate is surely better or worse. [property]"""
+    found = compare_gates(make(), sizes=[0.03], replications=2, engine="reference")
+    assert {standing.verdict for standing in list_standings(found)} == {"not sure"}
+
+
+def test_what_never_ends_has_no_verdict():
+    """Where a stop waits for a person, what is stopped is not known, in words, tables and picture. [contract]"""
+    scenario = make(orchestrator={"on_failure": "pause"})
+    found = compare_gates(scenario, gates=["pooled"], sizes=[0.08], replications=20, engine="reference")
+    assert found.row("threshold", 0.08, STOPPED)["unknown_fraction"] > 0.9
+    assert math.isnan(found.difference("pooled", 0.08, STOPPED)["low"])
+    assert [standing.verdict for standing in list_standings(found)] == ["not known"]
+    assert "of the rollouts of threshold never end, which leaves its verdict unknown" in found.answer
+    assert "not known" in found.summarize()[2].rows[0]
+    axes = plot_gates(Figure().subplots(5), found)
+    assert 0.08 not in axes[0].lines[0].get_xdata()
+
+
+def test_it_is_json_and_tables(found):
+    """Everything is in the JSON; the tables have a line for each gate; the repr is the answer. [contract]"""
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert document["answer"] == found.answer
+    assert len(document["curves"]) == 3 * 3 * len(MEASURES)
+    assert len(document["differences"]) == 2 * 3 * len(MEASURES)
+    assert found.to_frame() is found.curves
+    tables = found.summarize()
+    assert len(tables) == 5
+    for table in tables:
+        assert [row[0] for row in table.rows] == ["threshold", "pooled", "sprt"]
+        assert {len(row) for row in table.rows} == {len(table.header)}
+    assert tables[3].header == ("gate", "0 %", "2 %", "8 %")
+    assert found.answer in repr(found)
+    assert (found.policy, found.size, found.computed_under["scenario"]) == ("waves", 0.08, "four-nodes")
+
+
+def test_the_cheapest_is_named(found):
+    """The answer ends with who costs least over the scenario's own releases, and whether that is sure. [contract]"""
+    cost = found.mixture[found.mixture["measure"].eq("cost")].set_index("gate")
+    best = cost["estimate"].idxmin()
+    assert best != "threshold"
+    sure = "surely less" if cost.loc[best, "difference_high"] < 0 else "which isn't surely less"
+    assert f"Over the scenario's own releases {best} costs least" in found.answer
+    assert f"{sure} than the threshold" in found.answer
+
+
+# -- picture, store --------------------------------------------------------------------------------------------------
+
+
+def test_the_picture_has_every_gate(found):
+    """Each panel has a line for each gate; the sixth axes hold the legend; other numbers of axes are refused. [contract]"""
+    axes = Figure(figsize=(12, 7)).subplots(2, 3)
+    assert plot_gates(axes, found) is axes
+    flat = axes.ravel()
+    for ax in flat[:5]:
+        assert [line.get_label() for line in ax.lines if not line.get_label().startswith("_")] == [
+            "threshold",
+            "pooled",
+            "sprt",
+        ]
+    assert [text.get_text() for text in flat[5].get_legend().get_texts()] == ["threshold", "pooled", "sprt"]
+    drawn = dict(zip(*flat[0].lines[0].get_data(), strict=True))
+    assert drawn == stopped(found, "threshold")
+    assert plot_gates(Figure().subplots(5), found)[0].get_legend() is not None
+    with pytest.raises(InputError, match=r"not as many axes as panels \(found 2\)"):
+        plot_gates(Figure().subplots(2), found)
+
+
+def test_a_log_axis_draws_no_zero(found):
+    """Failed requests of a good release, which are 0, and ends below 0 aren't on the logarithmic axes. [contract]"""
+    ax = plot_gates(Figure().subplots(5), found)[2]
+    assert ax.get_yscale() == "log"
+    assert all((np.asarray(line.get_ydata()) > 0).all() for line in ax.lines[:3])
+    assert all((path.vertices[:, 1] > 0).all() for bars in ax.collections for path in bars.get_paths())
+
+
+def test_the_same_call_again_simulates_nothing(tmp_path, monkeypatch):
+    """With a folder the second call reads what is there, and finds the same; progress counts both sweeps. [property]"""
+    asked = {"gates": ["pooled"], "sizes": [0.05], "replications": 5, "engine": "reference", "store": tmp_path / "kept"}
+    told = []
+    first = compare_gates(make(), progress=lambda done, total: told.append((done, total)), **asked)
+    assert told[-1] == (30, 30)
+    assert told == sorted(told)
+    monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
+    again = compare_gates(make(), **asked)
+    pd.testing.assert_frame_equal(again.curves, first.curves)
+    assert again.answer == first.answer
+
+
+def test_failed_replications_are_told(monkeypatch):
+    """A replication that failed is warned of once, counted, and left out. [contract]"""
+    original = running.simulate
+
+    def sometimes(scenario, policy, *, replication, **rest):
+        if replication == 1:
+            raise ValueError("broken")
+        return original(scenario, policy, replication=replication, **rest)
+
+    monkeypatch.setattr(running, "simulate", sometimes)
+    with pytest.warns(SimdeployWarning, match=r"^6 of 30 replications failed, and are left out$"):
+        found = compare_gates(make(), gates=["pooled"], sizes=[0.05], replications=5, engine="reference")
+    assert found.n_failed == 6
+    assert found.row("pooled", 0.05, STOPPED)["n"] == 4
