@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,8 @@ def test_the_curves_of_threshold_and_pooling():
             expected = truth(total(size))
             assert abs(estimate - expected) <= 4 * math.sqrt(expected * (1 - expected) / n)
     # The point of pooling: fewer of both errors, at the same requests.
-    assert stopped(found, "pooled")[0.0] < 0.05 < 0.5 < stopped(found, "threshold")[0.0]
+    assert stopped(found, "pooled")[0.0] < 0.05
+    assert stopped(found, "threshold")[0.0] > 0.5
 
 
 def test_requests_of_a_good_release_that_completes():
@@ -395,7 +397,10 @@ def test_what_never_ends_has_no_verdict():
     scenario = make(orchestrator={"on_failure": "pause"})
     found = compare_gates(scenario, gates=["pooled"], sizes=[0.08], replications=20, engine="reference")
     assert found.row("threshold", 0.08, STOPPED)["unknown_fraction"] > 0.9
-    assert math.isnan(found.difference("pooled", 0.08, STOPPED)["low"])
+    # Of a good release half get a verdict, and the others may still get any.
+    assert 0.2 < found.row("threshold", 0.0, STOPPED)["unknown_fraction"] < 0.8
+    assert found.row("threshold", 0.0, STOPPED)["n"] > 2
+    assert math.isnan(found.difference("pooled", 0.0, STOPPED)["low"])
     assert [standing.verdict for standing in list_standings(found)] == ["not known"]
     assert "of the rollouts of threshold never end, which leaves its verdict unknown" in found.answer
     assert "not known" in found.summarize()[2].rows[0]
@@ -454,7 +459,8 @@ def test_the_picture_has_every_gate(found):
 
 def test_a_log_axis_draws_no_zero(found):
     """Failed requests of a good release, which are 0, and ends below 0 aren't on the logarithmic axes. [contract]"""
-    ax = plot_gates(Figure().subplots(5), found)[2]
+    curves = found.curves.assign(low=found.curves["low"] - 1e9)
+    ax = plot_gates(Figure().subplots(5), replace(found, curves=curves))[2]
     assert ax.get_yscale() == "log"
     assert all((np.asarray(line.get_ydata()) > 0).all() for line in ax.lines[:3])
     assert all((path.vertices[:, 1] > 0).all() for bars in ax.collections for path in bars.get_paths())
