@@ -397,8 +397,8 @@ def test_what_never_ends_has_no_verdict():
     scenario = make(orchestrator={"on_failure": "pause"})
     found = compare_gates(scenario, gates=["pooled"], sizes=[0.08], replications=20, engine="reference")
     assert found.row("threshold", 0.08, STOPPED)["unknown_fraction"] > 0.9
-    # Of a good release half get a verdict, and the others may still get any.
-    assert 0.2 < found.row("threshold", 0.0, STOPPED)["unknown_fraction"] < 0.8
+    # Some good releases get a verdict, and the others may still get any.
+    assert 0.2 < found.row("threshold", 0.0, STOPPED)["unknown_fraction"] < 0.9
     assert found.row("threshold", 0.0, STOPPED)["n"] > 2
     assert math.isnan(found.difference("pooled", 0.0, STOPPED)["low"])
     assert [standing.verdict for standing in list_standings(found)] == ["not known"]
