@@ -17,6 +17,7 @@ from simdeploy.engines.reference import engine as engine_module
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
+from simdeploy.rules.gates.gate import Gate, read_gate
 from simdeploy.rules.health import HealthRule, read_health_rule
 from simdeploy.rules.limits import Limits, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
@@ -80,6 +81,10 @@ class Watched:
     @cached_property
     def limits(self) -> Limits | None:
         return read_limits(self.rules, self.switches, self.recording.world.n_nodes)
+
+    @cached_property
+    def gate(self) -> Gate | None:
+        return read_gate(self.rules, self.switches)
 
     @cached_property
     def ever_failed(self) -> bool:
@@ -184,6 +189,7 @@ MATTERS: dict[str, Callable[[Watched], bool]] = {
     "explicit_zero_limit": lambda w: (
         w.ever_failed and 0 in (w.rules.max_failed_nodes, w.rules.max_failed_nodes_percent, w.rules.max_error_rate)
     ),
+    "cant_tell": lambda w: w.rules.gate is not None and bool(w.rules.gate.minimum_sample),
 }
 
 
@@ -250,6 +256,10 @@ def features(w: Watched) -> Iterator[Feature]:
         who, _, did = act.partition(": ")
         if who in ("script", "operator"):
             yield who, "no effect" if "has no effect" in did else did
+        if act.startswith("gate ") or " passes" in act:
+            yield ("gate says", "pass" if " passes" in act else "can't tell" if "can't tell" in act else "fail")
+    if w.gate is not None and (w.recording.gate_requests or w.gate.watches_running):
+        yield "gate", w.gate.method
     for status, reason in w.fates:
         yield "status", status
         yield "fate", "down when its turn came" if status == "skipped" else reason

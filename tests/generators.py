@@ -290,6 +290,35 @@ def policy_of(decisions: Decisions, interval_s: int) -> Raw:
     return policy
 
 
+GATES: tuple[Raw, ...] = (
+    {"kind": "pooled"},
+    {"kind": "pooled", "over": "window"},
+    {"kind": "sprt", "good": 0.05, "bad": 0.2},
+    {"kind": "sprt", "on": "requests", "good": 0.1, "bad": 0.3},
+    {"kind": "e_process"},
+    {"kind": "baseline", "test": "multinomial"},
+    {"kind": "baseline", "test": "mann_whitney"},
+    {"kind": "bayes", "prior_mean": 0.1, "prior_strength": 20},
+    {"kind": "cusum", "good": 0.05, "bad": 0.3, "alarm_every": 50},
+)
+
+
+def with_gate(decisions: Decisions, policy: Raw, pacing: str) -> Raw:
+    """Let something else than the threshold judge, in one policy of three."""
+    if "health_check" not in policy or decisions.one_of([True, True, False]):
+        return policy
+    gates = [gate for gate in GATES if pacing != "sliding" or gate["kind"] == "cusum"]
+    health_check = dict(policy["health_check"])
+    health_check["gate"] = {
+        **decisions.one_of(gates),
+        **decisions.some_keys(minimum_sample=among(0, 40, 40, 400)),
+        **decisions.some_keys(alpha=among(0.01, 0.3)),
+    }
+    if health_check["gate"]["kind"] in ("e_process", "bayes") and health_check.get("max_error_rate") in (0, 1):
+        health_check["max_error_rate"] = 0.05
+    return policy | {"health_check": health_check}
+
+
 def neighbour_of(decisions: Decisions, policy: Raw, interval_s: int) -> Raw:
     """Make a policy that is judged otherwise, is planned otherwise, or is another altogether."""
     differs = decisions.one_of(["judged", "judged", "planned", "another"])
@@ -473,6 +502,8 @@ def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
     raw |= {section: raw[section] | values for section, values in corner.items()}
     for number in range(decisions.one_of(neighbours)):
         raw["policies"][f"p{number}"] = neighbour_of(decisions, raw["policies"]["p"], interval_s)
+    pacing = raw["orchestrator"].get("pacing", "barrier")
+    raw["policies"] = {name: with_gate(decisions, policy, pacing) for name, policy in raw["policies"].items()}
     return raw
 
 

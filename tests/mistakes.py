@@ -14,21 +14,28 @@ from simdeploy.engines.reference import controller as controller_module
 from simdeploy.engines.reference import engine as engine_module
 from simdeploy.engines.reference import people as people_module
 from simdeploy.engines.reference import prober as prober_module
+from simdeploy.engines.reference import running_watch as running_watch_module
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.reference.gates import WaveGates
 from simdeploy.engines.reference.node import Node
 from simdeploy.engines.reference.rollback import Rollback
 from simdeploy.engines.service import Service
+from simdeploy.rules.gates.judge import Judge
+from simdeploy.rules.gates.statistics import log_likelihood_ratio
 from simdeploy.rules.health import HealthRule
 from simdeploy.world import availability as availability_module
 from simdeploy.world import realized as realized_module
 from simdeploy.world.availability import Alternating
+from simdeploy.world.draws import Draws
 from simdeploy.world.realized import World
+from simdeploy.world.streams import Stream
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 _hears_of, _what_is_crossed, _renew = Controller.hears_of, Controller._what_is_crossed, Alternating.renew
-_was_up, _start_ns = World.was_up, World.start_ns
+_was_up, _start_ns, _draw = World.was_up, World.start_ns, Draws.draw
+_saw, _find_partners = WaveGates.saw, WaveGates._find_partners
 
 
 def _instead(owner: Any, name: str, value: Any) -> Plant:
@@ -43,8 +50,12 @@ def _looks(*steps: str) -> Plant:
     """Let the controller take the steps of one look in another order."""
 
     def act(controller: Controller) -> None:
+        for judge in controller._site.judges:
+            judge.act()
         for step in (*steps, "_note"):
             getattr(controller, step)()
+        for judge in controller._site.judges:
+            judge.settle()
 
     return _instead(Controller, "act", act)
 
@@ -98,6 +109,10 @@ def _adds_causes_up(
     return min(baseline + (added * added_for + degraded * degraded_for) / length, 1.0)
 
 
+def _draws_in_order(draws: Draws, stream: Stream, node: int = 0, index: int = 0) -> float:
+    return 0.5 if stream == Stream.GATE_ORDER else _draw(draws, stream, node, index)
+
+
 def _starts_without_a_clock(controller: Controller) -> None:
     controller._say("pending", "in_progress", "start")
     controller._batches_due += 1
@@ -133,6 +148,22 @@ MISTAKES: dict[str, Plant] = {
         World, "was_up", lambda world, node, start, end: _was_up(world, node, start, end + 1)
     ),
     "a latent defect shows at once": _instead(World, "after_ns", lambda world, node: 0),
+    # Gates.
+    "a gate that fails stops nothing": _instead(WaveGates, "take_alarm", lambda gates: None),
+    "a node that is down is evidence": _instead(
+        WaveGates, "saw", lambda gates, node, seen, *span: _saw(gates, node, seen._replace(was_up=True), *span)
+    ),
+    "partners are the next in turn": _instead(
+        WaveGates, "_find_partners", lambda gates, watched, rest: _find_partners(gates, watched, rest[::-1])
+    ),
+    "observations end with the last node's only": _instead(
+        WaveGates, "_is_observed", lambda gates, watched: watched.wave.unresolved == len(watched.waiting)
+    ),
+    "who can't tell at a deadline fails": _instead(Judge, "without_verdict", lambda judge: None),
+    "requests come in order": _instead(Draws, "draw", _draws_in_order),
+    "a CUSUM falls below 0": _instead(
+        running_watch_module, "next_sum", lambda before, *look: before + log_likelihood_ratio(*look)
+    ),
     # Nodes.
     "a retry takes as long as the first try": _instead(
         World, "start_ns", lambda world, node, attempt: _start_ns(world, node, 0)

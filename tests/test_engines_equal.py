@@ -25,6 +25,7 @@ from simdeploy.engines import RESPONSES
 from simdeploy.engines.running import run_block
 from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
+from simdeploy.rules.gates.gate import METHODS
 from simdeploy.rules.orchestrator import switch_values
 from simdeploy.scenario import ScenarioPolicy
 from simdeploy.vocabulary import STATES, VERDICTS
@@ -148,6 +149,9 @@ FATES = (
     "unhealthy",
     "not healthy by the deadline",
     "healthy",
+    "passed by its gate",
+    "its wave failed its gate",
+    "not passed by its gate by the deadline",
     "goes back by itself",
     "did not come back",
 )
@@ -171,12 +175,15 @@ def wanted() -> dict[Feature, int]:
     often |= {("affects", by): 20 for by in ("all", "share", "count", "classes", "zones")}
     often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
     often |= {("operator", did): 20 for did in ("promote", "cancel")}
-    often |= {("stream", stream.name): 20 for stream in Stream}
+    # A window of a node to compare with is numbered by its time: never 0.
+    often |= {("stream", stream.name): 20 for stream in Stream if stream != Stream.OLD_WINDOW}
     often |= {("stream at a later index", stream.name): 20 for stream in Stream if stream.index_is != "0"}
     often |= {("status", status): 20 for status in STATUSES if status != "pending"}
     often |= {("renewed by update", renewed): 20 for renewed in (False, True)}
     often |= {("crash rate", rate): 20 for rate in (0, 0.5, 1, 20)}
     often |= {("fate", fate): 20 for fate in FATES}
+    often |= {("gate", method): 20 for method in METHODS}
+    often |= {("gate says", what): 20 for what in ("pass", "fail", "can't tell")}
     often |= {("latent defect",): 20, ("open defect",): 20}
     # A deployment starts at once, so it never ends as pending.
     often |= {("state", state): 50 for state in STATES if state != "pending"}

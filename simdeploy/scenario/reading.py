@@ -17,6 +17,7 @@ from simdeploy.scenario.file_model import CostsSection, DeploymentSection, Healt
 from simdeploy.scenario.files import Files
 from simdeploy.scenario.findings import problems_of
 from simdeploy.scenario.fleet_section import build_fleet
+from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
 from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPolicy
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy
@@ -187,6 +188,9 @@ def _cross_check(reading: Reading, names: Collection[str]) -> None:
     if "health_interval_ns" in parts:
         for name, policy in policies.items():
             errors += health_problems(policy, ("policies", name))
+    if fleet is not None and orchestrator is not None:
+        for name, policy in policies.items():
+            errors += gate_problems(policy, ("policies", name), fleet, orchestrator)
 
 
 def _suspect(raw: Mapping[str, Any], reading: Reading) -> None:

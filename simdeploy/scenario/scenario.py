@@ -18,6 +18,7 @@ from simdeploy.scenario.changes import set_values
 from simdeploy.scenario.contradictions import health_problems, request_problems
 from simdeploy.scenario.files import Files
 from simdeploy.scenario.findings import located
+from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.scenario.measures import Requirement
 from simdeploy.scenario.parts import Costs, Identity, ScenarioPolicy
 from simdeploy.scenario.plain import plain
@@ -226,6 +227,7 @@ class Scenario:
         if reading.policy is not None:
             errors += health_problems(reading.policy, ())
             errors += request_problems(self.fleet, [reading.policy.policy.interval_ns])
+            errors += gate_problems(reading.policy, (), self.fleet, self.orchestrator)
         if errors or reading.policy is None:
             raise InputError(errors)
         warn([*reading.warnings, *PolicySuspicions(reading.policy, (), self.fleet, self.orchestrator)])

@@ -8,6 +8,7 @@ from typing import Any
 
 from simdeploy.errors import Path, Problem
 from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.scenario.gate_checks import gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 from simdeploy.world.fleet import Behaviour, Fleet
@@ -38,6 +39,7 @@ class PolicySuspicions:
         else:
             yield from self._sizes()
             yield from self._deadline()
+            yield from gate_suspicions(self.scenario_policy, self.path, self.fleet, self.orchestrator)
         if self.scenario_policy.policy.strategy == "rolling":
             yield from self._canary_fields()
         yield from self._limits()
@@ -142,7 +144,11 @@ def process_suspicions(
     if is_given(raw, "orchestrator", "rate") and orchestrator.pacing != "rate":
         message = f"has no effect under pacing: {orchestrator.pacing}"
         yield Problem(message, ("orchestrator", "rate"))
-    if orchestrator.bake_time_ns > 0:
+    gates = {policy.policy.gate.kind for policy in policies.values() if policy.policy.gate is not None}
+    if is_given(raw, "orchestrator", "cant_tell") and not gates:
+        message = "has no effect: no policy has a gate beyond the threshold"
+        yield Problem(message, ("orchestrator", "cant_tell"), found=orchestrator.cant_tell)
+    if orchestrator.bake_time_ns > 0 and "cusum" not in gates:
         message = "a running node is watched no more: bake_time only buys time for `after` and for the operator"
         found = format_duration(orchestrator.bake_time_ns)
         yield Problem(message, ("orchestrator", "bake_time"), found=found)

@@ -24,6 +24,7 @@ from simdeploy.rules.health import HealthRecord
 
 if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process
+    from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.site import Site
 
 
@@ -111,7 +112,7 @@ class Node:
             fate.started_ns = site.env.now
             site.world.note_start(self.number, site.env.now)
             if site.wave_gates is not None:
-                yield from self._go_before_gate(deadline)
+                yield from self._go_before_gate(site.wave_gates, deadline)
             elif site.rule.windows_needed == 0:
                 self._resolve(RUNNING, "started")
             else:
@@ -173,10 +174,9 @@ class Node:
         self.deadline_ns = deadline
         return deadline
 
-    def _go_before_gate(self, deadline: int | None) -> Process:
+    def _go_before_gate(self, gates: WaveGates, deadline: int | None) -> Process:
         """Be up for the node's own observation, and wait for the verdict on its wave, window by window."""
         site, env = self._site, self._site.env
-        gates = site.wave_gates
         deadline = self._begin_validation(deadline)
         if gates.has_started(self):
             self.fail("its wave failed its gate")

@@ -92,7 +92,8 @@ class Judge:
 
     def without_verdict(self) -> Verdict | None:
         """Say what becomes of a wave of which it can't be told."""
-        return {"wait": None, "pass": "pass", "stop": "fail"}[self._gate.cant_tell]  # type: ignore[return-value]
+        verdicts: dict[str, Verdict | None] = {"wait": None, "pass": "pass", "stop": "fail"}
+        return verdicts[self._gate.cant_tell]
 
     def _take_window(self, look: Look) -> Verdict | None:
         """Judge one pooled window, as the API judges one of a node."""

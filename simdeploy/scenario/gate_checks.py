@@ -1,0 +1,129 @@
+"""What a policy says of its gate, against itself, the fleet and the switches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from simdeploy.api.gate import READ_BY
+from simdeploy.errors import Path, Problem
+from simdeploy.rules.gates.gate import (
+    DEFAULT_ERROR,
+    MOST_GATED_REQUESTS,
+    MOST_ORDERED_REQUESTS,
+    good_and_bad,
+    method_of,
+)
+from simdeploy.rules.health import judges_waves, read_health_rule, read_max_error_rate
+from simdeploy.rules.waves import plan_waves
+
+if TYPE_CHECKING:
+    from simdeploy.rules.gates.terms import GateTerms
+    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.policy import Policy
+    from simdeploy.scenario.parts import ScenarioPolicy
+    from simdeploy.world.fleet import Fleet
+
+
+def gate_problems(
+    scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
+) -> Iterator[Problem]:
+    """Name what makes a gate unusable although each of its values is allowed."""
+    policy = scenario_policy.policy
+    terms = policy.gate
+    if terms is None or policy.strategy == "immediate":
+        return
+    path = (*path, "health_check", "gate")
+    if judges_waves(policy) and orchestrator.pacing == "sliding":
+        message = "judges waves, of which there are none under pacing: sliding"
+        allowed = "threshold or cusum, or pacing: barrier or rate"
+        yield Problem(message, (*path, "kind"), found=terms.kind, allowed=allowed)
+    yield from _number_problems(terms, path)
+    limit = float(read_max_error_rate(policy, orchestrator))
+    if terms.kind in ("sprt", "cusum"):
+        yield from _rate_problems(terms, limit, path)
+    if terms.kind in ("e_process", "bayes") and not 0 < limit < 1:
+        message = f"{terms.kind} needs an error rate between 0 and 1 to judge by"
+        yield Problem(message, (*path[:-1], "max_error_rate"), found=f"{limit:g}", allowed="above 0 and below 1")
+    if judges_waves(policy) and orchestrator.pacing != "sliding":
+        yield from _size_problems(policy, path, fleet, orchestrator)
+
+
+def _number_problems(terms: GateTerms, path: Path) -> Iterator[Problem]:
+    # (key, lowest, highest): both ends are excluded.
+    ranges = (
+        ("alpha", 0.0, 1.0),
+        ("beta", 0.0, 1.0),
+        ("prior_mean", 0.0, 1.0),
+        ("prior_strength", 0.0, None),
+        ("confidence", 0.5, 1.0),
+        ("alarm_every", 1.0, None),
+        ("most", 0.0, None),
+    )
+    for key, low, high in ranges:
+        value = getattr(terms, key)
+        if value is None or key not in READ_BY[terms.kind]:
+            continue
+        if value <= low or (high is not None and value >= high):
+            allowed = f"above {low:g}" + ("" if high is None else f" and below {high:g}")
+            yield Problem("out of range", (*path, key), found=f"{value:g}", allowed=allowed)
+    if terms.kind == "sprt":
+        alpha = DEFAULT_ERROR if terms.alpha is None else terms.alpha
+        beta = DEFAULT_ERROR if terms.beta is None else terms.beta
+        if alpha + beta >= 1:
+            message = "errors that add up to 1 or more: nothing is left to be decided"
+            yield Problem(message, (*path, "alpha"), found=f"alpha {alpha:g}, beta {beta:g}", allowed="a sum below 1")
+
+
+def _rate_problems(terms: GateTerms, limit: float, path: Path) -> Iterator[Problem]:
+    good, bad = good_and_bad(terms, limit)
+    if not 0 < good < bad < 1:
+        key = "good" if terms.good is not None or terms.bad is None else "bad"
+        found = f"good {good:g}, bad {bad:g}"
+        allowed = "0 < good < bad < 1; where they are left out they are half and twice max_error_rate"
+        yield Problem("no two error rates to tell apart", (*path, key), found=found, allowed=allowed)
+
+
+def _size_problems(policy: Policy, path: Path, fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Problem]:
+    in_window, in_all = _most_requests(policy, fleet, orchestrator)
+    if in_all > MOST_GATED_REQUESTS:
+        message = f"more than {MOST_GATED_REQUESTS:,} requests of one wave until the deadline"
+        yield Problem(message, (*path, "kind"), found=f"{in_all:,}", allowed="a gate of nodes: threshold")
+    if policy.gate is not None and method_of(policy.gate) == "sprt_requests" and in_window > MOST_ORDERED_REQUESTS:
+        message = f"more than {MOST_ORDERED_REQUESTS:,} requests of one wave in a window, to be taken one by one"
+        yield Problem(message, (*path, "on"), found=f"{in_window:,}", allowed="on: windows")
+
+
+def _most_requests(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[int, int]:
+    """Return the most requests that one wave can meet: in an interval, and until the deadline."""
+    rule = read_health_rule(policy, orchestrator)
+    window = max(rule.requests_per_window(one.requests_per_second) for one in fleet.behaviours)
+    in_window = max(plan_waves(policy, orchestrator, fleet.nodes).sizes) * window
+    return in_window, in_window * max(rule.deadline_ns // rule.interval_ns, 1)
+
+
+def gate_suspicions(
+    scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
+) -> Iterator[Problem]:
+    """Name what of a gate has no effect, or never gives a verdict."""
+    ignored = _ignored_keys(scenario_policy)
+    terms = scenario_policy.policy.gate
+    path = (*path, "health_check", "gate")
+    if ignored:
+        kind = "threshold" if terms is None else terms.kind
+        yield Problem(f"{kind} ignores {', '.join(ignored)}", path)
+    if judges_waves(scenario_policy.policy) and terms is not None and terms.minimum_sample:
+        _, most = _most_requests(scenario_policy.policy, fleet, orchestrator)
+        if most < terms.minimum_sample:
+            message = f"no wave can ever meet so many requests until its deadline: at most {most:,}"
+            yield Problem(message, (*path, "minimum_sample"), found=f"{terms.minimum_sample:,}")
+
+
+def _ignored_keys(scenario_policy: ScenarioPolicy) -> list[str]:
+    """Return the keys of a gate that its kind does not read."""
+    health_check = scenario_policy.spec.health_check
+    gate = None if health_check is None else health_check.gate
+    if gate is None:
+        return []
+    read = ("kind", *READ_BY[gate.kind])
+    return [key for key, value in gate.to_dict().items() if key not in read and value is not None]

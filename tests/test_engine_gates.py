@@ -1,0 +1,228 @@
+"""Gates at work in a rollout: when they look, what becomes of whom, and what it stops. Worked out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simdeploy import InputError, Rollout, Scenario, SimdeployWarning, simulate
+
+Raw = dict[str, Any]
+
+
+def rollout(gate: Any, *, nodes: int = 4, engine: str = "reference", **changes: Any) -> Rollout:
+    """Four nodes that start after 10 s and meet 10 requests a second, judged by a gate; windows of 10 s, two of them needed."""
+    raw: Raw = {
+        "name": "gated",
+        "fleet": {"nodes": nodes, "update_duration": 10, "requests_per_second": 10, **changes.pop("fleet", {})},
+        "release": changes.pop("release", {"good": {"probability": 1}}),
+        "orchestrator": changes.pop("orchestrator", {}),
+        "operator": changes.pop("operator", {}),
+        "policies": {
+            "p": {
+                "strategy": "rolling",
+                "max_parallel": 2,
+                "max_failed_nodes": 100,
+                "max_failed_nodes_percent": 100,
+                **changes.pop("policy", {}),
+                "health_check": {
+                    "deadline": "60s",
+                    "min_healthy_time": "20s",
+                    "gate": gate,
+                    **changes.pop("health_check", {}),
+                },
+            }
+        },
+    }
+    assert not changes
+    return simulate(Scenario.from_dict(raw), "p", engine=engine)
+
+
+BAD = {"bad": {"probability": 1, "defective": True, "error_rate": 1}}
+SPRT = {"kind": "sprt", "good": 0.01, "bad": 0.5}
+
+
+def happened(run: Rollout) -> list[tuple[float, int, str, str]]:
+    """What became of nodes after their start: when, who, what, why."""
+    rows = run.events[run.events["node"].notna() & ~run.events["to_status"].isin(["starting", "validating"])]
+    return list(rows[["time_s", "node", "to_status", "reason"]].itertuples(index=False, name=None))
+
+
+def said(run: Rollout) -> list[tuple[float, str]]:
+    """What the control plane said of gates."""
+    rows = run.events[run.events["node"].isna()]
+    told = rows["reason"].str.contains("gate|passes")
+    return list(rows.loc[told, ["time_s", "reason"]].itertuples(index=False, name=None))
+
+
+def test_a_wave_passes_at_the_end_of_its_observation() -> None:
+    """Both waves pass when every node has its two windows: at the second look after the first start. [contract]"""
+    run = rollout("pooled")
+    passed = "passed by its gate"
+    assert happened(run) == [(30, n, "running", passed) for n in (0, 1)] + [(60, n, "running", passed) for n in (2, 3)]
+    assert said(run) == [(30, "wave 1 passes"), (60, "wave 2 passes")]
+    assert run.response_values["decision_requests"] == 4 * 2 * 100
+
+
+def test_a_gate_stops_whatever_the_limits_are() -> None:
+    """A wave that fails at its first look stops the rollout at once, under limits that nothing could cross. [contract]"""
+    run = rollout(SPRT, release=BAD, orchestrator={"limits_judged": "wave_end"})
+    assert (run.response_values["state"], run.response_values["stopped_at_s"]) == ("failed", 20)
+    assert (run.response_values["failed_nodes"], run.response_values["decision_requests"]) == (2, 200)
+    assert run.deployment.status is not None
+    assert run.deployment.status.message == "gate sprt windows: 200 of 200 requests failed"
+
+
+def test_from_request_to_request_it_needs_few() -> None:
+    """On single requests the same test stops after the first few of the look. [contract]"""
+    run = rollout({**SPRT, "on": "requests"}, release=BAD)
+    # Every failure adds log(50): the second is beyond log(19).
+    assert (run.response_values["stopped_at_s"], run.response_values["decision_requests"]) == (20, 1)
+
+
+def test_an_early_pass_waits_for_each_node_to_be_up() -> None:
+    """A gate that passes at the first look lets nodes run when they have their own two windows. [contract]"""
+    run = rollout(SPRT)
+    assert said(run)[0] == (20, "wave 1 passes")
+    assert [time for time, *_ in happened(run)] == [30, 30, 60, 60]
+
+
+SLOW = {"classes": [{"name": "slow", "share": 0.5, "update_duration": 35}], "order": "index"}
+
+
+def test_the_observation_waits_for_those_who_start_late() -> None:
+    """Looks run from the first start; a whole that is judged once is judged when the last node has its windows. [contract]"""
+    run = rollout("pooled", fleet=SLOW, policy={"max_parallel": 0}, health_check={"deadline": "5m"})
+    # Fast ones start at 10 and look every 10 s; slow ones have their windows at 55.
+    assert {(time, status) for time, _, status, _ in happened(run)} == {(60, "running")}
+    # Fast ones met five windows by then, slow ones two.
+    assert run.response_values["decision_requests"] == (2 * 5 + 2 * 2) * 100
+
+
+def test_the_observation_ends_before_a_deadline_does() -> None:
+    """With the last look before the deadline of those who wait, it is judged without those who start late. [contract]"""
+    run = rollout("pooled", fleet=SLOW, policy={"max_parallel": 0}, health_check={"deadline": "52s"})
+    fates = {(time, status, reason) for time, _, status, reason in happened(run)}
+    assert fates == {(50, "running", "passed by its gate"), (52, "failed", "not healthy by the deadline")}
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("wait", (60, "failed", "not passed by its gate by the deadline")),
+        ("pass", (30, "running", "passed by its gate")),
+        ("stop", (30, "failed", "its wave failed its gate")),
+    ],
+)
+def test_who_cant_tell_waits_passes_or_stops(action: str, expected: tuple[float, str, str]) -> None:
+    """Below the minimum sample the switch decides at the end of the observation; who waits fails at the deadline. [contract]"""
+    with pytest.warns(SimdeployWarning, match="no wave can ever meet so many requests"):
+        run = rollout({"kind": "pooled", "minimum_sample": 10**6}, nodes=2, orchestrator={"cant_tell": action})
+    time, status, reason = expected
+    assert happened(run)[0] == (time, 0, status, reason)
+    assert run.response_values["state"] == ("failed" if action == "stop" else "completed")
+
+
+def test_pooled_windows_are_judged_as_those_of_a_node() -> None:
+    """Two healthy looks in a row pass; with none, nodes fail at their deadline, which is no gate's stop. [contract]"""
+    window = {"kind": "pooled", "over": "window"}
+    assert [time for time, *_ in happened(rollout(window))] == [30, 30, 60, 60]
+    run = rollout(window, release=BAD, nodes=2)
+    assert happened(run)[0] == (60, 0, "failed", "not passed by its gate by the deadline")
+    assert (run.response_values["state"], said(run)) == ("completed", [])
+
+
+def test_the_last_wave_has_nobody_to_compare_with() -> None:
+    """Where all are on the new version, a comparison can't tell; before, it sees as many old requests as new ones. [contract]"""
+    run = rollout("baseline", orchestrator={"cant_tell": "pass"})
+    assert said(run) == [(30, "wave 1 passes"), (60, "wave 2 passes")]
+    assert run.response_values["decision_requests"] == 2 * 2 * 100
+    waits = happened(rollout("baseline"))
+    assert [(time, reason) for time, *_, reason in waits[-2:]] == [(90, "not passed by its gate by the deadline")] * 2
+
+
+def test_a_comparison_forgives_what_the_old_version_does_too() -> None:
+    """A fleet in which every third request fails anyway passes a comparison, and no limit of 10 percent. [contract]"""
+    fleet = {"error_rate": 0.3}
+    assert rollout("baseline", nodes=20, fleet=fleet, orchestrator={"cant_tell": "pass"}).response_values[
+        "verdict"
+    ] == ("completed_good")
+    assert rollout("pooled", nodes=20, fleet=fleet).response_values["verdict"] == "false_alarm"
+
+
+def test_a_latent_defect_is_found_on_running_nodes() -> None:
+    """A defect that shows after validation escapes the threshold, and is found by who watches on. [contract]"""
+    latent = {"late": {"probability": 1, "defective": True, "error_rate": 1, "after": 40}}
+    assert rollout("threshold", nodes=8, release=latent).response_values["verdict"] == "escaped"
+    run = rollout({"kind": "cusum", "good": 0.01, "bad": 0.5}, nodes=8, release=latent)
+    # The first nodes run at 30 and show the defect from 50 on: looks at 40, 50, 60.
+    assert (run.response_values["verdict"], run.response_values["stopped_at_s"]) == ("stopped_defective", 60)
+    assert "gate cusum: 200 of 200 requests failed" in said(run)[0][1]
+    # Two windows of each of four nodes by then, and three looks at the two that run.
+    assert run.response_values["decision_requests"] == (4 * 2 + 3 * 2) * 100
+
+
+def test_nobody_watches_a_rollout_that_is_paused_for_good() -> None:
+    """Where nothing else can happen any more the looks end, and so does the simulation. [contract]"""
+    run = rollout("cusum", operator={"script": [{"at": 35, "do": "pause"}]})
+    assert run.response_values["state"] == "paused"
+
+
+def test_a_gate_that_fails_may_pause() -> None:
+    """Under on_failure: pause the wave has failed, and the rollout goes on when it is told to. [contract]"""
+    operator = {"script": [{"at": 100, "do": "resume"}, {"at": 200, "do": "resume"}]}
+    run = rollout(SPRT, release=BAD, orchestrator={"on_failure": "pause"}, operator=operator)
+    assert said(run)[0][0] == 20
+    assert (run.response_values["state"], run.response_values["makespan_s"]) == ("completed", 200)
+    assert run.response_values["failed_nodes"] == 4
+
+
+def test_failed_nodes_may_go_back_by_themselves() -> None:
+    """Nodes whose wave failed its gate go back like any failed node, once. [contract]"""
+    run = rollout(SPRT, release=BAD, orchestrator={"node_local_rollback": True}, fleet={"rollback_duration": 5})
+    assert [event for event in happened(run) if event[2] == "rolling_back"] == [
+        (20, 0, "rolling_back", "goes back by itself"),
+        (20, 1, "rolling_back", "goes back by itself"),
+    ]
+    assert run.response_values["restored_at_s"] == 25
+
+
+@pytest.mark.parametrize("gate", ["pooled", "sprt", "e_process", "baseline", "bayes"])
+def test_waves_need_pacing_that_has_them(gate: str) -> None:
+    """A gate of waves is refused by name under sliding pacing. [contract]"""
+    with pytest.raises(InputError, match=f"no.*waves.*sliding.*found {gate}|judges waves.*found {gate}"):
+        rollout(gate, orchestrator={"pacing": "sliding"})
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ({"kind": "sprt", "good": 0.2, "bad": 0.1}, "no two error rates to tell apart"),
+        ({"kind": "sprt", "alpha": 0.6, "beta": 0.5}, "add up to 1 or more"),
+        ({"kind": "bayes", "confidence": 0.4}, "confidence: out of range"),
+        ({"kind": "cusum", "alarm_every": 1}, "alarm_every: out of range"),
+        ({"kind": "e_process", "prior_mean": 0}, "prior_mean: out of range"),
+        ({"kind": "wald"}, "not one of the values"),
+        ({"good": 0.1}, "kind: required, but missing"),
+        ("sptr", "did you mean 'sprt'"),
+    ],
+)
+def test_what_no_gate_can_mean_is_refused(gate: Any, message: str) -> None:
+    """Values that leave nothing to decide are named, with what is allowed. [contract]"""
+    with pytest.raises(InputError, match=message):
+        rollout(gate)
+
+
+def test_keys_that_a_gate_does_not_read_are_told() -> None:
+    """A parameter of another gate is a warning, so that one may switch between gates. [contract]"""
+    with pytest.warns(SimdeployWarning, match="pooled ignores alpha"):
+        rollout({"kind": "pooled", "alpha": 0.05})
+
+
+def test_too_many_requests_are_refused() -> None:
+    """Totals beyond whole numbers of 64 bits, and requests one by one by the million, are refused by name. [contract]"""
+    with pytest.raises(InputError, match="requests of one wave until the deadline"):
+        rollout("pooled", fleet={"requests_per_second": 10**9})
+    with pytest.raises(InputError, match="to be taken one by one"):
+        rollout({"kind": "sprt", "on": "requests"}, fleet={"requests_per_second": 10**6})
