@@ -14,7 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from terminals import END, TIMEOUT_S, on_terminal, read_until
-from test_tuning import LIMITS
+from test_tuning import LIMITS, LITTLE_TRAFFIC
 
 from simdeploy.cli.app import app
 
@@ -48,6 +48,19 @@ def test_the_answer_comes_first(file):
     assert first["max_failed_nodes"] == second["max_failed_nodes"]
     assert first["health_check"]["deadline"] == "5m"
     assert second["health_check"]["deadline"] == 300 * 10**9
+
+
+def test_it_chooses_among_gates(tmp_path):
+    """`--vary gate.kind=...` makes gates candidates, and the spec that is printed has the gate with a note. [contract]"""
+    path = tmp_path / "little.yaml"
+    path.write_text(yaml.safe_dump(LITTLE_TRAFFIC), encoding="utf-8")
+    asked = ["--vary", "gate.kind=threshold,pooled,sprt", "--vary", "gate.alpha=0.2,0.3", "--worlds", "50"]
+    done = run(str(path), "--engine", "compiled", *asked)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("Use waves with gate.kind pooled: cost ")
+    assert "The search: 4 policies" in done.stdout
+    assert '"gate": {\n      "kind": "pooled"\n    }' in done.stdout
+    assert "note: gate: pooled is beyond the API, which judges every node and window by the threshold; " in done.stdout
 
 
 def test_json_has_everything(file):

@@ -15,7 +15,6 @@ from scipy import stats
 
 from simdeploy import InputError, Scenario, compare_gates, replicate
 from simdeploy.analysis.estimators import estimate_difference
-from simdeploy.analysis.gates import variants as variants_module
 from simdeploy.analysis.gates.curves import CURVE, MEASURES, OF_MIXTURE, STOPPED
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
@@ -24,7 +23,7 @@ from simdeploy.analysis.gates.verdicts import find_best, list_standings
 from simdeploy.analysis.intervals import proportion_interval
 from simdeploy.api.gate import GATES
 from simdeploy.engines import running
-from simdeploy.errors import Problem, SimdeployWarning
+from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.jobs import Job
 from simdeploy.plotting import plot_gates
 
@@ -213,21 +212,15 @@ def test_the_policys_own_gate_is_as_it_is():
     assert variants[0].policy.policy.gate is None
 
 
-def test_what_the_policy_can_not_have_is_left_out(monkeypatch):
+def test_what_the_policy_can_not_have_is_left_out():
     """A default gate that is refused here is left out, and the reason stands in the table; one that was asked for is not. [contract]"""
-    original = variants_module.change_policy
-
-    def refuse(base, values, *rest):
-        if any(isinstance(value, dict) and value["kind"] == "baseline" for value in values.values()):
-            raise InputError(Problem("nothing to compare with", ("health_check", "gate")))
-        return original(base, values, *rest)
-
-    monkeypatch.setattr(variants_module, "change_policy", refuse)
-    found = compare_gates(make(), sizes=[0.05], replications=2, engine="reference")
-    assert found.left_out == dict.fromkeys(("baseline", "mann_whitney"), "nothing to compare with")
-    assert "left out: nothing to compare with" in str(found.summarize()[0].rows)
-    with pytest.raises(InputError, match=r"gates\.baseline\.health_check\.gate: nothing to compare with"):
-        compare_gates(make(), gates=["baseline"], replications=2, engine="reference")
+    scenario = make(orchestrator={"pacing": "sliding"})
+    found = compare_gates(scenario, sizes=[0.05], replications=2, engine="reference")
+    assert found.gates["gate"].tolist() == ["threshold", "cusum"]
+    assert set(found.left_out) == set(DEFAULT_GATES) - {"cusum"}
+    assert found.summarize()[0].rows[-1][3].startswith("left out: judges waves, of which there are none")
+    with pytest.raises(InputError, match=r"gates\.bayes\.health_check\.gate\.kind: judges waves"):
+        compare_gates(scenario, gates=["bayes"], replications=2, engine="reference")
 
 
 def test_the_defect_is_the_scenarios_own_but_for_its_size():

@@ -213,6 +213,23 @@ def test_several_scenarios_and_policies_are_one_call(scenario):
     assert table["touched_nodes"].iloc[[0, 4]].tolist() == [12, 20]
 
 
+def test_a_gate_that_does_not_read_a_parameter_is_one_case(scenario):
+    """Kinds of gates are varied with their parameters; what a kind doesn't read makes neither an error nor work. [property]"""
+    executor = Counting()
+    vary = {"gate.kind": ["threshold", "pooled", "sprt"], "gate.alpha": [0.01, 0.1]}
+    result = run(scenario, vary=vary, executor=executor, replications=2)
+    table = result.to_frame(["health_check.gate.kind", "health_check.gate.alpha", "decision_requests", "status"])
+    assert table["status"].eq("ok").all()
+    assert len(table) == 12
+    assert executor.n_rollouts == 2 * 4
+    by_kind = table.groupby(["health_check.gate.kind", "health_check.gate.alpha"])["decision_requests"].sum()
+    assert by_kind["pooled", 0.01] == by_kind["pooled", 0.1]
+    assert (
+        by_kind["threshold", 0.01]
+        == run(scenario, vary={"max_parallel": [5]}, replications=2).to_frame()["decision_requests"].sum()
+    )
+
+
 def test_nothing_is_simulated_twice(scenario):
     """Cases that mean the same are simulated once, and all of them are in the table. [contract]"""
     counting = Counting()

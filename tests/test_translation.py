@@ -296,6 +296,49 @@ def test_the_own_dialect_changes_nothing():
     assert to_deployment(spec).notes == ()
 
 
+@pytest.mark.parametrize("gate", ["sprt", {"kind": "pooled", "over": "window"}, "cusum"])
+def test_no_dialect_of_the_api_knows_a_gate(gate):
+    """In the other dialect a gate is lost; in its own it stays in what a scenario says, and is no part of the JSON. [contract]"""
+    spec = DeploymentSpec(strategy="rolling", health_check={"deadline": "5m", "gate": gate})
+    kind = spec.health_check.gate.kind
+    told = f"gate: {kind} is beyond the API, which judges every node and window by the threshold"
+    other = to_rollout(spec)
+    assert not other.is_exact
+    assert other.losses == (f"{told}; left out",)
+    assert other.spec == to_rollout(rolling()).spec
+    own = to_deployment(spec)
+    assert (own.spec, own.losses, own.notes) == (spec, (), (f"{told}; the API takes the spec without it",))
+    assert own.to_dict()["health_check"]["gate"]["kind"] == kind
+    assert json.loads(own.to_json()) == {"strategy": "rolling", "health_check": {"deadline": "5m"}}
+    back = to_deployment(RolloutSpec(strategy="rolling", health_check={"deadline": 300 * S, "gate": gate}))
+    assert f"{told}; left out" in back.losses
+    assert back.spec.health_check.gate is None
+
+
+def test_the_deployment_object_has_no_gate():
+    """What the API would answer of a rollout under a gate is the spec without it. [contract]"""
+    health_check = {"deadline": "5m", "gate": "sprt"}
+    raw = {
+        "name": "two-nodes",
+        "fleet": {"nodes": 2, "update_duration": "30s", "requests_per_second": 1},
+        "policies": {"waves": {"strategy": "rolling", "health_check": health_check}},
+    }
+    rollout = simulate(Scenario.from_dict(raw), engine="reference")
+    assert rollout.policy.spec.health_check.gate.kind == "sprt"
+    assert rollout.deployment.spec.to_dict() == {"strategy": "rolling", "health_check": {"deadline": "5m"}}
+    assert "gate" not in rollout.to_json()
+
+
+def test_the_threshold_is_no_loss():
+    """A gate that is the API's own, or that the strategy ignores, is left out without a word about it. [contract]"""
+    for strategy, gate in (("rolling", "threshold"), ("immediate", "sprt")):
+        spec = DeploymentSpec(strategy=strategy, health_check={"deadline": "5m", "gate": gate})
+        translation = to_rollout(spec)
+        assert translation.is_exact
+        assert not any(note.startswith("gate:") for note in translation.notes)
+        assert "gate" not in translation.to_json()
+
+
 @pytest.mark.parametrize(
     "translation", [to_rollout(rolling(max_parallel=7)), to_deployment(to_rollout(rolling()).spec)]
 )

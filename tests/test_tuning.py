@@ -23,6 +23,8 @@ from simdeploy.analysis.tuning.feasibility import MET, MISSED, UNDECIDED, judge,
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.worlds import unconditional
 from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments.changes import change_policy
+from simdeploy.experiments.levers import find_levers
 from simdeploy.plotting import plot_tuning
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
@@ -289,6 +291,117 @@ class TestCandidates:
             stopped = rows.to_frame(["state"])["state"].eq("failed")
             truth = stop(5, 0.2)
             assert abs(stopped.mean() - truth) <= 4 * math.sqrt(truth * (1 - truth) / 2000)
+
+
+# Nodes that see little traffic: chance alone fails one of them, which pooling doesn't mind.
+LITTLE_TRAFFIC = {
+    "name": "little-traffic",
+    "fleet": {"nodes": 12, "update_duration": "30s", "requests_per_second": 2, "error_rate": 0.02},
+    "release": {
+        "good": {"probability": 0.8},
+        "bad": {"probability": 0.2, "defective": True, "error_rate": 0.1},
+    },
+    "costs": {"false_alarm": 100, "escape": 500},
+    "policies": {
+        "waves": {
+            "strategy": "rolling",
+            "max_parallel": 6,
+            "max_failed_nodes": 1,
+            "max_failed_nodes_percent": 100,
+            "health_check": {"deadline": "60s", "max_error_rate": 0.05, "min_healthy_time": "30s"},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Search among gates and a parameter that one of them reads."""
+    vary = {"gate.kind": ["threshold", "pooled", "sprt"], "gate.alpha": [0.2, 0.3]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SimdeployWarning)
+        return search(Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, worlds=50)
+
+
+class TestGates:
+    def test_pooling_is_found_where_it_is_better(self, found):
+        """Where nodes see so little that chance fails them, the search picks the gate that judges them together. [oracle]"""
+        assert found.choice == {"health_check.gate.kind": "pooled", "health_check.gate.alpha": None}
+        assert found.answer.startswith("Use waves with gate.kind pooled: cost ")
+        n, p = 3 * 20, 0.02
+        # A node fails by itself if one of its three windows has more than one failed request of twenty.
+        fails = 1 - stats.binom.cdf(1, 20, p) ** 3
+        pooled = stats.binom.sf(int(0.05 * 6 * n), 6 * n, p)
+        alarms = {"current": stats.binom.sf(1, 12, fails), "choice": 1 - (1 - pooled) ** 2}
+        for name, truth in alarms.items():
+            row = role(found, name, "false_alarm given good")
+            assert abs(row["estimate"] - truth) <= 4 * math.sqrt(truth * (1 - truth) / row["n"])
+
+    def test_parameters_that_a_gate_does_not_read_make_no_candidates(self, found):
+        """Of three kinds and two values of one's parameter there are four policies, not six. [property]"""
+        kinds = found.candidates["health_check.gate.kind"].tolist()
+        assert sorted(map(str, kinds)) == ["None", "pooled", "sprt", "sprt"]  # today's is the threshold
+        assert found.n_possible == 4
+
+    def test_the_spec_has_the_gate_and_the_other_dialect_says_what_is_lost(self, found):
+        """The choice's own dialect shows the gate with a note; the other one is without it, and says so. [contract]"""
+        own, other = found.specs["deployment"], found.specs["rollout"]
+        assert own["spec"]["health_check"]["gate"] == {"kind": "pooled"}
+        assert "gate" not in other["spec"]["health_check"]
+        for told in (own, other):
+            assert any(note.startswith("gate: pooled is beyond the API") for note in told["notes"])
+        scenario = Scenario.from_dict(LITTLE_TRAFFIC)
+        assert scenario.policy(own["spec"]).policy.gate.kind == "pooled"
+
+    def test_a_kind_of_its_own_parameters_only(self):
+        """What the policy's own gate has and another kind doesn't read is no part of it; the API's default has no gate. [property]"""
+        scenario = Scenario.from_dict(LITTLE_TRAFFIC)
+        own = {"kind": "bayes", "confidence": 0.9, "minimum_sample": 50}
+        scenario = scenario.with_values({"policies.waves.health_check.gate": own})
+        made = make_candidates(
+            scenario, scenario.policy(), {"gate.kind": ["threshold", "e_process", "bayes"]}, most=10, seed=0
+        )
+        assert made.points == (("bayes",), ("threshold",), ("e_process",))
+        assert (made.roles[CURRENT], made.roles[DEFAULTS]) == (0, 1)
+        levers = find_levers(made.levers, [], [scenario.policy().spec])
+        gates = [
+            change_policy(scenario.policy(), dict(zip(levers, point, strict=True)), scenario, {}).spec.health_check.gate
+            for point in made.points
+        ]
+        assert [gate.to_dict() for gate in gates] == [
+            own,
+            {"kind": "threshold"},
+            {"kind": "e_process", "minimum_sample": 50},
+        ]
+
+    def test_immediate_has_no_gate(self):
+        """A strategy without a health check isn't tried once for every gate. [property]"""
+        scenario = Scenario.from_dict(LITTLE_TRAFFIC)
+        vary = {"strategy": ["rolling", "immediate"], "gate.kind": ["threshold", "pooled", "bayes"]}
+        made = make_candidates(scenario, scenario.policy(), vary, most=10, seed=0)
+        assert sorted(made.points, key=str) == [
+            ("immediate", None),
+            ("rolling", "bayes"),
+            ("rolling", "pooled"),
+            ("rolling", None),
+        ]
+
+    @pytest.mark.parametrize(
+        ("vary", "told"),
+        [
+            ({"gate.alpha": [0.1]}, "no gate that is tried reads this (found threshold); vary gate.kind, too"),
+            ({"gate.kind": ["pooled", "bayes"], "gate.alpha": [0.1]}, "alpha is read by sprt, e_process, baseline"),
+            ({"gate": ["sprt", "bayes"]}, "a gate is searched for by its keys"),
+            ({"gate": ["sprt"], "gate.kind": ["bayes"]}, "a key and one below it can't be varied together"),
+            ({"gate.kind": ["sprtt"]}, "did you mean 'sprt'?"),
+            ({"gate.kind": ["sprt"], "gate.alpha": [0.01, 2]}, "alpha"),
+        ],
+    )
+    def test_what_no_gate_reads_is_refused(self, vary, told):
+        """Parameters without a gate that reads them, whole gates and misspelt kinds are told. [contract]"""
+        with pytest.raises(InputError) as caught:
+            search(Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, worlds=2)
+        assert told in str(caught.value)
 
 
 class TestWhatIsRuledOut:
