@@ -211,6 +211,7 @@ class TestRareAndDear:
         ("latent-defect", True),
         ("zone-breaks", True),
         ("overnight-promotion", False),
+        ("subtle-defect", True),
     ],
 )
 def test_the_choice_is_no_worse_than_the_defaults(name, is_bad):
