@@ -123,10 +123,10 @@ def compare_gates(
     >>> curve = found.curves[found.curves["measure"] == "stopped"]
     >>> print(curve[["gate", "size", "estimate"]].to_string(index=False))
          gate  size  estimate
-    threshold  0.00       0.0
-    threshold  0.03       1.0
-       pooled  0.00       0.0
-       pooled  0.03       1.0
+    threshold  0.00      0.00
+    threshold  0.03      0.85
+       pooled  0.00      0.00
+       pooled  0.03      1.00
     """
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     if problems := level_problems(confidence_level):

@@ -86,11 +86,7 @@ def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[st
     threshold {'kind': 'threshold'}
     strict {'kind': 'sprt', 'alpha': 0.001}
     """
-    if gates is None:
-        gates = DEFAULT_GATES
-    if isinstance(gates, str):
-        gates = [gates]
-    named = dict(gates) if isinstance(gates, Mapping) else {kind: kind for kind in gates}
+    named = _name_gates(DEFAULT_GATES if gates is None else gates)
     read: dict[str, Gate] = {THRESHOLD: Gate(kind=THRESHOLD)}
     problems: list[Problem] = []
     for name, given in named.items():
@@ -103,11 +99,23 @@ def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[st
             continue
         gate, found = build(Gate, raw)
         problems += [problem.at(prefix=("gates", name)) for problem in [*found, *unknown_keys_in(raw, Gate)]]
-        if gate is not None and not (gate.kind == THRESHOLD and name != THRESHOLD):
+        if gate is not None and gate.kind != THRESHOLD and name in (THRESHOLD, CURRENT):
+            problems.append(Problem("this name is taken", ("gates", name), found=gate.kind, hint="call it otherwise"))
+        elif gate is not None and gate.kind != THRESHOLD:
             read[name] = gate
     if problems:
         raise InputError(problems)
     return read
+
+
+def _name_gates(gates: Any) -> dict[str, Any]:
+    if isinstance(gates, Mapping):
+        return dict(gates)
+    kinds = [gates] if isinstance(gates, str) or not isinstance(gates, Iterable) else list(gates)
+    if not all(isinstance(kind, str) for kind in kinds):
+        allowed = "kinds, or a mapping from names to gates"
+        raise InputError(Problem("not gates", ("gates",), found=shorten(gates), allowed=allowed))
+    return {kind: kind for kind in kinds}
 
 
 def make_variants(
