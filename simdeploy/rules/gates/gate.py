@@ -188,7 +188,8 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
         good, bad = good_and_bad(terms, limit)
         numbers = {"if_failed": math.log(bad / good), "if_served": math.log((1 - bad) / (1 - good))}
     if method in ("sprt_windows", "sprt_requests"):
-        # Wald (1945), section 3.1, the approximations of his bounds A and B.
+        # Wald, "Sequential Analysis" (1947), section 3.3: what he puts for the bounds A and B. A release in order then fails with
+        # a probability of at most alpha / (1 - beta), his section 3.2, as long as the test isn't cut off.
         numbers |= {"upper": math.log((1 - beta) / alpha), "lower": math.log(beta / (1 - alpha))}
     if method in ("e_process", "multinomial"):
         numbers |= {"upper": -math.log(alpha), "null": limit if method == "e_process" else 0.5}

@@ -92,7 +92,7 @@ class Judge:
 
     def without_verdict(self) -> Verdict | None:
         """Say what becomes of a wave of which it can't be told."""
-        return {"wait": None, "pass": "pass", "stop": "fail"}[self._gate.cant_tell]  # type: ignore[return-value]
+        return {"wait": None, "pass": "pass", "stop": "fail"}[self._gate.cant_tell]
 
     def _take_window(self, look: Look) -> Verdict | None:
         """Judge one pooled window, as the API judges one of a node."""
@@ -156,7 +156,7 @@ class Judge:
         if ratio >= gate.upper or ratio <= gate.lower:
             return "fail" if ratio >= gate.upper else "pass"
         if self.requests >= gate.most:
-            # Truncated: the nearer hypothesis (Wald 1945, section 3.8).
+            # Cut off: by the sign, as in Wald, "Sequential Analysis" (1947), section 3.8.
             return "fail" if ratio > 0 else "pass"
         return None
 
