@@ -195,6 +195,21 @@ def test_looks_of_an_sprt_on_requests_do_not_matter():
     assert gate_characteristics(gate, [300], 0.05) == gate_characteristics(gate, [100, 150, 50], 0.05)
 
 
+def test_walk_stops_where_the_recursion_does():
+    """Requests of looks in random order stop an SPRT as early as independent requests do, one by one. [oracle]"""
+    gate = make_gate("sprt", on="requests", good=0.1, bad=0.4, alpha=0.1, beta=0.1, most=10**6)
+    rng, waves = np.random.default_rng(SEED), 5000
+    stops = []
+    for failed in rng.binomial(9, 0.25, (waves, 4)).tolist():
+        looks = [(9, one, 0) for one in failed]
+        verdict, seen = follow(gate, looks, rng.random(sum(failed)).__getitem__)
+        stops.append(math.inf if verdict is None else seen)
+    for requests in range(1, 37):
+        truth = 1 - gate_characteristics(gate, [requests], 0.25).cant_tell
+        observed = np.mean(np.array(stops) <= requests)
+        assert abs(observed - truth) <= 4 * math.sqrt(max(truth * (1 - truth), 0) / waves) + 1e-12, requests
+
+
 def test_ranks_have_no_recursion():
     """A comparison by ranks is refused in words, and so is what is no gate of requests. [contract]"""
     with pytest.raises(InputError, match="mann_whitney"):
