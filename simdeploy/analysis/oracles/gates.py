@@ -33,7 +33,8 @@ def gate_characteristics(
     Parameters
     ----------
     gate : Gate
-        Any but ``mann_whitney``, whose ranks are of all looks at once.
+        Of `make_gate`, or of a policy (`simdeploy.rules.gates.gate.read_gate`); any but ``mann_whitney``, whose ranks are of
+        all looks at once.
     requests : sequence of int
         Of the new version, look by look; the observation is over after the last.
     error_rate : float
