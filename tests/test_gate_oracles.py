@@ -279,6 +279,7 @@ def test_wald_approximates_the_sprt():
         assert approximate.expected_requests == pytest.approx(exact.expected_requests, rel=0.04)
     assert wald_approximation(gate, 0.1).fails == pytest.approx(0.01)
     assert wald_approximation(gate, 0.15).passes == pytest.approx(0.01)
+    gate = make_gate("sprt", good=0.1, bad=0.15, alpha=0.01, beta=0.2)
     slope = -gate.if_served / (gate.if_failed - gate.if_served)
     beside, at, beyond = (wald_approximation(gate, slope * (1 + by)) for by in (-1e-6, 0, 1e-6))
     assert beside.fails < at.fails < beyond.fails
@@ -362,6 +363,17 @@ def test_a_flat_prior_rejects_good_releases():
     assert found.fails == pytest.approx(0.13, abs=0.005)
     assert found.cant_tell < 1e-4
     assert gate_characteristics(make_gate("bayes"), [1] * 750, 0.05).fails < 0.01
+
+
+@pytest.mark.parametrize("limit", [0.005, 0.02, 0.1, 0.3, 0.45])
+def test_default_prior_has_to_be_convinced(limit):
+    """A Bayesian gate with its defaults is sure of nothing beforehand, and tells half the limit from twice as much. [property]"""
+    gate = make_gate("bayes", max_error_rate=limit)
+    assert 0.05 < stats.beta.sf(limit, gate.prior_a, gate.prior_b) < 0.95
+    requests = [1] * math.ceil(30 / limit)
+    good, bad = (gate_characteristics(gate, requests, rate) for rate in (limit / 2, min(2 * limit, 0.9)))
+    assert good.fails < 0.01
+    assert bad.passes < 0.16
 
 
 @pytest.mark.parametrize(("requests", "limit", "bad"), [(750, 0.075, 0.1), (50, 0.1, 0.2)])
