@@ -188,6 +188,16 @@ def test_tolerance_is_a_part_of_the_hodges_lehmann_estimate():
     assert min(found.count("higher"), found.count("alike")) > 50
 
 
+def test_ranks_of_equal_versions_differ_seldom():
+    """Where both versions fail equally often, one is called higher with about half of the interval's error, or less. [oracle]"""
+    rng, waves = np.random.default_rng(SEED), 1500
+    for looks, requests in ((4, 150), (10, 1000)):
+        new, old = rng.binomial(requests, 0.05, (2, waves, looks)) / requests
+        found = [judge_ranks(list(x), list(y), tolerance=0.0, z=1.96) for x, y in zip(new, old, strict=True)]
+        assert found.count("higher") / waves <= 0.025 + 4 * math.sqrt(0.025 * 0.975 / waves)
+        assert found.count("higher") > 0
+
+
 def test_ranks_need_looks():
     """Three looks of each version are too few for 95 %, four aren't; all equal is alike. [contract]"""
     assert judge_ranks([0.5] * 3, [0.0] * 3, tolerance=0.25, z=1.96) is None
