@@ -295,6 +295,7 @@ GATES: tuple[Raw, ...] = (
     {"kind": "pooled", "over": "window"},
     {"kind": "sprt", "good": 0.05, "bad": 0.2},
     {"kind": "sprt", "on": "requests", "good": 0.1, "bad": 0.3},
+    {"kind": "sprt", "on": "requests", "good": 0.02, "bad": 0.05},
     {"kind": "e_process"},
     {"kind": "baseline", "test": "multinomial"},
     {"kind": "baseline", "test": "mann_whitney"},
@@ -317,6 +318,15 @@ def with_gate(decisions: Decisions, policy: Raw, pacing: str) -> Raw:
     if health_check["gate"]["kind"] in ("e_process", "bayes") and health_check.get("max_error_rate") in (0, 1):
         health_check["max_error_rate"] = 0.05
     return policy | {"health_check": health_check}
+
+
+def without_gates(raw: Raw) -> Raw:
+    """Let the threshold judge in every policy."""
+    policies = {}
+    for name, policy in raw["policies"].items():
+        health_check = {key: value for key, value in policy.get("health_check", {}).items() if key != "gate"}
+        policies[name] = policy | ({"health_check": health_check} if health_check else {})
+    return raw | {"policies": policies}
 
 
 def neighbour_of(decisions: Decisions, policy: Raw, interval_s: int) -> Raw:

@@ -50,12 +50,8 @@ def _looks(*steps: str) -> Plant:
     """Let the controller take the steps of one look in another order."""
 
     def act(controller: Controller) -> None:
-        for judge in controller._site.judges:
-            judge.act()
         for step in (*steps, "_note"):
             getattr(controller, step)()
-        for judge in controller._site.judges:
-            judge.settle()
 
     return _instead(Controller, "act", act)
 

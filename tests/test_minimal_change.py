@@ -60,7 +60,22 @@ WORLD: dict[str, Any] = {
     "orchestrator": {"on_failure": "continue", "unreachable_nodes": "wait"},
     "policies": {
         "p": {"strategy": "canary", "canary_count": 5, "max_parallel": 10, "health_check": HEALTH_CHECK},
+        **{
+            name: {"strategy": "rolling", "max_parallel": 10, "health_check": {**HEALTH_CHECK, "gate": gate}}
+            for name, gate in {
+                "compared": {"kind": "baseline", "alpha": 0.5},
+                "ordered": {"kind": "sprt", "on": "requests", "good": 0.3, "bad": 0.6},
+                "watched": "cusum",
+            }.items()
+        },
     },
+}
+
+# Those that only a policy with a gate draws from.
+GATE_STREAMS = {
+    Stream.OLD_WINDOW: "compared",
+    Stream.GATE_ORDER: "ordered",
+    Stream.WATCHED_WINDOW: "watched",
 }
 
 
@@ -115,6 +130,10 @@ def decisions(world: World, nodes: range) -> dict[Stream, Any]:
         Stream.ZONE_STATE: [bool(one and one.bad_at(zone, 0)) for zone, one in zones],
         Stream.ZONE_UP: [spells(one, zone)[0] for zone, one in zones],
         Stream.ZONE_REPAIR: [spells(one, zone)[1] for zone, one in zones],
+        **{
+            stream: [world.draws.draw(stream, node, index) for node in nodes for index in (0, 1, 2, 70)]
+            for stream in GATE_STREAMS
+        },
     }
 
 
@@ -164,9 +183,10 @@ def records(rollout: Rollout) -> str:
 @pytest.mark.parametrize("stream", Stream, ids=lambda stream: stream.name)
 def test_stream_is_drawn_from(scenario: Scenario, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other numbers in one stream make another rollout: the engine does draw from it. [property]"""
-    before = [records(simulate(scenario, seed=SEED, replication=number)) for number in range(3)]
+    policy = GATE_STREAMS.get(stream, "p")
+    before = [records(simulate(scenario, policy, seed=SEED, replication=number)) for number in range(3)]
     turn_around(monkeypatch, stream)
-    after = [records(simulate(scenario, seed=SEED, replication=number)) for number in range(3)]
+    after = [records(simulate(scenario, policy, seed=SEED, replication=number)) for number in range(3)]
     assert before != after
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from generators import ACTIONS, STRATEGIES, Raw, faultless_scenarios, scenarios
+from generators import ACTIONS, STRATEGIES, Raw, faultless_scenarios, scenarios, without_gates
 from hypothesis import example, given, settings
 
 from simdeploy import Rollout, Scenario, simulate
@@ -215,7 +215,7 @@ def first_crossing_s(rollout: Rollout) -> float:
 @given(scenarios())
 def test_crossed_limit_ends_the_rollout_at_once(raw: Raw) -> None:
     """The instant at which the failed nodes cross a limit is the one at which the rollout stops. [property]"""
-    raw = raw | {
+    raw = without_gates(raw) | {
         "orchestrator": raw["orchestrator"]
         | {"failed_percent_of": "fleet", "minimum_sample": 0, "limits_judged": "at_once", "on_failure": "rollback"}
         | {"limits_apply_to_immediate": True, "canary_gate": "limits"}
@@ -264,7 +264,7 @@ def test_barrier_waves_do_not_overlap(raw: Raw) -> None:
 def test_slots_are_never_overfull(raw: Raw) -> None:
     """Under sliding pacing no more than max_parallel nodes are unresolved at once, kept slots included. [property]"""
     orchestrator = {name: value for name, value in raw["orchestrator"].items() if name != "failed_percent_of"}
-    rollout = run(raw | {"orchestrator": orchestrator | {"pacing": "sliding"}})
+    rollout = run(without_gates(raw) | {"orchestrator": orchestrator | {"pacing": "sliding"}})
     plan = plan_of(rollout)
     if plan.pacing != "sliding":
         return

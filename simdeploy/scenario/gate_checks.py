@@ -11,11 +11,13 @@ from simdeploy.rules.gates.gate import (
     DEFAULT_ERROR,
     MOST_GATED_REQUESTS,
     MOST_ORDERED_REQUESTS,
+    beta_prior,
     good_and_bad,
     method_of,
 )
 from simdeploy.rules.health import judges_waves, read_health_rule, read_max_error_rate
 from simdeploy.rules.waves import plan_waves
+from simdeploy.world.special import special
 
 if TYPE_CHECKING:
     from simdeploy.rules.gates.terms import GateTerms
@@ -45,8 +47,19 @@ def gate_problems(
     if terms.kind in ("e_process", "bayes") and not 0 < limit < 1:
         message = f"{terms.kind} needs an error rate between 0 and 1 to judge by"
         yield Problem(message, (*path[:-1], "max_error_rate"), found=f"{limit:g}", allowed="above 0 and below 1")
+    elif terms.kind == "e_process" and not _has_mass_above(terms, limit):
+        message = f"a prior that has nothing above max_error_rate {limit:g} to look for"
+        yield Problem(message, (*path, "prior_mean"), allowed="a larger mean, or less strength")
     if judges_waves(policy) and orchestrator.pacing != "sliding":
         yield from _size_problems(policy, path, fleet, orchestrator)
+
+
+def _has_mass_above(terms: GateTerms, limit: float) -> bool:
+    mean, strength = terms.prior_mean, terms.prior_strength
+    if (mean is not None and not 0 < mean < 1) or (strength is not None and strength <= 0):
+        return True  # told elsewhere
+    a, b = beta_prior(terms, limit)
+    return float(special.betaincc(a, b, limit)) > 0
 
 
 def _number_problems(terms: GateTerms, path: Path) -> Iterator[Problem]:
@@ -112,6 +125,9 @@ def gate_suspicions(
     if ignored:
         kind = "threshold" if terms is None else terms.kind
         yield Problem(f"{kind} ignores {', '.join(ignored)}", path)
+    if terms is not None and terms.kind == "sprt" and 0 < (terms.most or 0) < (terms.minimum_sample or 0):
+        message = "fewer requests than minimum_sample, before which it does not end"
+        yield Problem(message, (*path, "most"), found=f"{terms.most:,}")
     if judges_waves(scenario_policy.policy) and terms is not None and terms.minimum_sample:
         _, most = _most_requests(scenario_policy.policy, fleet, orchestrator)
         if most < terms.minimum_sample:

@@ -1,6 +1,7 @@
 """Closed forms that a simulation can be held against: one subject one file.
 
-They share nothing with the engines but the laws, so that an error in one does not hide in the other.
+They share nothing with the engines but the laws, and how a policy's gate is read, so that an error in one does not hide in
+the other.
 """
 
 from simdeploy.analysis.oracles.availability import (
@@ -15,6 +16,9 @@ from simdeploy.analysis.oracles.canaries import (
     no_affected_canary_of_share,
     operator_verdicts,
 )
+from simdeploy.analysis.oracles.cusum import cusum_run_length
+from simdeploy.analysis.oracles.gate_values import GateCharacteristics, make_gate
+from simdeploy.analysis.oracles.gates import gate_characteristics
 from simdeploy.analysis.oracles.health import Validation, healthy_window_probability, validation
 from simdeploy.analysis.oracles.limits import (
     correlated_failures_variance,
@@ -30,21 +34,26 @@ from simdeploy.analysis.oracles.pacing import (
     exponential_sliding_makespan_s,
     last_end_s,
 )
+from simdeploy.analysis.oracles.wald import wald_approximation
 
 __all__ = [
+    "GateCharacteristics",
     "Validation",
     "barrier_makespan_s",
     "canary_blast_radius",
     "correlated_failures_variance",
     "correlated_stop_probability",
+    "cusum_run_length",
     "degraded_error_level",
     "exponential_barrier_makespan_s",
     "exponential_sliding_makespan_s",
     "exposed_down_s",
     "failed_requests_excess",
     "failures_to_stop",
+    "gate_characteristics",
     "healthy_window_probability",
     "last_end_s",
+    "make_gate",
     "mean_dispatched_until_stop",
     "no_affected_canary_of_count",
     "no_affected_canary_of_share",
@@ -53,4 +62,5 @@ __all__ = [
     "stop_probability",
     "unavailability",
     "validation",
+    "wald_approximation",
 ]

@@ -174,7 +174,7 @@ def _walk(run, wave, requests, failed):
                 bad_left -= 1
             left -= 1
             ratio = log_ratio(gate, bad, seen)
-            if seen >= gate.gate_most or (seen >= least and not gate.gate_lower < ratio < gate.gate_upper):
+            if seen >= least and (seen >= gate.gate_most or not gate.gate_lower < ratio < gate.gate_upper):
                 is_decided = True
                 break
     table[SEEN, wave], table[SEEN_BAD, wave], table[GATE_DRAWS, wave] = seen, bad, draws

@@ -167,15 +167,11 @@ class Controller:
 
     def act(self) -> None:
         """Do what is due, once everything else of this instant has happened."""
-        for judge in self._site.judges:
-            judge.act()
         self._judge()
         self._obey_script()
         self._obey_operator()
         self._advance()
         self._note()
-        for judge in self._site.judges:
-            judge.settle()
 
     def _judge(self) -> None:
         alarm = next((alarm for judge in self._site.judges if (alarm := judge.take_alarm())), None)

@@ -82,6 +82,7 @@ class Prober:
             u = world.draws.draw(Stream.WATCHED_WINDOW, number, look)
             failed = failed_requests(requests, self._level(node, start, end, degraded), u)
         self._windows.add(end, number, requests, failed, failed <= allowed)
+        node.fate.windows += 1
         return requests, failed
 
     def _level(self, node: Node, start: int, end: int, degraded_level: float | None) -> float:

@@ -78,7 +78,13 @@ class Site:
         if self.env.now > MAX_RUN_NS:
             raise SimulationError("the rollout runs for more than 146 years: its times don't fit into 64 bits")
         self._round += 1
+        for judge in self.judges:
+            judge.act()
+        # What gates do to nodes happens before the control plane acts on it.
+        self._round += 1
         self.controller.act()
+        for judge in self.judges:
+            judge.settle()
         self.rollback.act()
         # What they did may happen at this very instant; if so, they look again before it ends.
         self._round += 1

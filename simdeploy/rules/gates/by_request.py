@@ -41,7 +41,7 @@ def walk_requests(
     """Go through the requests of one look one by one, and stop where a bound is met.
 
     Which of them are the failed ones is a random choice, made from one failure to the next: J. S. Vitter, "Faster methods
-    for random sampling", Communications of the ACM 27 (1984) 703-718, method A.
+    for random sampling", Communications of the ACM 27 (1984) 703-718, method A (the gap before the next one, by inversion).
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def walk_requests(
     steps : (float, float)
         What a failed and a served request add to it.
     least, most : int
-        Requests before which nothing is decided, and at which it ends.
+        Requests before which nothing is decided, and at which it ends; `least` comes first where it is larger.
     uniform : callable
         The random number of an index.
 
@@ -86,7 +86,7 @@ def walk_requests(
         for _ in range(gap):
             seen += 1
             ratio = log_likelihood_ratio(bad, seen, *steps)
-            if seen >= most or (seen >= least and not lower < ratio < upper):
+            if seen >= least and (seen >= most or not lower < ratio < upper):
                 return Walk(seen, bad, True, draws)
         if bad_left:
             seen += 1
@@ -94,6 +94,6 @@ def walk_requests(
             left -= 1
             bad_left -= 1
             ratio = log_likelihood_ratio(bad, seen, *steps)
-            if seen >= most or (seen >= least and not lower < ratio < upper):
+            if seen >= least and (seen >= most or not lower < ratio < upper):
                 return Walk(seen, bad, True, draws)
     return Walk(seen, bad, False, draws)

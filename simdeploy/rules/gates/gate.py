@@ -41,7 +41,6 @@ METHODS: tuple[Method, ...] = (
 
 DEFAULT_ERROR = 0.05
 DEFAULT_CONFIDENCE = 0.95
-DEFAULT_PRIOR_STRENGTH = 100.0
 DEFAULT_TOLERANCE = 0.25
 DEFAULT_ALARM_EVERY = 10_000.0
 # Of the beta mixtures, where no prior is given: Jeffreys'.
@@ -152,12 +151,14 @@ def good_and_bad(terms: GateTerms, max_error_rate: float) -> tuple[float, float]
 def beta_prior(terms: GateTerms, max_error_rate: float) -> tuple[float, float]:
     """Return both parameters of the beta prior.
 
-    A Bayesian gate has a mean of half the limit, worth 100 requests, where they are left out; a mixture Jeffreys' prior.
+    Where they are left out, a mixture has Jeffreys' prior, a Bayesian gate a mean of half the limit, worth as many requests as
+    have one failure at that rate: the limit is then exceeded with about 13 % beforehand, unless it is very wide. A prior worth
+    much more is sure before the first request, and lets anything pass.
     """
     if terms.kind != "bayes" and terms.prior_mean is None and terms.prior_strength is None:
         return _JEFFREYS, _JEFFREYS
     mean = max_error_rate / 2 if terms.prior_mean is None else terms.prior_mean
-    strength = DEFAULT_PRIOR_STRENGTH if terms.prior_strength is None else terms.prior_strength
+    strength = 1 / mean if terms.prior_strength is None else terms.prior_strength
     return mean * strength, (1 - mean) * strength
 
 
@@ -192,7 +193,8 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
         good, bad = good_and_bad(terms, limit)
         numbers = {"if_failed": math.log(bad / good), "if_served": math.log((1 - bad) / (1 - good))}
     if method in ("sprt_windows", "sprt_requests"):
-        # Wald (1945), section 3.1, the approximations of his bounds A and B.
+        # Wald, "Sequential Analysis" (1947), section 3.3: what he puts for the bounds A and B. A release in order then fails with
+        # a probability of at most alpha / (1 - beta), his section 3.2, as long as the test isn't cut off.
         numbers |= {"upper": math.log((1 - beta) / alpha), "lower": math.log(beta / (1 - alpha))}
     if method in ("e_process", "multinomial"):
         numbers |= {"upper": -math.log(alpha), "null": limit if method == "e_process" else 0.5}

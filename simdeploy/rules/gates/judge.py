@@ -157,7 +157,7 @@ class Judge:
         if ratio >= gate.upper or ratio <= gate.lower:
             return "fail" if ratio >= gate.upper else "pass"
         if self.requests >= gate.most:
-            # Truncated: the nearer hypothesis (Wald 1945, section 3.8).
+            # Cut off: by the sign, as in Wald, "Sequential Analysis" (1947), section 3.8.
             return "fail" if ratio > 0 else "pass"
         return None
 

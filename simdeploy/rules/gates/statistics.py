@@ -2,11 +2,14 @@
 
 References
 ----------
-.. [1] A. Wald, "Sequential tests of statistical hypotheses", Annals of Mathematical Statistics 16 (1945) 117-186.
+.. [1] A. Wald, "Sequential Analysis", Wiley, 1947, section 3.1; first in "Sequential tests of statistical hypotheses", Annals of
+   Mathematical Statistics 16 (1945) 117-186.
 .. [2] H. Robbins, "Statistical methods related to the law of the iterated logarithm", Annals of Mathematical Statistics 41
-   (1970) 1397-1409 (mixtures; the inequality of Ville is his (3)).
-.. [3] M. Lindon, A. Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022 (the Bayes factor of section 2,
-   here with the prior cut at the null, since only more failures matter).
+   (1970) 1397-1409 (likelihood ratios averaged over a prior, and the inequality of Ville that bounds them for good).
+.. [3] M. Lindon, A. Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022 (the Bayes factor of a Dirichlet
+   prior to fixed proportions; here of two, with the prior cut at the null, since only more failures matter).
+.. [4] W. Hoeffding, "Probability inequalities for sums of bounded random variables", Journal of the American Statistical
+   Association 58 (1963) 13-30, theorem 4 (sampling without replacement).
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from simdeploy.world.special import special
 
 
 def log_likelihood_ratio(failed: int, requests: int, if_failed: float, if_served: float) -> float:
-    """Return the log of the likelihood of bad over that of good; the sum z of [1]_ (section 3, equation 3.6).
+    """Return the log of the likelihood of bad over that of good; the sum of the z of [1]_.
 
     Examples
     --------
@@ -35,7 +38,9 @@ def log_mixture_evidence(failed: int, requests: int, null: float, a: float, b: f
     the true probability up to `null` is, it exceeds 1 / alpha at any look, ever, with a probability of at most alpha.
 
     With `null` 1/2, `failed` the failures on the new version and `requests` those on both, it is the evidence that the new
-    version fails more often than the old one does under as many requests [3]_.
+    version fails more often than the old one does under as many requests [3]_. The failures of a look are then no independent
+    draws, but drawn without replacement among all its requests; the average of what is convex in them is less for it [4]_, so
+    that the bound holds at looks of any size.
 
     Parameters
     ----------
@@ -43,7 +48,7 @@ def log_mixture_evidence(failed: int, requests: int, null: float, a: float, b: f
     null : float
         In (0, 1).
     a, b : float
-        Of the prior, above 0.
+        Of the prior, above 0; its probability beyond `null` must not vanish in floating point.
 
     Examples
     --------
@@ -70,10 +75,10 @@ def posterior_above(failed: int, requests: int, limit: float, a: float, b: float
 
 
 def next_sum(before: float, failed: int, requests: int, if_failed: float, if_served: float) -> float:
-    """Return the sum of a CUSUM after one more look: E. S. Page, Biometrika 41 (1954) 100-115, section 2.1.
+    """Return the sum of a CUSUM after one more look: E. S. Page, "Continuous inspection schemes", Biometrika 41 (1954) 100-115.
 
-    An alarm at log(n) comes, while all is in order, after n looks or more on average: G. Lorden, Annals of Mathematical
-    Statistics 42 (1971) 1897-1908, theorem 2.
+    An alarm at log(n) comes, while all is in order, after n looks or more on average: G. Lorden, "Procedures for reacting to a
+    change in distribution", Annals of Mathematical Statistics 42 (1971) 1897-1908, theorem 2.
 
     Examples
     --------
