@@ -21,6 +21,7 @@ from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_
 from simdeploy.analysis.gates.variants import CURRENT, DEFAULT_GATES, make_variants
 from simdeploy.analysis.gates.verdicts import find_best, list_standings
 from simdeploy.analysis.intervals import proportion_interval
+from simdeploy.analysis.oracles import gate_characteristics, make_gate
 from simdeploy.api.gate import GATES
 from simdeploy.engines import running
 from simdeploy.errors import SimdeployWarning
@@ -89,6 +90,29 @@ def test_the_curves_of_threshold_and_pooling():
     # The point of pooling: fewer of both errors, at the same requests.
     assert stopped(found, "pooled")[0.0] < 0.05
     assert stopped(found, "threshold")[0.0] > 0.5
+
+
+def test_the_curves_of_tests_that_look_again_and_again():
+    """Sequential gates with their defaults stop what exact recursions say, and look at as many requests. [oracle]"""
+    n = 4000
+    sizes, gates = (
+        (0.0, 0.02, 0.06),
+        {gate: DEFAULT_GATES[gate] for gate in ("sprt", "sprt requests", "e_process", "bayes")},
+    )
+    # Without a flaw of its own a node is only up: nodes start at 30 s, and what has no verdict at 60 s has failed.
+    found = compare_gates(make(), gates=gates, sizes=sizes, replications=n, engine="compiled")
+    for name, keys in gates.items():
+        gate = make_gate(**keys, max_error_rate=LIMIT)
+        for size in sizes:
+            expected = gate_characteristics(gate, [NODES * PER_WINDOW] * WINDOWS, total(size))
+            truth = expected.fails + expected.cant_tell
+            error = math.sqrt(truth * (1 - truth) / n)
+            assert abs(found.row(name, size, STOPPED)["estimate"] - truth) <= 4 * error
+            looked = found.row(name, size, "decision_requests")
+            level = 1 - 0.05 / len(sizes)
+            half_widths = 4 / stats.norm.ppf((1 + level) / 2)
+            width = (looked["high"] - looked["low"]) / 2 * half_widths
+            assert abs(looked["estimate"] - expected.expected_requests) <= width + 0.1
 
 
 def test_requests_of_a_good_release_that_completes():
@@ -192,6 +216,14 @@ def test_gates_that_pass_early_are_not_held_up(dialect):
     assert {variant.observation_s for variant in variants if variant.gate not in early} == {30}
     for variant in variants:
         assert variant.policy.policy.deadline_ns == scenario.policy().policy.deadline_ns
+
+
+@pytest.mark.parametrize("cant_tell", ["pass", "stop"])
+def test_a_test_is_not_cut_short(cant_tell):
+    """Where a gate must speak at the end of the observation, every gate has the policy's own. [contract]"""
+    scenario = make(orchestrator={"cant_tell": cant_tell})
+    variants, _ = make_variants(scenario, scenario.policy(), None)
+    assert {variant.observation_s for variant in variants} == {30}
 
 
 def test_a_policy_that_needs_no_window_still_needs_none():

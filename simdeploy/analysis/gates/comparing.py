@@ -99,7 +99,8 @@ def compare_gates(
     -----
     Each gate is put into the policy; nothing else of it changes, with one exception. A gate that can pass a wave before the
     observation is over (sprt, bayes) can't be sooner than a node's own observation, so under it a node needs one healthy
-    window by itself.
+    window by itself. That is so where a gate that can't tell waits (`cant_tell`): where it passes or stops at the end of
+    the observation instead, the policy's own observation is the time that the test has.
 
     At each size every release is the same: it adds this error rate, on the nodes and after the time that the scenario's first
     defective kind says. All gates meet the same worlds, at each size and across sizes: a node has the same crashes,

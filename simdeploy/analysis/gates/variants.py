@@ -134,7 +134,8 @@ def make_variants(
     -------
     variants : tuple of Variant
         The threshold first. Under a gate that can pass early (sprt, bayes) a node needs one healthy window by itself, if
-        it needs any; under the others it has the policy's own observation.
+        it needs any, where a gate that can't tell waits: elsewhere the wave's observation would be over, and with it the
+        test, after that window. Under the others it has the policy's own observation.
     left_out : dict of str to str
         Gates of the default that this policy can't have here, with the reason.
 
@@ -164,7 +165,7 @@ def make_variants(
 def _make_variant(scenario: Scenario, base: ScenarioPolicy, name: str, gate: Gate) -> Variant:
     raw = {key: value for key, value in gate.to_dict().items() if value is not None}
     values: dict[Lever, Any] = {Lever(GATE, "other"): None if gate.kind == THRESHOLD else raw}
-    if gate.kind in _EARLY and base.policy.windows_needed > 1:
+    if gate.kind in _EARLY and base.policy.windows_needed > 1 and scenario.orchestrator.cant_tell == "wait":
         if base.spec.dialect == "rollout":
             values[Lever("health_check.success_threshold", "whole")] = 1
         else:
