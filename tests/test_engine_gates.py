@@ -203,7 +203,7 @@ def test_waves_need_pacing_that_has_them(gate: str) -> None:
         ({"kind": "bayes", "confidence": 0.4}, "confidence: out of range"),
         ({"kind": "cusum", "alarm_every": 1}, "alarm_every: out of range"),
         ({"kind": "e_process", "prior_mean": 0}, "prior_mean: out of range"),
-        ({"kind": "e_process", "prior_mean": 0.001, "prior_strength": 5000}, "nothing above max_error_rate 0.1"),
+        ({"kind": "e_process", "prior_mean": 0.001, "prior_strength": 10**5}, "nothing above max_error_rate 0.1"),
         ({"kind": "wald"}, "not one of the values"),
         ({"good": 0.1}, "kind: required, but missing"),
         ("sptr", "did you mean 'sprt'"),

@@ -60,22 +60,14 @@ WORLD: dict[str, Any] = {
     "orchestrator": {"on_failure": "continue", "unreachable_nodes": "wait"},
     "policies": {
         "p": {"strategy": "canary", "canary_count": 5, "max_parallel": 10, "health_check": HEALTH_CHECK},
-        **{
-            name: {"strategy": "rolling", "max_parallel": 10, "health_check": {**HEALTH_CHECK, "gate": gate}}
-            for name, gate in {
-                "compared": {"kind": "baseline", "alpha": 0.5},
-                "ordered": {"kind": "sprt", "on": "requests", "good": 0.3, "bad": 0.6},
-                "watched": "cusum",
-            }.items()
-        },
     },
 }
 
-# Those that only a policy with a gate draws from.
-GATE_STREAMS = {
-    Stream.OLD_WINDOW: "compared",
-    Stream.GATE_ORDER: "ordered",
-    Stream.WATCHED_WINDOW: "watched",
+# Those that only a policy with a gate draws from, and which.
+GATE_STREAMS: dict[Stream, Any] = {
+    Stream.OLD_WINDOW: {"kind": "baseline", "alpha": 0.5},
+    Stream.GATE_ORDER: {"kind": "sprt", "on": "requests", "good": 0.3, "bad": 0.6},
+    Stream.WATCHED_WINDOW: "cusum",
 }
 
 
@@ -183,10 +175,10 @@ def records(rollout: Rollout) -> str:
 @pytest.mark.parametrize("stream", Stream, ids=lambda stream: stream.name)
 def test_stream_is_drawn_from(scenario: Scenario, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other numbers in one stream make another rollout: the engine does draw from it. [property]"""
-    policy = GATE_STREAMS.get(stream, "p")
-    before = [records(simulate(scenario, policy, seed=SEED, replication=number)) for number in range(3)]
+    judged = scenario.with_values({"policies.p.health_check.gate": GATE_STREAMS.get(stream, "threshold")})
+    before = [records(simulate(judged, seed=SEED, replication=number)) for number in range(3)]
     turn_around(monkeypatch, stream)
-    after = [records(simulate(scenario, policy, seed=SEED, replication=number)) for number in range(3)]
+    after = [records(simulate(judged, seed=SEED, replication=number)) for number in range(3)]
     assert before != after
 
 
