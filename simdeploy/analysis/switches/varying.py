@@ -104,7 +104,7 @@ def vary_switches(
 
     Where a rollout never ends (`on_failure: pause` waits for a person), its cost is unknown, and so is the choice.
 
-    The values are those of `list_switch_values`. With pairs there are about 480 settings; the cost is that of
+    The values are those of `list_switch_values`. With pairs there are about 550 settings; the cost is that of
     as many times the policies and replications.
 
     Examples
@@ -118,7 +118,7 @@ def vary_switches(
     ... })
     >>> result = vary_switches(scenario, of="makespan_s", replications=2, pairs=False, engine="reference")
     >>> print(result.answer)
-    The choice of at-once (least makespan) holds under all 32 values of the switches; 27 of them change nothing at all.
+    The choice of at-once (least makespan) holds under all 34 values of the switches; 29 of them change nothing at all.
     """
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, rule, wanted = _read(scenario, policies, of, direction, requirements, confidence_level)
