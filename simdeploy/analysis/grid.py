@@ -12,7 +12,7 @@ import numpy as np
 from simdeploy.analysis.intervals import mean_interval, proportion_interval
 from simdeploy.analysis.levels import level_problems
 from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.vocabulary import RESPONSES, VERDICTS
+from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ MEANS = ("makespan_s", "blast_radius", "failed_requests_excess", "unavailable_ex
 QUANTITIES = (*PROPORTIONS, *MEANS)
 
 _KEYS = ("case", "scenario", "policy")
-_NO_FACTORS = {*_KEYS, "replication", *RESPONSES, "status", "stage", "error"}
+_NO_FACTORS = {*_KEYS, "replication", *RESPONSES, WEIGHT, "status", "stage", "error"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -133,6 +133,8 @@ class Recording:
     makespan_ns, restored_ns : int or None
     horizon_ns : int or None
         End of the integrals.
+    weight : float or None
+        Of the replication; None without a tilt.
     """
 
     world: World
@@ -151,3 +153,4 @@ class Recording:
     makespan_ns: int | None
     restored_ns: int | None
     horizon_ns: int | None
+    weight: float | None = None

@@ -18,6 +18,7 @@ from simdeploy.experiments.design import Points, read_number
 from simdeploy.experiments.findings import Findings, cut, fold
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.subjects import Bases
+from simdeploy.experiments.table import columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,12 @@ class Cases:
     group: np.ndarray
     place: np.ndarray
     warnings: tuple[str, ...]
+
+    @property
+    def row_columns(self) -> tuple[str, ...]:
+        """The columns of the table of replications."""
+        is_weighted = any(group.scenario.tilt is not None for group in self.job.groups)
+        return (*self.columns, "replication", *columns_of(is_weighted=is_weighted))
 
     def __len__(self) -> int:
         return len(self.group)

@@ -12,12 +12,12 @@ from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.table import Outcomes
-from simdeploy.vocabulary import RESPONSES
+from simdeploy.vocabulary import RESPONSES, WEIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NO_FACTORS = {"replication", "status", "stage", "error", *RESPONSES}
+_NO_FACTORS = {"replication", "status", "stage", "error", *RESPONSES, WEIGHT}
 
 
 class Batches(Protocol):
@@ -95,7 +95,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     outcomes = Outcomes(*shape, first=first, columns=[*columns, "status"])
     if "status" not in frame:
         # Whoever kept no status: a rollout that came to its end has all of its counts.
-        counts = [name for name in columns if RESPONSES[name] == "Int64"]
+        counts = [name for name in columns if RESPONSES.get(name) == "Int64"]
         frame = frame.assign(status=np.where(frame[counts].isna().any(axis=1), "failed", "ok"))
     outcomes.put_rows(policies, replications, frame)
     return Gathered(cases, outcomes)

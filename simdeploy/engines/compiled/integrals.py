@@ -58,8 +58,9 @@ STATE, KIND, VERDICT, WAVES, UPDATED, FAILED_NODES, TOUCHED, PEAK_EXPOSED, DECIS
     UNAVAILABLE,
     MIN_IN_SERVICE,
     UNAVAILABLE_EXCESS,
+    WEIGHT,
     N_REAL,
-) = range(10)
+) = range(11)
 
 GOOD, STOPPED_DEFECTIVE, FALSE_ALARM, ESCAPED = (
     VERDICTS.index(name) for name in ("completed_good", "stopped_defective", "false_alarm", "escaped")

@@ -33,6 +33,7 @@ from simdeploy.units import round_half_up
 from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.distributions import Constant, Exponential
 from simdeploy.world.realized import mean_level
+from simdeploy.world.tilt import NO_TILT, odds_times, tilted_probabilities
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from simdeploy.world.distributions import Distribution
     from simdeploy.world.fleet import Behaviour
     from simdeploy.world.release import ReleaseKind
+    from simdeploy.world.tilt import Tilt
 
 ORDERS = ("index", "random", "zone")
 PACINGS = ("barrier", "sliding", "rate")
@@ -74,15 +76,18 @@ class Lowered:
     kept: tuple[np.ndarray, ...]
 
 
-def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTraits) -> Lowered:
+def lower(
+    scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTraits, *, may_bundle: bool = True
+) -> Lowered:
     """Lower a scenario for policies whose deployments are of types with the same traits."""
     kinds = scenario.release if traits.releases else ()
     fleet, operator = scenario.fleet, scenario.operator
     laws = LawTable()
     processes: list[tuple[float, ...]] = []
     classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(fleet.behaviours)]
-    lowered_kinds = _lower_kinds(kinds, laws)
-    policies, peaks = _lower_policies(scenario, chosen, kinds, may_bundle=_may_bundle(scenario, traits))
+    lowered_kinds = _lower_kinds(kinds, laws, scenario.tilt or NO_TILT)
+    may_bundle = may_bundle and _may_bundle(scenario, traits)
+    policies, peaks = _lower_policies(scenario, chosen, kinds, may_bundle=may_bundle)
     script = [(act.at_ns, ACTIONS.index(act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
     scalars = {
@@ -104,6 +109,7 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
         "notices_defect": operator.notices_defect,
         "rejects_good": operator.rejects_good,
         **_lower_switches(scenario.orchestrator, traits),
+        **_lower_tilt(scenario.tilt),
         "n_rules": len(policies["rules"]),
         "n_bundles": len(policies["bundles"]),
         "n_slots": len(policies["rule_slots"]),
@@ -149,7 +155,7 @@ def _lower_class(
         laws.add(behaviour.start_failure),
         laws.add(behaviour.error_rate),
         behaviour.error_rate.mean if is_constant else math.nan,
-        behaviour.rollback_failure,
+        odds_times(behaviour.rollback_failure, (scenario.tilt or NO_TILT).rollback_failure),
         behaviour.start_attempts,
         behaviour.start_hang,
         flapping.error_rate if flapping else 0.0,
@@ -158,14 +164,15 @@ def _lower_class(
         bool(crash and crash.renewed_by_update),
         add_process(FLAPPING, Exponential(flapping.good_s), Exponential(flapping.degraded_s)) if flapping else -1,
         add_process(ZONE, outage.up, outage.repair) if outage else -1,
+        behaviour.rollback_failure,
     )
 
 
-def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable) -> list[tuple[float, ...]]:
+def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> list[tuple[float, ...]]:
     lowered: list[tuple[float, ...]] = []
     reached = Fraction(0)
-    for kind in kinds:
-        reached += kind.probability
+    for kind, probability in zip(kinds, tilted_probabilities(kinds, tilt), strict=True):
+        reached += probability
         lowered.append(
             (
                 # u = (word + 1/2) / 2**52 is below the probability for words before this one.
@@ -179,6 +186,7 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable) -> list[tuple[flo
                 AFFECTS.index(kind.affects.by),
                 float(kind.affects.share or 0),
                 min(kind.affects.count, BEYOND_ANY_FLEET),
+                math.log(kind.probability / probability) if probability else 0.0,
             )
         )
     return lowered
@@ -195,6 +203,22 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
         "rollback_in_waves": switches.rollback_pacing == "max_parallel",
         "unreachable": UNREACHABLE.index(switches.unreachable_nodes),
         "clocks_stop": switches.paused_clocks == "stop",
+    }
+
+
+def _lower_tilt(tilt: Tilt | None) -> dict[str, float]:
+    chosen = tilt or NO_TILT
+    return {
+        "is_tilted": tilt is not None,
+        "tilt_failure": chosen.start_failure,
+        "tilt_hang": chosen.start_hang,
+        "tilt_back": chosen.rollback_failure,
+        "tilt_update": chosen.update_duration,
+        "tilt_rollback": chosen.rollback_duration,
+        "tilt_slowdown": chosen.slowdown,
+        "tilt_level": chosen.start_failure_level,
+        "tilt_promote": chosen.promote_after,
+        "tilt_escape": chosen.escape_detection,
     }
 
 
@@ -262,10 +286,14 @@ def _lower_policies(
 
 
 def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
-    """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock, or on people."""
+    """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock, or on people.
+
+    Under a tilt every rollout has a weight of its own.
+    """
     switches = scenario.orchestrator
     return (
-        not any(b.crash or b.zone_outage or b.flapping for b in scenario.fleet.behaviours)
+        scenario.tilt is None
+        and not any(b.crash or b.zone_outage or b.flapping for b in scenario.fleet.behaviours)
         and not scenario.operator.script
         and not traits.begins
         and not traits.leaves

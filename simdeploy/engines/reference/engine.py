@@ -14,17 +14,23 @@ from simdeploy.engines.reference.people import follow_script
 from simdeploy.engines.reference.prober import Prober
 from simdeploy.engines.reference.rollback import Rollback
 from simdeploy.engines.reference.site import Site
+from simdeploy.engines.reference.weighing import weigh
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import read_limits
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.realized import World
+from simdeploy.world.tilt import NO_TILT
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
-def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int) -> Recording:
+def run_reference(
+    scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int, lineage: np.ndarray | None = None
+) -> Recording:
     """Simulate one replication with SimPy.
 
     Parameters
@@ -33,6 +39,8 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
     chosen : ScenarioPolicy
         The policy, with the identity of its deployment.
     seed, replication : int
+    lineage : ndarray of int, optional
+        The replication that each node has what happens to it in the update from; `replication` unless given.
 
     Returns
     -------
@@ -42,7 +50,8 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
     type_name = chosen.identity.type
     policy, orchestrator, operator = chosen.policy, scenario.orchestrator, scenario.operator
     release = scenario.release if TYPES[type_name].releases else ()
-    world = World(scenario.fleet, release, operator, seed, replication)
+    tilt = scenario.tilt or NO_TILT
+    world = World(scenario.fleet, release, operator, seed, replication, tilt=tilt, lineage=lineage)
     plan = plan_waves(policy, orchestrator, world.n_nodes)
 
     rule = read_health_rule(policy, orchestrator)
@@ -64,10 +73,11 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
     with _collector_paused():
         site.env.run()
 
+    fates = [node.fate for node in nodes]
     return Recording(
         world=world,
         type_name=type_name,
-        fates=[node.fate for node in nodes],
+        fates=fates,
         transitions=site.transitions,
         windows=site.windows,
         update=controller.history,
@@ -81,6 +91,7 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
         makespan_ns=controller.makespan_ns,
         restored_ns=site.rollback.restored_ns,
         horizon_ns=controller.horizon_ns,
+        weight=weigh(world, release, rule, TYPES[type_name], fates) if scenario.tilt else None,
     )
 
 
