@@ -12,6 +12,7 @@ import numpy as np
 from simdeploy.analysis.intervals import mean_interval, proportion_interval
 from simdeploy.analysis.levels import level_problems
 from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.experiments.gathering import refuse_weights
 from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     if problems := level_problems(confidence_level):
         raise InputError(problems)
     columns = [str(name) for name in result.columns]
+    refuse_weights(columns)
     _check(columns)
     factors = tuple(name for name in columns if name not in _NO_FACTORS)
     means = [name for name in MEANS if name in columns]
