@@ -286,14 +286,10 @@ def _lower_policies(
 
 
 def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
-    """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock, or on people.
-
-    Under a tilt every rollout has a weight of its own.
-    """
+    """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock, or on people."""
     switches = scenario.orchestrator
     return (
-        scenario.tilt is None
-        and not any(b.crash or b.zone_outage or b.flapping for b in scenario.fleet.behaviours)
+        not any(b.crash or b.zone_outage or b.flapping for b in scenario.fleet.behaviours)
         and not scenario.operator.script
         and not traits.begins
         and not traits.leaves

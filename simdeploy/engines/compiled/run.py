@@ -386,11 +386,11 @@ TODAY_RECORD = np.dtype(
         ("flap_begins_bad", _INT),
         ("crash_quiet_beyond", _INT),
         ("flap_quiet_beyond", _INT),
-        # Without a tilt.
-        ("true_failure", _REAL),
-        ("true_failure_affected", _REAL),
-        ("true_hang", _REAL),
-        ("true_hang_affected", _REAL),
+        # What outcomes count in the logarithm of the weight, of a plain node and of an affected one.
+        ("log_fails", _REAL, 2),
+        ("log_starts", _REAL, 2),
+        ("log_hangs", _REAL, 2),
+        ("log_answers", _REAL, 2),
     ]
 )
 # Where a walk along a process is: the spell that was reached, and what is left to disturb it.

@@ -40,7 +40,7 @@ from simdeploy.engines.compiled.run import (
     zone_ends,
 )
 from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
-from simdeploy.engines.compiled.tilting import bend, log_weight_of_draw, odds_times
+from simdeploy.engines.compiled.tilting import bend, log_weight_of_draw, odds_times, set_log_weights
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
 
@@ -126,14 +126,14 @@ def _sample_once(run):
         one, chances = classes(run)[number], today(run)[number]
         p = quantile(law_at(run, one.start_failure), level)
         chances.slowdown = quantile(law_at(run, one.slowdown), slow)
-        chances.true_failure = p
-        chances.true_failure_affected = _either(p, added_failure)
-        chances.true_hang = one.start_hang
-        chances.true_hang_affected = _either(one.start_hang, added_hang)
-        chances.start_failure = odds_times(chances.true_failure, run.tilt_failure)
-        chances.start_failure_affected = odds_times(chances.true_failure_affected, run.tilt_failure)
-        chances.start_hang = odds_times(chances.true_hang, run.tilt_hang)
-        chances.start_hang_affected = odds_times(chances.true_hang_affected, run.tilt_hang)
+        p_affected, hang_affected = _either(p, added_failure), _either(one.start_hang, added_hang)
+        chances.start_failure = odds_times(p, run.tilt_failure)
+        chances.start_failure_affected = odds_times(p_affected, run.tilt_failure)
+        chances.start_hang = odds_times(one.start_hang, run.tilt_hang)
+        chances.start_hang_affected = odds_times(hang_affected, run.tilt_hang)
+        if run.is_tilted:
+            set_log_weights(chances.log_fails, chances.log_starts, p, p_affected, run.tilt_failure)
+            set_log_weights(chances.log_hangs, chances.log_answers, one.start_hang, hang_affected, run.tilt_hang)
     run.operator_uniform = draw(run, Stream.OPERATOR_DECISION.value, 0, 0)
     u = _once(run, Stream.PROMOTE_AFTER.value, run.tilt_promote)
     run.promote_after = draw_ns(law_at(run, run.promote_after_law), u, 1.0)

@@ -33,3 +33,12 @@ def log_weight_of_draw(u, factor):
 def log_weight_of_chance(p, factor, happened):
     """Return what an outcome with probability `p` counts."""
     return math.log(1 - p + p * factor) - (math.log(factor) if happened else 0.0)
+
+
+@compiled
+def set_log_weights(happens, does_not, p, p_affected, factor):
+    """Note what an outcome counts either way, of a plain node and of an affected one."""
+    happens[0] = log_weight_of_chance(p, factor, True)
+    happens[1] = log_weight_of_chance(p_affected, factor, True)
+    does_not[0] = log_weight_of_chance(p, factor, False)
+    does_not[1] = log_weight_of_chance(p_affected, factor, False)
