@@ -69,8 +69,8 @@ def estimate_weighted(values: np.ndarray, weights: np.ndarray, measure: Measure,
     elif measure.kind == "rate":
         is_whole = n == int(made.sum())
         value, error = plain_mean(w * x) if is_whole else ratio(w * x, w)
-        interval = log_interval(value, error, n - 1, confidence_level)
-        estimate = Estimate(value, *(min(end, 1.0) for end in interval), n, error)
+        low, high = log_interval(value, error, n - 1, confidence_level)
+        estimate = Estimate(value, low, min(high, 1.0), n, error)
         diagnosis = diagnose(weights[made], np.where(has_value, weights * values, 0.0)[made])
     else:
         value, error = ratio(w * x, w)
@@ -133,8 +133,8 @@ def _quantile(x: np.ndarray, w: np.ndarray, quantile: float, confidence_level: f
     value = float(ordered[_place(below, quantile)])
     _, error = ratio(w * (x <= value), w)
     low, high = mean_interval(quantile, error, n, confidence_level)
-    ends = (float(ordered[_place(below, end)]) if 0 < end < 1 else math.nan for end in (low, high))
-    return Estimate(value, *ends, n, math.nan)
+    low, high = (float(ordered[_place(below, end)]) if 0 < end < 1 else math.nan for end in (low, high))
+    return Estimate(value, low, high, n, math.nan)
 
 
 def _place(below: np.ndarray, quantile: float) -> int:

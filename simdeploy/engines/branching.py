@@ -47,7 +47,9 @@ class Branches:
     level: int
 
     @classmethod
-    def start(cls, numbers: np.ndarray, n_nodes: int, counts: Literal["failed_nodes", "peak_exposed_nodes"]) -> Branches:
+    def start(
+        cls, numbers: np.ndarray, n_nodes: int, counts: Literal["failed_nodes", "peak_exposed_nodes"]
+    ) -> Branches:
         """Return replications that branch off nothing yet."""
         return cls(numbers, np.repeat(numbers[:, np.newaxis], n_nodes, axis=1), counts, 1)
 

@@ -243,7 +243,7 @@ class _Making:
 
     def _find_group(self, world: Scenario) -> int:
         # What a rollout depends on; not names, or policies that aren't tried.
-        key = (world.fleet, world.release, world.operator, world.orchestrator)
+        key = (world.fleet, world.release, world.operator, world.orchestrator, world.tilt)
         number = self._group_numbers.setdefault(key, len(self.groups))
         if number == len(self.groups):
             self.groups.append((world, []))

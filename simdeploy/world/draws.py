@@ -18,8 +18,7 @@ _INDICES_BITS = 7
 _INDICES = 1 << _INDICES_BITS
 # Blocks of what is drawn for one node from its dispatch on, and for nobody before.
 BRANCHING = frozenset(
-    stream.block
-    for stream in (Stream.UPDATE_DURATION, Stream.START_HANG, Stream.WINDOW, Stream.ROLLBACK_DURATION)
+    stream.block for stream in (Stream.UPDATE_DURATION, Stream.START_HANG, Stream.WINDOW, Stream.ROLLBACK_DURATION)
 )
 
 
@@ -90,7 +89,7 @@ class Draws:
         """Return the numbers of some nodes at one index."""
         return uniforms(self.seed, self._replication_of(stream.block, nodes), stream, nodes, index)
 
-    def _replication_of(self, block: int, nodes: npt.ArrayLike) -> npt.ArrayLike:
+    def _replication_of(self, block: int, nodes: int | np.ndarray) -> npt.ArrayLike:
         if self._lineage is None or block not in BRANCHING:
             return self.replication
         of_nodes: npt.ArrayLike = self._lineage[nodes]

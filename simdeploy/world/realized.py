@@ -92,7 +92,9 @@ class World:
         self.affected = self._affected(fleet).tolist()
         self.baseline: list[float] = self._per_class(Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)).tolist()
 
-        self._slowdown = [float(b.slowdown.quantile(self._bent(Stream.SLOWDOWN, tilt.slowdown))) for b in self.behaviours]
+        self._slowdown = [
+            float(b.slowdown.quantile(self._bent(Stream.SLOWDOWN, tilt.slowdown))) for b in self.behaviours
+        ]
         level = self._bent(Stream.START_FAILURE_LEVEL, tilt.start_failure_level)
         start_failure = [float(b.start_failure.quantile(level)) for b in self.behaviours]
         added = (self.release.start_failure, self.release.start_hang) if self.release else (0.0, 0.0)
@@ -110,7 +112,9 @@ class World:
         self._flapping = self._processes_of(_flapping_laws, FLAP_STREAMS)
         self._zones = self._zone_processes(fleet)
 
-        self.promote_after_ns = int(sample_ns(operator.promote_after, self._bent(Stream.PROMOTE_AFTER, tilt.promote_after)))
+        self.promote_after_ns = int(
+            sample_ns(operator.promote_after, self._bent(Stream.PROMOTE_AFTER, tilt.promote_after))
+        )
         detection = self._bent(Stream.ESCAPE_DETECTION, tilt.escape_detection)
         self.escape_detection_ns = int(sample_ns(operator.escape_detection, detection))
         self.operator_uniform = self._once(Stream.OPERATOR_DECISION)
@@ -267,7 +271,9 @@ class World:
             return None
         u = self._once(Stream.RELEASE_KIND)
         reached = Fraction(0)
-        probabilities = tilted_probabilities(kinds, self.tilt) if self.tilt.release else [kind.probability for kind in kinds]
+        probabilities = (
+            tilted_probabilities(kinds, self.tilt) if self.tilt.release else [kind.probability for kind in kinds]
+        )
         for kind, probability in zip(kinds[:-1], probabilities, strict=False):
             reached += probability
             if u < reached:

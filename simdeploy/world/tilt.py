@@ -70,7 +70,9 @@ class Tilt:
         for name, value in self._all():
             is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not is_number or not 0 < value < math.inf:
-                problems.append(Problem("not a factor", ("tilt", name), found=shorten(value), allowed="a number above 0"))
+                problems.append(
+                    Problem("not a factor", ("tilt", name), found=shorten(value), allowed="a number above 0")
+                )
         if problems:
             raise InputError(problems)
         for name in NAMES:
@@ -138,7 +140,8 @@ def tiltable(fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -
     """Return the names of what chance decides in a world, as far as it can be tilted."""
     behaviours = fleet.behaviours
     may_happen = {
-        "start_failure": any(b.start_failure.mean > 0 for b in behaviours) or any(kind.start_failure for kind in release),
+        "start_failure": any(b.start_failure.mean > 0 for b in behaviours)
+        or any(kind.start_failure for kind in release),
         "start_hang": any(b.start_hang for b in behaviours) or any(kind.start_hang for kind in release),
         "rollback_failure": any(b.rollback_failure for b in behaviours),
     }

@@ -74,5 +74,6 @@ def look_for(event: Event, table: pd.DataFrame, scenario: Scenario) -> Met:
 
 def _holds(condition: Condition, values: np.ndarray) -> np.ndarray:
     """Tell where a condition is so; of what is unknown nothing is."""
-    held: np.ndarray = values == 1 if condition.sign is None else _HOLDS[condition.sign](values, condition.limit)
+    is_event = condition.sign is None or condition.limit is None
+    held: np.ndarray = values == 1 if is_event else _HOLDS[condition.sign or ""](values, condition.limit or 0.0)
     return held

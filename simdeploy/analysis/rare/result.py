@@ -15,6 +15,7 @@ from simdeploy.scenario.measures import Event
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOST_TILTS = 4
 STEP_COLUMNS = {
     "stage": "int64",
     "tilt": "str",
@@ -126,28 +127,48 @@ class Rare(Result):
             ("probability in one rollout", probability),
             ("rollouts", f"{self.n_rollouts:,}, and {self.n_pilot:,} to choose the {self._what_is_chosen}"),
             ("plain rollouts for the same error", format_count(self.plain_rollouts)),
-            ("variance is smaller by", f"{format_count(self.gain)}; at as many updates of nodes by {format_count(self.gain_in_updates)}"),
+            (
+                "variance is smaller by",
+                f"{format_count(self.gain)}; at as many updates of nodes by {format_count(self.gain_in_updates)}",
+            ),
             *_say_diagnosis(self.diagnosis),
         ]
-        return (Table(f"The estimate, with a {level} interval", ("", ""), tuple(rows)), self._steps())
+        return (Table(f"The estimate, with a {level} interval", ("number", "value"), tuple(rows)), *self._steps())
 
     @property
     def _what_is_chosen(self) -> str:
         return "levels" if self.method == "splitting" else "tilt"
 
-    def _steps(self) -> Table:
-        used = [("yes" if one else "") for one in self.steps["used"]]
-        counts = [(f"{row.n:,}", f"{row.n_hits:,}") for row in self.steps.itertuples()]
-        if self.method == "splitting":
-            levels = [("the end" if math.isnan(level) else f"{level:g}") for level in self.steps["level"]]
-            fractions = ["" if math.isnan(one) else f"{100 * one:.1f} %" for one in self.steps["fraction"]]
-            rows = [(one, *count, fraction) for one, count, fraction in zip(levels, counts, fractions, strict=True)]
-            header = (f"from the level before to {self.counts}", "rollouts", "with the event", "reached it")
-            return Table("Stages", header, tuple(rows))
-        worth = [f"{100 * one:.2g} %" for one in self.steps["fraction"]]
-        rows = [(tilt, *count, one, use) for tilt, count, one, use in zip(self.steps["tilt"], counts, worth, used, strict=True)]
-        header = ("tilt", "rollouts", "with the event", "worth in plain hits", "used")
-        return Table("Tilts that were tried", header, tuple(rows))
+    def _steps(self) -> tuple[Table, ...]:
+        if self.steps.empty:
+            return ()
+        return (self._stages() if self.method == "splitting" else self._tilts(),)
+
+    def _stages(self) -> Table:
+        rows = [
+            (
+                "the end" if math.isnan(row["level"]) else f"{row['level']:g}",
+                f"{row['n']:,}",
+                f"{row['n_hits']:,}",
+                "" if math.isnan(row["fraction"]) else f"{100 * row['fraction']:.1f} %",
+            )
+            for row in self.steps.to_dict("records")
+        ]
+        header = (f"{self.counts}, from the level before to", "rollouts", "with the event", "reached it")
+        return Table("Stages", header, tuple(rows))
+
+    def _tilts(self) -> Table:
+        """Show the scenario as it is, the tilt that was chosen, and the best of the others."""
+        is_shown = self.steps["used"] | (self.steps.index == 0)
+        others = self.steps[~is_shown].sort_values("fraction", ascending=False, kind="stable").head(_MOST_TILTS)
+        shown = [self.steps[is_shown], others]
+        rows = [
+            (row["tilt"], f"{row['n']:,}", f"{row['n_hits']:,}", f"{100 * row['fraction']:.1f} %", "yes" * row["used"])
+            for steps in shown
+            for row in steps.to_dict("records")
+        ]
+        header = ("tilt", "rollouts", "with the event", "effective hits", "used")
+        return Table(f"The best of {len(self.steps):,} tilts that were tried", header, tuple(rows))
 
 
 _NUMBERS = (
@@ -166,12 +187,20 @@ _NUMBERS = (
 
 def _say_diagnosis(diagnosis: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "repetitions" in diagnosis:
-        return [("independent repetitions", f"{diagnosis['repetitions']}, {diagnosis['n_hits']} of which met the event")]
+        return [
+            ("independent repetitions", f"{diagnosis['repetitions']}, {diagnosis['n_hits']} of which met the event")
+        ]
     k_hat = diagnosis["k_hat"]
     shape = "too few to tell" if math.isnan(k_hat) else "bounded" if math.isinf(k_hat) else f"{k_hat:.2f}"
     return [
-        ("mean weight, expected to be 1", f"{diagnosis['mean_weight']:.3g} (standard error {diagnosis['mean_weight_error']:.2g})"),
-        ("rollouts with the event", f"{diagnosis['n_hits']:,}, worth {diagnosis['effective_hits']:,.0f} of equal weights"),
+        (
+            "mean weight, expected to be 1",
+            f"{diagnosis['mean_weight']:.3g} (standard error {diagnosis['mean_weight_error']:.2g})",
+        ),
+        (
+            "rollouts with the event",
+            f"{diagnosis['n_hits']:,}, worth {diagnosis['effective_hits']:,.0f} of equal weights",
+        ),
         ("largest share of one of them", f"{100 * diagnosis['largest_share']:.2g} %"),
         ("tail of their weights (k-hat)", shape),
     ]

@@ -22,8 +22,7 @@ def format_probability(probability: float, low: float, high: float) -> str:
     exponent = math.floor(math.log10(probability))
     decimals = min(max(exponent - math.floor(math.log10(half_width)) + 1, 1), 4)
     return " ".join(
-        word.format(f"{value:.{decimals}e}")
-        for word, value in (("{}", probability), ("({}", low), ("to {})", high))
+        word.format(f"{value:.{decimals}e}") for word, value in (("{}", probability), ("({}", low), ("to {})", high))
     )
 
 
