@@ -1,4 +1,4 @@
-"""A change of measure: other chances for what is drawn, and the weight that makes up for them (model section 7)."""
+"""A change of measure: other chances for what is drawn, and the weight that makes up for them (model section 8)."""
 
 from __future__ import annotations
 

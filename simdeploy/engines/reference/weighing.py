@@ -1,4 +1,4 @@
-"""How much likelier a rollout was than it was made to be: the weight of a replication under a tilt (model section 7).
+"""How much likelier a rollout was than it was made to be: the weight of a replication under a tilt (model section 8).
 
 What counts is what was drawn for nodes that were dispatched: of each attempt to start that began, or would have begun had
 the node been left alone, whether it hangs, how long it takes and whether it fails; of each node that went back, how long
