@@ -20,7 +20,6 @@ DTYPES: dict[str, str] = {
     "policy": "str",
     "replication": "int64",
     **RESPONSES,
-    WEIGHT: "float64",
     "status": "str",
     "stage": "str",
     "error": "str",
