@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ObservationResult,
         ParetoFront,
         Precision,
+        Rare,
         Robustness,
         Switches,
         Tradeoff,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         compare,
         estimate,
         estimate_costs,
+        estimate_rare,
         estimate_regret,
         pareto_front,
         replicate_to_precision,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.batches import read_batches
     from simdeploy.experiments.sweep import sweep
     from simdeploy.scenario import Scenario, read_scenario, scenario_schema
+    from simdeploy.world.tilt import Tilt
 
 __version__ = "0.1.0"
 
@@ -62,6 +65,7 @@ _HOMES = {
     "ParetoFront": "simdeploy.analysis",
     "Precision": "simdeploy.analysis",
     "Problem": "simdeploy.errors",
+    "Rare": "simdeploy.analysis",
     "Robustness": "simdeploy.analysis",
     "Rollout": "simdeploy.engines",
     "Scenario": "simdeploy.scenario",
@@ -69,6 +73,7 @@ _HOMES = {
     "SimdeployWarning": "simdeploy.errors",
     "SimulationError": "simdeploy.errors",
     "Switches": "simdeploy.analysis",
+    "Tilt": "simdeploy.world.tilt",
     "Tradeoff": "simdeploy.analysis",
     "Tuning": "simdeploy.analysis",
     "Verification": "simdeploy.analysis",
@@ -76,6 +81,7 @@ _HOMES = {
     "compare": "simdeploy.analysis",
     "estimate": "simdeploy.analysis",
     "estimate_costs": "simdeploy.analysis",
+    "estimate_rare": "simdeploy.analysis",
     "estimate_regret": "simdeploy.analysis",
     "pareto_front": "simdeploy.analysis",
     "read_batches": "simdeploy.experiments.batches",
@@ -107,6 +113,7 @@ __all__ = [
     "ParetoFront",
     "Precision",
     "Problem",
+    "Rare",
     "Robustness",
     "Rollout",
     "Scenario",
@@ -114,6 +121,7 @@ __all__ = [
     "SimdeployWarning",
     "SimulationError",
     "Switches",
+    "Tilt",
     "Tradeoff",
     "Tuning",
     "Verification",
@@ -121,6 +129,7 @@ __all__ = [
     "compare",
     "estimate",
     "estimate_costs",
+    "estimate_rare",
     "estimate_regret",
     "pareto_front",
     "plotting",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
     from simdeploy.analysis.estimates.precision_result import Precision
     from simdeploy.analysis.grid import GridSummary, summarize_grid
+    from simdeploy.analysis.rare.estimating import estimate_rare
+    from simdeploy.analysis.rare.result import Rare
     from simdeploy.analysis.regret.robustness import Robustness, estimate_regret
     from simdeploy.analysis.switches.result import Switches
     from simdeploy.analysis.switches.varying import vary_switches
@@ -37,6 +39,7 @@ _HOMES = {
     "ObservationResult": "simdeploy.analysis.costs.observation",
     "ParetoFront": "simdeploy.analysis.tradeoffs.pareto",
     "Precision": "simdeploy.analysis.estimates.precision_result",
+    "Rare": "simdeploy.analysis.rare.result",
     "Robustness": "simdeploy.analysis.regret.robustness",
     "Switches": "simdeploy.analysis.switches.result",
     "Tradeoff": "simdeploy.analysis.tradeoffs.moving",
@@ -46,6 +49,7 @@ _HOMES = {
     "compare": "simdeploy.analysis.comparison.compare",
     "estimate": "simdeploy.analysis.estimates.estimating",
     "estimate_costs": "simdeploy.analysis.costs.causes",
+    "estimate_rare": "simdeploy.analysis.rare.estimating",
     "estimate_regret": "simdeploy.analysis.regret.robustness",
     "pareto_front": "simdeploy.analysis.tradeoffs.pareto",
     "replicate_to_precision": "simdeploy.analysis.estimates.precision",
@@ -69,6 +73,7 @@ __all__ = [
     "ObservationResult",
     "ParetoFront",
     "Precision",
+    "Rare",
     "Robustness",
     "Switches",
     "Tradeoff",
@@ -78,6 +83,7 @@ __all__ = [
     "compare",
     "estimate",
     "estimate_costs",
+    "estimate_rare",
     "estimate_regret",
     "pareto_front",
     "replicate_to_precision",

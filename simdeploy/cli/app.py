@@ -28,6 +28,7 @@ _COMMANDS = {
     "tune": "simdeploy.cli.tune",
     "switches": "simdeploy.cli.switches",
     "check": "simdeploy.cli.check",
+    "rare": "simdeploy.cli.rare",
     "verify": "simdeploy.cli.verify",
     "validate": "simdeploy.cli.validate",
     "schema": "simdeploy.cli.schema",

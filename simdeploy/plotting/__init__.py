@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simdeploy.plotting.observation import plot_value_of_observation
     from simdeploy.plotting.pareto import plot_pareto
     from simdeploy.plotting.ranking import plot_ranking
+    from simdeploy.plotting.rare import plot_rare
     from simdeploy.plotting.regret import plot_regret
     from simdeploy.plotting.timeline import plot_timeline
     from simdeploy.plotting.tornado import plot_tornado
@@ -32,6 +33,7 @@ _HOMES = {
     "plot_heatmap": "simdeploy.plotting.heatmap",
     "plot_pareto": "simdeploy.plotting.pareto",
     "plot_ranking": "simdeploy.plotting.ranking",
+    "plot_rare": "simdeploy.plotting.rare",
     "plot_regret": "simdeploy.plotting.regret",
     "plot_timeline": "simdeploy.plotting.timeline",
     "plot_tornado": "simdeploy.plotting.tornado",
@@ -48,6 +50,7 @@ __all__ = [
     "plot_heatmap",
     "plot_pareto",
     "plot_ranking",
+    "plot_rare",
     "plot_regret",
     "plot_timeline",
     "plot_tornado",

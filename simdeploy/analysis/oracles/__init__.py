@@ -34,12 +34,14 @@ from simdeploy.analysis.oracles.pacing import (
     exponential_sliding_makespan_s,
     last_end_s,
 )
+from simdeploy.analysis.oracles.rare import binomial_tail, slowest_exceeds, top_probability
 from simdeploy.analysis.oracles.wald import wald_approximation
 
 __all__ = [
     "GateCharacteristics",
     "Validation",
     "barrier_makespan_s",
+    "binomial_tail",
     "canary_blast_radius",
     "correlated_failures_variance",
     "correlated_stop_probability",
@@ -58,8 +60,10 @@ __all__ = [
     "no_affected_canary_of_count",
     "no_affected_canary_of_share",
     "operator_verdicts",
+    "slowest_exceeds",
     "start_success_probability",
     "stop_probability",
+    "top_probability",
     "unavailability",
     "validation",
     "wald_approximation",
