@@ -185,13 +185,13 @@ def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points:
     return Points(tuple(levers), tuple(values), np.stack(columns, axis=1), asked)
 
 
-def sample_hypercube(dimensions: int, n_points: int, *, seed: int) -> np.ndarray:
+def sample_hypercube(dimensions: int, n_points: int, *, seed: int | Sequence[int]) -> np.ndarray:
     """Return points of a Latin hypercube in [0, 1).
 
     Parameters
     ----------
     dimensions, n_points : int
-    seed : int
+    seed : int or sequence of int
 
     Returns
     -------

@@ -79,56 +79,56 @@ def design_sensitivity(
 ) -> SensitivityDesign:
     r"""Choose the points at which a function is to be evaluated.
 
-        Parameters
-        ----------
-        vary : mapping of str to range or list
-            By name: a tuple of the lowest and the highest value, a `Range`, or a list of values.
-        method : {'morris', 'sobol'}
-        size : int, optional
-            Morris: how many trajectories, each of one point more than there are factors; 20 by default. Sobol: how many
-            rows, each of two points more; 256 by default.
-        seed : int, default 0
-            Fixes the points.
+    Parameters
+    ----------
+    vary : mapping of str to range or list
+        By name: a tuple of the lowest and the highest value, a `Range`, or a list of values.
+    method : {'morris', 'sobol'}
+    size : int, optional
+        Morris: how many trajectories, each of one point more than there are factors; 20 by default. Sobol: how many
+        rows, each of two points more; 256 by default.
+    seed : int, default 0
+        Fixes the points.
 
-        Returns
-        -------
-        SensitivityDesign
-            Its `points` is a DataFrame; `analyze_sensitivity` takes the responses in the same order.
+    Returns
+    -------
+    SensitivityDesign
+        Its `points` is a DataFrame; `analyze_sensitivity` takes the responses in the same order.
 
-        Raises
-        ------
-        InputError
-            With every factor that has no range.
+    Raises
+    ------
+    InputError
+        With every factor that has no range.
 
-        Notes
-        -----
-        Morris (1991 [1]_, section 3): a trajectory begins at a random point of the grid of four levels
-        :math:`\{0, 1/3, 2/3, 1\}` and moves each factor once, in random order, by :math:`\Delta = 2/3` of its range up or
-        down: the matrix B* of its equation (4). A factor with fewer values than levels is moved from one to another, and
-        its effect is taken per range as well.
+    Notes
+    -----
+    Morris (1991 [1]_, section 3): a trajectory begins at a random point of the grid of four levels
+    :math:`\{0, 1/3, 2/3, 1\}` and moves each factor once, in random order, by :math:`\Delta = 2/3` of its range up or
+    down: the matrix B* of that section. A factor with fewer values than levels is moved from one to another, and
+    its effect is taken per range as well.
 
-        Sobol: matrices A and B of Saltelli et al. (2010 [2]_, section 3), here the two halves of the columns of one Latin
-        hypercube (McKay, Beckman and Conover 1979 [3]_), so that any number of rows will do; and for each factor the matrix
-        :math:`A_B^{(i)}`, A with one column from B. Row j of all of them is one block.
+    Sobol: matrices A and B of Saltelli et al. (2010 [2]_, section 3), here the two halves of the columns of one Latin
+    hypercube (McKay, Beckman and Conover 1979 [3]_), so that any number of rows will do; and for each factor the matrix
+    :math:`A_B^{(i)}`, A with one column from B. Row j of all of them is one block.
 
-        References
-        ----------
-        .. [1] Morris, M. D. (1991). Factorial sampling plans for preliminary computational experiments. Technometrics
-           33(2), 161-174.
-        .. [2] Saltelli, A., Annoni, P., Azzini, I., Campolongo, F., Ratto, M. and Tarantola, S. (2010). Variance based
-           sensitivity analysis of model output. Design and estimator for the total sensitivity index. Computer Physics
-           Communications 181(2), 259-270.
-        .. [3] McKay, M. D., Beckman, R. J. and Conover, W. J. (1979). A comparison of three methods for selecting values of
-           input variables in the analysis of output from a computer code. Technometrics 21(2), 239-245.
+    References
+    ----------
+    .. [1] Morris, M. D. (1991). Factorial sampling plans for preliminary computational experiments. Technometrics
+       33(2), 161-174.
+    .. [2] Saltelli, A., Annoni, P., Azzini, I., Campolongo, F., Ratto, M. and Tarantola, S. (2010). Variance based
+       sensitivity analysis of model output. Design and estimator for the total sensitivity index. Computer Physics
+       Communications 181(2), 259-270.
+    .. [3] McKay, M. D., Beckman, R. J. and Conover, W. J. (1979). A comparison of three methods for selecting values of
+       input variables in the analysis of output from a computer code. Technometrics 21(2), 239-245.
 
-        Examples
-        --------
-        >>> design = design_sensitivity({"x": (0.0, 3.0), "y": [1, 2]}, size=4)
-        >>> design.points.head(3)
-             x  y
-    XX
-        1  2.0  2
-        2  2.0  1
+    Examples
+    --------
+    >>> design = design_sensitivity({"x": (0.0, 3.0), "y": [1, 2]}, size=4)
+    >>> design.points.head(3)
+         x  y
+    0  3.0  2
+    1  3.0  1
+    2  1.0  1
     """
     if not isinstance(vary, Mapping):
         raise InputError(Problem("no factors", ("vary",), found=shorten(vary), allowed="a mapping of names to ranges"))

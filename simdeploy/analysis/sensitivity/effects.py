@@ -23,7 +23,7 @@ def effect_moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarr
     Returns
     -------
     ndarray of float, shape (trajectories, 3, levers)
-        The elementary effect :math:`(y(x + e_i \Delta) - y(x)) / \Delta` of Morris (1991), equation (1), with the
+        The elementary effect :math:`(y(x + e_i \Delta) - y(x)) / \Delta` of Morris (1991), section 2, with the
         distance as a part of the factor's range; its absolute value; its square.
     """
     moved = design.moved

@@ -117,10 +117,10 @@ def estimate_sensitivity(
     ...     "fleet": {"nodes": 4, "update_duration": "1m", "start_failure": 0.1},
     ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
     ... })
-    >>> vary = {"fleet.update_duration": ("30s", "90s"), "fleet.error_rate": (0.0, 0.01)}
+    >>> vary = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
     >>> result = estimate_sensitivity(scenario, of="makespan_s", vary=vary, replications=2, engine="reference")
     >>> print(result.answer)
-    update_duration moves makespan under waves most: from end to end of its range by 240.0 s (240.0 to 240.0) on average; error_rate changes not one number.
+    update_duration moves makespan under waves most: from end to end of its range by 240.0 s (240.0 to 240.0) on average; rollback_duration changes not one number.
     """
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = scenario.policy(policy)

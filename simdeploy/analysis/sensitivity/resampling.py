@@ -51,7 +51,7 @@ def estimate_with_errors(
     Both are jackknives (Efron and Stein 1981 [1]_). With :math:`\theta_{(j)}` without block j of n the variance that the choice
     of the points adds is :math:`\frac{n-1}{n} \sum_j (\theta_{(j)} - \bar\theta)^2`; with :math:`\theta_{(g)}`
     without part g of G of the worlds theirs is the same in G. Their sum errs upwards, by the part that both share
-    (Cameron, Gelbach and Miller 2011 [2]_, equation 2.11). Noise of few replications looks like an effect and like
+    (Cameron, Gelbach and Miller 2011 [2]_, who subtract it). Noise of few replications looks like an effect and like
     variance; it makes an error of order 1/r, which the second jackknife takes away:
     :math:`G\,\theta - (G-1)\,\bar\theta` (Quenouille 1956 [3]_). Student's t has the degrees of freedom of Welch
     and Satterthwaite, for n - 1 and G - 1.

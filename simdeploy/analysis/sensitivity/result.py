@@ -127,7 +127,7 @@ class Sensitivity(Result):
                 parts.append(f"which of them is first isn't sure at {100 * self.confidence_level:g} %")
         if inert.any():
             names = join_words(list(ranked["name"][inert]))
-            parts.append(f"{names} change{'s' * (inert.sum() == 1)} not one number")
+            parts.append(f"{names} change{'s' if inert.sum() == 1 else ''} not one number")
         return self._end("; ".join(parts))
 
     @property

@@ -1,0 +1,373 @@
+"""In which worlds a policy breaks: the calls."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds, read_labels
+from simdeploy.analysis.discovery.columns import read_columns
+from simdeploy.analysis.discovery.result import Discovery
+from simdeploy.analysis.discovery.searching import search
+from simdeploy.analysis.levels import level_problems
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.requirements import Asked, read_requirements, why_impossible
+from simdeploy.analysis.result import read_computed_under
+from simdeploy.analysis.sensitivity.responding import FAILED
+from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.batches import new_warnings
+from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
+from simdeploy.experiments.factors import find_factors
+from simdeploy.experiments.progress import as_reporter
+from simdeploy.experiments.sweep import sweep
+from simdeploy.scenario.measures import Requirement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.gathering import Batches
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.experiments.levers import Lever
+    from simdeploy.experiments.progress import Progress
+    from simdeploy.experiments.sweep import Policy
+    from simdeploy.scenario import Scenario
+    from simdeploy.scenario.parts import Costs
+
+# Each half is a tenth of a picture; with fewer a box is ten worlds.
+_LEAST_POINTS = 40
+
+HALVES = ("search", "held-out")
+
+
+def discover(
+    scenario: Scenario,
+    policy: Policy | None = None,
+    *,
+    vary: Mapping[str, Any],
+    requirements: Asked | None = None,
+    points: int = 500,
+    replications: int = 100,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+    engine: str = "auto",
+    executor: Executor | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+) -> Discovery:
+    """Find out in which worlds a policy breaks.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policy : str, mapping, spec or document, optional
+        A policy's name, or a spec; the scenario's first policy by default.
+    vary : mapping of str to range or list
+        Over what each factor is varied, by its key as for `sweep`: a tuple of the lowest and the highest value, a
+        `Range` (which may be logarithmic), or a list of values.
+    requirements : str or Requirement, or several of them, optional
+        A world breaks if one of them isn't met there; the scenario's own by default.
+    points : int, default 500
+        Worlds: half of them to find boxes in, half to judge these.
+    replications : int, default 100
+        In each world; other ones in the second half.
+    confidence_level : float, default 0.95
+        Of each interval; and what is left to 1 is how often a box is found at most where there is none.
+    seed : int, default 0
+        Of the points, and of the replications.
+    engine : {'auto', 'compiled', 'reference'}
+    executor, workers, cluster, progress
+        As for `sweep`.
+    store : path-like, optional
+        A folder for the rows of both halves; the same call goes on with what is there.
+
+    Returns
+    -------
+    Discovery
+
+    Raises
+    ------
+    InputError
+        Before anything is simulated: with everything that makes no sense.
+
+    Notes
+    -----
+    The worlds of each half are a Latin hypercube over the ranges. See `judge_worlds` for what breaks, and `find_boxes` for
+    how boxes are found and judged. The halves have no replication in common, so that luck of the first half's
+    replications can't confirm itself in the second.
+
+    Examples
+    --------
+    >>> from simdeploy.analysis import discover
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "small",
+    ...     "fleet": {"nodes": 4, "update_duration": "1m"},
+    ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> vary = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
+    >>> result = discover(scenario, vary=vary, requirements="makespan_s <= 5m", replications=2, engine="reference")
+    >>> print(result.boxes["limits"].iloc[0])
+    update_duration is above 60.11
+    """
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    chosen = scenario.policy(policy)
+    wanted = _read_requirements(requirements, confidence_level, scenario, chosen.name, chosen.identity.type)
+    levers = find_factors(vary, scenario, chosen.spec)
+    n_half = _check_points(points)
+    halves = [_spread(levers, list(vary.values()), n_half, (seed, half)) for half in range(len(HALVES))]
+    report = as_reporter(progress)
+    told: set[str] = set()
+    known, n_failed, under = [], 0, {}
+    for half, values in enumerate(halves):
+        with new_warnings(told):
+            result = sweep(
+                scenario,
+                chosen,
+                vary=values,
+                design="list",
+                replications=range(half * len(numbers), (half + 1) * len(numbers)),
+                seed=seed,
+                engine=engine,
+                executor=executor,
+                workers=workers,
+                cluster=cluster,
+                store=None if store is None else Path(store) / HALVES[half],
+                progress=False if report is None else partial(_tell, report, half),
+            )
+        of_half = Values(result, [one.measure for one in wanted], costs=scenario.costs, release=scenario.release)
+        known.append(judge_worlds(of_half, wanted, confidence_level=confidence_level))
+        n_failed += int((~of_half.is_ok).sum())
+        under = read_computed_under(result)
+    return _discover(
+        _join(levers, halves),
+        Breaking(*(np.concatenate(columns) for columns in zip(*known, strict=True))),
+        np.repeat([True, False], n_half),
+        policy=chosen.name,
+        requirements=wanted,
+        n_replications=len(numbers),
+        n_failed=n_failed,
+        confidence_level=confidence_level,
+        under=under,
+    )
+
+
+def find_boxes(
+    worlds: pd.DataFrame | Batches,
+    is_broken: Any = None,
+    *,
+    requirements: Asked = (),
+    costs: Costs | None = None,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+) -> Discovery:
+    """Find boxes of worlds in which something happens more often than elsewhere.
+
+    Parameters
+    ----------
+    worlds : DataFrame, SweepResult or StoredTable
+        A row for each world and a column for each factor, together with `is_broken`; or the table of a sweep of one
+        policy, together with `requirements`.
+    is_broken : array_like of bool, optional
+        Whether each world breaks; missing where that isn't known.
+    requirements : str or Requirement, or several of them
+        For a table of replications: a world, which is a case, breaks if one of them isn't met.
+    costs : Costs, optional
+        The scenario's; for requirements on costs.
+    confidence_level : float, default 0.95
+        Of each interval; and what is left to 1 is how often a box is found at most where there is none.
+    seed : int, default 0
+        By which worlds are dealt to the two halves.
+
+    Returns
+    -------
+    Discovery
+
+    Raises
+    ------
+    InputError
+        If it makes no sense.
+
+    Notes
+    -----
+    In one half of the worlds PRIM looks for boxes (`peel`), and one of the path is chosen (`choose`). In the other half,
+    which had no part in that, the box is judged: it is found if Fisher's exact test (`hypergeometric_tail`) says that it
+    is denser than the rest, and its density and coverage are estimated there, with the exact intervals of Clopper
+    and Pearson. So in noise a box is found with probability :math:`1 -` `confidence_level` at most, whatever was tried in
+    the search. If one is found another is looked for in what it leaves, up to three (`search`).
+
+    Worlds of which nothing is known are left out. If that are more than a tenth for anything but failures, nothing is
+    said: the rest are other worlds.
+
+    A table of a sweep has the same replications in all worlds, so that their luck is in both halves; `discover` takes
+    other ones for each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> worlds = pd.DataFrame({"x": rng.random(400), "y": rng.random(400), "z": rng.random(400)})
+    >>> result = find_boxes(worlds, (worlds["x"] > 0.6) & (worlds["y"] < 0.5))
+    >>> result.boxes[["box", "is_found", "limits"]]
+       box  is_found                                  limits
+    0    1      True  x is above 0.6068 and y is below 0.494
+    """
+    check_numbers(replications=1, seed=seed, engine="auto")
+    if problems := level_problems(confidence_level):
+        raise InputError(problems)
+    wanted: tuple[Requirement, ...] = ()
+    policy, n_replications, n_failed = None, 0, 0
+    if is_broken is None:
+        wanted = read_requirements(requirements)
+        if not wanted:
+            allowed = "is_broken, or requirements for a table of replications"
+            raise InputError(Problem("nothing that could break", ("requirements",), allowed=allowed))
+        values = Values(worlds, [one.measure for one in wanted], costs=costs)
+        points = _factors(values.cases)
+        policy = str(values.cases["policy"].iloc[0])
+        wanted = read_requirements(wanted, policies=[policy])
+        known = judge_worlds(values, wanted, confidence_level=confidence_level)
+        n_replications, n_failed = values.n_replications, int((~values.is_ok).sum())
+    else:
+        points = worlds.reset_index(drop=True)  # type: ignore[union-attr]
+        known = read_labels(is_broken, len(points))
+    if len(points) < _LEAST_POINTS or points.shape[1] == 0:
+        found = f"{len(points):,} worlds of {points.shape[1]} factors"
+        allowed = f"at least {_LEAST_POINTS} worlds, half of which are held out, and one factor"
+        raise InputError(Problem("too few worlds", ("worlds",), found=found, allowed=allowed))
+    is_search = np.random.default_rng(seed).permutation(len(points)) < len(points) // 2
+    return _discover(
+        points,
+        known,
+        is_search,
+        policy=policy,
+        requirements=wanted,
+        n_replications=n_replications,
+        n_failed=n_failed,
+        confidence_level=confidence_level,
+        under=read_computed_under(worlds),
+    )
+
+
+def _discover(
+    points: pd.DataFrame,
+    known: Breaking,
+    is_search: np.ndarray,
+    *,
+    policy: str | None,
+    requirements: tuple[Requirement, ...],
+    n_replications: int,
+    n_failed: int,
+    confidence_level: float,
+    under: Mapping[str, Any],
+) -> Discovery:
+    import pandas as pd
+
+    left_out = dict(sorted(Counter(known.reason[~known.is_known].tolist()).items()))
+    n_unknown = sum(number for reason, number in left_out.items() if reason != FAILED)
+    n_known = int(known.is_known.sum())
+    is_refused = n_unknown > MOST_UNKNOWN_FRACTION * len(points) or n_known < _LEAST_POINTS
+    usable = known if not is_refused else known.take(np.arange(len(points)))
+    if is_refused:
+        usable = usable._replace(is_broken=np.zeros(len(points), dtype=bool))
+    found = search(read_columns(points), usable, is_search, confidence_level=confidence_level)
+    labels = pd.array(
+        [bool(one) if is_it else pd.NA for one, is_it in zip(known.is_broken, known.is_known, strict=True)], "boolean"
+    )
+    worlds = points.assign(
+        is_held_out=~is_search,
+        is_broken=labels,
+        is_undecided=known.is_undecided,
+        reason=known.reason.astype(str),
+        box=found.members,
+    )
+    return Discovery(
+        policy=policy,
+        requirements=requirements,
+        boxes=found.boxes,
+        limits=found.limits,
+        path=found.path,
+        worlds=worlds,
+        left_out=left_out,
+        is_refused=is_refused,
+        n_replications=n_replications,
+        n_failed=n_failed,
+        confidence_level=confidence_level,
+        computed_under=under,
+    )
+
+
+def _read_requirements(
+    asked: Asked | None, confidence_level: float, scenario: Scenario, policy: str, type_: str
+) -> tuple[Requirement, ...]:
+    problems = level_problems(confidence_level)
+    wanted: tuple[Requirement, ...] = ()
+    try:
+        wanted = read_requirements(asked, scenario=scenario, policies=[policy])
+    except InputError as error:
+        problems += error.problems
+    else:
+        if not wanted:
+            allowed = 'a requirement such as "false_alarm given good <= 5%"'
+            problems.append(Problem("nothing that could break", ("requirements",), allowed=allowed))
+    reasons = {str(one): why_impossible(one.measure, scenario.release, type_) for one in wanted}
+    problems += [Problem(why, ("requirements",), found=one) for one, why in reasons.items() if why is not None]
+    if problems:
+        raise InputError(problems)
+    return wanted
+
+
+def _check_points(points: object) -> int:
+    if not isinstance(points, int) or isinstance(points, bool) or not _LEAST_POINTS <= points <= MOST_CASES:
+        allowed = f"{_LEAST_POINTS} to {MOST_CASES:,}, half of which are held out"
+        raise InputError(Problem("not a number of worlds", ("points",), found=shorten(points), allowed=allowed))
+    return points // 2
+
+
+def _spread(levers: tuple[Lever, ...], asked: list[Any], n: int, seed: tuple[int, int]) -> dict[str, list[Any]]:
+    """Return the values of each lever in the worlds of one half."""
+    problems: list[Problem] = []
+    spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
+    if problems:
+        raise InputError(problems)
+    sample = sample_hypercube(len(levers), n, seed=seed)
+    return {
+        lever.name: spread.draw(fractions) for lever, spread, fractions in zip(levers, spreads, sample.T, strict=True)
+    }
+
+
+def _join(levers: tuple[Lever, ...], halves: list[dict[str, list[Any]]]) -> pd.DataFrame:
+    """Return the worlds of both halves; durations in seconds."""
+    import pandas as pd
+
+    columns = {
+        lever.name: [read_number(lever.kind, value) for half in halves for value in half[lever.name]]
+        for lever in levers
+    }
+    return pd.DataFrame(columns)
+
+
+def _factors(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that make a case a world."""
+    problems = [
+        Problem(f"worlds of one {name}", (name,), found=", ".join(map(str, cases[name].unique())))
+        for name in ("scenario", "policy")
+        if name in cases and cases[name].nunique() > 1
+    ]
+    if problems:
+        raise InputError(problems)
+    return cases.drop(columns=[name for name in ("case", "scenario", "policy") if name in cases])
+
+
+def _tell(report: Progress, half: int, done: int, total: int) -> None:
+    report(half * total + done, len(HALVES) * total)
