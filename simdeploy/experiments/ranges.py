@@ -64,7 +64,8 @@ class Interval:
     def draw(self, fractions: np.ndarray) -> list[Any]:
         """Return the values below which these fractions of the range are; fractions are in [0, 1)."""
         if not self.is_whole:
-            return self._between(fractions, self.high).tolist()
+            values: list[Any] = self._between(fractions, self.high).tolist()
+            return values
         # Of a whole number n the part from n to n + 1.
         return [min(int(value), self.high) for value in self._between(fractions, self.high + 1).tolist()]
 
@@ -77,9 +78,10 @@ class Interval:
         """Return where in the range values are: 0 at its low, 1 at its high end."""
         found = np.asarray(values, dtype=np.float64)
         if self.is_log:
-            placed: np.ndarray = np.log(found / self.low) / math.log(self.high / self.low)
-            return placed
-        placed = (found - self.low) / (self.high - self.low)
+            found, low, high = np.log(found), math.log(self.low), math.log(self.high)
+        else:
+            low, high = self.low, self.high
+        placed: np.ndarray = (found - low) / (high - low)
         return placed
 
     def ask(self) -> dict[str, Any]:
@@ -87,12 +89,11 @@ class Interval:
         return {"low": self.low, "high": self.high} | ({"log": True} if self.is_log else {})
 
     def _between(self, fractions: np.ndarray, high: Any) -> np.ndarray:
+        values: np.ndarray = self.low + fractions * (high - self.low)
         if self.is_log:
-            ratio = math.log(high / self.low)
             # The ends themselves, not what their logarithms give back.
-            values: np.ndarray = np.clip(self.low * np.exp(fractions * ratio), self.low, high)
-            return values
-        return self.low + fractions * (high - self.low)
+            values = np.clip(self.low * np.exp(fractions * math.log(high / self.low)), self.low, high)
+        return values
 
 
 @dataclass(frozen=True)

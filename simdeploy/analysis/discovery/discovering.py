@@ -54,7 +54,7 @@ def discover(
     vary: Mapping[str, Any],
     requirements: Asked | None = None,
     points: int = 500,
-    replications: int = 100,
+    replications: int = 400,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
@@ -78,7 +78,7 @@ def discover(
         A world breaks if one of them isn't met there; the scenario's own by default.
     points : int, default 500
         Worlds: half of them to find boxes in, half to judge these.
-    replications : int, default 100
+    replications : int, default 400
         In each world; other ones in the second half.
     confidence_level : float, default 0.95
         Of each interval; and what is left to 1 is how often a box is found at most where there is none.
@@ -115,9 +115,9 @@ def discover(
     ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
     ... })
     >>> vary = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
-    >>> result = discover(scenario, vary=vary, requirements="makespan_s <= 5m", replications=2, engine="reference")
+    >>> result = discover(scenario, vary=vary, requirements="makespan_s <= 80s", replications=2, engine="reference")
     >>> print(result.boxes["limits"].iloc[0])
-    update_duration is above 60.11
+    update_duration is above 50.01
     """
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = scenario.policy(policy)

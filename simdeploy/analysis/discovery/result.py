@@ -103,7 +103,8 @@ class Discovery(Result):
             text = "; ".join(parts)
         n_undecided = int(self.worlds["is_undecided"].sum())
         if n_undecided:
-            text += f"; {n_undecided:,} of them {'is' if n_undecided == 1 else 'are'} too close to call"
+            what = "world is" if n_undecided == 1 else "worlds are"
+            text += f"; {n_undecided:,} {what} too close to call with {self.n_replications:,} replications"
         return f"{text}; {self._say_left_out()}." if self.left_out else f"{text}."
 
     def summarize(self) -> tuple[Table, ...]:
@@ -111,7 +112,7 @@ class Discovery(Result):
         tables = []
         level = f"{100 * self.confidence_level:g} %"
         if len(self.boxes):
-            rows = tuple(
+            boxes = tuple(
                 (
                     f"{row['box']}",
                     "yes" if row["is_found"] else "no",
@@ -125,7 +126,7 @@ class Discovery(Result):
                 for _, row in self.boxes.iterrows()
             )
             header = ("box", "holds", "density", "coverage", "mass", "density outside", "undecided", "p-value")
-            tables.append(Table(f"Boxes in held-out worlds, with {level} intervals", header, rows))
+            tables.append(Table(f"Boxes in held-out worlds, with {level} intervals", header, boxes))
             limits = tuple(
                 (f"{row['box']}", row["limits"], f"{row['quasi_p']:.2g}") for _, row in self.limits.iterrows()
             )
@@ -143,8 +144,8 @@ class Discovery(Result):
             for _, row in steps.iterrows()
         )
         if len(path) > 1:
-            header = ("step", "coverage", "density", "mass", "factors", "limits")
-            tables.append(Table("Peeling path of the first box, in the worlds of the search", header, path))
+            columns = ("step", "coverage", "density", "mass", "factors", "limits")
+            tables.append(Table("Peeling path of the first box, in the worlds of the search", columns, path))
         return tuple(tables)
 
     @property

@@ -14,7 +14,7 @@ from simdeploy.analysis.discovery.judging import chance
 from simdeploy.analysis.discovery.peeling import peel
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.intervals import proportion_interval
-from simdeploy.analysis.naming import shorten_names
+from simdeploy.analysis.naming import name_factors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +108,7 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
     there. The boxes are tested in this order, and the first that isn't denser than chance ends the search, so that all
     tests together err at most as often as one of them (fixed sequence).
     """
-    names = dict(zip([one.name for one in columns], shorten_names([one.name for one in columns]), strict=True))
+    names = dict(zip([one.name for one in columns], name_factors([one.name for one in columns]), strict=True))
     rows = [np.flatnonzero(known.is_known & half) for half in (is_search, ~is_search)]
     whole = _Half(list(columns), known)
     searched, held_out = (whole.take(of_half) for of_half in rows)

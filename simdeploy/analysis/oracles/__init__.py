@@ -30,8 +30,10 @@ from simdeploy.analysis.oracles.pacing import (
     exponential_sliding_makespan_s,
     last_end_s,
 )
+from simdeploy.analysis.oracles.sensitivity import SobolIndices, ishigami, ishigami_indices, rollout_time_indices
 
 __all__ = [
+    "SobolIndices",
     "Validation",
     "barrier_makespan_s",
     "canary_blast_radius",
@@ -44,11 +46,14 @@ __all__ = [
     "failed_requests_excess",
     "failures_to_stop",
     "healthy_window_probability",
+    "ishigami",
+    "ishigami_indices",
     "last_end_s",
     "mean_dispatched_until_stop",
     "no_affected_canary_of_count",
     "no_affected_canary_of_share",
     "operator_verdicts",
+    "rollout_time_indices",
     "start_success_probability",
     "stop_probability",
     "unavailability",

@@ -59,7 +59,7 @@ class SensitivityDesign:
     seed: int
 
     def __len__(self) -> int:
-        return len(self.places) * self.places.shape[1]
+        return len(self.places) * int(self.places.shape[1])
 
     @property
     def names(self) -> tuple[str, ...]:

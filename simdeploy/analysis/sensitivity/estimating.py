@@ -30,7 +30,6 @@ from simdeploy.scenario.measures import Measure, measure_problems
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.gathering import Batches
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
@@ -120,7 +119,7 @@ def estimate_sensitivity(
     >>> vary = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
     >>> result = estimate_sensitivity(scenario, of="makespan_s", vary=vary, replications=2, engine="reference")
     >>> print(result.answer)
-    update_duration moves makespan under waves most: from end to end of its range by 240.0 s (240.0 to 240.0) on average; rollback_duration changes not one number.
+    update_duration moves makespan under waves most: from end to end of its range by 60.0 s (60.0 to 60.0) on average; rollback_duration changes not one number.
     """
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = scenario.policy(policy)
@@ -147,7 +146,7 @@ def estimate_sensitivity(
 
 def analyze_sensitivity(
     design: SensitivityDesign,
-    responses: np.ndarray | pd.DataFrame | Batches,
+    responses: Any,
     *,
     of: Measure | str | None = None,
     costs: Costs | None = None,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.naming import shorten_names
+from simdeploy.analysis.naming import name_factors
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
 from simdeploy.analysis.tables import Table
@@ -150,8 +150,8 @@ class Sensitivity(Result):
         return (Table(title, ("factor", "varied over", *(_HEADINGS[kind] for kind in kinds)), rows),)
 
     def names(self) -> dict[str, str]:
-        """Return the factors' names as short as they can be told apart, by their full ones."""
-        return dict(zip(self.factors["factor"], shorten_names(list(self.factors["factor"])), strict=True))
+        """Return the factors' names as they are told, by their full ones."""
+        return dict(zip(self.factors["factor"], name_factors(list(self.factors["factor"])), strict=True))
 
     @property
     def scale(self) -> Scale:

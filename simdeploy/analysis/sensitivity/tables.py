@@ -62,7 +62,8 @@ def table_values(design: SensitivityDesign, values: Values, measure: Measure) ->
     is_ok[rows] = values.is_ok
     never_ends = np.zeros(len(design), dtype=bool)
     never_ends[rows] = values.is_unknown(measure).any(axis=1)
-    return PointValues(found, ~is_ok.all(axis=1), never_ends, int((~is_ok).sum()), str(cases["policy"].iloc[0]))
+    is_failed = np.logical_not(is_ok.all(axis=1))
+    return PointValues(found, is_failed, never_ends, int((~is_ok).sum()), str(cases["policy"].iloc[0]))
 
 
 def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarray) -> None:
