@@ -319,8 +319,7 @@ def _moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
     by_block = responses.reshape(design.places.shape[:2])
     if design.method == "morris":
         return effect_moments(design, by_block)
-    # Neither index depends on where 0 is; far from it digits would be lost.
-    return variance_moments(by_block - np.nan_to_num(np.nanmean(by_block)))
+    return variance_moments(by_block)
 
 
 def _factors(design: SensitivityDesign) -> pd.DataFrame:

@@ -17,13 +17,12 @@ def variance_moments(responses: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray of float, shape (rows, 3 * levers + 3)
-        Averages of them are all that `variance_indices` needs.
+    ndarray of float, shape (rows, 1 + 2 * levers)
+        Squared differences: of A and B, of B and the mixed ones, of A and the mixed ones. Averages of them are all that
+        `variance_indices` needs.
     """
-    a, b, mixed = responses[:, 0], responses[:, 1], responses[:, 2:]
-    change = mixed - a[:, None]
-    products, squares = b[:, None] * change, change**2
-    return np.concatenate([products, change, squares, np.stack([a, b, (a**2 + b**2) / 2], axis=1)], axis=1)
+    a, b, mixed = responses[:, :1], responses[:, 1:2], responses[:, 2:]
+    return np.concatenate([(a - b) ** 2, (b - mixed) ** 2, (a - mixed) ** 2], axis=1)
 
 
 def variance_indices(means: np.ndarray) -> np.ndarray:
@@ -31,24 +30,34 @@ def variance_indices(means: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    means : ndarray of float, shape (..., 3 * levers + 3)
+    means : ndarray of float, shape (..., 1 + 2 * levers)
 
     Returns
     -------
     ndarray of float, shape (..., 2, levers)
-        With f less the mean of all f(A) and f(B):
+        The estimators of Jansen (1999), (c) and (f) in table 2 of Saltelli et al. (2010),
 
-        .. math:: S_i = \frac{1}{N V} \sum_j f(B)_j \, (f(A_B^{(i)})_j - f(A)_j), \qquad
+        .. math:: S_i = 1 - \frac{1}{2 N V} \sum_j (f(B)_j - f(A_B^{(i)})_j)^2, \qquad
                   T_i = \frac{1}{2 N V} \sum_j (f(A)_j - f(A_B^{(i)})_j)^2,
 
-        the estimators (b) of Saltelli et al. (2010) and (f) of Jansen (1999), both in table 2 of Saltelli et al.; V is the
-        variance of all f(A) and f(B). NaN if that is 0.
+        with the variance taken in the same way, :math:`V = \frac{1}{2N} \sum_j (f(A)_j - f(B)_j)^2`. What A and B happen to have in
+        common is then above and below the line: a factor that does nothing has indices of exactly 0, one that does
+        everything of exactly 1, and large indices lose most of their error. NaN if the variance is 0.
+
+    References
+    ----------
+    Jansen, M. J. W. (1999). Analysis of variance designs for model output. Computer Physics Communications 117(1-2),
+    35-43; and Saltelli et al. (2010), as at `design_sensitivity`.
+
+    Examples
+    --------
+    >>> a, b = np.array([0.0, 2.0]), np.array([1.0, 5.0])
+    >>> indices = variance_indices(variance_moments(np.stack([a, b, b, a], axis=1)).mean(axis=0))
+    >>> indices.tolist()
+    [[1.0, 0.0], [1.0, 0.0]]
     """
-    n_levers = (means.shape[-1] - 3) // 3
-    products, change, squares = (means[..., part * n_levers : (part + 1) * n_levers] for part in range(3))
-    mean_a, mean_b, mean_square = np.moveaxis(means[..., 3 * n_levers :], -1, 0)
-    centre = ((mean_a + mean_b) / 2)[..., None]
-    variance = np.maximum(mean_square[..., None] - centre**2, 0)
+    n_levers = (means.shape[-1] - 1) // 2
+    variance, of_b, of_a = means[..., :1], means[..., 1 : 1 + n_levers], means[..., 1 + n_levers :]
     with np.errstate(invalid="ignore", divide="ignore"):
-        indices: np.ndarray = np.stack([products - centre * change, squares / 2], axis=-2) / variance[..., None, :]
+        indices = np.stack([(variance - of_b) / variance, of_a / variance], axis=-2)
     return np.where(np.isfinite(indices), indices, np.nan)
