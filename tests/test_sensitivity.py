@@ -57,7 +57,8 @@ def make(**fleet):
     )
 
 
-WAVES, UPDATE, HEALTHY = (5, 20), (30.0, 90.0), (10.0, 40.0)
+# Healthy times are whole windows of 10 s.
+WAVES, UPDATE, HEALTHY = (5, 20), (30.0, 90.0), [10.0, 20.0, 30.0, 40.0]
 VARY = {"fleet.nodes": WAVES, "fleet.update_duration": UPDATE, "min_healthy_time": HEALTHY}
 NAMES = ("scenario.fleet.nodes", "scenario.fleet.update_duration", "health_check.min_healthy_time")
 

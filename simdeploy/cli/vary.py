@@ -88,7 +88,8 @@ def _read_values(lever: Lever, text: str, *, has_ranges: bool) -> Any:
 
         return Range(low, high, log=True)
     if not parts[2].isdecimal() or not 1 <= int(parts[2]) <= _MOST_VALUES:
-        raise InputError(Problem("not a number of values", found=shorten(parts[2]), allowed=f"1 to {_MOST_VALUES:,}"))
+        allowed = f"1 to {_MOST_VALUES:,}{', or log' if has_ranges else ''}"
+        raise InputError(Problem("not a number of values", found=shorten(parts[2]), allowed=allowed))
     return space_evenly(low, high, int(parts[2]), whole=lever.kind == "whole")
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _NO_FACTORS = ("is_held_out", "is_broken", "is_undecided", "reason", "box")
 
-# Of a range whose ends are further apart than this only a logarithmic axis shows the lower half.
-_LOG_RATIO = 50
+# Values half of which are in less than this part of their range, at its low end, are shown on a logarithmic axis.
+_LOW_HALF = 0.3
 _STRETCH = 1.03
 
 
@@ -168,7 +168,7 @@ class _Axis(NamedTuple):
     @property
     def is_log(self) -> bool:
         low, high = float(self.values.min()), float(self.values.max())
-        return self.words is None and low > 0 and high / low > _LOG_RATIO
+        return self.words is None and 0 < low < high and np.median(self.values) - low < _LOW_HALF * (high - low)
 
     @property
     def ends(self) -> tuple[float, float]:

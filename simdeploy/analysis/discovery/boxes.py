@@ -118,8 +118,11 @@ def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) ->
         return f"{name} is {' or '.join(words[place] for place in sorted(limits.places))}"
     low, high = write_ends(limits, column)
     if column.is_whole:
+        ends = {low or _write(int(column.values.min())), high or _write(int(column.values.max()))}
+        if len(ends) == 1:
+            return f"{name} is {ends.pop()}"
         if low and high:
-            return f"{name} is {low}" if low == high else f"{name} is from {low} to {high}"
+            return f"{name} is from {low} to {high}"
         return f"{name} is at least {low}" if low else f"{name} is at most {high}"
     if low and high:
         return f"{name} is from {low} to {high}"

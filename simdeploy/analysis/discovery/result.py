@@ -104,7 +104,7 @@ class Discovery(Result):
         n_undecided = int(self.worlds["is_undecided"].sum())
         if n_undecided:
             what = "world is" if n_undecided == 1 else "worlds are"
-            text += f"; {n_undecided:,} {what} too close to call with {self.n_replications:,} replications"
+            text += f"; {n_undecided:,} {what} too close to call with {self.n_replications:,} replication{'s' * (self.n_replications != 1)}"
         return f"{text}; {self._say_left_out()}." if self.left_out else f"{text}."
 
     def summarize(self) -> tuple[Table, ...]:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.discovery.breaking import Breaking
 
-# More than these are a list, not an answer.
+# More than these are a list, not an answer; and a further one is to have this part of all that breaks.
 MOST_BOXES = 3
+LEAST_COVERAGE = 0.1
 
 _BOX: dict[str, Any] = {
     "box": "int64",
@@ -106,13 +107,15 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
     -----
     Covering (Friedman and Fisher 1999): the second box is looked for in what the first one leaves, and judged
     there. The boxes are tested in this order, and the first that isn't denser than chance ends the search, so that all
-    tests together err at most as often as one of them (fixed sequence).
+    tests together err at most as often as one of them (fixed sequence). It also ends after three boxes, or when a further
+    one has less than a tenth of all that breaks in the worlds of the search.
     """
     names = dict(zip([one.name for one in columns], name_factors([one.name for one in columns]), strict=True))
     rows = [np.flatnonzero(known.is_known & half) for half in (is_search, ~is_search)]
     whole = _Half(list(columns), known)
     searched, held_out = (whole.take(of_half) for of_half in rows)
     of_all = int(held_out.known.is_broken.sum())
+    least = LEAST_COVERAGE * searched.known.is_broken.sum()
     members = np.zeros(len(is_search), dtype=np.int64)
     boxes, limits, steps = [], [], []
     for number in range(1, MOST_BOXES + 1):
@@ -120,7 +123,8 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
         place, box = choose(path, searched.columns, searched.known.is_broken)
         for step, one in enumerate(path):
             steps.append(_step(number, step, one, searched, held_out, names) | {"is_chosen": step == place})
-        if not box.limits:
+        is_little = number > 1 and share(box, searched.columns, searched.known.is_broken).broken < least
+        if not box.limits or is_little:
             break
         inside = [box.contain(half.columns) for half in (searched, held_out)]
         row = _judge(number, box, held_out, of_all, confidence_level, names)

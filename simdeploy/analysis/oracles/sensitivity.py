@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ def ishigami_indices(*, a: float = 7.0, b: float = 0.1) -> SobolIndices:
 
 
 def rollout_time_indices(
-    waves: tuple[int, int], update_s: tuple[float, float], healthy_s: tuple[float, float]
+    waves: tuple[int, int], update_s: tuple[float, float], healthy_s: Sequence[float]
 ) -> SobolIndices:
     r"""Return the indices of the makespan of barrier waves in which nothing fails and every start takes the same time.
 
@@ -81,8 +82,10 @@ def rollout_time_indices(
     ----------
     waves : tuple of int
         Least and largest number of waves, all equally likely.
-    update_s, healthy_s : tuple of float
-        Shortest and longest time that a start takes, and that a node has to be healthy, seconds; even in between.
+    update_s : tuple of float
+        Shortest and longest time that a start takes, seconds; even in between.
+    healthy_s : sequence of float
+        For how long a node has to be healthy, seconds, all equally likely; multiples of the window.
 
     Returns
     -------
@@ -97,14 +100,14 @@ def rollout_time_indices(
 
     Examples
     --------
-    >>> indices = rollout_time_indices((5, 20), (30.0, 90.0), (10.0, 40.0))
+    >>> indices = rollout_time_indices((5, 20), (30.0, 90.0), [10.0, 20.0, 30.0, 40.0])
     >>> [round(index, 3) for index in indices.first], [round(index, 3) for index in indices.total]
-    ([0.698, 0.213, 0.053], [0.734, 0.242, 0.06])
+    ([0.671, 0.205, 0.085], [0.71, 0.233, 0.097])
     """
     n = waves[1] - waves[0] + 1
     mean_w, variance_w = (waves[0] + waves[1]) / 2, (n**2 - 1) / 12
-    variances = [(high - low) ** 2 / 12 for low, high in (update_s, healthy_s)]
-    mean_s, variance_s = math.fsum((*update_s, *healthy_s)) / 2, math.fsum(variances)
+    variances = ((update_s[1] - update_s[0]) ** 2 / 12, float(np.var(healthy_s)))
+    mean_s, variance_s = math.fsum(update_s) / 2 + float(np.mean(healthy_s)), math.fsum(variances)
     square_w, square_s = variance_w + mean_w**2, variance_s + mean_s**2
     variance = square_w * square_s - (mean_w * mean_s) ** 2
     first = (mean_s**2 * variance_w, *(mean_w**2 * one for one in variances))
