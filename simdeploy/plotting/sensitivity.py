@@ -65,9 +65,9 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     ax.set_yticks(range(len(factors)), [short[name] for name in factors], parse_math=False)
     ax.invert_yaxis()
     what = "part of the variance" if result.method == "sobol" else "effect from end to end of its range"
-    ax.set_xlabel(what + (f", {scale.unit}" if scale.unit else ""))
-    level = f"{100 * result.confidence_level:g} %"
-    ax.set_title(f"What moves {result.subject}, with {level} intervals", fontsize="medium", parse_math=False)
+    unit = f", {scale.unit}" if scale.unit else ""
+    ax.set_xlabel(f"{what}{unit}, with {100 * result.confidence_level:g} % intervals")
+    ax.set_title(f"What moves {result.subject}", fontsize="medium", parse_math=False)
     ax.legend(fontsize="small", loc="lower right")
     return ax
 
