@@ -89,8 +89,9 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     ax.set_ylabel(short[shown[1]] if len(shown) > 1 else "", parse_math=False)
     subject = "it" if result.policy is None else result.policy
     title = f"Where {subject} breaks" if len(limits) else f"Where {subject} breaks: no box was found"
-    ax.set_title(title, fontsize="medium", parse_math=False)
-    ax.legend(fontsize="small", loc="upper left", framealpha=0.9)
+    ax.set_title(title, loc="left", fontsize="medium", parse_math=False)
+    # Above the axes: a box may be in any corner of them.
+    ax.legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0.2)
     return ax
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class SobolIndices(NamedTuple):
-    """First and total order indices, a fraction of the variance for each factor.
+    """First and total order indices, fractions of the variance.
 
     Attributes
     ----------
@@ -22,11 +22,12 @@ class SobolIndices(NamedTuple):
 
 
 def ishigami(points: np.ndarray, *, a: float = 7.0, b: float = 0.1) -> np.ndarray:
-    r"""Return Ishigami's function of three factors, each even on :math:`[-\pi, \pi]`.
+    r"""Ishigami's function of three factors.
 
     Parameters
     ----------
     points : array_like, shape (n, 3)
+        Each factor is even on :math:`[-\pi, \pi]`.
     a, b : float
 
     Notes
@@ -50,7 +51,7 @@ def ishigami(points: np.ndarray, *, a: float = 7.0, b: float = 0.1) -> np.ndarra
 
 
 def ishigami_indices(*, a: float = 7.0, b: float = 0.1) -> SobolIndices:
-    r"""Return the indices of Ishigami's function.
+    r"""Sobol indices of Ishigami's function.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def ishigami_indices(*, a: float = 7.0, b: float = 0.1) -> SobolIndices:
 def rollout_time_indices(
     waves: tuple[int, int], update_s: tuple[float, float], healthy_s: Sequence[float]
 ) -> SobolIndices:
-    r"""Return the indices of the makespan of barrier waves in which nothing fails and every start takes the same time.
+    r"""Sobol indices of the makespan of barrier waves in which nothing fails.
 
     Parameters
     ----------
@@ -90,11 +91,11 @@ def rollout_time_indices(
     Returns
     -------
     SobolIndices
-        Of the waves, the update and the healthy time.
+        Of the number of waves, the update and the healthy time.
 
     Notes
     -----
-    The makespan is :math:`W (U + H)`. With :math:`S = U + H` the variance is :math:`E[W^2] E[S^2] - (E[W] E[S])^2`;
+    Where every start takes the same time the makespan is :math:`W (U + H)`. With :math:`S = U + H` the variance is :math:`E[W^2] E[S^2] - (E[W] E[S])^2`;
     the waves alone explain :math:`E[S]^2 \mathrm{Var}\,W`, the update :math:`E[W]^2 \mathrm{Var}\,U`. In all, that is with all
     others, the waves have :math:`E[S^2] \mathrm{Var}\,W` and the update :math:`E[W^2] \mathrm{Var}\,U`.
 
