@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis import discover, find_boxes
-from simdeploy.analysis.discovery.boxes import Box, Column, Limits
+from simdeploy.analysis.discovery.boxes import Box, Column, Limits, describe_limits
 from simdeploy.analysis.discovery.choosing import choose, quasi_p, share
 from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.analysis.discovery.judging import hypergeometric_tail
@@ -91,6 +91,8 @@ def test_nothing_in_noise(share_broken):
         points = worlds(120, seed, "abc").assign(k=rng.integers(0, 4, 120), word=rng.choice(["x", "y", "z"], 120))
         result = find_boxes(points, rng.random(120) < share_broken, seed=seed)
         found += bool(result.boxes["is_found"].any())
+        # A box that doesn't hold ends the search: only the first false one can be found by chance.
+        assert result.boxes["is_found"].iloc[:-1].all()
     assert found / n <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / n)
 
 
@@ -122,6 +124,17 @@ def test_how_often_intervals_cover():
     assert min(covered.values()) / n >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / n)
 
 
+def test_ends_are_moved_to_where_they_should_be():
+    """Of a path with large steps the box has the ends of the truth, between two points, and no limit that means nothing. [oracle]"""
+    x, y = np.linspace(0, 1, 101), np.tile([0.25, 0.75], 51)[:101]
+    columns = [Column("x", x), Column("y", y)]
+    path = [Box(), Box({0: Limits(low=0.5), 1: Limits(high=0.8)}), Box({0: Limits(low=0.9)})]
+    place, box = choose(path, columns, (x > 0.62) & (x < 0.8))
+    assert place == 1
+    assert box.restricted == (0,)
+    assert (box.limits[0].low, box.limits[0].high) == pytest.approx((0.625, 0.795))
+
+
 def test_two_boxes():
     """What the first box leaves is searched again: the second one is found there, and both hold. [oracle]"""
     points = worlds(800, 5)
@@ -133,6 +146,28 @@ def test_two_boxes():
     in_first = result.worlds["box"] == 1
     assert (result.worlds["d"][in_first] < 0.22).all()
     assert result.boxes["coverage"].sum() <= 1
+
+
+def test_little_is_not_told():
+    """A further box that has less than a tenth of what breaks is no answer. [contract]"""
+    points = worlds(800, 5)
+    result = find_boxes(points, (points["a"] > 0.6) | (points["b"] < 0.03))
+    assert len(result.boxes) == 1
+    assert result.boxes["coverage"].iloc[0] > 0.9
+
+
+def test_limits_in_words():
+    """A limit is told with the ends of a range, or by name where only one value is left. [contract]"""
+    names = {"k": "k", "x": "x", "w": "w"}
+    k = Column("k", np.array([1.0, 2, 5]), is_whole=True)
+    asked = [Limits(high=1.5), Limits(low=4.5), Limits(low=1.5), Limits(low=1.5, high=4.2), Limits(low=1.5, high=2.5)]
+    told = ["k is 1", "k is 5", "k is at least 2", "k is from 2 to 4", "k is 2"]
+    assert [describe_limits(limits, k, names) for limits in asked] == told
+    x = Column("x", np.array([0.1, 0.2]))
+    assert describe_limits(Limits(low=0.123456), x, names) == "x is above 0.1235"
+    assert describe_limits(Limits(high=0.5), x, names) == "x is below 0.5"
+    w = Column("w", np.array([0.0, 1.0]), words=("blue", "red"))
+    assert describe_limits(Limits(places=frozenset({1})), w, names) == "w is red"
 
 
 def test_words_and_whole_numbers():

@@ -211,6 +211,17 @@ def test_trajectories(n, seed):
     assert (design.places <= 1).all()
 
 
+def test_the_grid_is_met_evenly():
+    """Steps go up as often as down, and each of the four levels is met as often as the others. [property]"""
+    design = design_sensitivity(CUBE, size=1000)
+    steps = np.diff(design.places, axis=1)
+    error = math.sqrt(0.25 / 3000)
+    assert abs((steps > 0).sum() / 3000 - 0.5) <= 4 * error
+    levels, counts = np.unique(design.places[:, 0].round(9), return_counts=True)
+    np.testing.assert_allclose(levels, [0, 1 / 3, 2 / 3, 1])
+    assert (np.abs(counts / 3000 - 0.25) <= 4 * math.sqrt(0.25 * 0.75 / 3000)).all()
+
+
 def test_whole_numbers_choices_and_logarithms():
     """Factors that take few values have their effect per range, and logarithmic ones per range of the logarithm. [oracle]"""
     vary = {"n": [1, 2, 3], "flag": [False, True], "p": Range(0.001, 0.1, log=True), "few": [7, 9]}
@@ -340,6 +351,9 @@ def test_a_quantile_and_a_condition():
     for measure in ("makespan_s given good", "p50 makespan_s given good"):
         result = analyze_sensitivity(design, table, of=measure)
         assert index(result, "mu").loc["x", "estimate"] == pytest.approx(10)
+        # Of 0, 2, ... 38 the mean is 19, and the tenth of twenty 18.
+        middle = 18 if measure.startswith("p50") else 19
+        np.testing.assert_allclose(result.points["response"], 10 * result.points["x"] + middle)
     assert analyze_sensitivity(design, table, of="makespan_s given escaped").is_constant
 
 
@@ -401,6 +415,7 @@ def test_stores_are_gone_on_with(tmp_path):
         ({"vary": {}}, "vary: nothing to vary; allowed: keys of the scenario with ranges"),
         ({"vary": {"fleet.start_failur": (0, 1)}}, "no such key to vary; did you mean"),
         ({"vary": {"fleet.start_failure": (0.1, 0.1)}}, "scenario.fleet.start_failure: one value is nothing to vary"),
+        ({"vary": {"fleet.nodes": [5, 5, 6]}}, "scenario.fleet.nodes: a value twice (found 5, 5, 6)"),
         ({"vary": {"fleet.start_failure": (0.2, 0.1)}}, "scenario.fleet.start_failure: not a range"),
         ({"vary": {"fleet.start_failure": Range(0, 0.1, log=True)}}, "not a logarithmic range"),
         ({"vary": {"fleet.start_failure": (0.1, 2.0)}}, "start_failure"),

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from simdeploy.analysis.costs.causes import CostResult, estimate_costs
     from simdeploy.analysis.costs.information import InformationResult, value_of_perfect_information
     from simdeploy.analysis.costs.observation import ObservationResult, value_of_observation
-    from simdeploy.analysis.discovery.discovering import discover, find_boxes
+    from simdeploy.analysis.discovery.discovering import discover
+    from simdeploy.analysis.discovery.finding import find_boxes
     from simdeploy.analysis.discovery.result import Discovery
     from simdeploy.analysis.estimates.estimating import Estimates, estimate
     from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
     from simdeploy.analysis.estimates.precision_result import Precision
     from simdeploy.analysis.grid import GridSummary, summarize_grid
     from simdeploy.analysis.regret.robustness import Robustness, estimate_regret
+    from simdeploy.analysis.sensitivity.analyzing import analyze_sensitivity
     from simdeploy.analysis.sensitivity.designs import SensitivityDesign, design_sensitivity
-    from simdeploy.analysis.sensitivity.estimating import analyze_sensitivity, estimate_sensitivity
+    from simdeploy.analysis.sensitivity.estimating import estimate_sensitivity
     from simdeploy.analysis.sensitivity.result import Sensitivity
     from simdeploy.analysis.switches.result import Switches
     from simdeploy.analysis.switches.varying import vary_switches
@@ -50,7 +52,7 @@ _HOMES = {
     "Tradeoff": "simdeploy.analysis.tradeoffs.moving",
     "Tuning": "simdeploy.analysis.tuning",
     "Verification": "simdeploy.analysis.verification",
-    "analyze_sensitivity": "simdeploy.analysis.sensitivity.estimating",
+    "analyze_sensitivity": "simdeploy.analysis.sensitivity.analyzing",
     "check": "simdeploy.analysis.checking.checking",
     "compare": "simdeploy.analysis.comparison.compare",
     "design_sensitivity": "simdeploy.analysis.sensitivity.designs",
@@ -59,7 +61,7 @@ _HOMES = {
     "estimate_costs": "simdeploy.analysis.costs.causes",
     "estimate_regret": "simdeploy.analysis.regret.robustness",
     "estimate_sensitivity": "simdeploy.analysis.sensitivity.estimating",
-    "find_boxes": "simdeploy.analysis.discovery.discovering",
+    "find_boxes": "simdeploy.analysis.discovery.finding",
     "pareto_front": "simdeploy.analysis.tradeoffs.pareto",
     "replicate_to_precision": "simdeploy.analysis.estimates.precision",
     "summarize_grid": "simdeploy.analysis.grid",

@@ -12,7 +12,7 @@ from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.design import check_number_of_cases, sample_hypercube, spread_over
 from simdeploy.experiments.levers import Lever
-from simdeploy.experiments.ranges import Interval
+from simdeploy.experiments.ranges import Choices, Interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,6 +151,11 @@ def make_design(
         Problem("one value is nothing to vary", (lever.name,), allowed="a range, or a list of several values")
         for lever, spread in zip(levers, spreads, strict=True)
         if spread.is_single
+    ]
+    problems += [
+        Problem("a value twice", (lever.name,), found=describe_spread(spread), allowed="each value once")
+        for lever, spread in zip(levers, spreads, strict=True)
+        if isinstance(spread, Choices) and len(set(map(repr, spread.values))) < len(spread.values)
     ]
     if problems:
         raise InputError(problems)
