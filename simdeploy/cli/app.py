@@ -27,6 +27,8 @@ _COMMANDS = {
     "tradeoff": "simdeploy.cli.tradeoff",
     "tune": "simdeploy.cli.tune",
     "switches": "simdeploy.cli.switches",
+    "sensitivity": "simdeploy.cli.sensitivity",
+    "discover": "simdeploy.cli.discover",
     "check": "simdeploy.cli.check",
     "rare": "simdeploy.cli.rare",
     "verify": "simdeploy.cli.verify",
