@@ -30,6 +30,9 @@ RESPONSES = {
     "decision_requests": "Int64",
 }
 
+# The likelihood ratio of a replication under a tilt; no response, for it says nothing of the rollout.
+WEIGHT = "weight"
+
 # What a replication costs by the scenario's `costs`, split by cause; `cost` is their sum.
 CAUSES = ("cost_delay", "cost_failed_requests", "cost_unavailability", "cost_false_alarm", "cost_escape")
 COSTS = ("cost", *CAUSES)

@@ -25,7 +25,6 @@ from simdeploy.rules.policy import Policy
 from simdeploy.rules.waves import Plan, plan_waves
 from simdeploy.scenario import ScenarioPolicy
 from simdeploy.world import availability as availability_module
-from simdeploy.world import realized as realized_module
 from simdeploy.world.distributions import Distribution
 from simdeploy.world.draws import Draws
 from simdeploy.world.fleet import Behaviour
@@ -114,8 +113,8 @@ class Watched:
 def watching() -> Iterator[list[Watched]]:
     """Collect what the reference engine runs meanwhile."""
     seen: list[Watched] = []
-    run, draw, fleet = engine_module.run_reference, Draws.draw, Draws.fleet
-    uniforms, is_down = realized_module.uniforms, World.is_down
+    run, draw, of_nodes = engine_module.run_reference, Draws.draw, Draws.of_nodes
+    uniforms, is_down = availability_module.uniforms, World.is_down
     pause, count_down = Controller._pause, Controller._count_down
 
     def spy_run(scenario: Scenario, chosen: ScenarioPolicy, **place: int) -> Recording:
@@ -127,9 +126,9 @@ def watching() -> Iterator[list[Watched]]:
         (seen[-1].later_streams if index else seen[-1].streams).add(stream)
         return draw(draws, stream, node, index)
 
-    def spy_fleet(draws: Draws, stream: Stream, n: int, index: int = 0) -> Any:
-        seen[-1].streams.add(stream)
-        return fleet(draws, stream, n, index)
+    def spy_of_nodes(draws: Draws, stream: Stream, nodes: Any, index: int = 0) -> Any:
+        (seen[-1].later_streams if index else seen[-1].streams).add(stream)
+        return of_nodes(draws, stream, nodes, index)
 
     def spy_uniforms(seed: int, replication: Any, stream: Stream, nodes: Any, indices: Any = 0) -> Any:
         (seen[-1].later_streams if indices else seen[-1].streams).add(stream)
@@ -151,8 +150,7 @@ def watching() -> Iterator[list[Watched]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_module, "run_reference", spy_run)
         patch.setattr(Draws, "draw", spy_draw)
-        patch.setattr(Draws, "fleet", spy_fleet)
-        patch.setattr(realized_module, "uniforms", spy_uniforms)
+        patch.setattr(Draws, "of_nodes", spy_of_nodes)
         patch.setattr(availability_module, "uniforms", spy_uniforms)
         patch.setattr(World, "is_down", spy_is_down)
         patch.setattr(Controller, "_pause", spy_pause)

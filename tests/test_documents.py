@@ -237,5 +237,5 @@ def test_numbers_in_prose():
     changelog = read("CHANGELOG.md")
     assert f"; {n_switches} switches" in changelog
     assert re.search(r"^## \[(\S+)\]", changelog, re.MULTILINE)[1] == simdeploy.__version__
-    words = {11: "Eleven", 12: "Twelve", 13: "Thirteen"}
+    words = {12: "Twelve", 13: "Thirteen", 14: "Fourteen"}
     assert f"{words[len(list((ROOT / 'scenarios').glob('*.yaml')))]} scenarios" in changelog

@@ -15,13 +15,22 @@ if TYPE_CHECKING:
     from simdeploy.analysis.costs.causes import CostResult, estimate_costs
     from simdeploy.analysis.costs.information import InformationResult, value_of_perfect_information
     from simdeploy.analysis.costs.observation import ObservationResult, value_of_observation
+    from simdeploy.analysis.discovery.discovering import discover
+    from simdeploy.analysis.discovery.finding import find_boxes
+    from simdeploy.analysis.discovery.result import Discovery
     from simdeploy.analysis.estimates.estimating import Estimates, estimate
     from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
     from simdeploy.analysis.estimates.precision_result import Precision
     from simdeploy.analysis.gates.comparing import compare_gates
     from simdeploy.analysis.gates.result import GateComparison
     from simdeploy.analysis.grid import GridSummary, summarize_grid
+    from simdeploy.analysis.rare.estimating import estimate_rare
+    from simdeploy.analysis.rare.result import Rare
     from simdeploy.analysis.regret.robustness import Robustness, estimate_regret
+    from simdeploy.analysis.sensitivity.analyzing import analyze_sensitivity
+    from simdeploy.analysis.sensitivity.designs import SensitivityDesign, design_sensitivity
+    from simdeploy.analysis.sensitivity.estimating import estimate_sensitivity
+    from simdeploy.analysis.sensitivity.result import Sensitivity
     from simdeploy.analysis.switches.result import Switches
     from simdeploy.analysis.switches.varying import vary_switches
     from simdeploy.analysis.tradeoffs.moving import Tradeoff, tradeoff
@@ -33,6 +42,7 @@ _HOMES = {
     "Check": "simdeploy.analysis.checking.checking",
     "Comparison": "simdeploy.analysis.comparison.compare",
     "CostResult": "simdeploy.analysis.costs.causes",
+    "Discovery": "simdeploy.analysis.discovery.result",
     "Estimates": "simdeploy.analysis.estimates.estimating",
     "GateComparison": "simdeploy.analysis.gates.result",
     "GridSummary": "simdeploy.analysis.grid",
@@ -40,17 +50,26 @@ _HOMES = {
     "ObservationResult": "simdeploy.analysis.costs.observation",
     "ParetoFront": "simdeploy.analysis.tradeoffs.pareto",
     "Precision": "simdeploy.analysis.estimates.precision_result",
+    "Rare": "simdeploy.analysis.rare.result",
     "Robustness": "simdeploy.analysis.regret.robustness",
+    "Sensitivity": "simdeploy.analysis.sensitivity.result",
+    "SensitivityDesign": "simdeploy.analysis.sensitivity.designs",
     "Switches": "simdeploy.analysis.switches.result",
     "Tradeoff": "simdeploy.analysis.tradeoffs.moving",
     "Tuning": "simdeploy.analysis.tuning",
     "Verification": "simdeploy.analysis.verification",
+    "analyze_sensitivity": "simdeploy.analysis.sensitivity.analyzing",
     "check": "simdeploy.analysis.checking.checking",
     "compare": "simdeploy.analysis.comparison.compare",
     "compare_gates": "simdeploy.analysis.gates.comparing",
+    "design_sensitivity": "simdeploy.analysis.sensitivity.designs",
+    "discover": "simdeploy.analysis.discovery.discovering",
     "estimate": "simdeploy.analysis.estimates.estimating",
     "estimate_costs": "simdeploy.analysis.costs.causes",
+    "estimate_rare": "simdeploy.analysis.rare.estimating",
     "estimate_regret": "simdeploy.analysis.regret.robustness",
+    "estimate_sensitivity": "simdeploy.analysis.sensitivity.estimating",
+    "find_boxes": "simdeploy.analysis.discovery.finding",
     "pareto_front": "simdeploy.analysis.tradeoffs.pareto",
     "replicate_to_precision": "simdeploy.analysis.estimates.precision",
     "summarize_grid": "simdeploy.analysis.grid",
@@ -67,6 +86,7 @@ __all__ = [
     "Check",
     "Comparison",
     "CostResult",
+    "Discovery",
     "Estimates",
     "GateComparison",
     "GridSummary",
@@ -74,17 +94,26 @@ __all__ = [
     "ObservationResult",
     "ParetoFront",
     "Precision",
+    "Rare",
     "Robustness",
+    "Sensitivity",
+    "SensitivityDesign",
     "Switches",
     "Tradeoff",
     "Tuning",
     "Verification",
+    "analyze_sensitivity",
     "check",
     "compare",
     "compare_gates",
+    "design_sensitivity",
+    "discover",
     "estimate",
     "estimate_costs",
+    "estimate_rare",
     "estimate_regret",
+    "estimate_sensitivity",
+    "find_boxes",
     "pareto_front",
     "replicate_to_precision",
     "summarize_grid",

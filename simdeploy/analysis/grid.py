@@ -12,7 +12,8 @@ import numpy as np
 from simdeploy.analysis.intervals import mean_interval, proportion_interval
 from simdeploy.analysis.levels import level_problems
 from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.vocabulary import RESPONSES, VERDICTS
+from simdeploy.experiments.gathering import refuse_weights
+from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ MEANS = ("makespan_s", "blast_radius", "failed_requests_excess", "unavailable_ex
 QUANTITIES = (*PROPORTIONS, *MEANS)
 
 _KEYS = ("case", "scenario", "policy")
-_NO_FACTORS = {*_KEYS, "replication", *RESPONSES, "status", "stage", "error"}
+_NO_FACTORS = {*_KEYS, "replication", *RESPONSES, WEIGHT, "status", "stage", "error"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,6 +108,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     if problems := level_problems(confidence_level):
         raise InputError(problems)
     columns = [str(name) for name in result.columns]
+    refuse_weights(columns)
     _check(columns)
     factors = tuple(name for name in columns if name not in _NO_FACTORS)
     means = [name for name in MEANS if name in columns]

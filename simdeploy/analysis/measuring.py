@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.gathering import gather
 from simdeploy.scenario.measures import PASSED, SORTS, Measure, measure_problems, parse_measure
-from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS
+from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,8 @@ class Values:
     release : sequence of ReleaseKind, optional
         The scenario's. Without it, whether a kind is defective is known by the verdicts of its rollouts, as far as
         there are any.
+    takes_weights : bool, default False
+        Whether the caller uses `weights`; a table that has some is refused otherwise.
 
     Attributes
     ----------
@@ -50,6 +52,8 @@ class Values:
     n_replications : int
     first : int
         The first replication.
+    is_weighted : bool
+        Whether the replications were made under a tilt.
 
     Raises
     ------
@@ -75,6 +79,7 @@ class Values:
         *,
         costs: Costs | None = None,
         release: Sequence[ReleaseKind] = (),
+        takes_weights: bool = False,
     ) -> None:
         self.measures = read_measures(measures)
         self._costs = costs
@@ -86,7 +91,8 @@ class Values:
                 hint = "give the scenario's costs"
                 raise InputError([Problem("no costs are known", (str(measure),), hint=hint) for measure in missing])
         telling = [name for name in _TELLING if name not in needed and name in responses.columns]
-        gathered = gather(responses, [*needed, *telling])
+        self.is_weighted = takes_weights and WEIGHT in responses.columns
+        gathered = gather(responses, [*needed, *telling, *((WEIGHT,) if self.is_weighted else ())])
         self.cases = gathered.cases
         self.first = gathered.outcomes.first
         self.n_replications = gathered.outcomes.shape[1]
@@ -101,6 +107,14 @@ class Values:
     def is_ok(self) -> np.ndarray:
         """Whether a replication is there and came to its end, by case and replication."""
         return self._outcomes.is_ok
+
+    @property
+    def weights(self) -> np.ndarray:
+        """What each replication counts, by case and replication; 1 without a tilt, NaN for one that failed."""
+        if self.is_weighted:
+            return self._outcomes.numbers(WEIGHT)
+        ones: np.ndarray = np.where(self.is_ok, 1.0, np.nan)
+        return ones
 
     def of(self, measure: Measure) -> np.ndarray:
         """Return what a measure is taken over, by case and replication.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.experiments.levers import FACTOR_PREFIX
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -83,6 +85,18 @@ def shorten_names(names: Sequence[str]) -> list[str]:
         others = [other for other in names if other != name]
         short.append(next((end for end in ends if not any(f".{other}".endswith(f".{end}") for other in others)), name))
     return short
+
+
+def name_factors(names: Sequence[str]) -> list[str]:
+    """Return names of factors that can be understood alone: without the section of the scenario, if that is no loss.
+
+    Examples
+    --------
+    >>> name_factors(["scenario.fleet.start_failure", "scenario.release.bad.error_rate", "max_parallel"])
+    ['start_failure', 'bad.error_rate', 'max_parallel']
+    """
+    short = [name.split(".", 2)[-1] if name.startswith(FACTOR_PREFIX) else name for name in names]
+    return [name if short.count(end) > 1 else end for name, end in zip(names, short, strict=True)]
 
 
 def format_value(value: Any) -> str:

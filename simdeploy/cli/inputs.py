@@ -25,6 +25,17 @@ workers_option = click.option(
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores that work at it; changes no number."
 )
 
+cluster_option = click.option(
+    "--cluster", metavar="ADDRESS", help="Dask scheduler, such as tcp://HOST:PORT; changes no number."
+)
+
+
+def refuse_workers_of_cluster(ctx: click.Context) -> None:
+    """Refuse both options together."""
+    is_asked = ctx.get_parameter_source("workers") is click.core.ParameterSource.COMMANDLINE
+    if ctx.params["cluster"] is not None and is_asked:
+        raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")
+
 
 def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
     from simdeploy.analysis.levels import level_problems

@@ -12,10 +12,12 @@ import click
 from simdeploy.cli.files import picture_option, write_picture
 from simdeploy.cli.inputs import (
     choose_policies,
+    cluster_option,
     describe_orchestrator,
     engine_option,
     example,
     read_with_warnings,
+    refuse_workers_of_cluster,
     scenario_argument,
     seed_option,
     workers_option,
@@ -60,14 +62,14 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
     default="grid",
     show_default=True,
     callback=_read_design,
-    help="Every combination; the lists side by side; N points of a Latin hypercube (low:high is a range then).",
+    help="Every combination; the lists side by side; N points of a Latin hypercube (low:high is a range then, low:high:log one in equal ratios).",
 )
 @click.option("--replications", type=click.IntRange(1), default=100, show_default=True, help="Rollouts of each case.")
 @precision_options
 @seed_option
 @engine_option
 @workers_option
-@click.option("--cluster", metavar="ADDRESS", help="Dask scheduler, such as tcp://HOST:PORT; changes no number.")
+@cluster_option
 @folder_option("--out")
 @picture_option("--plot", "Draw false alarms, escapes and makespan into this .png, .svg or .pdf.")
 @example(
@@ -101,8 +103,7 @@ def command(
     from simdeploy.analysis.estimates.precision import sweep_to_precision
     from simdeploy.experiments import sweep
 
-    if cluster is not None and ctx.get_parameter_source("workers") is click.core.ParameterSource.COMMANDLINE:
-        raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")
+    refuse_workers_of_cluster(ctx)
     targets = read_precision(precision)
     read = read_with_warnings(scenario)
     chosen = choose_policies(read, policies or [next(iter(read.policies))])

@@ -37,12 +37,12 @@ def read_vary(
     policies : mapping
         Those that are tried, by name.
     has_ranges : bool
-        Whether ``KEY=low:high`` stands for all that is between.
+        Whether ``KEY=low:high`` stands for all that is between, and ``KEY=low:high:log`` for the same in equal ratios.
 
     Returns
     -------
     dict
-        Values by the full path of their key; of a range a tuple of its ends.
+        Values by the full path of their key; of a range a tuple of its ends, or a `Range`.
 
     Raises
     ------
@@ -77,14 +77,19 @@ def _read_values(lever: Lever, text: str, *, has_ranges: bool) -> Any:
     if ":" not in text or lever.kind not in ("whole", "number", "duration"):
         return [_read_word(word.strip()) for word in text.split(",")]
     parts = [part.strip() for part in text.split(":")]
-    forms = "low:high, low:high:count, or a list with commas" if has_ranges else "low:high:count, or a list with commas"
+    forms = f"{'low:high, low:high:log, ' if has_ranges else ''}low:high:count, or a list with commas"
     if len(parts) not in ((2, 3) if has_ranges else (3,)):
         raise InputError(Problem("not values", found=shorten(text), allowed=forms))
     low, high = (_read_end(lever, part) for part in parts[:2])
     if len(parts) == 2:
         return low, high
+    if has_ranges and parts[2] == "log":
+        from simdeploy.experiments.ranges import Range
+
+        return Range(low, high, log=True)
     if not parts[2].isdecimal() or not 1 <= int(parts[2]) <= _MOST_VALUES:
-        raise InputError(Problem("not a number of values", found=shorten(parts[2]), allowed=f"1 to {_MOST_VALUES:,}"))
+        allowed = f"1 to {_MOST_VALUES:,}{', or log' if has_ranges else ''}"
+        raise InputError(Problem("not a number of values", found=shorten(parts[2]), allowed=allowed))
     return space_evenly(low, high, int(parts[2]), whole=lever.kind == "whole")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.vocabulary import RESPONSES
+from simdeploy.vocabulary import RESPONSES, WEIGHT
 
 # Columns of a block that hold words; all others hold numbers.
 WORDS = ("state", "release", "verdict", "status", "stage", "error")
@@ -31,7 +31,7 @@ class Block:
     words : mapping of str to tuple of str
     numbers : mapping of str to ndarray
         Columns that hold numbers: int64 for whole numbers, else float64. Those of a row whose status is not "ok" mean
-        nothing.
+        nothing. Under a tilt there is a `weight` beside the responses.
     """
 
     first: int
@@ -68,6 +68,8 @@ class Block:
                 is_whole = name in WHOLE_NUMBERS
                 values = [row.get(name, 0 if is_whole else np.nan) for row in flat]
                 numbers[name] = np.array(values, dtype=np.int64 if is_whole else np.float64)
+        if any(WEIGHT in row for row in flat):
+            numbers[WEIGHT] = np.array([row.get(WEIGHT, np.nan) for row in flat])
         index = np.arange(len(flat), dtype=np.int32).reshape(len(rows), -1)
         return cls(first, index, codes, words, numbers)
 
@@ -83,7 +85,8 @@ class Block:
         """
         row = self.index[policy, place]
         values: dict[str, Any] = {}
-        for name in RESPONSES if self.is_ok[row] else ():
+        known = (*RESPONSES, *((WEIGHT,) if WEIGHT in self.numbers else ()))
+        for name in known if self.is_ok[row] else ():
             if name in WORDS:
                 code = self.codes[name][row]
                 values[name] = self.words[name][code] if code >= 0 else np.nan

@@ -135,6 +135,8 @@ class Recording:
         End of the integrals.
     gate_requests : int or None
         Requests that gates of waves have looked at; None where nodes are judged by their own windows.
+    weight : float or None
+        Of the replication; None without a tilt.
     """
 
     world: World
@@ -154,3 +156,4 @@ class Recording:
     restored_ns: int | None
     horizon_ns: int | None
     gate_requests: int | None
+    weight: float | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.service import Service
 from simdeploy.units import NS_PER_S
+from simdeploy.vocabulary import WEIGHT
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import Recording
@@ -25,7 +26,7 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
     Returns
     -------
     dict
-        Unknown is NaN; the release is empty where there is none.
+        Unknown is NaN; the release is empty where there is none. Under a tilt there is a `weight`, too.
     """
     service = service or Service(recording)
     world, total = recording.world, recording.world.n_nodes
@@ -66,6 +67,8 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
         values["unavailable_node_s"] = unavailable
         values["min_in_service_fraction"] = 1 - int(out.max(initial=0)) / total
         values["unavailable_excess_node_s"] = unavailable - service.down_anyway.total_s(service.end_ns)
+    if recording.weight is not None:
+        values[WEIGHT] = recording.weight
     return values
 
 

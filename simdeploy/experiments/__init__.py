@@ -1,9 +1,10 @@
 """Many replications of scenarios under policies, and the tables that come out."""
 
 from simdeploy.experiments.design import LatinHypercube
+from simdeploy.experiments.ranges import Range
 from simdeploy.experiments.replication import replicate
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.store import StoreError, read_store
 from simdeploy.experiments.sweep import sweep
 
-__all__ = ["LatinHypercube", "StoreError", "SweepResult", "read_store", "replicate", "sweep"]
+__all__ = ["LatinHypercube", "Range", "StoreError", "SweepResult", "read_store", "replicate", "sweep"]

@@ -18,6 +18,7 @@ from simdeploy.experiments.design import Points, read_number
 from simdeploy.experiments.findings import Findings, cut, fold
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.subjects import Bases
+from simdeploy.experiments.table import columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,12 @@ class Cases:
     group: np.ndarray
     place: np.ndarray
     warnings: tuple[str, ...]
+
+    @property
+    def row_columns(self) -> tuple[str, ...]:
+        """The columns of the table of replications."""
+        is_weighted = any(group.scenario.tilt is not None for group in self.job.groups)
+        return (*self.columns, "replication", *columns_of(is_weighted=is_weighted))
 
     def __len__(self) -> int:
         return len(self.group)
@@ -236,7 +243,7 @@ class _Making:
 
     def _find_group(self, world: Scenario) -> int:
         # What a rollout depends on; not names, or policies that aren't tried.
-        key = (world.fleet, world.release, world.operator, world.orchestrator)
+        key = (world.fleet, world.release, world.operator, world.orchestrator, world.tilt)
         number = self._group_numbers.setdefault(key, len(self.groups))
         if number == len(self.groups):
             self.groups.append((world, []))

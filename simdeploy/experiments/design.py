@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.experiments.ranges import Choices, Interval, Range, Spread, make_interval
 from simdeploy.units import NS_PER_S, parse_duration
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     ----------
     levers : sequence of Lever
     asked : sequence of iterable
-        Values of each lever; in a Latin hypercube also a range, a tuple of the lowest and the highest value.
+        Values of each lever; in a Latin hypercube also a `Range`, or a tuple of its lowest and its highest value.
     design : {'grid', 'list'} or LatinHypercube
         Every combination, the last lever changing fastest; the first values of all levers, then the second ones, and so
         on; or points spread over ranges and choices.
@@ -165,53 +166,71 @@ def _natural(kind: Kind, value: Any) -> Any:
 
 
 def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points: int, seed: int) -> Points:
-    from scipy.stats.qmc import LatinHypercube as Sampler
-
     problems: list[Problem] = []
-    spread = [_spread(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
+    spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
     if not levers:
         problems.append(Problem("nothing to spread points over", ("vary",)))
     if problems:
         raise InputError(problems)
-    sample = Sampler(len(levers), rng=np.random.default_rng(seed)).random(n_points)
+    sample = sample_hypercube(len(levers), n_points, seed=seed)
     values, columns = [], []
-    for (lever, of_lever), fractions in zip(zip(levers, spread, strict=True), sample.T, strict=True):
-        if isinstance(of_lever, _Range):
-            values.append(tuple(of_lever.at(fraction, whole=lever.kind == "whole") for fraction in fractions.tolist()))
+    for spread, fractions in zip(spreads, sample.T, strict=True):
+        if isinstance(spread, Interval):
+            values.append(tuple(spread.draw(fractions)))
             columns.append(np.arange(n_points))
         else:
-            values.append(of_lever)
-            columns.append((fractions * len(of_lever)).astype(np.int64))
-    asked = tuple(asdict(of_lever) if isinstance(of_lever, _Range) else list(of_lever) for of_lever in spread)
+            values.append(spread.values)
+            columns.append(spread.index(fractions))
+    asked = tuple(spread.ask() for spread in spreads)
     return Points(tuple(levers), tuple(values), np.stack(columns, axis=1), asked)
 
 
-@dataclass(frozen=True)
-class _Range:
-    low: Any
-    high: Any
+def sample_hypercube(dimensions: int, n_points: int, *, seed: int | Sequence[int]) -> np.ndarray:
+    """Return points of a Latin hypercube in [0, 1).
 
-    def at(self, fraction: float, *, whole: bool) -> Any:
-        """Return the value that divides the range so; of whole numbers each has the same share of [0, 1)."""
-        if whole:
-            return self.low + int(fraction * (self.high - self.low + 1))
-        return self.low + fraction * (self.high - self.low)
+    Parameters
+    ----------
+    dimensions, n_points : int
+    seed : int or sequence of int
+
+    Returns
+    -------
+    ndarray of float, shape (points, dimensions)
+
+    Examples
+    --------
+    >>> sorted((sample_hypercube(2, 4, seed=0)[:, 1] * 4).astype(int).tolist())
+    [0, 1, 2, 3]
+    """
+    from scipy.stats.qmc import LatinHypercube as Sampler
+
+    sample: np.ndarray = Sampler(dimensions, rng=np.random.default_rng(seed)).random(n_points)
+    return sample
 
 
-def _spread(lever: Lever, given: object, problems: list[Problem]) -> _Range | tuple[Any, ...]:
-    """Return a range, or the values out of which is chosen."""
-    values = _listed(lever, given, problems)
-    if not isinstance(given, tuple) or len(given) != 2 or len(values) != 2:
-        return values
-    numbers = tuple(read_number(lever.kind, value) for value in values)
-    kinds = int if lever.kind == "whole" else int | float
-    if lever.kind not in ("whole", "number", "duration") or not all(isinstance(n, kinds) for n in numbers):
-        allowed = "two whole numbers, lowest first" if lever.kind == "whole" else "two numbers, lowest first"
-        hint = "values to choose from belong into a list"
-        problems.append(Problem("not a range", (lever.name,), found=shorten(given), allowed=allowed, hint=hint))
-    elif numbers[0] > numbers[1]:
-        problems.append(Problem("not a range", (lever.name,), found=shorten(given), allowed="the lowest value first"))
-    return _Range(*numbers)
+def spread_over(lever: Lever, given: object, problems: list[Problem]) -> Spread:
+    """Return the range, or the values out of which is chosen, that a caller gave for a lever.
+
+    Parameters
+    ----------
+    lever : Lever
+    given : Range, tuple of two, or list
+    problems : list of Problem
+        To which is added what is wrong.
+    """
+    if isinstance(given, Range):
+        ends = _listed(lever, [given.low, given.high], problems)
+        is_range = len(ends) == 2
+    else:
+        ends = _listed(lever, given, problems)
+        is_range = isinstance(given, tuple) and len(given) == 2 and len(ends) == 2
+    if not is_range:
+        return Choices(ends)
+    low, high = (read_number(lever.kind, value) for value in ends)
+    asked = given if isinstance(given, Range) else Range(*ends)
+    interval, found = make_interval(asked, (low, high), lever.kind, lever.name)
+    problems += found
+    return interval
 
 
 def read_number(kind: Kind, value: Any) -> Any:

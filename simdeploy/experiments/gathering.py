@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,12 +12,12 @@ from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.table import Outcomes
-from simdeploy.vocabulary import RESPONSES
+from simdeploy.vocabulary import RESPONSES, WEIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NO_FACTORS = {"replication", "status", "stage", "error", *RESPONSES}
+_NO_FACTORS = {"replication", "status", "stage", "error", *RESPONSES, WEIGHT}
 
 
 class Batches(Protocol):
@@ -65,7 +65,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     Raises
     ------
     InputError
-        If it is no such table, lacks a column, or has a replication twice.
+        If it is no such table, lacks a column, or has a replication twice; if it has weights, and `columns` doesn't.
 
     Examples
     --------
@@ -75,6 +75,8 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     >>> gathered.cases["policy"].tolist(), gathered.outcomes.numbers("makespan_s").tolist()
     (['a', 'b'], [[60.0, nan], [nan, 80.0]])
     """
+    if WEIGHT not in columns:
+        refuse_weights(responses.columns)
     _check(responses, columns)
     if isinstance(responses, SweepResult) and isinstance(responses._rows, RowsInMemory):  # noqa: SLF001 - of this package
         return _gather_blocks(responses, responses._rows, columns)  # noqa: SLF001
@@ -95,10 +97,23 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     outcomes = Outcomes(*shape, first=first, columns=[*columns, "status"])
     if "status" not in frame:
         # Whoever kept no status: a rollout that came to its end has all of its counts.
-        counts = [name for name in columns if RESPONSES[name] == "Int64"]
+        counts = [name for name in columns if RESPONSES.get(name) == "Int64"]
         frame = frame.assign(status=np.where(frame[counts].isna().any(axis=1), "failed", "ok"))
     outcomes.put_rows(policies, replications, frame)
     return Gathered(cases, outcomes)
+
+
+def refuse_weights(columns: Iterable[Any]) -> None:
+    """Refuse a table whose replications have weights, on behalf of an analysis that doesn't use them.
+
+    Raises
+    ------
+    InputError
+    """
+    if WEIGHT in columns:
+        message = "these replications were made under a tilt, and have weights that this analysis doesn't use"
+        hint = "`estimate` uses them; for this, simulate the scenario without its tilt"
+        raise InputError(Problem(message, (WEIGHT,), hint=hint))
 
 
 def _gather_blocks(result: SweepResult, rows: RowsInMemory, columns: Sequence[str]) -> Gathered:

@@ -71,11 +71,13 @@ def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engin
     switches = {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()}
     names = list(scenarios)
     is_one = len(names) == 1
+    tilts = {name: scenario.tilt.factors for name, scenario in scenarios.items() if scenario.tilt is not None}
     return {
         "scenario": names[0] if is_one else names,
         "seed": seed,
         "engine": engine,
         "switches": switches[names[0]] if is_one else switches,
+        **({"tilt": tilts[names[0]] if is_one else tilts} if tilts else {}),
     }
 
 

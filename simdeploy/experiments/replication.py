@@ -16,7 +16,7 @@ from simdeploy.experiments.cutting import cut_job, spans
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.jobs import Executor, Group, Job
 from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.experiments.table import Outcomes, table_to_frame
+from simdeploy.experiments.table import Outcomes, columns_of, table_to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,7 @@ def replicate(
     Parameters
     ----------
     scenario : Scenario
+        Under a tilt (`Scenario.tilted`) the table has a `weight`, which every estimate must use.
     policies : str, sequence of str, or mapping, optional
         Names of the scenario's policies, or specs by the name that they are to have; all of the scenario's by default.
     replications : int or range
@@ -106,7 +107,8 @@ def replicate(
     job = Job((Group(scenario, tuple(chosen.values())),), seed=seed, engine=engine)
     report = as_reporter(progress)
     n = len(numbers)
-    outcomes = Outcomes(len(chosen), n, first=numbers.start)
+    columns = columns_of(is_weighted=scenario.tilt is not None)
+    outcomes = Outcomes(len(chosen), n, first=numbers.start, columns=columns)
     n_done, n_rows = 0, len(chosen) * n
     pieces = spans(cut_job(job, n), job, n, first=numbers.start)
     with closing(where.run(job, pieces)) as finished:
@@ -122,6 +124,7 @@ def replicate(
         "seed": seed,
         "engine": engine,
         "switches": scenario.orchestrator.switches(),
+        **({} if scenario.tilt is None else {"tilt": scenario.tilt.factors}),
     }
     n_failed = int(table["status"].eq("failed").sum())
     if n_failed:

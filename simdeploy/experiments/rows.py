@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from simdeploy.engines.block import COLUMNS
 from simdeploy.experiments.store.columns import fit_table
 from simdeploy.experiments.table import block_to_table
 
@@ -102,7 +101,7 @@ def make_rows(cases: Cases, span: Span, block: Block, columns: Sequence[str] | N
 
     numbers = cases.numbers(span)
     of_cases = replace(block, index=block.index[cases.place[numbers] - span.policy])
-    chosen = [*cases.columns, "replication", *COLUMNS] if columns is None else columns
+    chosen = cases.row_columns if columns is None else columns
     keys = {name: column.take(pa.array(numbers)) for name, column in cases.columns.items() if name in chosen}
     table = block_to_table(of_cases, keys=keys, columns=chosen).select(chosen)
     # Numbers in which nothing is missing in any part are int64 in pandas, the others Int64.

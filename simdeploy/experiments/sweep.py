@@ -12,7 +12,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.engines.block import COLUMNS
 from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.arguments import check_numbers
@@ -169,7 +168,7 @@ def sweep(
         scenarios=cases.scenarios,
         policies=cases.policies,
         replications=len(numbers),
-        columns=(*cases.columns, "replication", *COLUMNS),
+        columns=cases.row_columns,
         store=None if store is None else Path(store),
         attrs=describe_surroundings(scenarios, seed=seed, engine=run.cases.job.engine),
         _rows=rows,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.engines.block import COLUMNS, WORDS, Block
-from simdeploy.vocabulary import RESPONSES
+from simdeploy.vocabulary import RESPONSES, WEIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,17 @@ DTYPES: dict[str, str] = {
     "stage": "str",
     "error": "str",
 }
+
+
+def columns_of(*, is_weighted: bool) -> tuple[str, ...]:
+    """Return the columns of a table of replications behind what identifies them: with weights if a tilt asks for them.
+
+    Examples
+    --------
+    >>> columns_of(is_weighted=True)[-5:]
+    ('decision_windows', 'weight', 'status', 'stage', 'error')
+    """
+    return (*RESPONSES, *((WEIGHT,) if is_weighted else ()), *COLUMNS[len(RESPONSES) :])
 
 
 class Outcomes:
@@ -61,7 +72,7 @@ class Outcomes:
         self._places: dict[str, dict[str, int]] = {name: {} for name in WORDS}
         self._numbers = {
             name: np.zeros(shape, dtype=np.int64 if dtype == "Int64" else np.float64)
-            for name, dtype in RESPONSES.items()
+            for name, dtype in (*RESPONSES.items(), (WEIGHT, "float64"))
             if name not in WORDS and name in columns
         }
 
@@ -97,7 +108,8 @@ class Outcomes:
         here = (of_policies, slice(start, start + n_replications))
         self._is_ok[here] = block.is_ok[block.index]
         for name, column in self._numbers.items():
-            column[here] = block.numbers[name][block.index]
+            # A scenario without a tilt in a table of some with one: what is drawn is as likely as it is.
+            column[here] = block.numbers[name][block.index] if name in block.numbers else 1.0
         for name, codes in self._codes.items():
             places = self._places[name]
             # The last entry is what -1, missing, stands for.
@@ -140,7 +152,7 @@ class Outcomes:
         replications = np.arange(self._first, self._first + n_replications, dtype=np.int64)
         columns = {name: _repeated(values, n_replications) for name, values in keys.items()}
         columns["replication"] = pa.array(np.tile(replications, n_policies))
-        for name in COLUMNS:
+        for name in columns_of(is_weighted=WEIGHT in self._numbers):
             if name in self._codes:
                 columns[name] = _words(self._codes[name].ravel(), list(self._places[name]))
             elif name in self._numbers:

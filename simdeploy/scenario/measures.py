@@ -23,6 +23,8 @@ FRACTIONS = ("blast_radius", "min_in_service_fraction")
 _FORM = "[mean | p95] NAME [given WHAT]"
 _REQUIREMENT_FORM = f"{_FORM} <= NUMBER, or >= NUMBER"
 _MEASURE = re.compile(r"(?:(?P<how>mean|p\d{1,2}(?:\.\d+)?)\s+)?(?P<of>[\w-]+)(?:\s+given\s+(?P<given>.+))?")
+_EVENT_FORM = "NUMBER < LIMIT (or <=, >, >=), or the name of an event; several with `and`; [given WHAT]"
+_CONDITION = re.compile(r"(?P<of>[\w-]+)(?:\s*(?P<sign><=|>=|<|>)\s*(?P<limit>\S.*))?")
 _REQUIREMENT = re.compile(r"(?P<measure>.*?)\s*(?P<sign><=|>=)\s*(?P<limit>.*)")
 
 
@@ -78,6 +80,51 @@ class Measure:
         how = "" if self.quantile is None else f"p{100 * self.quantile:g} "
         given = "" if self.given is None else f" given {self.given}"
         return f"{how}{self.of}{given}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A number held against a limit; or an event, which has neither sign nor limit.
+
+    Attributes
+    ----------
+    of : str
+        One of `NUMBERS` but a cost, or one of `EVENTS`.
+    sign : {'<', '<=', '>', '>='} or None
+    limit : float or None
+    """
+
+    of: str
+    sign: str | None = None
+    limit: float | None = None
+
+    def __str__(self) -> str:
+        return self.of if self.sign is None else f"{self.of} {self.sign} {self.limit:g}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What may happen in a rollout: everything that is named at once.
+
+    Attributes
+    ----------
+    conditions : tuple of Condition
+    given : str or None
+        Only the rollouts in which this is so, as of a `Measure`.
+
+    Examples
+    --------
+    >>> event = parse_event("failed_requests_excess > 50000 and escaped")
+    >>> event.conditions[0].limit, str(event)
+    (50000.0, 'failed_requests_excess > 50000 and escaped')
+    """
+
+    conditions: tuple[Condition, ...]
+    given: str | None = None
+
+    def __str__(self) -> str:
+        given = "" if self.given is None else f" given {self.given}"
+        return " and ".join(map(str, self.conditions)) + given
 
 
 @dataclass(frozen=True)
@@ -222,6 +269,42 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
     if problems:
         raise InputError([problem.at(prefix=(text.strip(),)) for problem in problems])
     return requirement
+
+
+def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
+    """Read an event as a person writes it: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``.
+
+    Parameters
+    ----------
+    text : str
+    kinds : tuple of str, optional
+        As for `measure_problems`.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong.
+    """
+    said, _, given = (part.strip() for part in text.partition(" given "))
+    conditions = []
+    problems: list[Problem] = []
+    for part in re.split(r"\s+and\s+", said):
+        match = _CONDITION.fullmatch(part)
+        if match is None:
+            problems.append(Problem("not an event", found=shorten(part), allowed=_EVENT_FORM))
+            continue
+        measure = Measure(match["of"], given=given or None)
+        problems += measure_problems(measure, kinds, has_costs=False)
+        if (measure.of in EVENTS) == bool(match["sign"]):
+            message = "an event has no limit" if match["sign"] else "a number makes an event with a limit only"
+            problems.append(Problem(message, (measure.of,), allowed=_EVENT_FORM))
+        elif match["sign"]:
+            conditions.append(Condition(measure.of, match["sign"], parse_amount(match["limit"], measure)))
+        else:
+            conditions.append(Condition(measure.of))
+    if problems:
+        raise InputError([problem.at(prefix=(text.strip(),)) for problem in dict.fromkeys(problems)])
+    return Event(tuple(conditions), given or None)
 
 
 def parse_amount(text: str, measure: Measure) -> float:

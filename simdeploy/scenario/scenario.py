@@ -7,7 +7,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from simdeploy.scenario.yaml_text import Positions
 from simdeploy.world.fleet import Fleet
 from simdeploy.world.operator import Operator
 from simdeploy.world.release import ReleaseKind
+from simdeploy.world.tilt import Tilt, tilt_problems
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Scenario:
         What policies must achieve.
     policies : mapping of str to ScenarioPolicy
         In the file's order; read-only.
+    tilt : Tilt or None
+        Other chances than the file's, under which replications have weights; see `tilted`. No part of a file.
     warnings : tuple of Problem
         What is legal but probably not meant.
     source : str or None
@@ -81,6 +84,7 @@ class Scenario:
     costs: Costs | None
     requirements: tuple[Requirement, ...]
     policies: Mapping[str, ScenarioPolicy]
+    tilt: Tilt | None = None
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     source: str | None = field(default=None, compare=False)
     _origin: _Origin = field(compare=False, repr=False)
@@ -143,6 +147,8 @@ class Scenario:
         """
         raw = copy.deepcopy(dict(self._origin.raw))
         _add_digests(raw, self._origin.surroundings.files)
+        if self.tilt is not None:
+            raw["tilt"] = self.tilt.factors
         return raw
 
     def with_values(self, values: Mapping[str, Any]) -> Scenario:
@@ -182,7 +188,37 @@ class Scenario:
             raise InputError(errors)
         known = [(problem.path, problem.message) for problem in self.warnings]
         warn(problem for problem in scenario.warnings if (problem.path, problem.message) not in known)
-        return scenario
+        return scenario.tilted(self.tilt)
+
+    def tilted(self, tilt: Tilt | Mapping[str, float] | None) -> Scenario:
+        """Return the same scenario with other chances: its replications have a `weight` that makes up for them.
+
+        Parameters
+        ----------
+        tilt : Tilt, mapping of str to float, or None
+            Factors by name; None takes a tilt away. A tilt is put in the place of the one before.
+
+        Raises
+        ------
+        InputError
+            For a factor of something that isn't drawn in this scenario.
+
+        Examples
+        --------
+        >>> scenario = Scenario.from_dict({
+        ...     "name": "small",
+        ...     "fleet": {"nodes": 12, "update_duration": "45s", "start_failure": 0.001},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> print(scenario.tilted({"start_failure": 100}).tilt)
+        start_failure x 100
+        """
+        if tilt is not None and not isinstance(tilt, Tilt):
+            tilt = Tilt.of(tilt)
+        problems = tilt_problems(tilt, self.fleet, self.release, self.operator) if tilt else []
+        if problems:
+            raise InputError(problems)
+        return replace(self, tilt=tilt)
 
     def policy(
         self, policy: str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from simdeploy.world.streams import SEED_LIMIT, WORD_LIMIT, FloatArray, Stream, block_uniforms, uniforms, whole_number
 
@@ -15,6 +16,10 @@ _NODES = 1 << _NODES_BITS
 _WORTH_A_CALL = 256
 _INDICES_BITS = 7
 _INDICES = 1 << _INDICES_BITS
+# Blocks of what is drawn for one node from its dispatch on, and for nobody before.
+BRANCHING = frozenset(
+    stream.block for stream in (Stream.UPDATE_DURATION, Stream.START_HANG, Stream.WINDOW, Stream.ROLLBACK_DURATION)
+)
 
 
 class Draws:
@@ -30,6 +35,9 @@ class Draws:
         In [0, 2**32).
     n_nodes : int, optional
         How many nodes there are; others may be asked for, but cost more.
+    lineage : ndarray of int, shape (n_nodes,), optional
+        The replication that each node has what happens to it in the update from, instead of `replication`: see
+        `BRANCHING`.
 
     Raises
     ------
@@ -44,12 +52,15 @@ class Draws:
     True
     """
 
-    __slots__ = ("_across", "_along", "_n_nodes", "replication", "seed")
+    __slots__ = ("_across", "_along", "_lineage", "_n_nodes", "replication", "seed")
 
-    def __init__(self, seed: int, replication: int, n_nodes: int = WORD_LIMIT) -> None:
+    def __init__(
+        self, seed: int, replication: int, n_nodes: int = WORD_LIMIT, lineage: np.ndarray | None = None
+    ) -> None:
         self.seed = whole_number(seed, "seed", SEED_LIMIT)
         self.replication = whole_number(replication, "replication", WORD_LIMIT)
         self._n_nodes = n_nodes
+        self._lineage = lineage
         # (stream, index, node // _NODES) and (stream, node, index // _INDICES) -> consecutive numbers
         self._across: dict[tuple[int, int, int], list[float]] = {}
         self._along: dict[tuple[int, int, int], list[float]] = {}
@@ -72,7 +83,17 @@ class Draws:
 
     def fleet(self, stream: Stream, n: int, index: int = 0) -> FloatArray:
         """Return the numbers of nodes 0, ..., n - 1 at one index."""
-        return uniforms(self.seed, self.replication, stream, np.arange(n), index)
+        return self.of_nodes(stream, np.arange(n), index)
+
+    def of_nodes(self, stream: Stream, nodes: np.ndarray, index: int = 0) -> FloatArray:
+        """Return the numbers of some nodes at one index."""
+        return uniforms(self.seed, self._replication_of(stream.block, nodes), stream, nodes, index)
+
+    def _replication_of(self, block: int, nodes: int | np.ndarray) -> npt.ArrayLike:
+        if self._lineage is None or block not in BRANCHING:
+            return self.replication
+        of_nodes: npt.ArrayLike = self._lineage[nodes]
+        return of_nodes
 
     def _compute_across(self, stream: Stream, index: int, node: int) -> None:
         chunk = node >> _NODES_BITS
@@ -82,7 +103,8 @@ class Draws:
         index_block = index // 2 if stream.paired_indices else index
         n_blocks = 1 if stream.index_is == "0" else max(_WORTH_A_CALL // len(nodes), 1)
         index_blocks = np.arange(n_blocks) + index_block // n_blocks * n_blocks
-        lanes = block_uniforms(self.seed, self.replication, stream.block, nodes, index_blocks[:, np.newaxis])
+        replication = self._replication_of(stream.block, nodes)
+        lanes = block_uniforms(self.seed, replication, stream.block, nodes, index_blocks[:, np.newaxis])
         first_lane = 2 * stream.block  # a member's value is this plus its lane, so both streams of the block are served
         for lane, rows in enumerate(lanes.tolist()):
             for block, numbers in zip(index_blocks.tolist(), rows, strict=True):
@@ -91,10 +113,11 @@ class Draws:
 
     def _compute_along(self, stream: Stream, node: int, chunk: int) -> None:
         first, stop = chunk * _INDICES, (chunk + 1) * _INDICES
+        replication = self._replication_of(stream.block, node)
         if stream.paired_indices:
-            lanes = block_uniforms(self.seed, self.replication, stream.block, node, np.arange(first // 2, stop // 2))
+            lanes = block_uniforms(self.seed, replication, stream.block, node, np.arange(first // 2, stop // 2))
             self._along[stream, node, chunk] = lanes.T.ravel().tolist()
             return
-        lanes = block_uniforms(self.seed, self.replication, stream.block, node, np.arange(first, stop))
+        lanes = block_uniforms(self.seed, replication, stream.block, node, np.arange(first, stop))
         for lane, numbers in enumerate(lanes.tolist()):
             self._along[2 * stream.block + lane, node, chunk] = numbers

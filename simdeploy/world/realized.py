@@ -16,7 +16,8 @@ from simdeploy.units import round_half_up
 from simdeploy.world.availability import CRASH_STREAMS, FLAP_STREAMS, ZONE_STREAMS, Processes, Spell, SpellStreams
 from simdeploy.world.distributions import Exponential, sample_ns
 from simdeploy.world.draws import Draws
-from simdeploy.world.streams import Stream, uniforms
+from simdeploy.world.streams import Stream
+from simdeploy.world.tilt import NO_TILT, Tilt, bend, odds_times, tilted_probabilities
 
 if TYPE_CHECKING:
     from simdeploy.world.distributions import Distribution
@@ -37,6 +38,10 @@ class World:
         What the new version may turn out to be; empty where there is no new version (restart, stop).
     operator : Operator
     seed, replication : int
+    tilt : Tilt, optional
+        Other chances than the scenario's.
+    lineage : ndarray of int, optional
+        As :class:`~simdeploy.world.draws.Draws` takes it.
 
     Attributes
     ----------
@@ -62,10 +67,19 @@ class World:
     """
 
     def __init__(
-        self, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator, seed: int, replication: int
+        self,
+        fleet: Fleet,
+        release: Sequence[ReleaseKind],
+        operator: Operator,
+        seed: int,
+        replication: int,
+        *,
+        tilt: Tilt = NO_TILT,
+        lineage: np.ndarray | None = None,
     ) -> None:
         self.n_nodes = n = fleet.nodes
-        self.draws = Draws(seed, replication, n)
+        self.draws = Draws(seed, replication, n, lineage)
+        self.tilt = tilt
         self._nodes = np.arange(n)
         self.behaviours = fleet.behaviours
         self.zone_of = self._nodes % fleet.zones
@@ -78,13 +92,18 @@ class World:
         self.affected = self._affected(fleet).tolist()
         self.baseline: list[float] = self._per_class(Stream.ERROR_RATE, lambda b, u: b.error_rate.quantile(u)).tolist()
 
-        self._slowdown = [float(b.slowdown.quantile(self._once(Stream.SLOWDOWN))) for b in self.behaviours]
-        level = self._once(Stream.START_FAILURE_LEVEL)
+        self._slowdown = [
+            float(b.slowdown.quantile(self._bent(Stream.SLOWDOWN, tilt.slowdown))) for b in self.behaviours
+        ]
+        level = self._bent(Stream.START_FAILURE_LEVEL, tilt.start_failure_level)
         start_failure = [float(b.start_failure.quantile(level)) for b in self.behaviours]
         added = (self.release.start_failure, self.release.start_hang) if self.release else (0.0, 0.0)
         # Per class: of a node that the release doesn't affect, and of one that it does.
-        self._p_start_failure = [(p, either(p, added[0])) for p in start_failure]
-        self._p_start_hang = [(b.start_hang, either(b.start_hang, added[1])) for b in self.behaviours]
+        self.true_start_failure = [(p, either(p, added[0])) for p in start_failure]
+        self.true_start_hang = [(b.start_hang, either(b.start_hang, added[1])) for b in self.behaviours]
+        self._p_start_failure = _tilted(self.true_start_failure, tilt.start_failure)
+        self._p_start_hang = _tilted(self.true_start_hang, tilt.start_hang)
+        self._p_rollback_failure = [odds_times(b.rollback_failure, tilt.rollback_failure) for b in self.behaviours]
 
         self._start_ns = _Blocks(n, self._start_block)
         self._rollback_ns = _Blocks(n, self._rollback_block)
@@ -93,8 +112,11 @@ class World:
         self._flapping = self._processes_of(_flapping_laws, FLAP_STREAMS)
         self._zones = self._zone_processes(fleet)
 
-        self.promote_after_ns = int(sample_ns(operator.promote_after, self._once(Stream.PROMOTE_AFTER)))
-        self.escape_detection_ns = int(sample_ns(operator.escape_detection, self._once(Stream.ESCAPE_DETECTION)))
+        self.promote_after_ns = int(
+            sample_ns(operator.promote_after, self._bent(Stream.PROMOTE_AFTER, tilt.promote_after))
+        )
+        detection = self._bent(Stream.ESCAPE_DETECTION, tilt.escape_detection)
+        self.escape_detection_ns = int(sample_ns(operator.escape_detection, detection))
         self.operator_uniform = self._once(Stream.OPERATOR_DECISION)
 
     # -- one node, one attempt ---------------------------------------------------------------------
@@ -119,7 +141,7 @@ class World:
 
     def rollback_fails(self, node: int) -> bool:
         """Tell whether going back fails."""
-        p = self.behaviour_of[node].rollback_failure
+        p = self._p_rollback_failure[self.class_numbers[node]]
         return p > 0 and self.draws.draw(Stream.ROLLBACK_FAILURE, node, 0) < p
 
     def window_uniform(self, node: int, window: int) -> float:
@@ -219,8 +241,8 @@ class World:
     def _once(self, stream: Stream) -> float:
         return self.draws.draw(stream, 0, 0)
 
-    def _uniforms(self, stream: Stream, nodes: np.ndarray, index: int) -> np.ndarray:
-        return uniforms(self.draws.seed, self.draws.replication, stream, nodes, index)
+    def _bent(self, stream: Stream, factor: float) -> float:
+        return float(bend(self._once(stream), factor))
 
     def _assign_classes(self, fleet: Fleet) -> np.ndarray:
         """Give exactly round(share x nodes) random nodes to each class, in the file's order."""
@@ -249,8 +271,11 @@ class World:
             return None
         u = self._once(Stream.RELEASE_KIND)
         reached = Fraction(0)
-        for kind in kinds[:-1]:
-            reached += kind.probability
+        probabilities = (
+            tilted_probabilities(kinds, self.tilt) if self.tilt.release else [kind.probability for kind in kinds]
+        )
+        for kind, probability in zip(kinds[:-1], probabilities, strict=False):
+            reached += probability
             if u < reached:
                 return kind
         return kinds[-1]
@@ -287,8 +312,9 @@ class World:
         index: int,
         law: Callable[[Behaviour], Distribution],
         scale: list[float],
+        factor: float,
     ) -> list[int]:
-        u = self._uniforms(stream, nodes, index)
+        u = bend(self.draws.of_nodes(stream, nodes, index), factor)
         if len(self.behaviours) == 1:
             return _whole(sample_ns(law(self.behaviours[0]), u, scale[0]))
         out = np.zeros(len(nodes), dtype=np.int64)
@@ -299,16 +325,22 @@ class World:
         return _whole(out)
 
     def _start_block(self, nodes: np.ndarray, attempt: int) -> list[int]:
-        return self._sampled_block(nodes, Stream.UPDATE_DURATION, attempt, lambda b: b.update_duration, self._slowdown)
+        factor = self.tilt.update_duration
+        return self._sampled_block(
+            nodes, Stream.UPDATE_DURATION, attempt, lambda b: b.update_duration, self._slowdown, factor
+        )
 
     def _rollback_block(self, nodes: np.ndarray, index: int) -> list[int]:
         unscaled = [1.0] * len(self.behaviours)
-        return self._sampled_block(nodes, Stream.ROLLBACK_DURATION, index, lambda b: b.rollback_duration, unscaled)
+        factor = self.tilt.rollback_duration
+        return self._sampled_block(
+            nodes, Stream.ROLLBACK_DURATION, index, lambda b: b.rollback_duration, unscaled, factor
+        )
 
     def _after_block(self, nodes: np.ndarray, index: int) -> list[int]:
         if self.release is None:
             return [0] * len(nodes)
-        return _whole(sample_ns(self.release.after, self._uniforms(Stream.AFTER, nodes, index)))
+        return _whole(sample_ns(self.release.after, self.draws.of_nodes(Stream.AFTER, nodes, index)))
 
     def _processes_of(
         self, laws: Callable[[Behaviour], tuple[Distribution, Distribution] | None], streams: SpellStreams
@@ -329,6 +361,10 @@ class World:
             for b in self.behaviours
         ]
         return [by_class[number] for number in self.class_of.tolist()]
+
+
+def _tilted(pairs: list[tuple[float, float]], factor: float) -> list[tuple[float, float]]:
+    return [(odds_times(plain, factor), odds_times(hurt, factor)) for plain, hurt in pairs]
 
 
 def _whole(numbers: np.ndarray) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.experiments.gathering import refuse_weights
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
 
@@ -62,6 +63,7 @@ class Observations:
     """
 
     def __init__(self, responses: pd.DataFrame, costs: Costs | None = None) -> None:
+        refuse_weights(responses.columns)
         _check(responses)
         names = [name for name in RESPONSES if name in responses]
         kept = [*(name for name in ("scenario", "status") if name in responses), *names]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.estimators import Estimate, estimate_values
 from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.naming import name_cases
 from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.wording import describe_measure, format_estimate, measure_scale
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, SimdeployWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +109,8 @@ def estimate(
     Parameters
     ----------
     responses : DataFrame, SweepResult or StoredTable
-        As from `replicate`, `sweep` or `read_store`.
+        As from `replicate`, `sweep` or `read_store`. If it has weights, they are used as
+        `simdeploy.analysis.weighted` says, and what can't be trusted has no interval.
     measures : Measure or str, or several
         ``makespan_s`` is a mean, ``p95 blast_radius given defective`` a quantile of some rollouts, ``false_alarm given
         good`` a rate, ``defective given passed_canary`` the probability that what has passed the canaries is defective.
@@ -125,6 +127,11 @@ def estimate(
     ------
     InputError
         With everything that is wrong with the table, a measure, or the level.
+
+    Warns
+    -----
+    SimdeployWarning
+        If weights can't be trusted.
 
     Notes
     -----
@@ -174,7 +181,7 @@ def estimate(
         problems.append(Problem("nothing to estimate", ("measures",)))
     if problems:
         raise InputError(problems)
-    values = Values(responses, listed, costs=costs)
+    values = Values(responses, listed, costs=costs, takes_weights=True)
     measures = tuple(dict.fromkeys(values.measures))
     return Estimates(
         estimates=estimate_frame(values, measures, confidence_level),
@@ -194,7 +201,7 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
     rows = []
     for case in range(len(values.cases)):
         for measure, of_cases in zip(measures, of_measure, strict=True):
-            found = estimate_values(of_cases[case], measure, confidence_level)
+            found = _estimate_case(values, of_cases, case, measure, confidence_level)
             parts = {"measure": str(measure), "of": measure.of, "quantile": measure.quantile, "given": measure.given}
             left_out = {"half_width": found.half_width, "n_left_out": int(n_left_out[case])}
             rows.append({**parts, **found._asdict(), **left_out})
@@ -204,6 +211,20 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
         for name, dtype in ESTIMATE_COLUMNS.items()
     }
     return cases.assign(**columns)
+
+
+def _estimate_case(
+    values: Values, of_cases: np.ndarray, case: int, measure: Measure, confidence_level: float
+) -> Estimate:
+    if not values.is_weighted:
+        return estimate_values(of_cases[case], measure, confidence_level)
+    from simdeploy.analysis.weighted import estimate_weighted
+
+    found = estimate_weighted(of_cases[case], values.weights[case], measure, confidence_level)
+    if not found.diagnosis.is_trusted:
+        message = f"{measure}: {found.diagnosis.say_doubts()}: no interval is given"
+        warnings.warn(SimdeployWarning(message), stacklevel=4)
+    return found.estimate
 
 
 def format_rows(rows: pd.DataFrame, scale: Any) -> list[str]:

@@ -34,12 +34,16 @@ from simdeploy.analysis.oracles.pacing import (
     exponential_sliding_makespan_s,
     last_end_s,
 )
+from simdeploy.analysis.oracles.rare import binomial_tail, slowest_exceeds, top_probability
+from simdeploy.analysis.oracles.sensitivity import SobolIndices, ishigami, ishigami_indices, rollout_time_indices
 from simdeploy.analysis.oracles.wald import wald_approximation
 
 __all__ = [
     "GateCharacteristics",
+    "SobolIndices",
     "Validation",
     "barrier_makespan_s",
+    "binomial_tail",
     "canary_blast_radius",
     "correlated_failures_variance",
     "correlated_stop_probability",
@@ -52,14 +56,19 @@ __all__ = [
     "failures_to_stop",
     "gate_characteristics",
     "healthy_window_probability",
+    "ishigami",
+    "ishigami_indices",
     "last_end_s",
     "make_gate",
     "mean_dispatched_until_stop",
     "no_affected_canary_of_count",
     "no_affected_canary_of_share",
     "operator_verdicts",
+    "rollout_time_indices",
+    "slowest_exceeds",
     "start_success_probability",
     "stop_probability",
+    "top_probability",
     "unavailability",
     "validation",
     "wald_approximation",

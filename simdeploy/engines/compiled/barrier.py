@@ -57,6 +57,7 @@ from simdeploy.engines.compiled.run import (
     today,
 )
 from simdeploy.engines.compiled.sampling import own_level, set_rollbacks
+from simdeploy.engines.compiled.weighing import weigh_first
 from simdeploy.units import NS_PER_S
 
 _LOW = (1 << 32) - 1
@@ -489,6 +490,8 @@ def _write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_r
     real[at.FAILED_REQUESTS] = _added_failures(run, last, leaves)
     real[at.UNAVAILABLE] = real[at.UNAVAILABLE_EXCESS] = at.sum_s(out_high, out_low)
     real[at.MIN_IN_SERVICE] = 1 - most_out / run.nodes
+    if run.is_tilted:
+        real[at.WEIGHT] = weigh_first(run, last, goes_back)
     return True
 
 

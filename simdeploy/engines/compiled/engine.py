@@ -13,9 +13,10 @@ from simdeploy.engines.compiled.kernel import DONE, SPELLS_FULL, run_replication
 from simdeploy.engines.compiled.lowering import lower
 from simdeploy.engines.compiled.memory import Memory
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.vocabulary import STATES, VERDICTS
+from simdeploy.vocabulary import STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
+    from simdeploy.engines.branching import Branches
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
@@ -26,6 +27,7 @@ _ROWS = 4096
 
 def run_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, seed: int, first: int, count: int) -> Block:
     """Simulate replications `first`, ..., `first + count - 1` of each policy."""
+    is_weighted = scenario.tilt is not None
     names = tuple(kind.name for kind in scenario.release)
     index = np.empty((len(policies), count), dtype=np.int32)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
@@ -43,7 +45,20 @@ def run_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, seed
         index[numbers] = some_index
     whole = np.concatenate([part for part, _ in parts])
     real = np.concatenate([part for _, part in parts])
-    return _to_block(first, index, whole, real, names, scenario.fleet.nodes)
+    return _to_block(first, index, whole, real, names, scenario.fleet.nodes, is_weighted=is_weighted)
+
+
+def run_compiled_branches(
+    scenario: Scenario, policy: ScenarioPolicy, branches: Branches, *, seed: int
+) -> tuple[Block, np.ndarray, np.ndarray]:
+    """Simulate replications that branch off others; return also which nodes were dispatched by their level, and who reached it."""
+    memory = Memory(lower(scenario, [policy], TYPES[policy.identity.type], may_bundle=False), seed, branches)
+    index = np.empty((1, len(branches.roots)), dtype=np.int32)
+    rows = list(_run(memory, 0, index, 0))
+    whole, real = (np.concatenate([row[place] for row in rows]) for place in (0, 1))
+    names = tuple(kind.name for kind in scenario.release)
+    block = _to_block(0, index, whole, real, names, scenario.fleet.nodes, is_weighted=False)
+    return block, memory.kept, memory.reached
 
 
 def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -66,7 +81,14 @@ def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterat
 
 
 def _to_block(
-    first: int, index: np.ndarray, whole: np.ndarray, real: np.ndarray, names: tuple[str, ...], nodes: int
+    first: int,
+    index: np.ndarray,
+    whole: np.ndarray,
+    real: np.ndarray,
+    names: tuple[str, ...],
+    nodes: int,
+    *,
+    is_weighted: bool,
 ) -> Block:
     failed = whole[:, at.TOO_LONG]
     kind = whole[:, at.KIND]
@@ -108,5 +130,6 @@ def _to_block(
             "unavailable_excess_node_s": real[:, at.UNAVAILABLE_EXCESS],
             "decision_windows": whole[:, at.DECISION_WINDOWS],
             "decision_requests": whole[:, at.DECISION_REQUESTS],
+            **({WEIGHT: real[:, at.WEIGHT]} if is_weighted else {}),
         },
     )

@@ -34,6 +34,7 @@ from simdeploy.engines.compiled.run import (
     walk_at,
 )
 from simdeploy.engines.compiled.sampling import look_ahead, own_level, stays_undegraded, stays_up
+from simdeploy.engines.compiled.tilting import bend
 from simdeploy.world.streams import Stream
 
 # Places of the three walks that a node may need.
@@ -62,7 +63,7 @@ def meet_fate(run, node, at):
         if attempt == 0:
             duration = drawn(run)[DURATION, node]
         else:
-            u = draw(run, Stream.UPDATE_DURATION.value, node, attempt)
+            u = bend(draw(run, Stream.UPDATE_DURATION.value, node, attempt), run.tilt_update)
             duration = draw_ns(law_at(run, one.update), u, chances.slowdown)
         if attempt == 0:
             hangs = drawn(run)[HANGS, node] != 0

@@ -72,8 +72,9 @@ from simdeploy.vocabulary import VERDICTS
     UNAVAILABLE,
     MIN_IN_SERVICE,
     UNAVAILABLE_EXCESS,
+    WEIGHT,
     N_REAL,
-) = range(10)
+) = range(11)
 
 GOOD, STOPPED_DEFECTIVE, FALSE_ALARM, ESCAPED = (
     VERDICTS.index(name) for name in ("completed_good", "stopped_defective", "false_alarm", "escaped")

@@ -10,11 +10,13 @@ from numba import from_dtype, types
 from simdeploy.engines.compiled.availability import announce, is_cached, source_number
 from simdeploy.engines.compiled.barrier import find_fates, follow_bundle, prepare_barrier
 from simdeploy.engines.compiled.brackets import prepare_brackets
+from simdeploy.engines.compiled.branching import mark
 from simdeploy.engines.compiled.control import run_rollout
-from simdeploy.engines.compiled.integrals import measure
+from simdeploy.engines.compiled.integrals import WEIGHT, measure
 from simdeploy.engines.compiled.jit import compiled, entry
-from simdeploy.engines.compiled.run import RUN, bundle_at, member_at, places_of, rule_at, rule_slots, stops_of
+from simdeploy.engines.compiled.run import RUN, bundle_at, member_at, places_of, roots, rule_at, rule_slots, stops_of
 from simdeploy.engines.compiled.sampling import prepare, sample
+from simdeploy.engines.compiled.weighing import weigh
 
 # Why a call ends: all replications are done; there is no room for more outcomes; a rollout had more spells than there was
 # room for.
@@ -98,6 +100,9 @@ def _run_replication(run, first, whole, real, index, progress):
     place = progress[_REPLICATIONS]
     run.n_outcomes = progress[_ROWS]
     run.replication = np.uint64(first + place)
+    if run.branches:
+        run.row = place
+        run.replication = roots(run)[place]
     sample(run)
     if run.n_rules:
         _follow_bundles(run, whole, real)
@@ -109,6 +114,10 @@ def _run_replication(run, first, whole, real, index, progress):
             row = run.n_outcomes
             if not measure(run, whole[row], real[row]):
                 return False
+            if run.is_tilted:
+                real[row][WEIGHT] = weigh(run)
+            if run.branches:
+                mark(run)
             run.n_outcomes += 1
         index[number, place] = row
     progress[_REPLICATIONS] += 1

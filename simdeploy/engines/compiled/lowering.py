@@ -35,6 +35,7 @@ from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.distributions import Constant, Exponential
 from simdeploy.world.realized import mean_level
 from simdeploy.world.special import special
+from simdeploy.world.tilt import NO_TILT, odds_times, tilted_probabilities
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from simdeploy.world.distributions import Distribution
     from simdeploy.world.fleet import Behaviour
     from simdeploy.world.release import ReleaseKind
+    from simdeploy.world.tilt import Tilt
 
 ORDERS = ("index", "random", "zone")
 PACINGS = ("barrier", "sliding", "rate")
@@ -78,15 +80,18 @@ class Lowered:
     kept: tuple[np.ndarray, ...]
 
 
-def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTraits) -> Lowered:
+def lower(
+    scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTraits, *, may_bundle: bool = True
+) -> Lowered:
     """Lower a scenario for policies whose deployments are of types with the same traits."""
     kinds = scenario.release if traits.releases else ()
     fleet, operator = scenario.fleet, scenario.operator
     laws = LawTable()
     processes: list[tuple[float, ...]] = []
     classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(fleet.behaviours)]
-    lowered_kinds = _lower_kinds(kinds, laws)
-    policies, peaks = _lower_policies(scenario, chosen, kinds, traits)
+    lowered_kinds = _lower_kinds(kinds, laws, scenario.tilt or NO_TILT)
+    may_bundle = may_bundle and _may_bundle(scenario, traits)
+    policies, peaks = _lower_policies(scenario, chosen, kinds, traits, may_bundle=may_bundle)
     script = [(act.at_ns, ACTIONS.index(act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
     scalars = {
@@ -108,6 +113,7 @@ def lower(scenario: Scenario, chosen: Sequence[ScenarioPolicy], traits: TypeTrai
         "notices_defect": operator.notices_defect,
         "rejects_good": operator.rejects_good,
         **_lower_switches(scenario.orchestrator, traits),
+        **_lower_tilt(scenario.tilt),
         "n_rules": len(policies["rules"]),
         "n_bundles": len(policies["bundles"]),
         "n_slots": len(policies["rule_slots"]),
@@ -153,7 +159,7 @@ def _lower_class(
         laws.add(behaviour.start_failure),
         laws.add(behaviour.error_rate),
         behaviour.error_rate.mean if is_constant else math.nan,
-        behaviour.rollback_failure,
+        odds_times(behaviour.rollback_failure, (scenario.tilt or NO_TILT).rollback_failure),
         behaviour.start_attempts,
         behaviour.start_hang,
         flapping.error_rate if flapping else 0.0,
@@ -162,14 +168,15 @@ def _lower_class(
         bool(crash and crash.renewed_by_update),
         add_process(FLAPPING, Exponential(flapping.good_s), Exponential(flapping.degraded_s)) if flapping else -1,
         add_process(ZONE, outage.up, outage.repair) if outage else -1,
+        behaviour.rollback_failure,
     )
 
 
-def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable) -> list[tuple[float, ...]]:
+def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> list[tuple[float, ...]]:
     lowered: list[tuple[float, ...]] = []
     reached = Fraction(0)
-    for kind in kinds:
-        reached += kind.probability
+    for kind, probability in zip(kinds, tilted_probabilities(kinds, tilt), strict=True):
+        reached += probability
         lowered.append(
             (
                 # u = (word + 1/2) / 2**52 is below the probability for words before this one.
@@ -183,6 +190,7 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable) -> list[tuple[flo
                 AFFECTS.index(kind.affects.by),
                 float(kind.affects.share or 0),
                 min(kind.affects.count, BEYOND_ANY_FLEET),
+                math.log(kind.probability / probability) if probability else 0.0,
             )
         )
     return lowered
@@ -203,8 +211,29 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
     }
 
 
+def _lower_tilt(tilt: Tilt | None) -> dict[str, float]:
+    chosen = tilt or NO_TILT
+    return {
+        "is_tilted": tilt is not None,
+        "tilt_failure": chosen.start_failure,
+        "tilt_hang": chosen.start_hang,
+        "tilt_back": chosen.rollback_failure,
+        "tilt_update": chosen.update_duration,
+        "tilt_rollback": chosen.rollback_duration,
+        "tilt_slowdown": chosen.slowdown,
+        "tilt_level": chosen.start_failure_level,
+        "tilt_promote": chosen.promote_after,
+        "tilt_escape": chosen.escape_detection,
+    }
+
+
 def _lower_policies(
-    scenario: Scenario, chosen: Sequence[ScenarioPolicy], kinds: Sequence[ReleaseKind], traits: TypeTraits
+    scenario: Scenario,
+    chosen: Sequence[ScenarioPolicy],
+    kinds: Sequence[ReleaseKind],
+    traits: TypeTraits,
+    *,
+    may_bundle: bool,
 ) -> tuple[dict[str, np.ndarray], list[int]]:
     """Return the tables of policies, and the numbers of windows whose highest word is wanted.
 
@@ -270,7 +299,7 @@ def _lower_policies(
             rows,
             [(rule.interval_ns, rule.windows_needed) for rule in rules],
             [stops_at(limit, total) for limit in limits],
-            may_bundle=_may_bundle(scenario, traits),
+            may_bundle=may_bundle,
         ),
     }
     return tables, peaks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from simdeploy.engines.compiled.lowering import Lowered
@@ -18,6 +20,9 @@ from simdeploy.engines.compiled.run import (
     WALK_RECORD,
 )
 
+if TYPE_CHECKING:
+    from simdeploy.engines.branching import Branches
+
 _WALKS = 3
 
 
@@ -28,13 +33,16 @@ class Memory:
     ----------
     lowered : Lowered
     seed : int
+    branches : Branches, optional
 
     Attributes
     ----------
     run : ndarray of RUN, shape (1,)
+    kept, reached : ndarray of bool
+        What branches leave behind.
     """
 
-    def __init__(self, lowered: Lowered, seed: int) -> None:
+    def __init__(self, lowered: Lowered, seed: int, branches: Branches | None = None) -> None:
         self.run = np.zeros(1, dtype=RUN)
         self._lowered = lowered
         self._tables: dict[str, np.ndarray] = {}
@@ -62,12 +70,30 @@ class Memory:
             "queue": np.zeros((2, 4 * n + 16), np.int64),
             "walks": np.zeros(_WALKS, WALK_RECORD),
             "scratch": np.zeros((2, 4 * n + 16), np.int64),
+            **self._branch(branches, n),
         }
         if set(tables) != set(TABLES):
             raise AssertionError(sorted(set(tables) ^ set(TABLES)))
         for name, table in tables.items():
             self._keep(name, table)
         self.run["room"] = tables["scratch"].shape[1]
+
+    def _branch(self, branches: Branches | None, n: int) -> dict[str, np.ndarray]:
+        n_lineages = 0
+        if branches is not None:
+            n_lineages = len(branches.roots)
+            self.run["branches"] = True
+            self.run["counts_failed"] = branches.counts == "failed_nodes"
+            self.run["level"] = branches.level
+        self.run["n_lineages"] = n_lineages
+        self.kept = np.zeros((n_lineages, n), np.bool_)
+        self.reached = np.zeros(n_lineages, np.bool_)
+        return {
+            "roots": np.zeros(0, np.uint64) if branches is None else branches.roots.astype(np.uint64),
+            "lineages": np.zeros((0, n), np.uint64) if branches is None else branches.nodes.astype(np.uint64),
+            "kept": self.kept,
+            "reached": self.reached,
+        }
 
     def _keep(self, name: str, table: np.ndarray) -> None:
         table = np.ascontiguousarray(table)

@@ -9,12 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.run import lineages
+from simdeploy.world.draws import BRANCHING
 from simdeploy.world.streams import Stream
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _MASK = np.uint64(0xFFFFFFFF)
 _32, _12, _1 = np.uint64(32), np.uint64(12), np.uint64(1)
+# The blocks of the branching streams follow each other.
+_FIRST_BRANCHING, _LAST_BRANCHING = min(BRANCHING), max(BRANCHING)
 
 
 @inlined
@@ -36,6 +40,18 @@ def to_uniform(word):
 
 
 @compiled
+def is_branching(run, stream_block):
+    """Tell whether nodes have replications of their own in a block of streams."""
+    return run.branches and _FIRST_BRANCHING <= stream_block <= _LAST_BRANCHING
+
+
+@compiled
+def replication_of(run, stream_block, node):
+    """Return the replication that a node has its numbers of a block of streams from."""
+    return lineages(run)[run.row, node] if is_branching(run, stream_block) else run.replication
+
+
+@compiled
 def draw(run, stream, node, index):
     """Return one uniform of a stream that does not pair its indices.
 
@@ -47,14 +63,16 @@ def draw(run, stream, node, index):
         The member's value: twice the block number plus the lane.
     node, index : int
     """
-    even, odd = block(run.key0, run.key1, run.replication, np.uint64(stream >> 1), np.uint64(node), np.uint64(index))
+    replication = replication_of(run, stream >> 1, node)
+    even, odd = block(run.key0, run.key1, replication, np.uint64(stream >> 1), np.uint64(node), np.uint64(index))
     return to_uniform(odd if stream & 1 else even)
 
 
 @compiled
 def draw_window(run, node, index):
     """Return the word, shifted down to its 52 bits, that decides a node's window."""
-    even, odd = block(run.key0, run.key1, run.replication, np.uint64(_WINDOW), np.uint64(node), np.uint64(index >> 1))
+    replication = replication_of(run, _WINDOW, node)
+    even, odd = block(run.key0, run.key1, replication, np.uint64(_WINDOW), np.uint64(node), np.uint64(index >> 1))
     return np.int64((odd if index & 1 else even) >> _12)
 
 

@@ -126,6 +126,28 @@ _REPLICATION = [
     ("quiet_until", _INT),  # until when the words of `today` beyond which a spell lasts are right
     ("has_rollbacks", _BOOL),  # whether the times of going back are drawn yet
 ]
+# Other chances than the scenario's: factors, and what the draws of which there is one count in the weight's logarithm.
+_TILT = [
+    ("is_tilted", _BOOL),
+    ("tilt_failure", _REAL),
+    ("tilt_hang", _REAL),
+    ("tilt_back", _REAL),
+    ("tilt_update", _REAL),
+    ("tilt_rollback", _REAL),
+    ("tilt_slowdown", _REAL),
+    ("tilt_level", _REAL),
+    ("tilt_promote", _REAL),
+    ("tilt_escape", _REAL),
+    ("log_weight_once", _REAL),
+]
+# Replications that share what happened up to an instant: whose numbers each node has, and the level that is waited for.
+_BRANCHES = [
+    ("branches", _BOOL),
+    ("row", _INT),
+    ("n_lineages", _INT),
+    ("counts_failed", _BOOL),  # the level is one of failed nodes, else of exposed ones
+    ("level", _INT),
+]
 _ROLLOUT = [
     ("now", _INT),
     ("state", _INT),
@@ -265,9 +287,13 @@ TABLES = (
     "queue",
     "walks",
     "scratch",
+    "roots",
+    "lineages",
+    "kept",
+    "reached",
 )
 RUN = np.dtype(
-    [*_FLEET, *_SWITCHES, *_REPLICATION, *_ROLLOUT, *_BARRIER]
+    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_BRANCHES, *_ROLLOUT, *_BARRIER]
     + [
         ("policy", _INT),
         ("most_waves", _INT),
@@ -294,6 +320,7 @@ CLASS_RECORD = np.dtype(
         ("renewed", _BOOL),
         ("flapping", _INT),
         ("zone_outage", _INT),
+        ("true_rollback_failure", _REAL),  # without a tilt
     ]
 )
 KIND_RECORD = np.dtype(
@@ -308,6 +335,7 @@ KIND_RECORD = np.dtype(
         ("affects", _INT),
         ("share", _REAL),
         ("count", _INT),
+        ("log_weight", _REAL),
     ]
 )
 LAW_RECORD = np.dtype(
@@ -417,6 +445,11 @@ TODAY_RECORD = np.dtype(
         ("flap_begins_bad", _INT),
         ("crash_quiet_beyond", _INT),
         ("flap_quiet_beyond", _INT),
+        # What outcomes count in the logarithm of the weight, of a plain node and of an affected one.
+        ("log_fails", _REAL, 2),
+        ("log_starts", _REAL, 2),
+        ("log_hangs", _REAL, 2),
+        ("log_answers", _REAL, 2),
     ]
 )
 # Where a walk along a process is: the spell that was reached, and what is left to disturb it.
@@ -477,6 +510,11 @@ zone_ends = make_view(
 peak_words = make_view("peak_words_at", _INT, "n_peaks", "nodes")
 baselines = make_view("baselines_at", _REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
 words = make_view("words_at", _WORD, 2, "nodes")  # scratch for both words of a block
+# Of every replication that branches off another: its own number, those of its nodes, and what it leaves behind.
+roots = make_view("roots_at", _WORD, "n_lineages")
+lineages = make_view("lineages_at", _WORD, "n_lineages", "nodes")
+kept = make_view("kept_at", _BOOL, "n_lineages", "nodes")
+reached = make_view("reached_at", _BOOL, "n_lineages")
 
 # Of the rollout at hand.
 fates = make_view("fates_at", _INT, N_FATE, "nodes")

@@ -12,7 +12,7 @@ import numpy as np
 from simdeploy.engines.compiled import laws, spells
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns, quantile, residual_survival
-from simdeploy.engines.compiled.philox import block, draw, to_uniform
+from simdeploy.engines.compiled.philox import block, draw, draw_window, is_branching, replication_of, to_uniform
 from simdeploy.engines.compiled.run import (
     AFFECTED,
     CLASS,
@@ -40,6 +40,7 @@ from simdeploy.engines.compiled.run import (
     zone_ends,
 )
 from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
+from simdeploy.engines.compiled.tilting import bend, log_weight_of_draw, odds_times, set_log_weights
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
 
@@ -105,6 +106,7 @@ def _sample_once(run):
     run.error_rate = 0.0
     run.crash_rate = 1.0
     run.after_law = -1
+    run.log_weight_once = 0.0
     added_failure = added_hang = 0.0
     if run.releases:
         word = np.int64(draw(run, Stream.RELEASE_KIND.value, 0, 0) * _WORDS - 0.5)
@@ -117,21 +119,34 @@ def _sample_once(run):
         run.crash_rate = kind.crash_rate
         run.after_law = kind.after
         added_failure, added_hang = kind.start_failure, kind.start_hang
-    level = draw(run, Stream.START_FAILURE_LEVEL.value, 0, 0)
-    slow = draw(run, Stream.SLOWDOWN.value, 0, 0)
+        run.log_weight_once += kind.log_weight
+    level = _once(run, Stream.START_FAILURE_LEVEL.value, run.tilt_level)
+    slow = _once(run, Stream.SLOWDOWN.value, run.tilt_slowdown)
     for number in range(run.n_classes):
         one, chances = classes(run)[number], today(run)[number]
         p = quantile(law_at(run, one.start_failure), level)
         chances.slowdown = quantile(law_at(run, one.slowdown), slow)
-        chances.start_failure = p
-        chances.start_failure_affected = _either(p, added_failure)
-        chances.start_hang = one.start_hang
-        chances.start_hang_affected = _either(one.start_hang, added_hang)
+        p_affected, hang_affected = _either(p, added_failure), _either(one.start_hang, added_hang)
+        chances.start_failure = odds_times(p, run.tilt_failure)
+        chances.start_failure_affected = odds_times(p_affected, run.tilt_failure)
+        chances.start_hang = odds_times(one.start_hang, run.tilt_hang)
+        chances.start_hang_affected = odds_times(hang_affected, run.tilt_hang)
+        if run.is_tilted:
+            set_log_weights(chances.log_fails, chances.log_starts, p, p_affected, run.tilt_failure)
+            set_log_weights(chances.log_hangs, chances.log_answers, one.start_hang, hang_affected, run.tilt_hang)
     run.operator_uniform = draw(run, Stream.OPERATOR_DECISION.value, 0, 0)
-    u = draw(run, Stream.PROMOTE_AFTER.value, 0, 0)
+    u = _once(run, Stream.PROMOTE_AFTER.value, run.tilt_promote)
     run.promote_after = draw_ns(law_at(run, run.promote_after_law), u, 1.0)
-    u = draw(run, Stream.ESCAPE_DETECTION.value, 0, 0)
+    u = _once(run, Stream.ESCAPE_DETECTION.value, run.tilt_escape)
     run.escape_detection = draw_ns(law_at(run, run.escape_detection_law), u, 1.0)
+
+
+@compiled
+def _once(run, stream, factor):
+    """Draw what is drawn once, and note what it counts in the weight."""
+    u = draw(run, stream, 0, 0)
+    run.log_weight_once += log_weight_of_draw(u, factor)
+    return bend(u, factor)
 
 
 @compiled
@@ -148,6 +163,13 @@ def _fill_words(run, stream):
     key0, key1, replication = run.key0, run.key1, run.replication
     stream_block = np.uint64(stream >> 1)
     both = words(run)
+    if is_branching(run, stream >> 1):
+        for node in range(run.nodes):
+            replication = replication_of(run, stream >> 1, node)
+            even, odd = block(key0, key1, replication, stream_block, np.uint64(node), _0)
+            both[0, node] = even
+            both[1, node] = odd
+        return
     for node in range(run.nodes):
         even, odd = block(key0, key1, replication, stream_block, np.uint64(node), _0)
         both[0, node] = even
@@ -209,7 +231,7 @@ def _set_starts(run):
     lane = words(run)[1]
     if run.n_classes == 1:
         chances = today(run)[0]
-        _spread(law_at(run, classes(run)[0].update), words(run)[0], chances.slowdown, durations)
+        _spread(law_at(run, classes(run)[0].update), words(run)[0], chances.slowdown, run.tilt_update, durations)
         # Below the first words that do not fail: u = (word + 1/2) / 2**52 < p.
         plain, hurt = (
             _first_word_not_below(chances.start_failure),
@@ -222,7 +244,7 @@ def _set_starts(run):
         number = drawn(run)[CLASS, node]
         chances = today(run)[number]
         law = law_at(run, classes(run)[number].update)
-        durations[node] = draw_ns(law, to_uniform(words(run)[0, node]), chances.slowdown)
+        durations[node] = draw_ns(law, bend(to_uniform(words(run)[0, node]), run.tilt_update), chances.slowdown)
         p = chances.start_failure_affected if affected[node] else chances.start_failure
         fails[node] = to_uniform(lane[node]) < p
 
@@ -251,10 +273,13 @@ def _first_word_not_below(p):
 
 
 @compiled
-def _spread(law, lane, factor, out):
+def _spread(law, lane, factor, tilt, out):
     """Sample a duration in nanoseconds for each of many words."""
     if law.kind == laws.CONSTANT:
         _fill(out, draw_ns(law, 0.5, factor))
+    elif tilt != 1:
+        for i in range(len(lane)):
+            out[i] = draw_ns(law, bend(to_uniform(lane[i]), tilt), factor)
     elif law.kind == laws.LOGNORMAL:
         _spread_lognormal(law.a, law.b, lane, factor, out)
     else:
@@ -283,6 +308,9 @@ def _spread_lognormal(median, sigma, lane, factor, out):
 @compiled
 def _set_peaks(run):
     """Find the highest word of each node's first windows."""
+    if run.branches:
+        _set_branching_peaks(run)
+        return
     key0, key1, replication = run.key0, run.key1, run.replication
     done = 0
     for number in range(run.n_peaks):
@@ -305,6 +333,17 @@ def _set_peaks(run):
                 even, _ = block(key0, key1, replication, _WINDOW_BLOCK, np.uint64(node), np.uint64(done >> 1))
                 row[node] = max(row[node], np.int64(even >> _12))
             done += 1
+
+
+@compiled
+def _set_branching_peaks(run):
+    for number in range(run.n_peaks):
+        row = peak_words(run)[number]
+        for node in range(run.nodes):
+            highest = np.int64(0)
+            for window in range(peaks(run)[number]):
+                highest = max(highest, draw_window(run, node, window))
+            row[node] = highest
 
 
 @compiled
@@ -420,7 +459,7 @@ def set_rollbacks(run):
     durations, lane = drawn(run)[ROLLBACK], words(run)[1]
     if run.n_classes == 1:
         one = classes(run)[0]
-        _spread(law_at(run, one.rollback), words(run)[0], 1.0, durations)
+        _spread(law_at(run, one.rollback), words(run)[0], 1.0, run.tilt_rollback, durations)
         if one.rollback_failure > 0:
             for node in range(run.nodes):
                 if to_uniform(lane[node]) < one.rollback_failure:
@@ -428,5 +467,6 @@ def set_rollbacks(run):
         return
     for node in range(run.nodes):
         one = classes(run)[drawn(run)[CLASS, node]]
-        duration = draw_ns(law_at(run, one.rollback), to_uniform(words(run)[0, node]), 1.0)
+        u = bend(to_uniform(words(run)[0, node]), run.tilt_rollback)
+        duration = draw_ns(law_at(run, one.rollback), u, 1.0)
         durations[node] = -1 - duration if to_uniform(lane[node]) < one.rollback_failure else duration

@@ -16,18 +16,24 @@ from simdeploy.engines.reference.prober import Prober
 from simdeploy.engines.reference.rollback import Rollback
 from simdeploy.engines.reference.running_watch import RunningWatch
 from simdeploy.engines.reference.site import Site
+from simdeploy.engines.reference.weighing import weigh
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import read_gate
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import read_limits
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.realized import World
+from simdeploy.world.tilt import NO_TILT
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
-def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int) -> Recording:
+def run_reference(
+    scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, replication: int, lineage: np.ndarray | None = None
+) -> Recording:
     """Simulate one replication with SimPy.
 
     Parameters
@@ -36,6 +42,8 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
     chosen : ScenarioPolicy
         The policy, with the identity of its deployment.
     seed, replication : int
+    lineage : ndarray of int, optional
+        The replication that each node has what happens to it in the update from; `replication` unless given.
 
     Returns
     -------
@@ -45,7 +53,8 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
     type_name = chosen.identity.type
     policy, orchestrator, operator = chosen.policy, scenario.orchestrator, scenario.operator
     release = scenario.release if TYPES[type_name].releases else ()
-    world = World(scenario.fleet, release, operator, seed, replication)
+    tilt = scenario.tilt or NO_TILT
+    world = World(scenario.fleet, release, operator, seed, replication, tilt=tilt, lineage=lineage)
     plan = plan_waves(policy, orchestrator, world.n_nodes)
 
     rule = read_health_rule(policy, orchestrator)
@@ -72,10 +81,11 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
     with _collector_paused():
         site.env.run()
 
+    fates = [node.fate for node in nodes]
     return Recording(
         world=world,
         type_name=type_name,
-        fates=[node.fate for node in nodes],
+        fates=fates,
         transitions=site.transitions,
         windows=site.windows,
         update=controller.history,
@@ -90,6 +100,7 @@ def run_reference(scenario: Scenario, chosen: ScenarioPolicy, *, seed: int, repl
         restored_ns=site.rollback.restored_ns,
         horizon_ns=controller.horizon_ns,
         gate_requests=None if site.wave_gates is None else site.wave_gates.requests,
+        weight=weigh(world, release, rule, TYPES[type_name], fates) if scenario.tilt else None,
     )
 
 

@@ -1,0 +1,96 @@
+"""In which worlds a policy breaks: what is required of it, held against each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simdeploy.analysis.feasibility import judge_requirements
+from simdeploy.analysis.sensitivity.responding import FAILED, NEVER_ENDS, NO_VALUE
+from simdeploy.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.measuring import Values
+    from simdeploy.scenario.measures import Requirement
+
+
+class Breaking(NamedTuple):
+    """What is known of each world.
+
+    Attributes
+    ----------
+    is_broken : ndarray of bool
+        Whether an estimate is beyond its limit.
+    is_undecided : ndarray of bool
+        Whether the intervals leave that open.
+    reason : ndarray of object
+        Why it isn't known; else empty.
+    """
+
+    is_broken: np.ndarray
+    is_undecided: np.ndarray
+    reason: np.ndarray
+
+    @property
+    def is_known(self) -> np.ndarray:
+        """Which worlds can be told."""
+        known: np.ndarray = self.reason == ""
+        return known
+
+    def take(self, rows: np.ndarray) -> Breaking:
+        """Return what is known of some worlds."""
+        return Breaking(*(column[rows] for column in self))
+
+
+def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confidence_level: float) -> Breaking:
+    """Say for each case whether the policy breaks there.
+
+    Parameters
+    ----------
+    values : Values
+        With the measures of the requirements; a case is a world.
+    requirements : sequence of Requirement
+    confidence_level : float
+        Of the interval of each measure by itself.
+
+    Notes
+    -----
+    A world breaks if the estimate of any requirement's measure is beyond the limit. It is undecided if the intervals are
+    neither all within nor one of them beyond. Nothing is known where a replication failed, where some rollouts that a
+    measure is about never end, or where it has no observation.
+    """
+    judged = judge_requirements(values, requirements, confidence_level=confidence_level)
+    reason = np.full(len(judged), "", dtype=object)
+    for requirement in requirements:
+        reason[np.isnan(values.of(requirement.measure)).all(axis=1)] = NO_VALUE
+    reason[[not one.is_known for one in judged]] = NEVER_ENDS
+    reason[~values.is_ok.all(axis=1)] = FAILED
+    return Breaking(
+        np.array([not one.is_met for one in judged]),
+        np.array([one.verdict == "undecided" for one in judged]) & (reason == ""),
+        reason,
+    )
+
+
+def read_labels(labels: object, n: int) -> Breaking:
+    """Return what a caller knows of each world: True and False, missing where nobody knows.
+
+    Raises
+    ------
+    InputError
+        If it is something else, or not one for each world.
+    """
+    import pandas as pd
+
+    given = pd.Series(np.asarray(labels, dtype=object))
+    is_missing = given.isna().to_numpy(dtype=bool)
+    is_truth = given.map(lambda value: isinstance(value, bool | np.bool_) or value in (0, 1)).to_numpy(dtype=bool)
+    if len(given) != n or not (is_truth | is_missing).all():
+        allowed = f"{n:,} values True, False or missing, one for each world"
+        raise InputError(
+            Problem("not whether worlds break", ("is_broken",), found=f"{len(given):,} values", allowed=allowed)
+        )
+    is_broken = np.array([bool(value) if known else False for value, known in zip(given, ~is_missing, strict=True)])
+    return Breaking(is_broken, np.zeros(n, dtype=bool), np.where(is_missing, NO_VALUE, "").astype(object))

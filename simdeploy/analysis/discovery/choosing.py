@@ -1,0 +1,178 @@
+"""Which box on a path, and which of its limits: by the worlds in which the path was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from simdeploy.analysis.discovery.boxes import Box, Column, Limits
+
+# A limit without which the density were as high by chance more often than this tells nothing.
+MOST_QUASI_P = 0.05
+
+
+class Share(NamedTuple):
+    """What a box has of the worlds.
+
+    Attributes
+    ----------
+    n, broken : int
+        Worlds in it, and those of them that break.
+    of_n, of_broken : int
+        The same of all.
+    """
+
+    n: int
+    broken: int
+    of_n: int
+    of_broken: int
+
+    @property
+    def density(self) -> float:
+        """Which part of the box breaks."""
+        return self.broken / self.n if self.n else math.nan
+
+    @property
+    def coverage(self) -> float:
+        """Which part of all that breaks is in the box."""
+        return self.broken / self.of_broken if self.of_broken else math.nan
+
+    @property
+    def mass(self) -> float:
+        """Which part of all worlds is in the box."""
+        return self.n / self.of_n if self.of_n else math.nan
+
+    @property
+    def balance(self) -> float:
+        """The harmonic mean of coverage and density."""
+        return 2 * self.broken / (self.n + self.of_broken) if self.n + self.of_broken else 0.0
+
+
+def share(box: Box, columns: Sequence[Column], is_broken: np.ndarray) -> Share:
+    """Count what a box has."""
+    inside = box.contain(columns)
+    return Share(int(inside.sum()), int(is_broken[inside].sum()), len(is_broken), int(is_broken.sum()))
+
+
+def choose(path: Sequence[Box], columns: Sequence[Column], is_broken: np.ndarray) -> tuple[int, Box]:
+    """Choose a box of a path.
+
+    Parameters
+    ----------
+    path : sequence of Box
+    columns : sequence of Column
+    is_broken : ndarray of bool
+
+    Returns
+    -------
+    int, Box
+        Its place on the path, and what is left of it: the box with the largest harmonic mean of coverage and density (of
+        equals the first, which is the largest), polished, then without the limits that tell nothing.
+
+    Notes
+    -----
+    Polishing moves one end of one factor at a time, in or out, to where the harmonic mean is largest, as long as it grows;
+    outwards it is the bottom-up pasting of Friedman and Fisher (1999), which gives back what was taken too much. A limit tells nothing if without it the harmonic mean is no smaller, or if its quasi-p-value is
+    above 0.05; the one with the largest goes first, and what is left is polished and looked at again.
+    """
+    balances = [share(box, columns, is_broken).balance for box in path]
+    place = int(np.argmax(balances))
+    box: Box | None = path[place]
+    while box is not None:
+        polished = _polish(box, columns, is_broken)
+        box = _without_needless(polished, columns, is_broken)
+    return place, polished
+
+
+def _without_needless(box: Box, columns: Sequence[Column], is_broken: np.ndarray) -> Box | None:
+    """Return the box without the limits that tell least, if they tell nothing."""
+    now = share(box, columns, is_broken).balance
+    needless = {
+        number: (
+            share(box.free(number), columns, is_broken).balance >= now,
+            quasi_p(box, number, columns, is_broken),
+        )
+        for number in box.restricted
+    }
+    worst = max(needless, key=lambda number: needless[number], default=None)
+    if worst is None or (not needless[worst][0] and needless[worst][1] <= MOST_QUASI_P):
+        return None
+    return box.free(worst)
+
+
+def quasi_p(box: Box, number: int, columns: Sequence[Column], is_broken: np.ndarray) -> float:
+    r"""Return how likely it is that the box were as dense if one factor's limits meant nothing.
+
+    Parameters
+    ----------
+    box : Box
+    number : int
+        Of the factor.
+    columns : sequence of Column
+    is_broken : ndarray of bool
+
+    Returns
+    -------
+    float
+        :math:`P(K \ge k)` with K binomial, of as many trials as there are worlds in the box, k of which break, and the
+        density of the box without the factor's limits: the quasi-p-value of Bryant and Lempert (2010 [1]_). NaN for an
+        empty box.
+
+    References
+    ----------
+    .. [1] Bryant, B. P. and Lempert, R. J. (2010). Thinking inside the box: a participatory, computer-assisted approach to
+       scenario discovery. Technological Forecasting and Social Change 77(1), 34-49.
+    """
+    from scipy.special import bdtrc
+
+    inside, without = share(box, columns, is_broken), share(box.free(number), columns, is_broken)
+    if not inside.n:
+        return math.nan
+    return float(bdtrc(inside.broken - 1, inside.n, without.density)) if inside.broken else 1.0
+
+
+def _polish(box: Box, columns: Sequence[Column], is_broken: np.ndarray) -> Box:
+    of_broken = int(is_broken.sum())
+    now = share(box, columns, is_broken)
+    while True:
+        options = [
+            (share(other, columns, is_broken), other) for other in _neighbours(box, columns, is_broken, of_broken)
+        ]
+        better = max(options, key=lambda option: option[0].balance, default=None)
+        if better is None or better[0].balance <= now.balance:
+            return box
+        now, box = better
+
+
+def _neighbours(box: Box, columns: Sequence[Column], is_broken: np.ndarray, of_broken: int) -> Iterator[Box]:
+    """Yield the box with the best other end at each side of each factor that it restricts, or with one word more or less."""
+    for number in box.restricted:
+        limits, column = box.limits[number], columns[number]
+        if limits.places is not None:
+            for word in range(len(column.words or ())):
+                places = limits.places ^ {word}
+                if places:
+                    yield box.limit(number, Limits(places=places))
+            continue
+        around = box.free(number).contain(columns)
+        below = around & (column.values <= limits.high)
+        above = around & (column.values >= limits.low)
+        low = _best_low(column.values[below], is_broken[below], of_broken)
+        high = -_best_low(-column.values[above], is_broken[above], of_broken)
+        yield box.limit(number, Limits(low, limits.high))
+        yield box.limit(number, Limits(limits.low, high))
+
+
+def _best_low(values: np.ndarray, is_broken: np.ndarray, of_broken: int) -> float:
+    """Return the lower limit above which the harmonic mean is largest, half-way between two values; of equals the lowest."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    lost = np.concatenate([[0], np.cumsum(is_broken[order])])[:-1]
+    n = len(values) - np.arange(len(values))
+    balance = 2 * (is_broken.sum() - lost) / (n + of_broken)
+    is_cut = np.concatenate([[True], np.diff(ordered) > 0])
+    place = int(np.argmax(np.where(is_cut, balance, -1.0)))
+    return float(ordered[place - 1] + (ordered[place] - ordered[place - 1]) / 2) if place else -math.inf

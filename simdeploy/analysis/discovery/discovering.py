@@ -1,0 +1,206 @@
+"""In which worlds a policy breaks: tried in many of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
+from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
+from simdeploy.analysis.discovery.result import Discovery
+from simdeploy.analysis.levels import level_problems
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.requirements import Asked, read_requirements, why_impossible
+from simdeploy.analysis.result import read_computed_under
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.batches import new_warnings
+from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
+from simdeploy.experiments.factors import find_factors
+from simdeploy.experiments.progress import as_reporter
+from simdeploy.experiments.sweep import sweep
+from simdeploy.scenario.measures import Requirement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.experiments.levers import Lever
+    from simdeploy.experiments.progress import Progress
+    from simdeploy.experiments.sweep import Policy
+    from simdeploy.scenario import Scenario
+
+HALVES = ("search", "held-out")
+
+
+def discover(
+    scenario: Scenario,
+    policy: Policy | None = None,
+    *,
+    vary: Mapping[str, Any],
+    requirements: Asked | None = None,
+    points: int = 500,
+    replications: int = 400,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+    engine: str = "auto",
+    executor: Executor | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+) -> Discovery:
+    """Find out in which worlds a policy breaks.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policy : str, mapping, spec or document, optional
+        A policy's name, or a spec; the scenario's first policy by default.
+    vary : mapping of str to range or list
+        Over what each factor is varied, by its key as for `sweep`: a tuple of the lowest and the highest value, a
+        `Range` (which may be logarithmic), or a list of values.
+    requirements : str or Requirement, or several of them, optional
+        A world breaks if one of them isn't met there; the scenario's own by default.
+    points : int, default 500
+        Worlds: half of them to find boxes in, half to judge these.
+    replications : int, default 400
+        In each world; other ones in the second half.
+    confidence_level : float, default 0.95
+        Of each interval; and what is left to 1 is how often a box is found at most where there is none.
+    seed : int, default 0
+        Of the points, and of the replications.
+    engine : {'auto', 'compiled', 'reference'}
+    executor, workers, cluster, progress
+        As for `sweep`.
+    store : path-like, optional
+        A folder for the rows of both halves; the same call goes on with what is there.
+
+    Returns
+    -------
+    Discovery
+
+    Raises
+    ------
+    InputError
+        Before anything is simulated: with everything that makes no sense.
+
+    Notes
+    -----
+    The worlds of each half are a Latin hypercube over the ranges. See `judge_worlds` for what breaks, and `find_boxes` for
+    how boxes are found and judged. The halves have no replication in common, so that luck of the first half's
+    replications can't confirm itself in the second.
+
+    Examples
+    --------
+    >>> from simdeploy.analysis import discover
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "small",
+    ...     "fleet": {"nodes": 4, "update_duration": "1m"},
+    ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> vary = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
+    >>> result = discover(scenario, vary=vary, requirements="makespan_s <= 80s", replications=2, engine="reference")
+    >>> print(result.boxes["limits"].iloc[0])
+    update_duration is above 50.01
+    """
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    chosen = scenario.policy(policy)
+    wanted = _read_requirements(requirements, confidence_level, scenario, chosen.name, chosen.identity.type)
+    levers = find_factors(vary, scenario, chosen.spec)
+    n_half = _check_points(points)
+    halves = [_spread(levers, list(vary.values()), n_half, (seed, half)) for half in range(len(HALVES))]
+    report = as_reporter(progress)
+    told: set[str] = set()
+    known, n_failed, under = [], 0, {}
+    for half, values in enumerate(halves):
+        with new_warnings(told):
+            result = sweep(
+                scenario,
+                chosen,
+                vary=values,
+                design="list",
+                replications=range(half * len(numbers), (half + 1) * len(numbers)),
+                seed=seed,
+                engine=engine,
+                executor=executor,
+                workers=workers,
+                cluster=cluster,
+                store=None if store is None else Path(store) / HALVES[half],
+                progress=False if report is None else partial(_tell, report, half),
+            )
+        of_half = Values(result, [one.measure for one in wanted], costs=scenario.costs, release=scenario.release)
+        known.append(judge_worlds(of_half, wanted, confidence_level=confidence_level))
+        n_failed += int((~of_half.is_ok).sum())
+        under = read_computed_under(result)
+    return make_discovery(
+        _join(levers, halves),
+        Breaking(*(np.concatenate(columns) for columns in zip(*known, strict=True))),
+        np.repeat([True, False], n_half),
+        policy=chosen.name,
+        requirements=wanted,
+        n_replications=len(numbers),
+        n_failed=n_failed,
+        confidence_level=confidence_level,
+        under=under,
+    )
+
+
+def _read_requirements(
+    asked: Asked | None, confidence_level: float, scenario: Scenario, policy: str, type_: str
+) -> tuple[Requirement, ...]:
+    problems = level_problems(confidence_level)
+    wanted: tuple[Requirement, ...] = ()
+    try:
+        wanted = read_requirements(asked, scenario=scenario, policies=[policy])
+    except InputError as error:
+        problems += error.problems
+    else:
+        if not wanted:
+            allowed = 'a requirement such as "false_alarm given good <= 5%"'
+            problems.append(Problem("nothing that could break", ("requirements",), allowed=allowed))
+    reasons = {str(one): why_impossible(one.measure, scenario.release, type_) for one in wanted}
+    problems += [Problem(why, ("requirements",), found=one) for one, why in reasons.items() if why is not None]
+    if problems:
+        raise InputError(problems)
+    return wanted
+
+
+def _check_points(points: object) -> int:
+    if not isinstance(points, int) or isinstance(points, bool) or not LEAST_POINTS <= points <= MOST_CASES:
+        allowed = f"{LEAST_POINTS} to {MOST_CASES:,}, half of which are held out"
+        raise InputError(Problem("not a number of worlds", ("points",), found=shorten(points), allowed=allowed))
+    return points // 2
+
+
+def _spread(levers: tuple[Lever, ...], asked: list[Any], n: int, seed: tuple[int, int]) -> dict[str, list[Any]]:
+    """Return the values of each lever in the worlds of one half."""
+    problems: list[Problem] = []
+    spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
+    if problems:
+        raise InputError(problems)
+    sample = sample_hypercube(len(levers), n, seed=seed)
+    return {
+        lever.name: spread.draw(fractions) for lever, spread, fractions in zip(levers, spreads, sample.T, strict=True)
+    }
+
+
+def _join(levers: tuple[Lever, ...], halves: list[dict[str, list[Any]]]) -> pd.DataFrame:
+    """Return the worlds of both halves; durations in seconds."""
+    import pandas as pd
+
+    columns = {
+        lever.name: [read_number(lever.kind, value) for half in halves for value in half[lever.name]]
+        for lever in levers
+    }
+    return pd.DataFrame(columns)
+
+
+def _tell(report: Progress, half: int, done: int, total: int) -> None:
+    report(half * total + done, len(HALVES) * total)

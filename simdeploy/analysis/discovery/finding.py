@@ -1,0 +1,204 @@
+"""Boxes of worlds in which something happens more often than elsewhere, from any table of worlds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds, read_labels
+from simdeploy.analysis.discovery.columns import read_columns
+from simdeploy.analysis.discovery.result import Discovery
+from simdeploy.analysis.discovery.searching import search
+from simdeploy.analysis.levels import level_problems
+from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.requirements import Asked, read_requirements
+from simdeploy.analysis.result import read_computed_under
+from simdeploy.analysis.sensitivity.responding import FAILED
+from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION
+from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.scenario.measures import Requirement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.gathering import Batches
+    from simdeploy.scenario.parts import Costs
+
+# A box of a tenth of the worlds of a half has two of them then.
+LEAST_POINTS = 40
+
+
+def find_boxes(
+    worlds: pd.DataFrame | Batches,
+    is_broken: Any = None,
+    *,
+    requirements: Asked = (),
+    costs: Costs | None = None,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+) -> Discovery:
+    """Find boxes of worlds in which something happens more often than elsewhere.
+
+    Parameters
+    ----------
+    worlds : DataFrame, SweepResult or StoredTable
+        A row for each world and a column for each factor, together with `is_broken`; or the table of a sweep of one
+        policy, together with `requirements`.
+    is_broken : array_like of bool, optional
+        Whether each world breaks; missing where that isn't known.
+    requirements : str or Requirement, or several of them
+        For a table of replications: a world, which is a case, breaks if one of them isn't met.
+    costs : Costs, optional
+        The scenario's; for requirements on costs.
+    confidence_level : float, default 0.95
+        Of each interval; and what is left to 1 is how often a box is found at most where there is none.
+    seed : int, default 0
+        By which worlds are dealt to the two halves.
+
+    Returns
+    -------
+    Discovery
+
+    Raises
+    ------
+    InputError
+        If it makes no sense.
+
+    Notes
+    -----
+    In one half of the worlds PRIM looks for boxes (`peel`), and one of the path is chosen (`choose`). In the other half,
+    which had no part in that, the box is judged: it is found if Fisher's exact test (`hypergeometric_tail`) says that it
+    is denser than the rest, and its density and coverage are estimated there, with the exact intervals of Clopper
+    and Pearson. So in noise a box is found with probability :math:`1 -` `confidence_level` at most, whatever was tried in
+    the search. If one is found another is looked for in what it leaves, up to three (`search`).
+
+    Worlds of which nothing is known are left out. If that are more than a tenth for anything but failures, nothing is
+    said: the rest are other worlds.
+
+    A table of a sweep has the same replications in all worlds, so that their luck is in both halves; `discover` takes
+    other ones for each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> worlds = pd.DataFrame({"x": rng.random(400), "y": rng.random(400), "z": rng.random(400)})
+    >>> result = find_boxes(worlds, (worlds["x"] > 0.6) & (worlds["y"] < 0.5))
+    >>> result.boxes[["box", "is_found", "limits"]]
+       box  is_found                                  limits
+    0    1      True  x is above 0.6068 and y is below 0.494
+    """
+    check_numbers(replications=1, seed=seed, engine="auto")
+    if problems := level_problems(confidence_level):
+        raise InputError(problems)
+    wanted: tuple[Requirement, ...] = ()
+    policy, n_replications, n_failed = None, 0, 0
+    if is_broken is None:
+        wanted = read_requirements(requirements)
+        if not wanted:
+            allowed = "is_broken, or requirements for a table of replications"
+            raise InputError(Problem("nothing that could break", ("requirements",), allowed=allowed))
+        values = Values(worlds, [one.measure for one in wanted], costs=costs)
+        points = _factors(values.cases)
+        policy = str(values.cases["policy"].iloc[0])
+        wanted = read_requirements(wanted, policies=[policy])
+        known = judge_worlds(values, wanted, confidence_level=confidence_level)
+        n_replications, n_failed = values.n_replications, int((~values.is_ok).sum())
+    else:
+        points = worlds.reset_index(drop=True)  # type: ignore[union-attr]
+        known = read_labels(is_broken, len(points))
+    if len(points) < LEAST_POINTS or points.shape[1] == 0:
+        found = f"{len(points):,} worlds of {points.shape[1]} factors"
+        allowed = f"at least {LEAST_POINTS} worlds, half of which are held out, and one factor"
+        raise InputError(Problem("too few worlds", ("worlds",), found=found, allowed=allowed))
+    is_search = np.random.default_rng(seed).permutation(len(points)) < len(points) // 2
+    return make_discovery(
+        points,
+        known,
+        is_search,
+        policy=policy,
+        requirements=wanted,
+        n_replications=n_replications,
+        n_failed=n_failed,
+        confidence_level=confidence_level,
+        under=read_computed_under(worlds),
+    )
+
+
+def make_discovery(
+    points: pd.DataFrame,
+    known: Breaking,
+    is_search: np.ndarray,
+    *,
+    policy: str | None,
+    requirements: tuple[Requirement, ...],
+    n_replications: int,
+    n_failed: int,
+    confidence_level: float,
+    under: Mapping[str, Any],
+) -> Discovery:
+    """Search worlds of which it is known whether they break, and put together what is found.
+
+    Parameters
+    ----------
+    points : DataFrame
+        A factor a column.
+    known : Breaking
+    is_search : ndarray of bool
+        Which worlds boxes are looked for in; the others are held out.
+    policy, requirements, n_replications, n_failed, confidence_level
+        As in `Discovery`.
+    under : mapping
+        What it was computed under.
+    """
+    import pandas as pd
+
+    left_out = dict(sorted(Counter(known.reason[~known.is_known].tolist()).items()))
+    n_unknown = sum(number for reason, number in left_out.items() if reason != FAILED)
+    n_known = int(known.is_known.sum())
+    is_refused = n_unknown > MOST_UNKNOWN_FRACTION * len(points) or n_known < LEAST_POINTS
+    usable = known if not is_refused else known.take(np.arange(len(points)))
+    if is_refused:
+        usable = usable._replace(is_broken=np.zeros(len(points), dtype=bool))
+    found = search(read_columns(points), usable, is_search, confidence_level=confidence_level)
+    labels = pd.array(
+        [bool(one) if is_it else pd.NA for one, is_it in zip(known.is_broken, known.is_known, strict=True)], "boolean"
+    )
+    worlds = points.assign(
+        is_held_out=~is_search,
+        is_broken=labels,
+        is_undecided=known.is_undecided,
+        reason=known.reason.astype(str),
+        box=found.members,
+    )
+    return Discovery(
+        policy=policy,
+        requirements=requirements,
+        boxes=found.boxes,
+        limits=found.limits,
+        path=found.path,
+        worlds=worlds,
+        left_out=left_out,
+        is_refused=is_refused,
+        n_replications=n_replications,
+        n_failed=n_failed,
+        confidence_level=confidence_level,
+        computed_under=under,
+    )
+
+
+def _factors(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that make a case a world."""
+    problems = [
+        Problem(f"worlds of one {name}", (name,), found=", ".join(map(str, cases[name].unique())))
+        for name in ("scenario", "policy")
+        if name in cases and cases[name].nunique() > 1
+    ]
+    if problems:
+        raise InputError(problems)
+    return cases.drop(columns=[name for name in ("case", "scenario", "policy") if name in cases])

@@ -1,0 +1,79 @@
+"""In which replications of a table an event happened."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from simdeploy.analysis.measuring import Values
+from simdeploy.scenario.measures import Condition, Event, Measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.scenario import Scenario
+
+_HOLDS: dict[str, Callable[[Any, float], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Met(NamedTuple):
+    """What the replications of one policy say of an event; one entry each.
+
+    Attributes
+    ----------
+    is_known : ndarray of bool
+        Whether it can be told what happened. Of the others everything is 0 but what they cost.
+    weights : ndarray of float
+        1 without a tilt.
+    happened, concerned : ndarray of float
+        1 where the event happened, and where what is given is so.
+    touched : ndarray of float
+        Nodes dispatched: what a replication cost.
+    n_unknown, n_failed : int
+        Replications that are not known since they never end, and since they failed.
+    """
+
+    is_known: np.ndarray
+    weights: np.ndarray
+    happened: np.ndarray
+    concerned: np.ndarray
+    touched: np.ndarray
+    n_unknown: int
+    n_failed: int
+
+
+def look_for(event: Event, table: pd.DataFrame, scenario: Scenario) -> Met:
+    """Look for an event in a table of replications of one policy."""
+    touched = Measure("touched_nodes")
+    measures = [Measure(condition.of, given=event.given) for condition in event.conditions]
+    values = Values(table, [*measures, touched], release=scenario.release, takes_weights=True)
+    holds = [_holds(one, values.of(measure)[0]) for one, measure in zip(event.conditions, measures, strict=True)]
+    is_ok = values.is_ok[0]
+    is_unknown = is_ok & np.any([values.is_unknown(measure)[0] for measure in measures], axis=0)
+    is_known = is_ok & ~is_unknown
+    concerned = is_known & (True if event.given is None else values.holds(event.given)[0] == 1)
+    happened = concerned & np.all(holds, axis=0)
+    return Met(
+        is_known,
+        np.where(is_known, values.weights[0], 0.0),
+        happened.astype(np.float64),
+        concerned.astype(np.float64),
+        np.where(is_ok, values.of(touched)[0], 0.0),
+        int(is_unknown.sum()),
+        int((~is_ok).sum()),
+    )
+
+
+def _holds(condition: Condition, values: np.ndarray) -> np.ndarray:
+    """Tell where a condition is so; of what is unknown nothing is."""
+    is_event = condition.sign is None or condition.limit is None
+    held: np.ndarray = values == 1 if is_event else _HOLDS[condition.sign or ""](values, condition.limit or 0.0)
+    return held

@@ -1,0 +1,119 @@
+"""What is asked of `estimate_rare`, checked at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.levels import level_problems
+from simdeploy.engines.branching import LEVELS_OF
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.rules.deployment_types import TYPES
+from simdeploy.scenario.measures import SORTS, Event, parse_event
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+METHODS = ("importance", "splitting")
+# What chooses never judges: the pilots' worlds begin here.
+PILOT = 1 << 31
+_PILOT_SHARE = 50
+_FEWEST_PILOTS = 400
+
+
+@dataclass(frozen=True)
+class Question:
+    """How likely an event is under a policy, and how much work the answer may take.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    policy : ScenarioPolicy
+    event : Event
+    rollouts : int
+    confidence_level : float
+    seed : int
+    engine : {'compiled', 'reference'}
+    workers : int
+    """
+
+    scenario: Scenario
+    policy: ScenarioPolicy
+    event: Event
+    rollouts: int
+    confidence_level: float
+    seed: int
+    engine: str
+    workers: int
+
+    @property
+    def pilot_rollouts(self) -> int:
+        """How many rollouts a pilot takes for each thing that it tries."""
+        return max(self.rollouts // _PILOT_SHARE, _FEWEST_PILOTS)
+
+    @property
+    def condition(self) -> float | None:
+        """The probability of what is given, where the scenario says it: that of kinds of release; None otherwise."""
+        given = self.event.given
+        if given is None:
+            return 1.0
+        kinds = self.scenario.release
+        if not TYPES[self.policy.identity.type].releases or given not in (*SORTS, *(kind.name for kind in kinds)):
+            return None
+        if given in SORTS:
+            meant = [kind for kind in kinds if kind.defective == (given == "defective")]
+        else:
+            meant = [kind for kind in kinds if kind.name == given]
+        return float(sum(kind.probability for kind in meant)) or None
+
+
+def check_question(
+    scenario: Scenario,
+    event: Event | str,
+    method: str,
+    levels: str | Mapping[str, Sequence[int]],
+    confidence_level: float,
+    rollouts: int,
+    seed: int,
+    engine: str,
+) -> Event:
+    """Return the event, read.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong.
+    """
+    problems = level_problems(confidence_level)
+    if method not in METHODS:
+        hint = nearest(method, METHODS)
+        problems.append(
+            Problem("no such method", ("method",), found=shorten(method), allowed=", ".join(METHODS), hint=hint)
+        )
+    if scenario.tilt is not None:
+        problems.append(Problem("the scenario is tilted already", ("scenario",), hint="give the tilt to estimate_rare"))
+    counts = levels if isinstance(levels, str) else next(iter(levels), "")
+    asked = [] if isinstance(levels, str) else list(levels.get(counts, ()))
+    if counts not in LEVELS_OF or (not isinstance(levels, str) and len(levels) != 1):
+        hint = nearest(counts, LEVELS_OF)
+        problems.append(
+            Problem("no levels", ("levels",), found=shorten(levels), allowed=", ".join(LEVELS_OF), hint=hint)
+        )
+    whole = [isinstance(one, int | np.integer) and not isinstance(one, bool) and one >= 1 for one in asked]
+    if not all(whole) or any(one >= other for one, other in pairwise(asked)):
+        allowed = "whole numbers above 0, ascending"
+        problems.append(Problem("no levels", ("levels", counts), found=shorten(asked), allowed=allowed))
+    try:
+        check_numbers(replications=rollouts, seed=seed, engine=engine)
+        kinds = tuple(kind.name for kind in scenario.release)
+        parsed = parse_event(event, kinds) if isinstance(event, str) else event
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return parsed

@@ -1,0 +1,122 @@
+"""Rollouts as a process that can be split, and the levels that suit them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from simdeploy.analysis.rare.events import look_for
+from simdeploy.analysis.rare.splitting import Stage
+from simdeploy.engines.branching import Branches, run_branches
+from simdeploy.experiments.table import block_to_table, table_to_frame
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario.measures import Event
+
+# Columns of a stage's values: whether the event happened, and what is given was so; both of rollouts of which that is known.
+HAPPENED, CONCERNED, TOUCHED, UNKNOWN, HEIGHT = range(5)
+
+# A level is to be reached by about this share of the trajectories from the one before.
+_SHARE = 0.2
+_MOST_LEVELS = 60
+_OFTEN = 0.1
+
+
+class _Entrances(NamedTuple):
+    branches: Branches
+    kept: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """The rollouts of a policy, by the number of nodes that failed, or that are exposed.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    policy : ScenarioPolicy
+    event : Event
+    counts : {'failed_nodes', 'peak_exposed_nodes'}
+    seed : int
+    engine : {'compiled', 'reference'}
+    """
+
+    scenario: Scenario
+    policy: ScenarioPolicy
+    event: Event
+    counts: Literal["failed_nodes", "peak_exposed_nodes"]
+    seed: int
+    engine: str
+
+    def start(self, numbers: np.ndarray, level: int | None) -> Stage:
+        """Run replications from the start."""
+        return self._run(Branches.start(numbers, self.scenario.fleet.nodes, self.counts), level)
+
+    def go_on(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
+        """Run replications that branch off some of a stage."""
+        before: _Entrances = stage.entrances
+        return self._run(before.branches.branch(parents, before.kept, numbers), level)
+
+    def _run(self, branches: Branches, level: int | None) -> Stage:
+        # Nobody reaches a level beyond the fleet.
+        branches = branches.towards(self.scenario.fleet.nodes + 1 if level is None else level)
+        block, kept, reached = run_branches(self.scenario, self.policy, branches, seed=self.seed, engine=self.engine)
+        table = table_to_frame(block_to_table(block, keys={"policy": [self.policy.name]}))
+        met = look_for(self.event, table, self.scenario)
+        height = table[self.counts].to_numpy(np.float64, na_value=0.0)
+        values = np.column_stack([met.happened, met.concerned, met.touched, ~met.is_known, height])
+        return Stage(reached, values, _Entrances(branches, kept))
+
+
+def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[int], int]:
+    """Find levels each of which about a fifth of the trajectories from the one before reaches, in a run of its own.
+
+    Parameters
+    ----------
+    process : Rollouts
+    effort : int
+        Trajectories of each stage.
+    first : int
+        Number of the first one.
+
+    Returns
+    -------
+    levels : list of int
+        They end where the event happens in a tenth of the trajectories, or nobody gets any further.
+    n_rollouts : int
+        How many rollouts that took.
+    """
+    levels: list[int] = []
+    numbers = np.arange(effort, dtype=np.int64) + first
+    stage = process.start(numbers, None)
+    used = effort
+    while len(levels) < _MOST_LEVELS and stage.values[:, HAPPENED].mean() < _OFTEN:
+        level = _next_level(stage.values[:, HEIGHT], levels)
+        if level is None:
+            break
+        # The same trajectories once more, to find where they reach it: what they do, they do again.
+        branches = stage.entrances.branches
+        stage = process._run(branches, level)  # noqa: SLF001 - of this module
+        used += effort
+        levels.append(level)
+        entrances = np.flatnonzero(stage.reached)
+        if not len(entrances):
+            levels.pop()
+            break
+        parents = np.resize(entrances, effort)
+        stage = process.go_on(stage, parents, numbers + len(levels) * effort, None)
+        used += effort
+    return levels, used
+
+
+def _next_level(heights: np.ndarray, levels: Sequence[int]) -> int | None:
+    """Return the highest level that enough trajectories reach; the next one above the last, if that is all that some reach."""
+    last = levels[-1] if levels else 0
+    high = int(np.sort(heights)[-max(int(len(heights) * _SHARE), 1)])
+    if high > last:
+        return high
+    return last + 1 if heights.max() > last else None

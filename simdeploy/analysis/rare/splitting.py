@@ -1,0 +1,121 @@
+"""Multilevel splitting with a fixed effort: of any process that can be gone on with from where it reached a level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Stage(NamedTuple):
+    """What trajectories did on their way to a level.
+
+    Attributes
+    ----------
+    reached : ndarray of bool, shape (trajectories,)
+        Whether each of them reached it.
+    values : ndarray of float, shape (trajectories, functionals)
+        What each of them came to in the end, level or not.
+    entrances : object
+        What the process needs to go on from where they reached it.
+    """
+
+    reached: np.ndarray
+    values: np.ndarray
+    entrances: Any
+
+
+class Process(Protocol):
+    """A process that can be split.
+
+    Each trajectory depends on its number only; what goes on from an entrance must have the law that the process has,
+    given all that happened up to there.
+    """
+
+    def start(self, numbers: np.ndarray, level: int | None) -> Stage:
+        """Run trajectories from the start to their end; `level` is the one to be noticed on the way, None for none."""
+
+    def go_on(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
+        """Run trajectories on from the entrances of some that reached the level before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One run of the whole scheme.
+
+    Attributes
+    ----------
+    estimates : ndarray of float, shape (functionals,)
+        Of the mean of each functional, unbiased.
+    fractions : ndarray of float, shape (levels,)
+        Of the trajectories from one level, those that reached the next.
+    values : tuple of ndarray
+        Of each stage what its trajectories came to.
+    """
+
+    estimates: np.ndarray
+    fractions: np.ndarray
+    values: tuple[np.ndarray, ...]
+
+
+def split(process: Process, levels: Sequence[int], *, effort: int, first: int, seed: int) -> Split:
+    r"""Run a process through levels, with the same number of trajectories from each.
+
+    Parameters
+    ----------
+    process : Process
+    levels : sequence of int
+        Ascending.
+    effort : int
+        Trajectories of each stage.
+    first : int
+        Number of the first trajectory; the others follow.
+    seed : int
+        With `first`, of which entrance each trajectory goes on from.
+
+    Returns
+    -------
+    Split
+
+    Notes
+    -----
+    From the `R` entrances of a stage the next one has `effort` trajectories, spread as evenly as can be, the rest at random. A trajectory
+    that reaches the next level stands for those that follow it; one that doesn't counts with what it came to. So the
+    estimate of :math:`E f` is :math:`\sum_k \prod_{i<k} (R_i / N) \cdot \frac1N \sum f`, the inner sum over the trajectories of
+    stage k that didn't reach level k + 1; it is unbiased for every functional, also if an event happens without any
+    level being reached (Garvels 2000 [1]_, section 2.2; the last stage alone is his estimate). Estimates of one run depend on each
+    other: intervals take independent runs.
+
+    References
+    ----------
+    .. [1] Garvels, M. J. J. (2000). The splitting method in rare event simulation. Thesis, University of Twente.
+    """
+    chance = np.random.Generator(np.random.Philox(key=[seed & ((1 << 64) - 1), first]))
+    numbers = np.arange(effort, dtype=np.int64) + first
+    following = [*levels, None]
+    stage = process.start(numbers, following[0])
+    share = 1.0
+    total = np.zeros(stage.values.shape[1])
+    fractions, values = [], []
+    for place, level in enumerate(following):
+        if place:
+            stage = process.go_on(stage, _parents(stage.reached, effort, chance), numbers + place * effort, level)
+        stays = np.ones(effort, dtype=bool) if level is None else ~stage.reached
+        total += share * stage.values[stays].sum(axis=0) / effort
+        values.append(stage.values)
+        if level is not None:
+            fractions.append(float(stage.reached.mean()))
+            share *= fractions[-1]
+            if not share:
+                break
+    fractions += [0.0] * (len(levels) - len(fractions))
+    return Split(total, np.array(fractions), tuple(values))
+
+
+def _parents(reached: np.ndarray, effort: int, chance: np.random.Generator) -> np.ndarray:
+    """Choose whose entrance each of the next trajectories has: each equally often, but for a rest that is drawn."""
+    entrances = np.flatnonzero(reached)
+    rest = chance.permutation(entrances)[: effort % len(entrances)]
+    return np.concatenate([np.repeat(entrances, effort // len(entrances)), rest])

@@ -1,0 +1,221 @@
+"""From responses at the points of a design to the indices of its factors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.levels import level_problems
+from simdeploy.analysis.measuring import Values, read_measures
+from simdeploy.analysis.result import read_computed_under
+from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
+from simdeploy.analysis.sensitivity.effects import MORRIS, effect_indices, effect_moments
+from simdeploy.analysis.sensitivity.indices import SOBOL, variance_indices, variance_moments
+from simdeploy.analysis.sensitivity.resampling import estimate_with_errors
+from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond
+from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION, RANKED_BY, Sensitivity, make_interval
+from simdeploy.analysis.sensitivity.tables import table_values
+from simdeploy.errors import InputError, Problem
+from simdeploy.scenario.measures import Measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.scenario.parts import Costs
+
+_INDEX = {
+    "factor": "str",
+    "index": "str",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "standard_error": "float64",
+}
+_NEVER_NEGATIVE = ("mu_star", "sigma")
+_LEAST_BLOCKS = 4
+
+
+def analyze_sensitivity(
+    design: SensitivityDesign,
+    responses: Any,
+    *,
+    of: Measure | str | None = None,
+    costs: Costs | None = None,
+    confidence_level: float = 0.95,
+) -> Sensitivity:
+    """Estimate indices from responses at the points of a design.
+
+    Parameters
+    ----------
+    design : SensitivityDesign
+        Of `design_sensitivity`.
+    responses : array_like, DataFrame, SweepResult or StoredTable
+        One number for each point in the order of `design.points`; or a row of replications for each; or the table of a
+        sweep over these points, a list design, in which `case` is the number of the point.
+    of : Measure or str, optional
+        Needed for a table: the response.
+    costs : Costs, optional
+        The scenario's; for measures of costs.
+    confidence_level : float, default 0.95
+        Of each interval by itself.
+
+    Returns
+    -------
+    Sensitivity
+
+    Raises
+    ------
+    InputError
+        If the responses don't belong to the design.
+
+    Notes
+    -----
+    Formulas are at `effect_indices` and `variance_indices`, intervals at `estimate_with_errors`: they account for the
+    choice of the points and, where there are replications, for the choice of the worlds. The replications are cut into
+    at most 20 parts. One number a point is taken as it is, for a function that isn't random; a single replication has
+    no interval.
+
+    A point of which a replication failed, or whose measure is unknown since some rollouts never end, or for which there
+    is no observation, has no response; then its whole trajectory or row is left out, so that no other point is taken
+    for it. Rollouts that never end are no accident: if more than a tenth of the blocks has no value for anything but
+    failures, or fewer than four blocks are left, the answer is refused.
+
+    Examples
+    --------
+    >>> from simdeploy.analysis import analyze_sensitivity, design_sensitivity
+    >>> design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0)})
+    >>> points = design.points
+    >>> analyze_sensitivity(design, 3 * points["x"] - points["y"]).indices.round(6)
+      factor    index  estimate  low  high  standard_error
+    0      x  mu_star       3.0  3.0   3.0             0.0
+    1      x       mu       3.0  3.0   3.0             0.0
+    2      x    sigma       0.0  0.0   0.0             0.0
+    3      y  mu_star       1.0  1.0   1.0             0.0
+    4      y       mu      -1.0 -1.0  -1.0             0.0
+    5      y    sigma       0.0  0.0   0.0             0.0
+    """
+    if problems := level_problems(confidence_level):
+        raise InputError(problems)
+    if hasattr(responses, "columns"):
+        if of is None:
+            raise InputError(Problem("no measure for a table of replications", ("of",), allowed="such as makespan_s"))
+        (measure,) = read_measures([of])
+        values = Values(responses, [measure], costs=costs)
+        return analyze_table(design, values, measure, confidence_level, read_computed_under(responses))
+    numbers = np.asarray(responses, dtype=np.float64)
+    if numbers.ndim not in (1, 2) or len(numbers) != len(design) or 0 in numbers.shape:
+        allowed = f"{len(design):,} numbers, or rows of replications, one for each point"
+        raise InputError(
+            Problem("not the responses of this design", ("responses",), found=f"shape {numbers.shape}", allowed=allowed)
+        )
+    responded = respond(numbers, None)
+    n_failed = int((~np.isfinite(numbers)).sum())
+    n_replications = 0 if numbers.ndim == 1 else numbers.shape[1]
+    return _analyze(design, responded, None, None, n_replications, n_failed, confidence_level, {})
+
+
+def analyze_table(
+    design: SensitivityDesign, values: Values, measure: Measure, confidence_level: float, under: Mapping[str, Any]
+) -> Sensitivity:
+    """Estimate indices from the values of a table.
+
+    Parameters
+    ----------
+    design : SensitivityDesign
+    values : Values
+        With the measure; its cases are the points.
+    measure : Measure
+    confidence_level : float
+    under : mapping
+        What it was computed under.
+    """
+    table = table_values(design, values, measure)
+    responses = respond(table.values, measure, is_failed=table.is_failed, never_ends=table.never_ends)
+    n = values.n_replications
+    return _analyze(design, responses, measure, table.policy, n, table.n_failed, confidence_level, under)
+
+
+def _analyze(
+    design: SensitivityDesign,
+    responses: Responses,
+    measure: Measure | None,
+    policy: str | None,
+    n_replications: int,
+    n_failed: int,
+    confidence_level: float,
+    under: Mapping[str, Any],
+) -> Sensitivity:
+    n_blocks, per_block, _ = design.places.shape
+    reasons = responses.reason.reshape(n_blocks, per_block)
+    is_used = (reasons == "").all(axis=1)
+    first_reasons = [next(filter(None, row)) for row in reasons[~is_used].tolist()]
+    left_out = {reason: first_reasons.count(reason) for reason in sorted(set(first_reasons))}
+    points = design.points.assign(response=responses.all, reason=responses.reason.astype(str))
+    points.insert(0, "block", np.repeat(np.arange(n_blocks), per_block))
+    n_unknown = sum(number for reason, number in left_out.items() if reason != FAILED)
+    n_used = int(is_used.sum())
+    is_refused = n_used < _LEAST_BLOCKS or n_unknown > MOST_UNKNOWN_FRACTION * n_blocks
+    return Sensitivity(
+        method=design.method,
+        of=measure,
+        policy=policy,
+        indices=_estimate(design, responses, is_used, confidence_level, is_refused=is_refused),
+        factors=_factors(design),
+        points=points,
+        n_blocks=n_blocks,
+        n_used=n_used,
+        left_out=left_out,
+        n_replications=n_replications,
+        n_failed=n_failed,
+        confidence_level=confidence_level,
+        computed_under=under,
+    )
+
+
+def _estimate(
+    design: SensitivityDesign, responses: Responses, is_used: np.ndarray, confidence_level: float, *, is_refused: bool
+) -> pd.DataFrame:
+    kinds = MORRIS if design.method == "morris" else SOBOL
+    shape = len(kinds), len(design.levers)
+    if is_refused:
+        estimate = error = half_width = np.full(shape, np.nan)
+    else:
+        found = estimate_with_errors(
+            _moments(design, responses.all)[is_used],
+            np.stack([_moments(design, one)[is_used] for one in responses.without])
+            if len(responses.without)
+            else np.empty((0,)),
+            effect_indices if design.method == "morris" else lambda means, _: variance_indices(means),
+            has_error=responses.has_error,
+            confidence_level=confidence_level,
+        )
+        estimate, error, half_width = found
+    ranked = kinds.index(RANKED_BY[design.method])
+    order = np.argsort(-np.nan_to_num(estimate[ranked], nan=-math.inf), kind="stable")
+    rows = []
+    for lever in order.tolist():
+        for place, kind in enumerate(kinds):
+            least = 0.0 if kind in _NEVER_NEGATIVE else -math.inf
+            interval = make_interval(float(estimate[place, lever]), float(half_width[place, lever]), least)
+            values = (design.names[lever], kind, *interval, float(error[place, lever]))
+            rows.append(dict(zip(_INDEX, values, strict=True)))
+    return make_frame(rows, _INDEX)
+
+
+def _moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
+    by_block = responses.reshape(design.places.shape[:2])
+    if design.method == "morris":
+        return effect_moments(design, by_block)
+    return variance_moments(by_block)
+
+
+def _factors(design: SensitivityDesign) -> pd.DataFrame:
+    rows = [
+        {"factor": name, "over": describe_spread(spread)}
+        for name, spread in zip(design.names, design.spreads, strict=True)
+    ]
+    return make_frame(rows, {"factor": "str", "over": "str"})

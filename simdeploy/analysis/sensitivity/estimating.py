@@ -1,0 +1,138 @@
+"""Which factors move what a policy leads to: simulated at the points of a design."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.analysis.levels import level_problems
+from simdeploy.analysis.measuring import Values, read_measures
+from simdeploy.analysis.requirements import why_impossible
+from simdeploy.analysis.result import read_computed_under
+from simdeploy.analysis.sensitivity.analyzing import analyze_table
+from simdeploy.analysis.sensitivity.designs import Method, make_design
+from simdeploy.analysis.sensitivity.result import Sensitivity
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.factors import find_factors
+from simdeploy.experiments.sweep import sweep
+from simdeploy.scenario.measures import Measure, measure_problems
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.experiments.progress import Progress
+    from simdeploy.experiments.sweep import Policy
+    from simdeploy.scenario import Scenario
+
+
+def estimate_sensitivity(
+    scenario: Scenario,
+    policy: Policy | None = None,
+    *,
+    vary: Mapping[str, Any],
+    of: Measure | str = "cost",
+    method: Method = "morris",
+    size: int | None = None,
+    replications: int | range = 100,
+    confidence_level: float = 0.95,
+    seed: int = 0,
+    engine: str = "auto",
+    executor: Executor | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+) -> Sensitivity:
+    """Find out which factors move what a policy leads to.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policy : str, mapping, spec or document, optional
+        A policy's name, or a spec; the scenario's first policy by default.
+    vary : mapping of str to range or list
+        Over what each factor is varied, by its key as for `sweep`: a tuple of the lowest and the highest value, a
+        `Range` (which may be logarithmic), or a list of values.
+    of : Measure or str, default 'cost'
+        The response.
+    method : {'morris', 'sobol'}
+        Morris' screening ranks many factors with few points; Sobol's indices say how much of the variance each explains.
+    size : int, optional
+        Morris: trajectories, of one point more than there are factors; 20 by default. Sobol: rows, of two points more;
+        256 by default.
+    replications : int or range, default 100
+        At each point, in the same worlds at all of them.
+    confidence_level : float, default 0.95
+        Of each interval by itself.
+    seed : int, default 0
+        Of the points, and of the worlds.
+    engine : {'auto', 'compiled', 'reference'}
+    executor, workers, cluster, store, progress
+        As for `sweep`.
+
+    Returns
+    -------
+    Sensitivity
+
+    Raises
+    ------
+    InputError
+        Before anything is simulated: with everything that makes no sense.
+
+    Notes
+    -----
+    See `design_sensitivity` for the points and `analyze_sensitivity` for what is made of them. The response at a point is the
+    measure over all replications; the indices are those of its expectation.
+
+    Examples
+    --------
+    >>> from simdeploy.analysis import estimate_sensitivity
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "small",
+    ...     "fleet": {"nodes": 4, "update_duration": "1m", "start_failure": 0.1},
+    ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> vary = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
+    >>> result = estimate_sensitivity(scenario, of="makespan_s", vary=vary, replications=2, engine="reference")
+    >>> print(result.answer)
+    update_duration moves makespan under waves most: from end to end of its range by 60.0 s (60.0 to 60.0) on average; rollback_duration changes not one number.
+    """
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    chosen = scenario.policy(policy)
+    measure = _read_measure(of, confidence_level, scenario, chosen.identity.type)
+    levers = find_factors(vary, scenario, chosen.spec)
+    design = make_design(levers, list(vary.values()), method, size, seed=seed)
+    result = sweep(
+        scenario,
+        chosen,
+        vary=dict(zip(design.names, map(list, design.values), strict=True)),
+        design="list",
+        replications=numbers,
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+    )
+    values = Values(result, [measure], costs=scenario.costs, release=scenario.release)
+    return analyze_table(design, values, measure, confidence_level, read_computed_under(result))
+
+
+def _read_measure(of: Measure | str, confidence_level: float, scenario: Scenario, type_: str) -> Measure:
+    problems = level_problems(confidence_level)
+    try:
+        (measure,) = read_measures([of])
+    except InputError as error:
+        raise InputError([*problems, *error.problems]) from None
+    kinds = tuple(kind.name for kind in scenario.release)
+    problems += measure_problems(measure, kinds, has_costs=scenario.costs is not None)
+    reason = None if problems else why_impossible(measure, scenario.release, type_)
+    if reason is not None:
+        problems.append(Problem(reason, ("of",), found=shorten(str(measure))))
+    if problems:
+        raise InputError(problems)
+    return measure

@@ -1,0 +1,93 @@
+"""The response at each point of a design, also without a part of the worlds; and why a point has none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.estimators import quantile_place
+from simdeploy.analysis.sensitivity.resampling import MOST_PARTS
+
+if TYPE_CHECKING:
+    from simdeploy.scenario.measures import Measure
+
+FAILED, NEVER_ENDS, NO_VALUE = "a replication failed", "some rollouts never end", "no value"
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """What was found at each point.
+
+    Attributes
+    ----------
+    all : ndarray of float, shape (points,)
+        The measure over all replications; NaN where there is a reason.
+    without : ndarray of float, shape (parts, points)
+        The measure without each part of the replications; no parts if there is one number at each point.
+    reason : ndarray of object, shape (points,)
+        Why a point has no response; else empty.
+    has_error : bool
+        Whether it is known how much replications vary.
+    """
+
+    all: np.ndarray
+    without: np.ndarray
+    reason: np.ndarray
+    has_error: bool
+
+
+def respond(
+    values: np.ndarray,
+    measure: Measure | None,
+    *,
+    is_failed: np.ndarray | None = None,
+    never_ends: np.ndarray | None = None,
+) -> Responses:
+    """Take a measure at each point.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (points,) or (points, replications)
+        What it is taken over; NaN where it isn't about a replication. One number a point is the response itself.
+    measure : Measure or None
+        None for the mean of numbers that all are meant.
+    is_failed, never_ends : ndarray of bool, shape (points,), optional
+        Points of which a replication failed, or is unknown. Without them whatever is not finite failed.
+    """
+    if is_failed is None:
+        finite = np.isfinite(values)
+        is_failed = ~(finite if values.ndim == 1 else finite.all(axis=1))
+    reason = np.where(is_failed, FAILED, "").astype(object)
+    if never_ends is not None:
+        reason[never_ends & ~is_failed] = NEVER_ENDS
+    if values.ndim == 1:
+        everything, without = values.astype(np.float64), np.empty((0, len(values)))
+        has_error = True
+    else:
+        n = values.shape[1]
+        everything = _take(values, measure)
+        parts = np.array_split(np.arange(n), min(n, MOST_PARTS)) if n > 1 else []
+        taken = [_take(np.delete(values, part, axis=1), measure) for part in parts]
+        without = np.stack(taken) if taken else np.empty((0, len(values)))
+        has_error = n > 1
+    is_missing = np.isnan(everything) | np.isnan(without).any(axis=0)
+    reason[is_missing & (reason == "")] = NO_VALUE
+    is_out = reason != ""
+    return Responses(np.where(is_out, np.nan, everything), np.where(is_out, np.nan, without), reason, has_error)
+
+
+def _take(values: np.ndarray, measure: Measure | None) -> np.ndarray:
+    """Return the mean, or the quantile, of each row over what isn't NaN."""
+    n = (~np.isnan(values)).sum(axis=1)
+    if measure is None or measure.quantile is None:
+        # From the first value on: what is the same in all replications comes out as it is.
+        first = np.take_along_axis(values, np.argmax(~np.isnan(values), axis=1)[:, None], axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean: np.ndarray = first[:, 0] + np.nansum(values - first, axis=1) / n
+        return np.where(n > 0, mean, np.nan)
+    ordered = np.sort(values, axis=1)  # NaN come last
+    places = [quantile_place(int(count), measure.quantile) if count else 0 for count in n.tolist()]
+    quantiles: np.ndarray = np.take_along_axis(ordered, np.array(places)[:, None], axis=1)[:, 0]
+    return quantiles

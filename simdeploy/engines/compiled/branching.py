@@ -1,0 +1,63 @@
+"""When a rollout first reached a level, and which nodes had been dispatched by then, for compiled code."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.run import (
+    BACK_FROM,
+    DISPATCHED,
+    HAS_FAILED,
+    NEVER,
+    RESOLVED,
+    STARTED,
+    fates,
+    kept,
+    reached,
+    scratch,
+)
+
+
+@compiled
+def mark(run):
+    """Write whether the rollout at hand reached its level, and whose numbers it has in common with what branches off there."""
+    at = _failed_at(run) if run.counts_failed else _exposed_at(run)
+    reached(run)[run.row] = at < NEVER
+    for node in range(run.nodes):
+        kept(run)[run.row, node] = at < NEVER and fates(run)[DISPATCHED, node] <= at
+
+
+@compiled
+def _failed_at(run):
+    fate, times = fates(run), scratch(run)[0]
+    n = 0
+    for node in range(run.nodes):
+        if fate[HAS_FAILED, node] and fate[RESOLVED, node] <= min(run.makespan, NEVER - 1):
+            times[n] = fate[RESOLVED, node]
+            n += 1
+    return np.sort(times[:n])[run.level - 1] if n >= run.level else np.int64(NEVER)
+
+
+@compiled
+def _exposed_at(run):
+    fate, starts, ends = fates(run), scratch(run)[0], scratch(run)[1]
+    n = n_ends = 0
+    for node in range(run.nodes):
+        if run.releases and fate[STARTED, node] < NEVER:
+            starts[n] = fate[STARTED, node]
+            n += 1
+            if fate[BACK_FROM, node] < NEVER:
+                ends[n_ends] = fate[BACK_FROM, node]
+                n_ends += 1
+    starts, ends = np.sort(starts[:n]), np.sort(ends[:n_ends])
+    done = 0
+    for place in range(n):
+        # Only settled instants count: the last of those that start at one.
+        if place + 1 < n and starts[place + 1] == starts[place]:
+            continue
+        while done < n_ends and ends[done] <= starts[place]:
+            done += 1
+        if place + 1 - done >= run.level:
+            return starts[place]
+    return np.int64(NEVER)

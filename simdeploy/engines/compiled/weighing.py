@@ -1,0 +1,111 @@
+"""The weight of a replication under a tilt, for compiled code: `simdeploy.engines.reference.weighing` says what counts."""
+
+from __future__ import annotations
+
+import math
+
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.laws import draw_ns
+from simdeploy.engines.compiled.philox import draw
+from simdeploy.engines.compiled.run import (
+    AFFECTED,
+    BACK_FROM,
+    CLASS,
+    DISPATCHED,
+    DURATION,
+    FAILS,
+    HANGS,
+    NEVER,
+    ORDER,
+    classes,
+    drawn,
+    fates,
+    law_at,
+    policy_of,
+    today,
+)
+from simdeploy.engines.compiled.tilting import bend, log_weight_of_chance, log_weight_of_draw
+from simdeploy.world.streams import Stream
+
+_LARGEST_LOG = 700.0
+
+
+@compiled
+def weigh(run):
+    """Return the weight of the rollout at hand."""
+    fate = fates(run)
+    total = run.log_weight_once
+    for node in range(run.nodes):
+        if fate[DISPATCHED, node] < NEVER:
+            total += _attempts(run, node)
+            if fate[BACK_FROM, node] < NEVER:
+                total += _going_back(run, node)
+    return math.exp(min(total, _LARGEST_LOG))
+
+
+@compiled
+def weigh_first(run, last, goes_back):
+    """Return the weight of a rollout in which the first nodes of the order were dispatched, and all of them went back, or none."""
+    order = drawn(run)[ORDER]
+    total = run.log_weight_once
+    for position in range(last):
+        total += _attempts(run, order[position])
+    if goes_back and (run.tilt_back != 1 or run.tilt_rollback != 1):
+        for position in range(last):
+            total += _going_back(run, order[position])
+    return math.exp(min(total, _LARGEST_LOG))
+
+
+@compiled
+def _attempts(run, node):
+    """Return what a node's attempts to start count; nearly always there is one, whose outcome is drawn already."""
+    draws, chances = drawn(run), today(run)[drawn(run)[CLASS, node]]
+    affected = draws[AFFECTED, node]
+    total = 0.0
+    if run.tilt_update != 1:
+        total += log_weight_of_draw(draw(run, Stream.UPDATE_DURATION.value, node, 0), run.tilt_update)
+    if run.leaves:
+        return total
+    total += chances.log_hangs[affected] if draws[HANGS, node] else chances.log_answers[affected]
+    rule = policy_of(run)
+    has_deadline = rule.is_checked and rule.from_dispatch
+    if draws[HANGS, node] or (has_deadline and draws[DURATION, node] > rule.deadline):
+        return total
+    if not draws[FAILS, node]:
+        return total + chances.log_starts[affected]
+    return total + chances.log_fails[affected] + _later_attempts(run, node, draws[DURATION, node])
+
+
+@compiled
+def _later_attempts(run, node, took):
+    rule, number = policy_of(run), drawn(run)[CLASS, node]
+    one, chances = classes(run)[number], today(run)[number]
+    affected = drawn(run)[AFFECTED, node]
+    p_fail = chances.start_failure_affected if affected else chances.start_failure
+    p_hang = chances.start_hang_affected if affected else chances.start_hang
+    has_deadline = rule.is_checked and rule.from_dispatch
+    total = 0.0
+    for attempt in range(1, one.start_attempts):
+        u = draw(run, Stream.UPDATE_DURATION.value, node, attempt)
+        total += log_weight_of_draw(u, run.tilt_update)
+        took += draw_ns(law_at(run, one.update), bend(u, run.tilt_update), chances.slowdown)
+        hangs = p_hang > 0 and draw(run, Stream.START_HANG.value, node, attempt) < p_hang
+        total += chances.log_hangs[affected] if hangs else chances.log_answers[affected]
+        if hangs or (has_deadline and took > rule.deadline):
+            break
+        fails = p_fail > 0 and draw(run, Stream.START_FAILURE.value, node, attempt) < p_fail
+        total += chances.log_fails[affected] if fails else chances.log_starts[affected]
+        if not fails:
+            break
+    return total
+
+
+@compiled
+def _going_back(run, node):
+    one = classes(run)[drawn(run)[CLASS, node]]
+    p = one.rollback_failure
+    fails = p > 0 and draw(run, Stream.ROLLBACK_FAILURE.value, node, 0) < p
+    length = draw(run, Stream.ROLLBACK_DURATION.value, node, 0)
+    return log_weight_of_draw(length, run.tilt_rollback) + log_weight_of_chance(
+        one.true_rollback_failure, run.tilt_back, fails
+    )

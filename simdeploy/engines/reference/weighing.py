@@ -1,0 +1,104 @@
+"""How much likelier a rollout was than it was made to be: the weight of a replication under a tilt (model section 9).
+
+What counts is what was drawn for nodes that were dispatched: of each attempt to start that began, or would have begun had
+the node been left alone, whether it hangs, how long it takes and whether it fails; of each node that went back, how long
+that takes and whether it fails; and what is drawn once, whether it came to matter or not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from simdeploy.world.streams import Stream
+from simdeploy.world.tilt import log_weight_of_chance, log_weight_of_draw, tilted_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simdeploy.engines.recording import NodeFate
+    from simdeploy.rules.deployment_types import TypeTraits
+    from simdeploy.rules.health import HealthRule
+    from simdeploy.world.realized import World
+    from simdeploy.world.release import ReleaseKind
+
+
+def weigh(
+    world: World, kinds: Sequence[ReleaseKind], rule: HealthRule, traits: TypeTraits, fates: Sequence[NodeFate]
+) -> float:
+    """Return the likelihood ratio of what was drawn: the scenario's over the tilted one's.
+
+    Parameters
+    ----------
+    world : World
+    kinds : sequence of ReleaseKind
+        What the release might have been.
+    rule : HealthRule
+    traits : TypeTraits
+        Of the deployment's type.
+    fates : sequence of NodeFate
+        By node number.
+    """
+    logs = [_once(world, kinds)]
+    for node, fate in enumerate(fates):
+        if fate.dispatched_ns is not None:
+            logs.append(sum(_attempts(world, rule, traits, node)))
+            if fate.back_from_ns is not None:
+                logs.append(_going_back(world, node))
+    return weight_of(sum(logs))
+
+
+def weight_of(log_weight: float) -> float:
+    """Return a weight, at most what floating point has.
+
+    Examples
+    --------
+    >>> weight_of(0.0), weight_of(1e6) < math.inf
+    (1.0, True)
+    """
+    return math.exp(min(log_weight, 700.0))
+
+
+def _once(world: World, kinds: Sequence[ReleaseKind]) -> float:
+    tilt, total = world.tilt, 0.0
+    if world.release is not None and tilt.release:
+        place = kinds.index(world.release)
+        total += math.log(kinds[place].probability / tilted_probabilities(kinds, tilt)[place])
+    for stream, factor in (
+        (Stream.SLOWDOWN, tilt.slowdown),
+        (Stream.START_FAILURE_LEVEL, tilt.start_failure_level),
+        (Stream.PROMOTE_AFTER, tilt.promote_after),
+        (Stream.ESCAPE_DETECTION, tilt.escape_detection),
+    ):
+        total += log_weight_of_draw(world.draws.draw(stream), factor)
+    return total
+
+
+def _attempts(world: World, rule: HealthRule, traits: TypeTraits, node: int) -> Iterator[float]:
+    """Yield what a node's attempts to start count, one draw after the other."""
+    tilt, number, affected = world.tilt, world.class_numbers[node], world.affected[node]
+    p_hang, p_fail = world.true_start_hang[number][affected], world.true_start_failure[number][affected]
+    took_ns = 0
+    for attempt in range(world.behaviour_of[node].start_attempts):
+        yield log_weight_of_draw(world.draws.draw(Stream.UPDATE_DURATION, node, attempt), tilt.update_duration)
+        if traits.leaves:
+            return
+        hangs = world.start_hangs(node, attempt)
+        yield log_weight_of_chance(p_hang, tilt.start_hang, happened=hangs)
+        took_ns += world.start_ns(node, attempt)
+        if hangs or (rule.is_checked and rule.deadline_from_dispatch and took_ns > rule.deadline_ns):
+            return
+        fails = world.start_fails(node, attempt)
+        yield log_weight_of_chance(p_fail, tilt.start_failure, happened=fails)
+        if not fails:
+            return
+
+
+def _going_back(world: World, node: int) -> float:
+    tilt, p = world.tilt, world.behaviour_of[node].rollback_failure
+    fails = world.rollback_fails(node)
+    length = world.draws.draw(Stream.ROLLBACK_DURATION, node)
+    return log_weight_of_draw(length, tilt.rollback_duration) + log_weight_of_chance(
+        p, tilt.rollback_failure, happened=fails
+    )

@@ -1,0 +1,167 @@
+"""What a design spreads points over: a range, even or logarithmic, or a list out of which is chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simdeploy.errors import Problem, shorten
+
+
+@dataclass(frozen=True)
+class Range:
+    """Everything between two values, as a design may be asked to spread points over it.
+
+    Attributes
+    ----------
+    low, high : number, or duration such as "45s"
+    log : bool, default False
+        Whether equal ratios are equally likely, rather than equal differences: 0.001 to 0.01 as likely as 0.01 to 0.1.
+
+    Examples
+    --------
+    >>> from simdeploy.experiments import LatinHypercube, Range, sweep
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
+    ... })
+    >>> vary = {"fleet.start_failure": Range(0.001, 0.1, log=True)}
+    >>> result = sweep(scenario, "all-at-once", vary=vary, design=LatinHypercube(4), replications=1, engine="reference")
+    >>> int((result.cases["scenario.fleet.start_failure"] < 0.01).sum())
+    2
+    """
+
+    low: Any
+    high: Any
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range that is known to be one: of whole numbers each has the same share of [0, 1)."""
+
+    low: Any
+    high: Any
+    is_whole: bool
+    is_log: bool
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its values can be more or less."""
+        return True
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one value only."""
+        return bool(self.low == self.high)
+
+    def draw(self, fractions: np.ndarray) -> list[Any]:
+        """Return the values below which these fractions of the range are; fractions are in [0, 1)."""
+        if not self.is_whole:
+            values: list[Any] = self._between(fractions, self.high).tolist()
+            return values
+        # Of a whole number n the part from n to n + 1.
+        return [min(int(value), self.high) for value in self._between(fractions, self.high + 1).tolist()]
+
+    def step(self, fractions: np.ndarray) -> list[Any]:
+        """Return values from end to end, both included; fractions are in [0, 1]."""
+        values = self._between(fractions, self.high)
+        return [math.floor(value + 0.5) for value in values.tolist()] if self.is_whole else values.tolist()
+
+    def place(self, values: Sequence[Any]) -> np.ndarray:
+        """Return where in the range values are: 0 at its low, 1 at its high end."""
+        found = np.asarray(values, dtype=np.float64)
+        if self.is_log:
+            found, low, high = np.log(found), math.log(self.low), math.log(self.high)
+        else:
+            low, high = self.low, self.high
+        placed: np.ndarray = (found - low) / (high - low)
+        return placed
+
+    def ask(self) -> dict[str, Any]:
+        """Return what was asked, in values that JSON knows."""
+        return {"low": self.low, "high": self.high} | ({"log": True} if self.is_log else {})
+
+    def _between(self, fractions: np.ndarray, high: Any) -> np.ndarray:
+        values: np.ndarray = self.low + fractions * (high - self.low)
+        if self.is_log:
+            # The ends themselves, not what their logarithms give back.
+            values = np.clip(self.low * np.exp(fractions * math.log(high / self.low)), self.low, high)
+        return values
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Values out of which is chosen, all equally likely."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its values can be more or less."""
+        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one value only."""
+        return len(set(map(repr, self.values))) == 1
+
+    def draw(self, fractions: np.ndarray) -> list[Any]:
+        """Return the values below which these fractions of the list are; fractions are in [0, 1)."""
+        return [self.values[place] for place in self.index(fractions).tolist()]
+
+    def index(self, fractions: np.ndarray) -> np.ndarray:
+        """Return the places of the values that `draw` returns."""
+        return (fractions * len(self.values)).astype(np.int64)
+
+    def step(self, fractions: np.ndarray) -> list[Any]:
+        """Return values from the first to the last, both included; fractions are in [0, 1]."""
+        last = len(self.values) - 1
+        return [self.values[math.floor(fraction * last + 0.5)] for fraction in fractions.tolist()]
+
+    def place(self, values: Sequence[Any]) -> np.ndarray:
+        """Return where in the list values are: 0 for the first, 1 for the last."""
+        return np.array([self.values.index(value) for value in values]) / (len(self.values) - 1)
+
+    def ask(self) -> list[Any]:
+        """Return what was asked, in values that JSON knows."""
+        return list(self.values)
+
+
+Spread = Interval | Choices
+
+
+def make_interval(given: Range, numbers: tuple[Any, Any], kind: str, name: str) -> tuple[Interval, list[Problem]]:
+    """Return a range whose ends were read, and what is wrong with it.
+
+    Parameters
+    ----------
+    given : Range
+        As it was asked for.
+    numbers : tuple
+        Its ends; durations in seconds.
+    kind : str
+        Of the values of its key.
+    name : str
+        Of the key.
+    """
+    interval = Interval(*numbers, is_whole=kind == "whole", is_log=given.log)
+    kinds = int if kind == "whole" else int | float
+    is_number = all(isinstance(n, kinds) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
+    found = shorten((given.low, given.high))
+    if kind not in ("whole", "number", "duration") or not is_number:
+        allowed = "two whole numbers, lowest first" if kind == "whole" else "two numbers, lowest first"
+        hint = "values to choose from belong into a list"
+        return interval, [Problem("not a range", (name,), found=found, allowed=allowed, hint=hint)]
+    if interval.low > interval.high:
+        return interval, [Problem("not a range", (name,), found=found, allowed="the lowest value first")]
+    if given.log and interval.low <= 0:
+        allowed = "a lowest value above 0 where equal ratios are equally likely"
+        return interval, [Problem("not a logarithmic range", (name,), found=found, allowed=allowed)]
+    return interval, []

@@ -1,0 +1,234 @@
+"""In which worlds a policy breaks: the worlds with the box, and the path on which the box was found."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simdeploy.analysis.discovery.columns import read_columns
+from simdeploy.analysis.naming import name_factors
+from simdeploy.plotting.colours import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from simdeploy.analysis.discovery.result import Discovery
+
+_NO_FACTORS = ("is_held_out", "is_broken", "is_undecided", "reason", "box")
+
+# Values half of which are in less than this part of their range, at its low end, are shown on a logarithmic axis.
+_LOW_HALF = 0.3
+_STRETCH = 1.03
+
+
+def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
+    """Draw all worlds over the two factors that a box depends on most, with the box.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    result : Discovery
+    box : int, default 1
+        Which one.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Notes
+    -----
+    The factors are those whose limits have the smallest quasi-p-values; where a box has limits for fewer than two, others are
+    shown without. Where it has more, worlds inside the rectangle may be outside of the box: those in it are ringed.
+    Worlds of which nothing is known are left out. A box that doesn't hold is dashed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis import find_boxes
+    >>> rng = np.random.default_rng(0)
+    >>> worlds = pd.DataFrame({"x": rng.random(400), "y": rng.random(400), "z": rng.random(400)})
+    >>> result = find_boxes(worlds, (worlds["x"] > 0.6) & (worlds["y"] < 0.5))
+    >>> ax = plot_discovery(Figure().subplots(), result)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('x', 'y')
+    """
+    limits = result.limits[result.limits["box"].eq(box)].sort_values("quasi_p", kind="stable")
+    factors = [name for name in result.worlds.columns if name not in _NO_FACTORS]
+    short = dict(zip(factors, name_factors(factors), strict=True))
+    shown = list(dict.fromkeys([*limits["factor"], *factors]))[:2]
+    axes = [_read_axis(result.worlds, name) for name in shown]
+    x = axes[0]
+    y = axes[1] if len(axes) > 1 else _Axis(np.zeros(len(result.worlds)), ("",))
+    is_broken = result.worlds["is_broken"]
+    for is_it, marker, colour, label in ((False, "o", LIGHT_GREY, "holds"), (True, "X", VERMILION, "breaks")):
+        of_sort = is_broken.eq(is_it).to_numpy(dtype=bool, na_value=False)
+        size = 14 if is_it else 8
+        ax.scatter(x.values[of_sort], y.values[of_sort], size, colour, marker=marker, linewidths=0, label=label)
+    inside = result.worlds["box"].eq(box).to_numpy()
+    if len(limits) > len(axes) and inside.any():
+        ax.scatter(
+            x.values[inside],
+            y.values[inside],
+            40,
+            facecolors="none",
+            edgecolors=BLUE,
+            linewidths=0.7,
+            label="in the box",
+        )
+    _dress(ax, x, y)
+    if len(limits):
+        is_found = bool(result.boxes.loc[result.boxes["box"].eq(box), "is_found"].iloc[0])
+        _draw_box(ax, limits, shown, x, y, is_found=is_found)
+    ax.set_xlabel(short[shown[0]], parse_math=False)
+    ax.set_ylabel(short[shown[1]] if len(shown) > 1 else "", parse_math=False)
+    subject = "it" if result.policy is None else result.policy
+    title = f"Where {subject} breaks" if len(limits) else f"Where {subject} breaks: no box was found"
+    ax.set_title(title, loc="left", fontsize="medium", parse_math=False)
+    # Above the axes: a box may be in any corner of them.
+    ax.legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0.2)
+    return ax
+
+
+def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
+    """Draw the coverage and density of every box on the peeling path.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    result : Discovery
+    box : int, default 1
+        Which one was looked for.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Notes
+    -----
+    The path begins at the right, with all worlds, and ends at the upper left. Both in the worlds in which it was found and
+    in those that were held out, which are the ones to believe; the star is the box as it was chosen at last, there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis import find_boxes
+    >>> x = np.random.default_rng(0).random(200)
+    >>> ax = plot_peeling_path(Figure().subplots(), find_boxes(pd.DataFrame({"x": x}), x > 0.6))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['in the worlds of the search', 'in held-out worlds', 'chosen on the path', 'the box, in held-out worlds']
+    """
+    path = result.path[result.path["box"].eq(box)]
+    ax.plot(
+        100 * path["coverage"], 100 * path["density"], "o-", color=GREY, markersize=4, linewidth=1,
+        label="in the worlds of the search",
+    )  # fmt: skip
+    ax.plot(
+        100 * path["held_out_coverage"], 100 * path["held_out_density"], "s--", color=BLUE, markersize=4, linewidth=1,
+        label="in held-out worlds",
+    )  # fmt: skip
+    before = -1
+    for _, row in path.iterrows():
+        if row["n_restricted"] != before:
+            place = 100 * row["coverage"], 100 * row["density"]
+            ax.annotate(
+                f"{row['n_restricted']}", place, (4, 4), textcoords="offset points", fontsize="small", color=INK
+            )
+        before = row["n_restricted"]
+    chosen = path[path["is_chosen"]]
+    ax.plot(
+        100 * chosen["coverage"], 100 * chosen["density"], "o", color=ORANGE, markersize=9, label="chosen on the path"
+    )
+    found = result.boxes[result.boxes["box"].eq(box)]
+    if len(found):
+        ax.plot(
+            100 * found["coverage"], 100 * found["density"], "*", color=VERMILION, markersize=15, markeredgecolor=BLACK,
+            label="the box, in held-out worlds",
+        )  # fmt: skip
+    ax.set_xlim(-3, 103)
+    ax.set_ylim(-3, 106)
+    ax.set_xlabel("coverage, % of all that breaks")
+    ax.set_ylabel("density, % of the box")
+    ax.set_title("Peeling path, with the number of factors", fontsize="medium")
+    ax.legend(fontsize="small", loc="lower left")
+    return ax
+
+
+class _Axis(NamedTuple):
+    values: np.ndarray
+    words: tuple[str, ...] | None
+
+    @property
+    def is_log(self) -> bool:
+        low, high = float(self.values.min()), float(self.values.max())
+        return self.words is None and 0 < low < high and np.median(self.values) - low < _LOW_HALF * (high - low)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        low, high = float(self.values.min()), float(self.values.max())
+        if self.words is not None:
+            return -0.5, len(self.words) - 0.5
+        if self.is_log:
+            stretch = (high / low) ** (_STRETCH - 1)
+            return low / stretch, high * stretch
+        margin = (_STRETCH - 1) * ((high - low) or 1.0)
+        return low - margin, high + margin
+
+
+def _read_axis(worlds: pd.DataFrame, name: str) -> _Axis:
+    """Return the places of a factor's values; words, and whole numbers, are spread a little so that all can be seen."""
+    (column,) = read_columns(worlds[[name]])
+    values = column.values
+    if column.words is not None:
+        values = values + 0.7 * (np.arange(len(values)) * (math.sqrt(5) - 1) / 2 % 1 - 0.5)
+    return _Axis(values, column.words)
+
+
+def _dress(ax: Axes, x: _Axis, y: _Axis) -> None:
+    for axis, one in (("x", x), ("y", y)):
+        if one.is_log:
+            ax.set(**{f"{axis}scale": "log"})
+        if one.words is not None:
+            setter = ax.set_xticks if axis == "x" else ax.set_yticks
+            setter(range(len(one.words)), one.words)
+    ax.set_xlim(*x.ends)
+    ax.set_ylim(*y.ends)
+
+
+def _draw_box(ax: Axes, limits: pd.DataFrame, shown: list[str], x: _Axis, y: _Axis, *, is_found: bool) -> None:
+    from matplotlib.patches import Rectangle
+
+    by_factor = {row["factor"]: row for row in limits.to_dict("records")}
+    spans = []
+    for number, one in enumerate((x, y)):
+        name = shown[number] if number < len(shown) else ""
+        if name not in by_factor:
+            spans.append([one.ends])
+            continue
+        row = by_factor[name]
+        if one.words is not None:
+            places = [one.words.index(word) for word in str(row["values"]).split(", ")]
+            spans.append([(place - 0.5, place + 0.5) for place in places])
+        else:
+            spans.append([(max(float(row["low"]), one.ends[0]), min(float(row["high"]), one.ends[1]))])
+    for left, right in spans[0]:
+        for bottom, top in spans[1]:
+            ax.add_patch(
+                Rectangle(
+                    (left, bottom), right - left, top - bottom, facecolor=ORANGE, alpha=0.18, zorder=0, linewidth=0
+                )
+            )
+            ax.add_patch(
+                Rectangle(
+                    (left, bottom), right - left, top - bottom, fill=False, edgecolor=INK, linewidth=1.6,
+                    linestyle="-" if is_found else "--",
+                )
+            )  # fmt: skip

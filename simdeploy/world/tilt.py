@@ -1,0 +1,207 @@
+"""A change of measure: other chances for what is drawn, and the weight that makes up for them (model section 9)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.errors import InputError, Path, Problem, nearest, shorten
+from simdeploy.world.distributions import Constant
+from simdeploy.world.special import special
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from simdeploy.world.fleet import Fleet
+    from simdeploy.world.operator import Operator
+    from simdeploy.world.release import ReleaseKind
+
+_LOWEST, _HIGHEST = 2.0**-53, 1 - 2.0**-53
+_RELEASE = "release."
+PROBABILITIES = ("start_failure", "start_hang", "rollback_failure")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tilt:
+    r"""How much more often than in the scenario something is to happen: 1 is as often.
+
+    Attributes
+    ----------
+    start_failure, start_hang, rollback_failure : float
+        What the odds p / (1 - p) of an attempt to start, or to go back, are multiplied by, whatever p is.
+    update_duration, rollback_duration, slowdown, start_failure_level, promote_after, escape_detection : float
+        What the hazard of a draw is divided by: its survival :math:`S` becomes :math:`S^{1/f}`. Above 1 it is longer
+        (or larger), and no weight is above f. The level is the probability of a failed start where that has a law.
+    release : mapping of str to float
+        By kind of release: what its probability is multiplied by, before all are divided by their sum.
+
+    Raises
+    ------
+    InputError
+        For a factor that is no number above 0.
+
+    Examples
+    --------
+    >>> tilt = Tilt(start_failure=20, release={"bad": 5})
+    >>> tilt.factors
+    {'start_failure': 20.0, 'release.bad': 5.0}
+    >>> print(tilt)
+    start_failure x 20, release.bad x 5
+    """
+
+    start_failure: float = 1.0
+    start_hang: float = 1.0
+    rollback_failure: float = 1.0
+    update_duration: float = 1.0
+    rollback_duration: float = 1.0
+    slowdown: float = 1.0
+    start_failure_level: float = 1.0
+    promote_after: float = 1.0
+    escape_detection: float = 1.0
+    release: Mapping[str, float] | tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the factors, and make them floats that can be hashed."""
+        problems = []
+        for name, value in self._all():
+            is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+            if not is_number or not 0 < value < math.inf:
+                problems.append(
+                    Problem("not a factor", ("tilt", name), found=shorten(value), allowed="a number above 0")
+                )
+        if problems:
+            raise InputError(problems)
+        for name in NAMES:
+            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "release", tuple((str(kind), float(factor)) for kind, factor in self._kinds()))
+
+    @classmethod
+    def of(cls, factors: Mapping[str, float]) -> Tilt:
+        """Make a tilt of factors by name, as `factors` has them: kinds of release are ``release.NAME``.
+
+        Raises
+        ------
+        InputError
+            For a name that nothing has, with the nearest one.
+        """
+        own: dict[str, Any] = {}
+        kinds: dict[str, float] = {}
+        problems = []
+        for name, factor in factors.items():
+            if name.startswith(_RELEASE):
+                kinds[name.removeprefix(_RELEASE)] = factor
+            elif name in NAMES:
+                own[name] = factor
+            else:
+                allowed = ", ".join((*NAMES, "release.KIND"))
+                hint = nearest(name, NAMES)
+                problems.append(Problem("nothing that can be tilted", ("tilt", name), allowed=allowed, hint=hint))
+        if problems:
+            raise InputError(problems)
+        return cls(**own, release=kinds)
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """The factors that are not 1, by name; of kinds of release ``release.NAME``."""
+        return {name: factor for name, factor in self._all() if factor != 1}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} x {factor:.3g}" for name, factor in self.factors.items()) or "nothing"
+
+    def _kinds(self) -> Iterator[tuple[str, float]]:
+        yield from self.release.items() if isinstance(self.release, Mapping) else self.release
+
+    def _all(self) -> Iterator[tuple[str, float]]:
+        for name in NAMES:
+            yield name, getattr(self, name)
+        for kind, factor in self._kinds():
+            yield f"{_RELEASE}{kind}", factor
+
+
+NAMES = tuple(field.name for field in fields(Tilt) if field.name != "release")
+NO_TILT = Tilt()
+
+
+def tilt_problems(tilt: Tilt, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -> list[Problem]:
+    """Say which factors change nothing in a world, since nothing is drawn there."""
+    able = tiltable(fleet, release, operator)
+    return [
+        Problem("nothing is drawn here", _path(name), allowed=", ".join(able) or "nothing", hint=nearest(name, able))
+        for name in tilt.factors
+        if name not in able
+    ]
+
+
+def tiltable(fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -> tuple[str, ...]:
+    """Return the names of what chance decides in a world, as far as it can be tilted."""
+    behaviours = fleet.behaviours
+    may_happen = {
+        "start_failure": any(b.start_failure.mean > 0 for b in behaviours)
+        or any(kind.start_failure for kind in release),
+        "start_hang": any(b.start_hang for b in behaviours) or any(kind.start_hang for kind in release),
+        "rollback_failure": any(b.rollback_failure for b in behaviours),
+    }
+    laws = {
+        "update_duration": [b.update_duration for b in behaviours],
+        "rollback_duration": [b.rollback_duration for b in behaviours],
+        "slowdown": [b.slowdown for b in behaviours],
+        "start_failure_level": [b.start_failure for b in behaviours],
+        "promote_after": [operator.promote_after],
+        "escape_detection": [operator.escape_detection],
+    }
+    varying = {name for name, of_name in laws.items() if not all(isinstance(law, Constant) for law in of_name)}
+    names = [name for name in NAMES if may_happen.get(name) or name in varying]
+    possible = [kind for kind in release if kind.probability]
+    return (*names, *(f"{_RELEASE}{kind.name}" for kind in possible if len(possible) > 1))
+
+
+def odds_times(p: float, factor: float) -> float:
+    """Return the probability whose odds are `factor` times those of `p`.
+
+    Examples
+    --------
+    >>> odds_times(0.5, 3.0), odds_times(0.0, 3.0)
+    (0.75, 0.0)
+    """
+    return p if factor == 1 else p * factor / (1 - p + p * factor)
+
+
+def log_weight_of_chance(p: float, factor: float, *, happened: bool) -> float:
+    """Return the log of how much likelier an outcome is with probability `p` than with odds `factor` times those."""
+    return math.log(1 - p + p * factor) - (math.log(factor) if happened else 0.0)
+
+
+def bend(u: Any, factor: float) -> Any:
+    """Return the uniform that stands for `u` where the hazard is divided by `factor`: 1 - (1 - u) ** factor.
+
+    Examples
+    --------
+    >>> float(bend(0.5, 2.0))
+    0.75
+    """
+    if factor == 1:
+        return u
+    return np.minimum(np.maximum(-special.expm1(factor * special.log1p(-u)), _LOWEST), _HIGHEST)
+
+
+def log_weight_of_draw(u: float, factor: float) -> float:
+    """Return the log of how much likelier a draw is than where its hazard is divided by `factor`; `u` is not bent yet."""
+    return math.log(factor) + (factor - 1) * math.log1p(-u)
+
+
+def tilted_probabilities(kinds: Sequence[ReleaseKind], tilt: Tilt) -> list[Fraction]:
+    """Return the probabilities of the kinds of release under a tilt, exact."""
+    from fractions import Fraction
+
+    factors = dict(tilt.release)
+    weighed = [kind.probability * Fraction(factors.get(kind.name, 1.0)) for kind in kinds]
+    total = sum(weighed)
+    return [one / total for one in weighed] if total else weighed
+
+
+def _path(name: str) -> Path:
+    return ("tilt", name)

@@ -1,0 +1,188 @@
+"""``simdeploy sensitivity`` and ``simdeploy discover``: what they print, write and refuse, and how they are gone on with."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from simdeploy.analysis import discover, estimate_sensitivity
+from simdeploy.cli.app import app
+from simdeploy.experiments import Range
+from simdeploy.experiments.jobs import Job
+from simdeploy.scenario import read_scenario
+
+SCENARIO = """
+name: small
+fleet:
+  nodes: 4
+  update_duration: 30s
+  start_failure: 0.1
+policies:
+  waves: {strategy: rolling, max_parallel: 1, max_failed_nodes: 0, health_check: {deadline: 5m}}
+  at-once: {strategy: immediate}
+requirements: [{of: false_alarm, given: good, at_most: 0.4}]
+"""
+VARY = ("--vary", "fleet.start_failure=0.01:0.5:log", "--vary", "update_duration=20s:40s")
+IN_PYTHON = {"fleet.start_failure": Range(0.01, 0.5, log=True), "update_duration": (20.0, 40.0)}
+COMMANDS = {
+    "sensitivity": ("--of", "makespan_s", "--size", "4", "--replications", "4"),
+    "discover": ("--points", "40", "--replications", "4"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text(SCENARIO)
+    return tmp_path
+
+
+def call(command, *arguments):
+    quick = ("--engine", "reference", *COMMANDS[command])
+    return CliRunner().invoke(app, [command, "s.yaml", *quick, *map(str, arguments)], catch_exceptions=False)
+
+
+def found(command):
+    scenario = read_scenario("s.yaml")
+    if command == "sensitivity":
+        known = {"of": "makespan_s", "size": 4, "replications": 4}
+        return estimate_sensitivity(scenario, vary=IN_PYTHON, engine="reference", **known)
+    return discover(scenario, vary=IN_PYTHON, points=40, replications=4, engine="reference")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_answer_comes_first(folder, command):
+    """The first line is the answer that Python gives, then under what it holds, then the tables. [contract]"""
+    result = call(command, *VARY)
+    assert (result.exit_code, result.stderr) == (0, "")
+    expected = found(command)
+    lines = result.stdout.splitlines()
+    assert lines[0] == expected.answer
+    told = {
+        "sensitivity": "small: policy waves, 12 points, 4 replications of each, seed 0, engine reference",
+        "discover": "small: policy waves, 40 worlds, 4 replications in each, seed 0, engine reference",
+    }
+    assert lines[2] == told[command]
+    assert lines[3].startswith("orchestrator expanso")
+    assert all(table.title in lines for table in expected.summarize())
+    if command == "discover":
+        assert "required: false_alarm given good <= 0.4" in lines
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_json_table_and_picture(folder, command):
+    """`--json` has everything that Python has, `--out` the table, and `--plot` a picture. [contract]"""
+    result = call(command, *VARY, "--json", "--out", "table.csv", "--plot", "picture.png")
+    assert result.stderr == "wrote table.csv\nwrote picture.png\n"
+    document, expected = json.loads(result.stdout), found(command)
+    assert document["answer"] == expected.answer
+    assert document["computed_under"]["engine"] == "reference"
+    table = pd.read_csv("table.csv", keep_default_na=False)
+    rows = expected.indices if command == "sensitivity" else expected.worlds
+    assert list(table.columns) == list(rows.columns)
+    assert len(table) == len(rows)
+    assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sobol(folder):
+    """`--method sobol` gives parts of the variance. [contract]"""
+    result = CliRunner().invoke(
+        app,
+        ["sensitivity", "s.yaml", "--policy", "at-once", "--of", "makespan_s", "--method", "sobol", "--size", "16",
+         "--replications", "2", "--engine", "reference", *VARY],
+    )  # fmt: skip
+    assert result.stdout.startswith("update_duration moves makespan under at-once most: alone it explains ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "error: vary: nothing to vary; allowed: keys of the scenario with ranges"),
+        (("--vary", "start_failur=0:1"), "no such key to vary"),
+        (("--vary", "fleet.start_failure=0:0.1:log"), "scenario.fleet.start_failure: not a logarithmic range"),
+        (
+            ("--vary", "fleet.start_failure=0.1:0.2:lin"),
+            "not a number of values (found 'lin'); allowed: 1 to 1,000,000, or log",
+        ),
+        (("--vary", "fleet.start_failure=0.1:1:2:3"), "allowed: low:high, low:high:log, low:high:count, or a list"),
+        (("--vary", "fleet.start_failure=0.1:2"), "start_failure"),
+    ],
+)
+def test_refusals(folder, monkeypatch, command, arguments, message):
+    """What can't be meant is refused before anything is simulated, without a traceback, with exit code 2. [contract]"""
+    monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
+    result = call(command, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_cluster_has_its_own_workers(folder):
+    """`--workers` and `--cluster` exclude each other, as for a sweep. [contract]"""
+    for command in COMMANDS:
+        result = call(command, *VARY, "--workers", "2", "--cluster", "tcp://127.0.0.1:1")
+        assert result.exit_code == 2
+        assert "--workers and --cluster exclude each other" in result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_workers_change_no_number(folder, command):
+    """Two workers print what one does. [property]"""
+    assert call(command, *VARY, "--workers", "2").stdout == call(command, *VARY).stdout
+
+
+def small_pieces(job, replications):
+    from simdeploy.experiments.cutting import Piece
+
+    return tuple(Piece(len(group.policies), 2) for group in job.groups)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_interrupted_and_gone_on_with(folder, monkeypatch, command):
+    """Ctrl-C keeps what is there and says how to go on; that gives what an uninterrupted call prints. [contract]"""
+    run, calls = Job.run, []
+
+    def interrupt(self, span):
+        calls.append(span)
+        # In the second half of a discovery.
+        if len(calls) > (50 if command == "discover" else 5):
+            raise KeyboardInterrupt
+        return run(self, span)
+
+    expected = call(command, *VARY).stdout
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "run", interrupt)
+        patch.setattr("simdeploy.experiments.parts.cut_job", small_pieces)
+        stopped = call(command, *VARY, "--store", "some where")
+    assert stopped.exit_code == 130
+    first, second = stopped.stderr.splitlines()[-2:]
+    assert first.startswith("interrupted; some where has ")
+    again = CliRunner().invoke(app, shlex.split(second)[1:], catch_exceptions=False)
+    assert (again.exit_code, again.stdout) == (0, expected)
+    # A discovery is in two parts, the second of which isn't known before the first is done.
+    ending = "rollouts already: going on from there" if command == "discover" else "already: going on with the rest"
+    assert again.stderr.splitlines()[0].endswith(ending)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_failed_replications_are_told(folder, monkeypatch, command):
+    """If all replications fail nothing can be said: the answer says why, and the command ends with exit code 1. [contract]"""
+    monkeypatch.setattr(Job, "run", lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
+    result = call(command, *VARY)
+    assert result.exit_code == 1
+    assert "replications failed; the first:" in result.stderr
+    assert result.stdout.startswith("Nothing can be said of ")
+    assert "(a replication failed in " in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_that_runs(folder, command):
+    """The help ends with an example, whose options there are. [contract]"""
+    text = CliRunner().invoke(app, [command, "--help"]).stdout
+    assert f"simdeploy {command} scenarios/small-fleet.yaml" in text

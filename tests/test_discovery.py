@@ -1,0 +1,458 @@
+"""In which worlds a policy breaks: boxes that must be found, noise in which nothing may be, and what a box is worth."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from scipy import stats
+
+from simdeploy.analysis import discover, find_boxes
+from simdeploy.analysis.discovery.boxes import Box, Column, Limits, describe_limits
+from simdeploy.analysis.discovery.choosing import choose, quasi_p, share
+from simdeploy.analysis.discovery.columns import read_columns
+from simdeploy.analysis.discovery.judging import hypergeometric_tail
+from simdeploy.analysis.discovery.peeling import cut_below, peel
+from simdeploy.engines import running
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
+from simdeploy.plotting import plot_discovery, plot_peeling_path
+from simdeploy.scenario import Scenario
+
+
+def worlds(n, seed, names="abcd"):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({name: rng.random(n) for name in names})
+
+
+def make(*, policy=None, **fleet):
+    return Scenario.from_dict(
+        {
+            "name": "one-by-one",
+            "fleet": {"nodes": 5, "update_duration": "60s", **fleet},
+            "orchestrator": {"on_failure": "pause"},
+            "policies": {
+                "waves": {
+                    "strategy": "rolling",
+                    "max_parallel": 1,
+                    "health_check": {"min_healthy_time": "10s", "deadline": "1h"},
+                    **(policy or {}),
+                }
+            },
+        }
+    )
+
+
+VARY = {"fleet.update_duration": ("30s", "90s"), "min_healthy_time": [10, 20, 30, 40]}
+
+
+def test_the_planted_box():
+    """A box among four factors is found: its factors, its ends, and that it has all that breaks and nothing else. [oracle]"""
+    points = worlds(800, 1)
+    result = find_boxes(points, (points["a"] > 0.6) & points["c"].between(0.2, 0.7))
+    (row,) = result.boxes.to_dict("records")
+    assert row["is_found"]
+    limits = result.limits.set_index("factor")
+    assert list(limits.index) == ["a", "c"]
+    found = [limits.loc["a", "low"], limits.loc["c", "low"], limits.loc["c", "high"]]
+    # An end is between two of about 80 points of the box: this far only once in e^4 boxes.
+    np.testing.assert_allclose(found, [0.6, 0.2, 0.7], atol=4 * 0.5 / 80)
+    assert limits.loc["a", "high"] == math.inf
+    assert (row["density"], row["coverage"]) == pytest.approx((1, 1), abs=0.1)
+    assert (limits["quasi_p"] < 1e-6).all()
+
+
+def test_the_planted_box_in_noise():
+    """With a tenth of the labels turned the box is found all the same, and what it is said to be worth is so. [oracle]"""
+    points = worlds(1000, 2)
+    turned = np.random.default_rng(3).random(1000) < 0.1
+    result = find_boxes(points, ((points["a"] > 0.6) & (points["c"] < 0.5)) ^ turned)
+    row = result.boxes.iloc[0]
+    assert row["is_found"]
+    assert set(result.limits["factor"][result.limits["box"] == 1]) == {"a", "c"}
+    # 0.2 * 0.9 of all worlds break in it, 0.8 * 0.1 elsewhere.
+    for name, truth, n in (("density", 0.9, row["n"]), ("coverage", 0.18 / 0.26, 130)):
+        assert abs(row[name] - truth) <= 4 * math.sqrt(truth * (1 - truth) / n) + 0.05
+
+
+@pytest.mark.parametrize("share_broken", [0.05, 0.3])
+def test_nothing_in_noise(share_broken):
+    """Where breaking has nothing to do with the factors, of whatever kind, a box is found in 5 % of all cases at most. [oracle]"""
+    n, found = 120, 0
+    for seed in range(n):
+        rng = np.random.default_rng([seed, 1])
+        points = worlds(120, seed, "abc").assign(k=rng.integers(0, 4, 120), word=rng.choice(["x", "y", "z"], 120))
+        result = find_boxes(points, rng.random(120) < share_broken, seed=seed)
+        found += bool(result.boxes["is_found"].any())
+        # A box that doesn't hold ends the search: only the first false one can be found by chance.
+        assert result.boxes["is_found"].iloc[:-1].all()
+    assert found / n <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / n)
+
+
+def test_noise_in_words():
+    """In noise the answer says that nothing was found, and the picture too. [contract]"""
+    result = find_boxes(worlds(200, 0), np.random.default_rng(1).random(200) < 0.2)
+    assert not result.boxes["is_found"].any()
+    assert result.answer.endswith("; no box of factors was found that has more of them than chance.")
+    plot_discovery(Figure().subplots(), result)
+    plot_peeling_path(Figure().subplots(), result)
+
+
+def test_how_often_intervals_cover():
+    """The intervals of density and coverage have the box's true ones 95 times of 100 at least. [oracle]"""
+    n, covered = 100, {"density": 0, "coverage": 0}
+    for seed in range(n):
+        rng = np.random.default_rng([seed, 1])
+        points = worlds(200, seed, "ab")
+        broken = rng.random(200) < np.where(points["a"] > 0.5, 0.7, 0.1)
+        result = find_boxes(points, broken, seed=seed)
+        limits = result.limits[result.limits["box"] == 1]
+        sides = {row["factor"]: (max(row["low"], 0.0), min(row["high"], 1.0)) for row in limits.to_dict("records")}
+        low, high = sides.get("a", (0.0, 1.0))
+        width_b = np.subtract(*sides.get("b", (0.0, 1.0))[::-1])
+        breaks = width_b * (0.7 * max(high - max(low, 0.5), 0) + 0.1 * max(0.5 - low, 0))
+        for name, truth in (("density", breaks / width_b / (high - low)), ("coverage", breaks / 0.4)):
+            row = result.boxes.iloc[0]
+            covered[name] += row[f"{name}_low"] <= truth <= row[f"{name}_high"]
+    assert min(covered.values()) / n >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / n)
+
+
+def test_ends_are_moved_to_where_they_should_be():
+    """Of a path with large steps the box has the ends of the truth, between two points, and no limit that means nothing. [oracle]"""
+    x, y = np.linspace(0, 1, 101), np.tile([0.25, 0.75], 51)[:101]
+    columns = [Column("x", x), Column("y", y)]
+    path = [Box(), Box({0: Limits(low=0.5), 1: Limits(high=0.8)}), Box({0: Limits(low=0.9)})]
+    place, box = choose(path, columns, (x > 0.62) & (x < 0.8))
+    assert place == 1
+    assert box.restricted == (0,)
+    assert (box.limits[0].low, box.limits[0].high) == pytest.approx((0.625, 0.795))
+
+
+def test_two_boxes():
+    """What the first box leaves is searched again: the second one is found there, and both hold. [oracle]"""
+    points = worlds(800, 5)
+    result = find_boxes(points, (points["d"] < 0.2) | ((points["a"] > 0.8) & (points["b"] < 0.5)))
+    assert result.boxes["is_found"].tolist()[:2] == [True, True]
+    assert result.boxes["limits"][0].startswith("d is below 0.")
+    assert result.boxes["limits"][1].startswith("a is above 0.")
+    assert "; of the rest, where a is above 0." in result.answer
+    in_first = result.worlds["box"] == 1
+    assert (result.worlds["d"][in_first] < 0.22).all()
+    assert result.boxes["coverage"].sum() <= 1
+
+
+def test_little_is_not_told():
+    """A further box that has less than a tenth of what breaks is no answer. [contract]"""
+    points = worlds(800, 5)
+    result = find_boxes(points, (points["a"] > 0.6) | (points["b"] < 0.03))
+    assert len(result.boxes) == 1
+    assert result.boxes["coverage"].iloc[0] > 0.9
+
+
+def test_limits_in_words():
+    """A limit is told with the ends of a range, or by name where only one value is left. [contract]"""
+    names = {"k": "k", "x": "x", "w": "w"}
+    k = Column("k", np.array([1.0, 2, 5]), is_whole=True)
+    asked = [Limits(high=1.5), Limits(low=4.5), Limits(low=1.5), Limits(low=1.5, high=4.2), Limits(low=1.5, high=2.5)]
+    told = ["k is 1", "k is 5", "k is at least 2", "k is from 2 to 4", "k is 2"]
+    assert [describe_limits(limits, k, names) for limits in asked] == told
+    x = Column("x", np.array([0.1, 0.2]))
+    assert describe_limits(Limits(low=0.123456), x, names) == "x is above 0.1235"
+    assert describe_limits(Limits(high=0.5), x, names) == "x is below 0.5"
+    w = Column("w", np.array([0.0, 1.0]), words=("blue", "red"))
+    assert describe_limits(Limits(places=frozenset({1})), w, names) == "w is red"
+
+
+def test_words_and_whole_numbers():
+    """A box may ask for words and whole numbers, and says so with ends that belong to it. [oracle]"""
+    rng = np.random.default_rng(4)
+    points = worlds(600, 4, "ab").assign(k=rng.integers(1, 9, 600), word=rng.choice(["x", "y", "z"], 600))
+    result = find_boxes(points, (points["k"] >= 4) & (points["word"] != "y"))
+    assert result.boxes["limits"].tolist() == ["k is at least 4 and word is x or z"]
+    assert result.boxes[["density", "coverage"]].to_numpy().tolist() == [[1.0, 1.0]]
+    assert result.limits["values"].tolist() == ["", "x, z"]
+    ax = plot_discovery(Figure().subplots(), result)
+    assert {ax.get_xlabel(), ax.get_ylabel()} == {"k", "word"}
+
+
+@settings(max_examples=50)
+@given(
+    values=st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1), st.booleans()), min_size=5, max_size=80),
+    words=st.integers(1, 3),
+)
+def test_paths(values, words):
+    """Each box of a path is inside of the one before and smaller; what it has is counted right. [property]"""
+    k, x, is_broken = map(np.array, zip(*values, strict=True))
+    names = tuple("xyz"[:words])
+    columns = [Column("k", k.astype(float), is_whole=True), Column("x", x), Column("w", k % words * 1.0, words=names)]
+    path = peel(columns, is_broken)
+    for before, after in pairwise(path):
+        outer, inner = before.contain(columns), after.contain(columns)
+        assert (inner <= outer).all()
+        assert inner.sum() < outer.sum()
+        counted = share(after, columns, is_broken)
+        assert (counted.n, counted.broken) == (inner.sum(), (inner & is_broken).sum())
+    _, box = choose(path, columns, is_broken)
+    best = max(share(one, columns, is_broken).balance for one in path)
+    if box.limits:
+        # What is dropped may cost a little, but no less than all is chosen.
+        assert share(box, columns, is_broken).balance >= share(Box(), columns, is_broken).balance
+    assert best >= share(path[0], columns, is_broken).balance
+
+
+@given(values=st.lists(st.integers(0, 20), min_size=1, max_size=60), fraction=st.floats(0.01, 0.5))
+def test_cuts(values, fraction):
+    """A cut takes at least the lowest value and leaves something, unless all are the same; no more than about its part. [property]"""
+    values = np.array(values, dtype=float)
+    cut = cut_below(values, fraction)
+    if cut is None:
+        assert len(np.unique(values)) == 1
+        return
+    below = values[values < cut]
+    assert 0 < len(below) < len(values)
+    lowest = (values == values.min()).sum()
+    assert len(below) <= max(lowest, int(fraction * len(values)), 1)
+
+
+@given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 40), st.data())
+def test_fishers_test(of_broken, of_held, n, data):
+    """The chance of a box is the upper tail of scipy's hypergeometric law. [oracle]"""
+    of_n = of_broken + of_held
+    n = min(n, of_n)
+    broken = data.draw(st.integers(max(0, n - of_held), min(n, of_broken)))
+    expected = stats.hypergeom.sf(broken - 1, of_n, of_broken, n)
+    assert hypergeometric_tail(broken, n, of_broken, of_n) == pytest.approx(expected, rel=1e-9)
+
+
+def test_quasi_p_by_hand():
+    """Of 4 worlds in a box 3 break, of 8 without the limit 4 do: P(K >= 3) of four throws of a coin. [oracle]"""
+    x = Column("x", np.arange(8.0))
+    is_broken = np.array([1, 0, 0, 0, 0, 1, 1, 1], dtype=bool)
+    assert quasi_p(Box({0: Limits(low=3.5)}), 0, [x], is_broken) == pytest.approx(5 / 16)
+
+
+def test_what_is_not_known_shifts_nothing():
+    """Worlds that aren't known are left out, each by its place: the result is that of the table without them. [property]"""
+    points = worlds(400, 6)
+    labels = pd.Series((points["a"] > 0.6).to_numpy(), dtype=object)
+    labels[[3, 77, 200]] = None
+    result = find_boxes(points, labels)
+    assert dict(result.left_out) == {"no value": 3}
+    assert result.answer.endswith("; 3 of 400 worlds are left out (no value in 3).")
+    assert result.worlds["is_broken"].isna().to_numpy().nonzero()[0].tolist() == [3, 77, 200]
+    known = result.worlds.drop(index=[3, 77, 200])
+    assert (known["is_broken"] == (known["a"] > 0.6)).all()
+    assert (result.worlds["box"][[3, 77, 200]] == 0).all()
+    assert abs(result.limits["low"].iloc[0] - 0.6) < 0.03
+
+
+def test_too_much_unknown():
+    """Where more than a tenth of the worlds isn't known nothing is said. [property]"""
+    points = worlds(400, 6)
+    labels = pd.Series((points["a"] > 0.6).to_numpy(), dtype=object)
+    labels[:41] = None
+    result = find_boxes(points, labels)
+    assert result.is_refused
+    assert result.boxes.empty
+    assert result.answer.startswith("Nothing can be said of where It breaks: 41 of 400 worlds are left out")
+
+
+def test_a_rollout_that_takes_too_long():
+    """The box in which a simulated rollout is too slow is that of its closed form. [oracle]"""
+    result = discover(
+        make(), vary={**VARY, "fleet.rollback_duration": (1.0, 9.0)}, requirements="makespan_s <= 6m",
+        points=300, replications=1, engine="reference",
+    )  # fmt: skip
+    row = result.boxes.iloc[0]
+    # Too slow is 5 (u + h) > 360, a stair that a box can't fill.
+    assert row["is_found"]
+    assert set(result.limits["factor"][result.limits["box"] == 1]) <= {
+        "scenario.fleet.update_duration", "health_check.min_healthy_time",
+    }  # fmt: skip
+    exact = 5 * (result.worlds["scenario.fleet.update_duration"] + result.worlds["health_check.min_healthy_time"]) > 360
+    assert (result.worlds["is_broken"] == exact).all()
+    held_out = result.worlds[result.worlds["is_held_out"]]
+    inside = held_out[held_out["box"] == 1]
+    assert row["density"] == inside["is_broken"].mean()
+    assert row["coverage"] == inside["is_broken"].sum() / held_out["is_broken"].sum()
+    assert row["mass"] == len(inside) / len(held_out)
+
+
+def test_halves_share_no_replication(tmp_path):
+    """The worlds in which boxes are judged have other points and replications than those of the search. [property]"""
+    known = {"vary": VARY, "requirements": "makespan_s <= 6m", "points": 40, "replications": 3, "engine": "reference"}
+    result = discover(make(), store=tmp_path / "kept", **known)
+    search, held_out = (read_store(tmp_path / "kept" / half).to_frame() for half in ("search", "held-out"))
+    assert (set(search["replication"]), set(held_out["replication"])) == ({0, 1, 2}, {3, 4, 5})
+    name = "scenario.fleet.update_duration"
+    assert not set(search[name]) & set(held_out[name])
+    # Each half is a Latin hypercube of its own.
+    for half in (search, held_out):
+        parts = np.floor((np.sort(half[name].unique()) - 30) / 60 * 20)
+        assert parts.tolist() == list(range(20))
+    told = []
+    again = discover(make(), store=tmp_path / "kept", progress=lambda *at: told.append(at), **known)
+    assert told == [(60, 120), (120, 120)]
+    assert again.answer == result.answer == discover(make(), **known).answer
+
+
+def test_the_same_seed():
+    """The same seed gives the same answer, 0 as well; another one other worlds. [property]"""
+    known = {"vary": VARY, "requirements": "makespan_s <= 6m", "points": 40, "replications": 1, "engine": "reference"}
+    first, again, other = (discover(make(), seed=seed, **known) for seed in (0, 0, 1))
+    pd.testing.assert_frame_equal(first.worlds, again.worlds)
+    assert not first.worlds.equals(other.worlds)
+
+
+def test_a_failed_simulation_in_the_middle(monkeypatch):
+    """A world of which a replication failed is left out, and no other is taken for it. [property]"""
+    original = running.simulate
+
+    def sometimes(scenario, policy, *, replication, **rest):
+        if scenario.fleet.nodes == 7 and replication in (1, 2):
+            raise ValueError("broken")
+        return original(scenario, policy, replication=replication, **rest)
+
+    monkeypatch.setattr(running, "simulate", sometimes)
+    vary = {"fleet.nodes": (4, 12), "fleet.update_duration": ("30s", "90s")}
+    with pytest.warns(SimdeployWarning, match="replications failed"):
+        result = discover(
+            make(), vary=vary, requirements="makespan_s <= 10m", points=120, replications=2, engine="reference"
+        )
+    failed = result.worlds["scenario.fleet.nodes"] == 7
+    assert (result.worlds["reason"] == np.where(failed, "a replication failed", "")).all()
+    assert result.n_failed == failed.sum() == result.left_out["a replication failed"]
+    exact = result.worlds["scenario.fleet.nodes"] * (result.worlds["scenario.fleet.update_duration"] + 10) > 600
+    assert (result.worlds["is_broken"] == exact)[~failed].all()
+    assert not result.is_refused
+
+
+def test_rollouts_that_never_end():
+    """Where rollouts never end it isn't known whether a limit of their time is met, and the answer says so. [property]"""
+    scenario = make(start_failure=0.1, policy={"max_failed_nodes": 0})
+    known = {"vary": VARY, "points": 40, "replications": 8, "engine": "reference"}
+    result = discover(scenario, requirements="makespan_s <= 6m", **known)
+    assert result.is_refused
+    assert result.answer.endswith(" Require something that is known of every rollout, such as in_progress <= 1%.")
+    assert not discover(scenario, requirements="paused <= 5%", **known).is_refused
+
+
+def test_all_or_none():
+    """Where all worlds break or none does the answer says so, with an interval, and no box. [contract]"""
+    known = {"vary": VARY, "points": 40, "replications": 2, "engine": "reference"}
+    none = discover(make(), requirements="makespan_s <= 1h", **known)
+    assert none.answer == "waves breaks in none of 40 worlds, 0.0 % (0.0 to 8.8)."
+    every = discover(make(), requirements="makespan_s <= 1m", **known)
+    assert every.answer == "waves breaks in all 40 worlds, 100.0 % (91.2 to 100.0)."
+    assert none.boxes.empty
+    assert every.boxes.empty
+    plot_peeling_path(Figure().subplots(), none)
+
+
+def test_undecided_worlds_are_told():
+    """Worlds whose intervals are on both sides of a limit are counted, as in the box, and their estimate decides. [property]"""
+    scenario = make(start_failure=0.1, policy={"max_failed_nodes": 0})
+    vary = {"fleet.start_failure": (0.0, 0.2), "fleet.update_duration": (30.0, 60.0)}
+    result = discover(scenario, vary=vary, requirements="paused <= 40%", points=60, replications=10, engine="reference")
+    n_undecided = int(result.worlds["is_undecided"].sum())
+    assert 0 < n_undecided < 60
+    assert f"; {n_undecided} worlds are too close to call with 10 replications" in result.answer
+    row = result.boxes.iloc[0]
+    inside = result.worlds[result.worlds["is_held_out"] & (result.worlds["box"] == 1)]
+    assert row["n_undecided"] == inside["is_undecided"].sum()
+
+
+def test_a_ready_table():
+    """The table of a sweep is searched by its requirements; the worlds are its cases. [contract]"""
+    vary = {"fleet.update_duration": (30.0, 90.0), "max_parallel": [1, 5]}
+    table = sweep(make(), "waves", vary=vary, design=LatinHypercube(120), replications=2, engine="reference")
+    result = find_boxes(table, requirements="makespan_s <= 150s")
+    assert result.boxes["limits"].tolist() == ["max_parallel is at most 3"]
+    assert result.policy == "waves"
+    assert find_boxes(table.to_frame(), requirements="makespan_s <= 150s").answer == result.answer
+
+
+def test_in_words_and_json():
+    """The answer is a sentence with density and coverage; tables and JSON have everything. [contract]"""
+    points = worlds(400, 1)
+    result = find_boxes(points, points["a"] > 0.6)
+    low = f"{result.limits['low'].iloc[0]:.4g}"
+    assert result.answer.startswith(f"It breaks where a is above {low}: ")
+    assert "of the worlds in that box break (density), which is " in result.answer
+    assert "of all that break (coverage); in all it breaks in " in result.answer
+    boxes, limits, path = result.summarize()
+    assert (boxes.header[0], limits.header, path.header[0]) == ("box", ("box", "limit", "quasi-p-value"), "step")
+    assert sum("chosen" in row[0] for row in path.rows) == 1
+    document = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert document["limits"][0]["high"] is None
+    assert len(document["worlds"]) == 400
+
+
+def test_pictures():
+    """The box is drawn where its limits are, on a logarithmic axis where the range is one; the path with its star. [contract]"""
+    rng = np.random.default_rng(0)
+    points = pd.DataFrame({"p": 10 ** rng.uniform(-3, -1, 400), "q": rng.random(400)})
+    result = find_boxes(points, (points["p"] > 0.02) & (points["q"] < 0.5))
+    ax = plot_discovery(Figure().subplots(), result)
+    axis = {"x": (ax.get_xlabel(), ax.get_xscale()), "y": (ax.get_ylabel(), ax.get_yscale())}
+    assert set(axis.values()) == {("p", "log"), ("q", "linear")}
+    corner = dict(zip("xy", ax.patches[0].get_xy(), strict=True))
+    of_p = next(name for name, (label, _) in axis.items() if label == "p")
+    assert corner[of_p] == result.limits.set_index("factor").loc["p", "low"]
+    trail = plot_peeling_path(Figure().subplots(), result)
+    star = trail.lines[-1]
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == tuple(100 * result.boxes[["coverage", "density"]].iloc[0])
+
+
+def test_columns():
+    """Numbers have an order, whatever else there is are words, a missing number too. [contract]"""
+    frame = pd.DataFrame({"n": [1, 2], "x": [0.5, 1.5], "t": [True, False], "s": ["b", "a"], "u": [1.0, None]})
+    found = {one.name: (one.words, one.is_whole) for one in read_columns(frame)}
+    assert found == {
+        "n": (None, True), "x": (None, False), "t": (("false", "true"), False), "s": (("a", "b"), False),
+        "u": (("1", "unset"), False),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vary": {}}, "vary: nothing to vary"),
+        ({"vary": {"fleet.nodes": (5, 2)}}, "scenario.fleet.nodes: not a range"),
+        ({"requirements": None}, "requirements: nothing that could break"),
+        ({"requirements": "false_alarm given good"}, "requirements"),
+        ({"requirements": "escaped given defective <= 1%"}, "no release of the scenario is ever defective"),
+        ({"points": 10}, "points: not a number of worlds (found 10); allowed: 40 to 1,000,000, half of which"),
+        ({"confidence_level": 2}, "confidence_level"),
+        ({"vary": {"fleet.start_failure": Range(0.1, 2)}}, "start_failure"),
+    ],
+)
+def test_refusals(arguments, message):
+    """What makes no sense is refused before anything is simulated, with what is allowed. [contract]"""
+    with pytest.raises(InputError) as error:
+        discover(make(), **({"vary": VARY, "requirements": "makespan_s <= 6m"} | arguments))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([True], "is_broken: not whether worlds break (found 1 values); allowed: 50 values"),
+        (["yes"] * 50, "is_broken: not whether worlds break"),
+        (None, "requirements: nothing that could break"),
+    ],
+)
+def test_labels_that_are_none(labels, message):
+    """Labels are true or false, one for each world. [contract]"""
+    with pytest.raises(InputError) as error:
+        find_boxes(worlds(50, 0), labels)
+    assert message in str(error.value)
+    with pytest.raises(InputError, match="too few worlds"):
+        find_boxes(worlds(30, 0), [True] * 30)

@@ -1,0 +1,379 @@
+"""Rare events: estimates against closed forms, what they gain, and when they state nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.figure import Figure
+
+from simdeploy import InputError, Rare, Scenario, Tilt, estimate_rare
+from simdeploy.analysis.oracles import binomial_tail, slowest_exceeds
+from simdeploy.analysis.weights import diagnose, effective_size, tail_shape
+from simdeploy.cli.app import app
+from simdeploy.plotting import plot_rare
+from simdeploy.scenario.measures import parse_event
+from simdeploy.world.laws.lognormal import Lognormal
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+NODES, P = 300, 0.004
+AT_ONCE = {"at-once": {"strategy": "immediate"}}
+
+
+def world(policies: dict[str, Any] | None = None, **fleet: Any) -> Scenario:
+    raw = {"nodes": NODES, "update_duration": "30s", "start_failure": P, **fleet}
+    return Scenario.from_dict({"name": "rare", "fleet": raw, "policies": policies or AT_ONCE})
+
+
+def waves(**keys: Any) -> dict[str, Any]:
+    return {"waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}, **keys}}
+
+
+def is_right(found: Rare, truth: float) -> bool:
+    return abs(found.probability - truth) <= 4 * found.standard_error
+
+
+# -- importance sampling -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("at_least", "factor"), [(8, 6.0), (10, 8.0), (14, 12.0)])
+def test_many_failures_are_a_binomial_tail(at_least: int, factor: float) -> None:
+    """Estimates of 4e-5, 8e-7 and 1e-10 are within 4 standard errors of the exact tail, with errors below 3 %. [oracle]"""
+    found = estimate_rare(
+        world(), event=f"failed_nodes >= {at_least}", tilt={"start_failure": factor}, rollouts=20_000, engine="compiled"
+    )
+    assert is_right(found, binomial_tail(NODES, P, at_least))
+    assert found.standard_error < 0.03 * found.probability
+    assert not found.doubts
+
+
+def test_the_ladder_finds_a_tilt() -> None:
+    """Without being told it tilts what makes the event, in other worlds than those that judge, and is right. [oracle]"""
+    scenario = world(update_duration={"exponential": {"mean": "30s"}})
+    found = estimate_rare(scenario, event="failed_nodes >= 10", rollouts=8000, engine="compiled")
+    assert list(found.tilt) == ["start_failure"]
+    assert 4 <= found.tilt["start_failure"] <= 16
+    assert is_right(found, binomial_tail(NODES, P, 10))
+    assert found.n_pilot == 400 * len(found.steps)
+    assert found.steps["used"].sum() == 1
+
+
+def test_a_slow_update_is_the_tail_of_a_law() -> None:
+    """That the slowest of three lognormal updates takes ten times the median is a closed form. [oracle]"""
+    scenario = world(nodes=3, start_failure=0, update_duration={"lognormal": {"median": "30s", "p95": "60s"}})
+    law = scenario.fleet.behaviour.update_duration
+    assert isinstance(law, Lognormal)
+    truth = slowest_exceeds(3, law.survival(300.0))
+    assert 1e-8 < truth < 1e-6
+    found = estimate_rare(
+        scenario, event="makespan_s > 5m", tilt={"update_duration": 6}, rollouts=60_000, engine="compiled"
+    )
+    assert is_right(found, truth)
+    assert found.gain > 20
+
+
+def test_what_is_drawn_once_and_the_release_are_tilted_together() -> None:
+    """An escape that lasts is the product of two small probabilities, one of a kind and one of a lognormal tail. [oracle]"""
+    scenario = Scenario.from_dict(
+        {
+            "name": "escape",
+            "fleet": {"nodes": 1, "update_duration": "30s", "requests_per_second": 10},
+            "release": {
+                "good": {"probability": 0.99},
+                "bad": {"probability": 0.01, "defective": True, "error_rate": 0.5},
+            },
+            "operator": {"escape_detection": {"lognormal": {"median": "10m", "sigma": 1}}},
+            "policies": AT_ONCE,
+        }
+    )
+    # 5 failed requests a second; a median of 600 s.
+    truth = 0.01 * float(Lognormal(600.0, 1.0).survival(20_000.0))
+    assert 1e-7 < truth < 1e-5
+    event = "failed_requests_excess > 100000 and escaped"
+    found = estimate_rare(scenario, event=event, rollouts=10_000, engine="compiled")
+    assert set(found.tilt) == {"escape_detection", "release.bad"}
+    assert is_right(found, truth)
+    given = estimate_rare(
+        scenario, event="failed_requests_excess > 100000 given bad", rollouts=10_000, engine="compiled"
+    )
+    assert is_right(given, truth / 0.01)
+    unknown = estimate_rare(
+        scenario,
+        event="failed_requests_excess > 100000 given escaped",
+        tilt={"escape_detection": 8, "release.bad": 100},
+        rollouts=10_000,
+        engine="compiled",
+    )
+    assert is_right(unknown, truth / 0.01)
+
+
+def test_intervals_cover() -> None:
+    """The interval covers the exact tail in at least 84 of 100 experiments, nominally 95; 4 errors are 9. [oracle]"""
+    truth = binomial_tail(100, 0.01, 7)
+    scenario = world(nodes=100, start_failure=0.01)
+    covered = 0
+    for seed in range(100):
+        found = estimate_rare(
+            scenario, event="failed_nodes >= 7", tilt={"start_failure": 7}, rollouts=400, seed=seed, engine="compiled"
+        )
+        covered += found.low <= truth <= found.high
+    assert covered >= 86
+
+
+def test_the_gain_is_that_of_the_variances() -> None:
+    """Over 100 experiments the variance is p(1 - p)/n over the gain that is stated, within a factor of 1.7. [oracle]"""
+    truth = binomial_tail(100, 0.01, 7)
+    scenario = world(nodes=100, start_failure=0.01)
+    runs = [
+        estimate_rare(
+            scenario, event="failed_nodes >= 7", tilt={"start_failure": 7}, rollouts=400, seed=seed, engine="compiled"
+        )
+        for seed in range(100)
+    ]
+    gain = truth * (1 - truth) / 400 / np.var([one.probability for one in runs], ddof=1)
+    assert 1 / 1.7 < gain / np.mean([one.gain for one in runs]) < 1.7
+    assert gain > 500
+
+
+@pytest.mark.parametrize("method", ["importance", "splitting"])
+def test_engines_workers_and_repetition_change_nothing(method: str) -> None:
+    """Both engines, one worker or two, and the same call again give the same estimate. [property]"""
+    scenario = world(waves(), nodes=20, start_failure=0.03)
+    how: dict[str, Any] = {"method": method, "rollouts": 600, "event": "failed_nodes >= 3"}
+    how |= {"tilt": {"start_failure": 4}} if method == "importance" else {"levels": {"failed_nodes": [2]}}
+    runs = [
+        estimate_rare(scenario, engine=engine, workers=workers, **how)
+        for engine, workers in (("reference", 1), ("compiled", 1), ("compiled", 2), ("compiled", 1))
+    ]
+    assert {round(one.probability, 12) for one in runs} == {round(runs[0].probability, 12)}
+    assert runs[0].probability > 0
+
+
+# -- splitting ---------------------------------------------------------------------------------------
+
+
+def test_splitting_agrees_with_the_tail() -> None:
+    """Levels that a pilot chose lead to an estimate within 4 standard errors of 3e-5, at a tenth of the work. [oracle]"""
+    scenario = world(waves(max_failed_nodes=299, max_failed_nodes_percent=99), nodes=100, start_failure=0.008)
+    found = estimate_rare(
+        scenario, event="failed_nodes >= 7", method="splitting", rollouts=30_000, seed=2, engine="compiled"
+    )
+    truth = binomial_tail(100, 0.008, 7)
+    assert 1e-5 < truth < 1e-4
+    assert is_right(found, truth)
+    assert found.gain > 10
+    assert found.levels == tuple(sorted(found.levels))
+
+
+def test_splitting_by_exposure() -> None:
+    """Of a defect that stops the rollout nearly always, what gets through is estimated by the nodes exposed. [oracle]"""
+    scenario = Scenario.from_dict(
+        {
+            "name": "lets-through",
+            "fleet": {"nodes": 20, "update_duration": "10s", "requests_per_second": 10},
+            "release": {"bad": {"probability": 1, "defective": True, "start_failure": 0.3}},
+            "policies": waves(
+                max_parallel=1, max_failed_nodes=0, health_check={"deadline": "1h", "min_healthy_time": "0s"}
+            ),
+        }
+    )
+    levels = {"peak_exposed_nodes": [4, 8, 12, 16]}
+    found = estimate_rare(
+        scenario, event="escaped", method="splitting", levels=levels, rollouts=10_000, engine="compiled"
+    )
+    assert is_right(found, 0.7**20)
+    assert found.diagnosis["n_hits"] == 10
+
+
+# -- what can't be trusted -----------------------------------------------------------------------------
+
+
+def test_an_absurd_tilt_states_no_probability() -> None:
+    """Weights with a heavy tail are found out: there is no probability, and the sentence says why. [contract]"""
+    found = estimate_rare(
+        world(), event="failed_nodes >= 10", tilt={"start_failure": 60}, rollouts=3000, engine="compiled"
+    )
+    assert math.isnan(found.probability)
+    assert math.isnan(found.gain)
+    assert "the weights can't be trusted, so no probability is stated" in found.answer
+    assert found.to_dict()["probability"] is None
+
+
+def test_an_event_that_is_never_met_states_no_probability() -> None:
+    """Where a tilt is too small for the event to happen at all, the answer is not 0. [contract]"""
+    found = estimate_rare(
+        world(), event="failed_nodes >= 30", tilt={"start_failure": 1.1}, rollouts=500, engine="compiled"
+    )
+    assert "the event happened in none of the 500 replications" in found.answer
+    nobody = estimate_rare(
+        world(waves()),
+        event="failed_nodes >= 200",
+        method="splitting",
+        levels={"failed_nodes": [2]},
+        rollouts=400,
+        engine="compiled",
+    )
+    assert "0 of 10 independent repetitions met the event" in nobody.answer
+
+
+def test_rollouts_that_never_end_leave_it_open() -> None:
+    """What pauses for good may still become slow: nothing is stated. [contract]"""
+    scenario = Scenario.from_dict(
+        {
+            "name": "pauses",
+            "fleet": {"nodes": 50, "update_duration": "30s", "start_failure": 0.05},
+            "orchestrator": {"on_failure": "pause"},
+            "policies": waves(max_failed_nodes=4),
+        }
+    )
+    found = estimate_rare(
+        scenario, event="makespan_s > 10h", tilt={"start_failure": 1.5}, rollouts=400, engine="compiled"
+    )
+    assert "rollouts never end" in found.answer
+
+
+def test_the_shape_of_a_tail_is_found() -> None:
+    """Of exact quantiles of Pareto laws, k-hat is within 0.1; of bounded values it is below 0. [oracle]"""
+    levels = (np.arange(20_000) + 0.5) / 20_000
+    for shape in (0.3, 0.6, 1.0, 1.5):
+        assert abs(tail_shape((1 - levels) ** -shape) - shape) < 0.1
+    assert tail_shape(levels) < 0
+    assert math.isnan(tail_shape(np.ones(10)))
+    assert tail_shape(np.repeat([1.0, 2.0], 500)) == -math.inf
+
+
+def test_heavy_weights_are_doubted() -> None:
+    """Weights with tails beyond 0.7, one that has it all, and a mean off 1 are doubted, each by its name. [oracle]"""
+    chance = np.random.default_rng(1)
+    heavy = chance.pareto(1 / 0.9, 20_000)
+    assert any("tail is too heavy" in doubt for doubt in diagnose(heavy, heavy).doubts)
+    one = np.r_[np.ones(2000), 900.0]
+    assert any("one replication has" in doubt for doubt in diagnose(one, one).doubts)
+    off = chance.uniform(0.5, 1.0, 2000)
+    assert diagnose(off, off).doubts == (f"their mean is {off.mean():.3g} and should be 1",)
+    light = chance.exponential(size=20_000)
+    assert diagnose(light, light).is_trusted
+    assert effective_size(np.array([1e-300, 1e-300])) == pytest.approx(2)
+
+
+# -- events ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("min_in_service_fraction < 90%", "min_in_service_fraction < 0.9"),
+        ("makespan_s>=2h", "makespan_s >= 7200"),
+        ("escaped", "escaped"),
+        ("failed_requests_excess > 1e6  and escaped given bad", "failed_requests_excess > 1e+06 and escaped given bad"),
+    ],
+)
+def test_events_are_read_as_they_are_written(text: str, written: str) -> None:
+    """An event reads like a requirement, with `and`; what it writes means the same. [property]"""
+    event = parse_event(text, ("good", "bad"))
+    assert str(event) == written
+    assert parse_event(written) == event
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("makespan < 3", "did you mean.*makespan_s"),
+        ("makespan_s", "with a limit only"),
+        ("escaped > 1", "an event has no limit"),
+        ("makespan_s < soon", "not an amount"),
+        ("cost > 1", "the scenario has no costs"),
+        ("escaped given bat", "not a condition"),
+        ("< 3", "not an event"),
+    ],
+)
+def test_what_is_no_event_is_refused(text: str, message: str) -> None:
+    """Whatever is wrong with an event is said, with what was probably meant. [contract]"""
+    with pytest.raises(InputError, match=message):
+        parse_event(text, ("good", "bad"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "splittin"}, "method: no such method"),
+        ({"levels": "updated_nodes"}, "levels: no levels"),
+        ({"levels": {"failed_nodes": [3, 2]}}, "ascending"),
+        ({"levels": {"failed_nodes": [0]}}, "whole numbers above 0"),
+        ({"rollouts": 0}, "replications"),
+        ({"confidence_level": 95}, "confidence_level"),
+        ({"tilt": {"slowdown": 2}}, "nothing is drawn here"),
+        ({"tilt": ["slowdow"]}, "nothing is drawn here"),
+        ({"event": "never"}, "nothing that can be measured"),
+    ],
+)
+def test_bad_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
+    """What makes no sense is refused by name before anything is simulated. [contract]"""
+    arguments: dict[str, Any] = {"event": "failed_nodes >= 3", "rollouts": 200, "engine": "compiled"}
+    with pytest.raises(InputError, match=message):
+        estimate_rare(world(), **(arguments | changes))
+
+
+def test_a_tilted_scenario_is_refused() -> None:
+    """The tilt is an argument; one on top of another would be ambiguous. [contract]"""
+    with pytest.raises(InputError, match="tilted already"):
+        estimate_rare(world().tilted(Tilt(start_failure=2)), event="failed_nodes >= 3")
+
+
+# -- result, picture, command --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found() -> Rare:
+    return estimate_rare(
+        world(), event="failed_nodes >= 8", tilt={"start_failure": 6}, rollouts=2000, engine="compiled"
+    )
+
+
+def test_a_result_says_everything(found: Rare) -> None:
+    """The sentence, the tables, one row and JSON have the event, the numbers and the diagnosis. [contract]"""
+    assert found.answer.startswith("failed_nodes >= 8: ")
+    assert "2,000 rollouts did what plain simulation needs" in found.answer
+    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert document["event"] == "failed_nodes >= 8"
+    assert document["tilt"] == {"start_failure": 6.0}
+    assert document["diagnosis"]["n_hits"] == found.diagnosis["n_hits"]
+    assert found.to_frame()["probability"].iloc[0] == found.probability
+    (table,) = found.summarize()  # no tilt was looked for
+    assert "mean weight" in str(table.rows)
+
+
+def test_the_picture_shows_both_ways(found: Rare) -> None:
+    """Two lines, this one below the other, and as much apart as the gain; what states nothing says why. [contract]"""
+    ax = plot_rare(Figure().subplots(), found)
+    plain, here = ax.get_lines()[:2]
+    heights = np.asarray(plain.get_ydata()) / np.asarray(here.get_ydata())
+    assert heights == pytest.approx(math.sqrt(found.gain))
+    absurd = estimate_rare(
+        world(), event="failed_nodes >= 8", tilt={"start_failure": 90}, rollouts=300, engine="compiled"
+    )
+    assert "no probability is stated" in plot_rare(Figure().subplots(), absurd).texts[0].get_text()
+
+
+def test_the_command_answers(tmp_path: Any) -> None:
+    """It prints the sentence first, writes picture and table, and exits with 1 where nothing can be stated. [contract]"""
+    path = tmp_path / "rare.json"
+    path.write_text(json.dumps(world().to_dict()), encoding="utf-8")
+    start = ["rare", str(path), "--engine", "compiled", "--rollouts", "500", "--event", "failed_nodes >= 6"]
+    out, picture = tmp_path / "rare.csv", tmp_path / "rare.png"
+    ran = CliRunner().invoke(app, [*start, "--tilt", "start_failure=5", "--out", str(out), "--plot", str(picture)])
+    assert ran.exit_code == 0, ran.output
+    assert ran.output.startswith("failed_nodes >= 6: ")
+    assert out.read_text(encoding="utf-8").startswith("event,policy,method,probability,")
+    assert picture.stat().st_size > 1000
+    plain = CliRunner().invoke(app, [*start, "--json", "--tilt", "start_failure=5"])
+    assert json.loads(plain.output)["method"] == "importance"
+    absurd = CliRunner().invoke(app, [*start, "--tilt", "start_failure=200"])
+    assert absurd.exit_code == 1
+    split = CliRunner().invoke(app, [*start, "--method", "splitting", "--levels", "failed_nodes=2,x"])
+    assert split.exit_code == 2

@@ -1,0 +1,451 @@
+"""Which factors move a response: held to closed forms, to another implementation, and to how often intervals cover."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from scipy import stats
+
+from simdeploy.analysis import analyze_sensitivity, design_sensitivity, estimate_sensitivity, oracles
+from simdeploy.analysis.sensitivity.indices import variance_indices, variance_moments
+from simdeploy.engines import running
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments import Range, read_store, sweep
+from simdeploy.plotting import plot_sensitivity
+from simdeploy.scenario import Scenario
+
+PI = math.pi
+CUBE = dict.fromkeys(("x1", "x2", "x3"), (-PI, PI))
+TRUTH = oracles.ishigami_indices()
+
+
+def ishigami(design):
+    return oracles.ishigami(design.points.to_numpy())
+
+
+def index(result, name):
+    """One index of all factors, by their names."""
+    return result.indices[result.indices["index"] == name].set_index("factor")
+
+
+def within(row, truth):
+    return abs(row["estimate"] - truth) <= 4 * row["standard_error"] + 1e-12
+
+
+def make(**fleet):
+    """Make a scenario whose makespan is known: nodes one after the other, each started and then healthy for a while."""
+    return Scenario.from_dict(
+        {
+            "name": "one-by-one",
+            "fleet": {"nodes": 10, "update_duration": "60s", **fleet},
+            "policies": {
+                "waves": {
+                    "strategy": "rolling",
+                    "max_parallel": 1,
+                    "health_check": {"min_healthy_time": "10s", "deadline": "1h"},
+                }
+            },
+        }
+    )
+
+
+# Healthy times are whole windows of 10 s.
+WAVES, UPDATE, HEALTHY = (5, 20), (30.0, 90.0), [10.0, 20.0, 30.0, 40.0]
+VARY = {"fleet.nodes": WAVES, "fleet.update_duration": UPDATE, "min_healthy_time": HEALTHY}
+NAMES = ("scenario.fleet.nodes", "scenario.fleet.update_duration", "health_check.min_healthy_time")
+
+
+def test_sobol_of_ishigami():
+    """First and total order indices of Ishigami's function are those of its closed form. [oracle]"""
+    design = design_sensitivity(CUBE, method="sobol", size=4096)
+    result = analyze_sensitivity(design, ishigami(design))
+    for name, truths in zip(("first", "total"), TRUTH, strict=True):
+        rows = index(result, name)
+        assert all(within(rows.loc[factor], truth) for factor, truth in zip(CUBE, truths, strict=True))
+        assert (rows["standard_error"] < 0.03).all()
+
+
+def test_sobol_is_that_of_scipy():
+    """From the same evaluations scipy, which scales by another estimate of the variance, makes the same parts of it. [oracle]"""
+    design = design_sensitivity(CUBE, method="sobol", size=256)
+    responses = ishigami(design).reshape(256, 5)
+    ours = variance_indices(variance_moments(responses).mean(axis=0))
+    a, b, mixed = responses[:, 0], responses[:, 1], responses.T[2:]
+    evaluated = {"f_A": a[None], "f_B": b[None], "f_AB": mixed[:, None]}
+    theirs = stats.sobol_indices(func=evaluated, n=256, method="saltelli_2010")
+    variance = ((a - b) ** 2).mean() / 2
+    scale = np.concatenate([a, b]).var()
+    np.testing.assert_allclose(ours[1] * variance, theirs.total_order * scale)
+    # Theirs is (b) of the same table, which differs from (c) by something of expectation 0.
+    centre = np.concatenate([a, b]).mean()
+    gap = ((mixed - centre) ** 2 - (a - centre) ** 2).mean(axis=1) / 2
+    np.testing.assert_allclose(ours[0] * variance, theirs.first_order * scale - gap)
+
+
+def test_morris_of_ishigami():
+    """Mean absolute effects are those over all steps of the grid, taken one by one. [oracle]"""
+    levels = np.array([0, 1 / 3, 2 / 3, 1])
+    grid = np.array(list(itertools.product(levels, repeat=3)))
+    design = design_sensitivity(CUBE, size=400)
+    rows = index(analyze_sensitivity(design, ishigami(design)), "mu_star")
+    for number, factor in enumerate(CUBE):
+        start = grid[grid[:, number] < 0.5]
+        end = start.copy()
+        end[:, number] += 2 / 3
+        change = oracles.ishigami(2 * PI * end - PI) - oracles.ishigami(2 * PI * start - PI)
+        assert within(rows.loc[factor], np.abs(change).mean() * 1.5)
+
+
+def test_sobol_of_a_rollout():
+    """The indices of a simulated rollout's makespan are those of its closed form, interactions included. [oracle]"""
+    truth = oracles.rollout_time_indices(WAVES, UPDATE, HEALTHY)
+    result = estimate_sensitivity(
+        make(), "waves", vary=VARY, of="makespan_s", method="sobol", size=250, replications=2, engine="compiled"
+    )
+    for name, truths in zip(("first", "total"), truth, strict=True):
+        rows = index(result, name)
+        assert all(within(rows.loc[factor], one) for factor, one in zip(NAMES, truths, strict=True))
+        assert (rows["standard_error"] < 0.08).all()
+
+
+def test_morris_of_a_rollout():
+    """Effects on a simulated makespan are number of waves times range, at every step. [oracle]"""
+    vary = {"fleet.update_duration": UPDATE, "min_healthy_time": HEALTHY, "fleet.rollback_duration": ("1s", "9s")}
+    result = estimate_sensitivity(make(), vary=vary, of="makespan_s", size=6, replications=2, engine="reference")
+    effects = index(result, "mu")["estimate"]
+    assert effects.round(6).tolist() == [600.0, 300.0, 0.0]
+    assert index(result, "sigma")["estimate"].round(6).tolist() == [0.0, 0.0, 0.0]
+    assert result.answer == (
+        "update_duration moves makespan under waves most: from end to end of its range by 10.0 min (10.0 to 10.0) on average; "
+        "next is health_check.min_healthy_time (5.0 min (5.0 to 5.0)); rollback_duration changes not one number."
+    )
+
+
+def noisy(design, seed, replications, noise):
+    """Ishigami's function in worlds of their own: a slope of each world, and noise at each point."""
+    rng = np.random.default_rng(seed)
+    points = design.points.to_numpy()
+    slopes = rng.normal(size=(3, replications))
+    return ishigami(design)[:, None] + points @ slopes + rng.normal(scale=noise, size=(len(points), replications))
+
+
+@pytest.mark.parametrize("replications", [None, 30])
+def test_how_often_sobol_intervals_cover(replications):
+    """95 % intervals cover the truth that often, of points and of worlds that are both samples. [oracle]"""
+    n = 120
+    covered = {(name, factor): 0 for name in ("first", "total") for factor in CUBE}
+    for seed in range(n):
+        design = design_sensitivity(CUBE, method="sobol", size=128, seed=seed)
+        responses = ishigami(design) if replications is None else noisy(design, seed, replications, 6.0)
+        result = analyze_sensitivity(design, responses)
+        for name, truths in zip(("first", "total"), TRUTH, strict=True):
+            rows = index(result, name)
+            for factor, truth in zip(CUBE, truths, strict=True):
+                covered[name, factor] += rows.loc[factor, "low"] <= truth <= rows.loc[factor, "high"]
+    least = 0.95 - 4 * math.sqrt(0.95 * 0.05 / n)
+    assert min(covered.values()) / n >= least
+
+
+def test_how_often_morris_intervals_cover():
+    """95 % intervals of the mean absolute effect cover the truth that often. [oracle]"""
+    n, vary = 150, {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    covered = {"x": 0, "y": 0}
+    # The effect of x is 1 + y, whose mean over the levels is 1.5; that of y is x, 0.5.
+    for seed in range(n):
+        design = design_sensitivity(vary, size=20, seed=seed)
+        x, y = design.points.to_numpy().T
+        rng = np.random.default_rng(seed)
+        slopes = rng.normal(scale=0.8, size=20)
+        responses = (x + x * y)[:, None] + x[:, None] * slopes + rng.normal(scale=0.3, size=(len(x), 20))
+        rows = index(analyze_sensitivity(design, responses), "mu_star")
+        for factor, truth in (("x", 1.5), ("y", 0.5)):
+            covered[factor] += rows.loc[factor, "low"] <= truth <= rows.loc[factor, "high"]
+    assert min(covered.values()) / n >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / n)
+
+
+def test_few_replications_look_like_no_variance():
+    """Noise of few replications is not taken for variance: indices are on average those of the expectation. [oracle]"""
+    found = []
+    for seed in range(60):
+        design = design_sensitivity(CUBE, method="sobol", size=256, seed=seed)
+        found.append(index(analyze_sensitivity(design, noisy(design, seed, 10, 6.0)), "first").loc["x2", "estimate"])
+    error = np.std(found, ddof=1) / math.sqrt(len(found))
+    assert abs(np.mean(found) - TRUTH.first[1]) <= 4 * error
+    # Noise of variance 3.6 beside a variance of 13.8: whoever takes it for an effect is off by a fifth.
+    assert 4 * error < 0.15 * TRUTH.first[1]
+
+
+@given(
+    slopes=st.lists(st.floats(-100, 100), min_size=1, max_size=5),
+    ends=st.tuples(st.floats(-50, 50), st.floats(1, 50)),
+    seed=st.integers(0, 2**64 - 1),
+)
+def test_morris_of_a_plane(slopes, ends, seed):
+    """Of a plane the effects are slope times range, without spread, whatever the ranges. [property]"""
+    low, width = ends
+    design = design_sensitivity({f"x{n}": (low, low + width) for n in range(len(slopes))}, size=4, seed=seed)
+    result = analyze_sensitivity(design, design.points.to_numpy() @ np.array(slopes))
+    rows = index(result, "mu")
+    expected = [slope * width for slope in slopes]
+    scale = 1 + sum(map(abs, slopes)) * (abs(low) + width)
+    found = [rows.loc[f"x{n}", "estimate"] for n in range(len(slopes))]
+    np.testing.assert_allclose(found, expected, atol=1e-9 * scale)
+
+
+@given(n=st.integers(1, 6), seed=st.integers(0, 1000))
+def test_trajectories(n, seed):
+    """A trajectory moves each factor once, by two thirds of its range, and stays within it. [property]"""
+    design = design_sensitivity({f"x{i}": (0.0, 1.0) for i in range(n)}, size=5, seed=seed)
+    steps = np.diff(design.places, axis=1)
+    assert ((steps != 0).sum(axis=1) == 1).all()
+    np.testing.assert_allclose(np.abs(steps).sum(axis=1), 2 / 3)
+    assert (design.places >= 0).all()
+    assert (design.places <= 1).all()
+
+
+def test_the_grid_is_met_evenly():
+    """Steps go up as often as down, and each of the four levels is met as often as the others. [property]"""
+    design = design_sensitivity(CUBE, size=1000)
+    steps = np.diff(design.places, axis=1)
+    error = math.sqrt(0.25 / 3000)
+    assert abs((steps > 0).sum() / 3000 - 0.5) <= 4 * error
+    levels, counts = np.unique(design.places[:, 0].round(9), return_counts=True)
+    np.testing.assert_allclose(levels, [0, 1 / 3, 2 / 3, 1])
+    assert (np.abs(counts / 3000 - 0.25) <= 4 * math.sqrt(0.25 * 0.75 / 3000)).all()
+
+
+def test_whole_numbers_choices_and_logarithms():
+    """Factors that take few values have their effect per range, and logarithmic ones per range of the logarithm. [oracle]"""
+    vary = {"n": [1, 2, 3], "flag": [False, True], "p": Range(0.001, 0.1, log=True), "few": [7, 9]}
+    design = design_sensitivity(vary, size=40)
+    points = design.points
+    responses = 10 * points["n"] + 5 * points["flag"] + np.log10(points["p"]) + points["few"]
+    rows = index(analyze_sensitivity(design, responses), "mu")["estimate"]
+    np.testing.assert_allclose(rows.loc[["n", "flag", "p", "few"]], [20, 5, 2, 2], atol=1e-9)
+    spread = design_sensitivity(vary, method="sobol", size=1200).points
+    assert spread["n"].value_counts(normalize=True).between(0.3, 0.37).all()
+    assert abs((spread["p"] < 0.01).mean() - 0.5) < 0.01
+
+
+def test_seed_0_is_a_seed():
+    """The same seed gives the same points, 0 as well as any other, and another one others. [property]"""
+    for method in ("morris", "sobol"):
+        first, again, other = (design_sensitivity(CUBE, method=method, seed=seed).points for seed in (0, 0, 1))
+        pd.testing.assert_frame_equal(first, again)
+        assert not first.equals(other)
+
+
+@pytest.mark.parametrize("method", ["morris", "sobol"])
+@pytest.mark.parametrize("point", [0, 7, 113])
+def test_a_failed_run_shifts_no_row(method, point):
+    """Without a response of one point the result is that of the design without its block, whichever point it is. [property]"""
+    design = design_sensitivity(CUBE, method=method, size=40)
+    responses = noisy(design, 3, 8, 1.0)
+    responses[point, 5] = math.nan
+    result = analyze_sensitivity(design, responses)
+    per_block = design.places.shape[1]
+    block = point // per_block
+    kept = np.delete(np.arange(40), block)
+    from dataclasses import replace
+
+    rows = np.concatenate([np.arange(one * per_block, (one + 1) * per_block) for one in kept])
+    smaller = replace(
+        design,
+        values=tuple(tuple(np.array(values)[rows].tolist()) for values in design.values),
+        places=design.places[kept],
+        moved=None if design.moved is None else design.moved[kept],
+    )
+    expected = analyze_sensitivity(smaller, responses[rows])
+    columns = ["estimate", "low", "high", "standard_error"]
+    pd.testing.assert_frame_equal(result.indices.set_index(["factor", "index"])[columns],
+                                  expected.indices.set_index(["factor", "index"])[columns], rtol=1e-9)  # fmt: skip
+    assert (result.n_blocks, result.n_used, dict(result.left_out)) == (40, 39, {"a replication failed": 1})
+    assert result.answer.endswith(" are left out (a replication failed in 1).")
+
+
+def test_a_failed_simulation_in_the_middle(monkeypatch):
+    """A simulation that fails takes its trajectory with it, is counted, and leaves exact effects as they are. [property]"""
+    original = running.simulate
+
+    def sometimes(scenario, policy, *, replication, **rest):
+        if replication == 1 and scenario.fleet.nodes == 12:
+            raise ValueError("broken")
+        return original(scenario, policy, replication=replication, **rest)
+
+    monkeypatch.setattr(running, "simulate", sometimes)
+    vary = {"fleet.nodes": [8, 12, 16, 20], "min_healthy_time": HEALTHY}
+    with pytest.warns(SimdeployWarning, match="replications failed"):
+        result = estimate_sensitivity(make(), vary=vary, of="makespan_s", size=30, replications=2, engine="reference")
+    failed = result.points["block"][result.points["scenario.fleet.nodes"] == 12].nunique()
+    assert 0 < failed == result.n_blocks - result.n_used < 30
+    assert result.n_failed == (result.points["scenario.fleet.nodes"] == 12).sum()
+    assert set(result.points["reason"]) == {"", "a replication failed"}
+    used = result.points[~result.points["block"].isin(result.points["block"][result.points["reason"] != ""])]
+    exact = used["scenario.fleet.nodes"] * (60 + used["health_check.min_healthy_time"])
+    np.testing.assert_allclose(used["response"], exact)
+
+
+def test_rollouts_that_never_end():
+    """Where more than a tenth of the trajectories has rollouts that never end nothing is said, with numbers. [property]"""
+    scenario = Scenario.from_dict(
+        {
+            "name": "pausing",
+            "fleet": {"nodes": 6, "update_duration": "60s", "start_failure": 0.1},
+            "orchestrator": {"on_failure": "pause"},
+            "policies": {"p": {"strategy": "rolling", "max_failed_nodes": 0, "health_check": {"deadline": "5m"}}},
+        }
+    )
+    vary = {"fleet.start_failure": (0.0, 0.2), "fleet.update_duration": (30.0, 60.0)}
+    known = {"vary": vary, "size": 10, "replications": 20, "engine": "reference"}
+    result = estimate_sensitivity(scenario, of="makespan_s", **known)
+    assert result.is_refused
+    assert result.indices["estimate"].isna().all()
+    n_out = result.n_blocks - result.n_used
+    assert result.answer == (
+        f"Nothing can be said of makespan under p: {n_out} of 10 trajectories are left out (some rollouts never end in {n_out}). "
+        "Ask for something that is known of every rollout, such as in_progress or blast_radius."
+    )
+    assert not estimate_sensitivity(scenario, of="blast_radius", **known).is_refused
+
+
+def test_a_ready_table():
+    """The table of a sweep over the points gives what the call gives, in any order of its rows; another table is refused. [contract]"""
+    vary = {"scenario.fleet.update_duration": UPDATE, "scenario.fleet.start_failure": (0.0, 0.3)}
+    design = design_sensitivity(vary, size=5)
+    values = dict(zip(design.names, map(list, design.values), strict=True))
+    table = sweep(make(), "waves", vary=values, design="list", replications=10, engine="reference")
+    expected = estimate_sensitivity(make(), vary=vary, of="makespan_s", size=5, replications=10, engine="reference")
+    shuffled = table.to_frame().sample(frac=1, random_state=1)
+    for responses in (table, shuffled):
+        result = analyze_sensitivity(design, responses, of="makespan_s")
+        pd.testing.assert_frame_equal(result.indices, expected.indices)
+        assert result.answer == expected.answer
+    missing = analyze_sensitivity(design, shuffled[shuffled["case"] != 4], of="makespan_s")
+    assert (missing.n_used, missing.points["reason"][4]) == (4, "a replication failed")
+    with pytest.raises(InputError, match="the table is of another design"):
+        analyze_sensitivity(design_sensitivity(vary, size=5, seed=1), table, of="makespan_s")
+    with pytest.raises(InputError, match="no measure for a table"):
+        analyze_sensitivity(design, table)
+
+
+def test_a_quantile_and_a_condition():
+    """A response may be a quantile or have a condition; both are taken at each point from its own replications. [oracle]"""
+    design = design_sensitivity({"x": (0.0, 1.0)}, size=4)
+    rows = []
+    for case, x in enumerate(design.values[0]):
+        for replication in range(40):
+            is_good = replication % 2 == 0
+            verdict = "completed_good" if is_good else "escaped"
+            value = 10 * x + replication if is_good else 1000.0
+            rows.append((case, "s", "p", replication, value, verdict, "good" if is_good else "bad", x, 1))
+    columns = ["case", "scenario", "policy", "replication", "makespan_s", "verdict", "release", "x", "touched_nodes"]
+    table = pd.DataFrame(rows, columns=columns)
+    for measure in ("makespan_s given good", "p50 makespan_s given good"):
+        result = analyze_sensitivity(design, table, of=measure)
+        assert index(result, "mu").loc["x", "estimate"] == pytest.approx(10)
+        # Of 0, 2, ... 38 the mean is 19, and the tenth of twenty 18.
+        middle = 18 if measure.startswith("p50") else 19
+        np.testing.assert_allclose(result.points["response"], 10 * result.points["x"] + middle)
+    assert analyze_sensitivity(design, table, of="makespan_s given escaped").is_constant
+
+
+def test_one_replication_has_no_interval():
+    """Nobody knows from one replication how much they vary: there are indices, but no intervals. [property]"""
+    design = design_sensitivity(CUBE, size=10)
+    result = analyze_sensitivity(design, ishigami(design)[:, None])
+    assert result.indices["estimate"].notna().all()
+    assert result.indices[["low", "high", "standard_error"]].isna().all(axis=None)
+    assert "(no interval)" in result.answer
+
+
+def test_nothing_moves():
+    """A response that is the same everywhere is said to be so, by both methods, without warnings of arithmetic. [contract]"""
+    for method in ("morris", "sobol"):
+        design = design_sensitivity(CUBE, method=method)
+        result = analyze_sensitivity(design, np.full(len(design), 0.1))
+        assert result.answer == "None of the 3 factors moves the response: it is the same at every point."
+        plot_sensitivity(Figure().subplots(), result)
+
+
+def test_sobol_in_words():
+    """The answer names what moves the response most, what is next, and what doesn't move it. [contract]"""
+    design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)}, method="sobol")
+    result = analyze_sensitivity(design, 9 * design.points["x"] + design.points["y"])
+    assert result.answer.startswith("x moves the response most: alone it explains 98.")
+    assert result.answer.endswith("z changes not one number.")
+    assert result.summarize()[0].header == (
+        "factor", "varied over", "alone (first order)", "with all others (total order)",
+    )  # fmt: skip
+
+
+def test_json_and_picture():
+    """Everything is in JSON, and the picture has a bar for each index of each factor. [contract]"""
+    design = design_sensitivity(CUBE, method="sobol", size=64)
+    result = analyze_sensitivity(design, ishigami(design))
+    document = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert document["answer"] == result.answer
+    assert len(document["indices"]) == 6
+    ax = plot_sensitivity(Figure().subplots(), result)
+    assert len(ax.patches) == 6
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(dict.fromkeys(result.indices["factor"]))
+
+
+def test_stores_are_gone_on_with(tmp_path):
+    """What a folder has is not simulated again, and gives the same answer. [contract]"""
+    told = []
+    known = {"vary": VARY, "of": "makespan_s", "size": 4, "replications": 3, "engine": "reference"}
+    first = estimate_sensitivity(make(), store=tmp_path / "kept", **known)
+    again = estimate_sensitivity(make(), store=tmp_path / "kept", progress=lambda *at: told.append(at), **known)
+    assert told == [(48, 48)]
+    assert again.answer == first.answer == estimate_sensitivity(make(), **known).answer
+    assert len(read_store(tmp_path / "kept")) == 48
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"vary": {}}, "vary: nothing to vary; allowed: keys of the scenario with ranges"),
+        ({"vary": {"fleet.start_failur": (0, 1)}}, "no such key to vary; did you mean"),
+        ({"vary": {"fleet.start_failure": (0.1, 0.1)}}, "scenario.fleet.start_failure: one value is nothing to vary"),
+        ({"vary": {"fleet.nodes": [5, 5, 6]}}, "scenario.fleet.nodes: a value twice (found 5, 5, 6)"),
+        ({"vary": {"fleet.start_failure": (0.2, 0.1)}}, "scenario.fleet.start_failure: not a range"),
+        ({"vary": {"fleet.start_failure": Range(0, 0.1, log=True)}}, "not a logarithmic range"),
+        ({"vary": {"fleet.start_failure": (0.1, 2.0)}}, "start_failure"),
+        ({"vary": [1]}, "vary: no factors"),
+        ({"of": "makspan_s"}, "makspan_s"),
+        ({"of": "cost"}, "cost"),
+        ({"of": "escaped given defective"}, "no release of the scenario is ever defective"),
+        ({"method": "sobel"}, "method: unknown method (found 'sobel'); allowed: morris, sobol; did you mean 'sobol'?"),
+        ({"size": 2}, "size: not a size of a design (found 2); allowed: at least 4 trajectories"),
+        ({"confidence_level": 95}, "confidence_level"),
+        ({"replications": 0}, "replications"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_refusals(arguments, message):
+    """What makes no sense is refused before anything is simulated, with what is allowed. [contract]"""
+    arguments = {"vary": VARY, "of": "makespan_s"} | arguments
+    with pytest.raises(InputError) as error:
+        estimate_sensitivity(make(start_failure=0.01), **arguments)
+    assert message in str(error.value)
+
+
+def test_responses_of_another_shape_are_refused():
+    """Too few numbers don't belong to a design. [contract]"""
+    design = design_sensitivity(CUBE)
+    with pytest.raises(InputError, match=r"not the responses of this design \(found shape \(3,\)\)"):
+        analyze_sensitivity(design, [1.0, 2.0, 3.0])
+
+
+def test_what_could_be_varied_is_told():
+    """Without ranges the message has numbers that the scenario states. [contract]"""
+    with pytest.raises(InputError, match=r"it states, for example, fleet.start_failure = 0.25"):
+        estimate_sensitivity(make(start_failure=0.25), vary={}, of="makespan_s")
