@@ -19,6 +19,7 @@ import pytest
 
 from simdeploy import Scenario, read_scenario, replicate, simulate
 from simdeploy.engines.block import Block
+from simdeploy.engines.branching import Branches, run_branches
 from simdeploy.engines.compiled.engine import run_compiled
 from simdeploy.scenario import ScenarioPolicy
 
@@ -90,6 +91,27 @@ def test_node_updates(benchmark: Any, scenario: Scenario, name: str, say: Callab
     benchmark.extra_info["million_updates_per_second"] = round(rate, 2)
     say(f"{name}: {rate:.1f} million node updates a second per core, {1e3 / rate:.0f} ns each")
     assert rate > least
+
+
+@pytest.mark.parametrize("how", ["under a tilt", "branches"])
+def test_rare_events(benchmark: Any, scenario: Scenario, how: str, say: Callable[[str], None]) -> None:
+    """The same nodes with weights, and as branches of which each node has a replication of its own."""
+    policy = policies_of(scenario)[0]
+    n, n_nodes = 500, scenario.fleet.nodes
+    lineages = np.random.default_rng(0).integers(0, 1 << 32, size=(n, n_nodes))
+    branches = Branches(np.arange(n), lineages, "failed_nodes", 5)
+    tilted = scenario.tilted({"start_failure": 2})
+
+    def work() -> Block:
+        if how == "branches":
+            return run_branches(scenario, policy, branches, seed=0, engine="compiled")[0]
+        return run_compiled(tilted, [policy], seed=0, first=0, count=n)
+
+    block = benchmark.pedantic(work, rounds=5, warmup_rounds=1)
+    assert updates(block) == n * n_nodes
+    assert ("weight" in block.numbers) == (how != "branches")
+    rate = n * n_nodes / benchmark.stats.stats.min / 1e6
+    say(f"{how}: {rate:.1f} million node updates a second per core, {1e3 / rate:.0f} ns each")
 
 
 def test_ratio_to_the_reference(benchmark: Any, scenario: Scenario, say: Callable[[str], None]) -> None:

@@ -126,17 +126,17 @@ def test_intervals_cover() -> None:
 
 
 def test_the_gain_is_that_of_the_variances() -> None:
-    """Over 100 experiments the variance is p(1 - p)/n over the gain that is stated, within a factor of 1.7. [oracle]"""
+    """Over 150 experiments the variance is p(1 - p)/n over the gain that is stated, within a factor of 1.5. [oracle]"""
     truth = binomial_tail(100, 0.01, 7)
     scenario = world(nodes=100, start_failure=0.01)
     runs = [
         estimate_rare(
             scenario, event="failed_nodes >= 7", tilt={"start_failure": 7}, rollouts=400, seed=seed, engine="compiled"
         )
-        for seed in range(100)
+        for seed in range(150)
     ]
     gain = truth * (1 - truth) / 400 / np.var([one.probability for one in runs], ddof=1)
-    assert 1 / 1.7 < gain / np.mean([one.gain for one in runs]) < 1.7
+    assert 1 / 1.5 < gain / np.mean([one.gain for one in runs]) < 1.5
     assert gain > 500
 
 

@@ -157,6 +157,21 @@ def test_only_what_was_dispatched_counts() -> None:
     assert table["weight"].tolist() == pytest.approx(expected.astype(float).tolist(), rel=1e-12)
 
 
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+@pytest.mark.parametrize(("deadline", "is_looked_at"), [("30s", True), ("29s", False)])
+def test_a_failure_counts_if_the_attempt_ends_by_the_deadline(engine: str, deadline: str, is_looked_at: bool) -> None:
+    """An attempt that ends on the deadline may fail, and counts; of one that is cut off nobody looks. [oracle]"""
+    raw = {"nodes": 5, "update_duration": "30s", "start_failure": 0.1}
+    health = {"deadline": deadline, "min_healthy_time": "0s"}
+    policy = {"strategy": "rolling", "max_failed_nodes": 9, "max_failed_nodes_percent": 100, "health_check": health}
+    scenario = Scenario.from_dict({"name": "five", "fleet": raw, "policies": {"all": policy}})
+    table = replicate(scenario.tilted({"start_failure": 9}), replications=30, engine=engine)
+    expected = (
+        0.2 ** table["failed_nodes"] * 1.8 ** (5 - table["failed_nodes"]) if is_looked_at else 1 + 0 * table["waves"]
+    )
+    assert table["weight"].tolist() == pytest.approx(expected.astype(float).tolist(), rel=1e-12)
+
+
 # -- tables, stores and analyses ---------------------------------------------------------------------
 
 
@@ -216,25 +231,32 @@ def test_weights_are_not_ignored() -> None:
 
 def test_every_analysis_of_a_table_refuses_or_uses_weights() -> None:
     """Whatever the public analyses of tables do with a weighted one, none gives an answer but `estimate`. [contract]"""
-    from simdeploy import analysis, estimate_costs, value_of_observation, value_of_perfect_information
+    from simdeploy import (
+        analysis,
+        check,
+        estimate_costs,
+        replicate_to_precision,
+        value_of_observation,
+        value_of_perfect_information,
+        vary_switches,
+    )
 
-    costs = Scenario.from_dict(
-        {
-            "name": "c",
-            "fleet": FLEET,
-            "costs": {"escape": 1},
-            "policies": {"rolling": ROLLING},
-        }
-    ).costs
+    canary = {**ROLLING, "strategy": "canary", "canary_count": 1}
+    costly = world(costs={"escape": 1}, policies={"canary": canary, "rolling": ROLLING}).tilted({"start_failure": 3})
+    costs = costly.costs
     assert costs is not None
-    table = replicate(world().tilted({"start_failure": 3}), replications=20, engine="reference")
+    tilted = world().tilted({"start_failure": 3})
+    table = replicate(tilted, replications=20, engine="reference")
     for of_table in (
         lambda: estimate_costs(table, costs),
         lambda: value_of_perfect_information(table, costs),
-        lambda: value_of_observation(table, costs),
-        lambda: analysis.estimate_regret(table, "makespan_s"),
+        lambda: value_of_observation(costly, replications=5, canaries=[1, 2]),
+        lambda: analysis.estimate_regret(table, of="makespan_s"),
+        lambda: check(tilted, ["escaped <= 50%"], most=100),
+        lambda: replicate_to_precision(tilted, {"makespan_s": 10.0}, most=100),
+        lambda: vary_switches(costly, of="makespan_s", replications=5, pairs=False),
     ):
-        with pytest.raises((InputError, TypeError)):
+        with pytest.raises(InputError, match="these replications were made under a tilt"):
             of_table()
 
 

@@ -32,7 +32,7 @@ def columns_of(*, is_weighted: bool) -> tuple[str, ...]:
     Examples
     --------
     >>> columns_of(is_weighted=True)[-5:]
-    ('decision_windows', 'weight', 'status', 'stage', 'error')
+    ('decision_requests', 'weight', 'status', 'stage', 'error')
     """
     return (*RESPONSES, *((WEIGHT,) if is_weighted else ()), *COLUMNS[len(RESPONSES) :])
 
