@@ -111,8 +111,12 @@ def _most_requests(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> 
     """Return the most requests that one wave can meet: in an interval, and until the deadline."""
     rule = read_health_rule(policy, orchestrator)
     window = max(rule.requests_per_window(one.requests_per_second) for one in fleet.behaviours)
-    in_window = max(plan_waves(policy, orchestrator, fleet.nodes).sizes) * window
+    in_window = max(_sizes(policy, fleet, orchestrator)) * window
     return in_window, in_window * max(rule.deadline_ns // rule.interval_ns, 1)
+
+
+def _sizes(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[int, ...]:
+    return plan_waves(policy, orchestrator, fleet.nodes).sizes
 
 
 def gate_suspicions(
@@ -125,6 +129,14 @@ def gate_suspicions(
     if ignored:
         kind = "threshold" if terms is None else terms.kind
         yield Problem(f"{kind} ignores {', '.join(ignored)}", path)
+    is_alone = (
+        scenario_policy.identity.type == "create" or len(_sizes(scenario_policy.policy, fleet, orchestrator)) == 1
+    )
+    if terms is not None and terms.kind == "baseline" and is_alone:
+        message = "no wave has anybody to compare with: " + (
+            "stops every rollout" if orchestrator.cant_tell == "stop" else "lets every release pass"
+        )
+        yield Problem(message, (*path, "kind"), found="baseline")
     if terms is not None and terms.kind == "sprt" and 0 < (terms.most or 0) < (terms.minimum_sample or 0):
         message = "fewer requests than minimum_sample, before which it does not end"
         yield Problem(message, (*path, "most"), found=f"{terms.most:,}")

@@ -24,6 +24,7 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.quick import dispatch_quickly, set_quick_words
 from simdeploy.engines.compiled.run import (
     AFFECTED,
+    ALONE,
     AWAIT,
     BACK_FROM,
     BACK_UNTIL,
@@ -302,8 +303,8 @@ def _give_turns(run, count):
     waves(run)[UNRESOLVED, wave] += count
     if judges_waves(policy_of(run)):
         waves(run)[FIRST_PLACE, wave] = first
-        if policy_of(run).gate_compares:
-            find_partners(run, first, count)
+        if policy_of(run).gate_compares and not find_partners(run, first, count):
+            waves(run)[ALONE, wave] = 1
     for place in range(first, first + count):
         node = drawn(run)[ORDER, place]
         fate[WAVE, node] = wave + 1
@@ -516,7 +517,7 @@ def _look_at_waves(run):
             wave = fate[WAVE, node] - 1
             verdict = NO_VERDICT
             if run.makespan == NEVER and not table[CAN_TELL, wave]:
-                verdict = without_verdict(run)
+                verdict = without_verdict(run, wave)
             if verdict == NO_VERDICT:
                 table[WAITING, wave] -= 1
                 _settle(run, node, True)

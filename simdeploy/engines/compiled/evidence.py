@@ -38,13 +38,13 @@ _WORDS = 2.0**-52
 
 @compiled
 def find_partners(run, first, count):
-    """Give each of the next nodes the node on the old version that it is compared with; -1 for none."""
+    """Give each of the next nodes the node on the old version that it is compared with, -1 for none; tell whether any has one."""
     draws, partner = drawn(run), lists(run)[PARTNER]
     order = draws[ORDER]
     for place in range(first, first + count):
         partner[order[place]] = -1
     if run.begins:
-        return
+        return False
     wanted, open_ones = np.zeros(run.n_classes, np.int64), np.int64(0)
     for place in range(first, first + count):
         wanted[draws[CLASS, order[place]]] += 1
@@ -63,6 +63,7 @@ def find_partners(run, first, count):
             wanted[number] -= 1
             open_ones -= 1
         place -= 1
+    return open_ones < count
 
 
 @compiled

@@ -10,6 +10,7 @@ from simdeploy.engines.compiled.evidence import gather
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.philox import draw
 from simdeploy.engines.compiled.run import (
+    ALONE,
     CAN_TELL,
     GATE_BEGUN,
     GATE_DRAWS,
@@ -60,15 +61,15 @@ def take_look(run, wave, is_over):
         verdict = _conclude(run, wave)
     table[CAN_TELL, wave] = verdict != NO_VERDICT
     if verdict == NO_VERDICT and is_over:
-        return without_verdict(run)
+        return without_verdict(run, wave)
     return verdict
 
 
 @compiled
-def without_verdict(run):
+def without_verdict(run, wave):
     """Say what becomes of a wave of which it can't be told."""
     if run.cant_tell == WAIT:
-        return NO_VERDICT
+        return PASSES if waves(run)[ALONE, wave] else NO_VERDICT
     return PASSES if run.cant_tell == PASS else FAILS
 
 

@@ -70,8 +70,9 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
     LOOKS_HEALTHY,
     LOOKS_UNHEALTHY,
     CAN_TELL,
+    ALONE,  # nobody to compare with
     N_WAVE,
-) = range(17)
+) = range(18)
 
 # In the queue: when, and what happens to which node (or wave: IS_LOOKED_AT).
 GETS_VERDICT, IS_UP, IS_BACK, HAS_STARTED, IS_OBSERVED, MEETS_DEADLINE, IS_LOOKED_AT = range(7)

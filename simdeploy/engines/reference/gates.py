@@ -86,8 +86,10 @@ class WaveGates:
         watched = WatchedWave(wave, Judge(self._gate, lambda index: draws.draw(Stream.GATE_ORDER, number, index)))
         self._waves.append(watched)
         watched.nodes = list(turns)
-        if self._gate.compares and not self._site.type.begins:
-            self._find_partners(watched, rest)
+        if self._gate.compares:
+            if not self._site.type.begins:
+                self._find_partners(watched, rest)
+            watched.judge.can_compare = bool(watched.partners)
 
     def _find_partners(self, watched: WatchedWave, rest: Sequence[Node]) -> None:
         classes = self._site.world.class_numbers

@@ -48,6 +48,8 @@ class Judge:
     ----------
     requests, failed : int
         Of the new version, as far as they were looked at.
+    can_compare : bool
+        Whether there is anybody to compare with, for a gate that compares; to be said before the first look.
     can_tell : bool
         Whether the last look could say anything; it may have been "unhealthy, so far".
 
@@ -66,6 +68,7 @@ class Judge:
         self._uniform = uniform
         self.requests = 0
         self.failed = 0
+        self.can_compare = True
         self.can_tell = False
         self._old_failed = 0
         self._draws = 0
@@ -91,7 +94,12 @@ class Judge:
         return verdict or (self.without_verdict() if is_over else None)
 
     def without_verdict(self) -> Verdict | None:
-        """Say what becomes of a wave of which it can't be told."""
+        """Say what becomes of a wave of which it can't be told.
+
+        Where there is nobody to compare with, waiting brings no evidence: the wave passes.
+        """
+        if self._gate.cant_tell == "wait" and not self.can_compare:
+            return "pass"
         verdicts: dict[str, Verdict | None] = {"wait": None, "pass": "pass", "stop": "fail"}
         return verdicts[self._gate.cant_tell]
 
