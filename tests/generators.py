@@ -225,7 +225,7 @@ def operator_of(decisions: Decisions) -> Raw:
 
 def calm_operator_of(decisions: Decisions) -> Raw:
     """Make an operator who neither cancels nor follows a script."""
-    if decisions.one_of([True, False, False, False]):
+    if decisions.one_of([True, *[False] * 7]):
         return {}
     return {"promote_after": durations(120)(decisions), "escape_detection": durations(600)(decisions)}
 
@@ -305,8 +305,8 @@ GATES: tuple[Raw, ...] = (
 
 
 def with_gate(decisions: Decisions, policy: Raw, pacing: str) -> Raw:
-    """Let something else than the threshold judge, in one policy of three."""
-    if "health_check" not in policy or decisions.one_of([True, True, False]):
+    """Let something else than the threshold judge, in one policy of four."""
+    if "health_check" not in policy or decisions.one_of([True, True, True, False]):
         return policy
     gates = [gate for gate in GATES if pacing != "sliding" or gate["kind"] == "cusum"]
     health_check = dict(policy["health_check"])

@@ -72,6 +72,11 @@ def number_of(name: str, divisor: float = 1.0) -> Callable[[pd.DataFrame], np.nd
     return lambda table: table[name].to_numpy(float, na_value=math.nan) / divisor
 
 
+def at_least(name: str, least: float) -> Callable[[pd.DataFrame], np.ndarray]:
+    """Take 1 where a response is at least so much, else 0."""
+    return lambda table: (table[name].to_numpy(float, na_value=math.nan) >= least).astype(float)
+
+
 def share_of(column: str, word: str) -> Callable[[pd.DataFrame], np.ndarray]:
     """Take 1 where a column says this word, else 0."""
     return lambda table: table[column].eq(word).to_numpy(float)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis import oracles
-from simdeploy.analysis.verification.case import NEVER_STOPS, Case, make_case, number_of, rolling, share_of
+from simdeploy.analysis.verification.case import NEVER_STOPS, Case, at_least, make_case, number_of, rolling, share_of
 from simdeploy.world.distributions import Beta, Exponential, Lognormal
 
 if TYPE_CHECKING:
@@ -28,6 +28,15 @@ def pacing() -> tuple[Case, ...]:
             makespan_s,
             {"nodes": 10, "update_duration": _MINUTE},
             rolling(4),
+        ),
+        make_case(
+            "one wave, exponential starts",
+            "rollouts of 4 min or more",
+            "slowest_exceeds",
+            lambda: oracles.slowest_exceeds(10, math.exp(-4)),
+            at_least("makespan_s", 240),
+            {"nodes": 10, "update_duration": _MINUTE},
+            rolling(),
         ),
         make_case(
             "waves, lognormal starts",
@@ -83,6 +92,15 @@ def limits() -> tuple[Case, ...]:
             stopped,
             failing,
             rolling(6, max_failed_nodes=2, max_failed_nodes_percent=100),
+        ),
+        make_case(
+            "failures, in one wave",
+            "rollouts with 5 or more",
+            "binomial_tail",
+            lambda: oracles.binomial_tail(20, 0.15, 5),
+            at_least("failed_nodes", 5),
+            failing,
+            rolling(**NEVER_STOPS),
         ),
         make_case(
             "stop at a limit",

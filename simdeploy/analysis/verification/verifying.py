@@ -12,6 +12,7 @@ from simdeploy.analysis.result import Result
 from simdeploy.analysis.tables import Table
 from simdeploy.analysis.verification.case import Case
 from simdeploy.analysis.verification.comparing import WITHIN, compare_case, compare_engines, simulate_case
+from simdeploy.analysis.verification.gates import gates
 from simdeploy.analysis.verification.rules import limits, pacing, windows
 from simdeploy.analysis.verification.world import canaries, service
 from simdeploy.engines.choice import ENGINES
@@ -191,7 +192,7 @@ def verify(
 
 def make_cases() -> tuple[Case, ...]:
     """Return all cases, by subject."""
-    return (*pacing(), *limits(), *windows(), *canaries(), *service())
+    return (*pacing(), *limits(), *windows(), *gates(), *canaries(), *service())
 
 
 def _check_engines(engines: str | Sequence[str]) -> list[str]:
