@@ -182,7 +182,7 @@ def wanted() -> dict[Feature, int]:
     often |= {("renewed by update", renewed): 20 for renewed in (False, True)}
     often |= {("crash rate", rate): 20 for rate in (0, 0.5, 1, 20)}
     often |= {("fate", fate): 20 for fate in FATES}
-    often |= {("gate", method): 8 for method in METHODS}
+    often |= {("gate", method): 4 for method in METHODS}
     often |= {("gate says", what): 20 for what in ("pass", "fail", "can't tell")}
     often |= {("latent defect",): 20, ("open defect",): 20}
     # A deployment starts at once, so it never ends as pending.
