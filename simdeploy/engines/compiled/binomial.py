@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.special import betaincc
 from simdeploy.world.binomial import _BRACKET_SDS, _LONGEST_MEAN, _SMALLEST_LOG
 
@@ -50,6 +50,16 @@ def _table_cdf(k, requests, p, log_none):
     return total
 
 
+@inlined
+def _pivot(step, mean, reach, low, high):
+    """Where the search looks next: at both ends of where the number mostly is, then in the middle of what is left."""
+    if step == 0:
+        return np.int64(math.floor(mean - reach))
+    if step == 1:
+        return np.int64(math.ceil(mean + reach))
+    return (low + high) // 2
+
+
 @compiled
 def _search_cdf(k, requests, p):
     """Follow the search for the quantile on its way to k; what its pivots leave open ends at the cdf."""
@@ -58,12 +68,7 @@ def _search_cdf(k, requests, p):
     mean, reach = requests * p, _BRACKET_SDS * math.sqrt(requests * p * (1.0 - p)) + 1.0
     step = 0
     while step < 2 or low < high:
-        if step == 0:
-            pivot = np.int64(math.floor(mean - reach))
-        elif step == 1:
-            pivot = np.int64(math.ceil(mean + reach))
-        else:
-            pivot = (low + high) // 2
+        pivot = _pivot(step, mean, reach, low, high)
         step += 1
         if step <= 2 and not low <= pivot < high:
             continue
@@ -110,12 +115,7 @@ def _failed_by_search(requests, p, u):
     mean, reach = requests * p, _BRACKET_SDS * math.sqrt(requests * p * (1.0 - p)) + 1.0
     step = 0
     while step < 2 or low < high:
-        if step == 0:
-            pivot = np.int64(math.floor(mean - reach))
-        elif step == 1:
-            pivot = np.int64(math.ceil(mean + reach))
-        else:
-            pivot = (low + high) // 2
+        pivot = _pivot(step, mean, reach, low, high)
         step += 1
         if step <= 2 and not low <= pivot < high:
             continue

@@ -6,7 +6,14 @@ import numpy as np
 
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.binomial import failed_of
-from simdeploy.engines.compiled.fates import added_level, after_ns, begin_crashes, is_disturbed
+from simdeploy.engines.compiled.fates import (
+    added_level,
+    after_ns,
+    begin_crashes,
+    degraded_within,
+    is_disturbed,
+    is_good_throughout,
+)
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.philox import draw, draw_window
 from simdeploy.engines.compiled.run import (
@@ -125,23 +132,12 @@ def _was_up(run, node, start, end):
     one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
         begin_crashes(walk_at(run, _CRASH), run, node, fates(run)[STARTED, node], NEVER)
-        if _is_ever_bad(run, walk_at(run, _CRASH), start, end):
+        if not is_good_throughout(run, walk_at(run, _CRASH), start, end):
             return False
     if one.zone_outage >= 0:
         spells.begin(walk_at(run, _ZONE), run, one.zone_outage, node % run.zones)
-        return not _is_ever_bad(run, walk_at(run, _ZONE), start, end)
+        return is_good_throughout(run, walk_at(run, _ZONE), start, end)
     return True
-
-
-@compiled
-def _is_ever_bad(run, walk, start, end):
-    t = start
-    while t < end:
-        spells.reach(walk, run, t)
-        if walk.is_bad:
-            return True
-        t = walk.end
-    return False
 
 
 @compiled
@@ -157,16 +153,8 @@ def _level(run, node, start, end):
     if one.flapping >= 0:
         look_ahead(run, end)
         if not stays_undegraded(run, node):
-            walk = walk_at(run, _FLAPPING)
-            spells.begin(walk, run, one.flapping, node)
-            t = start
-            while t < end:
-                spells.reach(walk, run, t)
-                until = min(walk.end, end)
-                if walk.is_bad:
-                    degraded += until - t
-                    both += max(until - max(t, shown), 0)
-                t = until
+            spells.begin(walk_at(run, _FLAPPING), run, one.flapping, node)
+            degraded, both = degraded_within(run, walk_at(run, _FLAPPING), start, end, shown)
     own = own_level(run, node)
     if shown == end and degraded == 0:
         return own

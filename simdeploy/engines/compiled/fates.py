@@ -198,7 +198,7 @@ def _validate(run, node, started, deadline):
             degraded = both = np.int64(0)
             shown = min(max(shown_from, start), end)
             if flaps:
-                degraded, both = _degraded(run, walk_at(run, _FLAPPING), start, end, shown)
+                degraded, both = degraded_within(run, walk_at(run, _FLAPPING), start, end, shown)
             if degraded == 0 and shown == end:
                 last_word = plain_word
             elif degraded == 0 and shown == start:
@@ -211,9 +211,9 @@ def _validate(run, node, started, deadline):
                 last_word = last_healthy_word(class_rule.allowed, class_rule.requests, p)
             is_healthy = draw_window(run, node, window) <= last_word
         if is_healthy and has_crashes:
-            is_healthy = _is_good_throughout(run, walk_at(run, _CRASH), start, end)
+            is_healthy = is_good_throughout(run, walk_at(run, _CRASH), start, end)
         if is_healthy and has_outages:
-            is_healthy = _is_good_throughout(run, walk_at(run, _ZONE), start, end)
+            is_healthy = is_good_throughout(run, walk_at(run, _ZONE), start, end)
         window += 1
         start = end
         if is_healthy:
@@ -247,20 +247,20 @@ def _is_undisturbed_until(run, node, started, end):
     if run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end)):
         if one.crash >= 0:
             begin_crashes(walk_at(run, _CRASH), run, node, started, NEVER)
-            if not _is_good_throughout(run, walk_at(run, _CRASH), started, end):
+            if not is_good_throughout(run, walk_at(run, _CRASH), started, end):
                 return False
         if one.zone_outage >= 0:
             spells.begin(walk_at(run, _ZONE), run, one.zone_outage, node % run.zones)
-            if not _is_good_throughout(run, walk_at(run, _ZONE), started, end):
+            if not is_good_throughout(run, walk_at(run, _ZONE), started, end):
                 return False
     if not stays_undegraded(run, node):
         spells.begin(walk_at(run, _FLAPPING), run, one.flapping, node)
-        return _is_good_throughout(run, walk_at(run, _FLAPPING), started, end)
+        return is_good_throughout(run, walk_at(run, _FLAPPING), started, end)
     return True
 
 
 @compiled
-def _degraded(run, walk, start, end, shown):
+def degraded_within(run, walk, start, end, shown):
     """Return for how long a window was degraded, and for how long both that and the release's level were there."""
     degraded = both = np.int64(0)
     t = start
@@ -275,7 +275,7 @@ def _degraded(run, walk, start, end, shown):
 
 
 @compiled
-def _is_good_throughout(run, walk, start, end):
+def is_good_throughout(run, walk, start, end):
     t = start
     while t < end:
         spells.reach(walk, run, t)
