@@ -245,6 +245,9 @@ def test_the_shape_of_a_tail_is_found() -> None:
     assert tail_shape(levels) < 0
     assert math.isnan(tail_shape(np.ones(10)))
     assert tail_shape(np.repeat([1.0, 2.0], 500)) == -math.inf
+    # Equal weights differ in their last digits, by the order in which they were multiplied up.
+    noise = np.random.default_rng(0).normal(0, 1e-15, 1000)
+    assert tail_shape(np.repeat([1.0, 2.0, 2.5], [500, 490, 10]) + noise) == -math.inf
 
 
 def test_heavy_weights_are_doubted() -> None:

@@ -12,6 +12,7 @@ _HEAVIEST = 0.7
 _FEWEST = 50
 _LARGEST_SHARE = 0.1
 _TAIL_NEEDS = 5
+_LAST_DIGITS = 1e-9
 _OFF_BY = 4.0
 
 
@@ -143,8 +144,10 @@ def tail_shape(values: np.ndarray) -> float:
         return math.nan
     ordered = np.sort(values)
     beyond = ordered[-n_tail:] - ordered[-n_tail - 1]
-    beyond = beyond[beyond > 0]
-    if len(beyond) < _TAIL_NEEDS or ordered[-1] == ordered[-_TAIL_NEEDS]:
+    # Equal weights, multiplied up in another order, differ in their last digits: that is no tail.
+    digits = _LAST_DIGITS * ordered[-1]
+    beyond = beyond[beyond > digits]
+    if len(beyond) < _TAIL_NEEDS or ordered[-1] - ordered[-_TAIL_NEEDS] <= digits:
         return -math.inf
     return _pareto_shape(beyond / beyond[-1])
 
