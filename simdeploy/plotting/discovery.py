@@ -193,9 +193,13 @@ def _read_axis(worlds: pd.DataFrame, name: str) -> _Axis:
 
 
 def _dress(ax: Axes, x: _Axis, y: _Axis) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for axis, one in (("x", x), ("y", y)):
         if one.is_log:
             ax.set(**{f"{axis}scale": "log"})
+        elif one.words is None and (one.values == np.round(one.values)).all():
+            getattr(ax, f"{axis}axis").set_major_locator(MaxNLocator(integer=True))
         if one.words is not None:
             setter = ax.set_xticks if axis == "x" else ax.set_yticks
             setter(range(len(one.words)), one.words)
