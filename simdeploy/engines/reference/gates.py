@@ -101,12 +101,11 @@ class WaveGates:
                 of_class.append(node)
                 if all(len(found[number]) == wanted[number] for number in wanted):
                     break
-        taken: Counter[int] = Counter()
+        left = {number: iter(of_class) for number, of_class in found.items()}
         for node in watched.nodes:
-            number = classes[node.number]
-            if taken[number] < len(found[number]):
-                watched.partners[node.number] = found[number][taken[number]]
-            taken[number] += 1
+            partner = next(left[classes[node.number]], None)
+            if partner is not None:
+                watched.partners[node.number] = partner
 
     def has_started(self, node: Node) -> bool:
         """Take note that a node has started; return whether it fails at once, because its wave has failed."""
@@ -169,9 +168,6 @@ class WaveGates:
         for node in due:
             if node.fate.resolved_ns is None:
                 self._settle_at_deadline(node)
-
-    def settle(self) -> None:
-        """Do nothing at the end of an instant: looks at a wave end with it."""
 
     def _look(self, watched: WatchedWave) -> None:
         verdict = watched.judge.take(watched.take_look(), is_over=self._is_observed(watched))

@@ -83,8 +83,8 @@ class Site:
         # What gates do to nodes happens before the control plane acts on it.
         self._round += 1
         self.controller.act()
-        for judge in self.judges:
-            judge.settle()
+        if self.running_watch is not None:
+            self.running_watch.settle()
         self.rollback.act()
         # What they did may happen at this very instant; if so, they look again before it ends.
         self._round += 1

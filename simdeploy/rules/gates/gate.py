@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from simdeploy.rules.health import read_max_error_rate
 from simdeploy.world.special import special
@@ -27,17 +27,7 @@ Method = Literal[
     "bayes",
     "cusum",
 ]
-METHODS: tuple[Method, ...] = (
-    "pooled_window",
-    "pooled_observation",
-    "sprt_windows",
-    "sprt_requests",
-    "e_process",
-    "multinomial",
-    "mann_whitney",
-    "bayes",
-    "cusum",
-)
+METHODS: tuple[Method, ...] = get_args(Method)
 
 DEFAULT_ERROR = 0.05
 DEFAULT_CONFIDENCE = 0.95
