@@ -157,7 +157,8 @@ def test_what_was_interrupted_is_gone_on_with(folder, monkeypatch):
     asked = (*QUICK, "--vary", "max_failed_nodes=0:4:3", "--store", "some where")
     with monkeypatch.context() as patch:
         patch.setattr(Job, "run", interrupt)
-        patch.setattr("simdeploy.experiments.parts.cut_job", small_pieces)
+        patch.setattr("simdeploy.experiments.working.cut_job", small_pieces)
+        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 2)
         stopped = call(*asked)
     assert stopped.exit_code == 130
     first, second = stopped.stderr.splitlines()[-2:]

@@ -158,7 +158,8 @@ def test_interrupted_and_gone_on_with(folder, monkeypatch, command):
     expected = call(command, *VARY).stdout
     with monkeypatch.context() as patch:
         patch.setattr(Job, "run", interrupt)
-        patch.setattr("simdeploy.experiments.parts.cut_job", small_pieces)
+        patch.setattr("simdeploy.experiments.working.cut_job", small_pieces)
+        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 2)
         stopped = call(command, *VARY, "--store", "some where")
     assert stopped.exit_code == 130
     first, second = stopped.stderr.splitlines()[-2:]

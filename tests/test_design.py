@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from simdeploy.api import read_deployment
 from simdeploy.errors import InputError
-from simdeploy.experiments.cases import make_cases
+from simdeploy.experiments.case_table import CaseTable
+from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.design import LatinHypercube, make_points
 from simdeploy.experiments.jobs import Span
 from simdeploy.experiments.levers import Lever, find_levers
@@ -61,7 +62,8 @@ def cases(scenario, policy="waves", design="grid", seed=0, **vary):
     bases = find_bases(scenarios, policies)
     levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
     points = make_points(levers, list(asked.values()), design, seed=seed)
-    return make_cases(scenarios, list(policies), bases, points, seed=0, engine="reference")
+    table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=False)
+    return CaseMaker(table, scenarios, bases, 0, "reference").make(range(len(table)))
 
 
 def problems(call, *arguments, **options):
@@ -266,7 +268,7 @@ def test_cases_are_numbered_by_scenario_policy_and_point(scenario):
     made = cases(
         {"a": scenario, "b": scenario.with_values({"fleet.nodes": 10})}, ["waves", "newer"], max_failed_nodes=[1, 2]
     )
-    frame = made.to_frame()
+    frame = made.table.to_frame()
     assert list(frame) == ["case", "scenario", "policy", "max_failed_nodes"]
     assert list(frame.itertuples(index=False, name=None)) == [
         (number, *rest) for number, rest in enumerate(product("ab", ["waves", "newer"], [1, 2]))
@@ -288,7 +290,7 @@ def test_what_means_the_same_is_simulated_once(scenario):
     made = cases([scenario, other], ["waves"], min_healthy_time=["30s", 30, 20], canary_count=[None, 0])
     assert [len(group.policies) for group in made.job.groups] == [2]
     assert made.place.tolist() == [0, 0, 0, 0, 1, 1] * 2
-    assert made.numbers(Span(0, 1, 1, 0, 1)).tolist() == [4, 5, 10, 11]
+    assert made.within(Span(0, 1, 1, 0, 1), made.numbers).tolist() == [4, 5, 10, 11]
 
 
 def test_values_reach_the_rules(scenario):
@@ -308,7 +310,7 @@ def test_values_reach_the_rules(scenario):
         assert (policy.max_parallel, policy.deadline_ns) == (3 + number, (120 + 120 * number) * 10**9)
         assert (float(world.fleet.classes[0].share), world.release[1].error_rate) == ([0.1, 0.2][number],) * 2
         assert world.orchestrator.pacing == ["sliding", "rate"][number]
-    assert made.to_frame()["health_check.deadline"].tolist() == [120.0, 240.0]
+    assert made.table.to_frame()["health_check.deadline"].tolist() == [120.0, 240.0]
 
 
 def test_a_number_for_a_duration_is_seconds_in_both_dialects(scenario):
@@ -331,7 +333,7 @@ def test_a_number_for_a_duration_is_seconds_in_both_dialects(scenario):
 )
 def test_columns_have_the_types_of_their_keys(scenario, key, asked, dtype, shown):
     """Numbers are numbers, durations seconds, switches words; what isn't set is missing, a distribution is JSON. [contract]"""
-    column = cases(scenario, **{key.replace(".", "__"): asked}).to_frame().iloc[:, -1]
+    column = cases(scenario, **{key.replace(".", "__"): asked}).table.to_frame().iloc[:, -1]
     assert column.dtype == dtype
     assert all(found is expected or found == expected for found, expected in zip(column, shown, strict=True))
 
@@ -393,7 +395,7 @@ def test_only_what_is_tried_is_checked(scenario):
 def test_warnings_are_told_once(scenario):
     """A suspicious value is told once, with the number of its cases where no single value is to blame. [contract]"""
     made = cases(scenario, max_failed_nodes=[5, 30], max_error_rate=[0.1, 0.2])
-    assert made.warnings == ("max_failed_nodes: can never stop a rollout of 20 nodes (found 30)",)
+    assert made.checked.warnings == ("max_failed_nodes: can never stop a rollout of 20 nodes (found 30)",)
 
 
 def test_several_scenarios_and_policies_need_names():

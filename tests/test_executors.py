@@ -29,7 +29,7 @@ from simdeploy.engines import RESPONSES
 from simdeploy.engines.block import Block
 from simdeploy.errors import InputError, SimdeployWarning, SimulationError
 from simdeploy.experiments import cutting, replicate
-from simdeploy.experiments.cutting import Piece, cut_from_json, cut_job, cut_to_json, spans
+from simdeploy.experiments.cutting import Piece, cut_job, spans
 from simdeploy.experiments.executors import DaskCluster, InProcess, Processes, Threads, choose_executor
 from simdeploy.experiments.executors import cluster as cluster_module
 from simdeploy.experiments.executors import processes as processes_module
@@ -407,7 +407,7 @@ pieces = st.builds(Piece, st.integers(1, 9), st.integers(1, 30))
 def test_spans_tile_the_job(groups, replications):
     """Spans hold each replication of each policy of each group once, in order, and are no larger than asked. [property]"""
     job = Job(tuple(Group(None, (None,) * n_policies) for n_policies, _ in groups), 0, "reference")
-    cut = cut_from_json(json.loads(json.dumps(cut_to_json(tuple(piece for _, piece in groups)))))
+    cut = tuple(piece for _, piece in groups)
     found = list(spans(cut, job, replications))
     assert found == sorted(found)
     cells = Counter(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
+import contextlib
 import re
 import signal
 import subprocess
@@ -13,21 +12,21 @@ import weakref
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simdeploy.engines.block import COLUMNS
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import LatinHypercube, read_store, replicate, sweep
-from simdeploy.experiments.cases import make_cases
-from simdeploy.experiments.cutting import Piece, cut_to_json
-from simdeploy.experiments.design import make_points
+from simdeploy.experiments.cases import CaseMaker
+from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.executors import InProcess
-from simdeploy.experiments.parts import Parts, cut_parts
-from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
+from simdeploy.experiments.layout import Layout
+from simdeploy.experiments.parts import cut_parts
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import RESPONSES
 
 TIMEOUT_S = 60
-SWEEP_MODULE = sys.modules["simdeploy.experiments.sweep"]  # the package's name for it is the function's
 SCENARIO = {
     "name": "small",
     "fleet": {
@@ -43,6 +42,7 @@ SCENARIO = {
     },
 }
 VARY = {"max_failed_nodes": [0, 1, 4], "health_check.max_error_rate": [0.05, 0.5]}
+WIDE = {"start_failure": [0.1, 0.2], "max_failed_nodes": list(range(9)), "min_healthy_time": ["30s", 30, "20s"]}
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +110,12 @@ class NotAtAll(InProcess):
 
 @pytest.fixture
 def in_ones(monkeypatch):
-    """Cut every sweep into spans, and parts, of one replication of all policies of a group."""
-
-    def cut(cases, replications):
-        pieces = [Piece(len(group.policies), 1) for group in cases.job.groups]
-        n_parts = len(pieces) * replications
-        return {"engine": "reference", "pieces": cut_to_json(pieces), "spans_per_part": 1, "n_parts": n_parts}
-
-    monkeypatch.setattr(SWEEP_MODULE, "cut_parts", cut)
+    """Cut every sweep into spans of one replication of all policies of a group, and into parts of one case each."""
+    monkeypatch.setattr(
+        "simdeploy.experiments.working.cut_job",
+        lambda job, _: tuple(Piece(len(group.policies), 1) for group in job.groups),
+    )
+    monkeypatch.setattr("simdeploy.experiments.parts._MOST_CASES", 1)
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -459,25 +457,62 @@ def test_an_interrupted_store_is_gone_on_with(scenario, tmp_path):
     """However often it was interrupted, only what is missing is simulated, and every part is as it would have been. [property]"""
     vary = {**VARY, "start_failure": [0.1, 0.2]}
     run(scenario, vary=vary, store=tmp_path / "whole")
-    for after in (1, 0, 2):
+    for after in (3, 0, 7):  # three spans, of one replication each, are a part
         with pytest.raises(KeyboardInterrupt):
             run(scenario, vary=vary, store=tmp_path / "s", executor=Interrupted(after))
     counting, told = Counting(), []
     run(scenario, vary=vary, store=tmp_path / "s", executor=counting, progress=lambda *counts: told.append(counts))
-    assert len(counting.spans) == 3
-    assert told[0] == (18, 36)
+    assert len(counting.spans) == 3 * (12 - 1 - 0 - 2)
+    assert told[0] == (9, 36)
+    assert told[-1] == (36, 36)
     pd.testing.assert_frame_equal(content(tmp_path / "s"), content(tmp_path / "whole"), check_exact=True)
     parts = [sorted((tmp_path / name / "parts").iterdir()) for name in ("s", "whole")]
     assert [path.read_bytes() for path in parts[0]] == [path.read_bytes() for path in parts[1]]
 
 
-@pytest.mark.parametrize("spans_per_part", [1, 2])
-def test_the_order_of_work_does_not_matter(scenario, tmp_path, monkeypatch, spans_per_part):
+@pytest.mark.parametrize("most_rows", [200_000, 12, 2])
+def test_rows_are_in_the_order_of_the_table(scenario, tmp_path, monkeypatch, most_rows):
+    """By case, then by replication, as they stand: in memory, in a store, to pandas, and after interruptions. [property]"""
+    monkeypatch.setattr("simdeploy.experiments.parts._PART_S", 0.0)
+    monkeypatch.setattr("simdeploy.experiments.parts._MOST_PARTS", 1)
+    for module in ("parts", "rows"):
+        monkeypatch.setattr(f"simdeploy.experiments.{module}._MOST_ROWS", most_rows)
+    vary = {**VARY, "start_failure": [0.1, 0.2], "min_healthy_time": ["30s", 30]}
+    result = run(scenario, vary=vary, replications=range(2, 7), executor=Backwards())
+    expected = result.to_frame()
+    keys = expected[["case", "replication"]]
+    pd.testing.assert_frame_equal(keys, keys.sort_values(["case", "replication"], ignore_index=True))
+    options = {"vary": vary, "replications": range(2, 7), "store": tmp_path / "s"}
+    for after in (1, 5, 2):
+        with contextlib.suppress(KeyboardInterrupt):
+            run(scenario, executor=Interrupted(after), **options)
+    stored = run(scenario, executor=Backwards(), **options)
+    n_parts = len(list((tmp_path / "s" / "parts").iterdir()))
+    assert n_parts == {200_000: 1, 12: 12, 2: 24 * 3}[most_rows]
+    for found in (
+        stored.to_frame(),
+        read_store(tmp_path / "s").to_frame(),
+        pd.read_parquet(tmp_path / "s" / "parts"),
+        *(pd.concat(rows.batches()) for rows in (result, stored)),
+    ):
+        found.attrs.clear()
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_no_clock_decides_on_the_files(scenario, tmp_path, monkeypatch):
+    """However long the work seems to take, and on however many workers, a question has the same files. [property]"""
+    ticks = iter(range(0, 10**9, 7))
+    run(scenario, replications=40, store=tmp_path / "a")
+    monkeypatch.setattr("simdeploy.experiments.cutting.thread_time", lambda: -float(next(ticks)))
+    run(scenario, replications=40, store=tmp_path / "b", workers=2)
+    parts = [sorted((tmp_path / name / "parts").iterdir()) for name in ("a", "b")]
+    assert [path.read_bytes() for path in parts[0]] == [path.read_bytes() for path in parts[1]]
+
+
+def test_the_order_of_work_does_not_matter(scenario, tmp_path, monkeypatch):
     """Spans that finish in another order give the same table, in memory and in a store, part by part. [property]"""
-    cut = {"engine": "reference", "pieces": cut_to_json([Piece(6, 1)])}
-    cut |= {"spans_per_part": spans_per_part, "n_parts": -(-3 // spans_per_part)}
-    monkeypatch.setattr(SWEEP_MODULE, "cut_parts", lambda *_: cut)
-    monkeypatch.setattr(SWEEP_MODULE, "cut_job", lambda *_: (Piece(6, 1),))
+    monkeypatch.setattr("simdeploy.experiments.working.cut_job", lambda *_: (Piece(2, 1),))
+    monkeypatch.setattr("simdeploy.experiments.parts._MOST_CASES", 4)
     run(scenario, store=tmp_path / "a")
     run(scenario, store=tmp_path / "b", executor=Backwards())
     pd.testing.assert_frame_equal(content(tmp_path / "b"), content(tmp_path / "a"), check_exact=True)
@@ -497,7 +532,7 @@ def test_a_damaged_part_is_computed_again(scenario, tmp_path):
     counting = Counting()
     with pytest.warns(SimdeployWarning, match=r"s: part 1 is computed again"):
         again = run(scenario, store=tmp_path / "s", executor=counting)
-    assert [span.first for span in counting.spans] == [1]
+    assert {(span.policy, span.n_policies) for span in counting.spans} == {(1, 1)}
     pd.testing.assert_frame_equal(again.to_frame(), whole, check_exact=True)
 
 
@@ -514,48 +549,137 @@ def test_rows_do_not_pile_up(scenario, tmp_path):
                 yield span, block
                 del block
 
-    run(scenario, replications=12, store=tmp_path / "s", executor=Watched())
-    assert len(most) == 12
-    assert max(most) <= 2
+    run(scenario, replications=3, store=tmp_path / "s", executor=Watched())
+    assert len(most) == 6 * 3
+    assert max(most) <= 4
 
 
-def test_parts_are_not_too_many(scenario, monkeypatch):
-    """Where there are very many spans, several make a part, as long as its rows are few; the parts hold each span once. [contract]"""
-    monkeypatch.setattr("simdeploy.experiments.parts._MOST_PARTS", 4)
-    scenarios, policies = name_scenarios(scenario), name_policies(["waves", "at-once"])
-    bases = find_bases(scenarios, policies)
-    cases = make_cases(
-        scenarios, list(policies), bases, make_points([], [], "grid", seed=0), seed=0, engine="reference"
+@given(
+    n_cases=st.integers(1, 50),
+    first=st.integers(0, 9),
+    n_replications=st.integers(1, 50),
+    n_rows=st.integers(1, 60),
+    most_cases=st.integers(1, 60),
+)
+def test_parts_are_consecutive_rows(n_cases, first, n_replications, n_rows, most_cases):
+    """Parts have each row once, in the order of the table, and are no larger than asked. [property]"""
+    replications = range(first, first + n_replications)
+    layout = Layout.of_size(n_cases, replications, n_rows=n_rows, most_cases=most_cases)
+    parts = [layout.part(number) for number in range(layout.n_parts)]
+    assert [(case, one) for part in parts for case in part.cases for one in part.replications] == [
+        (case, one) for case in range(n_cases) for one in replications
+    ]
+    assert all(len(part.cases) * len(part.replications) <= n_rows for part in parts)
+    assert all(len(part.cases) <= most_cases for part in parts)
+    assert layout.count_rows(range(layout.n_parts)) == n_cases * n_replications
+    for case in range(n_cases):
+        of_case = [number for number, part in enumerate(parts) if case in part.cases]
+        assert list(layout.parts_of(range(case, case + 1))) == of_case
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        # A part is about four seconds of work, ...
+        ((20, 1000, "reference", 1000), (1, 77, 260)),
+        ((1260, 3000, "compiled", 400), (33, 3000, 39)),
+        # ... unless there would be very many, ...
+        ((20, 100_000, "reference", 1000), (1, 2000, 1000)),
+        # ... but never of more rows than are read at a time, nor of more cases than are soon checked.
+        ((400, 10**6, "compiled", 10), (1, 200_000, 2000)),
+        ((10**6, 1, "compiled", 10), (5000, 1, 200)),
+    ],
+)
+def test_parts_are_neither_long_nor_many(asked, expected):
+    """How much is in a part depends on the size of the work, the engine and the fleet. [contract]"""
+    n_cases, n_replications, engine, node_updates = asked
+    cut = cut_parts(n_cases, n_replications, engine=engine, node_updates=node_updates)
+    assert cut == dict(
+        zip(
+            ("engine", "cases_per_part", "replications_per_part", "n_parts"),
+            (engine, *expected),
+            strict=True,
+        )
     )
-    monkeypatch.setattr("simdeploy.experiments.parts.cut_job", lambda *_: (Piece(2, 3),))
-    for most_rows, per_part in ((10**6, 9), (30, 5), (1, 1)):
-        monkeypatch.setattr("simdeploy.experiments.parts._MOST_ROWS", most_rows)
-        cut = cut_parts(cases, 100)
-        assert json.loads(json.dumps(cut)) == {
-            "engine": "reference",
-            "pieces": [{"n_policies": 2, "n_replications": 3}],
-            "spans_per_part": per_part,
-            "n_parts": math.ceil(34 / per_part),
-        }
-        parts = Parts(cases, 100, cut)
-        numbers = [number for number, _ in parts.spans()]
-        assert set(numbers) == set(range(parts.number))
-        assert numbers == sorted(numbers)
-        assert parts.n_rows(set(range(parts.number))) == 200
+
+
+# -- very many cases ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_stretches(monkeypatch):
+    """Check a few cases at a time, as otherwise only of very many."""
+    for name, number in (("_ALL_CHECKED", 10), ("_CHECKED_FIRST", 8), ("_AT_A_TIME", 7)):
+        monkeypatch.setattr(f"simdeploy.experiments.working.{name}", number)
+    monkeypatch.setattr("simdeploy.experiments.parts._MOST_CASES", 3)
+
+
+@pytest.mark.usefixtures("in_stretches")
+def test_very_many_cases_are_checked_in_turn(scenario, tmp_path, monkeypatch):
+    """Of very many cases few are made at a time, the first part is there before the last is made, and the table is the same. [property]"""
+    expected = run(scenario, vary=WIDE).to_frame()
+    made, make = [], CaseMaker.make
+
+    def watched(self, numbers, **options):
+        made.append((len(numbers), len(list(tmp_path.glob("s/parts/*.parquet")))))
+        return make(self, numbers, **options)
+
+    monkeypatch.setattr(CaseMaker, "make", watched)
+    with pytest.raises(KeyboardInterrupt):
+        run(scenario, vary=WIDE, store=tmp_path / "s", executor=Interrupted(3))
+    stored = run(scenario, vary=WIDE, store=tmp_path / "s").to_frame()
+    assert max(n_cases for n_cases, _ in made) == 6
+    assert [n_parts for _, n_parts in made][1] > 0
+    pd.testing.assert_frame_equal(stored, expected, check_exact=True)
+    made.clear()
+    run(scenario, vary=WIDE, store=tmp_path / "s", executor=NotAtAll())
+    assert not made
+
+
+@pytest.mark.usefixtures("in_stretches")
+def test_a_wrong_value_among_very_many_is_refused(scenario, tmp_path):
+    """A value that its key can't have is refused before anything is simulated, wherever it stands. [contract]"""
+    vary = {**WIDE, "max_failed_nodes": [*range(9), -1]}
+    with pytest.raises(InputError, match="max_failed_nodes: "):
+        run(scenario, vary=vary, store=tmp_path / "s", executor=NotAtAll())
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.usefixtures("in_stretches")
+def test_what_cannot_be_meant_together_costs_no_other_case(scenario, tmp_path):
+    """Of very many cases, those that turn out to be impossible are failed rows that say why; the others are as ever. [contract]"""
+    healthy = ["30s", "40s", "50s", *(f"{60 + n}s" for n in range(8)), "6m"]
+    vary = {"max_failed_nodes": [0, 1, 2, 3, 4], "deadline": ["10m", "5m"], "min_healthy_time": healthy}
+    with pytest.raises(InputError, match="min_healthy_time"):
+        run(scenario, vary=vary)
+    with pytest.warns(SimdeployWarning, match=r"15 of 360 replications failed; the first: case 23, .*, check: "):
+        table = run(scenario, vary=vary, store=tmp_path / "s").to_frame()
+    failed = table[table["status"].eq("failed")]
+    assert set(failed["stage"]) == {"check"}
+    assert failed["error"].str.contains("min_healthy_time").all()
+    assert set(failed["health_check.min_healthy_time"]) == {360.0}
+    assert set(failed["health_check.deadline"]) == {300.0}
+    assert failed["makespan_s"].isna().all()
+    vary["min_healthy_time"] = healthy[:-1]
+    whole = run(scenario, vary=vary).to_frame()
+    names = [name for name in whole if name != "case"]
+    others = table[table["health_check.min_healthy_time"].lt(360)][names].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, whole[names], check_exact=True)
 
 
 # -- real ends ---------------------------------------------------------------------------------------------------------
 
 SCRIPT = """
     import sys
-    from simdeploy.experiments import parts, sweep
+    from simdeploy.experiments import parts, sweep, working
     from simdeploy.experiments.cutting import Piece
     from simdeploy.scenario import Scenario
 
     def tell(done, total):
         print(done, total, flush=True)
 
-    parts.cut_job = lambda job, replications: (Piece(6, 2),)
+    working.cut_job = lambda job, replications: (Piece(6, 2),)
+    parts._MOST_ROWS = 2
     vary = {vary}
     scenario = Scenario.from_dict({raw})
     sweep(scenario, "waves", vary=vary, replications=40, engine="reference", store=sys.argv[1], progress=tell)
@@ -570,13 +694,14 @@ def test_a_process_that_is_ended_loses_no_finished_part(scenario, tmp_path, endi
     process = subprocess.Popen(
         [sys.executable, script, tmp_path / "s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    n_kept = next(n_done for n_done in (int(line.split()[0]) for line in process.stdout) if n_done)
+    n_told = next(n_done for n_done in (int(line.split()[0]) for line in process.stdout) if n_done > 30)
     process.send_signal(ending)
     process.communicate(timeout=TIMEOUT_S)
     assert process.returncode != 0
     told = []
     result = run(scenario, replications=40, store=tmp_path / "s", progress=lambda *counts: told.append(counts))
-    assert n_kept <= told[0][0] < 240
+    assert 0 < told[0][0] < 240
+    assert told[0][0] >= n_told - 24  # what was told last was not in a part yet
     pd.testing.assert_frame_equal(result.to_frame(), run(scenario, replications=40).to_frame(), check_exact=True)
 
 
@@ -594,12 +719,12 @@ def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
     """What "auto" meant at first is kept, whatever it would mean when the folder is gone on with. [contract]"""
     expected, asked = run(scenario).to_frame(), []
     monkeypatch.setattr(
-        SWEEP_MODULE, "choose_engine", lambda engine, *, node_updates: asked.append(node_updates) or "reference"
+        "simdeploy.experiments.working.choose_engine", lambda engine, *, node_updates: asked.append(node_updates) or "reference"
     )
     with pytest.raises(KeyboardInterrupt):
         run(scenario, engine="auto", store=tmp_path / "s", executor=Interrupted(0))
     assert asked == [6 * 3 * 12]
-    monkeypatch.setattr(SWEEP_MODULE, "choose_engine", lambda *_, **__: "compiled")
+    monkeypatch.setattr("simdeploy.experiments.working.choose_engine", lambda *_, **__: "compiled")
     result = run(scenario, engine="auto", store=tmp_path / "s")
     assert result.attrs["engine"] == "reference"
     pd.testing.assert_frame_equal(result.to_frame(), expected, check_exact=True)

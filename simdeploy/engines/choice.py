@@ -8,8 +8,9 @@ from simdeploy.errors import InputError, Problem, nearest, shorten
 
 ENGINES = ("auto", "compiled", "reference")
 
-# Of the reference engine, on any machine of these years; and what the compiled one needs before its first rollout.
-_REFERENCE_S_PER_NODE = 5e-5
+# What a node's update takes, roughly, on any machine of these years; and what the compiled engine needs before its first
+# rollout.
+_S_PER_NODE = {"reference": 5e-5, "compiled": 1e-7}
 _LOADING_S = 4.0
 _COMPILING_S = 60.0
 
@@ -55,7 +56,7 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
     check_engine(engine)
     if engine != "auto":
         return engine
-    expected_s = node_updates * _REFERENCE_S_PER_NODE
+    expected_s = expect_seconds("reference", node_updates)
     if expected_s < _LOADING_S or find_spec("numba") is None:
         return "reference"
     if expected_s < _COMPILING_S:
@@ -63,3 +64,14 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
 
         return "compiled" if is_ready() else "reference"
     return "compiled"
+
+
+def expect_seconds(engine: str, node_updates: float) -> float:
+    """Return how long an engine takes, roughly: good enough to choose sizes by, and the same on every machine.
+
+    Examples
+    --------
+    >>> expect_seconds("reference", 20_000)
+    1.0
+    """
+    return node_updates * _S_PER_NODE[engine]

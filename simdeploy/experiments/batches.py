@@ -29,7 +29,7 @@ _BATCH = re.compile(r"batch-\d{2,}")
 
 @dataclass(frozen=True)
 class JoinedRows:
-    """The rows of several tables with the same columns, one after the other.
+    """The rows of several tables with the same columns and cases, each with further replications.
 
     Attributes
     ----------
@@ -44,11 +44,13 @@ class JoinedRows:
         return sum(len(batch) for batch in self.batches(["replication"]))
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return some columns of all rows; all columns by default."""
+        """Return some columns of all rows, by case, then by replication; all columns by default."""
         import pandas as pd
 
         chosen = list(self.columns if columns is None else columns)
-        return pd.concat([part.to_frame(chosen) for part in self.parts], ignore_index=True)
+        read = list(dict.fromkeys([*chosen, "case", "replication"]))
+        joined = pd.concat([part.to_frame(read) for part in self.parts], ignore_index=True)
+        return joined.sort_values(["case", "replication"], ignore_index=True)[chosen]
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Yield some columns of the rows, a part at a time."""

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from simdeploy.errors import InputError, Path, Problem, SimdeployWarning
+from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.changes import change_policy, own_identity
-from simdeploy.experiments.design import Points, read_number
+from simdeploy.experiments.design import Points
 from simdeploy.experiments.findings import Findings, cut, fold
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.subjects import Bases
-from simdeploy.experiments.table import columns_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
+    from simdeploy.engines.block import Block
     from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
@@ -35,125 +32,146 @@ _FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
 
 
-@dataclass(frozen=True)
-class Cases:
-    """Every scenario under every policy at every point, numbered in this order, the last one fastest.
+class Checked(NamedTuple):
+    """What is known of cases that were checked.
 
     Attributes
     ----------
-    scenarios : tuple of str
-    policies : tuple of str
-    points : Points
+    warnings : tuple of str
+        What is legal but probably not meant.
+    node_updates : float
+        How many nodes one replication of a case updates, on average; cases that mean the same count once.
+    """
+
+    warnings: tuple[str, ...]
+    node_updates: float
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Consecutive cases of a table, and the job that simulates them.
+
+    Attributes
+    ----------
+    table : CaseTable
+    numbers : range
+        Which of the table's cases.
     job : Job
         Each distinct rollout once.
     group, place : ndarray of int, shape (cases,)
-        Which of the job's groups, and which of its policies, is simulated for a case.
-    warnings : tuple of str
-        What is legal but probably not meant.
+        Which of the job's groups, and which of its policies, is simulated for a case; -1 for one that can't be.
+    broken : mapping of int to str
+        What is wrong with the cases that can't be simulated, by their numbers.
+    checked : Checked
     """
 
-    scenarios: tuple[str, ...]
-    policies: tuple[str, ...]
-    points: Points
+    table: CaseTable
+    numbers: range
     job: Job
     group: np.ndarray
     place: np.ndarray
-    warnings: tuple[str, ...]
-
-    @property
-    def row_columns(self) -> tuple[str, ...]:
-        """The columns of the table of replications."""
-        is_weighted = any(group.scenario.tilt is not None for group in self.job.groups)
-        return (*self.columns, "replication", *columns_of(is_weighted=is_weighted))
+    broken: Mapping[int, str]
+    checked: Checked
 
     def __len__(self) -> int:
-        return len(self.group)
+        return len(self.numbers)
 
-    @property
-    def factors(self) -> tuple[str, ...]:
-        """The columns of what is varied."""
-        return tuple(lever.name for lever in self.points.levers)
+    def with_engine(self, engine: str) -> Cases:
+        """Return the same cases, simulated by an engine."""
+        return replace(self, job=replace(self.job, engine=engine))
 
-    @cached_property
-    def columns(self) -> dict[str, pa.Array]:
-        """What identifies a case: `case`, `scenario`, `policy` and the factors; one value per case."""
-        import pyarrow as pa
+    def policies_of(self, numbers: range) -> dict[int, np.ndarray]:
+        """Return which of each group's policies some cases need, ascending, by the number of the group."""
+        here = slice(numbers.start - self.numbers.start, numbers.stop - self.numbers.start)
+        groups, places = self.group[here], self.place[here]
+        return {int(group): np.unique(places[groups == group]) for group in np.unique(groups) if group >= 0}
 
-        numbers = np.arange(len(self))
-        scenario, rest = np.divmod(numbers, len(self.policies) * len(self.points))
-        policy, point = np.divmod(rest, len(self.points))
-        columns = {
-            "case": pa.array(numbers),
-            "scenario": pa.array(self.scenarios, pa.large_string()).take(pa.array(scenario)),
-            "policy": pa.array(self.policies, pa.large_string()).take(pa.array(policy)),
-        }
-        for lever, values, index in zip(self.points.levers, self.points.values, self.points.index.T, strict=True):
-            columns[lever.name] = _column(lever, values).take(pa.array(index[point]))
-        return columns
+    def within(self, span: Span, numbers: range) -> np.ndarray:
+        """Return which of some cases a span simulates, ascending."""
+        members = self._members[span.group]
+        first, last = np.searchsorted(members, (numbers.start, numbers.stop))
+        members = members[first:last]
+        places = self.place[members - self.numbers.start]
+        chosen: np.ndarray = members[(places >= span.policy) & (places < span.policy + span.n_policies)]
+        return chosen
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return what identifies a case as a DataFrame, with the types of the table of replications."""
-        import pyarrow as pa
-
-        from simdeploy.experiments.store.columns import fit_table
-
-        fields = [pa.field(name, column.type, column.null_count > 0) for name, column in self.columns.items()]
-        table = pa.table(list(self.columns.values()), schema=pa.schema(fields))
-        frame: pd.DataFrame = fit_table(table, None).to_pandas()
-        return frame
+    def rows_of(self, span: Span, block: Block, numbers: np.ndarray) -> Block:
+        """Return the outcomes of some of the cases that a span simulates."""
+        return replace(block, index=block.index[self.place[numbers - self.numbers.start] - span.policy])
 
     @cached_property
     def _members(self) -> list[np.ndarray]:
+        """The numbers of the cases of each group."""
         order = np.argsort(self.group, kind="stable")
-        return np.split(order, np.cumsum(np.bincount(self.group))[:-1])
-
-    def numbers(self, span: Span) -> np.ndarray:
-        """Return the cases whose rollouts are in a span, ascending."""
-        members = self._members[span.group]
-        places = self.place[members]
-        cases: np.ndarray = members[(places >= span.policy) & (places < span.policy + span.n_policies)]
-        return cases
+        order = order[self.group[order] >= 0]
+        ends = np.cumsum(np.bincount(self.group[order], minlength=len(self.job.groups)))
+        return np.split(order + self.numbers.start, ends[:-1])
 
 
-def make_cases(
-    scenarios: Mapping[str, Scenario], policies: Sequence[str], bases: Bases, points: Points, *, seed: int, engine: str
-) -> Cases:
-    """Make a job of every scenario under every policy at every point.
+@dataclass(frozen=True)
+class CaseMaker:
+    """What cases are made of.
 
-    Parameters
+    Attributes
     ----------
+    table : CaseTable
     scenarios : mapping of str to Scenario
-    policies : sequence of str
     bases : mapping of (str, str) to ScenarioPolicy
         The policy that values are tried on, by scenario and policy.
-    points : Points
     seed : int
     engine : str
-
-    Raises
-    ------
-    InputError
-        With every value that its key can't have, and with values that can't be meant together.
     """
-    making = _Making(points)
-    for scenario_name, scenario in scenarios.items():
-        worlds = _Worlds(scenario, points)
-        for name in policies:
-            making.add(worlds, bases[scenario_name, name])
-    n_cases = len(making.group)
-    if making.errors.cases:
-        raise InputError(cut(making.errors.told(n_cases, points)))
-    groups = tuple(Group(scenario, tuple(policies)) for scenario, policies in making.groups)
-    told = cut(fold(making.warnings.told(n_cases, points)))
-    return Cases(
-        scenarios=tuple(scenarios),
-        policies=tuple(policies),
-        points=points,
-        job=Job(groups, seed, engine),
-        group=np.array(making.group, dtype=np.int64),
-        place=np.array(making.place, dtype=np.int64),
-        warnings=tuple(map(str, told)),
-    )
+
+    table: CaseTable
+    scenarios: Mapping[str, Scenario]
+    bases: Bases
+    seed: int
+    engine: str
+
+    def check(self, numbers: Sequence[int]) -> Checked:
+        """Make some cases, and keep nothing of them but what is to be said.
+
+        Raises
+        ------
+        InputError
+            With every value that its key can't have, and with values that can't be meant together.
+        """
+        making = self._make(numbers, keep_broken=False)
+        return Checked(making.told(), making.n_node_updates / len(numbers))
+
+    def make(self, numbers: range, *, keep_broken: bool = False) -> Cases:
+        """Make a job of consecutive cases.
+
+        Parameters
+        ----------
+        numbers : range
+        keep_broken : bool, default False
+            Whether cases that can't be simulated are noted as `broken`, and cost no other one.
+
+        Raises
+        ------
+        InputError
+            As of `check`, unless they are kept.
+        """
+        making = self._make(numbers, keep_broken=keep_broken)
+        groups = tuple(Group(scenario, tuple(policies)) for scenario, policies in making.groups)
+        return Cases(
+            table=self.table,
+            numbers=numbers,
+            job=Job(groups, self.seed, self.engine),
+            group=np.array(making.group, dtype=np.int64),
+            place=np.array(making.place, dtype=np.int64),
+            broken=making.errors.of_each_case(),
+            checked=Checked(making.told(), making.n_node_updates / len(numbers)),
+        )
+
+    def _make(self, numbers: Sequence[int], *, keep_broken: bool) -> _Making:
+        making = _Making(self)
+        for case in numbers:
+            making.add(case)
+        if making.errors.cases and not keep_broken:
+            raise InputError(cut(making.errors.told(len(numbers), self.table.points)))
+        return making
 
 
 class _Made(NamedTuple, Generic[T]):
@@ -207,70 +225,57 @@ class _Worlds:
 class _Making:
     """The groups of a job, and where in it each case is, while they are made."""
 
-    def __init__(self, points: Points) -> None:
+    def __init__(self, maker: CaseMaker) -> None:
         self.groups: list[tuple[Scenario, list[ScenarioPolicy]]] = []
         self.group: list[int] = []
         self.place: list[int] = []
         self.errors, self.warnings = Findings(), Findings()
-        self._points = points
-        self._index = points.index.tolist()
-        self._keys = [place for place, lever in enumerate(points.levers) if not lever.is_factor]
+        self._maker = maker
+        self._points = maker.table.points
+        self._worlds = {name: _Worlds(scenario, self._points) for name, scenario in maker.scenarios.items()}
+        self._own = {key: own_identity(base, maker.scenarios[key[0]]) for key, base in maker.bases.items()}
+        self._keys = [place for place, lever in enumerate(self._points.levers) if not lever.is_factor]
         self._group_numbers: dict[Any, int] = {}
         self._places: dict[Any, int] = {}
 
-    def add(self, worlds: _Worlds, base: ScenarioPolicy) -> None:
-        """Add the cases of a scenario and a policy."""
-        own = own_identity(base, worlds.scenario)
-        for index in self._index:
-            case = len(self.group)
-            made = worlds.at(index)
-            self._note(made, case)
-            # Under a scenario that is no use the policy is checked all the same.
-            world = made.value or worlds.scenario
-            policy = _record(partial(change_policy, base, self._values(index), world, own))
-            self._note(policy, case)
-            group = self._find_group(world)
-            self.group.append(group)
-            self.place.append(self._find_place(group, policy.value))
+    def add(self, case: int) -> None:
+        """Add a case."""
+        scenario, name, point = self._maker.table.find(case)
+        index = self._points.index[point].tolist()
+        made = self._worlds[scenario].at(index)
+        # Under a scenario that is no use the policy is checked all the same.
+        world = made.value or self._worlds[scenario].scenario
+        base, own = self._maker.bases[scenario, name], self._own[scenario, name]
+        policy = _record(partial(change_policy, base, self._values(index), world, own))
+        for part in (made, policy):
+            self.errors.note(part.errors, case)
+            self.warnings.note(part.warnings, case)
+        group, place = (-1, -1) if made.errors or policy.value is None else self._find(world, policy.value)
+        self.group.append(group)
+        self.place.append(place)
+
+    @property
+    def n_node_updates(self) -> int:
+        """How many nodes one replication of all groups updates."""
+        return sum(len(policies) * scenario.fleet.nodes for scenario, policies in self.groups)
+
+    def told(self) -> tuple[str, ...]:
+        """Return what is to be said of all cases: each warning once."""
+        return tuple(map(str, cut(fold(self.warnings.told(len(self.group), self._points)))))
 
     def _values(self, index: Sequence[int]) -> dict[Lever, Any]:
         levers, values = self._points.levers, self._points.values
         return {levers[place]: values[place][index[place]] for place in self._keys}
 
-    def _note(self, made: _Made[Any], case: int) -> None:
-        self.errors.note(made.errors, case)
-        self.warnings.note(made.warnings, case)
-
-    def _find_group(self, world: Scenario) -> int:
+    def _find(self, world: Scenario, policy: ScenarioPolicy) -> tuple[int, int]:
+        """Return the group of a scenario, and the place of a policy in it; what is not there yet is added."""
         # What a rollout depends on; not names, or policies that aren't tried.
         key = (world.fleet, world.release, world.operator, world.orchestrator, world.tilt)
-        number = self._group_numbers.setdefault(key, len(self.groups))
-        if number == len(self.groups):
+        group = self._group_numbers.setdefault(key, len(self.groups))
+        if group == len(self.groups):
             self.groups.append((world, []))
-        return number
-
-    def _find_place(self, group: int, policy: ScenarioPolicy | None) -> int:
-        if policy is None:
-            return 0
         policies = self.groups[group][1]
         place = self._places.setdefault((group, policy.policy, policy.identity), len(policies))
         if place == len(policies):
             policies.append(policy)
-        return place
-
-
-def _column(lever: Lever, values: Sequence[Any]) -> pa.Array:
-    """Return a lever's values as a column: numbers as numbers, durations in seconds, and what is neither as text."""
-    import pyarrow as pa
-
-    types = {"whole": (int, pa.int64()), "number": (int | float, pa.float64()), "truth": (bool, pa.bool_())}
-    types["duration"] = types["number"]
-    read = [read_number(lever.kind, value) for value in values]
-    expected, kind = types.get(lever.kind, (str, pa.large_string()))
-    if all(value is None or _is_a(value, expected) for value in read):
-        return pa.array(read, kind)
-    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in read], pa.large_string())
-
-
-def _is_a(value: object, expected: Any) -> bool:
-    return isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+        return group, place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from time import thread_time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from simdeploy.experiments.jobs import Job, Span
 
@@ -130,32 +130,23 @@ def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[
         Together they hold every replication of every policy once.
     """
     for number, (group, piece) in enumerate(zip(job.groups, cut, strict=True)):
-        for policy in range(0, len(group.policies), piece.n_policies):
-            n_policies = min(piece.n_policies, len(group.policies) - policy)
-            for done in range(0, replications, piece.n_replications):
-                yield Span(number, policy, n_policies, first + done, min(piece.n_replications, replications - done))
+        yield from cut_rectangle(number, range(len(group.policies)), range(first, first + replications), piece)
 
 
-def cut_to_json(cut: Cut) -> list[dict[str, int]]:
-    """Return what JSON can hold of a cut.
+def cut_rectangle(group: int, policies: range, replications: range, piece: Piece) -> Iterator[Span]:
+    """Yield the spans of some policies of a group and some replications: by policies, then by replications.
 
     Examples
     --------
-    >>> cut_to_json((Piece(n_policies=400, n_replications=25),))
-    [{'n_policies': 400, 'n_replications': 25}]
+    >>> for span in cut_rectangle(0, range(2, 5), range(10), Piece(n_policies=2, n_replications=10)):
+    ...     print(span.policy, span.n_policies, span.first, span.n_replications)
+    2 2 0 10
+    4 1 0 10
     """
-    return [piece._asdict() for piece in cut]
-
-
-def cut_from_json(value: Sequence[Mapping[str, Any]]) -> Cut:
-    """Return the cut that `cut_to_json` made this of.
-
-    Examples
-    --------
-    >>> cut_from_json([{"n_policies": 400, "n_replications": 25}])
-    (Piece(n_policies=400, n_replications=25),)
-    """
-    return tuple(Piece(**piece) for piece in value)
+    for policy in range(policies.start, policies.stop, piece.n_policies):
+        n_policies = min(piece.n_policies, policies.stop - policy)
+        for first in range(replications.start, replications.stop, piece.n_replications):
+            yield Span(group, policy, n_policies, first, min(piece.n_replications, replications.stop - first))
 
 
 def _measure(job: Job, group: int, replications: int, share: float, seconds: float) -> _Cost:

@@ -34,6 +34,14 @@ class Findings:
         for problem in problems:
             self.cases.setdefault(problem, []).append(case)
 
+    def of_each_case(self) -> dict[int, str]:
+        """Return what is wrong with each case that has a problem, in words."""
+        said: dict[int, list[str]] = {}
+        for problem, cases in self.cases.items():
+            for case in cases:
+                said.setdefault(case, []).append(str(problem))
+        return {case: "; ".join(problems) for case, problems in said.items()}
+
     def told(self, n_cases: int, points: Points) -> list[Problem]:
         """Return the findings; where no single value is to blame, with how many cases they are about, and the first."""
         return [_placed(problem, cases, n_cases, points) for problem, cases in self.cases.items()]

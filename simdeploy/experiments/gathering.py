@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -84,7 +84,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     keys = [name for name in frame.columns if name not in _NO_FACTORS]
     identity = "case" if "case" in frame else "policy"
     cases = frame[keys].drop_duplicates(identity).reset_index(drop=True)
-    if identity == "case":  # the parts of a store have an order of their own
+    if identity == "case":
         cases = cases.sort_values("case", ignore_index=True)
     if identity == "policy" and "scenario" in frame and frame["scenario"].nunique() > 1:
         found = ", ".join(map(str, frame["scenario"].unique()))
@@ -121,9 +121,8 @@ def _gather_blocks(result: SweepResult, rows: RowsInMemory, columns: Sequence[st
     first = min(span.first for span, _ in rows.blocks)
     outcomes = Outcomes(len(result.cases), result.replications, first=first, columns=columns)
     for span, block in rows.blocks:
-        numbers = rows.cases.numbers(span)
-        of_cases = block.index[rows.cases.place[numbers] - span.policy]
-        outcomes.put(numbers, replace(block, index=of_cases))
+        numbers = rows.cases.within(span, rows.cases.numbers)
+        outcomes.put(numbers, rows.cases.rows_of(span, block, numbers))
     return Gathered(result.cases, outcomes)
 
 

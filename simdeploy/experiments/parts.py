@@ -1,16 +1,19 @@
-"""The parts of a store: a span each, or a few where there are very many; numbered in the order of the spans."""
+"""The parts of a store: the rows of the table in its order, cut into files that are finished one by one."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import closing
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.experiments.cutting import cut_from_json, cut_job, cut_to_json, spans
+import numpy as np
+
+from simdeploy.engines.choice import expect_seconds
+from simdeploy.experiments.cutting import Cut, cut_rectangle
+from simdeploy.experiments.layout import Layout
 from simdeploy.experiments.rows import make_rows
 
 if TYPE_CHECKING:
@@ -22,111 +25,168 @@ if TYPE_CHECKING:
 
     Simulate = Callable[[Iterator[Span]], Generator[tuple[Span, Block], None, None]]
 
-# A folder of very many small files is slow to read, and a part of very many rows takes much memory.
+# A part is some seconds of work, so that little is lost when a run is ended; but a folder of very many small files is
+# slow to read, and a part of very many rows takes much memory.
+_PART_S = 4.0
 _MOST_PARTS = 1000
 _MOST_ROWS = 200_000
+_MOST_CASES = 5000  # a case has to be checked before its part can be begun
+
+# The compiled engine shares work among the policies of a span, so many cases are simulated together: so many spans, of
+# about a second at most, or else so many cases, which get nearly all that there is to share. Until their parts are
+# finished, their outcomes are held in memory.
+_SPANS_TOGETHER = 64
+_CASES_TOGETHER = 256
+_MOST_CELLS = 4_000_000
 
 
-def cut_parts(cases: Cases, replications: int) -> dict[str, Any]:
-    """Decide how the work is cut, in a value that JSON knows.
+def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: float) -> dict[str, Any]:
+    """Decide how the rows are cut into parts, in a value that JSON knows.
 
     Parameters
     ----------
-    cases : Cases
-    replications : int
+    n_cases, n_replications : int
+    engine : {'compiled', 'reference'}
+    node_updates : float
+        Of one replication of a case.
 
     Returns
     -------
     dict
-        `engine`, so that all parts are of the same; `pieces`, how large the spans of each group are; `spans_per_part`;
-        `n_parts`.
+        `engine`, so that all parts are of the same; `cases_per_part`; `replications_per_part`; `n_parts`.
 
     Notes
     -----
-    A span takes about a second. There are at most some thousand parts as long as none has more than 200,000 rows.
+    No clock decides on it: the same question to the same engine gives the same files.
+
+    Examples
+    --------
+    >>> cut_parts(400, 1000, engine="compiled", node_updates=1000)
+    {'engine': 'compiled', 'cases_per_part': 40, 'replications_per_part': 1000, 'n_parts': 10}
     """
-    cut = cut_job(cases.job, replications)
-    sizes = [count_rows(cases, span) for span in spans(cut, cases.job, replications)]
-    per_part = max(1, min(ceil(len(sizes) / _MOST_PARTS), _MOST_ROWS // max(sizes)))
+    worth = _PART_S / expect_seconds(engine, node_updates)
+    n_rows = int(min(_MOST_ROWS, max(1, worth, n_cases * n_replications / _MOST_PARTS)))
+    layout = Layout.of_size(n_cases, range(n_replications), n_rows=n_rows, most_cases=_MOST_CASES)
     return {
-        "engine": cases.job.engine,
-        "pieces": cut_to_json(cut),
-        "spans_per_part": per_part,
-        "n_parts": ceil(len(sizes) / per_part),
+        "engine": engine,
+        "cases_per_part": layout.cases_per_part,
+        "replications_per_part": layout.replications_per_part,
+        "n_parts": layout.n_parts,
     }
 
 
-def count_rows(cases: Cases, span: Span) -> int:
-    """Return how many rows a span has."""
-    return len(cases.numbers(span)) * span.n_replications
+class Gathering:
+    """Consecutive cases of a layout, while they are simulated and their parts are put together.
 
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts that a cut makes.
-
-    Attributes
+    Parameters
     ----------
     cases : Cases
-    replications : int
-    cut : mapping
-        As from `cut_parts`.
-    first : int
-        The first replication.
+        No part may have some of them only.
+    layout : Layout
+    cut : Cut
+        Of the cases' job: how large the spans are.
     """
 
-    cases: Cases
-    replications: int
-    cut: Mapping[str, Any]
-    first: int = 0
+    def __init__(self, cases: Cases, layout: Layout, cut: Cut) -> None:
+        self._cases = cases
+        self._layout = layout
+        self._cut = cut
+        self._under_way: dict[Span, deque[_Tile]] = defaultdict(deque)
+        self._whole: deque[_Tile] = deque()
 
-    @property
-    def number(self) -> int:
-        """How many there are."""
-        n_parts: int = self.cut["n_parts"]
-        return n_parts
-
-    def spans(self) -> Iterator[tuple[int, Span]]:
-        """Yield every span with the number of its part, in order."""
-        cut = cut_from_json(self.cut["pieces"])
-        for place, span in enumerate(spans(cut, self.cases.job, self.replications, first=self.first)):
-            yield place // self.cut["spans_per_part"], span
-
-    def n_rows(self, finished: AbstractSet[int]) -> int:
-        """Return how many rows the finished ones have."""
-        return sum(count_rows(self.cases, span) for part, span in self.spans() if part in finished)
-
-    def gather(self, finished: AbstractSet[int], simulate: Simulate) -> Generator[tuple[int, pa.Table], None, None]:
-        """Simulate what isn't finished, and yield the rows of each part when all of its spans are there.
+    def gather(
+        self, finished: AbstractSet[int], simulate: Simulate, tell: Callable[[int], None]
+    ) -> Generator[tuple[int, pa.Table], None, None]:
+        """Simulate what isn't finished, and yield each part with its rows.
 
         Parameters
         ----------
         finished : set of int
         simulate : callable
             Yields each of the spans that it is given with its block, in any order.
+        tell : callable
+            Is given how many rows a span is good for, when it is there.
 
         Yields
         ------
         int, pyarrow.Table
             The parts in any order, the rows of a part always in the same.
         """
-        import pyarrow as pa
-
-        missing = Counter(part for part, _ in self.spans() if part not in finished)
-        under_way: dict[Span, int] = {}
-        tables: dict[int, dict[Span, pa.Table]] = {}
-
-        def pieces() -> Iterator[Span]:
-            for part, span in self.spans():
-                if part in missing:
-                    under_way[span] = part
-                    yield span
-
-        with closing(simulate(pieces())) as blocks:
+        with closing(simulate(self._spans(finished))) as blocks:
             for span, block in blocks:
-                part = under_way.pop(span)
-                tables.setdefault(part, {})[span] = make_rows(self.cases, span, block)
-                missing[part] -= 1
-                if not missing[part]:
-                    ordered = sorted(tables.pop(part).items())
-                    yield part, pa.concat_tables(table for _, table in ordered)
+                tile = self._under_way[span].popleft()
+                tell(span.n_replications * sum(len(self._cases.within(span, cases)) for cases in self._ranges(tile)))
+                tile.blocks.append((span, block))
+                if len(tile.blocks) == tile.n_spans:
+                    self._whole.append(tile)
+                yield from self._rows()
+        yield from self._rows()
+
+    def _ranges(self, tile: _Tile) -> Iterator[range]:
+        return (self._layout.part(number).cases for number in tile.parts)
+
+    def _rows(self) -> Iterator[tuple[int, pa.Table]]:
+        while self._whole:
+            tile = self._whole.popleft()
+            for number in tile.parts:
+                yield number, make_rows(self._cases, *self._layout.part(number), tile.blocks)
+
+    def _spans(self, finished: AbstractSet[int]) -> Iterator[Span]:
+        for tile in self._tiles(finished):
+            spans = list(self._spans_of(tile))
+            tile.n_spans = len(spans)
+            if not spans:  # none of its cases can be simulated
+                self._whole.append(tile)
+            for span in spans:
+                self._under_way[span].append(tile)
+                yield span
+
+    def _tiles(self, finished: AbstractSet[int]) -> Iterator[_Tile]:
+        layout = self._layout
+        n_together = max(1, self._count_together() // layout.cases_per_part)
+        for chunk in range(layout.n_chunks):
+            of_chunk = layout.parts_of(self._cases.numbers)[chunk :: layout.n_chunks]
+            missing = [number for number in of_chunk if number not in finished]
+            for first in range(0, len(missing), n_together):
+                yield _Tile(missing[first : first + n_together])
+
+    def _count_together(self) -> int:
+        """Return how many cases are simulated together, for the sake of what they share."""
+        if self._cases.job.engine == "reference":  # it shares nothing
+            return 1
+        n_replications = self._layout.replications_per_part
+        n_cells = _SPANS_TOGETHER * max((piece.n_policies * piece.n_replications for piece in self._cut), default=0)
+        return min(max(n_cells // n_replications, _CASES_TOGETHER), _MOST_CELLS // n_replications)
+
+    def _spans_of(self, tile: _Tile) -> Iterator[Span]:
+        replications = self._layout.part(tile.parts[0]).replications
+        needed: dict[int, list[np.ndarray]] = defaultdict(list)
+        for cases in self._ranges(tile):
+            for group, places in self._cases.policies_of(cases).items():
+                needed[group].append(places)
+        for group in sorted(needed):
+            for policies in _runs(np.unique(np.concatenate(needed[group]))):
+                yield from cut_rectangle(group, policies, replications, self._cut[group])
+
+
+@dataclass
+class _Tile:
+    """Parts that are simulated together, with the same replications.
+
+    Attributes
+    ----------
+    parts : list of int
+    n_spans : int
+    blocks : list of (Span, Block)
+        Those that are there.
+    """
+
+    parts: list[int]
+    n_spans: int = 0
+    blocks: list[tuple[Span, Block]] = field(default_factory=list)
+
+
+def _runs(numbers: np.ndarray) -> Iterator[range]:
+    """Yield ascending numbers as ranges of consecutive ones."""
+    for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
+        yield range(int(run[0]), int(run[-1]) + 1)

@@ -70,8 +70,7 @@ class SweepResult:
             For a column that there isn't.
         """
         chosen = self._choose(columns)
-        frame = self._rows.to_frame(list(dict.fromkeys([*chosen, "case", "replication"])))
-        frame = frame.sort_values(["case", "replication"], ignore_index=True)[chosen]
+        frame = self._rows.to_frame(chosen)
         frame.attrs = dict(self.attrs.items())
         return frame
 
@@ -85,7 +84,7 @@ class SweepResult:
         Yields
         ------
         DataFrame
-            As the work was cut: rows of one case may be in several parts.
+            Together they are the rows of `to_frame`; those of one case may be in several parts.
         """
         return self._rows.batches(self._choose(columns))
 

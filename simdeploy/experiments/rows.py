@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import numpy as np
+
+from simdeploy.engines.block import Block
+from simdeploy.experiments.layout import Layout
 from simdeploy.experiments.store.columns import fit_table
-from simdeploy.experiments.table import block_to_table
+from simdeploy.experiments.table import Outcomes
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from simdeploy.engines.block import Block
     from simdeploy.experiments.cases import Cases
     from simdeploy.experiments.jobs import Span
+
+_MOST_ROWS = 200_000  # of a batch
 
 _TOLD_OF_FAILURES = ("case", "replication", "status", "stage", "error")
 
@@ -24,10 +29,10 @@ class Rows(Protocol):
     """Where the rows of a sweep are; a stored table is one, too."""
 
     def to_frame(self, columns: Sequence[str]) -> pd.DataFrame:
-        """Return some columns of all rows, in any order of the rows."""
+        """Return some columns of all rows, by case, then by replication."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """Yield some columns of the rows, a part at a time."""
+        """Yield some columns of the rows, a part at a time: together they are all rows in the same order."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +56,29 @@ class RowsInMemory:
         return frame
 
     def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """Yield some columns of the rows, a span at a time."""
+        """Yield some columns of the rows, some hundred thousand at a time."""
+        first = 0
         for table in self._tables(columns):
-            yield table.to_pandas()
+            frame: pd.DataFrame = table.to_pandas()
+            frame.index += first
+            first += len(frame)
+            yield frame
+
+    def failing(self) -> Iterator[pd.DataFrame]:
+        """Yield what is told of failures, for each block that has some."""
+        for span, block in self.blocks:
+            if not block.is_ok.all():
+                here = self.cases.within(span, self.cases.numbers)
+                numbers = range(int(here[0]), int(here[-1]) + 1)
+                replications = range(span.first, span.first + span.n_replications)
+                yield make_rows(self.cases, numbers, replications, [(span, block)], _TOLD_OF_FAILURES).to_pandas()
 
     def _tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        for span, block in self.blocks:
-            yield fit_table(make_rows(self.cases, span, block, columns), None)
+        first = min(span.first for span, _ in self.blocks)
+        stop = max(span.first + span.n_replications for span, _ in self.blocks)
+        layout = Layout.of_size(len(self.cases), range(first, stop), n_rows=_MOST_ROWS)
+        for number in range(layout.n_parts):
+            yield fit_table(make_rows(self.cases, *layout.part(number), self.blocks, columns), None)
 
 
 class Failures(NamedTuple):
@@ -69,10 +90,8 @@ class Failures(NamedTuple):
 
 def count_failures(rows: Rows) -> Failures:
     """Count the replications that failed."""
-    if isinstance(rows, RowsInMemory):
-        rows = replace(rows, blocks=[(span, block) for span, block in rows.blocks if not block.is_ok.all()])
     number, first = 0, ""
-    for batch in rows.batches(_TOLD_OF_FAILURES):
+    for batch in rows.failing() if isinstance(rows, RowsInMemory) else rows.batches(_TOLD_OF_FAILURES):
         failed = batch[batch["status"].eq("failed")]
         if len(failed) and not number:
             row = failed.iloc[0]
@@ -81,29 +100,56 @@ def count_failures(rows: Rows) -> Failures:
     return Failures(number, first)
 
 
-def make_rows(cases: Cases, span: Span, block: Block, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the rows of a span: by case, then by replication.
+def make_rows(
+    cases: Cases,
+    numbers: range,
+    replications: range,
+    blocks: Iterable[tuple[Span, Block]],
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
+    """Return the rows of some replications of consecutive cases: by case, then by replication.
 
     Parameters
     ----------
     cases : Cases
-    span : Span
-    block : Block
+    numbers : range
+        Of the cases.
+    replications : range
+    blocks : iterable of (Span, Block)
+        Together they have all of it, and perhaps more.
     columns : sequence of str, optional
         All of them by default.
 
     Returns
     -------
     pyarrow.Table
-        Columns and types don't depend on the span.
+        Columns and types don't depend on what is chosen, nor on the blocks.
     """
     import pyarrow as pa
 
-    numbers = cases.numbers(span)
-    of_cases = replace(block, index=block.index[cases.place[numbers] - span.policy])
-    chosen = cases.row_columns if columns is None else columns
-    keys = {name: column.take(pa.array(numbers)) for name, column in cases.columns.items() if name in chosen}
-    table = block_to_table(of_cases, keys=keys, columns=chosen).select(chosen)
+    table = cases.table
+    chosen = table.row_columns if columns is None else columns
+    outcomes = Outcomes(len(numbers), len(replications), first=replications.start, columns=chosen)
+    for span, block in blocks:
+        here = cases.within(span, numbers)
+        first = max(span.first, replications.start)
+        stop = min(span.first + span.n_replications, replications.stop)
+        if len(here) and first < stop:
+            of_cases = cases.rows_of(span, block, here)
+            index = of_cases.index[:, first - span.first : stop - span.first]
+            outcomes.put(here - numbers.start, replace(of_cases, first=first, index=index))
+    for case in range(numbers.start, numbers.stop):
+        if case in cases.broken:
+            outcomes.put(case - numbers.start, _broken(cases.broken[case], replications))
+    keys = {name: column[numbers.start : numbers.stop] for name, column in table.columns.items() if name in chosen}
+    rows = outcomes.to_table(keys).select(chosen)
     # Numbers in which nothing is missing in any part are int64 in pandas, the others Int64.
-    complete = {"replication", *(name for name, column in cases.columns.items() if not column.null_count)}
-    return table.cast(pa.schema([field.with_nullable(field.name not in complete) for field in table.schema]))
+    complete = {"replication", *(name for name, column in table.columns.items() if not column.null_count)}
+    return rows.cast(pa.schema([field.with_nullable(field.name not in complete) for field in rows.schema]))
+
+
+def _broken(error: str, replications: range) -> Block:
+    """Return the outcomes of a case that can't be simulated."""
+    row = {"status": "failed", "stage": "check", "error": error}
+    block = Block.of_rows(replications.start, [[row]])
+    return replace(block, index=np.zeros((1, len(replications)), dtype=np.int32))

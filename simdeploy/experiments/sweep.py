@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.cases import Cases, make_cases
-from simdeploy.experiments.cutting import cut_job, spans
+from simdeploy.experiments.case_table import CaseTable
+from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.design import Design, check_number_of_cases, make_points
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.levers import find_levers
-from simdeploy.experiments.parts import Parts, count_rows, cut_parts
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.question import describe_surroundings, make_question
 from simdeploy.experiments.result import SweepResult
-from simdeploy.experiments.rows import Rows, RowsInMemory, count_failures
-from simdeploy.experiments.store import Store, read_store
+from simdeploy.experiments.rows import Rows, count_failures
+from simdeploy.experiments.store import read_store
 from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
+from simdeploy.experiments.working import Work
 
 if TYPE_CHECKING:
     from simdeploy.api import DeploymentDocument, Spec
-    from simdeploy.engines.block import Block
-    from simdeploy.experiments.jobs import Executor, Span
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
     Policy = str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy
@@ -112,7 +107,9 @@ def sweep(
     that mean the same are simulated once. Policies on one scenario are simulated together: an engine shares among them
     what doesn't depend on the policy.
 
-    Checking costs about a tenth of a millisecond per case, and half of one per combination of the scenario's values.
+    Checking costs about a tenth of a millisecond per case, and half of one per combination of the scenario's values. Of
+    more than 20,000 cases that go into a store, some 10,000 are checked at first; the others when their turn comes, and
+    those that can't be simulated become failed rows with stage "check".
 
     Examples
     --------
@@ -144,103 +141,34 @@ def sweep(
     check_number_of_cases(len(bases) * len(points))
     where = partial(choose_executor, executor=executor, workers=workers, cluster=cluster)
     where(engine=engine)  # refuses what makes no sense
-    cases = make_cases(scenarios, list(policies), bases, points, seed=seed, engine=engine)
-    for text in cases.warnings:
+    is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
+    table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
+    maker = CaseMaker(table, scenarios, bases, seed, engine)
+    work = Work(maker, numbers, where, as_reporter(progress), is_stored=store is not None)
+    for text in work.warnings:
         warnings.warn(SimdeployWarning(text), stacklevel=2)
-    run = _Run(cases, numbers, where, as_reporter(progress))
+    rows: Rows
     if store is None:
-        run = run.with_engine(run.choose_engine())
-        rows: Rows = RowsInMemory(cases, run.collect())
+        rows, engine = work.in_memory()
     else:
         question = make_question(scenarios, bases, points, design, replications=numbers, seed=seed, engine=engine)
-        run, notes = run.write(store, question)
+        notes, engine = work.into_store(store, question)
         for text in notes:
             warnings.warn(SimdeployWarning(f"{os.fspath(store)}: {text}"), stacklevel=2)
         rows = read_store(store)
     failures = count_failures(rows)
     if failures.number:
-        n_rows = len(cases) * len(numbers)
+        n_rows = len(table) * len(numbers)
         text = f"{failures.number:,} of {n_rows:,} replications failed; the first: {failures.first}"
         warnings.warn(SimdeployWarning(text), stacklevel=2)
     return SweepResult(
-        cases=cases.to_frame(),
-        factors=cases.factors,
-        scenarios=cases.scenarios,
-        policies=cases.policies,
+        cases=table.to_frame(),
+        factors=table.factors,
+        scenarios=table.scenarios,
+        policies=table.policies,
         replications=len(numbers),
-        columns=cases.row_columns,
+        columns=table.row_columns,
         store=None if store is None else Path(store),
-        attrs=describe_surroundings(scenarios, seed=seed, engine=run.cases.job.engine),
+        attrs=describe_surroundings(scenarios, seed=seed, engine=engine),
         _rows=rows,
     )
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The work of one call.
-
-    Attributes
-    ----------
-    cases : Cases
-    replications : range
-    where : callable
-        Returns the executor for an engine.
-    report : callable or None
-    """
-
-    cases: Cases
-    replications: range
-    where: Callable[..., Executor]
-    report: Progress | None
-
-    def choose_engine(self) -> str:
-        """Return the engine that suits the size of the work, if nobody chose one."""
-        groups = self.cases.job.groups
-        node_updates = len(self.replications) * sum(
-            len(group.policies) * group.scenario.fleet.nodes for group in groups
-        )
-        return choose_engine(self.cases.job.engine, node_updates=node_updates)
-
-    def with_engine(self, engine: str) -> _Run:
-        """Return the same work, done by an engine."""
-        return replace(self, cases=replace(self.cases, job=replace(self.cases.job, engine=engine)))
-
-    def collect(self) -> list[tuple[Span, Block]]:
-        """Simulate everything and return the blocks in the order of the spans."""
-        job = self.cases.job
-        n = len(self.replications)
-        pieces = spans(cut_job(job, n), job, n, first=self.replications.start)
-        with closing(self.simulate(pieces, n_done=0)) as blocks:
-            return sorted(blocks, key=itemgetter(0))
-
-    def write(self, path: str | os.PathLike[str], question: Mapping[str, Any]) -> tuple[_Run, tuple[str, ...]]:
-        """Simulate what a folder doesn't have; return the work as it was done, and what the user should be told."""
-        with Store.open(path, question=question, make_cut=self._cut) as store:
-            run = self.with_engine(store.cut["engine"])  # that of the first call, which another one might not choose
-            parts = Parts(run.cases, len(self.replications), store.cut, self.replications.start)
-            n_done = parts.n_rows(store.finished)
-            with closing(parts.gather(store.finished, partial(run.simulate, n_done=n_done))) as gathered:
-                for number, rows in gathered:
-                    store.write(number, rows)
-            store.finish(parts.number)
-            return run, tuple(store.notes)
-
-    def _cut(self) -> dict[str, Any]:
-        return cut_parts(self.with_engine(self.choose_engine()).cases, len(self.replications))
-
-    def simulate(self, pieces: Iterator[Span], *, n_done: int) -> Generator[tuple[Span, Block], None, None]:
-        """Yield each span with its block, in any order."""
-        n_rows = len(self.cases) * len(self.replications)
-        self._tell(n_done, n_rows)
-        if n_done == n_rows:
-            return
-        executor = self.where(engine=self.cases.job.engine)
-        with closing(executor.run(self.cases.job, pieces)) as finished:
-            for span, block in finished:
-                yield span, block
-                n_done += count_rows(self.cases, span)
-                self._tell(n_done, n_rows)
-
-    def _tell(self, n_done: int, n_rows: int) -> None:
-        if self.report is not None:
-            self.report(n_done, n_rows)

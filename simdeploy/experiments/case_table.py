@@ -1,0 +1,103 @@
+"""The cases of a sweep: how they are numbered, and what identifies each of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.experiments.design import Points, read_number
+from simdeploy.experiments.table import columns_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from simdeploy.experiments.levers import Lever
+
+
+@dataclass(frozen=True)
+class CaseTable:
+    """Every scenario under every policy at every point, numbered in this order, the last one fastest.
+
+    Attributes
+    ----------
+    scenarios : tuple of str
+    policies : tuple of str
+    points : Points
+    is_weighted : bool
+        Whether a scenario is under a tilt, so that replications have weights.
+    """
+
+    scenarios: tuple[str, ...]
+    policies: tuple[str, ...]
+    points: Points
+    is_weighted: bool
+
+    def __len__(self) -> int:
+        return len(self.scenarios) * len(self.policies) * len(self.points)
+
+    @property
+    def row_columns(self) -> tuple[str, ...]:
+        """The columns of the table of replications."""
+        return (*self.columns, "replication", *columns_of(is_weighted=self.is_weighted))
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The columns of what is varied."""
+        return tuple(lever.name for lever in self.points.levers)
+
+    def find(self, case: int) -> tuple[str, str, int]:
+        """Return the scenario, the policy and the point of a case."""
+        scenario, rest = divmod(case, len(self.policies) * len(self.points))
+        policy, point = divmod(rest, len(self.points))
+        return self.scenarios[scenario], self.policies[policy], point
+
+    @cached_property
+    def columns(self) -> dict[str, pa.Array]:
+        """What identifies a case: `case`, `scenario`, `policy` and the factors; one value per case."""
+        import pyarrow as pa
+
+        numbers = np.arange(len(self))
+        scenario, rest = np.divmod(numbers, len(self.policies) * len(self.points))
+        policy, point = np.divmod(rest, len(self.points))
+        columns = {
+            "case": pa.array(numbers),
+            "scenario": pa.array(self.scenarios, pa.large_string()).take(pa.array(scenario)),
+            "policy": pa.array(self.policies, pa.large_string()).take(pa.array(policy)),
+        }
+        for lever, values, index in zip(self.points.levers, self.points.values, self.points.index.T, strict=True):
+            columns[lever.name] = _column(lever, values).take(pa.array(index[point]))
+        return columns
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return what identifies a case as a DataFrame, with the types of the table of replications."""
+        import pyarrow as pa
+
+        from simdeploy.experiments.store.columns import fit_table
+
+        fields = [pa.field(name, column.type, column.null_count > 0) for name, column in self.columns.items()]
+        table = pa.table(list(self.columns.values()), schema=pa.schema(fields))
+        frame: pd.DataFrame = fit_table(table, None).to_pandas()
+        return frame
+
+
+def _column(lever: Lever, values: Sequence[Any]) -> pa.Array:
+    """Return a lever's values as a column: numbers as numbers, durations in seconds, and what is neither as text."""
+    import pyarrow as pa
+
+    types = {"whole": (int, pa.int64()), "number": (int | float, pa.float64()), "truth": (bool, pa.bool_())}
+    types["duration"] = types["number"]
+    read = [read_number(lever.kind, value) for value in values]
+    expected, kind = types.get(lever.kind, (str, pa.large_string()))
+    if all(value is None or _is_a(value, expected) for value in read):
+        return pa.array(read, kind)
+    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in read], pa.large_string())
+
+
+def _is_a(value: object, expected: Any) -> bool:
+    return isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
