@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import signal
 import subprocess
@@ -17,12 +18,13 @@ from hypothesis import strategies as st
 
 from simdeploy.engines.block import COLUMNS
 from simdeploy.errors import InputError, SimdeployWarning
-from simdeploy.experiments import LatinHypercube, read_store, replicate, sweep
+from simdeploy.experiments import LatinHypercube, StoreError, read_store, replicate, sweep
 from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.executors import InProcess
 from simdeploy.experiments.layout import Layout
 from simdeploy.experiments.parts import cut_parts
+from simdeploy.experiments.store.manifest import hash_json
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import RESPONSES
 
@@ -603,6 +605,22 @@ def test_parts_are_neither_long_nor_many(asked, expected):
     )
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"engine": "none"}, {"n_parts": 7}, {"cases_per_part": 0}, {"cases_per_part": "6"}, {"replications_per_part": None}],
+)
+def test_a_cut_that_no_sweep_writes_is_refused(scenario, tmp_path, change):
+    """A manifest that somebody else has written, with hashes that fit, is a clear error. [contract]"""
+    run(scenario, store=tmp_path / "s")
+    path = tmp_path / "s" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["cut"] |= change
+    manifest["hashes"]["cut"] = hash_json(manifest["cut"])
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match=r"manifest\.json is damaged"):
+        run(scenario, store=tmp_path / "s", executor=NotAtAll())
+
+
 # -- very many cases ---------------------------------------------------------------------------------------------------
 
 
@@ -719,7 +737,8 @@ def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
     """What "auto" meant at first is kept, whatever it would mean when the folder is gone on with. [contract]"""
     expected, asked = run(scenario).to_frame(), []
     monkeypatch.setattr(
-        "simdeploy.experiments.working.choose_engine", lambda engine, *, node_updates: asked.append(node_updates) or "reference"
+        "simdeploy.experiments.working.choose_engine",
+        lambda engine, *, node_updates: asked.append(node_updates) or "reference",
     )
     with pytest.raises(KeyboardInterrupt):
         run(scenario, engine="auto", store=tmp_path / "s", executor=Interrupted(0))

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.engines.choice import expect_seconds
+from simdeploy.errors import shorten
 from simdeploy.experiments.cutting import Cut, cut_rectangle
 from simdeploy.experiments.layout import Layout
 from simdeploy.experiments.rows import make_rows
+from simdeploy.experiments.store import StoreError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,6 +75,24 @@ def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: f
         "replications_per_part": layout.replications_per_part,
         "n_parts": layout.n_parts,
     }
+
+
+def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
+    """Return the engine and the layout that `cut_parts` chose.
+
+    Raises
+    ------
+    StoreError
+        If it is no such value: somebody else has written the manifest.
+    """
+    match cut:
+        case {"engine": "compiled" | "reference" as engine, "n_parts": n_parts} if isinstance(n_parts, int):
+            sizes = cut.get("cases_per_part"), cut.get("replications_per_part")
+            if all(isinstance(size, int) and size > 0 for size in sizes):
+                layout = Layout(n_cases, replications, *sizes)
+                if layout.n_parts == n_parts:
+                    return engine, layout
+    raise StoreError(f"manifest.json is damaged (cut: not what a sweep writes, {shorten(cut)})")
 
 
 class Gathering:

@@ -14,7 +14,7 @@ import numpy as np
 from simdeploy.engines.choice import choose_engine
 from simdeploy.experiments.cutting import cut_job, spans
 from simdeploy.experiments.layout import Layout
-from simdeploy.experiments.parts import Gathering, cut_parts
+from simdeploy.experiments.parts import Gathering, cut_parts, read_cut
 from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.store import Store
 
@@ -97,10 +97,8 @@ class Work:
     def into_store(self, path: str | os.PathLike[str], question: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
         """Simulate what a folder doesn't have; return what the user should be told, and the engine that did it."""
         with Store.open(path, question=question, make_cut=self._cut) as store:
-            engine: str = store.cut["engine"]  # that of the first call, which another one might not choose
-            layout = Layout(
-                self._n_cases, self._replications, store.cut["cases_per_part"], store.cut["replications_per_part"]
-            )
+            # The engine is that of the first call, which another one might not choose.
+            engine, layout = read_cut(store.cut, self._n_cases, self._replications)
             counter = self._count_from(layout.count_rows(store.finished))
             for numbers in self._stretches(layout):
                 if store.finished >= set(layout.parts_of(numbers)):

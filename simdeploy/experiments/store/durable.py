@@ -5,17 +5,46 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from simdeploy.errors import SimdeployError
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
 
+# No link leads out of the folder, and nobody waits for the other end of a named pipe.
+_GUARDED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | _BINARY
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
 
 class StoreError(SimdeployError):
     """A store can't be written or read: the disk is full, another process writes to it, a part is damaged."""
+
+
+class StrangerError(StoreError):
+    """Something else is in the place of one of a store's files.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What it is, such as "a link".
+    """
+
+    def __init__(self, path: Path, kind: str) -> None:
+        super().__init__(f"{path}: this is {kind}, where a store has a file; move it out of the way")
+        self.kind = kind
 
 
 @contextlib.contextmanager
@@ -44,9 +73,73 @@ def explained(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def open_file(path: Path, flags: int) -> int:
-    """Open a file, made if it isn't there, and return its descriptor; child processes don't inherit it."""
-    return os.open(path, flags | os.O_CREAT | _BINARY, 0o666)
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the operating system says into an error of a store that is read.
+
+    Raises
+    ------
+    StoreError
+        For any `OSError` of the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: can't be read ({error.strerror or error})") from error
+
+
+def find_kind(path: Path) -> str | None:
+    """Say what is there that is no file, such as "a folder" or "a link"; None for a file, or if nothing is there."""
+    try:
+        return _KINDS.get(stat.S_IFMT(path.lstat().st_mode))
+    except FileNotFoundError:
+        return None
+
+
+def open_descriptor(path: Path, flags: int) -> int:
+    """Open a file and return its descriptor; child processes don't inherit it.
+
+    Raises
+    ------
+    StrangerError
+        If something else than a file is there: a link, a folder, a named pipe, a device.
+    OSError
+        If there is nothing, unless `flags` make it, or it can't be opened.
+    """
+    try:
+        descriptor = os.open(path, flags | _GUARDED, 0o666)
+    except OSError as error:
+        kind = find_kind(path)
+        if kind is None:
+            raise
+        raise StrangerError(path, kind) from error
+    kind = _KINDS.get(stat.S_IFMT(os.fstat(descriptor).st_mode))
+    if kind is not None:
+        os.close(descriptor)
+        raise StrangerError(path, kind)
+    return descriptor
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file to be read; see `open_descriptor`."""
+    return os.fdopen(open_descriptor(path, os.O_RDONLY), "rb")
+
+
+def read_file(path: Path, *, most: int) -> bytes:
+    """Read a file of at most so many bytes.
+
+    Raises
+    ------
+    StoreError
+        If it is larger, or no file.
+    OSError
+        If there is nothing, or it can't be read.
+    """
+    with open_file(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise StoreError(f"{path}: larger than anything that belongs there; at most {most:,} bytes are read")
+    return content
 
 
 def write_all(descriptor: int, content: bytes) -> None:
@@ -64,8 +157,9 @@ def name_beside(path: Path) -> Path:
 def write_file(path: Path, content: bytes) -> None:
     """Write a file and flush it to the disk; whatever happens meanwhile, there is the whole of it or what was before."""
     beside = name_beside(path)
+    make_way(beside)
     try:
-        descriptor = open_file(beside, os.O_WRONLY | os.O_TRUNC)
+        descriptor = open_descriptor(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             write_all(descriptor, content)
             os.fsync(descriptor)
@@ -77,6 +171,26 @@ def write_file(path: Path, content: bytes) -> None:
             beside.unlink()
         raise
     flush_folder(path.parent)
+
+
+def make_way(path: Path) -> str | None:
+    """Remove a file, or what else is in its place, and say what became of it; a folder keeps what is in it.
+
+    Returns
+    -------
+    str or None
+        The name that a folder has now.
+    """
+    if find_kind(path) != "a folder":
+        path.unlink(missing_ok=True)
+        return None
+    name = f".{path.name.lstrip('.')}.set-aside"  # hidden, so that nobody's reader takes what is in it
+    number = 1
+    while os.path.lexists(path.with_name(name)):
+        number += 1
+        name = f".{path.name.lstrip('.')}.set-aside-{number}"
+    path.rename(path.with_name(name))
+    return name
 
 
 def flush_folder(folder: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from simdeploy.experiments.store.durable import name_beside
+from simdeploy.experiments.store.durable import StoreError, find_kind, name_beside
 
 _PART = re.compile(r"part-([0-9]{6,})\.parquet")
 _BESIDE_PART = re.compile(rf"\.{_PART.pattern}\.tmp")
@@ -54,6 +55,17 @@ class Folder:
         """
         return self.parts / f"part-{number:06d}.parquet"
 
+    def check(self) -> None:
+        """Refuse a folder whose parts are elsewhere.
+
+        Raises
+        ------
+        StoreError
+        """
+        kind = find_kind(self.parts)
+        if kind is not None and kind != "a folder":
+            raise StoreError(f"{self.parts}: this is {kind}, where a store has a folder; move it out of the way")
+
     def find_parts(self) -> list[int]:
         """Return the numbers of the part files that are there, ascending."""
         found = (_PART.fullmatch(path.name) for path in self.parts.iterdir())
@@ -62,7 +74,7 @@ class Folder:
     def find_strays(self) -> list[Path]:
         """Return what a run that was ended has left half-written."""
         beside = [name_beside(self.manifest), name_beside(self.journal)]
-        return [path for path in beside if path.exists()] + [
+        return [path for path in beside if os.path.lexists(path)] + [
             path for path in self.parts.iterdir() if _BESIDE_PART.fullmatch(path.name)
         ]
 

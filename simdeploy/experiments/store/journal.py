@@ -10,9 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simdeploy.experiments.store.durable import flush_folder, open_file, write_all
+from simdeploy.experiments.store.durable import flush_folder, open_descriptor, read_file, write_all
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+DIGITS = 16  # of the digest of a column
+_DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
+
+# Far above what any store has; what is larger is no journal, and is neither read nor believed.
+_MOST_BYTES = 1 << 28
+_MOST_BYTES_OF_A_LINE = 1 << 20
+_MOST = 1 << 48
 
 
 class Entry(NamedTuple):
@@ -27,16 +35,23 @@ class Entry(NamedTuple):
         Of its file, in bytes.
     sha256 : str
         Of its file, in hexadecimal.
+    footer : str or None
+        SHA-256 of the footer of its file, which says what is where. None in stores of format 1, as is `columns`.
+    columns : tuple of str or None
+        For each column the first 16 digits of the SHA-256 of what is stored of it.
     """
 
     part: int
     rows: int
     size: int
     sha256: str
+    footer: str | None = None
+    columns: tuple[str, ...] | None = None
 
     def to_line(self) -> bytes:
         """Return the entry as a line of the journal."""
-        return json.dumps(self._asdict()).encode() + b"\n"
+        known = {name: value for name, value in self._asdict().items() if value is not None}
+        return json.dumps(known).encode() + b"\n"
 
 
 @dataclass
@@ -60,25 +75,42 @@ class Journal:
     unreadable: list[int] = field(default_factory=list)
     is_torn: bool = False
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all parts are there, and no others."""
+        return len(self.entries) == self.n_parts and all(number < self.n_parts for number in self.entries)
+
     def to_bytes(self) -> bytes:
         """Return the journal as its file has it, without what could not be read."""
         end = b"" if self.n_parts is None else _last_line(self.n_parts)
         return b"".join(entry.to_line() for entry in self.entries.values()) + end
 
 
-def read_journal(path: Path) -> Journal:
-    """Read a journal as far as it can be read; one that isn't there says nothing."""
+def read_journal(path: Path, n_parts: int | None) -> Journal:
+    """Read a journal as far as it can be read; one that isn't there says nothing.
+
+    Parameters
+    ----------
+    path : Path
+    n_parts : int or None
+        How many parts there will be, if the manifest says so: a line about others says nothing.
+
+    Raises
+    ------
+    StoreError
+        If it is no file, or larger than any journal.
+    """
     journal = Journal()
     try:
-        *lines, tail = path.read_bytes().split(b"\n")
+        *lines, tail = read_file(path, most=_MOST_BYTES).split(b"\n")
     except FileNotFoundError:
         return journal
     journal.is_torn = bool(tail)
     for number, line in enumerate(lines, start=1):
         said = _read_line(line)
-        if isinstance(said, Entry):
+        if isinstance(said, Entry) and (n_parts is None or said.part < n_parts):
             journal.entries[said.part] = said
-        elif said is not None:
+        elif isinstance(said, int) and n_parts in (None, said):
             journal.n_parts = said
         else:
             journal.unreadable.append(number)
@@ -87,18 +119,36 @@ def read_journal(path: Path) -> Journal:
 
 def _read_line(line: bytes) -> Entry | int | None:
     """Return the entry on a line, or the number of all parts, or None when it is neither."""
+    if len(line) > _MOST_BYTES_OF_A_LINE:
+        return None
     try:
         said: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     match said:
-        case {"part": int(part), "rows": int(rows), "size": int(size), "sha256": str(sha256)} if _SHA256.fullmatch(
-            sha256
-        ):
-            return Entry(part, rows, size, sha256)
-        case {"complete": int(n_parts)}:
-            return n_parts
+        case {"part": part, "rows": rows, "size": size, "sha256": sha256} if all(
+            _is_count(number) for number in (part, rows, size)
+        ) and _is_digest(sha256, _SHA256):
+            footer, columns = said.get("footer"), said.get("columns")
+            if footer is None and columns is None:
+                return Entry(part, rows, size, sha256)
+            if (
+                _is_digest(footer, _SHA256)
+                and isinstance(columns, list)
+                and all(_is_digest(c, _DIGEST) for c in columns)
+            ):
+                return Entry(part, rows, size, sha256, footer, tuple(columns))
+        case {"complete": n_parts} if _is_count(n_parts):
+            return int(n_parts)
     return None
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+
+
+def _is_digest(value: object, pattern: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 def _last_line(n_parts: int) -> bytes:
@@ -109,7 +159,7 @@ class JournalWriter:
     """The journal, open for adding lines; each is on the disk when the call returns."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = open_file(path, os.O_WRONLY | os.O_APPEND)
+        self._descriptor = open_descriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         flush_folder(path.parent)
 
     def add(self, entry: Entry) -> None:

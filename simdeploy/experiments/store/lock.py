@@ -10,7 +10,7 @@ import sys
 import weakref
 from pathlib import Path
 
-from simdeploy.experiments.store.durable import StoreError, open_file, write_all
+from simdeploy.experiments.store.durable import StoreError, open_descriptor, write_all
 
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -37,7 +37,7 @@ class FolderLock:
     """
 
     def __init__(self, path: Path) -> None:
-        descriptor = open_file(path, os.O_RDWR)
+        descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT)
         try:
             self.is_known = _lock(descriptor)
             os.ftruncate(descriptor, 0)

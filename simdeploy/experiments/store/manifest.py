@@ -11,10 +11,13 @@ from importlib import import_module, metadata
 from typing import Any
 
 from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.experiments.store.durable import StoreError, read_file, reading
 from simdeploy.experiments.store.folder import Folder
 
 _FORMAT = "simdeploy store"
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
+_READABLE = (1, 2)  # of the first one no folder is gone on with: it cut its parts otherwise
+_MOST_BYTES = 1 << 28
 _LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "numba")
 _HASHED = ("scenario", "policies")
 
@@ -85,35 +88,82 @@ def read_manifest(folder: Folder) -> dict[str, Any] | None:
     Raises
     ------
     InputError
-        If it is no folder, or a folder of something else, or the manifest is damaged or of another format.
+        If it is no folder, or a folder of something else, or of a format that isn't known.
+    StoreError
+        If the manifest is damaged.
     """
     if folder.path.exists() and not folder.path.is_dir():
         raise InputError(Problem("a store is a folder, and this is a file", file=str(folder.path)))
-    if folder.is_new():
-        return None
-    try:
-        manifest = json.loads(folder.manifest.read_bytes())
-    except FileNotFoundError:
-        manifest = None
-    except ValueError as error:
-        raise _refusal(folder, f"manifest.json is damaged ({error})") from error
+    with reading(folder.path):
+        if folder.is_new():
+            return None
+        folder.check()
+        manifest = _load(folder)
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         names = sorted(path.name for path in folder.path.iterdir())
         raise _refusal(folder, "this folder holds something else than a store", found=shorten(", ".join(names)))
     version = manifest.get("format_version")
-    if version != _FORMAT_VERSION:
+    if version not in _READABLE or isinstance(version, bool):
         raise _refusal(
             folder,
             "a store of a format that this version of simdeploy doesn't know",
             found=shorten(version),
-            allowed=str(_FORMAT_VERSION),
+            allowed=" or ".join(map(str, _READABLE)),
         )
-    hashes = manifest.get("hashes", {})
-    damaged = [name for name in ("question", "cut") if hash_json(manifest.get(name)) != hashes.get(name)]
-    if damaged or "simdeploy" not in manifest.get("versions", {}):
-        what = " and ".join(damaged) or "versions"
-        raise _refusal(folder, f"manifest.json is damaged ({what}: not what was written)")
+    damaged = _find_damage(manifest)
+    if damaged:
+        raise _damage(folder, f"{' and '.join(damaged)}: not what was written")
     return manifest
+
+
+def check_writable(folder: Folder, manifest: Manifest) -> None:
+    """Refuse to go on with a folder of an older format.
+
+    Raises
+    ------
+    InputError
+    """
+    if manifest["format_version"] != _FORMAT_VERSION:
+        message = "this store is of an older format, which can be read but not gone on with"
+        raise _refusal(folder, message, found=str(manifest["format_version"]), allowed=str(_FORMAT_VERSION))
+
+
+def count_parts(manifest: Manifest) -> int | None:
+    """Return how many parts there will be, where whoever cut the work has said so."""
+    cut = manifest["cut"]
+    n_parts = cut.get("n_parts") if isinstance(cut, Mapping) else None
+    return n_parts if isinstance(n_parts, int) and not isinstance(n_parts, bool) and n_parts >= 0 else None
+
+
+def _load(folder: Folder) -> Any:
+    try:
+        return json.loads(read_file(folder.manifest, most=_MOST_BYTES))
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        raise _damage(folder, shorten(str(error))) from error
+
+
+def _find_damage(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the names of what is in a manifest that nobody wrote."""
+    hashes, versions = manifest.get("hashes"), manifest.get("versions")
+    damaged = []
+    for name in ("question", "cut"):
+        try:
+            is_right = isinstance(hashes, dict) and hash_json(manifest.get(name)) == hashes.get(name)
+        except (ValueError, RecursionError):  # NaN, or half of a character
+            is_right = False
+        if not is_right or (name == "question" and not isinstance(manifest.get(name), dict)):
+            damaged.append(name)
+    if not isinstance(versions, dict) or not all(
+        isinstance(text, str) for text in [versions.get("simdeploy"), *versions.values()]
+    ):
+        damaged.append("versions")
+    return damaged
+
+
+def _damage(folder: Folder, reason: str) -> StoreError:
+    return StoreError(f"{folder.path}: manifest.json is damaged ({reason}); it is left as it is; take another folder")
 
 
 def _refusal(folder: Folder, message: str, *, found: str | None = None, allowed: str | None = None) -> InputError:

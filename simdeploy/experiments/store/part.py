@@ -1,17 +1,26 @@
-"""A part: some rows of the table, as a Parquet file."""
+"""A part: some rows of the table, as a Parquet file that is held against its digests whenever it is read."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from simdeploy.experiments.store.durable import StoreError
-from simdeploy.experiments.store.journal import Entry
+from simdeploy.experiments.store.durable import StoreError, StrangerError, open_file
+from simdeploy.experiments.store.journal import DIGITS, Entry
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_TAIL = 8  # bytes behind the footer: its length, and "PAR1"
+
+
+class _DamageError(Exception):
+    """What is wrong with the file of a part."""
 
 
 def encode_part(table: pa.Table) -> bytes:
@@ -27,7 +36,16 @@ def encode_part(table: pa.Table) -> bytes:
 
 def make_entry(number: int, rows: int, content: bytes) -> Entry:
     """Return what the journal is to say of a part's file."""
-    return Entry(number, rows, len(content), hashlib.sha256(content).hexdigest())
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(pa.BufferReader(content))
+    columns = [
+        _digest(b"".join(content[first:stop] for first, stop in _chunks(metadata, column)))[:DIGITS]
+        for column in range(metadata.num_columns)
+    ]
+    footer = _digest(content[_find_footer(content) :])
+    return Entry(number, rows, len(content), _digest(content), footer, tuple(columns))
 
 
 def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
@@ -39,34 +57,20 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
     entry : Entry
         What the journal says of it.
     verify : bool
-        Whether to read the whole file and compare its checksum; its size always is compared.
+        Whether to read the whole file and compare its digest; its size always is compared.
     """
-    import pyarrow.parquet as pq
-
     try:
-        size = path.stat().st_size
-        if size != entry.size:
-            return f"its file has {size} bytes instead of {entry.size}"
-        if not verify:
-            return None
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
-                return "the checksum of its file is wrong"
-        rows = pq.read_metadata(path).num_rows
-    except FileNotFoundError:
-        return "its file is missing"
-    return None if rows == entry.rows else f"its file has {rows} rows instead of {entry.rows}"
+        with _explained(), open_file(path) as file:
+            _check_size(file, entry)
+            if verify:
+                _read_whole(file, entry)
+    except _DamageError as error:
+        return str(error)
+    return None
 
 
-def read_schema(path: Path) -> pa.Schema:
-    """Read which columns a part has."""
-    import pyarrow.parquet as pq
-
-    return pq.read_schema(path)
-
-
-def read_part(path: Path, entry: Entry, columns: Sequence[str]) -> pa.Table:
-    """Read some columns of a part, and nothing of the others.
+def read_schema(path: Path, entry: Entry) -> pa.Schema:
+    """Read which columns a part has.
 
     Raises
     ------
@@ -76,19 +80,129 @@ def read_part(path: Path, entry: Entry, columns: Sequence[str]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with _told(path, entry):
+        return pq.read_schema(pa.BufferReader(_load(path, entry, columns=())))
+
+
+def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read some columns of a part, and nothing of the others; or the whole file, if all are wanted.
+
+    Raises
+    ------
+    StoreError
+        If the file is gone, or what is read of it isn't what was written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with _told(path, entry):
+        content = _load(path, entry, columns)
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            table = file.read(columns=columns)
+        # Reading passes over names that the file doesn't have, selecting doesn't.
+        return table if columns is None else table.select(columns)
+
+
+def _load(path: Path, entry: Entry, columns: Sequence[str] | None) -> bytes | bytearray:
+    """Return the file of a part, as far as some columns need it; all else is zeros."""
+    with _explained(), open_file(path) as file:
+        _check_size(file, entry)
+        if columns is None or entry.footer is None or entry.columns is None:
+            return _read_whole(file, entry)
+        return _read_some(file, entry, columns)
+
+
+def _read_whole(file: BinaryIO, entry: Entry) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = file.read(entry.size)
+    _check(_digest(content) == entry.sha256, "the checksum of its file is wrong")
+    rows = pq.read_metadata(pa.BufferReader(content)).num_rows
+    _check(rows == entry.rows, f"its file has {rows} rows instead of {entry.rows}")
+    return content
+
+
+def _read_some(file: BinaryIO, entry: Entry, columns: Sequence[str]) -> bytearray:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = bytearray(entry.size)
+    _fill(file, content, entry.size - _TAIL, entry.size)
+    footer = _find_footer(content)
+    _fill(file, content, footer, entry.size)
+    _check(_digest(content[footer:]) == entry.footer, "the checksum of its footer is wrong")
+    metadata = pq.read_metadata(pa.BufferReader(content))
+    _check(metadata.num_rows == entry.rows, f"its file has {metadata.num_rows} rows instead of {entry.rows}")
+    for place, digest in enumerate(entry.columns or ()):
+        name = metadata.schema.column(place).name
+        if name in columns:
+            chunks = list(_chunks(metadata, place))
+            for first, stop in chunks:
+                _fill(file, content, first, stop)
+            stored = b"".join(content[first:stop] for first, stop in chunks)
+            _check(_digest(stored)[:DIGITS] == digest, f"the checksum of its column {name} is wrong")
+    return content
+
+
+def _fill(file: BinaryIO, content: bytearray, first: int, stop: int) -> None:
+    file.seek(first)
+    content[first:stop] = file.read(stop - first)
+
+
+def _find_footer(content: bytes | bytearray) -> int:
+    """Return where the footer of a Parquet file begins."""
+    length = int.from_bytes(content[-_TAIL:][:4], "little")
+    _check(_TAIL < length + _TAIL <= len(content), "its footer is damaged")
+    return len(content) - _TAIL - length
+
+
+def _chunks(metadata: pq.FileMetaData, column: int) -> Iterator[tuple[int, int]]:
+    """Yield where a column is in the file: a stretch for each group of rows."""
+    for group in range(metadata.num_row_groups):
+        chunk = metadata.row_group(group).column(column)
+        first = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
+        yield first, first + chunk.total_compressed_size
+
+
+def _digest(content: bytes | bytearray) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check_size(file: BinaryIO, entry: Entry) -> None:
+    size = os.fstat(file.fileno()).st_size
+    _check(size == entry.size, f"its file has {size} bytes instead of {entry.size}")
+
+
+def _check(is_right: bool, reason: str) -> None:
+    if not is_right:
+        raise _DamageError(reason)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Take it for damage if there is no such file, or something else is in its place."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            # Reading passes over names that the file doesn't have, selecting doesn't.
-            table = file.read(columns=list(columns)).select(list(columns))
-        is_right = table.num_rows == entry.rows
+        yield
     except FileNotFoundError:
-        reason = "its file is missing"
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise _DamageError("its file is missing") from None
+    except StrangerError as error:
+        raise _DamageError(f"{error.kind} is in the place of its file") from None
+
+
+@contextlib.contextmanager
+def _told(path: Path, entry: Entry) -> Iterator[None]:
+    """Turn damage into the error that names the part, and so what a library says of a file that is not as it should be."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except _DamageError as error:
+        reason = str(error)
+    except (OSError, LookupError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
     else:
-        if is_right:
-            return table
-        reason = f"it has {table.num_rows} rows instead of {entry.rows}"
+        return
     raise StoreError(
         f"{path}: part {entry.part} can't be read ({reason}); the call that wrote it, given again, repairs it"
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, SimdeployWarning, nearest, shorten
+from simdeploy.experiments.store.durable import StoreError, reading
 from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.journal import Entry, read_journal
-from simdeploy.experiments.store.manifest import Manifest, read_manifest
+from simdeploy.experiments.store.manifest import Manifest, count_parts, read_manifest
 from simdeploy.experiments.store.part import find_damage, read_part, read_schema
 
 if TYPE_CHECKING:
@@ -62,13 +63,14 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
     if manifest is None:
         what = "this folder is empty" if folder.path.exists() else "there is no such folder"
         raise InputError(Problem(what, file=str(folder.path), allowed="a folder that a store was written to"))
-    journal = read_journal(folder.journal)
-    n_parts = _count_parts(manifest) if journal.n_parts is None else journal.n_parts
-    damages = {
-        number: damage
-        for number, entry in journal.entries.items()
-        if (damage := find_damage(folder.part(number), entry, verify=verify)) is not None
-    }
+    n_parts = count_parts(manifest)
+    with reading(folder.path):
+        journal = read_journal(folder.journal, n_parts)
+        damages = {
+            number: damage
+            for number, entry in journal.entries.items()
+            if (damage := find_damage(folder.part(number), entry, verify=verify)) is not None
+        }
     entries = [journal.entries[number] for number in sorted(journal.entries.keys() - damages.keys())]
     for number, damage in sorted(damages.items()):
         warnings.warn(
@@ -76,23 +78,16 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
             SimdeployWarning,
             stacklevel=2,
         )
-    numbers = {entry.part for entry in entries}
-    is_complete = n_parts is not None and numbers == set(range(n_parts))
+    n_parts = journal.n_parts if n_parts is None else n_parts
+    is_complete = n_parts == len(entries) and all(entry.part < n_parts for entry in entries)
     if not is_complete:
-        n_missing = "some" if n_parts is None else f"{len(set(range(n_parts)) - numbers)} of {n_parts}"
+        n_missing = "some" if n_parts is None else f"{n_parts - len(entries)} of {n_parts}"
         warnings.warn(
             f"{folder.path}: {n_missing} parts are missing; the call that wrote the others, given again, adds them",
             SimdeployWarning,
             stacklevel=2,
         )
     return StoredTable(folder, manifest, entries, is_complete=is_complete)
-
-
-def _count_parts(manifest: Manifest) -> int | None:
-    """Return how many parts there will be, where whoever cut the work has said so."""
-    cut = manifest["cut"]
-    n_parts = cut.get("n_parts") if isinstance(cut, Mapping) else None
-    return n_parts if isinstance(n_parts, int) else None
 
 
 class StoredTable:
@@ -118,7 +113,8 @@ class StoredTable:
         self.is_complete = is_complete
         self.columns: tuple[str, ...] = ()
         if entries:
-            self.columns = tuple(read_schema(folder.part(entries[0].part)).names)
+            self._schema = read_schema(folder.part(entries[0].part), entries[0])
+            self.columns = tuple(self._schema.names)
 
     def __len__(self) -> int:
         return sum(entry.rows for entry in self._entries)
@@ -216,4 +212,9 @@ class StoredTable:
         return columns
 
     def _read(self, entry: Entry, columns: Sequence[str]) -> pa.Table:
-        return read_part(self._folder.part(entry.part), entry, columns)
+        path = self._folder.part(entry.part)
+        # The digest of a whole file takes one look, those of its columns one each.
+        table = read_part(path, entry, None if tuple(columns) == self.columns else list(columns))
+        if list(table.schema) != [self._schema.field(name) for name in columns]:
+            raise StoreError(f"{path}: part {entry.part} has other columns than the part before it")
+        return table

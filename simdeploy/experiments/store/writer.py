@@ -17,8 +17,11 @@ from simdeploy.experiments.store.folder import Folder
 from simdeploy.experiments.store.journal import JournalWriter
 from simdeploy.experiments.store.lock import FolderLock
 from simdeploy.experiments.store.manifest import (
+    Manifest,
     as_json,
+    check_writable,
     compare_versions,
+    count_parts,
     encode_manifest,
     make_manifest,
     read_manifest,
@@ -104,21 +107,24 @@ class Store:
             if not lock.is_known:
                 notes.append("the file system knows no locks: see to it that no other call writes to this folder")
             with explained(folder.path):
-                store = cls(folder, lock, cut=manifest["cut"], is_resumed=is_resumed, notes=notes)
+                store = cls(folder, lock, manifest, is_resumed=is_resumed, notes=notes)
             resources.pop_all()  # the lock is the store's now
         return store
 
-    def __init__(self, folder: Folder, lock: FolderLock, *, cut: Any, is_resumed: bool, notes: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Folder, lock: FolderLock, manifest: Manifest, *, is_resumed: bool, notes: Sequence[str]
+    ) -> None:
         make_folder(folder.parts)
-        recovery = recover(folder)
-        self.cut = cut
+        recovery = recover(folder, count_parts(manifest))
+        self.cut = manifest["cut"]
         self.is_resumed = is_resumed
         self.notes = (*notes, *recovery.notes)
         self._folder = folder
         self._lock = lock
         self._entries = recovery.journal.entries
         self._n_parts = recovery.journal.n_parts
-        self._schema = read_schema(folder.part(min(self._entries))) if self._entries else None
+        first = min(self._entries, default=None)
+        self._schema = None if first is None else read_schema(folder.part(first), self._entries[first])
         self._journal: JournalWriter | None = JournalWriter(folder.journal)
 
     @property
@@ -224,6 +230,7 @@ def _find_manifest(folder: Folder, question: Mapping[str, Any]) -> dict[str, Any
     try:
         manifest = read_manifest(folder)
         if manifest is not None:
+            check_writable(folder, manifest)
             check_belongs(folder, manifest, question)
     except InputError as error:
         way_out = Problem("it is left as it is; take another folder", file=str(folder.path))

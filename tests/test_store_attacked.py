@@ -1,0 +1,439 @@
+"""Stores that were damaged, or tampered with: a clear error or the right rows, and nothing else ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pandas.testing import assert_frame_equal
+
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments import StoreError, read_store
+from simdeploy.experiments.store import Store
+
+N_PARTS = 3
+QUESTION = {"scenario": {"name": "small"}, "policies": {"canary": {"max_parallel": 2}}, "seed": 0}
+
+
+def make_table(number, n_rows=40):
+    """Make the rows of a part, with columns of every type: constant, repeated, unlike, and missing in places."""
+    rng = np.random.default_rng(number)
+    frame = pd.DataFrame(
+        {
+            "policy": pd.Series(["canary"] * n_rows, dtype="str"),
+            "verdict": pd.Series(rng.choice(["completed_good", "false_alarm"], n_rows), dtype="str"),
+            "replication": np.arange(n_rows),
+            "makespan_s": np.where(rng.random(n_rows) < 0.2, np.nan, rng.normal(60, 9, n_rows)),
+            "waves": pd.Series([None if row % 4 == 1 else row % 5 for row in range(n_rows)], dtype="Int64"),
+        }
+    )
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def finish(folder, *, n_parts=N_PARTS):
+    """Do what a sweep does: open the folder, write what it doesn't have, finish; return what it says."""
+    with Store.open(folder, question=QUESTION, make_cut=lambda: {"n_parts": n_parts}) as store:
+        for number in range(n_parts):
+            if number not in store.finished:
+                store.write(number, make_table(number))
+        store.finish(n_parts)
+        return store.notes
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """A complete store that nothing ever happened to."""
+    folder = tmp_path_factory.mktemp("reference") / "store"
+    finish(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(reference):
+    return read_store(reference).to_frame()
+
+
+@pytest.fixture
+def folder(reference, tmp_path):
+    """A copy of a complete store."""
+    return shutil.copytree(reference, tmp_path / "store")
+
+
+def flipped(content, at):
+    """Return bytes of which one bit is another, a different one at each place."""
+    damaged = bytearray(content)
+    damaged[at] ^= 1 << (at * 5 % 8)
+    return bytes(damaged)
+
+
+class TestBits:
+    """A bit of a part that is another one."""
+
+    def test_whole_table(self, folder):
+        """Wherever a bit is flipped, a whole table isn't read, and the error names the part. [property]"""
+        path = folder / "parts/part-000001.parquet"
+        content = path.read_bytes()
+        stored = read_store(folder)
+        for at in range(0, len(content), 3):
+            path.write_bytes(flipped(content, at))
+            with pytest.raises(
+                StoreError, match=r"part-000001.parquet: part 1 can't be read \(the checksum of its file"
+            ):
+                stored.to_frame()
+
+    def test_single_columns(self, folder, expected):
+        """Wherever a bit is flipped, headers of pages and the footer included, a column is read as it was written, or not at all. [property]"""
+        path = folder / "parts/part-000001.parquet"
+        content = path.read_bytes()
+        stored = read_store(folder)
+        outcomes = {name: [0, 0] for name in stored.columns}
+        for at in range(0, len(content), 3):
+            path.write_bytes(flipped(content, at))
+            for name in stored.columns:
+                try:
+                    found = stored[name]
+                except StoreError as error:
+                    assert "part-000001.parquet: part 1 can't be read (" in str(error)  # noqa: PT017 - most are read
+                    outcomes[name][0] += 1
+                else:
+                    pd.testing.assert_series_equal(found, expected[name], check_exact=True)
+                    outcomes[name][1] += 1
+        assert all(min(counts) > 100 for counts in outcomes.values())
+
+    def test_headers_of_pages_need_a_digest(self, reference):
+        """What the digests of columns are for: the format's checksums leave changes in the headers of pages unseen. [contract]"""
+        content = (reference / "parts/part-000000.parquet").read_bytes()
+        with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
+            table = file.read()
+        unseen = 0
+        for at in range(4, len(content) - 2000):
+            for bit in range(8):
+                damaged = bytearray(content)
+                damaged[at] ^= 1 << bit
+                try:
+                    with pq.ParquetFile(pa.BufferReader(bytes(damaged)), page_checksum_verification=True) as file:
+                        unseen += not file.read().equals(table)
+                except (OSError, ValueError, pa.ArrowException):
+                    pass
+        assert unseen > 0
+
+    def test_parts_that_change_places(self, folder, expected):
+        """A part in the place of another one is found out, though it is whole. [contract]"""
+        paths = [folder / f"parts/part-00000{number}.parquet" for number in (0, 1)]
+        contents = [path.read_bytes() for path in paths]
+        for path, content in zip(paths, reversed(contents), strict=True):
+            path.write_bytes(content)
+        with pytest.warns(SimdeployWarning) as caught:
+            stored = read_store(folder, verify=True)
+        assert [f"part {number} is left out" in str(caught[number].message) for number in (0, 1)] == [True, True]
+        assert_frame_equal(stored.to_frame(), expected[80:].reset_index(drop=True), check_exact=True)
+
+    def test_only_what_is_asked_for_is_read(self, folder, monkeypatch):
+        """A column costs its own bytes and the footer's, not the file's. [contract]"""
+        from simdeploy.experiments.store import part
+
+        with Store.open(folder.parent / "wide", question=QUESTION, make_cut=lambda: {"n_parts": 1}) as store:
+            columns = {f"c{number}": np.random.default_rng(number).random(20_000) for number in range(10)}
+            store.write(0, pa.table(columns))
+            store.finish(1)
+        hashed, digest = [], part._digest
+        monkeypatch.setattr(part, "_digest", lambda content: hashed.append(len(content)) or digest(content))
+        stored = read_store(folder.parent / "wide")
+        hashed.clear()
+        stored["c3"]
+        size = (folder.parent / "wide/parts/part-000000.parquet").stat().st_size
+        assert 0 < sum(hashed) < size / 5
+        hashed.clear()
+        stored.to_frame()
+        assert hashed == [size]
+
+
+class TestOlderFormat:
+    """A store of format 1, which had no digests of columns."""
+
+    FOLDER = Path(__file__).parent / "data" / "store-format-1"
+
+    def test_is_read(self):
+        """It is read as ever. [contract]"""
+        stored = read_store(self.FOLDER)
+        assert stored.is_complete
+        assert len(stored) == 8
+        assert stored["max_failed_nodes"].tolist() == [0, 0, 4, 4] * 2
+        assert stored.to_frame()["replication"].tolist() == [0, 1, 0, 1, 2, 3, 2, 3]
+
+    def test_damage_is_found(self, tmp_path):
+        """A flipped bit is found by the digest of the file, whatever is asked for. [property]"""
+        folder = shutil.copytree(self.FOLDER, tmp_path / "store")
+        path = folder / "parts/part-000000.parquet"
+        content = path.read_bytes()
+        stored = read_store(folder)
+        for at in range(0, len(content), 97):
+            path.write_bytes(flipped(content, at))
+            with pytest.raises(StoreError, match="part 0 can't be read"):
+                stored["waves"]
+
+    def test_is_not_gone_on_with(self, tmp_path):
+        """It is refused by those who write, and left as it is. [contract]"""
+        folder = shutil.copytree(self.FOLDER, tmp_path / "store")
+        question = json.loads((folder / "manifest.json").read_text())["question"]
+        with pytest.raises(InputError, match=r"of an older format, which can be read but not gone on with \(found 1\)"):
+            Store.open(folder, question=question, make_cut=dict)
+
+
+LINES = {
+    "very many parts": b'{"complete": 50000000}',
+    "more parts than fit a word": b'{"complete": 1' + b"0" * 30 + b"}",
+    "a negative number of parts": b'{"complete": -1}',
+    "true parts": b'{"complete": true}',
+    "nested brackets": b"[" * 100_000,
+    "nested maps": b'{"a":' * 100_000,
+    "a number of very many digits": b'{"complete": ' + b"9" * 100_000 + b"}",
+    "a very long line": b'{"complete": 3, "x": "' + b"x" * 2_000_000 + b'"}',
+    "a part beyond the last": b'{"part": 7, "rows": 4, "size": 4, "sha256": "' + b"0" * 64 + b'"}',
+    "a part that is true": b'{"part": true, "rows": 4, "size": 4, "sha256": "' + b"0" * 64 + b'"}',
+    "a part without digits": b'{"part": 1, "rows": 4, "size": 4, "sha256": "' + "٣".encode() * 64 + b'"}',
+    "a part with half of a footer": b'{"part": 1, "rows": 4, "size": 4, "sha256": "'
+    + b"0" * 64
+    + b'", "footer": "ab"}',
+    "NaN": b"NaN",
+    "a lone surrogate": b'{"part": "\\ud800"}',
+    "no UTF-8": b"\xff\xfe\x00",
+}
+
+
+class TestJournal:
+    """Lines of the journal that no writer wrote."""
+
+    @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+    def test_strange_line(self, folder, expected, line):
+        """A line that no writer wrote says nothing: readers pass over it, and the next writer drops it and says so. [contract]"""
+        path = folder / "journal.jsonl"
+        content = path.read_bytes()
+        path.write_bytes(content + line + b"\n")
+        stored = read_store(folder)
+        assert stored.is_complete
+        assert_frame_equal(stored.to_frame(), expected, check_exact=True)
+        assert finish(folder) == ("line 5 of the journal can't be read, and is dropped",)
+        assert path.read_bytes() == content
+
+    def test_too_large(self, folder, monkeypatch):
+        """A journal larger than any is not read into memory. [contract]"""
+        monkeypatch.setattr("simdeploy.experiments.store.journal._MOST_BYTES", 100)
+        for call in (read_store, finish):
+            with pytest.raises(
+                StoreError, match=r"journal.jsonl: larger than anything that belongs there; at most 100 by"
+            ):
+                call(folder)
+
+
+def in_manifest(change):
+    """Return what writes a manifest in which something is another one."""
+
+    def write(path):
+        manifest = json.loads(path.read_text())
+        change(manifest)
+        path.write_text(json.dumps(manifest))
+
+    return write
+
+
+MANIFESTS = {
+    "hashes are a list": in_manifest(lambda manifest: manifest.update(hashes=[])),
+    "no hashes": in_manifest(lambda manifest: manifest.pop("hashes")),
+    "versions are a number": in_manifest(lambda manifest: manifest.update(versions=3)),
+    "a version is a list": in_manifest(lambda manifest: manifest["versions"].update(simdeploy=["0"])),
+    "no cut": in_manifest(lambda manifest: manifest.pop("cut")),
+    "the question is a list": in_manifest(lambda manifest: manifest.update(question=[])),
+    "NaN": in_manifest(lambda manifest: manifest.update(question={"seed": float("nan")})),
+    "a lone surrogate": in_manifest(lambda manifest: manifest["question"].update(name="\ud800")),
+    "nested brackets": lambda path: path.write_text("[" * 100_000),
+    "nested brackets in the question": lambda path: path.write_text(
+        path.read_text().replace('"seed": 0', '"seed": ' + "[" * 5000 + "]" * 5000)
+    ),
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-20]),
+    "no UTF-8": lambda path: path.write_bytes(path.read_bytes().replace(b"small", b"sm\xe4ll")),
+}
+
+
+@pytest.mark.parametrize("write", MANIFESTS.values(), ids=MANIFESTS)
+def test_damaged_manifest(folder, write):
+    """A manifest that nobody wrote is a StoreError that says so, for readers and writers, and stays as it is. [contract]"""
+    path = folder / "manifest.json"
+    write(path)
+    content = path.read_bytes()
+    for call in (read_store, finish):
+        with pytest.raises(StoreError, match=r"store: manifest.json is damaged \("):
+            call(folder)
+    assert path.read_bytes() == content
+
+
+def test_manifest_too_large(folder, monkeypatch):
+    """A manifest larger than any is not read into memory. [contract]"""
+    monkeypatch.setattr("simdeploy.experiments.store.manifest._MOST_BYTES", 100)
+    for call in (read_store, finish):
+        with pytest.raises(StoreError, match=r"manifest.json: larger than anything that belongs there"):
+            call(folder)
+
+
+OUTSIDE = "nobody's but mine\n"
+
+
+def as_link(path):
+    (path.parent.parent / "outside").write_text(OUTSIDE)
+    path.symlink_to(path.parent.parent / "outside")
+
+
+def as_loop(path):
+    path.symlink_to(path.name)
+
+
+def as_folder(path):
+    path.mkdir()
+    (path / "kept").write_text(OUTSIDE)
+
+
+STRANGERS = {
+    "a named pipe": os.mkfifo,
+    "a folder": as_folder,
+    "a link": as_link,
+    "a link to itself": as_loop,
+}
+
+
+def in_place_of(path, put):
+    """Put something else in the place of a file, and return what it is called."""
+    path.unlink(missing_ok=True)
+    STRANGERS[put](path)
+    return put.removesuffix(" to itself")
+
+
+def check_untouched(folder):
+    """Check that nothing outside of a store was changed, and that what was in a folder is somewhere."""
+    for path in (folder / "outside", folder.parent / "outside"):
+        assert not path.exists() or path.read_text() == OUTSIDE
+    assert all(path.read_text() == OUTSIDE for path in folder.rglob("kept"))
+
+
+@pytest.mark.parametrize("put", STRANGERS)
+class TestStrangers:
+    """Something else in the place of a file; nobody waits for it, and no link is followed."""
+
+    @pytest.mark.parametrize("name", ["manifest.json", "journal.jsonl"])
+    def test_manifest_and_journal(self, folder, put, name):
+        """Readers and writers say what it is, at once, and leave it alone. [contract]"""
+        kind = in_place_of(folder / name, put)
+        for call in (read_store, finish):
+            with pytest.raises(StoreError, match=rf"{name}: this is {kind}, where a store has a file; move it out of"):
+                call(folder)
+        assert os.path.lexists(folder / name)
+        check_untouched(folder)
+
+    def test_lock(self, folder, put):
+        """Writers say what it is and leave it alone; to readers it doesn't matter. [contract]"""
+        kind = in_place_of(folder / "simdeploy.lock", put)
+        with pytest.raises(StoreError, match=rf"simdeploy.lock: this is {kind}, where a store has a file"):
+            finish(folder)
+        assert read_store(folder).is_complete
+        check_untouched(folder)
+
+    def test_part(self, folder, expected, put):
+        """Readers leave the part out and say what is in its place; writers make it again, and what was in a folder is kept. [contract]"""
+        path = folder / "parts/part-000001.parquet"
+        stored = read_store(folder)
+        kind = in_place_of(path, put)
+        with pytest.raises(StoreError, match=rf"part 1 can't be read \({kind} is in the place of its file\)"):
+            stored.to_frame()
+        with pytest.warns(SimdeployWarning) as caught:
+            assert len(read_store(folder)) == 2 * 40
+        assert f"part 1 is left out, for {kind} is in the place of its file" in str(caught[0].message)
+        notes = finish(folder)
+        assert notes[0] == f"part 1 is computed again: {kind} is in the place of its file"
+        check_untouched(folder)
+        if put == "a folder":
+            aside = folder / "parts" / ".part-000001.parquet.set-aside"
+            assert str(aside.name) in notes[1]
+            assert (aside / "kept").read_text() == OUTSIDE
+        assert_frame_equal(read_store(folder).to_frame(), expected, check_exact=True)
+        assert_frame_equal(pd.read_parquet(folder / "parts"), expected, check_exact=True)
+
+    def test_half_written_files(self, folder, expected, put):
+        """What is in the place of a file that is being written is no way out of the folder either. [contract]"""
+        (folder / "parts/part-000001.parquet").unlink()
+        for path in (folder / ".journal.jsonl.tmp", folder / "parts/.part-000001.parquet.tmp"):
+            in_place_of(path, put)
+        finish(folder)
+        check_untouched(folder)
+        assert_frame_equal(read_store(folder).to_frame(), expected, check_exact=True)
+
+    def test_manifest_that_is_being_written(self, tmp_path, put):
+        """A folder whose manifest was being written is begun again, past whatever lies in the way. [contract]"""
+        folder = tmp_path / "store"
+        folder.mkdir()
+        (folder / "simdeploy.lock").touch()
+        in_place_of(folder / ".manifest.json.tmp", put)
+        finish(folder)
+        check_untouched(folder)
+        assert read_store(folder).is_complete
+
+
+def test_parts_elsewhere(folder, tmp_path):
+    """Parts that are a link to another folder are refused, and nothing is written there. [contract]"""
+    shutil.move(folder / "parts", tmp_path / "elsewhere")
+    (folder / "parts").symlink_to(tmp_path / "elsewhere")
+    before = sorted(path.name for path in (tmp_path / "elsewhere").iterdir())
+    (folder / "journal.jsonl").unlink()
+    for call in (read_store, finish):
+        with pytest.raises(StoreError, match="parts: this is a link, where a store has a folder"):
+            call(folder)
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == before
+
+
+def test_a_folder_in_the_way_is_set_aside_again_and_again(folder):
+    """Each folder in the place of a part is kept under a name of its own. [contract]"""
+    for _ in range(3):
+        path = folder / "parts/part-000001.parquet"
+        path.unlink()
+        as_folder(path)
+        finish(folder)
+    assert len(list((folder / "parts").rglob("kept"))) == 3
+
+
+def test_parts_of_other_columns(folder):
+    """A part with other columns than the first is an error that names it, though it is what its line says. [contract]"""
+    other = folder.parent / "other"
+    with Store.open(other, question=QUESTION, make_cut=lambda: {"n_parts": 2}) as store:
+        for number in range(2):
+            store.write(number, make_table(number).drop_columns(["waves"]))
+    shutil.copy(other / "parts/part-000001.parquet", folder / "parts/part-000001.parquet")
+    lines = [(place / "journal.jsonl").read_bytes().splitlines(keepends=True) for place in (folder, other)]
+    (folder / "journal.jsonl").write_bytes(b"".join([lines[0][0], lines[1][1], *lines[0][2:]]))
+    stored = read_store(folder)
+    for read in (stored.to_frame, lambda: list(stored.batches()), lambda: stored["waves"]):
+        with pytest.raises(StoreError, match="part 1 "):
+            read()
+
+
+def test_another_process_writes(tmp_path, expected):
+    """Whenever a store is looked at while it is written, its rows are whole parts, from the first ones on. [property]"""
+    seen = []
+    folder = tmp_path / "store"
+    with Store.open(folder, question=QUESTION, make_cut=lambda: {"n_parts": N_PARTS}) as store:
+        for number in range(N_PARTS):
+            store.write(number, make_table(number))
+            with open(folder / "journal.jsonl", "ab") as journal:  # noqa: PTH123 - as a writer that is not done yet
+                end = journal.tell()
+                journal.write(b'{"part": ' + str(number + 1).encode())
+            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # of parts that are missing
+                found = read_store(folder).to_frame()
+            os.truncate(folder / "journal.jsonl", end)
+            seen.append(len(found))
+            assert_frame_equal(found, expected[: len(found)], check_exact=True)
+    assert seen == [40, 80, 120]
