@@ -588,7 +588,7 @@ def test_parts_are_consecutive_rows(n_cases, first, n_replications, n_rows, most
         # ... unless there would be very many, ...
         ((20, 100_000, "reference", 1000), (1, 2000, 1000)),
         # ... but never of more rows than are read at a time, nor of more cases than are soon checked.
-        ((400, 10**6, "compiled", 10), (1, 200_000, 2000)),
+        ((400, 10**6, "compiled", 10), (1, 100_000, 4000)),
         ((10**6, 1, "compiled", 10), (5000, 1, 200)),
     ],
 )

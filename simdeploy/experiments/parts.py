@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # slow to read, and a part of very many rows takes much memory.
 _PART_S = 4.0
 _MOST_PARTS = 1000
-_MOST_ROWS = 200_000
+_MOST_ROWS = 100_000
 _MOST_CASES = 5000  # a case has to be checked before its part can be begun
 
 # The compiled engine shares work among the policies of a span, so many cases are simulated together: so many spans, of
