@@ -17,6 +17,7 @@ from pandas.testing import assert_frame_equal
 
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import StoreError, read_store
+from simdeploy.experiments.batches import batch_folder, read_batches
 from simdeploy.experiments.store import Store
 
 N_PARTS = 3
@@ -437,3 +438,13 @@ def test_another_process_writes(tmp_path, expected):
             seen.append(len(found))
             assert_frame_equal(found, expected[: len(found)], check_exact=True)
     assert seen == [40, 80, 120]
+
+
+def test_stores_of_a_folder_are_no_links(folder, tmp_path):
+    """Where a folder has several stores, a link among them is refused by readers and writers. [contract]"""
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "batch-00").symlink_to(folder)
+    for call in (lambda: read_batches(study), lambda: batch_folder(study, 0)):
+        with pytest.raises(StoreError, match="batch-00: this is a link, where a store has a folder"):
+            call()

@@ -607,7 +607,13 @@ def test_parts_are_neither_long_nor_many(asked, expected):
 
 @pytest.mark.parametrize(
     "change",
-    [{"engine": "none"}, {"n_parts": 7}, {"cases_per_part": 0}, {"cases_per_part": "6"}, {"replications_per_part": None}],
+    [
+        {"engine": "none"},
+        {"n_parts": 7},
+        {"cases_per_part": 0},
+        {"cases_per_part": "6"},
+        {"replications_per_part": None},
+    ],
 )
 def test_a_cut_that_no_sweep_writes_is_refused(scenario, tmp_path, change):
     """A manifest that somebody else has written, with hashes that fit, is a clear error. [contract]"""

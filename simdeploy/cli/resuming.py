@@ -99,13 +99,22 @@ class _Telling:
 
 def _count_rollouts(folder: Path) -> int:
     """Count what is in a store, or in the stores of a folder."""
-    from simdeploy.experiments import read_store
+    n_here = _count_rows(folder)
+    if n_here is not None:
+        return n_here
+    within = sorted(path for path in folder.glob("*") if path.is_dir() and not path.is_symlink())
+    return sum(_count_rows(path) or 0 for path in within)
+
+
+def _count_rows(folder: Path) -> int | None:
+    """Return how many rows a store has; None if it is no store, or can't be read."""
+    from simdeploy.experiments import StoreError, read_store
 
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         try:
             return len(read_store(folder))
-        except InputError:
-            return sum(map(_count_rollouts, sorted(path for path in folder.glob("*") if path.is_dir())))
+        except (InputError, StoreError):
+            return None
 
 
 def _say_how_to_go_on(ctx: click.Context, store: Path | None, flag: str) -> None:

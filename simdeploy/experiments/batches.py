@@ -15,7 +15,7 @@ import numpy as np
 
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.rows import Rows, RowsInMemory
-from simdeploy.experiments.store import read_store
+from simdeploy.experiments.store import place_within, read_store
 from simdeploy.experiments.store.folder import Folder
 
 if TYPE_CHECKING:
@@ -98,12 +98,17 @@ def join_sweeps(results: Sequence[SweepResult], *, store: Path | None) -> SweepR
 def batch_folder(path: str | os.PathLike[str], number: int) -> Path:
     """Return the place of a batch in the folder of a sweep that goes on until it is precise.
 
+    Raises
+    ------
+    StoreError
+        If it is a link.
+
     Examples
     --------
     >>> batch_folder("kept", 3).as_posix()
     'kept/batch-03'
     """
-    return Path(path) / f"batch-{number:02d}"
+    return place_within(path, f"batch-{number:02d}")
 
 
 def check_batches_fit(path: str | os.PathLike[str]) -> None:
@@ -169,7 +174,7 @@ def read_batches(path: str | os.PathLike[str]) -> JoinedRows:
     """
     folder = Path(path)
     places = sorted(place for place in folder.glob("batch-*") if _BATCH.fullmatch(place.name))
-    stored = [read_store(place) for place in places]
+    stored = [read_store(place_within(folder, place.name)) for place in places]
     begun = tuple(table for table in stored if table.columns)
     if not begun:
         raise InputError(Problem("no batch is in this folder", file=str(folder)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from simdeploy.experiments.batches import new_warnings
 from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
 from simdeploy.experiments.factors import find_factors
 from simdeploy.experiments.progress import as_reporter
+from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep
 from simdeploy.scenario.measures import Requirement
 
@@ -132,7 +132,7 @@ def discover(
                 executor=executor,
                 workers=workers,
                 cluster=cluster,
-                store=None if store is None else Path(store) / HALVES[half],
+                store=place_within(store, HALVES[half]),
                 progress=False if report is None else partial(_tell, report, half),
             )
         of_half = Values(result, [one.measure for one in wanted], costs=scenario.costs, release=scenario.release)

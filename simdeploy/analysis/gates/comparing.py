@@ -22,6 +22,7 @@ from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.progress import as_reporter
+from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import parse_measure
@@ -213,7 +214,7 @@ class _Simulation:
 
     def run(self, name: str, scenarios: Mapping[str, Scenario]) -> SweepResult:
         """Simulate all policies on scenarios; in a store `name` is the folder."""
-        store = None if self._store is None else self._store / name
+        store = place_within(self._store, name)
         with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
             result = sweep(scenarios, self._policies, store=store, progress=self._tell, **self._how)
         # What is suspicious about the policy was told when it was read; what was amiss in the folder is news.

@@ -19,6 +19,7 @@ from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.gathering import gather
 from simdeploy.experiments.progress import Progress
+from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep
 from simdeploy.vocabulary import RESPONSES
 
@@ -119,7 +120,7 @@ class Settings:
                 vary={f"scenario.orchestrator.{name}": [point[name].value for point in points] for name in own},
                 design="list",
                 replications=self.replications,
-                store=None if self.store is None else self.store / name,
+                store=place_within(self.store, name),
                 progress=self._report,
                 **self.how,
             )

@@ -13,6 +13,7 @@ import numpy as np
 
 from simdeploy.analysis.measuring import Values
 from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep
 from simdeploy.scenario.measures import SORTS, Measure
 
@@ -120,7 +121,7 @@ class Worlds:
         return reduce(Measured.join, (self._measure(numbers, at, min(step, first + count - at)) for at in starts))
 
     def _measure(self, numbers: list[int], first: int, count: int) -> Measured:
-        folder = None if self._store is None else self._store / f"{self._n_calls:03d}"
+        folder = place_within(self._store, f"{self._n_calls:03d}")
         self._n_calls += 1
         done = self.n_rollouts
         with warnings.catch_warnings():

@@ -1,7 +1,8 @@
 """The store: a folder that keeps what is finished, whatever happens, and that others can read without simdeploy."""
 
 from simdeploy.experiments.store.durable import StoreError
+from simdeploy.experiments.store.folder import place_within
 from simdeploy.experiments.store.reader import StoredTable, read_store
 from simdeploy.experiments.store.writer import Store
 
-__all__ = ["Store", "StoreError", "StoredTable", "read_store"]
+__all__ = ["Store", "StoreError", "StoredTable", "place_within", "read_store"]

@@ -6,11 +6,36 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from simdeploy.experiments.store.durable import StoreError, find_kind, name_beside
 
 _PART = re.compile(r"part-([0-9]{6,})\.parquet")
 _BESIDE_PART = re.compile(rf"\.{_PART.pattern}\.tmp")
+
+
+@overload
+def place_within(folder: None, name: str) -> None: ...
+
+
+@overload
+def place_within(folder: str | os.PathLike[str], name: str) -> Path: ...
+
+
+def place_within(folder: str | os.PathLike[str] | None, name: str) -> Path | None:
+    """Return the place of one of the stores of a folder that has several; None without a folder.
+
+    Raises
+    ------
+    StoreError
+        If it is a link, which may lead out of the folder.
+    """
+    if folder is None:
+        return None
+    place = Path(folder) / name
+    if place.is_symlink():
+        raise StoreError(f"{place}: this is a link, where a store has a folder; move it out of the way")
+    return place
 
 
 @dataclass(frozen=True)
