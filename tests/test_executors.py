@@ -35,7 +35,7 @@ from simdeploy.experiments.executors import cluster as cluster_module
 from simdeploy.experiments.executors import processes as processes_module
 from simdeploy.experiments.executors.joining import halve, join_blocks
 from simdeploy.experiments.jobs import Group, Job, Span
-from simdeploy.experiments.table import DTYPES, Outcomes, block_to_table, table_to_frame
+from simdeploy.experiments.table import DTYPES, Outcomes, block_to_table
 from simdeploy.scenario import Scenario
 
 DEADLINE_S = 60
@@ -94,7 +94,7 @@ def tabulate(job, finished, replications):
         outcomes.put(span.policy, block)
         seen[span] += 1
     assert set(seen.values()) <= {1}
-    return table_to_frame(outcomes.to_table({"case": np.arange(n_policies)}))
+    return outcomes.to_frame({"case": np.arange(n_policies)})
 
 
 def expected_of_fake(n_policies, replications):
@@ -574,9 +574,8 @@ class TestTable:
 
     def test_columns_and_types(self):
         """Keys come first, then the replication, responses, status, stage and error, whatever the values. [contract]"""
-        table = block_to_table(
-            Block.of_rows(5, [self.ROWS]), keys={"policy": ["p"], "max_failed_nodes": np.array([2], dtype=np.int32)}
-        )
+        keys = {"policy": ["p"], "max_failed_nodes": np.array([2], dtype=np.int32)}
+        table = block_to_table(Block.of_rows(5, [self.ROWS]), keys=keys)
         assert table.column_names == [
             "policy", "max_failed_nodes", "replication", *RESPONSES, "status", "stage", "error"
         ]  # fmt: skip
@@ -584,7 +583,10 @@ class TestTable:
         for name in table.column_names:
             expected = pa.int32() if name == "max_failed_nodes" else kinds[DTYPES[name]]
             assert table.schema.field(name).type == expected, name
-        frame = table_to_frame(table)
+        outcomes = Outcomes(1, 2, first=5)
+        outcomes.put(0, Block.of_rows(5, [self.ROWS]))
+        frame = outcomes.to_frame(keys)
+        assert frame.columns.tolist() == table.column_names
         assert {name: str(dtype) for name, dtype in frame.dtypes.items() if name in DTYPES} == {
             name: DTYPES[name] for name in frame if name in DTYPES
         }

@@ -20,6 +20,7 @@ from simdeploy.experiments.cutting import cut_job, spans
 from simdeploy.experiments.design import Design, check_number_of_cases, make_points
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.levers import find_levers
+from simdeploy.experiments.memory import USE_A_STORE, check_rows_fit
 from simdeploy.experiments.parts import Parts, count_rows, cut_parts
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.question import describe_surroundings, make_question
@@ -27,6 +28,7 @@ from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, RowsInMemory, count_failures
 from simdeploy.experiments.store import Store, read_store
 from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
+from simdeploy.experiments.table import ROW_BYTES
 
 if TYPE_CHECKING:
     from simdeploy.api import DeploymentDocument, Spec
@@ -142,6 +144,8 @@ def sweep(
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
     points = make_points(levers, list(asked.values()), design, seed=seed)
     check_number_of_cases(len(bases) * len(points))
+    if store is None:
+        check_rows_fit(len(bases) * len(points) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
     where = partial(choose_executor, executor=executor, workers=workers, cluster=cluster)
     where(engine=engine)  # refuses what makes no sense
     cases = make_cases(scenarios, list(policies), bases, points, seed=seed, engine=engine)

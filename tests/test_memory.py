@@ -1,0 +1,228 @@
+"""Memory: what there is of it, what can't fit is refused before the work, and what is held beside the table."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simdeploy import analysis
+from simdeploy.cli.app import app
+from simdeploy.errors import InputError
+from simdeploy.experiments import jobs, memory, replicate, sweep
+from simdeploy.experiments.memory import check_rows_fit, find_free_bytes
+
+MANY = 100_000
+
+
+@pytest.fixture
+def scenario(make_scenario):
+    return make_scenario(
+        costs={"hour_of_delay": 60},
+        release={
+            "good": {"probability": 0.5},
+            "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4},
+        },
+        policies={"q": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}},
+    )
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """There is a megabyte left, and whoever simulates anything fails."""
+
+    def refuse(*_):
+        raise AssertionError("it began to simulate")
+
+    monkeypatch.setattr(memory, "find_free_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(jobs.Job, "run", refuse)
+
+
+VARY = {"max_parallel": [1, 2]}
+RANGES = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda s: replicate(s, replications=MANY),
+        lambda s: replicate(s, replications=range(MANY, 2 * MANY), policies="p", engine="reference"),
+        lambda s: sweep(s, "p", vary=VARY, replications=MANY),
+        lambda s: analysis.compare_gates(s, "p", replications=MANY),
+        lambda s: analysis.vary_switches(s, replications=MANY),
+        lambda s: analysis.tradeoff(s, "p", replications=MANY),
+        lambda s: analysis.tune(s, "p", vary=VARY, worlds=MANY),
+        lambda s: analysis.value_of_observation(s, "p", replications=MANY),
+        lambda s: analysis.estimate_sensitivity(s, "p", of="makespan_s", vary=RANGES, replications=MANY),
+        lambda s: analysis.discover(s, "p", vary=RANGES, requirements="makespan_s <= 80s", replications=MANY),
+        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", rollouts=MANY),
+        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", method="splitting", rollouts=MANY),
+    ],
+)
+@pytest.mark.usefixtures("no_work")
+def test_what_cannot_fit_is_refused_before_any_work(scenario, call):
+    """Every call that would hold more rows than fit is refused before anything is simulated, with size and advice. [contract]"""
+    with pytest.raises(InputError, match=r"a table of [\d,]+ rows of \d+ bytes doesn't fit into memory \(found ") as caught:
+        call(scenario)
+    (problem,) = caught.value.problems
+    assert problem.hint
+
+
+@pytest.mark.usefixtures("no_work")
+def test_a_store_needs_no_memory_for_its_rows(scenario, tmp_path):
+    """With a store the same sweep begins, however many replications it has. [contract]"""
+    with pytest.raises(AssertionError, match="it began to simulate"):
+        sweep(scenario, "p", vary=VARY, replications=10**9, store=tmp_path / "store", engine="reference")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "--replications", "1000000000"],
+        ["sweep", "--vary", "max_parallel=1,2", "--replications", "1000000000"],
+        ["tradeoff", "--replications", "1000000000"],
+        ["gates", "--policy", "rolling", "--replications", "1000000000"],
+        ["switches", "--replications", "1000000000"],
+        ["rare", "--event", "failed_nodes >= 6", "--rollouts", "1000000000"],
+        ["sensitivity", "--of", "makespan_s", "--vary", "fleet.start_failure=0:0.1", "--replications", "1000000000"],
+    ],
+)
+def test_commands_refuse_what_cannot_fit(repository, arguments):
+    """A thousand million rollouts on the command line are an error that says how large a table that would be. [contract]"""
+    command, *options = arguments
+    result = CliRunner().invoke(app, [command, str(repository / "scenarios" / "small-fleet.yaml"), *options])
+    assert (result.exit_code, result.stdout) == (2, "")
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: a table of ")
+    assert "GB); allowed: " in last
+
+
+def test_a_command_that_runs_out_of_memory_says_so(repository, monkeypatch):
+    """What runs out of memory all the same ends with a sentence and exit code 1. [contract]"""
+
+    def run_out(*_):
+        raise MemoryError("Unable to allocate 16.0 GiB")
+
+    monkeypatch.setattr(jobs.Job, "run", run_out)
+    result = CliRunner().invoke(app, ["compare", str(repository / "scenarios" / "small-fleet.yaml")])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "error: out of memory: Unable to allocate 16.0 GiB"
+
+
+def test_the_table_is_in_memory_once():
+    """Beside its table `replicate` takes no memory that grows with the replications. [contract]"""
+    code = textwrap.dedent("""
+        import resource
+        import numpy as np
+        from simdeploy.engines.block import Block
+        from simdeploy.experiments import replicate
+        from simdeploy.scenario import Scenario
+
+        class Repeating:
+            def run(self, job, spans):
+                block = job.run(next(spans)._replace(first=0, n_replications=1))
+                for first in range(0, N, 100_000):
+                    index = np.zeros((1, 100_000), np.int32)
+                    yield FIRST._replace(first=first, n_replications=100_000), Block(
+                        first, index, block.codes, block.words, block.numbers
+                    )
+
+        from simdeploy.experiments.jobs import Span
+        FIRST = Span(0, 0, 1, 0, 1)
+        fleet = {"nodes": 1, "update_duration": 60}
+        scenario = Scenario.from_dict({"name": "s", "fleet": fleet, "policies": {"p": {"strategy": "immediate"}}})
+        N = 100_000
+        replicate(scenario, replications=N, engine="reference", executor=Repeating())
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        N = 2_000_000
+        table = replicate(scenario, replications=N, engine="reference", executor=Repeating())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print((peak - before) * 1024, table.memory_usage(deep=True).sum())
+    """)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    grown, size = map(int, done.stdout.split())
+    assert size > 400_000_000
+    assert grown < 1.15 * size
+
+
+def test_a_table_may_be_changed(scenario):
+    """Every column of the table of `replicate` can be written to, and by row without touching another one. [contract]"""
+    table = replicate(scenario, replications=3, engine="reference")
+    for name in table.columns:
+        table.loc[table["replication"].eq(0), name] = table[name].iloc[-1]
+    failed = table.copy()
+    table.loc[0, "waves"] = None
+    assert table.drop(columns="waves").equals(failed.drop(columns="waves"))
+
+
+class TestFree:
+    """How much memory there is."""
+
+    @pytest.fixture
+    def system(self, tmp_path, monkeypatch):
+        """A machine with 8 GB left, and whatever a test adds."""
+        proc, groups = tmp_path / "proc", tmp_path / "groups"
+        (proc / "self").mkdir(parents=True)
+        groups.mkdir()
+        (proc / "meminfo").write_text("MemTotal: 16000000 kB\nMemFree: 10 kB\nMemAvailable: 8000000 kB\n")
+        monkeypatch.setattr(memory, "_PROC", proc)
+        monkeypatch.setattr(memory, "_CONTROL_GROUPS", groups)
+        monkeypatch.setattr(memory, "_of_address_space", lambda: iter(()))
+        return proc, groups
+
+    def test_of_the_machine(self, system):
+        """What could be given to a process counts, not what is empty. [contract]"""
+        assert find_free_bytes() == 8_000_000 * 1024
+
+    @pytest.mark.parametrize(
+        ("line", "root", "limit", "used"),
+        [
+            ("0::/outer/inner", "", "memory.max", "anon"),
+            ("4:cpu,memory:/outer/inner", "memory", "memory.limit_in_bytes", "total_rss"),
+        ],
+    )
+    def test_of_control_groups(self, system, line, root, limit, used):
+        """A limit of this process's group or of one above it counts, less what it uses, cached files aside. [contract]"""
+        proc, groups = system
+        (proc / "self/cgroup").write_text(f"1:name=systemd:/\n3:cpuset:/\n{line}\n")
+        outer = groups / root / "outer"
+        (outer / "inner").mkdir(parents=True)
+        (outer / limit).write_text("3000000000\n")
+        (outer / "memory.stat").write_text(f"file 2500000000\n{used} 1000000000\n")
+        (outer / "inner" / limit).write_text("max\n" if limit == "memory.max" else "9223372036854771712\n")
+        (outer / "inner" / "memory.stat").write_text(f"{used} 0\n")
+        assert find_free_bytes() == 2_000_000_000
+
+    def test_nobody_knows(self, system, monkeypatch):
+        """Where the system doesn't tell, nothing is refused. [contract]"""
+        proc, _ = system
+        (proc / "meminfo").unlink()
+        monkeypatch.setattr(memory.os, "sysconf", lambda _: (_ for _ in ()).throw(ValueError("unknown")))
+        assert find_free_bytes() is None
+        check_rows_fit(10**18, 1000, hint="")
+
+    def test_of_the_address_space(self):
+        """A limit on the address space counts, less what is used of it. [contract]"""
+        resource = pytest.importorskip("resource")
+        limit = 3_000_000_000
+        code = "from simdeploy.experiments.memory import find_free_bytes; print(find_free_bytes())"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        )
+        assert 0 < int(done.stdout) < limit
+
+
+def test_the_size_is_that_of_the_table(scenario):
+    """What a row is said to take is what it takes, give or take a fifth. [property]"""
+    from simdeploy.experiments.table import ROW_BYTES
+
+    table = replicate(scenario, replications=500, engine="reference")
+    assert np.isclose(table.memory_usage(deep=True, index=False).sum() / len(table), ROW_BYTES, rtol=0.2)
