@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fake_jobs import make_job
+from fake_jobs import FakeJob, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -406,7 +406,7 @@ pieces = st.builds(Piece, st.integers(1, 9), st.integers(1, 30))
 @given(st.lists(st.tuples(st.integers(1, 12), pieces), min_size=1, max_size=4), st.integers(1, 40))
 def test_spans_tile_the_job(groups, replications):
     """Spans hold each replication of each policy of each group once, in order, and are no larger than asked. [property]"""
-    job = Job(tuple(Group(None, (None,) * n_policies) for n_policies, _ in groups), 0, "reference")
+    job = FakeJob(tuple(Group(None, (None,) * n_policies) for n_policies, _ in groups), 0, "reference")
     cut = cut_from_json(json.loads(json.dumps(cut_to_json(tuple(piece for _, piece in groups)))))
     found = list(spans(cut, job, replications))
     assert found == sorted(found)
@@ -433,6 +433,9 @@ class CostlyJob(Job):
 
     start = world = policy = 0.0
     first_use = 0.0
+
+    def __post_init__(self):
+        """There is no fleet that could be too large."""
 
     def run(self, span):
         Clock.now += (0 if Clock.n_spans else self.first_use) + self.cost(span)
@@ -525,7 +528,7 @@ def test_groups_beyond_the_first_are_judged_by_their_nodes(make_scenario):
     """Of many groups only eight are measured; the others are cut by what these cost for each node and policy. [contract]"""
     seen = set()
 
-    class ByNodes(Job):
+    class ByNodes(FakeJob):
         def run(self, span):
             Clock.now += 1e-4 * self.groups[span.group].scenario.fleet.nodes * span.n_policies * span.n_replications
             seen.add(span.group)

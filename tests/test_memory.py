@@ -66,7 +66,9 @@ RANGES = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("
 @pytest.mark.usefixtures("no_work")
 def test_what_cannot_fit_is_refused_before_any_work(scenario, call):
     """Every call that would hold more rows than fit is refused before anything is simulated, with size and advice. [contract]"""
-    with pytest.raises(InputError, match=r"a table of [\d,]+ rows of \d+ bytes doesn't fit into memory \(found ") as caught:
+    with pytest.raises(
+        InputError, match=r"a table of [\d,]+ rows of \d+ bytes doesn't fit into memory \(found "
+    ) as caught:
         call(scenario)
     (problem,) = caught.value.problems
     assert problem.hint

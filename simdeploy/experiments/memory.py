@@ -62,9 +62,7 @@ def check_rows_fit(n_rows: int, bytes_per_row: int, *, hint: str) -> None:
         return
     message = f"a table of {n_rows:,} rows of {bytes_per_row} bytes doesn't fit into memory"
     allowed = f"{free / _BYTES_PER_GB:,.1f} GB, what is free"
-    raise InputError(
-        Problem(message, found=f"{size / _BYTES_PER_GB:,.1f} GB", allowed=allowed, hint=hint)
-    )
+    raise InputError(Problem(message, found=f"{size / _BYTES_PER_GB:,.1f} GB", allowed=allowed, hint=hint))
 
 
 def _of_machine() -> Iterator[int]:

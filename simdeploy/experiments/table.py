@@ -164,7 +164,6 @@ class Outcomes:
                 columns[name] = pa.array(values, mask=unknown)
         return pa.table(columns)
 
-
     def to_frame(self, keys: Mapping[str, Any]) -> pd.DataFrame:
         """Return the same rows as a DataFrame with the types that `DTYPES` says, for the caller to keep and to change.
 
@@ -215,7 +214,7 @@ class Outcomes:
                     columns[name] = values
                 else:
                     # A mask of its own for each column, for a caller may fill in one of them.
-                    columns[name] = pd.arrays.IntegerArray(values, is_missing.copy())
+                    columns[name] = pd.arrays.IntegerArray(values.astype(np.int64, copy=False), is_missing.copy())
         return pd.DataFrame(columns, copy=False)
 
 

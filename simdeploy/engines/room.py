@@ -1,0 +1,58 @@
+"""How much memory one rollout takes, and fleets that are too large for an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from simdeploy.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+MOST_BYTES = 2_000_000_000
+# For each node: the compiled engine's tables, of 55 numbers of 8 bytes and one more for each number of windows that a
+# policy asks for; and the records of the reference engine, as measured, with those of each window.
+_COMPILED, _COMPILED_WINDOWS = 440, 8
+_REFERENCE, _REFERENCE_WINDOW = 6_500, 170
+_BYTES_PER_GB = 1e9
+
+
+def check_fleet(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: str) -> None:
+    """Refuse a fleet of which one rollout would take more than 2 GB.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    policies : iterable of ScenarioPolicy
+    engine : {'compiled', 'reference'}
+
+    Raises
+    ------
+    InputError
+        With an estimate of the memory, the limit, and about how many nodes are within it.
+    """
+    nodes = scenario.fleet.nodes
+    if nodes * (_REFERENCE + _REFERENCE_WINDOW) <= MOST_BYTES // 100:  # a window or a hundred: no need to count them
+        return
+    windows = {_count_windows(policy) for policy in policies}
+    if engine == "compiled":
+        per_node = _COMPILED + _COMPILED_WINDOWS * len(windows)
+    else:
+        per_node = _REFERENCE + _REFERENCE_WINDOW * max(windows, default=0)
+    if nodes * per_node <= MOST_BYTES:
+        return
+    size = nodes * per_node / _BYTES_PER_GB
+    message = f"one rollout of so many nodes takes too much memory on the {engine} engine"
+    allowed = f"{MOST_BYTES / _BYTES_PER_GB:g} GB, which is {MOST_BYTES // per_node:,} nodes under these policies"
+    hint = None if engine == "compiled" else "the compiled engine takes less"
+    raise InputError(
+        Problem(message, ("fleet", "nodes"), found=f"{nodes:,}: {size:,.1f} GB", allowed=allowed, hint=hint)
+    )
+
+
+def _count_windows(policy: ScenarioPolicy) -> int:
+    """Return how many windows a healthy node has before it is running, or misses its deadline."""
+    rule = policy.policy
+    until_deadline = rule.windows_needed if rule.deadline_ns is None else -(-rule.deadline_ns // rule.interval_ns)
+    return min(rule.windows_needed, until_deadline)
