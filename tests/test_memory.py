@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simdeploy import analysis
+from simdeploy import analysis, simulate
 from simdeploy.cli.app import app
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import jobs, memory, replicate, sweep
 from simdeploy.experiments.memory import check_rows_fit, find_free_bytes
 
@@ -228,3 +230,85 @@ def test_the_size_is_that_of_the_table(scenario):
 
     table = replicate(scenario, replications=500, engine="reference")
     assert np.isclose(table.memory_usage(deep=True, index=False).sum() / len(table), ROW_BYTES, rtol=0.2)
+
+
+class TestFleet:
+    """Fleets that are too large for an engine."""
+
+    @pytest.fixture
+    def huge(self, make_scenario):
+        return make_scenario(fleet={"nodes": 10_000_000}, costs={"hour_of_delay": 60})
+
+    @pytest.mark.parametrize("engine", ["reference", "compiled"])
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda s, engine: simulate(s, "p", engine=engine),
+            lambda s, engine: replicate(s, replications=1, engine=engine),
+            lambda s, engine: sweep(s, "p", vary=VARY, replications=1, engine=engine),
+            lambda s, engine: sweep(s, "p", vary={"scenario.fleet.nodes": [10, 10**7]}, replications=1, engine=engine),
+            lambda s, engine: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", engine=engine),
+        ],
+    )
+    def test_ten_million_nodes(self, huge, call, engine):
+        """A fleet of which a rollout takes more than 2 GB is refused, with an estimate and what is possible. [contract]"""
+        said = (
+            rf"fleet.nodes: .* memory on the {engine} engine \(found 10,000,000: \d+\.\d GB\); allowed: 2 GB, which is"
+        )
+        with pytest.raises(InputError, match=said):
+            call(huge, engine)
+
+    def test_on_the_command_line(self, repository, tmp_path):
+        """`simdeploy run` refuses it as well. [contract]"""
+        text = (repository / "scenarios" / "small-fleet.yaml").read_text(encoding="utf-8")
+        file = tmp_path / "huge.yaml"
+        file.write_text(re.sub(r"(?m)^  nodes: \d+$", "  nodes: 10000000", text), encoding="utf-8")
+        result = CliRunner().invoke(app, ["run", str(file)])
+        assert result.exit_code == 2
+        assert "one rollout of so many nodes takes too much memory" in result.stderr
+
+    @pytest.mark.parametrize("max_parallel", [1, 4, 1000])
+    def test_tables_of_the_compiled_engine(self, make_scenario, max_parallel):
+        """What it is said to take for each node is what its tables take, or a little more. [property]"""
+        from simdeploy.engines.compiled.lowering import lower
+        from simdeploy.engines.compiled.memory import Memory
+        from simdeploy.engines.room import _COMPILED, _COMPILED_WINDOWS
+        from simdeploy.rules.deployment_types import TYPES
+
+        def size(n):
+            scenario = make_scenario(fleet={"nodes": n}, policies={"p": {"max_parallel": max_parallel}})
+            lowered = lower(scenario, list(scenario.policies.values()), TYPES["update"])
+            return sum(table.nbytes for table in Memory(lowered, 0)._tables.values())
+
+        per_node = (size(20_000) - size(10_000)) / 10_000
+        assert _COMPILED / 1.5 < per_node <= _COMPILED + _COMPILED_WINDOWS
+
+    @pytest.mark.parametrize(
+        "policy", [{"strategy": "immediate"}, {}, {"health_check": {"deadline": "20m", "min_healthy_time": "10m"}}]
+    )
+    def test_records_of_the_reference_engine(self, make_scenario, policy):
+        """What it is said to take for each node is no less than its objects take. [property]"""
+        from simdeploy.engines.room import _REFERENCE, _REFERENCE_WINDOW, _count_windows
+
+        n = 3000
+        fleet = {"requests_per_second": 10, "flapping": {"good": "1h", "degraded": "1m", "error_rate": 0.01}}
+        scenario = make_scenario(fleet=fleet | {"nodes": n}, policies={"p": {"max_parallel": n // 3, **policy}})
+        simulate(scenario.with_values({"fleet.nodes": 10}), "p").responses.copy()  # imports what it needs
+        tracemalloc.start()
+        assert simulate(scenario, "p").responses["state"] == "completed"
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        windows = _count_windows(scenario.policies["p"])
+        assert peak / n < _REFERENCE + _REFERENCE_WINDOW * windows
+        assert peak / n > 0.2 * (_REFERENCE + _REFERENCE_WINDOW * windows)
+
+
+def test_tables_that_do_not_fit_are_failed_rows(scenario, monkeypatch):
+    """Where the tables of a span can't be had, its replications failed, and say so; nothing is raised. [contract]"""
+    monkeypatch.setattr(
+        "simdeploy.engines.running.run_block", lambda *_, **__: (_ for _ in ()).throw(MemoryError("no"))
+    )
+    with pytest.warns(SimdeployWarning, match="6 of 6 replications failed"):
+        table = replicate(scenario, replications=3, engine="reference")
+    assert table["stage"].eq("simulate").all()
+    assert table["error"].eq("MemoryError: no").all()
