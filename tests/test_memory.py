@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import resource
 import subprocess
 import sys
 import textwrap
@@ -12,13 +14,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simdeploy import analysis, simulate
+from simdeploy import analysis, memory, simulate
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
-from simdeploy.experiments import jobs, memory, replicate, sweep
-from simdeploy.experiments.memory import check_rows_fit, find_free_bytes
+from simdeploy.experiments import jobs, replicate, sweep
+from simdeploy.memory import check_rows_fit, find_free_bytes
 
 MANY = 100_000
+DEADLINE_S = 300
 
 
 @pytest.fixture
@@ -211,9 +214,8 @@ class TestFree:
 
     def test_of_the_address_space(self):
         """A limit on the address space counts, less what is used of it. [contract]"""
-        resource = pytest.importorskip("resource")
         limit = 3_000_000_000
-        code = "from simdeploy.experiments.memory import find_free_bytes; print(find_free_bytes())"
+        code = "from simdeploy.memory import find_free_bytes; print(find_free_bytes())"
         done = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,
@@ -312,3 +314,69 @@ def test_tables_that_do_not_fit_are_failed_rows(scenario, monkeypatch):
         table = replicate(scenario, replications=3, engine="reference")
     assert table["stage"].eq("simulate").all()
     assert table["error"].eq("MemoryError: no").all()
+
+
+class TestLimits:
+    """Processes with a limit on their address space."""
+
+    @staticmethod
+    def run(tmp_path, repository, *, of_all=None, of_workers=0, nodes=20, engine="reference", workers=2):
+        """Run a sweep in a script whose processes have limits: rows as dictionaries, or the last line of an error."""
+        script = tmp_path / "script.py"
+        script.write_text(
+            textwrap.dedent(f"""
+            import resource
+            from simdeploy.experiments import sweep
+            from simdeploy.scenario import Scenario
+            import simdeploy.engines.reference.engine, simdeploy.engines.rollout, scipy.stats, pandas
+            if __name__ == "__mp_main__" and {of_workers}:
+                used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+                resource.setrlimit(resource.RLIMIT_AS, (used + {of_workers}, used + {of_workers}))
+            if __name__ == "__main__":
+                scenario = Scenario.from_dict({{
+                    "name": "s",
+                    "fleet": {{"nodes": {nodes}, "update_duration": {{"exponential": {{"mean": "30s"}}}}}},
+                    "policies": {{"p": {{"strategy": "rolling", "health_check": {{"deadline": "10m"}}}}}},
+                }})
+                result = sweep(
+                    scenario, "p", vary={{"max_parallel": [10, 20]}}, replications=2, engine={engine!r}, workers={workers}
+                )
+                print(result.to_frame()[["status", "stage", "error"]].to_json(orient="records"))
+        """)
+        )
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", str(script)],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+            preexec_fn=of_all and (lambda: resource.setrlimit(resource.RLIMIT_AS, (of_all, of_all))),
+        )
+
+    @pytest.mark.parametrize("spare", [1_000_000, 30_000_000, 200_000_000])
+    def test_of_workers(self, tmp_path, repository, spare):
+        """Workers that get no memory leave failed rows that say why, or the call ends with an error; nothing hangs. [contract]"""
+        done = self.run(tmp_path, repository, of_workers=spare, nodes=60_000)
+        if done.returncode:
+            assert "simdeploy.errors.SimulationError: no worker process could start: " in done.stderr.splitlines()[-1]
+            return
+        rows = json.loads(done.stdout)
+        assert len(rows) == 4
+        for row in rows:
+            assert row["status"] == "ok" or (row["stage"] in ("simulate", "worker") and row["error"])
+
+    def test_of_everything(self, tmp_path, repository):
+        """Under a limit that is enough for the reference engine, `auto` takes it, however large the job is. [contract]"""
+        code = "from simdeploy.engines.choice import choose_engine; print(choose_engine('auto', node_updates=10**9))"
+        limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))}
+        run = [sys.executable, "-c", code]
+        assert subprocess.run(run, capture_output=True, text=True, check=True, **limited).stdout == "reference\n"
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_of_the_compiled_engine(self, tmp_path, repository, workers):
+        """Where the compiled engine doesn't fit it is refused in words, rather than ended by one of its libraries. [contract]"""
+        done = self.run(tmp_path, repository, of_all=10**9, engine="compiled", workers=workers)
+        assert done.returncode == 1
+        assert (
+            "InputError: engine: the compiled engine doesn't fit into the address space" in done.stderr.splitlines()[-1]
+        )

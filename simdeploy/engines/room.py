@@ -1,11 +1,13 @@
-"""How much memory one rollout takes, and fleets that are too large for an engine."""
+"""How much memory an engine takes, for itself and for one rollout, and what is too large for it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem
+from simdeploy.memory import find_free_address_space
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -16,11 +18,19 @@ MOST_BYTES = 2_000_000_000
 # those of each window.
 _COMPILED, _COMPILED_WINDOWS = 620, 8
 _REFERENCE, _REFERENCE_WINDOW = 6_500, 170
+# What libraries, compiler and their threads reserve; with less, some of them end the process without a word.
+_ADDRESS_SPACE = 1_500_000_000
 _BYTES_PER_GB = 1e9
 
 
-def check_fleet(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: str) -> None:
-    """Refuse a fleet of which one rollout would take more than 2 GB.
+def has_address_space() -> bool:
+    """Tell whether the compiled engine can be loaded under the limit on this process's address space (`ulimit -v`)."""
+    free = find_free_address_space()
+    return free is None or free >= _ADDRESS_SPACE or "simdeploy.engines.compiled.kernel" in sys.modules
+
+
+def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: str) -> None:
+    """Refuse a fleet of which one rollout would take more than 2 GB, and an engine for which there is no room.
 
     Parameters
     ----------
@@ -31,8 +41,12 @@ def check_fleet(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: 
     Raises
     ------
     InputError
-        With an estimate of the memory, the limit, and about how many nodes are within it.
+        With an estimate of the memory, the limit, and about how many nodes are within it; or with what the engine needs.
     """
+    if engine == "compiled" and not has_address_space():
+        message = "the compiled engine doesn't fit into the address space that this process may have (`ulimit -v`)"
+        allowed = f"{_ADDRESS_SPACE / _BYTES_PER_GB:g} GB more than is used, or the reference engine"
+        raise InputError(Problem(message, ("engine",), found=engine, allowed=allowed))
     nodes = scenario.fleet.nodes
     if nodes * (_REFERENCE + _REFERENCE_WINDOW) <= MOST_BYTES // 100:  # a window or a hundred: no need to count them
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.choice import check_engine
 from simdeploy.engines.rollout import Rollout
-from simdeploy.engines.room import check_fleet
+from simdeploy.engines.room import check_room
 from simdeploy.errors import InputError, Problem, SimulationError, shorten
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def simulate(
     _check_number("replication", replication, 32)
     check_engine(engine)
     chosen = scenario.policy(policy)
-    check_fleet(scenario, [chosen], "compiled" if engine == "compiled" else "reference")
+    check_room(scenario, [chosen], "compiled" if engine == "compiled" else "reference")
     if engine != "compiled":
         return Rollout(scenario, chosen, seed=seed, replication=replication, engine="reference")
     from simdeploy.engines.compiled.engine import run_compiled

@@ -71,10 +71,10 @@ class Job:
 
     def __post_init__(self) -> None:
         """Refuse fleets that are too large for the engine, once it is chosen: before anything is simulated."""
-        from simdeploy.engines.room import check_fleet
+        from simdeploy.engines.room import check_room
 
         for group in self.groups if self.engine != "auto" else ():
-            check_fleet(group.scenario, group.policies, self.engine)
+            check_room(group.scenario, group.policies, self.engine)
 
     def run(self, span: Span) -> Block:
         """Simulate a span; whatever goes wrong in a replication is a row, and costs no other one."""

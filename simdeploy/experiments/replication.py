@@ -15,9 +15,9 @@ from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.cutting import cut_job, spans
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.jobs import Executor, Group, Job
-from simdeploy.experiments.memory import USE_A_STORE, check_rows_fit
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.table import ROW_BYTES, Outcomes, columns_of
+from simdeploy.memory import USE_A_STORE, check_rows_fit
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,6 @@ from simdeploy.experiments.cutting import cut_job, spans
 from simdeploy.experiments.design import Design, check_number_of_cases, make_points
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.levers import find_levers
-from simdeploy.experiments.memory import USE_A_STORE, check_rows_fit
 from simdeploy.experiments.parts import Parts, count_rows, cut_parts
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.question import describe_surroundings, make_question
@@ -29,6 +28,7 @@ from simdeploy.experiments.rows import Rows, RowsInMemory, count_failures
 from simdeploy.experiments.store import Store, read_store
 from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
 from simdeploy.experiments.table import ROW_BYTES
+from simdeploy.memory import USE_A_STORE, check_rows_fit
 
 if TYPE_CHECKING:
     from simdeploy.api import DeploymentDocument, Spec

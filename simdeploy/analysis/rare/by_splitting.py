@@ -16,7 +16,7 @@ from simdeploy.analysis.rare.result import STEP_COLUMNS
 from simdeploy.analysis.rare.rollouts import CONCERNED, HAPPENED, TOUCHED, UNKNOWN, Rollouts, choose_levels
 from simdeploy.analysis.rare.splitting import Split, split
 from simdeploy.analysis.weighted import plain_mean, ratio
-from simdeploy.experiments.memory import check_rows_fit
+from simdeploy.memory import check_rows_fit
 
 _REPETITIONS = 10
 _FEWEST_EFFORT = 20

@@ -13,8 +13,8 @@ from simdeploy.analysis.levels import level_problems
 from simdeploy.engines.branching import LEVELS_OF
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.memory import check_rows_fit
 from simdeploy.experiments.table import ROW_BYTES
+from simdeploy.memory import check_rows_fit
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Event, parse_event
 

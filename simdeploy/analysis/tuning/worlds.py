@@ -13,8 +13,8 @@ import numpy as np
 
 from simdeploy.analysis.measuring import Values
 from simdeploy.errors import InputError, Problem, SimdeployWarning
-from simdeploy.experiments.memory import check_rows_fit
 from simdeploy.experiments.sweep import sweep
+from simdeploy.memory import check_rows_fit
 from simdeploy.scenario.measures import SORTS, Measure
 
 if TYPE_CHECKING:

@@ -34,6 +34,11 @@ def find_free_bytes() -> int | None:
     return min((*_of_machine(), *_of_control_groups(), *_of_address_space()), default=None)
 
 
+def find_free_address_space() -> int | None:
+    """Return what the limit on this process's address space has left; None if there is no limit."""
+    return min(_of_address_space(), default=None)
+
+
 def check_rows_fit(n_rows: int, bytes_per_row: int, *, hint: str) -> None:
     """Refuse a table that is larger than the memory that is left.
 
