@@ -37,6 +37,9 @@ class FakeJob(Job):
     held_once: tuple[Cell, ...] = ()
     error: str = ""
 
+    def __post_init__(self) -> None:
+        """There is no fleet that could be too large."""
+
     def run(self, span: Span) -> Block:
         if self.error:
             raise ValueError(self.error)

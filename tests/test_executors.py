@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from fake_jobs import make_job
+from fake_jobs import FakeJob, make_job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +35,7 @@ from simdeploy.experiments.executors import cluster as cluster_module
 from simdeploy.experiments.executors import processes as processes_module
 from simdeploy.experiments.executors.joining import halve, join_blocks
 from simdeploy.experiments.jobs import Group, Job, Span
-from simdeploy.experiments.table import DTYPES, Outcomes, block_to_table, table_to_frame
+from simdeploy.experiments.table import DTYPES, Outcomes, block_to_table
 from simdeploy.scenario import Scenario
 
 DEADLINE_S = 60
@@ -94,7 +94,7 @@ def tabulate(job, finished, replications):
         outcomes.put(span.policy, block)
         seen[span] += 1
     assert set(seen.values()) <= {1}
-    return table_to_frame(outcomes.to_table({"case": np.arange(n_policies)}))
+    return outcomes.to_frame({"case": np.arange(n_policies)})
 
 
 def expected_of_fake(n_policies, replications):
@@ -406,7 +406,7 @@ pieces = st.builds(Piece, st.integers(1, 9), st.integers(1, 30))
 @given(st.lists(st.tuples(st.integers(1, 12), pieces), min_size=1, max_size=4), st.integers(1, 40))
 def test_spans_tile_the_job(groups, replications):
     """Spans hold each replication of each policy of each group once, in order, and are no larger than asked. [property]"""
-    job = Job(tuple(Group(None, (None,) * n_policies) for n_policies, _ in groups), 0, "reference")
+    job = FakeJob(tuple(Group(None, (None,) * n_policies) for n_policies, _ in groups), 0, "reference")
     cut = tuple(piece for _, piece in groups)
     found = list(spans(cut, job, replications))
     assert found == sorted(found)
@@ -433,6 +433,9 @@ class CostlyJob(Job):
 
     start = world = policy = 0.0
     first_use = 0.0
+
+    def __post_init__(self):
+        """There is no fleet that could be too large."""
 
     def run(self, span):
         Clock.now += (0 if Clock.n_spans else self.first_use) + self.cost(span)
@@ -525,7 +528,7 @@ def test_groups_beyond_the_first_are_judged_by_their_nodes(make_scenario):
     """Of many groups only eight are measured; the others are cut by what these cost for each node and policy. [contract]"""
     seen = set()
 
-    class ByNodes(Job):
+    class ByNodes(FakeJob):
         def run(self, span):
             Clock.now += 1e-4 * self.groups[span.group].scenario.fleet.nodes * span.n_policies * span.n_replications
             seen.add(span.group)
@@ -574,9 +577,8 @@ class TestTable:
 
     def test_columns_and_types(self):
         """Keys come first, then the replication, responses, status, stage and error, whatever the values. [contract]"""
-        table = block_to_table(
-            Block.of_rows(5, [self.ROWS]), keys={"policy": ["p"], "max_failed_nodes": np.array([2], dtype=np.int32)}
-        )
+        keys = {"policy": ["p"], "max_failed_nodes": np.array([2], dtype=np.int32)}
+        table = block_to_table(Block.of_rows(5, [self.ROWS]), keys=keys)
         assert table.column_names == [
             "policy", "max_failed_nodes", "replication", *RESPONSES, "status", "stage", "error"
         ]  # fmt: skip
@@ -584,7 +586,10 @@ class TestTable:
         for name in table.column_names:
             expected = pa.int32() if name == "max_failed_nodes" else kinds[DTYPES[name]]
             assert table.schema.field(name).type == expected, name
-        frame = table_to_frame(table)
+        outcomes = Outcomes(1, 2, first=5)
+        outcomes.put(0, Block.of_rows(5, [self.ROWS]))
+        frame = outcomes.to_frame(keys)
+        assert frame.columns.tolist() == table.column_names
         assert {name: str(dtype) for name, dtype in frame.dtypes.items() if name in DTYPES} == {
             name: DTYPES[name] for name in frame if name in DTYPES
         }

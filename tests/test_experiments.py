@@ -172,23 +172,27 @@ def test_progress_is_told_and_nothing_printed(scenario, capsys):
     assert (out, err.rstrip("\n").split("\r")[-1]) == ("", "6 of 6 replications")
 
 
-def run_script(tmp_path, *, guarded=True):
-    """Start a script that replicates something long on two workers, in a process group of its own."""
+def run_script(tmp_path, *, guarded=True, worker="", first_told=""):
+    """Start a script that replicates something long on two workers, in a process group of its own.
+
+    `worker` is what a worker does that imports the script, `first_told` what the parent does when there are workers.
+    """
     script = tmp_path / "script.py"
     script.write_text(
-        textwrap.dedent("""
-            import time
+        textwrap.dedent(f"""
+            import os, signal, time
             if __name__ == "__mp_main__":
                 print("a worker is starting", flush=True)
-                time.sleep(1)
+                {worker or "time.sleep(1)"}
             from simdeploy.experiments import replicate
             from simdeploy.scenario import Scenario
-            scenario = Scenario.from_dict({
+            scenario = Scenario.from_dict({{
                 "name": "long",
-                "fleet": {"nodes": 5000, "update_duration": 60},
-                "policies": {"p": {"strategy": "immediate"}},
-            })
+                "fleet": {{"nodes": 5000, "update_duration": 60}},
+                "policies": {{"p": {{"strategy": "immediate"}}}},
+            }})
             def told(done, total):
+                {first_told or "pass"}
                 print("work is done", flush=True)
         """)
         + ("if __name__ == '__main__':\n    " if guarded else "")
@@ -234,9 +238,52 @@ def test_workers_end_with_their_parent(tmp_path, sent, when):
     assert living(process.pid) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks for processes in /proc")
+def test_workers_end_though_a_copy_of_their_parent_lives(tmp_path):
+    """A parent that was forked and then killed leaves its copy behind, but no worker. [contract]"""
+    copy = "os.path.exists('copy') or (os.close(os.open('copy', os.O_CREAT)), os.fork() or time.sleep(600))"
+    process = run_script(tmp_path, first_told=copy.replace("copy", str(tmp_path / "copy")))
+    assert any("work is done" in line for line in process.stdout)
+    process.kill()
+    assert process.wait(DEADLINE_S) == -signal.SIGKILL
+
+    def commands():
+        return [Path(f"/proc/{number}/cmdline").read_text() for number in living(process.pid)]
+
+    end = time.monotonic() + DEADLINE_S
+    try:
+        while any("spawn_main" in command for command in commands()) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert any("script.py" in command for command in commands())
+        assert not any("spawn_main" in command for command in commands())
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
 def test_a_script_without_a_guard_is_told_so(tmp_path):
     """A script that would start itself over and over again in its workers gets an error that says what to do. [contract]"""
     process = run_script(tmp_path, guarded=False)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     assert "SimulationError: no worker process could start" in err.splitlines()[-1]
+    assert "under `if __name__ == '__main__':`" in err.splitlines()[-1]
+    assert err.count("Traceback") == 1
+
+
+@pytest.mark.parametrize(
+    ("worker", "said"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "it was killed by SIGKILL, perhaps for lack of memory"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "it was killed by SIGSEGV"),
+        ("raise OSError('no library')", "it ended with exit status 1; see what it wrote to standard error"),
+        ("os._exit(0)", "it ended with exit status 0; see what it wrote to standard error"),
+    ],
+)
+def test_workers_that_end_before_they_start(tmp_path, worker, said):
+    """If no worker gets as far as to work, it is said how they ended; the script isn't blamed for it. [contract]"""
+    process = run_script(tmp_path, worker=worker)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1
+    last = err.splitlines()[-1]
+    assert last == f"simdeploy.errors.SimulationError: no worker process could start: {said}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +176,33 @@ def test_policies_meet_the_same_world(busy: Scenario) -> None:
     both = first["waves"].index.intersection(first["at-once"].index)
     assert len(both) > 10
     assert (first["waves"][both] - first["at-once"][both]).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_clock_that_jumps_back_changes_nothing(
+    busy: Scenario, batch: pd.DataFrame, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the system's clock runs backwards, a batch with progress ends, and its rows are the same. [property]"""
+    now = iter(range(2_000_000_000, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    monkeypatch.setattr(time, "time_ns", lambda: next(now) * 10**9)
+    told: list[int] = []
+    table = replicate(busy, replications=12, seed=5, workers=workers, progress=lambda done, _: told.append(done))
+    pd.testing.assert_frame_equal(batch, table, check_exact=True)
+    assert told == sorted(told)
+
+
+def test_nothing_asks_the_system_what_time_it_is(repository: Path) -> None:
+    """No code but that of the store reads a clock that may jump: what is measured or waited for has a monotonic one. [contract]"""
+    jumping = {"time", "time_ns", "now", "utcnow", "today", "localtime", "gmtime", "ctime"}
+    found = []
+    for path in sorted((repository / "simdeploy").rglob("*.py")):
+        if path.parent.name == "store":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "time":
+                found += [(path.name, alias.name) for alias in node.names if alias.name in jumping]
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                is_clock = node.value.id in ("time", "datetime", "date") and node.attr in jumping
+                found += [(path.name, node.attr)] if is_clock else []
+    assert found == []

@@ -72,6 +72,8 @@ def _answer(error: BaseException) -> int:
             messages, code = [f"error: {problem}" for problem in error.problems], BAD_INPUT
         case SimdeployError():
             messages, code = [f"error: {error}"], FAILED
+        case MemoryError():
+            messages, code = [f"error: out of memory{f': {error}' if str(error) else ''}"], FAILED
         case BrokenPipeError():
             messages, code = [], FAILED
             _abandon_stdout()

@@ -10,15 +10,15 @@ import click
 from simdeploy.cli.answers import json_option, print_answer
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
 from simdeploy.cli.inputs import (
+    check_cluster,
     choose_policy,
-    cluster_option,
+    cluster_options,
     confidence_option,
     describe_orchestrator,
     engine_option,
     example,
     policy_option,
     read_with_warnings,
-    refuse_workers_of_cluster,
     require_option,
     scenario_argument,
     seed_option,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @confidence_option
 @engine_option
 @workers_option
-@cluster_option
+@cluster_options
 @picture_option("--plot", "Draw worlds, box and peeling path into this .png, .svg or .pdf.")
 @table_option("--out", "Write all worlds to this .csv or .parquet: whether each breaks, and its box.")
 @store_option
@@ -80,7 +80,7 @@ def command(
     from simdeploy.analysis import discover
     from simdeploy.cli.screen import MOST_ROWS
 
-    refuse_workers_of_cluster(ctx)
+    check_cluster(ctx)
     read = read_with_warnings(scenario)
     chosen = choose_policy(read, policy)
     values = read_vary(vary, read, {chosen.name: chosen}, has_ranges=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
+_TLS_META = "simdeploy.tls"
+
 scenario_argument = click.argument("scenario", metavar="SCENARIO", type=click.Path())
 seed_option = click.option(
     "--seed", type=click.IntRange(0, (1 << 64) - 1), default=0, show_default=True, help="Seed of the random numbers."
@@ -25,13 +28,42 @@ workers_option = click.option(
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="Cores that work at it; changes no number."
 )
 
-cluster_option = click.option(
-    "--cluster", metavar="ADDRESS", help="Dask scheduler, such as tcp://HOST:PORT; changes no number."
-)
+# By the names that Dask's own commands have for them, and that its configuration has.
+_TLS = {
+    "tls_ca_file": ("distributed.comm.tls.ca-file", "Certificate of the authority of a tls:// cluster, in PEM."),
+    "tls_cert": ("distributed.comm.tls.client.cert", "Our own certificate for a tls:// cluster, in PEM."),
+    "tls_key": ("distributed.comm.tls.client.key", "Private key of our own certificate, in PEM."),
+}
 
 
-def refuse_workers_of_cluster(ctx: click.Context) -> None:
-    """Refuse both options together."""
+def _note_tls(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta.setdefault(_TLS_META, {})[_TLS[str(param.name)][0]] = value
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a Dask cluster to a command: it gets `cluster`, its certificates are Dask's while it runs."""
+    file = click.Path(exists=True, dir_okay=False, readable=True)
+    for name, (_, text) in reversed(_TLS.items()):
+        flag = "--" + name.replace("_", "-")
+        command = click.option(flag, metavar="FILE", type=file, callback=_note_tls, expose_value=False, help=text)(
+            command
+        )
+    text = "Dask scheduler, such as tcp://HOST:PORT, or tls://HOST:PORT with certificates; changes no number."
+    return click.option("--cluster", metavar="ADDRESS", help=text)(command)
+
+
+def check_cluster(ctx: click.Context) -> None:
+    """Refuse what goes with a cluster, or without one, only; tell Dask of the certificates for as long as the command runs."""
+    settings = ctx.meta.get(_TLS_META)
+    if settings:
+        if not (ctx.params["cluster"] or "").startswith("tls://"):
+            flags = ", ".join("--" + name.replace("_", "-") for name in _TLS)
+            raise click.UsageError(f"{flags} are for a cluster whose address begins with tls://")
+        with contextlib.suppress(ImportError):  # that Dask is missing is said of --cluster
+            import dask
+
+            ctx.with_resource(dask.config.set(settings))
     is_asked = ctx.get_parameter_source("workers") is click.core.ParameterSource.COMMANDLINE
     if ctx.params["cluster"] is not None and is_asked:
         raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")

@@ -10,15 +10,15 @@ import click
 from simdeploy.cli.answers import json_option, print_answer
 from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
 from simdeploy.cli.inputs import (
+    check_cluster,
     choose_policy,
-    cluster_option,
+    cluster_options,
     confidence_option,
     describe_orchestrator,
     engine_option,
     example,
     policy_option,
     read_with_warnings,
-    refuse_workers_of_cluster,
     scenario_argument,
     seed_option,
     workers_option,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @confidence_option
 @engine_option
 @workers_option
-@cluster_option
+@cluster_options
 @picture_option("--plot", "Draw a bar for each factor into this .png, .svg or .pdf.")
 @table_option("--out", "Write the indices to this .csv or .parquet.")
 @store_option
@@ -82,7 +82,7 @@ def command(
     """
     from simdeploy.analysis import estimate_sensitivity
 
-    refuse_workers_of_cluster(ctx)
+    check_cluster(ctx)
     read = read_with_warnings(scenario)
     chosen = choose_policy(read, policy)
     values = read_vary(vary, read, {chosen.name: chosen}, has_ranges=True)

@@ -11,13 +11,13 @@ import click
 
 from simdeploy.cli.files import picture_option, write_picture
 from simdeploy.cli.inputs import (
+    check_cluster,
     choose_policies,
-    cluster_option,
+    cluster_options,
     describe_orchestrator,
     engine_option,
     example,
     read_with_warnings,
-    refuse_workers_of_cluster,
     scenario_argument,
     seed_option,
     workers_option,
@@ -69,7 +69,7 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
 @seed_option
 @engine_option
 @workers_option
-@cluster_option
+@cluster_options
 @folder_option("--out")
 @picture_option("--plot", "Draw false alarms, escapes and makespan into this .png, .svg or .pdf.")
 @example(
@@ -103,7 +103,7 @@ def command(
     from simdeploy.analysis.estimates.precision import sweep_to_precision
     from simdeploy.experiments import sweep
 
-    refuse_workers_of_cluster(ctx)
+    check_cluster(ctx)
     targets = read_precision(precision)
     read = read_with_warnings(scenario)
     chosen = choose_policies(read, policies or [next(iter(read.policies))])

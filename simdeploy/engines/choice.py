@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from simdeploy.engines.room import has_address_space
 from simdeploy.errors import InputError, Problem, nearest, shorten
 
 ENGINES = ("auto", "compiled", "reference")
@@ -57,7 +58,7 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
     if engine != "auto":
         return engine
     expected_s = expect_seconds("reference", node_updates)
-    if expected_s < _LOADING_S or find_spec("numba") is None:
+    if expected_s < _LOADING_S or find_spec("numba") is None or not has_address_space():
         return "reference"
     if expected_s < _COMPILING_S:
         from simdeploy.engines.compiled.kernel import is_ready

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.choice import check_engine
 from simdeploy.engines.rollout import Rollout
+from simdeploy.engines.room import check_room
 from simdeploy.errors import InputError, Problem, SimulationError, shorten
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def simulate(
     Raises
     ------
     InputError
-        If there is no such policy or engine, or a number is out of range.
+        If there is no such policy or engine, a number is out of range, or the fleet is too large for the engine.
     SimulationError
         If the rollout runs past what 64-bit times can hold.
 
@@ -69,6 +70,7 @@ def simulate(
     _check_number("replication", replication, 32)
     check_engine(engine)
     chosen = scenario.policy(policy)
+    check_room(scenario, [chosen], "compiled" if engine == "compiled" else "reference")
     if engine != "compiled":
         return Rollout(scenario, chosen, seed=seed, replication=replication, engine="reference")
     from simdeploy.engines.compiled.engine import run_compiled

@@ -58,25 +58,40 @@ class Job:
     groups : tuple of Group
     seed : int
     engine : str
+
+    Raises
+    ------
+    InputError
+        If one rollout takes too much memory on the engine.
     """
 
     groups: tuple[Group, ...]
     seed: int
     engine: str
 
+    def __post_init__(self) -> None:
+        """Refuse fleets that are too large for the engine, once it is chosen: before anything is simulated."""
+        from simdeploy.engines.room import check_room
+
+        for group in self.groups if self.engine != "auto" else ():
+            check_room(group.scenario, group.policies, self.engine)
+
     def run(self, span: Span) -> Block:
         """Simulate a span; whatever goes wrong in a replication is a row, and costs no other one."""
         from simdeploy.engines.running import run_block
 
         group = self.groups[span.group]
-        return run_block(
-            group.scenario,
-            group.policies[span.policy : span.policy + span.n_policies],
-            seed=self.seed,
-            first=span.first,
-            count=span.n_replications,
-            engine=self.engine,
-        )
+        try:
+            return run_block(
+                group.scenario,
+                group.policies[span.policy : span.policy + span.n_policies],
+                seed=self.seed,
+                first=span.first,
+                count=span.n_replications,
+                engine=self.engine,
+            )
+        except MemoryError as error:  # of the tables that all replications of a span share
+            return self.failed(span, "simulate", f"MemoryError: {error}".rstrip(": "))
 
     def failed(self, span: Span, stage: str, error: str) -> Block:
         """Return the block of a span that came to nothing: every row failed, at `stage`, with `error`."""

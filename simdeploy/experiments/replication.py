@@ -16,7 +16,8 @@ from simdeploy.experiments.cutting import cut_job, spans
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.jobs import Executor, Group, Job
 from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.experiments.table import Outcomes, columns_of, table_to_frame
+from simdeploy.experiments.table import ROW_BYTES, Outcomes, columns_of
+from simdeploy.memory import USE_A_STORE, check_rows_fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ def replicate(
     Raises
     ------
     InputError
-        If an argument makes no sense.
+        Before anything is simulated: if an argument makes no sense, or the table doesn't fit into memory.
     SimulationError
         If no worker process can be started; if the cluster can't be reached, or its scheduler goes away.
 
@@ -82,6 +83,9 @@ def replicate(
 
     Notes
     -----
+    Memory holds the table once, about 280 bytes a row, and beside it some tens of megabytes whatever the number of
+    replications; `sweep` with a store doesn't hold it at all.
+
     The cost is that of the single runs, divided by the workers once they have started (processes: about a second). They
     are told in pieces of about a second (`cut_job`).
 
@@ -104,6 +108,7 @@ def replicate(
     chosen = _choose(scenario, policies)
     engine = choose_engine(engine, node_updates=len(chosen) * len(numbers) * scenario.fleet.nodes)
     where = choose_executor(executor=executor, workers=workers, cluster=cluster, engine=engine)
+    check_rows_fit(len(chosen) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
     job = Job((Group(scenario, tuple(chosen.values())),), seed=seed, engine=engine)
     report = as_reporter(progress)
     n = len(numbers)
@@ -118,7 +123,7 @@ def replicate(
             if report is not None:
                 report(n_done, n_rows)
     keys = {"scenario": [scenario.name] * len(chosen), "policy": list(chosen)}
-    table = table_to_frame(outcomes.to_table(keys))
+    table = outcomes.to_frame(keys)
     table.attrs = {
         "scenario": scenario.name,
         "seed": seed,

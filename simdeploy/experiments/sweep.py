@@ -22,7 +22,9 @@ from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, count_failures
 from simdeploy.experiments.store import read_store
 from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
+from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.experiments.working import Work
+from simdeploy.memory import USE_A_STORE, check_rows_fit
 
 if TYPE_CHECKING:
     from simdeploy.api import DeploymentDocument, Spec
@@ -139,6 +141,8 @@ def sweep(
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
     points = make_points(levers, list(asked.values()), design, seed=seed)
     check_number_of_cases(len(bases) * len(points))
+    if store is None:
+        check_rows_fit(len(bases) * len(points) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
     where = partial(choose_executor, executor=executor, workers=workers, cluster=cluster)
     where(engine=engine)  # refuses what makes no sense
     is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())

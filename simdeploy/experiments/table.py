@@ -25,6 +25,9 @@ DTYPES: dict[str, str] = {
     "error": "str",
 }
 
+# Of a row of the whole table in memory: a word takes 8 bytes for its place and some letters.
+ROW_BYTES = sum({"str": 18, "int64": 8, "Int64": 9, "float64": 8}[dtype] for dtype in DTYPES.values())
+
 
 def columns_of(*, is_weighted: bool) -> tuple[str, ...]:
     """Return the columns of a table of replications behind what identifies them: with weights if a tilt asks for them.
@@ -161,6 +164,59 @@ class Outcomes:
                 columns[name] = pa.array(values, mask=unknown)
         return pa.table(columns)
 
+    def to_frame(self, keys: Mapping[str, Any]) -> pd.DataFrame:
+        """Return the same rows as a DataFrame with the types that `DTYPES` says, for the caller to keep and to change.
+
+        Parameters
+        ----------
+        keys : mapping of str to sequence of str, or ndarray
+            As for `to_table`.
+
+        Returns
+        -------
+        DataFrame
+            What is missing in a column of numbers is NaN, or NA where they are whole.
+
+        Notes
+        -----
+        The table is in memory once: numbers are handed over, words are let go of column by column. Nothing can be put or
+        read here afterwards.
+
+        Examples
+        --------
+        >>> from simdeploy.engines.block import Block
+        >>> outcomes = Outcomes(1, 1, columns=["waves", "makespan_s", "status"])
+        >>> outcomes.put(0, Block.of_rows(0, [[{"status": "ok", "waves": 2, "makespan_s": 60.0}]]))
+        >>> outcomes.to_frame({"policy": ["rolling"]})
+            policy  replication  makespan_s  waves status
+        0  rolling            0        60.0      2     ok
+        """
+        import pandas as pd
+
+        n_policies, n_replications = self._is_ok.shape
+        is_missing = ~self._is_ok.ravel()
+        columns: dict[str, Any] = {}
+        for name, values in keys.items():
+            if isinstance(values, np.ndarray):
+                columns[name] = np.repeat(values, n_replications)
+            else:
+                columns[name] = _repeated(values, n_replications).to_pandas().astype("str")
+        replications = np.arange(self._first, self._first + n_replications, dtype=np.int64)
+        columns["replication"] = np.tile(replications, n_policies)
+        for name in columns_of(is_weighted=WEIGHT in self._numbers):
+            if name in self._codes:
+                words = _words(self._codes.pop(name).ravel(), list(self._places[name]))
+                columns[name] = words.to_pandas().astype(DTYPES[name])
+            elif name in self._numbers:
+                values = self._numbers.pop(name).ravel()
+                if values.dtype == np.float64:
+                    values[is_missing] = np.nan
+                    columns[name] = values
+                else:
+                    # A mask of its own for each column, for a caller may fill in one of them.
+                    columns[name] = pd.arrays.IntegerArray(values.astype(np.int64, copy=False), is_missing.copy())
+        return pd.DataFrame(columns, copy=False)
+
 
 def block_to_table(block: Block, *, keys: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> pa.Table:
     """Return the table of one block; see `Outcomes.to_table`.
@@ -188,30 +244,6 @@ def block_to_table(block: Block, *, keys: Mapping[str, Any], columns: Sequence[s
     outcomes = Outcomes(*block.index.shape, first=block.first, columns=columns)
     outcomes.put(0, block)
     return outcomes.to_table(keys)
-
-
-def table_to_frame(table: pa.Table) -> pd.DataFrame:
-    """Return a table of replications, or some of its columns, as a DataFrame with the types that `DTYPES` says.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-
-    Returns
-    -------
-    DataFrame
-        What is missing in a column of numbers is NaN, or NA where they are whole.
-    """
-    import pandas as pd
-    import pyarrow as pa
-
-    whole = {pa.int64(): pd.Int64Dtype()}.get
-    columns = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        dtype = DTYPES.get(name)
-        values = column.to_pandas(types_mapper=whole if dtype == "Int64" else None)
-        columns[name] = values if dtype is None else values.astype(dtype)
-    return pd.DataFrame(columns, copy=False)
 
 
 def _repeated(values: Any, times: int) -> pa.Array:

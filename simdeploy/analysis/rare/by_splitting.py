@@ -11,16 +11,19 @@ import numpy as np
 
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.rare.numbers import describe_numbers, doubt_unknown
-from simdeploy.analysis.rare.question import PILOT, Question
+from simdeploy.analysis.rare.question import FEWER, PILOT, Question
 from simdeploy.analysis.rare.result import STEP_COLUMNS
 from simdeploy.analysis.rare.rollouts import CONCERNED, HAPPENED, TOUCHED, UNKNOWN, Rollouts, choose_levels
 from simdeploy.analysis.rare.splitting import Split, split
 from simdeploy.analysis.weighted import plain_mean, ratio
+from simdeploy.memory import check_rows_fit
 
 _REPETITIONS = 10
 _FEWEST_EFFORT = 20
 # Of independent repetitions: all but one are to meet the event, and none is to have more than this of the sum.
 _LARGEST_SHARE = 0.4
+# Whose numbers each node of a trajectory has, before and after it branches off, and whether it keeps them.
+_BYTES_PER_NODE = 32
 
 
 def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequence[int]]) -> dict[str, Any]:
@@ -28,11 +31,15 @@ def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequenc
     counts = levels if isinstance(levels, str) else next(iter(levels))
     process = Rollouts(question.scenario, question.policy, question.event, counts, question.seed, question.engine)  # type: ignore[arg-type]
     n_pilot = 0
+    bytes_of_lineage = _BYTES_PER_NODE * question.scenario.fleet.nodes
     if isinstance(levels, str):
+        check_rows_fit(question.pilot_rollouts, bytes_of_lineage, hint=FEWER)
         steps, n_pilot = choose_levels(process, effort=question.pilot_rollouts, first=PILOT)
     else:
         steps = [int(one) for one in levels[counts]]
     effort = max(question.rollouts // (_REPETITIONS * (len(steps) + 1)), _FEWEST_EFFORT)
+    n_at_once = effort * min(question.workers, _REPETITIONS)
+    check_rows_fit(n_at_once, bytes_of_lineage, hint=FEWER)
     firsts = [repetition * effort * (len(steps) + 1) for repetition in range(_REPETITIONS)]
 
     def run(first: int) -> Split:

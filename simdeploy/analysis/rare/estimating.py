@@ -10,6 +10,7 @@ from simdeploy.analysis.rare.by_splitting import estimate_by_splitting
 from simdeploy.analysis.rare.question import Question, check_question
 from simdeploy.analysis.rare.result import Rare
 from simdeploy.engines.choice import choose_engine
+from simdeploy.engines.room import check_room
 
 if TYPE_CHECKING:
     from simdeploy.experiments.progress import Progress
@@ -103,6 +104,7 @@ def estimate_rare(
     parsed = check_question(scenario, event, method, levels, confidence_level, rollouts, seed, engine)
     chosen = scenario.policy(policy)
     engine = choose_engine(engine, node_updates=rollouts * scenario.fleet.nodes)
+    check_room(scenario, [chosen], engine)
     question = Question(scenario, chosen, parsed, rollouts, confidence_level, seed, engine, workers)
     if method == "importance":
         found = estimate_by_importance(question, tilt, progress)

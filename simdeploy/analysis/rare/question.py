@@ -13,6 +13,8 @@ from simdeploy.analysis.levels import level_problems
 from simdeploy.engines.branching import LEVELS_OF
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.table import ROW_BYTES
+from simdeploy.memory import check_rows_fit
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Event, parse_event
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 METHODS = ("importance", "splitting")
 # What chooses never judges: the pilots' worlds begin here.
 PILOT = 1 << 31
+FEWER = "ask for fewer rollouts"
+_BYTES_OF_A_TRAJECTORY = 40  # what it came to, in five numbers
 _PILOT_SHARE = 50
 _FEWEST_PILOTS = 400
 
@@ -116,4 +120,5 @@ def check_question(
         problems += error.problems
     if problems:
         raise InputError(problems)
+    check_rows_fit(rollouts, ROW_BYTES if method == "importance" else _BYTES_OF_A_TRAJECTORY, hint=FEWER)
     return parsed

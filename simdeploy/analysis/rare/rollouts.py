@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis.rare.events import look_for
 from simdeploy.analysis.rare.splitting import Stage
 from simdeploy.engines.branching import Branches, run_branches
-from simdeploy.experiments.table import block_to_table, table_to_frame
+from simdeploy.experiments.table import Outcomes
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -65,7 +65,9 @@ class Rollouts:
         # Nobody reaches a level beyond the fleet.
         branches = branches.towards(self.scenario.fleet.nodes + 1 if level is None else level)
         block, kept, reached = run_branches(self.scenario, self.policy, branches, seed=self.seed, engine=self.engine)
-        table = table_to_frame(block_to_table(block, keys={"policy": [self.policy.name]}))
+        outcomes = Outcomes(*block.index.shape, first=block.first)
+        outcomes.put(0, block)
+        table = outcomes.to_frame({"policy": [self.policy.name]})
         met = look_for(self.event, table, self.scenario)
         height = table[self.counts].to_numpy(np.float64, na_value=0.0)
         values = np.column_stack([met.happened, met.concerned, met.touched, ~met.is_known, height])

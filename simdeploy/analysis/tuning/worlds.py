@@ -15,6 +15,7 @@ from simdeploy.analysis.measuring import Values
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep
+from simdeploy.memory import check_rows_fit
 from simdeploy.scenario.measures import SORTS, Measure
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class Worlds:
     def measure(self, numbers: Sequence[int] | np.ndarray, first: int, count: int) -> Measured:
         """Simulate candidates in worlds `first`, ..., `first + count - 1`."""
         numbers = [int(number) for number in numbers]
+        n_values = len(self._measures) + 1  # which stay in memory, with a store as well
+        check_rows_fit(len(numbers) * count, 8 * n_values, hint="try fewer candidates or fewer worlds")
         step = max(1, _MOST_ROWS // len(numbers))
         starts = range(first, first + count, step)
         return reduce(Measured.join, (self._measure(numbers, at, min(step, first + count - at)) for at in starts))

@@ -10,7 +10,7 @@ import warnings
 import zlib
 from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import islice
 from time import monotonic, sleep
@@ -21,13 +21,17 @@ from simdeploy.errors import InputError, Problem, SimdeployWarning, SimulationEr
 from simdeploy.experiments.jobs import Job, Span
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, Security
 
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+")
 _PATIENCE_S = 10.0
 _LOOK_AGAIN_S = 1.0  # at the size of the cluster
 _DIED = "Dask's workers died again and again at this piece of {} replications (killed, or out of memory)"
 _OTHER = "a Dask worker has simdeploy {there}, and this is {here}; both need the same version"
+_CERTIFICATES = (
+    "give --tls-ca-file, --tls-cert and --tls-key, in Python DaskCluster(address, security=distributed.Security(...)), "
+    "or set distributed.comm.tls in Dask's configuration"
+)
 _KEPT = "What was finished is kept if there is a store; the same call, once the cluster is there again, does the rest."
 
 
@@ -38,15 +42,21 @@ class DaskCluster:
     Attributes
     ----------
     address : str
-        Of the scheduler, such as ``tcp://10.0.0.5:8786``.
+        Of the scheduler, such as ``tcp://10.0.0.5:8786``, or ``tls://10.0.0.5:8786`` for an encrypted connection.
+    security : distributed.Security, optional
+        Certificates of a ``tls://`` address; Dask's own configuration (``distributed.comm.tls``) by default.
 
     Raises
     ------
     InputError
-        If that is no address, or Dask is not installed here.
+        If that is no address, or Dask is not installed here; if certificates are missing, can't be used, or are given for
+        an address that doesn't use them.
 
     Notes
     -----
+    What travels is pickles: whoever reaches the scheduler's port can run code on the workers and here. Only certificates
+    keep others out; the documentation has more under "Who can reach the port".
+
     A worker that dies costs nothing: Dask runs elsewhere what it had. A span at which workers died again and again, and
     once more when it was the only one, becomes failed rows with stage "worker".
 
@@ -57,6 +67,7 @@ class DaskCluster:
     """
 
     address: str
+    security: Security | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.address, str) or not _ADDRESS.fullmatch(self.address):
@@ -67,6 +78,31 @@ class DaskCluster:
         except ImportError:
             hint = "pip install 'simdeploy[cluster]'"
             raise InputError(Problem("a cluster needs Dask, which is not installed", ("cluster",), hint=hint)) from None
+        if not self.address.startswith("tls://"):
+            if self.security is not None:
+                message = "certificates are for an address that begins with tls://"
+                raise InputError(Problem(message, ("cluster",), found=shorten(self.address)))
+            if self._security().require_encryption and self.address.startswith("tcp://"):
+                message = "Dask's configuration requires encryption"
+                raise InputError(Problem(message, ("cluster",), found=shorten(self.address), allowed="tls://HOST:PORT"))
+            return
+        settings = self._security().get_tls_config_for_role("client")
+        if not settings["ca_file"] or not settings["cert"]:
+            message = "tls:// needs the certificate of the authority, and a certificate and a key of our own"
+            raise InputError(Problem(message, ("cluster",), found=shorten(self.address), hint=_CERTIFICATES))
+        try:
+            self._security().get_connection_args("client")
+        except OSError as error:  # of reading, or of OpenSSL
+            given = [settings[name] for name in ("ca_file", "cert", "key") if settings[name]]
+            # Dask also takes the text of a certificate or a key, which is nothing to show.
+            names = ", ".join("PEM text" if "\n" in text else shorten(text, 400) for text in given)
+            message = f"these certificates can't be used: {error.strerror or error}"
+            raise InputError(Problem(message, ("cluster",), found=names, allowed="readable PEM files")) from None
+
+    def _security(self) -> Security:
+        from distributed import Security
+
+        return Security() if self.security is None else self.security
 
     def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
         """Yield each span with its block as they finish; at most two for each of the cluster's threads are under way.
@@ -119,8 +155,8 @@ class DaskCluster:
         try:
             # In a thread of its own, for a notebook has a loop that runs here already.
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(asyncio.run, _greet(self.address)).result()
-            client = Client(self.address, timeout=_PATIENCE_S, set_as_default=False)
+                pool.submit(asyncio.run, _greet(self.address, self._security())).result()
+            client = Client(self.address, timeout=_PATIENCE_S, set_as_default=False, security=self._security())
         except OSError as error:
             reason = " ".join(str(error).split()) or "what listens there is none"
             raise SimulationError(
@@ -187,15 +223,14 @@ class DaskCluster:
         return SimulationError(f"lost the Dask scheduler at {self.address}. {_KEPT}")
 
 
-async def _greet(address: str) -> None:
+async def _greet(address: str, security: Security) -> None:
     """See whether Dask answers. Its client would wait forever for something else that listens there."""
     import asyncio
 
     from distributed.comm.core import connect
-    from distributed.security import Security
 
     async with asyncio.timeout(_PATIENCE_S):
-        comm = await connect(address, timeout=_PATIENCE_S, **Security().get_connection_args("client"))
+        comm = await connect(address, timeout=_PATIENCE_S, **security.get_connection_args("client"))
     await comm.close()
 
 

@@ -33,9 +33,15 @@ _FALSE_STARTS = 3
 
 _DIED = "the worker process died twice on this replication (killed, or out of memory)"
 _DIED_OFTEN = f"worker processes died {_DEATHS_OF_A_SPAN} times on this replication and others beside it"
-_CANNOT_START = (
-    "no worker process could start; in a script, calls with workers > 1 belong under `if __name__ == '__main__':`"
+_CANNOT_START = "no worker process could start: {}"
+_UNGUARDED = (
+    "a worker imports the script that was run, and this one starts workers again; "
+    "put its calls with workers > 1 under `if __name__ == '__main__':`"
 )
+
+_NAME = "simdeploy worker"
+_STATUS_UNGUARDED = 87  # exit status of a worker that found itself running the script; no other program of ours has it
+_LOOK_AT_PARENT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -170,12 +176,13 @@ class _Crew:
     def _bury(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         worker.connection.close()
+        worker.process.join(_LOOK_AT_PARENT_S)  # its pipe ends a little before it does, and we want to know how
         worker.process.kill()  # dead already, or no use to us without its pipe
         worker.process.join()
         if not worker.is_ready:
             self._false_starts += 1
             if not self._was_ready or self._false_starts == _FALSE_STARTS:
-                raise SimulationError(_CANNOT_START)
+                raise SimulationError(_CANNOT_START.format(_describe_end(worker.process.exitcode))) from None
 
 
 def _run_alone(crew: _Crew, job: Job, span: Span) -> Block:
@@ -207,18 +214,37 @@ def _start() -> _Worker:
     # spawn: forking a process with threads (numpy, numba, a notebook) may hang; and it is the same on every system.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True, name="simdeploy worker")
+    process = context.Process(target=_serve, args=(theirs,), daemon=True, name=_NAME)
     can_block = hasattr(signal, "pthread_sigmask")
     if can_block:
         resource_tracker.ensure_running()  # which unblocks SIGINT, and would do so in the middle of our start
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
+    except OSError as error:
+        raise SimulationError(_CANNOT_START.format(error.strerror or error)) from error
+    except RuntimeError:  # this process is being started itself, and runs the user's script to that end
+        if multiprocessing.current_process().name == _NAME:
+            raise SystemExit(_STATUS_UNGUARDED) from None
+        raise
     finally:
         if can_block:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that the pipe ends with the worker
     return _Worker(process, ours)
+
+
+def _describe_end(status: int | None) -> str:
+    """Say how a process ended, by its exit status as `multiprocessing` has it: minus the signal that killed it."""
+    if status == _STATUS_UNGUARDED:
+        return _UNGUARDED
+    if status is None or status >= 0:
+        return f"it ended with exit status {status}; see what it wrote to standard error"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"it was killed by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
 
 
 def _send(worker: _Worker, message: bytes) -> None:
@@ -258,6 +284,10 @@ def _portable(error: Exception) -> Exception:
 def _end_with_parent() -> None:
     """Leave when the parent is gone: a killed parent can't tell its workers to stop."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for_any([parent.sentinel])
-        os._exit(1)
+    if parent is None:
+        return
+    # What the sentinel waits for, the end of a pipe, never comes if the parent was forked meanwhile and the copy lives on;
+    # but an orphan has another parent (except on Windows, where the sentinel is the process itself).
+    while not wait_for_any([parent.sentinel], _LOOK_AT_PARENT_S) and (os.name == "nt" or os.getppid() == parent.pid):
+        pass
+    os._exit(1)

@@ -1,0 +1,114 @@
+"""How much memory a process can still get, and refusing at once what could never fit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from simdeploy.errors import InputError, Problem
+
+USE_A_STORE = "keep the rows in a folder: `sweep(..., store=DIR)`, on the command line `simdeploy sweep --out DIR`"
+
+_PROC = Path("/proc")
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_BYTES_PER_GB = 1e9
+
+
+def find_free_bytes() -> int | None:
+    """Return how much memory this process can still get; None if the system doesn't tell.
+
+    Notes
+    -----
+    The least of what the machine has left (on Linux; elsewhere all that it has), what this process's control group and
+    those above it have left, and what the limit on its address space (``ulimit -v``) has left. Swap doesn't count, and
+    what only caches files does as if it were free.
+
+    Examples
+    --------
+    >>> free = find_free_bytes()
+    >>> free is None or free > 0
+    True
+    """
+    return min((*_of_machine(), *_of_control_groups(), *_of_address_space()), default=None)
+
+
+def find_free_address_space() -> int | None:
+    """Return what the limit on this process's address space has left; None if there is no limit."""
+    return min(_of_address_space(), default=None)
+
+
+def check_rows_fit(n_rows: int, bytes_per_row: int, *, hint: str) -> None:
+    """Refuse a table that is larger than the memory that is left.
+
+    Parameters
+    ----------
+    n_rows : int
+    bytes_per_row : int
+    hint : str
+        What to do instead.
+
+    Raises
+    ------
+    InputError
+        With the size of the table and how much memory is left.
+
+    Examples
+    --------
+    >>> check_rows_fit(10**15, 250, hint="use a store")
+    Traceback (most recent call last):
+    ...
+    simdeploy.errors.InputError: a table of 1,000,000,000,000,000 rows of 250 bytes doesn't fit into memory (found 250,000,000.0 GB); ...
+    """
+    free = find_free_bytes()
+    size = n_rows * bytes_per_row
+    if free is None or size <= free:
+        return
+    message = f"a table of {n_rows:,} rows of {bytes_per_row} bytes doesn't fit into memory"
+    allowed = f"{free / _BYTES_PER_GB:,.1f} GB, what is free"
+    raise InputError(Problem(message, found=f"{size / _BYTES_PER_GB:,.1f} GB", allowed=allowed, hint=hint))
+
+
+def _of_machine() -> Iterator[int]:
+    with contextlib.suppress(OSError, ValueError, IndexError, KeyError):
+        fields = dict(line.split(":", 1) for line in (_PROC / "meminfo").read_text().splitlines())
+        yield int(fields["MemAvailable"].split()[0]) * 1024
+        return
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no such function, or no such name
+        yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _of_control_groups() -> Iterator[int]:
+    """Yield what is left in each control group that this process is in, of either version."""
+    with contextlib.suppress(OSError):
+        for line in (_PROC / "self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            root = _CONTROL_GROUPS / "memory" if controllers else _CONTROL_GROUPS
+            names = ("memory.limit_in_bytes", "total_rss") if controllers else ("memory.max", "anon")
+            group = root / path.lstrip("/")
+            for folder in (group, *(parent for parent in group.parents if parent.is_relative_to(root))):
+                yield from _of_control_group(folder, *names)
+
+
+def _of_control_group(folder: Path, limit: str, used: str) -> Iterator[int]:
+    with contextlib.suppress(OSError, ValueError, KeyError):  # no limit, as in the outermost group, or "max"
+        most = int((folder / limit).read_text())
+        fields = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        yield max(0, most - int(fields[used]))
+
+
+def _of_address_space() -> Iterator[int]:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY:
+        return
+    used = 0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        used = int((_PROC / "self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    yield max(0, most - used)

@@ -1,0 +1,382 @@
+"""Memory: what there is of it, what can't fit is refused before the work, and what is held beside the table."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simdeploy import analysis, memory, simulate
+from simdeploy.cli.app import app
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments import jobs, replicate, sweep
+from simdeploy.memory import check_rows_fit, find_free_bytes
+
+MANY = 100_000
+DEADLINE_S = 300
+
+
+@pytest.fixture
+def scenario(make_scenario):
+    return make_scenario(
+        costs={"hour_of_delay": 60},
+        release={
+            "good": {"probability": 0.5},
+            "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4},
+        },
+        policies={"q": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}},
+    )
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """There is a megabyte left, and whoever simulates anything fails."""
+
+    def refuse(*_):
+        raise AssertionError("it began to simulate")
+
+    monkeypatch.setattr(memory, "find_free_bytes", lambda: 1_000_000)
+    monkeypatch.setattr(jobs.Job, "run", refuse)
+
+
+VARY = {"max_parallel": [1, 2]}
+RANGES = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda s: replicate(s, replications=MANY),
+        lambda s: replicate(s, replications=range(MANY, 2 * MANY), policies="p", engine="reference"),
+        lambda s: sweep(s, "p", vary=VARY, replications=MANY),
+        lambda s: analysis.compare_gates(s, "p", replications=MANY),
+        lambda s: analysis.vary_switches(s, replications=MANY),
+        lambda s: analysis.tradeoff(s, "p", replications=MANY),
+        lambda s: analysis.tune(s, "p", vary=VARY, worlds=MANY),
+        lambda s: analysis.value_of_observation(s, "p", replications=MANY),
+        lambda s: analysis.estimate_sensitivity(s, "p", of="makespan_s", vary=RANGES, replications=MANY),
+        lambda s: analysis.discover(s, "p", vary=RANGES, requirements="makespan_s <= 80s", replications=MANY),
+        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", rollouts=MANY),
+        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", method="splitting", rollouts=MANY),
+    ],
+)
+@pytest.mark.usefixtures("no_work")
+def test_what_cannot_fit_is_refused_before_any_work(scenario, call):
+    """Every call that would hold more rows than fit is refused before anything is simulated, with size and advice. [contract]"""
+    with pytest.raises(
+        InputError, match=r"a table of [\d,]+ rows of \d+ bytes doesn't fit into memory \(found "
+    ) as caught:
+        call(scenario)
+    (problem,) = caught.value.problems
+    assert problem.hint
+
+
+@pytest.mark.usefixtures("no_work")
+def test_a_store_needs_no_memory_for_its_rows(scenario, tmp_path):
+    """With a store the same sweep begins, however many replications it has. [contract]"""
+    with pytest.raises(AssertionError, match="it began to simulate"):
+        sweep(scenario, "p", vary=VARY, replications=10**9, store=tmp_path / "store", engine="reference")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "--replications", "1000000000"],
+        ["sweep", "--vary", "max_parallel=1,2", "--replications", "1000000000"],
+        ["tradeoff", "--replications", "1000000000"],
+        ["gates", "--policy", "rolling", "--replications", "1000000000"],
+        ["switches", "--replications", "1000000000"],
+        ["rare", "--event", "failed_nodes >= 6", "--rollouts", "1000000000"],
+        ["sensitivity", "--of", "makespan_s", "--vary", "fleet.start_failure=0:0.1", "--replications", "1000000000"],
+    ],
+)
+def test_commands_refuse_what_cannot_fit(repository, arguments):
+    """A thousand million rollouts on the command line are an error that says how large a table that would be. [contract]"""
+    command, *options = arguments
+    result = CliRunner().invoke(app, [command, str(repository / "scenarios" / "small-fleet.yaml"), *options])
+    assert (result.exit_code, result.stdout) == (2, "")
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: a table of ")
+    assert "GB); allowed: " in last
+
+
+def test_a_command_that_runs_out_of_memory_says_so(repository, monkeypatch):
+    """What runs out of memory all the same ends with a sentence and exit code 1. [contract]"""
+
+    def run_out(*_):
+        raise MemoryError("Unable to allocate 16.0 GiB")
+
+    monkeypatch.setattr(jobs.Job, "run", run_out)
+    result = CliRunner().invoke(app, ["compare", str(repository / "scenarios" / "small-fleet.yaml")])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "error: out of memory: Unable to allocate 16.0 GiB"
+
+
+def test_the_table_is_in_memory_once():
+    """Beside its table `replicate` takes no memory that grows with the replications. [contract]"""
+    code = textwrap.dedent("""
+        import resource
+        import numpy as np
+        from simdeploy.engines.block import Block
+        from simdeploy.experiments import replicate
+        from simdeploy.scenario import Scenario
+
+        class Repeating:
+            def run(self, job, spans):
+                block = job.run(next(spans)._replace(first=0, n_replications=1))
+                for first in range(0, N, 100_000):
+                    index = np.zeros((1, 100_000), np.int32)
+                    yield FIRST._replace(first=first, n_replications=100_000), Block(
+                        first, index, block.codes, block.words, block.numbers
+                    )
+
+        from simdeploy.experiments.jobs import Span
+        FIRST = Span(0, 0, 1, 0, 1)
+        fleet = {"nodes": 1, "update_duration": 60}
+        scenario = Scenario.from_dict({"name": "s", "fleet": fleet, "policies": {"p": {"strategy": "immediate"}}})
+        N = 100_000
+        replicate(scenario, replications=N, engine="reference", executor=Repeating())
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        N = 2_000_000
+        table = replicate(scenario, replications=N, engine="reference", executor=Repeating())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print((peak - before) * 1024, table.memory_usage(deep=True).sum())
+    """)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    grown, size = map(int, done.stdout.split())
+    assert size > 400_000_000
+    assert grown < 1.15 * size
+
+
+def test_a_table_may_be_changed(scenario):
+    """Every column of the table of `replicate` can be written to, and by row without touching another one. [contract]"""
+    table = replicate(scenario, replications=3, engine="reference")
+    for name in table.columns:
+        table.loc[table["replication"].eq(0), name] = table[name].iloc[-1]
+    failed = table.copy()
+    table.loc[0, "waves"] = None
+    assert table.drop(columns="waves").equals(failed.drop(columns="waves"))
+
+
+class TestFree:
+    """How much memory there is."""
+
+    @pytest.fixture
+    def system(self, tmp_path, monkeypatch):
+        """A machine with 8 GB left, and whatever a test adds."""
+        proc, groups = tmp_path / "proc", tmp_path / "groups"
+        (proc / "self").mkdir(parents=True)
+        groups.mkdir()
+        (proc / "meminfo").write_text("MemTotal: 16000000 kB\nMemFree: 10 kB\nMemAvailable: 8000000 kB\n")
+        monkeypatch.setattr(memory, "_PROC", proc)
+        monkeypatch.setattr(memory, "_CONTROL_GROUPS", groups)
+        monkeypatch.setattr(memory, "_of_address_space", lambda: iter(()))
+        return proc, groups
+
+    def test_of_the_machine(self, system):
+        """What could be given to a process counts, not what is empty. [contract]"""
+        assert find_free_bytes() == 8_000_000 * 1024
+
+    @pytest.mark.parametrize(
+        ("line", "root", "limit", "used"),
+        [
+            ("0::/outer/inner", "", "memory.max", "anon"),
+            ("4:cpu,memory:/outer/inner", "memory", "memory.limit_in_bytes", "total_rss"),
+        ],
+    )
+    def test_of_control_groups(self, system, line, root, limit, used):
+        """A limit of this process's group or of one above it counts, less what it uses, cached files aside. [contract]"""
+        proc, groups = system
+        (proc / "self/cgroup").write_text(f"1:name=systemd:/\n3:cpuset:/\n{line}\n")
+        outer = groups / root / "outer"
+        (outer / "inner").mkdir(parents=True)
+        (outer / limit).write_text("3000000000\n")
+        (outer / "memory.stat").write_text(f"file 2500000000\n{used} 1000000000\n")
+        (outer / "inner" / limit).write_text("max\n" if limit == "memory.max" else "9223372036854771712\n")
+        (outer / "inner" / "memory.stat").write_text(f"{used} 0\n")
+        assert find_free_bytes() == 2_000_000_000
+
+    def test_nobody_knows(self, system, monkeypatch):
+        """Where the system doesn't tell, nothing is refused. [contract]"""
+        proc, _ = system
+        (proc / "meminfo").unlink()
+        monkeypatch.setattr(memory.os, "sysconf", lambda _: (_ for _ in ()).throw(ValueError("unknown")))
+        assert find_free_bytes() is None
+        check_rows_fit(10**18, 1000, hint="")
+
+    def test_of_the_address_space(self):
+        """A limit on the address space counts, less what is used of it. [contract]"""
+        limit = 3_000_000_000
+        code = "from simdeploy.memory import find_free_bytes; print(find_free_bytes())"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        )
+        assert 0 < int(done.stdout) < limit
+
+
+def test_the_size_is_that_of_the_table(scenario):
+    """What a row is said to take is what it takes, give or take a fifth. [property]"""
+    from simdeploy.experiments.table import ROW_BYTES
+
+    table = replicate(scenario, replications=500, engine="reference")
+    assert np.isclose(table.memory_usage(deep=True, index=False).sum() / len(table), ROW_BYTES, rtol=0.2)
+
+
+class TestFleet:
+    """Fleets that are too large for an engine."""
+
+    @pytest.fixture
+    def huge(self, make_scenario):
+        return make_scenario(fleet={"nodes": 10_000_000}, costs={"hour_of_delay": 60})
+
+    @pytest.mark.parametrize("engine", ["reference", "compiled"])
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda s, engine: simulate(s, "p", engine=engine),
+            lambda s, engine: replicate(s, replications=1, engine=engine),
+            lambda s, engine: sweep(s, "p", vary=VARY, replications=1, engine=engine),
+            lambda s, engine: sweep(s, "p", vary={"scenario.fleet.nodes": [10, 10**7]}, replications=1, engine=engine),
+            lambda s, engine: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", engine=engine),
+        ],
+    )
+    def test_ten_million_nodes(self, huge, call, engine):
+        """A fleet of which a rollout takes more than 2 GB is refused, with an estimate and what is possible. [contract]"""
+        said = (
+            rf"fleet.nodes: .* memory on the {engine} engine \(found 10,000,000: \d+\.\d GB\); allowed: 2 GB, which is"
+        )
+        with pytest.raises(InputError, match=said):
+            call(huge, engine)
+
+    def test_on_the_command_line(self, repository, tmp_path):
+        """`simdeploy run` refuses it as well. [contract]"""
+        text = (repository / "scenarios" / "small-fleet.yaml").read_text(encoding="utf-8")
+        file = tmp_path / "huge.yaml"
+        file.write_text(re.sub(r"(?m)^  nodes: \d+$", "  nodes: 10000000", text), encoding="utf-8")
+        result = CliRunner().invoke(app, ["run", str(file)])
+        assert result.exit_code == 2
+        assert "one rollout of so many nodes takes too much memory" in result.stderr
+
+    @pytest.mark.parametrize("max_parallel", [1, 4, 1000])
+    def test_tables_of_the_compiled_engine(self, make_scenario, max_parallel):
+        """What it is said to take for each node is what its tables take, or a little more. [property]"""
+        from simdeploy.engines.compiled.lowering import lower
+        from simdeploy.engines.compiled.memory import Memory
+        from simdeploy.engines.room import _COMPILED, _COMPILED_WINDOWS
+        from simdeploy.rules.deployment_types import TYPES
+
+        def size(n):
+            scenario = make_scenario(fleet={"nodes": n}, policies={"p": {"max_parallel": max_parallel}})
+            lowered = lower(scenario, list(scenario.policies.values()), TYPES["update"])
+            return sum(table.nbytes for table in Memory(lowered, 0)._tables.values())
+
+        per_node = (size(20_000) - size(10_000)) / 10_000
+        assert _COMPILED / 1.5 < per_node <= _COMPILED + _COMPILED_WINDOWS
+
+    @pytest.mark.parametrize(
+        "policy", [{"strategy": "immediate"}, {}, {"health_check": {"deadline": "20m", "min_healthy_time": "10m"}}]
+    )
+    def test_records_of_the_reference_engine(self, make_scenario, policy):
+        """What it is said to take for each node is no less than its objects take. [property]"""
+        from simdeploy.engines.room import _REFERENCE, _REFERENCE_WINDOW, _count_windows
+
+        n = 3000
+        fleet = {"requests_per_second": 10, "flapping": {"good": "1h", "degraded": "1m", "error_rate": 0.01}}
+        scenario = make_scenario(fleet=fleet | {"nodes": n}, policies={"p": {"max_parallel": n // 3, **policy}})
+        simulate(scenario.with_values({"fleet.nodes": 10}), "p").responses.copy()  # imports what it needs
+        tracemalloc.start()
+        assert simulate(scenario, "p").responses["state"] == "completed"
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        windows = _count_windows(scenario.policies["p"])
+        assert peak / n < _REFERENCE + _REFERENCE_WINDOW * windows
+        assert peak / n > 0.2 * (_REFERENCE + _REFERENCE_WINDOW * windows)
+
+
+def test_tables_that_do_not_fit_are_failed_rows(scenario, monkeypatch):
+    """Where the tables of a span can't be had, its replications failed, and say so; nothing is raised. [contract]"""
+    monkeypatch.setattr(
+        "simdeploy.engines.running.run_block", lambda *_, **__: (_ for _ in ()).throw(MemoryError("no"))
+    )
+    with pytest.warns(SimdeployWarning, match="6 of 6 replications failed"):
+        table = replicate(scenario, replications=3, engine="reference")
+    assert table["stage"].eq("simulate").all()
+    assert table["error"].eq("MemoryError: no").all()
+
+
+class TestLimits:
+    """Processes with a limit on their address space."""
+
+    @staticmethod
+    def run(tmp_path, repository, *, of_all=None, of_workers=0, nodes=20, engine="reference", workers=2):
+        """Run a sweep in a script whose processes have limits: rows as dictionaries, or the last line of an error."""
+        script = tmp_path / "script.py"
+        script.write_text(
+            textwrap.dedent(f"""
+            import resource
+            from simdeploy.experiments import sweep
+            from simdeploy.scenario import Scenario
+            import simdeploy.engines.reference.engine, simdeploy.engines.rollout, scipy.stats, pandas
+            if __name__ == "__mp_main__" and {of_workers}:
+                used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+                resource.setrlimit(resource.RLIMIT_AS, (used + {of_workers}, used + {of_workers}))
+            if __name__ == "__main__":
+                scenario = Scenario.from_dict({{
+                    "name": "s",
+                    "fleet": {{"nodes": {nodes}, "update_duration": {{"exponential": {{"mean": "30s"}}}}}},
+                    "policies": {{"p": {{"strategy": "rolling", "health_check": {{"deadline": "10m"}}}}}},
+                }})
+                result = sweep(
+                    scenario, "p", vary={{"max_parallel": [10, 20]}}, replications=2, engine={engine!r}, workers={workers}
+                )
+                print(result.to_frame()[["status", "stage", "error"]].to_json(orient="records"))
+        """)
+        )
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", str(script)],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+            preexec_fn=of_all and (lambda: resource.setrlimit(resource.RLIMIT_AS, (of_all, of_all))),
+        )
+
+    @pytest.mark.parametrize("spare", [1_000_000, 30_000_000, 200_000_000])
+    def test_of_workers(self, tmp_path, repository, spare):
+        """Workers that get no memory leave failed rows that say why, or the call ends with an error; nothing hangs. [contract]"""
+        done = self.run(tmp_path, repository, of_workers=spare, nodes=60_000)
+        if done.returncode:
+            assert "simdeploy.errors.SimulationError: no worker process could start: " in done.stderr.splitlines()[-1]
+            return
+        rows = json.loads(done.stdout)
+        assert len(rows) == 4
+        for row in rows:
+            assert row["status"] == "ok" or (row["stage"] in ("simulate", "worker") and row["error"])
+
+    def test_of_everything(self, tmp_path, repository):
+        """Under a limit that is enough for the reference engine, `auto` takes it, however large the job is. [contract]"""
+        code = "from simdeploy.engines.choice import choose_engine; print(choose_engine('auto', node_updates=10**9))"
+        limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))}
+        run = [sys.executable, "-c", code]
+        assert subprocess.run(run, capture_output=True, text=True, check=True, **limited).stdout == "reference\n"
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_of_the_compiled_engine(self, tmp_path, repository, workers):
+        """Where the compiled engine doesn't fit it is refused in words, rather than ended by one of its libraries. [contract]"""
+        done = self.run(tmp_path, repository, of_all=10**9, engine="compiled", workers=workers)
+        assert done.returncode == 1
+        assert (
+            "InputError: engine: the compiled engine doesn't fit into the address space" in done.stderr.splitlines()[-1]
+        )
