@@ -18,7 +18,7 @@ check: $(VENV)/.tested
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# CASES of each kind, new ones each time; those from FIRST on again: make fuzz CASES=1 FIRST=17
+# CASES mutated files and stores of each kind, new ones each time unless FIRST says which number is the first.
 CASES ?= 2000
 FIRST ?= $(shell date +%s)000000
 fuzz: $(VENV)/.tested

@@ -100,7 +100,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for target, group in groupby(sorted(counts), key=lambda pair: pair[0]):
         mutators = list(group)
         if "FUZZ_CASES" in os.environ:
-            for pair in mutators:
+            for pair in (pair for pair in mutators if counts[pair][0]):
                 terminalreporter.write_line(line(*pair, *counts[pair]))
         totals = [sum(column) for column in zip(*(counts[pair] for pair in mutators), strict=True)]
         terminalreporter.write_line(line(target, "all", *totals))

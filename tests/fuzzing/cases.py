@@ -73,9 +73,13 @@ class Tally:
 
     def describe_failures(self, target: Target) -> str:
         """Say what failed, each defect once, with the number that reproduces it."""
+        again = "a case again: FUZZ_CASES=1 FUZZ_FIRST=(its number) python -m pytest tests/test_fuzzing.py"
         return "\n\n".join(
-            f"{len(alike)} x {target.name} {alike[0].number} ({alike[0].mutator}): {alike[0].text}"
-            for alike in sorted(self.failures.values(), key=len, reverse=True)
+            [
+                f"{len(alike)} x {target.name} {alike[0].number} ({alike[0].mutator}): {alike[0].text}"
+                for alike in sorted(self.failures.values(), key=len, reverse=True)
+            ]
+            + [again]
         )
 
 
