@@ -30,6 +30,19 @@ _SCENARIO = {
 }
 
 
+def sweep_small(folder: Path) -> pd.DataFrame:
+    """Begin a store, or go on with it, and return what it has then."""
+    sweep(
+        Scenario.from_dict(_SCENARIO),
+        "p",
+        vary={"scenario.fleet.start_failure": [0.0, 0.2, 0.5], "max_failed_nodes": [0, 1]},
+        replications=2,
+        engine="reference",
+        store=folder,
+    )
+    return read_store(folder).to_frame()
+
+
 def _look(folder: Path) -> dict[str, bytes | str | None]:
     """Return what is in a folder, by name: the bytes of files, where links lead, and None for all else."""
     return {
@@ -60,7 +73,7 @@ class Stores:
         self._sound = folder / "sound"
         self._folder = folder / "store"
         self._outside = folder / "outside"
-        self._go_on(self._sound)
+        sweep_small(self._sound)
         self._files = _look(self._sound)
         self._rows = [pd.read_parquet(path) for path in sorted((self._sound / "parts").iterdir())]
         self._all = pd.concat(self._rows, ignore_index=True)
@@ -132,7 +145,7 @@ class Stores:
 
     def _mend(self, damaged: Mapping[str, Any]) -> str:
         """Go on with the store: afterwards it is as if nothing had happened, or nothing sound is lost."""
-        frame, _ = self._call(damaged, lambda: self._go_on(self._folder))
+        frame, _ = self._call(damaged, lambda: sweep_small(self._folder))
         files = _look(self._folder)
         sound = {
             name for name, content in self._files.items() if damaged.get(name) == content and name != "simdeploy.lock"
@@ -184,15 +197,3 @@ class Stores:
     def _leads_outside(self, number: int) -> bool:
         path = self._folder / "parts" / f"part-{number:06d}.parquet"
         return not os.path.realpath(path).startswith(os.path.realpath(self._folder) + os.sep)
-
-    @staticmethod
-    def _go_on(folder: Path) -> pd.DataFrame:
-        sweep(
-            Scenario.from_dict(_SCENARIO),
-            "p",
-            vary={"scenario.fleet.start_failure": [0.0, 0.2, 0.5], "max_failed_nodes": [0, 1]},
-            replications=2,
-            engine="reference",
-            store=folder,
-        )
-        return read_store(folder).to_frame()

@@ -11,6 +11,22 @@ Mutate = Callable[[Random, bytes], bytes]
 # A file that a command in a scenario, a deployment or a store would make.
 CANARY = "canary-of-code"
 _COMMAND = f"touch {CANARY}"
+TAGS = (
+    f'!!python/object/apply:os.system ["{_COMMAND}"]',
+    f"!!python/object/new:subprocess.check_call [[touch, {CANARY}]]",
+    f"!!python/object/apply:builtins.exec [\"open('{CANARY}', 'w')\"]",
+    f"!!python/object/apply:builtins.open [{CANARY}, w]",
+    "!!python/name:os.system",
+    "!!python/module:os",
+    "!!binary aGVsbG8=",
+    "!!timestamp 2026-01-01",
+    "!!set {a, b}",
+    "!!omap [a: 1]",
+    "!!str 5",
+    "!local {x: 1}",
+    "!<tag:yaml.org,2002:int> 3",
+    "! 5",
+)
 
 
 def _lines(content: bytes) -> list[bytes]:
@@ -105,23 +121,7 @@ def _at_a_value(random: Random, content: bytes, new: Callable[[bytes], bytes]) -
 
 
 def tag(random: Random, content: bytes) -> bytes:
-    chosen = random.choice(
-        [
-            f'!!python/object/apply:os.system ["{_COMMAND}"]',
-            f"!!python/object/new:subprocess.check_call [[touch, {CANARY}]]",
-            f"!!python/object/apply:builtins.exec [\"open('{CANARY}', 'w')\"]",
-            "!!python/name:os.system",
-            "!!python/module:os",
-            "!!binary aGVsbG8=",
-            "!!timestamp 2026-01-01",
-            "!!set {a, b}",
-            "!!omap [a: 1]",
-            "!!str 5",
-            "!local {x: 1}",
-            "!<tag:yaml.org,2002:int> 3",
-            "! 5",
-        ]
-    )
+    chosen = random.choice(TAGS)
     return _at_a_value(random, content, lambda _: chosen.encode())
 
 
