@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
-from fuzzing.guards import HANG_S, MOST_MEMORY, TooLong, bounded_addresses, limited, peak_memory
+from fuzzing import guards
+from fuzzing.guards import TooLong, bounded_addresses, limited, peak_memory
 
 ACCEPTED, REFUSED = "accepted", "refused"
 
@@ -92,7 +93,7 @@ def run_cases(target: Target, numbers: Iterable[int]) -> Tally:
             tally.outcomes[mutator, "cases"] += 1
             peak = peak_memory()
             try:
-                with limited(HANG_S):
+                with limited(guards.HANG_S):
                     outcomes = target.examine(
                         mutator, Random(f"{target.name} {number}")
                     )  # the same under any hash seed
@@ -106,17 +107,19 @@ def run_cases(target: Target, numbers: Iterable[int]) -> Tally:
 
 
 def _check_growth(grown: int) -> None:
-    if grown > MOST_MEMORY:
+    if grown > guards.MOST_MEMORY:
         raise BrokenError(f"memory grew by {grown // 10**6} MB")
 
 
 def _describe(mutator: str, error: BaseException) -> tuple[str, str]:
     """Return what failures of one defect have in common, and what happened."""
-    cause = f"it took longer than {HANG_S:g} s" if isinstance(error, TooLong) else f"{type(error).__name__}: {error}"
+    cause = (
+        f"it took longer than {guards.HANG_S:g} s" if isinstance(error, TooLong) else f"{type(error).__name__}: {error}"
+    )
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "/simdeploy/" in frame.filename] or frames
     place = f"{ours[-1].filename.rpartition('/simdeploy/')[2]}:{ours[-1].lineno}"
     short = cause if len(cause) < 1000 else cause[:1000] + "..."
     if isinstance(error, BrokenError):
-        return f"{mutator}: {cause[:40]}", short
+        return f"{mutator}: {''.join(letter for letter in cause[:40] if not letter.isdigit())}", short
     return f"{type(error).__name__} {place}", f"{short}\n    at {place}"

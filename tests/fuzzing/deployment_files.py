@@ -89,7 +89,7 @@ class DeploymentFiles:
         again = parse_deployment(text)
         if again.to_json() != text or again.spec != document.spec:
             raise BrokenError(f"written again it is another one: {text[:500]}")
-        if json.loads(text) != json.loads(content.decode("utf-8-sig")):
+        if json.loads(text) != json.loads(content.decode().lstrip("\ufeff")):
             raise BrokenError(f"something is lost: {text[:500]}")
         try:
             self._scenario.policy(document)
