@@ -41,7 +41,8 @@ def attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Cal
         numbers = range(FIRST + total * chunk // CHUNKS, FIRST + total * (chunk + 1) // CHUNKS)
         tally = run_cases(target, numbers)
         record_property("fuzzed", tally.table(target))
-        assert not tally.failures, tally.describe_failures(target)
+        if tally.failures:
+            pytest.fail(tally.describe_failures(target), pytrace=False)
         if len(numbers) >= 2 * len(target.mutators):
             n_cases = tally.count("cases")
             assert all(tally.count("cases", mutator) for mutator in target.mutators)

@@ -24,6 +24,7 @@ from fuzzing.texts import JSON_MUTATORS, YAML_MUTATORS
 from fuzzing.trees import TREE_MUTATORS
 
 from simdeploy.errors import Problem
+from simdeploy.experiments.store import reader
 from simdeploy.scenario.yaml_text import parse_yaml
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="named pipes, alarms and limits are those of Unix")
@@ -103,6 +104,39 @@ def sound(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores")
     Stores(folder, Watch())
     return folder / "sound"
+
+
+def change_a_value(table):
+    table = table.set_column(0, table.schema.field(0), [[7] * table.num_rows])
+    return table.cast(table.schema)
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+@pytest.mark.parametrize(
+    ("damage", "change", "outcome"),
+    [
+        ("nothing", None, (ACCEPTED, "everything", "mended")),
+        ("a line less", None, (ACCEPTED, "less", "mended")),
+        ("nothing", change_a_value, "never written"),
+        ("nothing", lambda table: table.slice(1), "never written"),
+    ],
+)
+def test_stores_are_judged(damage, change, outcome, tmp_path, monkeypatch):
+    """A sound store is read in full, one that lacks a line without its part; what wasn't written is found. [contract]"""
+
+    def drop_line(random, place):
+        place.journal.write_bytes(b"".join(place.journal.read_bytes().splitlines(keepends=True)[1:]))
+
+    monkeypatch.setitem(DAMAGES, "nothing", lambda random, place: None)
+    monkeypatch.setitem(DAMAGES, "a line less", drop_line)
+    target = Stores(tmp_path, Watch())
+    if change is None:
+        assert target.examine(damage, Random(0)) == outcome
+        return
+    read = reader.read_part
+    monkeypatch.setattr(reader, "read_part", lambda *args: change(read(*args)))
+    with pytest.raises(BrokenError, match=outcome):
+        target.examine(damage, Random(0))
 
 
 class Sick:

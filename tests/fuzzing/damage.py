@@ -130,7 +130,7 @@ def _rewrite_part(random: Random, place: Place) -> None:
 
 
 def _extra_part(random: Random, place: Place) -> None:
-    number = random.choice([3, 999_999, 10**12])
+    number = random.choice([len(place.parts()), 999_999, 10**12])
     shutil.copy(place.parts()[0], place.folder / "parts" / f"part-{number:06d}.parquet")
 
 
@@ -231,7 +231,8 @@ def _lying_line(random: Random, place: Place) -> None:
             *([], {}, None, "part", 5, [entry], {"part": [0]}, {"complete": {}}),
         ]
     )
-    lines.insert(random.randrange(len(lines) + 1), json.dumps(said).encode())
+    at = random.choice([len(lines), random.randrange(len(lines) + 1)])  # of two lines the later one counts
+    lines.insert(at, json.dumps(said).encode())
     place.journal.write_bytes(b"\n".join([*lines, b""]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -84,7 +85,7 @@ class ScenarioFiles:
             content = self._mutate(random.choice(self.mutators), random, content)
         file = self._inside / "case.yaml"
         file.write_bytes(content)
-        with warnings.catch_warnings(), self._watch.on(self._inside) as touched:
+        with contextlib.chdir(self._inside), warnings.catch_warnings(), self._watch.on(self._inside) as touched:
             warnings.simplefilter("error")
             scenario, errors, suspicions = load(file)
         if touched:

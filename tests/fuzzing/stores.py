@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -88,14 +89,14 @@ class Stores:
         (self._outside / "precious.txt").write_text("precious\n")
         DAMAGES[mutator](random, Place(self._folder, self._outside))
         damaged, outside = _look(self._folder), _look(self._outside)
-        with self._watch.on(self._folder) as touched:
+        with contextlib.chdir(self._folder), self._watch.on(self._folder) as touched:
             outcomes = [self._read(damaged, call) for call in self._ways(random)]
             outcomes.append(self._mend(damaged))
         if touched:
             raise BrokenError(f"a store touches {touched}")
         if _look(self._outside) != outside:
             raise BrokenError("files outside the store have changed")
-        if Path(CANARY).exists() or (self._folder / CANARY).exists():
+        if (self._folder / CANARY).exists():
             raise BrokenError("a store ran a command")
         return (REFUSED if "refused" in outcomes[:-1] else ACCEPTED, *set(outcomes[:-1]) - {REFUSED}, outcomes[-1])
 
