@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from fuzzing import guards
+from fuzzing import cases, guards
 from fuzzing.cases import ACCEPTED, REFUSED, BrokenError, run_cases
 from fuzzing.damage import DAMAGES, Place
 from fuzzing.deployment_files import mutate_json
@@ -45,19 +45,19 @@ def mutate(number):
     recorded = (SCENARIOS / "deployment.json").read_bytes()
     scenario = (SCENARIOS / "small-fleet.yaml").read_bytes()
     random = Random(f"mutate {number}")
-    cases = {f"json {name}": mutate_json(name, random, recorded) for name in (*TREE_MUTATORS, *JSON_MUTATORS)}
-    cases |= {f"yaml {name}": mutator(random, scenario) for name, mutator in YAML_MUTATORS.items()}
+    mutated = {f"json {name}": mutate_json(name, random, recorded) for name in (*TREE_MUTATORS, *JSON_MUTATORS)}
+    mutated |= {f"yaml {name}": mutator(random, scenario) for name, mutator in YAML_MUTATORS.items()}
     for name, mutator in TREE_MUTATORS.items():
         tree, _ = parse_yaml(scenario.decode())
-        cases[f"tree {name}"] = dump_yaml(random, mutator(random, tree))
-    return cases
+        mutated[f"tree {name}"] = dump_yaml(random, mutator(random, tree))
+    return mutated
 
 
 def test_every_mutator_changes_something():
     """Of twenty mutations by a mutator at least half give something else than what was there, and than each other. [property]"""
     rounds = [mutate(number) for number in range(20)]
     same = {(SCENARIOS / "deployment.json").read_bytes(), (SCENARIOS / "small-fleet.yaml").read_bytes()}
-    few = {name: len({cases[name] for cases in rounds} - same) for name in rounds[0]}
+    few = {name: len({mutated[name] for mutated in rounds} - same) for name in rounds[0]}
     assert {name: number for name, number in few.items() if number < (3 if "encoding" in name else 7)} == {}
 
 
@@ -146,7 +146,7 @@ class Sick:
     mutators = ("fine", "refuses", "hangs", "raises", "breaks", "grows")
 
     def __init__(self):
-        self.held = []
+        self.peak = 0
 
     def examine(self, mutator, random):
         if mutator == "hangs":
@@ -159,18 +159,15 @@ class Sick:
         if mutator == "breaks":
             raise BrokenError("broken")
         if mutator == "grows":
-            self.held.append(bytearray(os.urandom(1) * 30_000_000))
+            self.peak += 10**9
         return (REFUSED,) if mutator == "refuses" else (ACCEPTED,)
 
 
 def test_failures_are_found(monkeypatch):
     """A hang, an exception, a broken promise and a flood of memory are failures with their numbers; the rest goes on. [contract]"""
     monkeypatch.setattr(guards, "HANG_S", 0.3)
-    monkeypatch.setattr(guards, "MOST_MEMORY", 10_000_000)
     target = Sick()
-    target.held.append(
-        bytearray(max(guards.peak_memory() - guards.psutil.Process().memory_info().rss, 0))
-    )  # to the peak
+    monkeypatch.setattr(cases, "peak_memory", lambda: target.peak)
     tally = run_cases(target, range(12))
     assert [row[1:] for row in tally.table(target)] == [
         ["fine", 2, 2, 0, 0],
@@ -187,6 +184,13 @@ def test_failures_are_found(monkeypatch):
         [5, 11],
     ]
     assert "2 x sick 3 (raises): KeyError" in tally.describe_failures(target)
+
+
+def test_peak_memory():
+    """The most memory that the process had includes what it has, in bytes. [property]"""
+    before = guards.peak_memory()
+    held = bytearray(b"x" * 200_000_000)
+    assert guards.peak_memory() >= max(before, len(held))
 
 
 def test_touches_are_heard(tmp_path):
