@@ -18,8 +18,12 @@ check: $(VENV)/.tested
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# CASES mutated files and stores of each kind, new ones each time unless FIRST says which number is the first.
+CASES ?= 2000
+FIRST ?= $(shell date +%s)000000
 fuzz: $(VENV)/.tested
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n auto tests/test_properties.py tests/test_engines_equal.py tests/test_malformed.py
+	HYPOTHESIS_PROFILE=fuzz FUZZ_CASES=$(CASES) FUZZ_FIRST=$(FIRST) $(BIN)/python -m pytest -n auto \
+		tests/test_fuzzing.py tests/test_properties.py tests/test_engines_equal.py tests/test_malformed.py
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m pytest benchmarks --benchmark-only -p no:xdist

@@ -6,6 +6,7 @@ import copy
 import os
 import signal
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,12 @@ pytest.register_assert_rewrite("engine_contract")  # its tests stand in a module
 settings.register_profile(
     "ci", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("fuzz", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "fuzz",
+    deadline=None,
+    max_examples=int(os.environ.get("FUZZ_CASES", "2000")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 _PLAIN: dict[str, Any] = {
@@ -76,3 +82,25 @@ def shared() -> Path:
     if not place.is_dir():
         pytest.skip("the reference files are not here")
     return place
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what became of mutated files and stores: each mutator's cases with `make fuzz`, each target's otherwise."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, rows in getattr(report, "user_properties", ()):
+            for target, mutator, *numbers in rows if name == "fuzzed" and report.when == "call" else ():
+                before = counts.setdefault((target, mutator), [0] * len(numbers))
+                counts[target, mutator] = [a + b for a, b in zip(before, numbers, strict=True)]
+    if not counts:
+        return
+    terminalreporter.section("mutated")
+    line = "{:12}{:42}{:>10}{:>10}{:>10}{:>10}".format
+    terminalreporter.write_line(line("target", "mutator", "cases", "accepted", "refused", "failed"))
+    for target, group in groupby(sorted(counts), key=lambda pair: pair[0]):
+        mutators = list(group)
+        if "FUZZ_CASES" in os.environ:
+            for pair in (pair for pair in mutators if counts[pair][0]):
+                terminalreporter.write_line(line(*pair, *counts[pair]))
+        totals = [sum(column) for column in zip(*(counts[pair] for pair in mutators), strict=True)]
+        terminalreporter.write_line(line(target, "all", *totals))

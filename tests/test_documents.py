@@ -22,7 +22,7 @@ from simdeploy.engines import schema
 from simdeploy.rules.orchestrator import Orchestrator
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "scenarios/README.md")
+NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "scenarios/README.md")
 PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
 
 

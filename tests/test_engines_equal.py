@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -19,66 +19,21 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from mistakes import MISTAKES
 from reducing import reduced
+from rows_equal import Row, are_equal, differences, run
 
 from simdeploy import Scenario, simulate
 from simdeploy.engines import RESPONSES
-from simdeploy.engines.running import run_block
 from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import METHODS
 from simdeploy.rules.orchestrator import switch_values
-from simdeploy.scenario import ScenarioPolicy
 from simdeploy.vocabulary import STATES, VERDICTS
 from simdeploy.world.streams import Stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
-REPLICATIONS = 3
 # All chunks together examine so many scenarios; under the profile `fuzz` each examines as many as that says, new ones.
 CHUNKS, SCENARIOS = 4, 2000
-
-Row = dict[str, Any]
-
-
-# -- what is equal ---------------------------------------------------------------------------------
-
-
-def run(
-    scenario: Scenario,
-    policies: Sequence[ScenarioPolicy],
-    engine: str,
-    seed: int,
-    first: int = 0,
-    replications: int = REPLICATIONS,
-) -> list[list[Row]]:
-    """Return what a block holds, by policy and replication."""
-    block = run_block(scenario, policies, seed=seed, first=first, count=replications, engine=engine)
-    return [[block.row(policy, place) for place in range(replications)] for policy in range(len(policies))]
-
-
-def are_equal(name: str, one: Row, other: Row, rel_tol: float) -> bool:
-    """Compare a response: words and whole numbers exactly, and what is unknown is unknown to both."""
-    a, b = one.get(name), other.get(name)
-    if a == b or (a != a and b != b):
-        return True
-    if RESPONSES.get(name) != "float64" or a is None or b is None:
-        return False
-    # The excess is a difference of two integrals, and as exact as they are.
-    scale = abs(one["unavailable_node_s"]) if name == "unavailable_excess_node_s" else 0.0
-    return math.isclose(a, b, rel_tol=rel_tol, abs_tol=rel_tol * scale)
-
-
-def differences(
-    names: Sequence[str], expected: list[list[Row]], found: list[list[Row]], rel_tol: float = 1e-9
-) -> list[str]:
-    """Say which responses differ, one line each."""
-    return [
-        f"policy {policy}, replication {replication}: {name} should be {one.get(name)!r} and is {other.get(name)!r}"
-        for policy, of_one, of_other in zip(names, expected, found, strict=True)
-        for replication, (one, other) in enumerate(zip(of_one, of_other, strict=True))
-        for name in one | other
-        if not are_equal(name, one, other, rel_tol)
-    ]
 
 
 def over(raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callable[[Raw, int], list[str]]) -> None:

@@ -1,0 +1,116 @@
+"""Guards around a case: a hang, a flood of memory or a touch of something outside is a failure, and harms nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# Far above what any case needs, so that only a hang or a flood gets there, on a busy machine, too.
+HANG_S = 60.0
+MOST_MEMORY = 400_000_000
+_MOST_ADDRESSES = 6_000_000_000
+_MODULES = tuple({sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parents[2])})
+
+
+class TooLong(BaseException):
+    """Time is up; no `except Exception` on the way keeps it from its guard."""
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise `TooLong` in the block when it takes longer, also while it waits; may be nested, and keeps others' alarms."""
+
+    def ring(*_: Any) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, ring)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 0.001))
+
+
+@contextlib.contextmanager
+def bounded_addresses() -> Iterator[None]:
+    """Let an allocation of many gigabytes fail at once, before it harms the machine."""
+    try:
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + _MOST_ADDRESSES, hard))
+    except (ImportError, OSError, ValueError):  # not on every system
+        yield
+        return
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process ever had, in bytes."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+class Watch:
+    """What the process does while it is on: files that it opens outside a folder, sockets, programs, pickles."""
+
+    def __init__(self) -> None:
+        self._folder: str | None = None
+        self._thread = 0
+        self.seen: list[str] = []
+        sys.addaudithook(self._hear)
+
+    @contextlib.contextmanager
+    def on(self, folder: Path) -> Iterator[list[str]]:
+        """Watch the block; what it yields grows."""
+        self.seen = []
+        self._folder, self._thread = os.path.realpath(folder), threading.get_ident()
+        try:
+            yield self.seen
+        finally:
+            self._folder = None
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        if self._folder is None or threading.get_ident() != self._thread:
+            return
+        if event.partition(".")[0] in ("socket", "subprocess", "pickle") or event in (
+            "os.system",
+            "os.exec",
+            "os.fork",
+        ):
+            self.seen.append(event)
+        elif event in ("open", "os.remove", "os.rename", "os.truncate", "os.mkdir", "os.rmdir"):
+            path = args[0]
+            if isinstance(path, str | bytes | os.PathLike) and not self._may(os.fsdecode(path), args):
+                self.seen.append(f"{event} {os.fsdecode(path)!r}")
+
+    def _may(self, path: str, args: tuple[Any, ...]) -> bool:
+        assert self._folder is not None
+        try:
+            if isinstance(args[-1], int) and args[-1] & getattr(os, "O_NOFOLLOW", 0):  # a link isn't followed
+                real = str(Path(os.path.realpath(Path(path).parent)) / Path(path).name)
+            else:
+                real = os.path.realpath(path)
+        except ValueError:  # a NUL
+            return True
+        # Modules are imported when they are first needed.
+        return real == os.devnull or real.startswith((self._folder, *_MODULES))

@@ -1,0 +1,374 @@
+"""What SECURITY.md promises: no code of others is run, nothing goes to the network; and each promise has its tests."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fuzzing.guards import Watch
+from fuzzing.stores import sweep_small
+from fuzzing.texts import CANARY, TAGS
+
+from simdeploy.api import read_deployment
+from simdeploy.cli import app as application
+from simdeploy.experiments import read_store
+from simdeploy.scenario import load
+
+ROOT = Path(__file__).resolve().parents[1]
+SCENARIO = """
+name: small
+fleet: {nodes: 4, update_duration: 30s, start_failure: 0.1, requests_per_second: 20}
+release:
+  good: {probability: 0.7}
+  bad: {probability: 0.3, defective: true, error_rate: 0.4}
+policies:
+  waves: {strategy: rolling, max_parallel: 1, max_failed_nodes: 0, health_check: {deadline: 5m}}
+  at-once: {strategy: immediate}
+requirements: [{of: false_alarm, given: good, at_most: 0.9}]
+costs: {escape: 100, false_alarm: 5}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder with a scenario, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text(SCENARIO)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def watch():
+    """A hook of the interpreter that hears of every pickle and every program that is started."""
+    return Watch()
+
+
+def run_quietly(call):
+    """Call, whatever that ends with: here it counts only what is done on the way."""
+    with contextlib.suppress(Exception):
+        call()
+
+
+# -- no code ---------------------------------------------------------------------------------------
+
+
+class Evil:
+    """A pickle that makes the canary when it is read."""
+
+    def __reduce__(self):
+        return open, (CANARY, "w")
+
+
+def test_the_canary_sings(folder):
+    """The pickles of these tests do run code when they are read as pickles. [contract]"""
+    with pickle.loads(pickle.dumps(Evil())):  # noqa: S301 - to see that it would
+        assert Path(CANARY).exists()
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("place", ["name: {}", "fleet: {}", "? {}\n: 1", "policies:\n  p: {}", "- {}"])
+def test_tags_of_a_scenario(folder, watch, tag, place):
+    """A YAML tag anywhere in a scenario file is a problem, and makes no object. [contract]"""
+    file = folder / "tag.yaml"
+    file.write_text(SCENARIO + "\n" + place.format(tag) + "\n")
+    alone = folder / "alone.yaml"
+    alone.write_text(place.format(tag) + "\n")
+    with watch.on(folder) as seen:
+        assert [load(path)[0] for path in (file, alone)] == [None, None]
+    assert (seen, Path(CANARY).exists()) == ([], False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"py/object": "os.system", "py/reduce": [f"touch {CANARY}"]},
+        {"__reduce__": ["os.system", f"touch {CANARY}"]},
+        {"__class__": "subprocess.Popen", "args": ["touch", CANARY]},
+        {"model_config": {"extra": "forbid"}, "__init__": "x", "model_fields": {}},
+        {"strategy": f"__import__('os').system('touch {CANARY}')"},
+        {"health_check": {"deadline": f"{{__import__('os').system('touch {CANARY}')}}"}},
+    ],
+)
+def test_objects_of_a_deployment(folder, watch, body):
+    """Keys and texts in a deployment that other readers have made objects of are data. [contract]"""
+    file = folder / "d.json"
+    spec = {"strategy": "immediate", "max_parallel": 3}
+    for document in (
+        {**spec, **body},
+        {"deployment": {"spec": {**spec, **body}}},
+        {"deployment": {"spec": spec, **body}},
+    ):
+        file.write_text(json.dumps(document))
+        with watch.on(folder) as seen:
+            run_quietly(lambda: read_deployment(file))
+        assert (seen, Path(CANARY).exists()) == ([], False)
+
+
+def _seal(store, number, content):
+    """Put a part into a store together with the line of the journal that vouches for it."""
+    path = store / "parts" / f"part-{number:06d}.parquet"
+    path.write_bytes(content)
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except pa.ArrowException:
+        rows = 2
+    entry = {"part": number, "rows": rows, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    with (store / "journal.jsonl").open("a") as journal:
+        journal.write(json.dumps(entry) + "\n")
+
+
+def _with_metadata(store, number, **changes):
+    """Return a part with other metadata for pandas."""
+    table = pq.read_table(store / "parts" / f"part-{number:06d}.parquet")
+    noted = json.loads(table.schema.metadata[b"pandas"]) | changes
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata({b"pandas": json.dumps(noted).encode()}), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _extension(store, number):
+    """Return a part with a type of its own that says how to make it: as a pickle."""
+    table = pq.read_table(store / "parts" / f"part-{number:06d}.parquet")
+    noted = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",
+        b"ARROW:extension:metadata": pickle.dumps(Evil()),
+    }
+    fields = [field.with_metadata(noted) for field in table.schema]
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.cast(pa.schema(fields, table.schema.metadata)), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _pickle_cell(store, number):
+    """Return a part with pickles for texts, which pandas is asked to make objects of."""
+    table = pq.read_table(store / "parts" / f"part-{number:06d}.parquet")
+    cells = pa.array([pickle.dumps(Evil())] * table.num_rows, pa.binary())
+    at = table.schema.get_field_index("error")
+    table = table.set_column(at, pa.field("error", pa.binary()), cells)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _column(**changes):
+    column = {"name": "error", "field_name": "error", "pandas_type": "object", "numpy_type": "object", "metadata": None}
+    return {"columns": [column | changes]}
+
+
+ATTACKS = {
+    "pickle as part": lambda store: _seal(store, 0, pickle.dumps(Evil())),
+    "pickled type": lambda store: _seal(store, 0, _extension(store, 0)),
+    "pickled cells": lambda store: _seal(store, 0, _pickle_cell(store, 0)),
+    "pandas type": lambda store: _seal(
+        store, 0, _with_metadata(store, 0, **_column(numpy_type=f"__import__('os').system('touch {CANARY}')"))
+    ),
+    "pandas metadata": lambda store: _seal(
+        store, 0, _with_metadata(store, 0, **_column(metadata={"py/reduce": f"touch {CANARY}"}, pandas_type="pickle"))
+    ),
+    "pandas index": lambda store: _seal(
+        store, 0, _with_metadata(store, 0, index_columns=[{"kind": f"__import__('os').system('touch {CANARY}')"}])
+    ),
+    "pickle as manifest": lambda store: (store / "manifest.json").write_bytes(pickle.dumps(Evil())),
+    "pickle as journal": lambda store: (store / "journal.jsonl").write_bytes(pickle.dumps(Evil()) + b"\n"),
+    "pickles beside": lambda store: [
+        (store / name).write_bytes(pickle.dumps(Evil()))
+        for name in ("manifest.pkl", "journal.pickle", "parts/part-000000.pkl", "parts/_metadata", "parts/cache.npy")
+    ],
+    "modules beside": lambda store: [
+        (store / name).write_text(f"open({CANARY!r}, 'w')")
+        for name in ("__init__.py", "sitecustomize.py", "parts/__init__.py", "numpy.py")
+    ],
+}
+
+
+@pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_pickles_in_a_store(folder, watch, attack):
+    """Whoever can write to a store, journal and all, can't make those who read it or go on with it run code. [contract]"""
+    store = folder / "store"
+    sweep_small(store)
+    ATTACKS[attack](store)
+    with watch.on(folder) as seen:
+        for call in (
+            lambda: read_store(store).to_frame(),
+            lambda: read_store(store)["error"],
+            lambda: list(read_store(store).batches()),
+            lambda: read_store(store, verify=True),
+            lambda: sweep_small(store),
+        ):
+            run_quietly(call)
+    assert (seen, list(folder.rglob(CANARY))) == ([], [])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the command has another name there")
+def test_modules_beside_a_scenario(folder):
+    """The command doesn't import what lies in the working directory. [contract]"""
+    for name in ("yaml", "numpy", "pandas", "simpy", "click", "simdeploy", "sitecustomize"):
+        (folder / f"{name}.py").write_text(f"open({CANARY!r}, 'w')")
+    command = Path(sys.executable).parent / "simdeploy"
+    done = subprocess.run([command, "run", "s.yaml"], capture_output=True, text=True, check=False)
+    assert (done.returncode, Path(CANARY).exists()) == (0, False), done.stderr
+
+
+# -- no network ------------------------------------------------------------------------------------
+
+# Also in the processes of workers: Python imports this when it starts.
+SITECUSTOMIZE = """
+import os, sys
+
+def hear(event, args):
+    internet = event == "socket.__new__" and args[1] in (2, 10, 23, 30)  # AF_INET, and AF_INET6 of several systems
+    if internet or event.startswith(("socket.getaddrinfo", "socket.gethostby", "socket.getnameinfo", "urllib.", "http.")):
+        with open(os.environ["NETWORK_LOG"], "a") as log:
+            log.write(f"{event} {args[1:]}\\n")
+        raise PermissionError("no network here")
+
+sys.addaudithook(hear)
+"""
+RUNNER = """
+import io, json, sys
+from contextlib import redirect_stdout
+from simdeploy.analysis.verification import verifying
+from simdeploy.cli.app import app
+
+codes = {}
+if __name__ == "__main__":
+    cases = verifying.make_cases()[:4]  # all of them take a minute
+    verifying.make_cases = lambda: cases
+    for arguments in json.loads(sys.argv[1]):
+        with redirect_stdout(io.StringIO()):
+            try:
+                app.main(arguments, prog_name="simdeploy")
+            except SystemExit as end:
+                codes[" ".join(arguments)] = end.code
+    print(json.dumps(codes))
+"""
+VARY = ("--vary", "fleet.start_failure=0.01:0.5:log", "--vary", "update_duration=20s:40s")
+ON_AN_ENGINE = {
+    "compare": [("s.yaml", "--replications", "4", "--plot", "compare.svg", "--out", "compare.csv")],
+    "sweep": [
+        ("s.yaml", "--vary", "max_failed_nodes=0,1", "--replications", "2", "--out", "store-{engine}"),
+        ("s.yaml", "--vary", "max_failed_nodes=0,1", "--replications", "4", "--workers", "2"),
+    ],
+    "tradeoff": [("s.yaml", "--vary", "max_failed_nodes=0,1", "--replications", "10")],
+    "tune": [("s.yaml", "--vary", "max_parallel=1,2", "--worlds", "2", "--budget", "1", "--most-rollouts", "1")],
+    "gates": [("s.yaml", "--policy", "waves", "--gate", "pooled", "--replications", "4")],
+    "switches": [("s.yaml", "--no-pairs", "--replications", "4")],
+    "sensitivity": [("s.yaml", "--of", "makespan_s", "--size", "4", "--replications", "4", *VARY)],
+    "discover": [("s.yaml", "--points", "40", "--replications", "4", *VARY)],
+    "check": [("s.yaml", "--most", "100", "--junit", "report.xml")],
+    "rare": [("s.yaml", "--event", "blast_radius > 50%", "--method", "splitting", "--rollouts", "100")],
+}
+OF_NO_ENGINE = {
+    "run": [("s.yaml", "--plot", "run.png")],
+    "verify": [("--replications", "100")],
+    "validate": [("s.yaml",)],
+    "schema": [()],
+    "completion": [("bash",)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_no_command_uses_the_network(folder, engine):
+    """No command asks for an address or opens a socket of the internet, on either engine, nor do its workers. [contract]"""
+    assert {**ON_AN_ENGINE, **OF_NO_ENGINE}.keys() == set(application._COMMANDS)
+    calls = [
+        [name, *(argument.format(engine=engine) for argument in arguments), "--engine", engine]
+        for name, variants in ON_AN_ENGINE.items()
+        for arguments in variants
+    ]
+    if engine == "reference":
+        calls += [[name, *arguments] for name, variants in OF_NO_ENGINE.items() for arguments in variants]
+    done, log = run_without_network(folder, RUNNER, json.dumps(calls))
+    assert done.returncode == 0, done.stderr
+    codes = json.loads(done.stdout)
+    assert len(codes) == len(calls)
+    # 1 is an answer, too: that nothing can be chosen by so few rollouts.
+    assert {call: code for call, code in codes.items() if code not in (0, 1)} == {}, done.stderr
+    assert "error:" not in done.stderr, done.stderr
+    assert log == ""
+
+
+def test_the_network_is_watched(folder):
+    """The test above would hear of a socket, an address and a download. [contract]"""
+    for text in (
+        "import socket; socket.socket()",
+        "import socket; socket.getaddrinfo('localhost', 80)",
+        "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9/')",
+    ):
+        done, log = run_without_network(folder, text)
+        assert done.returncode != 0
+        assert log != ""
+        (folder / "network.log").unlink()
+
+
+def run_without_network(folder, text, *arguments):
+    """Run a script, in a process that may not use the network; return it and what it wanted."""
+    hooks = folder / "hooks"
+    hooks.mkdir(exist_ok=True)
+    (hooks / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    (folder / "script.py").write_text(text)
+    log = folder / "network.log"
+    done = subprocess.run(
+        [sys.executable, "script.py", *arguments],
+        env={**os.environ, "PYTHONPATH": str(hooks), "NETWORK_LOG": str(log), "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done, log.read_text() if log.exists() else ""
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+@cache
+def find_tests(file: Path) -> set[str]:
+    """Return the tests of a file, those of classes with the class's name."""
+    found = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        members = node.body if isinstance(node, ast.ClassDef) else [node]
+        prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
+        found |= {
+            prefix + member.name
+            for member in members
+            if isinstance(member, ast.FunctionDef) and member.name.startswith("test_")
+        }
+    return found
+
+
+def read_promises():
+    """Return the items of the page's list of promises."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    section = text.split("\n## What is promised\n")[1].split("\n## ")[0]
+    return re.findall(r"^- .*(?:\n  .*)*", section, re.MULTILINE)
+
+
+class TestPage:
+    """SECURITY.md names a test for each promise, and these are there."""
+
+    def test_promises(self):
+        """Every promise names at least one test. [contract]"""
+        promises = read_promises()
+        assert len(promises) >= 8
+        assert [promise for promise in promises if "`tests/" not in promise] == []
+
+    def test_tests(self):
+        """Every test that the page names is there. [contract]"""
+        text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+        named = re.findall(r"`(tests/\w+\.py)::([\w:]+)`", text)
+        assert text.count("`tests/") == len(named)
+        assert [f"{file}::{test}" for file, test in named if test not in find_tests(ROOT / file)] == []
