@@ -158,9 +158,7 @@ class StoredTable:
         chosen = self._choose(columns)
         if not self._entries:
             return pd.DataFrame()
-        table = pa.concat_tables(self._read(entry, chosen) for entry in self._entries)
-        frame: pd.DataFrame = table.combine_chunks().to_pandas()
-        return frame
+        return self._convert(pa.concat_tables(self._read(entry, chosen) for entry in self._entries).combine_chunks())
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """Read part after part: together they are what :meth:`to_frame` returns, index included.
@@ -183,7 +181,7 @@ class StoredTable:
         chosen = self._choose(columns)
         first = 0
         for entry in self._entries:
-            frame: pd.DataFrame = self._read(entry, chosen).to_pandas()
+            frame = self._convert(self._read(entry, chosen))
             frame.index += first
             first += entry.rows
             yield frame
@@ -210,6 +208,17 @@ class StoredTable:
                 ]
             )
         return columns
+
+    def _convert(self, table: pa.Table) -> pd.DataFrame:
+        import pyarrow as pa
+
+        try:
+            frame: pd.DataFrame = table.to_pandas()
+        except (ValueError, TypeError, LookupError, AttributeError, pa.ArrowException) as error:
+            # The bytes are those of the journal, so this was written by something else than a store.
+            reason = shorten(str(error))
+            raise StoreError(f"{self._folder.path}: the columns are of types that no store has ({reason})") from error
+        return frame
 
     def _read(self, entry: Entry, columns: Sequence[str]) -> pa.Table:
         path = self._folder.part(entry.part)
