@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 
@@ -32,15 +33,16 @@ _SCENARIO = {
 
 
 def sweep_small(folder: Path) -> pd.DataFrame:
-    """Begin a store, or go on with it, and return what it has then."""
-    sweep(
-        Scenario.from_dict(_SCENARIO),
-        "p",
-        vary={"scenario.fleet.start_failure": [0.0, 0.2, 0.5], "max_failed_nodes": [0, 1]},
-        replications=2,
-        engine="reference",
-        store=folder,
-    )
+    """Begin a store of three parts, or go on with it, and return what it has then."""
+    with mock.patch("simdeploy.experiments.parts._MOST_ROWS", 4):
+        sweep(
+            Scenario.from_dict(_SCENARIO),
+            "p",
+            vary={"scenario.fleet.start_failure": [0.0, 0.2, 0.5], "max_failed_nodes": [0, 1]},
+            replications=2,
+            engine="reference",
+            store=folder,
+        )
     return read_store(folder).to_frame()
 
 
