@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from simdeploy.errors import InputError, Path, Problem, SimdeployWarning
+from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, cut
 from simdeploy.experiments.changes import change_policy, own_identity
 from simdeploy.experiments.design import Points, read_number
-from simdeploy.experiments.findings import Findings, cut, fold
+from simdeploy.experiments.findings import Findings, fold
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.subjects import Bases
 from simdeploy.experiments.table import columns_of
@@ -142,7 +142,7 @@ def make_cases(
             making.add(worlds, bases[scenario_name, name])
     n_cases = len(making.group)
     if making.errors.cases:
-        raise InputError(cut(making.errors.told(n_cases, points)))
+        raise InputError(making.errors.told(n_cases, points))
     groups = tuple(Group(scenario, tuple(policies)) for scenario, policies in making.groups)
     told = cut(fold(making.warnings.told(n_cases, points)))
     return Cases(
