@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simdeploy.cli.answers import say
 from simdeploy.cli.files import picture_option, write_picture
 from simdeploy.cli.inputs import (
     choose_policies,
@@ -131,7 +132,7 @@ def command(
             result = sweep(read, chosen, replications=replications, store=out, progress=progress, **how)
     if sys.stderr.isatty():
         seconds = perf_counter() - start
-        click.echo(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case", err=True)
+        say(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case")
     summary = summarize_grid(result)
     _print(read, result, summary, precise)
     if plot is not None:
@@ -182,4 +183,4 @@ def _plot(summary: GridSummary, path: Path) -> None:
         plot_heatmap(axes, summary, at=at)
     write_picture(figure, path)
     if len(slices) > len(shown):
-        click.echo(f"it shows {len(shown)} of {len(slices)} combinations of the other keys", err=True)
+        say(f"it shows {len(shown)} of {len(slices)} combinations of the other keys")
