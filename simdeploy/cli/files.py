@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 _FORMULA = "=+-@\t\r"
 
 
+class PathName(click.Path):
+    """An argument that names a file or a folder; what no path can be is refused."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the value."""
+        with usable_path(os.fspath(value)):
+            return super().convert(value, param, ctx)
+
+
 def picture_option(flag: str, text: str) -> Callable[[Any], Any]:
     """Return an option for a picture to be written; `text` is its help."""
     return file_option(flag, text, ".png", ".svg", ".pdf")
@@ -33,7 +44,7 @@ def table_option(flag: str, text: str) -> Callable[[Any], Any]:
 
 def file_option(flag: str, text: str, *endings: str) -> Callable[[Any], Any]:
     """Return an option for a file to be written, with one of these endings; `text` is its help."""
-    return click.option(flag, metavar="FILE", type=click.Path(), callback=_checker(*endings), help=text)
+    return click.option(flag, metavar="FILE", type=PathName(), callback=_checker(*endings), help=text)
 
 
 def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | None], Path | None]:

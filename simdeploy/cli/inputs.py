@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simdeploy.cli.answers import say
+from simdeploy.cli.files import PathName
 from simdeploy.errors import InputError, listed, name_problems, shorten
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ allow_files_option = click.option(
     "--allow-files",
     metavar="DIR",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False),
+    type=PathName(exists=True, file_okay=False),
     callback=_allow_files,
     expose_value=False,
     help="Files that a scenario names may also be in or below this folder, not only its own; may be repeated.",
@@ -37,7 +38,7 @@ allow_files_option = click.option(
 
 def scenario_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a command take a scenario file, and say which files that may name."""
-    return click.argument("scenario", metavar="SCENARIO", type=click.Path())(allow_files_option(function))
+    return click.argument("scenario", metavar="SCENARIO", type=PathName())(allow_files_option(function))
 
 
 seed_option = click.option(

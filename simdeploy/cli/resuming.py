@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from simdeploy.cli.answers import say
-from simdeploy.cli.files import usable_path
+from simdeploy.cli.files import PathName, usable_path
 from simdeploy.cli.progress import progress_bar
 from simdeploy.errors import InputError, SimdeployWarning, is_printable, printable, shorten
 
@@ -46,7 +46,7 @@ def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | Non
 def folder_option(flag: str) -> Callable[[Any], Any]:
     """Return an option for the folder that rollouts are kept in."""
     text = "Keep every replication in this folder; the same command goes on with what is there."
-    return click.option(flag, metavar="DIR", type=click.Path(), callback=_check_folder, help=text)
+    return click.option(flag, metavar="DIR", type=PathName(), callback=_check_folder, help=text)
 
 
 store_option = folder_option("--store")

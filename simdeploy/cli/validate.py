@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from simdeploy.cli.answers import say
+from simdeploy.cli.files import PathName
 from simdeploy.cli.inputs import allow_files_option, example, read_with_warnings
 from simdeploy.errors import InputError, Problem
 
 
 @click.command("validate")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PathName())
 @allow_files_option
 @example("simdeploy validate scenarios/*.yaml")
 def command(files: tuple[str, ...]) -> None:

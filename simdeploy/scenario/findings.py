@@ -57,8 +57,10 @@ def located(problems: Iterable[Problem], file: str | None, positions: Positions)
     """
 
     def placed(problem: Problem) -> Problem:
-        if problem.file is not None or problem.n_more:
+        if problem.file is not None:
             return problem
+        if problem.n_more:
+            return replace(problem, file=file)
         for length in range(len(problem.path), -1, -1):
             if problem.path[:length] in positions:
                 line, column = positions[problem.path[:length]]
