@@ -53,7 +53,7 @@ COMMANDS = app.list_commands(click.Context(app))
 # What makes a command quick, and write every kind of file that it can.
 QUICK = {
     "run": ["--plot", "p.svg", "--timeline", "t.csv"],
-    "compare": ["--replications", "4", "--costs", "--plot", "p.svg", "--out", "o.csv"],
+    "compare": ["--replications", "4", "--costs", "--plot", "p.svg", "--out", f"o{EVIL}.csv"],
     "sweep": ["--vary", "max_failed_nodes=0,1", "--replications", "4", "--plot", "p.svg", "--out", EVIL],
     "tradeoff": ["--vary", "max_failed_nodes=0,1", "--replications", "4", "--plot", "p.svg", "--out", "o.csv"],
     "tune": [
