@@ -7,10 +7,36 @@ what was probably meant. An :class:`InputError` carries all of them at once.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 Path = tuple[str | int, ...]
+
+# More would help nobody, and a file of 10 MB may have millions.
+MOST_PROBLEMS = 100
+
+UNPRINTABLE = "a character that can't be printed"
+NAME_FORM = "a name in one line, without control characters"
+
+# Longer words are no slip of the pen, and difflib takes their lengths' product.
+_MOST_LETTERS = 100
+_MOST_CHOICES = 1000
+_MOST_LISTED = 30
+_MOST_HINTS = 20
+_LONGEST_LINE = 4000
+_MOST_BITS = 1024
+_LONGEST_KEY = 60
+_LONGEST_FILE = 1000
+
+# What moves a cursor, breaks a line, turns the direction of writing, or can't be seen; and what XML and UTF-8 can't hold.
+# The joiners U+200C and U+200D are letters of some scripts, and parts of emoji.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
+    "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+)
 
 
 class SimdeployError(Exception):
@@ -45,6 +71,11 @@ class Problem:
         What would have been right.
     hint : str or None
         What was probably meant.
+    meant : (str, tuple of str) or None
+        A word, and the words out of which one was probably meant: `cut` makes a hint of them, or where none is near what
+        is allowed.
+    n_more : int
+        How many further problems this one stands for.
 
     Examples
     --------
@@ -60,11 +91,13 @@ class Problem:
     found: str | None = None
     allowed: str | None = None
     hint: str | None = None
+    meant: tuple[str, tuple[str, ...]] | None = None
+    n_more: int = 0
 
     @property
     def where(self) -> str:
         """File and line, as far as they are known: ``scenario.yaml:12``."""
-        place = self.file or ""
+        place = _shortened(self.file or "", _LONGEST_FILE)
         if self.line is not None:
             place += f":{self.line}" if place else f"line {self.line}"
         return place
@@ -77,7 +110,8 @@ class Problem:
             text += f"; allowed: {self.allowed}"
         if self.hint is not None:
             text += f"; {self.hint}"
-        return ": ".join(part for part in (self.where, format_path(self.path), text) if part)
+        line = printable(": ".join(part for part in (self.where, format_path(self.path), text) if part))
+        return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 3] + "..."
 
     def at(self, *, file: str | None = None, prefix: Path = ()) -> Problem:
         """Return the same problem seen from outside: in a file, or below another key."""
@@ -90,18 +124,53 @@ class InputError(SimdeployError):
     Parameters
     ----------
     problems : Problem, str, or iterable of Problem
-        At least one.
+        At least one; of more than a hundred the first are kept, and how many more there are.
     """
 
     def __init__(self, problems: Problem | str | Iterable[Problem]) -> None:
         if isinstance(problems, str):
             problems = Problem(problems)
-        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        self.problems = cut((problems,) if isinstance(problems, Problem) else problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
         # Exceptions are rebuilt from args when they cross a process border; args hold only the text.
         return (type(self), (self.problems,))
+
+
+def cut(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return the first hundred problems with their suggestions, and one that says how many more there are.
+
+    Everything that is said of a file passes through here, so that a file of 10 MB can't make more messages than anybody
+    reads, or more suggestions than are read.
+
+    Examples
+    --------
+    >>> found = cut(Problem("unknown key", (f"key{number}",)) for number in range(5000))
+    >>> len(found), print(found[-1])
+    and 4,900 more problems
+    (101, None)
+    """
+    kept: list[Problem] = []
+    n_more = 0
+    for problem in problems:
+        if problem.n_more or len(kept) == MOST_PROBLEMS:
+            n_more += problem.n_more or 1
+        else:
+            kept.append(_with_hint(problem) if len(kept) < _MOST_HINTS else problem)
+    if n_more:
+        files = {problem.file for problem in kept}
+        text = f"and {n_more:,} more problem{'s' if n_more > 1 else ''}"
+        kept.append(Problem(text, file=files.pop() if len(files) == 1 else None, n_more=n_more))
+    return tuple(kept)
+
+
+def _with_hint(problem: Problem) -> Problem:
+    if problem.meant is None:
+        return problem
+    hint = nearest(*problem.meant)
+    allowed = listed(problem.meant[1]) if hint is None and problem.allowed is None else problem.allowed
+    return replace(problem, hint=hint, allowed=allowed, meant=None)
 
 
 def format_path(path: Sequence[str | int]) -> str:
@@ -114,7 +183,8 @@ def format_path(path: Sequence[str | int]) -> str:
     """
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        word = f"[{part}]" if isinstance(part, int) else _shortened(str(part), _LONGEST_KEY)
+        text += f".{word}" if text and isinstance(part, str) else word
     return text
 
 
@@ -126,10 +196,26 @@ def nearest(word: object, allowed: Iterable[str]) -> str | None:
     >>> nearest("max_paralel", ["max_parallel", "strategy"])
     "did you mean 'max_parallel'?"
     """
-    choices = [str(choice) for choice in allowed]
+    text = str(word)
+    choices = [choice for choice in map(str, islice(allowed, _MOST_CHOICES)) if len(choice) <= _MOST_LETTERS]
+    if len(text) > _MOST_LETTERS:
+        return None
     folded = {choice.lower().replace("-", "_"): choice for choice in reversed(choices)}
-    close = difflib.get_close_matches(str(word).lower().replace("-", "_"), folded, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(text.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
     return f"did you mean '{folded[close[0]]}'?" if close else None
+
+
+def listed(words: Iterable[str]) -> str:
+    """Write words with commas between them; of more than thirty the first, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["a", "b"])
+    'a, b'
+    """
+    words = list(words)
+    rest = f" and {len(words) - _MOST_LISTED:,} more" if len(words) > _MOST_LISTED else ""
+    return ", ".join(_shortened(word, _LONGEST_KEY) for word in words[:_MOST_LISTED]) + rest
 
 
 def shorten(value: object, width: int = 60) -> str:
@@ -140,5 +226,60 @@ def shorten(value: object, width: int = 60) -> str:
     >>> shorten("abc")
     "'abc'"
     """
-    text = "none" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else str(value).lower()
+    if isinstance(value, int) and abs(value) > 1 << _MOST_BITS:
+        return f"a number of about {int(value.bit_length() * math.log10(2)) + 1:,} digits"
+    try:
+        text = repr(value[: width + 1] if isinstance(value, str | bytes) else value)
+    except ValueError:  # Python writes no number of more than 4300 digits, wherever it is
+        text = f"a {type(value).__name__} with a very large number"
+    return _shortened(printable(text), width)
+
+
+def _shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def is_printable(text: str) -> bool:
+    r"""Say whether text shows what it is: no control characters, line breaks, or signs that turn the direction of writing.
+
+    Examples
+    --------
+    >>> is_printable("canary (10 %)"), is_printable("canary\x1b[2K"), is_printable("canary\nerror: no")
+    (True, False, False)
+    """
+    return _UNPRINTABLE.search(text) is None
+
+
+def printable(text: str) -> str:
+    r"""Return text in which nothing acts on a terminal: what `is_printable` refuses is written as in Python.
+
+    Examples
+    --------
+    >>> print(printable("canary\x1b[2K\nerror: no"))
+    canary\x1b[2K\nerror: no
+    """
+    return escape(text, lambda letter: ascii(letter)[1:-1])
+
+
+def escape(text: str, write: Callable[[str], str]) -> str:
+    r"""Return text in which `write` has put something in the place of every character that `is_printable` refuses.
+
+    Examples
+    --------
+    >>> escape("a\x1bb", lambda letter: f"<{ord(letter)}>")
+    'a<27>b'
+    """
+    return _UNPRINTABLE.sub(lambda match: write(match[0]), text)
+
+
+def name_problems(name: str, path: Path = ()) -> list[Problem]:
+    r"""Say what is wrong with a name that somebody gives to something.
+
+    Examples
+    --------
+    >>> print(*name_problems("canary\x1b", ("policies",)))
+    policies: a character that can't be printed (found 'canary\x1b'); allowed: a name in one line, without control characters
+    """
+    return [] if is_printable(name) else [Problem(UNPRINTABLE, path, found=shorten(name), allowed=NAME_FORM)]

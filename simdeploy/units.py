@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+from decimal import Decimal
 from fractions import Fraction
 
 NS_PER_S = 1_000_000_000
@@ -45,7 +46,7 @@ def exact(number: float | Fraction) -> Fraction:
     if isinstance(number, float):
         if not math.isfinite(number):
             raise ValueError("not a finite number")
-        return Fraction(repr(float(number)))  # float() first: a numpy float has a repr of its own
+        return Fraction(Decimal(repr(float(number))))  # float() first: a numpy float has a repr of its own
     return Fraction(operator.index(number))  # index() first: a numpy integer would overflow later
 
 
@@ -57,7 +58,7 @@ def round_half_up(value: Fraction) -> int:
     >>> round_half_up(Fraction(5, 2)), round_half_up(Fraction(-5, 2))
     (3, -2)
     """
-    return math.floor(value + Fraction(1, 2))
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
 
 
 def parse_duration(text: str) -> int:

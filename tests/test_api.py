@@ -36,8 +36,8 @@ from simdeploy.api import (
     spec_problems,
     unknown_keys,
 )
-from simdeploy.api.json_text import MAX_PROBLEMS, locate
-from simdeploy.errors import InputError, Problem, SimulationError
+from simdeploy.api.json_text import MAX_VALUES, locate
+from simdeploy.errors import MOST_PROBLEMS, InputError, Problem, SimulationError
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("SIMDEPLOY_SHARED", ROOT.parent / "shared"))
@@ -523,9 +523,17 @@ def test_64_levels_are_read() -> None:
 
 
 def test_a_flood_of_problems_is_cut_off() -> None:
-    """A file that is wrong a hundred thousand times is answered soon, with the first problems only [contract]."""
-    assert len(problems_of("[" + "NaN," * 100_000 + "0]")) == MAX_PROBLEMS
-    assert len(problems_of("{" + '"a":0,' * 100_000 + '"a":0}')) == MAX_PROBLEMS
+    """Of what is wrong ninety thousand times the first hundred are told, and how many more there are [contract]."""
+    for text in ("[" + "NaN," * 90_000 + "0]", "{" + '"a":0,' * 90_000 + '"a":0}'):
+        problems = problems_of(text)
+        assert len(problems) == MOST_PROBLEMS + 1
+        assert problems[-1].message.startswith("and 89,90")
+
+
+def test_more_values_than_a_deployment_has() -> None:
+    """More than 100,000 values are refused before they are read [contract]."""
+    for text in ("[" + "NaN," * 2_000_000 + "0]", "{" + '"a":0,' * 500_000 + '"a":0}', '["a"' + '"a"' * 2_000_000):
+        assert [problem.message for problem in problems_of(text)] == [f"more than {MAX_VALUES:,} values"]
 
 
 @given(st.dictionaries(JSON_KEYS, JSON_VALUES, max_size=4), st.integers(0, 3))

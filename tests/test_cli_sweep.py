@@ -217,6 +217,13 @@ def test_values_on_the_command_line(scenario, text, expected):
                 "allowed: a count with which they are, such as 3 or 6"
             ),
         ),
+        (
+            "max_failed_nodes=0:99999999999999999999:3",
+            "max_failed_nodes: an end out of reach (found 99999999999999999999); allowed: -9223372036854775808 to",
+        ),
+        ("max_error_rate=0:1e300:3", "health_check.max_error_rate: an end out of reach (found 1e+300)"),
+        ("max_failed_nodes=0:9000000000000000001:4", "max_failed_nodes: not all whole numbers (found 4 values"),
+        ("max_failed_nodes=0:9:" + "9" * 5000, "max_failed_nodes: not a number of values (found '99"),
         ("max_eror_rate=0.1", "max_eror_rate: no such key to vary; did you mean 'max_error_rate'?"),
         ("max_error_rate=0x1f", "health_check.max_error_rate: not a decimal number (found '0x1f')"),
     ],
@@ -226,6 +233,15 @@ def test_values_that_there_are_not(scenario, text, told):
     with pytest.raises(InputError) as caught:
         read_vary([text], scenario, {"waves": "waves"}, has_ranges=False)
     assert str(caught.value).startswith(told)
+
+
+def test_a_large_grid_is_refused_before_it_is_made(scenario, monkeypatch):
+    """More combinations than can be held are refused with their number, and no value of them is made. [contract]"""
+    monkeypatch.setattr("simdeploy.cli.vary.space_evenly", None)
+    texts = ["max_failed_nodes=0:999999:1000000", "max_error_rate=0:1:1000"]
+    with pytest.raises(InputError) as caught:
+        read_vary(texts, scenario, {"waves": "waves"}, has_ranges=False, is_grid=True)
+    assert str(caught.value) == "vary: too many cases (found 1,000,000,000); allowed: up to 1,000,000"
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000), st.integers(2, 50))

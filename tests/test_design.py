@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from itertools import product
+from itertools import count, product
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.design import LatinHypercube, make_points
 from simdeploy.experiments.jobs import Span
 from simdeploy.experiments.levers import Lever, find_levers
+from simdeploy.experiments.ranges import Range
 from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
 from simdeploy.scenario import Scenario
 
@@ -377,10 +378,47 @@ def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
 
 
 def test_a_long_list_of_problems_is_cut(scenario):
-    """Twenty problems are told, and how many there are more. [contract]"""
-    told = problems(cases, scenario, max_failed_nodes=range(-100, 0))
-    assert len(told) == 21
-    assert told[-1] == "and 80 more like these"
+    """A hundred problems are told, and how many there are more. [contract]"""
+    told = problems(cases, scenario, max_failed_nodes=range(-150, 0))
+    assert len(told) == 101
+    assert told[-1] == "and 50 more problems"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([range(10**12)], "vary: too many cases (found 1,000,000,000,000); allowed: up to 1,000,000"),
+        ([range(10**30)], "vary: too many cases (found 9,223,372,036,854,775,807); allowed: up to 1,000,000"),
+        ([range(10**6), range(10**6)], "vary: too many cases (found 1,000,000,000,000); allowed: up to 1,000,000"),
+        ([count()], "max_failed_nodes: too many values (found 1,000,001 or more); allowed: up to 1,000,000"),
+    ],
+)
+def test_what_can_not_be_held_is_refused_unread(values, told):
+    """Values whose number can't be held are refused with it, without going through them. [contract]"""
+    levers = [Lever("max_failed_nodes", "whole"), Lever("canary_count", "whole")][: len(values)]
+    assert problems(make_points, levers, values, "grid", seed=0) == [told]
+
+
+@pytest.mark.parametrize("design", ["list", LatinHypercube(3)])
+def test_long_lists_in_other_designs(design):
+    """A list without end is refused in every design. [contract]"""
+    told = problems(make_points, [Lever("max_failed_nodes", "whole")], [range(10**12)], design, seed=0)
+    assert told == ["max_failed_nodes: too many values (found 1,000,000,000,000 or more); allowed: up to 1,000,000"]
+
+
+@pytest.mark.parametrize(
+    ("spread", "told"),
+    [
+        (Range(0, 10**300), "an end out of reach"),
+        (Range(-(10**20), 0), "an end out of reach"),
+        (Range(-1e308, 1e308), "an end out of reach"),
+        (Range(1e-320, 1, log=True), "not a logarithmic range"),
+    ],
+)
+def test_ranges_that_no_table_holds(spread, told):
+    """A range beyond what a table, or a float, holds is refused before anything is drawn from it. [contract]"""
+    lever = Lever("scenario.fleet.start_failure", "number")
+    assert told in problems(make_points, [lever], [spread], LatinHypercube(3), seed=0)[0]
 
 
 def test_only_what_is_tried_is_checked(scenario):

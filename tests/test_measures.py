@@ -63,13 +63,13 @@ def test_measures_as_people_write_them(text, measure):
     [
         ("", "not a measure"),
         ("the makespan_s", "not a measure (found 'the makespan_s'); allowed: [mean | p95] NAME [given WHAT]"),
-        ("makespan", "makespan.of: nothing that can be measured (found 'makespan'); did you mean 'makespan_s'?"),
-        ("zzz", "zzz.of: nothing that can be measured (found 'zzz'); allowed: a response (makespan_s,"),
-        ("p0 makespan_s", "p0 makespan_s.quantile: not a quantile (found '0')"),
-        ("p95 escaped", "p95 escaped.quantile: an event has a rate, and no quantiles"),
-        ("mean escaped", "mean escaped.of: an event has a rate, and no mean"),
+        ("makespan", "makespan: nothing that can be measured (found 'makespan'); did you mean 'makespan_s'?"),
+        ("zzz", "zzz: nothing that can be measured (found 'zzz'); allowed: a response (makespan_s,"),
+        ("p0 makespan_s", "p0 makespan_s: not a quantile (found '0')"),
+        ("p95 escaped", "p95 escaped: an event has a rate, and no quantiles"),
+        ("mean escaped", "mean escaped: an event has a rate, and no mean"),
         ("escaped given", "not a measure"),
-        ("escaped given subtel", "escaped given subtel.given: not a condition (found 'subtel'); allowed: completed"),
+        ("escaped given subtel", "escaped given subtel: not a condition (found 'subtel'); allowed: completed"),
     ],
 )
 def test_what_is_no_measure(text, told):
@@ -130,9 +130,9 @@ def test_what_is_no_amount(measure, text):
     [
         ("makespan_s", "not a requirement"),
         ("makespan_s < 10m", "not a requirement"),
-        ("escaped <= 5", "escaped <= 5.at_most: escaped lies between 0 and 1 (found 5); allowed: a fraction such as"),
-        ("escaped >= 200", "escaped >= 200.at_least: escaped lies between 0 and 1"),
-        ("escapd <= 1%", "escapd.of: nothing that can be measured"),
+        ("escaped <= 5", "escaped <= 5: escaped lies between 0 and 1 (found 5); allowed: a fraction such as"),
+        ("escaped >= 200", "escaped >= 200: escaped lies between 0 and 1"),
+        ("escapd <= 1%", "escapd: nothing that can be measured"),
         ("makespan_s <= soon", "makespan_s: not an amount (found 'soon')"),
     ],
 )

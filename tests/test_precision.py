@@ -144,7 +144,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targe
 @pytest.mark.parametrize(
     ("change", "measure", "told"),
     [
-        ({"costs": None}, "cost", "cost.of: the scenario has no costs"),
+        ({"costs": None}, "cost", "cost: the scenario has no costs"),
         (
             {"deployment": {"type": "restart"}, "release": None},
             "escaped",

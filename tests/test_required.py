@@ -78,7 +78,7 @@ def test_everything_that_is_wrong_is_told_at_once():
         (3, ("at_most",), "false_alarm lies between 0 and 1"),
         (4, ("quantile",), "not a quantile"),
         (4, ("at_least",), "not an amount"),
-        (5, ("of",), "the scenario has no costs"),
+        (5, ("of",), "the scenario has no costs, so cost can't be measured"),
         (5, (), "not exactly one limit"),
         (6, (), "not a requirement"),
     ]

@@ -304,7 +304,10 @@ def test_one_policy_needs_a_requirement():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"of": "cost"}, "the scenario has no costs (found cost); add a section `costs`, or ask for something else"),
+        (
+            {"of": "cost"},
+            "the scenario has no costs, so cost can't be measured; add a section `costs`, or ask for something else",
+        ),
         ({"requirements": "false_alarm"}, "requirements[0]: not a requirement (found 'false_alarm')"),
         (
             {"requirements": [Requirement(Measure("false_alarm"), at_most=5.0)]},

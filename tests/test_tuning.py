@@ -571,7 +571,7 @@ class TestQuestion:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"of": "costs"}, "of.costs.of: nothing that can be measured .*'cost'"),
+            ({"of": "costs"}, "^of: nothing that can be measured .*'cost'"),
             ({"direction": "least"}, "not a direction"),
             ({"of": "p95 cost"}, "a quantile can't be searched for"),
             ({"of": "makespan_s given completed"}, "what is given depends on the policy"),

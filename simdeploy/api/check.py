@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from simdeploy.api.defaults import Dialect
 from simdeploy.api.findings import build, not_a_group, unknown_keys_in
 from simdeploy.api.spec import SPEC_TYPES, Spec
 from simdeploy.api.wire import WireObject
-from simdeploy.errors import Problem, shorten
+from simdeploy.errors import Problem, cut, shorten
 
 
 def spec_from_dict(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | None, list[Problem]]:
@@ -41,7 +42,7 @@ def spec_from_dict(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | 
     if not isinstance(raw, Mapping):
         return None, [not_a_group(raw, ())]
     spec, problems = build_spec(raw, dialect=dialect)
-    problems += unknown_keys_in(raw, SPEC_TYPES[dialect])
+    problems = list(cut([*problems, *unknown_keys_in(raw, SPEC_TYPES[dialect])]))
     return (None if problems else spec), problems
 
 
@@ -100,4 +101,4 @@ def unknown_keys(value: WireObject) -> list[Problem]:
     >>> [problem.path for problem in unknown_keys(DeploymentSpec(strategy="immediate", surge=3))]
     [('surge',)]
     """
-    return unknown_keys_in(value.to_dict(), type(value))
+    return [replace(problem, allowed=None) for problem in cut(unknown_keys_in(value.to_dict(), type(value)))]

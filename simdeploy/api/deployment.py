@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, InstanceOf
 
 from simdeploy.api.spec import DeploymentSpec, RolloutSpec
-from simdeploy.api.values import Count, Flag, Text, Time, Version, choice
+from simdeploy.api.values import Count, Flag, Name, Prose, Time, Version, choice
 from simdeploy.api.wire import WireObject, canonical_json
 
 DeploymentType = Annotated[
@@ -18,6 +18,8 @@ State = Annotated[
     Literal["pending", "in_progress", "paused", "completed", "failed", "canceled"],
     choice("pending", "in_progress", "paused", "completed", "failed", "canceled"),
 ]
+# Of a hundred thousand bad names the first is enough.
+Names = Annotated[tuple[Name, ...], Field(fail_fast=True)]
 
 
 class DeploymentStatus(WireObject):
@@ -30,13 +32,13 @@ class DeploymentStatus(WireObject):
     """
 
     state: State | None = Field(default=None, description="Current state.")
-    message: Text | None = Field(default=None, description="Why it is in this state.")
+    message: Prose | None = Field(default=None, description="Why it is in this state.")
     revision: Version | None = Field(default=None, description="Incremented on any change.")
     current_wave: Count | None = Field(default=None, description="0 before the first wave.")
     total_nodes: Count | None = Field(default=None, description="Nodes to update.")
     updated_nodes: Count | None = Field(default=None, description="Nodes that reached running.")
     failed_nodes: Count | None = Field(default=None, description="Nodes that failed.")
-    canary_nodes: tuple[Text, ...] | None = Field(default=None, description="Which nodes are the canaries.")
+    canary_nodes: Names | None = Field(default=None, description="Which nodes are the canaries.")
     canary_promoted: Flag | None = Field(default=None, description="Whether the canaries were promoted.")
     created_at: Time | None = Field(default=None, description="RFC 3339 time of creation.")
     updated_at: Time | None = Field(default=None, description="RFC 3339 time of the last change.")
@@ -67,10 +69,10 @@ class Deployment(WireObject):
     }
     """
 
-    id: Text | None = Field(default=None, description="The deployment's identity.")
-    job_id: Text | None = Field(default=None, description="The identity of the job that is deployed.")
-    job_type: Text | None = Field(default=None, description="The job's type, such as daemon.")
-    namespace: Text | None = Field(default=None, description="The job's namespace.")
+    id: Name | None = Field(default=None, description="The deployment's identity.")
+    job_id: Name | None = Field(default=None, description="The identity of the job that is deployed.")
+    job_type: Name | None = Field(default=None, description="The job's type, such as daemon.")
+    namespace: Name | None = Field(default=None, description="The job's namespace.")
     type: DeploymentType | None = Field(default=None, description="What is done to the nodes.")
     from_version: Version | None = Field(default=None, description="The job's version before.")
     to_version: Version | None = Field(default=None, description="The job's version after.")

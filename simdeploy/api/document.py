@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from simdeploy.api.check import build_spec, contradictions
@@ -18,7 +19,7 @@ from simdeploy.api.recognition import recognise
 from simdeploy.api.spec import SPEC_TYPES, DeploymentSpec, Spec
 from simdeploy.api.values import PLACEHOLDER_MESSAGE
 from simdeploy.api.wire import canonical_json
-from simdeploy.errors import InputError, Path, Problem, nearest, shorten
+from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, cut, nearest, shorten
 
 _WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")
 _FORMS = '{"deployment": {...}} or {"rollout": {...}}, a deployment with a "spec", or a spec with a "strategy"'
@@ -95,8 +96,10 @@ def parse_deployment(text: str, *, file: str | None = None, dialect: Dialect | N
     body = parse_json(text, file=file)
     document, problems = _read_body(body, dialect)
     if document is None:
-        raise InputError(locate(problems, text, file=file))
-    return replace(document, warnings=tuple(locate(problems, text, file=file)))
+        raise InputError(locate(cut(problems), text, file=file))
+    # Unknown keys are kept, so nothing is said of what would be allowed.
+    kept = [replace(problem, allowed=None) for problem in cut(problems)]
+    return replace(document, warnings=tuple(locate(kept, text, file=file)))
 
 
 def _read_body(body: object, dialect: Dialect | None) -> tuple[DeploymentDocument | None, list[Problem]]:
@@ -113,7 +116,7 @@ def _read_body(body: object, dialect: Dialect | None) -> tuple[DeploymentDocumen
     if body.keys() & DeploymentSpec.model_fields.keys():
         spec, problems, warnings = _read_spec(body, (), dialect, None)
         return (None, problems) if spec is None else (DeploymentDocument(spec, spec.dialect), warnings)
-    hints = (nearest(key, [*_WRAPPERS, "spec", "strategy"]) for key in body)
+    hints = (nearest(key, [*_WRAPPERS, "spec", "strategy"]) for key in islice(body, MOST_PROBLEMS))
     return None, [Problem("neither a deployment nor a spec", allowed=_FORMS, hint=next(filter(None, hints), None))]
 
 
@@ -124,7 +127,7 @@ def _read_wrapped(
     if document is None:
         return None, problems
     beside = {key: value for key, value in body.items() if key != wrapper}
-    warnings = [Problem("unknown key", path=(key,), hint=nearest(key, [wrapper])) for key in beside]
+    warnings = [Problem("unknown key", path=(key,), meant=(key, (wrapper,))) for key in beside]
     return replace(document, wrapper=wrapper, beside=beside), warnings + problems
 
 

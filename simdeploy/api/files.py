@@ -2,30 +2,101 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from simdeploy.errors import InputError, Problem
 
 MAX_BYTES = 10_000_000
 
+# A pipe that nobody writes to would be waited for without end.
+_PATIENCE_S = 30.0
 
-def read_text(path: str | os.PathLike[str]) -> str:
+# Opening a pipe or a terminal must not wait; Windows has neither flag.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+def read_text(path: str | os.PathLike[str], *, inside: Sequence[str | os.PathLike[str]] | None = None) -> str:
     """Read a UTF-8 text file of at most 10 MB; a byte order mark at its start is dropped.
+
+    Parameters
+    ----------
+    path : path
+        Of a regular file, or of a pipe such as a shell's ``<(...)``.
+    inside : sequence of path, optional
+        Folders in or below one of which the file has to be, links followed; no pipe then. By default it may be anywhere.
 
     Raises
     ------
     InputError
-        If the file can't be read, is too large, empty, binary, or in another encoding.
+        If the file can't be read, is somewhere else, is a folder or a device, too large, empty, binary, or in another
+        encoding; or if nothing came out of a pipe for 30 s.
     """
     file = os.fspath(path)
     try:
-        with Path(file).open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        # What was found to be inside is what is opened: a link that is put there in between is not followed.
+        target, flags = (file, _FLAGS) if inside is None else (_find_inside(file, inside), _FLAGS | _NO_FOLLOW)
+        descriptor = os.open(target, flags)
+        try:
+            data = _read(descriptor, file, takes_pipes=inside is None)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        if isinstance(error, OSError) and error.errno == errno.ENXIO:
+            raise InputError(_not_a_file("a socket or a device", file)) from None
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise InputError(Problem(f"can't be read: {reason}", file=file)) from None
     return decode(data, file=file)
+
+
+def _find_inside(file: str, folders: Sequence[str | os.PathLike[str]]) -> str:
+    real = Path(os.path.realpath(file))
+    if not any(real.is_relative_to(os.path.realpath(folder or ".")) for folder in folders):
+        message = "outside the folder of the scenario"
+        hint = "allow its folder: --allow-files DIR, or allow_files in Python"
+        raise InputError(Problem(message, file=file, hint=hint))
+    return str(real)
+
+
+def _read(descriptor: int, file: str, *, takes_pipes: bool) -> bytes:
+    """Read what is open, whatever it has turned out to be, up to one byte more than is allowed."""
+    status = os.fstat(descriptor)
+    mode = status.st_mode
+    if stat.S_ISDIR(mode):
+        raise InputError(Problem("can't be read: Is a directory", file=file))
+    if stat.S_ISFIFO(mode) and takes_pipes:
+        chunks = _chunks_of_pipe(descriptor, file)
+    elif stat.S_ISREG(mode):
+        # What a kernel makes up as it is read, such as the files of /proc, has no size.
+        is_readable = takes_pipes or status.st_size > 0
+        chunks = iter(lambda: os.read(descriptor, MAX_BYTES + 1) if is_readable else b"", b"")
+    else:
+        raise InputError(_not_a_file("a pipe" if stat.S_ISFIFO(mode) else "a device", file))
+    data = bytearray()
+    for chunk in chunks:
+        data += chunk
+        if len(data) > MAX_BYTES:
+            break
+    return bytes(data)
+
+
+def _chunks_of_pipe(descriptor: int, file: str) -> Iterator[bytes]:
+    while True:
+        if not select.select([descriptor], [], [], _PATIENCE_S)[0]:
+            raise InputError(Problem(f"a pipe that nothing came out of for {_PATIENCE_S:g} s", file=file))
+        chunk = os.read(descriptor, MAX_BYTES + 1)
+        if not chunk:
+            return
+        yield chunk
+
+
+def _not_a_file(kind: str, file: str) -> Problem:
+    return Problem(f"{kind}, not a file", file=file, allowed="a regular file")
 
 
 def decode(data: bytes, *, file: str | None = None) -> str:

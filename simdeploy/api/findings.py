@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from simdeploy.api.spec import SPEC_TYPES, HealthCheck, RolloutHealthCheck
 from simdeploy.api.wire import WireObject
-from simdeploy.errors import Path, Problem, nearest, shorten
+from simdeploy.errors import MOST_PROBLEMS, Path, Problem, nearest, shorten
 
 MISSING = "required, but missing"
 
@@ -51,7 +52,7 @@ def not_a_group(value: object, path: Path) -> Problem:
 
 
 def _misspelt(name: str, raw: Mapping[str, Any]) -> str | None:
-    meant = (key for key in raw if nearest(key, [name]))
+    meant = (key for key in islice(raw, MOST_PROBLEMS) if nearest(key, [name]))
     return next((f"'{key}' is there: did you mean '{name}'?" for key in meant), None)
 
 
@@ -61,7 +62,9 @@ def unknown_keys_in(raw: Mapping[str, Any], model: type[WireObject]) -> list[Pro
     for key, value in raw.items():
         field = model.model_fields.get(key)
         if field is None:
-            problems.append(Problem("unknown key", path=(str(key),), hint=_key_hint(key, model)))
+            hint = _key_hint(key, model)
+            meant = None if hint else (str(key), tuple(model.model_fields))
+            problems.append(Problem("unknown key", (str(key),), hint=hint, meant=meant))
         elif isinstance(value, Mapping):
             for part in _object_types(field.annotation):
                 problems += (problem.at(prefix=(key,)) for problem in unknown_keys_in(value, part))
@@ -81,4 +84,4 @@ def _key_hint(key: str, model: type[WireObject]) -> str | None:
     for name, field in model.model_fields.items():
         if any(key in part.model_fields for part in _object_types(field.annotation)):
             return f"it belongs below {name}"
-    return nearest(key, model.model_fields)
+    return None

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import bisect
 import json
 import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from simdeploy.api.values import is_unicode
-from simdeploy.errors import InputError, Path, Problem, shorten
+from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, cut, shorten
 
 MAX_DEPTH = 64
 
-# Of bad numbers and of duplicate keys: more would help nobody, and a file may have millions.
-MAX_PROBLEMS = 1000
+# A deployment has some dozens, and the names of its canaries.
+MAX_VALUES = 100_000
+_MAX_TOKENS = 4 * MAX_VALUES  # of a value: its key, a comma, and its quotes or brackets
 _MAX_DIGITS = 40
 
 # Possessive, and an unfinished string reaches to the end: time stays linear whatever the text.
 _STRING = r'"(?:[^"\\]++|\\.)*+"?'
-_BRACKET = re.compile(_STRING + r"|[\[\]{}]", re.DOTALL)
+_MARK = re.compile(_STRING + r"|[\[\]{},]", re.DOTALL)
+_DEEPER = {"[": 1, "{": 1, "]": -1, "}": -1}
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 _TOKEN = re.compile(_STRING + r'|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
 
@@ -41,7 +41,8 @@ def parse_json(text: str, *, file: str | None = None) -> Any:
     ------
     InputError
         For wrong syntax, and at once for every duplicate key, ``NaN``, ``Infinity``, number out of reach
-        and half of a surrogate pair. Nesting deeper than 64 is refused before it is read.
+        and half of a surrogate pair. Nesting deeper than 64, and more than 100,000 values, are refused before they
+        are read.
 
     Examples
     --------
@@ -51,7 +52,7 @@ def parse_json(text: str, *, file: str | None = None) -> Any:
     simdeploy.errors.InputError: line 1: a: not a JSON number (found NaN); allowed: a finite number
     line 1: a: duplicate key; it is also in line 1
     """
-    _check_depth(text, file)
+    _check_size(text, file)
     duplicates = False
     bad = _SURROGATE.search(text) is not None
 
@@ -87,7 +88,7 @@ def parse_json(text: str, *, file: str | None = None) -> Any:
     except json.JSONDecodeError as error:
         message = f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}"
         raise InputError(Problem(message, file=file, line=error.lineno, column=error.colno)) from None
-    problems = locate(list(islice(_bad_values(value, ()), MAX_PROBLEMS)), text, file=file) if bad else []
+    problems = locate(cut(_bad_values(value, ())), text, file=file) if bad else []
     if duplicates:
         problems += _duplicate_keys(text, file)
     if problems:
@@ -99,13 +100,19 @@ def _out_of_reach(text: str) -> Problem:
     return Problem("a number out of reach", found=text if len(text) <= _MAX_DIGITS else text[:20] + "...")
 
 
-def _check_depth(text: str, file: str | None) -> None:
-    depth = 0
-    for token in _BRACKET.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+def _check_size(text: str, file: str | None) -> None:
+    depth = n_commas = 0
+    for number, token in enumerate(_MARK.finditer(text)):
+        depth += _DEEPER.get(token[0], 0)
+        n_commas += token[0] == ","
+        message = None
         if depth > MAX_DEPTH:
-            line, column = _Lines(text).place(token.start())
-            raise InputError(Problem(f"nested deeper than {MAX_DEPTH}", file=file, line=line, column=column))
+            message = f"nested deeper than {MAX_DEPTH}"
+        elif n_commas >= MAX_VALUES or number >= _MAX_TOKENS:
+            message = f"more than {MAX_VALUES:,} values"
+        if message is not None:
+            line, column = _place(text, token.start())
+            raise InputError(Problem(message, file=file, line=line, column=column))
 
 
 def _bad_values(value: object, path: Path) -> Iterator[Problem]:
@@ -140,15 +147,14 @@ def locate(problems: Collection[Problem], text: str, *, file: str | None = None)
             if len(offsets) == len(wanted):
                 break
 
-    lines = _Lines(text)
-
     def placed(problem: Problem) -> tuple[int, Problem]:
         length = next(length for length in range(len(problem.path), -1, -1) if problem.path[:length] in offsets)
         offset = offsets[problem.path[:length]]
-        line, column = lines.place(offset)
+        line, column = _place(text, offset)
         return offset, replace(problem, file=file, line=line, column=column)
 
-    return [problem for _, problem in sorted(map(placed, problems), key=lambda pair: pair[0])]
+    here = sorted(map(placed, (problem for problem in problems if not problem.n_more)), key=lambda pair: pair[0])
+    return [problem for _, problem in here] + [replace(problem, file=file) for problem in problems if problem.n_more]
 
 
 def _places(text: str) -> Iterator[tuple[Path, int]]:
@@ -186,32 +192,25 @@ def _places(text: str) -> Iterator[tuple[Path, int]]:
 
 
 def _duplicate_keys(text: str, file: str | None) -> list[Problem]:
-    lines = _Lines(text)
     first: dict[Path, int] = {}
     repeated: set[Path] = set()
-    problems = []
+    problems: list[Problem] = []
     for path, offset in _places(text):
         if path[:-1] in repeated:
             repeated.add(path)  # what is inside a repeated object is no repetition of its own
         elif path in first:
             repeated.add(path)
-            line, column = lines.place(offset)
-            hint = f"it is also in line {lines.place(first[path])[0]}"
-            problems.append(Problem("duplicate key", path=path, file=file, line=line, column=column, hint=hint))
-            if len(problems) == MAX_PROBLEMS:
-                break
+            problem = Problem("duplicate key", path=path, file=file)
+            if len(problems) < MOST_PROBLEMS:
+                line, column = _place(text, offset)
+                hint = f"it is also in line {_place(text, first[path])[0]}"
+                problem = replace(problem, line=line, column=column, hint=hint)
+            problems.append(problem)
         else:
             first[path] = offset
     return problems
 
 
-class _Lines:
-    """Where the lines of a text begin."""
-
-    def __init__(self, text: str) -> None:
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
-
-    def place(self, offset: int) -> tuple[int, int]:
-        """Return line and column of an offset, both counted from 1."""
-        line = bisect.bisect_right(self._starts, offset)
-        return line, offset - self._starts[line - 1] + 1
+def _place(text: str, offset: int) -> tuple[int, int]:
+    """Return line and column of an offset, both counted from 1."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from simdeploy.api.values import PLACEHOLDER, PLACEHOLDER_MESSAGE
-from simdeploy.errors import Path, Problem
+from simdeploy.errors import MOST_PROBLEMS, Path, Problem
 
 _IDENTITY = {
     "id": "the deployment's id",
@@ -31,9 +32,8 @@ def placeholders(deployment: Mapping[str, Any]) -> list[Problem]:
     if status.get("message") == PLACEHOLDER:
         found.append((("status", "message"), "why the deployment is in its state"))
     if isinstance(canary_nodes, list):
-        for index, node in enumerate(canary_nodes):
-            if node == PLACEHOLDER:
-                found.append((("status", "canary_nodes", index), "a node's name"))
+        places = (index for index, node in enumerate(canary_nodes) if node == PLACEHOLDER)
+        found += [(("status", "canary_nodes", index), "a node's name") for index in islice(places, MOST_PROBLEMS)]
     return [
         Problem(PLACEHOLDER_MESSAGE, path=path, found=repr(PLACEHOLDER), allowed=allowed) for path, allowed in found
     ]

@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from simdeploy.api.times import parse_time
-from simdeploy.errors import nearest
+from simdeploy.errors import NAME_FORM, UNPRINTABLE, is_printable
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, format_duration, parse_duration, round_half_up
 
 MAX_COUNT = 10_000_000
@@ -22,16 +22,19 @@ _MAX_INT64 = (1 << 63) - 1
 # A window must let time pass: of a shorter one a deadline of minutes would hold billions.
 MIN_INTERVAL_NS = 1_000_000
 
+PROSE_FORM = "text without control characters"
+
 PLACEHOLDER = "string"
 PLACEHOLDER_MESSAGE = "the placeholder of the documentation page, not a value"
 
 
 class Refused(ValueError):  # noqa: N818 (what happened to the value)
-    """A value that its field can't have; `hint` says what was probably meant."""
+    """A value that its field can't have; `hint` says what was probably meant, or `meant` as in a `Problem`."""
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, meant: tuple[str, tuple[str, ...]] | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        self.meant = meant
 
 
 @dataclass(frozen=True, eq=False)  # compared and hashed by identity: a schema is a dict
@@ -64,7 +67,7 @@ class Kind:
         try:
             return self.read(value)
         except Refused as refused:
-            context = {"message": str(refused), "allowed": self.allowed, "hint": refused.hint}
+            context = {"message": str(refused), "allowed": self.allowed, "hint": refused.hint, "meant": refused.meant}
             raise PydanticCustomError("refused", "{message}; allowed: {allowed}", context) from None
 
 
@@ -122,7 +125,7 @@ def choice(*values: str) -> Kind:
     def read(value: object) -> str:
         if isinstance(value, str) and value in values:
             return str(value)
-        raise Refused("not one of the values", nearest(value, values) if isinstance(value, str) else None)
+        raise Refused("not one of the values", meant=(value, values) if isinstance(value, str) else None)
 
     return Kind(", ".join(values), read, {"type": "string", "enum": list(values)})
 
@@ -133,12 +136,23 @@ def _truth(value: object) -> bool:
     raise Refused("not true or false")
 
 
-def _text(value: object) -> str:
+def read_prose(value: object) -> str:
+    """Read text of any number of lines, or raise `Refused`."""
     if not isinstance(value, str):
         raise Refused("not text", "put it in quotes" if isinstance(value, int | float) else None)
     if not is_unicode(value):
         raise Refused("half of a Unicode surrogate pair, which no file can hold")
+    if not is_printable(value.replace("\n", "").replace("\t", "")):
+        raise Refused(UNPRINTABLE)
     return str(value)
+
+
+def read_name(value: object) -> str:
+    """Read text that can name something: of one line, or raise `Refused`."""
+    text = read_prose(value)
+    if not is_printable(text):
+        raise Refused(UNPRINTABLE)
+    return text
 
 
 def is_unicode(text: str) -> bool:
@@ -151,7 +165,7 @@ def is_unicode(text: str) -> bool:
 
 
 def _time(value: object) -> str:
-    text = _text(value)
+    text = read_name(value)
     if text == PLACEHOLDER:
         raise Refused(PLACEHOLDER_MESSAGE)
     if text:
@@ -224,7 +238,8 @@ FractionNumber = Annotated[
 ]
 PositiveNumber = Annotated[int | float, _number_kind(0, MAX_COUNT, "a number from 0 to 10,000,000", None)]
 Flag = Annotated[bool, Kind("true or false", _truth, {"type": "boolean"})]
-Text = Annotated[str, Kind("text", _text, {"type": "string"})]
+Name = Annotated[str, Kind(NAME_FORM, read_name, {"type": "string"})]
+Prose = Annotated[str, Kind(PROSE_FORM, read_prose, {"type": "string"})]
 Time = Annotated[
     str, Kind('a time such as "2026-01-01T00:00:00Z"', _time, {"type": "string", "examples": ["2026-01-01T00:00:00Z"]})
 ]

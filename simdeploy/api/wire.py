@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from simdeploy.api.defaults import DEFAULTS, Dialect
+from simdeploy.errors import escape
 
 
 def _for_editors(schema: dict[str, Any], model: type[WireObject]) -> None:
@@ -60,4 +61,6 @@ def canonical_json(value: object) -> str:
       "b": 10
     }
     """
-    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    # JSON lets most of what acts on a terminal stand as it is.
+    return "\n".join(escape(line, lambda letter: json.dumps(letter)[1:-1]) for line in text.split("\n")) + "\n"

@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simdeploy.errors import printable
+
 if TYPE_CHECKING:
     from simdeploy.analysis.result import Result
+
+
+def say(text: str, *, err: bool = True) -> None:
+    """Print a line for a person, on standard error by default; what would act on a terminal is written out."""
+    click.echo(printable(text), err=err)
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead of words.")
 

@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 import click
 
 from simdeploy import __version__
-from simdeploy.errors import InputError, SimdeployError, SimdeployWarning
+from simdeploy.cli.answers import say
+from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, printable
 
 INTERRUPTED = 130
 BAD_INPUT = 2
@@ -64,6 +65,7 @@ def _answer(error: BaseException) -> int:
     """Say what went wrong, in words, and return the exit code; what is nobody's fault but ours is raised again."""
     match error:
         case click.ClickException():
+            vars(error)["message"] = printable(error.message)  # it holds what was typed
             error.show()
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
@@ -83,7 +85,7 @@ def _answer(error: BaseException) -> int:
         case _:
             raise error
     for message in messages:
-        click.echo(message, err=True)
+        say(message)
     return code
 
 
@@ -103,7 +105,7 @@ def _spoken_warnings() -> Iterator[None]:
     """Show warnings as lines for a person, each once, without the place in the code that a warning usually shows."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", SimdeployWarning)
-        warnings.showwarning = lambda message, *_, **__: click.echo(f"warning: {message}", err=True)
+        warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
         yield
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simdeploy.cli.answers import json_option, print_answer
+from simdeploy.cli.answers import json_option, print_answer, say
 from simdeploy.cli.files import file_option, picture_option, table_option, write_file, write_picture, write_table
 from simdeploy.cli.inputs import (
     confidence_option,
@@ -97,7 +97,7 @@ def command(
         _write_files(found, junit, out, plot)
     except OSError as error:
         # Not 1, which says that a requirement is not met.
-        click.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        say(f"error: {error.filename}: {error.strerror}")
         raise click.exceptions.Exit(_UNWRITABLE) from None
     if found.verdict == "not met" or any(found.n_failed.values()):  # a warning has said which failed
         raise click.exceptions.Exit(_NOT_MET)

@@ -23,7 +23,7 @@ from simdeploy.cli.inputs import (
 )
 from simdeploy.cli.precision import describe_precision, precision_options, print_precision, read_precision
 from simdeploy.cli.progress import progress_bar
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ def command(
                 "not one of the policies compared",
                 path=("baseline",),
                 found=shorten(baseline),
-                allowed=", ".join(chosen),
+                allowed=listed(chosen),
                 hint=nearest(baseline, chosen),
             )
         )

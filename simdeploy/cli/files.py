@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from simdeploy.cli.answers import say
+from simdeploy.errors import shorten
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+# With these a spreadsheet begins a formula, whatever it is that stands there.
+_FORMULA = "=+-@\t\r"
+
+
+class PathName(click.Path):
+    """An argument that names a file or a folder; what no path can be is refused."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the value."""
+        with usable_path(os.fspath(value)):
+            return super().convert(value, param, ctx)
 
 
 def picture_option(flag: str, text: str) -> Callable[[Any], Any]:
@@ -27,7 +44,7 @@ def table_option(flag: str, text: str) -> Callable[[Any], Any]:
 
 def file_option(flag: str, text: str, *endings: str) -> Callable[[Any], Any]:
     """Return an option for a file to be written, with one of these endings; `text` is its help."""
-    return click.option(flag, metavar="FILE", type=click.Path(), callback=_checker(*endings), help=text)
+    return click.option(flag, metavar="FILE", type=PathName(), callback=_checker(*endings), help=text)
 
 
 def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | None], Path | None]:
@@ -38,26 +55,58 @@ def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | N
             return None
         path = Path(value)
         if path.suffix.lower() not in endings:
-            raise click.BadParameter(f"{value!r} must end with one of {', '.join(endings)}")
-        if path.exists() and not path.is_file():
-            raise click.BadParameter(f"{value!r} is there already and is not a file")
-        # A link is followed, so that the file it points to is written and the link stays.
-        path = path.resolve() if path.is_symlink() else path
-        if not path.parent.is_dir():
-            raise click.BadParameter(f"there is no folder {str(path.parent)!r}")
-        if not os.access(path.parent, os.W_OK):
-            raise click.BadParameter(f"the folder {str(path.parent)!r} can't be written to")
+            raise click.BadParameter(f"{shorten(value)} must end with one of {', '.join(endings)}")
+        with usable_path(value):
+            if path.exists() and not path.is_file():
+                raise click.BadParameter(f"{shorten(value)} is there already and is not a file")
+            # A link is followed, so that the file it points to is written and the link stays.
+            path = path.resolve() if path.is_symlink() else path
+            if not path.parent.is_dir():
+                raise click.BadParameter(f"there is no folder {shorten(str(path.parent))}")
+            if not os.access(path.parent, os.W_OK):
+                raise click.BadParameter(f"the folder {shorten(str(path.parent))} can't be written to")
         return path
 
     return check
 
 
+@contextlib.contextmanager
+def usable_path(value: str) -> Iterator[None]:
+    """Refuse the value of an option that can't be a path at all: too long, with a NUL, a link to itself."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise click.BadParameter(f"{shorten(value)} can't be a path: {reason}") from None
+
+
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, whichever the ending says."""
+    """Write a table as CSV or Parquet, whichever the ending says.
+
+    In CSV an apostrophe is put before text that a spreadsheet would take for a formula.
+    """
     if path.suffix.lower() == ".csv":
-        write_file(path, lambda file: frame.to_csv(file, index=False))
+        write_file(path, lambda file: _without_formulas(frame).to_csv(file, index=False))
     else:
         write_file(path, lambda file: frame.to_parquet(file, index=False, compression="zstd"))
+
+
+def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    from pandas.api import types as pd_types
+
+    is_text = [not pd_types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+    texts = {name: frame[name].astype(object).map(_quote_formula) for name in frame.columns[is_text]}
+    return frame.assign(**texts) if texts else frame
+
+
+def _quote_formula(cell: Any) -> Any:
+    if not isinstance(cell, str) or len(cell) < 2 or cell[0] not in _FORMULA:
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell  # a number, which computes nothing
 
 
 def write_picture(figure: Figure, path: Path) -> None:
@@ -85,4 +134,4 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
-    click.echo(f"wrote {path}", err=True)
+    say(f"wrote {path}")

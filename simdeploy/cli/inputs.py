@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simdeploy.errors import InputError
+from simdeploy.cli.answers import say
+from simdeploy.cli.files import PathName
+from simdeploy.errors import InputError, listed, name_problems, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,8 +20,29 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _TLS_META = "simdeploy.tls"
+_ALLOWED = "simdeploy.allow_files"
 
-scenario_argument = click.argument("scenario", metavar="SCENARIO", type=click.Path())
+
+def _allow_files(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:
+    ctx.meta[_ALLOWED] = value
+
+
+allow_files_option = click.option(
+    "--allow-files",
+    metavar="DIR",
+    multiple=True,
+    type=PathName(exists=True, file_okay=False),
+    callback=_allow_files,
+    expose_value=False,
+    help="Files that a scenario names may also be in or below this folder, not only its own; may be repeated.",
+)
+
+
+def scenario_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take a scenario file, and say which files that may name."""
+    return click.argument("scenario", metavar="SCENARIO", type=PathName())(allow_files_option(function))
+
+
 seed_option = click.option(
     "--seed", type=click.IntRange(0, (1 << 64) - 1), default=0, show_default=True, help="Seed of the random numbers."
 )
@@ -116,7 +139,7 @@ def _split_names(_ctx: click.Context, _param: click.Parameter, value: str | None
         return None
     names = [name.strip() for name in value.split(",") if name.strip()]
     if not names:
-        raise click.BadParameter(f"{value!r} names no policy")
+        raise click.BadParameter(f"{shorten(value)} names no policy")
     return names
 
 
@@ -124,9 +147,9 @@ def read_with_warnings(path: str) -> Scenario:
     """Read a scenario and show its warnings; of a file that is no use show the warnings, and all errors by raising."""
     from simdeploy.scenario import load
 
-    scenario, errors, warnings = load(path)
+    scenario, errors, warnings = load(path, allow_files=click.get_current_context().meta.get(_ALLOWED, ()))
     for problem in warnings:
-        click.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}")
     if scenario is None:
         raise InputError(errors)
     return scenario
@@ -134,11 +157,23 @@ def read_with_warnings(path: str) -> Scenario:
 
 def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
     """Take an argument for a name first; what is no name but looks like a file is read, and called like the file."""
-    if policy in scenario.policies or not (policy.endswith(".json") or Path(policy).is_file()):
+    if policy in scenario.policies or not (policy.endswith(".json") or _is_file(policy)):
         return policy
     from simdeploy.api import read_deployment
 
-    return replace(scenario.policy(read_deployment(policy)), name=Path(policy).stem)
+    name = Path(policy).stem
+    problems = name_problems(name, ("--policy",))
+    if problems:
+        hint = "a policy has the name of its file: rename that"
+        raise InputError(replace(problem, hint=hint) for problem in problems)
+    return replace(scenario.policy(read_deployment(policy)), name=name)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a path, say
+        return False
 
 
 def choose_policy(scenario: Scenario, name: str | None) -> ScenarioPolicy:
@@ -151,7 +186,7 @@ def choose_policies(scenario: Scenario, names: Sequence[str]) -> dict[str, str |
     found = [find_policy(scenario, name) for name in names]
     named = {policy if isinstance(policy, str) else policy.name: policy for policy in found}
     if len(named) < len(found):
-        raise click.UsageError(f"two policies with the same name: {', '.join(names)}")
+        raise click.UsageError(f"two policies with the same name: {listed(names)}")
     return named
 
 

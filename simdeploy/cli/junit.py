@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from simdeploy.analysis.checking.words import describe_requirement, format_found, requirement_of
+from simdeploy.errors import printable
 
 if TYPE_CHECKING:
     from simdeploy.analysis.checking.checking import Check
 
-# What XML 1.0 can't hold in any form (production 2, Char).
-_NO_CHARACTER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Nothing is timed: the same question gives the same file. Several systems read no test without a time.
 _UNTIMED = "0"
 
@@ -71,4 +69,5 @@ def _counts(element: ET.Element) -> dict[str, str]:
 
 
 def _clean(text: str) -> str:
-    return _NO_CHARACTER.sub("\ufffd", text)
+    """Write out what XML 1.0 can't hold in any form, and whatever would act on the terminal that shows it."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simdeploy.errors import shorten
+
 if TYPE_CHECKING:
     from simdeploy.analysis.estimates.precision_result import Precision
 
@@ -51,9 +53,9 @@ def read_precision(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         measure, sign, width = (part.strip() for part in text.rpartition("="))
         if not (measure and sign and width):
-            raise click.UsageError(f"--precision: {text!r} is not MEASURE=WIDTH, such as 'makespan_s=5s'")
+            raise click.UsageError(f"--precision: {shorten(text)} is not MEASURE=WIDTH, such as 'makespan_s=5s'")
         if measure in targets:
-            raise click.UsageError(f"--precision: {measure!r} is there twice")
+            raise click.UsageError(f"--precision: {shorten(measure)} is there twice")
         targets[measure] = width
     return targets
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import click
 
+from simdeploy.cli.answers import say
+from simdeploy.cli.files import PathName, usable_path
 from simdeploy.cli.progress import progress_bar
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import InputError, SimdeployWarning, is_printable, printable, shorten
 
 _INTERRUPTED = 130
 _ARGUMENTS = "simdeploy.arguments"
@@ -32,18 +34,19 @@ def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | Non
     if value is None:
         return None
     path = Path(value)
-    if path.exists() and not path.is_dir():
-        raise click.BadParameter(f"{value!r} is there already and is not a folder")
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise click.BadParameter(f"the folder {str(there)!r} can't be written to")
+    with usable_path(value):
+        if path.exists() and not path.is_dir():
+            raise click.BadParameter(f"{shorten(value)} is there already and is not a folder")
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise click.BadParameter(f"the folder {shorten(str(there))} can't be written to")
     return path
 
 
 def folder_option(flag: str) -> Callable[[Any], Any]:
     """Return an option for the folder that rollouts are kept in."""
     text = "Keep every replication in this folder; the same command goes on with what is there."
-    return click.option(flag, metavar="DIR", type=click.Path(), callback=_check_folder, help=text)
+    return click.option(flag, metavar="DIR", type=PathName(), callback=_check_folder, help=text)
 
 
 store_option = folder_option("--store")
@@ -86,12 +89,12 @@ class _Telling:
         self._store, self._bar, self._is_told = store, bar, in_parts
         n_there = _count_rollouts(store) if in_parts and store is not None else 0
         if n_there:
-            click.echo(f"{store} has {n_there:,} rollouts already: going on from there", err=True)
+            say(f"{store} has {n_there:,} rollouts already: going on from there")
 
     def __call__(self, done: int, total: int) -> None:
         if not self._is_told and done:
             rest = "nothing is left to do" if done == total else "going on with the rest"
-            click.echo(f"{self._store} has {done:,} of {total:,} rollouts already: {rest}", err=True)
+            say(f"{self._store} has {done:,} of {total:,} rollouts already: {rest}")
         self._is_told = True
         if self._bar is not None:
             self._bar(done, total)
@@ -119,7 +122,15 @@ def _count_rows(folder: Path) -> int | None:
 
 def _say_how_to_go_on(ctx: click.Context, store: Path | None, flag: str) -> None:
     if store is None:
-        click.echo(f"interrupted; nothing was kept: with {flag} DIR it can be gone on with", err=True)
+        say(f"interrupted; nothing was kept: with {flag} DIR it can be gone on with")
         return
-    click.echo(f"interrupted; {store} has {_count_rollouts(store):,} rollouts. To go on:", err=True)
-    click.echo(f"  {shlex.join(['simdeploy', str(ctx.info_name), *ctx.meta[_ARGUMENTS]])}", err=True)
+    say(f"interrupted; {store} has {_count_rollouts(store):,} rollouts. To go on:")
+    say(f"  {' '.join(map(_quote, ['simdeploy', str(ctx.info_name), *ctx.meta[_ARGUMENTS]]))}")
+
+
+def _quote(word: str) -> str:
+    """Quote a word for a shell; in Bash's own way where it holds what would act on a terminal."""
+    if is_printable(word):
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{printable(escaped)}'"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from simdeploy.errors import printable
 
 if TYPE_CHECKING:
     from simdeploy.analysis import tables as analysis_tables
@@ -33,9 +35,17 @@ def make_console() -> Console:
 
 
 class _Console(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; what would act on the terminal in words is written out."""
+        super().print(*(_lines(each) if isinstance(each, str) else each for each in objects), **options)
+
     def on_broken_pipe(self) -> None:
         """Leave it to the command, which may have files to write; rich would end the process."""
         raise BrokenPipeError
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def print_tables(
@@ -61,8 +71,9 @@ def print_tables(
 
 def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; where it is wider than the terminal, as several that repeat the first column."""
+    header, rows = [_lines(cell) for cell in header], [[_lines(cell) for cell in row] for row in rows]
     for part, places in enumerate(_parts(console, header, rows)):
-        console.print(Text(title if part == 0 else f"{title} (continued)", style="bold"))
+        console.print(Text(_lines(title if part == 0 else f"{title} (continued)"), style="bold"))
         console.print(_table(console, header, rows, places))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simdeploy.cli.answers import say
 from simdeploy.cli.files import picture_option, write_picture
 from simdeploy.cli.inputs import (
     check_cluster,
@@ -24,7 +25,8 @@ from simdeploy.cli.inputs import (
 )
 from simdeploy.cli.precision import precision_options, print_precision, read_precision
 from simdeploy.cli.resuming import ResumableCommand, folder_option, resumable
-from simdeploy.cli.vary import read_vary, vary_option
+from simdeploy.cli.vary import read_count, read_vary, vary_option
+from simdeploy.errors import shorten
 
 if TYPE_CHECKING:
     from simdeploy.analysis import GridSummary
@@ -39,11 +41,13 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
     if value in ("grid", "list"):
         return value
     kind, _, points = value.partition(":")
-    if kind != "lhs" or not points.isdecimal() or int(points) < 1:
-        raise click.BadParameter(f"{value!r} is none of grid, list and lhs:N with the number of points")
-    from simdeploy.experiments import LatinHypercube
+    from simdeploy.experiments.design import MOST_CASES, LatinHypercube
 
-    return LatinHypercube(int(points))
+    number = read_count(points, MOST_CASES)
+    if kind != "lhs" or number is None:
+        message = f"{shorten(value)} is none of grid, list and lhs:N with the number of points, up to {MOST_CASES:,}"
+        raise click.BadParameter(message)
+    return LatinHypercube(number)
 
 
 @click.command("sweep", cls=ResumableCommand)
@@ -107,7 +111,7 @@ def command(
     targets = read_precision(precision)
     read = read_with_warnings(scenario)
     chosen = choose_policies(read, policies or [next(iter(read.policies))])
-    values = read_vary(vary, read, chosen, has_ranges=not isinstance(design, str))
+    values = read_vary(vary, read, chosen, has_ranges=not isinstance(design, str), is_grid=design == "grid")
     if plot is not None and not any(len(of_key) > 1 for of_key in values.values()):
         raise click.UsageError("--plot needs a key with several values: --vary KEY=...")
     how: dict[str, Any] = {
@@ -128,7 +132,7 @@ def command(
             result = sweep(read, chosen, replications=replications, store=out, progress=progress, **how)
     if sys.stderr.isatty():
         seconds = perf_counter() - start
-        click.echo(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case", err=True)
+        say(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case")
     summary = summarize_grid(result)
     _print(read, result, summary, precise)
     if plot is not None:
@@ -179,4 +183,4 @@ def _plot(summary: GridSummary, path: Path) -> None:
         plot_heatmap(axes, summary, at=at)
     write_picture(figure, path)
     if len(slices) > len(shown):
-        click.echo(f"it shows {len(shown)} of {len(slices)} combinations of the other keys", err=True)
+        say(f"it shows {len(shown)} of {len(slices)} combinations of the other keys")

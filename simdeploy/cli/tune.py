@@ -98,7 +98,7 @@ def command(
 
     read = read_with_warnings(scenario)
     base = choose_policy(read, policy)
-    values = read_vary(vary, read, {base.name: base}, has_ranges=False) if vary else None
+    values = read_vary(vary, read, {base.name: base}, has_ranges=False, is_grid=True) if vary else None
     with resumable(ctx, store, in_parts=True) as progress:
         result = tune(
             read,

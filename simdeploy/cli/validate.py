@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import click
 
-from simdeploy.cli.inputs import example, read_with_warnings
+from simdeploy.cli.answers import say
+from simdeploy.cli.files import PathName
+from simdeploy.cli.inputs import allow_files_option, example, read_with_warnings
 from simdeploy.errors import InputError, Problem
 
 
 @click.command("validate")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PathName())
+@allow_files_option
 @example("simdeploy validate scenarios/*.yaml")
 def command(files: tuple[str, ...]) -> None:
     """Check scenario files, and deployments in JSON (FILEs that end with .json).
@@ -23,7 +26,7 @@ def command(files: tuple[str, ...]) -> None:
         except InputError as error:
             problems += error.problems
         else:
-            click.echo(f"ok: {file}: {said}")
+            say(f"ok: {file}: {said}", err=False)
     if problems:
         raise InputError(problems)
 
@@ -43,7 +46,7 @@ def _describe_json(file: str) -> str:
 
     document = read_deployment(file)
     for problem in document.warnings:
-        click.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}")
     what = "a spec" if document.deployment is None else "a deployment"
     return f"{what} in the {document.dialect} dialect, strategy {document.spec.strategy}"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,7 +27,12 @@ def vary_option(text: str) -> Callable[[Any], Any]:
 
 
 def read_vary(
-    texts: Sequence[str], scenario: Scenario, policies: Mapping[str, Any], *, has_ranges: bool
+    texts: Sequence[str],
+    scenario: Scenario,
+    policies: Mapping[str, Any],
+    *,
+    has_ranges: bool,
+    is_grid: bool = False,
 ) -> dict[str, Any]:
     """Return values by key, of what was given to ``--vary``.
 
@@ -39,6 +46,9 @@ def read_vary(
     has_ranges : bool
         Whether ``KEY=low:high`` stands for all that is between, and ``KEY=low:high:log`` for the same in equal ratios.
 
+    is_grid : bool, default False
+        Whether every combination is tried: too many are refused before any is made.
+
     Returns
     -------
     dict
@@ -49,6 +59,7 @@ def read_vary(
     InputError
         With everything that is wrong.
     """
+    from simdeploy.experiments.design import check_number_of_cases
     from simdeploy.experiments.levers import find_levers
     from simdeploy.experiments.subjects import find_bases
 
@@ -62,7 +73,7 @@ def read_vary(
         raise InputError(problems)
     bases = find_bases({scenario.name: scenario}, policies)
     levers = find_levers([name.strip() for name, _, _ in parts], [scenario], [base.spec for base in bases.values()])
-    vary = {}
+    vary: dict[str, Any] = {}
     for lever, (_, _, values) in zip(levers, parts, strict=True):
         try:
             vary[lever.name] = _read_values(lever, values.strip(), has_ranges=has_ranges)
@@ -70,7 +81,30 @@ def read_vary(
             problems += [problem.at(prefix=(lever.name,)) for problem in error.problems]
     if problems:
         raise InputError(problems)
+    if is_grid:
+        check_number_of_cases(prod(map(len, vary.values())))
+    for name, values in vary.items():
+        if isinstance(values, _Steps):
+            try:
+                vary[name] = space_evenly(values.low, values.high, values.count, whole=values.is_whole)
+            except InputError as error:
+                problems += [problem.at(prefix=(name,)) for problem in error.problems]
+    if problems:
+        raise InputError(problems)
     return vary
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Evenly spaced values that are still to be made."""
+
+    low: float
+    high: float
+    count: int
+    is_whole: bool
+
+    def __len__(self) -> int:
+        return self.count
 
 
 def _read_values(lever: Lever, text: str, *, has_ranges: bool) -> Any:
@@ -80,17 +114,33 @@ def _read_values(lever: Lever, text: str, *, has_ranges: bool) -> Any:
     forms = f"{'low:high, low:high:log, ' if has_ranges else ''}low:high:count, or a list with commas"
     if len(parts) not in ((2, 3) if has_ranges else (3,)):
         raise InputError(Problem("not values", found=shorten(text), allowed=forms))
+    from simdeploy.experiments.ranges import end_problem
+
     low, high = (_read_end(lever, part) for part in parts[:2])
+    if (problem := end_problem((low, high))) is not None:
+        raise InputError(problem)
     if len(parts) == 2:
         return low, high
     if has_ranges and parts[2] == "log":
         from simdeploy.experiments.ranges import Range
 
         return Range(low, high, log=True)
-    if not parts[2].isdecimal() or not 1 <= int(parts[2]) <= _MOST_VALUES:
+    if read_count(parts[2], _MOST_VALUES) is None:
         allowed = f"1 to {_MOST_VALUES:,}{', or log' if has_ranges else ''}"
         raise InputError(Problem("not a number of values", found=shorten(parts[2]), allowed=allowed))
-    return space_evenly(low, high, int(parts[2]), whole=lever.kind == "whole")
+    return _Steps(low, high, int(parts[2]), is_whole=lever.kind == "whole")
+
+
+def read_count(text: str, most: int) -> int | None:
+    """Return a whole number from 1 to `most`; None for everything else, however long.
+
+    Examples
+    --------
+    >>> read_count("20", 100), read_count("0", 100), read_count("9" * 5000, 100)
+    (20, None, None)
+    """
+    number = int(text) if text.isdecimal() and len(text) <= len(str(most)) else 0
+    return number if 1 <= number <= most else None
 
 
 def _read_end(lever: Lever, word: str) -> int | float:
@@ -142,8 +192,9 @@ def space_evenly(low: float, high: float, count: int, *, whole: bool) -> list[in
         return [float(value) for value in values]
     if step.denominator > 1:
         width = abs(int(last - first))
-        counts = [n + 1 for n in range(1, width + 1) if width % n == 0]
-        fitting = [*[n for n in counts if n < count][-1:], *[n for n in counts if n > count][:1]]
+        fewer = (n + 1 for n in range(count - 2, 0, -1) if width % n == 0)
+        more = (n + 1 for n in range(count, min(width, _MOST_VALUES) + 1) if width % n == 0)
+        fitting = [n for n in (next(fewer, None), next(more, None)) if n is not None]
         allowed = f"a count with which they are, such as {' or '.join(map(str, fitting))}"
         found = f"{count} values from {low} to {high}: {', '.join(f'{float(value):g}' for value in values[:3])}, ..."
         raise InputError(Problem("not all whole numbers", found=found, allowed=allowed))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from simdeploy.errors import InputError, Path, Problem, SimdeployWarning
+from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, cut
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.changes import change_policy, own_identity
 from simdeploy.experiments.design import Points
-from simdeploy.experiments.findings import Findings, cut, fold
+from simdeploy.experiments.findings import Findings, fold
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.subjects import Bases
 
@@ -170,7 +170,7 @@ class CaseMaker:
         for case in numbers:
             making.add(case)
         if making.errors.cases and not keep_broken:
-            raise InputError(cut(making.errors.told(len(numbers), self.table.points)))
+            raise InputError(making.errors.told(len(numbers), self.table.points))
         return making
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +111,9 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     _check_design(design)
     if isinstance(design, LatinHypercube):
         return _latin_hypercube(levers, asked, design.points, seed)
+    if design == "grid":
+        # Before any of them is read: two long ranges are soon more than can be held.
+        check_number_of_cases(prod(_length(given) or 1 for given in asked))
     problems: list[Problem] = []
     values = [_listed(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
     if problems:
@@ -150,14 +155,30 @@ def _listed(lever: Lever, given: object, problems: list[Problem]) -> tuple[Any, 
         allowed = "a list, a range or an array"
         problems.append(Problem("not a list of values", (lever.name,), found=shorten(given), allowed=allowed))
         return ()
+    # Some iterables never end.
+    first = list(islice(given, MOST_CASES + 1))
+    if len(first) > MOST_CASES:
+        found, allowed = f"{_length(given) or len(first):,} or more", f"up to {MOST_CASES:,}"
+        problems.append(Problem("too many values", (lever.name,), found=found, allowed=allowed))
+        return ()
     try:
-        values = tuple(_natural(lever.kind, plain(value)) for value in given)
+        values = tuple(_natural(lever.kind, plain(value)) for value in first)
     except InputError as error:
         problems += [problem.at(prefix=(lever.name,)) for problem in error.problems]
         return ()
     if not values:
         problems.append(Problem("no values", (lever.name,), allowed="at least one"))
     return values
+
+
+def _length(given: object) -> int | None:
+    """Return how many values there are, if that is known without going through them."""
+    try:
+        return len(given)  # type: ignore[arg-type]  # what has no length raises
+    except TypeError:
+        return None
+    except OverflowError:  # a range may be longer than Python counts
+        return sys.maxsize
 
 
 def _natural(kind: Kind, value: Any) -> Any:

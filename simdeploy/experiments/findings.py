@@ -11,9 +11,6 @@ import numpy as np
 from simdeploy.errors import Problem, shorten
 from simdeploy.experiments.design import Points
 
-# A value that is wrong in itself is told once; what only goes wrong together may go wrong in very many ways.
-_MOST_TOLD = 20
-
 _MOST_SHOWN = 3
 
 
@@ -44,13 +41,8 @@ class Findings:
 
     def told(self, n_cases: int, points: Points) -> list[Problem]:
         """Return the findings; where no single value is to blame, with how many cases they are about, and the first."""
-        return [_placed(problem, cases, n_cases, points) for problem, cases in self.cases.items()]
-
-
-def cut(problems: Sequence[Problem]) -> list[Problem]:
-    """Return the first twenty problems, and how many more there are."""
-    n_more = len(problems) - _MOST_TOLD
-    return [*problems[:_MOST_TOLD], *([Problem(f"and {n_more:,} more like these")] if n_more > 0 else [])]
+        counts = [np.bincount(column) for column in points.index.T]
+        return [_placed(problem, cases, n_cases, points, counts) for problem, cases in self.cases.items()]
 
 
 def fold(problems: Iterable[Problem]) -> list[Problem]:
@@ -72,12 +64,14 @@ def _shown(values: Sequence[str]) -> str | None:
     return ", ".join(values[:_MOST_SHOWN]) + more or None
 
 
-def _placed(problem: Problem, cases: Sequence[int], n_cases: int, points: Points) -> Problem:
+def _placed(
+    problem: Problem, cases: Sequence[int], n_cases: int, points: Points, counts: Sequence[np.ndarray]
+) -> Problem:
     if len(cases) == n_cases:
         return problem
     affected = np.unique(np.array(cases) % len(points))
-    for column in points.index.T:
-        if len(affected) == np.count_nonzero(column == column[affected[0]]) and len(set(column[affected])) == 1:
+    for column, count in zip(points.index.T, counts, strict=True):
+        if len(affected) == count[column[affected[0]]] and len(set(column[affected])) == 1:
             return problem
     first = ", ".join(f"{name}={_word(value)}" for name, value in points.point(cases[0] % len(points)).items())
     where = f"in {len(cases):,} of {n_cases:,} cases" + (f", the first: {first}" if first else "")

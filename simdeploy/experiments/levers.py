@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.errors import InputError, Problem, listed, nearest
 
 if TYPE_CHECKING:
     from simdeploy.api import Spec
@@ -145,7 +145,7 @@ class _Catalogue:
             if len(matches) == 1:
                 return catalogue[matches[0]]
             if matches:
-                raise InputError(Problem("several keys end like this", (name,), allowed=", ".join(matches)))
+                raise InputError(Problem("several keys end like this", (name,), allowed=listed(matches)))
         raise self._unknown(name)
 
     def _spelt_otherwise(self, name: str) -> Lever:

@@ -11,6 +11,11 @@ import numpy as np
 
 from simdeploy.errors import Problem, shorten
 
+# Beyond, whole numbers leave the columns of a table and floats can't be told apart.
+_FURTHEST = 1 << 63
+# As near to 0 as a scenario's numbers are.
+_LEAST_RATIO = 1e-100
+
 
 @dataclass(frozen=True)
 class Range:
@@ -159,9 +164,19 @@ def make_interval(given: Range, numbers: tuple[Any, Any], kind: str, name: str) 
         allowed = "two whole numbers, lowest first" if kind == "whole" else "two numbers, lowest first"
         hint = "values to choose from belong into a list"
         return interval, [Problem("not a range", (name,), found=found, allowed=allowed, hint=hint)]
+    if (problem := end_problem(numbers)) is not None:
+        return interval, [problem.at(prefix=(name,))]
     if interval.low > interval.high:
         return interval, [Problem("not a range", (name,), found=found, allowed="the lowest value first")]
-    if given.log and interval.low <= 0:
-        allowed = "a lowest value above 0 where equal ratios are equally likely"
+    if given.log and interval.low < _LEAST_RATIO:
+        allowed = f"a lowest value of at least {_LEAST_RATIO:g} where equal ratios are equally likely"
         return interval, [Problem("not a logarithmic range", (name,), found=found, allowed=allowed)]
     return interval, []
+
+
+def end_problem(ends: Sequence[float]) -> Problem | None:
+    """Say which end of a range no table could hold."""
+    for end in ends:
+        if abs(end) > _FURTHEST:
+            return Problem("an end out of reach", found=shorten(end), allowed=f"{-_FURTHEST} to {_FURTHEST}")
+    return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -54,6 +54,9 @@ def _own_name(value: Any) -> str:
 
 
 def _unique(what: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    problems = [problem for name, _ in listed for problem in name_problems(str(name), (what,))]
+    if problems:
+        raise InputError(problems)
     named = dict(listed)
     if len(named) < len(listed):
         names = [name for name, _ in listed]

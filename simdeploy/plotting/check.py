@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.checking.words import describe_requirement, format_found, requirement_of
 from simdeploy.plotting.colours import DARK_GREY, GREEN, GREY, VERMILION
+from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import say_no_value, set_rows, wrap_name
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _WIDTH = 60  # of a line of words, in characters
 _ROOM = 1.15
 
 
+@in_plain_text
 def plot_check(ax: Axes, check: Check) -> Axes:
     """Draw each requirement's estimate and bounds relative to its limit; what is left of the line keeps within it.
 

@@ -9,6 +9,7 @@ from simdeploy.analysis.comparison.observations import LEVELS
 from simdeploy.analysis.wording import LABELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLACK, BLUE, GREEN, INK, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
+from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
 from simdeploy.plotting.time_axis import set_time_axis
 
@@ -33,6 +34,7 @@ _MARKS = {
 _PLAIN = (INK, "o")
 
 
+@in_plain_text
 def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdict") -> Axes:
     """Draw the estimates of one response under each policy with their intervals.
 

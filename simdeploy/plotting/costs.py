@@ -9,6 +9,7 @@ import numpy as np
 from simdeploy.analysis.naming import name_cases
 from simdeploy.analysis.wording import LABELS
 from simdeploy.plotting.colours import BLUE, INK, ORANGE, PURPLE, SKY_BLUE, VERMILION
+from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
 from simdeploy.vocabulary import CAUSES
 
@@ -26,6 +27,7 @@ LOOKS = {
 }
 
 
+@in_plain_text
 def plot_costs(ax: Axes, result: CostResult) -> Axes:
     """Draw the mean cost of each policy, stacked by cause, with the interval of the total.
 

@@ -10,6 +10,7 @@ import numpy as np
 from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.analysis.naming import name_factors
 from simdeploy.plotting.colours import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION
+from simdeploy.plotting.plain_text import in_plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ _LOW_HALF = 0.3
 _STRETCH = 1.03
 
 
+@in_plain_text
 def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     """Draw all worlds over the two factors that a box depends on most, with the box.
 
@@ -95,6 +97,7 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     return ax
 
 
+@in_plain_text
 def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     """Draw the coverage and density of every box on the peeling path.
 
@@ -202,7 +205,7 @@ def _dress(ax: Axes, x: _Axis, y: _Axis) -> None:
             getattr(ax, f"{axis}axis").set_major_locator(MaxNLocator(integer=True))
         if one.words is not None:
             setter = ax.set_xticks if axis == "x" else ax.set_yticks
-            setter(range(len(one.words)), one.words)
+            setter(range(len(one.words)), one.words, parse_math=False)
     ax.set_xlim(*x.ends)
     ax.set_ylim(*y.ends)
 

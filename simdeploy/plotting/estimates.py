@@ -9,6 +9,7 @@ from simdeploy.analysis.naming import name_cases
 from simdeploy.analysis.wording import PERCENT, describe_measure, measure_scale
 from simdeploy.plotting.colours import BLUE
 from simdeploy.plotting.measure_axis import find_measure
+from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
 from simdeploy.plotting.time_axis import set_time_axis
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
 
+@in_plain_text
 def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | None = None) -> Axes:
     """Draw the estimates of one measure with their intervals, a line for each policy or case.
 

@@ -12,6 +12,7 @@ from simdeploy.analysis.wording import describe_measure
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting.colours import BLACK, BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
 from simdeploy.plotting.measure_axis import set_limits, set_measure_axis
+from simdeploy.plotting.plain_text import in_plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,7 @@ _LOOKS = tuple(
 )
 
 
+@in_plain_text
 def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Sequence[Axes] | np.ndarray:
     """Draw the curves of all gates over the size of the defect, a panel for each measure.
 

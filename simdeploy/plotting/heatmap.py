@@ -16,6 +16,7 @@ from simdeploy.analysis.naming import format_value
 from simdeploy.analysis.wording import LABELS, POINTS, format_number
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLUE, DARK_GREY, GREY
+from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.slices import Slice, choose_slice
 from simdeploy.plotting.time_axis import set_time_axis
 
@@ -37,6 +38,7 @@ _CHARACTER_PT = 6.5  # of a tick label, with what must be free beside it
 _TITLE_CHARACTER_PT = 4.3
 
 
+@in_plain_text
 def plot_heatmap(
     axes: Sequence[Axes] | np.ndarray,
     result: GridSummary | Batches | pd.DataFrame,

@@ -8,6 +8,7 @@ from simdeploy.analysis.wording import LABELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import INK, STRIPE
 from simdeploy.plotting.costs import LOOKS
+from simdeploy.plotting.plain_text import in_plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ _LINES = {
 }
 
 
+@in_plain_text
 def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str = "canaries") -> Axes:
     """Draw what each amount of watching saves against the policy as it is.
 

@@ -10,6 +10,7 @@ from simdeploy.analysis.naming import name_cases
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting.colours import BLUE, LIGHT_GREY, ORANGE
 from simdeploy.plotting.measure_axis import find_measure, label_points, set_limits, set_measure_axis
+from simdeploy.plotting.plain_text import in_plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _FRONT, _MAYBE, _OUT = BLUE, ORANGE, LIGHT_GREY
 
 
+@in_plain_text
 def plot_pareto(
     ax: Axes, front: ParetoFront, *, x: Measure | str | None = None, y: Measure | str | None = None
 ) -> Axes:

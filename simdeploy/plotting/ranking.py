@@ -9,6 +9,7 @@ from simdeploy.analysis.directions import find_direction
 from simdeploy.analysis.wording import EVENTS, LABELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLUE, INK, VERMILION
+from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import set_rows, wrap_name
 from simdeploy.plotting.time_axis import set_time_axis
 from simdeploy.scenario.measures import Measure
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _BEST, _NOT_BEST = BLUE, VERMILION
 
 
+@in_plain_text
 def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
     """Draw how far each policy is from the best of the others, the best one on top.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.rare.words import format_count, format_probability
 from simdeploy.plotting.colours import BLUE, GREY, ORANGE
+from simdeploy.plotting.plain_text import in_plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _NAMES = {"importance": "importance sampling", "splitting": "splitting"}
 
 
+@in_plain_text
 def plot_rare(ax: Axes, rare: Rare) -> Axes:
     """Draw the relative error of an estimate over the rollouts that it takes, and that of plain simulation.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from simdeploy.analysis.wording import describe_measure, difference_scale, format_number, measure_scale
 from simdeploy.plotting.colours import GREY
+from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import wrap_name
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _MOST_NUMBERED = 150  # cells that have room for their number
 _NAME_WIDTH = 16
 
 
+@in_plain_text
 def plot_regret(ax: Axes, result: Robustness) -> Axes:
     """Draw the regret of each candidate in each world, and the largest of each candidate in a column of its own.
 

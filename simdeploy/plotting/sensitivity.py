@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.plotting.colours import BLUE, INK, ORANGE, SKY_BLUE
+from simdeploy.plotting.plain_text import in_plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ _BARS = {
 _HEIGHT = 0.38
 
 
+@in_plain_text
 def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     """Draw how much each factor moves the response.
 

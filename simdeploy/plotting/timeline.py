@@ -19,6 +19,7 @@ from simdeploy.plotting.colours import (
     VERMILION,
     YELLOW,
 )
+from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.time_axis import set_time_axis
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ _CHARACTER_PT = 5.5  # width of one in the smallest type, in points
 _LEGEND_COLUMNS = 4
 
 
+@in_plain_text
 def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     """Draw the nodes per status over time, stacked, with the waves and the end of the rollout marked.
 

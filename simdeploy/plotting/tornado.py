@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.wording import describe_measure, difference_scale, measure_scale
 from simdeploy.plotting.colours import BLUE, INK, ORANGE, VERMILION
+from simdeploy.plotting.plain_text import in_plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ _HOLDS, _FLIPS, _MAY_FLIP = BLUE, VERMILION, ORANGE
 _MOST_BARS = 24
 
 
+@in_plain_text
 def plot_tornado(ax: Axes, result: Switches) -> Axes:
     """Draw the margin of the choice under every value that changes it.
 

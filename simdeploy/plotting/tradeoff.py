@@ -9,6 +9,7 @@ import numpy as np
 from simdeploy.analysis.tradeoffs.lever_ranges import write_value
 from simdeploy.plotting.colours import BLUE, GREEN, VERMILION
 from simdeploy.plotting.measure_axis import find_measure, label_points, set_limits, set_measure_axis
+from simdeploy.plotting.plain_text import in_plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ _CURVE, _POLICY, _DEFAULT = BLUE, VERMILION, GREEN
 _COLUMNS = ("estimate", "low", "high")
 
 
+@in_plain_text
 def plot_tradeoff(
     ax: Axes,
     result: Tradeoff,

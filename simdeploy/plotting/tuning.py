@@ -9,6 +9,7 @@ import numpy as np
 from simdeploy.analysis.wording import describe_measure
 from simdeploy.plotting.colours import BLACK, BLUE, GREEN, LIGHT_GREY, ORANGE, PALE_GREY, VERMILION
 from simdeploy.plotting.measure_axis import set_measure_axis
+from simdeploy.plotting.plain_text import in_plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,7 @@ _LABELS = {"ruled out": "surely worse"}
 _MUCH = 30  # a factor beyond which an axis is logarithmic
 
 
+@in_plain_text
 def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     """Draw every candidate's estimate of the first stage, from the best to the worst.
 

@@ -156,7 +156,8 @@ def _item(items: list[Any], head: str) -> int | None:
     for number, item in enumerate(items):
         if isinstance(item, Mapping) and item.get("name") == head:
             return number
-    return int(head) if head.isdecimal() and int(head) < len(items) else None
+    is_number = head.isdecimal() and len(head) <= len(str(len(items)))
+    return int(head) if is_number and int(head) < len(items) else None
 
 
 def _no_such_path(raw: Mapping[str, Any], path: str) -> InputError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from simdeploy.errors import Path, Problem, nearest
+from simdeploy.errors import Path, Problem, listed, shorten
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, format_duration
 from simdeploy.world.fleet import Fleet
@@ -38,15 +38,17 @@ def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
     """Look for classes and zones that don't exist."""
     affects = kind.affects
     path = ("release", kind.name, "affects", affects.by)
-    names = [node_class.name for node_class in fleet.classes]
+    names = tuple(node_class.name for node_class in fleet.classes)
+    known, allowed = set(names), listed(names) or "none: the fleet has no classes"
     for number, member in enumerate(affects.members):
-        if affects.by == "classes" and member not in names:
-            allowed = ", ".join(names) or "none: the fleet has no classes"
-            hint = nearest(member, names)
-            yield Problem("no such class in the fleet", (*path, number), found=repr(member), allowed=allowed, hint=hint)
+        if affects.by == "classes" and member not in known:
+            meant = (str(member), names)
+            yield Problem(
+                "no such class in the fleet", (*path, number), found=shorten(member), allowed=allowed, meant=meant
+            )
         if affects.by == "zones" and isinstance(member, int) and member >= fleet.zones:
-            allowed = f"0 to {fleet.zones - 1}"
-            yield Problem("no such zone in the fleet", (*path, number), found=str(member), allowed=allowed)
+            zones = f"0 to {fleet.zones - 1}"
+            yield Problem("no such zone in the fleet", (*path, number), found=str(member), allowed=zones)
 
 
 def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Problem]:

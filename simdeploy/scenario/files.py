@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from simdeploy.api.files import read_text
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, shorten
+
+_LONGEST_WORD = 20
+
+Folder = str | os.PathLike[str]
 
 
 class Files:
@@ -20,12 +25,15 @@ class Files:
     ----------
     base : str
         Folder that relative names start from; empty for the working directory.
+    allowed : sequence of path
+        Folders in or below which the files may be, besides `base`.
     texts : mapping of str to str
         What is known already, by name.
     """
 
-    def __init__(self, base: str, texts: Mapping[str, str] | None = None) -> None:
+    def __init__(self, base: str, allowed: Sequence[Folder] = (), texts: Mapping[str, str] | None = None) -> None:
         self.base = base
+        self.allowed = tuple(os.fspath(folder) for folder in allowed)
         self.texts: dict[str, str] = dict(texts or {})
 
     def path(self, name: str) -> str:
@@ -36,7 +44,7 @@ class Files:
         """Return the file's text, or raise an `InputError`."""
         if name not in self.texts:
             try:
-                self.texts[name] = read_text(self.path(name))
+                self.texts[name] = read_text(self.path(name), inside=(self.base, *self.allowed))
             except InputError as error:
                 raise InputError([self._outside(problem) for problem in error.problems]) from None
         return self.texts[name]
@@ -47,3 +55,22 @@ class Files:
         if problem.line is not None:
             return problem
         return replace(problem, message=f"{problem.file}: {problem.message}", file=None)
+
+
+def first_word(text: str) -> str:
+    """Return what is shown of a text out of a file that a scenario names: the file may be another one than was meant.
+
+    Examples
+    --------
+    >>> first_word("root:x:0:0:root:/root:/bin/bash and more")
+    "'root:x:0:0:root:..."
+    """
+    return shorten("".join(text.split()[:1]), _LONGEST_WORD)
+
+
+def without_contents(problem: Problem) -> Problem:
+    """Return a problem of a file that a scenario names, with no more of its contents than a word."""
+    is_quoted = problem.found is not None and problem.found[0] in "'\"[{"
+    return replace(
+        problem, found=first_word(problem.found.strip("'\"")) if is_quoted and problem.found else problem.found
+    )

@@ -41,7 +41,7 @@ def _problem(details: Mapping[str, Any], prefix: Path) -> Problem:
             return replace(problem, path=path)
         case "refused":
             context = details["ctx"]
-            return Problem(context["message"], path, found=found, allowed=context["allowed"], hint=context["hint"])
+            return Problem(path=path, found=found, **context)
         case "missing":
             return Problem(MISSING, path)
         case "list_type":
@@ -59,14 +59,16 @@ def located(problems: Iterable[Problem], file: str | None, positions: Positions)
     def placed(problem: Problem) -> Problem:
         if problem.file is not None:
             return problem
+        if problem.n_more:
+            return replace(problem, file=file)
         for length in range(len(problem.path), -1, -1):
             if problem.path[:length] in positions:
                 line, column = positions[problem.path[:length]]
                 return replace(problem, file=file, line=line, column=column)
         return replace(problem, file=file)
 
-    def order(problem: Problem) -> tuple[bool, str, int]:
-        return (problem.file != file, problem.file or "", problem.line or 0)
+    def order(problem: Problem) -> tuple[bool, bool, str, int]:
+        return (problem.n_more > 0, problem.file != file, problem.file or "", problem.line or 0)
 
     unique = dict.fromkeys(placed(problem) for problem in problems)
     return sorted(unique, key=order)

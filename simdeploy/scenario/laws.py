@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from io import StringIO
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
@@ -16,8 +17,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from simdeploy.api.values import Kind
-from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.scenario.files import Files
+from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.scenario.files import Files, first_word
 from simdeploy.scenario.findings import validation_error
 from simdeploy.scenario.values import NOT_NEGATIVE, POSITIVE, PROBABILITY, SECONDS, SHARED, read_value
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
@@ -54,6 +55,7 @@ FAMILIES: dict[str, tuple[Form, ...]] = {
 _SHAPES = ("shape", "sigma", "alpha", "beta")
 _ALL_FAMILIES = ("constant", *FAMILIES, "empirical")
 _MAX_BAD_LINES = 20
+_MAX_LINES = 100_000
 _MAX_SECONDS = MAX_DURATION_NS / NS_PER_S
 
 
@@ -157,7 +159,7 @@ def _family(raw: Mapping[str, Any]) -> str:
         hint = nearest(unknown[0], _ALL_FAMILIES) or _family_of_parameters(tuple(raw))
         raise InputError(Problem("not a family of distributions", (unknown[0],), allowed=allowed, hint=hint))
     if len(raw) != 1:
-        found = "{" + ", ".join(raw) + "}"
+        found = "{" + listed(raw) + "}"
         raise InputError(Problem("not exactly one family of distributions", found=found, allowed="one key"))
     return next(iter(raw))
 
@@ -188,7 +190,7 @@ def _forms_in_words(family: str) -> str:
 def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms: str) -> Distribution:
     known = tuple(dict.fromkeys(name for names, _ in FAMILIES[family] for name in names))
     problems = [
-        Problem(f"not a parameter of {family}", (key,), allowed=forms, hint=nearest(key, known))
+        Problem(f"not a parameter of {family}", (key,), allowed=forms, meant=(key, known))
         for key in given
         if key not in known
     ]
@@ -202,7 +204,7 @@ def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms
                 problems += (problem.at(prefix=(key,)) for problem in error.problems)
     form = next((form for form in FAMILIES[family] if sorted(form[0]) == sorted(given)), None)
     if form is None and all(key in known for key in given):
-        found = "{" + ", ".join(given) + "}"
+        found = "{" + listed(given) + "}"
         problems.append(Problem(f"not a set of parameters of {family}", found=found, allowed=forms))
     if problems or form is None:
         raise InputError(problems)
@@ -215,7 +217,7 @@ def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms
 
 def _empirical_values(given: Mapping[str, Any], quantity: Quantity, files: Files, forms: str) -> tuple[float, ...]:
     if len(given) != 1 or next(iter(given)) not in ("values", "file"):
-        found = "{" + ", ".join(given) + "}"
+        found = "{" + listed(given) + "}"
         unknown = next((key for key in given if key not in ("values", "file")), None)
         hint = nearest(unknown, ("values", "file")) if unknown else None
         raise InputError(Problem("not a set of parameters of empirical", found=found, allowed=forms, hint=hint))
@@ -245,31 +247,22 @@ def _file_values(name: str, quantity: Quantity, files: Files) -> tuple[float, ..
         raise InputError([problem.at(prefix=("file",)) for problem in error.problems]) from None
     values: list[float] = []
     problems: list[Problem] = []
-    lines = text.rstrip().splitlines()
-    for number, line in enumerate(lines, start=1):
+    path = files.path(name)
+    for number, line in enumerate(StringIO(text.rstrip(), newline=None), start=1):
+        if number > _MAX_LINES or len(problems) == _MAX_BAD_LINES:
+            most = f"{_MAX_LINES:,} values" if number > _MAX_LINES else f"{_MAX_BAD_LINES} lines like these"
+            problems.append(Problem(f"more than {most}: the rest was not read", ("file",), path, number))
+            break
         cell = line.strip().strip('"')
         try:
             values.append(read_value(quantity.scalar, _cell_value(cell)))
         except InputError as error:
-            hint = "the first line is a value, too, not a header" if number == 1 else error.problems[0].hint
+            hint = "the first line is a value, too, not a header" if number == 1 else None
             problem = error.problems[0]
-            message = "an empty line" if not cell else problem.message
+            message = problem.message if cell else "an empty line"
             problems.append(
-                Problem(
-                    message,
-                    ("file",),
-                    files.path(name),
-                    number,
-                    found=shorten(line),
-                    allowed=problem.allowed,
-                    hint=hint,
-                )
+                Problem(message, ("file",), path, number, found=first_word(cell), allowed=problem.allowed, hint=hint)
             )
-    if len(problems) > _MAX_BAD_LINES:
-        message = f"and {len(problems) - _MAX_BAD_LINES} more lines like these from here on"
-        problems[_MAX_BAD_LINES:] = [
-            replace(problems[_MAX_BAD_LINES], message=message, found=None, allowed=None, hint=None)
-        ]
     if problems:
         raise InputError(problems)
     return tuple(values)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from simdeploy.api.files import read_text
-from simdeploy.errors import InputError, Problem
-from simdeploy.scenario.files import Files
+from simdeploy.errors import InputError, Problem, cut
+from simdeploy.scenario.files import Files, Folder
 from simdeploy.scenario.scenario import Scenario, build, warn
 from simdeploy.scenario.yaml_text import parse_yaml
 
 
-def read_scenario(path: str | os.PathLike[str]) -> Scenario:
+def read_scenario(path: str | os.PathLike[str], *, allow_files: Sequence[Folder] = ()) -> Scenario:
     """Read a scenario from a YAML file.
 
     Parameters
     ----------
     path : path
-        Files that it names are looked for beside it.
+        Of a file, or of a pipe. Files that it names are looked for beside it, and have to be in its folder or below,
+        links followed.
+    allow_files : sequence of path, optional
+        Further folders in or below which they may be.
 
     Raises
     ------
@@ -30,14 +34,16 @@ def read_scenario(path: str | os.PathLike[str]) -> Scenario:
     SimdeployWarning
         For what is legal but probably not meant; also in the scenario's `warnings`.
     """
-    scenario, errors, warnings = load(path)
+    scenario, errors, warnings = load(path, allow_files=allow_files)
     if scenario is None:
         raise InputError(errors)
     warn(warnings)
     return scenario
 
 
-def load(path: str | os.PathLike[str]) -> tuple[Scenario | None, tuple[Problem, ...], tuple[Problem, ...]]:
+def load(
+    path: str | os.PathLike[str], *, allow_files: Sequence[Folder] = ()
+) -> tuple[Scenario | None, tuple[Problem, ...], tuple[Problem, ...]]:
     """Read a scenario file and return it, or None, with its errors and its warnings: nothing is raised."""
     file = os.fspath(path)
     problems: list[Problem] = []
@@ -45,10 +51,10 @@ def load(path: str | os.PathLike[str]) -> tuple[Scenario | None, tuple[Problem, 
         raw, positions = parse_yaml(read_text(file), file, problems)
     except InputError as error:
         return None, error.problems, ()
-    scenario, errors = build(raw, Files(str(Path(file).parent)), source=file, positions=positions)
+    scenario, errors = build(raw, Files(str(Path(file).parent), allow_files), source=file, positions=positions)
     if problems:
         # What is wrong with a value's form is told once; the value that stands in for it may be wrong, too.
         told = {problem.path for problem in problems}
         problems += [problem for problem in errors if problem.path not in told]
-        return None, tuple(sorted(problems, key=lambda problem: problem.line or 0)), ()
+        return None, cut(sorted(problems, key=lambda problem: problem.line or 0)), ()
     return scenario, errors, scenario.warnings if scenario else ()

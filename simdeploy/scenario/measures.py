@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
 from typing import Any, Literal
 
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.units import NS_PER_S, parse_duration
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
 
@@ -192,11 +193,12 @@ def measure_problems(
             problems.append(Problem("an event has a rate, and no quantiles", ("quantile",), found=measure.of))
     known = (*EVENTS, *(kinds or ()))
     if measure.given is not None and kinds is not None and measure.given not in known:
-        hint, found = nearest(measure.given, known), shorten(measure.given)
-        problems.append(Problem("not a condition", ("given",), found=found, allowed=", ".join(known), hint=hint))
+        found, meant = shorten(measure.given), (measure.given, known)
+        problems.append(Problem("not a condition", ("given",), found=found, allowed=listed(known), meant=meant))
     if measure.of in COSTS and has_costs is False:
         hint = 'add a section `costs`, or ask for something else, such as "makespan_s"'
-        problems.append(Problem("the scenario has no costs", ("of",), found=measure.of, hint=hint))
+        message = f"the scenario has no costs, so {measure.of} can't be measured"
+        problems.append(Problem(message, ("of",), hint=hint))
     return problems
 
 
@@ -214,6 +216,11 @@ def requirement_problems(requirement: Requirement) -> list[Problem]:
         message = f"{measure.of} lies between 0 and 1"
         return [Problem(message, (key,), found=f"{limit:g}", allowed="a fraction such as 0.01", hint=hint)]
     return []
+
+
+def of_text(text: str, problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems of what somebody wrote as text, which has no keys: their path is the text."""
+    return [replace(problem, path=(text,)) for problem in problems]
 
 
 def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
@@ -240,7 +247,7 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
     if how == "mean" and measure.of in EVENTS:
         problems.append(Problem("an event has a rate, and no mean", ("of",), found=measure.of))
     if problems:
-        raise InputError([problem.at(prefix=(text.strip(),)) for problem in problems])
+        raise InputError(of_text(text.strip(), problems))
     return measure
 
 
@@ -267,7 +274,7 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
     requirement = Requirement(measure, limit if is_most else None, None if is_most else limit)
     problems = requirement_problems(requirement)
     if problems:
-        raise InputError([problem.at(prefix=(text.strip(),)) for problem in problems])
+        raise InputError(of_text(text.strip(), problems))
     return requirement
 
 
@@ -303,7 +310,7 @@ def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
         else:
             conditions.append(Condition(measure.of))
     if problems:
-        raise InputError([problem.at(prefix=(text.strip(),)) for problem in dict.fromkeys(problems)])
+        raise InputError(of_text(text.strip(), dict.fromkeys(problems)))
     return Event(tuple(conditions), given or None)
 
 
@@ -323,10 +330,11 @@ def parse_amount(text: str, measure: Measure) -> float:
     text = text.strip()
     try:
         if measure.is_fraction and text.endswith("%"):
-            return _percent(text[:-1])
-        if measure.is_duration and text[-1:].isalpha():
-            return parse_duration(text) / NS_PER_S
-        value = float(text)
+            value = _percent(text[:-1])
+        elif measure.is_duration and text[-1:].isalpha():
+            value = parse_duration(text) / NS_PER_S
+        else:
+            value = float(text)
     except (ValueError, ArithmeticError):
         value = float("nan")
     if value - value != 0:

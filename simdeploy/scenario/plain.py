@@ -38,7 +38,7 @@ def plain(value: object, path: Path = ()) -> Any:
 def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
     if len(path) > MAX_DEPTH:
         # Nothing below can be told any better, and a cycle would never end.
-        raise InputError([*problems, Problem(f"nested deeper than {MAX_DEPTH} levels", path[:3])])
+        raise InputError([Problem(f"nested deeper than {MAX_DEPTH} levels", path[:3]), *problems])
     if hasattr(value, "tolist") and not isinstance(value, type):
         value = value.tolist()  # numpy's scalars and arrays, and pandas' series
     if isinstance(value, os.PathLike):

@@ -9,8 +9,8 @@ from typing import Any
 from simdeploy.api import DeploymentDocument, Spec, parse_deployment, spec_from_dict, spec_problems, unknown_keys
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.dialects import policy_from_spec
-from simdeploy.errors import InputError, Path, Problem, nearest, shorten
-from simdeploy.scenario.files import Files
+from simdeploy.errors import InputError, Path, Problem, is_printable, name_problems, nearest, shorten
+from simdeploy.scenario.files import Files, without_contents
 from simdeploy.scenario.parts import Identity, ScenarioPolicy
 
 _IDENTITY_KEYS = ("type", "id", "job_id", "job_type", "namespace", "from_version", "to_version")
@@ -51,6 +51,8 @@ class PolicyReading:
 
 def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ()) -> PolicyReading:
     """Read a policy of a scenario file: a spec inline, or the name of a JSON file."""
+    if not is_printable(name):
+        return PolicyReading(None, name_problems(name, prefix))
     if not isinstance(raw, Mapping):
         allowed = 'the keys of a deployment spec, such as "strategy", or {file: deployment.json}'
         return PolicyReading(None, [Problem("not a deployment spec", prefix, found=shorten(raw), allowed=allowed)])
@@ -87,7 +89,7 @@ def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: 
     try:
         document = parse_deployment(text, file=around.files.path(file), dialect=raw.get("dialect"))
     except InputError as error:
-        return PolicyReading(None, problems + list(error.problems))
+        return PolicyReading(None, problems + [without_contents(problem) for problem in error.problems])
     reading = document_policy(name, document, around, (*prefix, "file"))
     return replace(reading, policy=None, problems=problems) if problems else reading
 

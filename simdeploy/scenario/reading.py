@@ -23,7 +23,7 @@ from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPol
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy
 from simdeploy.scenario.release_section import build_release
 from simdeploy.scenario.requirements_section import cross_check_requirements
-from simdeploy.scenario.section import unknown_keys
+from simdeploy.scenario.section import is_explained, unknown_keys
 from simdeploy.scenario.suspicions import PolicySuspicions, fleet_suspicions, process_suspicions
 from simdeploy.world.fleet import Fleet
 from simdeploy.world.operator import Operator, ScriptedAct
@@ -106,8 +106,8 @@ def _read_sections(
 ) -> dict[str, Any]:
     """Read every section on its own, so that a bad one leaves the others."""
     fields = ScenarioFile.model_fields
-    problems, meant = unknown_keys(raw, fields)
-    errors += problems
+    unknown = unknown_keys(raw, fields)
+    errors += unknown
     sections: dict[str, Any] = {}
     for name, adapter in _adapters().items():
         if name in known:
@@ -115,8 +115,9 @@ def _read_sections(
             continue
         value = raw.get(name)
         if value is None and fields[name].is_required():
-            if name not in meant:
-                errors.append(Problem(MISSING, (name,)))
+            missing = Problem(MISSING, (name,))
+            if not is_explained(missing, unknown):
+                errors.append(missing)
             continue
         try:
             sections[name] = adapter.validate_python(fields[name].default if value is None else value, context=files)

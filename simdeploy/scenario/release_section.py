@@ -18,7 +18,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from simdeploy.api.values import Flag, Kind, Refused
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, listed, name_problems, shorten
 from simdeploy.scenario.findings import problems_of, validation_error
 from simdeploy.scenario.laws import DurationLaw
 from simdeploy.scenario.section import Section, optional
@@ -50,11 +50,11 @@ def read_affects(raw: object) -> Affects:
     if not isinstance(raw, Mapping):
         raise InputError(Problem("not a choice of nodes", found=shorten(raw), allowed=_AFFECTS_FORMS))
     given = {key: value for key, value in raw.items() if value is not None}
-    unknown = [Problem("unknown key", (key,), hint=nearest(key, keys)) for key in given if key not in keys]
+    unknown = [Problem("unknown key", (key,), meant=(key, keys)) for key in given if key not in keys]
     if unknown:
         raise InputError(unknown)
     if len(given) != 1:
-        found = "{" + ", ".join(given) + "}"
+        found = "{" + listed(given) + "}"
         raise InputError(Problem("not exactly one choice of nodes", found=found, allowed=_AFFECTS_FORMS))
     key, value = next(iter(given.items()))
     try:
@@ -131,7 +131,8 @@ def _read_kinds(raw: object, handler: ValidatorFunctionWrapHandler) -> dict[str,
             [Problem("not kinds of a release", found=found, allowed="names, each with a probability")]
         )
     given = {name: kind for name, kind in raw.items() if kind is not None}
-    problems = _sum_problems(given)
+    problems = [problem for name in given for problem in name_problems(name, (name,))]
+    problems += _sum_problems(given)
     kinds: dict[str, KindSection] = {}
     try:
         kinds = handler(given)

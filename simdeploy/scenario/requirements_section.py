@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from simdeploy.api.values import Kind
-from simdeploy.errors import Problem, nearest
+from simdeploy.errors import Problem, listed, shorten
 from simdeploy.scenario.measures import (
     EVENTS,
     NUMBERS,
@@ -82,7 +82,6 @@ def cross_check_requirement(
     """Compare one requirement with what else is known, None where it isn't; paths are its keys."""
     problems = measure_problems(requirement.measure, kinds, has_costs=has_costs) + requirement_problems(requirement)
     if requirement.policy is not None and policies is not None and requirement.policy not in policies:
-        hint, allowed = nearest(requirement.policy, policies), ", ".join(policies)
-        found = repr(requirement.policy)
-        problems.append(Problem("no such policy", ("policy",), found=found, allowed=allowed, hint=hint))
+        meant, found = (requirement.policy, tuple(policies)), shorten(requirement.policy)
+        problems.append(Problem("no such policy", ("policy",), found=found, allowed=listed(policies), meant=meant))
     return problems

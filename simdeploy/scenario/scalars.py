@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 
-_WHOLE = re.compile(r"[-+]?[0-9]+")
-_DECIMAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+# Possessive: time stays linear whatever the word.
+_WHOLE = re.compile(r"[-+]?[0-9]++")
+_DECIMAL = re.compile(r"[-+]?(\.[0-9]++|[0-9]++(\.[0-9]*+)?)([eE][-+]?[0-9]++)?")
 _OTHER_BASE = re.compile(r"[-+]?0[xob][0-9a-fA-F]+")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 

@@ -6,17 +6,17 @@ import copy
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from simdeploy.api import DeploymentDocument, DeploymentSpec, RolloutSpec, Spec
-from simdeploy.errors import InputError, Problem, SimdeployWarning, nearest, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, cut, listed, nearest, shorten
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
 from simdeploy.scenario.contradictions import health_problems, request_problems
-from simdeploy.scenario.files import Files
+from simdeploy.scenario.files import Files, Folder
 from simdeploy.scenario.findings import located
 from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.scenario.measures import Requirement
@@ -90,7 +90,9 @@ class Scenario:
     _origin: _Origin = field(compare=False, repr=False)
 
     @classmethod
-    def from_dict(cls, d: Mapping[str, Any], *, base: str | os.PathLike[str] | None = None) -> Scenario:
+    def from_dict(
+        cls, d: Mapping[str, Any], *, base: str | os.PathLike[str] | None = None, allow_files: Sequence[Folder] = ()
+    ) -> Scenario:
         """Make a scenario of what a file would say.
 
         Parameters
@@ -98,7 +100,9 @@ class Scenario:
         d : mapping
             Not changed.
         base : path, optional
-            Folder of the files that it names; the working directory unless given.
+            Folder of the files that it names, which have to be in or below it; the working directory unless given.
+        allow_files : sequence of path, optional
+            Further folders in or below which they may be.
 
         Raises
         ------
@@ -120,14 +124,17 @@ class Scenario:
         >>> scenario.fleet.nodes
         12
         """
-        scenario, errors = build(plain(d), Files("" if base is None else os.fspath(base)))
+        scenario, errors = build(plain(d), Files("" if base is None else os.fspath(base), allow_files))
         if scenario is None:
             raise InputError(errors)
         warn(scenario.warnings)
         return scenario
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a file would say, as it was said; names of files are made absolute."""
+        """Return what a file would say, as it was said; names of files are made absolute.
+
+        `from_dict` reads it again with `base`, or `allow_files`, naming the folder of the files.
+        """
         raw = copy.deepcopy(dict(self._origin.raw))
         _make_absolute(raw, self._origin.surroundings.files)
         return raw
@@ -183,7 +190,7 @@ class Scenario:
         kept = {
             name: section for name, section in self._origin.sections.items() if changed.get(name) is before.get(name)
         }
-        scenario, errors = build(changed, Files(files.base, files.texts), source=self.source, known=kept)
+        scenario, errors = build(changed, Files(files.base, files.allowed, files.texts), source=self.source, known=kept)
         if scenario is None:
             raise InputError(errors)
         known = [(problem.path, problem.message) for problem in self.warnings]
@@ -252,10 +259,10 @@ class Scenario:
             return policy
         if isinstance(policy, str):
             if policy not in self.policies:
-                allowed = ", ".join(self.policies)
+                allowed = listed(self.policies)
                 hint = nearest(policy, self.policies)
                 raise InputError(
-                    Problem("no such policy", ("policies",), found=repr(policy), allowed=allowed, hint=hint)
+                    Problem("no such policy", ("policies",), found=shorten(policy), allowed=allowed, hint=hint)
                 )
             return self.policies[policy]
         reading = self._read(policy)
@@ -297,9 +304,9 @@ def build(
     reading = read_parts(raw, files, known)
     file, places = (source, positions) if positions is not None else (None, {})
     if reading.errors or reading.surroundings is None:
-        return None, tuple(located(reading.errors, file, places))
+        return None, tuple(located(cut(reading.errors), file, places))
     origin = _Origin(raw, reading.surroundings, reading.sections)
-    found = tuple(located(reading.warnings, file, places))
+    found = tuple(located(cut(reading.warnings), file, places))
     return Scenario(**reading.parts, warnings=found, source=source, _origin=origin), ()
 
 

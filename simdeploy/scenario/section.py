@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import (
@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from simdeploy.api.findings import MISSING
-from simdeploy.errors import Problem, nearest, shorten
+from simdeploy.errors import MOST_PROBLEMS, Problem, nearest, shorten
 from simdeploy.scenario.findings import problems_of, validation_error
 
 
@@ -25,22 +25,17 @@ def optional(default: Any, description: str) -> Any:
     return Field(default=default, description=description)
 
 
-def unknown_keys(raw: Mapping[str, Any], known: Collection[str]) -> tuple[list[Problem], set[str]]:
-    """Name the keys that don't exist, and return those that were probably meant."""
-    problems: list[Problem] = []
-    meant: set[str] = set()
-    for key in raw:
-        if key not in known:
-            hint = nearest(key, known)
-            meant.update(name for name in known if hint is not None and f"'{name}'" in hint)
-            allowed = ", ".join(known) if hint is None else None
-            problems.append(Problem("unknown key", (key,), allowed=allowed, hint=hint))
-    return problems, meant
+def unknown_keys(raw: Mapping[str, Any], known: Collection[str]) -> list[Problem]:
+    """Name the keys that don't exist."""
+    words = tuple(known)
+    return [Problem("unknown key", (key,), meant=(key, words)) for key in raw if key not in known]
 
 
-def is_explained(problem: Problem, meant: Collection[str]) -> bool:
+def is_explained(problem: Problem, unknown: Sequence[Problem]) -> bool:
     """Say whether a key is missing only because it is misspelt, which has been told."""
-    return problem.message == MISSING and len(problem.path) == 1 and problem.path[0] in meant
+    if problem.message != MISSING or len(problem.path) != 1:
+        return False
+    return any(nearest(other.path[-1], [str(problem.path[0])]) for other in unknown[:MOST_PROBLEMS])
 
 
 class Section(BaseModel):
@@ -67,7 +62,7 @@ class Section(BaseModel):
         if not isinstance(raw, dict):
             allowed = "keys out of " + ", ".join(cls.model_fields)
             raise validation_error([Problem("not a group of keys", found=shorten(raw), allowed=allowed)])
-        problems, meant = unknown_keys(raw, cls.model_fields)
+        problems = unknown_keys(raw, cls.model_fields)
         known = {
             key: value
             for key, value in raw.items()
@@ -76,7 +71,8 @@ class Section(BaseModel):
         try:
             section = handler(known)
         except ValidationError as error:
-            problems += (problem for problem in problems_of(error) if not is_explained(problem, meant))
+            unknown = tuple(problems)
+            problems += (problem for problem in problems_of(error) if not is_explained(problem, unknown))
         if problems:
             raise validation_error(problems)
         return section

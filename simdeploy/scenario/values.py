@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 from simdeploy.api import parse_time
-from simdeploy.api.values import Kind, Refused, is_unicode
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.api.values import PROSE_FORM, Kind, Refused, read_name, read_prose
+from simdeploy.errors import NAME_FORM, InputError, Problem, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, round_half_up
 
 MIN_INTERVAL_NS = 1_000_000
@@ -34,7 +34,7 @@ _YEARS = (1970, 2999)
 
 def problem_of(kind: Kind, value: object, refused: Refused) -> Problem:
     """Say that a value was refused."""
-    return Problem(str(refused), found=shorten(value), allowed=kind.allowed, hint=refused.hint)
+    return Problem(str(refused), found=shorten(value), allowed=kind.allowed, hint=refused.hint, meant=refused.meant)
 
 
 def read_value(kind: Kind, value: object) -> Any:
@@ -103,6 +103,9 @@ def _check_range(value: float, low: int, high: int) -> None:
         raise Refused("too large", hint)
 
 
+_AMOUNT = number(float, -MAX_NUMBER)
+
+
 def duration_ns(value: object, low_ns: int = 0) -> int:
     """Read a duration as whole nanoseconds: Go's form, or a number of seconds."""
     if isinstance(value, str):
@@ -111,9 +114,8 @@ def duration_ns(value: object, low_ns: int = 0) -> int:
         except ValueError as error:
             raise Refused(str(error), _duration_hint(value)) from None
     else:
-        seconds = number(float, -MAX_NUMBER).read
         try:
-            seconds(value)
+            _AMOUNT.read(value)
         except Refused as refused:
             raise Refused(str(refused).replace("not a number", "not a duration")) from None
         ns = round_half_up(exact(value) * NS_PER_S)  # type: ignore[arg-type]  # a number, says the check
@@ -150,22 +152,15 @@ def _duration_hint(text: str) -> str | None:
     return f"write {bare}"
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise Refused("not text", "put it in quotes" if isinstance(value, int | float) else None)
-    if not value.strip():
+def _name(value: object) -> str:
+    text = read_name(value)
+    if not text.strip():
         raise Refused("empty")
-    if not is_unicode(value):
-        raise Refused("half of a Unicode surrogate pair, which no file can hold")
-    return value
-
-
-def _prose(value: object) -> str:
-    return value if value == "" and isinstance(value, str) else _text(value)
+    return text
 
 
 def _time(value: object) -> str:
-    text = _text(value)
+    text = _name(value)
     try:
         parse_time(text)
     except ValueError as error:
@@ -215,8 +210,8 @@ IntervalNs = Annotated[
     int,
     Kind(f"{_DURATION_WORDS}, at least 1ms", lambda value: duration_ns(value, MIN_INTERVAL_NS), {SHARED: "Duration"}),
 ]
-Name = Annotated[str, Kind("text", _text, {"type": "string", "minLength": 1})]
-Prose = Annotated[str, Kind("text", _prose, {"type": "string"})]
+Name = Annotated[str, Kind(NAME_FORM, _name, {"type": "string", "minLength": 1})]
+Prose = Annotated[str, Kind(PROSE_FORM, read_prose, {"type": "string"})]
 Instant = Annotated[
     str,
     Kind(

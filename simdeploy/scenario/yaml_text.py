@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_DEPTH = 64
-MAX_NODES = 200_000
+MAX_NODES = 20_000
 MAX_ALIASED_NODES = 10_000
+_LONGEST_NAME = 60
 
 # libyaml is about ten times as quick as the parser in Python; wheels have it, a build from source may not.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -101,9 +102,9 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
     try:
         root = _Composer(file, found_here).compose(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        raise InputError([*found_here, _syntax_problem(error, file)]) from None
+        raise InputError([_syntax_problem(error, file), *found_here]) from None
     except yaml.YAMLError as error:
-        raise InputError([*found_here, Problem(f"not YAML: {error}", file=file)]) from None
+        raise InputError([Problem(f"not YAML: {error}", file=file), *found_here]) from None
     positions: Positions = {(): (root.line, root.column)}
     data = _Expander(file, found_here, positions).expand(root, ())
     if problems is None and found_here:
@@ -175,11 +176,11 @@ class _Composer:
         return node
 
     def _alias(self, event: Any) -> _Node:
-        target = self.anchors.get(event.anchor)
+        target, name = self.anchors.get(event.anchor), event.anchor[:_LONGEST_NAME]
         if target is None:
-            raise self._fatal(event, f"an alias (*{event.anchor}) without its anchor (&{event.anchor})")
+            raise self._fatal(event, f"an alias (*{name}) without its anchor (&{name})")
         if not target.closed:
-            raise self._fatal(event, f"a cycle: *{event.anchor} lies inside &{event.anchor}")
+            raise self._fatal(event, f"a cycle: *{name} lies inside &{name}")
         return target
 
     def _scalar(self, event: Any, node: _Node) -> Any:
@@ -230,7 +231,7 @@ class _Composer:
     def _fatal(self, event: Any, message: str, hint: str | None = None) -> InputError:
         mark = event.start_mark
         problem = Problem(message, file=self.file, line=mark.line + 1, column=mark.column + 1, hint=hint)
-        return InputError([*self.problems, problem])
+        return InputError([problem, *self.problems])
 
 
 class _Expander:
@@ -269,4 +270,4 @@ class _Expander:
             message = f"nested deeper than {MAX_DEPTH} levels"
         if message is not None:
             problem = Problem(message, path[:3], file=self.file, line=node.line, column=node.column)
-            raise InputError([*self.problems, problem])
+            raise InputError([problem, *self.problems])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.checking.sequential import FEWEST_OF_A_MEAN, Decision
 from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.requirements import Asked, read_requirements, why_impossible
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ def ask(
     problems = [] if chosen else [Problem("no policy to check", ("policies",))]
     for policy in chosen:
         if policy not in scenario.policies:
-            allowed, hint = ", ".join(scenario.policies), nearest(policy, scenario.policies)
+            allowed, hint = listed(scenario.policies), nearest(policy, scenario.policies)
             problems.append(Problem("no such policy", ("policies",), found=shorten(policy), allowed=allowed, hint=hint))
     read: tuple[Requirement, ...] = ()
     try:

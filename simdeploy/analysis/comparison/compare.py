@@ -14,7 +14,7 @@ from simdeploy.analysis.estimators import Estimate, estimate_difference, estimat
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.result import Result, read_computed_under, to_plain
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -246,7 +246,7 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
                 "not a policy of the table",
                 path=("baseline",),
                 found=shorten(baseline),
-                allowed=", ".join(policies),
+                allowed=listed(policies),
                 hint=nearest(baseline, policies),
             )
         )

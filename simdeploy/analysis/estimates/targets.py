@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.measuring import read_measures
 from simdeploy.analysis.requirements import why_impossible
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.scenario.measures import Measure, measure_problems, parse_amount
+from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_amount
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tup
         measure = read[-1].measure
         if measure in [target.measure for target in read[:-1]]:
             problems.append(Problem("a measure has two targets", ("targets",), found=str(measure)))
-        problems += [problem.at(prefix=(str(measure),)) for problem in _impossible(measure, scenarios)]
+        problems += of_text(str(measure), _impossible(measure, scenarios))
     costs = {scenario.costs for scenario in scenarios}
     if len(costs) > 1:
         hint = "one target at a time, each scenario by itself"

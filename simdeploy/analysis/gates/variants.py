@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.findings import build, unknown_keys_in
 from simdeploy.api.gate import Gate
-from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
 from simdeploy.experiments.changes import GATE, change_policy, own_identity
 from simdeploy.experiments.levers import Lever
 from simdeploy.units import NS_PER_S, format_duration
@@ -90,6 +90,7 @@ def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[st
     read: dict[str, Gate] = {THRESHOLD: Gate(kind=THRESHOLD)}
     problems: list[Problem] = []
     for name, given in named.items():
+        problems += name_problems(str(name), ("gates",))
         raw = given.to_dict() if isinstance(given, Gate) else given
         if isinstance(raw, str) or raw is None:
             raw = {"kind": THRESHOLD if raw is None else raw}

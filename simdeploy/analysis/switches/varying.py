@@ -23,7 +23,7 @@ from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.subjects import name_policies
-from simdeploy.scenario.measures import Measure, Requirement, measure_problems
+from simdeploy.scenario.measures import Measure, Requirement, measure_problems, of_text
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -197,7 +197,7 @@ def _read(
             problems += error.problems
     try:
         (measure,) = read_measures([of])
-        problems += [p.at(prefix=(str(measure),)) for p in measure_problems(measure, kinds, has_costs=has_costs)]
+        problems += of_text(str(measure), measure_problems(measure, kinds, has_costs=has_costs))
     except InputError as error:
         problems += error.problems
     try:

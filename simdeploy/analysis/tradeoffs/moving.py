@@ -15,11 +15,11 @@ from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tradeoffs.curves import estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.analysis.unknown import unknown_fractions
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.sweep import sweep
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import Measure, measure_problems, parse_measure
+from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ class Tradeoff(Result):
         found = [lever for lever in self.levers if name in (lever.name, lever.name.rpartition(".")[2])]
         if not found:
             names = [lever.name for lever in self.levers]
-            allowed, hint = ", ".join(names), nearest(name, names)
+            allowed, hint = listed(names), nearest(name, names)
             problem = Problem("no lever that was moved", ("lever",), found=shorten(name), allowed=allowed, hint=hint)
             raise InputError(problem)
         return found[0]
@@ -240,9 +240,9 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
     measures = read_measures(axes)
     kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
     problems = [
-        problem.at(prefix=(str(measure),))
+        problem
         for measure in measures
-        for problem in measure_problems(measure, kinds, has_costs=has_costs)
+        for problem in of_text(str(measure), measure_problems(measure, kinds, has_costs=has_costs))
     ]
     reasons = {measure: why_impossible(measure, scenario.release, type_) for measure in measures}
     problems += [Problem(why, ("axes",), found=str(measure)) for measure, why in reasons.items() if why is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.directions import read_direction
@@ -143,19 +143,20 @@ def _read_objective(scenario: Scenario, type_: str, of: Measure | str, problems:
     try:
         measure = parse_measure(of) if isinstance(of, str) else of
     except InputError as error:
-        problems += [problem.at(prefix=("of",)) for problem in error.problems]
+        problems += [replace(problem, path=("of",)) for problem in error.problems]
         return None
     kinds = tuple(kind.name for kind in scenario.release)
     found = measure_problems(measure, kinds, has_costs=scenario.costs is not None)
     if measure.kind == "quantile":
         message = "a quantile can't be searched for with a stated probability"
-        found.append(Problem(message, hint="search for a mean or a rate, and require the quantile"))
+        found.append(Problem(message, found=str(measure), hint="search for a mean or a rate, and require the quantile"))
     elif measure.given is not None and measure.given not in (*SORTS, *kinds):
         message = "what is given depends on the policy, so that means of different rollouts would be compared"
-        found.append(Problem(message, allowed="good, defective, or a kind of the release"))
+        found.append(Problem(message, found=str(measure), allowed="good, defective, or a kind of the release"))
     elif measure.of in _NO_OBJECTIVES:
-        found.append(Problem("it is known of the rollouts only in which it happens, and policies differ in these"))
+        message = "it is known of the rollouts only in which it happens, and policies differ in these"
+        found.append(Problem(message, found=str(measure)))
     elif reason := why_impossible(measure, scenario.release, type_):
-        found.append(Problem(f"nobody can tell: {reason}"))
-    problems += [problem.at(prefix=("of", str(measure))) for problem in found]
+        found.append(Problem(f"nobody can tell: {reason}", found=str(measure)))
+    problems += [replace(problem, path=("of",)) for problem in found]
     return measure

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from simdeploy.errors import printable
 from simdeploy.experiments.store.durable import StoreError, StrangerError, open_file
 from simdeploy.experiments.store.journal import DIGITS, Entry
 
@@ -200,7 +201,7 @@ def _told(path: Path, entry: Entry) -> Iterator[None]:
     except _DamageError as error:
         reason = str(error)
     except (OSError, LookupError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
+        reason = printable(" ".join(str(error).split()))
     else:
         return
     raise StoreError(

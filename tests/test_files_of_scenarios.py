@@ -1,0 +1,315 @@
+"""Which files a scenario may name, what a file must be, and how much a file of 10 MB costs that is wrong all over."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+import simdeploy.errors
+from simdeploy import InputError, Scenario, read_scenario
+from simdeploy.api import files, read_deployment
+from simdeploy.cli.app import app
+from simdeploy.errors import MOST_PROBLEMS
+from simdeploy.scenario import load
+
+SPEC = '{"strategy": "immediate", "health_check": {"deadline": "5m"}}'
+OUTSIDE = "outside the folder of the scenario; allow its folder: --allow-files DIR, or allow_files in Python"
+
+
+def scenario(law="1m", policy=None):
+    """Return a scenario of a law and a policy."""
+    return {
+        "name": "x",
+        "fleet": {"nodes": 5, "update_duration": law},
+        "policies": {"a": policy or {"strategy": "immediate"}},
+    }
+
+
+def write(path, raw):
+    """Write a scenario, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(raw if isinstance(raw, str) else json.dumps(raw), encoding="utf-8")
+    return path
+
+
+def refusals(call, *arguments, **options):
+    """Return what a call is refused for, a line each."""
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **options)
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """Make files beside the scenario's folder, and return theirs."""
+    write(tmp_path / "secrets" / "times.csv", "5\n6\n")
+    write(tmp_path / "secrets" / "spec.json", SPEC)
+    (tmp_path / "home" / "below").mkdir(parents=True)
+    (tmp_path / "home" / "link.csv").symlink_to(tmp_path / "secrets" / "times.csv")
+    (tmp_path / "home" / "folder").symlink_to(tmp_path / "secrets")
+    write(tmp_path / "home" / "below" / "times.csv", "5\n")
+    return tmp_path / "secrets"
+
+
+@pytest.mark.parametrize("name", ["../secrets/{}", "{absolute}/{}", "folder/{}", "below/../../secrets/{}", "link.csv"])
+def test_files_elsewhere_are_refused_unless_allowed(secret, name):
+    """Paths and links that lead out of the folder are refused, and read if their folder is allowed. [contract]"""
+    home = secret.parent / "home"
+    place = name.format("times.csv", absolute=secret)
+    raw = scenario({"empirical": {"file": place}})
+    file = write(home / "s.yaml", raw)
+    told = f"{home}/{place}" if not os.path.isabs(place) else place  # noqa: PTH117 - text
+    assert refusals(read_scenario, file) == [f"{file}:1: fleet.update_duration.empirical.file: {told}: {OUTSIDE}"]
+    assert len(refusals(Scenario.from_dict, raw, base=home)) == 1
+    for allowed in ([secret], [home, secret.parent]):
+        assert read_scenario(file, allow_files=allowed).fleet.behaviour.update_duration.mean == 5.5
+        assert Scenario.from_dict(raw, base=home, allow_files=allowed) == read_scenario(file, allow_files=allowed)
+
+
+def test_policies_elsewhere_are_refused_unless_allowed(secret):
+    """A policy in JSON is held to the same, by the command as well; a scenario keeps what it was allowed. [contract]"""
+    file = write(secret.parent / "home" / "s.yaml", scenario(policy={"file": "../secrets/spec.json"}))
+    assert refusals(read_scenario, file)[0].endswith(OUTSIDE)
+    read = read_scenario(file, allow_files=[secret])
+    assert read.with_values({"fleet.nodes": 6}).fleet.nodes == 6
+    for command in (["validate"], ["run", "--seed", "1"]):
+        refused = CliRunner().invoke(app, [*command, str(file)])
+        assert (refused.exit_code, OUTSIDE in refused.stderr) == (2, True)
+        assert CliRunner().invoke(app, [*command, "--allow-files", str(secret), str(file)]).exit_code == 0
+
+
+def test_every_command_that_reads_a_scenario_can_allow_files():
+    """Whatever takes a scenario has --allow-files. [contract]"""
+    commands = {name: app.get_command(None, name) for name in app.list_commands(None)}
+    reading = {name for name, command in commands.items() if {p.name for p in command.params} & {"scenario", "files"}}
+    assert len(reading) == 12
+    assert reading == {name for name, command in commands.items() if "allow_files" in {p.name for p in command.params}}
+
+
+def test_below_the_folder_is_inside(secret, monkeypatch):
+    """Files in the folder and below it are read, however the scenario's own path is written. [contract]"""
+    home = secret.parent / "home"
+    write(home / "s.yaml", scenario({"empirical": {"file": "below/times.csv"}}))
+    (secret.parent / "door").symlink_to(home)
+    monkeypatch.chdir(home)
+    for path in ("s.yaml", "./below/../s.yaml", secret.parent / "door" / "s.yaml"):
+        assert read_scenario(path).fleet.behaviour.update_duration.mean == 5
+    assert Scenario.from_dict(scenario({"empirical": {"file": "below/times.csv"}})).name == "x"
+    assert refusals(Scenario.from_dict, scenario({"empirical": {"file": "../secrets/times.csv"}}))[0].endswith(OUTSIDE)
+
+
+def test_a_link_put_there_meanwhile_is_not_followed(secret, monkeypatch):
+    """What was found to be inside and has become a link when it is opened is refused. [contract]"""
+    home = secret.parent / "home"
+    (home / "times.csv").symlink_to(secret / "times.csv")
+    monkeypatch.setattr(os.path, "realpath", os.path.abspath)
+    file = write(home / "s.yaml", scenario({"empirical": {"file": "times.csv"}}))
+    assert "can't be read: Too many levels of symbolic links" in refusals(read_scenario, file)[0]
+
+
+def test_only_files_are_read(tmp_path):
+    """Pipes, sockets, devices, folders and files that a kernel makes up are refused at once. [contract]"""
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+    allowed = ["/dev", "/proc"]
+    cases = {
+        "pipe": "a pipe, not a file",
+        "socket": "a socket or a device, not a file",
+        ".": "Is a directory",
+        "/dev/zero": "a device, not a file",
+        "/dev/null": "a device, not a file",
+        "/proc/self/environ": "empty",
+        "/proc/self/mem": "empty",
+    }
+    for name, told in cases.items():
+        raw = scenario({"empirical": {"file": name}}, {"file": name})
+        problems = refusals(Scenario.from_dict, raw, base=tmp_path, allow_files=allowed)
+        assert len(problems) == 2
+        assert all(told in problem for problem in problems)
+
+
+@pytest.mark.parametrize("read", [read_scenario, read_deployment])
+def test_what_the_caller_names_may_be_a_pipe_but_no_device(tmp_path, read, monkeypatch):
+    """A scenario, or a policy, is read from a pipe up to its limit; a device and a silent pipe are refused. [contract]"""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = json.dumps(scenario()) if read is read_scenario else SPEC
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    assert read(pipe)
+    writer.join()
+    for device in ("/dev/zero", "/dev/null"):
+        assert refusals(read, device) == [f"{device}: a device, not a file; allowed: a regular file"]
+    monkeypatch.setattr(files, "_PATIENCE_S", 0.05)
+    assert refusals(read, pipe) == [f"{pipe}: a pipe that nothing came out of for 0.05 s"]
+
+
+def test_a_pipe_without_end(tmp_path):
+    """A pipe that never ends is left after 10 MB. [contract]"""
+    with subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.PIPE) as endless:
+        assert refusals(read_scenario, f"/dev/fd/{endless.stdout.fileno()}")[0].endswith("larger than 10 MB")
+        endless.stdout.close()
+
+
+SECRET = "Secret-1234567890-abcdefghijklmnop and another"  # noqa: S105 - of nobody
+
+
+@pytest.mark.parametrize("text", [f"{SECRET}\n" * 3, f"5\n{SECRET}\n", f"{SECRET}\x1b]0;T\x07\n"])
+def test_little_is_told_of_numbers(tmp_path, text):
+    """Of a file that holds no numbers a line number and the first letters of one word are told, escaped. [contract]"""
+    write(tmp_path / "x.csv", text)
+    problems = "\n".join(refusals(Scenario.from_dict, scenario({"empirical": {"file": "x.csv"}}), base=tmp_path))
+    assert "(found 'Secret-123456789...)" in problems
+    assert SECRET[:20] not in problems
+    assert "another" not in problems
+    assert "\x1b" not in problems
+
+
+@pytest.mark.parametrize(
+    "text", [json.dumps(SECRET), json.dumps([SECRET]), json.dumps({"strategy": SECRET}), SECRET, f'{{"a": {SECRET}}}']
+)
+def test_little_is_told_of_policies(tmp_path, text):
+    """Of a file that holds no policy as little is told. [contract]"""
+    write(tmp_path / "x.json", text)
+    problems = "\n".join(refusals(Scenario.from_dict, scenario(policy={"file": "x.json"}), base=tmp_path))
+    assert "x.json:1: " in problems
+    assert SECRET[:20] not in problems
+    assert "another" not in problems
+
+
+# -- what a file of 10 MB may cost -------------------------------------------------------------------------------------
+
+HEAD = "name: x\nfleet: {nodes: 5, update_duration: 45s}\npolicies:\n  a: {strategy: immediate}\n"
+SIZE = 9_900_000
+
+
+def fill(unit):
+    """Repeat a text up to nearly 10 MB."""
+    return unit * (SIZE // len(unit))
+
+
+def numbered(unit, n):
+    """Repeat a text with a number in it."""
+    return "".join(unit.replace("#", str(number)) for number in range(n))
+
+
+def inline(values):
+    """Return a scenario with values of a law."""
+    return HEAD.replace("45s", f"{{empirical: {{values: [{values}]}}}}")
+
+
+NASTY = {
+    "near-misses.yaml": HEAD + numbered("nam#: " + "x" * 90 + "\n", 95_000),
+    "fewer-near-misses.yaml": HEAD + numbered("nam#: 1\n", 9_900),
+    "tags.yaml": HEAD + f"x: [{'!a 1,' * 190_000}]\n",
+    "fewer-tags.yaml": HEAD + f"x: [{'!a 1,' * 19_000}]\n",
+    "keys-twice.yaml": HEAD + "x:\n" + "  a: 1\n" * 9_900,
+    "bad-values.yaml": inline("a," * 19_000),
+    "policies.yaml": HEAD + numbered("  p#: {strategi: rollin, max_paralel: x}\n", 2_700),
+    "classes.yaml": HEAD.replace("nodes: 5", f"nodes: 5, classes: [{numbered('{name: a#, shar: 1},', 3_900)}]"),
+    "members.yaml": HEAD.replace("nodes: 5", f"nodes: 5, classes: [{numbered('{name: class#, share: 0},', 2_000)}]")
+    + f"release: {{good: {{probability: 1, affects: {{classes: [{numbered('clas#,', 9_000)}]}}}}}}\n",
+    "requirements.yaml": HEAD + f"requirements: [{numbered('{of: makespan, at_most: 1, policy: q#},', 2_700)}]\n",
+    "deep.yaml": HEAD + "x: " + fill("["),
+    "deep-keys.yaml": fill("? "),
+    "long-number.yaml": HEAD.replace("nodes: 5", "nodes: " + fill("9")),
+    "long-word.yaml": HEAD.replace("nodes: 5", "nodes: " + fill("9") + "e"),
+    "long-key.yaml": HEAD + "? " + fill("a") + "\n: 1\n",
+    "long-alias.yaml": HEAD + "y: *" + fill("a") + "\n",
+    "aliases.yaml": HEAD + "x: &a [1]\ny: [" + fill("*a,") + "]\n",
+    "escapes.yaml": HEAD.replace("name: x", f'name: "{fill(chr(92) + "e")}"'),
+    "empty-lines.yaml": HEAD + fill("\n") + "nods: 1\n",
+    "unknown-keys.json": f'{{{numbered(chr(34) + "k#" + chr(34) + ":0,", 500_000)}"strategy": 5}}',
+    "fewer-unknown-keys.json": f'{{{numbered(chr(34) + "strateg#" + chr(34) + ":0,", 90_000)}"strategy": 5}}',
+    "nan.json": "[" + fill("NaN,") + "0]",
+    "fewer-nan.json": "[" + "NaN," * 90_000 + "0]",
+    "keys-twice.json": "{" + '"a":0,\n' * 90_000 + '"a":0}',
+    "half-pairs.json": "[" + '"\\ud800",' * 90_000 + "0]",
+    "canaries.json": f'{{"deployment": {{"spec": {SPEC}, "status": {{"canary_nodes": [{"0," * 90_000}0]}}}}}}',
+    "deep.json": fill('{"a":'),
+    "long-number.json": '{"strategy": ' + fill("9") + "}",
+    "long-fraction.json": '{"strategy": ' + fill("9") + ".5}",
+    "words.json": "[" + fill('"a"') + "]",
+    "open-word.json": '{"a": "' + fill('\\"'),
+    "empty-lines.json": fill("\n") + '{"strategy": 5}',
+    "words.csv": fill("x\n"),
+    "numbers.csv": fill("1\n"),
+    "empty-lines.csv": "1\n" + fill("\n") + "1\n",
+    "long-line.csv": fill("x"),
+}
+
+# In a process of its own, so that the peak is that of this file.
+READ = """
+import re, sys
+from pathlib import Path
+from simdeploy import InputError, read_scenario
+from simdeploy.api import read_deployment
+try:
+    (read_deployment if sys.argv[1].endswith("json") else read_scenario)(sys.argv[1])
+except InputError as error:
+    # The peak in getrusage is inherited from whoever started the process.
+    peak_kb = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+    print(len(error.problems), len(str(error)), int(peak_kb) // 1024)
+"""
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_a_file_that_is_wrong_all_over(tmp_path, name):
+    """A file of up to 10 MB is refused with 101 lines at most, in less than 200 MB, and without going quadratic. [contract]"""
+    file = write(tmp_path / name, NASTY[name])
+    if name.endswith("csv"):
+        file = write(tmp_path / "s.yaml", scenario({"empirical": {"file": name}}))
+    done = subprocess.run([sys.executable, "-c", READ, file], capture_output=True, text=True, timeout=60, check=True)
+    n_problems, n_letters, peak_mb = map(int, done.stdout.split())
+    assert 1 <= n_problems <= MOST_PROBLEMS + 1
+    assert n_letters < 50_000
+    assert peak_mb < 200
+
+
+@pytest.mark.parametrize("name", [name for name in NASTY if not name.endswith("csv")])
+def test_few_suggestions_are_looked_for(tmp_path, name, monkeypatch):
+    """However many words are wrong, what was meant is looked for a few hundred times at most. [contract]"""
+    calls = []
+    matching = simdeploy.errors.difflib.get_close_matches
+    monkeypatch.setattr(
+        simdeploy.errors.difflib,
+        "get_close_matches",
+        lambda *args, **options: calls.append(0) or matching(*args, **options),
+    )
+    file = write(tmp_path / name, NASTY[name])
+    with pytest.raises(InputError):
+        (read_deployment if name.endswith("json") else read_scenario)(file)
+    assert len(calls) <= LOOKED_FOR.get(name, 150)
+
+
+# A class whose share is missing may have it misspelt: one pair of words for each.
+LOOKED_FOR = {"classes.yaml": 5_000, "policies.yaml": 9_000, "requirements.yaml": 3_000}
+
+
+def test_the_rest_is_counted(tmp_path):
+    """Of many problems the first hundred are told in the file's order, the first with suggestions, and the rest counted. [contract]"""
+    file = write(tmp_path / "s.yaml", NASTY["fewer-near-misses.yaml"])
+    _, errors, _ = load(file)
+    assert len(errors) == MOST_PROBLEMS + 1
+    assert str(errors[0]) == f"{file}:5: nam0: unknown key; did you mean 'name'?"
+    assert str(errors[-2]) == f"{file}:104: nam99: unknown key"
+    assert str(errors[-1]) == f"{file}: and 9,800 more problems"
+    refused = CliRunner().invoke(app, ["validate", str(file)])
+    assert refused.stderr.splitlines() == [f"error: {problem}" for problem in errors]
+
+
+def test_counts_add_up():
+    """Problems that are passed on, below another key, keep their number. [property]"""
+    inner = InputError([simdeploy.errors.Problem(f"p{number}") for number in range(250)])
+    outer = InputError([*(problem.at(prefix=("a",)) for problem in inner.problems), *inner.problems])
+    assert len(outer.problems) == MOST_PROBLEMS + 1
+    assert outer.problems[-1].n_more == 2 * 250 - MOST_PROBLEMS
+    assert str(outer).endswith("and 400 more problems")

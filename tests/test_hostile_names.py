@@ -1,0 +1,312 @@
+"""Names, paths and values that try to act: on a terminal, in XML, in mathematics, in markup, in a spreadsheet."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import click
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from simdeploy import Scenario
+from simdeploy.analysis.gates.comparing import compare_gates
+from simdeploy.api import DeploymentSpec, parse_deployment
+from simdeploy.cli.app import app
+from simdeploy.cli.files import write_table
+from simdeploy.cli.resuming import _quote
+from simdeploy.errors import InputError, Problem, is_printable, printable
+from simdeploy.experiments import sweep
+from simdeploy.scenario import load
+
+# A title for the terminal, a line of its own, the other direction of writing, C1, a line separator.
+EVIL = "a\x1b]0;T\x07\nerror: forged\u202e\x9b2J\u2028"
+# Allowed, and no more than text: mathematics, markup, XML.
+ODD = "$\\frac$ [bold]<b>&\"'"
+FORMULA = "=1+1"
+
+SCENARIO = {
+    "name": ODD,
+    "fleet": {
+        "nodes": 4,
+        "requests_per_second": 10,
+        "update_duration": {"exponential": {"mean": "30s"}},
+        "start_failure": 0.2,
+        "classes": [{"name": ODD, "share": 0.5}],
+    },
+    "release": {
+        ODD: {"probability": 0.5},
+        "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4, "affects": {"classes": [ODD]}},
+    },
+    "costs": {"hour_of_delay": 1, "false_alarm": 5, "escape": 9},
+    "requirements": [{"of": "makespan_s", "at_most": "1h", "given": ODD}],
+    "policies": {
+        ODD: {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 1, "health_check": {"deadline": "5m"}},
+        FORMULA: {"strategy": "immediate"},
+    },
+}
+COMMANDS = app.list_commands(click.Context(app))
+# What makes a command quick, and write every kind of file that it can.
+QUICK = {
+    "run": ["--plot", "p.svg", "--timeline", "t.csv"],
+    "compare": ["--replications", "4", "--costs", "--plot", "p.svg", "--out", f"o{EVIL}.csv"],
+    "sweep": ["--vary", "max_failed_nodes=0,1", "--replications", "4", "--plot", "p.svg", "--out", EVIL],
+    "tradeoff": ["--vary", "max_failed_nodes=0,1", "--replications", "4", "--plot", "p.svg", "--out", "o.csv"],
+    "tune": [
+        "--vary",
+        "max_failed_nodes=0,1",
+        "--worlds",
+        "4",
+        "--most-rollouts",
+        "500",
+        "--plot",
+        "p.svg",
+        "--out",
+        "o.csv",
+    ],
+    "gates": ["--gate", f"{ODD}=pooled", "--replications", "4", "--sizes", "0.1", "--plot", "p.svg", "--out", "o.csv"],
+    "switches": ["--no-pairs", "--replications", "4", "--plot", "p.svg", "--out", "o.csv", "--store", EVIL],
+    "sensitivity": [
+        *("--vary", f"scenario.release.{ODD}.error_rate=0:0.1", "--size", "4", "--replications", "4"),
+        *("--plot", "p.svg", "--out", "o.csv", "--store", EVIL),
+    ],
+    "discover": [
+        *("--vary", f"scenario.release.{ODD}.error_rate=0:0.1", "--points", "40", "--replications", "4"),
+        *("--plot", "p.svg", "--out", "o.csv"),
+    ],
+    "check": ["--most", "100", "--plot", "p.svg", "--out", "o.csv", "--junit", "j.xml"],
+    "rare": [
+        "--event",
+        f"makespan_s > 1 given {ODD}",
+        "--tilt",
+        "start_failure=2",
+        "--rollouts",
+        "100",
+        "--plot",
+        "p.svg",
+        "--out",
+        "o.csv",
+    ],
+    "validate": [],
+}
+STORES = [*((name, "store") for name in QUICK), ("sweep", "out")]
+ON_SCENARIOS = [name for name in COMMANDS if name not in ("verify", "schema", "completion")]
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with a bad name, in which a scenario and a policy have one as well."""
+    folder = tmp_path / EVIL
+    folder.mkdir()
+    for name in ("s", EVIL):
+        (folder / f"{name}.yaml").write_text(json.dumps(SCENARIO), encoding="utf-8")
+    (folder / f"{EVIL}.json").write_text('{"strategy": "immediate", "health_check": {"deadline": "5m"}}')
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def call(*arguments):
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def assert_harmless(text):
+    """Hold text to what a line for a person may have."""
+    acting = {letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
+    assert acting <= {"\n", "\t"}
+    assert not any(line.startswith(("error: forged", "forged")) for line in text.splitlines())
+
+
+def assert_files_are_whole(folder):
+    """Read every file that was written as what it says it is."""
+    for path in folder.rglob("*"):
+        match path.suffix:
+            case ".svg" | ".xml":
+                ET.parse(path)  # noqa: S314 - our own
+            case ".csv":
+                assert len(pd.read_csv(path))
+            case ".json":
+                json.loads(path.read_text(encoding="utf-8"))
+            case _:
+                continue
+        if path.stem != EVIL:
+            assert_harmless(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("command", ON_SCENARIOS)
+def test_odd_names_are_text_everywhere(folder, command):
+    """Mathematics, markup and XML in names are shown as they are, in tables, pictures, reports and JSON. [contract]"""
+    engine = [] if command in ("run", "validate") else ["--engine", "reference"]
+    result = call(command, f"{EVIL}.yaml", *QUICK[command], *engine)
+    assert result.exit_code in (0, 1, 3), result.stderr
+    assert_harmless(result.stdout + result.stderr)
+    assert ODD in result.stdout
+    assert_files_are_whole(folder)
+
+
+@pytest.mark.parametrize("command", [name for name in ON_SCENARIOS if name not in ("sweep", "validate")])
+def test_odd_names_in_json(folder, command):
+    """What --json prints is JSON, without a character that acts. [contract]"""
+    words = [word for word in QUICK[command] if word not in ("--plot", "p.svg")]
+    result = call(command, "s.yaml", *words, "--json", *([] if command == "run" else ["--engine", "reference"]))
+    json.loads(result.stdout)
+    assert_harmless(result.stdout + result.stderr)
+
+
+def list_options():
+    """Go through every option of every command that takes a value, and every argument."""
+    for name in COMMANDS:
+        for parameter in app.get_command(click.Context(app), name).params:
+            if not getattr(parameter, "is_flag", False):
+                yield pytest.param(name, parameter, id=f"{name} {parameter.name}")
+
+
+@pytest.mark.parametrize(("name", "parameter"), list(list_options()))
+@pytest.mark.parametrize(
+    "value", [EVIL, f"{EVIL}={EVIL}", f"max_failed_nodes={EVIL}:1:2", f"{EVIL}.json", "x" * 5000, "a\0b"]
+)
+def test_every_option_escapes_what_it_refuses(folder, name, parameter, value):
+    """Whatever an option is given, the command ends with 2, and what it says has nothing that acts. [contract]"""
+    if (name, parameter.name) in STORES and len(value) < 1000 and "\0" not in value:
+        pytest.skip("any folder may be made; the quick commands have one of that name")
+    if isinstance(parameter, click.Option):
+        required = ["--event", "makespan_s > 1"] if name == "rare" and parameter.name != "event" else []
+        result = call(name, *(["s.yaml"] if name in ON_SCENARIOS else []), *required, parameter.opts[-1], value)
+    else:
+        result = call(name, value, *(["--event", "escaped"] if name == "rare" else []))
+    assert_harmless(result.stdout + result.stderr)
+    is_there = parameter.name == "files" and value == f"{EVIL}.json"
+    assert result.exit_code == (0 if is_there else 2)
+
+
+def test_every_command_and_option_has_a_name_of_its_own(folder):
+    """Unknown commands and options are told without acting. [contract]"""
+    for arguments in ([EVIL], ["run", f"--{EVIL}"], ["run", "s.yaml", EVIL], ["validate", EVIL]):
+        result = call(*arguments)
+        assert_harmless(result.stdout + result.stderr)
+        assert result.exit_code == 2
+
+
+def places():
+    """Go through every place of a scenario in which a name may stand."""
+    fleet = SCENARIO["fleet"]
+    yield "name", {"name": EVIL}
+    yield "description", {"description": "a\x1b[2J"}
+    yield "fleet.classes[0].name", {"fleet": fleet | {"classes": [{"name": EVIL, "share": 0}]}}
+    yield f"release.{printable(EVIL)}", {"release": {EVIL: {"probability": 1}}, "requirements": []}
+    yield f"policies.{printable(EVIL)}", {"policies": {EVIL: {"strategy": "immediate"}}}
+    for key in ("job_id", "job_type", "namespace"):
+        yield f"deployment.{key}", {"deployment": {key: EVIL}}
+    for key in ("given", "policy", "of"):
+        yield f"requirements[0].{key}", {"requirements": [{"of": "escaped", "at_most": 1} | {key: EVIL}]}
+
+
+@pytest.mark.parametrize(("path", "change"), [pytest.param(*place, id=printable(place[0])) for place in places()])
+def test_names_of_a_scenario(tmp_path, path, change):
+    """Every name in a scenario is refused at its place where it can't be printed, in YAML and in Python. [contract]"""
+    raw = SCENARIO | change
+    file = tmp_path / "s.yaml"
+    file.write_text(json.dumps(raw), encoding="utf-8")
+    _, errors, _ = load(file)
+    with pytest.raises(InputError) as caught:
+        Scenario.from_dict(raw)
+    for problems in (errors, caught.value.problems):
+        told = [problem for problem in problems if problem.message == "a character that can't be printed"]
+        assert [str(problem).partition(f"{path}: ")[1] for problem in told] == [f"{path}: "]
+        assert_harmless("\n".join(map(str, problems)))
+
+
+@pytest.mark.parametrize(
+    "character",
+    ["\x00", "\x1b", "\n", "\r", "\x85", "\x9b", "\u200b", "\u2028", "\u202e", "\u2066", "\ud800", "\ufeff"],
+)
+def test_which_characters_no_name_has(character):
+    """Control characters, line breaks, turns of direction, half pairs and what can't be seen are no part of names. [contract]"""
+    assert not is_printable(f"a{character}b")
+    assert printable(f"a{character}b") == "a" + ascii(character)[1:-1] + "b"
+    with pytest.raises(InputError, match=r"printed|surrogate"):
+        Scenario.from_dict(SCENARIO | {"name": f"a{character}b"})
+
+
+@pytest.mark.parametrize(
+    "name", ["Kanarienvögel", "カナリア", "قناری\u200cها", "👩\u200d🚀", "a\u00a0b", "[red]", "$5"]
+)
+def test_which_characters_names_have(name):
+    """Letters of all scripts, with their joiners, signs and emoji are. [contract]"""
+    assert Scenario.from_dict(SCENARIO | {"name": name}).name == name
+
+
+def test_names_that_python_gives():
+    """Names that come with a call are held to the same. [contract]"""
+    scenario = Scenario.from_dict(SCENARIO)
+    waves = DeploymentSpec(strategy="rolling", health_check={"deadline": "5m"})
+    calls = [
+        lambda: scenario.with_values({"name": EVIL}),
+        lambda: scenario.with_values({f"release.{EVIL}": {"probability": 0}}),
+        lambda: sweep({EVIL: scenario}, "x", vary={"fleet.nodes": [4]}, replications=1),
+        lambda: sweep(scenario, {EVIL: waves}, vary={"fleet.nodes": [4]}, replications=1),
+        lambda: compare_gates(scenario, waves, gates={EVIL: "pooled"}, replications=1),
+        lambda: scenario.policy(EVIL),
+    ]
+    for refused in calls:
+        with pytest.raises(InputError) as caught:
+            refused()
+        assert_harmless(str(caught.value))
+
+
+@pytest.mark.parametrize("key", ["id", "job_id", "job_type", "namespace"])
+def test_names_in_json(key):
+    """Names of a deployment in JSON are held to the same; its message may have several lines. [contract]"""
+    deployment = {"spec": {"strategy": "immediate"}, "status": {"message": "a\nb"}, key: EVIL}
+    with pytest.raises(InputError) as caught:
+        parse_deployment(json.dumps({"deployment": deployment}))
+    assert [problem.path for problem in caught.value.problems] == [("deployment", key)]
+    assert_harmless(str(caught.value))
+
+
+def test_what_json_keeps_is_written_without_acting():
+    """Unknown keys are kept and written, with escapes where a terminal would act; reading them gives them back. [property]"""
+    text = json.dumps({"deployment": {"spec": {"strategy": "immediate"}, "x": EVIL}})
+    written = parse_deployment(text).to_json()
+    assert_harmless(written)
+    assert json.loads(written) == json.loads(text)
+
+
+def test_a_problem_is_one_line():
+    """A problem is one line without anything that acts, whatever it is made of. [property]"""
+    problem = Problem(EVIL, (EVIL, 0), EVIL, 1, found=EVIL, allowed=EVIL, hint=EVIL)
+    assert_harmless(str(problem))
+    assert "\n" not in str(problem)
+    assert str(InputError([problem, problem])).count("\n") == 1
+
+
+def test_how_to_go_on_can_be_pasted():
+    """A word with characters that act is quoted such that Bash reads it as it was. [contract]"""
+    assert _quote("a b") == "'a b'"
+    assert _quote("a'\\\x1b\n") == r"$'a\'\\\x1b\n'"
+
+
+def test_formulas_in_csv(tmp_path):
+    """In CSV an apostrophe stands before text that begins like a formula; numbers stay, and Parquet has all as it is. [contract]"""
+    texts = ["=1+1", "+x", "-x", "@x", "-", "a=1", "", "-5.5"]
+    frame = pd.DataFrame({"policy": texts, "kind": pd.Categorical(["=a"] * 8), "value": [-1.5] * 8, "n": range(-8, 0)})
+    write_table(frame, tmp_path / "t.csv")
+    write_table(frame, tmp_path / "t.parquet")
+    read = pd.read_csv(tmp_path / "t.csv", keep_default_na=False)
+    assert read["policy"].tolist() == ["'=1+1", "'+x", "'-x", "'@x", "-", "a=1", "", "-5.5"]
+    assert read["kind"].tolist() == ["'=a"] * 8
+    assert read[["value", "n"]].equals(frame[["value", "n"]])
+    assert pd.read_parquet(tmp_path / "t.parquet")["policy"].tolist()[:4] == texts[:4]
+
+
+def test_formulas_of_a_command(folder):
+    """A policy that is called like a formula is text in a table that a command writes. [contract]"""
+    call("compare", "s.yaml", "--replications", 2, "--engine", "reference", "--out", "o.csv")
+    assert set(pd.read_csv("o.csv")["policy"]) == {ODD, f"'{FORMULA}"}
+    assert not re.search(r"(^|,)\"?=", Path("o.csv").read_text(encoding="utf-8"), re.MULTILINE)
