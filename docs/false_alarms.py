@@ -15,8 +15,8 @@ import pandas as pd
 from pictures import IMAGES, ROOT, digest, stamp
 
 import simdeploy
-from simdeploy.analysis.intervals import proportion_interval
-from simdeploy.analysis.oracles import stop_probability
+from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.validation.oracles import stop_probability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from simdeploy import Scenario
-from simdeploy.analysis import oracles
 from simdeploy.engines.running import run_block
+from simdeploy.validation import oracles
 from simdeploy.world.distributions import Beta, Exponential, Lognormal
 
 SEED = 20260101

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from simdeploy import Scenario
-from simdeploy.analysis import oracles
 from simdeploy.analysis.checking.checking import check
 from simdeploy.analysis.checking.sequential import decide, fewest_observations, plan_looks
-from simdeploy.analysis.checking.words import describe_requirement, format_found, requirement_of
-from simdeploy.analysis.intervals import proportion_interval
 from simdeploy.engines.running import run_block
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
+from simdeploy.report.checking import describe_requirement, format_found, requirement_of
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
+from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.validation import oracles
 
 # Limits that can never stop a rollout are meant here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")

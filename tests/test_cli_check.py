@@ -277,8 +277,8 @@ def test_junit_is_whole_or_not_there(folder, monkeypatch):
 @pytest.fixture
 def few_cases(monkeypatch):
     """Verify a few cases only, for the reference engine takes its time."""
-    from simdeploy.analysis.verification import verifying
-    from simdeploy.analysis.verification.rules import limits
+    from simdeploy.validation.verification import verifying
+    from simdeploy.validation.verification.rules import limits
 
     monkeypatch.setattr(verifying, "make_cases", lambda: limits()[:4])
 

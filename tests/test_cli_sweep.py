@@ -20,12 +20,12 @@ from terminals import END, TIMEOUT_S, on_terminal, read_until
 import simdeploy
 from simdeploy.analysis import summarize_grid
 from simdeploy.analysis.estimates.precision import sweep_to_precision
-from simdeploy.analysis.grid_table import tabulate_grid
 from simdeploy.cli.app import app
 from simdeploy.cli.vary import read_vary, space_evenly
 from simdeploy.errors import InputError
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.jobs import Job
+from simdeploy.report.grid import tabulate_grid
 from simdeploy.scenario import Scenario
 
 SCENARIO = """

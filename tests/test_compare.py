@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simdeploy.analysis import compare
-from simdeploy.analysis.comparison.summary import summarize
-from simdeploy.analysis.intervals import mean_interval, paired_proportions_interval, proportion_interval
 from simdeploy.errors import InputError
+from simdeploy.report.comparison import summarize
 from simdeploy.scenario.parts import Costs
+from simdeploy.statistics.intervals import mean_interval, paired_proportions_interval, proportion_interval
 from simdeploy.vocabulary import COSTS, STATES, VERDICTS
 
 

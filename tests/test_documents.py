@@ -17,9 +17,9 @@ import pytest
 
 import simdeploy
 from simdeploy import vocabulary
-from simdeploy.analysis import oracles
 from simdeploy.engines import schema
 from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.validation import oracles
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "scenarios/README.md")

@@ -11,11 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from simdeploy.analysis import compare, oracles
+from simdeploy.analysis import compare
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
-from simdeploy.analysis.estimators import estimate_values, quantile_place
-from simdeploy.analysis.intervals import quantile_interval
-from simdeploy.analysis.skewness import fewest_of_a_mean, standardised_moment
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.sweep import sweep
@@ -23,6 +20,10 @@ from simdeploy.plotting.estimates import plot_estimates
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.parts import Costs
+from simdeploy.statistics.estimators import estimate_values, quantile_place
+from simdeploy.statistics.intervals import quantile_interval
+from simdeploy.statistics.skewness import fewest_of_a_mean, standardised_moment
+from simdeploy.validation import oracles
 
 REPETITIONS = 2000
 COVERAGE_ERROR = 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)

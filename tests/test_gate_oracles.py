@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simdeploy.analysis.oracles import (
+from simdeploy.errors import InputError
+from simdeploy.rules.gates.judge import Judge, Look
+from simdeploy.rules.gates.statistics import next_sum
+from simdeploy.validation.oracles import (
     cusum_run_length,
     gate_characteristics,
     healthy_window_probability,
     make_gate,
     wald_approximation,
 )
-from simdeploy.analysis.oracles.counting import add_failures, failed_law
-from simdeploy.errors import InputError
-from simdeploy.rules.gates.judge import Judge, Look
-from simdeploy.rules.gates.statistics import next_sum
+from simdeploy.validation.oracles.counting import add_failures, failed_law
 
 SEED = 20260101
 

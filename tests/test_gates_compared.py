@@ -14,19 +14,19 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy import InputError, Scenario, compare_gates, replicate
-from simdeploy.analysis.estimators import estimate_difference
 from simdeploy.analysis.gates.curves import CURVE, MEASURES, OF_MIXTURE, STOPPED
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import CURRENT, DEFAULT_GATES, make_variants
 from simdeploy.analysis.gates.verdicts import find_best, list_standings
-from simdeploy.analysis.intervals import proportion_interval
-from simdeploy.analysis.oracles import gate_characteristics, make_gate
 from simdeploy.api.gate import GATES
 from simdeploy.engines import running
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.jobs import Job
 from simdeploy.plotting import plot_gates
+from simdeploy.statistics.estimators import estimate_difference
+from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.validation.oracles import gate_characteristics, make_gate
 
 NODES, WINDOWS, PER_WINDOW, LIMIT = 4, 3, 25, 0.04
 

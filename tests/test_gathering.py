@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simdeploy.analysis.measuring import Values, read_measures
+from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.batches import batch_folder, join_frames, join_sweeps, read_batches

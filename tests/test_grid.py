@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simdeploy.analysis import compare, summarize_grid
-from simdeploy.analysis.grid import MEANS, QUANTITIES
-from simdeploy.analysis.grid_table import tabulate_grid
+from simdeploy.analysis.estimates.grid import MEANS, QUANTITIES
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
+from simdeploy.report.grid import tabulate_grid
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import VERDICTS
 

@@ -12,7 +12,6 @@ import pytest
 from closed_forms import NEVER_STOPS, SEED, Sample, make, rolling
 
 from simdeploy import Scenario, simulate
-from simdeploy.analysis import oracles
 from simdeploy.engines import Rollout
 from simdeploy.engines.reference import controller as controller_module
 from simdeploy.engines.reference import dispatch as dispatch_module
@@ -22,6 +21,7 @@ from simdeploy.engines.reference import prober as prober_module
 from simdeploy.rules.health import HealthRule
 from simdeploy.rules.limits import Limits
 from simdeploy.units import NS_PER_S
+from simdeploy.validation import oracles
 from simdeploy.world import availability as availability_module
 from simdeploy.world.realized import World
 from simdeploy.world.streams import Stream

@@ -14,13 +14,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simdeploy.analysis import oracles
 from simdeploy.analysis.estimates import precision as precision_module
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
 from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
 from simdeploy.analysis.estimates.stopping import count_needed, plan_looks, why_not_yet
 from simdeploy.analysis.estimates.targets import Target, parse_target, read_targets
-from simdeploy.analysis.estimators import estimate_values
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
@@ -30,6 +28,8 @@ from simdeploy.experiments.jobs import Job
 from simdeploy.experiments.sweep import sweep
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
+from simdeploy.statistics.estimators import estimate_values
+from simdeploy.validation import oracles
 
 RAW = {
     "name": "small",

@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis import compare
+from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.comparison.ranking import rank_policies
-from simdeploy.analysis.directions import find_direction
-from simdeploy.analysis.estimators import estimate_difference
-from simdeploy.analysis.pairs import pair_policies
 from simdeploy.errors import InputError
 from simdeploy.plotting.ranking import plot_ranking
 from simdeploy.scenario.measures import Measure
 from simdeploy.scenario.parts import Costs
+from simdeploy.statistics.estimators import estimate_difference
+from simdeploy.statistics.pairs import pair_policies
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES
 
 N_REPETITIONS = 2000

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 from simdeploy import InputError, Rare, Scenario, Tilt, estimate_rare
-from simdeploy.analysis.oracles import binomial_tail, slowest_exceeds
-from simdeploy.analysis.weights import diagnose, effective_size, tail_shape
 from simdeploy.cli.app import app
 from simdeploy.plotting import plot_rare
 from simdeploy.scenario.measures import parse_event
+from simdeploy.statistics.weights import diagnose, effective_size, tail_shape
+from simdeploy.validation.oracles import binomial_tail, slowest_exceeds
 from simdeploy.world.laws.lognormal import Lognormal
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")

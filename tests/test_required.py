@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from simdeploy import Scenario
-from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.requirements import read_requirements, why_impossible
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import read_requirements, why_impossible
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate
 from simdeploy.rules.deployment_types import TYPES

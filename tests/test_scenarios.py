@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import simdeploy
-from simdeploy.analysis import oracles
+from simdeploy.validation import oracles
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 FILES = sorted(SCENARIOS.glob("*.yaml"))

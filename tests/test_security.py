@@ -240,7 +240,7 @@ sys.addaudithook(hear)
 RUNNER = """
 import io, json, sys
 from contextlib import redirect_stdout
-from simdeploy.analysis.verification import verifying
+from simdeploy.validation.verification import verifying
 from simdeploy.cli.app import app
 
 codes = {}

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from simdeploy.analysis.selection import kim_nelson, screen, screening, select_kim_nelson, select_ocba
-from simdeploy.analysis.selection.kim_nelson import find_eta
-from simdeploy.analysis.selection.ocba import allocate, estimate_probability, share_out
 from simdeploy.errors import InputError
+from simdeploy.statistics.selection import kim_nelson, screen, screening, select_kim_nelson, select_ocba
+from simdeploy.statistics.selection.kim_nelson import find_eta
+from simdeploy.statistics.selection.ocba import allocate, estimate_probability, share_out
 
 REPETITIONS = 500
 

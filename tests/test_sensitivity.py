@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis import analyze_sensitivity, design_sensitivity, estimate_sensitivity, oracles
-from simdeploy.analysis.sensitivity.indices import variance_indices, variance_moments
 from simdeploy.engines import running
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import Range, read_store, sweep
 from simdeploy.plotting import plot_sensitivity
 from simdeploy.scenario import Scenario
+from simdeploy.statistics.indices.indices import variance_indices, variance_moments
 
 PI = math.pi
 CUBE = dict.fromkeys(("x1", "x2", "x3"), (-PI, PI))

@@ -11,12 +11,12 @@ from generators import Decisions, scenario_of
 from test_engines_equal import are_equal
 
 from simdeploy import Scenario
-from simdeploy.analysis.oracles import binomial_tail, top_probability
 from simdeploy.analysis.rare.rollouts import HAPPENED, TOUCHED, Rollouts, choose_levels
-from simdeploy.analysis.rare.splitting import Split, Stage, split
-from simdeploy.analysis.weighted import log_interval, plain_mean
 from simdeploy.engines.branching import Branches, run_branches
 from simdeploy.scenario.measures import parse_event
+from simdeploy.statistics.splitting import Split, Stage, split
+from simdeploy.statistics.weighted import log_interval, plain_mean
+from simdeploy.validation.oracles import binomial_tail, top_probability
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 

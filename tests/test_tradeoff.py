@@ -10,20 +10,20 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from simdeploy.analysis import oracles
-from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.paired import compare_values
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.tradeoffs.curves import estimate_band, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.analysis.tradeoffs.moving import Tradeoff, default_axes, tradeoff
-from simdeploy.analysis.tradeoffs.tradeoff_answer import find_improvement, list_points
 from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
 from simdeploy.experiments.jobs import Job
 from simdeploy.experiments.levers import Lever
 from simdeploy.plotting.tradeoff import plot_tradeoff
+from simdeploy.report.tradeoff import find_improvement, list_points
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
+from simdeploy.statistics.paired import compare_values
+from simdeploy.validation import oracles
 
 NODES, FAILURE = 20, 0.1
 COVERAGE_RUNS = 2000

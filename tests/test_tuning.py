@@ -17,8 +17,6 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 import simdeploy
-from simdeploy.analysis import oracles, tune
-from simdeploy.analysis.estimators import estimate_values
 from simdeploy.analysis.tuning.feasibility import MET, MISSED, UNDECIDED, judge, settle
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.worlds import unconditional
@@ -28,6 +26,8 @@ from simdeploy.experiments.levers import find_levers
 from simdeploy.plotting import plot_tuning
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
+from simdeploy.statistics.estimators import estimate_values
+from simdeploy.validation import oracles, tune
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 

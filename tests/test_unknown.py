@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from simdeploy import compare, replicate
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.checking.checking import check
 from simdeploy.analysis.costs.causes import estimate_costs
 from simdeploy.analysis.costs.information import value_of_perfect_information
 from simdeploy.analysis.costs.observation import value_of_observation
-from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.tradeoffs.moving import tradeoff
 from simdeploy.analysis.tradeoffs.pareto import pareto_front
-from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import parse_measure

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from simdeploy import Scenario
-from simdeploy.analysis import oracles
-from simdeploy.analysis.verification import verify, verifying
-from simdeploy.analysis.verification.rules import limits, pacing
-from simdeploy.analysis.verification.verifying import make_cases
 from simdeploy.engines import running
 from simdeploy.engines.compiled import engine as compiled_engine
 from simdeploy.engines.reference import engine as reference_engine
 from simdeploy.errors import InputError
+from simdeploy.validation import oracles
+from simdeploy.validation.verification import verify, verifying
+from simdeploy.validation.verification.rules import limits, pacing
+from simdeploy.validation.verification.verifying import make_cases
 from simdeploy.world.realized import World
 
 # Why a closed form is held by no case.
@@ -177,7 +177,7 @@ def test_without_numba_the_rows_say_so(few_cases, monkeypatch):
     """Where numba is not installed the compiled engine is not tried, which is no error, and said. [contract]"""
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "simdeploy.analysis.verification.comparing.find_spec",
+        "simdeploy.validation.verification.comparing.find_spec",
         lambda name: None if name == "numba" else find_spec(name),
     )
     found = verify(replications=100)

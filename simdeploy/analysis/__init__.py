@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from simdeploy.analysis.discovery.finding import find_boxes
     from simdeploy.analysis.discovery.result import Discovery
     from simdeploy.analysis.estimates.estimating import Estimates, estimate
+    from simdeploy.analysis.estimates.grid import GridSummary, summarize_grid
     from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
     from simdeploy.analysis.estimates.precision_result import Precision
     from simdeploy.analysis.gates.comparing import compare_gates
     from simdeploy.analysis.gates.result import GateComparison
-    from simdeploy.analysis.grid import GridSummary, summarize_grid
     from simdeploy.analysis.rare.estimating import estimate_rare
     from simdeploy.analysis.rare.result import Rare
     from simdeploy.analysis.regret.robustness import Robustness, estimate_regret
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.moving import Tradeoff, tradeoff
     from simdeploy.analysis.tradeoffs.pareto import ParetoFront, pareto_front
     from simdeploy.analysis.tuning import Tuning, tune
-    from simdeploy.analysis.verification import Verification, verify
+    from simdeploy.validation.verification import Verification, verify
 
 _HOMES = {
     "Check": "simdeploy.analysis.checking.checking",
@@ -45,7 +45,7 @@ _HOMES = {
     "Discovery": "simdeploy.analysis.discovery.result",
     "Estimates": "simdeploy.analysis.estimates.estimating",
     "GateComparison": "simdeploy.analysis.gates.result",
-    "GridSummary": "simdeploy.analysis.grid",
+    "GridSummary": "simdeploy.analysis.estimates.grid",
     "InformationResult": "simdeploy.analysis.costs.information",
     "ObservationResult": "simdeploy.analysis.costs.observation",
     "ParetoFront": "simdeploy.analysis.tradeoffs.pareto",
@@ -57,7 +57,7 @@ _HOMES = {
     "Switches": "simdeploy.analysis.switches.result",
     "Tradeoff": "simdeploy.analysis.tradeoffs.moving",
     "Tuning": "simdeploy.analysis.tuning",
-    "Verification": "simdeploy.analysis.verification",
+    "Verification": "simdeploy.validation.verification",
     "analyze_sensitivity": "simdeploy.analysis.sensitivity.analyzing",
     "check": "simdeploy.analysis.checking.checking",
     "compare": "simdeploy.analysis.comparison.compare",
@@ -72,14 +72,14 @@ _HOMES = {
     "find_boxes": "simdeploy.analysis.discovery.finding",
     "pareto_front": "simdeploy.analysis.tradeoffs.pareto",
     "replicate_to_precision": "simdeploy.analysis.estimates.precision",
-    "summarize_grid": "simdeploy.analysis.grid",
+    "summarize_grid": "simdeploy.analysis.estimates.grid",
     "sweep_to_precision": "simdeploy.analysis.estimates.precision",
     "tradeoff": "simdeploy.analysis.tradeoffs.moving",
     "tune": "simdeploy.analysis.tuning",
     "value_of_observation": "simdeploy.analysis.costs.observation",
     "value_of_perfect_information": "simdeploy.analysis.costs.information",
     "vary_switches": "simdeploy.analysis.switches.varying",
-    "verify": "simdeploy.analysis.verification",
+    "verify": "simdeploy.validation.verification",
 }
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.tables import Table, table_to_html
+from simdeploy.report.tables import Table, table_to_html
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -69,7 +69,7 @@ def command(
     (or a replication failed), 3 if the budget does not decide, 2 if the input is no use.
     """
     from simdeploy.analysis.checking.checking import check
-    from simdeploy.analysis.checking.words import count_rollouts
+    from simdeploy.report.checking import count_rollouts
 
     read = read_with_warnings(scenario)
     if not requirements and not read.requirements:

@@ -93,7 +93,7 @@ def check_cluster(ctx: click.Context) -> None:
 
 
 def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    from simdeploy.analysis.levels import level_problems
+    from simdeploy.statistics.levels import level_problems
 
     for problem in level_problems(value):
         raise click.BadParameter(str(replace(problem, path=())))

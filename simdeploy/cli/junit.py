@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from simdeploy.analysis.checking.words import describe_requirement, format_found, requirement_of
 from simdeploy.errors import printable
+from simdeploy.report.checking import describe_requirement, format_found, requirement_of
 
 if TYPE_CHECKING:
     from simdeploy.analysis.checking.checking import Check

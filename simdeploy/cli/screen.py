@@ -16,7 +16,7 @@ from rich.text import Text
 from simdeploy.errors import printable
 
 if TYPE_CHECKING:
-    from simdeploy.analysis import tables as analysis_tables
+    from simdeploy.report import tables as analysis_tables
 
 # More rows than this of one table are for a file, not for a person.
 MOST_ROWS = 40

@@ -144,8 +144,8 @@ def command(
 def _print(
     scenario: Scenario, result: SweepResult, summary: GridSummary, precise: Precision[SweepResult] | None
 ) -> None:
-    from simdeploy.analysis.grid_table import tabulate_grid
     from simdeploy.cli.screen import MOST_ROWS, make_console, print_tables
+    from simdeploy.report.grid import tabulate_grid
 
     console = make_console()
     several = "policies" if len(result.policies) > 1 else "policy"

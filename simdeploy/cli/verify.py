@@ -31,7 +31,7 @@ def command(*, replications: int, seed: int, out: Path | None, as_json: bool) ->
 
     Simulates small scenarios whose means are known without simulating. Ends with 0 if nothing is wrong, else with 1.
     """
-    from simdeploy.analysis.verification import verify
+    from simdeploy.validation.verification import verify
 
     with progress_bar("cases") as progress:
         found = verify(replications=replications, seed=seed, progress=progress or False)

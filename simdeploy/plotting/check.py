@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.checking.words import describe_requirement, format_found, requirement_of
 from simdeploy.plotting.colours import DARK_GREY, GREEN, GREY, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import say_no_value, set_rows, wrap_name
+from simdeploy.report.checking import describe_requirement, format_found, requirement_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.rare.words import format_count, format_probability
 from simdeploy.plotting.colours import BLUE, GREY, ORANGE
 from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.report.rare import format_count, format_probability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

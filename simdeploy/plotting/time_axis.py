@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.wording import time_scale
+from simdeploy.report.wording import time_scale
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.wording import Scale, format_number, time_scale
 from simdeploy.plotting.colours import (
     BLACK,
     BLUE,
@@ -21,6 +20,7 @@ from simdeploy.plotting.colours import (
 )
 from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.time_axis import set_time_axis
+from simdeploy.report.wording import Scale, format_number, time_scale
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.wording import describe_measure, difference_scale, measure_scale
 from simdeploy.plotting.colours import BLUE, INK, ORANGE, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.report.wording import describe_measure, difference_scale, measure_scale
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
     from simdeploy.analysis.switches.result import Switches
-    from simdeploy.analysis.wording import Scale
+    from simdeploy.report.wording import Scale
 
 # A flip has a word beside it, too.
 _HOLDS, _FLIPS, _MAY_FLIP = BLUE, VERMILION, ORANGE

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
 from simdeploy.analysis.checking.sequential import FEWEST_OF_A_MEAN, Decision
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.requirements import Asked, read_requirements, why_impossible
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.feasibility import Verdict
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers
 from simdeploy.analysis.checking.sequential import decide, plan_looks
-from simdeploy.analysis.checking.words import summarize_check, tell_check
-from simdeploy.analysis.feasibility import Verdict
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.requirements import Asked
 from simdeploy.analysis.result import Result
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.replication import replicate
+from simdeploy.report.checking import summarize_check, tell_check
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.tables import Table
+    from simdeploy.report.tables import Table
     from simdeploy.scenario import Scenario
 
 _ROW = {

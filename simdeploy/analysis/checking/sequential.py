@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.analysis.estimators import Estimate, estimate_values
-from simdeploy.analysis.feasibility import Verdict, judge
-from simdeploy.analysis.skewness import fewest_of_a_mean
+from simdeploy.analysis.asking.feasibility import Verdict, judge
+from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.skewness import fewest_of_a_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ def decide(values: np.ndarray, requirement: Requirement, error: float) -> Decisi
     -----
     One lower and one upper bound, each wrong with probability `error`: exact of a rate (Clopper and Pearson); between
     order statistics of a quantile, which is the exact test of the rate :math:`P(X \le limit)` against the quantile's
-    probability; Student's of a mean. See `simdeploy.analysis.intervals`. Only one of the two verdicts can be wrong,
+    probability; Student's of a mean. See `simdeploy.statistics.intervals`. Only one of the two verdicts can be wrong,
     whatever the truth, so a look is wrong with probability `error` at most, and several looks, by Boole's inequality
     (Feller 1968 [1]_, section IV.5), with the sum of theirs.
 

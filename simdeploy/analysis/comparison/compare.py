@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.comparison.observations import Observations, Quantity
-from simdeploy.analysis.estimators import Estimate, estimate_difference, estimate_values, variance
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.levels import level_problems
 from simdeploy.analysis.result import Result, read_computed_under, to_plain
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values, variance
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
-    from simdeploy.analysis.tables import Table
+    from simdeploy.report.tables import Table
     from simdeploy.scenario.parts import Costs
 
 _ESTIMATE = {
@@ -101,7 +101,7 @@ class Comparison(Result):
     @property
     def answer(self) -> str:
         """Which policy is the best, and which ones can't be told from it."""
-        from simdeploy.analysis.comparison.ranking_words import say_which_is_best
+        from simdeploy.report.ranking import say_which_is_best
 
         return say_which_is_best(self)
 
@@ -115,7 +115,7 @@ class Comparison(Result):
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the main responses in words: the estimates, the differences to the baseline, and the ranking."""
-        from simdeploy.analysis.comparison.summary import summarize
+        from simdeploy.report.comparison import summarize
 
         return summarize(self)
 
@@ -165,13 +165,13 @@ def compare(
     interval of the paired differences, of proportions with a conservative one of matched pairs. With X
     and Y the two policies' observations and D = X - Y, `variance_removed_fraction` is
     :math:`1 - \mathrm{Var}(D) / (\mathrm{Var}(X) + \mathrm{Var}(Y))`: what common random numbers saved (Law 2015 [1]_,
-    section 11.2). The formulas of the intervals are in `simdeploy.analysis.intervals`.
+    section 11.2). The formulas of the intervals are in `simdeploy.statistics.intervals`.
 
     `Comparison.pairs` has all :math:`K = k (k - 1) / 2` pairs of k policies. Each interval has the level
     :math:`1 - \alpha / K`, so that by Bonferroni's inequality all pairs of one response hold at once with
     :math:`1 - \alpha`, whatever common random numbers do to the dependence between them (Law 2015 [1]_, section 10.3.2;
     Clark and Yang 1986 [2]_): of means Student's t interval of the paired differences, of proportions an exact one
-    (`simdeploy.analysis.pairs.Pairs.lower_limits`). Two policies whose interval holds 0 can't be told apart.
+    (`simdeploy.statistics.pairs.Pairs.lower_limits`). Two policies whose interval holds 0 can't be told apart.
 
     `Comparison.ranking` compares each policy with the best of the others, which needs k - 1 limits instead of K
     (`simdeploy.analysis.comparison.ranking.rank_policies`): the best policy has `is_among_best` with :math:`1 - \alpha`. Responses

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.unknown import unknown_fractions
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.experiments.gathering import refuse_weights
 from simdeploy.scenario.measures import Measure

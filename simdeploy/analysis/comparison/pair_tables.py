@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.comparison.ranking import rank_policies
-from simdeploy.analysis.directions import find_direction
-from simdeploy.analysis.pairs import pair_policies
+from simdeploy.statistics.pairs import pair_policies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

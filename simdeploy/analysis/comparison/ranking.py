@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.pairs import pair_policies
+from simdeploy.statistics.pairs import pair_policies
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.directions import Direction
+    from simdeploy.analysis.asking.directions import Direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.
 
 def _rank(values: np.ndarray) -> np.ndarray:
     """Return the places of means, equals sharing one."""
-    from simdeploy.analysis.estimators import moments
+    from simdeploy.statistics.estimators import moments
 
     means = np.array([moments(row[~np.isnan(row)])[0] for row in values])
     places: np.ndarray = 1.0 + (means[None, :] < means[:, None]).sum(axis=1)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.unknown import say_unknown, unknown_fractions
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.naming import name_cases
 from simdeploy.analysis.result import Result, read_computed_under
-from simdeploy.analysis.tables import Table
-from simdeploy.analysis.unknown import say_unknown, unknown_fractions
-from simdeploy.analysis.wording import LABELS, Scale, format_cell, format_estimate, format_number
 from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.report.naming import name_cases
+from simdeploy.report.tables import Table
+from simdeploy.report.wording import LABELS, Scale, format_cell, format_estimate, format_number
 from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.levels import level_problems
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:

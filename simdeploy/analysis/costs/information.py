@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import KIND, WORLD, estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.result import Result, read_computed_under
-from simdeploy.analysis.tables import Table
-from simdeploy.analysis.unknown import say_unknown
-from simdeploy.analysis.wording import PERCENT, Scale, format_estimate, format_number
 from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.report.tables import Table
+from simdeploy.report.wording import PERCENT, Scale, format_estimate, format_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simdeploy.analysis.costs.kind_rules import largest_limits
-from simdeploy.analysis.estimators import moments
+from simdeploy.statistics.estimators import moments
 
 WORLD, KIND = "world", "kind of release"
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import Step, make_steps
-from simdeploy.analysis.estimators import Estimate, estimate_difference, moments
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.result import Result, read_computed_under
-from simdeploy.analysis.tables import Table
-from simdeploy.analysis.unknown import unknown_fractions
-from simdeploy.analysis.wording import LABELS, Scale, format_cell, format_estimate
+from simdeploy.report.tables import Table
+from simdeploy.report.wording import LABELS, Scale, format_cell, format_estimate
 from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.estimators import Estimate, estimate_difference, moments
 from simdeploy.vocabulary import CAUSES, COSTS
 
 if TYPE_CHECKING:

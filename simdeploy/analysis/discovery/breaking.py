@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.feasibility import judge_requirements
+from simdeploy.analysis.asking.feasibility import judge_requirements
 from simdeploy.analysis.sensitivity.responding import FAILED, NEVER_ENDS, NO_VALUE
 from simdeploy.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.measuring import Values
+    from simdeploy.analysis.asking.measuring import Values
     from simdeploy.scenario.measures import Requirement
 
 

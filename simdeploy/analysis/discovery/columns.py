@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.discovery.boxes import Column
-from simdeploy.analysis.naming import format_value
+from simdeploy.report.naming import format_value
+from simdeploy.statistics.boxes.boxes import Column
 
 if TYPE_CHECKING:
     import pandas as pd

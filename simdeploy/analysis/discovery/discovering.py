@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
 from simdeploy.analysis.discovery.result import Discovery
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.requirements import Asked, read_requirements, why_impossible
 from simdeploy.analysis.result import read_computed_under
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.arguments import check_numbers
@@ -25,6 +24,7 @@ from simdeploy.experiments.progress import as_reporter
 from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep
 from simdeploy.scenario.measures import Requirement
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd

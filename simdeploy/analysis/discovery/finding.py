@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import Asked, read_requirements
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds, read_labels
 from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.analysis.discovery.searching import search
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.requirements import Asked, read_requirements
 from simdeploy.analysis.result import read_computed_under
 from simdeploy.analysis.sensitivity.responding import FAILED
 from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.scenario.measures import Requirement
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd

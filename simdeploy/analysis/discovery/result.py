@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.intervals import proportion_interval
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
-from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import PERCENT, format_estimate
+from simdeploy.report.tables import Table
+from simdeploy.report.wording import PERCENT, format_estimate
 from simdeploy.scenario.measures import Requirement
+from simdeploy.statistics.intervals import proportion_interval
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.estimators import Estimate, estimate_values
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.naming import name_cases
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.result import Result, read_computed_under
-from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import describe_measure, format_estimate, measure_scale
 from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.report.naming import name_cases
+from simdeploy.report.tables import Table
+from simdeploy.report.wording import describe_measure, format_estimate, measure_scale
+from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +110,7 @@ def estimate(
     ----------
     responses : DataFrame, SweepResult or StoredTable
         As from `replicate`, `sweep` or `read_store`. If it has weights, they are used as
-        `simdeploy.analysis.weighted` says, and what can't be trusted has no interval.
+        `simdeploy.statistics.weighted` says, and what can't be trusted has no interval.
     measures : Measure or str, or several
         ``makespan_s`` is a mean, ``p95 blast_radius given defective`` a quantile of some rollouts, ``false_alarm given
         good`` a rate, ``defective given passed_canary`` the probability that what has passed the canaries is defective.
@@ -218,7 +218,7 @@ def _estimate_case(
 ) -> Estimate:
     if not values.is_weighted:
         return estimate_values(of_cases[case], measure, confidence_level)
-    from simdeploy.analysis.weighted import estimate_weighted
+    from simdeploy.statistics.weighted import estimate_weighted
 
     found = estimate_weighted(of_cases[case], values.weights[case], measure, confidence_level)
     if not found.diagnosis.is_trusted:

@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.stopping import FIRST_LOOK, plan_looks
 from simdeploy.analysis.estimates.targets import read_targets
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values
 from simdeploy.analysis.result import read_computed_under
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.batches import (
@@ -29,6 +28,7 @@ from simdeploy.experiments.replication import replicate
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.subjects import name_scenarios
 from simdeploy.experiments.sweep import sweep
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simdeploy.analysis.estimates.estimating import estimate_frame, format_rows
 from simdeploy.analysis.estimates.stopping import count_needed, why_not_yet
-from simdeploy.analysis.estimators import Estimate
-from simdeploy.analysis.naming import name_cases
 from simdeploy.analysis.result import Result
-from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import Scale, describe_measure, difference_scale, measure_scale
+from simdeploy.report.naming import name_cases
+from simdeploy.report.tables import Table
+from simdeploy.report.wording import Scale, describe_measure, difference_scale, measure_scale
+from simdeploy.statistics.estimators import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.analysis.asking.measuring import Values
     from simdeploy.analysis.estimates.targets import Target
-    from simdeploy.analysis.measuring import Values
     from simdeploy.experiments.result import SweepResult
     from simdeploy.scenario.measures import Measure
 

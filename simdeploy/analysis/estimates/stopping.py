@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.skewness import fewest_of_a_mean, standardised_moment
+from simdeploy.statistics.skewness import fewest_of_a_mean, standardised_moment
 
 if TYPE_CHECKING:
     import numpy as np
 
     from simdeploy.analysis.estimates.targets import Target
-    from simdeploy.analysis.estimators import Estimate
+    from simdeploy.statistics.estimators import Estimate
 
 FIRST_LOOK = 100
 # What one rollout in a hundred does is missed by 100 of them one time in three, and by 500 one time in 150.
@@ -73,7 +73,7 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     Examples
     --------
     >>> import numpy as np
-    >>> from simdeploy.analysis.estimators import estimate_values
+    >>> from simdeploy.statistics.estimators import estimate_values
     >>> from simdeploy.analysis.estimates.targets import parse_target
     >>> from simdeploy.scenario.measures import Measure
     >>> values, measure = np.tile([60.0, 80.0], 250), Measure("makespan_s")

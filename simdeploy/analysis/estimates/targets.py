@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.measuring import read_measures
-from simdeploy.analysis.requirements import why_impossible
+from simdeploy.analysis.asking.measuring import read_measures
+from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_amount
 from simdeploy.vocabulary import COSTS

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.gates.curves import estimate_curves, estimate_mixture, measures_along
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import GateInput, make_variants
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values
-from simdeploy.analysis.requirements import why_impossible
 from simdeploy.analysis.result import read_computed_under
 from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning
@@ -26,6 +25,7 @@ from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import parse_measure
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from simdeploy.analysis.gates.variants import Variant

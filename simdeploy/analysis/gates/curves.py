@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.estimators import estimate_values
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.levels import share_out
-from simdeploy.analysis.paired import compare_values
-from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.scenario.measures import Measure, parse_measure
+from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.levels import share_out
+from simdeploy.statistics.paired import compare_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.measuring import Values
+    from simdeploy.analysis.asking.measuring import Values
 
 STOPPED = "stopped"
 # What is measured at each size beside how often a release is stopped.

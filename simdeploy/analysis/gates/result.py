@@ -12,7 +12,7 @@ from simdeploy.analysis.result import Result
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.tables import Table
+    from simdeploy.report.tables import Table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,7 +65,7 @@ class GateComparison(Result):
     @cached_property
     def answer(self) -> str:
         """How the threshold errs, which gate errs less and by how much, and what it looks at."""
-        from simdeploy.analysis.gates.gates_answer import tell
+        from simdeploy.report.gates import tell
 
         return tell(self)
 
@@ -75,7 +75,7 @@ class GateComparison(Result):
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the gates, both sorts of release, the curve of what is stopped, and the scenario's own releases."""
-        from simdeploy.analysis.gates.gates_table import tabulate
+        from simdeploy.report.gates_table import tabulate
 
         return tabulate(self)
 

@@ -14,9 +14,9 @@ from simdeploy.analysis.rare.numbers import describe_numbers, doubt_unknown
 from simdeploy.analysis.rare.question import FEWER, PILOT, Question
 from simdeploy.analysis.rare.result import STEP_COLUMNS
 from simdeploy.analysis.rare.rollouts import CONCERNED, HAPPENED, TOUCHED, UNKNOWN, Rollouts, choose_levels
-from simdeploy.analysis.rare.splitting import Split, split
-from simdeploy.analysis.weighted import plain_mean, ratio
 from simdeploy.memory import check_rows_fit
+from simdeploy.statistics.splitting import Split, split
+from simdeploy.statistics.weighted import plain_mean, ratio
 
 _REPETITIONS = 10
 _FEWEST_EFFORT = 20

@@ -76,7 +76,7 @@ def estimate_rare(
     Notes
     -----
     Importance sampling averages :math:`w 1_A`, w being the weight of a replication (model section 9). Splitting averages 10 independent
-    runs of the scheme in `simdeploy.analysis.rare.splitting`. Both are unbiased. What is ``given`` divides them by its
+    runs of the scheme in `simdeploy.statistics.splitting`. Both are unbiased. What is ``given`` divides them by its
     probability, where the scenario says that of the kinds of release; otherwise by an average of its own, with the error of a ratio.
     The interval is :math:`p e^{\pm t s / p}`, with n - 1 degrees of freedom, n being the rollouts or the runs (Asmussen and Glynn
     2007 [1]_, section VI.1, on relative errors; section V.2 on importance sampling).

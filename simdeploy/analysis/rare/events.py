@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.scenario.measures import Condition, Event, Measure
 
 if TYPE_CHECKING:

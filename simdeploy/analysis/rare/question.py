@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.levels import level_problems
 from simdeploy.engines.branching import LEVELS_OF
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
@@ -17,6 +16,7 @@ from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import check_rows_fit
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Event, parse_event
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy

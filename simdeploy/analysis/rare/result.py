@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.rare.words import format_count, format_probability
 from simdeploy.analysis.result import Result
-from simdeploy.analysis.tables import Table
+from simdeploy.report.rare import format_count, format_probability
+from simdeploy.report.tables import Table
 from simdeploy.scenario.measures import Event
 
 if TYPE_CHECKING:

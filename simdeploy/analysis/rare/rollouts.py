@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from simdeploy.analysis.rare.events import look_for
-from simdeploy.analysis.rare.splitting import Stage
 from simdeploy.engines.branching import Branches, run_branches
 from simdeploy.experiments.table import Outcomes
+from simdeploy.statistics.splitting import Stage
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.directions import Direction
-from simdeploy.analysis.estimators import estimate_values
-from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.asking.directions import Direction
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.regret.worlds import Worlds
-from simdeploy.analysis.rivals import Gaps, estimate_gaps
 from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.rivals import Gaps, estimate_gaps
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.directions import Direction, read_direction
-from simdeploy.analysis.feasibility import judge_requirements
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import read_measures
+from simdeploy.analysis.asking.directions import Direction, read_direction
+from simdeploy.analysis.asking.feasibility import judge_requirements
+from simdeploy.analysis.asking.measuring import read_measures
+from simdeploy.analysis.asking.requirements import Asked, read_requirements
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.regret.regrets import REGRET, estimate_regrets, read_values, summarize_candidates
 from simdeploy.analysis.regret.worlds import find_worlds
-from simdeploy.analysis.requirements import Asked, read_requirements
 from simdeploy.analysis.result import Result, read_computed_under
-from simdeploy.analysis.tables import Table
-from simdeploy.analysis.unknown import unknown_fractions
-from simdeploy.analysis.wording import describe_measure, difference_scale, format_estimate, measure_scale
 from simdeploy.errors import InputError
+from simdeploy.report.tables import Table
+from simdeploy.report.wording import describe_measure, difference_scale, format_estimate, measure_scale
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values, read_measures
 from simdeploy.analysis.result import read_computed_under
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
-from simdeploy.analysis.sensitivity.effects import MORRIS, effect_indices, effect_moments
-from simdeploy.analysis.sensitivity.indices import SOBOL, variance_indices, variance_moments
-from simdeploy.analysis.sensitivity.resampling import estimate_with_errors
 from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond
 from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION, RANKED_BY, Sensitivity, make_interval
-from simdeploy.analysis.sensitivity.tables import table_values
 from simdeploy.errors import InputError, Problem
+from simdeploy.report.sensitivity import table_values
 from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.indices.effects import MORRIS, effect_indices, effect_moments
+from simdeploy.statistics.indices.indices import SOBOL, variance_indices, variance_moments
+from simdeploy.statistics.indices.resampling import estimate_with_errors
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values, read_measures
-from simdeploy.analysis.requirements import why_impossible
+from simdeploy.analysis.asking.measuring import Values, read_measures
+from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.result import read_computed_under
 from simdeploy.analysis.sensitivity.analyzing import analyze_table
 from simdeploy.analysis.sensitivity.designs import Method, make_design
@@ -18,6 +17,7 @@ from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.factors import find_factors
 from simdeploy.experiments.sweep import sweep
 from simdeploy.scenario.measures import Measure, measure_problems
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor

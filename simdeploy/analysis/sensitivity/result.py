@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.naming import name_factors
 from simdeploy.analysis.result import Result
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
-from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import (
+from simdeploy.report.naming import name_factors
+from simdeploy.report.tables import Table
+from simdeploy.report.wording import (
     PERCENT,
     Scale,
     describe_measure,

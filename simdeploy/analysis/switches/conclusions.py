@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.directions import Direction
-from simdeploy.analysis.estimators import Estimate, estimate_values
-from simdeploy.analysis.rivals import estimate_gaps
-from simdeploy.analysis.wording import describe_measure
+from simdeploy.analysis.asking.directions import Direction
+from simdeploy.report.wording import describe_measure
+from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.rivals import estimate_gaps
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.feasibility import Feasibility
+    from simdeploy.analysis.asking.feasibility import Feasibility
     from simdeploy.scenario.measures import Measure
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.estimators import moments
-from simdeploy.analysis.intervals import mean_interval
+from simdeploy.statistics.estimators import moments
+from simdeploy.statistics.intervals import mean_interval
 
 
 class Interaction(NamedTuple):

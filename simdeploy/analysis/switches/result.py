@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.directions import Direction
+from simdeploy.analysis.asking.directions import Direction
 from simdeploy.analysis.result import Result
-from simdeploy.analysis.tables import Table
-from simdeploy.analysis.wording import describe_measure, difference_scale, format_estimate, join_words, measure_scale
+from simdeploy.report.tables import Table
+from simdeploy.report.wording import describe_measure, difference_scale, format_estimate, join_words, measure_scale
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:

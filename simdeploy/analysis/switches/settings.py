@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.feasibility import judge_requirements
-from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.asking.feasibility import judge_requirements
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.switches.conclusions import Rule, Standings, stand
 from simdeploy.analysis.switches.switch_values import SwitchValue, list_own_values
-from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.gathering import gather
 from simdeploy.experiments.progress import Progress

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.rivals import estimate_gaps
 from simdeploy.analysis.switches.conclusions import Conclusion, Rule, choose, conclude, why_unknown
 from simdeploy.analysis.switches.interactions import adjust_by_holm, estimate_interaction
 from simdeploy.analysis.switches.result import POLICY
 from simdeploy.errors import InputError, Problem
+from simdeploy.statistics.rivals import estimate_gaps
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.directions import Direction, read_direction
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import read_measures
-from simdeploy.analysis.requirements import Asked, read_requirements
+from simdeploy.analysis.asking.directions import Direction, read_direction
+from simdeploy.analysis.asking.measuring import read_measures
+from simdeploy.analysis.asking.requirements import Asked, read_requirements
 from simdeploy.analysis.switches.conclusions import Rule
 from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
 from simdeploy.analysis.switches.settings import Setting, Settings, why_refused
@@ -24,6 +23,7 @@ from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.subjects import name_policies
 from simdeploy.scenario.measures import Measure, Requirement, measure_problems, of_text
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy

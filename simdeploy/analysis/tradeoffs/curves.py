@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.estimators import Estimate, estimate_values
-from simdeploy.analysis.levels import share_out
-from simdeploy.analysis.paired import compare_values
 from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.levels import share_out
+from simdeploy.statistics.paired import compare_values
 
 if TYPE_CHECKING:
     import pandas as pd

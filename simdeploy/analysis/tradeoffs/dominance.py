@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simdeploy.analysis.directions import Direction
-from simdeploy.analysis.estimators import Estimate
-from simdeploy.analysis.paired import compare_values
+from simdeploy.analysis.asking.directions import Direction
 from simdeploy.scenario.measures import Measure
+from simdeploy.statistics.estimators import Estimate
+from simdeploy.statistics.paired import compare_values
 
 _BLOCK = 128  # points that are settled at a time
 _CELLS = 4_000_000  # of a comparison of many points with the front, at a time

@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values, read_measures
-from simdeploy.analysis.requirements import why_impossible
+from simdeploy.analysis.asking.measuring import Values, read_measures
+from simdeploy.analysis.asking.requirements import why_impossible
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tradeoffs.curves import estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
-from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.sweep import sweep
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_measure
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.tables import Table
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
     from simdeploy.experiments.levers import Lever
     from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
+    from simdeploy.report.tables import Table
     from simdeploy.scenario import Scenario
 
 
@@ -73,7 +73,7 @@ class Tradeoff(Result):
     @cached_property
     def answer(self) -> str:
         """Where the policy stands, where the API's default does, and the nearest improvement that is sure."""
-        from simdeploy.analysis.tradeoffs.tradeoff_answer import tell
+        from simdeploy.report.tradeoff import tell
 
         return tell(self)
 
@@ -83,7 +83,7 @@ class Tradeoff(Result):
 
     def summarize(self) -> tuple[Table, ...]:
         """Return a table for each lever."""
-        from simdeploy.analysis.tradeoffs.tradeoff_answer import tabulate
+        from simdeploy.report.tradeoff import tabulate
 
         return tuple(tabulate(self, lever) for lever in self.levers)
 
@@ -166,7 +166,7 @@ def tradeoff(
     A curve of k points in m measures has k m intervals, each of level :math:`1 - \alpha / (k m)`; by Bonferroni's
     inequality (Miller 1981 [2]_, section 1.5) all of them hold together with probability :math:`1 - \alpha` at least,
     whatever the dependence among points, which meet the same worlds. Rates have the exact interval of Clopper and
-    Pearson, means Student's t interval, quantiles that between order statistics; see `simdeploy.analysis.intervals`.
+    Pearson, means Student's t interval, quantiles that between order statistics; see `simdeploy.statistics.intervals`.
     `differences` are shared out likewise over all points of all levers, so that the best of them may be picked
     afterwards.
 

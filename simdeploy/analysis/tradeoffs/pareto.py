@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.directions import Direction
-from simdeploy.analysis.estimators import Estimate, estimate_values
-from simdeploy.analysis.levels import level_problems
-from simdeploy.analysis.measuring import Values, read_measures
+from simdeploy.analysis.asking.directions import Direction
+from simdeploy.analysis.asking.measuring import Values, read_measures
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
-from simdeploy.analysis.unknown import unknown_fractions
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.tables import Table
     from simdeploy.experiments.gathering import Batches
+    from simdeploy.report.tables import Table
     from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
 
@@ -74,7 +74,7 @@ class ParetoFront(Result):
     @cached_property
     def answer(self) -> str:
         """How many cases are on the front, which, and how many could be."""
-        from simdeploy.analysis.tradeoffs.pareto_answer import tell
+        from simdeploy.report.pareto import tell
 
         return tell(self)
 
@@ -84,7 +84,7 @@ class ParetoFront(Result):
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the cases that are on the front, and those that could be."""
-        from simdeploy.analysis.tradeoffs.pareto_answer import tabulate
+        from simdeploy.report.pareto import tabulate
 
         return (tabulate(self),)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.checking.sequential import FEWEST_OF_A_MEAN, plan_looks
-from simdeploy.analysis.estimators import quantile_place
-from simdeploy.analysis.skewness import fewest_of_a_mean
+from simdeploy.statistics.estimators import quantile_place
+from simdeploy.statistics.skewness import fewest_of_a_mean
 
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure, Requirement

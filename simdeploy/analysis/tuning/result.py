@@ -12,7 +12,7 @@ from simdeploy.analysis.result import Result
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.tables import Table
+    from simdeploy.report.tables import Table
     from simdeploy.scenario.measures import Measure, Requirement
 
 CHOICE, RUNNER_UP, WITHOUT = "choice", "runner-up ", "without "
@@ -97,13 +97,13 @@ class Tuning(Result):
     @property
     def answer(self) -> str:
         """The choice, what it saves, and how sure that is."""
-        from simdeploy.analysis.tuning.sentences import tell
+        from simdeploy.report.tuning import tell
 
         return tell(self)
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the policies with their estimates, what they are, the requirements, and the work that was done."""
-        from simdeploy.analysis.tuning.tables import tabulate
+        from simdeploy.report.tuning_tables import tabulate
 
         return tabulate(self)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.tuning.concluding import Confirmed, Work, report
 from simdeploy.analysis.tuning.feasibility import MET, MISSED
 from simdeploy.analysis.tuning.findings import MISSES, NOT_KNOWN
 from simdeploy.analysis.tuning.question import Question, read_question
-from simdeploy.analysis.tuning.report import Confirmed, Work, report
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.stages import NoValueError, Stages
 from simdeploy.analysis.tuning.worlds import Worlds
@@ -20,11 +20,11 @@ from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.progress import Progress, as_reporter
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.directions import Direction
-    from simdeploy.analysis.selection import Selection
+    from simdeploy.analysis.asking.directions import Direction
     from simdeploy.analysis.tuning.result import Tuning
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.measures import Measure, Requirement
+    from simdeploy.statistics.selection import Selection
 
 _MOST_SHOWN = 5
 # A choice that turns out not to meet the requirements ruled others out that may be better: all of it begins again.

@@ -8,12 +8,12 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from simdeploy.analysis.selection import Selection, screen, select_kim_nelson, select_ocba
 from simdeploy.analysis.tuning.feasibility import MET, MISSED, UNDECIDED, judge, settle
 from simdeploy.analysis.tuning.findings import FAILED, MISSES, NEVER_ENDS, NOT_KNOWN, RULED_OUT, Findings
 from simdeploy.analysis.tuning.question import Question
 from simdeploy.analysis.tuning.space import Candidates
 from simdeploy.analysis.tuning.worlds import Measured, Worlds
+from simdeploy.statistics.selection import Selection, screen, select_kim_nelson, select_ocba
 
 # Costs are rare and large: so many worlds are averaged into one observation, which is nearly normal then, as the
 # procedure of Kim and Nelson supposes; and it begins with so many of them.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.measuring import Values
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep

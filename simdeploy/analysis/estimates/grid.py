@@ -1,0 +1,269 @@
+"""What the cases of a sweep come to: one row each, from rows that are read a part at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.experiments.gathering import refuse_weights
+from simdeploy.statistics.intervals import mean_interval, proportion_interval
+from simdeploy.statistics.levels import level_problems
+from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.gathering import Batches
+
+# Of the rollouts that got a verdict: how often this one, out of these two.
+PROPORTIONS = {
+    "false_alarm": ("false_alarm", ("completed_good", "false_alarm")),
+    "escape": ("escaped", ("stopped_defective", "escaped")),
+}
+MEANS = ("makespan_s", "blast_radius", "failed_requests_excess", "unavailable_excess_node_s")
+QUANTITIES = (*PROPORTIONS, *MEANS)
+
+_KEYS = ("case", "scenario", "policy")
+_NO_FACTORS = {*_KEYS, "replication", *RESPONSES, WEIGHT, "status", "stage", "error"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GridSummary:
+    """What `summarize_grid` found.
+
+    Attributes
+    ----------
+    cells : DataFrame
+        One row per case, ascending: `case`, `scenario`, `policy`, what was varied; `replications`, and `failed` ones
+        among them, which are left out. Then of each quantity `_n`, the observations that it is over, `_estimate`,
+        `_low`, `_high` and `_half_width`: `false_alarm`, the probability that a good release is stopped; `escape`, that
+        a defective one completes; and the means of `makespan_s`, `blast_radius`, `failed_requests_excess` and
+        `unavailable_excess_node_s`.
+    factors : tuple of str
+        The columns of what was varied.
+    confidence_level : float
+    """
+
+    cells: pd.DataFrame
+    factors: tuple[str, ...]
+    confidence_level: float
+
+    def __repr__(self) -> str:
+        return f"<GridSummary of {len(self.cells):,} cases, confidence level {self.confidence_level:g}>"
+
+    def _repr_html_(self) -> str:
+        from simdeploy.report.grid import tabulate_grid
+        from simdeploy.report.tables import table_to_html
+
+        return table_to_html(tabulate_grid(self))
+
+
+def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 0.95) -> GridSummary:
+    r"""Estimate for each case of a sweep how often it errs, how long it takes and what it costs.
+
+    Parameters
+    ----------
+    result : SweepResult, StoredTable or DataFrame
+        As from `sweep`, from `read_store`, or rows of such a table. Neither order nor further columns matter.
+    confidence_level : float, default 0.95
+        Of each interval by itself, between 0 and 1.
+
+    Returns
+    -------
+    GridSummary
+
+    Raises
+    ------
+    InputError
+        If the table is none of a sweep.
+
+    Notes
+    -----
+    Proportions are over the rollouts of good, and of defective, releases that got a verdict, with the exact interval of
+    Clopper and Pearson; means are over the rollouts that have a value, with Student's t interval (see
+    `simdeploy.statistics.intervals`). Too few observations give NaN.
+
+    Rows are read a part at a time: memory depends on the number of cases only.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from simdeploy.analysis import summarize_grid
+    >>> table = pd.DataFrame({
+    ...     "case": [0, 0, 1, 1], "scenario": "small", "policy": "waves", "max_failed_nodes": [0, 0, 5, 5],
+    ...     "replication": [0, 1, 0, 1], "verdict": ["false_alarm", "completed_good", "completed_good", "escaped"],
+    ...     "makespan_s": [60.0, 80.0, 80.0, 90.0],
+    ... })
+    >>> cells = summarize_grid(table).cells
+    >>> cells[["max_failed_nodes", "false_alarm_n", "false_alarm_estimate", "makespan_s_estimate"]]
+       max_failed_nodes  false_alarm_n  false_alarm_estimate  makespan_s_estimate
+    0                 0              2                   0.5                 70.0
+    1                 5              1                   0.0                 85.0
+    """
+    if problems := level_problems(confidence_level):
+        raise InputError(problems)
+    columns = [str(name) for name in result.columns]
+    refuse_weights(columns)
+    _check(columns)
+    factors = tuple(name for name in columns if name not in _NO_FACTORS)
+    means = [name for name in MEANS if name in columns]
+    counts, moments, keys = _Counts(), {name: _Moments() for name in means}, _Keys([*_KEYS, *factors])
+    read = [name for name in ("status", "verdict", *means) if name in columns]
+    for batch in _batches(result, list(dict.fromkeys([*_KEYS, *factors, *read]))):
+        case = batch["case"].to_numpy(dtype=np.int64)
+        keys.add(batch)
+        counts.add(case, batch)
+        for name in means:
+            moments[name].add(case, batch[name].to_numpy(dtype=np.float64, na_value=np.nan))
+    cells = keys.to_frame()
+    numbers = cells["case"].to_numpy(dtype=np.int64)
+    cells["replications"], cells["failed"] = counts.of(numbers, "rows"), counts.of(numbers, "failed")
+    for name, (counted, among) in PROPORTIONS.items():
+        n = np.sum([counts.of(numbers, verdict) for verdict in among], axis=0)
+        _put_proportions(cells, name, counts.of(numbers, counted), n, confidence_level)
+    for name in means:
+        _put_means(cells, name, *moments[name].of(numbers), confidence_level)
+    return GridSummary(cells, factors, confidence_level)
+
+
+def _check(columns: Sequence[str]) -> None:
+    problems = [
+        Problem("a table of a sweep has this column", (name,), hint=nearest(name, columns))
+        for name in (*_KEYS, "replication", "verdict")
+        if name not in columns
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _batches(result: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
+    if hasattr(result, "batches"):
+        yield from result.batches(columns)
+    else:
+        yield result[columns]
+
+
+class _Keys:
+    """What identifies each case, by the first row that has it."""
+
+    def __init__(self, columns: list[str]) -> None:
+        self._columns = columns
+        self._found: list[pd.DataFrame] = []
+
+    def add(self, batch: pd.DataFrame) -> None:
+        self._found.append(batch[self._columns].drop_duplicates("case"))
+
+    def to_frame(self) -> pd.DataFrame:
+        import pandas as pd
+
+        cases = pd.concat(self._found).drop_duplicates("case")
+        return cases.sort_values("case", ignore_index=True)
+
+
+class _Counts:
+    """How many rows of each case there are, how many failed, and how many have each verdict."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, np.ndarray] = {}
+
+    def add(self, case: np.ndarray, batch: pd.DataFrame) -> None:
+        self._put("rows", case)
+        if "status" in batch:
+            self._put("failed", case[batch["status"].eq("failed").to_numpy(dtype=bool, na_value=False)])
+        for verdict in VERDICTS:
+            self._put(verdict, case[batch["verdict"].eq(verdict).to_numpy(dtype=bool, na_value=False)])
+
+    def of(self, numbers: np.ndarray, what: str) -> np.ndarray:
+        counts = _grown(self._counts.get(what, np.zeros(0, np.int64)), int(numbers.max(initial=-1)) + 1, 0)
+        of_numbers: np.ndarray = counts[numbers]
+        return of_numbers
+
+    def _put(self, what: str, case: np.ndarray) -> None:
+        added = np.bincount(case)
+        before = self._counts.get(what, np.zeros(0, np.int64))
+        after = _grown(before, len(added), 0)
+        after[: len(added)] += added
+        self._counts[what] = after
+
+
+class _Moments:
+    """Number, mean and sum of squared deviations of each case's values, added up part by part.
+
+    Values are taken from the case's first one on, so that values that are all the same have a variance of exactly 0;
+    parts are joined by the formulas of Chan, Golub and LeVeque (1983).
+    """
+
+    def __init__(self) -> None:
+        self._first = np.zeros(0)
+        self._n = np.zeros(0, np.int64)
+        self._mean = np.zeros(0)
+        self._squares = np.zeros(0)
+
+    def add(self, case: np.ndarray, values: np.ndarray) -> None:
+        known = ~np.isnan(values)
+        case, values = case[known], values[known]
+        size = max(len(self._n), int(case.max(initial=-1)) + 1)
+        self._first = _grown(self._first, size, np.nan)
+        self._n, self._mean, self._squares = (_grown(a, size, 0) for a in (self._n, self._mean, self._squares))
+        cases, places = np.unique(case, return_index=True)
+        is_new = np.isnan(self._first[cases])
+        self._first[cases[is_new]] = values[places[is_new]]
+        values = values - self._first[case]
+        n = np.bincount(case, minlength=size)
+        mean = np.bincount(case, values, size) / np.maximum(n, 1)
+        squares = np.bincount(case, (values - mean[case]) ** 2, size)
+        total = np.maximum(self._n + n, 1)
+        step = mean - self._mean
+        self._squares += squares + step**2 * (self._n * n / total)
+        self._mean += step * (n / total)
+        self._n += n
+
+    def of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return number, mean and standard error of the mean; NaN below one and two values."""
+        size = int(numbers.max(initial=-1)) + 1
+        n, mean, squares, first = (
+            _grown(a, size, fill)[numbers]
+            for a, fill in ((self._n, 0), (self._mean, 0), (self._squares, 0), (self._first, np.nan))
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            error = np.where(n > 1, np.sqrt(squares / (n - 1) / n), np.nan)
+        return n, first + mean, error
+
+
+def _grown(values: np.ndarray, size: int, fill: float) -> np.ndarray:
+    """Return the values with more behind them, up to a length."""
+    if len(values) >= size:
+        return values
+    more = np.full(size - len(values), fill, dtype=values.dtype)
+    return np.concatenate([values, more])
+
+
+def _put_proportions(
+    cells: pd.DataFrame, name: str, successes: np.ndarray, n: np.ndarray, confidence_level: float
+) -> None:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        estimate = np.where(n > 0, successes / n, np.nan)
+    interval = lru_cache(maxsize=None)(lambda k, trials: proportion_interval(k, trials, confidence_level))
+    _put(cells, name, n, estimate, [interval(*pair) for pair in zip(successes.tolist(), n.tolist(), strict=True)])
+
+
+def _put_means(
+    cells: pd.DataFrame, name: str, n: np.ndarray, mean: np.ndarray, error: np.ndarray, confidence_level: float
+) -> None:
+    triples = zip(mean.tolist(), error.tolist(), n.tolist(), strict=True)
+    _put(cells, name, n, mean, [mean_interval(*triple, confidence_level) for triple in triples])
+
+
+def _put(
+    cells: pd.DataFrame, name: str, n: np.ndarray, estimate: np.ndarray, intervals: Sequence[tuple[float, float]]
+) -> None:
+    low, high = np.array(intervals, dtype=np.float64).T
+    cells[f"{name}_n"] = n
+    cells[f"{name}_estimate"] = estimate
+    cells[f"{name}_low"], cells[f"{name}_high"] = low, high
+    cells[f"{name}_half_width"] = (high - low) / 2

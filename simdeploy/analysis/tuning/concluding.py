@@ -1,0 +1,298 @@
+"""From what was found to what is told: the tables of a `Tuning`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.tuning.feasibility import MET, MISSED, judge
+from simdeploy.analysis.tuning.findings import EQUAL, OPEN, Findings
+from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP, WITHOUT, Tuning
+from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
+from simdeploy.analysis.tuning.worlds import Measured
+from simdeploy.dialects.translation import translate_spec
+from simdeploy.errors import SimdeployWarning
+from simdeploy.experiments.changes import change_policy, own_identity
+from simdeploy.experiments.levers import find_levers
+from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.tuning.question import Question
+    from simdeploy.api import Dialect
+    from simdeploy.scenario import Scenario
+    from simdeploy.scenario.measures import Measure
+    from simdeploy.statistics.selection import Selection
+
+_WORDS = {MET: "met", MISSED: "not met"}
+_ESTIMATE = {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+_DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
+_POLICIES = {"policy": "str", "candidate": "int64", "measure": "str", **_ESTIMATE, **_DIFFERENCE}
+_VERDICTS = {"policy": "str", "requirement": "str", **_ESTIMATE, "verdict": "str"}
+_NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What was found of the choice and its rivals in new worlds.
+
+    Attributes
+    ----------
+    selection : Selection
+    shown : tuple of int
+        The candidates that were simulated, the choice first.
+    measured : Measured
+    held_back : mapping of str to int
+        What might be chosen without a requirement, by that requirement.
+    alpha : float
+        Probability of a false verdict on a requirement, at each look.
+    """
+
+    selection: Selection
+    shown: tuple[int, ...]
+    measured: Measured
+    held_back: Mapping[str, int]
+    alpha: float
+
+    @property
+    def choice(self) -> int:
+        """The chosen candidate."""
+        return self.shown[0]
+
+    def is_as_good(self, question: Question, number: int, indifference: float) -> bool:
+        """Tell whether a shown candidate is surely worse than the choice by less than what matters, if at all."""
+        less = _less_the_choice(question, self, self.shown.index(number))
+        return less.high < indifference if question.sign > 0 else less.low > -indifference
+
+    def choose(self, number: int) -> Confirmed:
+        """Return the same with another choice."""
+        order = [self.shown.index(number), *(p for p, shown in enumerate(self.shown) if shown != number)]
+        measured = self.measured.take(np.array(order))
+        return replace(self, shown=tuple(self.shown[place] for place in order), measured=measured)
+
+    def find_better(self, question: Question, verdicts: np.ndarray) -> np.ndarray:
+        """Return the shown candidates that meet the requirements and are surely better than the choice."""
+        places = [place for place in range(1, len(self.shown)) if verdicts[place] == MET]
+        better = [self.shown[place] for place in places if _is_better(question, self, place)]
+        return np.array(better, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was done, and under what.
+
+    Attributes
+    ----------
+    indifference : float
+    n_failed : int
+    computed_under : mapping
+    """
+
+    indifference: float
+    n_failed: int
+    computed_under: Mapping[str, Any]
+
+
+def report(scenario: Scenario, question: Question, found: Findings, confirmed: Confirmed | None, work: Work) -> Tuning:
+    """Make the result; `confirmed` is None if no candidate is known to meet the requirements."""
+    roles: dict[str, int] = {}
+    choice, probability, is_decided = None, math.nan, False
+    if confirmed is not None:
+        roles = _name_roles(question, found, confirmed)
+        selection = confirmed.selection
+        found.outcome[confirmed.choice] = "chosen"
+        for role, place in roles.items():
+            if role.startswith(RUNNER_UP):
+                found.outcome[confirmed.shown[place]] = "can't be told from the choice"
+        choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
+        probability, is_decided = selection.probability_correct, selection.is_decided and not found.is_cut
+    binding, gain = _find_binding(question, confirmed, roles)
+    return Tuning(
+        of=question.objective,
+        direction="min" if question.sign > 0 else "max",
+        requirements=question.requirements,
+        choice=choice,
+        specs={} if choice is None else _specs(scenario, question, choice),
+        policies=_tabulate_policies(question, confirmed, roles),
+        verdicts=_tabulate_verdicts(question, confirmed, roles),
+        binding=binding,
+        gain_without_binding=gain,
+        out_of_reach=_tabulate_nearest(question, found if choice is None else None),
+        candidates=_tabulate_candidates(found),
+        stages=_tabulate_stages(found),
+        current_policy=question.base.name,
+        n_possible=found.candidates.n_possible,
+        indifference=work.indifference,
+        confidence_level=question.confidence_level,
+        is_decided=is_decided,
+        expected_correct=probability if question.budget is not None else math.nan,
+        n_failed=work.n_failed,
+        computed_under=work.computed_under,
+    )
+
+
+def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> dict[str, int]:
+    """Say which of the shown candidates are told, and as what: the choice, runners-up, what there is today."""
+    shown = confirmed.shown
+    roles = {CHOICE: 0}
+    today = {role: found.candidates.roles[role] for role in (CURRENT, DEFAULTS)}
+    n_runners_up = 0
+    for place, number in enumerate(shown):
+        if place > 0 and found.outcome[number] == OPEN and _is_near(question, confirmed, place):
+            n_runners_up += 1
+            roles[f"{RUNNER_UP}{n_runners_up}"] = place
+    # The API's defaults may be what there is, and what there is may be the choice.
+    others = {role: shown.index(number) for role, number in today.items() if number != shown[0]}
+    roles |= {role: place for role, place in others.items() if role != DEFAULTS or place != others.get(CURRENT)}
+    verdicts = judge(confirmed.measured.of, question.requirements, confirmed.alpha).verdicts
+    names = [str(requirement) for requirement in question.requirements]
+    for name, number in confirmed.held_back.items():
+        place = shown.index(number)
+        expected = [MISSED if other == name else MET for other in names]
+        if _is_better(question, confirmed, place) and verdicts[place].tolist() == expected:
+            roles[f"{WITHOUT}{name}"] = place
+    return roles
+
+
+def _is_near(question: Question, confirmed: Confirmed, place: int) -> bool:
+    less = _less_the_choice(question, confirmed, place)
+    return not (less.low > 0 or less.high < 0)
+
+
+def _is_better(question: Question, confirmed: Confirmed, place: int) -> bool:
+    less = _less_the_choice(question, confirmed, place)
+    return less.high < 0 if question.sign > 0 else less.low > 0
+
+
+def _less_the_choice(question: Question, confirmed: Confirmed, place: int) -> Estimate:
+    """Return the objective less that of the choice, with an interval that holds for all shown at once (Bonferroni)."""
+    level = 1 - (1 - question.confidence_level) / max(len(confirmed.shown) - 1, 1)
+    return _difference(question.objective, confirmed, place, level)
+
+
+def _difference(measure: Measure, confirmed: Confirmed, place: int, level: float) -> Estimate:
+    values = confirmed.measured.of[measure]
+    return estimate_difference(values[place], values[0], is_rate=measure.kind == "rate", confidence_level=level)
+
+
+def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
+    rows = []
+    for measure in dict.fromkeys([question.objective, *question.shown]):
+        for role, place in roles.items():
+            assert confirmed is not None  # noqa: S101 - there are roles
+            estimate = estimate_values(confirmed.measured.of[measure][place], measure, question.confidence_level)
+            if place == 0:
+                less = _NO_ESTIMATE
+            elif measure == question.objective:
+                less = _less_the_choice(question, confirmed, place)
+            else:
+                less = _difference(measure, confirmed, place, question.confidence_level)
+            rows.append(
+                {
+                    "policy": role,
+                    "candidate": confirmed.shown[place],
+                    "measure": str(measure),
+                    **{name: getattr(estimate, name) for name in ("estimate", "low", "high", "n")},
+                    "difference": less.estimate,
+                    "difference_low": less.low,
+                    "difference_high": less.high,
+                }
+            )
+    return make_frame(rows, _POLICIES)
+
+
+def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
+    rows = []
+    judged = None if confirmed is None else judge(confirmed.measured.of, question.requirements, confirmed.alpha)
+    for role, place in roles.items():
+        for number, requirement in enumerate(question.requirements):
+            assert confirmed is not None  # noqa: S101 - there are roles
+            assert judged is not None  # noqa: S101 - likewise
+            values = confirmed.measured.of[requirement.measure][place]
+            estimate = estimate_values(values, requirement.measure, question.confidence_level)
+            verdict = _WORDS.get(int(judged.verdicts[place, number]), "undecided")
+            numbers = {name: getattr(estimate, name) for name in ("estimate", "low", "high", "n")}
+            rows.append({"policy": role, "requirement": str(requirement), **numbers, "verdict": verdict})
+    return make_frame(rows, _VERDICTS)
+
+
+def _find_binding(
+    question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]
+) -> tuple[str | None, float]:
+    """Find the requirement without which another policy is surely better by most, and by how much."""
+    gains = [(0.0, "")]
+    for role, place in roles.items():
+        if confirmed is not None and role.startswith(WITHOUT):
+            less = _less_the_choice(question, confirmed, place)
+            gains.append((abs(less.estimate), role.removeprefix(WITHOUT)))
+    gain, name = max(gains)
+    return (name, gain) if name else (None, math.nan)
+
+
+def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFrame:
+    """Say how near candidates come to each requirement that meet all the others; nothing where one was chosen."""
+    rows = []
+    for place, requirement in enumerate(question.requirements if found is not None else ()):
+        assert found is not None  # noqa: S101 - there are requirements to tell of
+        others = [other for other in range(len(question.requirements)) if other != place]
+        values = found.required[found.meets(question.requirements, others), place]
+        values = values[~np.isnan(values)]
+        nearest = values.min if requirement.at_most is not None else values.max
+        rows.append({"requirement": str(requirement), "estimate": float(nearest()) if len(values) else math.nan})
+    return make_frame(rows, {"requirement": "str", "estimate": "float64"})
+
+
+def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    base = question.base
+    levers = find_levers(choice, [], [base.spec])
+    values = dict(zip(levers, choice.values(), strict=True))
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        # That a limit can never stop a rollout is meant: the other one decides.
+        spec = change_policy(base, values, scenario, own_identity(base, scenario)).spec
+    other: Dialect = "rollout" if spec.dialect == "deployment" else "deployment"
+    specs: dict[str, dict[str, Any]] = {}
+    for dialect in (spec.dialect, other):
+        translated = translate_spec(
+            spec,
+            dialect,
+            nodes=scenario.fleet.nodes,
+            interval_ns=scenario.health_interval_ns,
+            window_reset=scenario.orchestrator.window_reset,
+        )
+        specs[dialect] = {"spec": _without_nothing(translated.spec.to_dict()), "notes": list(translated.notes)}
+    return specs
+
+
+def _without_nothing(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out keys that are left to their default."""
+    nested = {key: _without_nothing(value) if isinstance(value, dict) else value for key, value in raw.items()}
+    return {key: value for key, value in nested.items() if value is not None and value != {}}
+
+
+def _tabulate_candidates(found: Findings) -> pd.DataFrame:
+    import pandas as pd
+
+    candidates = found.candidates
+    frame = pd.DataFrame({"candidate": np.arange(len(candidates))})
+    for name, values in candidates.columns(range(len(candidates))).items():
+        frame[name] = pd.Series(values, dtype=object)
+    frame["n"] = found.worlds
+    frame["estimate"] = found.estimates
+    frame["outcome"] = pd.Series(found.outcome, dtype="str")
+    is_equal = found.outcome == EQUAL
+    frame["equal_to"] = pd.array(np.where(is_equal, found.equal_to, -1), dtype="Int64")
+    frame.loc[~is_equal, "equal_to"] = pd.NA
+    return frame
+
+
+def _tabulate_stages(found: Findings) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(found.stages, columns=["stage", "candidates", "worlds", "rollouts", "node_updates"])

@@ -1,5 +1,0 @@
-"""Both engines held against the closed forms, by users on their own machines."""
-
-from simdeploy.analysis.verification.verifying import Verification, verify
-
-__all__ = ["Verification", "verify"]

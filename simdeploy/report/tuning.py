@@ -1,0 +1,116 @@
+"""The answer of a search in sentences that can be read aloud."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.tuning.findings import NOT_KNOWN, OPEN, RULED_OUT
+from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP
+from simdeploy.report.naming import format_value, shorten_names
+from simdeploy.report.wording import describe_measure, difference_scale, format_estimate, format_number, measure_scale
+from simdeploy.scenario.measures import parse_requirement
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.tuning.result import Tuning
+    from simdeploy.report.wording import Scale
+
+
+def tell(found: Tuning) -> str:
+    """Say which policy to use, what it saves, how sure that is and what holds it back; or why there is none."""
+    if found.choice is None:
+        return _tell_nothing(found)
+    return " ".join([_tell_choice(found), _tell_sureness(found), *_tell_binding(found)])
+
+
+def _tell_nothing(found: Tuning) -> str:
+    n = len(found.candidates)
+    if not found.requirements:
+        return (
+            f"The {describe_measure(found.of)} is known of none of {n:,} policies: their rollouts never end, or failed."
+        )
+    none = f"None of {n:,} policies is known to meet the requirements."
+    n_open = int(found.candidates["outcome"].isin([OPEN, NOT_KNOWN, RULED_OUT]).sum())
+    if n_open:
+        return f"{none} {n_open:,} may, which the budget was too small to tell."
+    return f"{none} Those that seem to meet all but one come to {', or '.join(_tell_nearest(found))}."
+
+
+def _tell_nearest(found: Tuning) -> list[str]:
+    told = []
+    for row in found.out_of_reach.to_dict("records"):
+        measure = parse_requirement(row["requirement"]).measure
+        scale = measure_scale(measure, abs(row["estimate"]))
+        value = row["estimate"] * scale.factor
+        reached = "no value" if math.isnan(value) else f"{value:.3g} {scale.unit}".rstrip()
+        told.append(f"{reached} where {row['requirement']} is required")
+    return told
+
+
+def _tell_choice(found: Tuning) -> str:
+    changes = found.changes()
+    what, scale = describe_measure(found.of), objective_scale(found)
+    row = found.objective_row(CHOICE)
+    assert row is not None  # noqa: S101 - there is a choice
+    told = format_estimate(row["estimate"], row["low"], row["high"], scale)
+    if changes:
+        names = shorten_names(list(changes))
+        listed = ", ".join(f"{name} {format_value(value)}" for name, value in zip(names, changes.values(), strict=True))
+        start = f"Use {found.current_policy} with {listed}: {what} {told}"
+    else:
+        start = f"Stay with {found.current_policy}: its {what} is {told}"
+    today = {"current": f"for {found.current_policy} as it is", "defaults": "with the API's default thresholds"}
+    rows = {words: found.objective_row(role) for role, words in today.items()}
+    compared = []
+    for words, other in rows.items():
+        if other is not None and other["n"] < row["n"]:
+            unknown = 100 * (1 - other["n"] / row["n"])
+            compared.append(f"an unknown one {words}, which never ends in {unknown:.2g} % of the worlds")
+        elif other is not None:
+            compared.append(f"{_tell_amount(found, other['estimate'])} {words}")
+    return start + (f", against {' and '.join(compared)} in the same worlds." if compared else ".")
+
+
+def _tell_sureness(found: Tuning) -> str:
+    margin, better = _tell_amount(found, found.indifference, is_difference=True), _better(found)
+    n, meets = f"{len(found.candidates):,}", bool(found.requirements)
+    if not math.isnan(found.expected_correct):
+        among = f"the {n} tried that meet the requirements" if meets else f"the {n} tried"
+        n_left = int(found.stages.loc[found.stages["stage"].eq("select"), "candidates"].iloc[-1])
+        # What was ruled out before has an error of its own.
+        probability = min(found.expected_correct, (1 + found.confidence_level) / 2)
+        sure = f"Of the {n_left:,} that were left of {among} it is the best with a probability of about "
+        sure += f"{100 * probability:.0f} %"
+    elif found.is_decided:
+        which = f"that meets the requirements and is {better}" if meets else f"that is {better}"
+        level = f"{100 * found.confidence_level:g} %"
+        sure = f"One of the {n} tried {which} than all others by {margin} would be chosen with probability {level}"
+    else:
+        which = "that meets the requirements " if meets else ""
+        sure = f"The budget was too small to tell whether another one of the {n} tried {which}is {better} by {margin}"
+    n_same = found.policies.loc[found.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique()
+    same = f"{n_same} other{'s' if n_same > 1 else ''} can't be told from it" if n_same else "no other comes close"
+    return f"{sure}; {same}."
+
+
+def _tell_binding(found: Tuning) -> list[str]:
+    if found.binding is None:
+        return []
+    gain = _tell_amount(found, found.gain_without_binding, is_difference=True)
+    return [f"What holds it back is {found.binding}: without it another policy is {gain} {_better(found)}."]
+
+
+def _better(found: Tuning) -> str:
+    return "lower" if found.direction == "min" else "higher"
+
+
+def objective_scale(found: Tuning) -> Scale:
+    """Return how the objective is shown: one scale for all that is told."""
+    rows = found.policies[found.policies["measure"].eq(str(found.of))]
+    return measure_scale(found.of, float(rows["estimate"].abs().max()))
+
+
+def _tell_amount(found: Tuning, value: float, *, is_difference: bool = False) -> str:
+    scale = objective_scale(found)
+    unit = (difference_scale(scale) if is_difference else scale).unit
+    return f"{format_number(value * scale.factor, abs(value * scale.factor) / 10)} {unit}".rstrip()

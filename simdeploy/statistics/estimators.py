@@ -1,0 +1,147 @@
+"""One estimate with its interval, and one paired difference: what all analyses are made of."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from simdeploy.statistics.intervals import (
+    mean_interval,
+    paired_proportions_interval,
+    proportion_interval,
+    quantile_interval,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from simdeploy.scenario.measures import Measure
+
+
+class Estimate(NamedTuple):
+    """An estimate with its interval; what is unknown is NaN.
+
+    Attributes
+    ----------
+    estimate, low, high : float
+    n : int
+        Observations that it is over.
+    standard_error : float
+        Of a mean or a rate; NaN for a quantile.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    n: int
+    standard_error: float
+
+    @property
+    def half_width(self) -> float:
+        """Half of the interval."""
+        return (self.high - self.low) / 2
+
+
+def estimate_values(values: np.ndarray, measure: Measure, confidence_level: float) -> Estimate:
+    """Estimate a measure from its values.
+
+    Parameters
+    ----------
+    values : ndarray of float
+        As `Values.of` gives them for one case; those that are NaN are left out.
+    measure : Measure
+    confidence_level : float
+
+    Returns
+    -------
+    Estimate
+        Of a mean with Student's t interval; of a rate with the exact interval of Clopper and Pearson; of a quantile with
+        the interval between two order statistics. See `simdeploy.statistics.intervals`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simdeploy.scenario.measures import Measure
+    >>> estimate_values(np.array([60.0, 80.0, np.nan]), Measure("makespan_s"), 0.5)[:2]
+    (70.0, 60.0)
+    """
+    import numpy as np
+
+    values = values[~np.isnan(values)]
+    n = len(values)
+    if measure.kind == "quantile":
+        assert measure.quantile is not None  # noqa: S101 - so it is
+        ordered = np.sort(values)
+        estimate = float(ordered[quantile_place(n, measure.quantile)]) if n else math.nan
+        return Estimate(estimate, *quantile_interval(ordered, measure.quantile, confidence_level), n, math.nan)
+    mean, standard_error = moments(values)
+    if measure.kind == "rate":
+        interval = proportion_interval(int(values.sum()), n, confidence_level)
+    else:
+        interval = mean_interval(mean, standard_error, n, confidence_level)
+    return Estimate(mean, *interval, n, standard_error)
+
+
+def quantile_place(n: int, quantile: float) -> int:
+    r"""Return the place of a quantile among n values in ascending order: that of :math:`X_{(\lceil nq \rceil)}`, from 0.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+    quantile : float
+        Above 0 and below 1; meant is the decimal that it is written as.
+
+    Examples
+    --------
+    >>> quantile_place(100, 0.07), math.ceil(100 * 0.07) - 1
+    (6, 7)
+    """
+    return math.ceil(n * Fraction(str(quantile))) - 1
+
+
+def estimate_difference(values: np.ndarray, others: np.ndarray, *, is_rate: bool, confidence_level: float) -> Estimate:
+    """Estimate the mean of the difference of two policies over the replications in which both have a value.
+
+    Parameters
+    ----------
+    values, others : ndarray of float
+        In the same replications.
+    is_rate : bool
+        Whether they are 1 and 0.
+    confidence_level : float
+
+    Returns
+    -------
+    Estimate
+        With Student's t interval of the paired differences; of rates with the conservative interval of `paired_proportions_interval`.
+    """
+    import numpy as np
+
+    difference = values - others
+    difference = difference[~np.isnan(difference)]
+    mean, standard_error = moments(difference)
+    n = len(difference)
+    if is_rate:
+        gained, lost = int((difference > 0).sum()), int((difference < 0).sum())
+        interval = paired_proportions_interval(gained, lost, n, confidence_level)
+    else:
+        interval = mean_interval(mean, standard_error, n, confidence_level)
+    return Estimate(mean, *interval, n, standard_error)
+
+
+def moments(values: np.ndarray) -> tuple[float, float]:
+    """Return the mean and its standard error, NaN below one and two observations."""
+    n = len(values)
+    if not n:
+        return math.nan, math.nan
+    # Taken from the first value on, so that observations that are all the same have an error of exactly 0.
+    return float(values[0] + (values - values[0]).mean()), math.sqrt(variance(values) / n)
+
+
+def variance(values: np.ndarray) -> float:
+    """Return the sample variance, NaN below two observations."""
+    if len(values) < 2:
+        return math.nan
+    return float((values - values[0]).var(ddof=1))

@@ -1,0 +1,132 @@
+"""Every policy less every other in the same worlds, with limits that can be made to hold all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simdeploy.statistics.intervals import paired_proportions_limit
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Differences of all pairs of policies, in matrices: of the row less the column.
+
+    Attributes
+    ----------
+    estimate : ndarray of float, shape (policies, policies)
+        The mean difference; 0 on the diagonal, NaN where two policies have no replication in common.
+    n : ndarray of int
+        Replications in which both have a value.
+    standard_error : ndarray of float
+        NaN below two replications.
+    more, less : ndarray of int
+        Replications in which the row has more, and less, than the column.
+    is_rate : bool
+        Whether the values are 1 and 0.
+    """
+
+    estimate: np.ndarray
+    n: np.ndarray
+    standard_error: np.ndarray
+    more: np.ndarray
+    less: np.ndarray
+    is_rate: bool
+
+    def lower_limits(self, error: float) -> np.ndarray:
+        r"""Return limits above which each difference lies, which err with a probability of `error` each.
+
+        Parameters
+        ----------
+        error : float
+            Of one limit by itself, between 0 and 1/2. Limits of all K pairs err together with at most
+            K times as much (Bonferroni), however the policies depend on each other.
+
+        Returns
+        -------
+        ndarray of float
+            NaN where there are too few replications. The upper limits are ``-lower_limits(error).T``.
+
+        Notes
+        -----
+        Of means: :math:`\bar D - t_{n-1, 1-\epsilon} S_D / \sqrt n` of the paired differences (Law 2015 [1]_, section
+        10.2.1).
+
+        Of rates: `paired_proportions_limit`, conservative for every n.
+
+        References
+        ----------
+        .. [1] Law, A. M. (2015). Simulation Modeling and Analysis, 5th edition. McGraw-Hill.
+        """
+        if self.is_rate:
+            limits = paired_proportions_limit(self.more, self.less, self.n, error)
+        else:
+            limits = self._limits_of_means(error)
+        np.fill_diagonal(limits, np.nan)
+        return limits
+
+    def _limits_of_means(self, error: float) -> np.ndarray:
+        from scipy.special import stdtrit
+
+        limits: np.ndarray = self.estimate - stdtrit(np.maximum(self.n - 1, 1), 1 - error) * self.standard_error
+        return limits
+
+
+def pair_policies(values: np.ndarray, *, is_rate: bool) -> Pairs:
+    """Take all differences of policies within replications.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (policies, replications)
+        NaN where there is none.
+    is_rate : bool
+        Whether they are 1 and 0.
+
+    Returns
+    -------
+    Pairs
+
+    Notes
+    -----
+    The cost is quadratic in the policies and linear in the replications: a second for a hundred policies and ten
+    thousand replications.
+
+    Examples
+    --------
+    >>> pairs = pair_policies(np.array([[1.0, 2.0, 6.0], [1.0, 1.0, 4.0]]), is_rate=False)
+    >>> pairs.estimate.tolist(), pairs.n.tolist()
+    ([[0.0, 1.0], [-1.0, 0.0]], [[3, 3], [3, 3]])
+    """
+    size = len(values)
+    numbers = {name: np.zeros((size, size)) for name in ("estimate", "standard_error")}
+    counts = {name: np.zeros((size, size), np.int64) for name in ("n", "more", "less")}
+    for row in range(size):
+        found = _describe(values[row] - values[row:])
+        for name, of_row in found.items():
+            sign = -1 if name == "estimate" else 1
+            other = {"more": "less", "less": "more"}.get(name, name)
+            matrices = numbers if name in numbers else counts
+            matrices[other][row:, row] = sign * of_row
+            matrices[name][row, row:] = of_row
+    return Pairs(**numbers, **counts, is_rate=is_rate)
+
+
+def _describe(differences: np.ndarray) -> dict[str, np.ndarray]:
+    """Describe the differences of each row."""
+    known = ~np.isnan(differences)
+    n = known.sum(axis=1)
+    # Taken from the first one on, so that differences that are all the same have an error of exactly 0.
+    first = differences[np.arange(len(differences)), known.argmax(axis=1)][:, None]
+    from_first = np.where(known, differences - first, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = from_first.sum(axis=1) / n
+        squares = (np.where(known, from_first - mean[:, None], 0.0) ** 2).sum(axis=1)
+        error = np.where(n > 1, np.sqrt(squares / (n - 1) / n), np.nan)
+    return {
+        "estimate": first[:, 0] + mean + 0.0,
+        "standard_error": error,
+        "n": n,
+        "more": (differences > 0).sum(axis=1),
+        "less": (differences < 0).sum(axis=1),
+    }

@@ -1,0 +1,12 @@
+"""Ranking and selection: the best of many candidates, with a stated probability, from as few simulations as may be.
+
+Generic and for minimisation: a candidate is a whole number, and a `Sampler` makes its observations.
+"""
+
+from simdeploy.statistics.selection.kim_nelson import select_kim_nelson
+from simdeploy.statistics.selection.ocba import select_ocba
+from simdeploy.statistics.selection.sampling import Sampler
+from simdeploy.statistics.selection.screening import screen
+from simdeploy.statistics.selection.selected import Selection
+
+__all__ = ["Sampler", "Selection", "screen", "select_kim_nelson", "select_ocba"]

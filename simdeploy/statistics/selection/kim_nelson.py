@@ -1,0 +1,235 @@
+"""The procedure of Kim and Nelson: drop candidates round by round until one is left."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.statistics.selection.sampling import (
+    error_probability_problems,
+    number_problems,
+    observe,
+    read_candidates,
+)
+from simdeploy.statistics.selection.selected import Round, Selection, select_only, tabulate_rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+
+    from simdeploy.statistics.selection.sampling import Sampler
+
+# The variances of all differences take 8 bytes each, 128 MB of so many candidates.
+MOST_CANDIDATES = 4000
+
+
+def select_kim_nelson(
+    sample: Sampler,
+    candidates: Sequence[int] | np.ndarray,
+    *,
+    indifference: float,
+    alpha: float,
+    n0: int,
+    batch: int = 1,
+    most: int | None = None,
+    budget: int | None = None,
+    start: int = 0,
+    report: Callable[[Round], None] | None = None,
+) -> Selection:
+    r"""Select the candidate with the lowest mean, with a stated probability.
+
+    Parameters
+    ----------
+    sample : Sampler
+        Makes the observations; common random numbers make it quicker and cost nothing of the promise.
+    candidates : sequence of int
+        At most 4,000; `screen` more of them first, with a part of `alpha` and other observations.
+    indifference : float
+        The difference that matters, in the unit of the observations, above 0.
+    alpha : float
+        Probability of a wrong choice at most, below 0.5.
+    n0 : int
+        Batches of the first round, at least 2; the variances are estimated from these alone, so 10 or more.
+    batch : int, default 1
+        Observations that are averaged into one batch. The theory wants normal ones, and averages of skewed costs or
+        of rare events become so; the first round must see what makes the candidates differ.
+    most : int, optional
+        Observations of one candidate at most (not batches). Without it a close race runs until it is decided.
+    budget : int, optional
+        Observations of all candidates together, at most; the first round is made in any case.
+    start : int, default 0
+        Number of the first observation. What chose the candidates may not choose among them again: after `screen`
+        over n observations go on at n.
+    report : callable, optional
+        Called with each `Round`.
+
+    Returns
+    -------
+    Selection
+        With `probability_correct` 1 - alpha if it is decided. Observations are counted one by one, not by batches.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range, before anything is sampled.
+    ValueError
+        If an observation is not a finite number.
+
+    Notes
+    -----
+    Procedure KN of Kim and Nelson (2001 [1]_), turned round for minimisation, with c = 1 and Bonferroni's shares,
+    which allow for common random numbers. Its steps are called here by their names in the paper.
+
+    *Setup.* :math:`\eta = \frac12 \left[ \left( \frac{2\alpha}{k-1} \right)^{-2/(n_0-1)} - 1 \right]`, which for c = 1
+    solves :math:`g(\eta) = \frac12 (1 + 2\eta)^{-(n_0-1)/2} = \alpha / (k - 1)`; :math:`h^2 = 2 c \eta (n_0 - 1)`.
+
+    *Initialization.* :math:`S^2_{il}`, the sample variance of the differences of `i` and `l` over the first
+    :math:`n_0` batches, and :math:`N_{il} = \lfloor h^2 S^2_{il} / \delta^2 \rfloor`.
+
+    *Screening* after `r` batches. Of those still in, `i` stays iff :math:`\bar x_i(r) \le \bar x_l(r) + W_{il}(r)` for all
+    others `l`, where :math:`W_{il}(r) = \max \{0, \frac{\delta}{2cr} (h^2 S^2_{il} / \delta^2 - r) \}`.
+
+    *Stopping rule.* One is left; or `r` exceeds all :math:`N_{il}` of those left, so that the margins are 0 and only
+    equal means remain.
+
+    If the best is better than all others by :math:`\delta` at least, it is selected with probability :math:`1 - \alpha` or
+    more: exactly for normal observations. Candidates within :math:`\delta` of the best are as good as it by the user's
+    own word, and which of them is selected is left to chance; that the one selected is within :math:`\delta` with
+    the same probability is not proven for every configuration of means (Eckman and Henderson 2018 [3]_).
+
+    The paper looks after every batch; here the looks are a fourth of the batches so far apart. The proof compares the
+    sums of differences at the looks to a Brownian motion in the same triangle, by a theorem of Jennison, Johnstone and
+    Turnbull (1982 [2]_) that holds for any looks that don't foresee the observations: a process that is looked at less
+    often leaves the triangle later and on the right side more often. It costs at most a fourth more observations.
+
+    References
+    ----------
+    .. [1] Kim, S.-H. and Nelson, B. L. (2001). A fully sequential procedure for indifference-zone selection in
+       simulation. ACM Transactions on Modeling and Computer Simulation 11(3), 251-273.
+    .. [2] Jennison, C., Johnstone, I. M. and Turnbull, B. W. (1982). Asymptotically optimal procedures for sequential
+       adaptive selection of the best of several normal means. In: Statistical Decision Theory and Related Topics
+       III(2), 55-86. Academic Press.
+    .. [3] Eckman, D. J. and Henderson, S. G. (2018). Guarantees on the probability of good selection. Proceedings of
+       the 2018 Winter Simulation Conference, 351-365.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def sample(candidates, first, count):
+    ...     worlds = [np.random.default_rng(number).normal(size=3) for number in range(first, first + count)]
+    ...     return np.transpose(worlds)[candidates] + np.array([5.0, 5.5, 7.0])[candidates, None]
+    >>> selection = select_kim_nelson(sample, [0, 1, 2], indifference=0.5, alpha=0.05, n0=10)
+    >>> selection
+    <Selection: Candidate 0 is the best of 3 with probability 0.95 or more.>
+    >>> selection.n_used[2] < selection.n_used[0]
+    np.True_
+    """
+    import numpy as np
+
+    ids = read_candidates(candidates)
+    _refuse(len(ids), indifference, alpha, n0, batch, most, start)
+    if len(ids) == 1:
+        return select_only(ids)
+
+    def average(standing: np.ndarray, first: int, count: int) -> np.ndarray:
+        values = observe(sample, ids[standing], start + first * batch, count * batch)
+        batches: np.ndarray = values.reshape(len(standing), count, batch).mean(axis=2)
+        return batches
+
+    h_squared = 2 * find_eta(len(ids), n0, alpha) * (n0 - 1)
+    standing, r = np.arange(len(ids)), n0
+    first_batches = average(standing, 0, n0)
+    # Where the triangle of each pair closes, in batches: h^2 S^2 / delta^2.
+    ends = h_squared * variances_of_differences(first_batches) / indifference**2
+    sums = first_batches.sum(axis=1)
+    means, n_used = np.empty(len(ids)), np.empty(len(ids), dtype=np.int64)
+    rounds: list[Round] = []
+    while True:
+        means[standing], n_used[standing] = sums / r, r * batch
+        margins = np.maximum(0, indifference / (2 * r) * (ends - r))
+        stays = (means[standing, None] - means[standing] <= margins).all(axis=1)
+        standing, sums, ends = standing[stays], sums[stays], ends[np.ix_(stays, stays)]
+        rounds.append(Round(len(rounds) + 1, r * batch, len(standing), int(n_used.sum())))
+        if report is not None:
+            report(rounds[-1])
+        last = math.floor(ends.max()) + 1
+        is_decided = len(standing) == 1 or r >= last
+        following = min(next_look(r), last)
+        if most is not None:
+            following = min(following, most // batch)
+        if budget is not None:
+            following = min(following, r + (budget - int(n_used.sum())) // (len(standing) * batch))
+        if is_decided or following <= r:
+            break
+        sums += average(standing, r, following - r).sum(axis=1)
+        r = following
+    survivors = ids[standing[np.argsort(means[standing], kind="stable")]]
+    return Selection(
+        candidates=ids,
+        best=int(survivors[0]),
+        survivors=survivors,
+        means=means,
+        n_used=n_used,
+        n_observations=int(n_used.sum()),
+        is_decided=is_decided,
+        probability_correct=1 - alpha if is_decided else math.nan,
+        rounds=tabulate_rounds(rounds),
+    )
+
+
+def find_eta(k: int, n0: int, alpha: float) -> float:
+    """Return the constant of the procedure for c = 1 and common random numbers.
+
+    Examples
+    --------
+    >>> round(find_eta(2, 3, 0.125), 12)
+    1.5
+    """
+    return (math.pow(2 * alpha / (k - 1), -2 / (n0 - 1)) - 1) / 2
+
+
+def variances_of_differences(values: np.ndarray) -> np.ndarray:
+    """Return the sample variance of the difference of every two rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> variances_of_differences(np.array([[0.0, 2.0], [5.0, 5.0]]))
+    array([[0., 2.],
+           [2., 0.]])
+    """
+    from scipy.spatial.distance import cdist
+
+    # Difference by difference: var(i) + var(l) - 2 cov(i, l) would cancel where common random numbers do most.
+    centred = values - values.mean(axis=1, keepdims=True)
+    variances: np.ndarray = cdist(centred, centred, "sqeuclidean") / (values.shape[1] - 1)
+    return variances
+
+
+def next_look(r: int) -> int:
+    """Return after how many batches candidates are judged again.
+
+    Examples
+    --------
+    >>> next_look(2), next_look(100)
+    (3, 125)
+    """
+    return r + max(1, r // 4)
+
+
+def _refuse(k: int, indifference: float, alpha: float, n0: int, batch: int, most: int | None, start: int) -> None:
+    problems = error_probability_problems(alpha) + number_problems("n0", n0, 2)
+    problems += number_problems("batch", batch, 1) + number_problems("start", start, 0)
+    if not 0 < indifference < math.inf:
+        found = shorten(indifference)
+        problems.append(Problem("no difference that matters", ("indifference",), found=found, allowed="above 0"))
+    if k > MOST_CANDIDATES:
+        allowed = f"at most {MOST_CANDIDATES:,}"
+        problems.append(Problem("too many", ("candidates",), found=f"{k:,}", allowed=allowed, hint="screen them first"))
+    if not problems and most is not None and most < n0 * batch:
+        allowed = f"at least n0 x batch, {n0 * batch:,}"
+        problems.append(Problem("not enough for the first round", ("most",), found=f"{most:,}", allowed=allowed))
+    if problems:
+        raise InputError(problems)

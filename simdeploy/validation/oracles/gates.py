@@ -1,0 +1,197 @@
+"""Operating characteristics of gates: how often each verdict is given, and after how many requests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.errors import InputError, Problem
+from simdeploy.validation.oracles.counting import add_failures, cut, failed_law
+from simdeploy.validation.oracles.cusum import cusum_characteristics
+from simdeploy.validation.oracles.gate_values import GateCharacteristics
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from simdeploy.rules.gates.gate import Gate
+
+    Floats = npt.NDArray[np.float64]
+    Verdicts = npt.NDArray[np.int8]
+
+_FAILS, _PASSES = 1, -1
+
+
+def gate_characteristics(
+    gate: Gate, requests: Sequence[int], error_rate: float, *, old_error_rate: float | None = None
+) -> GateCharacteristics:
+    """Probabilities of a gate's verdicts, and mean number of requests until then, where requests fail independently.
+
+    Parameters
+    ----------
+    gate : Gate
+        Of `make_gate`, or of a policy (`simdeploy.rules.gates.gate.read_gate`); any but ``mann_whitney``, whose ranks are of
+        all looks at once.
+    requests : sequence of int
+        Of the new version, look by look; the observation is over after the last.
+    error_rate : float
+        Probability that a request of the new version fails.
+    old_error_rate : float, optional
+        The same of the old version, which meets as many requests (``baseline``); as that of the new one if left out.
+
+    Returns
+    -------
+    GateCharacteristics
+        Exact but for rounding: counts of failures with a probability below 1e-20 are left out.
+
+    Notes
+    -----
+    The law of the failed requests of all waves without a verdict is carried forward from look to look; what meets a bound
+    leaves it. An SPRT on requests goes on by single requests: in random order they are as independent as before. Windows that
+    are pooled look by look are a Markov chain of healthy and unhealthy ones; a CUSUM is followed from each look at which it
+    was 0.
+
+    References
+    ----------
+    P. Armitage, C. K. McPherson, B. C. Rowe, "Repeated significance tests on accumulating data", J. R. Stat. Soc. A 132
+    (1969) 235-244 (the same recursion, for the binomial law).
+
+    Examples
+    --------
+    >>> from simdeploy.validation.oracles import make_gate
+    >>> once = gate_characteristics(make_gate("pooled", max_error_rate=0.5), [2], 0.5)
+    >>> round(once.fails, 6), round(once.passes, 6), once.expected_requests
+    (0.25, 0.75, 2.0)
+    >>> sprt = make_gate("sprt", on="requests", good=0.01, bad=0.05)
+    >>> found = gate_characteristics(sprt, [50] * 20, 0.01)
+    >>> round(found.fails, 4), round(found.expected_requests, 1)
+    (0.029, 112.5)
+    """
+    match gate.method:
+        case "mann_whitney":
+            raise InputError(
+                Problem("has no exact recursion", found="mann_whitney", allowed="every other gate", hint="simulate it")
+            )
+        case "pooled_window":
+            return _pooled_windows(gate, requests, error_rate)
+        case "cusum":
+            return cusum_characteristics(gate, requests, error_rate)
+        case "sprt_requests":
+            requests = [1] * sum(requests)
+    if gate.method == "multinomial":
+        return _totals(gate, requests, error_rate, error_rate if old_error_rate is None else old_error_rate)
+    return _totals(gate, requests, error_rate, 0.0)
+
+
+def _totals(gate: Gate, requests: Sequence[int], error_rate: float, old_error_rate: float) -> GateCharacteristics:
+    """Follow the failed requests, of the new and of the old version, of all waves that have no verdict."""
+    undecided: Floats = np.ones((1, 1))
+    laws: dict[int, tuple[Floats, Floats]] = {}
+    fails = passes = expected = 0.0
+    total = 0
+    for place, more in enumerate(requests, start=1):
+        if more not in laws:
+            laws[more] = failed_law(more, error_rate), failed_law(more, old_error_rate)
+        law, old_law = laws[more]
+        expected += more * float(undecided.sum())
+        total += more
+        undecided = add_failures(add_failures(undecided, law).T, old_law).T
+        verdicts = _judge(gate, total, np.indices(undecided.shape)[0], is_over=place == len(requests))
+        fails += float(undecided[verdicts == _FAILS].sum())
+        passes += float(undecided[verdicts == _PASSES].sum())
+        undecided = cut(np.where(verdicts == 0, undecided, 0.0))
+        if not undecided.any():
+            break
+    return GateCharacteristics(fails, passes, float(undecided.sum()), expected)
+
+
+def _judge(gate: Gate, total: int, failed: npt.NDArray[np.int64], *, is_over: bool) -> Verdicts:
+    """Return the verdict on every count of failures, of the new by that of the old version; 0 for none."""
+    verdicts: Verdicts = np.zeros(failed.shape, np.int8)
+    if total < max(gate.minimum_sample, 1):
+        return verdicts
+    match gate.method:
+        case "sprt_windows" | "sprt_requests":
+            ratio = failed * gate.if_failed + (total - failed) * gate.if_served
+            if total >= gate.most:
+                verdicts[:] = np.where(ratio > 0, _FAILS, _PASSES)
+            verdicts[ratio <= gate.lower] = _PASSES
+            verdicts[ratio >= gate.upper] = _FAILS
+        case "bayes":
+            above = _beta_above(gate, failed, total - failed)
+            verdicts[1 - above >= gate.confidence] = _PASSES
+            verdicts[above >= gate.confidence] = _FAILS
+        case "pooled_observation":
+            if is_over:
+                verdicts[:] = np.where(failed > math.floor(gate.max_error_rate * total), _FAILS, _PASSES)
+        case _:
+            if is_over:
+                verdicts[:] = _PASSES
+            if gate.method == "multinomial":
+                size = 1 << (max(failed.shape) - 1).bit_length()
+                verdicts[_failing_pairs(gate, size)[: failed.shape[0], : failed.shape[1]]] = _FAILS
+            else:
+                verdicts[_log_evidence(gate, failed, total - failed) >= gate.upper] = _FAILS
+    return verdicts
+
+
+@lru_cache(maxsize=8)
+def _failing_pairs(gate: Gate, size: int) -> npt.NDArray[np.bool_]:
+    """Return at which counts of the new and of the old version the evidence is enough, after however many requests."""
+    failed, old_failed = np.indices((size, size))
+    return np.asarray(_log_evidence(gate, failed, old_failed) >= gate.upper)
+
+
+def _beta_above(gate: Gate, failed: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> Floats:
+    """Return the posterior probability of more than `null`."""
+    from scipy import special
+
+    return np.asarray(special.betaincc(gate.prior_a + failed, gate.prior_b + others, gate.null), np.float64)
+
+
+def _log_evidence(gate: Gate, failed: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> Floats:
+    """Return the log of the likelihood under the prior beyond `null`, over that of `null` itself."""
+    from scipy import special
+
+    with np.errstate(divide="ignore"):
+        log_above = np.log(_beta_above(gate, failed, others))
+    log_prior_above = math.log(special.betaincc(gate.prior_a, gate.prior_b, gate.null))
+    bayes_factor = special.betaln(gate.prior_a + failed, gate.prior_b + others) - special.betaln(
+        gate.prior_a, gate.prior_b
+    )
+    under_null = failed * math.log(gate.null) + others * math.log1p(-gate.null)
+    return np.asarray(bayes_factor + log_above - log_prior_above - under_null, np.float64)
+
+
+def _pooled_windows(gate: Gate, requests: Sequence[int], error_rate: float) -> GateCharacteristics:
+    """Follow healthy and unhealthy looks."""
+    from scipy.stats import binom
+
+    undecided = {(0, 0): 1.0}
+    fails = passes = expected = 0.0
+    for more in requests:
+        expected += more * math.fsum(undecided.values())
+        is_told = more >= max(gate.minimum_sample, 1)
+        if not is_told and gate.cant_tell == "wait":
+            continue
+        if is_told:
+            healthy = float(binom.cdf(math.floor(gate.max_error_rate * more), more, error_rate))
+        else:
+            healthy = float(gate.cant_tell == "pass")
+        following: dict[tuple[int, int], float] = {}
+        for (good, bad), probability in undecided.items():
+            if good + 1 >= gate.windows_needed:
+                passes += probability * healthy
+            else:
+                following[good + 1, 0] = following.get((good + 1, 0), 0.0) + probability * healthy
+            is_last = gate.failure_threshold is not None and bad + 1 >= gate.failure_threshold
+            if is_last or not is_told:
+                fails += probability * (1 - healthy)
+            else:
+                state = (0 if gate.consecutive else good, bad + 1 if gate.failure_threshold is not None else 0)
+                following[state] = following.get(state, 0.0) + probability * (1 - healthy)
+        undecided = following
+    return GateCharacteristics(fails, passes, math.fsum(undecided.values()), expected)

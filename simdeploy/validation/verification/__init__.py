@@ -1,0 +1,5 @@
+"""Both engines held against the closed forms, by users on their own machines."""
+
+from simdeploy.validation.verification.verifying import Verification, verify
+
+__all__ = ["Verification", "verify"]
