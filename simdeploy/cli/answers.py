@@ -14,7 +14,7 @@ import click
 from simdeploy.errors import printable
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.result import Result
+    from simdeploy.result import Result
 
 
 def say(text: str, *, err: bool = True) -> None:

@@ -16,7 +16,7 @@ from rich.text import Text
 from simdeploy.errors import printable
 
 if TYPE_CHECKING:
-    from simdeploy.report import tables as analysis_tables
+    from simdeploy import result
 
 # More rows than this of one table are for a file, not for a person.
 MOST_ROWS = 40
@@ -49,7 +49,7 @@ def _lines(text: str) -> str:
 
 
 def print_tables(
-    console: Console, tables: Iterable[analysis_tables.Table], *, rows: int | None = None, rest: str = "more"
+    console: Console, tables: Iterable[result.Table], *, rows: int | None = None, rest: str = "more"
 ) -> None:
     """Print the tables of a result; of each at most so many rows, and how many more there are.
 

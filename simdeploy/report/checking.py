@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import Scale, describe_measure, format_number, measure_scale
+from simdeploy.result import Table
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:

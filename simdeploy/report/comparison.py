@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.report.ranking import summarize_ranking
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import LABELS, PERCENT, Scale, difference_scale, format_number, response_scale
+from simdeploy.result import Table
 from simdeploy.vocabulary import VERDICTS
 
 if TYPE_CHECKING:

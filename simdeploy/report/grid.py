@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.estimates.grid import PROPORTIONS
 from simdeploy.report.naming import format_value, shorten_names
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import LABELS, PERCENT, Scale, format_estimate, response_scale
+from simdeploy.result import Table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ import numpy as np
 
 from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.report.naming import name_cases
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import describe_measure, format_estimate, measure_scale
+from simdeploy.result import Table
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.pareto import ParetoFront
@@ -42,7 +42,7 @@ def _unknown_fractions(front: ParetoFront) -> np.ndarray:
     return largest
 
 
-def tabulate(front: ParetoFront) -> Table:
+def tabulate(front: ParetoFront) -> tuple[Table, ...]:
     """Return a line for each case that is on the front, then for each that could be, and for each that isn't known."""
     names, cases = name_cases(front.cases, front.case_columns), front.cases
     of_case = len(front.directions)
@@ -69,4 +69,4 @@ def tabulate(front: ParetoFront) -> Table:
             rows.append((names[place], *cells, word))
     level = f"{100 * front.confidence_level:g} %"
     header = ("case", *(f"{describe_measure(of)} ({word})" for of, word in front.directions.items()), "is")
-    return Table(f"Cases that aren't surely dominated, with {level} intervals", header, tuple(rows))
+    return (Table(f"Cases that aren't surely dominated, with {level} intervals", header, tuple(rows)),)

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.analysis.asking.unknown import say_unknown
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import (
     EVENTS,
     LABELS,
@@ -18,6 +17,7 @@ from simdeploy.report.wording import (
     join_words,
     response_scale,
 )
+from simdeploy.result import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,18 +1,10 @@
-"""Tables of words, for a terminal and for a notebook."""
+"""Tables of words in a notebook."""
 
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Table:
-    """Cells of text; a cell may have several lines."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+from simdeploy.result import Table
 
 
 def table_to_html(table: Table) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from simdeploy.analysis.asking.directions import Direction, find_direction
 from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.tradeoffs.lever_ranges import write_value
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import (
     PERCENT,
     Scale,
@@ -19,6 +18,7 @@ from simdeploy.report.wording import (
     join_words,
     measure_scale,
 )
+from simdeploy.result import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,7 +237,12 @@ def _format(result: Tradeoff, measure: Measure, row: pd.Series[Any]) -> str:
     return format_estimate(row["estimate"], row["low"], row["high"], _scale(result, measure))
 
 
-def tabulate(result: Tradeoff, lever: Lever) -> Table:
+def tabulate(result: Tradeoff) -> tuple[Table, ...]:
+    """Return a table for each lever."""
+    return tuple(_tabulate_lever(result, lever) for lever in result.levers)
+
+
+def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
     """Return the curve of a lever: a line for each value."""
     curve = result.curves[result.curves["lever"].eq(lever.name)]
     points = {point.value: point for point in list_points(result) if point.lever == lever}

@@ -13,15 +13,15 @@ from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers
 from simdeploy.analysis.checking.sequential import decide, plan_looks
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.result import Result
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.replication import replicate
 from simdeploy.report.checking import summarize_check, tell_check
+from simdeploy.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.report.tables import Table
+    from simdeploy.result import Table
     from simdeploy.scenario import Scenario
 
 _ROW = {

@@ -11,8 +11,8 @@ import numpy as np
 
 from simdeploy.analysis.comparison.observations import Observations, Quantity
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.result import Result, read_computed_under, to_plain
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.result import Result, read_computed_under, to_plain
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values, variance
 from simdeploy.statistics.levels import level_problems
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from simdeploy.report.tables import Table
+    from simdeploy.result import Table
     from simdeploy.scenario.parts import Costs
 
 _ESTIMATE = {

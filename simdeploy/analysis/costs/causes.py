@@ -10,11 +10,10 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.unknown import say_unknown, unknown_fractions
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.report.naming import name_cases
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import LABELS, Scale, format_cell, format_estimate, format_number
+from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.levels import level_problems

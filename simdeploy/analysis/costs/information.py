@@ -12,10 +12,9 @@ from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import KIND, WORLD, estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import PERCENT, Scale, format_estimate, format_number
+from simdeploy.result import Result, Table, read_computed_under
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,9 +14,8 @@ from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import Step, make_steps
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.result import Result, read_computed_under
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import LABELS, Scale, format_cell, format_estimate
+from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, moments
 from simdeploy.vocabulary import CAUSES, COSTS

@@ -14,7 +14,6 @@ from simdeploy.analysis.asking.requirements import Asked, read_requirements, why
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
 from simdeploy.analysis.discovery.result import Discovery
-from simdeploy.analysis.result import read_computed_under
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.batches import new_warnings
@@ -23,6 +22,7 @@ from simdeploy.experiments.factors import find_factors
 from simdeploy.experiments.progress import as_reporter
 from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep
+from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 

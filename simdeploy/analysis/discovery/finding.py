@@ -14,11 +14,11 @@ from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds, read_l
 from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.analysis.discovery.searching import search
-from simdeploy.analysis.result import read_computed_under
 from simdeploy.analysis.sensitivity.responding import FAILED
 from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.result import Result
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import PERCENT, format_estimate
+from simdeploy.result import Result, Table
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.intervals import proportion_interval
 

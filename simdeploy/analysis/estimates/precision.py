@@ -13,7 +13,6 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.stopping import FIRST_LOOK, plan_looks
 from simdeploy.analysis.estimates.targets import read_targets
-from simdeploy.analysis.result import read_computed_under
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.batches import (
     batch_folder,
@@ -28,6 +27,7 @@ from simdeploy.experiments.replication import replicate
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.subjects import name_scenarios
 from simdeploy.experiments.sweep import sweep
+from simdeploy.result import read_computed_under
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from simdeploy.analysis.gates.curves import estimate_curves, estimate_mixture, m
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import GateInput, make_variants
-from simdeploy.analysis.result import read_computed_under
 from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.arguments import check_numbers
@@ -23,6 +22,7 @@ from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.progress import as_reporter
 from simdeploy.experiments.store import place_within
 from simdeploy.experiments.sweep import sweep
+from simdeploy.result import read_computed_under
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.statistics.levels import level_problems

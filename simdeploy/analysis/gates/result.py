@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.result import Result
+from simdeploy.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from simdeploy.report.tables import Table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,22 +59,9 @@ class GateComparison(Result):
     n_failed: int
     computed_under: Mapping[str, Any]
 
-    @cached_property
-    def answer(self) -> str:
-        """How the threshold errs, which gate errs less and by how much, and what it looks at."""
-        from simdeploy.report.gates import tell
-
-        return tell(self)
-
     def to_frame(self) -> pd.DataFrame:
         """Return `curves`."""
         return self.curves
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the gates, both sorts of release, the curve of what is stopped, and the scenario's own releases."""
-        from simdeploy.report.gates_table import tabulate
-
-        return tabulate(self)
 
     @property
     def sizes(self) -> tuple[float, ...]:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.result import Result
 from simdeploy.report.rare import format_count, format_probability
-from simdeploy.report.tables import Table
+from simdeploy.result import Result, Table
 from simdeploy.scenario.measures import Event
 
 if TYPE_CHECKING:

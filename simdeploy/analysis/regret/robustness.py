@@ -16,10 +16,9 @@ from simdeploy.analysis.asking.requirements import Asked, read_requirements
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.regret.regrets import REGRET, estimate_regrets, read_values, summarize_candidates
 from simdeploy.analysis.regret.worlds import find_worlds
-from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.errors import InputError
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import describe_measure, difference_scale, format_estimate, measure_scale
+from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.levels import level_problems

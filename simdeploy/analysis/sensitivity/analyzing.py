@@ -10,12 +10,12 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.result import read_computed_under
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
 from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond
 from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION, RANKED_BY, Sensitivity, make_interval
 from simdeploy.errors import InputError, Problem
 from simdeploy.report.sensitivity import table_values
+from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.indices.effects import MORRIS, effect_indices, effect_moments
 from simdeploy.statistics.indices.indices import SOBOL, variance_indices, variance_moments

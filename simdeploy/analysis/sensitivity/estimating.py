@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
-from simdeploy.analysis.result import read_computed_under
 from simdeploy.analysis.sensitivity.analyzing import analyze_table
 from simdeploy.analysis.sensitivity.designs import Method, make_design
 from simdeploy.analysis.sensitivity.result import Sensitivity
@@ -16,6 +15,7 @@ from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.factors import find_factors
 from simdeploy.experiments.sweep import sweep
+from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Measure, measure_problems
 from simdeploy.statistics.levels import level_problems
 

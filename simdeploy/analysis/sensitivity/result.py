@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.result import Result
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
 from simdeploy.report.naming import name_factors
-from simdeploy.report.tables import Table
 from simdeploy.report.wording import (
     PERCENT,
     Scale,
@@ -20,6 +18,7 @@ from simdeploy.report.wording import (
     join_words,
     measure_scale,
 )
+from simdeploy.result import Result, Table
 from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:

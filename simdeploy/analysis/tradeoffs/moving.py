@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tradeoffs.curves import estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.sweep import sweep
+from simdeploy.result import Result, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_measure
 from simdeploy.statistics.levels import level_problems
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from simdeploy.experiments.levers import Lever
     from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
-    from simdeploy.report.tables import Table
     from simdeploy.scenario import Scenario
 
 
@@ -70,22 +68,9 @@ class Tradeoff(Result):
     n_failed: int
     computed_under: Mapping[str, Any]
 
-    @cached_property
-    def answer(self) -> str:
-        """Where the policy stands, where the API's default does, and the nearest improvement that is sure."""
-        from simdeploy.report.tradeoff import tell
-
-        return tell(self)
-
     def to_frame(self) -> pd.DataFrame:
         """Return `curves`."""
         return self.curves
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return a table for each lever."""
-        from simdeploy.report.tradeoff import tabulate
-
-        return tuple(tabulate(self, lever) for lever in self.levers)
 
     def lever(self, name: str | None = None) -> Lever:
         """Return a lever by its name or the end of it; the first one unless given.

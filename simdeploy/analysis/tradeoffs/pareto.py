@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +11,9 @@ import numpy as np
 from simdeploy.analysis.asking.directions import Direction
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.result import Result, read_computed_under
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.result import Result, read_computed_under
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.levels import level_problems
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.gathering import Batches
-    from simdeploy.report.tables import Table
     from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
 
@@ -71,22 +69,9 @@ class ParetoFront(Result):
         """The columns that identify a case."""
         return tuple(str(name) for name in self.estimates if name not in _ESTIMATE)
 
-    @cached_property
-    def answer(self) -> str:
-        """How many cases are on the front, which, and how many could be."""
-        from simdeploy.report.pareto import tell
-
-        return tell(self)
-
     def to_frame(self) -> pd.DataFrame:
         """Return `cases`."""
         return self.cases
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the cases that are on the front, and those that could be."""
-        from simdeploy.report.pareto import tabulate
-
-        return (tabulate(self),)
 
 
 def pareto_front(

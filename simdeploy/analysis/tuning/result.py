@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.result import Result
+from simdeploy.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.report.tables import Table
     from simdeploy.scenario.measures import Measure, Requirement
 
 CHOICE, RUNNER_UP, WITHOUT = "choice", "runner-up ", "without "
@@ -93,19 +92,6 @@ class Tuning(Result):
     def to_frame(self) -> pd.DataFrame:
         """Return all candidates with what came of them."""
         return self.candidates
-
-    @property
-    def answer(self) -> str:
-        """The choice, what it saves, and how sure that is."""
-        from simdeploy.report.tuning import tell
-
-        return tell(self)
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the policies with their estimates, what they are, the requirements, and the work that was done."""
-        from simdeploy.report.tuning_tables import tabulate
-
-        return tabulate(self)
 
     def changes(self) -> dict[str, Any]:
         """Return the chosen values that the current policy doesn't have, by the levers' full names."""

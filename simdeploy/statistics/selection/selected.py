@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.analysis.result import Result
-from simdeploy.report.tables import Table
+from simdeploy.result import Result, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

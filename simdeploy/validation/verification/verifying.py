@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.result import Result
 from simdeploy.engines.choice import ENGINES
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.report.tables import Table
+from simdeploy.result import Result, Table
 from simdeploy.validation.verification.case import Case
 from simdeploy.validation.verification.comparing import WITHIN, compare_case, compare_engines, simulate_case
 from simdeploy.validation.verification.gates import gates

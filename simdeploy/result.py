@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-
-from simdeploy.report.tables import Table, table_to_html
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table for people: cells of text; a cell may have several lines."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
 class Result:
-    """The base of every analysis' frozen result, whose public fields are tidy tables and plain values."""
+    """The base of every analysis' frozen result, whose public fields are tidy tables and plain values.
+
+    What is said of a result stands in `simdeploy.report`, which knows by the type of the result which sentence and which
+    tables are meant. It is looked up when somebody asks, so that no analysis imports a word.
+    """
 
     @property
     def answer(self) -> str:
         """The answer, in a sentence that can be read aloud."""
-        raise NotImplementedError
+        return cast("str", _report().tell(self))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the main table."""
@@ -30,7 +41,7 @@ class Result:
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the tables that a person wants to see, in words."""
-        raise NotImplementedError
+        return cast("tuple[Table, ...]", _report().tabulate(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in values that JSON knows: the answer, and every public field; tables as lists of rows.
@@ -44,8 +55,12 @@ class Result:
         return f"<{type(self).__name__}: {self.answer}>"
 
     def _repr_html_(self) -> str:
-        tables = "\n".join(table_to_html(table) for table in self.summarize())
-        return f"<p>{html.escape(self.answer)}</p>\n{tables}"
+        return cast("str", _report().to_html(self))
+
+
+def _report() -> Any:
+    # Not by an import statement, which would point up.
+    return import_module("simdeploy.report")
 
 
 def read_computed_under(responses: Any) -> dict[str, Any]:
