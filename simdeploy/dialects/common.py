@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.rules.gates.terms import GateTerms
+from simdeploy.rules.gate_terms import GateTerms
 from simdeploy.units import exact
 
 if TYPE_CHECKING:

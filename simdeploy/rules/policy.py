@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from simdeploy.rules.gates.terms import GateTerms
+    from simdeploy.rules.gate_terms import GateTerms
 
 Strategy = Literal["immediate", "rolling", "canary"]
 Dialect = Literal["deployment", "rollout"]

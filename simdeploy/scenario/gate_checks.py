@@ -20,7 +20,7 @@ from simdeploy.rules.waves import plan_waves
 from simdeploy.world.special import special
 
 if TYPE_CHECKING:
-    from simdeploy.rules.gates.terms import GateTerms
+    from simdeploy.rules.gate_terms import GateTerms
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
     from simdeploy.scenario.parts import ScenarioPolicy

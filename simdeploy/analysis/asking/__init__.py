@@ -1,0 +1,1 @@
+"""What all questions share: values of measures, requirements, which side is better, and what can't be known."""

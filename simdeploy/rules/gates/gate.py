@@ -12,7 +12,7 @@ from simdeploy.world.special import special
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from simdeploy.rules.gates.terms import GateTerms
+    from simdeploy.rules.gate_terms import GateTerms
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
 
@@ -158,7 +158,7 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
     Examples
     --------
     >>> from fractions import Fraction
-    >>> from simdeploy.rules.gates.terms import GateTerms
+    >>> from simdeploy.rules.gate_terms import GateTerms
     >>> from simdeploy.rules.orchestrator import EXPANSO
     >>> from simdeploy.rules.policy import Policy
     >>> terms = GateTerms("sprt", good=0.01, bad=0.05)

@@ -1,0 +1,1 @@
+"""Boxes in a table of points: finding them by peeling (PRIM), and what is in them."""

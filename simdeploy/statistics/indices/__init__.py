@@ -1,0 +1,1 @@
+"""Sensitivity indices: Morris' elementary effects, Sobol's indices, and their jackknives."""

@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import InputError, Problem
+from simdeploy.rules.gate_terms import GateTerms
 from simdeploy.rules.gates.gate import read_gate
-from simdeploy.rules.gates.terms import GateTerms
 from simdeploy.rules.orchestrator import EXPANSO
 from simdeploy.rules.policy import Policy
 from simdeploy.units import NS_PER_S, exact
