@@ -1,0 +1,76 @@
+"""Public names: listed once, imported when they are first used; and where old ones have gone."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import simdeploy
+from simdeploy.report import REPORTS
+from simdeploy.result import Result
+
+PACKAGES = ["simdeploy", "simdeploy.analysis", "simdeploy.plotting", "simdeploy.validation"]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_listed_name_is_there(name):
+    """Every name of a package's list can be imported, and has a docstring. [contract]"""
+    package = importlib.import_module(name)
+    assert package.__all__
+    assert package.__all__ == sorted(package.__all__)
+    for public in package.__all__:
+        assert getattr(package, public).__doc__, public
+    assert set(package.__all__) <= set(dir(package))
+
+
+def test_unknown_names_are_an_error():
+    """A name that no list has is an AttributeError, as of any module. [contract]"""
+    for name in PACKAGES:
+        with pytest.raises(AttributeError, match="nonsense"):
+            _ = importlib.import_module(name).nonsense
+
+
+def test_importing_is_cheap():
+    """`import simdeploy`, and asking what there is, imports no analysis, pandas or numba. [contract]"""
+    script = "import sys, simdeploy; dir(simdeploy); print([m for m in sys.modules if m in %r])"
+    heavy = ["pandas", "numba", "scipy", "matplotlib", "simdeploy.analysis", "simdeploy.engines", "simdeploy.report"]
+    ran = subprocess.run([sys.executable, "-c", script % heavy], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "name", "new"),
+    [
+        ("simdeploy.analysis", "verify", "simdeploy.validation"),
+        ("simdeploy.analysis", "Verification", "simdeploy.validation"),
+        ("simdeploy.analysis.oracles", "binomial_tail", "simdeploy.validation.oracles"),
+        ("simdeploy.analysis.selection", "select_ocba", "simdeploy.statistics.selection"),
+    ],
+)
+def test_old_paths_work_and_warn(old, name, new):
+    """A public name that has moved is still found at its old path, with a warning that says the new one. [contract]"""
+    with pytest.warns(DeprecationWarning, match=f"{old}.*has moved to {new}, and goes in the next release"):
+        value = getattr(importlib.import_module(old), name)
+    assert value is getattr(importlib.import_module(new), name)
+
+
+def test_every_kind_of_result_has_its_report():
+    """For each kind of result there is a module of `simdeploy.report` with its sentence and its tables, and no other. [contract]"""
+    for name in simdeploy.__all__:
+        getattr(simdeploy, name)
+    importlib.import_module("simdeploy.statistics.selection")
+
+    def kinds(base):
+        for kind in base.__subclasses__():
+            yield kind
+            yield from kinds(kind)
+
+    ours = {kind.__name__ for kind in kinds(Result) if kind.__module__.startswith("simdeploy.")}
+    assert set(REPORTS) == ours
+    for module in REPORTS.values():
+        report = importlib.import_module(f"simdeploy.report.{module}")
+        assert callable(report.tell)
+        assert callable(report.tabulate)
