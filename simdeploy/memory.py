@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simdeploy.errors import InputError, Problem
 
-USE_A_STORE = "keep the rows in a folder: `sweep(..., store=DIR)`, on the command line `simdeploy sweep --out DIR`"
+USE_A_STORE = "keep the rows in a folder: `sweep(..., store=DIR)`, on the command line `simdeploy sweep --store DIR`"
 
 _PROC = Path("/proc")
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -86,6 +84,7 @@ def to_plain(value: Any) -> Any:
     >>> to_plain({"rows": pd.DataFrame({"policy": ["a"], "estimate": [float("nan")]}), "limits": (1, 2.5)})
     {'rows': [{'policy': 'a', 'estimate': None}], 'limits': [1, 2.5]}
     """
+    import numpy as np
     import pandas as pd
 
     if isinstance(value, pd.DataFrame):

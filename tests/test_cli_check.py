@@ -56,7 +56,7 @@ def call(*arguments):
         (["--require", "false_alarm <= 15%"], 1, "1 of 2 requirements is not met, with 95 % confidence (strict, "),
         (["--require", "escaped <= 0", "--most", "100"], 3, "2 of 2 requirements are undecided after 100 "),
         (["--require", "escaped given defective <= 1%"], 3, "2 of 2 requirements can't be decided"),
-        (["--policies", "loose"], 0, "The requirement is met, with 95 % confidence."),
+        (["--policy", "loose"], 0, "The requirement is met, with 95 % confidence."),
         (["--confidence-level", "0.99"], 0, "3 of 3 requirements are met, each with 99 % confidence."),
     ],
 )
@@ -134,15 +134,14 @@ def test_the_picture_is_written(folder):
         (["--require", "false_alarm"], "not a requirement"),
         (["--require", "cost <= 5"], "the scenario has no costs"),
         (["--require", "completed given bda <= 5%"], "not a condition"),
-        (["--policies", "lose"], "did you mean 'loose'"),
-        (["--policies", ","], "names no policy"),
+        (["--policy", "lose"], "did you mean 'loose'"),
         (["--most", "0"], "--most"),
         (["--confidence-level", "0.4"], "above 0.5"),
         (["--confidence-level", "95"], "such as 0.95"),
         (["--junit", "r.txt"], "must end with one of .xml"),
         (["--junit", "nowhere/r.xml"], "there is no folder"),
         (["--plot", "p.gif"], "must end with one of"),
-        (["--engine", "fast"], "unknown engine"),
+        (["--engine", "fast"], "is not one of"),
     ],
 )
 def test_bad_input_is_an_error_in_words(folder, arguments, said):
@@ -326,9 +325,9 @@ def test_a_file_that_cannot_be_written_is_not_a_requirement_that_is_missed(folde
     """Where everything is met and a report can't be written, the exit code is 2, which isn't that of "not met". [contract]"""
 
     def refuse(*_):
-        raise OSError(28, "No space left on device", "report.xml")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("simdeploy.cli.check.write_file", refuse)
+    monkeypatch.setattr("simdeploy.cli.files.os.fsync", refuse)
     result = call("check", "s.yaml", "--require", "makespan_s <= 10h", "--junit", "report.xml")
     assert result.exit_code == 2, result.output
     assert "error: report.xml: No space left on device" in result.stderr

@@ -90,11 +90,12 @@ def test_it_prints_a_line_for_each_case(folder):
     result = call("--policy", "waves", *GRID, *QUICK, "--seed", 3)
     assert (result.exit_code, result.stderr) == (0, "")
     lines = [line.strip() for line in result.stdout.splitlines()]
-    assert lines[:4] == [
+    assert lines[0].startswith("6 cases; fewest false alarms: case ")
+    assert lines[2:6] == [
         "small: policy waves, 6 cases, 4 replications of each, seed 3, engine reference",
+        "orchestrator expanso with limit_comparison: reaches",
         "max_failed_nodes, 3 values: 1, 2, 3",
         "health_check.max_error_rate, 2 values: 0.05, 0.5",
-        "orchestrator expanso with limit_comparison: reaches",
     ]
     table = tabulate_grid(summarize_grid(swept(seed=3)))
     printed = [re.split(r" {2,}", line) for line in lines[-len(table.rows) - 1 :] if line]
@@ -102,10 +103,10 @@ def test_it_prints_a_line_for_each_case(folder):
 
 
 def test_a_long_table_is_cut(folder):
-    """Of very many cases the first are printed, and where the others are. [contract]"""
+    """Of very many cases the first are printed, and what shows the others. [contract]"""
     asked = ("--vary", "max_failed_nodes=1:10:10", "--vary", "max_error_rate=0.05:0.45:5", *QUICK)
-    assert call(*asked).stdout.splitlines()[-1] == "and 10 more cases: --out DIR keeps all of them"
-    assert call(*asked, "--out", "kept").stdout.splitlines()[-1] == "and 10 more cases: in kept"
+    assert call(*asked).stdout.splitlines()[-1] == "and 10 more: --out FILE or --json has all of them"
+    assert len(json.loads(call(*asked, "--json").stdout)["cases"]) == 50
 
 
 def test_policies_are_names_or_files(folder):
@@ -138,7 +139,7 @@ def test_designs(folder):
     result = call("--vary", "max_failed_nodes=1,2", "--vary", "max_error_rate=0.1:0.2:2", "--design", "list", *QUICK)
     assert "2 cases" in result.stdout
     asked = ("--vary", "max_failed_nodes=1:3", "--vary", "deadline=2m:5m", "--vary", "pacing=barrier,sliding")
-    result = call(*asked, "--design", "lhs:6", "--out", "kept", *QUICK)
+    result = call(*asked, "--design", "lhs:6", "--store", "kept", *QUICK)
     table = simdeploy.read_store("kept").to_frame()
     assert len(table) == 24
     assert table["health_check.deadline"].between(120, 300).all()
@@ -264,8 +265,8 @@ def test_whole_numbers_stay_whole(low, high, count):
     ("arguments", "told"),
     [
         (["--workers", "2", "--cluster", "tcp://127.0.0.1:1"], "--workers and --cluster exclude each other"),
-        (["--out", "s.yaml"], "'s.yaml' is there already and is not a folder"),
-        (["--out", "s.yaml/x"], "can't be written to"),
+        (["--store", "s.yaml"], "'s.yaml' is there already and is not a folder"),
+        (["--store", "s.yaml/x"], "can't be written to"),
         (["--plot", "sweep.gif"], "must end with one of .png, .svg, .pdf"),
         (["--vary", "max_eror_rate=0.1"], "max_eror_rate: no such key to vary; did you mean 'max_error_rate'?"),
         (["--vary", "scenario.fleet.start_failure=2"], "scenario.fleet.start_failure: too large (found 2)"),
@@ -313,26 +314,29 @@ def test_a_picture_has_a_row_for_each_combination_of_the_other_keys(folder):
     text = Path("two.svg").read_text()
     assert [text.count(f"at scenario.fleet.start_failure {value}") for value in ("0 ", "0.1 ")] == [3, 3]
     result = call(*asked, "--vary", "start_failure=0:0.5:6", *QUICK, "--plot", "six.svg")
-    assert result.stderr.splitlines() == ["wrote six.svg", "it shows 4 of 6 combinations of the other keys"]
+    assert result.stderr.splitlines() == [
+        "the picture shows 4 of 6 combinations of the other keys",
+        "wrote six.svg",
+    ]
 
 
 def test_a_folder_keeps_every_replication(folder):
-    """`--out` holds the table that Python gives; the same command again finds it and prints the same. [contract]"""
-    first = call(*GRID, *QUICK, "--out", "kept")
+    """`--store` holds the table that Python gives; the same command again finds it and prints the same. [contract]"""
+    first = call(*GRID, *QUICK, "--store", "kept")
     stored = simdeploy.read_store("kept")
     assert stored.is_complete
     table = stored.to_frame().sort_values(["case", "replication"], ignore_index=True)
     pd.testing.assert_frame_equal(table, swept().to_frame())
-    again = call(*GRID, *QUICK, "--out", "kept")
+    again = call(*GRID, *QUICK, "--store", "kept")
     assert again.stdout == first.stdout
     assert again.stderr == "kept has 24 of 24 rollouts already: nothing is left to do\n"
 
 
 def test_a_folder_of_another_question_is_refused(folder):
     """Another seed is another question: the folder is refused and left as it is. [contract]"""
-    assert call(*GRID, *QUICK, "--out", "kept").exit_code == 0
+    assert call(*GRID, *QUICK, "--store", "kept").exit_code == 0
     before = {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()}
-    result = call(*GRID, *QUICK, "--out", "kept", "--seed", 1)
+    result = call(*GRID, *QUICK, "--store", "kept", "--seed", 1)
     assert result.exit_code == 2
     assert "error: kept: this store belongs to another question" in result.stderr
     assert "error: kept: seed: 0 in the folder, 1 now" in result.stderr
@@ -353,7 +357,7 @@ ASKED = ("sweep", "s.yaml", *GRID, "--engine", "reference", "--replications", "4
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_what_was_ended_is_gone_on_with(folder, ending):
     """Ctrl-C ends with 130 and the command to go on; after it, and after a kill, the same command finishes the table. [contract]"""
-    with in_small_spans([*ASKED, "--out", "some where"]) as (process, terminal):
+    with in_small_spans([*ASKED, "--store", "some where"]) as (process, terminal):
         shown = read_until(terminal, r"(?<!\d)([3-9]|\d\d+)/240")  # the first part, of two rollouts, is kept by then
         process.send_signal(ending)
         shown += read_until(terminal, END)
@@ -365,7 +369,7 @@ def test_what_was_ended_is_gone_on_with(folder, ending):
         assert 0 < int(told[1].replace(",", "")) < 240
         arguments = shlex.split(told[2])
     else:
-        arguments = [*ASKED, "--out", "some where"]
+        arguments = [*ASKED, "--store", "some where"]
     again = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert again.exit_code == 0
     assert re.match(r"some where has \d+ of 240 rollouts already: going on with the rest\n", again.stderr)
@@ -390,7 +394,7 @@ PRECISE = (
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_to_a_precision_that_was_ended_is_gone_on_with(folder, ending):
     """After Ctrl-C and after a kill in a later batch the same command finishes the table of one sweep of so many. [contract]"""
-    with in_small_spans([*PRECISE, "--out", "kept"]) as (process, terminal):
+    with in_small_spans([*PRECISE, "--store", "kept"]) as (process, terminal):
         shown = read_until(terminal, r"2[1-9]\d/400")
         process.send_signal(ending)
         shown += read_until(terminal, END)
@@ -400,8 +404,8 @@ def test_a_sweep_to_a_precision_that_was_ended_is_gone_on_with(folder, ending):
         assert "Traceback" not in shown
         told = re.search(r"interrupted; kept has ([\d,]+) rollouts. To go on:\s+simdeploy (.*)", shown)
         assert 200 <= int(told[1]) < 400
-        assert shlex.split(told[2]) == [*PRECISE, "--out", "kept"]
-    again = CliRunner().invoke(app, [*PRECISE, "--out", "kept"], catch_exceptions=False)
+        assert shlex.split(told[2]) == [*PRECISE, "--store", "kept"]
+    again = CliRunner().invoke(app, [*PRECISE, "--store", "kept"], catch_exceptions=False)
     assert again.exit_code == 0
     assert re.match(r"kept has [\d,]+ rollouts already: going on from there\n", again.stderr)
     assert "200 replications of each case, as many as 200 at most allow, were too few for 2 of 2" in again.stdout
@@ -440,7 +444,7 @@ def test_ctrl_c_without_a_folder(folder, monkeypatch):
     monkeypatch.setattr(Job, "run", interrupt)
     result = call(*GRID, *QUICK)
     assert result.exit_code == 130
-    assert result.stderr == "interrupted; nothing was kept: with --out DIR it can be gone on with\n"
+    assert result.stderr == "interrupted; nothing was saved. Run with --store DIR to make it resumable.\n"
 
 
 def test_a_terminal_sees_rate_and_time_left(folder):

@@ -186,7 +186,7 @@ def test_ctrl_c_without_a_folder(folder, monkeypatch):
     monkeypatch.setattr(Job, "run", interrupt)
     result = call(*QUICK, *LIMIT)
     assert result.exit_code == 130
-    assert result.stderr == "interrupted; nothing was kept: with --store DIR it can be gone on with\n"
+    assert result.stderr == "interrupted; nothing was saved. Run with --store DIR to make it resumable.\n"
 
 
 def test_failed_replications_are_told(folder, monkeypatch):

@@ -94,7 +94,7 @@ def test_a_store_needs_no_memory_for_its_rows(scenario, tmp_path):
         ["tradeoff", "--replications", "1000000000"],
         ["gates", "--policy", "rolling", "--replications", "1000000000"],
         ["switches", "--replications", "1000000000"],
-        ["rare", "--event", "failed_nodes >= 6", "--rollouts", "1000000000"],
+        ["rare", "--event", "failed_nodes >= 6", "--replications", "1000000000"],
         ["sensitivity", "--of", "makespan_s", "--vary", "fleet.start_failure=0:0.1", "--replications", "1000000000"],
     ],
 )

@@ -367,7 +367,7 @@ def test_the_command_answers(tmp_path: Any) -> None:
     """It prints the sentence first, writes picture and table, and exits with 1 where nothing can be stated. [contract]"""
     path = tmp_path / "rare.json"
     path.write_text(json.dumps(world().to_dict()), encoding="utf-8")
-    start = ["rare", str(path), "--engine", "compiled", "--rollouts", "500", "--event", "failed_nodes >= 6"]
+    start = ["rare", str(path), "--engine", "compiled", "--replications", "500", "--event", "failed_nodes >= 6"]
     out, picture = tmp_path / "rare.csv", tmp_path / "rare.png"
     ran = CliRunner().invoke(app, [*start, "--tilt", "start_failure=5", "--out", str(out), "--plot", str(picture)])
     assert ran.exit_code == 0, ran.output
@@ -377,6 +377,6 @@ def test_the_command_answers(tmp_path: Any) -> None:
     plain = CliRunner().invoke(app, [*start, "--json", "--tilt", "start_failure=5"])
     assert json.loads(plain.output)["method"] == "importance"
     absurd = CliRunner().invoke(app, [*start, "--tilt", "start_failure=200"])
-    assert absurd.exit_code == 1
+    assert absurd.exit_code == 3
     split = CliRunner().invoke(app, [*start, "--method", "splitting", "--levels", "failed_nodes=2,x"])
     assert split.exit_code == 2

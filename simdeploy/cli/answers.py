@@ -14,7 +14,7 @@ import click
 from simdeploy.errors import printable
 
 if TYPE_CHECKING:
-    from simdeploy.result import Result
+    from simdeploy.result import Result, Table
 
 
 def say(text: str, *, err: bool = True) -> None:
@@ -22,42 +22,38 @@ def say(text: str, *, err: bool = True) -> None:
     click.echo(printable(text), err=err)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead of words.")
-
-
-def print_answer(
-    result: Result, *, as_json: bool, computed_under: Mapping[str, Any], lines: Sequence[str], rows: int | None = None
-) -> None:
-    """Print a result on standard output.
+def to_json(result: Result, computed_under: Mapping[str, Any]) -> str:
+    """Write a result as one JSON object: what `Result.to_dict` gives, and what the command knows beside it.
 
     Parameters
     ----------
     result : Result
-    as_json : bool
-        One JSON object: `computed_under`, and what `Result.to_dict` gives.
     computed_under : mapping
         Scenario, seed, engine, and what else the numbers depend on; of plain values.
-    lines : sequence of str
-        The same for people; they stand between the answer and the tables.
-    rows : int, optional
-        How many rows of a table are printed at most.
     """
-    if as_json:
-        # What the command knows beside what the result was told.
-        document = result.to_dict() | {"computed_under": dict(computed_under)}
-        with whoever_listens():
-            click.echo(json.dumps(document, indent=2, allow_nan=False))
-        return
+    document = result.to_dict() | {"computed_under": dict(computed_under)}
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
+def print_answer(
+    answer: str, lines: Sequence[str], tables: Sequence[Table], after: Sequence[str] = (), *, rows: int | None = None
+) -> None:
+    """Print for people on standard output: the answer, `lines`, the tables, and then the lines `after`.
+
+    Of a table at most so many `rows` are printed.
+    """
     from simdeploy.cli.screen import make_console, print_tables
 
     console = make_console()
     with whoever_listens():
-        console.print(result.answer, soft_wrap=True)
+        console.print(answer)
         console.print()
         for line in lines:
-            console.print(line, soft_wrap=True)
+            console.print(line)
         console.print()
-        print_tables(console, result.summarize(), rows=rows, rest="more: --out FILE or --json has all of them")
+        print_tables(console, tables, rows=rows, rest="more: --out FILE or --json has all of them")
+        for line in after:
+            say(line, err=False)
 
 
 @contextlib.contextmanager

@@ -14,11 +14,10 @@ import click
 
 from simdeploy import __version__
 from simdeploy.cli.answers import say
-from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, printable
+from simdeploy.cli.command import BAD_INPUT, EXIT_CODES, FAILED
+from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, listed, nearest, printable, shorten
 
 INTERRUPTED = 130
-BAD_INPUT = 2
-FAILED = 1
 
 # Name -> module with a command of that name. They are imported one at a time, when they are asked for.
 _COMMANDS = {
@@ -49,6 +48,15 @@ class _Application(click.Group):
             return None
         command: click.Command = import_module(_COMMANDS[cmd_name]).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name; of an unknown one say which was probably meant."""
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            hint = nearest(args[0], _COMMANDS)
+            ctx.fail(f"no such command: {shorten(args[0])}; {hint or f'allowed: {listed(_COMMANDS)}'}")
+        return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run a command; every way in which it may end has its exit code."""
@@ -111,12 +119,13 @@ def _spoken_warnings() -> Iterator[None]:
 
 app = _Application(
     "simdeploy",
-    help="""Simulate software rollouts and compare policies before they meet a real fleet.
+    help="""Simulate software rollouts and compare policies.
 
     \b
     Example:
       simdeploy compare scenarios/small-fleet.yaml --replications 200
     """,
+    epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 click.version_option(__version__, prog_name="simdeploy")(app)

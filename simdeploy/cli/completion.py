@@ -5,17 +5,20 @@ from __future__ import annotations
 import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
-from simdeploy.cli.inputs import example
+from simdeploy.cli.command import Command
 
 _SCRIPTS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 
-@click.command("completion")
+_EXAMPLE = 'eval "$(simdeploy completion bash)"    # in ~/.bashrc; likewise zsh\nsimdeploy completion fish | source'
+
+
+@click.command("completion", cls=Command, example=_EXAMPLE)
 @click.argument("shell", type=click.Choice(list(_SCRIPTS)))
 @click.pass_context
-@example(
-    'eval "$(simdeploy completion bash)"    # in ~/.bashrc; likewise zsh\n      simdeploy completion fish | source'
-)
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands and options on the Tab key in SHELL."""
+    """Print the script that completes commands on the Tab key.
+
+    It completes commands and options in SHELL.
+    """
     click.echo(_SCRIPTS[shell](ctx.find_root().command, {}, "simdeploy", "_SIMDEPLOY_COMPLETE").source())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,19 +32,27 @@ class PathName(click.Path):
             return super().convert(value, param, ctx)
 
 
-def picture_option(flag: str, text: str) -> Callable[[Any], Any]:
-    """Return an option for a picture to be written; `text` is its help."""
-    return file_option(flag, text, ".png", ".svg", ".pdf")
-
-
-def table_option(flag: str, text: str) -> Callable[[Any], Any]:
-    """Return an option for a table to be written; `text` is its help."""
-    return file_option(flag, text, ".csv", ".parquet")
-
-
-def file_option(flag: str, text: str, *endings: str) -> Callable[[Any], Any]:
+def file_option(names: Sequence[str], text: str, *endings: str) -> click.Option:
     """Return an option for a file to be written, with one of these endings; `text` is its help."""
-    return click.option(flag, metavar="FILE", type=PathName(), callback=_checker(*endings), help=text)
+    return click.Option(names, metavar="FILE", type=PathName(), callback=_checker(*endings), help=text)
+
+
+def folder_option(names: Sequence[str], text: str) -> click.Option:
+    """Return an option for a folder that is made, or gone on with; `text` is its help."""
+    return click.Option(names, metavar="DIR", type=PathName(), callback=_check_folder, help=text)
+
+
+def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
+    if value is None:
+        return None
+    path = Path(value)
+    with usable_path(value):
+        if path.exists() and not path.is_dir():
+            raise click.BadParameter(f"{shorten(value)} is there already and is not a folder")
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise click.BadParameter(f"the folder {shorten(str(there))} can't be written to")
+    return path
 
 
 def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | None], Path | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,59 +12,25 @@ from typing import Any
 import click
 
 from simdeploy.cli.answers import say
-from simdeploy.cli.files import PathName, usable_path
+from simdeploy.cli.command import typed
 from simdeploy.cli.progress import progress_bar
-from simdeploy.errors import InputError, SimdeployWarning, is_printable, printable, shorten
+from simdeploy.errors import InputError, SimdeployWarning, is_printable, printable
 
 _INTERRUPTED = 130
-_ARGUMENTS = "simdeploy.arguments"
-
-
-class ResumableCommand(click.Command):
-    """A command that knows what was typed, to be able to say how to go on."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep what was typed."""
-        ctx.meta[_ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
-
-
-def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
-    if value is None:
-        return None
-    path = Path(value)
-    with usable_path(value):
-        if path.exists() and not path.is_dir():
-            raise click.BadParameter(f"{shorten(value)} is there already and is not a folder")
-        there = next(place for place in (path, *path.absolute().parents) if place.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK):
-            raise click.BadParameter(f"the folder {shorten(str(there))} can't be written to")
-    return path
-
-
-def folder_option(flag: str) -> Callable[[Any], Any]:
-    """Return an option for the folder that rollouts are kept in."""
-    text = "Keep every replication in this folder; the same command goes on with what is there."
-    return click.option(flag, metavar="DIR", type=PathName(), callback=_check_folder, help=text)
-
-
-store_option = folder_option("--store")
 
 
 @contextlib.contextmanager
 def resumable(
-    ctx: click.Context, store: Path | None, *, flag: str = "--store", in_parts: bool = False
+    ctx: click.Context, store: Path | None, *, in_parts: bool = False
 ) -> Iterator[Callable[[int, int], None]]:
     """Show how far the work is; on Ctrl-C say how to go on, and end the command.
 
     Parameters
     ----------
     ctx : click.Context
-        Of a `ResumableCommand`.
+        Of a `Command`.
     store : Path or None
         The folder that rollouts are kept in.
-    flag : str, default '--store'
-        The option that names it.
     in_parts : bool, default False
         Whether the folder holds a store for each of several pieces of work, of which the later ones aren't known yet.
 
@@ -78,7 +43,7 @@ def resumable(
         with progress_bar("rollouts") as bar:
             yield _Telling(store, bar, in_parts=in_parts)
     except KeyboardInterrupt:
-        _say_how_to_go_on(ctx, store, flag)
+        _say_how_to_go_on(ctx, store)
         raise click.exceptions.Exit(_INTERRUPTED) from None
 
 
@@ -120,12 +85,12 @@ def _count_rows(folder: Path) -> int | None:
             return None
 
 
-def _say_how_to_go_on(ctx: click.Context, store: Path | None, flag: str) -> None:
+def _say_how_to_go_on(ctx: click.Context, store: Path | None) -> None:
     if store is None:
-        say(f"interrupted; nothing was kept: with {flag} DIR it can be gone on with")
+        say("interrupted; nothing was saved. Run with --store DIR to make it resumable.")
         return
     say(f"interrupted; {store} has {_count_rollouts(store):,} rollouts. To go on:")
-    say(f"  {' '.join(map(_quote, ['simdeploy', str(ctx.info_name), *ctx.meta[_ARGUMENTS]]))}")
+    say(f"  {' '.join(map(_quote, ['simdeploy', str(ctx.info_name), *typed(ctx)]))}")
 
 
 def _quote(word: str) -> str:

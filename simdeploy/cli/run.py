@@ -3,37 +3,69 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from simdeploy.cli.files import picture_option, table_option, write_picture, write_table
-from simdeploy.cli.inputs import (
-    choose_policy,
-    describe_orchestrator,
-    example,
-    policy_option,
-    read_with_warnings,
-    scenario_argument,
-    seed_option,
-)
+from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.result import Result, Table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from simdeploy.engines import Rollout
 
 _VERDICTS = {
-    "completed_good": "a good release completed",
-    "stopped_defective": "a defective release was stopped",
-    "false_alarm": "a good release was stopped",
-    "escaped": "a defective release completed",
+    "completed_good": "A good release completed",
+    "stopped_defective": "A defective release was stopped",
+    "false_alarm": "False alarm: a good release was stopped",
+    "escaped": "Escape: a defective release completed",
 }
 
 
-@click.command("run")
-@scenario_argument
-@policy_option
-@seed_option
+@dataclass(frozen=True, eq=False, repr=False)
+class OneRollout(Result):
+    """What happened in one rollout.
+
+    Attributes
+    ----------
+    responses : mapping
+    deployment : mapping
+        The final deployment object of the API.
+    story : tuple of mapping
+        What happened, with its time in seconds.
+    computed_under : mapping
+    """
+
+    responses: Mapping[str, Any]
+    deployment: Mapping[str, Any]
+    story: tuple[Mapping[str, Any], ...]
+    computed_under: Mapping[str, Any]
+
+    @property
+    def answer(self) -> str:
+        """How it ended."""
+        from simdeploy.units import NS_PER_S, short_duration
+
+        verdict, makespan_s = self.responses["verdict"], self.responses["makespan_s"]
+        ended = _VERDICTS[verdict] if isinstance(verdict, str) else f"The rollout is {self.responses['state']}"
+        return f"{ended}." if math.isnan(makespan_s) else f"{ended}, after {short_duration(makespan_s * NS_PER_S)}."
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the responses as a table of one row."""
+        import pandas as pd
+
+        return pd.DataFrame([self.responses])
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return the responses in words."""
+        rows = tuple((name, _word(name, value)) for name, value in self.responses.items())
+        return (Table("Responses", ("response", "value"), rows),)
+
+
+@study_command("run", has=(), example="simdeploy run scenarios/small-fleet.yaml --seed 7 --plot rollout.png")
 @click.option(
     "--replication",
     type=click.IntRange(0, (1 << 32) - 1),
@@ -41,59 +73,47 @@ _VERDICTS = {
     show_default=True,
     help="Which of the worlds of that seed.",
 )
-@picture_option("--plot", "Draw the nodes over time into this .png, .svg or .pdf.")
-@table_option("--timeline", "Write the nodes over time to this .csv or .parquet.")
-@click.option("--json", "as_json", is_flag=True, help="Print nothing but the final deployment object of the API.")
-@example("simdeploy run scenarios/small-fleet.yaml --seed 7 --plot rollout.png")
-def command(
-    *,
-    scenario: str,
-    policy: str | None,
-    seed: int,
-    replication: int,
-    plot: Path | None,
-    timeline: Path | None,
-    as_json: bool,
-) -> None:
-    """Simulate one rollout of SCENARIO and tell what happened, wave by wave."""
-    from simdeploy.engines import simulate
+def command(study: Study, *, replication: int) -> Finding:
+    """Simulate one rollout and tell what happened.
 
-    read = read_with_warnings(scenario)
-    rollout = simulate(read, choose_policy(read, policy), seed=seed, replication=replication)
-    if as_json:
-        click.echo(rollout.to_json(), nl=False)
-    else:
-        _tell(rollout)
-    if timeline is not None:
-        write_table(rollout.timeline, timeline)
-    if plot is not None:
-        _plot(rollout, plot)
-
-
-def _tell(rollout: Rollout) -> None:
-    from simdeploy.cli.screen import make_console, print_table
+    Tells the rollout of SCENARIO wave by wave. --out writes the nodes over time, --plot draws them; --json has the
+    final deployment object of the API under "deployment".
+    """
     from simdeploy.cli.story import tell
+    from simdeploy.engines import simulate
+    from simdeploy.plotting import plot_timeline
     from simdeploy.units import NS_PER_S, short_duration
 
-    values = rollout.response_values
-    console = make_console()
-    console.print(
-        f"{rollout.scenario.name}: policy {rollout.policy.name}, seed {rollout.seed}, "
-        f"replication {rollout.replication}, engine {rollout.engine}",
-        soft_wrap=True,
+    rollout = simulate(study.scenario, study.policy, seed=study.ctx.params["seed"], replication=replication)
+    story = tell(rollout)
+    release = rollout.response_values["release"]
+    return Finding(
+        OneRollout(
+            rollout.response_values,
+            rollout.deployment.to_dict(),
+            tuple({"time_s": line.time_s, "text": line.text} for line in story),
+            _describe(rollout),
+        ),
+        about=f"policy {rollout.policy.name}, replication {replication}",
+        lines=[
+            *([f"actual release: {release}"] if release else []),
+            "",
+            *(f"{short_duration(line.time_s * NS_PER_S):>10}  {line.text}" for line in story),
+        ],
+        table=lambda: rollout.timeline,
+        draw=draw_panels((9, 5), plot_timeline, rollout),
     )
-    console.print(describe_orchestrator(rollout.orchestrator), soft_wrap=True)
-    if values["release"]:
-        console.print(f"the new version turns out to be: {values['release']}", soft_wrap=True)
-    console.print()
-    for line in tell(rollout):
-        console.print(f"{short_duration(line.time_s * NS_PER_S):>10}  {line.text}", soft_wrap=True)
-    console.print()
-    if isinstance(values["verdict"], str):
-        console.print(f"verdict: {values['verdict'].replace('_', ' ')}, {_VERDICTS[values['verdict']]}", soft_wrap=True)
-        console.print()
-    rows = [(name, _word(name, value)) for name, value in values.items()]
-    print_table(console, "Responses", ("response", "value"), rows)
+
+
+def _describe(rollout: Rollout) -> dict[str, Any]:
+    return {
+        "scenario": rollout.scenario.name,
+        "policy": rollout.policy.name,
+        "seed": rollout.seed,
+        "replication": rollout.replication,
+        "engine": rollout.engine,
+        "switches": rollout.orchestrator.switches(),
+    }
 
 
 def _word(name: str, value: object) -> str:
@@ -106,13 +126,3 @@ def _word(name: str, value: object) -> str:
         times = ("makespan_s", "stopped_at_s", "restored_at_s")
         return f"{number} ({short_duration(value * NS_PER_S)})" if name in times else number
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _plot(rollout: Rollout, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    from simdeploy.plotting import plot_timeline
-
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    plot_timeline(figure.subplots(), rollout)
-    write_picture(figure, path)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from simdeploy.cli.inputs import example
+from simdeploy.cli.command import Command
 
 
-@click.command("schema")
-@example("simdeploy schema > simdeploy.schema.json")
+@click.command("schema", cls=Command, example="simdeploy schema > simdeploy.schema.json")
 def command() -> None:
     """Print the JSON Schema of a scenario file, for editors."""
     import json

@@ -18,10 +18,7 @@ from simdeploy.errors import printable
 if TYPE_CHECKING:
     from simdeploy import result
 
-# More rows than this of one table are for a file, not for a person.
-MOST_ROWS = 40
-
-# Into a file or a pipe nothing is wrapped or cut.
+# Of tables in a file or a pipe. Sentences are not wrapped there, so that a program finds each on one line.
 _WIDTH_OF_A_PIPE = 240
 _UNLIMITED = 10_000
 _FIRST_WIDTH = 12  # of the first column at least
@@ -36,8 +33,14 @@ def make_console() -> Console:
 
 class _Console(Console):
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print; what would act on the terminal in words is written out."""
-        super().print(*(_lines(each) if isinstance(each, str) else each for each in objects), **options)
+        """Print; what would act on the terminal in words is written out, and no line ends with blanks in a file."""
+        objects = tuple(_lines(each) if isinstance(each, str) else each for each in objects)
+        if self.is_terminal:
+            super().print(*objects, **options)
+            return
+        with self.capture() as capture:
+            super().print(*objects, soft_wrap=all(isinstance(each, str) for each in objects), **options)
+        self.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
     def on_broken_pipe(self) -> None:
         """Leave it to the command, which may have files to write; rich would end the process."""
@@ -66,7 +69,7 @@ def print_tables(
         print_table(console, table.title, table.header, table.rows[:rows])
         n_more = 0 if rows is None else len(table.rows) - rows
         if n_more > 0:
-            console.print(f"and {n_more:,} {rest}", soft_wrap=True)
+            console.print(f"and {n_more:,} {rest}")
 
 
 def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

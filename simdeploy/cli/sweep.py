@@ -3,38 +3,80 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from simdeploy.cli.answers import say
-from simdeploy.cli.files import picture_option, write_picture
-from simdeploy.cli.inputs import (
-    check_cluster,
-    choose_policies,
-    cluster_options,
-    describe_orchestrator,
-    engine_option,
-    example,
-    read_with_warnings,
-    scenario_argument,
-    seed_option,
-    workers_option,
-)
-from simdeploy.cli.precision import precision_options, print_precision, read_precision
-from simdeploy.cli.resuming import ResumableCommand, folder_option, resumable
-from simdeploy.cli.vary import read_count, read_vary, vary_option
+from simdeploy.cli.options import use, vary_option
+from simdeploy.cli.precision import read_precision
+from simdeploy.cli.study import Finding, Study, study_command
+from simdeploy.cli.vary import read_count, read_vary
 from simdeploy.errors import shorten
+from simdeploy.result import Result, Table
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
     from simdeploy.analysis import GridSummary
-    from simdeploy.analysis.estimates.precision_result import Precision
-    from simdeploy.experiments import LatinHypercube, SweepResult
-    from simdeploy.scenario import Scenario
+    from simdeploy.experiments import LatinHypercube
 
 _MOST_PANELS = 4
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cases(Result):
+    """The cases of a sweep, and which of them err least.
+
+    Attributes
+    ----------
+    cases : DataFrame
+        One row per case, as in `GridSummary.cells`.
+    factors : tuple of str
+    confidence_level : float
+    replications : int
+        Of each case.
+    computed_under : mapping
+    """
+
+    cases: pd.DataFrame
+    factors: tuple[str, ...]
+    confidence_level: float
+    replications: int
+    computed_under: Mapping[str, Any]
+    _summary: GridSummary = field(repr=False)
+
+    @property
+    def answer(self) -> str:
+        """Which case has the fewest false alarms, and which the fewest escapes."""
+        from simdeploy.analysis.estimates.grid import PROPORTIONS
+        from simdeploy.report.grid import quantity_scale, quantity_title
+        from simdeploy.report.wording import format_estimate
+
+        parts = []
+        for name in PROPORTIONS:
+            estimates = self.cases[f"{name}_estimate"]
+            if estimates.notna().any():
+                row = self.cases.iloc[int(estimates.argmin())]
+                estimate, low, high = (float(row[f"{name}_{what}"]) for what in ("estimate", "low", "high"))
+                told = format_estimate(estimate, low, high, quantity_scale(name, self.cases))
+                parts.append(f"fewest {quantity_title(name)}: case {row['case']}, {told}")
+        cases = "1 case" if len(self.cases) == 1 else f"{len(self.cases):,} cases"
+        return f"{cases}; {'; '.join(parts) or 'no rollout got a verdict'}."
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the cases."""
+        return self.cases
+
+    def summarize(self) -> tuple[Table, ...]:
+        """Return the cases as a table of words."""
+        from simdeploy.report.grid import tabulate_grid
+
+        return (tabulate_grid(self._summary),)
 
 
 def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> str | LatinHypercube:
@@ -50,127 +92,73 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
     return LatinHypercube(number)
 
 
-@click.command("sweep", cls=ResumableCommand)
-@scenario_argument
-@click.option(
-    "--policy",
-    "policies",
-    metavar="NAME|FILE",
-    multiple=True,
-    help="A policy of the scenario, or a deployment in JSON; may be repeated. The first of the scenario by default.",
+@study_command(
+    "sweep",
+    policies="first",
+    replications=100,
+    precision=True,
+    cluster=True,
+    store=True,
+    example="simdeploy sweep scenarios/small-fleet.yaml --policy rolling --vary max_failed_nodes=0:10:6 "
+    "--vary max_error_rate=0.01,0.05,0.1 --replications 200 --plot sweep.png",
 )
-@vary_option("Keys are those of the policy, and after 'scenario.' those of the scenario.")
+@use(vary_option("Keys are those of the policy, and after 'scenario.' those of the scenario."))
 @click.option(
     "--design",
     metavar="grid|list|lhs:N",
     default="grid",
     show_default=True,
     callback=_read_design,
-    help="Every combination; the lists side by side; N points of a Latin hypercube (low:high is a range then, low:high:log one in equal ratios).",
+    help="Every combination; the lists side by side; N points of a Latin hypercube (low:high is a range then, low:high:log "
+    "one in equal ratios).",
 )
-@click.option("--replications", type=click.IntRange(1), default=100, show_default=True, help="Rollouts of each case.")
-@precision_options
-@seed_option
-@engine_option
-@workers_option
-@cluster_options
-@folder_option("--out")
-@picture_option("--plot", "Draw false alarms, escapes and makespan into this .png, .svg or .pdf.")
-@example(
-    "simdeploy sweep scenarios/small-fleet.yaml --policy rolling --vary max_failed_nodes=0:10:6 "
-    "--vary max_error_rate=0.01,0.05,0.1 --replications 200 --plot sweep.png"
-)
-@click.pass_context
 def command(
-    ctx: click.Context,
-    *,
-    scenario: str,
-    policies: tuple[str, ...],
-    vary: tuple[str, ...],
-    design: str | LatinHypercube,
-    replications: int,
-    precision: tuple[str, ...],
-    most: int,
-    seed: int,
-    engine: str,
-    workers: int,
-    cluster: str | None,
-    out: Path | None,
-    plot: Path | None,
-) -> None:
-    """Try many values of policy and scenario on SCENARIO, all in the same simulated worlds.
+    study: Study, *, vary: tuple[str, ...], design: str | LatinHypercube, precision: tuple[str, ...], most: int
+) -> Finding:
+    """Try many values of policy and scenario.
 
-    Prints how often each case stops a good release or lets a defective one through, how long it takes and what it
-    costs, with intervals.
+    All cases of SCENARIO meet the same simulated worlds. Prints how often each case stops a good release or lets a
+    defective one through, how long it takes and what it costs, with intervals.
     """
     from simdeploy.analysis import summarize_grid
     from simdeploy.analysis.estimates.precision import sweep_to_precision
     from simdeploy.experiments import sweep
 
-    check_cluster(ctx)
-    targets = read_precision(precision)
-    read = read_with_warnings(scenario)
-    chosen = choose_policies(read, policies or [next(iter(read.policies))])
-    values = read_vary(vary, read, chosen, has_ranges=not isinstance(design, str), is_grid=design == "grid")
-    if plot is not None and not any(len(of_key) > 1 for of_key in values.values()):
+    scenario, params = study.scenario, study.ctx.params
+    targets = read_precision(study.ctx, precision)
+    chosen = study.policies or {(first := next(iter(scenario.policies))): first}
+    values = read_vary(vary, scenario, chosen, has_ranges=not isinstance(design, str), is_grid=design == "grid")
+    if params["plot"] is not None and not any(len(of_key) > 1 for of_key in values.values()):
         raise click.UsageError("--plot needs a key with several values: --vary KEY=...")
-    how: dict[str, Any] = {
-        "vary": values,
-        "design": design,
-        "seed": seed,
-        "engine": engine,
-        "workers": workers,
-        "cluster": cluster,
-    }
     start = perf_counter()
     precise = None
-    with resumable(ctx, out, flag="--out", in_parts=bool(targets)) as progress:
-        if targets:
-            precise = sweep_to_precision(read, chosen, targets, most=most, store=out, progress=progress, **how)
-            result = precise.responses
-        else:
-            result = sweep(read, chosen, replications=replications, store=out, progress=progress, **how)
+    if targets:
+        how: dict[str, Any] = {"vary": values, "design": design, "most": most, "in_parts": True}
+        precise = study.run(sweep_to_precision, scenario, chosen, targets, **how)
+        result = precise.responses
+    else:
+        result = study.run(sweep, scenario, chosen, vary=values, design=design)
     if sys.stderr.isatty():
         seconds = perf_counter() - start
         say(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case")
-    summary = summarize_grid(result)
-    _print(read, result, summary, precise)
-    if plot is not None:
-        _plot(summary, plot)
-    if summary.cells["failed"].any():  # a warning has said which
-        raise click.exceptions.Exit(1)
-
-
-def _print(
-    scenario: Scenario, result: SweepResult, summary: GridSummary, precise: Precision[SweepResult] | None
-) -> None:
-    from simdeploy.cli.screen import MOST_ROWS, make_console, print_tables
-    from simdeploy.report.grid import tabulate_grid
-
-    console = make_console()
+    summary = summarize_grid(result, confidence_level=params["confidence_level"])
     several = "policies" if len(result.policies) > 1 else "policy"
-    console.print(
-        f"{scenario.name}: {several} {', '.join(result.policies)}, {len(result.cases):,} cases, "
-        f"{result.replications:,} replications of each, seed {result.attrs['seed']}, engine {result.attrs['engine']}",
-        soft_wrap=True,
+    return Finding(
+        Cases(summary.cells, summary.factors, summary.confidence_level, result.replications, result.attrs, summary),
+        about=f"{several} {', '.join(result.policies)}, {len(result.cases):,} cases, "
+        f"{result.replications:,} replications of each",
+        lines=[
+            *(f"{name}, {result.describe(name)}" for name in result.factors),
+            *([] if precise is None else [precise.answer]),
+        ],
+        more=[] if precise is None else precise.summarize(),
+        draw=lambda: _draw(summary),
+        under={} if precise is None else {"precision": precise.to_dict()},
+        failed=bool(summary.cells["failed"].any()),  # a warning has said which
     )
-    for name in result.factors:
-        console.print(f"{name}, {result.describe(name)}", soft_wrap=True)
-    if precise is not None:
-        console.print(precise.answer, soft_wrap=True)
-    console.print(describe_orchestrator(scenario.orchestrator), soft_wrap=True)
-    console.print()
-    table = tabulate_grid(summary, rows=MOST_ROWS)
-    print_tables(console, [table])
-    n_more = len(result.cases) - len(table.rows)
-    if n_more:
-        where = f"in {result.store}" if result.store else "--out DIR keeps all of them"
-        console.print(f"and {n_more:,} more cases: {where}", soft_wrap=True)
-    if precise is not None:
-        print_precision(precise)
 
 
-def _plot(summary: GridSummary, path: Path) -> None:
+def _draw(summary: GridSummary) -> Figure:
     from matplotlib.figure import Figure
 
     from simdeploy.plotting import plot_heatmap
@@ -181,6 +169,6 @@ def _plot(summary: GridSummary, path: Path) -> None:
     figure = Figure(figsize=(13, 4.4 * len(shown)), layout="constrained")
     for axes, at in zip(figure.subplots(len(shown), 3, squeeze=False), shown, strict=True):
         plot_heatmap(axes, summary, at=at)
-    write_picture(figure, path)
     if len(slices) > len(shown):
-        say(f"it shows {len(shown)} of {len(slices)} combinations of the other keys")
+        say(f"the picture shows {len(shown)} of {len(slices)} combinations of the other keys")
+    return figure

@@ -5,19 +5,20 @@ from __future__ import annotations
 import click
 
 from simdeploy.cli.answers import say
+from simdeploy.cli.command import Command
 from simdeploy.cli.files import PathName
-from simdeploy.cli.inputs import allow_files_option, example, read_with_warnings
+from simdeploy.cli.inputs import read_with_warnings
+from simdeploy.cli.options import ALLOW_FILES, use
 from simdeploy.errors import InputError, Problem
 
 
-@click.command("validate")
+@click.command("validate", cls=Command, example="simdeploy validate scenarios/*.yaml")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PathName())
-@allow_files_option
-@example("simdeploy validate scenarios/*.yaml")
+@use(ALLOW_FILES)
 def command(files: tuple[str, ...]) -> None:
-    """Check scenario files, and deployments in JSON (FILEs that end with .json).
+    """Check scenario files and deployments.
 
-    Prints "ok" with what was read, or every problem with its line. Exits with 2 if a file has one.
+    FILEs that end with .json are deployments of the API. Prints "ok" with what was read, or every problem with its line. Exits with 2 if a file has one.
     """
     problems: list[Problem] = []
     for file in files:

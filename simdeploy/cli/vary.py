@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from simdeploy.errors import InputError, Problem, shorten
 
@@ -18,12 +16,6 @@ if TYPE_CHECKING:
 
 _FORMS = "KEY=low:high:count, or KEY=a,b,c"
 _MOST_VALUES = 1_000_000
-
-
-def vary_option(text: str) -> Callable[[Any], Any]:
-    """Return the option; `text` ends its help with the keys that may be varied."""
-    forms = "Values of a key: low:high:count or a list with commas; may be repeated."
-    return click.option("--vary", metavar="KEY=VALUES", multiple=True, help=f"{forms} {text}")
 
 
 def read_vary(

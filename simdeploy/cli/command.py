@@ -1,0 +1,106 @@
+"""A command: its example and exit codes in --help, and old spellings of its options for one release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import click
+
+from simdeploy.cli.answers import say
+
+FAILED, BAD_INPUT, UNDECIDED = 1, 2, 3
+EXIT_CODES = "Exit codes: 0 answered, 1 a simulation or requirement failed, 2 bad input, 3 undecided."
+TABLE_ENDINGS = (".csv", ".parquet", ".json")
+
+_ARGUMENTS = "simdeploy.arguments"
+_WIDTH = 78
+
+# Old spelling -> new one, by command. They go with the next release.
+RENAMED: Mapping[str, Mapping[str, str]] = {
+    "run": {"--timeline": "--out"},
+    "tune": {"--worlds": "--replications", "--most-rollouts": "--most", "--budget": "--final"},
+    "rare": {"--rollouts": "--replications"},
+}
+_NAMED_POLICIES = ("compare", "check", "switches")
+
+
+class Command(click.Command):
+    """A command that knows what was typed, to be able to say how to resume it.
+
+    Parameters
+    ----------
+    example : str
+        A command line that shows what it is for.
+    """
+
+    def __init__(self, *args: Any, example: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.example = example
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put today's spellings in the place of old ones, and keep what was typed."""
+        args = list(_renew(str(self.name), args))
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write the example and the exit codes."""
+        formatter.write("\nExample:\n")
+        for line in self.example.splitlines():
+            formatter.write("".join(f"  {part}\n" for part in _break(line)))
+        formatter.write_paragraph()
+        formatter.write_text(EXIT_CODES)
+
+
+def typed(ctx: click.Context) -> list[str]:
+    """Return the words after the command's name, in today's spelling."""
+    words: list[str] = ctx.meta[_ARGUMENTS]
+    return words
+
+
+def _break(line: str) -> list[str]:
+    """Break a command line before its options, so that it can be pasted as it is."""
+    lines = [""]
+    for part in re.split(r" (?=--)", line):
+        joined = f"{lines[-1]} {part}".lstrip() if len(lines) == 1 else f"{lines[-1]} {part}"
+        if lines[-1] and len(joined) > _WIDTH - 4:
+            lines[-1] += " \\"
+            lines.append(f"  {part}")
+        else:
+            lines[-1] = joined
+    return lines
+
+
+def _renew(command: str, args: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments in today's spelling; say on standard error what is old."""
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            yield from (word, *words)
+            return
+        name, sign, value = word.partition("=")
+        renamed = RENAMED.get(command, {}).get(name)
+        if renamed is not None:
+            _warn(name, renamed)
+            yield renamed + sign + value
+        elif (name == "--policies" and command in _NAMED_POLICIES) or (name == "--out" and command == "sweep"):
+            values = [value] if sign else [following] if (following := next(words, None)) is not None else []
+            if name == "--policies":
+                _warn("--policies A,B", "--policy A --policy B")
+                for text in values:
+                    names = [name.strip() for name in text.split(",") if name.strip()] or [""]
+                    yield from (part for name in names for part in ("--policy", name))
+            elif values and PurePath(values[0]).suffix.lower() not in TABLE_ENDINGS:
+                _warn("--out DIR", "--store DIR")
+                yield from ("--store", *values)
+            else:
+                yield from ("--out", *values)
+        else:
+            yield word
+
+
+def _warn(old: str, new: str) -> None:
+    say(f"warning: {old} is now spelled {new}; the old spelling goes with the next release")

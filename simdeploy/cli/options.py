@@ -1,0 +1,204 @@
+"""The options that commands share: each name has one meaning, one form and one help, wherever it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import click
+
+from simdeploy.cli.command import TABLE_ENDINGS
+from simdeploy.cli.files import PathName, file_option, folder_option
+from simdeploy.errors import nearest
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+ENGINES = ("auto", "compiled", "reference")
+TLS_META = "simdeploy.tls"
+ALLOWED = "simdeploy.allow_files"
+
+# By the names that Dask's own commands have for them, and that its configuration has.
+TLS = {
+    "tls_ca_file": ("distributed.comm.tls.ca-file", "Certificate of the authority of a tls:// cluster, in PEM."),
+    "tls_cert": ("distributed.comm.tls.client.cert", "Our own certificate for a tls:// cluster, in PEM."),
+    "tls_key": ("distributed.comm.tls.client.key", "Private key of our own certificate, in PEM."),
+}
+
+
+class Choice(click.Choice[str]):
+    """One of several words; of one that is nearly right it is said which was probably meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            hint = nearest(str(value), self.choices)
+            if hint is None:
+                raise
+            raise click.BadParameter(f"{error.message.rstrip('.')}; {hint}", ctx, param) from None
+
+
+def _keep_allowed(ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> None:
+    ctx.meta[ALLOWED] = value
+
+
+def _note_tls(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta.setdefault(TLS_META, {})[TLS[str(param.name)][0]] = value
+
+
+def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    from simdeploy.statistics.levels import level_problems
+
+    for problem in level_problems(value):
+        raise click.BadParameter(str(replace(problem, path=())))
+    return value
+
+
+SCENARIO = click.Argument(["scenario"], metavar="SCENARIO", type=PathName())
+ALLOW_FILES = click.Option(
+    ["--allow-files"],
+    metavar="DIR",
+    multiple=True,
+    type=PathName(exists=True, file_okay=False),
+    callback=_keep_allowed,
+    expose_value=False,
+    help="Files that a scenario names may also be in or below this folder, not only its own; may be repeated.",
+)
+SEED = click.Option(
+    ["--seed"],
+    type=click.IntRange(0, (1 << 64) - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the random numbers.",
+)
+CONFIDENCE_LEVEL = click.Option(
+    ["--confidence-level"],
+    type=float,
+    default=0.95,
+    show_default=True,
+    callback=_check_level,
+    help="Of each interval, a fraction.",
+)
+ENGINE = click.Option(
+    ["--engine"], type=Choice(ENGINES), default="auto", show_default=True, help="Which engine simulates."
+)
+WORKERS = click.Option(
+    ["--workers"],
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Cores of this machine to use; changes no number.",
+)
+CLUSTER = (
+    click.Option(
+        ["--cluster"],
+        metavar="ADDRESS",
+        help="Dask scheduler, such as tcp://HOST:PORT, or tls://HOST:PORT with certificates; changes no number.",
+    ),
+    *(
+        click.Option(
+            ["--" + name.replace("_", "-")],
+            metavar="FILE",
+            type=click.Path(exists=True, dir_okay=False, readable=True),
+            callback=_note_tls,
+            expose_value=False,
+            help=text,
+        )
+        for name, (_, text) in TLS.items()
+    ),
+)
+PRECISION = click.Option(
+    ["--precision"],
+    metavar="MEASURE=WIDTH",
+    multiple=True,
+    help="Go on until the interval's half-width is no larger, such as 'makespan_s=5s', 'false_alarm given good=1pp' or "
+    "'cost=5%'; may be repeated. Instead of --replications.",
+)
+STORE = folder_option(
+    ["--store"], "Keep every replication in this folder; the same command goes on with what is there."
+)
+JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print everything as JSON instead of words.")
+OUT = file_option(
+    ["-o", "--out"], "Write the table to this .csv or .parquet, or everything to this .json.", *TABLE_ENDINGS
+)
+PLOT = file_option(["--plot"], "Draw the answer into this .png, .svg or .pdf.", ".png", ".svg", ".pdf")
+OF = click.Option(
+    ["--of"], default="cost", show_default=True, metavar="MEASURE", help="The measure that the question is about."
+)
+DIRECTION = click.Option(["--direction"], type=Choice(["min", "max"]), help="Which is better, where --of doesn't tell.")
+REQUIRE = click.Option(
+    ["--require", "requirements"],
+    metavar="REQUIREMENT",
+    multiple=True,
+    help='What a policy has to meet, such as "false_alarm given good <= 1%"; may be repeated. By default the '
+    "requirements of the scenario.",
+)
+
+
+def policy_option(*, is_all: bool) -> click.Option:
+    """Return ``--policy``; by default all policies of the scenario are meant, or the first."""
+    default = "all of the scenario's" if is_all else "the first of the scenario"
+    return click.Option(
+        ["--policy", "policies"],
+        metavar="NAME|FILE",
+        multiple=True,
+        help=f"A policy by its name in the scenario, or a policy file (.json, .yaml). Default: {default}.",
+    )
+
+
+def replications_option(default: int, least: int = 1) -> click.Option:
+    """Return ``--replications``."""
+    return click.Option(
+        ["--replications"],
+        type=click.IntRange(least),
+        default=default,
+        show_default=True,
+        help="Rollouts of each policy, case or setting.",
+    )
+
+
+def most_option(default: int = 10_000) -> click.Option:
+    """Return ``--most``."""
+    return click.Option(
+        ["--most"],
+        type=click.IntRange(1),
+        default=default,
+        show_default=True,
+        help="The budget: how many rollouts it may take at most.",
+    )
+
+
+def vary_option(text: str) -> click.Option:
+    """Return ``--vary``; `text` ends its help with the keys that may be varied."""
+    forms = "Values of a key: low:high:count or a list with commas; may be repeated."
+    return click.Option(["--vary"], metavar="KEY=VALUES", multiple=True, help=f"{forms} {text}")
+
+
+def use(*options: click.Option) -> Callable[[_Function], _Function]:
+    """Add shared options to a command, in this order."""
+
+    def add(function: _Function) -> _Function:
+        params: list[click.Parameter] = function.__dict__.setdefault("__click_params__", [])
+        params += reversed(options)
+        return function
+
+    return add
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def flags(names: Sequence[str]) -> str:
+    """Return the names of options as they are typed.
+
+    Examples
+    --------
+    >>> flags(["tls_cert", "tls_key"])
+    '--tls-cert, --tls-key'
+    """
+    return ", ".join("--" + name.replace("_", "-") for name in names)

@@ -1,0 +1,260 @@
+"""What the commands that compute have in common: their options, how they run, what they print and how they end.
+
+A command is a function that is given a `Study` and its own options, and returns a `Finding`; `study_command` does the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simdeploy.cli import options as shared
+from simdeploy.cli.answers import print_answer, say, to_json, whoever_listens
+from simdeploy.cli.command import BAD_INPUT, FAILED, UNDECIDED, Command
+from simdeploy.cli.files import write_file, write_picture, write_table
+from simdeploy.cli.inputs import (
+    choose_policies,
+    describe_orchestrator,
+    note_certificates,
+    read_with_warnings,
+    refuse_workers_of_cluster,
+)
+from simdeploy.cli.progress import progress_bar
+from simdeploy.cli.resuming import resumable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from simdeploy.result import Result, Table
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+# More rows than this of one table are for a file, not for a person.
+MOST_ROWS = 40
+_HANDED_ON = ("replications", "seed", "confidence_level", "engine", "workers", "cluster", "store")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a command found, and how it is shown.
+
+    Attributes
+    ----------
+    result : Result
+    about : str
+        What was simulated, for the line below the answer: "policy canary, 100 replications of each value".
+    lines : sequence of str
+        Further lines before the tables.
+    more : sequence of Table
+        Tables beside the result's own, for people.
+    after : sequence of str
+        Lines after the tables.
+    table : callable
+        Returns the table that ``--out`` writes; the result's own by default.
+    draw : callable
+        Draws the picture of ``--plot``.
+    files : callable
+        Writes what is written beside these.
+    under : mapping
+        What the numbers depend on, beside what the result knows.
+    failed, undecided : bool
+        What the exit code says.
+    """
+
+    result: Result
+    about: str = ""
+    lines: Sequence[str] = ()
+    more: Sequence[Table] = ()
+    after: Sequence[str] = ()
+    table: Callable[[], pd.DataFrame] | None = None
+    draw: Callable[[], Figure] | None = None
+    files: Callable[[], None] | None = None
+    under: Mapping[str, Any] = field(default_factory=dict)
+    failed: bool = False
+    undecided: bool = False
+
+
+class Study:
+    """What a command was asked: scenario, policies and the options that it shares with others.
+
+    Attributes
+    ----------
+    ctx : click.Context
+    scenario : Scenario
+    policies : dict
+        Those of ``--policy`` by name, empty if there were none.
+    """
+
+    def __init__(self, ctx: click.Context, scenario: Scenario, policies: Sequence[str]) -> None:
+        self.ctx = ctx
+        self.scenario = scenario
+        self.policies = choose_policies(scenario, policies)
+
+    @property
+    def policy(self) -> ScenarioPolicy:
+        """The one policy that was asked for, by default the first of the scenario."""
+        if len(self.policies) > 1:
+            raise click.UsageError(f"simdeploy {self.ctx.info_name} takes one --policy, not {len(self.policies)}")
+        return self.scenario.policy(next(iter(self.policies.values()), None))
+
+    def run(self, function: Callable[..., Any], *args: Any, in_parts: bool = False, **own: Any) -> Any:
+        """Call a function that simulates, with the shared options that it takes, and show how far it is.
+
+        Parameters
+        ----------
+        function : callable
+        *args, **own
+            Its own arguments.
+        in_parts : bool, default False
+            As for `resumable`.
+        """
+        takes = inspect.signature(function).parameters
+        given = {name: self.ctx.params[name] for name in _HANDED_ON if name in self.ctx.params and name in takes}
+        if self.ctx.params.get("cluster") is not None and "cluster" not in takes:
+            raise click.UsageError("--cluster and --precision exclude each other in this command")
+        with self._progress(in_parts=in_parts) as progress:
+            return function(*args, **given, **own, progress=progress or False)
+
+    def _progress(self, *, in_parts: bool) -> contextlib.AbstractContextManager[Callable[[int, int], None] | None]:
+        if "store" not in self.ctx.params:
+            return progress_bar("rollouts")
+        return resumable(self.ctx, self.ctx.params["store"], in_parts=in_parts)
+
+
+def draw_panels(
+    size: tuple[float, float], plot: Callable[..., object], *args: Any, panels: tuple[int, int] | None = None
+) -> Callable[[], Figure]:
+    """Return what draws a picture of `size` inches: `plot` is given its axes, or an array of `panels`, and the arguments."""
+
+    def draw() -> Figure:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots() if panels is None else figure.subplots(*panels, squeeze=False)
+        plot(axes, *args)
+        return figure
+
+    return draw
+
+
+def study_command(
+    name: str,
+    *,
+    example: str,
+    policies: str | None = "one",
+    replications: int | None = None,
+    least: int = 1,
+    precision: bool = False,
+    has: Sequence[str] = ("confidence_level", "engine", "workers"),
+    cluster: bool = False,
+    store: bool = False,
+    plot: bool = True,
+) -> Callable[[Callable[..., Finding]], Command]:
+    """Make a command of a function that is given a `Study` and its own options, and returns a `Finding`.
+
+    Parameters
+    ----------
+    name : str
+    example : str
+        A command line that shows what it is for.
+    policies : {'one', 'first', 'all', None}
+        What ``--policy`` is for: one policy; several, by default the first or all of the scenario's. None if there is no
+        scenario.
+    replications : int, optional
+        How many by default; there is no such option unless given.
+    least : int, default 1
+        How many replications at least.
+    precision : bool, default False
+        Whether ``--precision`` and ``--most`` may take the place of ``--replications``.
+    has : sequence of str
+        Which of ``--confidence-level``, ``--engine``, ``--workers`` it has.
+    cluster, store, plot : bool
+        Whether it has these options.
+    """
+
+    def decorate(function: Callable[..., Finding]) -> Command:
+        own: list[click.Parameter] = list(reversed(function.__dict__.pop("__click_params__", [])))
+        named = {"confidence_level": shared.CONFIDENCE_LEVEL, "engine": shared.ENGINE, "workers": shared.WORKERS}
+        params: list[click.Parameter] = [
+            *([] if policies is None else [shared.SCENARIO, shared.policy_option(is_all=policies == "all")]),
+            *own,
+            *([] if replications is None else [shared.replications_option(replications, least)]),
+            *([shared.PRECISION, shared.most_option()] if precision else []),
+            shared.SEED,
+            *(named[option] for option in has),
+            *(shared.CLUSTER if cluster else ()),
+            *([shared.STORE] if store else []),
+            *([shared.PLOT] if plot else []),
+            shared.OUT,
+            shared.JSON,
+            *([] if policies is None else [shared.ALLOW_FILES]),
+        ]
+        names = [parameter.name for parameter in own] + (["precision", "most"] if precision else [])
+
+        @click.pass_context
+        def callback(ctx: click.Context, /, **_: Any) -> None:
+            refuse_workers_of_cluster(ctx)
+            note_certificates(ctx)
+            own_values = {str(name): ctx.params[str(name)] for name in names}
+            if policies is None:
+                finding = function(ctx, **own_values)
+            else:
+                study = Study(ctx, read_with_warnings(ctx.params["scenario"]), ctx.params["policies"])
+                finding = function(study, **own_values)
+                finding = replace(finding, lines=[describe_orchestrator(study.scenario.orchestrator), *finding.lines])
+            _finish(ctx, finding)
+
+        return Command(name, callback=callback, params=params, help=inspect.getdoc(function), example=example)
+
+    return decorate
+
+
+def _finish(ctx: click.Context, finding: Finding) -> None:
+    """Print, write and draw what was found, and end with its exit code."""
+    result = finding.result
+    known: Mapping[str, Any] = getattr(result, "computed_under", {})
+    under = {**known, **finding.under}
+    if ctx.params["as_json"]:
+        with whoever_listens():
+            click.echo(to_json(result, under))
+    else:
+        tables = [*result.summarize(), *finding.more]
+        print_answer(result.answer, list(_head(ctx, finding, under)), tables, finding.after, rows=MOST_ROWS)
+    try:
+        _write(ctx.params, finding, under)
+    except OSError as error:
+        # Not 1, which says that a requirement is not met.
+        say(f"error: {error.filename}: {error.strerror}")
+        raise click.exceptions.Exit(BAD_INPUT) from None
+    if finding.failed:
+        raise click.exceptions.Exit(FAILED)
+    if finding.undecided:
+        raise click.exceptions.Exit(UNDECIDED)
+
+
+def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Iterator[str]:
+    """Say what was simulated, from which seed, on which engine and under which switches."""
+    engine = f", engine {under['engine']}" if "engine" in under else ""
+    name = f"{under['scenario']}: " if "scenario" in under else ""
+    yield f"{name}{finding.about}, seed {ctx.params['seed']}{engine}"
+    yield from finding.lines
+
+
+def _write(params: Mapping[str, Any], finding: Finding, under: Mapping[str, Any]) -> None:
+    if finding.files is not None:
+        finding.files()
+    out: Path | None = params["out"]
+    if out is not None and out.suffix.lower() == ".json":
+        text = to_json(finding.result, under) + "\n"
+        write_file(out, lambda file: file.write(text.encode()))
+    elif out is not None:
+        write_table((finding.table or finding.result.to_frame)(), out)
+    plot: Path | None = params.get("plot")
+    if plot is not None and finding.draw is not None:
+        write_picture(finding.draw(), plot)
