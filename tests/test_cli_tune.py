@@ -17,6 +17,7 @@ from terminals import END, TIMEOUT_S, on_terminal, read_until
 from test_tuning import LIMITS, LITTLE_TRAFFIC
 
 from simdeploy.cli.app import app
+from simdeploy.scenario.policy_files import read_policy_file
 
 FAST = ["--engine", "compiled", "--vary", "max_failed_nodes=0:19:20"]
 
@@ -158,3 +159,32 @@ def test_who_reads_one_line_gets_the_files(file, tmp_path):
         error = process.stderr.read()
         assert process.wait(timeout=120) == 0, error
     assert len(pd.read_csv(out)) == 20
+
+
+@pytest.mark.parametrize("ending", ["json", "yaml"])
+@pytest.mark.parametrize("dialect", ["deployment", "rollout"])
+def test_the_choice_is_a_policy_file(file, tmp_path, ending, dialect):
+    """--write-policy writes the choice in either dialect, and other commands take that file as --policy. [contract]"""
+    path = tmp_path / f"best.{ending}"
+    done = run(file, *FAST, "--write-policy", str(path), "--dialect", dialect, "--json")
+    assert done.exit_code == 0, done.output
+    spec = json.loads(done.stdout)["specs"][dialect]["spec"]
+    assert read_policy_file(path).spec.to_dict() == spec
+    compared = CliRunner().invoke(
+        app, ["compare", file, "--policy", str(path), "--policy", "waves", "--replications", "4", "--json"]
+    )
+    assert json.loads(compared.stdout)["policies"] == ["best", "waves"], compared.stderr
+    checked = CliRunner().invoke(
+        app, ["check", file, "--policy", str(path), "--require", "makespan_s <= 1h", "--most", "100", "--json"]
+    )
+    assert [row["policy"] for row in json.loads(checked.stdout)["verdicts"]] == ["best"]
+
+
+def test_without_a_choice_no_policy_is_written(file, tmp_path):
+    """If nothing meets the requirements, no file is written, and a line says so. [contract]"""
+    path = tmp_path / "best.yaml"
+    impossible = ["--require", "false_alarm given good <= 1%", "--require", "escaped given defective <= 0.01%"]
+    done = run(file, *FAST, *impossible, "--write-policy", str(path))
+    assert done.exit_code == 1
+    assert f"{path} is not written: no policy was chosen" in done.stderr
+    assert not path.exists()

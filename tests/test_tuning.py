@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 import simdeploy
+from simdeploy.analysis import tune
 from simdeploy.analysis.tuning.feasibility import MET, MISSED, UNDECIDED, judge, settle
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.worlds import unconditional
@@ -27,7 +28,7 @@ from simdeploy.plotting import plot_tuning
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.statistics.estimators import estimate_values
-from simdeploy.validation import oracles, tune
+from simdeploy.validation import oracles
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 

@@ -94,7 +94,7 @@ def parse_deployment(text: str, *, file: str | None = None, dialect: Dialect | N
         raise InputError(Problem("no such dialect", found=shorten(dialect), allowed=", ".join(SPEC_TYPES)))
     text = text.removeprefix("\ufeff")
     body = parse_json(text, file=file)
-    document, problems = _read_body(body, dialect)
+    document, problems = read_body(body, dialect)
     if document is None:
         raise InputError(locate(cut(problems), text, file=file))
     # Unknown keys are kept, so nothing is said of what would be allowed.
@@ -102,8 +102,8 @@ def parse_deployment(text: str, *, file: str | None = None, dialect: Dialect | N
     return replace(document, warnings=tuple(locate(kept, text, file=file)))
 
 
-def _read_body(body: object, dialect: Dialect | None) -> tuple[DeploymentDocument | None, list[Problem]]:
-    """Return the document and its warnings, or no document and all problems; paths from the text's top."""
+def read_body(body: object, dialect: Dialect | None) -> tuple[DeploymentDocument | None, list[Problem]]:
+    """Read plain data, and return the document and its warnings, or no document and all problems; paths from its top."""
     if not isinstance(body, dict):
         return None, [Problem("not an object", found=shorten(body), allowed=_FORMS)]
     wrappers = [key for key in _WRAPPERS if key in body]

@@ -53,16 +53,17 @@ def read_with_warnings(path: str) -> Scenario:
 
 def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
     """Take an argument for a name first; what is no name but looks like a file is read, and called like the file."""
-    if policy in scenario.policies or not (policy.endswith(".json") or _is_file(policy)):
+    from simdeploy.scenario.policy_files import POLICY_ENDINGS, read_policy_file
+
+    if policy in scenario.policies or not (policy.lower().endswith(POLICY_ENDINGS) or _is_file(policy)):
         return policy
-    from simdeploy.api import read_deployment
 
     name = Path(policy).stem
     problems = name_problems(name, ("--policy",))
     if problems:
         hint = "a policy has the name of its file: rename that"
         raise InputError(replace(problem, hint=hint) for problem in problems)
-    return replace(scenario.policy(read_deployment(policy)), name=name)
+    return replace(scenario.policy(read_policy_file(policy)), name=name)
 
 
 def _is_file(name: str) -> bool:

@@ -102,7 +102,7 @@ CLUSTER = (
         click.Option(
             ["--" + name.replace("_", "-")],
             metavar="FILE",
-            type=click.Path(exists=True, dir_okay=False, readable=True),
+            type=PathName(exists=True, dir_okay=False, readable=True),
             callback=_note_tls,
             expose_value=False,
             help=text,

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from simdeploy.cli.options import DIRECTION, OF, REQUIRE, most_option, use, vary_option
+from simdeploy.cli.answers import say
+from simdeploy.cli.files import file_option, write_file
+from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.cli.vary import read_vary
+
+if TYPE_CHECKING:
+    from simdeploy.analysis import Tuning
+
+POLICY_FILES = (".json", ".yaml", ".yml")
 
 
 @study_command(
@@ -39,7 +48,19 @@ from simdeploy.cli.vary import read_vary
 @click.option(
     "--final", type=click.IntRange(1), help="Rollouts for the final choice, instead of as many as it takes to be sure."
 )
-@use(most_option(1_000_000))
+@use(
+    most_option(1_000_000),
+    file_option(
+        ["--write-policy"],
+        "Write the chosen policy to this .json or .yaml, which every command takes as --policy.",
+        *POLICY_FILES,
+    ),
+)
+@click.option(
+    "--dialect",
+    type=Choice(["deployment", "rollout"]),
+    help="Form of the API in which --write-policy writes; that of --policy by default.",
+)
 def command(
     study: Study,
     *,
@@ -51,6 +72,8 @@ def command(
     indifference: float | None,
     final: int | None,
     most: int,
+    write_policy: Path | None,
+    dialect: str | None,
 ) -> Finding:
     """Search for the policy that costs least, under requirements.
 
@@ -85,5 +108,24 @@ def command(
         lines=[f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else "")],
         after=result.describe_specs(),
         draw=draw_panels((8, 5), plot_tuning, result),
+        files=lambda: _write_policy(result, write_policy, dialect),
         failed=result.choice is None or bool(result.n_failed),
     )
+
+
+def _write_policy(result: Tuning, path: Path | None, dialect: str | None) -> None:
+    """Write the choice as the API says it, below the key of its dialect, from which every reader knows the dialect."""
+    if path is None:
+        return
+    if result.choice is None:
+        say(f"{path} is not written: no policy was chosen")
+        return
+    dialect = dialect or next(iter(result.specs))
+    policy = {dialect: {"spec": result.specs[dialect]["spec"]}}
+    if path.suffix.lower() == ".json":
+        text = json.dumps(policy, indent=2) + "\n"
+    else:
+        import yaml
+
+        text = yaml.safe_dump(policy, sort_keys=False)
+    write_file(path, lambda file: file.write(text.encode()))

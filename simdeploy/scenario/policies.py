@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from simdeploy.api import DeploymentDocument, Spec, parse_deployment, spec_from_dict, spec_problems, unknown_keys
+from simdeploy.api import DeploymentDocument, Spec, spec_from_dict, spec_problems, unknown_keys
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.dialects import policy_from_spec
 from simdeploy.errors import InputError, Path, Problem, is_printable, name_problems, nearest, shorten
 from simdeploy.scenario.files import Files, without_contents
 from simdeploy.scenario.parts import Identity, ScenarioPolicy
+from simdeploy.scenario.policy_files import parse_policy
 
 _IDENTITY_KEYS = ("type", "id", "job_id", "job_type", "namespace", "from_version", "to_version")
 
@@ -87,7 +88,7 @@ def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: 
     except InputError as error:
         return PolicyReading(None, problems + [problem.at(prefix=(*prefix, "file")) for problem in error.problems])
     try:
-        document = parse_deployment(text, file=around.files.path(file), dialect=raw.get("dialect"))
+        document = parse_policy(text, file=around.files.path(file), dialect=raw.get("dialect"))
     except InputError as error:
         return PolicyReading(None, problems + [without_contents(problem) for problem in error.problems])
     reading = document_policy(name, document, around, (*prefix, "file"))
