@@ -354,7 +354,7 @@ def few_values(monkeypatch):
     )
 
 
-def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values):
+def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values, monkeypatch):
     """What was interrupted is not simulated again, and the numbers are those of a call without a folder. [contract]"""
     made = scenario(EDGE)
     how = {"replications": 4, "engine": "compiled"}
@@ -366,8 +366,11 @@ def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values):
         if done > n_first + 20:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        vary_switches(made, store=tmp_path / "s", progress=interrupt, **how)
+    with monkeypatch.context() as patch:
+        for name, number in (("_MOST_ROWS", 4), ("_CASES_TOGETHER", 1), ("_SPANS_TOGETHER", 0)):
+            patch.setattr(f"simdeploy.experiments.parts.{name}", number)
+        with pytest.raises(KeyboardInterrupt):
+            vary_switches(made, store=tmp_path / "s", progress=interrupt, **how)
     again = []
     stored = vary_switches(made, store=tmp_path / "s", progress=lambda *told: again.append(told), **how)
     plain = vary_switches(made, **how)

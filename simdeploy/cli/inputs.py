@@ -66,7 +66,7 @@ def _note_tls(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a Dask cluster to a command: it gets `cluster`, its certificates are Dask's while it runs."""
-    file = click.Path(exists=True, dir_okay=False, readable=True)
+    file = PathName(exists=True, dir_okay=False, readable=True)
     for name, (_, text) in reversed(_TLS.items()):
         flag = "--" + name.replace("_", "-")
         command = click.option(flag, metavar="FILE", type=file, callback=_note_tls, expose_value=False, help=text)(
