@@ -16,7 +16,7 @@ from simdeploy.rules.deployment_types import TYPES
 from simdeploy.vocabulary import STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
-    from simdeploy.engines.branching import Branches
+    from simdeploy.engines.branches import Branches
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.scenario import Scenario, ScenarioPolicy
 

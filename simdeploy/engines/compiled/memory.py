@@ -21,7 +21,7 @@ from simdeploy.engines.compiled.run import (
 )
 
 if TYPE_CHECKING:
-    from simdeploy.engines.branching import Branches
+    from simdeploy.engines.branches import Branches
 
 _WALKS = 3
 
