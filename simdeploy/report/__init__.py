@@ -19,6 +19,7 @@ from simdeploy.result import Result, Table
 
 # The module that tells of a result, by the name of its type.
 REPORTS = {
+    "Check": "checking",
     "GateComparison": "gates",
     "ParetoFront": "pareto",
     "Tradeoff": "tradeoff",
