@@ -19,7 +19,12 @@ from simdeploy.result import Result, Table
 
 # The module that tells of a result, by the name of its type.
 REPORTS = {
+    "Check": "checking",
+    "Comparison": "comparison",
+    "CostResult": "costs",
     "GateComparison": "gates",
+    "InformationResult": "information",
+    "ObservationResult": "observation",
     "ParetoFront": "pareto",
     "Tradeoff": "tradeoff",
     "Tuning": "tuning",

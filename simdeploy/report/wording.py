@@ -69,6 +69,7 @@ class Scale(NamedTuple):
 
 PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
+A_ROLLOUT = Scale(1, "a rollout")
 
 
 def difference_scale(scale: Scale) -> Scale:
