@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.analysis.asking.unknown import say_unknown, unknown_fractions
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.report.naming import name_cases
 from simdeploy.report.wording import LABELS, Scale, format_cell, format_estimate, format_number
 from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.scenario.measures import Measure
