@@ -65,6 +65,18 @@ def judge_difference(
     return verdicts if verdicts.ndim else cast("Verdict", verdicts.item())
 
 
+def judge_change(low: float, high: float, direction: Direction | None, *, unknown: bool = False) -> Verdict | None:
+    """Say the same of what may have no better side; None where such a thing surely differs.
+
+    Examples
+    --------
+    >>> judge_change(1.0, 2.0, "min"), judge_change(1.0, 2.0, None), judge_change(-1.0, 2.0, None)
+    ('worse', None, 'unclear')
+    """
+    verdict = judge_difference(low, high, direction or "min", unknown=unknown)
+    return None if direction is None and verdict in ("better", "worse") else verdict
+
+
 def join_verdicts(verdicts: Collection[Any]) -> JointVerdict:
     """Return one verdict for several differences; what is none of the words has no better side.
 
