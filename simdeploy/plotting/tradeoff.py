@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.tradeoffs.lever_ranges import write_value
 from simdeploy.plotting.colours import BLUE, GREEN, VERMILION
 from simdeploy.plotting.measure_axis import find_measure, label_points, set_limits, set_measure_axis
 from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.report.tradeoff import write_value
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.naming import format_value, shorten_names
 from simdeploy.analysis.estimates.grid import PROPORTIONS
-from simdeploy.report.naming import format_value, shorten_names
 from simdeploy.report.wording import LABELS, PERCENT, Scale, format_estimate, response_scale
 from simdeploy.result import Table
 

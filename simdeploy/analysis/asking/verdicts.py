@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from simdeploy.analysis.asking.directions import Direction
 
 Verdict = Literal["better", "worse", "equal", "unclear", "unknown"]
+# Of several differences together: one may be better, and another one worse.
+JointVerdict = Literal[Verdict, "trades"]
 
 
 @overload
@@ -59,3 +63,34 @@ def judge_difference(
     is_none = (low >= -margin) & (high <= margin)
     verdicts = np.select([unknown, low > margin, high < -margin, is_none], ["unknown", more, less, "equal"], "unclear")
     return verdicts if verdicts.ndim else cast("Verdict", verdicts.item())
+
+
+def judge_change(low: float, high: float, direction: Direction | None, *, unknown: bool = False) -> Verdict | None:
+    """Say the same of what may have no better side; None where such a thing surely differs.
+
+    Examples
+    --------
+    >>> judge_change(1.0, 2.0, "min"), judge_change(1.0, 2.0, None), judge_change(-1.0, 2.0, None)
+    ('worse', None, 'unclear')
+    """
+    verdict = judge_difference(low, high, direction or "min", unknown=unknown)
+    return None if direction is None and verdict in ("better", "worse") else verdict
+
+
+def join_verdicts(verdicts: Collection[Any]) -> JointVerdict:
+    """Return one verdict for several differences; what is none of the words has no better side.
+
+    Examples
+    --------
+    >>> join_verdicts(["better", "unclear"]), join_verdicts(["better", "worse"]), join_verdicts(["equal", "equal"])
+    ('better', 'trades', 'equal')
+    >>> join_verdicts(["better", "unknown"]), join_verdicts(["unclear", None])
+    ('unknown', 'unclear')
+    """
+    if "unknown" in verdicts:
+        return "unknown"
+    if "better" in verdicts:
+        return "trades" if "worse" in verdicts else "better"
+    if "worse" in verdicts:
+        return "worse"
+    return "equal" if set(verdicts) == {"equal"} else "unclear"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.report.naming import format_value
+from simdeploy.analysis.asking.naming import format_value
 from simdeploy.statistics.boxes.boxes import Column
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.choosing import Share, choose, quasi_p, share
 from simdeploy.analysis.discovery.judging import chance
 from simdeploy.analysis.frames import make_frame
-from simdeploy.report.naming import name_factors
 from simdeploy.statistics.boxes.boxes import Box, Column, describe_limits
 from simdeploy.statistics.boxes.peeling import peel
 from simdeploy.statistics.intervals import proportion_interval

@@ -180,7 +180,7 @@ def describe_spread(spread: Spread) -> str:
     >>> describe_spread(Interval(0.001, 0.1, is_whole=False, is_log=True))
     '0.001 to 0.1, log'
     """
-    from simdeploy.report.naming import format_value
+    from simdeploy.analysis.asking.naming import format_value
 
     if isinstance(spread, Interval):
         return f"{format_value(spread.low)} to {format_value(spread.high)}" + (", log" if spread.is_log else "")

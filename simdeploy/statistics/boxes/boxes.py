@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.report.naming import format_value
+from simdeploy.analysis.asking.naming import format_value
 
 
 @dataclass(frozen=True)
