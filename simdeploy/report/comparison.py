@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.report.ranking import summarize_ranking
-from simdeploy.report.wording import LABELS, PERCENT, Scale, difference_scale, format_number, response_scale
+from simdeploy.report.wording import PERCENT, Scale, difference_scale, format_number, response_scale
 from simdeploy.result import Table
 from simdeploy.vocabulary import VERDICTS
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.analysis.asking.unknown import say_unknown
+from simdeploy.analysis.asking.naming import EVENTS, LABELS
 from simdeploy.report.wording import (
-    EVENTS,
-    LABELS,
     PERCENT,
     Scale,
     difference_scale,
@@ -16,6 +14,7 @@ from simdeploy.report.wording import (
     format_number,
     join_words,
     response_scale,
+    say_unknown,
 )
 from simdeploy.result import Table
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.unknown import say_unknown, unknown_fractions
+from simdeploy.analysis.asking.naming import LABELS, name_cases
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.report.naming import name_cases
-from simdeploy.report.wording import LABELS, Scale, format_cell, format_estimate, format_number
+from simdeploy.report.wording import Scale, format_cell, format_estimate, format_number, say_unknown
 from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import KIND, WORLD, estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.report.wording import PERCENT, Scale, format_estimate, format_number
+from simdeploy.report.wording import PERCENT, Scale, format_estimate, format_number, say_unknown
 from simdeploy.result import Result, Table, read_computed_under
 
 if TYPE_CHECKING:

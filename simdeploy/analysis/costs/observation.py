@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import Step, make_steps
 from simdeploy.analysis.frames import make_frame
-from simdeploy.report.wording import LABELS, Scale, format_cell, format_estimate
+from simdeploy.report.wording import Scale, format_cell, format_estimate
 from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, moments

@@ -13,8 +13,8 @@ from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
 from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond
 from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION, RANKED_BY, Sensitivity, make_interval
+from simdeploy.analysis.sensitivity.tables import table_values
 from simdeploy.errors import InputError, Problem
-from simdeploy.report.sensitivity import table_values
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.indices.effects import MORRIS, effect_indices, effect_moments
@@ -208,8 +208,8 @@ def _estimate(
 
 def _moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
     by_block = responses.reshape(design.places.shape[:2])
-    if design.method == "morris":
-        return effect_moments(design, by_block)
+    if design.moved is not None:  # by Morris
+        return effect_moments(design.places, design.moved, by_block)
     return variance_moments(by_block)
 
 

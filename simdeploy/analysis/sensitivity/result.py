@@ -7,17 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.naming import describe_measure, name_factors
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
-from simdeploy.report.naming import name_factors
-from simdeploy.report.wording import (
-    PERCENT,
-    Scale,
-    describe_measure,
-    difference_scale,
-    format_estimate,
-    join_words,
-    measure_scale,
-)
+from simdeploy.report.wording import PERCENT, Scale, difference_scale, format_estimate, join_words, measure_scale
 from simdeploy.result import Result, Table
 from simdeploy.scenario.measures import Measure
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.directions import Direction
-from simdeploy.report.wording import describe_measure, difference_scale, format_estimate, join_words, measure_scale
+from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.report.wording import difference_scale, format_estimate, join_words, measure_scale
 from simdeploy.result import Result, Table
 from simdeploy.scenario.measures import Measure, Requirement
 
