@@ -19,8 +19,11 @@ from simdeploy.result import Result, Table
 
 # The module that tells of a result, by the name of its type.
 REPORTS = {
+    "Discovery": "discovery",
     "GateComparison": "gates",
     "ParetoFront": "pareto",
+    "Rare": "rare",
+    "Sensitivity": "sensitivity",
     "Tradeoff": "tradeoff",
     "Tuning": "tuning",
 }
