@@ -457,7 +457,11 @@ def test_what_could_be_varied_is_told():
     ("respond", "expected", "words"),
     [
         (lambda p: 3 * p["x"] - p["y"], (False, False, True, ["z"]), "moves the response most"),
-        (lambda p: p["x"] * p["y"] + p["z"] * p["y"] + p["x"] * p["z"], (False, False, False, []), "is first isn't sure"),
+        (
+            lambda p: p["x"] * p["y"] + p["z"] * p["y"] + p["x"] * p["z"],
+            (False, False, False, []),
+            "is first isn't sure",
+        ),
         (lambda p: 0 * p["x"], (False, True, None, ["x", "y", "z"]), "None of the 3 factors moves"),
         (lambda p: p["x"] / 0, (True, False, None, []), "Nothing can be said"),
     ],

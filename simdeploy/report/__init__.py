@@ -23,9 +23,12 @@ REPORTS = {
     "GateComparison": "gates",
     "ParetoFront": "pareto",
     "Rare": "rare",
+    "Selection": "selection",
     "Sensitivity": "sensitivity",
+    "Switches": "switches",
     "Tradeoff": "tradeoff",
     "Tuning": "tuning",
+    "Verification": "verification",
 }
 
 
