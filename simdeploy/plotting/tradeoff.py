@@ -144,7 +144,7 @@ def _mark(ax: Axes, values: np.ndarray, rows: pd.DataFrame) -> list[int]:
 
 
 def _draw_nothing(ax: Axes, unknown: list[Measure]) -> None:
-    from simdeploy.report.wording import describe_measure
+    from simdeploy.analysis.asking.naming import describe_measure
 
     names = " or ".join(describe_measure(measure) for measure in unknown)
     ax.text(0.5, 0.5, f"nothing is known of\n{names}", ha="center", va="center", transform=ax.transAxes)

@@ -22,12 +22,18 @@ REPORTS = {
     "Check": "checking",
     "Comparison": "comparison",
     "CostResult": "costs",
+    "Discovery": "discovery",
     "GateComparison": "gates",
     "InformationResult": "information",
     "ObservationResult": "observation",
     "ParetoFront": "pareto",
+    "Rare": "rare",
+    "Selection": "selection",
+    "Sensitivity": "sensitivity",
+    "Switches": "switches",
     "Tradeoff": "tradeoff",
     "Tuning": "tuning",
+    "Verification": "verification",
 }
 
 

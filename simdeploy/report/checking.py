@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.report.wording import Scale, describe_measure, format_number, measure_scale
+from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.report.wording import Scale, format_number, measure_scale
 from simdeploy.result import Table
 from simdeploy.scenario.measures import Measure, Requirement
 

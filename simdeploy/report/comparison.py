@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.analysis.asking.unknown import say_unknown
+from simdeploy.analysis.asking.naming import LABELS, describe_measure
 from simdeploy.report.wording import (
     A_ROLLOUT,
-    LABELS,
     Scale,
-    describe_measure,
     difference_scale,
     format_estimate,
     format_number,
     join_words,
     measure_scale,
+    say_unknown,
 )
 from simdeploy.result import Table
 from simdeploy.scenario.measures import Measure

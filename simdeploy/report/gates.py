@@ -6,20 +6,20 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.unknown import say_unknown
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.report.wording import (
     PERCENT,
     POINTS,
     Scale,
-    describe_measure,
     difference_scale,
     format_estimate,
     format_number,
     join_words,
     measure_scale,
     response_scale,
+    say_unknown,
 )
 from simdeploy.result import Table
 from simdeploy.scenario.measures import parse_measure

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import format_value, shorten_names
+from simdeploy.analysis.asking.naming import LABELS, format_value, shorten_names
 from simdeploy.analysis.estimates.grid import PROPORTIONS
-from simdeploy.report.wording import LABELS, PERCENT, Scale, format_estimate, response_scale
+from simdeploy.report.wording import PERCENT, Scale, format_estimate, response_scale
 from simdeploy.result import Table
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.costs.observation_steps import LEVERS
-from simdeploy.report.wording import A_ROLLOUT, LABELS, Scale, format_cell, format_estimate
+from simdeploy.report.wording import A_ROLLOUT, Scale, format_cell, format_estimate
 from simdeploy.result import Table
 from simdeploy.vocabulary import CAUSES
 

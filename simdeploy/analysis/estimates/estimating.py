@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.naming import name_cases
+from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.errors import InputError, Problem, SimdeployWarning
-from simdeploy.report.wording import describe_measure, format_estimate, measure_scale
+from simdeploy.report.wording import format_estimate, measure_scale
 from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.levels import level_problems

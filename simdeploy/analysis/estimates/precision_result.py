@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from simdeploy.analysis.asking.naming import name_cases
+from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.analysis.estimates.estimating import estimate_frame, format_rows
 from simdeploy.analysis.estimates.stopping import count_needed, why_not_yet
-from simdeploy.report.wording import Scale, describe_measure, difference_scale, measure_scale
+from simdeploy.report.wording import Scale, difference_scale, measure_scale
 from simdeploy.result import Result, Table
 from simdeploy.statistics.estimators import Estimate
 

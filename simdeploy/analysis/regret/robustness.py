@@ -12,12 +12,13 @@ import numpy as np
 from simdeploy.analysis.asking.directions import Direction, read_direction
 from simdeploy.analysis.asking.feasibility import judge_requirements
 from simdeploy.analysis.asking.measuring import read_measures
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.asking.requirements import Asked, read_requirements
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.regret.regrets import REGRET, estimate_regrets, read_values, summarize_candidates
 from simdeploy.analysis.regret.worlds import find_worlds
 from simdeploy.errors import InputError
-from simdeploy.report.wording import describe_measure, difference_scale, format_estimate, measure_scale
+from simdeploy.report.wording import difference_scale, format_estimate, measure_scale
 from simdeploy.result import Result, Table, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
