@@ -5,17 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.analysis.asking.naming import LABELS, describe_measure
-from simdeploy.report.wording import (
-    A_ROLLOUT,
-    Scale,
-    difference_scale,
-    format_estimate,
-    format_number,
-    join_words,
-    measure_scale,
-    say_unknown,
-)
+from simdeploy.analysis.asking.naming import LABELS, describe_measure, join_words
+from simdeploy.analysis.asking.unknown import say_unknown
+from simdeploy.report.wording import A_ROLLOUT, Scale, difference_scale, format_estimate, format_number, measure_scale
 from simdeploy.result import Table
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import VERDICTS

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.analysis.asking.naming import describe_measure, join_words
+from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.report.wording import (
@@ -16,10 +17,8 @@ from simdeploy.report.wording import (
     difference_scale,
     format_estimate,
     format_number,
-    join_words,
     measure_scale,
     response_scale,
-    say_unknown,
 )
 from simdeploy.result import Table
 from simdeploy.scenario.measures import parse_measure

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import describe_measure, name_factors
+from simdeploy.analysis.asking.naming import describe_measure, join_words, name_factors
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
 from simdeploy.analysis.sensitivity.result import RANKED_BY
-from simdeploy.report.wording import PERCENT, Scale, difference_scale, format_estimate, join_words, measure_scale
+from simdeploy.report.wording import PERCENT, Scale, difference_scale, format_estimate, measure_scale
 from simdeploy.result import Table
 
 if TYPE_CHECKING:

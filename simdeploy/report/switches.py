@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.report.wording import difference_scale, format_estimate, join_words, measure_scale
+from simdeploy.analysis.asking.naming import describe_measure, join_words
+from simdeploy.report.wording import difference_scale, format_estimate, measure_scale
 from simdeploy.result import Table
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.report.wording import say_unknown
 from simdeploy.result import Result, read_computed_under
 
 if TYPE_CHECKING:
