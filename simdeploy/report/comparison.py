@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.report.wording import (
     A_ROLLOUT,
     LABELS,
@@ -16,6 +15,7 @@ from simdeploy.report.wording import (
     format_number,
     join_words,
     measure_scale,
+    say_unknown,
 )
 from simdeploy.result import Table
 from simdeploy.scenario.measures import Measure

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.analysis.gates.verdicts import Standing, find_best, list_standings
@@ -21,6 +20,7 @@ from simdeploy.report.wording import (
     join_words,
     measure_scale,
     response_scale,
+    say_unknown,
 )
 from simdeploy.result import Table
 from simdeploy.scenario.measures import parse_measure

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.report.naming import name_cases
-from simdeploy.report.wording import describe_measure, format_estimate, measure_scale
+from simdeploy.report.wording import describe_measure, format_estimate, measure_scale, say_unknown
 from simdeploy.result import Table
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.analysis.asking.directions import Direction, find_direction
-from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.tradeoffs.lever_ranges import write_value
 from simdeploy.report.wording import (
     PERCENT,
@@ -17,6 +16,7 @@ from simdeploy.report.wording import (
     format_number,
     join_words,
     measure_scale,
+    say_unknown,
 )
 from simdeploy.result import Table
 

@@ -6,9 +6,12 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from simdeploy.scenario.measures import Measure
+
+# Policies that are named; of more it is said how many.
+_MOST_NAMES = 3
 
 # What a response is called and its unit; "fraction" is shown as a percentage, "s" in whatever unit of time fits.
 LABELS: dict[str, tuple[str, str]] = {
@@ -168,6 +171,37 @@ def join_words(words: Sequence[str]) -> str:
     ('a', 'a and b', 'a, b and c')
     """
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bool = False) -> str:
+    """Say how many rollouts of which policies never end, and what isn't known for that; the empty text if none.
+
+    Parameters
+    ----------
+    fractions : mapping of str to float
+        Of each policy; those of which everything is known have 0.
+    what : str
+        That isn't known.
+    is_conditional : bool
+        Whether it is about some of the rollouts only.
+
+    Examples
+    --------
+    >>> say_unknown({"lax": 0.0, "strict": 0.6}, "cost")
+    '60 % of the rollouts of strict never end, which leaves its cost unknown'
+    >>> say_unknown({"lax": 0.593, "strict": 0.6}, "makespan", is_conditional=True)
+    '59.3 to 60 % of the rollouts of lax and strict that count never end, which leaves their makespan unknown'
+    """
+    unknown = {policy: fraction for policy, fraction in fractions.items() if fraction > 0}
+    if not unknown:
+        return ""
+    names = list(unknown)
+    if len(names) > _MOST_NAMES + 1:
+        names = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES:,} more"]
+    ends = dict.fromkeys(f"{100 * fraction:.3g}" for fraction in (min(unknown.values()), max(unknown.values())))
+    whose = "its" if len(unknown) == 1 else "their"
+    share = f"{' to '.join(ends)} % of the rollouts of {join_words(names)}"
+    return f"{share}{' that count' if is_conditional else ''} never end, which leaves {whose} {what} unknown"
 
 
 def format_number(value: float, uncertainty: float, *, sign: bool = False) -> str:
