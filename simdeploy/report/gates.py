@@ -19,6 +19,7 @@ from simdeploy.report.wording import (
     format_number,
     measure_scale,
     response_scale,
+    say_unknown,
 )
 from simdeploy.result import Table
 from simdeploy.scenario.measures import parse_measure

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.costs.knowing import KIND, WORLD
-from simdeploy.report.wording import A_ROLLOUT, PERCENT, format_estimate, format_number
+from simdeploy.report.wording import A_ROLLOUT, PERCENT, format_estimate, format_number, say_unknown
 from simdeploy.result import Table
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.analysis.frames import make_frame
-from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.result import Result, read_computed_under
 
 if TYPE_CHECKING:
@@ -205,7 +204,9 @@ def _gather(
     policies = [policy for policy, fraction in zip(observations.policies, unknown, strict=True) if not fraction]
     fractions = dict(zip(observations.policies, unknown.tolist(), strict=True))
     if len(policies) < min(2, len(fractions)):
-        raise InputError(Problem(f"no choice can be made: {say_unknown(fractions, 'cost')}"))
+        message = "no choice can be made: the cost is unknown of policies with rollouts that never end"
+        found = listed(f"{100 * fraction:.3g} % of {policy}" for policy, fraction in fractions.items() if fraction)
+        raise InputError(Problem(message, found=found))
     cost = cost[unknown == 0]
     if "release" not in responses:
         hint = nearest("release", responses.columns)
