@@ -6,8 +6,15 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.analysis.asking.naming import LABELS, describe_measure, join_words
-from simdeploy.analysis.asking.unknown import say_unknown
-from simdeploy.report.wording import A_ROLLOUT, Scale, difference_scale, format_estimate, format_number, measure_scale
+from simdeploy.report.wording import (
+    A_ROLLOUT,
+    Scale,
+    difference_scale,
+    format_estimate,
+    format_number,
+    measure_scale,
+    say_unknown,
+)
 from simdeploy.result import Table
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import VERDICTS

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, name_cases
-from simdeploy.analysis.asking.unknown import say_unknown
-from simdeploy.report.wording import A_ROLLOUT, Scale, format_cell, format_estimate, format_number
+from simdeploy.report.wording import A_ROLLOUT, Scale, format_cell, format_estimate, format_number, say_unknown
 from simdeploy.result import Table
 from simdeploy.vocabulary import COSTS
 

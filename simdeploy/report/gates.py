@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, join_words
-from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.report.wording import (

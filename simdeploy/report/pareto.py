@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
-from simdeploy.analysis.asking.unknown import say_unknown
-from simdeploy.report.wording import format_estimate, measure_scale
+from simdeploy.report.wording import format_estimate, measure_scale, say_unknown
 from simdeploy.result import Table
 
 if TYPE_CHECKING:

@@ -6,8 +6,15 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, join_words
-from simdeploy.analysis.asking.unknown import say_unknown
-from simdeploy.report.wording import PERCENT, Scale, difference_scale, format_estimate, format_number, measure_scale
+from simdeploy.report.wording import (
+    PERCENT,
+    Scale,
+    difference_scale,
+    format_estimate,
+    format_number,
+    measure_scale,
+    say_unknown,
+)
 from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.analysis.asking.naming import LABELS
+from simdeploy.analysis.asking.naming import LABELS, join_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from simdeploy.scenario.measures import Measure
 
 # Policies that are named; of more it is said how many.
+_MOST_NAMES = 3
 
 
 class Scale(NamedTuple):
@@ -113,3 +116,34 @@ def format_number(value: float, uncertainty: float, *, sign: bool = False) -> st
     text = format(value, f"{'+' if sign else ''},.{min(max(decimals, 0), 6)}f")
     # An estimate just below 0 must not read "-0.0".
     return text.replace("-", "+" if sign else "") if not text.strip("-0.,") else text
+
+
+def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bool = False) -> str:
+    """Say how many rollouts of which policies never end, and what isn't known for that; the empty text if none.
+
+    Parameters
+    ----------
+    fractions : mapping of str to float
+        Of each policy; those of which everything is known have 0.
+    what : str
+        That isn't known.
+    is_conditional : bool
+        Whether it is about some of the rollouts only.
+
+    Examples
+    --------
+    >>> say_unknown({"lax": 0.0, "strict": 0.6}, "cost")
+    '60 % of the rollouts of strict never end, which leaves its cost unknown'
+    >>> say_unknown({"lax": 0.593, "strict": 0.6}, "makespan", is_conditional=True)
+    '59.3 to 60 % of the rollouts of lax and strict that count never end, which leaves their makespan unknown'
+    """
+    unknown = {policy: fraction for policy, fraction in fractions.items() if fraction > 0}
+    if not unknown:
+        return ""
+    names = list(unknown)
+    if len(names) > _MOST_NAMES + 1:
+        names = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES:,} more"]
+    ends = dict.fromkeys(f"{100 * fraction:.3g}" for fraction in (min(unknown.values()), max(unknown.values())))
+    whose = "its" if len(unknown) == 1 else "their"
+    share = f"{' to '.join(ends)} % of the rollouts of {join_words(names)}"
+    return f"{share}{' that count' if is_conditional else ''} never end, which leaves {whose} {what} unknown"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from simdeploy.analysis.asking.naming import join_words
 
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
