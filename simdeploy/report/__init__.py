@@ -19,8 +19,12 @@ from simdeploy.result import Result, Table
 
 # The module that tells of a result, by the name of its type.
 REPORTS = {
+    "Estimates": "estimates",
     "GateComparison": "gates",
+    "GridSummary": "grid",
     "ParetoFront": "pareto",
+    "Precision": "precision",
+    "Robustness": "regret",
     "Tradeoff": "tradeoff",
     "Tuning": "tuning",
 }
