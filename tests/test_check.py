@@ -378,6 +378,27 @@ def test_the_answer_says_what_is_not_met():
     assert "why" not in both.summarize()[0].header
 
 
+@pytest.mark.parametrize(
+    ("texts", "verdict", "said"),
+    [
+        (["failed <= 0.9"], "met", "The requirement is met"),
+        (["failed <= 0.9", "failed <= 0.1"], "not met", "1 of 2 requirements is not met"),
+        (["failed <= 0.9", "escaped <= 0"], "undecided", "1 of 2 requirements is undecided"),
+        (["failed <= 0.1", "escaped <= 0"], "not met", "1 of 2 requirements is not met"),
+    ],
+)
+def test_every_verdict_that_is_told_is_in_the_plain_form(texts, verdict, said):
+    """Every verdict that the sentence states is in `to_dict`: that of all together, and of each requirement. [contract]"""
+    plain = check(failing(), texts, most=100).to_dict()
+    assert plain["verdict"] == verdict
+    assert plain["answer"].startswith(said)
+    judged = [row["verdict"] for row in plain["verdicts"]]
+    assert ("; 1 is undecided" in plain["answer"]) == (verdict == "not met" and "undecided" in judged)
+    for row in plain["verdicts"]:
+        limit = f"at most {100 * row['at_most']:g} %"
+        assert (limit in plain["answer"]) == (len(texts) > 1 and row["verdict"] == verdict)
+
+
 def test_rows_are_requirements():
     """The parts of a requirement are in its row, from which it can be made again. [property]"""
     texts = ["p99 blast_radius given good <= 0.5", "min_in_service_fraction >= 0.1", "failed <= 0.1"]

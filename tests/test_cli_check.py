@@ -68,6 +68,18 @@ def test_the_exit_code_is_the_verdict(folder, arguments, code, answer):
     assert "orchestrator expanso, no switch changed" in result.stdout
 
 
+def test_a_policy_without_a_requirement_is_named(folder):
+    """A policy that no requirement is about is named, for people and in JSON; the others are checked. [contract]"""
+    text = SCENARIO.replace("- {of: makespan_s, quantile: 0.95, at_most: 5m}\n", "")
+    Path("s.yaml").write_text(text)
+    asked = ("check", "s.yaml", "--policy", "strict", "--policy", "loose")
+    result = call(*asked)
+    assert result.exit_code == 0
+    assert "loose: no requirement is about this policy, so it was not checked" in result.stdout.splitlines()
+    assert json.loads(call(*asked, "--json").stdout)["computed_under"]["without_requirement"] == ["loose"]
+    assert "no requirement is about" not in call("check", "s.yaml", "--policy", "strict").stdout
+
+
 def test_one_that_is_not_met_outweighs_what_is_undecided(folder):
     """With both, the exit code is that of what isn't met. [contract]"""
     result = call("check", "s.yaml", "--require", "escaped <= 0", "--require", "false_alarm <= 10%", "--most", 100)

@@ -161,6 +161,7 @@ def test_what_was_interrupted_is_gone_on_with(folder, monkeypatch):
     expected = call(*QUICK, *TWO).stdout
     with monkeypatch.context() as patch:
         patch.setattr(Job, "run", interrupt)
+        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 1)
         stopped = call(*QUICK, *TWO, "--store", "some where")
     assert stopped.exit_code == 130
     first, second = stopped.stderr.splitlines()[-2:]

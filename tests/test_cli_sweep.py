@@ -90,7 +90,7 @@ def test_it_prints_a_line_for_each_case(folder):
     result = call("--policy", "waves", *GRID, *QUICK, "--seed", 3)
     assert (result.exit_code, result.stderr) == (0, "")
     lines = [line.strip() for line in result.stdout.splitlines()]
-    assert lines[0].startswith("6 cases; fewest false alarms: case ")
+    assert lines[0] == summarize_grid(swept(seed=3)).answer
     assert lines[2:6] == [
         "small: policy waves, 6 cases, 4 replications of each, seed 3, engine reference",
         "orchestrator expanso with limit_comparison: reaches",
@@ -106,7 +106,7 @@ def test_a_long_table_is_cut(folder):
     """Of very many cases the first are printed, and what shows the others. [contract]"""
     asked = ("--vary", "max_failed_nodes=1:10:10", "--vary", "max_error_rate=0.05:0.45:5", *QUICK)
     assert call(*asked).stdout.splitlines()[-1] == "and 10 more: --out FILE or --json has all of them"
-    assert len(json.loads(call(*asked, "--json").stdout)["cases"]) == 50
+    assert len(json.loads(call(*asked, "--json").stdout)["cells"]) == 50
 
 
 def test_policies_are_names_or_files(folder):

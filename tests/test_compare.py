@@ -14,7 +14,6 @@ from scipy import stats
 
 from simdeploy.analysis import compare
 from simdeploy.errors import InputError
-from simdeploy.report.comparison import summarize
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.intervals import mean_interval, paired_proportions_interval, proportion_interval
 from simdeploy.vocabulary import COSTS, STATES, VERDICTS
@@ -217,7 +216,7 @@ def test_failed_replications_are_left_out_and_counted():
     assert comparison.n_replications == {"a": 3, "b": 3}
     assert row(comparison.estimates, "a", "makespan_s")["n"] == 2
     assert row(comparison.differences, "b", "makespan_s")["estimate"] == 1.0
-    assert "1 failed" in summarize(comparison)[0].rows[0][0]
+    assert "1 failed" in comparison.summarize()[0].rows[0][0]
 
 
 def test_all_states_are_there():
@@ -294,7 +293,7 @@ def test_costs_are_quantities_like_responses():
     assert set(COSTS) <= set(comparison.pairs["response"])
     assert set(COSTS) <= set(comparison.ranking["response"])
     assert comparison.computed_under["costs"]["escape"] == 1000
-    assert "cost" in summarize(comparison)[0].header
+    assert "cost" in comparison.summarize()[0].header
     with pytest.raises(InputError, match="makespan_s"):
         compare(table.drop(columns="makespan_s"), costs=Costs(0, 0, 10, 100, 1000))
 
@@ -305,6 +304,29 @@ def test_plain_form_of_a_comparison():
     assert {"answer", "estimates", "differences", "pairs", "ranking"} <= set(document)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     assert "_observations" not in document
+
+
+@pytest.mark.parametrize(
+    ("of_b", "verdict"),
+    [
+        ([0.1, 0.2, 0.1], "better"),
+        ([0.9, 0.8, 0.9], "worse"),
+        ([0.5, 0.5, 0.5], "equal"),
+        ([0.1, 0.9, 0.5], "unclear"),
+        ([np.nan] * 3, "unknown"),
+    ],
+)
+def test_every_difference_has_a_verdict(of_b, verdict):
+    """A difference to the baseline, and a pair, say which is better, either way round, by the side that is. [contract]"""
+    for name, sign in (("blast_radius", 1), ("min_in_service_fraction", -1), ("touched_nodes", 0)):
+        values = np.array([*[0.5] * 3, *of_b])
+        table = responses(**{name: values if sign >= 0 else 1 - values})
+        found = compare(table)
+        expected = verdict if sign else None
+        assert found.to_dict()["differences"][0]["verdict"] == expected
+        turned = {"better": "worse", "worse": "better"}.get(expected, expected)
+        assert [one["verdict"] for one in found.to_dict()["pairs"]] == [turned]
+        assert compare(table, baseline="b").to_dict()["differences"][0]["verdict"] == turned
 
 
 def test_html_shows_names_as_they_are():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from simdeploy import Scenario, SimdeployWarning, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
 from simdeploy.engines.block import Block
-from simdeploy.engines.compiled import availability, kernel, laws, philox, special
+from simdeploy.engines.compiled import availability, clock, codes, kernel, laws, philox, special
 from simdeploy.engines.compiled.binomial import last_healthy_word
 from simdeploy.engines.compiled.engine import run_compiled
 from simdeploy.engines.compiled.jit import entry
 from simdeploy.engines.compiled.lowering import _exact_in_64_bits
+from simdeploy.engines.compiled.run import RUN
+from simdeploy.engines.compiled.tables import PROCESS_RECORD, make_table
 from simdeploy.engines.running import run_block
 from simdeploy.world import distributions as kinds
 from simdeploy.world.binomial import binomial_cdf
@@ -82,6 +84,47 @@ def ask_binomial(allowed, requests, p):
     return last_healthy_word(allowed, requests, p)
 
 
+@entry()
+def ask_queue(records, nodes, out):
+    run = records[0]
+    for i in range(len(nodes)):
+        clock.enqueue(run, len(nodes) - i, nodes[i], i % clock.N_EVENTS)
+    for i in range(len(nodes)):
+        out[0, i], out[1, i] = clock.dequeue(run)
+
+
+def test_queue_gives_back_what_it_was_given():
+    """Events come by time, each with its node, up to the largest that fits, and with what happens to it. [contract]"""
+    largest = (1 << (63 - clock.EVENT_BITS)) - 1
+    nodes = np.array([largest - i for i in range(2 * clock.N_EVENTS)])
+    table = np.zeros((2, len(nodes)), np.int64)
+    records = np.zeros(1, RUN)
+    records["room"], records["queue_at"] = len(nodes), table.ctypes.data
+    out = np.empty((2, len(nodes)), np.int64)
+    ask_queue(records, nodes, out)
+    np.testing.assert_array_equal(out[0], nodes[::-1])
+    np.testing.assert_array_equal(out[1], np.arange(len(nodes))[::-1] % clock.N_EVENTS)
+
+
+def test_compiled_code_knows_every_word():
+    """A word that may be chosen and has no number, or a number without a word, stops the import. [contract]"""
+    choice = Literal["some", "other"]
+    assert codes._codes(choice, "other", "some") == (1, 0)
+    for words in (["some"], ["some", "other", "third"]):
+        with pytest.raises(AssertionError, match=r"other|third"):
+            codes._codes(choice, *words)
+
+
+def test_records_are_given_field_by_field():
+    """Fields come in any order, and one that is missing, or unknown, is refused. [contract]"""
+    row = {"p_bad": 0.5, "bad": 2, "good": 1, "kind": 0}
+    assert make_table(PROCESS_RECORD, [row])[0].item() == (0, 1, 2, 0.5)
+    assert make_table(PROCESS_RECORD, []).shape == (0,)
+    for wrong in ({**row, "badly": 1}, {"kind": 0}):
+        with pytest.raises(AssertionError, match="bad"):
+            make_table(PROCESS_RECORD, [row, wrong])
+
+
 def test_laws_are_those_of_the_reference():
     """Quantiles, survivals and residuals of every family agree with the world's laws to 13 digits. [oracle]"""
     table = laws.LawTable()
@@ -116,8 +159,6 @@ def test_normal_quantile_and_exponential():
 
 def test_words_are_those_of_the_registry():
     """Every stream's numbers are the same bits as the world's. [contract]"""
-    from simdeploy.engines.compiled.run import RUN
-
     seed, replication = 123456789012345, 7
     records = np.zeros(1, RUN)
     records["key0"], records["key1"], records["replication"] = seed & 0xFFFFFFFF, seed >> 32, replication
@@ -288,7 +329,8 @@ def test_compiled_code_is_kept_under_its_sources(monkeypatch: pytest.MonkeyPatch
     """A change in any source of compiled code makes it another one. [contract]"""
     before = availability.source_number()
     read = Path.read_bytes
-    for name in ("laws.py", "barrier.py", "streams.py", "units.py"):
+    constants = ("streams.py", "units.py", "vocabulary.py", "orchestrator.py", "gate.py", "draws.py", "release.py")
+    for name in ("laws.py", "barrier.py", *constants):
         availability.source_number.cache_clear()
         monkeypatch.setattr(Path, "read_bytes", lambda path, name=name: read(path) + b" " * (path.name == name))
         assert availability.source_number() != before

@@ -107,6 +107,29 @@ def test_what_never_ends_has_no_cost():
     assert [text.get_text() for text in ax.texts] == ["no value"]
 
 
+@pytest.mark.parametrize(
+    ("hours", "cheapest", "cause"),
+    [
+        ((1.0, 2.0), "a", "cost_escape"),
+        ((3.0, 2.0), "b", "cost_escape"),
+        ((0.0, 0.0), "a", None),
+        ((math.nan, math.nan), None, None),
+    ],
+)
+def test_every_verdict_that_is_told_is_in_the_plain_form(hours, cheapest, cause):
+    """Every verdict that the sentence states is in `to_dict`: which case costs least, and most of it for what. [contract]"""
+    verdict = "escaped" if cause else "completed_good"
+    tables = [
+        rollouts(makespan_s=[3600 * of] * 2, verdict=verdict).assign(policy=name)
+        for name, of in zip("ab", hours, strict=True)
+    ]
+    plain = estimate_costs(pd.concat(tables), COSTS_OF_ALL).to_dict()
+    assert {row["policy"] for row in plain["parts"] if row["is_cheapest"]} == ({cheapest} if cheapest else set())
+    assert {row["cause"] for row in plain["parts"] if row["is_largest_cause"]} == ({cause} if cause else set())
+    assert ("costs least" in plain["answer"]) == plain["answer"].startswith(f"{cheapest} costs least") == bool(cheapest)
+    assert ("most of it is the cost of escapes" in plain["answer"]) == bool(cause)
+
+
 def test_all_parts_are_over_the_same_rollouts():
     """A rollout of which one part is unknown is in no part, so that parts and total belong together. [contract]"""
     table = rollouts(makespan_s=[3600.0, 7200.0], failed_requests_excess=[10.0, np.nan])

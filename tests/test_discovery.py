@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,14 +17,14 @@ from scipy import stats
 
 from simdeploy.analysis import discover, find_boxes
 from simdeploy.analysis.discovery.choosing import choose, quasi_p, share
-from simdeploy.analysis.discovery.columns import read_columns
+from simdeploy.analysis.discovery.columns import describe_limits, read_columns
 from simdeploy.analysis.discovery.judging import hypergeometric_tail
 from simdeploy.engines import running
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
 from simdeploy.plotting import plot_discovery, plot_peeling_path
 from simdeploy.scenario import Scenario
-from simdeploy.statistics.boxes.boxes import Box, Column, Limits, describe_limits
+from simdeploy.statistics.boxes.boxes import Box, Column, Limits
 from simdeploy.statistics.boxes.peeling import cut_below, peel
 
 
@@ -456,3 +457,44 @@ def test_labels_that_are_none(labels, message):
     assert message in str(error.value)
     with pytest.raises(InputError, match="too few worlds"):
         find_boxes(worlds(30, 0), [True] * 30)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "known", "expected", "words"),
+    [
+        (lambda p: p["a"] > 0.6, 400, "found", "It breaks where a is above "),
+        (
+            lambda p: p["noise"] > 0.6,
+            400,
+            "not found",
+            "; no box of factors was found that has more of them than chance",
+        ),
+        (lambda p: p["a"] > 2, 400, "none", "It breaks in none of 400 worlds, "),
+        (lambda p: p["a"] < 2, 400, "all", "It breaks in all 400 worlds, "),
+        (
+            lambda p: p["a"] > 0.6,
+            100,
+            "refused",
+            "Nothing can be said of where It breaks: 300 of 400 worlds are left out",
+        ),
+    ],
+)
+def test_verdicts_are_data(breaks, known, expected, words):
+    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    points = worlds(400, 1).assign(noise=np.random.default_rng(9).random(400))
+    is_broken = breaks(points).astype(object).where(points.index < known)
+    result = find_boxes(points.drop(columns="noise"), is_broken)
+    document = result.to_dict()
+    if document["is_refused"]:
+        verdict = "refused"
+    elif document["n_broken"] in (0, document["n_known"]):
+        verdict = "all" if document["n_broken"] else "none"
+    else:
+        verdict = "found" if any(row["is_found"] for row in document["boxes"]) else "not found"
+    assert verdict == expected
+    assert words in result.answer
+    assert document["share"] == pytest.approx(document["n_broken"] / document["n_known"])
+    assert document["share_low"] <= document["share"] <= document["share_high"]
+    if verdict == "found":
+        lost = replace(result, boxes=result.boxes.assign(is_found=False))
+        assert "; no box of factors was found" in lost.answer

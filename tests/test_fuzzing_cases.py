@@ -224,7 +224,12 @@ def test_what_must_not_be_shown(text):
     check_text("scenario.yaml:3: fleet.nodes: é 😀")
     with pytest.raises(BrokenError):
         check_text(text)
+
+
+def test_too_many_problems_and_secrets_are_found():
+    """More problems than are to be listed, and a problem that quotes a file outside, are found. [contract]"""
+    check_problems([Problem("a problem")] * 101)
     with pytest.raises(BrokenError):
-        check_problems([Problem(text)])
+        check_problems([Problem("SECRET-7c1f")])
     with pytest.raises(BrokenError):
         check_problems([Problem("a problem")] * 102)

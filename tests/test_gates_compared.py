@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,12 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy import InputError, Scenario, compare_gates, replicate
-from simdeploy.analysis.gates.curves import CURVE, MEASURES, OF_MIXTURE, STOPPED
+from simdeploy.analysis.asking.verdicts import judge_change
+from simdeploy.analysis.gates.curves import CURVE, DIFFERENCE, MEASURES, OF_MIXTURE, STOPPED, find_better
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import CURRENT, DEFAULT_GATES, make_variants
-from simdeploy.analysis.gates.verdicts import find_best, list_standings
+from simdeploy.analysis.gates.verdicts import conclude
 from simdeploy.api.gate import GATES
 from simdeploy.engines import running
 from simdeploy.errors import SimdeployWarning
@@ -347,8 +349,11 @@ def test_what_releases_nothing_is_refused():
 # -- what is said ----------------------------------------------------------------------------------------------------
 
 
-def pretend(**gates):
-    """Make a result of pairs of errors with their differences: (false alarms, escapes, differences as (low, high))."""
+def pretend(served=MappingProxyType({}), cost=None, **gates):
+    """Make a result of pairs of errors with their differences: (false alarms, escapes, differences as (low, high)).
+
+    `served` are differences in all other measures by gate, `cost` rows of the scenario's own releases.
+    """
     curve, difference = [], []
     for gate, (alarms, escapes, *less) in gates.items():
         for place, (size, value) in enumerate(((0.0, alarms), (0.05, 1 - escapes))):
@@ -357,15 +362,19 @@ def pretend(**gates):
                 at = value if measure == STOPPED else 100.0
                 curve.append(row | {"measure": measure, "estimate": at, "low": at, "high": at})
                 if less:
-                    low, high = less[place] if measure == STOPPED else (-1.0, 1.0)
-                    difference.append(
-                        row | {"measure": measure, "estimate": (low + high) / 2, "low": low, "high": high}
-                    )
+                    low, high = less[place] if measure == STOPPED else served.get(gate, (-1.0, 1.0))
+                    verdict = judge_change(low, high, find_better(measure, size), unknown=math.isnan(low))
+                    ends = {"estimate": (low + high) / 2, "low": low, "high": high, "verdict": verdict}
+                    difference.append(row | {"measure": measure, **ends})
+    curves = pd.DataFrame(curve, columns=list(CURVE))
+    differences = pd.DataFrame(difference, columns=list(DIFFERENCE))
+    mixture = pd.DataFrame(cost or [], columns=list(OF_MIXTURE))
+    of_gates = pd.DataFrame({"gate": list(gates), "kind": "sprt", "says": "sprt", "observation_s": 10.0})
     return GateComparison(
-        curves=pd.DataFrame(curve, columns=list(CURVE)),
-        differences=pd.DataFrame(difference, columns=list(CURVE)),
-        mixture=pd.DataFrame([], columns=list(OF_MIXTURE)),
-        gates=pd.DataFrame({"gate": list(gates), "kind": "sprt", "says": "sprt", "observation_s": 10.0}),
+        curves=curves,
+        differences=differences,
+        mixture=mixture,
+        **conclude(of_gates, curves, differences, mixture, 0.05)._asdict(),
         left_out={},
         policy="waves",
         size=0.05,
@@ -388,20 +397,65 @@ def test_verdicts_are_what_the_intervals_support():
         blind=(0.1, 0.4, fewer, fewer),
         bad=(0.5, 0.4, more, within),
     )
-    verdicts = {standing.gate: standing.verdict for standing in list_standings(result)}
-    assert verdicts == {
-        "same": "not sure",
+    rows = result.to_dict()["gates"]
+    assert {row["gate"]: row["verdict"] for row in rows} == {
+        "threshold": None,
+        "same": "unclear",
         "quiet": "better",
         "sharp": "better",
         "both": "better",
         "blind": "trades",
         "bad": "worse",
     }
-    assert find_best(list_standings(result)).gate == "both"
+    assert result.best == "both"
     assert "both errs least by the estimates; it stops 10.0 %" in result.answer
     assert "false alarms change by -20.0 to -10.0 pp and escapes change by -20.0 to -10.0 pp" in result.answer
     assert "Surely better than the threshold are also quiet and sharp." in result.answer
     assert "blind trades one error for the other. bad surely errs more." in result.answer
+
+
+UNKNOWN = (math.nan, math.nan)
+
+
+@pytest.mark.parametrize(
+    ("less", "verdict", "shown", "said"),
+    [
+        (((-0.2, -0.1), (-0.1, 0.1)), "better", "better", "other stops 10.0 %"),
+        (((0.1, 0.2), (0.0, 0.0)), "worse", "worse", "other surely errs more."),
+        (((-0.2, -0.1), (-0.2, -0.1)), "trades", "trades", "other trades one error for the other."),
+        (((0.0, 0.0), (0.0, 0.0)), "equal", "not sure", "The only other gate is not surely better"),
+        (((-0.1, 0.1), (0.0, 0.0)), "unclear", "not sure", "The only other gate is not surely better"),
+        (((-0.2, -0.1), UNKNOWN), "unknown", "not known", "The only other gate is not surely better"),
+    ],
+)
+def test_every_verdict_is_data(less, verdict, shown, said):
+    """The verdict on each gate that answer and table state is in the JSON, and so is the best gate. [contract]"""
+    result = pretend(threshold=(0.3, 0.1), other=(0.1, 0.1, *less))
+    document = result.to_dict()
+    assert document["gates"][1]["verdict"] == verdict
+    assert document["best"] == ("other" if verdict == "better" else None)
+    assert said in result.answer
+    assert result.summarize()[2].rows[1][-1] == shown
+
+
+def test_requests_and_costs_are_judged():
+    """Who serves the fewest failed requests and who is cheapest, as the answer says, is in the JSON. [contract]"""
+    within = (-0.1, 0.1)
+    own = {"measure": "cost", "estimate": 5.0, "low": 4.0, "high": 6.0, "n": 9, "unknown_fraction": 0.0}
+    less = {"difference": -2.0, "difference_low": -3.0, "difference_high": -1.0, "verdict": "better"}
+    cost = [own | {"gate": "threshold"}, own | {"gate": "other", "estimate": 3.0} | less]
+    errors = {"threshold": (0.3, 0.1), "other": (0.3, 0.1, within, within), "bad": (0.9, 0.1, (0.5, 0.7), within)}
+    result = pretend({"other": (-9.0, -1.0), "bad": (-19.0, -9.0)}, cost, **errors)
+    document = result.to_dict()
+    assert (document["fewest_failed_requests"], document["cheapest"]) == ("other", "other")
+    assert (
+        "failed requests of such a defect are served under other, of those that don't surely err more" in result.answer
+    )
+    assert "other costs least, 3.0 (4.0 to 6.0) a rollout, surely less than the threshold: -2.0" in result.answer
+    unsure = pretend(cost=[cost[0], cost[1] | {"verdict": "unclear"}], **errors)
+    assert unsure.to_dict()["mixture"][1]["verdict"] == "unclear"
+    assert "which isn't surely less than the threshold" in unsure.answer
+    assert pretend(**errors).to_dict()["fewest_failed_requests"] is None
 
 
 def test_nothing_is_better_than_what_is_sure():
@@ -417,7 +471,7 @@ def test_nothing_is_better_than_what_is_sure():
 def test_two_replications_are_sure_of_nothing():
     """Of two rollouts no gate is surely better or worse. [property]"""
     found = compare_gates(make(), sizes=[0.03], replications=2, engine="reference")
-    assert {standing.verdict for standing in list_standings(found)} == {"not sure"}
+    assert set(found.gates["verdict"][1:]) == {"unclear"}
 
 
 def test_what_never_ends_has_no_verdict():
@@ -429,7 +483,7 @@ def test_what_never_ends_has_no_verdict():
     assert 0.2 < found.row("threshold", 0.0, STOPPED)["unknown_fraction"] < 0.9
     assert found.row("threshold", 0.0, STOPPED)["n"] > 2
     assert math.isnan(found.difference("pooled", 0.0, STOPPED)["low"])
-    assert [standing.verdict for standing in list_standings(found)] == ["not known"]
+    assert found.gates["verdict"].tolist()[1:] == ["unknown"]
     assert "of the rollouts of threshold never end, which leaves its verdict unknown" in found.answer
     assert "not known" in found.summarize()[2].rows[0]
     axes = plot_gates(Figure().subplots(5), found)

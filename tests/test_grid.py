@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -157,7 +159,24 @@ def test_a_table_of_words(result):
     assert estimate == pytest.approx(100 * summary.cells["false_alarm_estimate"][0], abs=0.5)
     assert len(tabulate_grid(summary, rows=4).rows) == 4
     assert "<td>unset</td>" in summary._repr_html_()
-    assert repr(summary) == "<GridSummary of 6 cases, confidence level 0.95>"
+    assert repr(summary) == f"<GridSummary: {summary.answer}>"
+
+
+def test_the_answer_names_the_ends(result):
+    """It says where false alarms are lowest and where they are highest, which the JSON has as well. [contract]"""
+    summary = summarize_grid(result)
+    assert re.fullmatch(
+        r"False alarms: from .* under .* to .* under .*, among 6 cases, with 95 % intervals\.", summary.answer
+    )
+    assert len(summary.answer) <= 240
+    document = json.loads(json.dumps(summary.to_dict(), allow_nan=False))
+    rates = [row["false_alarm_estimate"] for row in document["cells"]]
+    assert f"{100 * min(rates):.0f}" in summary.answer
+    assert document["factors"] == ["max_failed_nodes", "canary_percent"]
+    nothing = summarize_grid(
+        result.to_frame().assign(verdict=None, makespan_s=math.nan, failed_requests_excess=math.nan)
+    )
+    assert nothing.answer == "No replication of 6 cases says anything."
 
 
 def test_what_is_no_table_of_a_sweep(result):

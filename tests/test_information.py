@@ -207,6 +207,19 @@ def test_what_knowing_is_told_in_words():
         value_of_perfect_information(rollouts([[1, 2]], "xx").drop(columns="release"), TIME_IS_MONEY)
 
 
+def test_every_choice_that_is_told_is_in_the_plain_form():
+    """Every choice that the sentence states is in `to_dict`: the policy for all, and those that nobody can choose. [contract]"""
+    table = rollouts([[1, 9, 1, 9], [4, 4, 4, 4], [5, 5, 5, 5]], ["good", "bad"] * 2)
+    lost = table["policy"].eq("c") & table["replication"].eq(0)
+    table.loc[lost, "makespan_s"] = np.nan
+    plain = value_of_perfect_information(table, TIME_IS_MONEY).to_dict()
+    assert f"against {plain['policy']} for all" in plain["answer"]
+    assert plain["unknown_fractions"] == {"a": 0, "b": 0, "c": 0.25}
+    assert plain["answer"].startswith(
+        "25 % of the rollouts of c never end, which leaves its cost unknown. Among the others"
+    )
+
+
 # -- watching more -----------------------------------------------------------------------------------------------------
 
 
@@ -345,6 +358,37 @@ def test_rollouts_that_never_end_tell_nothing():
     assert result.savings[["cost", "estimate"]].isna().all(axis=None)
     assert "nothing is known of one more canary" in result.answer
     assert plot_value_of_observation(Figure().subplots(), result).get_xlabel() == "canaries"
+
+
+def told(watched):
+    """Say what the sentence says of a lever's next step."""
+    words = {"can't be told from nothing": "unclear", "nothing is known": "unknown", "pays up to": "better"}
+    return next((verdict for said, verdict in words.items() if said in watched), "worse")
+
+
+ESCAPES = {"costs": {"escape": 100}}
+LATENT = {"bad": {"probability": 1.0, "defective": True, "error_rate": 1, "after": "90s"}}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "n", "sections"),
+    [
+        ("better", 3, {"release": LATENT, **ESCAPES}),
+        ("worse", 3, {}),
+        ("equal", 3, ESCAPES),
+        ("unclear", 1, {}),
+        ("unknown", 3, {"operator": {"script": [{"at": 10, "do": "pause"}]}}),
+    ],
+)
+def test_every_verdict_of_watching_is_in_the_plain_form(verdict, n, sections):
+    """Every verdict that the sentence states is in `to_dict`: whether one step more saves, and up to where. [contract]"""
+    plain = value_of_observation(scenario(ROLLING, **sections), replications=n, canaries=[], minutes=[1]).to_dict()
+    (step,) = (row for row in plain["steps"] if row["lever"] == "minutes" and row["previous"] == 0)
+    assert step["verdict"] == verdict
+    said = plain["answer"].split("; ")[1]
+    assert told(said) == {"equal": "unclear"}.get(verdict, verdict)
+    (limit,) = (row for row in plain["limits"] if row["lever"] == "minutes")
+    assert (limit["pays_until"] == 1) == ("pays up to 1 minute more" in said) == (verdict == "better")
 
 
 def test_a_fleet_of_canaries():

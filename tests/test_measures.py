@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.errors import InputError
-from simdeploy.report.wording import LABELS
 from simdeploy.scenario.measures import (
     EVENTS,
     NUMBERS,

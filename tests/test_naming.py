@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simdeploy import estimate, estimate_costs, estimate_regret, pareto_front
-from simdeploy.report.naming import name_cases
+from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.scenario.parts import Costs
 
 COSTS = Costs(failed_request=0, unavailable_node_hour=0, hour_of_delay=60, false_alarm=0, escape=0)

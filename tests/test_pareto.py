@@ -182,6 +182,25 @@ def test_what_has_no_value_is_not_judged():
     assert ended.answer.endswith("0 are surely dominated, 1 have no value.")
 
 
+def test_every_standing_is_data():
+    """Where each case stands is in the JSON, and answer and table count and name what it says. [contract]"""
+    makespan, blast = (1.0, 0.5, 1.006, 9.0, 2.0, math.nan), (0.5, 0.6, 0.506, 0.9, math.nan, 0.1)
+    noise = np.random.default_rng(1).normal(size=(2, 6, 100)) / 50
+    found = pareto_front(
+        table(*(np.array(of)[:, None] + noise[place] for place, of in enumerate((makespan, blast)))), BOTH
+    )
+    document = found.to_dict()
+    standings = ["on the front", "on the front", "could be", "surely dominated", "no value", "unknown"]
+    assert [row["standing"] for row in document["cases"]] == standings
+    assert [row["unknown_fraction"] for row in document["cases"]] == [0, 0, 0, 0, 0, 1]
+    assert "2 of 6 cases are on the front" in found.answer
+    assert (
+        "1 more could be, 1 are surely dominated, 1 have no value. 100 % of the rollouts of p, case 5" in found.answer
+    )
+    shown = ["on the front", "on the front", "could be", "not known"]
+    assert [row[-1] for row in found.summarize()[0].rows] == shown
+
+
 def test_policies_are_named():
     """In a table of policies the one that dominates is told by its name. [contract]"""
     frame = table([[1.0, 1.0], [2.0, 2.0]], [[0.1, 0.1], [0.2, 0.2]])

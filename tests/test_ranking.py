@@ -267,7 +267,7 @@ def test_one_policy_is_the_best_of_one():
     assert (row["rank"], row["is_among_best"]) == (1, True)
     assert math.isnan(row["estimate"])
     assert comparison.pairs.empty
-    assert list(comparison.pairs.dtypes.astype(str)) == ["str"] * 4 + ["float64"] * 3 + ["int64"]
+    assert list(comparison.pairs.dtypes.astype(str)) == ["str"] * 4 + ["float64"] * 3 + ["int64", "str"]
 
 
 def test_directions():
@@ -346,6 +346,55 @@ def test_the_ranking_is_shown_of_more_than_two():
     assert [row[0] for row in ranking.rows] == ["b", "c", "a"]
     assert [row[-1] for row in ranking.rows] == ["may be", "may be", "no"]
     assert len(costs_by_policy([9.0, 10.1], [1.0, 2.0]).summarize()) == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "verdicts", "said"),
+    [
+        (
+            [[1.0, 2.0, 3.0], [9.0, 10.1, 11.0], [9.1, 10.0, 11.1]],
+            ["better", "worse", "worse"],
+            "surely less than b and c",
+        ),
+        (
+            [[1.0, 2.0, 3.0], [9.0, 10.1, 11.0], [2.0, 1.0, 4.0]],
+            ["unclear", "worse", "unclear"],
+            "c can't be told from it",
+        ),
+        ([[1.0, 2.0, 3.0]] * 2, ["equal", "equal"], "a and b cost least"),
+        ([[1.0, 2.0], [2.0, 1.0], [1.5, 1.6]], ["unclear"] * 3, "c can't be told from them"),
+        ([[1.0, 2.0, 3.0], [9.0, 10.1, 11.0], [np.nan] * 3], ["better", "worse", "unknown"], "surely less than b"),
+        ([[1.0, 2.0, 3.0], [np.nan] * 3], ["unknown", "unknown"], "a: cost 2.0 a rollout"),
+        ([[np.nan] * 3] * 2, ["unknown", "unknown"], "leaves their cost unknown"),
+    ],
+)
+def test_every_verdict_that_is_told_is_in_the_plain_form(values, verdicts, said):
+    """Every verdict that the sentence states is in `to_dict`: by what is judged, and how each policy stands. [contract]"""
+    plain = costs_by_policy(*values).to_dict()
+    assert plain["judged_by"] == ["cost"]
+    rows = [row for row in plain["ranking"] if row["response"] == "cost"]
+    assert [row["verdict"] for row in rows] == verdicts
+    assert said in plain["answer"]
+    never_ends = [row["policy"] for row in rows if row["unknown_fraction"] > 0]
+    assert all(f"100 % of the rollouts of {' and '.join(never_ends)} never" in plain["answer"] for _ in never_ends)
+    assert ("surely" in plain["answer"]) == ("better" in verdicts)
+    assert ("can't be told" in plain["answer"]) == ("unclear" in verdicts)
+    assert ("one like the other" in plain["answer"]) == ("equal" in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("columns", "judged_by"),
+    [
+        ({}, ["makespan_s"]),
+        ({"verdict": None}, ["makespan_s"]),
+        ({"verdict": "escaped"}, ["false_alarm", "escaped"]),
+    ],
+)
+def test_what_policies_are_judged_by(columns, judged_by):
+    """Without costs policies are judged by their errors, and without verdicts by the time; the sentence is about that. [contract]"""
+    plain = compare(table([[1.0, 2.0], [2.0, 4.0]], **columns)).to_dict()
+    assert plain["judged_by"] == judged_by
+    assert ("ends soonest" in plain["answer"]) == (judged_by == ["makespan_s"])
 
 
 # -- the picture -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -349,6 +350,27 @@ def test_a_result_says_everything(found: Rare) -> None:
     assert found.to_frame()["probability"].iloc[0] == found.probability
     (table,) = found.summarize()  # no tilt was looked for
     assert "mean weight" in str(table.rows)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words"),
+    [
+        ({"is_trusted": True, "is_cheaper": True}, "2,000 rollouts did what plain simulation needs"),
+        ({"is_trusted": True, "is_cheaper": False}, "plain simulation would have needed only"),
+        ({"is_trusted": False, "is_cheaper": False}, "the weights can't be trusted, so no probability is stated: why"),
+    ],
+)
+def test_verdicts_are_data(found: Rare, verdicts: dict[str, bool], words: str) -> None:
+    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    document = found.to_dict()
+    assert (document["is_trusted"], document["is_cheaper"]) == (not document["doubts"], document["gain"] > 1)
+    made = replace(found, doubts=("why",), **verdicts)
+    assert words in made.answer
+    assert made.to_dict().items() >= verdicts.items()
+    assert ("not stated" in str(made.summarize())) != verdicts["is_trusted"]
+    for is_bounded, k_hat in ((True, -math.inf), (False, 0.25)):
+        tail = replace(found, diagnosis={**found.diagnosis, "is_bounded": is_bounded, "k_hat": k_hat})
+        assert ("bounded" in str(tail.summarize())) == is_bounded
 
 
 def test_the_picture_shows_both_ways(found: Rare) -> None:

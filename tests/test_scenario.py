@@ -192,8 +192,8 @@ DEFAULTS = {
         "job_id": "sensor-pipeline",
         "job_type": "daemon",
         "namespace": "default",
-        "from_version": 1,
-        "to_version": 2,
+        "from_version": None,
+        "to_version": None,
         "created_at": "2026-01-01T00:00:00Z",
     },
     "costs": None,
@@ -585,8 +585,56 @@ def test_a_json_policy_brings_its_identity(tmp_path: Path) -> None:
         "restart", "d-7", "sensor-pipeline", "daemon", "edge", 4, 2, "2026-01-01T00:00:00Z"
     )
     assert scenario.identity.type == "update"
-    assert len(caught) == 1
-    assert "its type is used, although deployment.type says 'update' (found 'restart')" in str(caught[0].message)
+    messages = " ".join(str(warning.message) for warning in caught)
+    assert len(caught) == 2
+    assert "its type is used, although deployment.type says 'update' (found 'restart')" in messages
+    assert "a restart that changes the version (found 4 to 2)" in messages
+
+
+@pytest.mark.parametrize(
+    ("deployment", "versions"),
+    [
+        ({}, (1, 2)),
+        ({"type": "create"}, (0, 1)),
+        ({"type": "rollback"}, (2, 1)),
+        ({"type": "restart"}, (1, 1)),
+        ({"type": "stop"}, (1, 1)),
+        ({"type": "rollback", "from_version": 8}, (8, 7)),
+        ({"type": "restart", "to_version": 8}, (8, 8)),
+        ({"type": "create", "to_version": 3}, (0, 3)),
+        ({"to_version": 8}, (7, 8)),
+    ],
+)
+def test_versions_are_by_the_type(tmp_path: Path, deployment: dict[str, Any], versions: tuple[int, int]) -> None:
+    """Versions that nobody states are those that the type usually has, of a policy in JSON as well. [contract]"""
+    identity = Scenario.from_dict(minimal(deployment=deployment)).identity
+    assert (identity.from_version, identity.to_version) == versions
+    response = copy.deepcopy(RESPONSE)
+    for key in ("from_version", "to_version"):
+        del response["deployment"][key]
+    (tmp_path / "d.json").write_text(json.dumps(response | {"deployment": response["deployment"] | deployment}))
+    with warnings.catch_warnings(action="ignore"):
+        scenario = Scenario.from_dict(minimal(policies={"p": {"file": "d.json"}}), base=tmp_path)
+    identity = scenario.policies["p"].identity
+    if set(deployment) <= {"type"}:
+        assert (identity.from_version, identity.to_version) == versions
+
+
+@pytest.mark.parametrize(
+    ("deployment", "said"),
+    [
+        ({"type": "create", "from_version": 3, "to_version": 4}, "a create with a version before it"),
+        ({"type": "restart", "from_version": 3, "to_version": 4}, "a restart that changes the version"),
+        ({"type": "stop", "from_version": 3, "to_version": 4}, "a stop that changes the version"),
+        ({"type": "rollback", "from_version": 3, "to_version": 4}, "a rollback to a version that is not older"),
+        ({"from_version": 4, "to_version": 3}, "an update to a version that is not newer"),
+    ],
+)
+def test_versions_that_contradict_the_type_are_warned_about(deployment: dict[str, Any], said: str) -> None:
+    """Versions that the type of a deployment usually doesn't have are legal, and a warning. [contract]"""
+    with pytest.warns(SimdeployWarning, match=f"deployment: {said}"):
+        scenario = Scenario.from_dict(minimal(deployment=deployment))
+    assert scenario.identity.to_version == deployment["to_version"]
 
 
 def test_a_bare_spec_in_json_needs_evidence_or_a_dialect(tmp_path: Path) -> None:
@@ -876,7 +924,11 @@ def _default_in_words(key: str, section: dict[str, Any]) -> str:
     if key in section.get("required", ()):
         return "required"
     if default is None:
-        return "the same as `update_duration`" if key == "rollback_duration" else "none"
+        return {
+            "rollback_duration": "the same as `update_duration`",
+            "from_version": "by the type",
+            "to_version": "by the type",
+        }.get(key, "none")
     return f"`{default}`" if isinstance(default, str) else f"`{json.dumps(default)}`"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -235,6 +236,28 @@ def test_a_used_up_budget_decides_nothing():
     assert selection.best == selection.survivors[0] == selection.means[:2].argmin()
     assert selection.answer.startswith("Undecided between 2 of 3 candidates")
     assert selection.to_dict()["probability_correct"] is None
+
+
+@pytest.mark.parametrize(
+    ("is_decided", "probability", "words"),
+    [
+        (True, 0.95, "Candidate 1 is the best of 3 with probability 0.95 or more."),
+        (False, 0.875, "Candidate 1 has the lowest mean of 3, and is the best with probability 0.875 or so."),
+        (False, math.nan, "Undecided between 2 of 3 candidates, of which candidate 1 has the lowest mean."),
+    ],
+)
+def test_verdicts_are_data(is_decided, probability, words):
+    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    sample = sampler(np.array([1.0, 0.0, 5.0]), 3)
+    decided = select_kim_nelson(sample, [0, 1, 2], indifference=0.5, alpha=0.05, n0=10)
+    selection = replace(
+        decided, is_decided=is_decided, probability_correct=probability, survivors=np.array([1, 0]), best=1
+    )
+    document = selection.to_dict()
+    stated = None if math.isnan(probability) else probability
+    assert (document["is_decided"], document["probability_correct"]) == (is_decided, stated)
+    assert (document["best"], document["survivors"], document["candidates"]) == (1, [1, 0], [0, 1, 2])
+    assert selection.answer == words
 
 
 def test_a_race_ends_where_the_triangle_closes():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,14 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from scipy import stats
 
-from simdeploy.analysis import analyze_sensitivity, design_sensitivity, estimate_sensitivity, oracles
+from simdeploy.analysis import analyze_sensitivity, design_sensitivity, estimate_sensitivity
 from simdeploy.engines import running
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import Range, read_store, sweep
 from simdeploy.plotting import plot_sensitivity
 from simdeploy.scenario import Scenario
 from simdeploy.statistics.indices.indices import variance_indices, variance_moments
+from simdeploy.validation import oracles
 
 PI = math.pi
 CUBE = dict.fromkeys(("x1", "x2", "x3"), (-PI, PI))
@@ -449,3 +451,30 @@ def test_what_could_be_varied_is_told():
     """Without ranges the message has numbers that the scenario states. [contract]"""
     with pytest.raises(InputError, match=r"it states, for example, fleet.start_failure = 0.25"):
         estimate_sensitivity(make(start_failure=0.25), vary={}, of="makespan_s")
+
+
+@pytest.mark.parametrize(
+    ("respond", "expected", "words"),
+    [
+        (lambda p: 3 * p["x"] - p["y"], (False, False, True, ["z"]), "moves the response most"),
+        (
+            lambda p: p["x"] * p["y"] + p["z"] * p["y"] + p["x"] * p["z"],
+            (False, False, False, []),
+            "is first isn't sure",
+        ),
+        (lambda p: 0 * p["x"], (False, True, None, ["x", "y", "z"]), "None of the 3 factors moves"),
+        (lambda p: p["x"] / 0, (True, False, None, []), "Nothing can be said"),
+    ],
+)
+def test_verdicts_are_data(respond, expected, words):
+    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    design = design_sensitivity(dict.fromkeys("xyz", (0.0, 1.0)))
+    result = analyze_sensitivity(design, respond(design.points).to_numpy())
+    document = result.to_dict()
+    inert = [row["factor"] for row in document["factors"] if row["is_inert"]]
+    assert (document["is_refused"], document["is_constant"], document["is_first_sure"], inert) == expected
+    assert words in result.answer
+    if expected[2] is not None:
+        other = replace(result, is_first_sure=not result.is_first_sure, factors=result.factors.assign(is_inert=False))
+        assert ("isn't sure" in other.answer) == result.is_first_sure
+        assert "not one number" not in other.answer

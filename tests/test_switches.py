@@ -270,6 +270,7 @@ def test_requirements_decide_before_the_measure():
     assert row["reason"] == "fast breaks false_alarm given good <= 0.01"
     # 0 of 50 may be more than 1 %.
     assert bound.policies["verdict"].tolist() == ["undecided", "undecided"]
+    assert bound.to_dict()["unsure_of"] == "requirements"
     assert (
         "the choice itself isn't sure at 95 %: whether fast and slow can meet the requirements is undecided"
         in bound.answer
@@ -281,6 +282,43 @@ def test_requirements_decide_before_the_measure():
     assert none.answer.startswith("No policy meets the requirements; that holds under")
     assert flips(none) == {"explicit_zero_limit: default", "on_failure: continue"}
     assert none.values["margin"].isna().all()
+
+
+def test_verdicts_are_data(few_values):
+    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    result = vary_switches(scenario(EDGE), replications=20, engine="compiled")
+    document = result.to_dict()
+    words = {
+        (True, True): "holds",
+        (True, False): "holds, not surely",
+        (False, False): "may flip",
+        (False, True): "flips",
+        (None, None): "not known",
+    }
+    for row in [*document["values"], *document["pairs"], *document["base"]]:
+        assert row["verdict"] == (words[row["holds"], row["is_sure"]] if row["is_possible"] else "not possible")
+    assert {"holds", "flips"} <= set(result.values["verdict"])
+    assert document["unsure_of"] is None
+    told = {
+        "holds": "holds under 1 of 6 values",
+        "holds, not surely": "holds under 1 of 6 values",
+        "flips": "it flips under ",
+        "may flip": "it may flip under ",
+        "not known": "it isn't known under ",
+        "not possible": "not possible: ",
+    }
+    for verdict, part in told.items():
+        others = "flips" if verdict.startswith("holds") else "holds"
+        verdicts = [verdict, *[others] * (len(result.values) - 1)]
+        made = replace(result, values=result.values.assign(verdict=verdicts))
+        assert part in made.answer
+        assert made.to_dict()["values"][0]["verdict"] == verdict
+    for unsure_of, part in (("margin", "its margin over"), ("requirements", "can meet the requirements is undecided")):
+        made = replace(result, unsure_of=unsure_of)
+        assert part in made.answer
+        assert made.to_dict()["unsure_of"] == unsure_of
+    together = result.pairs.assign(flips_together=True, verdict="may flip")
+    assert f"{len(together)} of {len(together)} pairs may flip it" in replace(result, pairs=together).answer
 
 
 def test_one_policy_needs_a_requirement():
@@ -354,7 +392,7 @@ def few_values(monkeypatch):
     )
 
 
-def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values):
+def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values, monkeypatch):
     """What was interrupted is not simulated again, and the numbers are those of a call without a folder. [contract]"""
     made = scenario(EDGE)
     how = {"replications": 4, "engine": "compiled"}
@@ -366,8 +404,11 @@ def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values):
         if done > n_first + 20:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        vary_switches(made, store=tmp_path / "s", progress=interrupt, **how)
+    with monkeypatch.context() as patch:
+        for name, number in (("_MOST_ROWS", 4), ("_CASES_TOGETHER", 1), ("_SPANS_TOGETHER", 0)):
+            patch.setattr(f"simdeploy.experiments.parts.{name}", number)
+        with pytest.raises(KeyboardInterrupt):
+            vary_switches(made, store=tmp_path / "s", progress=interrupt, **how)
     again = []
     stored = vary_switches(made, store=tmp_path / "s", progress=lambda *told: again.append(told), **how)
     plain = vary_switches(made, **how)

@@ -11,7 +11,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.analysis.tradeoffs.curves import estimate_band, estimate_curves
+from simdeploy.analysis.tradeoffs.judging import conclude
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.analysis.tradeoffs.moving import Tradeoff, default_axes, tradeoff
 from simdeploy.errors import InputError
@@ -19,7 +21,6 @@ from simdeploy.experiments import sweep
 from simdeploy.experiments.jobs import Job
 from simdeploy.experiments.levers import Lever
 from simdeploy.plotting.tradeoff import plot_tradeoff
-from simdeploy.report.tradeoff import find_improvement, list_points
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.paired import compare_values
@@ -235,9 +236,10 @@ def test_the_answer_names_a_better_limit():
     truths = {limit: oracles.stop_probability(NODES, FAILURE, limit) for limit in (2, 6)}
     found = tradeoff(make(), vary={"max_failed_nodes": [0, 2, 6]}, replications=500, engine="compiled")
     assert truths[2] - truths[6] > 0.3
-    improvement = find_improvement(found)
-    assert (improvement.value, improvement.steps) == (6, 1)
-    assert improvement.changes[0].low <= truths[6] - truths[2] <= improvement.changes[0].high
+    assert found.improvement == {"lever": "max_failed_nodes", "value": 6, "current": 2}
+    assert found.points.query("value == 6")["steps"].tolist() == [1]
+    change = found.differences.query("value == 6").iloc[0]
+    assert change["low"] <= truths[6] - truths[2] <= change["high"]
     assert "max_failed_nodes 6 instead of 2 takes false alarms of good releases from" in found.answer
     assert "The API's default, max_failed_nodes 10, takes false alarms" in found.answer
 
@@ -245,7 +247,7 @@ def test_the_answer_names_a_better_limit():
 def test_nothing_is_claimed_of_a_few_rollouts():
     """With three rollouts of each value nothing is surely better, and the answer says so. [contract]"""
     found = tradeoff(with_defects(), replications=3, engine="reference")
-    assert find_improvement(found) is None
+    assert found.improvement is None
     assert "surely better" in found.answer
     assert " takes " not in found.answer
 
@@ -262,9 +264,57 @@ def test_what_is_better_seldom_is_a_mistake():
         curves, differences = estimate_curves(
             ranges, values, {measure: np.zeros(len(of)) for measure, of in values.items()}, 0.95
         )
-        found = Tradeoff(curves, differences, "p", (lever,), tuple(values), 0.95, 60, 0, {})
-        mistakes += any(change.is_better for point in list_points(found) for change in point.changes)
+        is_better = differences["verdict"].eq("better").any()
+        assert is_better or conclude(curves, differences, tuple(values)).improvement is None
+        mistakes += is_better
     assert mistakes / n <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / n)
+
+
+def pretend(*intervals):
+    """Make a result with one other value, whose differences in false alarms and makespan are these; None is unknown."""
+    curve, changes = [], []
+    for measure, ends in zip((FALSE_ALARM, Measure("makespan_s")), intervals, strict=True):
+        low, high = ends or (math.nan, math.nan)
+        point = {"lever": "max_failed_nodes", "measure": str(measure), "n": 9, "unknown_fraction": float(ends is None)}
+        own = {"estimate": 0.5, "low": 0.4, "high": 0.6}
+        curve += [point | own | {"value": 1.0, "is_default": False, "is_current": True}]
+        curve += [point | own | {"value": 2.0, "is_default": True, "is_current": False}]
+        verdict = judge_change(low, high, "min", unknown=ends is None)
+        changes.append(curve[-1] | {"estimate": (low + high) / 2, "low": low, "high": high, "verdict": verdict})
+    curves, differences = pd.DataFrame(curve), pd.DataFrame(changes)
+    axes = (FALSE_ALARM, Measure("makespan_s"))
+    lever = Lever("max_failed_nodes", "whole")
+    concluded = conclude(curves, differences, axes)._asdict()
+    return Tradeoff(curves, differences, **concluded, policy="p", levers=(lever,), axes=axes, confidence_level=0.95,
+                    n_replications=9, n_failed=0, computed_under={})  # fmt: skip
+
+
+LESS, MORE, NONE, WITHIN = (-0.2, -0.1), (0.1, 0.2), (0.0, 0.0), (-0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "verdicts", "both", "said", "shown"),
+    [
+        ((LESS, WITHIN), ["better", "unclear"], "better", "takes false alarms of good releases from", "better"),
+        ((MORE, NONE), ["worse", "equal"], "worse", "leaves makespan as it is", "worse"),
+        ((LESS, MORE), ["better", "worse"], "trades", "takes makespan from", "trades"),
+        ((NONE, NONE), ["equal", "equal"], "equal", "leaves false alarms of good releases as it is", "not sure"),
+        ((WITHIN, NONE), ["unclear", "equal"], "unclear", "leaves false alarms of good releases within", "not sure"),
+        ((LESS, None), ["better", "unknown"], "unknown", "leaves makespan unknown", "not known"),
+    ],
+)
+def test_every_verdict_is_data(intervals, verdicts, both, said, shown):
+    """Each verdict that answer and table state is in the JSON, and so is the improvement. [contract]"""
+    found = pretend(*intervals)
+    document = found.to_dict()
+    assert [row["verdict"] for row in document["differences"]] == verdicts
+    assert [(row["value"], row["steps"], row["verdict"]) for row in document["points"]] == [(2.0, 1, both)]
+    improvement = {"lever": "max_failed_nodes", "value": 2.0, "current": 1.0} if both == "better" else None
+    assert document["improvement"] == improvement
+    assert ("max_failed_nodes 2 instead of 1" in found.answer) == (improvement is not None)
+    assert ("is not surely better" in found.answer) == (improvement is None)
+    assert said in found.answer
+    assert found.summarize()[0].rows[1][-1] == shown
 
 
 def test_an_axis_that_nobody_can_have_is_no_default():
@@ -312,8 +362,9 @@ def test_what_has_no_better_side_is_no_improvement():
     found = tradeoff(
         with_defects(), vary={"max_parallel": [2, 12]}, axes=["waves", "decision_windows"], replications=50
     )
-    assert any(change.is_sure for point in list_points(found) for change in point.changes)
-    assert find_improvement(found) is None
+    assert found.differences["low"].gt(0).any()
+    assert found.differences["verdict"].isin(["better", "worse"]).sum() == 0
+    assert found.improvement is None
 
 
 def test_forms_for_others():
@@ -327,8 +378,8 @@ def test_forms_for_others():
     assert found._repr_html_().count("<tr>") == 4
     dtypes = {"lever": "str", "value": "float64", "is_default": "bool", "is_current": "bool", "measure": "str"}
     dtypes |= {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64", "unknown_fraction": "float64"}
-    for frame in (found.curves, found.differences):
-        assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == dtypes
+    for frame, more in ((found.curves, {}), (found.differences, {"verdict": "str"})):
+        assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == dtypes | more
 
 
 def test_a_store_is_gone_on_with(tmp_path):
@@ -430,8 +481,6 @@ def test_measures_are_axes_as_text_or_as_measures():
     found = tradeoff(with_defects(), vary={"max_parallel": [2, 12]}, axes=axes, replications=900, engine="compiled")
     assert found.axes == (Measure("makespan_s", 0.9, "good"), Measure("blast_radius"))
     assert plot_tradeoff(Figure().subplots(), found).get_xlabel() == "p90 of makespan of good releases (min)"
-    (larger,) = (point for point in list_points(found) if point.value == 12)
-    assert larger.changes[0].is_better
-    assert larger.changes[1].is_worse
-    assert find_improvement(found) is None
+    assert found.differences.query("value == 12")["verdict"].tolist() == ["better", "worse"]
+    assert found.improvement is None
     assert [row[-1] for row in found.summarize()[0].rows] == ["trades", "", "trades"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -64,6 +65,27 @@ def test_both_engines_pass(verified):
     assert verified.answer == expected
 
 
+@pytest.mark.parametrize(
+    ("missed", "apart", "words"),
+    [
+        ([], False, "Both engines agree with the closed forms in all "),
+        (["compiled"], False, "Something is wrong: the compiled engine missed "),
+        ([], True, "Something is wrong: the engines differ in 3 of "),
+    ],
+)
+def test_verdicts_are_data(verified, missed, apart, words):
+    """Every verdict that the sentence states is in to_dict(), and the words follow from it. [contract]"""
+    comparisons, agreement = verified.comparisons.copy(), verified.agreement.copy()
+    comparisons["ok"] = ~comparisons["engine"].isin(missed)
+    if apart:
+        agreement.loc[0, ["different", "ok"]] = [3, False]
+    made = replace(verified, comparisons=comparisons, agreement=agreement, is_ok=not (missed or apart))
+    document = made.to_dict()
+    rows = [*document["comparisons"], *document["agreement"]]
+    assert document["is_ok"] == all(row["ok"] for row in rows) == (not (missed or apart))
+    assert made.answer.startswith(words)
+
+
 def test_the_comparisons_are_of_some_use(verified):
     """Standard errors of the compiled engine are at most 5 % of the closed form; what can't vary has none. [property]"""
     rows = verified.comparisons[verified.comparisons["engine"].eq("compiled")]
@@ -122,6 +144,7 @@ def test_a_broken_reference_engine_is_found(few_cases, monkeypatch):
     assert not any(engine == "compiled" for engine, _ in wrong_cases(found))
     assert found.answer.startswith("Something is wrong: the reference engine missed ")
     assert "the engines differ in" in found.answer
+    assert not found.to_dict()["is_ok"]
     assert found.summarize()[1].title == "Where the engines differ"
 
 

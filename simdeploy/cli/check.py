@@ -38,6 +38,9 @@ def command(study: Study, *, requirements: tuple[str, ...], most: int, junit: Pa
         most=most,
     )
 
+    asked = study.policies or study.scenario.policies
+    unasked = [name for name in asked if name not in set(result.verdicts["policy"])]
+
     def write_report() -> None:
         if junit is not None:
             from simdeploy.cli.junit import write_junit
@@ -48,6 +51,8 @@ def command(study: Study, *, requirements: tuple[str, ...], most: int, junit: Pa
     return Finding(
         result,
         about=f"at most {count_rollouts(most)} of each policy",
+        lines=[f"{name}: no requirement is about this policy, so it was not checked" for name in unasked],
+        under={"without_requirement": unasked},
         draw=draw_panels((9, 1.6 + 0.45 * len(result.verdicts)), plot_check, result),
         files=write_report,
         failed=result.verdict == "not met" or any(result.n_failed.values()),  # a warning has said which failed

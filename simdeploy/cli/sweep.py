@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,67 +14,14 @@ from simdeploy.cli.precision import read_precision
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_count, read_vary
 from simdeploy.errors import shorten
-from simdeploy.result import Result, Table
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
     from simdeploy.analysis import GridSummary
     from simdeploy.experiments import LatinHypercube
 
 _MOST_PANELS = 4
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Cases(Result):
-    """The cases of a sweep, and which of them err least.
-
-    Attributes
-    ----------
-    cases : DataFrame
-        One row per case, as in `GridSummary.cells`.
-    factors : tuple of str
-    confidence_level : float
-    replications : int
-        Of each case.
-    computed_under : mapping
-    """
-
-    cases: pd.DataFrame
-    factors: tuple[str, ...]
-    confidence_level: float
-    replications: int
-    computed_under: Mapping[str, Any]
-    _summary: GridSummary = field(repr=False)
-
-    @property
-    def answer(self) -> str:
-        """Which case has the fewest false alarms, and which the fewest escapes."""
-        from simdeploy.analysis.estimates.grid import PROPORTIONS
-        from simdeploy.report.grid import quantity_scale, quantity_title
-        from simdeploy.report.wording import format_estimate
-
-        parts = []
-        for name in PROPORTIONS:
-            estimates = self.cases[f"{name}_estimate"]
-            if estimates.notna().any():
-                row = self.cases.iloc[int(estimates.argmin())]
-                estimate, low, high = (float(row[f"{name}_{what}"]) for what in ("estimate", "low", "high"))
-                told = format_estimate(estimate, low, high, quantity_scale(name, self.cases))
-                parts.append(f"fewest {quantity_title(name)}: case {row['case']}, {told}")
-        cases = "1 case" if len(self.cases) == 1 else f"{len(self.cases):,} cases"
-        return f"{cases}; {'; '.join(parts) or 'no rollout got a verdict'}."
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the cases."""
-        return self.cases
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the cases as a table of words."""
-        from simdeploy.report.grid import tabulate_grid
-
-        return (tabulate_grid(self._summary),)
 
 
 def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> str | LatinHypercube:
@@ -144,7 +89,7 @@ def command(
     summary = summarize_grid(result, confidence_level=params["confidence_level"])
     several = "policies" if len(result.policies) > 1 else "policy"
     return Finding(
-        Cases(summary.cells, summary.factors, summary.confidence_level, result.replications, result.attrs, summary),
+        summary,
         about=f"{several} {', '.join(result.policies)}, {len(result.cases):,} cases, "
         f"{result.replications:,} replications of each",
         lines=[
@@ -153,7 +98,11 @@ def command(
         ],
         more=[] if precise is None else precise.summarize(),
         draw=lambda: _draw(summary),
-        under={} if precise is None else {"precision": precise.to_dict()},
+        under={
+            **result.attrs,
+            "replications": result.replications,
+            **({} if precise is None else {"precision": precise.to_dict()}),
+        },
         failed=bool(summary.cells["failed"].any()),  # a warning has said which
     )
 

@@ -142,15 +142,17 @@ class Rollout:
     def _repr_html_(self) -> str:
         from html import escape
 
-        from simdeploy.engines.story import headline
-
         table = self.responses.to_frame().to_html()
-        return f"<p>{escape(headline(self))}</p>{table}"
+        return f"<p>{escape(self._headline)}</p>{table}"
 
     def __repr__(self) -> str:
+        return f"<Rollout: {self._headline}>"
+
+    @property
+    def _headline(self) -> str:
         from simdeploy.engines.story import headline
 
-        return f"<Rollout: {headline(self)}>"
+        return headline(self.policy.name, self.scenario.fleet.nodes, self.response_values)
 
     @cached_property
     def _start_ns(self) -> int:

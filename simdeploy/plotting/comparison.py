@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.comparison.observations import LEVELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLACK, BLUE, GREEN, INK, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
 from simdeploy.plotting.time_axis import set_time_axis
-from simdeploy.report.wording import LABELS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import LABELS, name_cases
 from simdeploy.plotting.colours import BLUE, INK, ORANGE, PURPLE, SKY_BLUE, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
-from simdeploy.report.naming import name_cases
-from simdeploy.report.wording import LABELS
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:

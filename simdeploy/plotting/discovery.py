@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.plotting.colours import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.report.naming import name_factors
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.plotting.colours import BLUE
 from simdeploy.plotting.measure_axis import find_measure
 from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
 from simdeploy.plotting.time_axis import set_time_axis
-from simdeploy.report.naming import name_cases
-from simdeploy.report.wording import PERCENT, describe_measure, measure_scale
+from simdeploy.report.wording import PERCENT, measure_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting.colours import BLACK, BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
 from simdeploy.plotting.measure_axis import set_limits, set_measure_axis
 from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.report.wording import describe_measure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis import GridSummary, summarize_grid
+from simdeploy.analysis.asking.naming import LABELS, format_value
 from simdeploy.analysis.estimates.grid import PROPORTIONS, QUANTITIES
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLUE, DARK_GREY, GREY
@@ -17,8 +18,7 @@ from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.slices import Slice, choose_slice
 from simdeploy.plotting.time_axis import set_time_axis
 from simdeploy.report.grid import quantity_scale, quantity_title
-from simdeploy.report.naming import format_value
-from simdeploy.report.wording import LABELS, POINTS, format_number
+from simdeploy.report.wording import POINTS, format_number
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import read_measures
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import INK
 from simdeploy.plotting.time_axis import set_time_axis
-from simdeploy.report.wording import describe_measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import INK, STRIPE
 from simdeploy.plotting.costs import LOOKS
 from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.report.wording import LABELS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting.colours import BLUE, LIGHT_GREY, ORANGE
 from simdeploy.plotting.measure_axis import find_measure, label_points, set_limits, set_measure_axis
 from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.report.naming import name_cases
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

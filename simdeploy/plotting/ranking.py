@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.naming import EVENTS, LABELS
 from simdeploy.analysis.comparison.observations import LEVELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLUE, INK, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import set_rows, wrap_name
 from simdeploy.plotting.time_axis import set_time_axis
-from simdeploy.report.wording import EVENTS, LABELS
 from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.plotting.colours import GREY
 from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import wrap_name
-from simdeploy.report.wording import describe_measure, difference_scale, format_number, measure_scale
+from simdeploy.report.wording import difference_scale, format_number, measure_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.plotting.colours import BLUE, INK, ORANGE, SKY_BLUE
 from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.report.sensitivity import index_scale, say_subject, short_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +53,9 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['x', 'y']
     """
-    short = result.names()
+    short = short_names(result)
     factors = list(dict.fromkeys(result.indices["factor"]))
-    scale = result.scale
+    scale = index_scale(result)
     for number, (index, label, colour, hatch) in enumerate(_BARS[result.method]):
         rows = result.indices[result.indices["index"].eq(index)].set_index("factor").loc[factors]
         offset = (number - 0.5) * _HEIGHT
@@ -69,7 +70,7 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     what = "part of the variance" if result.method == "sobol" else "effect from end to end of its range"
     unit = f", {scale.unit}" if scale.unit else ""
     ax.set_xlabel(f"{what}{unit}, with {100 * result.confidence_level:g} % intervals")
-    ax.set_title(f"What moves {result.subject}", fontsize="medium", parse_math=False)
+    ax.set_title(f"What moves {say_subject(result)}", fontsize="medium", parse_math=False)
     ax.legend(fontsize="small", loc="lower right")
     return ax
 

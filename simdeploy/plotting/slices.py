@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.naming import format_value
 from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.report.naming import format_value
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.plotting.colours import BLUE, INK, ORANGE, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.report.wording import describe_measure, difference_scale, measure_scale
+from simdeploy.report.wording import difference_scale, measure_scale
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.tradeoffs.lever_ranges import write_value
 from simdeploy.plotting.colours import BLUE, GREEN, VERMILION
 from simdeploy.plotting.measure_axis import find_measure, label_points, set_limits, set_measure_axis
 from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.report.tradeoff import write_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +144,7 @@ def _mark(ax: Axes, values: np.ndarray, rows: pd.DataFrame) -> list[int]:
 
 
 def _draw_nothing(ax: Axes, unknown: list[Measure]) -> None:
-    from simdeploy.report.wording import describe_measure
+    from simdeploy.analysis.asking.naming import describe_measure
 
     names = " or ".join(describe_measure(measure) for measure in unknown)
     ax.text(0.5, 0.5, f"nothing is known of\n{names}", ha="center", va="center", transform=ax.transAxes)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.plotting.colours import BLACK, BLUE, GREEN, LIGHT_GREY, ORANGE, PALE_GREY, VERMILION
 from simdeploy.plotting.measure_axis import set_measure_axis
 from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.report.wording import describe_measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ One module for each kind of result, with two functions: `tell` returns the answe
 support it. `simdeploy.result.Result` finds them here by its type. What is better, met or unknown is decided in
 `simdeploy.analysis` and stands in the result; nothing here decides.
 
-Others use `tell`, `tabulate` and `to_html`; the modules `wording`, `naming` and `tables` have what reports and pictures
+Others use `tell`, `tabulate` and `to_html`; the modules `wording` and `tables` have what reports and pictures
 have in common.
 """
 
@@ -19,10 +19,25 @@ from simdeploy.result import Result, Table
 
 # The module that tells of a result, by the name of its type.
 REPORTS = {
+    "Check": "checking",
+    "Comparison": "comparison",
+    "CostResult": "costs",
+    "Discovery": "discovery",
+    "Estimates": "estimates",
     "GateComparison": "gates",
+    "GridSummary": "grid",
+    "InformationResult": "information",
+    "ObservationResult": "observation",
     "ParetoFront": "pareto",
+    "Precision": "precision",
+    "Rare": "rare",
+    "Robustness": "regret",
+    "Selection": "selection",
+    "Sensitivity": "sensitivity",
+    "Switches": "switches",
     "Tradeoff": "tradeoff",
     "Tuning": "tuning",
+    "Verification": "verification",
 }
 
 

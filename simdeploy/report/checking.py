@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.report.wording import Scale, describe_measure, format_number, measure_scale
+from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.report.wording import Scale, format_number, measure_scale
 from simdeploy.result import Table
 from simdeploy.scenario.measures import Measure, Requirement
 
@@ -69,7 +70,7 @@ def format_found(row: Mapping[Hashable, Any]) -> str:
     return f"{estimate} {scale.unit}".rstrip() + f" ({within})"
 
 
-def tell_check(check: Check) -> str:
+def tell(check: Check) -> str:
     """Return the answer of a check, in a sentence."""
     verdicts, confidence = check.verdicts["verdict"], f"{100 * check.confidence_level:g} % confidence"
     n, n_missed, n_open = len(verdicts), int(verdicts.eq("not met").sum()), int(verdicts.eq("undecided").sum())
@@ -93,7 +94,7 @@ def tell_check(check: Check) -> str:
     return f"{text}." + (failed if n_failed else "")
 
 
-def summarize_check(check: Check) -> tuple[Table, ...]:
+def tabulate(check: Check) -> tuple[Table, ...]:
     """Return the verdicts of a check as a table of words."""
     header: tuple[str, ...] = ("policy", "requirement", "verdict", "found", "observations", "rollouts", "why")
     rows: list[tuple[str, ...]] = []

@@ -6,21 +6,19 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.unknown import say_unknown
+from simdeploy.analysis.asking.naming import describe_measure, join_words
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
-from simdeploy.analysis.gates.verdicts import Standing, find_best, list_standings
 from simdeploy.report.wording import (
     PERCENT,
     POINTS,
     Scale,
-    describe_measure,
     difference_scale,
     format_estimate,
     format_number,
-    join_words,
     measure_scale,
     response_scale,
+    say_unknown,
 )
 from simdeploy.result import Table
 from simdeploy.scenario.measures import parse_measure
@@ -32,18 +30,26 @@ if TYPE_CHECKING:
     from simdeploy.analysis.gates.result import GateComparison
 
 
+# What a table says of a gate.
+_WORDS = {"equal": "not sure", "unclear": "not sure", "unknown": "not known"}
+
+
 def tell(result: GateComparison) -> str:
     """Say how the threshold errs, which gate errs less, what the others do, and what it costs."""
-    standings = list_standings(result)
-    best = find_best(standings)
+    verdicts = _find_verdicts(result)
     sentences = [f"Under {result.policy} {_tell_gate(result, THRESHOLD)}."]
-    if best is not None:
-        is_only = sum(standing.verdict == "better" for standing in standings) == 1
+    if result.best is not None:
+        is_only = list(verdicts.values()).count("better") == 1
         errs = "" if is_only else "errs least by the estimates; it "
-        told = _tell_gate(result, best.gate, is_subject=False)
-        sentences.append(f"{best.gate} {errs}{told}: {_tell_changes(best)}.")
-    sentences += [*_tell_others(result, standings, best), *_tell_served(result, standings), *_tell_cost(result)]
+        told = _tell_gate(result, result.best, is_subject=False)
+        sentences.append(f"{result.best} {errs}{told}: {_tell_changes(result, result.best)}.")
+    sentences += [*_tell_others(result, verdicts), *_tell_served(result, verdicts), *_tell_cost(result)]
     return " ".join(sentences)
+
+
+def _find_verdicts(result: GateComparison) -> dict[str, str]:
+    """Return the verdict on each gate but the threshold."""
+    return {row["gate"]: row["verdict"] for row in result.gates.to_dict("records") if row["gate"] != THRESHOLD}
 
 
 def write_size(size: float) -> str:
@@ -81,11 +87,12 @@ def _requests(row: Mapping[Any, Any]) -> str:
     return "no" if math.isnan(row["estimate"]) else f"{row['estimate']:,.0f}"
 
 
-def _tell_changes(standing: Standing) -> str:
+def _tell_changes(result: GateComparison, gate: str) -> str:
     told = []
-    for name, (low, high) in (("false alarms", standing.false_alarms_less), ("escapes", standing.escapes_less)):
-        by = _points(low, high)
-        told.append(f"{name} {'change by' if low > 0 or high < 0 else 'stay within'} {by}")
+    for name, size in (("false alarms", 0.0), ("escapes", result.size)):
+        row = result.difference(gate, size, STOPPED)
+        by = _points(*((row["low"], row["high"]) if size == 0 else (-row["high"], -row["low"])))
+        told.append(f"{name} {'change by' if row['verdict'] in ('better', 'worse') else 'stay within'} {by}")
     return " and ".join(told)
 
 
@@ -97,68 +104,58 @@ def _points(low: float, high: float) -> str:
     return f"{words[0]} to {words[1]} {POINTS.unit}"
 
 
-def _tell_others(result: GateComparison, standings: list[Standing], best: Standing | None) -> list[str]:
+def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]:
     told = []
     by_verdict = {
-        verdict: [one.gate for one in standings if one.verdict == verdict and one is not best]
+        verdict: [gate for gate, its in verdicts.items() if its == verdict and gate != result.best]
         for verdict in ("better", "trades", "worse")
     }
-    if best is None:
-        n = len(standings)
+    if result.best is None:
+        n = len(verdicts)
         none = "The only other gate is not" if n == 1 else f"None of the {n} other gates is"
         told.append(f"{none} surely better in false alarms or escapes without being surely worse in the other.")
-    elif by_verdict["better"]:
-        names = by_verdict["better"]
+    elif names := by_verdict["better"]:
         told.append(f"Surely better than the threshold {'is' if len(names) == 1 else 'are'} also {join_words(names)}.")
     if names := by_verdict["trades"]:
         told.append(f"{join_words(names)} trade{'s' * (len(names) == 1)} one error for the other.")
     if names := by_verdict["worse"]:
         told.append(f"{join_words(names)} surely err{'s' * (len(names) == 1)} more.")
-    unknown = {
-        gate: float(of["unknown_fraction"].max())
-        for gate, of in result.curves[result.curves["measure"].eq(STOPPED)].groupby("gate", sort=False)
-        if gate != THRESHOLD
-    }
+    stopped = result.curves[result.curves["measure"].eq(STOPPED) & result.curves["gate"].ne(THRESHOLD)]
+    unknown = stopped.groupby("gate", sort=False)["unknown_fraction"].max()
     if text := say_unknown({str(gate): fraction for gate, fraction in unknown.items()}, "verdict"):
         told.append(f"{text}.")
     return told
 
 
-def _tell_served(result: GateComparison, standings: list[Standing]) -> list[str]:
+def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]:
     """Say which gate serves the fewest failed requests of the defect, of those that don't surely err more."""
-    name, size = "failed_requests_excess", result.size
-    rows = {
-        one.gate: result.difference(one.gate, size, name) for one in standings if one.verdict in ("better", "not sure")
-    }
-    fewer = [gate for gate, row in rows.items() if row["high"] < 0]
-    if not fewer:
+    best = result.fewest_failed_requests
+    if best is None:
         return []
-    best = min(fewer, key=lambda gate: rows[gate]["estimate"])
-    scale = Scale(1, "")
     its, own = (
-        format_estimate(row["estimate"], row["low"], row["high"], scale)
-        for row in (result.row(best, size, name), result.row(THRESHOLD, size, name))
+        format_estimate(row["estimate"], row["low"], row["high"], Scale(1, ""))
+        for row in (result.row(gate, result.size, "failed_requests_excess") for gate in (best, THRESHOLD))
     )
-    among = "" if len(rows) == len(standings) else ", of those that don't surely err more"
+    is_of_all = set(verdicts.values()) <= {"better", "equal", "unclear"}
+    among = "" if is_of_all else ", of those that don't surely err more"
     return [f"The fewest failed requests of such a defect are served under {best}{among}: {its} instead of {own}."]
 
 
 def _tell_cost(result: GateComparison) -> list[str]:
-    rows = result.mixture[result.mixture["measure"].eq("cost")]
-    known = rows[rows["unknown_fraction"].eq(0) & rows["estimate"].notna()]
-    if known.empty or known["gate"].iloc[0] != THRESHOLD:
+    if result.cheapest is None:
         return []
-    best = known.iloc[int(known["estimate"].argmin())]
+    rows = result.mixture[result.mixture["measure"].eq("cost") & result.mixture["gate"].eq(result.cheapest)]
+    best = rows.iloc[0]
     scale = response_scale("cost", float(best["estimate"]))
     told = format_estimate(best["estimate"], best["low"], best["high"], scale)
-    if best["gate"] == THRESHOLD:
+    if result.cheapest == THRESHOLD:
         return [
             f"Over the scenario's own releases none costs less than the threshold by the estimates, {told} a rollout."
         ]
     less = format_estimate(best["difference"], best["difference_low"], best["difference_high"], scale, sign=True)
-    sure = "surely " if best["difference_high"] < 0 else ""
-    how = f"{sure}less than the threshold" if sure else "which isn't surely less than the threshold"
-    return [f"Over the scenario's own releases {best['gate']} costs least, {told} a rollout, {how}: {less}."]
+    sure = "surely" if best["verdict"] == "better" else "which isn't surely"
+    how = f"{sure} less than the threshold"
+    return [f"Over the scenario's own releases {result.cheapest} costs least, {told} a rollout, {how}: {less}."]
 
 
 _OF_GOOD = ("decision_requests", "makespan_s given completed")
@@ -198,7 +195,7 @@ def _tabulate_good(result: GateComparison) -> Table:
 
 def _tabulate_defect(result: GateComparison) -> Table:
     names = result.gates["gate"].tolist()
-    verdicts = {standing.gate: standing.verdict for standing in list_standings(result)}
+    verdicts = _find_verdicts(result)
     escapes = []
     for gate in names:
         row = result.row(gate, result.size, STOPPED)
@@ -207,7 +204,7 @@ def _tabulate_defect(result: GateComparison) -> Table:
         names,
         escapes,
         *(_column(result, result.size, measure) for measure in _OF_DEFECT),
-        [verdicts.get(gate, "") for gate in names],
+        [_WORDS.get(verdict) or verdict for verdict in (verdicts.get(gate, "") for gate in names)],
     ]
     described = (describe_measure(as_measure(measure)) for measure in _OF_DEFECT)
     header = ("gate", "escapes", *described, "errors against the threshold")

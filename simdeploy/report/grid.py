@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.naming import LABELS, format_value, name_cases, shorten_names
 from simdeploy.analysis.estimates.grid import PROPORTIONS
-from simdeploy.report.naming import format_value, shorten_names
-from simdeploy.report.wording import LABELS, PERCENT, Scale, format_estimate, response_scale
+from simdeploy.report.estimates import tell_range
+from simdeploy.report.wording import PERCENT, Scale, format_estimate, response_scale
 from simdeploy.result import Table
 
 if TYPE_CHECKING:
@@ -17,6 +19,26 @@ if TYPE_CHECKING:
 # What a change review asks for; the rest is in the cells.
 SHOWN = ("false_alarm", "escape", "makespan_s", "failed_requests_excess")
 TITLES = {"false_alarm": "false alarms", "escape": "escapes"}
+
+
+def tell(summary: GridSummary) -> str:
+    """Say where false alarms, or what there is instead, are lowest and where they are highest."""
+    cells = summary.cells
+    known = [name for name in SHOWN if cells.get(f"{name}_estimate", cells["case"] * math.nan).notna().any()]
+    n = f"{len(cells):,} case{'s' * (len(cells) != 1)}"
+    if not known:
+        return f"No replication of {n} says anything."
+    name = known[0]
+    columns = {f"{name}_{what}": what for what in ("estimate", "low", "high")}
+    rows = cells[list(columns)].rename(columns=columns)
+    cases = name_cases(cells, ["scenario", "policy", *summary.factors])
+    told = tell_range(quantity_title(name), rows, cases, quantity_scale(name, cells))
+    return f"{told}, among {n}, with {100 * summary.confidence_level:g} % intervals."
+
+
+def tabulate(summary: GridSummary) -> tuple[Table, ...]:
+    """Return one table: a line for each case."""
+    return (tabulate_grid(summary),)
 
 
 def tabulate_grid(summary: GridSummary, *, rows: int | None = None) -> Table:

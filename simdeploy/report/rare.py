@@ -1,8 +1,97 @@
-"""Small probabilities, and large numbers, as a person reads them."""
+"""How likely a rare event is, in a sentence and tables; small probabilities, and large numbers, as a person reads them."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+from simdeploy.result import Table
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.rare.result import Rare
+
+_MOST_TILTS = 4
+
+
+def tell(rare: Rare) -> str:
+    """Say how likely the event is, and what that took; or why it can't be said."""
+    if not rare.is_trusted:
+        whose = "the weights" if rare.method == "importance" else "the estimate"
+        return f"{rare.event}: {whose} can't be trusted, so no probability is stated: {'; '.join(rare.doubts)}."
+    interval = format_probability(rare.probability, rare.low, rare.high)
+    often = f"once in {format_count(1 / rare.probability)} rollouts" if rare.probability > 0 else "never"
+    given = " that count" if rare.event.given is not None else ""
+    plain = format_count(rare.plain_rollouts)
+    if rare.is_cheaper:
+        work = f"{rare.n_rollouts + rare.n_pilot:,} rollouts did what plain simulation needs {plain} for"
+    else:
+        work = f"plain simulation would have needed only {plain} rollouts"
+    return f"{rare.event}: {interval}: {often}{given}; {work}."
+
+
+def tabulate(rare: Rare) -> tuple[Table, ...]:
+    """Return the estimate and what speaks for it, then the tilts or the levels."""
+    probability = format_probability(rare.probability, rare.low, rare.high) if rare.is_trusted else "not stated"
+    chosen = "levels" if rare.method == "splitting" else "tilt"
+    in_updates = f"at as many updates of nodes by {format_count(rare.gain_in_updates)}"
+    rows = (
+        ("probability in one rollout", probability),
+        ("rollouts", f"{rare.n_rollouts:,}, and {rare.n_pilot:,} to choose the {chosen}"),
+        ("plain rollouts for the same error", format_count(rare.plain_rollouts)),
+        ("variance is smaller by", f"{format_count(rare.gain)}; {in_updates}"),
+        *(_say_repetitions(rare) if rare.method == "splitting" else _say_weights(rare)),
+    )
+    title = f"The estimate, with a {100 * rare.confidence_level:g} % interval"
+    estimate = Table(title, ("number", "value"), rows)
+    if rare.steps.empty:
+        return (estimate,)
+    return estimate, _tabulate_stages(rare) if rare.method == "splitting" else _tabulate_tilts(rare)
+
+
+def _say_repetitions(rare: Rare) -> list[tuple[str, str]]:
+    found = rare.diagnosis
+    return [("independent repetitions", f"{found['repetitions']}, {found['n_hits']} of which met the event")]
+
+
+def _say_weights(rare: Rare) -> list[tuple[str, str]]:
+    found = rare.diagnosis
+    k_hat, error = found["k_hat"], f"standard error {found['mean_weight_error']:.2g}"
+    shape = "too few to tell" if math.isnan(k_hat) else "bounded" if found["is_bounded"] else f"{k_hat:.2f}"
+    hits = f"{found['n_hits']:,}, worth {found['effective_hits']:,.0f} of equal weights"
+    return [
+        ("mean weight, expected to be 1", f"{found['mean_weight']:.3g} ({error})"),
+        ("rollouts with the event", hits),
+        ("largest share of one of them", f"{100 * found['largest_share']:.2g} %"),
+        ("tail of their weights (k-hat)", shape),
+    ]
+
+
+def _tabulate_stages(rare: Rare) -> Table:
+    rows = [
+        (
+            "the end" if math.isnan(row["level"]) else f"{row['level']:g}",
+            f"{row['n']:,}",
+            f"{row['n_hits']:,}",
+            "" if math.isnan(row["fraction"]) else f"{100 * row['fraction']:.1f} %",
+        )
+        for row in rare.steps.to_dict("records")
+    ]
+    header = (f"{rare.counts}, from the level before to", "rollouts", "with the event", "reached it")
+    return Table("Stages", header, tuple(rows))
+
+
+def _tabulate_tilts(rare: Rare) -> Table:
+    """Show the scenario as it is, the tilt that was chosen, and the best of the others."""
+    steps = rare.steps
+    is_shown = steps["used"] | (steps.index == 0)
+    others = steps[~is_shown].sort_values("fraction", ascending=False, kind="stable").head(_MOST_TILTS)
+    rows = [
+        (row["tilt"], f"{row['n']:,}", f"{row['n_hits']:,}", f"{100 * row['fraction']:.1f} %", "yes" * row["used"])
+        for shown in (steps[is_shown], others)
+        for row in shown.to_dict("records")
+    ]
+    header = ("tilt", "rollouts", "with the event", "effective hits", "used")
+    return Table(f"The best of {len(steps):,} tilts that were tried", header, tuple(rows))
 
 
 def format_probability(probability: float, low: float, high: float) -> str:

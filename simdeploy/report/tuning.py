@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.findings import NOT_KNOWN, OPEN, RULED_OUT
 from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP
-from simdeploy.report.naming import format_value, shorten_names
-from simdeploy.report.wording import describe_measure, difference_scale, format_estimate, format_number, measure_scale
+from simdeploy.report.wording import difference_scale, format_estimate, format_number, measure_scale
 from simdeploy.result import Table
 from simdeploy.scenario.measures import parse_measure, parse_requirement
 

@@ -5,59 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from simdeploy.analysis.asking.naming import LABELS, join_words
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from simdeploy.scenario.measures import Measure
 
-# What a response is called and its unit; "fraction" is shown as a percentage, "s" in whatever unit of time fits.
-LABELS: dict[str, tuple[str, str]] = {
-    "makespan_s": ("makespan", "s"),
-    "stopped_at_s": ("stopped at", "s"),
-    "restored_at_s": ("restored at", "s"),
-    "waves": ("waves", ""),
-    "updated_nodes": ("updated nodes", ""),
-    "failed_nodes": ("failed nodes", ""),
-    "touched_nodes": ("touched nodes", ""),
-    "peak_exposed_nodes": ("peak of exposed nodes", ""),
-    "blast_radius": ("blast radius", "fraction"),
-    "exposed_node_s": ("exposed node-seconds", ""),
-    "defective_node_s": ("defective node-seconds", ""),
-    "failed_requests_excess": ("failed requests in excess", ""),
-    "unavailable_node_s": ("unavailable node-seconds", ""),
-    "min_in_service_fraction": ("least in service", "fraction"),
-    "unavailable_excess_node_s": ("unavailable node-seconds in excess", ""),
-    "decision_windows": ("decision windows", ""),
-    "decision_requests": ("requests looked at", ""),
-    "cost": ("cost", ""),
-    "cost_delay": ("cost of delay", ""),
-    "cost_failed_requests": ("cost of failed requests", ""),
-    "cost_unavailability": ("cost of unavailability", ""),
-    "cost_false_alarm": ("cost of false alarms", ""),
-    "cost_escape": ("cost of escapes", ""),
-}
-
-# What an event is called when it is counted.
-EVENTS = {
-    "completed_good": "good releases that complete",
-    "stopped_defective": "defective releases that are stopped",
-    "false_alarm": "false alarms",
-    "escaped": "escapes",
-    "pending": "rollouts that are pending",
-    "in_progress": "rollouts that never end",
-    "paused": "rollouts that stay paused",
-    "completed": "rollouts that complete",
-    "failed": "rollouts that fail",
-    "canceled": "rollouts that are canceled",
-    "good": "good releases",
-    "defective": "defective releases",
-    "passed_canary": "rollouts that pass their canaries",
-}
-_GIVEN = {
-    "good": "of good releases",
-    "defective": "of defective releases",
-    "passed_canary": "after the canaries passed",
-}
+# Policies that are named; of more it is said how many.
+_MOST_NAMES = 3
 
 
 class Scale(NamedTuple):
@@ -69,6 +25,7 @@ class Scale(NamedTuple):
 
 PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
+A_ROLLOUT = Scale(1, "a rollout")
 
 
 def difference_scale(scale: Scale) -> Scale:
@@ -102,24 +59,6 @@ def response_scale(response: str, largest: float) -> Scale:
     if unit == "s":
         return time_scale(largest)
     return PERCENT if unit == "fraction" else Scale(1, "")
-
-
-def describe_measure(measure: Measure) -> str:
-    """Say what a measure is, as the heading of a column.
-
-    Examples
-    --------
-    >>> from simdeploy.scenario.measures import parse_measure
-    >>> for text in ("makespan_s", "p95 blast_radius given defective", "false_alarm given good"):
-    ...     print(describe_measure(parse_measure(text)))
-    makespan
-    p95 of blast radius of defective releases
-    false alarms of good releases
-    """
-    name = EVENTS[measure.of] if measure.kind == "rate" else LABELS[measure.of][0]
-    how = "" if measure.quantile is None else f"p{100 * measure.quantile:g} of "
-    given = "" if measure.given is None else f" {_GIVEN.get(measure.given, f'given {measure.given}')}"
-    return f"{how}{name}{given}"
 
 
 def measure_scale(measure: Measure, largest: float) -> Scale:
@@ -158,17 +97,6 @@ def format_cell(estimate: float, low: float, high: float, scale: Scale, *, sign:
     return format_estimate(estimate, low, high, scale, sign=sign).replace(" (", "\n").rstrip(")")
 
 
-def join_words(words: Sequence[str]) -> str:
-    """Write one or several words as in a sentence.
-
-    Examples
-    --------
-    >>> join_words(["a"]), join_words(["a", "b"]), join_words(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
 def format_number(value: float, uncertainty: float, *, sign: bool = False) -> str:
     """Write a number with the digits that its uncertainty leaves: two of the half-width, no more.
 
@@ -188,3 +116,34 @@ def format_number(value: float, uncertainty: float, *, sign: bool = False) -> st
     text = format(value, f"{'+' if sign else ''},.{min(max(decimals, 0), 6)}f")
     # An estimate just below 0 must not read "-0.0".
     return text.replace("-", "+" if sign else "") if not text.strip("-0.,") else text
+
+
+def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bool = False) -> str:
+    """Say how many rollouts of which policies never end, and what isn't known for that; the empty text if none.
+
+    Parameters
+    ----------
+    fractions : mapping of str to float
+        Of each policy; those of which everything is known have 0.
+    what : str
+        That isn't known.
+    is_conditional : bool
+        Whether it is about some of the rollouts only.
+
+    Examples
+    --------
+    >>> say_unknown({"lax": 0.0, "strict": 0.6}, "cost")
+    '60 % of the rollouts of strict never end, which leaves its cost unknown'
+    >>> say_unknown({"lax": 0.593, "strict": 0.6}, "makespan", is_conditional=True)
+    '59.3 to 60 % of the rollouts of lax and strict that count never end, which leaves their makespan unknown'
+    """
+    unknown = {policy: fraction for policy, fraction in fractions.items() if fraction > 0}
+    if not unknown:
+        return ""
+    names = list(unknown)
+    if len(names) > _MOST_NAMES + 1:
+        names = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES:,} more"]
+    ends = dict.fromkeys(f"{100 * fraction:.3g}" for fraction in (min(unknown.values()), max(unknown.values())))
+    whose = "its" if len(unknown) == 1 else "their"
+    share = f"{' to '.join(ends)} % of the rollouts of {join_words(names)}"
+    return f"{share}{' that count' if is_conditional else ''} never end, which leaves {whose} {what} unknown"

@@ -19,18 +19,61 @@ class TypeTraits:
         Whether there is no old version (create): going back removes a node.
     leaves : bool
         Whether nodes leave for good (stop).
+    first : int
+        The version before, where nothing is said of versions.
+    step : int
+        What the version after is more than the one before, usually.
     """
 
     releases: bool
     undone: bool
+    first: int
+    step: int
     begins: bool = False
     leaves: bool = False
 
 
 TYPES = {
-    "create": TypeTraits(releases=True, undone=True, begins=True),
-    "update": TypeTraits(releases=True, undone=True),
-    "rollback": TypeTraits(releases=True, undone=False),
-    "restart": TypeTraits(releases=False, undone=False),
-    "stop": TypeTraits(releases=False, undone=False, leaves=True),
+    "create": TypeTraits(releases=True, undone=True, first=0, step=1, begins=True),
+    "update": TypeTraits(releases=True, undone=True, first=1, step=1),
+    "rollback": TypeTraits(releases=True, undone=False, first=2, step=-1),
+    "restart": TypeTraits(releases=False, undone=False, first=1, step=0),
+    "stop": TypeTraits(releases=False, undone=False, first=1, step=0, leaves=True),
 }
+
+
+def fill_versions(kind: str, from_version: int | None, to_version: int | None) -> tuple[int, int]:
+    """Return the versions before and after a deployment of a type; what is not known is what it usually is.
+
+    Examples
+    --------
+    >>> fill_versions("update", None, None), fill_versions("rollback", 8, None), fill_versions("create", None, 3)
+    ((1, 2), (8, 7), (0, 3))
+    """
+    traits = TYPES[kind]
+    if from_version is None:
+        is_known = to_version is not None and not traits.begins
+        from_version = max(0, (to_version or 0) - traits.step) if is_known else traits.first
+    return from_version, max(0, from_version + traits.step) if to_version is None else to_version
+
+
+def doubt_versions(kind: str, from_version: int, to_version: int) -> str | None:
+    """Say what is odd about the versions of a deployment of a type; None if nothing is.
+
+    Examples
+    --------
+    >>> doubt_versions("rollback", 7, 8)
+    'a rollback to a version that is not older'
+    >>> doubt_versions("update", 7, 8) is None
+    True
+    """
+    traits = TYPES[kind]
+    if traits.begins and from_version != 0:
+        return f"a {kind} with a version before it, which has none (from_version is 0)"
+    if traits.step == 0 and to_version != from_version:
+        return f"a {kind} that changes the version"
+    if traits.step > 0 and to_version <= from_version:
+        return f"{'an' if kind == 'update' else 'a'} {kind} to a version that is not newer"
+    if traits.step < 0 and to_version >= from_version:
+        return f"a {kind} to a version that is not older"
+    return None

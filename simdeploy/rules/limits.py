@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.orchestrator import Orchestrator, PercentOf
     from simdeploy.rules.policy import Policy
 
 DEFAULT_MAX_FAILED_NODES = 10
@@ -55,7 +55,7 @@ class Limits:
     max_failed_nodes_percent: Fraction
     reaches: bool
     both: bool
-    percent_of: Literal["fleet", "resolved", "wave"]
+    percent_of: PercentOf
     minimum_sample: int
     total: int
 

@@ -8,6 +8,12 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from simdeploy.units import NS_PER_S
 
+Pacing = Literal["barrier", "sliding", "rate"]
+PercentOf = Literal["fleet", "resolved", "wave"]
+OnFailure = Literal["rollback", "pause", "stop", "continue"]
+UnreachableNodes = Literal["fail", "skip", "wait"]
+CantTell = Literal["wait", "pass", "stop"]
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -80,11 +86,11 @@ class Orchestrator:
     """
 
     preset: str = "expanso"
-    pacing: Literal["barrier", "sliding", "rate"] = "barrier"
+    pacing: Pacing = "barrier"
     failed_node_holds_slot: bool = False
     limit_comparison: Literal["exceeds", "reaches"] = "exceeds"
     limit_combination: Literal["either", "both"] = "either"
-    failed_percent_of: Literal["fleet", "resolved", "wave"] = "fleet"
+    failed_percent_of: PercentOf = "fleet"
     limits_judged: Literal["at_once", "wave_end"] = "at_once"
     minimum_sample: int = 0
     limits_apply_to_immediate: bool = True
@@ -97,12 +103,12 @@ class Orchestrator:
     rate: Rate = Rate()
     no_traffic: Literal["healthy", "unhealthy"] = "healthy"
     node_local_rollback: bool = False
-    on_failure: Literal["rollback", "pause", "stop", "continue"] = "rollback"
+    on_failure: OnFailure = "rollback"
     rollback_pacing: Literal["all_at_once", "max_parallel"] = "all_at_once"
-    unreachable_nodes: Literal["fail", "skip", "wait"] = "fail"
+    unreachable_nodes: UnreachableNodes = "fail"
     paused_clocks: Literal["run", "stop"] = "run"
     explicit_zero_limit: Literal["zero_tolerance", "default"] = "zero_tolerance"
-    cant_tell: Literal["wait", "pass", "stop"] = "wait"
+    cant_tell: CantTell = "wait"
 
     def switches(self) -> dict[str, Any]:
         """Return every switch under its name in the scenario file, as plain values."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from simdeploy.units import exact, round_half_up
 
 if TYPE_CHECKING:
-    from simdeploy.rules.orchestrator import Orchestrator, Rate
+    from simdeploy.rules.orchestrator import Orchestrator, Pacing, Rate
     from simdeploy.rules.policy import Policy
 
 # What `max_parallel` of the rollout dialect means when it is 0 or unset, percent.
@@ -38,7 +38,7 @@ class Plan:
     total: int
     canaries: int
     parallel: int
-    pacing: Literal["barrier", "sliding", "rate"]
+    pacing: Pacing
     sizes: tuple[int, ...]
 
 

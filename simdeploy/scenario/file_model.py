@@ -72,8 +72,12 @@ class DeploymentSection(Section):
     job_id: Name = optional("sensor-pipeline", "Identity of the job.")
     job_type: Name = optional("daemon", "The job's type.")
     namespace: Name = optional("default", "The job's namespace.")
-    from_version: Version = optional(1, "The job's version before.")
-    to_version: Version = optional(2, "The job's version after.")
+    from_version: Version | None = optional(
+        None, "The job's version before; by the type: create 0, update 1, rollback 2, restart and stop 1."
+    )
+    to_version: Version | None = optional(
+        None, "The job's version after; by the type: one more, of a rollback one less, of restart and stop the same."
+    )
     created_at: Instant = optional("2026-01-01T00:00:00Z", "Start of the rollout, RFC 3339.")
 
 

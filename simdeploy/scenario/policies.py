@@ -10,6 +10,7 @@ from simdeploy.api import DeploymentDocument, Spec, spec_from_dict, spec_problem
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.dialects import policy_from_spec
 from simdeploy.errors import InputError, Path, Problem, is_printable, name_problems, nearest, shorten
+from simdeploy.rules.deployment_types import doubt_versions, fill_versions
 from simdeploy.scenario.files import Files, without_contents
 from simdeploy.scenario.parts import Identity, ScenarioPolicy
 from simdeploy.scenario.policy_files import parse_policy
@@ -107,7 +108,27 @@ def document_policy(name: str, document: DeploymentDocument, around: Surrounding
             message = f"its {key} is used, although deployment.{key} says {shorten(getattr(around.identity, key))}"
             warnings.append(Problem(message, path, found=shorten(value)))
         identity = replace(identity, **{key: value})
+    if identity.type != around.identity.type:
+        identity = _with_versions_of_type(identity, document, around)
+    warnings += version_suspicions(identity, path) if identity != around.identity else ()
     return PolicyReading(_policy(name, document.spec, identity, around), warnings=warnings)
+
+
+def version_suspicions(identity: Identity, path: Path) -> list[Problem]:
+    """Say what is odd about the versions of a deployment."""
+    doubt = doubt_versions(identity.type, identity.from_version, identity.to_version)
+    found = f"{identity.from_version} to {identity.to_version}"
+    return [] if doubt is None else [Problem(doubt, path, found=found)]
+
+
+def _with_versions_of_type(identity: Identity, document: DeploymentDocument, around: Surroundings) -> Identity:
+    """Return an identity whose type isn't the scenario's, with versions that suit it unless somebody states them."""
+    known = {
+        key: getattr(identity, key) if key in around.stated or getattr(document.deployment, key) is not None else None
+        for key in ("from_version", "to_version")
+    }
+    from_version, to_version = fill_versions(identity.type, **known)
+    return replace(identity, from_version=from_version, to_version=to_version)
 
 
 def spec_policy(name: str, spec: Spec, around: Surroundings) -> PolicyReading:

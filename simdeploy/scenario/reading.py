@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from simdeploy.api.findings import MISSING
 from simdeploy.errors import Problem, shorten
+from simdeploy.rules.deployment_types import fill_versions
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.contradictions import affects_problems, health_problems, request_problems
 from simdeploy.scenario.file_model import CostsSection, DeploymentSection, HealthSection, OperatorSection, ScenarioFile
@@ -20,7 +21,7 @@ from simdeploy.scenario.fleet_section import build_fleet
 from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
 from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPolicy
-from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy
+from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy, version_suspicions
 from simdeploy.scenario.release_section import build_release
 from simdeploy.scenario.requirements_section import cross_check_requirements
 from simdeploy.scenario.section import is_explained, unknown_keys
@@ -84,7 +85,8 @@ def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None
     if "health" in sections:
         parts["health_interval_ns"] = sections["health"].interval
     if "deployment" in sections:
-        parts["identity"] = _identity(sections["deployment"])
+        identity = parts["identity"] = _identity(sections["deployment"])
+        reading.warnings += version_suspicions(identity, ("deployment",))
     _read_policies(sections, reading, files)
     _cross_check(reading, tuple(sections.get("policies", ())))
     if not reading.errors:
@@ -142,8 +144,9 @@ def _costs(section: CostsSection | None) -> Costs | None:
 
 def _identity(section: DeploymentSection) -> Identity:
     # The file has no key for it, and the API shows one: made of what says which deployment this is.
-    deployment_id = f"{section.job_id}-{section.to_version}"
-    return Identity(id=deployment_id, **section.model_dump())
+    versions = fill_versions(section.type, section.from_version, section.to_version)
+    known = section.model_dump() | dict(zip(("from_version", "to_version"), versions, strict=True))
+    return Identity(id=f"{section.job_id}-{known['to_version']}", **known)
 
 
 def _read_policies(sections: Mapping[str, Any], reading: Reading, files: Files) -> None:

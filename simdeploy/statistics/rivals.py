@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import Direction
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.pairs import pair_policies
@@ -28,7 +28,12 @@ class Gaps:
 
 
 def estimate_gaps(
-    values: np.ndarray, measure: Measure, *, direction: Direction, confidence_level: float, together: int = 1
+    values: np.ndarray,
+    measure: Measure,
+    *,
+    direction: Literal["min", "max"],
+    confidence_level: float,
+    together: int = 1,
 ) -> Gaps:
     r"""Estimate how much worse each policy is than each other one that met the same worlds.
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from simdeploy.world.distributions import Distribution
 
+Order = Literal["index", "random", "zone"]
+
 
 @dataclass(frozen=True)
 class Flapping:
@@ -124,7 +126,7 @@ class Fleet:
 
     nodes: int
     zones: int
-    order: Literal["index", "random", "zone"]
+    order: Order
     behaviour: Behaviour
     classes: tuple[NodeClass, ...]
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from simdeploy.world.distributions import Distribution
 
+AffectedBy = Literal["all", "share", "count", "classes", "zones"]
+
 
 @dataclass(frozen=True)
 class Affects:
@@ -27,7 +29,7 @@ class Affects:
         With ``classes`` the classes' names, with ``zones`` the zones' numbers: all of their nodes.
     """
 
-    by: Literal["all", "share", "count", "classes", "zones"] = "all"
+    by: AffectedBy = "all"
     share: Fraction | None = None
     count: int = 0
     members: tuple[str | int, ...] = ()

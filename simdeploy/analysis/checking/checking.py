@@ -15,13 +15,11 @@ from simdeploy.analysis.checking.sequential import decide, plan_looks
 from simdeploy.analysis.frames import make_frame
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.replication import replicate
-from simdeploy.report.checking import summarize_check, tell_check
 from simdeploy.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.result import Table
     from simdeploy.scenario import Scenario
 
 _ROW = {
@@ -80,18 +78,13 @@ class Check(Result):
         verdicts = set(self.verdicts["verdict"])
         return "not met" if "not met" in verdicts else "undecided" if "undecided" in verdicts else "met"
 
-    @property
-    def answer(self) -> str:
-        """The answer, in a sentence."""
-        return tell_check(self)
-
     def to_frame(self) -> pd.DataFrame:
         """Return `verdicts`."""
         return self.verdicts
 
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the verdicts as a table of words."""
-        return summarize_check(self)
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything in values that JSON knows, the `verdict` of all together included."""
+        return {**super().to_dict(), "verdict": self.verdict}
 
 
 def check(

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.verdicts import judge_difference
 from simdeploy.analysis.comparison.observations import Observations, Quantity
+from simdeploy.analysis.comparison.pair_tables import tabulate_pairs, tabulate_ranking
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.result import Result, read_computed_under, to_plain
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from simdeploy.result import Table
     from simdeploy.scenario.parts import Costs
 
 _ESTIMATE = {
@@ -35,8 +37,16 @@ _ESTIMATE = {
     "n": "int64",
     "standard_error": "float64",
 }
-_DIFFERENCE = {"policy": "str", "baseline": "str", **_ESTIMATE, "variance_removed_fraction": "float64"}
+_DIFFERENCE = {
+    "policy": "str",
+    "baseline": "str",
+    **_ESTIMATE,
+    "variance_removed_fraction": "float64",
+    "verdict": "str",
+}
 _UNKNOWN = {"unknown_fraction": "float64"}
+# What the best policy is the best by: the first of these of which anything was seen, or else the last.
+_JUDGED_BY = (("cost",), ("false_alarm", "escaped"), ("makespan_s",))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,7 +62,12 @@ class Comparison(Result):
     differences : DataFrame
         The same of the policy less the `baseline`, over the `n` replications in which both have a value, and
         `variance_removed_fraction`: how much smaller the variance of the difference is than it would be had the two
-        policies met unrelated worlds. Negative where common random numbers did harm.
+        policies met unrelated worlds. Negative where common random numbers did harm. `verdict` says whether the policy is
+        surely ``better`` or ``worse`` than the baseline, or ``equal``, or ``unclear``; ``unknown`` if rollouts of one of them
+        never end; it is missing where neither side is better.
+    judged_by : tuple of str
+        The measures by which `answer` says which policy is the best: the cost, if there is one; else false alarms and
+        escapes; where there are no verdicts the makespan.
     baseline : str
     confidence_level : float
     policies : tuple of str
@@ -65,6 +80,7 @@ class Comparison(Result):
 
     estimates: pd.DataFrame
     differences: pd.DataFrame
+    judged_by: tuple[str, ...]
     baseline: str
     confidence_level: float
     policies: tuple[str, ...]
@@ -77,11 +93,10 @@ class Comparison(Result):
     def pairs(self) -> pd.DataFrame:
         """All pairs: each policy less each of those that follow it, with intervals that hold for all pairs at once.
 
-        One row per pair (`policy` and `other`), response and level: `estimate`, `low`, `high`, and `n`, the replications
-        in which both have a value. Computed when it is first asked for; see the notes of `compare`.
+        One row per pair (`policy` and `other`), response and level: `estimate`, `low`, `high`; `n`, the replications
+        in which both have a value; and `verdict`, as in `differences`. Computed when it is first asked for; see the notes of
+        `compare`.
         """
-        from simdeploy.analysis.comparison.pair_tables import tabulate_pairs
-
         return tabulate_pairs(self._observations, self.confidence_level)
 
     @cached_property
@@ -92,18 +107,11 @@ class Comparison(Result):
         sharing one; `is_among_best`, whether it may be the best; `estimate`, `low` and `high` of its difference to the
         best of the others; `n`, the fewest replications that it has in common with one of them; `unknown_fraction`. A policy
         without values, or of which some rollouts never end, has no place (`rank` and `is_among_best` are missing), and the
-        others are compared without it. Computed when it is first asked for; see the notes of `compare`.
+        others are compared without it. `verdict` says how the policy stands to the best of the others: ``better`` if it alone
+        may be the best, ``worse`` if it isn't; of several that may be, ``equal`` or ``unclear``; ``unknown`` if it has no
+        place, or no other has one. Computed when it is first asked for; see the notes of `compare`.
         """
-        from simdeploy.analysis.comparison.pair_tables import tabulate_ranking
-
         return tabulate_ranking(self._observations, self.confidence_level)
-
-    @property
-    def answer(self) -> str:
-        """Which policy is the best, and which ones can't be told from it."""
-        from simdeploy.report.ranking import say_which_is_best
-
-        return say_which_is_best(self)
 
     def to_frame(self) -> pd.DataFrame:
         """Return estimates and differences in one table; what only the other ones have is missing."""
@@ -112,12 +120,6 @@ class Comparison(Result):
         dtypes = _DIFFERENCE | _UNKNOWN
         parts = (self.estimates, self.differences)
         return pd.concat([part.reindex(columns=list(dtypes)).astype(dtypes) for part in parts], ignore_index=True)
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the main responses in words: the estimates, the differences to the baseline, and the ranking."""
-        from simdeploy.report.comparison import summarize
-
-        return summarize(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in values that JSON knows, `pairs` and `ranking` included."""
@@ -222,12 +224,14 @@ def compare(
             own = _estimate(values[place], quantity, confidence_level)
             estimates.append(name | own | {"unknown_fraction": unknown[place]})
             if policy != baseline:
-                found = _difference(values[place], values[compared], quantity, confidence_level)
+                never_ends = unknown[place] > 0 or unknown[compared] > 0
+                found = _difference(values[place], values[compared], quantity, confidence_level, never_ends=never_ends)
                 differences.append(name | {"baseline": baseline} | found)
     computed_under = read_computed_under(responses)
     return Comparison(
         estimates=make_frame(_by_policy(estimates, observations.policies), _ESTIMATE | _UNKNOWN),
         differences=make_frame(_by_policy(differences, observations.policies), _DIFFERENCE),
+        judged_by=_find_judged_by(estimates),
         baseline=baseline,
         confidence_level=confidence_level,
         policies=observations.policies,
@@ -260,14 +264,22 @@ def _estimate(values: np.ndarray, quantity: Quantity, confidence_level: float) -
 
 
 def _difference(
-    policy: np.ndarray, baseline: np.ndarray, quantity: Quantity, confidence_level: float
+    policy: np.ndarray, baseline: np.ndarray, quantity: Quantity, confidence_level: float, *, never_ends: bool
 ) -> dict[str, Any]:
     found = estimate_difference(policy, baseline, is_rate=quantity.is_rate, confidence_level=confidence_level)
     in_both = ~np.isnan(policy - baseline)
     policy, baseline = policy[in_both], baseline[in_both]
     apart = variance(policy) + variance(baseline)
     removed = 1 - variance(policy - baseline) / apart if apart > 0 else math.nan
-    return _with_half_width(found) | {"variance_removed_fraction": removed}
+    direction, verdict = find_direction(quantity.measure), None
+    if direction is not None:
+        verdict = judge_difference(found.low, found.high, direction, unknown=never_ends or not found.n)
+    return _with_half_width(found) | {"variance_removed_fraction": removed, "verdict": verdict}
+
+
+def _find_judged_by(estimates: list[dict[str, Any]]) -> tuple[str, ...]:
+    seen = {row["level"] or row["response"] for row in estimates if row["n"] or row["unknown_fraction"]}
+    return next((names for names in _JUDGED_BY if seen & set(names)), _JUDGED_BY[-1])
 
 
 def _with_half_width(found: Estimate) -> dict[str, Any]:

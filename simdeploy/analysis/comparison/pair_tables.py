@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.directions import find_direction
-from simdeploy.analysis.comparison.ranking import rank_policies
+from simdeploy.analysis.asking.verdicts import judge_difference
+from simdeploy.analysis.comparison.ranking import Ranking, rank_policies
 from simdeploy.statistics.pairs import pair_policies
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _PAIR = {
     "low": "float64",
     "high": "float64",
     "n": "int64",
+    "verdict": "str",
 }
 _RANKING = {
     "policy": "str",
@@ -39,6 +41,7 @@ _RANKING = {
     "high": "float64",
     "n": "int64",
     "unknown_fraction": "float64",
+    "verdict": "str",
 }
 
 
@@ -51,13 +54,17 @@ def tabulate_pairs(observations: Observations, confidence_level: float) -> pd.Da
     for quantity in observations.quantities if n_pairs else ():
         pairs = pair_policies(observations.values(quantity), is_rate=quantity.is_rate)
         limits = pairs.lower_limits((1 - confidence_level) / 2 / n_pairs)
+        low, high, n = limits[first, second], -limits[second, first], pairs.n[first, second]
+        direction, never_ends = find_direction(quantity.measure), observations.unknown_fractions(quantity) > 0
+        is_unknown = never_ends[first] | never_ends[second] | (n == 0)
         part = {
             "policy": names[first],
             "other": names[second],
             "estimate": pairs.estimate[first, second],
-            "low": limits[first, second],
-            "high": -limits[second, first],
-            "n": pairs.n[first, second],
+            "low": low,
+            "high": high,
+            "n": n,
+            "verdict": judge_difference(low, high, direction, unknown=is_unknown) if direction else [None] * n_pairs,
         }
         parts.append(_frame(part, quantity, _PAIR))
     return _join(parts, _PAIR)
@@ -86,9 +93,22 @@ def tabulate_ranking(observations: Observations, confidence_level: float) -> pd.
             "high": found.high,
             "n": found.n,
             "unknown_fraction": unknown,
+            "verdict": _judge(found),
         }
         parts.append(_frame(part, quantity, _RANKING))
     return _join(parts, _RANKING)
+
+
+def _judge(found: Ranking) -> np.ndarray:
+    """Say how each policy stands to the best of the others."""
+    has_place = ~np.isnan(found.rank)
+    conditions = {
+        "unknown": ~has_place | (has_place.sum() < 2),
+        "worse": ~found.is_among_best,
+        "better": found.is_among_best & (found.is_among_best.sum() == 1),
+        "equal": (found.low == 0) & (found.high == 0),
+    }
+    return np.select(list(conditions.values()), list(conditions), "unclear")
 
 
 def _frame(part: Mapping[str, Any], quantity: Quantity, dtypes: Mapping[str, str]) -> pd.DataFrame:

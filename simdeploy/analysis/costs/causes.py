@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.unknown import say_unknown, unknown_fractions
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.report.naming import name_cases
-from simdeploy.report.wording import LABELS, Scale, format_cell, format_estimate, format_number
-from simdeploy.result import Result, Table, read_computed_under
+from simdeploy.result import Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.levels import level_problems
-from simdeploy.vocabulary import COSTS
+from simdeploy.vocabulary import CAUSES, COSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -36,8 +35,9 @@ _PART = {
     "n": "int64",
     "standard_error": "float64",
     "unknown_fraction": "float64",
+    "is_cheapest": "bool",
+    "is_largest_cause": "bool",
 }
-A_ROLLOUT = Scale(1, "a rollout")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,7 +49,9 @@ class CostResult(Result):
     parts : DataFrame
         One row per case and cause: `policy` and what else identifies the case; `cause`, which is `cost` for the total,
         followed by its parts; `estimate` (the mean of a rollout), `low`, `high`, `half_width`, `n` and `standard_error`;
-        `unknown_fraction`, the share of the rollouts that never end, so that nobody knows what they will have cost.
+        `unknown_fraction`, the share of the rollouts that never end, so that nobody knows what they will have cost;
+        `is_cheapest`, whether the case costs least of those whose cost is known; and `is_largest_cause`, whether most of what
+        the case costs comes from this cause.
     confidence_level : float
         Of each interval by itself.
     costs : dict of str to float
@@ -76,43 +78,9 @@ class CostResult(Result):
         """The rows of the total, one per case."""
         return self.parts[self.parts["cause"].eq("cost")].reset_index(drop=True)
 
-    @property
-    def answer(self) -> str:
-        """What the cheapest case costs, and what of it weighs most; and of which cases the cost is unknown."""
-        totals = self.totals
-        names, fractions = name_cases(totals, self.case_columns), totals["unknown_fraction"]
-        unknown = say_unknown(dict(zip(names, fractions, strict=True)), "cost")
-        known = totals["estimate"].where(fractions.eq(0))
-        if known.isna().all():
-            return f"{unknown}." if unknown else "No rollout ended: nothing can be said of its cost."
-        return f"{unknown}. {self._say_least(known, names)}" if unknown else self._say_least(known, names)
-
-    def _say_least(self, known: pd.Series, names: list[str]) -> str:
-        place = int(np.nanargmin(known.to_numpy()))
-        best = self.totals.iloc[place]
-        parts = self.parts.iloc[place * len(COSTS) + 1 : (place + 1) * len(COSTS)]
-        largest = parts.iloc[int(parts["estimate"].to_numpy().argmax())]
-        told = format_estimate(best["estimate"], best["low"], best["high"], A_ROLLOUT)
-        of_others = "Of the others " if self.totals["unknown_fraction"].any() and known.count() > 1 else ""
-        begun = f"{of_others}{names[place]} costs{' least' if known.count() > 1 else ''}: {told}"
-        if not largest["estimate"] > 0:
-            return f"{begun}."
-        weight = format_number(largest["estimate"], largest["half_width"])
-        return f"{begun}; most of it is the {LABELS[largest['cause']][0]}, {weight}."
-
     def to_frame(self) -> pd.DataFrame:
         """Return `parts`."""
         return self.parts
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the cost of each case, split by cause."""
-        names = name_cases(self.totals, self.case_columns)
-        rows = [
-            (name, *map(_cell, self.parts.iloc[place * len(COSTS) : (place + 1) * len(COSTS)].to_dict("records")))
-            for place, name in enumerate(names)
-        ]
-        title = f"Cost of a rollout by cause, with {100 * self.confidence_level:g} % intervals"
-        return (Table(title, ("policy", *(LABELS[cause][0] for cause in COSTS)), tuple(rows)),)
 
 
 def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidence_level: float = 0.95) -> CostResult:
@@ -178,12 +146,18 @@ def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidenc
     known, unknown = ~np.isnan(by_cause["cost"]), unknown_fractions(values, Measure("cost"))
     rows: list[dict[str, Any]] = []
     for place, case in enumerate(values.cases.to_dict("records")):
-        key = {str(name): value for name, value in case.items()}
-        for cause in COSTS:
-            of_case = by_cause[cause][place][known[place]]
-            found = estimate_values(of_case, Measure(cause), confidence_level)
-            own = {"half_width": found.half_width, "unknown_fraction": unknown[place]}
-            rows.append({**key, "cause": cause, **found._asdict(), **own})
+        key = {str(name): value for name, value in case.items()} | {"unknown_fraction": unknown[place]}
+        found = {
+            cause: estimate_values(by_cause[cause][place][known[place]], Measure(cause), confidence_level)
+            for cause in COSTS
+        }
+        largest = max(CAUSES, key=lambda cause: found[cause].estimate)
+        for cause, of_cause in found.items():
+            is_largest = cause == largest and of_cause.estimate > 0
+            own = {"cause": cause, "half_width": of_cause.half_width, "is_largest_cause": is_largest}
+            rows.append({**key, **of_cause._asdict(), **own})
+    cheapest = _find_cheapest(rows)
+    rows = [row | {"is_cheapest": place // len(COSTS) == cheapest} for place, row in enumerate(rows)]
     dtypes = {str(name): dtype for name, dtype in values.cases.dtypes.items()} | _PART
     return CostResult(
         parts=make_frame(rows, dtypes),
@@ -192,6 +166,13 @@ def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidenc
         n_left_out=int((~known).sum()),
         computed_under=read_computed_under(responses),
     )
+
+
+def _find_cheapest(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the place of the case that costs least of those whose cost is known; None if it is known of none."""
+    totals = [row["estimate"] if not row["unknown_fraction"] else math.nan for row in rows[:: len(COSTS)]]
+    known = [place for place, total in enumerate(totals) if not math.isnan(total)]
+    return min(known, key=totals.__getitem__, default=None)
 
 
 def check_arguments(costs: object, confidence_level: object) -> None:
@@ -211,7 +192,3 @@ def check_arguments(costs: object, confidence_level: object) -> None:
     problems += level_problems(confidence_level)
     if problems:
         raise InputError(problems)
-
-
-def _cell(row: Mapping[Any, Any]) -> str:
-    return format_cell(row["estimate"], row["low"], row["high"], Scale(1, ""))

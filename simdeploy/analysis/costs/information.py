@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.unknown import say_unknown
 from simdeploy.analysis.costs.causes import check_arguments
-from simdeploy.analysis.costs.knowing import KIND, WORLD, estimate_values_of_knowing, find_single, mean_by_kind
+from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.analysis.frames import make_frame
-from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.report.wording import PERCENT, Scale, format_estimate, format_number
-from simdeploy.result import Result, Table, read_computed_under
+from simdeploy.errors import InputError, Problem, listed, nearest
+from simdeploy.result import Result, read_computed_under
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,44 +76,9 @@ class InformationResult(Result):
     note: str
     computed_under: Mapping[str, Any]
 
-    @property
-    def answer(self) -> str:
-        """What knowing would save."""
-        told = {row["information"]: _told(row) for row in self.values.to_dict("records")}
-        level = f"{100 * self.confidence_level:g} %"
-        unknown = say_unknown(self.unknown_fractions, "cost")
-        of_others = f"{unknown}. Among the others knowing" if unknown else "Knowing"
-        return (
-            f"{of_others} the kind of release beforehand would save {told[KIND]} against {self.policy} for all; "
-            f"knowing all that will happen, {told[WORLD]}, at {level} confidence."
-        )
-
     def to_frame(self) -> pd.DataFrame:
         """Return `values`."""
         return self.values
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return both values, and what would be done for each kind of release."""
-        level = f"{100 * self.confidence_level:g} % intervals"
-        values = tuple((row["information"], _told(row)) for row in self.values.to_dict("records"))
-        kinds = tuple(
-            (
-                row["release"],
-                f"{format_number(PERCENT.factor * row['share'], math.nan)} {PERCENT.unit}",
-                row["policy"],
-                format_number(row["cost"], math.nan),
-                format_number(row["saved"], math.nan),
-            )
-            for row in self.kinds.to_dict("records")
-        )
-        return (
-            Table(f"What it is worth to know, with {level}", ("known", "saved"), values),
-            Table(
-                f"The cheapest policy for each kind of release, against {self.policy} for all",
-                ("release", "share", "policy", "cost", "saved"),
-                kinds,
-            ),
-        )
 
 
 def value_of_perfect_information(
@@ -242,7 +204,9 @@ def _gather(
     policies = [policy for policy, fraction in zip(observations.policies, unknown, strict=True) if not fraction]
     fractions = dict(zip(observations.policies, unknown.tolist(), strict=True))
     if len(policies) < min(2, len(fractions)):
-        raise InputError(Problem(f"no choice can be made: {say_unknown(fractions, 'cost')}"))
+        message = "no choice can be made: the cost is unknown of policies with rollouts that never end"
+        found = listed(f"{100 * fraction:.3g} % of {policy}" for policy, fraction in fractions.items() if fraction)
+        raise InputError(Problem(message, found=found))
     cost = cost[unknown == 0]
     if "release" not in responses:
         hint = nearest("release", responses.columns)
@@ -258,7 +222,3 @@ def _gather(
     kinds = [kind for kind in kinds if kind in set(named)]
     kind_of = np.array([kinds.index(kind) for kind in named])
     return policies, cost[:, is_known], kind_of, kinds, int((~is_known).sum()), fractions
-
-
-def _told(row: Any) -> str:
-    return format_estimate(row["estimate"], row["low"], row["high"], Scale(1, "a rollout"))

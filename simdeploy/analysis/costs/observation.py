@@ -11,14 +11,14 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.unknown import unknown_fractions
+from simdeploy.analysis.asking.verdicts import judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
-from simdeploy.analysis.costs.observation_steps import Step, make_steps
+from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
 from simdeploy.analysis.frames import make_frame
-from simdeploy.report.wording import LABELS, Scale, format_cell, format_estimate
-from simdeploy.result import Result, Table, read_computed_under
+from simdeploy.result import Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, moments
-from simdeploy.vocabulary import CAUSES, COSTS
+from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,9 +47,8 @@ _SAVING = {
     "unknown_fraction": "float64",
 }
 _NOT_KNOWN = {name: math.nan for name, dtype in _ESTIMATE.items() if dtype == "float64"}
-_STEP = {"lever": "str", "value": "float64", "previous": "float64", **_ESTIMATE}
+_STEP = {"lever": "str", "value": "float64", "previous": "float64", **_ESTIMATE, "verdict": "str"}
 _LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_at": "float64"}
-_NOUNS = {"canaries": ("one more canary", "canaries"), "minutes": ("one more minute of observation", "minutes")}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,7 +64,8 @@ class ObservationResult(Result):
         `unknown_fraction` is the share of the rollouts that never end, so that nobody knows what they will have cost; what
         is saved by or against such a policy is missing.
     steps : DataFrame
-        What each value saves against the next lower one, `previous`.
+        What each value saves against the next lower one, `previous`; and `verdict`, whether that is surely ``better``
+        (it saves) or ``worse`` (it costs), ``equal``, ``unclear`` or ``unknown``.
     limits : DataFrame
         One row per lever: its `current` value; `pays_until`, the value up to which every step from there surely saves;
         `stops_at`, the first one that doesn't, missing if all do.
@@ -86,56 +86,9 @@ class ObservationResult(Result):
     n_left_out: int
     computed_under: Mapping[str, Any]
 
-    @property
-    def answer(self) -> str:
-        """What one more canary and one more minute would save, and up to where more of it pays."""
-        told = [said for lever in _NOUNS if (said := self._say(lever))]
-        most = self.savings["unknown_fraction"].max()
-        unknown = (
-            f" Up to {100 * most:.3g} % of the rollouts never end, which leaves their cost unknown." if most else ""
-        )
-        return f"Under {self.policy} {'; '.join(told)}, at {100 * self.confidence_level:g} % confidence.{unknown}"
-
-    def _say(self, lever: str) -> str:
-        limit = self.limits[self.limits["lever"].eq(lever)].iloc[0]
-        steps = self.steps[self.steps["lever"].eq(lever)]
-        one = steps[steps["previous"].eq(limit["current"])]
-        if one.empty:
-            return ""
-        row = one.iloc[0]
-        if math.isnan(row["estimate"]):
-            return f"nothing is known of {_NOUNS[lever][0]}"
-        saves = row["estimate"] >= 0
-        ends = (row["estimate"], row["low"], row["high"]) if saves else (-row["estimate"], -row["high"], -row["low"])
-        told = format_estimate(*ends, Scale(1, "a rollout"))
-        begun = f"{_NOUNS[lever][0]} {'saves' if saves else 'costs'} {told}"
-        if not (row["low"] > 0 or row["high"] < 0):
-            return f"{begun}, which can't be told from nothing"
-        if row["low"] > 0:
-            return f"{begun}, and it pays up to {_amount(lever, limit['pays_until'])}"
-        return begun
-
     def to_frame(self) -> pd.DataFrame:
         """Return `savings`."""
         return self.savings
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return for each lever what its values save, split by cause, and what each step saves."""
-        return tuple(self._tabulate(lever) for lever in _NOUNS if self.savings["lever"].eq(lever).any())
-
-    def _tabulate(self, lever: str) -> Table:
-        of_lever = self.savings[self.savings["lever"].eq(lever)]
-        steps = self.steps[self.steps["lever"].eq(lever)].set_index("value")
-        seen = [cause for cause in CAUSES if of_lever.loc[of_lever["cause"].eq(cause), "cost"].any()]
-        rows = []
-        for value, rows_of_value in of_lever.groupby("value"):
-            by_cause = {row["cause"]: row for row in rows_of_value.to_dict("records")}
-            now = " (now)" if by_cause["cost"]["is_current"] else ""
-            step = _told(steps.loc[value]) if value in steps.index else ""
-            rows.append((f"{value:g}{now}", *(_told(by_cause[cause]) for cause in ("cost", *seen)), step))
-        title = f"Saved by {_NOUNS[lever][1]}, against {self.policy}, with {100 * self.confidence_level:g} % intervals"
-        header = (lever, "in all", *(LABELS[cause][0].removeprefix("cost of ") for cause in seen), "by this step")
-        return Table(title, header, tuple(rows))
 
 
 def value_of_observation(
@@ -241,7 +194,7 @@ def value_of_observation(
     return ObservationResult(
         savings=make_frame(savings, _SAVING),
         steps=make_frame(of_steps, _STEP),
-        limits=make_frame([_limit(steps, of_steps, lever) for lever in _NOUNS], _LIMIT),
+        limits=make_frame([_limit(steps, of_steps, lever) for lever in LEVERS], _LIMIT),
         policy=base.name,
         confidence_level=confidence_level,
         n_left_out=int(np.isnan(by_cause["cost"]).sum()),
@@ -267,7 +220,9 @@ def _compare(
             own = {"is_current": step.is_current, "cause": cause, "cost": mean, "unknown_fraction": unknown[place]}
             savings.append({**name, **own, **saved(cause, current[step.lever], place)})
         if place and steps[place - 1].lever == step.lever:
-            of_steps.append({**name, "previous": steps[place - 1].value, **saved("cost", place - 1, place)})
+            found = saved("cost", place - 1, place)
+            verdict = judge_difference(found["low"], found["high"], "max", unknown=math.isnan(found["estimate"]))
+            of_steps.append({**name, "previous": steps[place - 1].value, **found, "verdict": verdict})
     return savings, of_steps
 
 
@@ -280,7 +235,7 @@ def _limit(steps: Sequence[Step], of_steps: Sequence[Mapping[str, Any]], lever: 
     """Follow the steps from the current value on to the first one that doesn't surely save."""
     current = next(step.value for step in steps if step.lever == lever and step.is_current)
     further = [row for row in of_steps if row["lever"] == lever and row["previous"] >= current]
-    stops = next((row for row in further if not row["low"] > 0), None)
+    stops = next((row for row in further if row["verdict"] != "better"), None)
     until = stops["previous"] if stops else further[-1]["value"] if further else current
     return {
         "lever": lever,
@@ -288,13 +243,3 @@ def _limit(steps: Sequence[Step], of_steps: Sequence[Mapping[str, Any]], lever: 
         "pays_until": until,
         "stops_at": stops["value"] if stops else math.nan,
     }
-
-
-def _amount(lever: str, value: float) -> str:
-    if lever == "minutes":
-        return f"{value:g} {'minute' if value == 1 else 'minutes'} more"
-    return f"{value:g} {'canary' if value == 1 else 'canaries'}"
-
-
-def _told(row: Any) -> str:
-    return format_cell(row["estimate"], row["low"], row["high"], Scale(1, ""), sign=True)

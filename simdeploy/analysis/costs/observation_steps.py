@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
 from simdeploy.experiments.changes import change_policy, own_identity
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 Kind = Literal["canaries", "minutes"]
+LEVERS: tuple[Kind, ...] = get_args(Kind)
 
 _MINUTE_NS = 60 * NS_PER_S
 _MORE_CANARIES = (1, 2, 4, 8)

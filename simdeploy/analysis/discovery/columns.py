@@ -1,13 +1,15 @@
-"""From a table of worlds to columns that can be cut."""
+"""From a table of worlds to columns that can be cut, and what a box asks of them in words."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.report.naming import format_value
-from simdeploy.statistics.boxes.boxes import Column
+from simdeploy.analysis.asking.naming import format_value
+from simdeploy.statistics.boxes.boxes import Box, Column, Limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,3 +45,52 @@ def read_columns(worlds: pd.DataFrame) -> list[Column]:
         places = np.array([known.index(word) for word in words], dtype=np.float64)
         columns.append(Column(str(name), places, words=known))
     return columns
+
+
+def describe_box(box: Box, columns: Sequence[Column], names: Mapping[str, str]) -> str:
+    """Say in words what a box asks; `names` are those of the factors, by that of their column."""
+    told = [describe_limits(box.limits[number], columns[number], names) for number in box.restricted]
+    return " and ".join(told) or "all worlds"
+
+
+def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) -> str:
+    """Say what is asked of one factor.
+
+    Examples
+    --------
+    >>> column = Column("scenario.fleet.nodes", np.arange(9.0), is_whole=True)
+    >>> describe_limits(Limits(low=3.5), column, {"scenario.fleet.nodes": "nodes"})
+    'nodes is at least 4'
+    >>> describe_limits(Limits(low=0.02134, high=0.5), Column("x", np.arange(9.0)), {"x": "x"})
+    'x is from 0.02134 to 0.5'
+    """
+    name = names[column.name]
+    if limits.places is not None:
+        words = column.words or ()
+        return f"{name} is {' or '.join(words[place] for place in sorted(limits.places))}"
+    low, high = _write_ends(limits, column)
+    if column.is_whole:
+        ends = {low or _write(int(column.values.min())), high or _write(int(column.values.max()))}
+        if len(ends) == 1:
+            return f"{name} is {ends.pop()}"
+        if low and high:
+            return f"{name} is from {low} to {high}"
+        return f"{name} is at least {low}" if low else f"{name} is at most {high}"
+    if low and high:
+        return f"{name} is from {low} to {high}"
+    return f"{name} is above {low}" if low else f"{name} is below {high}"
+
+
+def _write_ends(limits: Limits, column: Column) -> tuple[str, str]:
+    """Return both ends as text, empty where there is none; those of whole numbers are within the box."""
+    low, high = limits.low, limits.high
+    if column.is_whole:
+        low, high = (
+            end if math.isinf(end) else math.ceil(end) if is_low else math.floor(end)
+            for end, is_low in ((low, True), (high, False))
+        )
+    return tuple("" if math.isinf(end) else _write(end) for end in (low, high))  # type: ignore[return-value]
+
+
+def _write(end: Any) -> str:
+    return format_value(float(f"{end:.4g}") if isinstance(end, float) else end)

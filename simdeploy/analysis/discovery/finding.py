@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Requirement
+from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -176,6 +178,8 @@ def make_discovery(
         reason=known.reason.astype(str),
         box=found.members,
     )
+    n_broken = int(known.is_broken[known.is_known].sum())
+    low, high = proportion_interval(n_broken, n_known, confidence_level) if n_known else (math.nan, math.nan)
     return Discovery(
         policy=policy,
         requirements=requirements,
@@ -183,6 +187,11 @@ def make_discovery(
         limits=found.limits,
         path=found.path,
         worlds=worlds,
+        n_known=n_known,
+        n_broken=n_broken,
+        share=n_broken / n_known if n_known else math.nan,
+        share_low=low,
+        share_high=high,
         left_out=left_out,
         is_refused=is_refused,
         n_replications=n_replications,

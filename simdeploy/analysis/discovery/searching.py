@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.choosing import Share, choose, quasi_p, share
+from simdeploy.analysis.discovery.columns import describe_box, describe_limits
 from simdeploy.analysis.discovery.judging import chance
 from simdeploy.analysis.frames import make_frame
-from simdeploy.report.naming import name_factors
-from simdeploy.statistics.boxes.boxes import Box, Column, describe_limits
+from simdeploy.statistics.boxes.boxes import Box, Column
 from simdeploy.statistics.boxes.peeling import peel
 from simdeploy.statistics.intervals import proportion_interval
 
@@ -152,7 +153,7 @@ def _judge(
     return {
         "box": number,
         "is_found": p_value <= 1 - confidence_level,
-        "limits": box.describe(held_out.columns, names),
+        "limits": describe_box(box, held_out.columns, names),
         "density": found.density,
         "density_low": density_low,
         "density_high": density_high,
@@ -194,5 +195,5 @@ def _step(number: int, step: int, box: Box, searched: _Half, held_out: _Half, na
         "held_out_coverage": there.coverage,
         "held_out_density": there.density,
         "n_restricted": len(box.limits),
-        "limits": box.describe(searched.columns, names),
+        "limits": describe_box(box, searched.columns, names),
     }

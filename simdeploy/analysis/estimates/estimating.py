@@ -11,9 +11,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.errors import InputError, Problem, SimdeployWarning
-from simdeploy.report.naming import name_cases
-from simdeploy.report.wording import describe_measure, format_estimate, measure_scale
-from simdeploy.result import Result, Table, read_computed_under
+from simdeploy.result import Result, read_computed_under
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.levels import level_problems
 
@@ -65,35 +63,9 @@ class Estimates(Result):
     confidence_level: float
     computed_under: Mapping[str, Any]
 
-    @property
-    def answer(self) -> str:
-        """Say of the first measure where it is lowest and where it is highest."""
-        measure = self.measures[0]
-        rows = self.estimates[self.estimates["measure"].eq(str(measure))]
-        name, level = describe_measure(measure), f"with {100 * self.confidence_level:g} % intervals"
-        if rows["estimate"].isna().all():
-            return f"No replication says anything of {name}."
-        written = format_rows(rows, measure_scale(measure, float(rows["estimate"].max())))
-        cases = name_cases(rows, self.case_columns)
-        ends = dict.fromkeys(int(place) for place in (rows["estimate"].argmin(), rows["estimate"].argmax()))
-        words = " to ".join(f"{written[place]} under {cases[place]}" for place in ends)
-        return f"{_capital(name)}: {'from ' if len(ends) > 1 else ''}{words}, {level}."
-
     def to_frame(self) -> pd.DataFrame:
         """Return `estimates`."""
         return self.estimates
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return one table: a line for each case, a column for each measure."""
-        of_measure = [self.estimates[self.estimates["measure"].eq(str(measure))] for measure in self.measures]
-        columns = [
-            format_rows(rows, measure_scale(measure, float(rows["estimate"].max())))
-            for measure, rows in zip(self.measures, of_measure, strict=True)
-        ]
-        names = name_cases(of_measure[0], self.case_columns)
-        title = f"Estimates with {100 * self.confidence_level:g} % intervals"
-        header = ("case" if "case" in self.case_columns else "policy", *map(describe_measure, self.measures))
-        return (Table(title, header, tuple(zip(names, *columns, strict=True))),)
 
 
 def estimate(
@@ -224,13 +196,3 @@ def _estimate_case(
         message = f"{measure}: {found.diagnosis.say_doubts()}: no interval is given"
         warnings.warn(SimdeployWarning(message), stacklevel=4)
     return found.estimate
-
-
-def format_rows(rows: pd.DataFrame, scale: Any) -> list[str]:
-    """Write each row's estimate with its interval."""
-    triples = zip(rows["estimate"], rows["low"], rows["high"], strict=True)
-    return [format_estimate(*triple, scale) for triple in triples]
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]

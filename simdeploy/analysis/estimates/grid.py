@@ -11,6 +11,7 @@ import numpy as np
 
 from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.experiments.gathering import refuse_weights
+from simdeploy.result import Result
 from simdeploy.statistics.intervals import mean_interval, proportion_interval
 from simdeploy.statistics.levels import level_problems
 from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
@@ -33,7 +34,7 @@ _NO_FACTORS = {*_KEYS, "replication", *RESPONSES, WEIGHT, "status", "stage", "er
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GridSummary:
+class GridSummary(Result):
     """What `summarize_grid` found.
 
     Attributes
@@ -53,14 +54,9 @@ class GridSummary:
     factors: tuple[str, ...]
     confidence_level: float
 
-    def __repr__(self) -> str:
-        return f"<GridSummary of {len(self.cells):,} cases, confidence level {self.confidence_level:g}>"
-
-    def _repr_html_(self) -> str:
-        from simdeploy.report.grid import tabulate_grid
-        from simdeploy.report.tables import table_to_html
-
-        return table_to_html(tabulate_grid(self))
+    def to_frame(self) -> pd.DataFrame:
+        """Return `cells`."""
+        return self.cells
 
 
 def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 0.95) -> GridSummary:

@@ -258,13 +258,15 @@ def _look(
 ) -> Precision[Responses]:
     """Estimate from what there is."""
     values = Values(responses, [target.measure for target in targets], costs=costs, release=release)
+    estimates = precision_frame(values, targets, confidence_level)
     return Precision(
-        estimates=precision_frame(values, targets, confidence_level),
+        estimates=estimates,
         n_replications=values.n_replications,
         most=values.n_replications,
         targets=targets,
         case_columns=tuple(values.cases.columns),
         confidence_level=confidence_level,
+        is_reached=bool(estimates["is_reached"].all()),
         computed_under=read_computed_under(responses),
         _responses=responses,
     )

@@ -15,6 +15,7 @@ from simdeploy.analysis.gates.curves import estimate_curves, estimate_mixture, m
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import GateInput, make_variants
+from simdeploy.analysis.gates.verdicts import conclude
 from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.experiments.arguments import check_numbers
@@ -159,6 +160,8 @@ def compare_gates(
     own = simulation.run("mixture", {scenario.name: scenario})
     measures = _measures_of_mixture(scenario, chosen)
     of_mixture = Values(own, measures, costs=scenario.costs, release=scenario.release)
+    mixture = estimate_mixture(of_mixture, names, measures, confidence_level)
+    size = choose_size(of_curve, scenario, chosen)
     n_failed = int((~at_sizes.is_ok).sum() + (~of_mixture.is_ok).sum())
     if n_failed:
         text = f"{n_failed:,} of {n_rollouts:,} replications failed, and are left out"
@@ -166,11 +169,11 @@ def compare_gates(
     return GateComparison(
         curves=curves,
         differences=differences,
-        mixture=estimate_mixture(of_mixture, names, measures, confidence_level),
-        gates=_tabulate(variants),
+        mixture=mixture,
+        **conclude(_tabulate(variants), curves, differences, mixture, size)._asdict(),
         left_out=left_out,
         policy=chosen.name,
-        size=choose_size(of_curve, scenario, chosen),
+        size=size,
         confidence_level=confidence_level,
         n_replications=len(numbers),
         n_failed=n_failed,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.unknown import unknown_fractions
+from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.analysis.frames import make_frame
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import estimate_values
@@ -18,6 +20,7 @@ from simdeploy.statistics.paired import compare_values
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.analysis.asking.directions import Direction
     from simdeploy.analysis.asking.measuring import Values
 
 STOPPED = "stopped"
@@ -35,11 +38,13 @@ _STOPS = (Measure("false_alarm"), Measure("stopped_defective"))
 
 _ESTIMATE = dict.fromkeys(("estimate", "low", "high"), "float64") | {"n": "int64", "unknown_fraction": "float64"}
 CURVE = {"gate": "str", "size": "float64", "measure": "str", **_ESTIMATE}
+DIFFERENCE = {**CURVE, "verdict": "str"}
 OF_MIXTURE = {
     "gate": "str",
     "measure": "str",
     **_ESTIMATE,
     **dict.fromkeys(("difference", "difference_low", "difference_high"), "float64"),
+    "verdict": "str",
 }
 
 
@@ -88,8 +93,8 @@ def estimate_curves(
                 if column:
                     less = compare_values(of[row, column], of[row, 0], measure, level)
                     fraction = max(fraction, float(unknown[row, 0, 0]))
-                    difference_rows.append(point | _difference(less._asdict(), fraction))
-    return make_frame(curve_rows, CURVE), make_frame(difference_rows, CURVE)
+                    difference_rows.append(point | _difference(less._asdict(), fraction, find_better(name, size)))
+    return make_frame(curve_rows, CURVE), make_frame(difference_rows, DIFFERENCE)
 
 
 def estimate_mixture(
@@ -113,10 +118,11 @@ def estimate_mixture(
         for place, gate in enumerate(gates):
             row = {"gate": gate, "measure": str(measure), "unknown_fraction": float(unknown[place])}
             row |= estimate_values(of[place], measure, confidence_level)._asdict()
-            ends = dict.fromkeys(("estimate", "low", "high"), math.nan)
+            ends = {**dict.fromkeys(("estimate", "low", "high"), math.nan), "verdict": None}
             if place:
                 less = compare_values(of[place], of[0], measure, level)._asdict()
-                ends = _difference(less, max(unknown[place], unknown[0]))
+                ends = _difference(less, max(unknown[place], unknown[0]), find_direction(measure))
+            row |= {"verdict": ends["verdict"]}
             row |= {"difference": ends["estimate"], "difference_low": ends["low"], "difference_high": ends["high"]}
             rows.append(row)
     return make_frame(rows, OF_MIXTURE)
@@ -130,7 +136,14 @@ def _measured(values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
     return values.of(_STOPS[0]) + values.of(_STOPS[1]), unknown_fractions(values, _STOPS[0])
 
 
-def _difference(found: Mapping[str, Any], unknown_fraction: float) -> dict[str, Any]:
-    """Return a difference; what may still become anything is none."""
+def find_better(name: str, size: float) -> Direction | None:
+    """Return whether less or more of a measure is better at a size; of what is stopped that depends on the release."""
+    return find_direction(_STOPS[size > 0] if name == STOPPED else parse_measure(name))
+
+
+def _difference(found: Mapping[str, Any], unknown_fraction: float, direction: Direction | None) -> dict[str, Any]:
+    """Return a difference with its verdict; what may still become anything is none."""
     ends = dict.fromkeys(("estimate", "low", "high"), math.nan) if unknown_fraction > 0 else {}
-    return {**found, **ends, "unknown_fraction": unknown_fraction}
+    row = {**found, **ends, "unknown_fraction": unknown_fraction}
+    unknown = math.isnan(row["estimate"])
+    return {**row, "verdict": judge_change(row["low"], row["high"], direction, unknown=unknown)}

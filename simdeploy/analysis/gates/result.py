@@ -26,13 +26,24 @@ class GateComparison(Result):
         `stopped_at_s`, `makespan_s`.
     differences : DataFrame
         The same columns without the first gate: the measure less that under the threshold, in the same worlds, over the
-        replications in which both have a value. The intervals of one measure hold for all gates and sizes together.
+        replications in which both have a value. The intervals of one measure hold for all gates and sizes together. And the
+        `verdict` that they support: better, worse, equal, unclear or unknown; missing where it surely differs and neither
+        side is better. Fewer good releases stopped are better, and more defective ones.
     mixture : DataFrame
         Under the scenario's own releases, one row per gate and measure: `gate`, `measure`, `estimate`, `low`, `high`, `n`,
         `unknown_fraction`, each interval by itself; and less the threshold `difference`, `difference_low`,
-        `difference_high`, which hold for all gates together.
+        `difference_high`, which hold for all gates together, with their `verdict`.
     gates : DataFrame
-        One row per gate: `gate`, `kind`, `says` (as a file has it), `observation_s` (how long a node is watched by itself).
+        One row per gate: `gate`, `kind`, `says` (as a file has it), `observation_s` (how long a node is watched by itself),
+        and, but for the threshold, the `verdict` on false alarms and escapes at `size` together: also trades, if one is
+        better and the other one worse.
+    best : str or None
+        The gate that errs least by the estimates, of those whose verdict is better.
+    fewest_failed_requests : str or None
+        The gate under which the fewest failed requests of a defect of `size` are served, if that is surely better than
+        under the threshold; of those that don't surely err more.
+    cheapest : str or None
+        The gate that costs least by the estimates, the threshold among them.
     left_out : dict of str to str
         Gates of the default that this policy can't have here, with the reason.
     policy : str
@@ -51,6 +62,9 @@ class GateComparison(Result):
     differences: pd.DataFrame
     mixture: pd.DataFrame
     gates: pd.DataFrame
+    best: str | None
+    fewest_failed_requests: str | None
+    cheapest: str | None
     left_out: Mapping[str, str]
     policy: str
     size: float

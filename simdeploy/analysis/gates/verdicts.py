@@ -2,77 +2,65 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from simdeploy.analysis.asking.verdicts import join_verdicts
 from simdeploy.analysis.gates.curves import STOPPED
+from simdeploy.analysis.gates.variants import THRESHOLD
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.gates.result import GateComparison
+    import pandas as pd
 
 
-class Standing(NamedTuple):
-    """How a gate errs, and how surely otherwise than the threshold.
+class Conclusion(NamedTuple):
+    """What is concluded from curves and differences.
 
     Attributes
     ----------
-    gate : str
-    false_alarms, escapes : float
-        Estimates, fractions: good releases that are stopped; defects of the result's size that are not.
-    false_alarms_less, escapes_less : tuple of float
-        The interval of the difference to the threshold; NaN where it is unknown.
+    gates : DataFrame
+        With the `verdict` on both errors of each gate but the threshold.
+    best : str or None
+        The gate that errs least by the estimates, of those that are better.
+    fewest_failed_requests : str or None
+        Of the gates that don't surely err more, the one under which surely fewer failed requests of the defect are served,
+        the fewest by the estimates.
+    cheapest : str or None
+        The gate with the least estimate of the cost; None without costs, or if that of the threshold is unknown.
     """
 
-    gate: str
-    false_alarms: float
-    escapes: float
-    false_alarms_less: tuple[float, float]
-    escapes_less: tuple[float, float]
-
-    @property
-    def is_known(self) -> bool:
-        """Whether both differences are."""
-        return not any(map(math.isnan, (*self.false_alarms_less, *self.escapes_less)))
-
-    @property
-    def is_better(self) -> bool:
-        """Whether one error surely is rarer."""
-        return any(high < 0 for _, high in (self.false_alarms_less, self.escapes_less))
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether one error surely is more frequent."""
-        return any(low > 0 for low, _ in (self.false_alarms_less, self.escapes_less))
-
-    @property
-    def verdict(self) -> str:
-        """What can be said against the threshold: better, worse, trades, not sure or not known."""
-        if not self.is_known:
-            return "not known"
-        if self.is_better:
-            return "trades" if self.is_worse else "better"
-        return "worse" if self.is_worse else "not sure"
+    gates: pd.DataFrame
+    best: str | None
+    fewest_failed_requests: str | None
+    cheapest: str | None
 
 
-def list_standings(result: GateComparison) -> list[Standing]:
-    """Return how each gate but the threshold stands."""
-    standings = []
-    for gate in result.gates["gate"].tolist()[1:]:
-        good, bad = (result.row(gate, size, STOPPED) for size in (0.0, result.size))
-        less = [result.difference(gate, size, STOPPED) for size in (0.0, result.size)]
-        standings.append(
-            Standing(
-                gate,
-                float(good["estimate"]),
-                1 - float(bad["estimate"]),
-                (float(less[0]["low"]), float(less[0]["high"])),
-                (-float(less[1]["high"]), -float(less[1]["low"])),
-            )
-        )
-    return standings
+def conclude(
+    gates: pd.DataFrame, curves: pd.DataFrame, differences: pd.DataFrame, mixture: pd.DataFrame, size: float
+) -> Conclusion:
+    """Judge each gate by its errors: good releases that are stopped, and defects of a size that are not."""
+    stopped = curves[curves["measure"].eq(STOPPED)].set_index(["size", "gate"])["estimate"]
+    errors = stopped[0.0] + (1 - stopped[size])
+    of_errors = differences[differences["measure"].eq(STOPPED) & differences["size"].isin([0.0, size])]
+    verdicts = {gate: join_verdicts(of.tolist()) for gate, of in of_errors.groupby("gate")["verdict"]}
+    judged = gates.assign(verdict=gates["gate"].map(verdicts).astype("str"))
+    better = [gate for gate in gates["gate"] if verdicts.get(gate) == "better"]
+    served = differences[
+        differences["measure"].eq("failed_requests_excess")
+        & differences["size"].eq(size)
+        & differences["verdict"].eq("better")
+        & ~differences["gate"].map(verdicts).isin(["worse", "trades", "unknown"])
+    ]
+    cost = mixture[mixture["measure"].eq("cost") & mixture["unknown_fraction"].eq(0) & mixture["estimate"].notna()]
+    is_comparable = cost["gate"].eq(THRESHOLD).any()
+    return Conclusion(
+        judged,
+        min(better, key=lambda gate: float(errors[gate]), default=None),
+        _find_least(served),
+        _find_least(cost) if is_comparable else None,
+    )
 
 
-def find_best(standings: list[Standing]) -> Standing | None:
-    """Return the gate that errs least by the estimates, of those that surely err less and nowhere surely more."""
-    better = [standing for standing in standings if standing.verdict == "better"]
-    return min(better, key=lambda one: one.false_alarms + one.escapes, default=None)
+def _find_least(rows: pd.DataFrame) -> str | None:
+    return None if rows.empty else str(rows["gate"].iloc[int(np.argmin(rows["estimate"]))])

@@ -52,6 +52,7 @@ def estimate_by_importance(
         | {"n_hits": rung.n_hits, "fraction": rung.score, "used": rung.tilt == best}
         for rung in rungs
     ]
+    diagnosis = {name: value for name, value in asdict(found.diagnosis).items() if name != "doubts"}
     # What a rollout costs without a tilt, over what it costs here.
     cost_ratio = found.touched * question.rollouts / max(float(met.touched.sum()), 1.0)
     return {
@@ -63,7 +64,7 @@ def estimate_by_importance(
         "tilt": best.factors,
         "levels": (),
         "counts": "",
-        "diagnosis": {name: value for name, value in asdict(found.diagnosis).items() if name != "doubts"},
+        "diagnosis": diagnosis | {"is_bounded": math.isinf(found.diagnosis.k_hat)},
         "steps": make_frame(steps, STEP_COLUMNS),
     }
 

@@ -121,6 +121,8 @@ def estimate_rare(
         policy=chosen.name,
         method=method,
         confidence_level=confidence_level,
+        is_cheaper=bool(found["gain"] > 1),
+        is_trusted=not found["doubts"],
         computed_under=computed_under,
         **found,
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.directions import Direction
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.verdicts import judge_difference
 from simdeploy.analysis.regret.worlds import Worlds
 from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.statistics.estimators import estimate_values
@@ -40,6 +41,7 @@ SUMMARY = {
     "met_fraction": "float64",
     "not_met_fraction": "float64",
     "undecided_fraction": "float64",
+    "regret_verdict": "str",
 }
 
 
@@ -127,4 +129,13 @@ def summarize_candidates(regrets: pd.DataFrame, bounds: np.ndarray, worlds: Worl
         columns[f"{name}_fraction"] = np.where((verdicts == "").all(axis=1), np.nan, share)
     frame = worlds.candidates.assign(**columns)
     frame = frame.sort_values(["max_regret", "mean_regret"], kind="stable", ignore_index=True)
+    frame["regret_verdict"] = _judge(frame)
     return frame[[*worlds.candidates.columns, *SUMMARY]].astype(SUMMARY)
+
+
+def _judge(candidates: pd.DataFrame) -> list[str | None]:
+    """Judge the largest regret of each candidate against the least, from the intervals of both."""
+    least, others = candidates.iloc[0], candidates.iloc[1:]
+    low, high = others["max_regret_low"] - least["max_regret_high"], others["max_regret_high"] - least["max_regret_low"]
+    unknown = others["max_regret"].isna().to_numpy()
+    return [None, *judge_difference(low.to_numpy(), high.to_numpy(), "min", unknown=unknown).tolist()]

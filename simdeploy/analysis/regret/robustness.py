@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,7 @@ from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.regret.regrets import REGRET, estimate_regrets, read_values, summarize_candidates
 from simdeploy.analysis.regret.worlds import find_worlds
 from simdeploy.errors import InputError
-from simdeploy.report.wording import describe_measure, difference_scale, format_estimate, measure_scale
-from simdeploy.result import Result, Table, read_computed_under
+from simdeploy.result import Result, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.levels import level_problems
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.gathering import Batches
-
-_MOST_COLUMNS = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,7 +46,9 @@ class Robustness(Result):
     candidates : DataFrame
         One row per candidate, the least `max_regret` first: `max_regret` and `mean_regret` over worlds with `_low` and
         `_high`, which hold together for all candidates; `worst_world`; `n_worlds` that they are over;
-        `met_fraction`, `not_met_fraction` and `undecided_fraction` of all worlds.
+        `met_fraction`, `not_met_fraction` and `undecided_fraction` of all worlds; `regret_verdict` on
+        the `max_regret` against that of the first: worse, equal or unclear; unknown where no regret is, missing of the
+        first itself.
     n_failed : int
         Replications that failed, and are left out.
     computed_under : dict
@@ -69,68 +67,6 @@ class Robustness(Result):
     def to_frame(self) -> pd.DataFrame:
         """Return the regrets."""
         return self.regrets
-
-    @property
-    def answer(self) -> str:
-        """Which candidate has the least worst-case regret, how sure that is, and where it meets its requirements."""
-        n_worlds = self.regrets["world"].nunique()
-        worlds = f"{n_worlds} world{'s' * (n_worlds > 1)}"
-        parts = [self._say_least(worlds)]
-        n_left_out = n_worlds - int(self.candidates["n_worlds"].iloc[0])
-        if n_left_out:
-            parts.append(f"{n_left_out} of {worlds} left out: {describe_measure(self.of)} isn't known there")
-        if self.requirements:
-            rows = self.regrets[self.regrets["candidate"].eq(self.candidates["candidate"].iloc[0])]
-            counts = rows["verdict"].value_counts()
-            undecided = f" ({counts['undecided']} undecided)" if "undecided" in counts else ""
-            parts.append(f"it meets its requirements in {counts.get('met', 0)} of {worlds}{undecided}")
-        return f"{'; '.join(parts)}."
-
-    def _say_least(self, worlds: str) -> str:
-        first, others = self.candidates.iloc[0], self.candidates.iloc[1:]
-        name = describe_measure(self.of)
-        if math.isnan(first["max_regret"]):
-            return f"No regret in {name} is known"
-        if others.empty:
-            return f"{first['candidate']} is the only candidate in {worlds}"
-        where = f", in {first['worst_world']}" if first["max_regret"] > 0 else ""
-        text = f"{first['candidate']} is regretted least: over {worlds} its {name} is at most "
-        text += f"{self._write(first, 'max_regret')} from the best{where}"
-        text += f"; next is {others['candidate'].iloc[0]} with {self._write(others.iloc[0], 'max_regret')}"
-        if not (others["max_regret_low"] > first["max_regret_high"]).all():
-            text += f"; which of them is least isn't sure at {100 * self.confidence_level:g} %"
-        return text
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the candidates with their regrets over worlds, and the regrets world by world."""
-        rows = [
-            (
-                row["candidate"],
-                self._write(row, "max_regret"),
-                str(row["worst_world"]) if row["max_regret"] > 0 else "",
-                self._write(row, "mean_regret"),
-                *((_share(row),) if self.requirements else ()),
-            )
-            for _, row in self.candidates.iterrows()
-        ]
-        asked = ("worlds where requirements are met",) if self.requirements else ()
-        header = ("candidate", "largest regret", "where", "mean regret", *asked)
-        title = f"Regret in {describe_measure(self.of)} over worlds, all intervals together"
-        tables = [Table(title, header, tuple(rows))]
-        worlds = list(self.regrets["world"].unique())
-        if len(worlds) <= _MOST_COLUMNS:
-            by_world = self.regrets.set_index(["candidate", "world"])
-            cells = tuple(
-                (candidate, *(self._write(by_world.loc[candidate, world], "regret") for world in worlds))
-                for candidate in self.candidates["candidate"]
-            )
-            tables.append(Table("Regret in each world, each interval by itself", ("candidate", *worlds), cells))
-        return tuple(tables)
-
-    def _write(self, row: pd.Series, name: str) -> str:
-        estimate, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-        scale = measure_scale(self.of, estimate)
-        return format_estimate(estimate, low, high, difference_scale(scale))
 
 
 def estimate_regret(
@@ -270,8 +206,3 @@ def _read(of: Measure | str, requirements: Asked, confidence_level: Any) -> tupl
     if problems:
         raise InputError(problems)
     return measures[0], wanted
-
-
-def _share(row: pd.Series) -> str:
-    undecided = row["undecided_fraction"]
-    return f"{100 * row['met_fraction']:.0f} %" + (f" ({100 * undecided:.0f} % undecided)" if undecided else "")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.levers import FACTOR_PREFIX
-from simdeploy.report.naming import name_cases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

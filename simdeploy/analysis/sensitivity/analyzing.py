@@ -13,8 +13,8 @@ from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
 from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond
 from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION, RANKED_BY, Sensitivity, make_interval
+from simdeploy.analysis.sensitivity.tables import table_values
 from simdeploy.errors import InputError, Problem
-from simdeploy.report.sensitivity import table_values
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.indices.effects import MORRIS, effect_indices, effect_moments
@@ -158,17 +158,25 @@ def _analyze(
     points.insert(0, "block", np.repeat(np.arange(n_blocks), per_block))
     n_unknown = sum(number for reason, number in left_out.items() if reason != FAILED)
     n_used = int(is_used.sum())
-    is_refused = n_used < _LEAST_BLOCKS or n_unknown > MOST_UNKNOWN_FRACTION * n_blocks
+    is_too_little = n_used < _LEAST_BLOCKS or n_unknown > MOST_UNKNOWN_FRACTION * n_blocks
+    indices = _estimate(design, responses, is_used, confidence_level, is_refused=is_too_little)
+    is_constant = n_used > 0 and points["response"].nunique() == 1
+    is_refused = bool(indices["estimate"].isna().all()) and not is_constant
+    ranked = indices[indices["index"].eq(RANKED_BY[design.method])]
+    is_inert = ranked["estimate"].eq(0) & ranked["standard_error"].eq(0)
     return Sensitivity(
         method=design.method,
         of=measure,
         policy=policy,
-        indices=_estimate(design, responses, is_used, confidence_level, is_refused=is_refused),
-        factors=_factors(design),
+        indices=indices,
+        factors=_factors(design, set(ranked["factor"][is_inert])),
         points=points,
         n_blocks=n_blocks,
         n_used=n_used,
         left_out=left_out,
+        is_refused=is_refused,
+        is_constant=is_constant,
+        is_first_sure=None if is_refused or is_constant else _is_first_sure(ranked[~is_inert]),
         n_replications=n_replications,
         n_failed=n_failed,
         confidence_level=confidence_level,
@@ -208,14 +216,19 @@ def _estimate(
 
 def _moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
     by_block = responses.reshape(design.places.shape[:2])
-    if design.method == "morris":
-        return effect_moments(design, by_block)
+    if design.moved is not None:  # by Morris
+        return effect_moments(design.places, design.moved, by_block)
     return variance_moments(by_block)
 
 
-def _factors(design: SensitivityDesign) -> pd.DataFrame:
+def _is_first_sure(moving: pd.DataFrame) -> bool | None:
+    """Say whether the first of the factors that move the response surely moves it most; None if there is none."""
+    return None if moving.empty else bool((moving["high"].iloc[1:] < moving["low"].iloc[0]).all())
+
+
+def _factors(design: SensitivityDesign, inert: set[str]) -> pd.DataFrame:
     rows = [
-        {"factor": name, "over": describe_spread(spread)}
+        {"factor": name, "over": describe_spread(spread), "is_inert": name in inert}
         for name, spread in zip(design.names, design.spreads, strict=True)
     ]
-    return make_frame(rows, {"factor": "str", "over": "str"})
+    return make_frame(rows, {"factor": "str", "over": "str", "is_inert": "bool"})

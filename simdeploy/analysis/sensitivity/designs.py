@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from simdeploy.analysis.asking.naming import format_value
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.design import check_number_of_cases, sample_hypercube, spread_over
@@ -180,8 +181,6 @@ def describe_spread(spread: Spread) -> str:
     >>> describe_spread(Interval(0.001, 0.1, is_whole=False, is_log=True))
     '0.001 to 0.1, log'
     """
-    from simdeploy.report.naming import format_value
-
     if isinstance(spread, Interval):
         return f"{format_value(spread.low)} to {format_value(spread.high)}" + (", log" if spread.is_log else "")
     return ", ".join("unset" if value is None else format_value(value) for value in spread.values)

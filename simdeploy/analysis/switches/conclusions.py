@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from simdeploy.analysis.asking.directions import Direction
-from simdeploy.report.wording import describe_measure
+from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.rivals import estimate_gaps
 

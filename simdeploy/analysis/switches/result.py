@@ -1,21 +1,21 @@
-"""What `vary_switches` found: its tables, and the answer in words."""
+"""What `vary_switches` found: its tables, with a verdict in each row."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.analysis.asking.directions import Direction
-from simdeploy.report.wording import describe_measure, difference_scale, format_estimate, join_words, measure_scale
-from simdeploy.result import Result, Table
+from simdeploy.result import Result
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.switches.settings import Setting
+
+Verdict = Literal["holds", "holds, not surely", "may flip", "flips", "not known", "not possible"]
 
 _FOUND = {
     "is_possible": "bool",
@@ -36,6 +36,7 @@ VALUE = {
     "effect_high": "float64",
     "has_effect": "boolean",
     "reason": "str",
+    "verdict": "str",
 }
 PAIR = {
     "switch": "str",
@@ -50,6 +51,7 @@ PAIR = {
     "flips_together": "boolean",
     "interacts": "boolean",
     "reason": "str",
+    "verdict": "str",
 }
 POLICY = {
     "policy": "str",
@@ -61,7 +63,6 @@ POLICY = {
     "meets_requirements": "bool",
     "is_chosen": "bool",
 }
-_MOST_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,13 +90,16 @@ class Switches(Result):
         the best of the other policies that meet the requirements (`rival`), and by how much the choice is better
         (`margin`, `margin_low`, `margin_high`; below 0 where it is worse); the difference of the choice's measure to
         what it is with the switches as they are (`effect`, ...); `has_effect`, false if not a single response of any
-        rollout of any policy differs; `reason`, why the choice doesn't hold, isn't known, or the value isn't possible.
+        rollout of any policy differs; `reason`, why the choice doesn't hold, isn't known, or the value isn't possible;
+        `verdict`, all of this in a word: "holds", "holds, not surely", "may flip", "flips", "not known", "not possible".
     pairs : DataFrame
         The same of two values together, with `other_switch` and `other_value`; `interaction` (by how much the margin
         changes beyond what the two change by themselves) with `_low` and `_high`, its `p_value` adjusted for all pairs,
         `flips_together` (a flip that neither value makes by itself), and `interacts`.
     own_values : dict of str to str
         The value that each switch has in the scenario.
+    unsure_of : {'margin', 'requirements'} or None
+        What leaves the choice itself open, with the switches as they are; None if it is sure.
     n_failed : int
         Replications that failed, and are left out.
     computed_under : dict
@@ -112,6 +116,7 @@ class Switches(Result):
     values: pd.DataFrame
     pairs: pd.DataFrame
     own_values: Mapping[str, str]
+    unsure_of: Literal["margin", "requirements"] | None
     n_failed: int
     computed_under: Mapping[str, Any]
 
@@ -126,126 +131,6 @@ class Switches(Result):
         import pandas as pd
 
         return pd.concat([self.values, self.pairs], ignore_index=True)
-
-    @property
-    def answer(self) -> str:
-        """Under how many values the choice holds, and what flips it."""
-        possible = self.values[self.values["is_possible"]]
-        n, n_holds = len(possible), int(possible["holds"].eq(True).sum())
-        text = f"{self._say_choice()} holds under "
-        text += f"all {n} values of the switches" if n_holds == n else f"{n_holds} of {n} values of the switches"
-        flips, sure = possible["holds"].eq(False), possible["is_sure"].fillna(value=False)
-        parts = [
-            text,
-            _named("it flips under", possible[flips & sure]),
-            _named("it may flip under", possible[flips & ~sure]),
-            _named("it isn't known under", possible[possible["holds"].isna()]),
-            _named("not possible:", self.values[~self.values["is_possible"]]),
-            self._say_pairs(),
-            self._say_margin(),
-        ]
-        n_idle = int((~possible["has_effect"]).sum())
-        parts.insert(5, f"{n_idle} of them change nothing at all" if n_idle else "")
-        return f"{'; '.join(part for part in parts if part)}."
-
-    def _say_choice(self) -> str:
-        those = " of those that meet the requirements" if self.requirements else ""
-        if self.choice is None:
-            return "No policy meets the requirements; that"
-        if len(self.policies) == 1:
-            return f"That {self.choice} meets its requirements"
-        return f"The choice of {self.choice} ({'least' if self.direction == 'min' else 'most'} {describe_measure(self.of)}{those})"
-
-    def _say_pairs(self) -> str:
-        n = int(self.pairs["is_possible"].sum())
-        if not n:
-            return ""
-        together = self.pairs[self.pairs["flips_together"].fillna(value=False)]
-        if together.empty:
-            return f"no pair out of {n} flips it unless one of the two values does"
-        sure = together["is_sure"].fillna(value=False)
-        flips = _named(f"{int(sure.sum())} of {n} pairs flip it though neither value does:", together[sure])
-        may = _named(f"{int((~sure).sum())} of {n} pairs may flip it though neither value does:", together[~sure])
-        return "; ".join(part for part in (flips, may) if part)
-
-    def _say_margin(self) -> str:
-        row = self.base.iloc[0]
-        if row["is_sure"]:
-            return ""
-        text = f"the choice itself isn't sure at {100 * self.confidence_level:g} %"
-        if row["margin_low"] <= 0:
-            return f"{text}: its margin over {row['rival']} is {self._write(row, 'margin')}"
-        undecided = self.policies.loc[self.policies["verdict"].eq("undecided"), "policy"]
-        return f"{text}: whether {' and '.join(undecided)} can meet the requirements is undecided"
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the policies with the switches as they are, every value, and the pairs that interact."""
-        tables = [self._table_of_policies(), self._table_of_values()]
-        interacting = self.pairs[self.pairs["interacts"].fillna(value=False)]
-        if len(interacting):
-            tables.append(self._table_of_pairs(interacting))
-        return tuple(tables)
-
-    def _table_of_policies(self) -> Table:
-        rows = [
-            (
-                row["policy"],
-                self._write_own(row),
-                *((row["verdict"],) if self.requirements else ()),
-                "chosen" if row["is_chosen"] else "",
-            )
-            for _, row in self.policies.iterrows()
-        ]
-        asked = ("requirements",) if self.requirements else ()
-        header = ("policy", describe_measure(self.of), *asked, "")
-        return Table("With the switches as they are", header, tuple(rows))
-
-    def _table_of_values(self) -> Table:
-        rows = [
-            (
-                f"{row['switch']}: {row['value']}",
-                self.own_values[row["switch"]],
-                _word(row),
-                "" if isinstance(row["choice"], float) else row["choice"],
-                *(self._numbers(row, "margin", "effect") if row["has_effect"] is True else ("", "")),
-                row["reason"],
-            )
-            for _, row in self.values.iterrows()
-        ]
-        effect = f"change of {describe_measure(self.of)}"
-        header = ("value", "instead of", "the choice", "chosen", "margin of the choice", effect, "why")
-        return Table("One switch at a time", header, tuple(rows))
-
-    def _table_of_pairs(self, pairs: pd.DataFrame) -> Table:
-        pairs = pairs.assign(size=pairs["interaction"].abs())
-        pairs = pairs.sort_values(["flips_together", "size"], ascending=False, kind="stable")
-        rows = [
-            (
-                f"{row['switch']}: {row['value']}, {row['other_switch']}: {row['other_value']}",
-                _word(row),
-                "" if isinstance(row["choice"], float) else row["choice"],
-                *self._numbers(row, "margin", "interaction"),
-                row["reason"],
-            )
-            for _, row in pairs.iterrows()
-        ]
-        title = f"Two switches together: the {len(pairs):,} pairs out of {len(self.pairs):,} that interact"
-        return Table(
-            title, ("values", "the choice", "chosen", "margin of the choice", "beyond the sum", "why"), tuple(rows)
-        )
-
-    def _numbers(self, row: pd.Series, *names: str) -> list[str]:
-        return ["" if math.isnan(row[name]) else self._write(row, name) for name in names]
-
-    def _write(self, row: pd.Series, name: str) -> str:
-        """Write a difference of the measure."""
-        estimate, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-        scale = measure_scale(self.of, abs(estimate))
-        return format_estimate(estimate, low, high, difference_scale(scale), sign=True)
-
-    def _write_own(self, row: pd.Series) -> str:
-        scale = measure_scale(self.of, row["estimate"])
-        return format_estimate(row["estimate"], row["low"], row["high"], scale)
 
 
 def make_table(
@@ -263,6 +148,7 @@ def make_table(
     names = ("switch", "value"), ("other_switch", "other_value")
     named = [
         dict(row)
+        | {"verdict": _judge(row)}
         | {
             key: text
             for keys, value in zip(names, row["setting"], strict=False)
@@ -273,29 +159,12 @@ def make_table(
     return pd.DataFrame(named, columns=list(dtypes)).astype(dict(dtypes))
 
 
-def _word(row: pd.Series) -> str:
-    import pandas as pd
-
+def _judge(row: Mapping[str, Any]) -> Verdict:
+    """Say in a word what becomes of the choice."""
     if not row["is_possible"]:
         return "not possible"
-    if not row.get("has_effect", True):
-        return "no effect"
-    if pd.isna(row["holds"]):
+    if row["holds"] is None:
         return "not known"
     if row["holds"]:
         return "holds" if row["is_sure"] else "holds, not surely"
     return "flips" if row["is_sure"] else "may flip"
-
-
-def _named(what: str, rows: pd.DataFrame) -> str:
-    """Name the settings of some rows; the empty text if there are none."""
-    texts = [
-        f"{row['switch']}: {row['value']}"
-        + (f" with {row['other_switch']}: {row['other_value']}" if "other_switch" in row else "")
-        for _, row in rows.iterrows()
-    ]
-    if not texts:
-        return ""
-    more = len(texts) - _MOST_NAMED
-    shown = texts[:_MOST_NAMED] + ([f"{more} more"] if more > 0 else [])
-    return f"{what} {join_words(shown)}"

@@ -154,6 +154,7 @@ def vary_switches(
         text = f"{settings.n_failed:,} of {n_rollouts:,} replications failed, and are left out"
         warnings.warn(SimdeployWarning(text), stacklevel=2)
     order = {setting: place for place, setting in enumerate(impossible)}
+    as_it_is = choice.row(base)
     return Switches(
         of=rule.of,
         direction=rule.direction,
@@ -161,10 +162,11 @@ def vary_switches(
         confidence_level=confidence_level,
         replications=len(numbers),
         policies=choice.policies(),
-        base=make_table([choice.row(base)], [], order, VALUE),
+        base=make_table([as_it_is], [], order, VALUE),
         values=make_table(of_values, refused[1], order, VALUE),
         pairs=make_table(of_pairs, refused[2], order, PAIR),
         own_values={name: value.text for name, value in list_own_values(scenario).items()},
+        unsure_of=None if as_it_is["is_sure"] else "margin" if as_it_is["margin_low"] <= 0 else "requirements",
         n_failed=settings.n_failed,
         computed_under={
             "scenario": scenario.name,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.levels import share_out
@@ -99,12 +101,12 @@ def estimate_curves(
                     fraction = fractions[[place, current]].max()
                     # What may still become anything is no difference.
                     ends = (math.nan,) * 3 if fraction > 0 else found[:3]
-                    difference_rows.append((*point, str(measure), *ends, found.n, fraction))
-    return _frame(curve_rows), _frame(difference_rows)
+                    verdict = judge_change(*ends[1:], find_direction(measure), unknown=fraction > 0)
+                    difference_rows.append((*point, str(measure), *ends, found.n, fraction, verdict))
+    return _frame(curve_rows, _POINT | _ESTIMATE), _frame(difference_rows, _POINT | _ESTIMATE | {"verdict": "str"})
 
 
-def _frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+def _frame(rows: Sequence[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.DataFrame(rows, columns=[*_POINT, *_ESTIMATE])
-    return frame.astype(_POINT | _ESTIMATE)
+    return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)

@@ -15,7 +15,7 @@ from simdeploy.experiments.design import make_points, read_number
 from simdeploy.experiments.ladder import ladder
 from simdeploy.experiments.levers import find_levers
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
-from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
+from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:
     from simdeploy.experiments.levers import Lever
@@ -107,22 +107,6 @@ def find_ranges(
         laying.lay_out(lever, values, is_ours=vary is None)
         for lever, values in zip(levers, asked.values(), strict=True)
     )
-
-
-def write_value(lever: Lever, number: float) -> str:
-    """Write a lever's value as people do.
-
-    Examples
-    --------
-    >>> from simdeploy.experiments.levers import Lever
-    >>> write_value(Lever("health_check.deadline", "duration"), 90.0)
-    '1m30s'
-    >>> write_value(Lever("max_failed_nodes", "whole"), 1e6)
-    '1000000'
-    """
-    if lever.kind == "duration":
-        return format_duration(round_half_up(exact(number) * NS_PER_S))
-    return f"{number:.10g}"
 
 
 class _Laying:

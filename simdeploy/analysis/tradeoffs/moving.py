@@ -11,6 +11,7 @@ from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.tradeoffs.curves import estimate_curves
+from simdeploy.analysis.tradeoffs.judging import conclude
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
@@ -44,7 +45,16 @@ class Tradeoff(Result):
     differences : DataFrame
         The same columns without the policy's own value: the measure there less that of the policy as it is, over the
         replications in which both have a value; missing where it is unknown for some rollouts of either. All intervals of
-        this table hold together.
+        this table hold together. And the `verdict` that they support: better, worse, equal, unclear or unknown; missing
+        where it surely differs and neither side is better.
+    points : DataFrame
+        One row per lever and value other than the policy's own: `lever`, `value`, `is_default`, how many values it is away
+        (`steps`), and the `verdict` on x and y together: also trades, if one is better and the other one worse.
+    improvement : dict or None
+        `lever` and `value` of the nearest point that is better, and the policy's own value (`current`); one that errs less often comes before one that is only
+        quicker.
+    lever_of_interest : str
+        That the answer speaks of.
     policy : str
     levers : tuple of Lever
     axes : tuple of Measure
@@ -60,6 +70,9 @@ class Tradeoff(Result):
 
     curves: pd.DataFrame
     differences: pd.DataFrame
+    points: pd.DataFrame
+    improvement: Mapping[str, Any] | None
+    lever_of_interest: str
     policy: str
     levers: tuple[Lever, ...]
     axes: tuple[Measure, ...]
@@ -207,6 +220,7 @@ def tradeoff(
     return Tradeoff(
         curves=curves,
         differences=differences,
+        **conclude(curves, differences, measures)._asdict(),
         policy=chosen.name,
         levers=tuple(one.lever for one in ranges),
         axes=measures,

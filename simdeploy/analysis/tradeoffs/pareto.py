@@ -44,7 +44,9 @@ class ParetoFront(Result):
     cases : DataFrame
         One row per case: what identifies it; the estimate of each measure, in a column of its name; `is_on_front`, by
         the estimates, missing where one of them is, or is unknown since some rollouts never end; `dominated_by`, the case on the front that beats it most clearly,
-        by its `case` (its `policy` where the table has no cases), else missing; `is_surely_dominated`.
+        by its `case` (its `policy` where the table has no cases), else missing; `is_surely_dominated`; its `standing` ("on the
+        front", "could be", "surely dominated", "unknown" or "no value"); and the `unknown_fraction` of the measure of which
+        most is unknown.
     estimates : DataFrame
         One row per case and measure: what identifies the case, `measure`, `estimate`, `low`, `high`, `n`, and
         `unknown_fraction`, the share of the rollouts that never end. Each interval holds by itself with
@@ -173,6 +175,8 @@ def pareto_front(
     dominators = values.cases[identity].astype("Int64" if identity == "case" else "str").iloc[np.maximum(opponents, 0)]
     cases["dominated_by"] = dominators.reset_index(drop=True).where(opponents >= 0)
     cases["is_surely_dominated"] = is_sure
+    cases["unknown_fraction"] = unknown.max(axis=0)
+    cases["standing"] = _stand(cases)
     return ParetoFront(
         cases=cases,
         estimates=_tabulate(values.cases, measures, estimated, unknown),
@@ -181,6 +185,20 @@ def pareto_front(
         n_failed=int((~values.is_ok).sum()),
         computed_under=read_computed_under(responses),
     )
+
+
+def _stand(cases: pd.DataFrame) -> pd.Series[Any]:
+    """Return where each case stands to the front, in a word."""
+    import pandas as pd
+
+    words = {
+        "unknown": cases["unknown_fraction"] > 0,
+        "no value": cases["is_on_front"].isna(),
+        "on the front": cases["is_on_front"].eq(other=True),
+        "surely dominated": cases["is_surely_dominated"],
+    }
+    is_so = [of.fillna(value=False).to_numpy(dtype=bool) for of in words.values()]
+    return pd.Series(np.select(is_so, list(words), "could be"), dtype="str", index=cases.index)
 
 
 def _losses(estimated: Sequence[Sequence[Estimate]], directions: Mapping[Measure, Direction]) -> np.ndarray:

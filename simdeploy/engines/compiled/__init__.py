@@ -3,9 +3,19 @@
 May be used from outside: `engine.run_compiled`, `kernel.is_ready`. May import: `simdeploy.scenario` and what lies
 below it, `simdeploy.engines.block`, numba (nowhere else).
 
-Files, from the inside out: `philox` (random words), `special` (scipy's functions and two of our own), `views` and
-`run` (the one record, and the tables that it points to), `laws` (distributions), `spells` (up and down, good and degraded),
-`binomial` and `brackets` (windows), `bundling`, `lowering` and `memory` (a scenario as plain records, in Python), `sampling`
-(what all policies share of one replication), `fates` and `quick` (one node), `control` (the rollout), `integrals` (the
-responses), `barrier` (many policies in one pass), `jit`, `availability` and `kernel` (what is compiled, and cached).
+Files, from the inside out:
+
+- `jit`, `views` (how things are compiled), `codes` (numbers for the words of rules and world), `tables` (what tables hold) and
+  `run` (the one record that points to them);
+- `philox` (random words), `special` (scipy's functions and two of our own), `laws` (distributions), `spells` (up and down, good
+  and degraded), `binomial` and `brackets` (windows), `tilting` (other chances);
+- `bundling`, `lowering` and `memory` (a scenario as plain records, in Python);
+- `sampling` (what all policies share of one replication), `outlook` (who surely stays up), `fates` and `quick` (one node up to
+  its verdict);
+- the rollout, under the names of the reference engine: `clock`, `node` (from its verdict on), `people`, `dispatch`, `gates`,
+  `running_watch`, `rollback`, `controller`, `weighing`; under those of the rules: `limits`, `judge`; `evidence` is what its
+  `prober` counts for gates;
+- `outcomes`, `responses` and `service` (what is computed of it), under the names of `simdeploy.engines`, as is `branching`;
+- `barrier`, `barrier_fates` and `barrier_outcomes` (many policies in one pass);
+- `kernel` (the one function that Python calls), `availability` (its cache) and `engine` (blocks).
 """

@@ -8,6 +8,7 @@ made of all sources is part of what the code is kept under.
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from functools import cache
 from pathlib import Path
@@ -16,9 +17,16 @@ from typing import Any
 from simdeploy.errors import SimdeployWarning
 
 _PACKAGE = Path(__file__).parent
-_ROOT = _PACKAGE.parents[1]
-# Files whose constants are compiled in.
-_ALSO = ("units.py", "engines/schema.py", "world/streams.py", "world/binomial.py")
+_ROOT = _PACKAGE.parents[2]
+_IMPORT = re.compile(r"^from (simdeploy[.\w]*) import ", re.MULTILINE)
+
+
+def find_sources() -> list[Path]:
+    """Return the files of compiled code, and those from which they import something: their constants are compiled in."""
+    own = sorted(_PACKAGE.glob("*.py"))
+    modules = {module for path in own for module in _IMPORT.findall(path.read_text(encoding="utf-8"))}
+    others = {_ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in modules}
+    return [*own, *sorted(path for path in others - set(own) if path.is_file())]
 
 
 @cache
@@ -30,7 +38,7 @@ def source_number() -> int:
     import scipy
 
     digest = hashlib.sha256()
-    for path in [*sorted(_PACKAGE.glob("*.py")), *(_ROOT / name for name in _ALSO)]:
+    for path in find_sources():
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     for module in (numba, llvmlite, np, scipy):

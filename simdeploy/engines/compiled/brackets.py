@@ -7,7 +7,7 @@ import numpy as np
 from simdeploy.engines.compiled.binomial import last_healthy_word
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import quantile
-from simdeploy.engines.compiled.run import (
+from simdeploy.engines.compiled.tables import (
     BRACKET_BITS,
     UNKNOWN,
     bracket_of,

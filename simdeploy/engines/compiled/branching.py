@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.run import (
+from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     DISPATCHED,
     HAS_FAILED,

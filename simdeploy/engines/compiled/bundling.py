@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.engines.compiled.run import BUNDLE_RECORD, MEMBER_RECORD, RULE_RECORD
+from simdeploy.engines.compiled.codes import BARRIER
+from simdeploy.engines.compiled.tables import BUNDLE_RECORD, MEMBER_RECORD, RULE_RECORD, make_table
 
 if TYPE_CHECKING:
     from simdeploy.rules.limits import Limits
 
 BEYOND_ANY_FLEET = 1 << 40  # nodes
-_FIRST_SIZE, _PACING = 0, 4  # places in a plan
+
+
+class LoweredPlan(NamedTuple):
+    """A plan as the table of policies has it."""
+
+    first_size: int
+    n_waves: int
+    canaries: int
+    parallel: int
+    pacing: int
 
 
 class Row(NamedTuple):
@@ -23,9 +33,9 @@ class Row(NamedTuple):
     auto_promote: bool
     no_auto_rollback: bool
     rule: int
-    plan: tuple[int, ...]
+    plan: LoweredPlan
     limits: int
-    is_gated: bool
+    gate: int  # 0 for none
 
 
 def stops_at(limits: Limits | None, total: int) -> int | None:
@@ -58,29 +68,33 @@ def bundle_policies(
     """
     bundles: dict[int, dict[tuple[int, bool, bool], list[int]]] = {}
     for number, row in enumerate(rows):
-        if may_bundle and not row.is_gated and row.plan[_PACING] == 0 and stops[row.limits] is not None:
-            key = (row.plan[_FIRST_SIZE], row.auto_promote, row.no_auto_rollback)
+        if may_bundle and not row.gate and row.plan.pacing == BARRIER and stops[row.limits] is not None:
+            key = (row.plan.first_size, row.auto_promote, row.no_auto_rollback)
             bundles.setdefault(row.rule, {}).setdefault(key, []).append(number)
     members = np.full(len(rows), -1, dtype=MEMBER_RECORD)
+    bundle_of, stop_of = members["bundle"], members["stop"]
     kinds: dict[tuple[object, ...], int] = {}
-    rules: list[tuple[int, ...]] = []
-    records: list[tuple[int, ...]] = []
+    rules: list[dict[str, int]] = []
+    records: list[dict[str, int]] = []
     all_stops: list[int] = []
     for _, of_rule in sorted(bundles.items(), key=lambda item: (spans[item[0]], item[0])):
         first_policy = next(iter(of_rule.values()))[0]
-        rules.append((first_policy, len(records), len(records) + len(of_rule), 0, 0))
+        last = len(records) + len(of_rule)
+        rules.append({"policy": first_policy, "first_bundle": len(records), "last_bundle": last, "key0": 0, "key1": 0})
         for key, numbers in of_rule.items():
             own = sorted({stops[rows[number].limits] or 0 for number in numbers})
             places = {stop: place for place, stop in enumerate(own)}
             for number in numbers:
-                members[number] = (len(records), places[stops[rows[number].limits] or 0])
+                bundle_of[number] = len(records)
+                stop_of[number] = places[stops[rows[number].limits] or 0]
             kind = kinds.setdefault((*key, *own), len(kinds))
-            records.append((numbers[0], kind, len(all_stops), len(all_stops) + len(own), 0))
+            first, last = len(all_stops), len(all_stops) + len(own)
+            records.append({"policy": numbers[0], "kind": kind, "first": first, "last": last, "same_as": 0})
             all_stops += own
     return {
         "members": members,
-        "rules": np.array(rules, dtype=RULE_RECORD),
-        "bundles": np.array(records, dtype=BUNDLE_RECORD),
+        "rules": make_table(RULE_RECORD, rules),
+        "bundles": make_table(BUNDLE_RECORD, records),
         "stops": np.array(all_stops, dtype=np.int64),
         "rule_slots": np.zeros(1 << (2 * len(rules)).bit_length(), dtype=np.int64),
         "places": np.zeros(len(all_stops), dtype=np.int64),

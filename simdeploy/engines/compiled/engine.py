@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.block import Block
-from simdeploy.engines.compiled import integrals as at
+from simdeploy.engines.compiled import outcomes as at
 from simdeploy.engines.compiled.kernel import DONE, SPELLS_FULL, run_replications
 from simdeploy.engines.compiled.lowering import lower
 from simdeploy.engines.compiled.memory import Memory
@@ -16,7 +16,7 @@ from simdeploy.rules.deployment_types import TYPES
 from simdeploy.vocabulary import STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
-    from simdeploy.engines.branching import Branches
+    from simdeploy.engines.branches import Branches
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.scenario import Scenario, ScenarioPolicy
 

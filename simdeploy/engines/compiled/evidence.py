@@ -15,8 +15,10 @@ from simdeploy.engines.compiled.fates import (
     is_good_throughout,
 )
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw, draw_window
-from simdeploy.engines.compiled.run import (
+from simdeploy.engines.compiled.sampling import own_level
+from simdeploy.engines.compiled.tables import (
     CLASS,
     DISPATCHED,
     FIRST_PLACE,
@@ -36,10 +38,8 @@ from simdeploy.engines.compiled.run import (
     walk_at,
     waves,
 )
-from simdeploy.engines.compiled.sampling import look_ahead, own_level, stays_undegraded, stays_up
 from simdeploy.world.streams import Stream
 
-_CRASH, _FLAPPING, _ZONE = range(3)
 _WORDS = 2.0**-52
 
 
@@ -131,12 +131,12 @@ def _was_up(run, node, start, end):
         return True
     one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
-        begin_crashes(walk_at(run, _CRASH), run, node, fates(run)[STARTED, node], NEVER)
-        if not is_good_throughout(run, walk_at(run, _CRASH), start, end):
+        begin_crashes(walk_at(run, spells.CRASH), run, node, fates(run)[STARTED, node], NEVER)
+        if not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
             return False
     if one.zone_outage >= 0:
-        spells.begin(walk_at(run, _ZONE), run, one.zone_outage, node % run.zones)
-        return is_good_throughout(run, walk_at(run, _ZONE), start, end)
+        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, node % run.zones)
+        return is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
     return True
 
 
@@ -153,8 +153,8 @@ def _level(run, node, start, end):
     if one.flapping >= 0:
         look_ahead(run, end)
         if not stays_undegraded(run, node):
-            spells.begin(walk_at(run, _FLAPPING), run, one.flapping, node)
-            degraded, both = degraded_within(run, walk_at(run, _FLAPPING), start, end, shown)
+            spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+            degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
     own = own_level(run, node)
     if shown == end and degraded == 0:
         return own

@@ -8,8 +8,10 @@ from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.binomial import ALWAYS, last_healthy_word
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT, draw_ns
+from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw, draw_window
-from simdeploy.engines.compiled.run import (
+from simdeploy.engines.compiled.sampling import own_level
+from simdeploy.engines.compiled.tables import (
     AFFECTED,
     CLASS,
     DISPATCHED,
@@ -33,12 +35,8 @@ from simdeploy.engines.compiled.run import (
     today,
     walk_at,
 )
-from simdeploy.engines.compiled.sampling import look_ahead, own_level, stays_undegraded, stays_up
 from simdeploy.engines.compiled.tilting import bend
 from simdeploy.world.streams import Stream
-
-# Places of the three walks that a node may need.
-_CRASH, _FLAPPING, _ZONE = range(3)
 
 
 @compiled
@@ -182,12 +180,12 @@ def _validate(run, node, started, deadline):
         if stays_undegraded(run, node):
             flaps = False
     if has_crashes:
-        begin_crashes(walk_at(run, _CRASH), run, node, started, NEVER)
+        begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
     if has_outages:
         zone = node % run.zones
-        spells.begin(walk_at(run, _ZONE), run, one.zone_outage, zone)
+        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
     if flaps:
-        spells.begin(walk_at(run, _FLAPPING), run, one.flapping, node)
+        spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
 
     window = healthy = unhealthy = 0
     start = started
@@ -198,7 +196,7 @@ def _validate(run, node, started, deadline):
             degraded = both = np.int64(0)
             shown = min(max(shown_from, start), end)
             if flaps:
-                degraded, both = degraded_within(run, walk_at(run, _FLAPPING), start, end, shown)
+                degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
             if degraded == 0 and shown == end:
                 last_word = plain_word
             elif degraded == 0 and shown == start:
@@ -211,9 +209,9 @@ def _validate(run, node, started, deadline):
                 last_word = last_healthy_word(class_rule.allowed, class_rule.requests, p)
             is_healthy = draw_window(run, node, window) <= last_word
         if is_healthy and has_crashes:
-            is_healthy = is_good_throughout(run, walk_at(run, _CRASH), start, end)
+            is_healthy = is_good_throughout(run, walk_at(run, spells.CRASH), start, end)
         if is_healthy and has_outages:
-            is_healthy = is_good_throughout(run, walk_at(run, _ZONE), start, end)
+            is_healthy = is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
         window += 1
         start = end
         if is_healthy:
@@ -246,16 +244,16 @@ def _is_undisturbed_until(run, node, started, end):
     one = classes(run)[drawn(run)[CLASS, node]]
     if run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end)):
         if one.crash >= 0:
-            begin_crashes(walk_at(run, _CRASH), run, node, started, NEVER)
-            if not is_good_throughout(run, walk_at(run, _CRASH), started, end):
+            begin_crashes(walk_at(run, spells.CRASH), run, node, started, NEVER)
+            if not is_good_throughout(run, walk_at(run, spells.CRASH), started, end):
                 return False
         if one.zone_outage >= 0:
-            spells.begin(walk_at(run, _ZONE), run, one.zone_outage, node % run.zones)
-            if not is_good_throughout(run, walk_at(run, _ZONE), started, end):
+            spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, node % run.zones)
+            if not is_good_throughout(run, walk_at(run, spells.ZONE), started, end):
                 return False
     if not stays_undegraded(run, node):
-        spells.begin(walk_at(run, _FLAPPING), run, one.flapping, node)
-        return is_good_throughout(run, walk_at(run, _FLAPPING), started, end)
+        spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+        return is_good_throughout(run, walk_at(run, spells.FLAPPING), started, end)
     return True
 
 
@@ -293,15 +291,15 @@ def is_down(run, node, t):
     if stays_up(run, node, t + 1):
         return False
     if one.crash >= 0:
-        spells.begin(walk_at(run, _CRASH), run, one.crash, node)
-        spells.reach(walk_at(run, _CRASH), run, t)
-        if walk_at(run, _CRASH).is_bad:
+        spells.begin(walk_at(run, spells.CRASH), run, one.crash, node)
+        spells.reach(walk_at(run, spells.CRASH), run, t)
+        if walk_at(run, spells.CRASH).is_bad:
             return True
     if one.zone_outage >= 0:
         zone = node % run.zones
-        spells.begin(walk_at(run, _ZONE), run, one.zone_outage, zone)
-        spells.reach(walk_at(run, _ZONE), run, t)
-        return walk_at(run, _ZONE).is_bad
+        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
+        spells.reach(walk_at(run, spells.ZONE), run, t)
+        return walk_at(run, spells.ZONE).is_bad
     return False
 
 
@@ -310,14 +308,14 @@ def up_again(run, node, t):
     """Return the first instant from t on, at which it is down, at which a node is up."""
     one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
-        spells.begin(walk_at(run, _CRASH), run, one.crash, node)
+        spells.begin(walk_at(run, spells.CRASH), run, one.crash, node)
     if one.zone_outage >= 0:
         zone = node % run.zones
-        spells.begin(walk_at(run, _ZONE), run, one.zone_outage, zone)
+        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
     while True:
         is_up = True
-        for place in (_CRASH, _ZONE):
-            if (place == _CRASH and one.crash >= 0) or (place == _ZONE and one.zone_outage >= 0):
+        for place in (spells.CRASH, spells.ZONE):
+            if (place == spells.CRASH and one.crash >= 0) or (place == spells.ZONE and one.zone_outage >= 0):
                 walk = walk_at(run, place)
                 spells.reach(walk, run, t)
                 while walk.is_bad:

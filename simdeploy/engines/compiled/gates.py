@@ -1,248 +1,56 @@
-"""The tests of gates (model section 8), for compiled code: `simdeploy.rules.gates.judge` once more."""
+"""Gates at work (model section 8), for compiled code: waves that wait for the verdict of their gate, and looks at them."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from simdeploy.engines.compiled.evidence import gather
+from simdeploy.engines.compiled.clock import (
+    GETS_VERDICT,
+    HAS_STARTED,
+    IS_LOOKED_AT,
+    IS_OBSERVED,
+    MEETS_DEADLINE,
+    enqueue,
+)
+from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.philox import draw
-from simdeploy.engines.compiled.run import (
-    ALONE,
+from simdeploy.engines.compiled.judge import FAILS, NO_VERDICT, PASSES, take_look, without_verdict
+from simdeploy.engines.compiled.node import go_back, hear_of
+from simdeploy.engines.compiled.tables import (
+    BACK_FROM,
     CAN_TELL,
+    DEADLINE,
+    DISPATCHED,
+    DUE,
+    FIRST_PLACE,
     GATE_BEGUN,
-    GATE_DRAWS,
-    LOOKS_HEALTHY,
-    LOOKS_UNHEALTHY,
+    GATE_VERDICT,
+    HAS_FAILED,
+    LOOK_DUE,
     NEVER,
-    OLD_BAD,
-    SEEN,
-    SEEN_BAD,
+    OBSERVED,
+    ORDER,
+    RESOLVED,
+    STARTED,
+    TURNS,
+    UNRESOLVED,
+    WAITING,
+    WAVE,
+    WINDOWS,
+    drawn,
+    fates,
+    is_wave_over,
+    lists,
     policy_of,
+    size_of_wave,
     waves,
 )
-from simdeploy.engines.compiled.special import betaincc, betaln
-from simdeploy.rules.gates.gate import METHODS, MOST_RANKED
-from simdeploy.world.streams import Stream
-
-NO_VERDICT, PASSES, FAILS = range(3)
-WAIT, PASS, STOP = range(3)
-(
-    POOLED_WINDOW,
-    POOLED_OBSERVATION,
-    SPRT_WINDOWS,
-    SPRT_REQUESTS,
-    E_PROCESS,
-    MULTINOMIAL,
-    MANN_WHITNEY,
-    BAYES,
-    CUSUM,
-) = range(len(METHODS))
 
 
 @compiled
-def take_look(run, wave, is_over):
-    """Take one more look at a wave; return the verdict on it, if there is one now."""
-    gate, table = policy_of(run), waves(run)
-    requests, failed, old_failed = gather(run, wave)
-    if gate.gate == POOLED_WINDOW:
-        return _take_window(run, wave, requests, failed)
-    if gate.gate == SPRT_REQUESTS:
-        verdict = _walk(run, wave, requests, failed)
-    else:
-        table[SEEN, wave] += requests
-        table[SEEN_BAD, wave] += failed
-        table[OLD_BAD, wave] += old_failed
-        verdict = _judge_totals(run, wave)
-    decides_by_itself = gate.gate == SPRT_WINDOWS or gate.gate == SPRT_REQUESTS or gate.gate == BAYES
-    if verdict == NO_VERDICT and is_over and not decides_by_itself:
-        verdict = _conclude(run, wave)
-    table[CAN_TELL, wave] = verdict != NO_VERDICT
-    if verdict == NO_VERDICT and is_over:
-        return without_verdict(run, wave)
-    return verdict
-
-
-@compiled
-def without_verdict(run, wave):
-    """Say what becomes of a wave of which it can't be told."""
-    if run.cant_tell == WAIT:
-        return PASSES if waves(run)[ALONE, wave] else NO_VERDICT
-    return PASSES if run.cant_tell == PASS else FAILS
-
-
-@compiled
-def _take_window(run, wave, requests, failed):
-    gate, table = policy_of(run), waves(run)
-    table[SEEN, wave] += requests
-    table[SEEN_BAD, wave] += failed
-    can_tell = requests >= max(gate.gate_minimum, 1)
-    table[CAN_TELL, wave] = can_tell
-    if can_tell:
-        is_healthy = failed * gate.gate_bottom <= gate.gate_top * requests
-    elif run.cant_tell == WAIT:
-        return NO_VERDICT
-    else:
-        is_healthy = run.cant_tell == PASS
-    if is_healthy:
-        table[LOOKS_HEALTHY, wave] += 1
-        table[LOOKS_UNHEALTHY, wave] = 0
-        return PASSES if table[LOOKS_HEALTHY, wave] >= gate.gate_needed else NO_VERDICT
-    if not can_tell:
-        return FAILS
-    table[LOOKS_UNHEALTHY, wave] += 1
-    if gate.consecutive:
-        table[LOOKS_HEALTHY, wave] = 0
-    threshold = gate.failure_threshold
-    return FAILS if threshold > 0 and table[LOOKS_UNHEALTHY, wave] >= threshold else NO_VERDICT
-
-
-@compiled
-def _judge_totals(run, wave):
-    """Say what may be said at any look."""
-    gate, table = policy_of(run), waves(run)
-    seen, bad = table[SEEN, wave], table[SEEN_BAD, wave]
-    if seen < max(gate.gate_minimum, 1):
-        return NO_VERDICT
-    if gate.gate == SPRT_WINDOWS:
-        return _by_ratio(gate, bad, seen)
-    if gate.gate == E_PROCESS:
-        return FAILS if _log_evidence(gate, bad, seen) >= gate.gate_upper else NO_VERDICT
-    if gate.gate == MULTINOMIAL:
-        return FAILS if _log_evidence(gate, bad, bad + table[OLD_BAD, wave]) >= gate.gate_upper else NO_VERDICT
-    if gate.gate == BAYES:
-        above = betaincc(gate.gate_a + bad, gate.gate_b + (seen - bad), gate.gate_null, 0)
-        if above >= gate.gate_confidence:
-            return FAILS
-        return PASSES if 1 - above >= gate.gate_confidence else NO_VERDICT
-    return NO_VERDICT
-
-
-@compiled
-def log_ratio(gate, failed, requests):
-    """Return the log-likelihood ratio of bad to good."""
-    return failed * gate.gate_if_failed + (requests - failed) * gate.gate_if_served
-
-
-@compiled
-def _by_ratio(gate, failed, requests):
-    ratio = log_ratio(gate, failed, requests)
-    if ratio >= gate.gate_upper or ratio <= gate.gate_lower:
-        return FAILS if ratio >= gate.gate_upper else PASSES
-    if requests >= gate.gate_most:
-        return FAILS if ratio > 0 else PASSES
-    return NO_VERDICT
-
-
-@compiled
-def _log_evidence(gate, failed, requests):
-    a, b, null = gate.gate_a, gate.gate_b, gate.gate_null
-    tail = betaincc(a + failed, b + (requests - failed), null, 0)
-    if tail <= 0.0:
-        return -math.inf
-    weight = betaln(a + failed, b + (requests - failed), 0) + math.log(tail)
-    return weight - gate.gate_prior - failed * math.log(null) - (requests - failed) * math.log1p(-null)
-
-
-@compiled
-def _walk(run, wave, requests, failed):
-    """Go through the requests of a look one by one, in random order; stop where it is decided."""
-    gate, table = policy_of(run), waves(run)
-    seen, bad, draws = table[SEEN, wave], table[SEEN_BAD, wave], table[GATE_DRAWS, wave]
-    least = max(gate.gate_minimum, 1)
-    left, bad_left = requests, failed
-    is_decided = False
-    while left > 0 and not is_decided:
-        gap = left
-        is_failure = bad_left > 0
-        if is_failure:
-            u = draw(run, Stream.GATE_ORDER.value, wave, draws)
-            draws += 1
-            gap = np.int64(0)
-            rest, good_left = left, left - bad_left
-            quotient = good_left / rest
-            while quotient > u:
-                gap += 1
-                rest -= 1
-                good_left -= 1
-                quotient *= good_left / rest
-        for step in range(gap + is_failure):
-            seen += 1
-            if step == gap:
-                bad += 1
-                bad_left -= 1
-            left -= 1
-            ratio = log_ratio(gate, bad, seen)
-            if seen >= least and (seen >= gate.gate_most or not gate.gate_lower < ratio < gate.gate_upper):
-                is_decided = True
-                break
-    table[SEEN, wave], table[SEEN_BAD, wave], table[GATE_DRAWS, wave] = seen, bad, draws
-    return _by_ratio(gate, bad, seen) if is_decided else NO_VERDICT
-
-
-@compiled
-def _conclude(run, wave):
-    """Say what may be said at the end of the observation only."""
-    gate, table = policy_of(run), waves(run)
-    seen, bad = table[SEEN, wave], table[SEEN_BAD, wave]
-    if seen < max(gate.gate_minimum, 1):
-        return NO_VERDICT
-    if gate.gate == POOLED_OBSERVATION:
-        return PASSES if bad * gate.gate_bottom <= gate.gate_top * seen else FAILS
-    if gate.gate == MANN_WHITNEY:
-        return _judge_ranks(run, wave)
-    return PASSES
-
-
-@compiled
-def _judge_ranks(run, wave):
-    """Compare the series of error rates, gathered anew, by ranks."""
-    gate = policy_of(run)
-    now, begun = run.now, waves(run)[GATE_BEGUN, wave]
-    n_looks = (now - begun) // gate.interval
-    new, old = np.empty(min(n_looks, MOST_RANKED)), np.empty(min(n_looks, MOST_RANKED))
-    n = 0
-    for look in range(n_looks):
-        run.now = begun + (look + 1) * gate.interval
-        requests, failed, old_failed = gather(run, wave)
-        if requests and n < MOST_RANKED:
-            new[n] = failed / requests
-            old[n] = old_failed / requests
-            n += 1
-    run.now = now
-    place = np.int64(math.floor(n * n / 2 - gate.gate_z * math.sqrt(n * n * (n + n + 1) / 12)))
-    if place < 1:
-        return NO_VERDICT
-    differences = np.empty(n * n)
-    for i in range(n):
-        for j in range(n):
-            differences[i * n + j] = new[i] - old[j]
-    differences = np.sort(differences)
-    middle = (n * n) // 2
-    estimate = differences[middle] if (n * n) % 2 else (differences[middle - 1] + differences[middle]) / 2
-    return FAILS if differences[place - 1] > gate.gate_tolerance * abs(estimate) else PASSES
-
-
-@compiled
-def adds_up_to_alarm(run, requests, failed):
-    """Take one more look at running nodes, and what was left of those before; tell whether it raises an alarm."""
-    gate = policy_of(run)
-    run.watched_seen += requests
-    run.watched_bad += failed
-    seen, bad = run.watched_seen, run.watched_bad
-    if seen >= max(gate.gate_minimum, 1):
-        run.watched_sum = max(0.0, run.watched_sum + log_ratio(gate, bad, seen))
-        is_alarm = run.watched_sum >= gate.gate_upper
-    elif run.cant_tell == WAIT:
-        return False
-    else:
-        is_alarm = run.cant_tell == STOP
-    run.watched_seen = run.watched_bad = 0
-    if is_alarm:
-        run.watched_sum = 0.0
-    return is_alarm
+def judges_waves(policy):
+    """Tell whether a gate judges the requests of whole waves."""
+    return policy.gate >= 0 and policy.gate != CUSUM
 
 
 @compiled
@@ -255,3 +63,137 @@ def reset_gates(run):
     run.watch_at = NEVER
     run.watch_looks = run.watched_seen = run.watched_bad = run.watched_windows = run.watched_requests = 0
     run.watched_sum = 0.0
+
+
+@compiled
+def expect(run, node):
+    """Queue what a node that is dispatched comes to."""
+    fate, policy = fates(run), policy_of(run)
+    if judges_waves(policy) and fate[STARTED, node] < NEVER:
+        started = fate[STARTED, node]
+        enqueue(run, started, node, HAS_STARTED)
+        if not fate[HAS_FAILED, node]:
+            fate[DEADLINE, node] = (fate[DISPATCHED, node] if policy.from_dispatch else started) + policy.deadline
+            fate[OBSERVED, node] = fate[RESOLVED, node]
+            fate[RESOLVED, node] = NEVER
+            # As many as it meets if the gate never speaks.
+            fate[WINDOWS, node] = (fate[DEADLINE, node] - started) // policy.interval
+            enqueue(run, fate[OBSERVED, node], node, IS_OBSERVED)
+            return
+    enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+
+
+@compiled
+def happens_before_gate(run, node, what):
+    """Let a node start, have its own observation, or meet its deadline; or let a wave be looked at."""
+    fate, table = fates(run), waves(run)
+    if what == IS_LOOKED_AT:
+        wave = node
+        if table[GATE_VERDICT, wave] == NO_VERDICT and not is_wave_over(run, wave) and run.makespan == NEVER:
+            table[LOOK_DUE, wave] = 1
+            run.looks_due += 1
+            run.is_rung = True
+            enqueue(run, run.now + policy_of(run).interval, wave, IS_LOOKED_AT)
+        return
+    # Judged by the gate, or sent back, meanwhile.
+    if fate[RESOLVED, node] < run.now or fate[BACK_FROM, node] < NEVER:
+        return
+    wave = fate[WAVE, node] - 1
+    if what == HAS_STARTED:
+        if table[GATE_BEGUN, wave] == NEVER:
+            table[GATE_BEGUN, wave] = run.now
+            enqueue(run, run.now + policy_of(run).interval, wave, IS_LOOKED_AT)
+        if table[GATE_VERDICT, wave] == FAILS:
+            _settle(run, node, True)
+    elif fate[RESOLVED, node] < NEVER:
+        return
+    elif what == IS_OBSERVED:
+        if table[GATE_VERDICT, wave] == PASSES:
+            _settle(run, node, False)
+        elif table[GATE_VERDICT, wave] == NO_VERDICT:
+            table[WAITING, wave] += 1
+            enqueue(run, fate[DEADLINE, node], node, MEETS_DEADLINE)
+    else:
+        lists(run)[DUE, run.n_due] = node
+        run.n_due += 1
+        run.is_rung = True
+
+
+@compiled
+def _settle(run, node, fails):
+    """Give a node the verdict of its gate."""
+    fate = fates(run)
+    fate[RESOLVED, node] = run.now
+    fate[HAS_FAILED, node] = fails
+    fate[WINDOWS, node] = (run.now - fate[STARTED, node]) // policy_of(run).interval
+    hear_of(run, node)
+    if fails and run.goes_back_by_itself:
+        run.any_went_by_itself = True
+        go_back(run, node)
+
+
+@compiled
+def look_at_waves(run):
+    """Look at the waves that are due, then settle nodes that have met their deadline."""
+    table, fate = waves(run), fates(run)
+    if run.looks_due:
+        run.looks_due = 0
+        for wave in range(run.waves_open):
+            if table[LOOK_DUE, wave]:
+                table[LOOK_DUE, wave] = 0
+                if not is_wave_over(run, wave) and run.makespan == NEVER:
+                    verdict = take_look(run, wave, _is_observed(run, wave))
+                    if verdict != NO_VERDICT:
+                        _speak(run, wave, verdict)
+    if run.n_due:
+        due = np.sort(lists(run)[DUE, : run.n_due])
+        run.n_due = 0
+        for node in due:
+            if fate[RESOLVED, node] < NEVER:
+                continue
+            wave = fate[WAVE, node] - 1
+            verdict = NO_VERDICT
+            if run.makespan == NEVER and not table[CAN_TELL, wave]:
+                verdict = without_verdict(run, wave)
+            if verdict == NO_VERDICT:
+                table[WAITING, wave] -= 1
+                _settle(run, node, True)
+            else:
+                _speak(run, wave, verdict)
+
+
+@compiled
+def _is_waiting(run, node):
+    fate = fates(run)
+    return fate[STARTED, node] < NEVER and fate[RESOLVED, node] == NEVER and fate[OBSERVED, node] <= run.now
+
+
+@compiled
+def _is_observed(run, wave):
+    """Tell whether no node is still being observed, or a node that waits can't wait for another look."""
+    table = waves(run)
+    if table[TURNS, wave] == size_of_wave(run, wave) and table[UNRESOLVED, wave] == table[WAITING, wave]:
+        return True
+    next_look = run.now + policy_of(run).interval
+    first = table[FIRST_PLACE, wave]
+    for place in range(first, first + table[TURNS, wave]):
+        node = drawn(run)[ORDER, place]
+        if _is_waiting(run, node) and fates(run)[DEADLINE, node] < next_look:
+            return True
+    return False
+
+
+@compiled
+def _speak(run, wave, verdict):
+    """Settle the nodes of a wave by the verdict of its gate."""
+    table, fate = waves(run), fates(run)
+    table[GATE_VERDICT, wave] = verdict
+    run.gate_alarm = run.gate_alarm or verdict == FAILS
+    first = table[FIRST_PLACE, wave]
+    for place in range(first, first + table[TURNS, wave]):
+        node = drawn(run)[ORDER, place]
+        if verdict == PASSES:
+            if _is_waiting(run, node):
+                _settle(run, node, False)
+        elif fate[STARTED, node] <= run.now and fate[RESOLVED, node] > run.now:
+            _settle(run, node, True)

@@ -8,14 +8,17 @@ import numpy as np
 from numba import from_dtype, types
 
 from simdeploy.engines.compiled.availability import announce, is_cached, source_number
-from simdeploy.engines.compiled.barrier import find_fates, follow_bundle, prepare_barrier
+from simdeploy.engines.compiled.barrier import follow_bundle, prepare_barrier
+from simdeploy.engines.compiled.barrier_fates import find_fates
 from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.branching import mark
-from simdeploy.engines.compiled.control import run_rollout
-from simdeploy.engines.compiled.integrals import WEIGHT, measure
+from simdeploy.engines.compiled.controller import run_rollout
 from simdeploy.engines.compiled.jit import compiled, entry
-from simdeploy.engines.compiled.run import RUN, bundle_at, member_at, places_of, roots, rule_at, rule_slots, stops_of
+from simdeploy.engines.compiled.outcomes import WEIGHT
+from simdeploy.engines.compiled.responses import measure
+from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.sampling import prepare, sample
+from simdeploy.engines.compiled.tables import bundle_at, member_at, places_of, roots, rule_at, rule_slots, stops_of
 from simdeploy.engines.compiled.weighing import weigh
 
 # Why a call ends: all replications are done; there is no room for more outcomes; a rollout had more spells than there was

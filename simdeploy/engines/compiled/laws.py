@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.engines.compiled import special
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.run import LAW_RECORD, floats_of
+from simdeploy.engines.compiled.tables import LAW_RECORD, floats_of, make_table
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world import distributions as kinds
 from simdeploy.world.distributions import sample_ns
@@ -45,7 +45,7 @@ class LawTable:
 
     def __init__(self) -> None:
         self._places: dict[tuple[kinds.Distribution, bool], int] = {}
-        self._records: list[tuple[float, ...]] = []
+        self._records: list[dict[str, float]] = []
         self._columns: list[np.ndarray] = []
         self._used = 0
 
@@ -55,7 +55,7 @@ class LawTable:
         if key not in self._places:
             self._places[key] = len(self._records)
             kind, names = _PARAMETERS[type(law)]
-            a, b, c = (*(getattr(law, name) for name in names), 0.0, 0.0, 0.0)[:3]
+            parameters = dict(zip("abc", (*(getattr(law, name) for name in names), 0.0, 0.0, 0.0), strict=False))
             constant_ns = sample_ns(law, 0.5) if isinstance(law, kinds.Constant) and law.value >= 0 else 0
             first, size = self._used, 0
             if isinstance(law, kinds.Empirical):
@@ -64,7 +64,16 @@ class LawTable:
             elif runs_at_0 and isinstance(law, _CLIMBED):
                 size = len(law.grid.x)
                 self._append(law.grid.x, law.grid.limited_mean, law.grid.expected_excess)
-            self._records.append((kind, a, b, c, law.mean, constant_ns, first, size))
+            self._records.append(
+                {
+                    "kind": kind,
+                    **parameters,
+                    "mean": law.mean,
+                    "constant_ns": constant_ns,
+                    "floats_at": first,
+                    "size": size,
+                }
+            )
         return self._places[key]
 
     def _append(self, *columns: np.ndarray) -> None:
@@ -74,7 +83,7 @@ class LawTable:
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the laws' records, and the floats that they point to, which must be kept alive as long."""
         floats = np.concatenate(self._columns) if self._columns else np.zeros(1)
-        records = np.array(self._records, dtype=LAW_RECORD)
+        records = make_table(LAW_RECORD, self._records)
         records["floats_at"] = floats.ctypes.data + 8 * records["floats_at"]
         return records, floats
 

@@ -15,25 +15,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
-from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET, Row, bundle_policies, stops_at
+from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET, LoweredPlan, Row, bundle_policies, stops_at
+from simdeploy.engines.compiled.codes import code_of
 from simdeploy.engines.compiled.laws import LawTable
-from simdeploy.engines.compiled.run import (
+from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE
+from simdeploy.engines.compiled.tables import (
     CLASS_RECORD,
     CLASS_RULE_RECORD,
     KIND_RECORD,
     POLICY_RECORD,
     PROCESS_RECORD,
     UNKNOWN,
+    make_table,
 )
-from simdeploy.engines.compiled.spells import CRASH, FLAPPING, ZONE
-from simdeploy.rules.gates.gate import METHODS, MOST_GATED_REQUESTS, read_gate
+from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS, Method, read_gate
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import read_limits
+from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
 from simdeploy.rules.waves import plan_waves
 from simdeploy.units import round_half_up
 from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.distributions import Constant, Exponential
+from simdeploy.world.fleet import Order
+from simdeploy.world.operator import Action
 from simdeploy.world.realized import mean_level
+from simdeploy.world.release import AffectedBy
 from simdeploy.world.special import special
 from simdeploy.world.tilt import NO_TILT, odds_times, tilted_probabilities
 
@@ -49,15 +55,6 @@ if TYPE_CHECKING:
     from simdeploy.world.release import ReleaseKind
     from simdeploy.world.tilt import Tilt
 
-ORDERS = ("index", "random", "zone")
-PACINGS = ("barrier", "sliding", "rate")
-AFFECTS = ("all", "share", "count", "classes", "zones")
-PERCENT_OF = ("fleet", "resolved", "wave")
-ON_FAILURE = ("rollback", "pause", "stop", "continue")
-UNREACHABLE = ("fail", "skip", "wait")
-ACTIONS = ("pause", "resume", "promote", "cancel")
-CANT_TELL = ("wait", "pass", "stop")
-
 _MOST_PEAK_WINDOWS = 64
 
 
@@ -70,7 +67,7 @@ class Lowered:
     scalars : mapping of str to number
         Fields of the record of a run.
     tables : mapping of str to ndarray
-        By the names of `run.TABLES`.
+        By the names of `tables.TABLES`.
     kept : tuple of ndarray
         What tables point to.
     """
@@ -87,17 +84,17 @@ def lower(
     kinds = scenario.release if traits.releases else ()
     fleet, operator = scenario.fleet, scenario.operator
     laws = LawTable()
-    processes: list[tuple[float, ...]] = []
+    processes: list[dict[str, float]] = []
     classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(fleet.behaviours)]
     lowered_kinds = _lower_kinds(kinds, laws, scenario.tilt or NO_TILT)
     may_bundle = may_bundle and _may_bundle(scenario, traits)
     policies, peaks = _lower_policies(scenario, chosen, kinds, traits, may_bundle=may_bundle)
-    script = [(act.at_ns, ACTIONS.index(act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
+    script = [(act.at_ns, code_of(Action, act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
     scalars = {
         "nodes": fleet.nodes,
         "zones": fleet.zones,
-        "order": ORDERS.index(fleet.order),
+        "order": code_of(Order, fleet.order),
         "n_classes": len(classes),
         "n_kinds": len(kinds),
         "n_acts": len(script),
@@ -122,8 +119,8 @@ def lower(
     }
     records, floats = laws.arrays()
     tables = {
-        "classes": np.array(classes, dtype=CLASS_RECORD),
-        "kinds": np.array(lowered_kinds, dtype=KIND_RECORD),
+        "classes": make_table(CLASS_RECORD, classes),
+        "kinds": make_table(KIND_RECORD, lowered_kinds),
         "affects_class": np.array(
             [[False, *(name in kind.affects.members for name in names)] for kind in kinds], dtype=np.bool_
         ),
@@ -131,7 +128,7 @@ def lower(
             [[zone in kind.affects.members for zone in range(fleet.zones)] for kind in kinds], dtype=np.bool_
         ),
         "laws": records,
-        "processes": np.array(processes, dtype=PROCESS_RECORD),
+        "processes": make_table(PROCESS_RECORD, processes),
         "script": np.array(script, dtype=np.int64),
         "peaks": np.array(peaks, dtype=np.int64),
         **policies,
@@ -140,58 +137,60 @@ def lower(
 
 
 def _lower_class(
-    scenario: Scenario, number: int, behaviour: Behaviour, laws: LawTable, processes: list[tuple[float, ...]]
-) -> tuple[float, ...]:
+    scenario: Scenario, number: int, behaviour: Behaviour, laws: LawTable, processes: list[dict[str, float]]
+) -> dict[str, float]:
     def add_process(kind: int, good: Distribution, bad: Distribution) -> int:
         p_bad = bad.mean / (good.mean + bad.mean)
-        processes.append((kind, laws.add(good, runs_at_0=True), laws.add(bad, runs_at_0=True), p_bad))
+        good_law, bad_law = laws.add(good, runs_at_0=True), laws.add(bad, runs_at_0=True)
+        processes.append({"kind": kind, "good": good_law, "bad": bad_law, "p_bad": p_bad})
         return len(processes) - 1
 
     flapping, crash, outage = behaviour.flapping, behaviour.crash, behaviour.zone_outage
     fleet = scenario.fleet
     size = round_half_up(fleet.classes[number - 1].share * fleet.nodes) if number else 0
     is_constant = isinstance(behaviour.error_rate, Constant)
-    return (
-        size,
-        laws.add(behaviour.update_duration),
-        laws.add(behaviour.rollback_duration),
-        laws.add(behaviour.slowdown),
-        laws.add(behaviour.start_failure),
-        laws.add(behaviour.error_rate),
-        behaviour.error_rate.mean if is_constant else math.nan,
-        odds_times(behaviour.rollback_failure, (scenario.tilt or NO_TILT).rollback_failure),
-        behaviour.start_attempts,
-        behaviour.start_hang,
-        flapping.error_rate if flapping else 0.0,
-        float(behaviour.requests_per_second),
-        add_process(CRASH, crash.up, crash.repair) if crash else -1,
-        bool(crash and crash.renewed_by_update),
-        add_process(FLAPPING, Exponential(flapping.good_s), Exponential(flapping.degraded_s)) if flapping else -1,
-        add_process(ZONE, outage.up, outage.repair) if outage else -1,
-        behaviour.rollback_failure,
-    )
+    flaps = (Exponential(flapping.good_s), Exponential(flapping.degraded_s)) if flapping else None
+    return {
+        "size": size,
+        "update": laws.add(behaviour.update_duration),
+        "rollback": laws.add(behaviour.rollback_duration),
+        "slowdown": laws.add(behaviour.slowdown),
+        "start_failure": laws.add(behaviour.start_failure),
+        "error_rate": laws.add(behaviour.error_rate),
+        "baseline": behaviour.error_rate.mean if is_constant else math.nan,
+        "rollback_failure": odds_times(behaviour.rollback_failure, (scenario.tilt or NO_TILT).rollback_failure),
+        "true_rollback_failure": behaviour.rollback_failure,
+        "start_attempts": behaviour.start_attempts,
+        "start_hang": behaviour.start_hang,
+        "degraded_level": flapping.error_rate if flapping else 0.0,
+        "requests_per_second": float(behaviour.requests_per_second),
+        "crash": add_process(CRASH, crash.up, crash.repair) if crash else -1,
+        "renewed": bool(crash and crash.renewed_by_update),
+        "flapping": add_process(FLAPPING, *flaps) if flaps else -1,
+        "zone_outage": add_process(ZONE, outage.up, outage.repair) if outage else -1,
+    }
 
 
-def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> list[tuple[float, ...]]:
-    lowered: list[tuple[float, ...]] = []
+def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> list[dict[str, float]]:
+    lowered: list[dict[str, float]] = []
     reached = Fraction(0)
     for kind, probability in zip(kinds, tilted_probabilities(kinds, tilt), strict=True):
         reached += probability
         lowered.append(
-            (
+            {
                 # u = (word + 1/2) / 2**52 is below the probability for words before this one.
-                math.ceil(reached * (1 << 52) - Fraction(1, 2)),
-                kind.defective,
-                kind.error_rate,
-                kind.start_failure,
-                kind.start_hang,
-                laws.add(kind.after),
-                kind.crash_rate,
-                AFFECTS.index(kind.affects.by),
-                float(kind.affects.share or 0),
-                min(kind.affects.count, BEYOND_ANY_FLEET),
-                math.log(kind.probability / probability) if probability else 0.0,
-            )
+                "first_word_beyond": math.ceil(reached * (1 << 52) - Fraction(1, 2)),
+                "defective": kind.defective,
+                "error_rate": kind.error_rate,
+                "start_failure": kind.start_failure,
+                "start_hang": kind.start_hang,
+                "after": laws.add(kind.after),
+                "crash_rate": kind.crash_rate,
+                "affects": code_of(AffectedBy, kind.affects.by),
+                "share": float(kind.affects.share or 0),
+                "count": min(kind.affects.count, BEYOND_ANY_FLEET),
+                "log_weight": math.log(kind.probability / probability) if probability else 0.0,
+            }
         )
     return lowered
 
@@ -203,11 +202,11 @@ def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int
         "gate_all_healthy": switches.canary_gate == "all_healthy",
         "bake_time": switches.bake_time_ns,
         "goes_back_by_itself": switches.node_local_rollback and traits.releases,
-        "on_failure": ON_FAILURE.index(switches.on_failure),
+        "on_failure": code_of(OnFailure, switches.on_failure),
         "rollback_in_waves": switches.rollback_pacing == "max_parallel",
-        "unreachable": UNREACHABLE.index(switches.unreachable_nodes),
+        "unreachable": code_of(UnreachableNodes, switches.unreachable_nodes),
         "clocks_stop": switches.paused_clocks == "stop",
-        "cant_tell": CANT_TELL.index(switches.cant_tell),
+        "cant_tell": code_of(CantTell, switches.cant_tell),
     }
 
 
@@ -237,18 +236,19 @@ def _lower_policies(
 ) -> tuple[dict[str, np.ndarray], list[int]]:
     """Return the tables of policies, and the numbers of windows whose highest word is wanted.
 
-    Rules, plans and limits that several policies share are numbered, and worked out once.
+    Rules, plans, limits and gates that several policies share are numbered, and worked out once.
     """
     total = scenario.fleet.nodes
     rules: dict[HealthRule, int] = {}
-    plans: dict[tuple[object, ...], tuple[int, ...]] = {}
+    plans: dict[tuple[object, ...], LoweredPlan] = {}
     sizes: list[int] = []
     limits: dict[Limits | None, int] = {}
+    gates: dict[Gate | None, int] = {None: 0}
     rows = []
-    # Nodes that leave have no windows to judge.
-    gates = [None if traits.leaves else read_gate(one.policy, scenario.orchestrator) for one in chosen]
-    for one, gate in zip(chosen, gates, strict=True):
+    for one in chosen:
         policy = one.policy
+        # Nodes that leave have no windows to judge.
+        gate = None if traits.leaves else read_gate(policy, scenario.orchestrator)
         rule = read_health_rule(policy, scenario.orchestrator)
         # What a plan depends on; planning a large fleet anew for every policy would take longer than to simulate it.
         key = (
@@ -259,8 +259,8 @@ def _lower_policies(
         )
         if key not in plans:
             plan = plan_waves(policy, scenario.orchestrator, total)
-            pacing = PACINGS.index(plan.pacing)
-            plans[key] = (len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing)
+            pacing = code_of(Pacing, plan.pacing)
+            plans[key] = LoweredPlan(len(sizes), len(plan.sizes), plan.canaries, plan.parallel, pacing)
             sizes += plan.sizes
         limit = read_limits(policy, scenario.orchestrator, total)
         rows.append(
@@ -270,28 +270,29 @@ def _lower_policies(
                 rules.setdefault(rule, len(rules)),
                 plans[key],
                 limits.setdefault(limit, len(limits)),
-                gate is not None,
+                gates.setdefault(gate, len(gates)),
             )
         )
     peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
-    lowered_rules = [(number, *_lower_rule(rule, peaks)) for rule, number in rules.items()]
+    lowered_rules = [{"rule": number, **_lower_rule(rule, peaks)} for rule, number in rules.items()]
     lowered_limits = [_lower_limits(limit, total) for limit in limits]
+    lowered_gates = [_lower_gate(gate) for gate in gates]
     records = [
-        (
-            row.auto_promote,
-            row.no_auto_rollback,
-            *lowered_rules[row.rule],
-            *row.plan,
-            *lowered_limits[row.limits],
-            *_lower_gate(gate),
-        )
-        for row, gate in zip(rows, gates, strict=True)
+        {
+            "auto_promote": row.auto_promote,
+            "no_auto_rollback": row.no_auto_rollback,
+            **lowered_rules[row.rule],
+            **row.plan._asdict(),
+            **lowered_limits[row.limits],
+            **lowered_gates[row.gate],
+        }
+        for row in rows
     ]
     behaviours = scenario.fleet.behaviours
     tables = {
-        "policies": np.array(records, dtype=POLICY_RECORD),
-        "class_rules": np.array(
-            [[_lower_class_rule(rule, b) for b in behaviours] for rule in rules], dtype=CLASS_RULE_RECORD
+        "policies": make_table(POLICY_RECORD, records),
+        "class_rules": make_table(
+            CLASS_RULE_RECORD, [_lower_class_rule(rule, b) for rule in rules for b in behaviours]
         ),
         "last_words": np.array([[_last_words(rule, b, kinds) for b in behaviours] for rule in rules], dtype=np.int64),
         "sizes": np.array(sizes, dtype=np.int64),
@@ -319,27 +320,28 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
     )
 
 
-def _lower_rule(rule: HealthRule, peaks: list[int]) -> tuple[int, ...]:
-    return (
-        rule.interval_ns,
-        rule.is_checked,
-        rule.deadline_ns,
-        rule.deadline_from_dispatch,
-        rule.windows_needed,
-        rule.consecutive,
-        rule.failure_threshold or 0,
-        peaks.index(rule.windows_needed) if rule.windows_needed in peaks else -1,
-    )
+def _lower_rule(rule: HealthRule, peaks: list[int]) -> dict[str, int]:
+    return {
+        "interval": rule.interval_ns,
+        "is_checked": rule.is_checked,
+        "deadline": rule.deadline_ns,
+        "from_dispatch": rule.deadline_from_dispatch,
+        "needed": rule.windows_needed,
+        "consecutive": rule.consecutive,
+        "failure_threshold": rule.failure_threshold or 0,
+        "peak": peaks.index(rule.windows_needed) if rule.windows_needed in peaks else -1,
+    }
 
 
-def _lower_class_rule(rule: HealthRule, behaviour: Behaviour) -> tuple[int, int]:
+def _lower_class_rule(rule: HealthRule, behaviour: Behaviour) -> dict[str, int]:
     requests = rule.requests_per_window(behaviour.requests_per_second)
-    return requests, min(rule.allowed_failures(requests), requests)
+    return {"requests": requests, "allowed": min(rule.allowed_failures(requests), requests)}
 
 
 def _last_words(rule: HealthRule, behaviour: Behaviour, kinds: Sequence[ReleaseKind]) -> list[int]:
-    """Return the last healthy words by level; see `run.CLASS_RULE_RECORD`."""
-    requests, allowed = _lower_class_rule(rule, behaviour)
+    """Return the last healthy words by level; see `tables.CLASS_RULE_RECORD`."""
+    lowered = _lower_class_rule(rule, behaviour)
+    requests, allowed = lowered["requests"], lowered["allowed"]
     if allowed < 0 or allowed >= requests:
         return [NEVER if allowed < 0 else ALWAYS] * (1 + len(kinds))
     if not isinstance(behaviour.error_rate, Constant):
@@ -349,50 +351,60 @@ def _last_words(rule: HealthRule, behaviour: Behaviour, kinds: Sequence[ReleaseK
     return [NEVER if p >= 1 else math.floor(binomial_cdf(allowed, requests, p) * 2.0**52 - 0.5) for p in levels]
 
 
-def _lower_limits(limits: Limits | None, total: int) -> tuple[int, ...]:
+def _lower_limits(limits: Limits | None, total: int) -> dict[str, int]:
     if limits is None:
-        return (False, BEYOND_ANY_FLEET, 0, 1, False, False, 0, 0)
+        return {
+            "has_limits": False,
+            "stopping_count": BEYOND_ANY_FLEET,
+            "top": 0,
+            "bottom": 1,
+            "reaches": False,
+            "both": False,
+            "percent_of": 0,
+            "minimum_sample": 0,
+        }
     share, reaches = _exact_in_64_bits(limits.max_failed_nodes_percent / 100, total, reaches=limits.reaches)
-    return (
-        True,
-        min(limits.max_failed_nodes + (0 if limits.reaches else 1), BEYOND_ANY_FLEET),
-        share.numerator,
-        share.denominator,
-        reaches,
-        limits.both,
-        PERCENT_OF.index(limits.percent_of),
-        min(limits.minimum_sample, BEYOND_ANY_FLEET),
-    )
+    return {
+        "has_limits": True,
+        "stopping_count": min(limits.max_failed_nodes + (0 if limits.reaches else 1), BEYOND_ANY_FLEET),
+        "top": share.numerator,
+        "bottom": share.denominator,
+        "reaches": reaches,
+        "both": limits.both,
+        "percent_of": code_of(PercentOf, limits.percent_of),
+        "minimum_sample": min(limits.minimum_sample, BEYOND_ANY_FLEET),
+    }
 
 
-def _lower_gate(gate: Gate | None) -> tuple[float, ...]:
+def _lower_gate(gate: Gate | None) -> dict[str, float]:
     if gate is None:
-        return (-1, False, 0, 1, 0, 1, 0, *[0.0] * 11)
+        nothing = {name: 0 for name in POLICY_RECORD.names or () if name.startswith("gate")}
+        return {**nothing, "gate": -1, "gate_needed": 1, "gate_bottom": 1}
     rate, _ = _exact_in_64_bits(gate.max_error_rate, MOST_GATED_REQUESTS, reaches=False)
     prior = 0.0
     if gate.method in ("e_process", "multinomial"):
         a, b = gate.prior_a, gate.prior_b
         prior = float(special.betaln(a, b)) + math.log(float(special.betaincc(a, b, gate.null)))
-    return (
-        METHODS.index(gate.method),
-        gate.compares,
-        gate.minimum_sample,
-        gate.windows_needed,
-        rate.numerator,
-        rate.denominator,
-        gate.most,
-        gate.if_failed,
-        gate.if_served,
-        gate.upper,
-        gate.lower,
-        gate.null,
-        gate.prior_a,
-        gate.prior_b,
-        prior,
-        gate.confidence,
-        gate.tolerance,
-        gate.z,
-    )
+    return {
+        "gate": code_of(Method, gate.method),
+        "gate_compares": gate.compares,
+        "gate_minimum": gate.minimum_sample,
+        "gate_needed": gate.windows_needed,
+        "gate_top": rate.numerator,
+        "gate_bottom": rate.denominator,
+        "gate_most": gate.most,
+        "gate_if_failed": gate.if_failed,
+        "gate_if_served": gate.if_served,
+        "gate_upper": gate.upper,
+        "gate_lower": gate.lower,
+        "gate_null": gate.null,
+        "gate_a": gate.prior_a,
+        "gate_b": gate.prior_b,
+        "gate_prior": prior,
+        "gate_confidence": gate.confidence,
+        "gate_tolerance": gate.tolerance,
+        "gate_z": gate.z,
+    }
 
 
 def _exact_in_64_bits(share: Fraction, total: int, *, reaches: bool) -> tuple[Fraction, bool]:

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.engines.compiled.clock import EVENT_BITS
 from simdeploy.engines.compiled.lowering import Lowered
-from simdeploy.engines.compiled.run import (
+from simdeploy.engines.compiled.run import RUN
+from simdeploy.engines.compiled.spells import N_PROCESSES
+from simdeploy.engines.compiled.tables import (
     BRACKET_BITS,
     N_DRAWN,
     N_FATE,
     N_LISTS,
     N_RELATIVE,
     N_WAVE,
-    RUN,
     TABLES,
     TODAY_RECORD,
     WALK_RECORD,
 )
 
 if TYPE_CHECKING:
-    from simdeploy.engines.branching import Branches
-
-_WALKS = 3
+    from simdeploy.engines.branches import Branches
 
 
 class Memory:
@@ -53,6 +53,8 @@ class Memory:
         n_classes = int(lowered.scalars["n_classes"])
         most_waves = int(lowered.tables["policies"]["n_waves"].max())
         self.run["most_waves"] = most_waves
+        if max(n, most_waves) >> (63 - EVENT_BITS):
+            raise AssertionError((n, most_waves))  # the queue keeps a node, or a wave, above what happens to it
         tables = {
             **lowered.tables,
             "zone_ends": np.zeros((n_classes, int(lowered.scalars["zones"])), np.int64),
@@ -68,7 +70,7 @@ class Memory:
             "lists": np.zeros((N_LISTS, n), np.int64),
             "waves": np.zeros((N_WAVE, most_waves), np.int64),
             "queue": np.zeros((2, 4 * n + 16), np.int64),
-            "walks": np.zeros(_WALKS, WALK_RECORD),
+            "walks": np.zeros(N_PROCESSES, WALK_RECORD),
             "scratch": np.zeros((2, 4 * n + 16), np.int64),
             **self._branch(branches, n),
         }

@@ -6,10 +6,12 @@ instructions: on a processor with 512-bit vectors a block costs about 1.5 ns.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled, inlined
-from simdeploy.engines.compiled.run import lineages
+from simdeploy.engines.compiled.tables import lineages
 from simdeploy.world.draws import BRANCHING
 from simdeploy.world.streams import Stream
 
@@ -77,3 +79,8 @@ def draw_window(run, node, index):
 
 
 _WINDOW = Stream.WINDOW.block
+
+
+@compiled
+def first_word_not_below(p):
+    return np.int64(math.ceil(p * 2.0**52 - 0.5))

@@ -8,7 +8,8 @@ from simdeploy.engines.compiled.binomial import ALWAYS
 from simdeploy.engines.compiled.fates import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT
-from simdeploy.engines.compiled.run import (
+from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.tables import (
     AFFECTED,
     BRACKET_BITS,
     CLASS,
@@ -36,7 +37,6 @@ from simdeploy.engines.compiled.run import (
     policy_of,
     today,
 )
-from simdeploy.engines.compiled.sampling import look_ahead, stays_undegraded, stays_up
 
 
 @compiled

@@ -9,17 +9,34 @@ import math
 
 import numpy as np
 
-from simdeploy.engines.compiled import laws, spells
+from simdeploy.engines.compiled import laws
+from simdeploy.engines.compiled.codes import (
+    AFFECTS_ALL,
+    AFFECTS_CLASSES,
+    AFFECTS_COUNT,
+    AFFECTS_SHARE,
+    ORDER_INDEX,
+    ORDER_RANDOM,
+    ORDER_ZONE,
+)
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.laws import draw_ns, quantile, residual_survival
-from simdeploy.engines.compiled.philox import block, draw, draw_window, is_branching, replication_of, to_uniform
-from simdeploy.engines.compiled.run import (
+from simdeploy.engines.compiled.laws import draw_ns, quantile
+from simdeploy.engines.compiled.outlook import set_first_spells
+from simdeploy.engines.compiled.philox import (
+    block,
+    draw,
+    draw_window,
+    first_word_not_below,
+    is_branching,
+    replication_of,
+    to_uniform,
+)
+from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
+from simdeploy.engines.compiled.tables import (
     AFFECTED,
     CLASS,
-    CRASH_WORD,
     DURATION,
     FAILS,
-    FLAP_WORD,
     HANGS,
     LEVEL_WORD,
     ORDER,
@@ -33,13 +50,9 @@ from simdeploy.engines.compiled.run import (
     law_at,
     peak_words,
     peaks,
-    process_at,
     today,
-    walk_at,
     words,
-    zone_ends,
 )
-from simdeploy.engines.compiled.special import exp, normal_quantile_central, normal_quantile_tail
 from simdeploy.engines.compiled.tilting import bend, log_weight_of_draw, odds_times, set_log_weights
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
@@ -47,9 +60,6 @@ from simdeploy.world.streams import Stream
 _12 = np.uint64(12)
 _0 = np.uint64(0)
 _WINDOW_BLOCK = np.uint64(Stream.WINDOW.block)
-_STATE_BLOCK = np.uint64(Stream.CRASH_STATE.block)
-_CRASH_BLOCK = np.uint64(Stream.CRASH_UP.block)
-_FLAP_BLOCK = np.uint64(Stream.FLAP_GOOD.block)
 _NS = float(NS_PER_S)
 _MAX_NS = float(MAX_DURATION_NS)
 _WORDS = 2.0**52
@@ -60,10 +70,10 @@ _BATCH = 256
 def prepare(run):
     """Set up what is the same in every replication."""
     _fill(drawn(run)[CLASS], 0)
-    if run.order == 0:
+    if run.order == ORDER_INDEX:
         for node in range(run.nodes):
             drawn(run)[ORDER, node] = node
-    elif run.order == 2:
+    elif run.order == ORDER_ZONE:
         place = 0
         for zone in range(run.zones):
             for node in range(zone, run.nodes, run.zones):
@@ -83,7 +93,7 @@ def sample(run):
     _sample_once(run)
     if run.n_classes > 1:
         _assign_classes(run)
-    if run.order == 1:
+    if run.order == ORDER_RANDOM:
         shuffled = _shuffle(run, Stream.ORDER.value)
         for place in range(run.nodes):
             drawn(run)[ORDER, place] = shuffled[place]
@@ -95,7 +105,7 @@ def sample(run):
     if run.n_brackets:
         _set_level_words(run)
     if run.goes_down or run.degrades:
-        _set_first_spells(run)
+        set_first_spells(run)
     run.has_rollbacks = False
 
 
@@ -203,19 +213,19 @@ def _set_affected(run):
         _fill(affected, 0)
         return
     kind = kinds(run)[run.kind]
-    if kind.affects == 0:
+    if kind.affects == AFFECTS_ALL:
         _fill(affected, 1)
-    elif kind.affects == 1:
+    elif kind.affects == AFFECTS_SHARE:
         _fill_words(run, Stream.AFFECTED.value)
         lane, share = words(run)[0], kind.share
         for node in range(run.nodes):
             affected[node] = to_uniform(lane[node]) < share
-    elif kind.affects == 2:
+    elif kind.affects == AFFECTS_COUNT:
         _fill(affected, 0)
         shuffled = _shuffle(run, Stream.AFFECTED.value)
         for place in range(min(kind.count, run.nodes)):
             affected[shuffled[place]] = 1
-    elif kind.affects == 3:
+    elif kind.affects == AFFECTS_CLASSES:
         for node in range(run.nodes):
             affected[node] = affects_class(run)[run.kind, drawn(run)[CLASS, node]]
     else:
@@ -234,8 +244,8 @@ def _set_starts(run):
         _spread(law_at(run, classes(run)[0].update), words(run)[0], chances.slowdown, run.tilt_update, durations)
         # Below the first words that do not fail: u = (word + 1/2) / 2**52 < p.
         plain, hurt = (
-            _first_word_not_below(chances.start_failure),
-            _first_word_not_below(chances.start_failure_affected),
+            first_word_not_below(chances.start_failure),
+            first_word_not_below(chances.start_failure_affected),
         )
         for node in range(run.nodes):
             fails[node] = np.int64(lane[node] >> _12) < (hurt if affected[node] else plain)
@@ -265,11 +275,6 @@ def _set_hangs(run):
         chances = today(run)[class_of[node]]
         p = chances.start_hang_affected if affected[node] else chances.start_hang
         hangs[node] = to_uniform(lane[node]) < p
-
-
-@compiled
-def _first_word_not_below(p):
-    return np.int64(math.ceil(p * _WORDS - 0.5))
 
 
 @compiled
@@ -374,76 +379,6 @@ def own_level(run, node):
         law = law_at(run, classes(run)[drawn(run)[CLASS, node]].error_rate)
         levels[node] = quantile(law, draw(run, Stream.ERROR_RATE.value, node, 0))
     return levels[node]
-
-
-# -- who surely neither crashes nor is degraded, without working out when -----------------------------
-
-
-@compiled
-def _set_first_spells(run):
-    """Draw the words of every node's spells at time 0; -1 where that spell is a bad one."""
-    key0, key1, replication = run.key0, run.key1, run.replication
-    crash_words, flap_words, class_of = drawn(run)[CRASH_WORD], drawn(run)[FLAP_WORD], drawn(run)[CLASS]
-    for number in range(run.n_classes):
-        one, chances = classes(run)[number], today(run)[number]
-        chances.crash_begins_bad = _first_word_not_below(process_at(run, one.crash).p_bad) if one.crash >= 0 else 0
-        chances.flap_begins_bad = _first_word_not_below(process_at(run, one.flapping).p_bad) if one.flapping >= 0 else 0
-        if one.zone_outage >= 0:
-            for zone in range(run.zones):
-                walk = walk_at(run, 0)
-                spells.begin(walk, run, one.zone_outage, zone)
-                zone_ends(run)[number, zone] = 0 if walk.is_bad else walk.end
-    crash_bad, flap_bad = today(run)[0].crash_begins_bad, today(run)[0].flap_begins_bad
-    is_one = run.n_classes == 1
-    for node in range(run.nodes):
-        crash_state, flap_state = block(key0, key1, replication, _STATE_BLOCK, np.uint64(node), _0)
-        crash_words[node] = np.int64(crash_state >> _12)
-        flap_words[node] = np.int64(flap_state >> _12)
-    for node in range(run.nodes):
-        if not is_one:
-            crash_bad = today(run)[class_of[node]].crash_begins_bad
-            flap_bad = today(run)[class_of[node]].flap_begins_bad
-        crash_up, _ = block(key0, key1, replication, _CRASH_BLOCK, np.uint64(node), _0)
-        flap_good, _ = block(key0, key1, replication, _FLAP_BLOCK, np.uint64(node), _0)
-        crash_words[node] = -1 if crash_words[node] < crash_bad else np.int64(crash_up >> _12)
-        flap_words[node] = -1 if flap_words[node] < flap_bad else np.int64(flap_good >> _12)
-
-
-@compiled
-def look_ahead(run, t):
-    """See to it that the words beyond which a first spell lasts are right for times up to t, and a little further."""
-    if t <= run.quiet_until:
-        return
-    run.quiet_until = t + (t >> 5)
-    x = run.quiet_until / NS_PER_S
-    for number in range(run.n_classes):
-        one, chances = classes(run)[number], today(run)[number]
-        chances.crash_quiet_beyond = _word_that_lasts(run, one.crash, x) if one.crash >= 0 else np.int64(-2)
-        chances.flap_quiet_beyond = _word_that_lasts(run, one.flapping, x) if one.flapping >= 0 else np.int64(-2)
-
-
-@compiled
-def _word_that_lasts(run, process, x):
-    """Return a word beyond which a spell that runs at time 0 surely lasts x seconds; a last digit doesn't matter."""
-    left = residual_survival(law_at(run, process_at(run, process).good), x)
-    return np.int64(min((1.0 - left) + 1e-9, 1.0) * _WORDS)
-
-
-@compiled
-def stays_up(run, node, t):
-    """Tell at a glance whether an undisturbed node is up until t; `look_ahead` has been asked for t."""
-    number = drawn(run)[CLASS, node]
-    one = classes(run)[number]
-    return (one.crash < 0 or drawn(run)[CRASH_WORD, node] > today(run)[number].crash_quiet_beyond) and (
-        one.zone_outage < 0 or zone_ends(run)[number, node % run.zones] >= t
-    )
-
-
-@compiled
-def stays_undegraded(run, node):
-    """Tell at a glance whether a node is never degraded before the time that `look_ahead` was asked for."""
-    number = drawn(run)[CLASS, node]
-    return classes(run)[number].flapping < 0 or drawn(run)[FLAP_WORD, node] > today(run)[number].flap_quiet_beyond
 
 
 # -- going back ------------------------------------------------------------------------------------

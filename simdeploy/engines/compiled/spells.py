@@ -21,12 +21,12 @@ from simdeploy.engines.compiled.laws import (
     to_ns,
 )
 from simdeploy.engines.compiled.philox import draw
-from simdeploy.engines.compiled.run import NEVER, law_at, process_at
+from simdeploy.engines.compiled.tables import NEVER, law_at, process_at
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.streams import Stream
 
-# Three kinds of process; their streams by kind: state at time 0, good spells, bad spells.
-CRASH, FLAPPING, ZONE = range(3)
+# Three kinds of process, each of which has a walk of its own; their streams by kind: state at time 0, good and bad spells.
+CRASH, FLAPPING, ZONE, N_PROCESSES = range(4)
 _STREAMS = np.array(
     [
         [Stream.CRASH_STATE, Stream.CRASH_UP, Stream.CRASH_REPAIR],

@@ -7,7 +7,7 @@ import math
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import draw_ns
 from simdeploy.engines.compiled.philox import draw
-from simdeploy.engines.compiled.run import (
+from simdeploy.engines.compiled.tables import (
     AFFECTED,
     BACK_FROM,
     CLASS,

@@ -14,6 +14,7 @@ from simdeploy.engines.recording import CONTROL_PLANE, History, StatusFields
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.dispatch import Dispatcher
 from simdeploy.engines.reference.people import rejects
+from simdeploy.engines.schema import RUNNING
 from simdeploy.rules.limits import Counts
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import TERMINAL_STATES
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simdeploy.engines.recording import NodeFate
+    from simdeploy.engines.reference.gates import WaveGates
     from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.reference.rollback import Rollback
+    from simdeploy.engines.reference.running_watch import RunningWatch
     from simdeploy.engines.reference.site import Site
     from simdeploy.rules.limits import Limits
     from simdeploy.rules.orchestrator import Orchestrator
@@ -49,6 +53,10 @@ class Controller:
     operator : Operator
     plan : Plan
     limits : Limits or None
+    rollback : Rollback
+    wave_gates : WaveGates or None
+    running_watch : RunningWatch or None
+        The gate beyond the API's threshold is either of them, if there is one.
 
     Attributes
     ----------
@@ -70,6 +78,9 @@ class Controller:
         operator: Operator,
         plan: Plan,
         limits: Limits | None,
+        rollback: Rollback,
+        wave_gates: WaveGates | None,
+        running_watch: RunningWatch | None,
     ) -> None:
         self._site = site
         self._policy = policy
@@ -77,8 +88,12 @@ class Controller:
         self._operator = operator
         self._plan = plan
         self._limits = limits
+        self._rollback = rollback
+        self._running_watch = running_watch
+        self._judges = tuple(one for one in (wave_gates, running_watch) if one is not None)
         self._judged_at_wave_end = orchestrator.limits_judged == "wave_end" and plan.pacing != "sliding"
-        self.dispatcher = Dispatcher(site, orchestrator, plan, nodes, lambda: self.is_over)
+        gave_turns = None if wave_gates is None else wave_gates.gave_turns
+        self.dispatcher = Dispatcher(site, orchestrator, plan, nodes, gave_turns)
         self.canaries = [nodes[number] for number in site.world.order[: plan.canaries]]
 
         self.state = "in_progress"
@@ -106,7 +121,7 @@ class Controller:
     @property
     def is_over(self) -> bool:
         """Whether the deployment has reached a state that it never leaves."""
-        return self.makespan_ns is not None
+        return self._site.is_over
 
     @property
     def _is_paused(self) -> bool:
@@ -123,6 +138,8 @@ class Controller:
 
     def hears_of(self, node: Node) -> None:
         """Take note that a node is resolved; after the end nobody counts any more."""
+        if self._running_watch is not None and node.fate.status == RUNNING:
+            self._running_watch.runs(node)
         if self.is_over:
             return
         wave = self.dispatcher.resolve(node)
@@ -138,21 +155,6 @@ class Controller:
         self._last_progress_ns = self._site.env.now
         self._site.ring()
 
-    def hears_of_gate(self, what: str) -> None:
-        """Take note of what a gate says."""
-        self._say(self.state, self.state, what)
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether a rollout that goes on has nothing ahead of it: at the end of an instant, nobody will act any more."""
-        return (
-            not self.is_over
-            and not self._site.is_rung
-            and self._acts_ahead == 0
-            and not any(clock.is_running for clock in self._clocks)
-            and all(wave.unresolved == 0 for wave in self.dispatcher.waves)
-        )
-
     def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
         """Take note of a node's deadline; they come in order, because they all run for the same time."""
         self._deadlines.append((deadline_ns, node.fate))
@@ -165,8 +167,31 @@ class Controller:
 
     # -- the end of an instant ---------------------------------------------------------------------
 
+    def settle(self) -> None:
+        """Let gates look, act, and see to those that go back, once everything else of this instant has happened."""
+        for judge in self._judges:
+            for what in judge.act():
+                self._say(self.state, self.state, what)
+        # What gates do to nodes happens before the control plane acts on it.
+        self._site.begin_round()
+        self.act()
+        if self._running_watch is not None and self._is_at_rest:
+            self._running_watch.end()
+        self._rollback.act()
+
+    @property
+    def _is_at_rest(self) -> bool:
+        """Whether a rollout that goes on has nothing ahead of it: nobody will act any more."""
+        return (
+            not self.is_over
+            and not self._site.is_rung
+            and self._acts_ahead == 0
+            and not any(clock.is_running for clock in self._clocks)
+            and all(wave.unresolved == 0 for wave in self.dispatcher.waves)
+        )
+
     def act(self) -> None:
-        """Do what is due, once everything else of this instant has happened."""
+        """Do what is due, in this order."""
         self._judge()
         self._obey_script()
         self._obey_operator()
@@ -174,7 +199,7 @@ class Controller:
         self._note()
 
     def _judge(self) -> None:
-        alarm = next((alarm for judge in self._site.judges if (alarm := judge.take_alarm())), None)
+        alarm = next((alarm for judge in self._judges if (alarm := judge.take_alarm())), None)
         if self.is_over or not (self._news or alarm):
             return
         if not alarm and self._judged_at_wave_end and self.dispatcher.waves_over == self._waves_judged:
@@ -376,18 +401,19 @@ class Controller:
         self._say(self.state, state, reason)
         self.state = state
         self._remark = reason
+        self._site.is_over = True
         self.makespan_ns = self._site.env.now
         self._cancel_clocks()
         if not self._site.type.undone:
             return
         touched = self.dispatcher.touched
         if undo or (state != "completed" and not touched):
-            self._site.rollback.ask(touched)
+            self._rollback.ask(touched)
         elif state != "completed" or self._escaped:
             Countdown(
                 self._site.env,
                 self._site.world.escape_detection_ns,
-                lambda: self._site.rollback.ask(touched),
+                lambda: self._rollback.ask(touched),
                 frozen=False,
             )
 
@@ -404,7 +430,7 @@ class Controller:
         if self.state == "completed" and not self._escaped:
             return self.makespan_ns
         if self._site.type.undone:
-            return self._site.rollback.ended_ns
+            return self._rollback.ended_ns
         return self.makespan_ns + (self._site.world.escape_detection_ns if self._escaped else 0)
 
     # -- what it says ------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.node import Node
@@ -56,8 +56,8 @@ class Dispatcher:
     plan : Plan
     nodes : list of Node
         By number.
-    is_over : callable
-        Tells whether the rollout has ended.
+    gave_turns : callable or None
+        Takes note of a wave, of the nodes whose turn has come, and of those whose turn has not.
 
     Attributes
     ----------
@@ -70,14 +70,19 @@ class Dispatcher:
     """
 
     def __init__(
-        self, site: Site, orchestrator: Orchestrator, plan: Plan, nodes: list[Node], is_over: Callable[[], bool]
+        self,
+        site: Site,
+        orchestrator: Orchestrator,
+        plan: Plan,
+        nodes: list[Node],
+        gave_turns: Callable[[Wave, Sequence[Node], Sequence[Node]], None] | None,
     ) -> None:
         self._site = site
         self._unreachable = orchestrator.unreachable_nodes
         self._plan = plan
         self._order = [nodes[number] for number in site.world.order]
         self._next = 0
-        self._rollout_is_over = is_over
+        self._gave_turns = gave_turns
         self._up_again: list[Node] = []
         self.waves_over = 0
         self.waves: list[Wave] = []
@@ -108,8 +113,8 @@ class Dispatcher:
         self._next += len(turns)
         wave.turns += len(turns)
         wave.unresolved += len(turns)
-        if self._site.wave_gates is not None:
-            self._site.wave_gates.gave_turns(wave, turns, self._order[self._next :])
+        if self._gave_turns is not None:
+            self._gave_turns(wave, turns, self._order[self._next :])
         for node in turns:
             node.fate.wave = wave.number
             if not self._site.world.is_down(node.number, now):
@@ -141,6 +146,6 @@ class Dispatcher:
     def _wait_for(self, node: Node) -> Process:
         now = self._site.env.now
         yield self._site.env.timeout(self._site.world.up_again(node.number, now) - now)
-        if not self._rollout_is_over():
+        if not self._site.is_over:
             self._up_again.append(node)
             self._site.ring()

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from simdeploy.engines.recording import Recording
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
-from simdeploy.engines.reference.node import Node
+from simdeploy.engines.reference.node import Listeners, Node
 from simdeploy.engines.reference.people import follow_script
-from simdeploy.engines.reference.prober import Prober
 from simdeploy.engines.reference.rollback import Rollback
 from simdeploy.engines.reference.running_watch import RunningWatch
 from simdeploy.engines.reference.site import Site
@@ -59,15 +58,12 @@ def run_reference(
 
     rule = read_health_rule(policy, orchestrator)
     site = Site(world, rule, orchestrator, type_name)
-    nodes = [Node(site, number) for number in range(world.n_nodes)]
-    site.prober = Prober(world, rule, site.windows)
-    site.rollback = Rollback(site, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes)
+    listeners = Listeners()
+    nodes = [Node(site, listeners, number) for number in range(world.n_nodes)]
+    rollback = Rollback(site, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes)
     gate = None if site.type.leaves else read_gate(policy, orchestrator)
-    if gate is not None and gate.watches_running:
-        site.running_watch = RunningWatch(site, gate)
-    elif gate is not None:
-        site.wave_gates = WaveGates(site, gate)
-    site.controller = controller = Controller(
+    wave_gates = WaveGates(site, gate) if gate is not None and not gate.watches_running else None
+    controller = Controller(
         site,
         nodes,
         policy=policy,
@@ -75,8 +71,13 @@ def run_reference(
         operator=operator,
         plan=plan,
         limits=read_limits(policy, orchestrator, world.n_nodes),
+        rollback=rollback,
+        wave_gates=wave_gates,
+        running_watch=RunningWatch(site, gate) if gate is not None and gate.watches_running else None,
     )
-    site.env.process(follow_script(site, controller, operator.script))
+    listeners.controller, listeners.rollback, listeners.wave_gates = controller, rollback, wave_gates
+    site.when_settled = controller.settle
+    site.env.process(follow_script(site, controller.is_told, operator.script))
     controller.start()
     with _collector_paused():
         site.env.run()
@@ -89,17 +90,17 @@ def run_reference(
         transitions=site.transitions,
         windows=site.windows,
         update=controller.history,
-        rollback=site.rollback.history,
-        rolled_back=[node.number for node in site.rollback.nodes],
+        rollback=rollback.history,
+        rolled_back=[node.number for node in rollback.nodes],
         canaries=[node.number for node in controller.canaries],
         state=controller.state,
         waves=len(controller.dispatcher.waves),
         updated_nodes=controller.updated,
         failed_nodes=controller.failed,
         makespan_ns=controller.makespan_ns,
-        restored_ns=site.rollback.restored_ns,
+        restored_ns=rollback.restored_ns,
         horizon_ns=controller.horizon_ns,
-        gate_requests=None if site.wave_gates is None else site.wave_gates.requests,
+        gate_requests=None if wave_gates is None else wave_gates.requests,
         weight=weigh(world, release, rule, TYPES[type_name], fates) if scenario.tilt else None,
     )
 

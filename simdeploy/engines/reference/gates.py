@@ -66,6 +66,7 @@ class WaveGates:
         self._waves: list[WatchedWave] = []
         self._due: list[Node] = []
         self._alarm: str | None = None
+        self._said: list[str] = []
 
     @property
     def requests(self) -> int:
@@ -124,7 +125,7 @@ class WaveGates:
             partner = watched.partners.get(node.number)
             if partner is None or partner.fate.dispatched_ns is not None:
                 return
-            old_failed = self._site.prober.looks_at_old(partner, start, end)
+            old_failed = self._site.prober.looks_at_old(partner.number, partner.fate, start, end)
             if old_failed is None:
                 return
             watched.old_failed += old_failed
@@ -150,24 +151,26 @@ class WaveGates:
     def _look_again_and_again(self, watched: WatchedWave) -> Process:
         while True:
             yield self._site.env.timeout(self._site.rule.interval_ns)
-            if watched.verdict is not None or watched.wave.is_over or self._site.controller.is_over:
+            if watched.verdict is not None or watched.wave.is_over or self._site.is_over:
                 return
             watched.look_is_due = True
             self._site.ring()
 
     # -- the end of an instant ---------------------------------------------------------------------
 
-    def act(self) -> None:
-        """Look at the waves that are due, then settle nodes that have met their deadline."""
+    def act(self) -> list[str]:
+        """Look at the waves that are due, then settle nodes that have met their deadline; return what is to be said of it."""
         for watched in self._waves:
             if watched.look_is_due:
                 watched.look_is_due = False
-                if not watched.wave.is_over and not self._site.controller.is_over:
+                if not watched.wave.is_over and not self._site.is_over:
                     self._look(watched)
         due, self._due = sorted(self._due, key=lambda node: node.number), []
         for node in due:
             if node.fate.resolved_ns is None:
                 self._settle_at_deadline(node)
+        said, self._said = self._said, []
+        return said
 
     def _look(self, watched: WatchedWave) -> None:
         verdict = watched.judge.take(watched.take_look(), is_over=self._is_observed(watched))
@@ -186,7 +189,7 @@ class WaveGates:
     def _settle_at_deadline(self, node: Node) -> None:
         watched = self._of(node)
         verdict = None
-        if not self._site.controller.is_over and not watched.judge.can_tell:
+        if not self._site.is_over and not watched.judge.can_tell:
             verdict = watched.judge.without_verdict()
         if verdict is None:
             node.fail_from_outside("not passed by its gate by the deadline")
@@ -199,7 +202,7 @@ class WaveGates:
         told = "" if judge.can_tell else ", which can't tell"
         name = self._gate.method.replace("_", " ")
         what = f"gate {name}{told}: {judge.failed} of {judge.requests} requests failed"
-        self._site.controller.hears_of_gate(f"wave {watched.wave.number} {verdict}es" if verdict == "pass" else what)
+        self._said.append(f"wave {watched.wave.number} {verdict}es" if verdict == "pass" else what)
         if verdict == "pass":
             for node in sorted(watched.waiting, key=lambda node: node.number):
                 if node.fate.resolved_ns is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import simpy
 
@@ -24,8 +24,52 @@ from simdeploy.rules.health import HealthRecord
 
 if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process
-    from simdeploy.engines.reference.gates import WaveGates
+    from simdeploy.engines.reference.prober import Seen
     from simdeploy.engines.reference.site import Site
+
+
+class Verdicts(Protocol):
+    """What a node tells the controller."""
+
+    def expects_verdict_by(self, node: Node, deadline_ns: int) -> None:
+        """Take note of a node's deadline."""
+
+    def hears_of(self, node: Node) -> None:
+        """Take note that a node is resolved."""
+
+
+class WayBack(Protocol):
+    """What a node tells the rollback."""
+
+    def has_left(self) -> None:
+        """Take note that a node has begun to go back."""
+
+    def has_returned(self, node: Node) -> None:
+        """Take note that a node is back, or has failed to come back."""
+
+
+class Gates(Protocol):
+    """What a node tells the gates of waves, and asks them."""
+
+    def has_started(self, node: Node) -> bool:
+        """Take note that a node has started; return whether it fails at once."""
+
+    def saw(self, node: Node, seen: Seen, start: int, end: int) -> None:
+        """Take note of a window that ended."""
+
+    def has_observation(self, node: Node) -> bool:
+        """Take note that a node has its own observation; return whether it may run at once."""
+
+    def meets_deadline(self, node: Node) -> None:
+        """Take note that a node that waits has met its deadline."""
+
+
+class Listeners:
+    """Whom the nodes of a run tell what happens to them; put in by the engine, for all of them know nodes, too."""
+
+    controller: Verdicts
+    rollback: WayBack
+    wave_gates: Gates | None
 
 
 class Node:
@@ -35,13 +79,15 @@ class Node:
     ----------
     site : Site
         What all nodes of a run share.
+    listeners : Listeners
     number : int
     """
 
-    __slots__ = ("_process", "_site", "deadline_ns", "fate", "number")
+    __slots__ = ("_listeners", "_process", "_site", "deadline_ns", "fate", "number")
 
-    def __init__(self, site: Site, number: int) -> None:
+    def __init__(self, site: Site, listeners: Listeners, number: int) -> None:
         self._site = site
+        self._listeners = listeners
         self.number = number
         self.fate = NodeFate()
         self._process: simpy.Process | None = None
@@ -107,12 +153,12 @@ class Node:
         deadline = None
         if site.rule.is_checked and site.rule.deadline_from_dispatch:
             deadline = site.env.now + site.rule.deadline_ns
-            site.controller.expects_verdict_by(self, deadline)
+            self._listeners.controller.expects_verdict_by(self, deadline)
         if (yield from self._start(deadline)):
             fate.started_ns = site.env.now
             site.world.note_start(self.number, site.env.now)
-            if site.wave_gates is not None:
-                yield from self._go_before_gate(site.wave_gates, deadline)
+            if self._listeners.wave_gates is not None:
+                yield from self._go_before_gate(self._listeners.wave_gates, deadline)
             elif site.rule.windows_needed == 0:
                 self._resolve(RUNNING, "started")
             else:
@@ -154,7 +200,7 @@ class Node:
         start, interval = env.now, site.rule.interval_ns
         while start + interval <= deadline:
             yield env.timeout(interval)
-            verdict = record.add(site.prober.looks_at(self, start, start + interval).healthy)
+            verdict = record.add(site.prober.looks_at(self.number, self.fate, start, start + interval).healthy)
             if verdict == "running":
                 self._resolve(RUNNING, "healthy")
                 return
@@ -170,11 +216,11 @@ class Node:
         self._become(VALIDATING, "started")
         if deadline is None:
             deadline = self._site.env.now + self._site.rule.deadline_ns
-            self._site.controller.expects_verdict_by(self, deadline)
+            self._listeners.controller.expects_verdict_by(self, deadline)
         self.deadline_ns = deadline
         return deadline
 
-    def _go_before_gate(self, gates: WaveGates, deadline: int | None) -> Process:
+    def _go_before_gate(self, gates: Gates, deadline: int | None) -> Process:
         """Be up for the node's own observation, and wait for the verdict on its wave, window by window."""
         site, env = self._site, self._site.env
         deadline = self._begin_validation(deadline)
@@ -189,7 +235,7 @@ class Node:
         start, interval = env.now, site.rule.interval_ns
         while start + interval <= deadline:
             yield env.timeout(interval)
-            seen = site.prober.looks_at(self, start, start + interval)
+            seen = site.prober.looks_at(self.number, self.fate, start, start + interval)
             gates.saw(self, seen, start, start + interval)
             start += interval
             if is_observed:
@@ -216,7 +262,7 @@ class Node:
     def _begin_to_go_back(self, reason: str) -> None:
         site, fate = self._site, self.fate
         fate.back_from_ns = site.env.now
-        site.rollback.has_left()
+        self._listeners.rollback.has_left()
         site.world.note_rollback(self.number, site.env.now)
         self._become(ROLLING_BACK, reason)
 
@@ -228,14 +274,12 @@ class Node:
             self._become(ROLLBACK_FAILED, "did not come back")
         else:
             self._become(REMOVED if site.type.begins else ROLLED_BACK, "back")
-        site.rollback.has_returned(self)
+        self._listeners.rollback.has_returned(self)
 
     def _resolve(self, status: int, reason: str) -> None:
         self.fate.resolved_ns = self._site.env.now
         self._become(status, reason)
-        if status == RUNNING and self._site.running_watch is not None:
-            self._site.running_watch.runs(self)
-        self._site.controller.hears_of(self)
+        self._listeners.controller.hears_of(self)
 
     def _become(self, status: int, reason: str) -> None:
         self._site.note(self.number, self.fate.status, status, self.fate.wave, reason)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from simdeploy.engines.reference.clock import Process
-    from simdeploy.engines.reference.controller import Controller
     from simdeploy.engines.reference.node import Node
     from simdeploy.engines.reference.site import Site
-    from simdeploy.world.operator import Operator, ScriptedAct
+    from simdeploy.world.operator import Action, Operator, ScriptedAct
 
 
-def follow_script(site: Site, controller: Controller, script: Sequence[ScriptedAct]) -> Process:
-    """Hand the controller each act at its time; acts of one instant in the file's order."""
+def follow_script(site: Site, tell: Callable[[Action], None], script: Sequence[ScriptedAct]) -> Process:
+    """Hand on each act at its time; acts of one instant in the file's order."""
     for act in sorted(script, key=lambda act: act.at_ns):
         yield site.env.timeout(act.at_ns - site.env.now)
-        controller.is_told(act.do)
+        tell(act.do)
 
 
 def rejects(site: Site, operator: Operator, canaries: Sequence[Node]) -> bool:

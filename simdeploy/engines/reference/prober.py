@@ -9,8 +9,7 @@ from simdeploy.world.realized import mean_level
 from simdeploy.world.streams import WORD_LIMIT, Stream
 
 if TYPE_CHECKING:
-    from simdeploy.engines.recording import Windows
-    from simdeploy.engines.reference.node import Node
+    from simdeploy.engines.recording import NodeFate, Windows
     from simdeploy.rules.health import HealthRule
     from simdeploy.world.realized import World
 
@@ -46,56 +45,56 @@ class Prober:
             degraded = behaviour.flapping.error_rate if behaviour.flapping else None
             self._load.append((requests, rule.allowed_failures(requests), degraded))
 
-    def looks_at(self, node: Node, start: int, end: int) -> Seen:
-        """Judge the window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
-        world, number = self._world, node.number
+    def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
+        """Judge a node's window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
+        world = self._world
         requests, allowed, degraded_level = self._load[world.class_numbers[number]]
         failed = 0
         if requests:
-            level = self._level(node, start, end, degraded_level)
-            failed = failed_requests(requests, level, world.window_uniform(number, node.fate.windows))
+            level = self._level(number, fate, start, end, degraded_level)
+            failed = failed_requests(requests, level, world.window_uniform(number, fate.windows))
         was_up = world.was_up(number, start, end)
         healthy = failed <= allowed and was_up
         self._windows.add(end, number, requests, failed, healthy)
-        node.fate.windows += 1
+        fate.windows += 1
         return Seen(requests, failed, was_up, healthy)
 
-    def looks_at_old(self, node: Node, start: int, end: int) -> int | None:
+    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int) -> int | None:
         """Count the failed requests of a node on the old version; None if it was not up throughout."""
-        world, number = self._world, node.number
+        world = self._world
         if not world.was_up(number, start, end):
             return None
         requests, _, degraded = self._load[world.class_numbers[number]]
         if not requests:
             return 0
         u = world.draws.draw(Stream.OLD_WINDOW, number, end // self._interval_ns % WORD_LIMIT)
-        return failed_requests(requests, self._level(node, start, end, degraded), u)
+        return failed_requests(requests, self._level(number, fate, start, end, degraded), u)
 
-    def watches(self, node: Node, start: int, end: int, look: int) -> tuple[int, int]:
+    def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
         """Count requests and failed requests of a running node; none where it was not up throughout."""
-        world, number = self._world, node.number
+        world = self._world
         if not world.was_up(number, start, end):
             return 0, 0
         requests, allowed, degraded = self._load[world.class_numbers[number]]
         failed = 0
         if requests:
             u = world.draws.draw(Stream.WATCHED_WINDOW, number, look)
-            failed = failed_requests(requests, self._level(node, start, end, degraded), u)
+            failed = failed_requests(requests, self._level(number, fate, start, end, degraded), u)
         self._windows.add(end, number, requests, failed, failed <= allowed)
-        node.fate.windows += 1
+        fate.windows += 1
         return requests, failed
 
-    def _level(self, node: Node, start: int, end: int, degraded_level: float | None) -> float:
+    def _level(self, number: int, fate: NodeFate, start: int, end: int, degraded_level: float | None) -> float:
         """Return the time-average of the node's error level over the window."""
-        world, number = self._world, node.number
+        world = self._world
         added = world.added_level(number)
         if not added and (degraded_level is None or world.is_undegraded_until(number, end)):
             return world.baseline[number]
         shown_from = end
-        if node.fate.started_ns is None:
+        if fate.started_ns is None:
             added = 0.0
         elif added:
-            shown_from = min(max(node.fate.started_ns + world.after_ns(number), start), end)
+            shown_from = min(max(fate.started_ns + world.after_ns(number), start), end)
         degraded = both = 0
         if degraded_level is not None:
             for spell_start, spell_end in world.degraded_spells(number, start, end):

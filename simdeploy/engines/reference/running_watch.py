@@ -47,46 +47,46 @@ class RunningWatch:
     def _look_again_and_again(self) -> Process:
         while True:
             yield self._site.env.timeout(self._site.rule.interval_ns)
-            if self._has_ended or self._site.controller.is_over:
+            if self._has_ended or self._site.is_over:
                 return
             self._is_due = True
             self._site.ring()
 
-    def act(self) -> None:
-        """Look, if it is time."""
+    def act(self) -> list[str]:
+        """Look, if it is time; return what is to be said of it."""
         if not self._is_due:
-            return
+            return []
         self._is_due = False
-        if self._site.controller.is_over:
-            return
+        if self._site.is_over:
+            return []
         end = self._site.env.now
         start = end - self._site.rule.interval_ns
         for node in self._nodes:
             if node.fate.resolved_ns is not None and node.fate.resolved_ns <= start:
-                requests, failed = self._site.prober.watches(node, start, end, self._looks)
+                requests, failed = self._site.prober.watches(node.number, node.fate, start, end, self._looks)
                 self._requests += requests
                 self._failed += failed
         self._looks += 1
-        self._judge()
+        return self._judge()
 
-    def settle(self) -> None:
-        """At the end of an instant: where nothing else can happen any more, nobody looks any more."""
-        if self._site.controller.is_at_rest:
-            self._has_ended = True
+    def end(self) -> None:
+        """Look no more."""
+        self._has_ended = True
 
-    def _judge(self) -> None:
+    def _judge(self) -> list[str]:
         gate, requests, failed = self._gate, self._requests, self._failed
         told = ""
         if requests >= max(gate.minimum_sample, 1):
             self._sum = next_sum(self._sum, failed, requests, gate.if_failed, gate.if_served)
             is_alarm = self._sum >= gate.upper
         elif gate.cant_tell == "wait":
-            return
+            return []
         else:
             is_alarm = gate.cant_tell == "stop"
             told = ", which can't tell"
         self._requests = self._failed = 0
-        if is_alarm:
-            self._sum = 0.0
-            self._alarm = f"gate cusum{told}: {failed} of {requests} requests failed at the last look at running nodes"
-            self._site.controller.hears_of_gate(self._alarm)
+        if not is_alarm:
+            return []
+        self._sum = 0.0
+        self._alarm = f"gate cusum{told}: {failed} of {requests} requests failed at the last look at running nodes"
+        return [self._alarm]

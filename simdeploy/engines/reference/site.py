@@ -8,15 +8,13 @@ import simpy
 
 from simdeploy.engines.recording import Transitions, Windows
 from simdeploy.engines.reference.clock import Clock, Settled
+from simdeploy.engines.reference.prober import Prober
 from simdeploy.errors import SimulationError
 from simdeploy.rules.deployment_types import TYPES
 
 if TYPE_CHECKING:
-    from simdeploy.engines.reference.controller import Controller
-    from simdeploy.engines.reference.gates import WaveGates
-    from simdeploy.engines.reference.prober import Prober
-    from simdeploy.engines.reference.rollback import Rollback
-    from simdeploy.engines.reference.running_watch import RunningWatch
+    from collections.abc import Callable
+
     from simdeploy.rules.health import HealthRule
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.world.realized import World
@@ -25,7 +23,7 @@ MAX_RUN_NS = 1 << 62  # times are added up in 64-bit integers afterwards
 
 
 class Site:
-    """The shared place of one run; its parts are put in by the engine.
+    """The shared place of one run.
 
     Parameters
     ----------
@@ -34,13 +32,16 @@ class Site:
     orchestrator : Orchestrator
     type_name : str
         Type of the deployment.
+
+    Attributes
+    ----------
+    when_settled : callable
+        What is done at the end of an instant at which somebody rang; put in by the engine.
+    is_over : bool
+        Whether the rollout has ended.
     """
 
-    controller: Controller
-    wave_gates: WaveGates | None = None
-    running_watch: RunningWatch | None = None
-    prober: Prober
-    rollback: Rollback
+    when_settled: Callable[[], None]
 
     def __init__(self, world: World, rule: HealthRule, orchestrator: Orchestrator, type_name: str) -> None:
         self.env = Clock()
@@ -50,6 +51,8 @@ class Site:
         self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
         self.transitions = Transitions()
         self.windows = Windows()
+        self.prober = Prober(world, rule, self.windows)
+        self.is_over = False
         self._round = 0
         self._is_rung = False
 
@@ -57,10 +60,9 @@ class Site:
         """Record a change of status, or of node `CONTROL_PLANE` an act."""
         self.transitions.add(self.env.now, self._round, node, from_status, to_status, wave, reason)
 
-    @property
-    def judges(self) -> tuple[WaveGates | RunningWatch, ...]:
-        """The gate beyond the API's threshold, if there is one."""
-        return tuple(one for one in (self.wave_gates, self.running_watch) if one is not None)
+    def begin_round(self) -> None:
+        """Tell what happens from now on at this instant from what has happened already."""
+        self._round += 1
 
     @property
     def is_rung(self) -> bool:
@@ -77,14 +79,7 @@ class Site:
         self._is_rung = False
         if self.env.now > MAX_RUN_NS:
             raise SimulationError("the rollout runs for more than 146 years: its times don't fit into 64 bits")
-        self._round += 1
-        for judge in self.judges:
-            judge.act()
-        # What gates do to nodes happens before the control plane acts on it.
-        self._round += 1
-        self.controller.act()
-        if self.running_watch is not None:
-            self.running_watch.settle()
-        self.rollback.act()
-        # What they did may happen at this very instant; if so, they look again before it ends.
-        self._round += 1
+        self.begin_round()
+        self.when_settled()
+        # What was done may happen at this very instant; if so, there is another look before it ends.
+        self.begin_round()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib import import_module, metadata
 from typing import Any
 
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, printable, shorten
 from simdeploy.experiments.store.durable import StoreError, read_file, reading
 from simdeploy.experiments.store.folder import Folder
 
@@ -79,7 +79,7 @@ def compare_versions(manifest: Manifest) -> Iterator[str]:
         if version != then.get(name)
     ]
     if changed:
-        yield f"begun with {', '.join(changed)}: the last digits of what is added may differ"
+        yield printable(f"begun with {', '.join(changed)}: the last digits of what is added may differ")
 
 
 def read_manifest(folder: Folder) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from simdeploy.rules.gate_terms import GateTerms
-    from simdeploy.rules.orchestrator import Orchestrator
+    from simdeploy.rules.orchestrator import CantTell, Orchestrator
     from simdeploy.rules.policy import Policy
 
 Method = Literal[
@@ -84,7 +84,7 @@ class Gate:
 
     method: Method
     minimum_sample: int
-    cant_tell: Literal["wait", "pass", "stop"]
+    cant_tell: CantTell
     max_error_rate: Fraction
     windows_needed: int
     consecutive: bool

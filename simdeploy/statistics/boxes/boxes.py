@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-
-from simdeploy.report.naming import format_value
 
 
 @dataclass(frozen=True)
@@ -94,51 +91,3 @@ class Box:
     def restricted(self) -> tuple[int, ...]:
         """The factors with limits, in the order of their columns."""
         return tuple(sorted(self.limits))
-
-    def describe(self, columns: Sequence[Column], names: Mapping[str, str]) -> str:
-        """Say in words what the box asks."""
-        told = [describe_limits(self.limits[number], columns[number], names) for number in self.restricted]
-        return " and ".join(told) or "all worlds"
-
-
-def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) -> str:
-    """Say what is asked of one factor.
-
-    Examples
-    --------
-    >>> column = Column("scenario.fleet.nodes", np.arange(9.0), is_whole=True)
-    >>> describe_limits(Limits(low=3.5), column, {"scenario.fleet.nodes": "nodes"})
-    'nodes is at least 4'
-    >>> describe_limits(Limits(low=0.02134, high=0.5), Column("x", np.arange(9.0)), {"x": "x"})
-    'x is from 0.02134 to 0.5'
-    """
-    name = names[column.name]
-    if limits.places is not None:
-        words = column.words or ()
-        return f"{name} is {' or '.join(words[place] for place in sorted(limits.places))}"
-    low, high = write_ends(limits, column)
-    if column.is_whole:
-        ends = {low or _write(int(column.values.min())), high or _write(int(column.values.max()))}
-        if len(ends) == 1:
-            return f"{name} is {ends.pop()}"
-        if low and high:
-            return f"{name} is from {low} to {high}"
-        return f"{name} is at least {low}" if low else f"{name} is at most {high}"
-    if low and high:
-        return f"{name} is from {low} to {high}"
-    return f"{name} is above {low}" if low else f"{name} is below {high}"
-
-
-def write_ends(limits: Limits, column: Column) -> tuple[str, str]:
-    """Return both ends as text, empty where there is none; those of whole numbers are within the box."""
-    low, high = limits.low, limits.high
-    if column.is_whole:
-        low, high = (
-            end if math.isinf(end) else math.ceil(end) if is_low else math.floor(end)
-            for end, is_low in ((low, True), (high, False))
-        )
-    return tuple("" if math.isinf(end) else _write(end) for end in (low, high))  # type: ignore[return-value]
-
-
-def _write(end: Any) -> str:
-    return format_value(float(f"{end:.4g}") if isinstance(end, float) else end)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from simdeploy.analysis.sensitivity.designs import SensitivityDesign
 
 MORRIS = ("mu_star", "mu", "sigma")
 
 
-def effect_moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
+def effect_moments(places: np.ndarray, moved: np.ndarray, responses: np.ndarray) -> np.ndarray:
     r"""Return by trajectory what the indices are averages of.
 
     Parameters
     ----------
-    design : SensitivityDesign
+    places : ndarray of float, shape (trajectories, points of each, levers)
+        Where in its range each lever is, from 0 to 1.
+    moved : ndarray of int, shape (trajectories, levers)
+        At which step each lever moves.
     responses : ndarray of float, shape (trajectories, points of each)
 
     Returns
@@ -26,10 +24,8 @@ def effect_moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarr
         The elementary effect :math:`(y(x + e_i \Delta) - y(x)) / \Delta` of Morris (1991), section 2, with the
         distance as a part of the factor's range; its absolute value; its square.
     """
-    moved = design.moved
-    assert moved is not None  # noqa: S101 - of Morris' design
     change = np.take_along_axis(np.diff(responses, axis=1), moved, axis=1)
-    steps = np.diff(design.places, axis=1)
+    steps = np.diff(places, axis=1)
     distance = np.take_along_axis(steps, moved[:, None, :], axis=1)[:, 0, :]
     effects = change / distance
     return np.stack([effects, np.abs(effects), effects**2], axis=1)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.result import Result, Table
+from simdeploy.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,21 +75,6 @@ class Selection(Result):
     probability_correct: float
     rounds: pd.DataFrame
 
-    @property
-    def answer(self) -> str:
-        """The choice and how far it can be relied on, in a sentence."""
-        total = len(self.candidates)
-        if total == 1:
-            return f"Candidate {self.best} is the only one."
-        if self.is_decided:
-            sure = f"with probability {self.probability_correct:.4g} or more"
-            return f"Candidate {self.best} is the best of {total} {sure}."
-        if math.isnan(self.probability_correct):
-            lowest = f"of which candidate {self.best} has the lowest mean"
-            return f"Undecided between {len(self.survivors)} of {total} candidates, {lowest}."
-        sure = f"with probability {self.probability_correct:.4g} or so"
-        return f"Candidate {self.best} has the lowest mean of {total}, and is the best {sure}."
-
     def to_frame(self) -> pd.DataFrame:
         """Return one row per candidate: `candidate`, `mean`, `n_used`, `survives`."""
         import numpy as np
@@ -98,13 +83,6 @@ class Selection(Result):
         survives = np.isin(self.candidates, self.survivors)
         columns = {"candidate": self.candidates, "mean": self.means, "n_used": self.n_used, "survives": survives}
         return pd.DataFrame(columns)
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the rounds."""
-        header = ("round", "candidates still in", "observations of each", "observations in all")
-        rows = self.rounds.itertuples(index=False)
-        words = tuple((str(row.round), f"{row.survivors:,}", f"{row.n:,}", f"{row.n_observations:,}") for row in rows)
-        return (Table("Rounds", header, words),)
 
 
 def tabulate_rounds(rounds: Iterable[Round]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from simdeploy.engines.choice import ENGINES
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.result import Result, Table
+from simdeploy.result import Result
 from simdeploy.validation.verification.case import Case
 from simdeploy.validation.verification.comparing import WITHIN, compare_case, compare_engines, simulate_case
 from simdeploy.validation.verification.gates import gates
@@ -55,6 +55,8 @@ class Verification(Result):
     agreement : DataFrame
         One row per case: how many `rollouts` of it both engines simulated, in how many of them any response is `different`
         (`ok` if in none, missing if an engine could not be tried), and the first difference (`note`).
+    is_ok : bool
+        Whether nothing that was tried is wrong.
     false_alarm_probability : float
         That any comparison fails although all is well: at most about this.
     seed : int
@@ -62,58 +64,13 @@ class Verification(Result):
 
     comparisons: pd.DataFrame
     agreement: pd.DataFrame
+    is_ok: bool
     false_alarm_probability: float
     seed: int
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether nothing that was tried is wrong."""
-        return not (self.comparisons["ok"].eq(other=False).any() or self.agreement["ok"].eq(other=False).any())
-
-    @property
-    def answer(self) -> str:
-        """The answer, in a sentence."""
-        tried = self.comparisons.dropna(subset="ok")
-        untried = self.comparisons[self.comparisons["ok"].isna()].drop_duplicates("engine").to_dict("records")
-        left_out = "".join(f" The {row['engine']} engine was not tried: {row['note']}." for row in untried)
-        if tried.empty:
-            return left_out.strip()
-        names, n_both = tried["engine"].unique(), int(self.agreement["rollouts"].sum())
-        if not self.is_ok:
-            return f"Something is wrong: {self._tell_wrong(tried, n_both)}.{left_out}"
-        who = f"The {names[0]} engine agrees" if len(names) == 1 else "Both engines agree"
-        other = f", and with each other in all {n_both:,} rollouts" if n_both else ""
-        return f"{who} with the closed forms in all {len(tried)} comparisons{other}.{left_out}"
-
-    def _tell_wrong(self, tried: pd.DataFrame, n_both: int) -> str:
-        missed, n_apart = tried[tried["ok"].eq(other=False)], int(self.agreement["different"].sum())
-        said = []
-        if len(missed):
-            who = " and ".join(f"the {name} engine" for name in missed["engine"].unique())
-            said.append(f"{who} missed {len(missed)} of {len(tried)} comparisons with closed forms")
-        if n_apart:
-            said.append(f"the engines differ in {n_apart:,} of {n_both:,} rollouts")
-        return " and ".join(said)
 
     def to_frame(self) -> pd.DataFrame:
         """Return `comparisons`."""
         return self.comparisons
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the comparisons in words, and the cases in which the engines differ, if there are any."""
-        header = ("case", "quantity", "closed form", "engine", "rollouts", "mean", "standard error", "distance", "ok")
-        rows = tuple(_words(row) for row in self.comparisons.to_dict("records"))
-        tables = [
-            Table(
-                f"Means, which lie within {WITHIN:g} standard errors of the closed forms if all is well", header, rows
-            )
-        ]
-        apart = self.agreement[self.agreement["ok"].eq(other=False)].to_dict("records")
-        if apart:
-            columns = ("case", "rollouts", "different", "the first: reference and compiled")
-            cells = tuple((r["case"], f"{r['rollouts']:,}", f"{r['different']:,}", r["note"]) for r in apart)
-            tables.append(Table("Where the engines differ", columns, cells))
-        return tuple(tables)
 
 
 def verify(
@@ -181,9 +138,11 @@ def verify(
         if report is not None:
             report(place + 1, len(cases))
     n_chances = sum(row["standard_error"] > 0 for row in comparisons)
+    compared, agreed = make_frame(comparisons, _COMPARISON), make_frame(agreement, _AGREEMENT)
     return Verification(
-        comparisons=make_frame(comparisons, _COMPARISON),
-        agreement=make_frame(agreement, _AGREEMENT),
+        comparisons=compared,
+        agreement=agreed,
+        is_ok=not any(frame["ok"].eq(other=False).any() for frame in (compared, agreed)),
         false_alarm_probability=n_chances * math.erfc(WITHIN / math.sqrt(2)),
         seed=seed,
     )
@@ -208,17 +167,3 @@ def _check_engines(engines: str | Sequence[str]) -> list[str]:
     if problems:
         raise InputError(problems)
     return asked
-
-
-def _words(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    """Return the cells of a comparison; few digits, for they are to be compared by eye."""
-    names = ("closed_form", "estimate", "standard_error")
-    closed_form, estimate, standard_error = ("" if math.isnan(row[name]) else f"{row[name]:.4g}" for name in names)
-    distance = "" if math.isnan(row["distance"]) else f"{row['distance']:.1f}"
-    if row["standard_error"] == 0:
-        standard_error = "none"
-    # What was not tried compares as neither true nor false.
-    ok = "yes" if row["ok"] is True else "not tried" if row["ok"] is not False else "NO"
-    ok += f": {row['note']}" if row["note"] else ""
-    rollouts = f"{row['rollouts']:,}"
-    return row["case"], row["quantity"], closed_form, row["engine"], rollouts, estimate, standard_error, distance, ok

@@ -1,4 +1,4 @@
-"""Names of cases and of what was varied, as short as they can be told apart."""
+"""Names of responses and measures, and of cases and of what was varied, as short as they can be told apart."""
 
 from __future__ import annotations
 
@@ -11,6 +11,75 @@ from simdeploy.experiments.levers import FACTOR_PREFIX
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from simdeploy.scenario.measures import Measure
+
+# What a response is called and its unit; "fraction" is shown as a percentage, "s" in whatever unit of time fits.
+LABELS: dict[str, tuple[str, str]] = {
+    "makespan_s": ("makespan", "s"),
+    "stopped_at_s": ("stopped at", "s"),
+    "restored_at_s": ("restored at", "s"),
+    "waves": ("waves", ""),
+    "updated_nodes": ("updated nodes", ""),
+    "failed_nodes": ("failed nodes", ""),
+    "touched_nodes": ("touched nodes", ""),
+    "peak_exposed_nodes": ("peak of exposed nodes", ""),
+    "blast_radius": ("blast radius", "fraction"),
+    "exposed_node_s": ("exposed node-seconds", ""),
+    "defective_node_s": ("defective node-seconds", ""),
+    "failed_requests_excess": ("failed requests in excess", ""),
+    "unavailable_node_s": ("unavailable node-seconds", ""),
+    "min_in_service_fraction": ("least in service", "fraction"),
+    "unavailable_excess_node_s": ("unavailable node-seconds in excess", ""),
+    "decision_windows": ("decision windows", ""),
+    "decision_requests": ("requests looked at", ""),
+    "cost": ("cost", ""),
+    "cost_delay": ("cost of delay", ""),
+    "cost_failed_requests": ("cost of failed requests", ""),
+    "cost_unavailability": ("cost of unavailability", ""),
+    "cost_false_alarm": ("cost of false alarms", ""),
+    "cost_escape": ("cost of escapes", ""),
+}
+
+# What an event is called when it is counted.
+EVENTS = {
+    "completed_good": "good releases that complete",
+    "stopped_defective": "defective releases that are stopped",
+    "false_alarm": "false alarms",
+    "escaped": "escapes",
+    "pending": "rollouts that are pending",
+    "in_progress": "rollouts that never end",
+    "paused": "rollouts that stay paused",
+    "completed": "rollouts that complete",
+    "failed": "rollouts that fail",
+    "canceled": "rollouts that are canceled",
+    "good": "good releases",
+    "defective": "defective releases",
+    "passed_canary": "rollouts that pass their canaries",
+}
+_GIVEN = {
+    "good": "of good releases",
+    "defective": "of defective releases",
+    "passed_canary": "after the canaries passed",
+}
+
+
+def describe_measure(measure: Measure) -> str:
+    """Say what a measure is, as the heading of a column.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.measures import parse_measure
+    >>> for text in ("makespan_s", "p95 blast_radius given defective", "false_alarm given good"):
+    ...     print(describe_measure(parse_measure(text)))
+    makespan
+    p95 of blast radius of defective releases
+    false alarms of good releases
+    """
+    name = EVENTS[measure.of] if measure.kind == "rate" else LABELS[measure.of][0]
+    how = "" if measure.quantile is None else f"p{100 * measure.quantile:g} of "
+    given = "" if measure.given is None else f" {_GIVEN.get(measure.given, f'given {measure.given}')}"
+    return f"{how}{name}{given}"
 
 
 def name_cases(cases: pd.DataFrame, columns: Sequence[str] | None = None) -> list[str]:
@@ -114,3 +183,14 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Write one or several words as in a sentence.
+
+    Examples
+    --------
+    >>> join_words(["a"]), join_words(["a", "b"]), join_words(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

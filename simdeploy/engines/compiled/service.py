@@ -1,38 +1,28 @@
-"""The responses of one rollout (model section 5), for compiled code: whole nanoseconds summed exactly.
-
-Sums of many times may not fit into 64 bits, so the upper and lower halves of each are summed apart.
-"""
+"""Who served, who was out of service, and when (model section 5), for compiled code."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from simdeploy.engines.compiled import spells
-from simdeploy.engines.compiled.control import horizon_of, judges_waves
-from simdeploy.engines.compiled.fates import added_level, after_ns, begin_crashes, is_disturbed
+from simdeploy.engines.compiled.codes import SLIDING
+from simdeploy.engines.compiled.fates import begin_crashes, is_disturbed
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.run import (
-    AFFECTED,
+from simdeploy.engines.compiled.outcomes import MIN_IN_SERVICE, UNAVAILABLE, UNAVAILABLE_EXCESS, sum_s
+from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
-    CANCELED,
     CLASS,
-    COMPLETED,
     DISPATCHED,
-    FAILED,
     HAS_FAILED,
     NEVER,
     RESOLVED,
     ROLLBACK,
     ROLLED,
-    SEEN,
     STARTED,
     WAVE,
-    WINDOWS,
     begins_of,
-    class_rule_of,
     classes,
     drawn,
     fates,
@@ -41,221 +31,13 @@ from simdeploy.engines.compiled.run import (
     queue,
     scratch,
     walk_at,
-    waves,
 )
-from simdeploy.engines.compiled.sampling import look_ahead, own_level, stays_undegraded, stays_up
-from simdeploy.units import NS_PER_S
-from simdeploy.vocabulary import VERDICTS
 
-# One outcome: whole numbers and times in rows of two tables.
-(
-    STATE,
-    KIND,
-    VERDICT,
-    WAVES,
-    UPDATED,
-    FAILED_NODES,
-    TOUCHED,
-    PEAK_EXPOSED,
-    DECISION_WINDOWS,
-    DECISION_REQUESTS,
-    TOO_LONG,
-    N_WHOLE,
-) = range(12)
-(
-    MAKESPAN,
-    STOPPED_AT,
-    RESTORED_AT,
-    EXPOSED,
-    DEFECTIVE,
-    FAILED_REQUESTS,
-    UNAVAILABLE,
-    MIN_IN_SERVICE,
-    UNAVAILABLE_EXCESS,
-    WEIGHT,
-    N_REAL,
-) = range(11)
-
-GOOD, STOPPED_DEFECTIVE, FALSE_ALARM, ESCAPED = (
-    VERDICTS.index(name) for name in ("completed_good", "stopped_defective", "false_alarm", "escaped")
-)
 _LOW = (1 << 32) - 1
-_CRASH, _FLAPPING, _ZONE = range(3)
-_SLIDING = 1
 
 
 @compiled
-def sum_s(high, low):
-    """Return high * 2**32 + low nanoseconds in seconds."""
-    if high < 1 << 30:
-        total = (high << 32) + low
-        return float(total // NS_PER_S + (total % NS_PER_S) / NS_PER_S)
-    return (float(high) * 2.0**32 + float(low)) / NS_PER_S
-
-
-@compiled
-def verdict_of(state, kind, defective):
-    """Return the verdict as its place in `schema.VERDICTS`, -1 for none."""
-    if kind < 0:
-        return -1
-    if state == COMPLETED:
-        return ESCAPED if defective else GOOD
-    if state == FAILED or state == CANCELED:
-        return STOPPED_DEFECTIVE if defective else FALSE_ALARM
-    return -1
-
-
-@compiled
-def measure(run, whole, real):
-    """Compute all responses of the rollout at hand.
-
-    Parameters
-    ----------
-    whole : ndarray of int64, shape (N_WHOLE,)
-    real : ndarray of float64, shape (N_REAL,)
-        NaN where unknown.
-
-    Returns
-    -------
-    bool
-        False if `scratch` had not enough room, which is then to be doubled.
-    """
-    for place in range(N_REAL):
-        real[place] = math.nan
-    horizon = horizon_of(run)
-    whole[STATE] = run.state
-    whole[KIND] = run.kind
-    whole[VERDICT] = verdict_of(run.state, run.kind, run.defective)
-    whole[WAVES] = run.waves_open
-    whole[UPDATED] = run.updated
-    whole[FAILED_NODES] = run.failed
-    whole[TOUCHED] = run.n_touched
-    whole[TOO_LONG] = run.ran_too_long
-    if run.makespan < NEVER:
-        real[MAKESPAN] = run.makespan / NS_PER_S
-        if run.state != COMPLETED:
-            real[STOPPED_AT] = real[MAKESPAN]
-    if run.rollback_ended < NEVER and not run.any_back_failed:
-        real[RESTORED_AT] = run.rollback_ended / NS_PER_S
-    _count_windows(run, whole)
-    whole[PEAK_EXPOSED] = _peak_exposed(run, horizon)
-    if horizon == NEVER:
-        return True
-    real[EXPOSED], real[DEFECTIVE] = _exposures(run, horizon)
-    real[FAILED_REQUESTS] = _added_failures(run, horizon)
-    return _service(run, horizon, real)
-
-
-@compiled
-def _count_windows(run, whole):
-    """Count the windows that ended by the makespan, and the requests that a verdict looked at."""
-    fate, policy = fates(run), policy_of(run)
-    interval = policy.interval
-    total, requests = run.watched_windows, run.watched_requests
-    for node in range(run.nodes):
-        windows = fate[WINDOWS, node]
-        if windows:
-            until = min(run.makespan, fate[BACK_FROM, node])
-            if fate[RESOLVED, node] > until:
-                # It was cut short, or its verdict came after the end.
-                windows = min(windows, (until - fate[STARTED, node]) // interval) if fate[STARTED, node] <= until else 0
-            total += windows
-            requests += windows * class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
-    if judges_waves(policy):
-        requests = np.int64(0)
-        for wave in range(run.waves_open):
-            requests += waves(run)[SEEN, wave]
-    whole[DECISION_WINDOWS], whole[DECISION_REQUESTS] = total, requests
-
-
-# -- exposure --------------------------------------------------------------------------------------
-
-
-@compiled
-def _peak_exposed(run, horizon):
-    """Find the most nodes that were exposed at once, at any settled instant up to the horizon."""
-    fate = fates(run)
-    if not run.releases:
-        return 0
-    if not run.any_went_by_itself and not (run.rollback_has_begun and run.rollback_in_waves):
-        # Exposure only grows until all go back at one instant, when those that start then are not exposed any more.
-        peak = 0
-        for node in range(run.nodes):
-            peak += (fate[STARTED, node] < fate[BACK_FROM, node]) & (fate[STARTED, node] <= horizon)
-        return peak
-    spans = scratch(run)
-    k = 0
-    for node in range(run.nodes):
-        if fate[STARTED, node] < NEVER:
-            spans[0, k] = fate[STARTED, node]
-            spans[1, k] = fate[BACK_FROM, node]
-            k += 1
-    return _most_at_once(spans[0, :k], spans[1, :k], horizon)
-
-
-@compiled
-def _most_at_once(starts, ends, until):
-    """Return how many intervals [start, end) hold at once, at most, at any settled instant up to and including `until`."""
-    starts, ends = np.sort(starts), np.sort(ends)
-    n = len(starts)
-    most = at_once = 0
-    i = j = 0
-    while i < n and starts[i] <= until:
-        now = starts[i]
-        while i < n and starts[i] == now:
-            at_once += 1
-            i += 1
-        while j < n and ends[j] <= now:
-            at_once -= 1
-            j += 1
-        most = max(most, at_once)
-    return most
-
-
-@compiled
-def _exposures(run, horizon):
-    """Return the node-seconds exposed, and those of affected nodes of a defective release."""
-    if not run.releases:
-        return 0.0, 0.0
-    fate, hurt = fates(run), drawn(run)[AFFECTED]
-    high = low = np.int64(0)
-    bad_high = bad_low = np.int64(0)
-    for node in range(run.nodes):
-        length = max(min(fate[BACK_FROM, node], horizon) - min(fate[STARTED, node], horizon), 0)
-        affected = hurt[node]
-        high += length >> 32
-        low += length & _LOW
-        bad_high += (length >> 32) * affected
-        bad_low += (length & _LOW) * affected
-    return sum_s(high, low), sum_s(bad_high, bad_low) if run.defective else 0.0
-
-
-@compiled
-def _added_failures(run, horizon):
-    """Return the expected failed requests that the release added up to the horizon."""
-    fate = fates(run)
-    total = 0.0
-    if run.kind < 0 or run.error_rate == 0:
-        return total
-    for node in range(run.nodes):
-        if fate[STARTED, node] == NEVER:
-            continue
-        added = added_level(run, node)
-        if added == 0:
-            continue
-        since = fate[STARTED, node] + after_ns(run, node)
-        until = min(fate[BACK_FROM, node], horizon)
-        if since >= until:
-            continue
-        one = classes(run)[drawn(run)[CLASS, node]]
-        served, degraded = _served(run, node, since, until)
-        rate = one.requests_per_second * (1 - own_level(run, node)) * added
-        total += rate * (served - one.degraded_level * degraded) / NS_PER_S
-    return total
-
-
-@compiled
-def _served(run, node, start, end):
+def served_within(run, node, start, end):
     """Return for how long a node was up within [start, end), and degraded while up."""
     fate = fates(run)
     one = classes(run)[drawn(run)[CLASS, node]]
@@ -265,30 +47,30 @@ def _served(run, node, start, end):
     if not goes_down and not flaps:
         return float(end - start), 0.0
     if goes_down and one.crash >= 0:
-        begin_crashes(walk_at(run, _CRASH), run, node, fate[STARTED, node], fate[BACK_FROM, node])
+        begin_crashes(walk_at(run, spells.CRASH), run, node, fate[STARTED, node], fate[BACK_FROM, node])
     if goes_down and one.zone_outage >= 0:
         zone = node % run.zones
-        spells.begin(walk_at(run, _ZONE), run, one.zone_outage, zone)
+        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
     if flaps:
-        spells.begin(walk_at(run, _FLAPPING), run, one.flapping, node)
+        spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
     served = degraded = np.int64(0)
     t = start
     while t < end:
         until = end
         is_up = True
         if goes_down and one.crash >= 0:
-            spells.reach(walk_at(run, _CRASH), run, t)
-            until = min(until, walk_at(run, _CRASH).end)
-            is_up = not walk_at(run, _CRASH).is_bad
+            spells.reach(walk_at(run, spells.CRASH), run, t)
+            until = min(until, walk_at(run, spells.CRASH).end)
+            is_up = not walk_at(run, spells.CRASH).is_bad
         if goes_down and one.zone_outage >= 0:
-            spells.reach(walk_at(run, _ZONE), run, t)
-            until = min(until, walk_at(run, _ZONE).end)
-            is_up = is_up and not walk_at(run, _ZONE).is_bad
+            spells.reach(walk_at(run, spells.ZONE), run, t)
+            until = min(until, walk_at(run, spells.ZONE).end)
+            is_up = is_up and not walk_at(run, spells.ZONE).is_bad
         is_degraded = False
         if flaps:
-            spells.reach(walk_at(run, _FLAPPING), run, t)
-            until = min(until, walk_at(run, _FLAPPING).end)
-            is_degraded = walk_at(run, _FLAPPING).is_bad
+            spells.reach(walk_at(run, spells.FLAPPING), run, t)
+            until = min(until, walk_at(run, spells.FLAPPING).end)
+            is_degraded = walk_at(run, spells.FLAPPING).is_bad
         # A disturbance cuts a spell off early, and the walk takes note of it only when it gets there.
         if t < fate[STARTED, node]:
             until = min(until, fate[STARTED, node])
@@ -302,11 +84,8 @@ def _served(run, node, start, end):
     return float(served), float(degraded)
 
 
-# -- service ---------------------------------------------------------------------------------------
-
-
 @compiled
-def _service(run, horizon, real):
+def measure_service(run, horizon, real):
     """Compute the time out of service, what of it would have been anyway, and the fewest nodes in service.
 
     False if there was not enough room.
@@ -319,7 +98,7 @@ def _service(run, horizon, real):
         not run.any_waits
         and not run.any_went_by_itself
         and not (run.rollback_has_begun and run.rollback_in_waves)
-        and policy_of(run).pacing != _SLIDING
+        and policy_of(run).pacing != SLIDING
     )
     sums = np.zeros(4, np.int64)
     spans = scratch(run)
@@ -345,7 +124,7 @@ def _service(run, horizon, real):
         _add_lengths(run, first, k, horizon, sums[:2])
     if k + run.waves_open + 2 > run.room:
         return False
-    most = _most_at_few_instants(run, horizon, k, sums) if few else _most_at_once(spans[0, :k], spans[1, :k], horizon)
+    most = _most_at_few_instants(run, horizon, k, sums) if few else most_at_once(spans[0, :k], spans[1, :k], horizon)
     real[UNAVAILABLE] = sum_s(sums[0], sums[1])
     real[UNAVAILABLE_EXCESS] = real[UNAVAILABLE] - sum_s(sums[2], sums[3])
     real[MIN_IN_SERVICE] = 1 - most / run.nodes
@@ -359,6 +138,25 @@ def _add_lengths(run, first, last, horizon, sums):
         length = min(spans[1, place], horizon) - min(spans[0, place], horizon)
         sums[0] += length >> 32
         sums[1] += length & _LOW
+
+
+@compiled
+def most_at_once(starts, ends, until):
+    """Return how many intervals [start, end) hold at once, at most, at any settled instant up to and including `until`."""
+    starts, ends = np.sort(starts), np.sort(ends)
+    n = len(starts)
+    most = at_once = 0
+    i = j = 0
+    while i < n and starts[i] <= until:
+        now = starts[i]
+        while i < n and starts[i] == now:
+            at_once += 1
+            i += 1
+        while j < n and ends[j] <= now:
+            at_once -= 1
+            j += 1
+        most = max(most, at_once)
+    return most
 
 
 @compiled
@@ -480,9 +278,9 @@ def _down_spells(run, node, until, is_real, k):
     fate, spans = fates(run), scratch(run)
     start, end = _scope(run, node, until)
     one = classes(run)[drawn(run)[CLASS, node]]
-    for place in (_CRASH, _ZONE):
+    for place in (spells.CRASH, spells.ZONE):
         walk = walk_at(run, place)
-        if place == _CRASH:
+        if place == spells.CRASH:
             if one.crash < 0:
                 continue
             if is_real:
@@ -497,7 +295,7 @@ def _down_spells(run, node, until, is_real, k):
         while t < end:
             spells.reach(walk, run, t)
             upto = min(walk.end, end)
-            if is_real and place == _CRASH:
+            if is_real and place == spells.CRASH:
                 # A disturbance cuts a spell off early, and the walk takes note of it only when it gets there.
                 if t < fate[STARTED, node]:
                     upto = min(upto, fate[STARTED, node])

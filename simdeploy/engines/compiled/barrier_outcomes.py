@@ -1,0 +1,192 @@
+"""The outcome of a rollout under barrier pacing, from sums over its waves and the wave in flight (see `barrier`)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled import outcomes as at
+from simdeploy.engines.compiled.codes import COMPLETED, FAILED, ON_FAILURE_ROLLBACK
+from simdeploy.engines.compiled.fates import after_ns
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.sampling import own_level, set_rollbacks
+from simdeploy.engines.compiled.tables import (
+    BACK_FAILED,
+    BACK_HIGH,
+    BACK_LONGEST,
+    BACK_LOW,
+    BACK_OUT,
+    CLASS,
+    NEVER,
+    ORDER,
+    REL_AFFECTED,
+    REL_FAILED,
+    REL_RESOLVED,
+    REL_STARTED,
+    REL_WINDOWS,
+    ROLLBACK,
+    begins_of,
+    class_rule_of,
+    classes,
+    drawn,
+    policy_of,
+    relative,
+    size_of_wave,
+)
+from simdeploy.engines.compiled.weighing import weigh_first
+from simdeploy.units import NS_PER_S
+
+_LOW = (1 << 32) - 1
+
+
+@compiled
+def requests_at(run, policy, position):
+    """Return the requests of a window of the node at a position."""
+    return class_rule_of(run, policy, drawn(run)[CLASS, drawn(run)[ORDER, position]]).requests
+
+
+@compiled
+def _sum_rollbacks(run):
+    """Sum up how long going back takes, over the first nodes in the order of dispatch."""
+    if run.has_rollback_sums:
+        return
+    run.has_rollback_sums = True
+    set_rollbacks(run)
+    rel, draws = relative(run), drawn(run)
+    high = low = longest = n_failed = n_out = np.int64(0)
+    for position in range(run.nodes):
+        duration = draws[ROLLBACK, draws[ORDER, position]]
+        if duration < 0:
+            duration = -1 - duration
+            n_failed += 1
+            n_out += 1
+        else:
+            high += duration >> 32
+            low += duration & _LOW
+            n_out += duration > 0
+        longest = max(longest, duration)
+        rel[BACK_HIGH, position] = high
+        rel[BACK_LOW, position] = low
+        rel[BACK_LONGEST, position] = longest
+        rel[BACK_FAILED, position] = n_failed
+        rel[BACK_OUT, position] = n_out
+
+
+@compiled
+def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_rows):
+    """Write the outcome of a rollout that ends so at `ends`, while the nodes from `first` to `last` are in flight."""
+    policy, rel = policy_of(run), relative(run)
+    escaped = how == COMPLETED and run.defective
+    goes_back = run.undone and (how != COMPLETED or escaped)
+    back = horizon = ends
+    by_hand = policy.no_auto_rollback or (how == FAILED and run.on_failure != ON_FAILURE_ROLLBACK)
+    if escaped or (goes_back and by_hand):
+        back = horizon = ends + run.escape_detection
+    if goes_back:
+        _sum_rollbacks(run)
+        horizon = back + rel[BACK_LONGEST, last - 1]
+    if horizon >= NEVER:
+        return False
+    # Nodes that start at the very instant at which all go back are never seen exposed.
+    if goes_back and first == last and back == run.last_start:
+        return False
+    leaves = back if goes_back else horizon  # when exposure ends
+
+    whole, real = whole_rows[run.n_outcomes], real_rows[run.n_outcomes]
+    run.n_outcomes += 1
+    updated, failed, windows, requests = run.sum_updated, run.sum_failed, run.sum_windows, run.sum_requests
+    high, low = leaves >> 32, leaves & _LOW
+    exposed_high, exposed_low = (
+        run.sum_started * high - run.sum_started_high,
+        run.sum_started * low - run.sum_started_low,
+    )
+    hurt_high, hurt_low = run.sum_hurt * high - run.sum_hurt_high, run.sum_hurt * low - run.sum_hurt_low
+    out_high = run.sum_starts_high + run.sum_stuck * high - run.sum_stuck_high
+    out_low = run.sum_starts_low + run.sum_stuck * low - run.sum_stuck_low
+    peak, most_out = run.sum_started, run.most_out
+    if first < last:
+        most_out = max(most_out, run.sum_stuck + (last - first) - run.wave_at_once)
+        now, until = ends - begins, leaves - begins
+        started, resolved, failures = rel[REL_STARTED], rel[REL_RESOLVED], rel[REL_FAILED]
+        for position in range(first, last):
+            start = started[position]
+            is_resolved = resolved[position] <= now
+            failed += is_resolved & (failures[position] != 0)
+            updated += is_resolved & (failures[position] == 0)
+            length = max(until - start, 0)
+            exposed_high += length >> 32
+            exposed_low += length & _LOW
+            length = min(start, until)
+            out_high += length >> 32
+            out_low += length & _LOW
+            peak += (start < until) if goes_back else (start <= until)
+        if run.defective:
+            affected = rel[REL_AFFECTED]
+            for position in range(first, last):
+                length = max(until - started[position], 0) if affected[position] else 0
+                hurt_high += length >> 32
+                hurt_low += length & _LOW
+        for position in range(first, last):
+            ended = np.int64(0)
+            if resolved[position] <= now:
+                ended = rel[REL_WINDOWS, position]
+            elif started[position] <= now:
+                ended = min(rel[REL_WINDOWS, position], (now - started[position]) // policy.interval)
+            windows += ended
+            requests += ended * requests_at(run, policy, position)
+    if goes_back:
+        n_failed = rel[BACK_FAILED, last - 1]
+        out_high += rel[BACK_HIGH, last - 1] + n_failed * ((horizon - back) >> 32)
+        out_low += rel[BACK_LOW, last - 1] + n_failed * ((horizon - back) & _LOW)
+        most_out = max(most_out, rel[BACK_OUT, last - 1])
+
+    whole[at.STATE] = how
+    whole[at.KIND] = run.kind
+    whole[at.VERDICT] = at.verdict_of(how, run.kind, run.defective)
+    whole[at.WAVES] = wave + 1
+    whole[at.UPDATED] = updated
+    whole[at.FAILED_NODES] = failed
+    whole[at.TOUCHED] = last
+    whole[at.PEAK_EXPOSED] = peak if run.releases else 0
+    whole[at.DECISION_WINDOWS] = windows
+    whole[at.DECISION_REQUESTS] = requests
+    whole[at.TOO_LONG] = 0
+    real[at.MAKESPAN] = ends / NS_PER_S
+    real[at.STOPPED_AT] = math.nan if how == COMPLETED else real[at.MAKESPAN]
+    real[at.RESTORED_AT] = math.nan
+    if goes_back and rel[BACK_FAILED, last - 1] == 0:
+        real[at.RESTORED_AT] = horizon / NS_PER_S
+    real[at.EXPOSED] = at.sum_s(exposed_high, exposed_low) if run.releases else 0.0
+    real[at.DEFECTIVE] = at.sum_s(hurt_high, hurt_low)
+    real[at.FAILED_REQUESTS] = _added_failures(run, last, leaves)
+    real[at.UNAVAILABLE] = real[at.UNAVAILABLE_EXCESS] = at.sum_s(out_high, out_low)
+    real[at.MIN_IN_SERVICE] = 1 - most_out / run.nodes
+    if run.is_tilted:
+        real[at.WEIGHT] = weigh_first(run, last, goes_back)
+    return True
+
+
+@compiled
+def _added_failures(run, last, leaves):
+    """Return the expected failed requests that the release added until all went back."""
+    total = 0.0
+    if run.kind < 0 or run.error_rate == 0:
+        return total
+    rel, order = relative(run), drawn(run)[ORDER]
+    wave, wave_begins, wave_last = 0, np.int64(0), 0
+    for position in range(last):
+        if position == wave_last:
+            wave_begins = begins_of(run)[wave]
+            wave_last += size_of_wave(run, wave)
+            wave += 1
+        start = rel[REL_STARTED, position]
+        if start == NEVER or not rel[REL_AFFECTED, position]:
+            continue
+        node = order[position]
+        since = wave_begins + start + after_ns(run, node)
+        if since < leaves:
+            one = classes(run)[drawn(run)[CLASS, node]]
+            rate = one.requests_per_second * (1 - own_level(run, node)) * run.error_rate
+            total += rate * float(leaves - since) / NS_PER_S
+    return total

@@ -1,0 +1,73 @@
+"""What happens when, for compiled code: the queue of events, and the one countdown that a pause may freeze."""
+
+from __future__ import annotations
+
+from simdeploy.engines.compiled.codes import PAUSED
+from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.tables import NEVER, queue
+
+NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
+
+# In the queue: when, and what happens to which node (or wave: IS_LOOKED_AT).
+GETS_VERDICT, IS_UP, IS_BACK, HAS_STARTED, IS_OBSERVED, MEETS_DEADLINE, IS_LOOKED_AT, N_EVENTS = range(8)
+# Both are kept in one number: what happens in so many bits, the node above them.
+EVENT_BITS = 3
+_EVENT_MASK = (1 << EVENT_BITS) - 1
+if N_EVENTS > 1 << EVENT_BITS:
+    raise AssertionError(N_EVENTS)
+
+
+@inlined
+def next_in_queue(run):
+    """When the first event of the queue is due; NEVER if it is empty."""
+    return queue(run)[0, 0] if run.queued else NEVER
+
+
+@compiled
+def enqueue(run, time, node, what):
+    """Put something that happens to a node into the queue, a binary heap ordered by time."""
+    heap = queue(run)
+    place = run.queued
+    run.queued += 1
+    while place > 0:
+        parent = (place - 1) >> 1
+        if heap[0, parent] <= time:
+            break
+        heap[0, place] = heap[0, parent]
+        heap[1, place] = heap[1, parent]
+        place = parent
+    heap[0, place] = time
+    heap[1, place] = (node << EVENT_BITS) + what
+
+
+@compiled
+def dequeue(run):
+    """Take the first out of the queue; return its node and what happens to it."""
+    heap = queue(run)
+    first = heap[1, 0]
+    run.queued -= 1
+    n = run.queued
+    time, code = heap[0, n], heap[1, n]
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= n:
+            break
+        if child + 1 < n and heap[0, child + 1] < heap[0, child]:
+            child += 1
+        if heap[0, child] >= time:
+            break
+        heap[0, place] = heap[0, child]
+        heap[1, place] = heap[1, child]
+        place = child
+    heap[0, place] = time
+    heap[1, place] = code
+    return first >> EVENT_BITS, first & _EVENT_MASK
+
+
+@compiled
+def count_down(run, clock, duration):
+    run.clock = clock
+    run.clock_is_frozen = run.state == PAUSED and run.clocks_stop
+    run.clock_left = duration
+    run.clock_since = run.now

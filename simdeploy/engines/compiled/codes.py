@@ -1,0 +1,78 @@
+"""Whole numbers for the words among which a scenario chooses: compiled code knows no words.
+
+A word's number is its place in the list of what may be chosen, which stands where the word's meaning does; so the two can't
+disagree, and a choice that gets one more word can't be imported before this file knows it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from simdeploy.rules.gates.gate import Method
+from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
+from simdeploy.vocabulary import STATES, VERDICTS
+from simdeploy.world.fleet import Order
+from simdeploy.world.operator import Action
+from simdeploy.world.release import AffectedBy
+
+
+def code_of(choice: Any, word: str) -> int:
+    """Return the number of a word of a choice, which is a `Literal`.
+
+    Examples
+    --------
+    >>> code_of(Pacing, "sliding") == SLIDING
+    True
+    """
+    return get_args(choice).index(word)
+
+
+def _codes(choice: Any, *words: str) -> tuple[int, ...]:
+    """Return the numbers of all words of a choice."""
+    if set(words) != set(get_args(choice)):
+        raise AssertionError(sorted(set(words) ^ set(get_args(choice))))
+    return tuple(code_of(choice, word) for word in words)
+
+
+BARRIER, SLIDING, RATE = _codes(Pacing, "barrier", "sliding", "rate")
+OF_FLEET, OF_RESOLVED, OF_WAVE = _codes(PercentOf, "fleet", "resolved", "wave")
+ON_FAILURE_ROLLBACK, ON_FAILURE_PAUSE, ON_FAILURE_STOP, ON_FAILURE_CONTINUE = _codes(
+    OnFailure, "rollback", "pause", "stop", "continue"
+)
+UNREACHABLE_FAIL, UNREACHABLE_SKIP, UNREACHABLE_WAIT = _codes(UnreachableNodes, "fail", "skip", "wait")
+CANT_TELL_WAIT, CANT_TELL_PASS, CANT_TELL_STOP = _codes(CantTell, "wait", "pass", "stop")
+(
+    POOLED_WINDOW,
+    POOLED_OBSERVATION,
+    SPRT_WINDOWS,
+    SPRT_REQUESTS,
+    E_PROCESS,
+    MULTINOMIAL,
+    MANN_WHITNEY,
+    BAYES,
+    CUSUM,
+) = _codes(
+    Method,
+    "pooled_window",
+    "pooled_observation",
+    "sprt_windows",
+    "sprt_requests",
+    "e_process",
+    "multinomial",
+    "mann_whitney",
+    "bayes",
+    "cusum",
+)
+
+ORDER_INDEX, ORDER_RANDOM, ORDER_ZONE = _codes(Order, "index", "random", "zone")
+AFFECTS_ALL, AFFECTS_SHARE, AFFECTS_COUNT, AFFECTS_CLASSES, AFFECTS_ZONES = _codes(
+    AffectedBy, "all", "share", "count", "classes", "zones"
+)
+SCRIPT_PAUSE, SCRIPT_RESUME, SCRIPT_PROMOTE, SCRIPT_CANCEL = _codes(Action, "pause", "resume", "promote", "cancel")
+
+IN_PROGRESS, PAUSED, COMPLETED, FAILED, CANCELED = (
+    STATES.index(state) for state in ("in_progress", "paused", "completed", "failed", "canceled")
+)
+GOOD, STOPPED_DEFECTIVE, FALSE_ALARM, ESCAPED = (
+    VERDICTS.index(verdict) for verdict in ("completed_good", "stopped_defective", "false_alarm", "escaped")
+)

@@ -1,0 +1,457 @@
+"""The controller (model section 4), for compiled code: sends waves, judges limits, and brings the rollout to its end.
+
+Everything of an instant happens first; then `_act` looks once, as the reference engine's controller does, and what it does may
+happen at the same instant.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.engines.compiled.clock import (
+    BAKE_CLOCK,
+    BATCH_CLOCK,
+    GETS_VERDICT,
+    HAS_STARTED,
+    IS_UP,
+    NO_CLOCK,
+    OPERATOR_CLOCK,
+    count_down,
+    dequeue,
+    next_in_queue,
+)
+from simdeploy.engines.compiled.codes import (
+    BARRIER,
+    CANCELED,
+    COMPLETED,
+    CUSUM,
+    FAILED,
+    IN_PROGRESS,
+    ON_FAILURE_PAUSE,
+    ON_FAILURE_ROLLBACK,
+    ON_FAILURE_STOP,
+    PAUSED,
+    RATE,
+    SCRIPT_CANCEL,
+    SCRIPT_PAUSE,
+    SCRIPT_PROMOTE,
+    SCRIPT_RESUME,
+    SLIDING,
+)
+from simdeploy.engines.compiled.dispatch import admit_returned, give_turns, nodes_left, open_wave, send_wave
+from simdeploy.engines.compiled.gates import happens_before_gate, judges_waves, look_at_waves, reset_gates
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.limits import is_crossed
+from simdeploy.engines.compiled.node import go_back, hear_of
+from simdeploy.engines.compiled.people import rejects
+from simdeploy.engines.compiled.quick import set_quick_words
+from simdeploy.engines.compiled.rollback import act_on_rollback, has_returned
+from simdeploy.engines.compiled.running_watch import look_at_running
+from simdeploy.engines.compiled.tables import (
+    BACK_FROM,
+    BACK_UNTIL,
+    DISPATCHED,
+    HAS_FAILED,
+    HOLDING,
+    N_WAVE,
+    NEVER,
+    RESOLVED,
+    STARTED,
+    UNRESOLVED,
+    UP_AGAIN,
+    WAVE,
+    WINDOWS,
+    fates,
+    is_wave_over,
+    lists,
+    policy_of,
+    script,
+    size_of_wave,
+    waves,
+)
+from simdeploy.units import NS_PER_S
+
+# ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
+# main: sliding or rate pacing is at work. done: every node has had its turn.
+READY, WAVE_OUT, BAKE, BAKED, AWAIT, MAIN, DONE = range(7)
+
+_BATCH_EVERY = 60 * NS_PER_S
+
+
+@compiled
+def run_rollout(run):
+    """Run one rollout to its end; the outcome is in the record and its tables."""
+    fate = fates(run)
+    reset(run)
+    run.quiet_until = -1
+    set_quick_words(run)
+    wave = waves(run)
+    for row in range(N_WAVE):
+        for place in range(policy_of(run).n_waves):
+            wave[row, place] = 0
+    reset_gates(run)
+    for node in range(run.nodes):
+        fate[DISPATCHED, node] = NEVER
+        fate[STARTED, node] = NEVER
+        fate[RESOLVED, node] = NEVER
+        fate[BACK_FROM, node] = NEVER
+        fate[BACK_UNTIL, node] = NEVER
+        fate[HAS_FAILED, node] = 0
+        fate[WINDOWS, node] = 0
+        fate[WAVE, node] = 0
+    if policy_of(run).pacing == RATE and policy_of(run).canaries == 0:
+        _batch_is_due(run)  # its clock runs from the start, even if a pause at 0 s holds the batch back
+    while True:
+        _let_happen(run)
+        if run.is_rung:
+            run.is_rung = False
+            _act(run)
+            act_on_rollback(run)
+            continue
+        following = _next_instant(run)
+        if following >= NEVER:
+            # Nothing happens any more; what lies beyond is more than 146 years away.
+            run.ran_too_long = _is_something_beyond(run)
+            return
+        run.now = following
+
+
+@compiled
+def reset(run):
+    """Put the record at the start of a rollout."""
+    run.now = 0
+    run.state = IN_PROGRESS
+    run.phase = READY
+    run.is_rung = True
+    run.news = run.promoted = run.promotion_wanted = run.operator_is_due = False
+    run.batches_due = run.acts_done = run.acts_told = run.acknowledged_failures = 0
+    run.updated = run.failed = 0
+    run.makespan = NEVER
+    run.next_turn = run.waves_open = run.waves_over = run.waves_judged = 0
+    run.n_touched = run.n_up_again = 0
+    run.clock = NO_CLOCK
+    run.clock_is_frozen = False
+    run.clock_left = run.clock_since = 0
+    run.escape_is_pending = run.rollback_is_asked = run.rollback_has_begun = False
+    run.n_rolled = run.rolled_sent = run.rolled_in_wave = run.rolled_wave = run.going_back = 0
+    run.any_back_failed = run.any_went_by_itself = run.any_waits = False
+    run.rollback_ended = NEVER
+    run.queued = 0
+    run.ran_too_long = False
+
+
+@compiled
+def _is_something_beyond(run):
+    """Tell whether the control plane would have more to do beyond the times that can be told."""
+    if run.makespan == NEVER:
+        return run.queued > 0 or (run.clock != NO_CLOCK and not run.clock_is_frozen)
+    if run.rollback_is_asked:
+        return run.rollback_ended == NEVER and run.queued > 0
+    return run.escape_is_pending
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+@compiled
+def _next_instant(run):
+    following = next_in_queue(run)
+    if run.clock != NO_CLOCK and not run.clock_is_frozen:
+        following = min(following, run.clock_since + run.clock_left)
+    if run.acts_told < run.n_acts:
+        following = min(following, script(run)[run.acts_told, 0])
+    if run.escape_is_pending:
+        following = min(following, run.escape_at)
+    if not run.watch_has_ended and run.makespan == NEVER:
+        following = min(following, run.watch_at)
+    return following
+
+
+@compiled
+def _let_happen(run):
+    """Let everything of the present instant happen that the control plane does not do itself."""
+    now = run.now
+    while run.queued and next_in_queue(run) <= now:
+        node, what = dequeue(run)
+        if what >= HAS_STARTED:
+            happens_before_gate(run, node, what)
+        elif what == GETS_VERDICT:
+            # A node that was sent back, or judged by its gate, meanwhile gets no verdict any more.
+            if fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
+                hear_of(run, node)
+                if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
+                    run.any_went_by_itself = True
+                    go_back(run, node)
+        elif what == IS_UP:
+            if run.makespan == NEVER:
+                lists(run)[UP_AGAIN, run.n_up_again] = node
+                run.n_up_again += 1
+                run.is_rung = True
+        else:
+            has_returned(run, node)
+    if run.clock != NO_CLOCK and not run.clock_is_frozen and run.clock_since + run.clock_left <= now:
+        clock = run.clock
+        run.clock = NO_CLOCK
+        run.is_rung = True
+        if clock == BAKE_CLOCK:
+            run.phase = BAKED
+        elif clock == OPERATOR_CLOCK:
+            run.operator_is_due = True
+        else:
+            _batch_is_due(run)
+    while run.acts_told < run.n_acts and script(run)[run.acts_told, 0] <= now:
+        run.acts_told += 1
+        run.is_rung = True
+    if not run.watch_has_ended and run.makespan == NEVER and run.watch_at <= now:
+        run.watch_at += policy_of(run).interval
+        run.look_at_running = True
+        run.is_rung = True
+    if run.escape_is_pending and run.escape_at <= now:
+        run.escape_is_pending = False
+        run.rollback_is_asked = True
+        run.is_rung = True
+
+
+@compiled
+def _batch_is_due(run):
+    plan = policy_of(run)
+    run.batches_due += 1
+    if run.batches_due < plan.n_waves - (1 if plan.canaries else 0):
+        count_down(run, BATCH_CLOCK, _BATCH_EVERY)
+    run.is_rung = True
+
+
+# -- the end of an instant -------------------------------------------------------------------------
+
+
+@compiled
+def _act(run):
+    if judges_waves(policy_of(run)):
+        look_at_waves(run)
+    elif run.look_at_running:
+        run.look_at_running = False
+        if run.makespan == NEVER:
+            look_at_running(run)
+    _judge(run)
+    _obey_script(run)
+    _obey_operator(run)
+    _advance(run)
+    if policy_of(run).gate == CUSUM and _is_at_rest(run):
+        run.watch_has_ended = True
+
+
+@compiled
+def _judge(run):
+    alarm = run.gate_alarm
+    run.gate_alarm = False
+    if run.makespan < NEVER or not (run.news or alarm):
+        return
+    # A sliding wave ends with the rollout.
+    at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
+    if not alarm and at_wave_end and run.waves_over == run.waves_judged:
+        return
+    run.news = False
+    run.waves_judged = run.waves_over
+    # After a pause the same crossing counts again only when a further node has failed.
+    if not alarm and (run.failed <= run.acknowledged_failures or not is_crossed(run)):
+        return
+    if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:
+        undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback
+        _end(run, FAILED, undo)
+        return
+    run.acknowledged_failures = run.failed
+    if run.on_failure == ON_FAILURE_PAUSE and run.state != PAUSED:
+        _pause(run)
+
+
+@compiled
+def _obey_script(run):
+    while run.acts_done < run.acts_told:
+        action = script(run)[run.acts_done, 1]
+        run.acts_done += 1
+        if run.makespan < NEVER:
+            continue
+        is_paused = run.state == PAUSED
+        if action == SCRIPT_PAUSE and not is_paused:
+            _pause(run)
+        elif action == SCRIPT_RESUME and is_paused:
+            _resume(run)
+        elif action == SCRIPT_PROMOTE:
+            if (
+                policy_of(run).canaries
+                and not run.promoted
+                and not run.promotion_wanted
+                and run.waves_open
+                and is_wave_over(run, 0)
+            ):
+                run.promotion_wanted = True
+        elif action == SCRIPT_CANCEL:
+            _end(run, CANCELED, not policy_of(run).no_auto_rollback)
+
+
+@compiled
+def _obey_operator(run):
+    if not run.operator_is_due:
+        return
+    run.operator_is_due = False
+    if run.makespan < NEVER or run.promoted or run.promotion_wanted:
+        return
+    if rejects(run):
+        _end(run, CANCELED, not policy_of(run).no_auto_rollback)
+    else:
+        run.promotion_wanted = True
+
+
+@compiled
+def _is_at_rest(run):
+    """Tell whether a rollout that goes on has nothing ahead of it."""
+    if run.makespan < NEVER or run.is_rung or run.acts_done < run.n_acts:
+        return False
+    if run.clock != NO_CLOCK and not run.clock_is_frozen:
+        return False
+    for wave in range(run.waves_open):
+        if waves(run)[UNRESOLVED, wave] > 0:
+            return False
+    return True
+
+
+# -- what comes next -------------------------------------------------------------------------------
+
+
+@compiled
+def _advance(run):
+    if run.makespan < NEVER:
+        return
+    if run.phase == WAVE_OUT and is_wave_over(run, run.waves_open - 1):
+        _finish_wave(run)
+    if run.phase == BAKED:
+        _look_beyond_wave(run)
+    if run.state == PAUSED:
+        return
+    if run.promotion_wanted:
+        _promote(run)
+    admit_returned(run)
+    if run.phase == READY:
+        _send_next(run)
+    if run.phase == MAIN:
+        _keep_going(run)
+    if run.phase == DONE:
+        _end(run, COMPLETED, False)
+
+
+@compiled
+def _finish_wave(run):
+    """Bake after a wave, if there is another: any wave under barrier pacing, else the canaries only."""
+    is_canary = run.waves_open == 1 and policy_of(run).canaries > 0
+    bakes = nodes_left(run) > 0 and (policy_of(run).pacing == BARRIER or is_canary)
+    if bakes and run.bake_time:
+        run.phase = BAKE
+        count_down(run, BAKE_CLOCK, run.bake_time)
+    else:
+        _look_beyond_wave(run)
+
+
+@compiled
+def _look_beyond_wave(run):
+    if run.waves_open == 1 and policy_of(run).canaries > 0 and not run.promoted:
+        run.phase = AWAIT
+        if policy_of(run).auto_promote:
+            run.promotion_wanted = True
+        else:
+            count_down(run, OPERATOR_CLOCK, run.promote_after)
+    else:
+        run.phase = READY if nodes_left(run) else DONE
+
+
+@compiled
+def _promote(run):
+    run.promotion_wanted = False
+    run.promoted = True
+    run.clock = NO_CLOCK
+    run.phase = READY if nodes_left(run) else DONE
+
+
+@compiled
+def _send_next(run):
+    plan = policy_of(run)
+    canaries_first = plan.canaries > 0 and run.waves_open == 0
+    if plan.pacing == BARRIER or canaries_first:
+        open_wave(run)
+        send_wave(run, size_of_wave(run, run.waves_open - 1))
+        run.phase = WAVE_OUT
+        return
+    run.phase = MAIN
+    if plan.pacing == SLIDING:
+        open_wave(run)
+    elif plan.canaries:
+        _batch_is_due(run)
+
+
+@compiled
+def _keep_going(run):
+    """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
+    plan = policy_of(run)
+    left = nodes_left(run)
+    count = np.int64(0)
+    if plan.pacing == SLIDING:
+        wave = run.waves_open - 1
+        held = waves(run)[HOLDING, wave] if run.failed_node_holds_slot else np.int64(0)
+        count = min(plan.parallel - waves(run)[UNRESOLVED, wave] - held, left)
+    else:
+        sent = run.waves_open - (1 if plan.canaries else 0)
+        if left and sent < run.batches_due:
+            open_wave(run)
+            count = size_of_wave(run, run.waves_open - 1)
+            if sent + 1 < run.batches_due:
+                run.is_rung = True
+    if count > 0:
+        give_turns(run, count)
+    elif not left and run.waves_over == run.waves_open:
+        run.phase = DONE
+
+
+# -- pausing and ending ----------------------------------------------------------------------------
+
+
+@compiled
+def _pause(run):
+    run.state = PAUSED
+    if run.clocks_stop and run.clock != NO_CLOCK and not run.clock_is_frozen:
+        run.clock_left -= run.now - run.clock_since
+        run.clock_is_frozen = True
+
+
+@compiled
+def _resume(run):
+    run.state = IN_PROGRESS
+    if run.clock != NO_CLOCK and run.clock_is_frozen:
+        run.clock_is_frozen = False
+        run.clock_since = run.now
+
+
+@compiled
+def _end(run, how, undo):
+    run.state = how
+    run.makespan = run.now
+    run.clock = NO_CLOCK
+    if not run.undone:
+        return
+    if undo or (how != COMPLETED and run.n_touched == 0):
+        run.rollback_is_asked = True
+        run.is_rung = True
+    elif how != COMPLETED or run.defective:
+        run.escape_is_pending = True
+        run.escape_at = run.now + run.escape_detection
+
+
+@compiled
+def horizon_of(run):
+    """Return when service is whole again, NEVER if it never is; for a rollout in which nothing happens any more."""
+    if run.makespan == NEVER:
+        return NEVER
+    escaped = run.state == COMPLETED and run.defective
+    if run.state == COMPLETED and not escaped:
+        return run.makespan
+    if run.undone:
+        return run.rollback_ended
+    return run.makespan + (run.escape_detection if escaped else 0)

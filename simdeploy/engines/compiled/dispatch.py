@@ -1,0 +1,158 @@
+"""Whose turn it is (model section 4), for compiled code: waves, the order of nodes, and nodes that are down at their turn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, enqueue
+from simdeploy.engines.compiled.codes import UNREACHABLE_FAIL, UNREACHABLE_SKIP
+from simdeploy.engines.compiled.evidence import find_partners
+from simdeploy.engines.compiled.fates import is_down, meet_fate, up_again
+from simdeploy.engines.compiled.gates import expect, judges_waves
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.limits import might_stop
+from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
+from simdeploy.engines.compiled.quick import dispatch_quickly
+from simdeploy.engines.compiled.tables import (
+    ALONE,
+    FIRST_PLACE,
+    HAS_FAILED,
+    HOLDING,
+    ORDER,
+    RESOLVED,
+    TOUCHED,
+    TURNS,
+    UNRESOLVED,
+    UP_AGAIN,
+    WAVE,
+    WAVE_FAILED,
+    begins_of,
+    drawn,
+    fates,
+    lists,
+    policy_of,
+    waves,
+)
+
+
+@compiled
+def nodes_left(run):
+    return run.nodes - run.next_turn
+
+
+@compiled
+def open_wave(run):
+    begins_of(run)[run.waves_open] = run.now
+    run.waves_open += 1
+
+
+@compiled
+def give_turns(run, count):
+    """Let the next nodes have their turn, as part of the wave that was opened last."""
+    fate = fates(run)
+    wave = run.waves_open - 1
+    first = run.next_turn
+    count = min(count, run.nodes - first)
+    run.next_turn += count
+    waves(run)[TURNS, wave] += count
+    waves(run)[UNRESOLVED, wave] += count
+    if judges_waves(policy_of(run)):
+        waves(run)[FIRST_PLACE, wave] = first
+        if policy_of(run).gate_compares and not find_partners(run, first, count):
+            waves(run)[ALONE, wave] = 1
+    for place in range(first, first + count):
+        node = drawn(run)[ORDER, place]
+        fate[WAVE, node] = wave + 1
+        if not run.goes_down or not is_down(run, node, run.now):
+            _dispatch(run, node)
+            expect(run, node)
+        else:
+            _give_turn_to_down_node(run, node, wave)
+
+
+@compiled
+def _give_turn_to_down_node(run, node, wave):
+    fate = fates(run)
+    fate[WAVE, node] = wave + 1
+    if run.unreachable == UNREACHABLE_FAIL:
+        fate[HAS_FAILED, node] = 1
+        fate[RESOLVED, node] = run.now
+        hear_of(run, node)
+    elif run.unreachable == UNREACHABLE_SKIP:
+        resolve_in_wave(run, wave)
+        run.is_rung = True
+    else:
+        run.any_waits = True
+        enqueue(run, up_again(run, node, run.now), node, IS_UP)
+
+
+@compiled
+def send_wave(run, count):
+    """Let a whole wave have its turn, all of which is in flight before anything else happens.
+
+    If nothing can happen before its last verdict that anybody would act upon, the others are counted at once.
+    """
+    fate, turns = fates(run), lists(run)
+    wave = run.waves_open - 1
+    is_alone = run.queued == 0 and run.clock == NO_CLOCK and run.acts_told == run.n_acts
+    # Where nodes go back in the order of their dispatch, it has to be kept.
+    if not is_alone or run.goes_back_by_itself or run.rollback_in_waves or run.leaves or policy_of(run).gate >= 0:
+        give_turns(run, count)
+        return
+    first = run.next_turn
+    run.next_turn += count
+    waves(run)[TURNS, wave] += count
+    waves(run)[UNRESOLVED, wave] += count
+    before = run.n_touched
+    n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
+    for place in range(n_slow):
+        node = turns[UP_AGAIN, place]
+        if not run.goes_down or not is_down(run, node, run.now):
+            _dispatch(run, node)
+        else:
+            # Its turn comes after those of all others here; nobody can tell.
+            _give_turn_to_down_node(run, node, wave)
+    n_failed = 0
+    lasts, last = np.int64(-1), np.int64(-1)
+    for place in range(before, run.n_touched):
+        node = turns[TOUCHED, place]
+        n_failed += fate[HAS_FAILED, node]
+        if fate[RESOLVED, node] > lasts:
+            lasts, last = fate[RESOLVED, node], node
+    can_be_counted = not run.is_rung and run.queued == 0 and last >= 0 and not might_stop(run, wave, n_failed)
+    for place in range(before, run.n_touched):
+        node = turns[TOUCHED, place]
+        if not can_be_counted or node == last:
+            enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+    if can_be_counted:
+        n_others = run.n_touched - before - 1
+        failed = n_failed - fate[HAS_FAILED, last]
+        waves(run)[UNRESOLVED, wave] -= n_others
+        waves(run)[WAVE_FAILED, wave] += failed
+        waves(run)[HOLDING, wave] += failed
+        run.failed += failed
+        run.updated += n_others - failed
+
+
+@compiled
+def _dispatch(run, node):
+    lists(run)[TOUCHED, run.n_touched] = node
+    run.n_touched += 1
+    meet_fate(run, node, run.now)
+
+
+@compiled
+def admit_returned(run):
+    """Dispatch the nodes that were waited for and are up again, by number."""
+    n = run.n_up_again
+    if n == 0:
+        return
+    returned = np.sort(lists(run)[UP_AGAIN, :n])
+    run.n_up_again = 0
+    for node in returned:
+        if is_down(run, node, run.now):
+            at = up_again(run, node, run.now)
+            enqueue(run, at, node, IS_UP)
+        else:
+            _dispatch(run, node)
+            expect(run, node)

@@ -1,0 +1,224 @@
+"""The tests of gates (model section 8), for compiled code: `simdeploy.rules.gates.judge` once more."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled.codes import (
+    BAYES,
+    CANT_TELL_PASS,
+    CANT_TELL_WAIT,
+    E_PROCESS,
+    MANN_WHITNEY,
+    MULTINOMIAL,
+    POOLED_OBSERVATION,
+    POOLED_WINDOW,
+    SPRT_REQUESTS,
+    SPRT_WINDOWS,
+)
+from simdeploy.engines.compiled.evidence import gather
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.philox import draw
+from simdeploy.engines.compiled.special import betaincc, betaln
+from simdeploy.engines.compiled.tables import (
+    ALONE,
+    CAN_TELL,
+    GATE_BEGUN,
+    GATE_DRAWS,
+    LOOKS_HEALTHY,
+    LOOKS_UNHEALTHY,
+    OLD_BAD,
+    SEEN,
+    SEEN_BAD,
+    policy_of,
+    waves,
+)
+from simdeploy.rules.gates.gate import MOST_RANKED
+from simdeploy.world.streams import Stream
+
+NO_VERDICT, PASSES, FAILS = range(3)
+
+
+@compiled
+def take_look(run, wave, is_over):
+    """Take one more look at a wave; return the verdict on it, if there is one now."""
+    gate, table = policy_of(run), waves(run)
+    requests, failed, old_failed = gather(run, wave)
+    if gate.gate == POOLED_WINDOW:
+        return _take_window(run, wave, requests, failed)
+    if gate.gate == SPRT_REQUESTS:
+        verdict = _walk(run, wave, requests, failed)
+    else:
+        table[SEEN, wave] += requests
+        table[SEEN_BAD, wave] += failed
+        table[OLD_BAD, wave] += old_failed
+        verdict = _judge_totals(run, wave)
+    decides_by_itself = gate.gate == SPRT_WINDOWS or gate.gate == SPRT_REQUESTS or gate.gate == BAYES
+    if verdict == NO_VERDICT and is_over and not decides_by_itself:
+        verdict = _conclude(run, wave)
+    table[CAN_TELL, wave] = verdict != NO_VERDICT
+    if verdict == NO_VERDICT and is_over:
+        return without_verdict(run, wave)
+    return verdict
+
+
+@compiled
+def without_verdict(run, wave):
+    """Say what becomes of a wave of which it can't be told."""
+    if run.cant_tell == CANT_TELL_WAIT:
+        return PASSES if waves(run)[ALONE, wave] else NO_VERDICT
+    return PASSES if run.cant_tell == CANT_TELL_PASS else FAILS
+
+
+@compiled
+def _take_window(run, wave, requests, failed):
+    gate, table = policy_of(run), waves(run)
+    table[SEEN, wave] += requests
+    table[SEEN_BAD, wave] += failed
+    can_tell = requests >= max(gate.gate_minimum, 1)
+    table[CAN_TELL, wave] = can_tell
+    if can_tell:
+        is_healthy = failed * gate.gate_bottom <= gate.gate_top * requests
+    elif run.cant_tell == CANT_TELL_WAIT:
+        return NO_VERDICT
+    else:
+        is_healthy = run.cant_tell == CANT_TELL_PASS
+    if is_healthy:
+        table[LOOKS_HEALTHY, wave] += 1
+        table[LOOKS_UNHEALTHY, wave] = 0
+        return PASSES if table[LOOKS_HEALTHY, wave] >= gate.gate_needed else NO_VERDICT
+    if not can_tell:
+        return FAILS
+    table[LOOKS_UNHEALTHY, wave] += 1
+    if gate.consecutive:
+        table[LOOKS_HEALTHY, wave] = 0
+    threshold = gate.failure_threshold
+    return FAILS if threshold > 0 and table[LOOKS_UNHEALTHY, wave] >= threshold else NO_VERDICT
+
+
+@compiled
+def _judge_totals(run, wave):
+    """Say what may be said at any look."""
+    gate, table = policy_of(run), waves(run)
+    seen, bad = table[SEEN, wave], table[SEEN_BAD, wave]
+    if seen < max(gate.gate_minimum, 1):
+        return NO_VERDICT
+    if gate.gate == SPRT_WINDOWS:
+        return _by_ratio(gate, bad, seen)
+    if gate.gate == E_PROCESS:
+        return FAILS if _log_evidence(gate, bad, seen) >= gate.gate_upper else NO_VERDICT
+    if gate.gate == MULTINOMIAL:
+        return FAILS if _log_evidence(gate, bad, bad + table[OLD_BAD, wave]) >= gate.gate_upper else NO_VERDICT
+    if gate.gate == BAYES:
+        above = betaincc(gate.gate_a + bad, gate.gate_b + (seen - bad), gate.gate_null, 0)
+        if above >= gate.gate_confidence:
+            return FAILS
+        return PASSES if 1 - above >= gate.gate_confidence else NO_VERDICT
+    return NO_VERDICT
+
+
+@compiled
+def log_ratio(gate, failed, requests):
+    """Return the log-likelihood ratio of bad to good."""
+    return failed * gate.gate_if_failed + (requests - failed) * gate.gate_if_served
+
+
+@compiled
+def _by_ratio(gate, failed, requests):
+    ratio = log_ratio(gate, failed, requests)
+    if ratio >= gate.gate_upper or ratio <= gate.gate_lower:
+        return FAILS if ratio >= gate.gate_upper else PASSES
+    if requests >= gate.gate_most:
+        return FAILS if ratio > 0 else PASSES
+    return NO_VERDICT
+
+
+@compiled
+def _log_evidence(gate, failed, requests):
+    a, b, null = gate.gate_a, gate.gate_b, gate.gate_null
+    tail = betaincc(a + failed, b + (requests - failed), null, 0)
+    if tail <= 0.0:
+        return -math.inf
+    weight = betaln(a + failed, b + (requests - failed), 0) + math.log(tail)
+    return weight - gate.gate_prior - failed * math.log(null) - (requests - failed) * math.log1p(-null)
+
+
+@compiled
+def _walk(run, wave, requests, failed):
+    """Go through the requests of a look one by one, in random order; stop where it is decided."""
+    gate, table = policy_of(run), waves(run)
+    seen, bad, draws = table[SEEN, wave], table[SEEN_BAD, wave], table[GATE_DRAWS, wave]
+    least = max(gate.gate_minimum, 1)
+    left, bad_left = requests, failed
+    is_decided = False
+    while left > 0 and not is_decided:
+        gap = left
+        is_failure = bad_left > 0
+        if is_failure:
+            u = draw(run, Stream.GATE_ORDER.value, wave, draws)
+            draws += 1
+            gap = np.int64(0)
+            rest, good_left = left, left - bad_left
+            quotient = good_left / rest
+            while quotient > u:
+                gap += 1
+                rest -= 1
+                good_left -= 1
+                quotient *= good_left / rest
+        for step in range(gap + is_failure):
+            seen += 1
+            if step == gap:
+                bad += 1
+                bad_left -= 1
+            left -= 1
+            ratio = log_ratio(gate, bad, seen)
+            if seen >= least and (seen >= gate.gate_most or not gate.gate_lower < ratio < gate.gate_upper):
+                is_decided = True
+                break
+    table[SEEN, wave], table[SEEN_BAD, wave], table[GATE_DRAWS, wave] = seen, bad, draws
+    return _by_ratio(gate, bad, seen) if is_decided else NO_VERDICT
+
+
+@compiled
+def _conclude(run, wave):
+    """Say what may be said at the end of the observation only."""
+    gate, table = policy_of(run), waves(run)
+    seen, bad = table[SEEN, wave], table[SEEN_BAD, wave]
+    if seen < max(gate.gate_minimum, 1):
+        return NO_VERDICT
+    if gate.gate == POOLED_OBSERVATION:
+        return PASSES if bad * gate.gate_bottom <= gate.gate_top * seen else FAILS
+    if gate.gate == MANN_WHITNEY:
+        return _judge_ranks(run, wave)
+    return PASSES
+
+
+@compiled
+def _judge_ranks(run, wave):
+    """Compare the series of error rates, gathered anew, by ranks."""
+    gate = policy_of(run)
+    now, begun = run.now, waves(run)[GATE_BEGUN, wave]
+    n_looks = (now - begun) // gate.interval
+    new, old = np.empty(min(n_looks, MOST_RANKED)), np.empty(min(n_looks, MOST_RANKED))
+    n = 0
+    for look in range(n_looks):
+        run.now = begun + (look + 1) * gate.interval
+        requests, failed, old_failed = gather(run, wave)
+        if requests and n < MOST_RANKED:
+            new[n] = failed / requests
+            old[n] = old_failed / requests
+            n += 1
+    run.now = now
+    place = np.int64(math.floor(n * n / 2 - gate.gate_z * math.sqrt(n * n * (n + n + 1) / 12)))
+    if place < 1:
+        return NO_VERDICT
+    differences = np.empty(n * n)
+    for i in range(n):
+        for j in range(n):
+            differences[i * n + j] = new[i] - old[j]
+    differences = np.sort(differences)
+    middle = (n * n) // 2
+    estimate = differences[middle] if (n * n) % 2 else (differences[middle - 1] + differences[middle]) / 2
+    return FAILS if differences[place - 1] > gate.gate_tolerance * abs(estimate) else PASSES

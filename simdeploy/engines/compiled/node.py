@@ -1,0 +1,69 @@
+"""What becomes of a node once its fate is known (see `fates`), for compiled code: its verdict counts, and it may go back."""
+
+from __future__ import annotations
+
+from simdeploy.engines.compiled.clock import IS_BACK, enqueue
+from simdeploy.engines.compiled.codes import CUSUM
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.sampling import set_rollbacks
+from simdeploy.engines.compiled.tables import (
+    BACK_FROM,
+    DISPATCHED,
+    HAS_FAILED,
+    HOLDING,
+    NEVER,
+    RESOLVED,
+    ROLLBACK,
+    STARTED,
+    UNRESOLVED,
+    WAVE,
+    WAVE_FAILED,
+    drawn,
+    fates,
+    is_wave_over,
+    policy_of,
+    waves,
+)
+
+
+@compiled
+def hear_of(run, node):
+    """Take note that a node is resolved; after the end nobody counts any more."""
+    if run.makespan < NEVER:
+        return
+    wave = fates(run)[WAVE, node] - 1
+    resolve_in_wave(run, wave)
+    if fates(run)[HAS_FAILED, node]:
+        run.failed += 1
+        waves(run)[WAVE_FAILED, wave] += 1
+        if fates(run)[DISPATCHED, node] < NEVER and not run.goes_back_by_itself:
+            waves(run)[HOLDING, wave] += 1
+    else:
+        run.updated += 1
+        if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
+            run.watch_at = run.now + policy_of(run).interval
+    run.news = True
+    run.is_rung = True
+
+
+@compiled
+def resolve_in_wave(run, wave):
+    """Take note that a node of a wave has its verdict, or needs none."""
+    waves(run)[UNRESOLVED, wave] -= 1
+    if is_wave_over(run, wave):
+        run.waves_over += 1
+
+
+@compiled
+def go_back(run, node):
+    """Send a node back to the old version; what it was about to do does not happen."""
+    fate = fates(run)
+    set_rollbacks(run)
+    if fate[STARTED, node] > run.now:
+        fate[STARTED, node] = NEVER
+    if fate[RESOLVED, node] > run.now:
+        fate[RESOLVED, node] = NEVER
+    duration = drawn(run)[ROLLBACK, node]
+    fate[BACK_FROM, node] = run.now
+    run.going_back += 1
+    enqueue(run, run.now + (duration if duration >= 0 else -1 - duration), node, IS_BACK)

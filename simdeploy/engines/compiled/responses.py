@@ -1,0 +1,190 @@
+"""The responses of one rollout (model section 5), for compiled code: whole nanoseconds summed exactly.
+
+Sums of many times may not fit into 64 bits, so the upper and lower halves of each are summed apart.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled.codes import COMPLETED
+from simdeploy.engines.compiled.controller import horizon_of
+from simdeploy.engines.compiled.fates import added_level, after_ns
+from simdeploy.engines.compiled.gates import judges_waves
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.outcomes import (
+    DECISION_REQUESTS,
+    DECISION_WINDOWS,
+    DEFECTIVE,
+    EXPOSED,
+    FAILED_NODES,
+    FAILED_REQUESTS,
+    KIND,
+    MAKESPAN,
+    N_REAL,
+    PEAK_EXPOSED,
+    RESTORED_AT,
+    STATE,
+    STOPPED_AT,
+    TOO_LONG,
+    TOUCHED,
+    UPDATED,
+    VERDICT,
+    WAVES,
+    sum_s,
+    verdict_of,
+)
+from simdeploy.engines.compiled.sampling import own_level
+from simdeploy.engines.compiled.service import measure_service, most_at_once, served_within
+from simdeploy.engines.compiled.tables import (
+    AFFECTED,
+    BACK_FROM,
+    CLASS,
+    NEVER,
+    RESOLVED,
+    SEEN,
+    STARTED,
+    WINDOWS,
+    class_rule_of,
+    classes,
+    drawn,
+    fates,
+    policy_of,
+    scratch,
+    waves,
+)
+from simdeploy.units import NS_PER_S
+
+_LOW = (1 << 32) - 1
+
+
+@compiled
+def measure(run, whole, real):
+    """Compute all responses of the rollout at hand.
+
+    Parameters
+    ----------
+    whole : ndarray of int64, shape (N_WHOLE,)
+    real : ndarray of float64, shape (N_REAL,)
+        NaN where unknown.
+
+    Returns
+    -------
+    bool
+        False if `scratch` had not enough room, which is then to be doubled.
+    """
+    for place in range(N_REAL):
+        real[place] = math.nan
+    horizon = horizon_of(run)
+    whole[STATE] = run.state
+    whole[KIND] = run.kind
+    whole[VERDICT] = verdict_of(run.state, run.kind, run.defective)
+    whole[WAVES] = run.waves_open
+    whole[UPDATED] = run.updated
+    whole[FAILED_NODES] = run.failed
+    whole[TOUCHED] = run.n_touched
+    whole[TOO_LONG] = run.ran_too_long
+    if run.makespan < NEVER:
+        real[MAKESPAN] = run.makespan / NS_PER_S
+        if run.state != COMPLETED:
+            real[STOPPED_AT] = real[MAKESPAN]
+    if run.rollback_ended < NEVER and not run.any_back_failed:
+        real[RESTORED_AT] = run.rollback_ended / NS_PER_S
+    _count_windows(run, whole)
+    whole[PEAK_EXPOSED] = _peak_exposed(run, horizon)
+    if horizon == NEVER:
+        return True
+    real[EXPOSED], real[DEFECTIVE] = _exposures(run, horizon)
+    real[FAILED_REQUESTS] = _added_failures(run, horizon)
+    return measure_service(run, horizon, real)
+
+
+@compiled
+def _count_windows(run, whole):
+    """Count the windows that ended by the makespan, and the requests that a verdict looked at."""
+    fate, policy = fates(run), policy_of(run)
+    interval = policy.interval
+    total, requests = run.watched_windows, run.watched_requests
+    for node in range(run.nodes):
+        windows = fate[WINDOWS, node]
+        if windows:
+            until = min(run.makespan, fate[BACK_FROM, node])
+            if fate[RESOLVED, node] > until:
+                # It was cut short, or its verdict came after the end.
+                windows = min(windows, (until - fate[STARTED, node]) // interval) if fate[STARTED, node] <= until else 0
+            total += windows
+            requests += windows * class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+    if judges_waves(policy):
+        requests = np.int64(0)
+        for wave in range(run.waves_open):
+            requests += waves(run)[SEEN, wave]
+    whole[DECISION_WINDOWS], whole[DECISION_REQUESTS] = total, requests
+
+
+# -- exposure --------------------------------------------------------------------------------------
+
+
+@compiled
+def _peak_exposed(run, horizon):
+    """Find the most nodes that were exposed at once, at any settled instant up to the horizon."""
+    fate = fates(run)
+    if not run.releases:
+        return 0
+    if not run.any_went_by_itself and not (run.rollback_has_begun and run.rollback_in_waves):
+        # Exposure only grows until all go back at one instant, when those that start then are not exposed any more.
+        peak = 0
+        for node in range(run.nodes):
+            peak += (fate[STARTED, node] < fate[BACK_FROM, node]) & (fate[STARTED, node] <= horizon)
+        return peak
+    spans = scratch(run)
+    k = 0
+    for node in range(run.nodes):
+        if fate[STARTED, node] < NEVER:
+            spans[0, k] = fate[STARTED, node]
+            spans[1, k] = fate[BACK_FROM, node]
+            k += 1
+    return most_at_once(spans[0, :k], spans[1, :k], horizon)
+
+
+@compiled
+def _exposures(run, horizon):
+    """Return the node-seconds exposed, and those of affected nodes of a defective release."""
+    if not run.releases:
+        return 0.0, 0.0
+    fate, hurt = fates(run), drawn(run)[AFFECTED]
+    high = low = np.int64(0)
+    bad_high = bad_low = np.int64(0)
+    for node in range(run.nodes):
+        length = max(min(fate[BACK_FROM, node], horizon) - min(fate[STARTED, node], horizon), 0)
+        affected = hurt[node]
+        high += length >> 32
+        low += length & _LOW
+        bad_high += (length >> 32) * affected
+        bad_low += (length & _LOW) * affected
+    return sum_s(high, low), sum_s(bad_high, bad_low) if run.defective else 0.0
+
+
+@compiled
+def _added_failures(run, horizon):
+    """Return the expected failed requests that the release added up to the horizon."""
+    fate = fates(run)
+    total = 0.0
+    if run.kind < 0 or run.error_rate == 0:
+        return total
+    for node in range(run.nodes):
+        if fate[STARTED, node] == NEVER:
+            continue
+        added = added_level(run, node)
+        if added == 0:
+            continue
+        since = fate[STARTED, node] + after_ns(run, node)
+        until = min(fate[BACK_FROM, node], horizon)
+        if since >= until:
+            continue
+        one = classes(run)[drawn(run)[CLASS, node]]
+        served, degraded = served_within(run, node, since, until)
+        rate = one.requests_per_second * (1 - own_level(run, node)) * added
+        total += rate * (served - one.degraded_level * degraded) / NS_PER_S
+    return total

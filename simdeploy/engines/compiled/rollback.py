@@ -1,0 +1,64 @@
+"""Going back, after a stop or once people notice an escape (model section 4), for compiled code."""
+
+from __future__ import annotations
+
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.node import go_back
+from simdeploy.engines.compiled.tables import (
+    BACK_FROM,
+    BACK_UNTIL,
+    NEVER,
+    ROLLBACK,
+    ROLLED,
+    ROLLED_WAVE,
+    TOUCHED,
+    drawn,
+    fates,
+    lists,
+    policy_of,
+)
+
+
+@compiled
+def has_returned(run, node):
+    """Take note that a node is back, or has failed to come back."""
+    fates(run)[BACK_UNTIL, node] = run.now
+    run.going_back -= 1
+    if drawn(run)[ROLLBACK, node] < 0:
+        run.any_back_failed = True
+    if run.rollback_has_begun and lists(run)[ROLLED_WAVE, node] == run.rolled_wave:
+        run.rolled_in_wave -= 1
+    if run.rollback_is_asked:
+        run.is_rung = True
+
+
+@compiled
+def act_on_rollback(run):
+    """Begin to go back, send the next wave, or end (the reference engine's Rollback.act)."""
+    fate, turns = fates(run), lists(run)
+    if not run.rollback_is_asked or run.rollback_ended < NEVER:
+        return
+    if not run.rollback_has_begun:
+        run.rollback_has_begun = True
+        for node in range(run.nodes):
+            turns[ROLLED_WAVE, node] = -1
+        for place in range(run.n_touched):
+            node = turns[TOUCHED, place]
+            if fate[BACK_FROM, node] == NEVER:
+                turns[ROLLED, run.n_rolled] = node
+                run.n_rolled += 1
+    size = policy_of(run).parallel if run.rollback_in_waves else run.nodes
+    while run.rolled_sent < run.n_rolled and run.rolled_in_wave == 0:
+        last = min(run.rolled_sent + size, run.n_rolled)
+        run.rolled_wave += 1
+        for place in range(run.rolled_sent, last):
+            node = turns[ROLLED, place]
+            if fate[BACK_FROM, node] == NEVER:
+                go_back(run, node)
+            # A node that went back by itself before its turn may be back already.
+            if fate[BACK_UNTIL, node] == NEVER:
+                turns[ROLLED_WAVE, node] = run.rolled_wave
+                run.rolled_in_wave += 1
+        run.rolled_sent = last
+    if run.rolled_sent == run.n_rolled and run.rolled_in_wave == 0 and run.going_back == 0:
+        run.rollback_ended = run.now

@@ -1,0 +1,377 @@
+"""The tables that compiled code works in: what their rows mean, what a record holds, and how to get at them.
+
+Tables are made in Python (:mod:`.memory`); the one record of a run holds their addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from simdeploy.engines.compiled.jit import compiled, inlined
+from simdeploy.engines.compiled.views import make_reader, make_view
+
+NEVER = 1 << 62
+
+# Rows of the table of draws, one column per node.
+ORDER, CLASS, AFFECTED, DURATION, FAILS, HANGS, ROLLBACK, CRASH_WORD, FLAP_WORD, LEVEL_WORD, N_DRAWN = range(11)
+
+# Rows of the table of fates, one column per node; times in nanoseconds, NEVER where it does not happen.
+# OBSERVED: when a node that waits for the gate of its wave has its own observation; DEADLINE: until when it waits.
+DISPATCHED, STARTED, RESOLVED, BACK_FROM, BACK_UNTIL, HAS_FAILED, WINDOWS, WAVE, OBSERVED, DEADLINE, N_FATE = range(11)
+
+# Rows of the table of relative fates, one column per node in the order of dispatch: times since its dispatch; and of sums
+# over all nodes up to it: how long going back takes, the longest of them, how many fail to come back, and how many are
+# out of service at all while they go back.
+(
+    REL_STARTED,
+    REL_RESOLVED,
+    REL_FAILED,
+    REL_WINDOWS,
+    REL_AFFECTED,
+    BACK_HIGH,
+    BACK_LOW,
+    BACK_LONGEST,
+    BACK_FAILED,
+    BACK_OUT,
+    N_RELATIVE,
+) = range(11)
+
+# Rows of the table of lists, one column per node.
+TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
+
+# Rows of the table of waves, one column per wave.
+(
+    TURNS,
+    UNRESOLVED,
+    WAVE_FAILED,
+    HOLDING,
+    # Before its gate: place of its first node, its first successful start, the verdict, whether a look is due, how many
+    # nodes wait, what was seen so far, random numbers taken, looks in a row, and whether the last one could tell.
+    FIRST_PLACE,
+    GATE_BEGUN,
+    GATE_VERDICT,
+    LOOK_DUE,
+    WAITING,
+    SEEN,
+    SEEN_BAD,
+    OLD_BAD,
+    GATE_DRAWS,
+    LOOKS_HEALTHY,
+    LOOKS_UNHEALTHY,
+    CAN_TELL,
+    ALONE,  # nobody to compare with
+    N_WAVE,
+) = range(18)
+
+_INT, _REAL, _BOOL, _WORD = np.int64, np.float64, np.bool_, np.uint64
+
+TABLES = (
+    "classes",
+    "kinds",
+    "affects_class",
+    "affects_zone",
+    "laws",
+    "processes",
+    "script",
+    "policies",
+    "class_rules",
+    "last_words",
+    "bracket_words",
+    "sizes",
+    "members",
+    "rules",
+    "bundles",
+    "stops",
+    "rule_slots",
+    "places",
+    "peaks",
+    "zone_ends",
+    "today",
+    "drawn",
+    "peak_words",
+    "baselines",
+    "words",
+    "fates",
+    "relative",
+    "begins",
+    "lists",
+    "waves",
+    "queue",
+    "walks",
+    "scratch",
+    "roots",
+    "lineages",
+    "kept",
+    "reached",
+)
+CLASS_RECORD = np.dtype(
+    [
+        ("size", _INT),
+        ("update", _INT),  # places of laws
+        ("rollback", _INT),
+        ("slowdown", _INT),
+        ("start_failure", _INT),
+        ("error_rate", _INT),
+        ("baseline", _REAL),  # NaN where it is drawn per node
+        ("rollback_failure", _REAL),
+        ("start_attempts", _INT),
+        ("start_hang", _REAL),
+        ("degraded_level", _REAL),
+        ("requests_per_second", _REAL),
+        ("crash", _INT),  # places of processes; -1 for none
+        ("renewed", _BOOL),
+        ("flapping", _INT),
+        ("zone_outage", _INT),
+        ("true_rollback_failure", _REAL),  # without a tilt
+    ]
+)
+KIND_RECORD = np.dtype(
+    [
+        ("first_word_beyond", _INT),
+        ("defective", _BOOL),
+        ("error_rate", _REAL),
+        ("start_failure", _REAL),
+        ("start_hang", _REAL),
+        ("after", _INT),
+        ("crash_rate", _REAL),
+        ("affects", _INT),
+        ("share", _REAL),
+        ("count", _INT),
+        ("log_weight", _REAL),
+    ]
+)
+LAW_RECORD = np.dtype(
+    [
+        ("kind", _INT),
+        # Parameters in the order in which the law's class has them.
+        ("a", _REAL),
+        ("b", _REAL),
+        ("c", _REAL),
+        ("mean", _REAL),
+        ("constant_ns", _INT),
+        # Values, limited means and expected excesses of an empirical law, one after the other; or the grid of Newton's
+        # method: points, limited means, expected excesses.
+        ("floats_at", _INT),
+        ("size", _INT),
+    ]
+)
+PROCESS_RECORD = np.dtype([("kind", _INT), ("good", _INT), ("bad", _INT), ("p_bad", _REAL)])
+POLICY_RECORD = np.dtype(
+    [
+        ("auto_promote", _BOOL),
+        ("no_auto_rollback", _BOOL),
+        # How nodes are judged.
+        ("rule", _INT),  # row of class_rules and last_words
+        ("interval", _INT),
+        ("is_checked", _BOOL),
+        ("deadline", _INT),
+        ("from_dispatch", _BOOL),
+        ("needed", _INT),
+        ("consecutive", _BOOL),
+        ("failure_threshold", _INT),  # 0 for none
+        ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
+        # The plan.
+        ("first_size", _INT),  # place in sizes
+        ("n_waves", _INT),
+        ("canaries", _INT),
+        ("parallel", _INT),
+        ("pacing", _INT),
+        # The limits.
+        ("has_limits", _BOOL),
+        ("stopping_count", _INT),  # failed nodes that cross max_failed_nodes
+        ("top", _INT),  # failed * bottom > (or >=) top * of crosses the percent
+        ("bottom", _INT),
+        ("reaches", _BOOL),
+        ("both", _BOOL),
+        ("percent_of", _INT),
+        ("minimum_sample", _INT),
+        # The gate: its method (-1 for the API's threshold), and its numbers as `simdeploy.rules.gates.gate.Gate` has them; the
+        # highest error rate is top / bottom.
+        ("gate", _INT),
+        ("gate_compares", _BOOL),
+        ("gate_minimum", _INT),
+        ("gate_needed", _INT),
+        ("gate_top", _INT),
+        ("gate_bottom", _INT),
+        ("gate_most", _INT),
+        ("gate_if_failed", _REAL),
+        ("gate_if_served", _REAL),
+        ("gate_upper", _REAL),
+        ("gate_lower", _REAL),
+        ("gate_null", _REAL),
+        ("gate_a", _REAL),
+        ("gate_b", _REAL),
+        ("gate_prior", _REAL),
+        ("gate_confidence", _REAL),
+        ("gate_tolerance", _REAL),
+        ("gate_z", _REAL),
+    ]
+)
+# Of a policy: its bundle (-1 for none), and which of the bundle's stops.
+MEMBER_RECORD = np.dtype([("bundle", _INT), ("stop", _INT)])
+# Of a rule of judging nodes: a policy that has it, its bundles, and a key of all fates under it in the replication at hand.
+RULE_RECORD = np.dtype(
+    [
+        ("policy", _INT),
+        ("first_bundle", _INT),
+        ("last_bundle", _INT),
+        ("key0", _WORD),
+        ("key1", _WORD),
+    ]
+)
+# Of a bundle: a policy in it, a number of all that it is beside its rule, its stops, and the bundle that has its outcomes in
+# the replication at hand.
+BUNDLE_RECORD = np.dtype([("policy", _INT), ("kind", _INT), ("first", _INT), ("last", _INT), ("same_as", _INT)])
+# Of a rule and a class: what a window meets. The last healthy words stand beside it, by level: the node's own, then with
+# each kind of release fully shown. Where the own level is drawn per node they are UNKNOWN.
+CLASS_RULE_RECORD = np.dtype([("requests", _INT), ("allowed", _INT)])
+UNKNOWN = -2
+# A node's own level is first looked at through the upper bits of its word: an interval of levels.
+BRACKET_BITS = 6
+# Probabilities of the replication at hand, by class: of a node that the release does not affect and of one that it does.
+TODAY_RECORD = np.dtype(
+    [
+        ("slowdown", _REAL),
+        ("start_failure", _REAL),
+        ("start_failure_affected", _REAL),
+        ("start_hang", _REAL),
+        ("start_hang_affected", _REAL),
+        # Up to this word all windows of a node are healthy that starts at once: of a plain node, and of an affected one.
+        ("quick_word", _INT),
+        ("quick_word_affected", _INT),
+        # Where that depends on the node's own level: rows of bracket_words; -1 where it does not.
+        ("bracket", _INT),
+        ("bracket_affected", _INT),
+        # Words of the spells at time 0: below these they are bad, beyond those they last long enough.
+        ("crash_begins_bad", _INT),
+        ("flap_begins_bad", _INT),
+        ("crash_quiet_beyond", _INT),
+        ("flap_quiet_beyond", _INT),
+        # What outcomes count in the logarithm of the weight, of a plain node and of an affected one.
+        ("log_fails", _REAL, 2),
+        ("log_starts", _REAL, 2),
+        ("log_hangs", _REAL, 2),
+        ("log_answers", _REAL, 2),
+    ]
+)
+# Where a walk along a process is: the spell that was reached, and what is left to disturb it.
+WALK_RECORD = np.dtype(
+    [
+        ("process", _INT),
+        ("subject", _INT),
+        ("start", _INT),
+        ("end", _INT),
+        ("is_bad", _BOOL),
+        ("bad_index", _INT),
+        ("good_index", _INT),
+        ("is_first", _BOOL),  # the spell of time 0, whose law is the residual
+        ("rate", _REAL),
+        ("next_rate", _REAL),
+        ("renews", _BOOL),
+        ("starts_at", _INT),
+        ("back_at", _INT),
+        ("age", _INT),
+        ("hazard_left", _REAL),
+    ]
+)
+
+
+def make_table(record: np.dtype[Any], rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Make a table of records, each of which is given by name, field by field."""
+    names = record.names or ()
+    for row in rows:
+        if row.keys() != set(names):
+            raise AssertionError(sorted(row.keys() ^ set(names)))
+    return np.array([tuple(row[name] for name in names) for row in rows], dtype=record)
+
+
+# -- views of them, by the record that holds their addresses -----------------------------------------
+
+# By class number; kinds of release in the file's order; whether a kind (row) affects a class, or a zone.
+classes = make_view("classes_at", CLASS_RECORD, "n_classes")
+kinds = make_view("kinds_at", KIND_RECORD, "n_kinds")
+affects_class = make_view("affects_class_at", _BOOL, "n_kinds", "n_classes")
+affects_zone = make_view("affects_zone_at", _BOOL, "n_kinds", "zones")
+law_at = make_reader("laws_at", LAW_RECORD)
+floats_of = make_view("floats_at", _REAL, 3, "size")  # of a law: its values or grid
+process_at = make_reader("processes_at", PROCESS_RECORD)
+script = make_view("script_at", _INT, "n_acts", 2)  # by time: when, what
+
+policy_at = make_reader("policies_at", POLICY_RECORD)
+_class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)
+_last_word_at = make_reader("last_words_at", _INT)
+_size_at = make_reader("sizes_at", _INT)
+# Words up to which a window is surely healthy, by rule, class, level and bracket of the node's own level.
+bracket_words = make_view("bracket_words_at", _INT, "n_brackets", 1 << BRACKET_BITS)
+member_at = make_reader("members_at", MEMBER_RECORD)
+rule_at = make_reader("rules_at", RULE_RECORD)
+bundle_at = make_reader("bundles_at", BUNDLE_RECORD)
+# Numbers of failed nodes at which policies stop, ascending in each bundle; and the rows of their outcomes.
+stops_of = make_view("stops_at", _INT, "n_stops")
+places_of = make_view("places_at", _INT, "n_stops")
+rule_slots = make_view("rule_slots_at", _INT, "n_slots")  # a hash table of rules
+peaks = make_view("peaks_at", _INT, "n_peaks")  # numbers of windows whose highest word is wanted, ascending
+
+# Of the replication at hand.
+today = make_view("today_at", TODAY_RECORD, "n_classes")
+drawn = make_view("drawn_at", _INT, N_DRAWN, "nodes")
+# Of zones' first good spells; 0 where that is a bad one.
+zone_ends = make_view("zone_ends_at", _INT, "n_classes", "zones")
+peak_words = make_view("peak_words_at", _INT, "n_peaks", "nodes")
+baselines = make_view("baselines_at", _REAL, "nodes")  # nodes' own levels; NaN where that is still to be drawn
+words = make_view("words_at", _WORD, 2, "nodes")  # scratch for both words of a block
+# Of every replication that branches off another: its own number, those of its nodes, and what it leaves behind.
+roots = make_view("roots_at", _WORD, "n_lineages")
+lineages = make_view("lineages_at", _WORD, "n_lineages", "nodes")
+kept = make_view("kept_at", _BOOL, "n_lineages", "nodes")
+reached = make_view("reached_at", _BOOL, "n_lineages")
+
+# Of the rollout at hand.
+fates = make_view("fates_at", _INT, N_FATE, "nodes")
+relative = make_view("relative_at", _INT, N_RELATIVE, "nodes")
+begins_of = make_view("begins_at", _INT, "most_waves")
+lists = make_view("lists_at", _INT, N_LISTS, "nodes")
+waves = make_view("waves_at", _INT, N_WAVE, "most_waves")
+walk_at = make_reader("walks_at", WALK_RECORD)
+scratch = make_view("scratch_at", _INT, 2, "room")  # intervals: starts, ends
+queue = make_view("queue_at", _INT, 2, "room")  # when something happens, and what to which node
+
+
+@inlined
+def policy_of(run):
+    """The policy at hand."""
+    return policy_at(run, run.policy)
+
+
+@inlined
+def class_rule_of(run, policy, number):
+    """What a window meets under a policy's rule, for a class."""
+    return _class_rule_at(run, policy.rule * run.n_classes + number)
+
+
+@inlined
+def bracket_of(run, policy, number, level):
+    """The row of bracket_words for a policy's rule, a class and a level as in :func:`last_word_of`."""
+    return (policy.rule * run.n_classes + number) * (1 + run.n_kinds) + level
+
+
+@inlined
+def last_word_of(run, policy, number, level):
+    """The last healthy word under a policy's rule, for a class, at a level: 0 the node's own, k + 1 with kind k shown."""
+    return _last_word_at(run, (policy.rule * run.n_classes + number) * (1 + run.n_kinds) + level)
+
+
+@inlined
+def size_of_wave(run, wave):
+    """How many nodes the policy's plan has in a wave, counted from 0."""
+    return _size_at(run, policy_of(run).first_size + wave)
+
+
+@compiled
+def is_wave_over(run, wave):
+    """Tell whether every node of a wave has had its turn and is resolved."""
+    size = size_of_wave(run, wave)
+    return waves(run)[TURNS, wave] == size and waves(run)[UNRESOLVED, wave] == 0
