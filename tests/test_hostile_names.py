@@ -186,6 +186,8 @@ def test_every_option_escapes_what_it_refuses(folder, name, parameter, value):
     """Whatever an option is given, the command ends with 2, and what it says has nothing that acts. [contract]"""
     if (name, parameter.name) in STORES and len(value) < 1000 and "\0" not in value:
         pytest.skip("any folder may be made; the quick commands have one of that name")
+    if parameter.name in ("out", "write_policy") and value.endswith(".json"):
+        pytest.skip("any such file may be written")
     if isinstance(parameter, click.Option):
         required = ["--event", "makespan_s > 1"] if name == "rare" and parameter.name != "event" else []
         result = call(name, *(["s.yaml"] if name in ON_SCENARIOS else []), *required, parameter.opts[-1], value)

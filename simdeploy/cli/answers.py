@@ -53,7 +53,7 @@ def print_answer(
         console.print()
         print_tables(console, tables, rows=rows, rest="more: --out FILE or --json has all of them")
         for line in after:
-            say(line, err=False)
+            console.print(line)
 
 
 @contextlib.contextmanager

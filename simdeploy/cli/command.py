@@ -42,7 +42,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put today's spellings in the place of old ones, and keep what was typed."""
-        args = list(_renew(str(self.name), args))
+        args = list(renew(str(self.name), args))
         ctx.meta[_ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 
@@ -74,7 +74,7 @@ def _break(line: str) -> list[str]:
     return lines
 
 
-def _renew(command: str, args: Sequence[str]) -> Iterator[str]:
+def renew(command: str, args: Sequence[str]) -> Iterator[str]:
     """Yield the arguments in today's spelling; say on standard error what is old."""
     words = iter(args)
     for word in words:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simdeploy import result
 
 # Of tables in a file or a pipe. Sentences are not wrapped there, so that a program finds each on one line.
-_WIDTH_OF_A_PIPE = 240
+_WIDTH_OF_A_PIPE = 100
 _UNLIMITED = 10_000
 _FIRST_WIDTH = 12  # of the first column at least
 _EDGES = 5  # what two columns take beside their words

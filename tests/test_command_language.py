@@ -1,0 +1,267 @@
+"""One command language: what holds for all commands is checked of all of them, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from terminals import END, TIMEOUT_S, on_terminal, read_until
+
+from simdeploy.cli.app import app
+from simdeploy.cli.command import EXIT_CODES
+from simdeploy.cli.options import ENGINES
+from simdeploy.engines import choice
+
+SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+COMMANDS = {name: app.get_command(None, name) for name in app.list_commands(None)}
+
+# What each command computes here in a moment.
+QUICK = {
+    "run": ["--policy", "rolling"],
+    "compare": ["--replications", "20"],
+    "sweep": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "20"],
+    "tradeoff": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "20"],
+    "tune": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "4", "--most", "50"],
+    "gates": ["--policy", "rolling", "--gate", "pooled", "--sizes", "0.1", "--replications", "10"],
+    "switches": ["--no-pairs", "--replications", "4"],
+    "sensitivity": ["--of", "makespan_s", "--vary", "fleet.start_failure=0:0.1", "--size", "4", "--replications", "4"],
+    "discover": [
+        *("--policy", "rolling", "--require", "false_alarm given good <= 5%", "--vary", "fleet.start_failure=0:0.1"),
+        *("--points", "40", "--replications", "4"),
+    ],
+    "check": ["--policy", "rolling", "--require", "p95 makespan_s <= 1h", "--most", "100"],
+    "rare": [
+        "--policy",
+        "rolling",
+        "--event",
+        "failed_nodes >= 6",
+        "--tilt",
+        "start_failure=2",
+        "--replications",
+        "200",
+    ],
+}
+COMPUTING = [*QUICK, "verify"]
+WITH_ENGINE = [name for name in QUICK if name != "run"]
+
+# Each name of an option has one type and one help. What may differ is stated here, with the reason.
+DIFFERENT_DEFAULTS = {
+    # As many as what is asked of them takes: differences of cases, curves, a choice under each setting, boxes, rare events.
+    "replications": {100: {"compare", "sweep", "tune", "sensitivity"}, 200: {"verify"}, 400: {"discover"},
+                     500: {"switches"}, 1000: {"tradeoff", "gates"}, 20_000: {"rare"}},
+    # Of one case, or of a search.
+    "most": {10_000: {"compare", "sweep", "check"}, 1_000_000: {"tune"}},
+    "method": {"morris": {"sensitivity"}, "importance": {"rare"}},
+}  # fmt: skip
+DIFFERENT_HELP = {"policies", "vary", "method"}  # its default; which keys there are; two lists of methods
+# Their answers say more than is needed to act.
+WORDY = {"tradeoff", "gates", "switches"}
+# What stands for a number of rollouts elsewhere.
+OLD_NAMES = {"--rollouts", "--budget", "--most-rollouts", "--worlds", "--policies", "--timeline", "--runs"}
+
+
+def make_quick(name):
+    """Return the arguments of a quick call, on the shipped small scenario if the command takes one."""
+    scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
+    # A search ends with 2,000 rollouts of its choice.
+    engine = ["--engine", "compiled" if name == "tune" else "reference"] if name in WITH_ENGINE else []
+    return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *engine]
+
+
+def call(name, *arguments):
+    """Run a command quickly in this process."""
+    words = [*make_quick(name), *map(str, arguments)]
+    return CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+@pytest.fixture(autouse=True)
+def few_cases(monkeypatch, tmp_path):
+    """Verify a few cases only, and write into a folder of our own."""
+    from simdeploy.validation.verification import verifying
+    from simdeploy.validation.verification.rules import limits
+
+    monkeypatch.setattr(verifying, "make_cases", lambda: limits()[:2])
+    monkeypatch.chdir(tmp_path)
+
+
+def list_options():
+    """Go through every option of every command."""
+    for name, command in COMMANDS.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                yield name, option
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def describe(option):
+    """Say what has to be the same wherever an option of this name stands."""
+    kind = type(option.type).__name__, getattr(option.type, "choices", None) if option.name != "method" else None
+    shape = (*sorted(option.opts), option.metavar, option.multiple, option.is_flag)
+    return kind, shape, None if option.name in DIFFERENT_HELP else option.help
+
+
+@pytest.mark.parametrize("name", sorted({option.name for _, option in list_options()}))
+def test_an_option_is_the_same_everywhere(name):
+    """Wherever an option stands it has one form, one help and one default, but for the differences that are listed. [contract]"""
+    options = {command: option for command, option in list_options() if option.name == name}
+    assert len({describe(option) for option in options.values()}) == 1
+    defaults = {}
+    for command, option in options.items():
+        defaults.setdefault(option.default if isinstance(option.default, int | float | str) else None, set()).add(
+            command
+        )
+    assert defaults == DIFFERENT_DEFAULTS.get(name, {next(iter(defaults)): set(options)})
+    assert all(option.help and option.help.endswith((".", ")")) for option in options.values())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_what_all_have(name):
+    """What computes has --json and --out FILE; what takes policies has --policy; what simulates at length --workers. [contract]"""
+    options = {text: option for _, option in list_options() if option in COMMANDS[name].params for text in option.opts}
+    assert not OLD_NAMES & set(options)
+    assert ("--json" in options) == (name in COMPUTING)
+    assert ({"-o", "--out"} <= set(options)) == (name in COMPUTING)
+    assert ("--policy" in options) == (name in QUICK)
+    for needed in ("--engine", "--workers", "--confidence-level"):
+        assert (needed in options) == (name in WITH_ENGINE)
+    assert all(
+        option.multiple and option.metavar == "NAME|FILE" for text, option in options.items() if text == "--policy"
+    )
+
+
+def test_engines_are_those_there_are():
+    """--engine offers the engines of the library. [contract]"""
+    assert set(ENGINES) == set(choice.ENGINES)
+
+
+# -- help --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_of_commands_is_not_cut():
+    """At 80 columns every command's line is a whole sentence. [contract]"""
+    shown = CliRunner().invoke(app, ["--help"], terminal_width=80).stdout
+    lines = [line.split(maxsplit=1) for line in shown.split("Commands:\n")[1].split("\n\n")[0].splitlines()]
+    assert [name for name, _ in lines] == list(COMMANDS)
+    assert all(text.endswith(".") and not text.endswith("...") for _, text in lines)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help(name):
+    """Every --help fits 80 columns, begins with a sentence, and ends with an example and the exit codes. [contract]"""
+    result = CliRunner().invoke(app, [name, "--help"], terminal_width=80)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert f"simdeploy {name}" in lines[lines.index("Example:") + 1]
+    assert " ".join(result.stdout.split()).endswith(EXIT_CODES)
+
+
+def test_an_unknown_command_is_told_the_nearest():
+    """Of a command that there isn't it is said which one was probably meant, or which there are. [contract]"""
+    near, far = (CliRunner().invoke(app, [word]) for word in ("sweeep", "zzz"))
+    assert (near.exit_code, far.exit_code) == (2, 2)
+    assert "did you mean 'sweep'?" in near.stderr
+    assert "allowed: run, compare" in far.stderr
+
+
+# -- what is printed and written ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_what_is_printed_and_written(name):
+    """--json is one object, which -o writes to .json as well; words begin with its answer; lines are short. [contract]"""
+    printed = call(name, "--json", "-o", "all.json")
+    assert printed.exit_code in (0, 1, 3), printed.stderr
+    document = json.loads(printed.stdout, parse_constant=pytest.fail)
+    assert json.loads(Path("all.json").read_text(encoding="utf-8")) == document
+    assert "seed" in document["computed_under"]
+    if name == "run":
+        assert document["deployment"]["spec"]["strategy"] == "rolling"
+    words = call(name, "--out", "table.csv")
+    assert words.exit_code == printed.exit_code
+    assert len(pd.read_csv("table.csv"))
+    lines = words.stdout.splitlines()
+    assert lines[0] == document["answer"]
+    assert len(lines[0]) <= (240 if name not in WORDY else 600)
+    # Into a file or a pipe: no blanks at the end of a line, and tables of at most 100 columns.
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert all(len(line) <= 100 for line in lines if line.startswith(" "))
+
+
+ALL_ON_A_TERMINAL = """
+import json, sys
+from simdeploy.cli.app import app
+from simdeploy.validation.verification import verifying
+
+if __name__ == "__main__":
+    cases = verifying.make_cases()[:2]
+    verifying.make_cases = lambda: cases
+    for arguments in json.loads(sys.argv[1]):
+        try:
+            app.main(arguments, prog_name="simdeploy")
+        except SystemExit as end:
+            print(f"== {arguments[0]} {end.code}", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_terminal_is_wide_enough(columns):
+    """On a terminal with 80 or 100 columns every line of every command fits, and no cell is cut. [contract]"""
+    calls = [make_quick(name) for name in COMPUTING]
+    command = [sys.executable, "-W", "ignore", "-c", ALL_ON_A_TERMINAL, json.dumps(calls)]
+    with on_terminal(command, columns=columns, stdout=None) as (process, terminal):
+        shown = read_until(terminal, END)
+        process.wait(timeout=TIMEOUT_S)
+    plain = click.unstyle(shown).replace("\r\n", "\n")
+    parts = plain.split("== ")
+    assert [part.split()[0] for part in parts[1:]] == COMPUTING
+    # A bar is painted over, and never stays.
+    lines = [line.rpartition("\r")[2] for line in plain.splitlines() if not line.startswith(("warning: ", "error: "))]
+    spec = {line for line in lines if line.startswith(" ") and '"' in line}
+    assert [line for line in lines if len(line.rstrip()) > columns and line not in spec] == []
+    assert "…" not in plain
+
+
+# -- old spellings, for one release ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (["compare", "--policies", "rolling, canary"], ["compare", "--policy", "rolling", "--policy", "canary"]),
+        (["check", "--policies=rolling"], ["check", "--policy", "rolling"]),
+        (["switches", "--policies", "rolling,canary"], ["switches", "--policy", "rolling", "--policy", "canary"]),
+        (["sweep", "--out", "kept"], ["sweep", "--store", "kept"]),
+        (["tune", "--worlds", "9"], ["tune", "--replications", "9"]),
+        (["tune", "--most-rollouts=9"], ["tune", "--most=9"]),
+        (["tune", "--budget", "9"], ["tune", "--final", "9"]),
+        (["rare", "--rollouts", "900"], ["rare", "--replications", "900"]),
+        (["run", "--timeline", "t.csv"], ["run", "--out", "t.csv"]),
+    ],
+)
+def test_old_spellings_work_and_warn(old, new):
+    """An old spelling means what the new one does, and a warning says which that is. [contract]"""
+    from simdeploy.cli.command import renew
+
+    assert list(renew(old[0], old[1:])) == new[1:]
+    event = ["--event", "escaped"] if old[0] == "rare" else []
+    result = CliRunner().invoke(app, [old[0], "missing.yaml", *old[1:], *event])
+    assert result.stderr.splitlines()[0].startswith(f"warning: {old[1].partition('=')[0]}")
+    assert "missing.yaml" in result.stderr
+    assert result.exit_code == 2
+
+
+def test_todays_spellings_do_not_warn():
+    """What a file's name or a text holds is no old spelling. [contract]"""
+    from simdeploy.cli.command import renew
+
+    for words in (["sweep", "--out", "t.csv"], ["rare", "--event", "escaped"], ["run", "--", "--timeline"]):
+        assert list(renew(words[0], words[1:])) == words[1:]
