@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         Switches,
         Tradeoff,
         Tuning,
-        Verification,
         analyze_sensitivity,
         check,
         compare,
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
         value_of_observation,
         value_of_perfect_information,
         vary_switches,
-        verify,
     )
     from simdeploy.api import read_deployment
     from simdeploy.engines import Rollout, simulate
@@ -60,6 +58,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.batches import read_batches
     from simdeploy.experiments.sweep import sweep
     from simdeploy.scenario import Scenario, read_scenario, scenario_schema
+    from simdeploy.validation.verification import Verification, verify
     from simdeploy.world.tilt import Tilt
 
 __version__ = "0.1.0"
@@ -91,7 +90,7 @@ _HOMES = {
     "Tilt": "simdeploy.world.tilt",
     "Tradeoff": "simdeploy.analysis",
     "Tuning": "simdeploy.analysis",
-    "Verification": "simdeploy.analysis",
+    "Verification": "simdeploy.validation.verification",
     "analyze_sensitivity": "simdeploy.analysis",
     "check": "simdeploy.analysis",
     "compare": "simdeploy.analysis",
@@ -120,7 +119,7 @@ _HOMES = {
     "value_of_observation": "simdeploy.analysis",
     "value_of_perfect_information": "simdeploy.analysis",
     "vary_switches": "simdeploy.analysis",
-    "verify": "simdeploy.analysis",
+    "verify": "simdeploy.validation.verification",
 }
 
 __all__ = [

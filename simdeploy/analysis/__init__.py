@@ -5,6 +5,8 @@ Names are imported when they are first used: few callers need more than one meth
 
 from __future__ import annotations
 
+import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.lazy import find_name
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.moving import Tradeoff, tradeoff
     from simdeploy.analysis.tradeoffs.pareto import ParetoFront, pareto_front
     from simdeploy.analysis.tuning import Tuning, tune
-    from simdeploy.validation.verification import Verification, verify
 
 _HOMES = {
     "Check": "simdeploy.analysis.checking.checking",
@@ -57,7 +58,6 @@ _HOMES = {
     "Switches": "simdeploy.analysis.switches.result",
     "Tradeoff": "simdeploy.analysis.tradeoffs.moving",
     "Tuning": "simdeploy.analysis.tuning",
-    "Verification": "simdeploy.validation.verification",
     "analyze_sensitivity": "simdeploy.analysis.sensitivity.analyzing",
     "check": "simdeploy.analysis.checking.checking",
     "compare": "simdeploy.analysis.comparison.compare",
@@ -79,7 +79,6 @@ _HOMES = {
     "value_of_observation": "simdeploy.analysis.costs.observation",
     "value_of_perfect_information": "simdeploy.analysis.costs.information",
     "vary_switches": "simdeploy.analysis.switches.varying",
-    "verify": "simdeploy.validation.verification",
 }
 
 __all__ = [
@@ -101,7 +100,6 @@ __all__ = [
     "Switches",
     "Tradeoff",
     "Tuning",
-    "Verification",
     "analyze_sensitivity",
     "check",
     "compare",
@@ -123,11 +121,17 @@ __all__ = [
     "value_of_observation",
     "value_of_perfect_information",
     "vary_switches",
-    "verify",
 ]
 
 
+# What lives elsewhere by now, and is found here for one release more.
+_MOVED = {"Verification": "simdeploy.validation.verification", "verify": "simdeploy.validation.verification"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MOVED:
+        warnings.warn(f"simdeploy.analysis.{name} is simdeploy.{name} now", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(_MOVED[name]), name)
     return find_name(__name__, _HOMES, name)
 
 
