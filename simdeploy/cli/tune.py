@@ -95,6 +95,7 @@ def command(
     policy as a deployment spec in both dialects of the API.
     """
     from simdeploy.analysis import tune
+    from simdeploy.report.tuning import describe_specs
 
     read = read_with_warnings(scenario)
     base = choose_policy(read, policy)
@@ -120,7 +121,7 @@ def command(
     ]
     print_answer(result, as_json=as_json, computed_under=under, lines=lines)
     if not as_json:
-        for line in result.describe_specs():
+        for line in describe_specs(result):
             click.echo(line)
     if out is not None:
         write_table(result.to_frame(), out)
