@@ -78,6 +78,16 @@ def test_columns_and_types():
     ]
 
 
+def test_the_answer_says_what_the_json_has():
+    """Where the first measure is lowest and highest is where the estimates of the JSON are. [contract]"""
+    found = estimate(SMALL, "makespan_s")
+    rows = found.to_dict()["estimates"]
+    ends = [min(rows, key=lambda row: row["estimate"]), max(rows, key=lambda row: row["estimate"])]
+    told = found.answer
+    assert [f"under {row['policy']}" in told for row in ends] == [True, True]
+    assert told.index(f"under {ends[0]['policy']}") <= told.index(f"under {ends[1]['policy']}")
+
+
 def test_too_few_are_no_value():
     """Without a value an estimate is NaN, with one it has no interval; failed replications are counted. [contract]"""
     few = table(makespan_s=[1.0, np.nan, np.nan, np.nan], verdict=[None] * 4, status=["ok", "failed", "ok", "ok"])

@@ -388,6 +388,9 @@ def test_a_budget_that_is_too_small(scenario):
     assert row["n_needed"] == pytest.approx(500 * row["half_width"] ** 2)
     assert (row["target"], row["is_relative"], row["n_replications"]) == (1.0, False, 500)
     assert not found.is_reached
+    document = found.to_dict()
+    assert document["is_reached"] is False
+    assert [row["is_hardest"] for row in document["estimates"]] == [True, False]
     assert (
         "too few for 1 of 2 estimates: hardest is makespan under waves (the half-width is too large; about"
         in found.answer

@@ -268,6 +268,23 @@ def test_what_makes_no_sense_is_refused(arguments, told):
         estimate_regret(table(np.ones((2, 2, 2))), **({"of": "makespan_s"} | arguments))
 
 
+@pytest.mark.parametrize(
+    ("other", "verdict"),
+    [
+        ([40.0, 41.0, 42.0], "worse"),
+        ([10.0, 31.0, 12.0], "unclear"),
+        ([10.0, 11.0, 12.0], "equal"),
+        ([math.nan, math.nan, math.nan], "unknown"),
+    ],
+)
+def test_every_verdict_is_data(other, verdict):
+    """Whether the next candidate is surely worse than the one that is regretted least is in the JSON. [contract]"""
+    result = estimate_regret(table([[[10.0, 11.0, 12.0]], [other]]), of="makespan_s")
+    assert [row["regret_verdict"] for row in result.to_dict()["candidates"]] == [None, verdict]
+    assert ("No regret in makespan is known" in result.answer) == (verdict == "unknown")
+    assert ("isn't sure" in result.answer) == (verdict in ("equal", "unclear"))
+
+
 def test_every_candidate_has_to_be_in_every_world():
     """A candidate that some world doesn't have is named; a case that is there twice counts once. [contract]"""
     frame = table(np.ones((2, 2, 2)))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -674,6 +675,30 @@ class TestResult:
         html = result._repr_html_()
         assert html.startswith("<p>Use waves with")
         assert html.count("<table>") == 4
+
+    def test_every_verdict_is_data(self, result):
+        """What the answer says of choice, policies and requirements is in the JSON, and follows from it. [contract]"""
+        told = result.to_dict()
+        assert (told["keeps_current"], told["probability_correct"], told["n_undecided"]) == (False, 0.95, 0)
+        assert told["binding"] == "false_alarm given good <= 0.01"
+        objective = {row["policy"]: row for row in told["policies"] if row["measure"] == "cost"}
+        assert objective["choice"]["verdict"] is None
+        assert objective["current"]["verdict"] == "worse"
+        assert objective["without false_alarm given good <= 0.01"]["verdict"] == "better"
+        assert {row["unknown_fraction"] for row in objective.values()} == {0}
+        assert replace(result, keeps_current=True).answer.startswith("Stay with waves: its cost is ")
+        unsure = replace(result, is_decided=False, probability_correct=math.nan)
+        assert unsure.to_dict()["probability_correct"] is None
+        assert "The budget was too small to tell" in unsure.answer
+        budgeted = replace(result, expected_correct=0.99, probability_correct=0.97)
+        assert "it is the best with a probability of about 97 %" in budgeted.answer
+        is_current = result.policies["policy"].eq("current")
+        unknown = result.policies.assign(unknown_fraction=np.where(is_current, 0.25, 0.0))
+        assert (
+            "an unknown one for waves as it is, which never ends in 25 % of the worlds"
+            in replace(result, policies=unknown).answer
+        )
+        assert "4 may, which the budget was too small to tell" in replace(result, choice=None, n_undecided=4).answer
 
     def test_its_picture(self, result):
         """Every candidate is drawn once, at its estimate; today's policy is a line. [contract]"""

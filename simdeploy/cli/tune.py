@@ -83,6 +83,7 @@ def command(
     """
     from simdeploy.analysis import tune
     from simdeploy.plotting.tuning import plot_tuning
+    from simdeploy.report.tuning import describe_specs
 
     base = study.policy
     values = read_vary(vary, study.scenario, {base.name: base}, has_ranges=False, is_grid=True) if vary else None
@@ -106,7 +107,7 @@ def command(
         result,
         about=f"policy {base.name}",
         lines=[f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else "")],
-        after=result.describe_specs(),
+        after=describe_specs(result),
         draw=draw_panels((8, 5), plot_tuning, result),
         files=lambda: _write_policy(result, write_policy, dialect),
         failed=result.choice is None or bool(result.n_failed),

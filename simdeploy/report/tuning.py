@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
-from simdeploy.analysis.tuning.findings import NOT_KNOWN, OPEN, RULED_OUT
 from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP
 from simdeploy.report.wording import difference_scale, format_estimate, format_number, measure_scale
 from simdeploy.result import Table
@@ -31,9 +31,8 @@ def _tell_nothing(found: Tuning) -> str:
             f"The {describe_measure(found.of)} is known of none of {n:,} policies: their rollouts never end, or failed."
         )
     none = f"None of {n:,} policies is known to meet the requirements."
-    n_open = int(found.candidates["outcome"].isin([OPEN, NOT_KNOWN, RULED_OUT]).sum())
-    if n_open:
-        return f"{none} {n_open:,} may, which the budget was too small to tell."
+    if found.n_undecided:
+        return f"{none} {found.n_undecided:,} may, which the budget was too small to tell."
     return f"{none} Those that seem to meet all but one come to {', or '.join(_tell_nearest(found))}."
 
 
@@ -49,23 +48,23 @@ def _tell_nearest(found: Tuning) -> list[str]:
 
 
 def _tell_choice(found: Tuning) -> str:
-    changes = found.changes()
     what, scale = describe_measure(found.of), objective_scale(found)
     row = found.objective_row(CHOICE)
     assert row is not None  # noqa: S101 - there is a choice
     told = format_estimate(row["estimate"], row["low"], row["high"], scale)
-    if changes:
+    if found.keeps_current:
+        start = f"Stay with {found.current_policy}: its {what} is {told}"
+    else:
+        changes = found.changes()
         names = shorten_names(list(changes))
         listed = ", ".join(f"{name} {format_value(value)}" for name, value in zip(names, changes.values(), strict=True))
         start = f"Use {found.current_policy} with {listed}: {what} {told}"
-    else:
-        start = f"Stay with {found.current_policy}: its {what} is {told}"
     today = {"current": f"for {found.current_policy} as it is", "defaults": "with the API's default thresholds"}
     rows = {words: found.objective_row(role) for role, words in today.items()}
     compared = []
     for words, other in rows.items():
-        if other is not None and other["n"] < row["n"]:
-            unknown = 100 * (1 - other["n"] / row["n"])
+        if other is not None and other["unknown_fraction"] > 0:
+            unknown = 100 * other["unknown_fraction"]
             compared.append(f"an unknown one {words}, which never ends in {unknown:.2g} % of the worlds")
         elif other is not None:
             compared.append(f"{_tell_amount(found, other['estimate'])} {words}")
@@ -78,10 +77,8 @@ def _tell_sureness(found: Tuning) -> str:
     if not math.isnan(found.expected_correct):
         among = f"the {n} tried that meet the requirements" if meets else f"the {n} tried"
         n_left = int(found.stages.loc[found.stages["stage"].eq("select"), "candidates"].iloc[-1])
-        # What was ruled out before has an error of its own.
-        probability = min(found.expected_correct, (1 + found.confidence_level) / 2)
         sure = f"Of the {n_left:,} that were left of {among} it is the best with a probability of about "
-        sure += f"{100 * probability:.0f} %"
+        sure += f"{100 * found.probability_correct:.0f} %"
     elif found.is_decided:
         which = f"that meets the requirements and is {better}" if meets else f"that is {better}"
         level = f"{100 * found.confidence_level:g} %"
@@ -115,6 +112,16 @@ def _tell_amount(found: Tuning, value: float, *, is_difference: bool = False) ->
     scale = objective_scale(found)
     unit = (difference_scale(scale) if is_difference else scale).unit
     return f"{format_number(value * scale.factor, abs(value * scale.factor) / 10)} {unit}".rstrip()
+
+
+def describe_specs(found: Tuning) -> list[str]:
+    """Return the chosen policy in both dialects as lines of text: JSON, and notes on what can't be said."""
+    lines = []
+    for dialect, told in found.specs.items():
+        lines += [f"The choice in the {dialect} dialect:", *json.dumps(told["spec"], indent=2).splitlines()]
+        lines += [f"note: {note}" for note in told["notes"]]
+        lines.append("")
+    return lines
 
 
 def tabulate(found: Tuning) -> tuple[Table, ...]:

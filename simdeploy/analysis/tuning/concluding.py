@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.tuning.feasibility import MET, MISSED, judge
-from simdeploy.analysis.tuning.findings import EQUAL, OPEN, Findings
-from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP, WITHOUT, Tuning
+from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings
+from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP, WITHOUT, Tuning, find_changes
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.analysis.tuning.worlds import Measured
 from simdeploy.dialects.translation import translate_spec
@@ -25,6 +27,7 @@ from simdeploy.statistics.estimators import Estimate, estimate_difference, estim
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.analysis.asking.directions import Direction
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.api import Dialect
     from simdeploy.scenario import Scenario
@@ -34,7 +37,8 @@ if TYPE_CHECKING:
 _WORDS = {MET: "met", MISSED: "not met"}
 _ESTIMATE = {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
 _DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
-_POLICIES = {"policy": "str", "candidate": "int64", "measure": "str", **_ESTIMATE, **_DIFFERENCE}
+_JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
+_POLICIES = {"policy": "str", "candidate": "int64", "measure": "str", **_ESTIMATE, **_DIFFERENCE, **_JUDGED}
 _VERDICTS = {"policy": "str", "requirement": "str", **_ESTIMATE, "verdict": "str"}
 _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
 
@@ -114,6 +118,8 @@ def report(scenario: Scenario, question: Question, found: Findings, confirmed: C
         choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
         probability, is_decided = selection.probability_correct, selection.is_decided and not found.is_cut
     binding, gain = _find_binding(question, confirmed, roles)
+    candidates = _tabulate_candidates(found)
+    is_left = candidates["outcome"].isin([OPEN, NOT_KNOWN, RULED_OUT])
     return Tuning(
         of=question.objective,
         direction="min" if question.sign > 0 else "max",
@@ -125,7 +131,7 @@ def report(scenario: Scenario, question: Question, found: Findings, confirmed: C
         binding=binding,
         gain_without_binding=gain,
         out_of_reach=_tabulate_nearest(question, found if choice is None else None),
-        candidates=_tabulate_candidates(found),
+        candidates=candidates,
         stages=_tabulate_stages(found),
         current_policy=question.base.name,
         n_possible=found.candidates.n_possible,
@@ -133,9 +139,19 @@ def report(scenario: Scenario, question: Question, found: Findings, confirmed: C
         confidence_level=question.confidence_level,
         is_decided=is_decided,
         expected_correct=probability if question.budget is not None else math.nan,
+        probability_correct=_state_probability(question, probability, is_decided=is_decided),
+        keeps_current=choice is not None and not find_changes(choice, candidates),
+        n_undecided=int(is_left.sum()) if choice is None and question.requirements else 0,
         n_failed=work.n_failed,
         computed_under=work.computed_under,
     )
+
+
+def _state_probability(question: Question, probability: float, *, is_decided: bool) -> float:
+    if question.budget is None:
+        return question.confidence_level if is_decided else math.nan
+    # What was ruled out before has an error of its own.
+    return min(probability, (1 + question.confidence_level) / 2) if not math.isnan(probability) else math.nan
 
 
 def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> dict[str, int]:
@@ -185,15 +201,22 @@ def _difference(measure: Measure, confirmed: Confirmed, place: int, level: float
 def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
     rows = []
     for measure in dict.fromkeys([question.objective, *question.shown]):
+        is_objective, n_of_choice = measure == question.objective, 0
+        direction: Direction | None = (
+            ("min" if question.sign > 0 else "max") if is_objective else find_direction(measure)
+        )
         for role, place in roles.items():
             assert confirmed is not None  # noqa: S101 - there are roles
             estimate = estimate_values(confirmed.measured.of[measure][place], measure, question.confidence_level)
             if place == 0:
-                less = _NO_ESTIMATE
-            elif measure == question.objective:
+                less, n_of_choice = _NO_ESTIMATE, estimate.n
+            elif is_objective:
                 less = _less_the_choice(question, confirmed, place)
             else:
                 less = _difference(measure, confirmed, place, question.confidence_level)
+            unknown = max(1 - estimate.n / n_of_choice, 0.0) if is_objective and n_of_choice else math.nan
+            is_unknown = unknown > 0 or math.isnan(less.estimate)
+            verdict = judge_change(less.low, less.high, direction, unknown=is_unknown) if place else None
             rows.append(
                 {
                     "policy": role,
@@ -203,6 +226,8 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
                     "difference": less.estimate,
                     "difference_low": less.low,
                     "difference_high": less.high,
+                    "verdict": verdict,
+                    "unknown_fraction": unknown,
                 }
             )
     return make_frame(rows, _POLICIES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,9 @@ class Tuning(Result):
         The choice, the runners-up that it can't be told from, the current policy, the API's defaults, and what might be
         chosen without one of the requirements, in the same new worlds: `policy`, `candidate`, `measure`, `estimate`, `low`, `high`, `n`, and the difference to the choice
         `difference`, `difference_low`, `difference_high`; of the objective these intervals hold for all policies at once.
+        Their `verdict` is better, worse, equal, unclear or unknown than the choice; missing of the choice itself, and where
+        a measure surely differs that has no better side. `unknown_fraction`, of the objective, is the share of the choice's
+        worlds in which there is no value, as a rollout never ends.
     verdicts : DataFrame
         `policy`, `requirement`, `estimate`, `low`, `high`, `n`, `verdict` (met, not met or undecided) in the same worlds.
     binding : str or None
@@ -62,6 +64,14 @@ class Tuning(Result):
     expected_correct : float
         By `budget` alone: the approximate probability that the choice is the best; NaN where Kim and Nelson's procedure
         guarantees `confidence_level`.
+    probability_correct : float
+        With which the choice is said to be the right one: `confidence_level` if that is guaranteed; by `budget`
+        `expected_correct`, but no more than what was ruled out before leaves; NaN if there is no choice, or the budget was
+        too small to tell.
+    keeps_current : bool
+        Whether the choice is the current policy.
+    n_undecided : int
+        If there is no choice, the candidates that may meet the requirements all the same.
     n_failed : int
         Replications that failed, of all candidates.
     computed_under : dict
@@ -86,6 +96,9 @@ class Tuning(Result):
     confidence_level: float
     is_decided: bool
     expected_correct: float
+    probability_correct: float
+    keeps_current: bool
+    n_undecided: int
     n_failed: int
     computed_under: Mapping[str, Any]
 
@@ -95,24 +108,18 @@ class Tuning(Result):
 
     def changes(self) -> dict[str, Any]:
         """Return the chosen values that the current policy doesn't have, by the levers' full names."""
-        if self.choice is None:
-            return {}
-        current = self.candidates.iloc[0]
-        return {name: value for name, value in self.choice.items() if _differ(value, current[name])}
+        return find_changes(self.choice, self.candidates)
 
     def objective_row(self, policy: str) -> Mapping[Any, Any] | None:
         """Return the row of `policies` with the objective of one of them; None if it isn't told."""
         rows = self.policies[self.policies["measure"].eq(str(self.of)) & self.policies["policy"].eq(policy)]
         return None if rows.empty else rows.iloc[0].to_dict()
 
-    def describe_specs(self) -> list[str]:
-        """Return the chosen policy in both dialects as lines of text: JSON, and notes on what can't be said."""
-        lines = []
-        for dialect, told in self.specs.items():
-            lines += [f"The choice in the {dialect} dialect:", *json.dumps(told["spec"], indent=2).splitlines()]
-            lines += [f"note: {note}" for note in told["notes"]]
-            lines.append("")
-        return lines
+
+def find_changes(choice: Mapping[str, Any] | None, candidates: pd.DataFrame) -> dict[str, Any]:
+    """Return the chosen values that the first candidate, the current policy, doesn't have."""
+    current = candidates.iloc[0]
+    return {name: value for name, value in (choice or {}).items() if _differ(value, current[name])}
 
 
 def _differ(value: Any, other: Any) -> bool:
