@@ -101,7 +101,9 @@ def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]
     room = max(1, console.width - _FIRST_WIDTH - _EDGES)
     for place in places:
         if place == 0:
-            table.add_column(Text(header[0]), overflow="fold", min_width=_FIRST_WIDTH)
+            needed = max(len(line) for row in [header, *rows] for line in row[0].splitlines() or [""])
+            width = min(max(needed, _FIRST_WIDTH), max(console.width // 3, _FIRST_WIDTH))
+            table.add_column(Text(header[0]), overflow="fold", min_width=width)
             continue
         lines = [line for row in rows for line in row[place].splitlines()]
         # A heading may take several lines, a number may not; nor may words, unless a terminal has no room for them.
