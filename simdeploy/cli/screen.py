@@ -98,12 +98,12 @@ def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]
 
 def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], places: Sequence[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    room = max(1, console.width - _FIRST_WIDTH - _EDGES)
+    longest = max(len(line) for row in [header, *rows] for line in row[0].splitlines() or [""])
+    first_width = max(min(longest, console.width // 3), _FIRST_WIDTH)
+    room = max(1, console.width - first_width - _EDGES)
     for place in places:
         if place == 0:
-            needed = max(len(line) for row in [header, *rows] for line in row[0].splitlines() or [""])
-            width = min(max(needed, _FIRST_WIDTH), max(console.width // 3, _FIRST_WIDTH))
-            table.add_column(Text(header[0]), overflow="fold", min_width=width)
+            table.add_column(Text(header[0]), overflow="fold", min_width=first_width)
             continue
         lines = [line for row in rows for line in row[place].splitlines()]
         # A heading may take several lines, a number may not; nor may words, unless a terminal has no room for them.
