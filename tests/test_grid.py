@@ -17,7 +17,6 @@ from simdeploy.analysis import compare, summarize_grid
 from simdeploy.analysis.estimates.grid import MEANS, QUANTITIES
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
-from simdeploy.report.grid import tabulate_grid
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import VERDICTS
 
@@ -151,13 +150,12 @@ def test_estimates_are_those_of_compare(result):
 def test_a_table_of_words(result):
     """A table has a line for each case, with the shortest names of what was varied and intervals in brackets. [contract]"""
     summary = summarize_grid(result)
-    words = tabulate_grid(summary)
+    (words,) = summary.summarize()
     assert words.title == "Estimates with 95 % intervals"
     assert words.header[:5] == ("case", "max_failed_nodes", "canary_percent", "false alarms %", "escapes %")
     assert [row[:3] for row in words.rows[:2]] == [("0", "0", "unset"), ("1", "0", "0")]
     estimate = float(words.rows[0][3].split(" ")[0])
     assert estimate == pytest.approx(100 * summary.cells["false_alarm_estimate"][0], abs=0.5)
-    assert len(tabulate_grid(summary, rows=4).rows) == 4
     assert "<td>unset</td>" in summary._repr_html_()
     assert repr(summary) == f"<GridSummary: {summary.answer}>"
 
