@@ -152,9 +152,8 @@ def _tabulate_responses(
     columns = [Column("policy", "policy", below="count")]
     for of in _SHOWN:
         if of in wide:
-            scale = scale_of(Measure(of), wide[of])
             heading = of.replace("_", " ") if of in VERDICTS else LABELS[of][0]
-            columns.append(Column(of, heading, kind, scale, below=f"{of}_note", is_optional=True))
+            columns.append(Column(of, heading, kind, Measure(of), below=f"{of}_note", is_optional=True))
     return make_table(title, wide.assign(count=wide["policy"].map(counts)), columns)
 
 

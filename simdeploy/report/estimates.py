@@ -42,4 +42,4 @@ def tabulate(found: Estimates) -> tuple[Table, ...]:
     frame = spread(rows, "named", "measure")
     title = f"Estimates with {percent(found.confidence_level)} intervals"
     what = "case" if "case" in found.case_columns else "policy"
-    return (make_table(title, frame, [Column("named", what), *measure_columns(frame, found.measures)]),)
+    return (make_table(title, frame, [Column("named", what), *measure_columns(found.measures)]),)

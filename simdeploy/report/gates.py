@@ -171,7 +171,7 @@ def _tabulate_gates(result: GateComparison) -> Table:
 def _tabulate_good(result: GateComparison) -> Table:
     frame = _spread_curves(result, 0.0)
     alarms = Column(STOPPED, "false alarms", "estimate", PERCENT)
-    columns = (_GATE, alarms, *measure_columns(frame, map(as_measure, _OF_GOOD)))
+    columns = (_GATE, alarms, *measure_columns(map(as_measure, _OF_GOOD)))
     level = percent(result.confidence_level)
     title = f"A good release, {result.n_replications:,} replications, with {level} bands over {len(result.sizes)} sizes"
     return make_table(title, frame, columns)
@@ -186,7 +186,7 @@ def _tabulate_defect(result: GateComparison) -> Table:
     columns = (
         _GATE,
         Column(STOPPED, "escapes", "estimate", PERCENT),
-        *measure_columns(frame, map(as_measure, _OF_DEFECT)),
+        *measure_columns(map(as_measure, _OF_DEFECT)),
         Column("verdict", "errors against the threshold", "verdict"),
     )
     return make_table(f"A defect of {write_size(result.size)}", frame, columns)
@@ -209,7 +209,7 @@ def _tabulate_mixture(result: GateComparison) -> Table:
     cost = result.mixture[result.mixture["measure"].eq("cost")]
     frame = frame.merge(cost[["gate", *interval_names("difference")]], on="gate", how="left")
     columns = [_GATE]
-    for column in measure_columns(frame, map(parse_measure, result.mixture["measure"].unique())):
+    for column in measure_columns(map(parse_measure, result.mixture["measure"].unique())):
         columns.append(column)
         if column.name == "cost":
             columns.append(Column("difference", "cost less the threshold's", "difference", column.scale))

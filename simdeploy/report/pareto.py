@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import is_or_are, list_some, percent, say_unknown, scale_of
+from simdeploy.report.wording import is_or_are, list_some, percent, say_unknown
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.pareto import ParetoFront
@@ -39,7 +39,7 @@ def tabulate(front: ParetoFront) -> tuple[Table, ...]:
     names = np.repeat(name_cases(front.cases, front.case_columns), len(front.directions))
     frame = spread(front.estimates.assign(named=names), "named", "measure").assign(standing=front.cases["standing"])
     columns = [
-        Column(str(of), f"{describe_measure(of)} ({direction})", "estimate", scale_of(of, frame[str(of)]))
+        Column(str(of), f"{describe_measure(of)} ({direction})", "estimate", of)
         for of, direction in front.directions.items()
     ]
     shown = frame[frame["standing"].isin(_SHOWN)].sort_values(

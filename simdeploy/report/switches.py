@@ -87,7 +87,7 @@ def _tabulate_policies(result: Switches) -> Table:
     policies = result.policies.assign(chosen=result.policies["is_chosen"].map({True: "chosen", False: ""}))
     columns = [
         Column("policy", "policy"),
-        Column("estimate", describe_measure(result.of), "estimate", scale_of(result.of, policies["estimate"])),
+        Column("estimate", describe_measure(result.of), "estimate", result.of),
         *([Column("verdict", "requirements")] if result.requirements else []),
         Column("chosen", ""),
     ]
@@ -107,10 +107,8 @@ def _tabulate_values(result: Switches) -> Table:
     columns = (
         Column("setting", "value"),
         Column("today", "instead of"),
-        *_columns_of_choice(result, values),
-        Column(
-            "effect", f"change of {describe_measure(result.of)}", "difference", scale_of(result.of, values["effect"])
-        ),
+        *_columns_of_choice(result),
+        Column("effect", f"change of {describe_measure(result.of)}", "difference", result.of),
         Column("reason", "why"),
     )
     return make_table("One switch at a time", values, columns)
@@ -122,16 +120,16 @@ def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
     pairs = pairs.sort_values(["flips_together", "size"], ascending=False, kind="stable")
     columns = (
         Column("setting", "values"),
-        *_columns_of_choice(result, pairs),
-        Column("interaction", "beyond the sum", "difference", scale_of(result.of, pairs["interaction"])),
+        *_columns_of_choice(result),
+        Column("interaction", "beyond the sum", "difference", result.of),
         Column("reason", "why"),
     )
     title = f"Two switches together: the {len(pairs):,} pairs out of {len(result.pairs):,} that interact"
     return make_table(title, pairs, columns)
 
 
-def _columns_of_choice(result: Switches, rows: pd.DataFrame) -> tuple[Column, ...]:
-    margin = Column("margin", "margin of the choice", "difference", scale_of(result.of, rows["margin"]))
+def _columns_of_choice(result: Switches) -> tuple[Column, ...]:
+    margin = Column("margin", "margin of the choice", "difference", result.of)
     return Column("verdict", "the choice"), Column("choice", "chosen"), margin
 
 

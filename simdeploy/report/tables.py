@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from simdeploy.analysis.asking.naming import describe_measure, format_value
 from simdeploy.report.wording import NO_SCALE, Scale, difference_scale, interval_names, scale_of, write_estimate
 from simdeploy.result import Table
+from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.report.wording import Row
-    from simdeploy.scenario.measures import Measure
 
 Kind = Literal[
     "text",
@@ -78,8 +78,9 @@ class Column:
         A value of what was varied; a count; a number with one decimal, or with four digits; a p-value; a share as a
         percentage; yes or no; a verdict; an estimate with its interval, or a difference, which has a sign and of
         percentages is in points; either of them stacked, with the interval below.
-    scale : Scale or str
-        Of an estimate, or of the estimates that differ; or the name of the column in which each row has its own.
+    scale : Scale, Measure or str
+        Of an estimate, or of the estimates that differ: that of the measure which fits all rows; or the name of the
+        column in which each row has its own.
     below : str
         The name of a column of text that makes a further line of the cell.
     is_optional : bool, default False
@@ -89,29 +90,9 @@ class Column:
     name: str
     heading: str
     kind: Kind = "text"
-    scale: Scale | str = NO_SCALE
+    scale: Scale | Measure | str = NO_SCALE
     below: str = ""
     is_optional: bool = False
-
-    def write(self, row: Row) -> str:
-        """Return the cell of a row."""
-        if row.get(f"{self.name}_unknown_fraction", 0) > 0:
-            return "not known"
-        text = self._write_value(row)
-        return f"{text}\n{row[self.below]}" if self.below and row[self.below] else text
-
-    def _write_value(self, row: Row) -> str:
-        import pandas as pd
-
-        if pd.isna(row[self.name]) and self.kind not in ("value", "estimate", "stacked estimate"):
-            return ""
-        if self.kind in _WRITERS:
-            return _WRITERS[self.kind](row[self.name])
-        scale = row[self.scale] if isinstance(self.scale, str) else self.scale
-        is_difference = self.kind.endswith("difference")
-        scale = difference_scale(scale) if is_difference else scale
-        text = write_estimate(row, scale, self.name, sign=is_difference)
-        return text.replace(" (", "\n").rstrip(")") if self.kind.startswith("stacked") else text
 
 
 def make_table(title: str, frame: pd.DataFrame | list[dict[Any, Any]], columns: Iterable[Column]) -> Table:
@@ -123,11 +104,37 @@ def make_table(title: str, frame: pd.DataFrame | list[dict[Any, Any]], columns: 
     >>> make_table("Kinds", rows, [Column("share", "share", "share"), Column("why", "why", is_optional=True)])
     Table(title='Kinds', header=('share',), rows=(('25.0 %',), ('',)))
     """
-    rows = frame if isinstance(frame, list) else frame.to_dict("records")
-    written = [(column, [column.write(row) for row in rows]) for column in columns]
+    import pandas as pd
+
+    frame = pd.DataFrame(frame)
+    rows = frame.to_dict("records")
+    written = [(column, _write_cells(frame, rows, column)) for column in columns]
     shown = [(column.heading, cells) for column, cells in written if any(cells) or not column.is_optional]
-    headings, cells = zip(*shown, strict=True)
-    return Table(title, headings, tuple(zip(*cells, strict=True)))
+    return Table(title, tuple(heading for heading, _ in shown), tuple(zip(*(cells for _, cells in shown), strict=True)))
+
+
+def _write_cells(frame: pd.DataFrame, rows: list[dict[Any, Any]], column: Column) -> list[str]:
+    scale = column.scale
+    scale = scale_of(scale, frame[column.name]) if isinstance(scale, Measure) else scale
+    cells = [
+        _write_cell(row, column, row[scale] if isinstance(scale, str) else scale, is_missing=is_missing)
+        for row, is_missing in zip(rows, frame[column.name].isna(), strict=True)
+    ]
+    if column.below:
+        cells = ["\n".join(filter(None, lines)) for lines in zip(cells, frame[column.below], strict=True)]
+    return cells
+
+
+def _write_cell(row: Row, column: Column, scale: Scale, *, is_missing: bool) -> str:
+    if row.get(f"{column.name}_unknown_fraction", 0) > 0:
+        return "not known"
+    if is_missing and column.kind not in ("value", "estimate", "stacked estimate"):
+        return ""
+    if column.kind in _WRITERS:
+        return _WRITERS[column.kind](row[column.name])
+    is_difference = column.kind.endswith("difference")
+    text = write_estimate(row, difference_scale(scale) if is_difference else scale, column.name, sign=is_difference)
+    return text.replace(" (", "\n").rstrip(")") if column.kind.startswith("stacked") else text
 
 
 def spread(
@@ -163,12 +170,9 @@ def spread(
     return pd.concat(parts, axis="columns").reset_index()
 
 
-def measure_columns(frame: pd.DataFrame, measures: Iterable[Measure], kind: Kind = "estimate") -> list[Column]:
-    """Return a column for each measure of a frame that was spread; each has one scale, so that its numbers compare."""
-    return [
-        Column(str(measure), describe_measure(measure), kind, scale_of(measure, frame[str(measure)]))
-        for measure in measures
-    ]
+def measure_columns(measures: Iterable[Measure]) -> list[Column]:
+    """Return a column of estimates for each measure of a frame that was spread."""
+    return [Column(str(measure), describe_measure(measure), "estimate", measure) for measure in measures]
 
 
 def table_to_html(table: Table) -> str:

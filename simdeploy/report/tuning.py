@@ -166,7 +166,7 @@ def _tabulate_policies(found: Tuning) -> Table:
         Column("named", "policy"),
         Column(of, describe_measure(found.of), "estimate", scale),
         Column("difference", "less the choice", "difference", scale),
-        *measure_columns(frame, others),
+        *measure_columns(others),
     )
     worlds, level = int(found.policies["n"].max()), percent(found.confidence_level)
     title = f"On {worlds:,} new worlds, with {level} intervals; differences for all policies at once"
