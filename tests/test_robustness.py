@@ -12,7 +12,6 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from simdeploy.analysis.asking.feasibility import judge
 from simdeploy.analysis.regret.regrets import estimate_regrets
 from simdeploy.analysis.regret.robustness import estimate_regret
 from simdeploy.analysis.regret.worlds import find_worlds
@@ -22,7 +21,6 @@ from simdeploy.plotting.regret import plot_regret
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.scenario.parts import Costs
-from simdeploy.statistics.estimators import Estimate
 from simdeploy.statistics.rivals import estimate_gaps
 
 REPETITIONS = 2000
@@ -185,25 +183,6 @@ def test_domain_criterion_by_hand():
     shares = result.candidates.set_index("candidate")[["met_fraction", "not_met_fraction", "undecided_fraction"]]
     assert shares.loc["p0"].tolist() == pytest.approx([2 / 3, 1 / 3, 0])
     assert shares.loc["p1"].tolist() == pytest.approx([2 / 3, 0, 1 / 3])
-
-
-@pytest.mark.parametrize(
-    ("text", "low", "high", "verdict"),
-    [
-        ("makespan_s <= 10", 5, 10, "met"),
-        ("makespan_s <= 10", 5, 11, "undecided"),
-        ("makespan_s <= 10", 10.5, 11, "not met"),
-        ("makespan_s >= 10", 10, 11, "met"),
-        ("makespan_s >= 10", 9, 11, "undecided"),
-        ("makespan_s >= 10", 8, 9, "not met"),
-        ("p95 makespan_s <= 10", 5, math.nan, "undecided"),
-        ("p95 makespan_s <= 10", 11, math.nan, "not met"),
-        ("makespan_s <= 10", math.nan, math.nan, "undecided"),
-    ],
-)
-def test_sides_of_a_limit(text, low, high, verdict):
-    """An interval within the limit meets it, one beyond it doesn't, anything else is undecided. [contract]"""
-    assert judge(parse_requirement(text), Estimate((low + high) / 2, low, high, 9, 1.0)) == verdict
 
 
 def test_what_never_ends_is_unknown():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.feasibility import judge_requirements
+from simdeploy.analysis.asking.judging import UNDECIDED, judge_requirements
 from simdeploy.analysis.sensitivity.responding import FAILED, NEVER_ENDS, NO_VALUE
 from simdeploy.errors import InputError, Problem
 
@@ -69,7 +69,7 @@ def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confide
     reason[~values.is_ok.all(axis=1)] = FAILED
     return Breaking(
         np.array([not one.is_met for one in judged]),
-        np.array([one.verdict == "undecided" for one in judged]) & (reason == ""),
+        np.array([one.verdict == UNDECIDED for one in judged]) & (reason == ""),
         reason,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -244,21 +243,20 @@ def _put_proportions(
 ) -> None:
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = np.where(n > 0, successes / n, np.nan)
-    interval = lru_cache(maxsize=None)(lambda k, trials: proportion_interval(k, trials, confidence_level))
-    _put(cells, name, n, estimate, [interval(*pair) for pair in zip(successes.tolist(), n.tolist(), strict=True)])
+    _put(cells, name, n, estimate, *proportion_interval(successes, n, confidence_level))
 
 
 def _put_means(
     cells: pd.DataFrame, name: str, n: np.ndarray, mean: np.ndarray, error: np.ndarray, confidence_level: float
 ) -> None:
     triples = zip(mean.tolist(), error.tolist(), n.tolist(), strict=True)
-    _put(cells, name, n, mean, [mean_interval(*triple, confidence_level) for triple in triples])
+    intervals = [mean_interval(*triple, confidence_level) for triple in triples]
+    _put(cells, name, n, mean, *np.array(intervals, dtype=np.float64).T)
 
 
 def _put(
-    cells: pd.DataFrame, name: str, n: np.ndarray, estimate: np.ndarray, intervals: Sequence[tuple[float, float]]
+    cells: pd.DataFrame, name: str, n: np.ndarray, estimate: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> None:
-    low, high = np.array(intervals, dtype=np.float64).T
     cells[f"{name}_n"] = n
     cells[f"{name}_estimate"] = estimate
     cells[f"{name}_low"], cells[f"{name}_high"] = low, high

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.directions import Direction, read_direction
-from simdeploy.analysis.asking.feasibility import judge_requirements
+from simdeploy.analysis.asking.judging import judge_requirements
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import Asked, read_requirements
 from simdeploy.analysis.asking.unknown import unknown_fractions
