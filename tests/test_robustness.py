@@ -172,9 +172,9 @@ def test_domain_criterion_by_hand():
         table(values, failed_nodes=np.array([1, 5])[:, None, None]),
         of="makespan_s",
         requirements=[
-            "makespan_s <= 15",
-            parse_requirement("failed_nodes >= 1"),
-            replace(parse_requirement("failed_nodes >= 5"), policy="p1"),
+            "p50 makespan_s <= 15",
+            parse_requirement("p50 failed_nodes >= 1"),
+            replace(parse_requirement("p50 failed_nodes >= 5"), policy="p1"),
         ],
     )
     verdicts = result.regrets.set_index(["policy", "scenario"])["verdict"]
@@ -308,7 +308,7 @@ def test_worlds_and_candidates_of_a_sweep(tmp_path):
 
 def test_one_candidate_has_nothing_to_regret():
     """A single candidate has no regrets, and still meets its requirements or not. [contract]"""
-    result = estimate_regret(table(np.ones((1, 2, 3))), of="makespan_s", requirements=["makespan_s <= 2"])
+    result = estimate_regret(table(np.ones((1, 2, 9))), of="makespan_s", requirements=["p50 makespan_s <= 2"])
     assert result.answer == "p0 is the only candidate in 2 worlds; it meets its requirements in 2 of 2 worlds."
     assert result.regrets["regret"].tolist() == [0, 0]
 

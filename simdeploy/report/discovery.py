@@ -35,7 +35,7 @@ def tell(result: Discovery) -> str:
     if n_undecided:
         what = "world is" if n_undecided == 1 else "worlds are"
         n = f"{result.n_replications:,} replication{'s' * (result.n_replications != 1)}"
-        text += f"; {n_undecided:,} {what} too close to call with {n}"
+        text += f"; {n_undecided:,} {what} undecided with {n}"
     return f"{text}; {_say_left_out(result)}." if result.left_out else f"{text}."
 
 
