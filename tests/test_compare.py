@@ -303,7 +303,7 @@ def test_plain_form_of_a_comparison():
     document = compare(responses(makespan_s=[1.0, 2.0, 3.0, np.nan], verdict=["escaped"] * 4)).to_dict()
     assert {"answer", "estimates", "differences", "pairs", "ranking"} <= set(document)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert "_observations" not in document
+    assert "_values" not in document
 
 
 @pytest.mark.parametrize(

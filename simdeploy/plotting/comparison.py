@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS
-from simdeploy.analysis.comparison.observations import LEVELS
+from simdeploy.analysis.comparison.measured import LEVELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLACK, BLUE, GREEN, INK, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.naming import EVENTS, LABELS
-from simdeploy.analysis.comparison.observations import LEVELS
+from simdeploy.analysis.comparison.measured import LEVELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLUE, INK, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text

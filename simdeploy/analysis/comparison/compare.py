@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.asking.verdicts import judge_difference
-from simdeploy.analysis.comparison.observations import Observations, Quantity
+from simdeploy.analysis.comparison.measured import measure_policies, name_measure
 from simdeploy.analysis.comparison.pair_tables import tabulate_pairs, tabulate_ranking
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from simdeploy.analysis.asking.measuring import Values
+    from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
 
 _ESTIMATE = {
@@ -87,7 +90,7 @@ class Comparison(Result):
     n_replications: Mapping[str, int]
     n_failed: Mapping[str, int]
     computed_under: Mapping[str, Any]
-    _observations: Observations = field(repr=False)
+    _values: Values = field(repr=False)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
@@ -97,7 +100,7 @@ class Comparison(Result):
         in which both have a value; and `verdict`, as in `differences`. Computed when it is first asked for; see the notes of
         `compare`.
         """
-        return tabulate_pairs(self._observations, self.confidence_level)
+        return tabulate_pairs(self._values, self.confidence_level)
 
     @cached_property
     def ranking(self) -> pd.DataFrame:
@@ -111,7 +114,7 @@ class Comparison(Result):
         may be the best, ``worse`` if it isn't; of several that may be, ``equal`` or ``unclear``; ``unknown`` if it has no
         place, or no other has one. Computed when it is first asked for; see the notes of `compare`.
         """
-        return tabulate_ranking(self._observations, self.confidence_level)
+        return tabulate_ranking(self._values, self.confidence_level)
 
     def to_frame(self) -> pd.DataFrame:
         """Return estimates and differences in one table; what only the other ones have is missing."""
@@ -211,34 +214,38 @@ def compare(
     0   fast  makespan_s     1           True     -40.0
     1   slow  makespan_s     2          False      40.0
     """
-    observations = Observations(responses, costs)
-    baseline = observations.policies[0] if baseline is None else baseline
-    _check(baseline, confidence_level, observations.policies)
-    compared = observations.policies.index(baseline)
+    values = measure_policies(responses, costs)
+    policies = tuple(values.cases["policy"])
+    baseline = policies[0] if baseline is None else baseline
+    _check(baseline, confidence_level, policies)
+    compared = policies.index(baseline)
     estimates: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
-    for quantity in observations.quantities:
-        values, unknown = observations.values(quantity), observations.unknown_fractions(quantity)
-        for place, policy in enumerate(observations.policies):
-            name = {"policy": policy, **quantity._asdict()}
-            own = _estimate(values[place], quantity, confidence_level)
+    for measure in values.measures:
+        measured, unknown = values.of(measure), unknown_fractions(values, measure)
+        for place, policy in enumerate(policies):
+            name = {"policy": policy, **name_measure(measure)}
+            own = _with_half_width(estimate_values(measured[place], measure, confidence_level))
             estimates.append(name | own | {"unknown_fraction": unknown[place]})
             if policy != baseline:
                 never_ends = unknown[place] > 0 or unknown[compared] > 0
-                found = _difference(values[place], values[compared], quantity, confidence_level, never_ends=never_ends)
+                found = _difference(
+                    measured[place], measured[compared], measure, confidence_level, never_ends=never_ends
+                )
                 differences.append(name | {"baseline": baseline} | found)
     computed_under = read_computed_under(responses)
+    is_failed = responses["status"].eq("failed") if "status" in responses else [False] * len(responses)
     return Comparison(
-        estimates=make_frame(_by_policy(estimates, observations.policies), _ESTIMATE | _UNKNOWN),
-        differences=make_frame(_by_policy(differences, observations.policies), _DIFFERENCE),
+        estimates=make_frame(_by_policy(estimates, policies), _ESTIMATE | _UNKNOWN),
+        differences=make_frame(_by_policy(differences, policies), _DIFFERENCE),
         judged_by=_find_judged_by(estimates),
         baseline=baseline,
         confidence_level=confidence_level,
-        policies=observations.policies,
-        n_replications=observations.n_rows,
-        n_failed=observations.n_failed,
+        policies=policies,
+        n_replications=_count(responses["policy"], policies),
+        n_failed=_count(responses.loc[is_failed, "policy"], policies),
         computed_under=computed_under if costs is None else computed_under | {"costs": asdict(costs)},
-        _observations=observations,
+        _values=values,
     )
 
 
@@ -259,19 +266,15 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
         raise InputError(problems)
 
 
-def _estimate(values: np.ndarray, quantity: Quantity, confidence_level: float) -> dict[str, Any]:
-    return _with_half_width(estimate_values(values, quantity.measure, confidence_level))
-
-
 def _difference(
-    policy: np.ndarray, baseline: np.ndarray, quantity: Quantity, confidence_level: float, *, never_ends: bool
+    policy: np.ndarray, baseline: np.ndarray, measure: Measure, confidence_level: float, *, never_ends: bool
 ) -> dict[str, Any]:
-    found = estimate_difference(policy, baseline, is_rate=quantity.is_rate, confidence_level=confidence_level)
+    found = estimate_difference(policy, baseline, is_rate=measure.kind == "rate", confidence_level=confidence_level)
     in_both = ~np.isnan(policy - baseline)
     policy, baseline = policy[in_both], baseline[in_both]
     apart = variance(policy) + variance(baseline)
     removed = 1 - variance(policy - baseline) / apart if apart > 0 else math.nan
-    direction, verdict = find_direction(quantity.measure), None
+    direction, verdict = find_direction(measure), None
     if direction is not None:
         verdict = judge_difference(found.low, found.high, direction, unknown=never_ends or not found.n)
     return _with_half_width(found) | {"variance_removed_fraction": removed, "verdict": verdict}
@@ -284,6 +287,11 @@ def _find_judged_by(estimates: list[dict[str, Any]]) -> tuple[str, ...]:
 
 def _with_half_width(found: Estimate) -> dict[str, Any]:
     return {**found._asdict(), "half_width": found.half_width}
+
+
+def _count(column: pd.Series, policies: tuple[str, ...]) -> dict[str, int]:
+    counts = column.astype("str").value_counts()
+    return {policy: int(counts.get(policy, 0)) for policy in policies}
 
 
 def _by_policy(rows: list[dict[str, Any]], policies: tuple[str, ...]) -> list[dict[str, Any]]:
