@@ -17,6 +17,7 @@ from simdeploy.analysis.comparison.pair_tables import tabulate_pairs, tabulate_r
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.result import Result, read_computed_under, to_plain
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values, variance
 from simdeploy.statistics.levels import level_problems
 
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.asking.measuring import Values
-    from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
 
 _ESTIMATE = {
     "policy": "str",
     "response": "str",
     "level": "str",
+    "given": "str",
     "estimate": "float64",
     "low": "float64",
     "high": "float64",
@@ -49,7 +50,13 @@ _DIFFERENCE = {
 }
 _UNKNOWN = {"unknown_fraction": "float64"}
 # What the best policy is the best by: the first of these of which anything was seen, or else the last.
-_JUDGED_BY = (("cost",), ("false_alarm", "escaped"), ("makespan_s",))
+_JUDGED_BY = (
+    ("cost",),
+    ("false_alarm given good", "escaped given defective"),
+    ("makespan_s given completed_good",),
+    ("makespan_s given completed",),
+    ("makespan_s",),
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,7 +67,8 @@ class Comparison(Result):
     ----------
     estimates : DataFrame
         One row per policy, response and level: `estimate` (a mean, or the proportion of the `level` of a state or
-        verdict), `low`, `high`, `half_width`, `n` (the observations it is over), `standard_error`, and `unknown_fraction`,
+        verdict; of verdicts out of the good or the defective releases, as `given` says. The makespan is there twice: of all
+        rollouts, and `given` that they completed, with a good release if there are verdicts), `low`, `high`, `half_width`, `n` (the observations it is over), `standard_error`, and `unknown_fraction`,
         the share of the rollouts that never end, so that nobody knows their value.
     differences : DataFrame
         The same of the policy less the `baseline`, over the `n` replications in which both have a value, and
@@ -69,8 +77,8 @@ class Comparison(Result):
         surely ``better`` or ``worse`` than the baseline, or ``equal``, or ``unclear``; ``unknown`` if rollouts of one of them
         never end; it is missing where neither side is better.
     judged_by : tuple of str
-        The measures by which `answer` says which policy is the best: the cost, if there is one; else false alarms and
-        escapes; where there are no verdicts the makespan.
+        The measures by which `answer` says which policy is the best: the cost, if there is one; else false alarms of good
+        releases and escapes of defective ones; where there are no verdicts the makespan of what completed.
     baseline : str
     confidence_level : float
     policies : tuple of str
@@ -96,7 +104,7 @@ class Comparison(Result):
     def pairs(self) -> pd.DataFrame:
         """All pairs: each policy less each of those that follow it, with intervals that hold for all pairs at once.
 
-        One row per pair (`policy` and `other`), response and level: `estimate`, `low`, `high`; `n`, the replications
+        One row per pair (`policy` and `other`), response, level and `given`: `estimate`, `low`, `high`; `n`, the replications
         in which both have a value; and `verdict`, as in `differences`. Computed when it is first asked for; see the notes of
         `compare`.
         """
@@ -106,7 +114,7 @@ class Comparison(Result):
     def ranking(self) -> pd.DataFrame:
         """Each policy against the best of the others, with intervals that hold for all policies at once.
 
-        One row per policy, and response and level of which one side is better: `rank` by the estimate, from 1, equals
+        One row per policy, and response, level and `given` of which one side is better: `rank` by the estimate, from 1, equals
         sharing one; `is_among_best`, whether it may be the best; `estimate`, `low` and `high` of its difference to the
         best of the others; `n`, the fewest replications that it has in common with one of them; `unknown_fraction`. A policy
         without values, or of which some rollouts never end, has no place (`rank` and `is_among_best` are missing), and the
@@ -163,8 +171,8 @@ def compare(
     -----
     A response has its mean with Student's t interval; a state or verdict has the proportion of each of its levels with
     the exact interval of Clopper and Pearson. Missing values are left out and `n` says how many are left: a mean
-    makespan is over the rollouts that ended, a proportion of verdicts over those that have one. What becomes of a rollout
-    that never ends is unknown; a policy that has such rollouts is estimated by the others, but not ranked by them.
+    makespan is over the rollouts that ended, a proportion of false alarms over the good releases that got a verdict. What
+    becomes of a rollout that never ends is unknown; a policy that has such rollouts is estimated by the others, but not ranked by them.
 
     Differences are taken within replications, in which all policies meet the same world: of means with Student's t
     interval of the paired differences, of proportions with a conservative one of matched pairs. With X
@@ -281,7 +289,11 @@ def _difference(
 
 
 def _find_judged_by(estimates: list[dict[str, Any]]) -> tuple[str, ...]:
-    seen = {row["level"] or row["response"] for row in estimates if row["n"] or row["unknown_fraction"]}
+    seen = {
+        str(Measure(row["level"] or row["response"], given=row["given"]))
+        for row in estimates
+        if row["n"] or row["unknown_fraction"]
+    }
     return next((names for names in _JUDGED_BY if seen & set(names)), _JUDGED_BY[-1])
 
 

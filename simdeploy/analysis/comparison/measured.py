@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Categories whose levels are known, so that a level nobody saw is a proportion of 0 and not a missing row. The kind
 # of release is left out: no policy has an influence on it.
 LEVELS: dict[str, tuple[str, ...]] = {"state": STATES, "verdict": VERDICTS}
+# A false alarm can only be raised of a good release, and a defective one can only escape.
+_SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": "defective", "escaped": "defective"}
 
 
 def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Values:
@@ -41,12 +43,26 @@ def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Val
     kept = [*(name for name in ("scenario", "status") if name in responses), *names]
     table = responses[["policy", "replication", *kept]].astype({"policy": "str"})
     measures = [
-        Measure(level)
+        Measure(level, given=_SORTS.get(level))
         for name in [*names, *(COSTS if costs is not None else ())]
         for level in LEVELS.get(name, (name,))
         if name in LEVELS or RESPONSES.get(name) != "str"
     ]
+    completed = find_completed(table)
+    if completed is not None and "makespan_s" in names:
+        measures.append(Measure("makespan_s", given=completed))
     return Values(table, measures, costs=costs)
+
+
+def find_completed(responses: pd.DataFrame) -> str | None:
+    """Return the event that a rollout did what it was for; None if the table doesn't say.
+
+    A rollout that was stopped early ended soon, which is no merit: how long rollouts take is compared of those that completed,
+    with a good release where there are verdicts.
+    """
+    if "verdict" in responses and responses["verdict"].notna().any():
+        return "completed_good"
+    return "completed" if "state" in responses else None
 
 
 def name_measure(measure: Measure) -> dict[str, str | None]:
@@ -54,11 +70,20 @@ def name_measure(measure: Measure) -> dict[str, str | None]:
 
     Examples
     --------
-    >>> name_measure(Measure("makespan_s")), name_measure(Measure("escaped"))
-    ({'response': 'makespan_s', 'level': None}, {'response': 'verdict', 'level': 'escaped'})
+    >>> name_measure(Measure("makespan_s"))
+    {'response': 'makespan_s', 'level': None, 'given': None}
+    >>> name_measure(Measure("escaped", given="defective"))
+    {'response': 'verdict', 'level': 'escaped', 'given': 'defective'}
     """
     category = next((name for name, levels in LEVELS.items() if measure.of in levels), None)
-    return {"response": category or measure.of, "level": category and measure.of}
+    return {"response": category or measure.of, "level": category and measure.of, "given": measure.given}
+
+
+def find_rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    """Return the rows of a comparison's table that are about a measure; a verdict is always one of its sort of release."""
+    given = measure.given or _SORTS.get(measure.of)
+    is_it = frame["level"].fillna(frame["response"]).eq(measure.of)
+    return frame[is_it & (frame["given"].isna() if given is None else frame["given"].eq(given))]
 
 
 def _check(responses: pd.DataFrame) -> None:
