@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
-from simdeploy.analysis.comparison.measured import find_rows
+from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLUE, INK, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
@@ -86,8 +86,7 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
 
 def _find_rows(comparison: Comparison, of: str) -> pd.DataFrame:
     ranking = comparison.ranking
-    names = ranking["level"].fillna(ranking["response"])
-    known = list(dict.fromkeys(names + (" given " + ranking["given"].where(ranking["level"].isna())).fillna("")))
+    known = list(name_rows(ranking).unique())
     rows = find_rows(ranking, parse_measure(of))
     if rows.empty:
         message = "no such ranking in the comparison"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.measuring import Values
@@ -79,11 +80,15 @@ def name_measure(measure: Measure) -> dict[str, str | None]:
     return {"response": category or measure.of, "level": category and measure.of, "given": measure.given}
 
 
+def name_rows(frame: pd.DataFrame) -> pd.Series[str]:
+    """Return the measure that each row of a comparison's table is about, as it is written."""
+    given = (" given " + frame["given"]).fillna("")
+    return frame["level"].fillna(frame["response"]) + given
+
+
 def find_rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     """Return the rows of a comparison's table that are about a measure; a verdict is always one of its sort of release."""
-    given = measure.given or _SORTS.get(measure.of)
-    is_it = frame["level"].fillna(frame["response"]).eq(measure.of)
-    return frame[is_it & (frame["given"].isna() if given is None else frame["given"].eq(given))]
+    return frame[name_rows(frame).eq(str(replace(measure, given=measure.given or _SORTS.get(measure.of))))]
 
 
 def _check(responses: pd.DataFrame) -> None:
