@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
+from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
     A_ROLLOUT,
@@ -18,8 +19,7 @@ from simdeploy.report.wording import (
     scale_of,
     write_estimate,
 )
-from simdeploy.scenario.measures import Measure
-from simdeploy.vocabulary import VERDICTS
+from simdeploy.scenario.measures import parse_measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,16 @@ if TYPE_CHECKING:
     from simdeploy.report.tables import Kind
     from simdeploy.result import Table
 
-# A change review asks what may happen, how long it takes, how many it can hit and what it costs the users.
-_SHOWN = (*VERDICTS, "makespan_s", "blast_radius", "failed_requests_excess", "cost")
+# A change review asks what may go wrong, how long it takes, how many it can hit and what it costs the users.
+_SHOWN = {
+    "false_alarm given good": "false alarms",
+    "escaped given defective": "escapes",
+    "makespan_s given completed_good": "makespan if completed",
+    "makespan_s given completed": "makespan if completed",
+    "blast_radius": LABELS["blast_radius"][0],
+    "failed_requests_excess": LABELS["failed_requests_excess"][0],
+    "cost": LABELS["cost"][0],
+}
 
 
 class _Words(NamedTuple):
@@ -44,9 +52,10 @@ class _Words(NamedTuple):
 
 _BEST_BY = {
     "cost": _Words("costs least", "cost least", "less than"),
-    "false_alarm": _Words("raises the fewest false alarms", "raise the fewest false alarms", "fewer than"),
-    "escaped": _Words("lets the fewest defects escape", "let the fewest defects escape", "fewer than"),
+    "false_alarm given good": _Words("raises the fewest false alarms", "raise the fewest false alarms", "fewer than"),
+    "escaped given defective": _Words("lets the fewest defects escape", "let the fewest defects escape", "fewer than"),
     "makespan_s": _Words("ends soonest", "end soonest", "before"),
+    "makespan_s given completed": _Words("completes soonest", "complete soonest", "before"),
 }
 
 
@@ -67,28 +76,28 @@ def tell(comparison: Comparison) -> str:
 
 def _tell_unknown(comparison: Comparison) -> list[str]:
     """Say of which policies what isn't known, as they never end; what is unknown of the same ones in one sentence."""
-    nouns: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    nouns: dict[tuple[bool, tuple[tuple[str, float], ...]], list[str]] = {}
     for of in comparison.judged_by:
         if unknown := _find_unknown(comparison, of):
-            nouns.setdefault(tuple(unknown.items()), []).append(_noun(of))
-    return [f"{say_unknown(dict(unknown), join_words(of))}." for unknown, of in nouns.items()]
+            is_conditional = parse_measure(of).given is not None
+            nouns.setdefault((is_conditional, tuple(unknown.items())), []).append(_noun(of))
+    return [
+        f"{say_unknown(dict(unknown), join_words(of), is_conditional=is_conditional)}."
+        for (is_conditional, unknown), of in nouns.items()
+    ]
 
 
 def _find_unknown(comparison: Comparison, of: str) -> dict[str, float]:
     """Return for how many of the rollouts of which policies a measure is unknown."""
-    rows = _rows(comparison.ranking, of)
+    rows = find_rows(comparison.ranking, parse_measure(of))
     rows = rows[rows["unknown_fraction"].gt(0)]
     return dict(zip(rows["policy"], rows["unknown_fraction"], strict=True))
 
 
-def _rows(frame: pd.DataFrame, of: str) -> pd.DataFrame:
-    return frame[frame["level"].fillna(frame["response"]).eq(of)]
-
-
 def _find_ranked(comparison: Comparison, of: str) -> pd.DataFrame:
     """Return the ranking of the policies that have a place, best first, with each one's own estimate."""
-    ranked, own = _rows(comparison.ranking, of).dropna(subset="rank"), _rows(comparison.estimates, of)
-    found = ranked.merge(own.add_prefix("own_"), left_on="policy", right_on="own_policy")
+    ranked, own = (find_rows(frame, parse_measure(of)) for frame in (comparison.ranking, comparison.estimates))
+    found = ranked.dropna(subset="rank").merge(own.add_prefix("own_"), left_on="policy", right_on="own_policy")
     return found.sort_values("rank", kind="stable")
 
 
@@ -116,11 +125,11 @@ def _tell_best(comparison: Comparison, of: str) -> str:
 
 
 def _scale_of_best(of: str, ranked: pd.DataFrame) -> Scale:
-    return A_ROLLOUT if of == "cost" else scale_of(Measure(of), ranked["own_estimate"])
+    return A_ROLLOUT if of == "cost" else scale_of(parse_measure(of), ranked["own_estimate"])
 
 
 def _noun(of: str) -> str:
-    return describe_measure(Measure(of))
+    return describe_measure(parse_measure(of))
 
 
 def tabulate(comparison: Comparison) -> tuple[Table, ...]:
@@ -147,13 +156,15 @@ def _tabulate_responses(
 ) -> Table:
     """Return a line for each policy; a cell says over how many replications it is where they are not the most."""
     notes = [f"n = {n}" if 0 < n < most[policy] else "" for policy, n in zip(frame["policy"], frame["n"], strict=True)]
-    rows = frame.assign(of=frame["level"].fillna(frame["response"]), note=notes)
-    wide = spread(rows[rows["of"].isin(_SHOWN)], "policy", "of", also=("note",))
+    rows = frame.assign(of=name_rows(frame), note=notes)
+    told = rows["of"].unique()
+    # Where nobody knows what completed, all makespans are told.
+    shown = _SHOWN if any(of.startswith("makespan_s given") for of in told) else {"makespan_s": "makespan"} | _SHOWN
+    wide = spread(rows[rows["of"].isin(shown)], "policy", "of", also=("note",))
     columns = [Column("policy", "policy", below="count")]
-    for of in _SHOWN:
-        if of in wide:
-            heading = of.replace("_", " ") if of in VERDICTS else LABELS[of][0]
-            columns.append(Column(of, heading, kind, Measure(of), below=f"{of}_note", is_optional=True))
+    for of, heading in shown.items():
+        if of in told:
+            columns.append(Column(of, heading, kind, parse_measure(of), below=f"{of}_note", is_optional=True))
     return make_table(title, wide.assign(count=wide["policy"].map(counts)), columns)
 
 

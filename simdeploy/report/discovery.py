@@ -55,7 +55,7 @@ def tell(result: Discovery) -> str:
     n_undecided = int(result.worlds["is_undecided"].sum())
     if n_undecided:
         n = plural(result.n_replications, "replication")
-        text += f"; {plural(n_undecided, 'world is', 'worlds are')} too close to call with {n}"
+        text += f"; {plural(n_undecided, 'world is', 'worlds are')} undecided with {n}"
     return f"{text}; {_say_left_out(result)}." if result.left_out else f"{text}."
 
 

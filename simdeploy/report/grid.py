@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, name_cases, shorten_names
-from simdeploy.analysis.estimates.grid import PROPORTIONS
+from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import PERCENT, Scale, percent, plural, response_scale
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 # What a change review asks for; the rest is in the cells.
-SHOWN = ("false_alarm", "escape", "makespan_s", "failed_requests_excess")
-TITLES = {"false_alarm": "false alarms", "escape": "escapes"}
+SHOWN = ("false_alarm", "escape", "completed_makespan_s", "failed_requests_excess")
+TITLES = {"false_alarm": "false alarms", "escape": "escapes", "completed_makespan_s": "makespan if completed"}
 
 
 def tell(summary: GridSummary) -> str:
@@ -58,12 +58,12 @@ def quantity_title(name: str) -> str:
 
     Examples
     --------
-    >>> quantity_title("escape"), quantity_title("makespan_s")
-    ('escapes', 'makespan')
+    >>> quantity_title("escape"), quantity_title("makespan_s"), quantity_title("completed_makespan_s")
+    ('escapes', 'makespan', 'makespan if completed')
     """
-    return TITLES.get(name) or LABELS[name][0]
+    return TITLES.get(name) or LABELS[MEANS[name]][0]
 
 
 def quantity_scale(name: str, cells: pd.DataFrame) -> Scale:
     """Return how a quantity is shown: one scale for all cells."""
-    return PERCENT if name in PROPORTIONS else response_scale(name, float(cells[f"{name}_estimate"].max()))
+    return PERCENT if name in PROPORTIONS else response_scale(MEANS[name], float(cells[f"{name}_estimate"].max()))

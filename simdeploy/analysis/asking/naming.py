@@ -60,6 +60,8 @@ EVENTS = {
 _GIVEN = {
     "good": "of good releases",
     "defective": "of defective releases",
+    "completed_good": "of good releases that complete",
+    "completed": "of rollouts that complete",
     "passed_canary": "after the canaries passed",
 }
 
