@@ -1,0 +1,126 @@
+"""Tables for people: declared by columns, and written the same way whatever they are about."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simdeploy.report.tables import Column, Kind, make_table, spread
+from simdeploy.report.wording import NO_SCALE, PERCENT, format_estimate, list_some
+from simdeploy.scenario.measures import parse_measure
+
+SECONDS = parse_measure("makespan_s")
+RATE = parse_measure("escaped")
+
+
+def cells(kind, value, **others):
+    """Write the cells of one column."""
+    scale = RATE if kind.endswith(("estimate", "difference")) else NO_SCALE
+    row = {"x": value, "x_low": value, "x_high": value} | others
+    return make_table("", [row], [Column("x", "x", kind, scale)]).rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "cell"),
+    [
+        ("text", "waves", "waves"),
+        ("value", 0.05, "0.05"),
+        ("count", 1200, "1,200"),
+        ("number", 1234.56, "1,234.6"),
+        ("digits", 1.23456, "1.235"),
+        ("p-value", 0.0123, "0.012"),
+        ("share", 0.256, "25.6 %"),
+        ("yes", True, "yes"),
+        ("yes", False, "no"),
+        ("verdict", "unclear", "not sure"),
+        ("verdict", "better", "better"),
+        ("estimate", 0.25, "25.0 % (25.0 to 25.0)"),
+        ("stacked estimate", 0.25, "25.0 %\n25.0 to 25.0"),
+        ("difference", 0.25, "+25.0 pp (+25.0 to +25.0)"),
+        ("stacked difference", -0.25, "-25.0 pp\n-25.0 to -25.0"),
+    ],
+)
+def test_each_kind_of_cell(kind, value, cell):
+    """A kind of column decides how a cell is written, differences of percentages in points. [contract]"""
+    assert cells(kind, value) == ((cell,),)
+
+
+@pytest.mark.parametrize("kind", Kind.__args__)
+def test_what_is_missing(kind):
+    """What is missing is blank, except that an estimate has no value and what was varied is unset. [contract]"""
+    words = {"value": "unset", "estimate": "no value", "stacked estimate": "no value"}
+    assert cells(kind, math.nan) == ((words.get(kind, ""),),)
+
+
+@pytest.mark.parametrize("kind", ["estimate", "share"])
+def test_what_some_rollouts_leave_unknown(kind):
+    """An estimate that comes with the rollouts that never end is not known if there are any. [contract]"""
+    assert (
+        cells(kind, math.nan, x_unknown_fraction=0.1) == cells(kind, 0.5, x_unknown_fraction=0.1) == (("not known",),)
+    )
+    assert cells(kind, 0.5, x_unknown_fraction=0.0) == cells(kind, 0.5)
+
+
+def test_a_measure_has_one_scale_in_a_column():
+    """All rows are in the unit that fits the largest one, or each in that which its own row names. [contract]"""
+    frame = pd.DataFrame({"x": [30.0, 7200.0]}).assign(x_low=lambda rows: rows["x"], x_high=lambda rows: rows["x"])
+    table = make_table("", frame, [Column("x", "x", "estimate", SECONDS)])
+    assert [row[0].split()[1] for row in table.rows] == ["min", "min"]
+
+
+def test_a_column_that_says_nothing_is_left_out():
+    """Only an optional column goes, and only if it is blank in all rows; lines below a cell are no columns. [contract]"""
+    columns = [
+        Column("a", "A", below="note"),
+        Column("b", "B", is_optional=True),
+        Column("c", "C"),
+        Column("d", "D", is_optional=True),
+    ]
+    rows = [
+        {"a": "1", "b": "", "c": "", "d": "", "note": "n = 3"},
+        {"a": "2", "b": "", "c": "", "d": "why", "note": ""},
+    ]
+    table = make_table("T", rows, columns)
+    assert (table.title, table.header) == ("T", ("A", "C", "D"))
+    assert table.rows == (("1\nn = 3", "", ""), ("2", "", "why"))
+
+
+@given(st.permutations(["a", "b", "c"]), st.permutations(["x", "y"]))
+def test_spreading_keeps_order_and_numbers(policies, measures):
+    """Rows and groups of columns come in the order of the frame, each with its own numbers. [property]"""
+    rows = [
+        {"policy": policy, "of": of, "estimate": f"{policy}{of}", "low": f"{policy}{of}-", "high": f"{policy}{of}+"}
+        for of in measures
+        for policy in policies
+    ]
+    wide = spread(pd.DataFrame(rows), "policy", "of")
+    assert wide["policy"].tolist() == policies
+    assert list(wide)[1:] == [f"{of}{end}" for of in measures for end in ("", "_low", "_high")]
+    for of in measures:
+        assert wide[f"{of}_high"].tolist() == [f"{policy}{of}+" for policy in policies]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "within"),
+    [
+        (0.2, 0.3, "20.0 to 30.0"),
+        (0.2, math.nan, "20.0 or more"),
+        (math.nan, 0.3, "at most 30.0"),
+        (math.nan, math.nan, "no interval"),
+    ],
+)
+def test_an_interval_may_have_one_end(low, high, within):
+    """What an interval says on one side is told where it says nothing on the other. [contract]"""
+    assert format_estimate(0.25, low, high, PERCENT).endswith(f"({within})")
+
+
+@given(st.integers(1, 20), st.integers(1, 6))
+def test_a_list_never_says_one_more(n, most):
+    """Of many words the first ones are told and how many more there are, which is never one. [property]"""
+    text = list_some([f"w{place}" for place in range(n)], most)
+    assert text.count("w") == (n if n <= most + 1 else most)
+    assert "1 more" not in text or n - most > 9
