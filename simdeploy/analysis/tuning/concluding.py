@@ -15,7 +15,7 @@ from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.tuning.feasibility import MET, MISSED, judge
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings
-from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP, WITHOUT, Tuning, find_changes
+from simdeploy.analysis.tuning.result import CHOICE, NEAREST, POLICY, RUNNER_UP, VERDICT, WITHOUT, Tuning, find_changes
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.analysis.tuning.worlds import Measured
 from simdeploy.dialects.translation import translate_spec
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
     from simdeploy.statistics.selection import Selection
 
 _WORDS = {MET: "met", MISSED: "not met"}
-_ESTIMATE = {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
-_DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
-_JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
-_POLICIES = {"policy": "str", "candidate": "int64", "measure": "str", **_ESTIMATE, **_DIFFERENCE, **_JUDGED}
-_VERDICTS = {"policy": "str", "requirement": "str", **_ESTIMATE, "verdict": "str"}
 _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
 
 
@@ -230,7 +225,7 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
                     "unknown_fraction": unknown,
                 }
             )
-    return make_frame(rows, _POLICIES)
+    return make_frame(rows, POLICY)
 
 
 def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
@@ -245,7 +240,7 @@ def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: M
             verdict = _WORDS.get(int(judged.verdicts[place, number]), "undecided")
             numbers = {name: getattr(estimate, name) for name in ("estimate", "low", "high", "n")}
             rows.append({"policy": role, "requirement": str(requirement), **numbers, "verdict": verdict})
-    return make_frame(rows, _VERDICTS)
+    return make_frame(rows, VERDICT)
 
 
 def _find_binding(
@@ -271,7 +266,7 @@ def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFram
         values = values[~np.isnan(values)]
         nearest = values.min if requirement.at_most is not None else values.max
         rows.append({"requirement": str(requirement), "estimate": float(nearest()) if len(values) else math.nan})
-    return make_frame(rows, {"requirement": "str", "estimate": "float64"})
+    return make_frame(rows, NEAREST)
 
 
 def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
