@@ -10,7 +10,11 @@ from simdeploy.report import REPORTS
 
 @click.command("schema", cls=Command, example="simdeploy schema > simdeploy.schema.json")
 @click.option(
-    "--result", "kind", type=click.Choice(list(REPORTS)), help="The kind of result that a JSON document holds."
+    "--result",
+    "kind",
+    metavar="KIND",
+    type=click.Choice(list(REPORTS)),
+    help=f"The kind of result that a JSON document holds: {', '.join(REPORTS)}.",
 )
 def command(kind: str | None) -> None:
     """Print the JSON Schema of a scenario file, or of a result.

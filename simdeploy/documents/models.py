@@ -35,13 +35,21 @@ def _read_number(value: Any) -> Any:
     return _INFINITIES.get(value, value) if isinstance(value, str) else value
 
 
+def _read_cell(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise ValueError("not a single value")
+
+
 Number = Annotated[
     float,
     BeforeValidator(_read_number),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}, {"enum": list(_INFINITIES)}]}),
 ]
 _Whole = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
-_Cell = str | bool | int | float | None
+_Cell = Annotated[
+    Any, AfterValidator(_read_cell), WithJsonSchema({"type": ["string", "boolean", "integer", "number", "null"]})
+]
 _CELLS: dict[str, Any] = {
     "str": str | None,
     "object": _Cell,
@@ -70,7 +78,7 @@ def make_model(kind: type[Result], dtypes: Mapping[str, Mapping[str, str]] | Non
     ----------
     kind : type
     dtypes : mapping of str to mapping, optional
-        The columns of those tables that may have more than are declared; without it they may have any.
+        The columns of each table; without it those that may have more than are declared may have any.
     """
     # A number may be missing, or infinite.
     hints, tables = kind.hints(float=Number), kind.tables()
@@ -79,8 +87,8 @@ def make_model(kind: type[Result], dtypes: Mapping[str, Mapping[str, str]] | Non
     keys |= {name: get_type_hints(getattr(kind, name).fget)["return"] for name in kind.also}
     more = [name for name, columns in tables.items() if columns.has_more]
     for name, columns in tables.items():
-        stated = dtypes is not None and columns.has_more
-        keys[name] = _table(replace(columns, dtypes=dtypes[name], has_more=False) if stated else columns, name)
+        stated = columns if dtypes is None else replace(columns, dtypes=dtypes[name], has_more=False)
+        keys[name] = _table(stated, name)
     if more:
         keys["dtypes"] = _model(dict.fromkeys(more, Dtypes), "dtypes")
     return _model(keys, kind.__name__)

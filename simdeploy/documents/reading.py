@@ -93,22 +93,22 @@ def _find_kind(document: Any) -> type[Result]:
 
 
 def _find_dtypes(kind: type[Result], document: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the columns, as the document states them, of those tables that may have more than are declared."""
+    """Return the columns of each table: as they are declared, or stated by the document where it may have more."""
     stated = document.get("dtypes", {})
     try:
         TypeAdapter(dict[str, Dtypes]).validate_python(stated)
     except ValidationError as error:
         raise InputError(_problems(error, ("dtypes",))) from None
-    more = {name: columns.dtypes for name, columns in kind.tables().items() if columns.has_more}
+    tables = kind.tables()
     problems = [
         Problem("not the type of this column", ("dtypes", name, column), found=shorten(found), allowed=dtype)
-        for name, columns in more.items()
-        for column, dtype in columns.items()
-        if (found := stated.get(name, {}).get(column)) != dtype
+        for name, columns in tables.items()
+        for column, dtype in columns.dtypes.items()
+        if columns.has_more and (found := stated.get(name, {}).get(column)) != dtype
     ]
     if problems:
         raise InputError(problems)
-    return {name: stated[name] for name in more}
+    return {name: dict(stated[name] if columns.has_more else columns.dtypes) for name, columns in tables.items()}
 
 
 def _build(kind: type[Result], values: Mapping[str, Any]) -> Result:
