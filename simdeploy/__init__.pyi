@@ -18,6 +18,9 @@ from .analysis import (
     GateComparison as GateComparison,
 )
 from .analysis import (
+    GridSummary as GridSummary,
+)
+from .analysis import (
     InformationResult as InformationResult,
 )
 from .analysis import (
@@ -111,6 +114,9 @@ from .analysis import (
     vary_switches as vary_switches,
 )
 from .api import read_deployment as read_deployment
+from .documents import read_result as read_result
+from .documents import result_schema as result_schema
+from .engines import OneRollout as OneRollout
 from .engines import Rollout as Rollout
 from .engines import simulate as simulate
 from .errors import (
@@ -136,6 +142,7 @@ from .experiments.sweep import sweep as sweep
 from .scenario import Scenario as Scenario
 from .scenario import read_scenario as read_scenario
 from .scenario import scenario_schema as scenario_schema
+from .statistics.selection import Selection as Selection
 from .validation import Verification as Verification
 from .validation import verify as verify
 from .world.tilt import Tilt as Tilt

@@ -3,13 +3,78 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_type_hints
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+Declared = TypeVar("Declared")
+
+# Of the documents that `Result.to_dict` makes; another one means that older versions can't read them.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a table of a result holds: it is written, described and read by this.
+
+    Attributes
+    ----------
+    dtypes : mapping of str to str
+        By the names of the columns that it always has.
+    has_more : bool
+        Whether it has further columns, such as the factors of a sweep: a document states the types of all of them.
+    words : mapping of str to Literal
+        Which words those columns hold that have a few only, such as verdicts.
+    """
+
+    dtypes: Mapping[str, str]
+    has_more: bool = False
+    words: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a mapping holds that is one row of a table, a value by column."""
+
+    dtypes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Array:
+    """What an array holds."""
+
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """That a value stands in a document as people write it, and how that is read."""
+
+    parse: Callable[[str], Any]
+
+
+class LateTable(cached_property["pd.DataFrame"]):
+    """A table of a result that is computed when it is first asked for: a method with this as decorator.
+
+    Parameters
+    ----------
+    columns : Columns
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+
+    def __call__(self, compute: Callable[[Any], pd.DataFrame]) -> LateTable:
+        """Take the method."""
+        super().__init__(compute)
+        return self
 
 
 @dataclass(frozen=True)
@@ -26,7 +91,14 @@ class Result:
 
     What is said of a result stands in `simdeploy.report`, which knows by the type of the result which sentence and which
     tables are meant. It is looked up when somebody asks, so that no analysis imports a word.
+
+    Attributes
+    ----------
+    also : tuple of str
+        Properties that a document has beside the fields, from which they follow.
     """
+
+    also: ClassVar[tuple[str, ...]] = ()
 
     @property
     def answer(self) -> str:
@@ -41,19 +113,55 @@ class Result:
         """Return the tables that a person wants to see, in words."""
         return cast("tuple[Table, ...]", _report().tabulate(self))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything in values that JSON knows: the answer, and every public field; tables as lists of rows.
+    @classmethod
+    def hints(cls, **names: Any) -> dict[str, Any]:
+        """Return the type of each public field, with what else is declared of it.
 
-        Whatever is unknown is None.
+        Parameters
+        ----------
+        **names
+            What stands for names in the annotations.
         """
-        public = [field.name for field in fields(self) if not field.name.startswith("_")]  # type: ignore[arg-type]
-        return {"answer": self.answer, **{name: to_plain(getattr(self, name)) for name in public}}
+        # Modules of results import these for the type checker only.
+        known = {"pd": SimpleNamespace(DataFrame=Any), "np": SimpleNamespace(ndarray=Any), **names}
+        hints = get_type_hints(cls, localns=known, include_extras=True)
+        return {field.name: hints[field.name] for field in fields(cls) if not field.name.startswith("_")}  # type: ignore[arg-type]
+
+    @classmethod
+    def tables(cls) -> dict[str, Columns]:
+        """Return the columns of each table, by its name."""
+        declared = {name: found for name, hint in cls.hints().items() if (found := find_declared(hint, Columns))}
+        return declared | {name: late.columns for name, late in vars(cls).items() if isinstance(late, LateTable)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything in values that JSON knows; `simdeploy.read_result` makes the result of it again.
+
+        The type of the `result`, the `format` of the document and the `answer`, then every public field, tables as lists of
+        rows, and as `dtypes` the types of the columns of those tables whose columns depend on what was asked. Unknown is
+        None, and infinity a word.
+        """
+        hints, tables = self.hints(), self.tables()
+        document = {"result": type(self).__name__, "format": FORMAT, "answer": self.answer}
+        for name in dict.fromkeys([*hints, *self.also, *tables]):
+            value = getattr(self, name)
+            document[name] = str(value) if find_declared(hints.get(name), Written) else to_plain(value)
+        stated = {
+            name: {str(column): str(dtype) for column, dtype in getattr(self, name).dtypes.items()}
+            for name, columns in tables.items()
+            if columns.has_more
+        }
+        return document | ({"dtypes": stated} if stated else {})
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.answer}>"
 
     def _repr_html_(self) -> str:
         return cast("str", _report().to_html(self))
+
+
+def find_declared(hint: Any, kind: type[Declared]) -> Declared | None:
+    """Return what is declared of a field beside its type."""
+    return next((found for found in getattr(hint, "__metadata__", ()) if isinstance(found, kind)), None)
 
 
 def _report() -> Any:
@@ -97,6 +205,8 @@ def to_plain(value: Any) -> Any:
         return [to_plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+    if value is None or value is pd.NA or value != value:
         return None
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
     return value if isinstance(value, bool | int | float | str) else str(value)

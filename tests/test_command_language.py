@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 
 import click
+import jsonschema
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from every_result import assert_results_equal
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
+import simdeploy
+from simdeploy.cli import study
 from simdeploy.cli.app import app
 from simdeploy.cli.command import EXIT_CODES
 from simdeploy.cli.options import ENGINES
@@ -174,13 +178,26 @@ def test_an_unknown_command_is_told_the_nearest():
 # -- what is printed and written ----------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def findings(monkeypatch):
+    """Keep what commands find, beside what they print of it."""
+    kept = []
+    finish = study._finish
+    monkeypatch.setattr(study, "_finish", lambda ctx, finding: (kept.append(finding), finish(ctx, finding)))
+    return kept
+
+
 @pytest.mark.parametrize("name", COMPUTING)
-def test_what_is_printed_and_written(name):
-    """--json is one object, which -o writes to .json as well; words begin with its answer; lines are short. [contract]"""
+def test_what_is_printed_and_written(name, findings):
+    """--json is one object, which its schema describes, -o writes to .json and read_result reads; words are as they were. [contract]"""
     printed = call(name, "--json", "-o", "all.json")
     assert printed.exit_code in (0, 1, 3), printed.stderr
     document = json.loads(printed.stdout, parse_constant=pytest.fail)
     assert json.loads(Path("all.json").read_text(encoding="utf-8")) == document
+    jsonschema.Draft202012Validator(simdeploy.result_schema(document["result"])).validate(document)
+    again = simdeploy.read_result("all.json")
+    assert_results_equal(again, findings[0].result)
+    assert again.computed_under == document["computed_under"]
     assert "seed" in document["computed_under"]
     if name == "run":
         assert document["deployment"]["spec"]["strategy"] == "rolling"

@@ -21,8 +21,13 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
-def read_text(path: str | os.PathLike[str], *, inside: Sequence[str | os.PathLike[str]] | None = None) -> str:
-    """Read a UTF-8 text file of at most 10 MB; a byte order mark at its start is dropped.
+def read_text(
+    path: str | os.PathLike[str],
+    *,
+    inside: Sequence[str | os.PathLike[str]] | None = None,
+    most_bytes: int = MAX_BYTES,
+) -> str:
+    """Read a UTF-8 text file of limited size; a byte order mark at its start is dropped.
 
     Parameters
     ----------
@@ -30,6 +35,8 @@ def read_text(path: str | os.PathLike[str], *, inside: Sequence[str | os.PathLik
         Of a regular file, or of a pipe such as a shell's ``<(...)``.
     inside : sequence of path, optional
         Folders in or below one of which the file has to be, links followed; no pipe then. By default it may be anywhere.
+    most_bytes : int, default 10,000,000
+        How large it may be.
 
     Raises
     ------
@@ -43,7 +50,7 @@ def read_text(path: str | os.PathLike[str], *, inside: Sequence[str | os.PathLik
         target, flags = (file, _FLAGS) if inside is None else (_find_inside(file, inside), _FLAGS | _NO_FOLLOW)
         descriptor = os.open(target, flags)
         try:
-            data = _read(descriptor, file, takes_pipes=inside is None)
+            data = _read(descriptor, file, most_bytes, takes_pipes=inside is None)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -51,7 +58,7 @@ def read_text(path: str | os.PathLike[str], *, inside: Sequence[str | os.PathLik
             raise InputError(_not_a_file("a socket or a device", file)) from None
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise InputError(Problem(f"can't be read: {reason}", file=file)) from None
-    return decode(data, file=file)
+    return decode(data, file=file, most_bytes=most_bytes)
 
 
 def _find_inside(file: str, folders: Sequence[str | os.PathLike[str]]) -> str:
@@ -63,33 +70,33 @@ def _find_inside(file: str, folders: Sequence[str | os.PathLike[str]]) -> str:
     return str(real)
 
 
-def _read(descriptor: int, file: str, *, takes_pipes: bool) -> bytes:
+def _read(descriptor: int, file: str, most_bytes: int, *, takes_pipes: bool) -> bytes:
     """Read what is open, whatever it has turned out to be, up to one byte more than is allowed."""
     status = os.fstat(descriptor)
     mode = status.st_mode
     if stat.S_ISDIR(mode):
         raise InputError(Problem("can't be read: Is a directory", file=file))
     if stat.S_ISFIFO(mode) and takes_pipes:
-        chunks = _chunks_of_pipe(descriptor, file)
+        chunks = _chunks_of_pipe(descriptor, file, most_bytes)
     elif stat.S_ISREG(mode):
         # What a kernel makes up as it is read, such as the files of /proc, has no size.
         is_readable = takes_pipes or status.st_size > 0
-        chunks = iter(lambda: os.read(descriptor, MAX_BYTES + 1) if is_readable else b"", b"")
+        chunks = iter(lambda: os.read(descriptor, most_bytes + 1) if is_readable else b"", b"")
     else:
         raise InputError(_not_a_file("a pipe" if stat.S_ISFIFO(mode) else "a device", file))
     data = bytearray()
     for chunk in chunks:
         data += chunk
-        if len(data) > MAX_BYTES:
+        if len(data) > most_bytes:
             break
     return bytes(data)
 
 
-def _chunks_of_pipe(descriptor: int, file: str) -> Iterator[bytes]:
+def _chunks_of_pipe(descriptor: int, file: str, most_bytes: int) -> Iterator[bytes]:
     while True:
         if not select.select([descriptor], [], [], _PATIENCE_S)[0]:
             raise InputError(Problem(f"a pipe that nothing came out of for {_PATIENCE_S:g} s", file=file))
-        chunk = os.read(descriptor, MAX_BYTES + 1)
+        chunk = os.read(descriptor, most_bytes + 1)
         if not chunk:
             return
         yield chunk
@@ -99,10 +106,10 @@ def _not_a_file(kind: str, file: str) -> Problem:
     return Problem(f"{kind}, not a file", file=file, allowed="a regular file")
 
 
-def decode(data: bytes, *, file: str | None = None) -> str:
+def decode(data: bytes, *, file: str | None = None, most_bytes: int = MAX_BYTES) -> str:
     """Turn a file's bytes into text, under the conditions of `read_text`."""
-    if len(data) > MAX_BYTES:
-        raise InputError(Problem("larger than 10 MB", file=file))
+    if len(data) > most_bytes:
+        raise InputError(Problem(f"larger than {most_bytes / 1e6:g} MB", file=file))
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(Problem("not UTF-8 but UTF-16", file=file, line=1, allowed="UTF-8"))
     if b"\0" in data:

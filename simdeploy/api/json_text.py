@@ -16,7 +16,7 @@ MAX_DEPTH = 64
 
 # A deployment has some dozens, and the names of its canaries.
 MAX_VALUES = 100_000
-_MAX_TOKENS = 4 * MAX_VALUES  # of a value: its key, a comma, and its quotes or brackets
+_TOKENS = 4  # of a value: its key, a comma, and its quotes or brackets
 _MAX_DIGITS = 40
 
 # Possessive, and an unfinished string reaches to the end: time stays linear whatever the text.
@@ -34,15 +34,15 @@ class _Bad:
     problem: Problem
 
 
-def parse_json(text: str, *, file: str | None = None) -> Any:
+def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VALUES) -> Any:
     """Read JSON as plain values.
 
     Raises
     ------
     InputError
         For wrong syntax, and at once for every duplicate key, ``NaN``, ``Infinity``, number out of reach
-        and half of a surrogate pair. Nesting deeper than 64, and more than 100,000 values, are refused before they
-        are read.
+        and half of a surrogate pair. Nesting deeper than 64, and more values than `most_values`, are refused before
+        they are read.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def parse_json(text: str, *, file: str | None = None) -> Any:
     simdeploy.errors.InputError: line 1: a: not a JSON number (found NaN); allowed: a finite number
     line 1: a: duplicate key; it is also in line 1
     """
-    _check_size(text, file)
+    _check_size(text, file, most_values)
     duplicates = False
     bad = _SURROGATE.search(text) is not None
 
@@ -100,7 +100,7 @@ def _out_of_reach(text: str) -> Problem:
     return Problem("a number out of reach", found=text if len(text) <= _MAX_DIGITS else text[:20] + "...")
 
 
-def _check_size(text: str, file: str | None) -> None:
+def _check_size(text: str, file: str | None, most_values: int) -> None:
     depth = n_commas = 0
     for number, token in enumerate(_MARK.finditer(text)):
         depth += _DEEPER.get(token[0], 0)
@@ -108,8 +108,8 @@ def _check_size(text: str, file: str | None) -> None:
         message = None
         if depth > MAX_DEPTH:
             message = f"nested deeper than {MAX_DEPTH}"
-        elif n_commas >= MAX_VALUES or number >= _MAX_TOKENS:
-            message = f"more than {MAX_VALUES:,} values"
+        elif n_commas >= most_values or number >= _TOKENS * most_values:
+            message = f"more than {most_values:,} values"
         if message is not None:
             line, column = _place(text, token.start())
             raise InputError(Problem(message, file=file, line=line, column=column))

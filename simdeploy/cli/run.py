@@ -2,67 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
-from simdeploy.result import Result, Table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from simdeploy.engines import Rollout
-
-_VERDICTS = {
-    "completed_good": "A good release completed",
-    "stopped_defective": "A defective release was stopped",
-    "false_alarm": "False alarm: a good release was stopped",
-    "escaped": "Escape: a defective release completed",
-}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class OneRollout(Result):
-    """What happened in one rollout.
-
-    Attributes
-    ----------
-    responses : mapping
-    deployment : mapping
-        The final deployment object of the API.
-    story : tuple of mapping
-        What happened, with its time in seconds.
-    computed_under : mapping
-    """
-
-    responses: Mapping[str, Any]
-    deployment: Mapping[str, Any]
-    story: tuple[Mapping[str, Any], ...]
-    computed_under: Mapping[str, Any]
-
-    @property
-    def answer(self) -> str:
-        """How it ended."""
-        from simdeploy.units import NS_PER_S, short_duration
-
-        verdict, makespan_s = self.responses["verdict"], self.responses["makespan_s"]
-        ended = _VERDICTS[verdict] if isinstance(verdict, str) else f"The rollout is {self.responses['state']}"
-        return f"{ended}." if math.isnan(makespan_s) else f"{ended}, after {short_duration(makespan_s * NS_PER_S)}."
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the responses as a table of one row."""
-        import pandas as pd
-
-        return pd.DataFrame([self.responses])
-
-    def summarize(self) -> tuple[Table, ...]:
-        """Return the responses in words."""
-        rows = tuple((name, _word(name, value)) for name, value in self.responses.items())
-        return (Table("Responses", ("response", "value"), rows),)
 
 
 @study_command("run", has=(), example="simdeploy run scenarios/small-fleet.yaml --seed 7 --plot rollout.png")
@@ -80,7 +27,7 @@ def command(study: Study, *, replication: int) -> Finding:
     final deployment object of the API under "deployment".
     """
     from simdeploy.cli.story import tell
-    from simdeploy.engines import simulate
+    from simdeploy.engines import OneRollout, simulate
     from simdeploy.plotting import plot_timeline
     from simdeploy.units import NS_PER_S, short_duration
 
@@ -114,15 +61,3 @@ def _describe(rollout: Rollout) -> dict[str, Any]:
         "engine": rollout.engine,
         "switches": rollout.orchestrator.switches(),
     }
-
-
-def _word(name: str, value: object) -> str:
-    from simdeploy.units import NS_PER_S, short_duration
-
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    if isinstance(value, float):
-        number = f"{value:,.3f}".rstrip("0").rstrip(".")
-        times = ("makespan_s", "stopped_at_s", "restored_at_s")
-        return f"{number} ({short_duration(value * NS_PER_S)})" if name in times else number
-    return f"{value:,}" if isinstance(value, int) else str(value)

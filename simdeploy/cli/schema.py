@@ -5,13 +5,26 @@ from __future__ import annotations
 import click
 
 from simdeploy.cli.command import Command
+from simdeploy.report import REPORTS
 
 
 @click.command("schema", cls=Command, example="simdeploy schema > simdeploy.schema.json")
-def command() -> None:
-    """Print the JSON Schema of a scenario file, for editors."""
+@click.option(
+    "--result",
+    "kind",
+    metavar="KIND",
+    type=click.Choice(list(REPORTS)),
+    help=f"The kind of result that a JSON document holds: {', '.join(REPORTS)}.",
+)
+def command(kind: str | None) -> None:
+    """Print the JSON Schema of a scenario file, or of a result.
+
+    By default that of a scenario file, for editors. With --result that of the JSON which commands write; each says under
+    "result" of which kind it is.
+    """
     import json
 
+    from simdeploy.documents import result_schema
     from simdeploy.scenario import scenario_schema
 
-    click.echo(json.dumps(scenario_schema(), indent=2))
+    click.echo(json.dumps(scenario_schema() if kind is None else result_schema(kind), indent=2))

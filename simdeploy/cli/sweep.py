@@ -99,7 +99,6 @@ def command(
         more=[] if precise is None else precise.summarize(),
         draw=lambda: _draw(summary),
         under={
-            **result.attrs,
             "replications": result.replications,
             **({} if precise is None else {"precision": precise.to_dict()}),
         },

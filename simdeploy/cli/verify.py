@@ -24,6 +24,5 @@ def command(ctx: click.Context) -> Finding:
         result,
         about=f"{len(result.comparisons)} comparisons, of which one fails by chance with probability "
         f"{result.false_alarm_probability:.1g} at most",
-        under={"seed": seed, "replications": replications},
         failed=not result.is_ok,
     )

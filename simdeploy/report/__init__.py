@@ -28,6 +28,7 @@ REPORTS = {
     "GridSummary": "grid",
     "InformationResult": "information",
     "ObservationResult": "observation",
+    "OneRollout": "rollout",
     "ParetoFront": "pareto",
     "Precision": "precision",
     "Rare": "rare",

@@ -81,7 +81,7 @@ class Measure:
         return self.of in ("makespan_s", "stopped_at_s", "restored_at_s")
 
     def __str__(self) -> str:
-        how = "" if self.quantile is None else f"p{100 * self.quantile:g} "
+        how = "" if self.quantile is None else f"p{_write_percent(self.quantile)} "
         given = "" if self.given is None else f" given {self.given}"
         return f"{how}{self.of}{given}"
 
@@ -103,7 +103,7 @@ class Condition:
     limit: float | None = None
 
     def __str__(self) -> str:
-        return self.of if self.sign is None else f"{self.of} {self.sign} {self.limit:g}"
+        return self.of if self.limit is None else f"{self.of} {self.sign} {_write(self.limit)}"
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Requirement:
 
     def __str__(self) -> str:
         sign = ">=" if self.at_most is None else "<="
-        return f"{self.measure} {sign} {self.limit:g}"
+        return f"{self.measure} {sign} {_write(self.limit)}"
 
 
 def measure_problems(
@@ -361,6 +361,15 @@ def parse_amount(text: str, measure: Measure) -> float:
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _write(number: float) -> str:
+    """Write a number in as few digits as six, or as many as it has."""
+    return short if float(short := f"{number:g}") == number else repr(number)
+
+
+def _write_percent(fraction: float) -> str:
+    return short if _percent(short := f"{100 * fraction:g}") == fraction else f"{100 * Decimal(repr(fraction)):f}"
 
 
 def _percent(text: str) -> float:

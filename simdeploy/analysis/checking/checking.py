@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.judging import Verdict, join, judge
 from simdeploy.analysis.asking.measuring import Values
@@ -16,7 +16,7 @@ from simdeploy.analysis.checking.sequential import plan_looks
 from simdeploy.analysis.frames import make_frame
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.replication import replicate
-from simdeploy.result import Result
+from simdeploy.result import Columns, Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,8 @@ class Check(Result):
         switches.
     """
 
-    verdicts: pd.DataFrame
+    also = ("verdict",)
+    verdicts: Annotated[pd.DataFrame, Columns(_ROW, words={"verdict": Verdict})]
     confidence_level: float
     looks: tuple[int, ...]
     n_failed: Mapping[str, int]
@@ -82,10 +83,6 @@ class Check(Result):
     def to_frame(self) -> pd.DataFrame:
         """Return `verdicts`."""
         return self.verdicts
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything in values that JSON knows, the `verdict` of all together included."""
-        return {**super().to_dict(), "verdict": self.verdict}
 
 
 def check(

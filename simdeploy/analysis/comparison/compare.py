@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.asking.verdicts import judge_difference
+from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure
-from simdeploy.analysis.comparison.pair_tables import tabulate_pairs, tabulate_ranking
+from simdeploy.analysis.comparison.pair_tables import PAIR, RANKING, tabulate_pairs, tabulate_ranking
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
-from simdeploy.result import Result, read_computed_under, to_plain
+from simdeploy.result import Columns, LateTable, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values, variance
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
-    from simdeploy.analysis.asking.measuring import Values
     from simdeploy.scenario.parts import Costs
 
 _ESTIMATE = {
@@ -89,8 +87,8 @@ class Comparison(Result):
         Scenario, seed, engine and switches, as far as the table of responses says; and the costs, if there are any.
     """
 
-    estimates: pd.DataFrame
-    differences: pd.DataFrame
+    estimates: Annotated[pd.DataFrame, Columns(_ESTIMATE | _UNKNOWN)]
+    differences: Annotated[pd.DataFrame, Columns(_DIFFERENCE, words={"verdict": Verdict})]
     judged_by: tuple[str, ...]
     baseline: str
     confidence_level: float
@@ -100,7 +98,7 @@ class Comparison(Result):
     computed_under: Mapping[str, Any]
     _values: Values = field(repr=False)
 
-    @cached_property
+    @LateTable(Columns(PAIR, words={"verdict": Verdict}))
     def pairs(self) -> pd.DataFrame:
         """All pairs: each policy less each of those that follow it, with intervals that hold for all pairs at once.
 
@@ -110,7 +108,7 @@ class Comparison(Result):
         """
         return tabulate_pairs(self._values, self.confidence_level)
 
-    @cached_property
+    @LateTable(Columns(RANKING, words={"verdict": Verdict}))
     def ranking(self) -> pd.DataFrame:
         """Each policy against the best of the others, with intervals that hold for all policies at once.
 
@@ -131,10 +129,6 @@ class Comparison(Result):
         dtypes = _DIFFERENCE | _UNKNOWN
         parts = (self.estimates, self.differences)
         return pd.concat([part.reindex(columns=list(dtypes)).astype(dtypes) for part in parts], ignore_index=True)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything in values that JSON knows, `pairs` and `ranking` included."""
-        return {**super().to_dict(), "pairs": to_plain(self.pairs), "ranking": to_plain(self.ranking)}
 
 
 def compare(

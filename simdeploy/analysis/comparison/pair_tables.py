@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
     from simdeploy.scenario.measures import Measure
 
-_PAIR = {
+PAIR = {
     "policy": "str",
     "other": "str",
     "response": "str",
@@ -34,7 +34,7 @@ _PAIR = {
     "n": "int64",
     "verdict": "str",
 }
-_RANKING = {
+RANKING = {
     "policy": "str",
     "response": "str",
     "level": "str",
@@ -71,8 +71,8 @@ def tabulate_pairs(values: Values, confidence_level: float) -> pd.DataFrame:
             "n": n,
             "verdict": judge_difference(low, high, direction, unknown=is_unknown) if direction else [None] * n_pairs,
         }
-        parts.append(_frame(part, measure, _PAIR))
-    return _join(parts, _PAIR)
+        parts.append(_frame(part, measure, PAIR))
+    return _join(parts, PAIR)
 
 
 def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
@@ -102,8 +102,8 @@ def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
             "unknown_fraction": unknown,
             "verdict": _judge(found),
         }
-        parts.append(_frame(part, measure, _RANKING))
-    return _join(parts, _RANKING)
+        parts.append(_frame(part, measure, RANKING))
+    return _join(parts, RANKING)
 
 
 def _judge(found: Ranking) -> np.ndarray:

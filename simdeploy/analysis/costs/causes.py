@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -12,15 +13,13 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.result import Result, read_computed_under
+from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.levels import level_problems
 from simdeploy.vocabulary import CAUSES, COSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pandas as pd
 
     from simdeploy.experiments.gathering import Batches
@@ -62,7 +61,7 @@ class CostResult(Result):
         Scenario, seed, engine and switches, as far as the table says.
     """
 
-    parts: pd.DataFrame
+    parts: Annotated[pd.DataFrame, Columns(_PART, has_more=True)]
     confidence_level: float
     costs: Mapping[str, float]
     n_left_out: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -13,12 +14,10 @@ from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest
-from simdeploy.result import Result, read_computed_under
+from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
     from simdeploy.scenario.parts import Costs
@@ -70,8 +69,8 @@ class InformationResult(Result):
         Scenario, seed, engine and switches, as far as the table says.
     """
 
-    values: pd.DataFrame
-    kinds: pd.DataFrame
+    values: Annotated[pd.DataFrame, Columns(_VALUE)]
+    kinds: Annotated[pd.DataFrame, Columns(_KIND)]
     policy: str
     confidence_level: float
     n_left_out: int

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.asking.verdicts import judge_difference
+from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
 from simdeploy.analysis.frames import make_frame
-from simdeploy.result import Result, read_computed_under
+from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, moments
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
     from simdeploy.experiments.progress import Progress
@@ -78,9 +76,9 @@ class ObservationResult(Result):
         Scenario, seed, engine, switches and replications.
     """
 
-    savings: pd.DataFrame
-    steps: pd.DataFrame
-    limits: pd.DataFrame
+    savings: Annotated[pd.DataFrame, Columns(_SAVING)]
+    steps: Annotated[pd.DataFrame, Columns(_STEP, words={"verdict": Verdict})]
+    limits: Annotated[pd.DataFrame, Columns(_LIMIT)]
     policy: str
     confidence_level: float
     n_left_out: int

@@ -4,13 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.result import Result
+from simdeploy.result import Columns, Result
 from simdeploy.scenario.measures import Requirement
 
 if TYPE_CHECKING:
     import pandas as pd
+
+BOX = {
+    "box": "int64",
+    "is_found": "bool",
+    "limits": "str",
+    "density": "float64",
+    "density_low": "float64",
+    "density_high": "float64",
+    "coverage": "float64",
+    "coverage_low": "float64",
+    "coverage_high": "float64",
+    "mass": "float64",
+    "n": "int64",
+    "n_broken": "int64",
+    "n_undecided": "int64",
+    "density_outside": "float64",
+    "p_value": "float64",
+}
+LIMIT = {
+    "box": "int64",
+    "factor": "str",
+    "low": "float64",
+    "high": "float64",
+    "values": "str",
+    "limits": "str",
+    "quasi_p": "float64",
+}
+STEP = {
+    "box": "int64",
+    "step": "int64",
+    "coverage": "float64",
+    "density": "float64",
+    "mass": "float64",
+    "held_out_coverage": "float64",
+    "held_out_density": "float64",
+    "n_restricted": "int64",
+    "limits": "str",
+    "is_chosen": "bool",
+}
+WORLD = {"is_held_out": "bool", "is_broken": "boolean", "is_undecided": "bool", "reason": "str", "box": "int64"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,10 +96,10 @@ class Discovery(Result):
 
     policy: str | None
     requirements: tuple[Requirement, ...]
-    boxes: pd.DataFrame
-    limits: pd.DataFrame
-    path: pd.DataFrame
-    worlds: pd.DataFrame
+    boxes: Annotated[pd.DataFrame, Columns(BOX)]
+    limits: Annotated[pd.DataFrame, Columns(LIMIT)]
+    path: Annotated[pd.DataFrame, Columns(STEP)]
+    worlds: Annotated[pd.DataFrame, Columns(WORLD, has_more=True)]
     n_known: int
     n_broken: int
     share: float

@@ -12,6 +12,7 @@ from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.choosing import Share, choose, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_box, describe_limits
 from simdeploy.analysis.discovery.judging import chance
+from simdeploy.analysis.discovery.result import BOX, LIMIT, STEP
 from simdeploy.analysis.frames import make_frame
 from simdeploy.statistics.boxes.boxes import Box, Column
 from simdeploy.statistics.boxes.peeling import peel
@@ -25,45 +26,6 @@ if TYPE_CHECKING:
 # More than these are a list, not an answer; and a further one is to have this part of all that breaks.
 MOST_BOXES = 3
 LEAST_COVERAGE = 0.1
-
-_BOX: dict[str, Any] = {
-    "box": "int64",
-    "is_found": "bool",
-    "limits": "str",
-    "density": "float64",
-    "density_low": "float64",
-    "density_high": "float64",
-    "coverage": "float64",
-    "coverage_low": "float64",
-    "coverage_high": "float64",
-    "mass": "float64",
-    "n": "int64",
-    "n_broken": "int64",
-    "n_undecided": "int64",
-    "density_outside": "float64",
-    "p_value": "float64",
-}
-_LIMIT: dict[str, Any] = {
-    "box": "int64",
-    "factor": "str",
-    "low": "float64",
-    "high": "float64",
-    "values": "str",
-    "limits": "str",
-    "quasi_p": "float64",
-}
-_STEP: dict[str, Any] = {
-    "box": "int64",
-    "step": "int64",
-    "coverage": "float64",
-    "density": "float64",
-    "mass": "float64",
-    "held_out_coverage": "float64",
-    "held_out_density": "float64",
-    "n_restricted": "int64",
-    "limits": "str",
-    "is_chosen": "bool",
-}
 
 
 class Found(NamedTuple):
@@ -137,7 +99,7 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
             members[of_half[in_half]] = number
         rows = [of_half[~in_half] for of_half, in_half in zip(rows, inside, strict=True)]
         searched, held_out = (whole.take(of_half) for of_half in rows)
-    return Found(make_frame(boxes, _BOX), make_frame(limits, _LIMIT), make_frame(steps, _STEP), members)
+    return Found(make_frame(boxes, BOX), make_frame(limits, LIMIT), make_frame(steps, STEP), members)
 
 
 def _judge(

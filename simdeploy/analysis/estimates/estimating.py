@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.errors import InputError, Problem, SimdeployWarning
-from simdeploy.result import Result, read_computed_under
+from simdeploy.result import Columns, Result, read_computed_under
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.levels import level_problems
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.gathering import Batches
-    from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
 
 ESTIMATE_COLUMNS = {
@@ -57,7 +57,7 @@ class Estimates(Result):
         Scenario, seed, engine and switches, as far as the table says.
     """
 
-    estimates: pd.DataFrame
+    estimates: Annotated[pd.DataFrame, Columns(ESTIMATE_COLUMNS, has_more=True)]
     measures: tuple[Measure, ...]
     case_columns: tuple[str, ...]
     confidence_level: float

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.experiments.gathering import refuse_weights
-from simdeploy.result import Result
+from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.statistics.intervals import mean_interval, proportion_interval
 from simdeploy.statistics.levels import level_problems
 from simdeploy.vocabulary import RESPONSES, VERDICTS, WEIGHT
@@ -37,6 +37,7 @@ MEANS = {
 QUANTITIES = (*PROPORTIONS, *MEANS)
 
 _KEYS = ("case", "scenario", "policy")
+_CELL = {"case": "int64", "scenario": "str", "policy": "str", "replications": "int64", "failed": "int64"}
 _NO_FACTORS = {*_KEYS, "replication", *RESPONSES, WEIGHT, "status", "stage", "error"}
 
 
@@ -56,11 +57,14 @@ class GridSummary(Result):
     factors : tuple of str
         The columns of what was varied.
     confidence_level : float
+    computed_under : dict
+        Scenario, seed, engine and switches, as far as the table says.
     """
 
-    cells: pd.DataFrame
+    cells: Annotated[pd.DataFrame, Columns(_CELL, has_more=True)]
     factors: tuple[str, ...]
     confidence_level: float
+    computed_under: Mapping[str, Any]
 
     def to_frame(self) -> pd.DataFrame:
         """Return `cells`."""
@@ -133,7 +137,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
         _put_proportions(cells, name, counts.of(numbers, counted), n, confidence_level)
     for name in means:
         _put_means(cells, name, *moments[name].of(numbers), confidence_level)
-    return GridSummary(cells, factors, confidence_level)
+    return GridSummary(cells, factors, confidence_level, read_computed_under(result))
 
 
 def _check(columns: Sequence[str]) -> None:

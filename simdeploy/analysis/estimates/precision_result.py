@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from simdeploy.analysis.estimates.estimating import estimate_frame
+from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate_frame
 from simdeploy.analysis.estimates.stopping import count_needed, why_not_yet
-from simdeploy.result import Result
+from simdeploy.analysis.estimates.targets import Target
+from simdeploy.errors import InputError, Problem
+from simdeploy.result import Columns, Result
 from simdeploy.statistics.estimators import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.asking.measuring import Values
-    from simdeploy.analysis.estimates.targets import Target
     from simdeploy.experiments.result import SweepResult
 
 Responses = TypeVar("Responses", bound="pd.DataFrame | SweepResult")
@@ -27,6 +28,7 @@ _ADDED = {
     "reason": "str",
     "n_replications": "int64",
     "n_needed": "float64",
+    "is_hardest": "bool",
 }
 
 
@@ -56,7 +58,7 @@ class Precision(Result, Generic[Responses]):
         Scenario, seed, switches and engine; the engines in their order if the first looks were another one's.
     """
 
-    estimates: pd.DataFrame
+    estimates: Annotated[pd.DataFrame, Columns(ESTIMATE_COLUMNS | _ADDED, has_more=True)]
     n_replications: int
     most: int
     targets: tuple[Target, ...]
@@ -64,11 +66,19 @@ class Precision(Result, Generic[Responses]):
     confidence_level: float
     is_reached: bool
     computed_under: Mapping[str, Any]
-    _responses: Responses
+    _responses: Responses | None
 
     @property
     def responses(self) -> Responses:
-        """All replications: the table that one `replicate` of so many gives, or the result of one such `sweep`."""
+        """All replications: the table that one `replicate` of so many gives, or the result of one such `sweep`.
+
+        Raises
+        ------
+        InputError
+            If it was read from a document, which has no replications.
+        """
+        if self._responses is None:
+            raise InputError(Problem("a result that was read from a document has no replications", ("responses",)))
         return self._responses
 
     def to_frame(self) -> pd.DataFrame:
@@ -91,7 +101,7 @@ def precision_frame(values: Values, targets: Sequence[Target], confidence_level:
         reason = why_not_yet(of_measure[which][case], found, target)
         needed = count_needed(n, found, target)
         rows.append((target.half_width, target.is_relative, not reason, reason, n, needed))
-    columns = zip(_ADDED.items(), zip(*rows, strict=True), strict=True)
+    columns = zip(_ADDED.items(), zip(*rows, strict=True), strict=False)
     frame = frame.assign(**{name: pd.Series(list(column), dtype=dtype) for (name, dtype), column in columns})
     # It decides on how many it would take; of one that nobody can tell that is unknown.
     missed = frame.loc[~frame["is_reached"], "n_needed"].sort_values(na_position="first", kind="stable")

@@ -12,7 +12,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.gates.curves import estimate_curves, estimate_mixture, measures_along
-from simdeploy.analysis.gates.result import GateComparison
+from simdeploy.analysis.gates.result import GATE, GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import GateInput, make_variants
 from simdeploy.analysis.gates.verdicts import conclude
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Measure
 
-_GATES = {"gate": "str", "kind": "str", "says": "str", "observation_s": "float64"}
 _OF_MIXTURE = (
     "false_alarm given good",
     "escaped given defective",
@@ -198,7 +197,8 @@ def _measures_of_mixture(scenario: Scenario, policy: ScenarioPolicy) -> tuple[Me
 
 
 def _tabulate(variants: tuple[Variant, ...]) -> Any:
-    return make_frame([{name: getattr(variant, name) for name in _GATES} for variant in variants], _GATES)
+    # Their verdicts follow from all of the simulations.
+    return make_frame([{name: getattr(variant, name, None) for name in GATE} for variant in variants], GATE)
 
 
 class _Simulation:

@@ -12,6 +12,7 @@ from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.levels import share_out
@@ -35,17 +36,6 @@ ALONG = (
 MEASURES = (STOPPED, *ALONG)
 # A release is stopped by either name, depending on whether it should have been.
 _STOPS = (Measure("false_alarm"), Measure("stopped_defective"))
-
-_ESTIMATE = dict.fromkeys(("estimate", "low", "high"), "float64") | {"n": "int64", "unknown_fraction": "float64"}
-CURVE = {"gate": "str", "size": "float64", "measure": "str", **_ESTIMATE}
-DIFFERENCE = {**CURVE, "verdict": "str"}
-OF_MIXTURE = {
-    "gate": "str",
-    "measure": "str",
-    **_ESTIMATE,
-    **dict.fromkeys(("difference", "difference_low", "difference_high"), "float64"),
-    "verdict": "str",
-}
 
 
 def measures_along() -> tuple[Measure, ...]:

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.result import Result
+from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
+from simdeploy.result import Columns, Result
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ESTIMATE = dict.fromkeys(("estimate", "low", "high"), "float64") | {"n": "int64", "unknown_fraction": "float64"}
+CURVE = {"gate": "str", "size": "float64", "measure": "str", **_ESTIMATE}
+DIFFERENCE = {**CURVE, "verdict": "str"}
+OF_MIXTURE = {
+    "gate": "str",
+    "measure": "str",
+    **_ESTIMATE,
+    **dict.fromkeys(("difference", "difference_low", "difference_high"), "float64"),
+    "verdict": "str",
+}
+GATE = {"gate": "str", "kind": "str", "says": "str", "observation_s": "float64", "verdict": "str"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,10 +71,10 @@ class GateComparison(Result):
         Scenario, seed, engine and switches.
     """
 
-    curves: pd.DataFrame
-    differences: pd.DataFrame
-    mixture: pd.DataFrame
-    gates: pd.DataFrame
+    curves: Annotated[pd.DataFrame, Columns(CURVE)]
+    differences: Annotated[pd.DataFrame, Columns(DIFFERENCE, words={"verdict": Verdict})]
+    mixture: Annotated[pd.DataFrame, Columns(OF_MIXTURE, words={"verdict": Verdict})]
+    gates: Annotated[pd.DataFrame, Columns(GATE, words={"verdict": JointVerdict})]
     best: str | None
     fewest_failed_requests: str | None
     cheapest: str | None

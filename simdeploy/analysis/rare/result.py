@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.result import Result
-from simdeploy.scenario.measures import Event
+from simdeploy.result import Columns, Result, Written
+from simdeploy.scenario.measures import Event, parse_event
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ class Rare(Result):
         Scenario, seed, engine and switches.
     """
 
-    event: Event
+    event: Annotated[Event, Written(parse_event)]
     policy: str
     method: str
     probability: float
@@ -85,8 +85,8 @@ class Rare(Result):
     tilt: Mapping[str, float]
     levels: tuple[int, ...]
     counts: str
-    diagnosis: Mapping[str, Any]
-    steps: pd.DataFrame
+    diagnosis: Mapping[str, bool | int | float]
+    steps: Annotated[pd.DataFrame, Columns(STEP_COLUMNS)]
     computed_under: Mapping[str, Any]
 
     def to_frame(self) -> pd.DataFrame:
@@ -100,10 +100,6 @@ class Rare(Result):
             **{name: getattr(self, name) for name in _NUMBERS},
         }
         return pd.DataFrame([row])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything in values that JSON knows, the event as it is written."""
-        return super().to_dict() | {"event": str(self.event)}
 
 
 _NUMBERS = (

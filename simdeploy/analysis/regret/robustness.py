@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from simdeploy.analysis.asking import verdicts
 from simdeploy.analysis.asking.directions import Direction, read_direction
-from simdeploy.analysis.asking.judging import judge_requirements
+from simdeploy.analysis.asking.judging import Verdict, judge_requirements
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import Asked, read_requirements
 from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.regret.regrets import REGRET, estimate_regrets, read_values, summarize_candidates
+from simdeploy.analysis.regret.regrets import REGRET, SUMMARY, estimate_regrets, read_values, summarize_candidates
 from simdeploy.analysis.regret.worlds import find_worlds
 from simdeploy.errors import InputError
-from simdeploy.result import Result, read_computed_under
+from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.levels import level_problems
@@ -59,8 +60,8 @@ class Robustness(Result):
     direction: Direction
     requirements: tuple[Requirement, ...]
     confidence_level: float
-    regrets: pd.DataFrame
-    candidates: pd.DataFrame
+    regrets: Annotated[pd.DataFrame, Columns(REGRET, has_more=True, words={"verdict": Literal["", Verdict]})]
+    candidates: Annotated[pd.DataFrame, Columns(SUMMARY, has_more=True, words={"regret_verdict": verdicts.Verdict})]
     n_failed: int
     computed_under: Mapping[str, Any]
 

@@ -12,7 +12,14 @@ from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
 from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond
-from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION, RANKED_BY, Sensitivity, make_interval
+from simdeploy.analysis.sensitivity.result import (
+    FACTOR,
+    INDEX,
+    MOST_UNKNOWN_FRACTION,
+    RANKED_BY,
+    Sensitivity,
+    make_interval,
+)
 from simdeploy.analysis.sensitivity.tables import table_values
 from simdeploy.errors import InputError, Problem
 from simdeploy.result import read_computed_under
@@ -27,14 +34,6 @@ if TYPE_CHECKING:
 
     from simdeploy.scenario.parts import Costs
 
-_INDEX = {
-    "factor": "str",
-    "index": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "standard_error": "float64",
-}
 _NEVER_NEGATIVE = ("mu_star", "sigma")
 _LEAST_BLOCKS = 4
 
@@ -210,8 +209,8 @@ def _estimate(
             least = 0.0 if kind in _NEVER_NEGATIVE else -math.inf
             interval = make_interval(float(estimate[place, lever]), float(half_width[place, lever]), least)
             values = (design.names[lever], kind, *interval, float(error[place, lever]))
-            rows.append(dict(zip(_INDEX, values, strict=True)))
-    return make_frame(rows, _INDEX)
+            rows.append(dict(zip(INDEX, values, strict=True)))
+    return make_frame(rows, INDEX)
 
 
 def _moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
@@ -231,4 +230,4 @@ def _factors(design: SensitivityDesign, inert: set[str]) -> pd.DataFrame:
         {"factor": name, "over": describe_spread(spread), "is_inert": name in inert}
         for name, spread in zip(design.names, design.spreads, strict=True)
     ]
-    return make_frame(rows, {"factor": "str", "over": "str", "is_inert": "bool"})
+    return make_frame(rows, FACTOR)

@@ -5,21 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.result import Result
+from simdeploy.analysis.sensitivity.designs import Method
+from simdeploy.result import Columns, Result
 from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from simdeploy.analysis.sensitivity.designs import Method
 
 # By which of a method's indices factors are ranked.
 RANKED_BY = {"morris": "mu_star", "sobol": "total"}
 
 # If more blocks than these have no value for what happens in the simulation, the others are other worlds.
 MOST_UNKNOWN_FRACTION = 0.1
+
+INDEX = {
+    "factor": "str",
+    "index": "str",
+    "estimate": "float64",
+    "low": "float64",
+    "high": "float64",
+    "standard_error": "float64",
+}
+FACTOR = {"factor": "str", "over": "str", "is_inert": "bool"}
+POINT = {"block": "int64", "response": "float64", "reason": "str"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,9 +73,9 @@ class Sensitivity(Result):
     method: Method
     of: Measure | None
     policy: str | None
-    indices: pd.DataFrame
-    factors: pd.DataFrame
-    points: pd.DataFrame
+    indices: Annotated[pd.DataFrame, Columns(INDEX)]
+    factors: Annotated[pd.DataFrame, Columns(FACTOR)]
+    points: Annotated[pd.DataFrame, Columns(POINT, has_more=True)]
     n_blocks: int
     n_used: int
     left_out: Mapping[str, int]

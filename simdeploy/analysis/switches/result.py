@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from simdeploy.analysis.asking import judging
 from simdeploy.analysis.asking.directions import Direction
-from simdeploy.result import Result
+from simdeploy.result import Columns, Result
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
@@ -111,10 +112,10 @@ class Switches(Result):
     requirements: tuple[Requirement, ...]
     confidence_level: float
     replications: int
-    policies: pd.DataFrame
-    base: pd.DataFrame
-    values: pd.DataFrame
-    pairs: pd.DataFrame
+    policies: Annotated[pd.DataFrame, Columns(POLICY, words={"verdict": judging.Verdict})]
+    base: Annotated[pd.DataFrame, Columns(VALUE, words={"verdict": Verdict})]
+    values: Annotated[pd.DataFrame, Columns(VALUE, words={"verdict": Verdict})]
+    pairs: Annotated[pd.DataFrame, Columns(PAIR, words={"verdict": Verdict})]
     own_values: Mapping[str, str]
     unsure_of: Literal["margin", "requirements"] | None
     n_failed: int

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
 
-_POINT = {"lever": "str", "value": "float64", "is_default": "bool", "is_current": "bool"}
-_ESTIMATE = {
+CURVE = {
+    "lever": "str",
+    "value": "float64",
+    "is_default": "bool",
+    "is_current": "bool",
     "measure": "str",
     "estimate": "float64",
     "low": "float64",
@@ -29,6 +32,7 @@ _ESTIMATE = {
     "n": "int64",
     "unknown_fraction": "float64",
 }
+DIFFERENCE = {**CURVE, "verdict": "str"}
 
 
 def estimate_band(points: Mapping[Measure, np.ndarray], confidence_level: float) -> dict[Measure, list[Estimate]]:
@@ -103,7 +107,7 @@ def estimate_curves(
                     ends = (math.nan,) * 3 if fraction > 0 else found[:3]
                     verdict = judge_change(*ends[1:], find_direction(measure), unknown=fraction > 0)
                     difference_rows.append((*point, str(measure), *ends, found.n, fraction, verdict))
-    return _frame(curve_rows, _POINT | _ESTIMATE), _frame(difference_rows, _POINT | _ESTIMATE | {"verdict": "str"})
+    return _frame(curve_rows, CURVE), _frame(difference_rows, DIFFERENCE)
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from simdeploy.scenario.measures import Measure
 
-_POINT = {"lever": "str", "value": "float64", "is_default": "bool", "steps": "int64", "verdict": "str"}
+POINT = {"lever": "str", "value": "float64", "is_default": "bool", "steps": "int64", "verdict": "str"}
 
 
 class Conclusion(NamedTuple):
@@ -74,7 +74,7 @@ def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Mea
     defaults = [point for point in points if point["is_default"] and point["largest"] is not None]
     told = nearest or max(defaults, key=lambda one: one["largest"], default=None)
     return Conclusion(
-        points=make_frame(points, _POINT),
+        points=make_frame(points, POINT),
         improvement=None if nearest is None else {name: nearest[name] for name in ("lever", "value", "current")},
         lever_of_interest=str(curves["lever"].iloc[0] if told is None else told["lever"]),
     )

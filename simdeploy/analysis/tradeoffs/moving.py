@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.tradeoffs.curves import estimate_curves
-from simdeploy.analysis.tradeoffs.judging import conclude
+from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
+from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, estimate_curves
+from simdeploy.analysis.tradeoffs.judging import POINT, conclude
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.levers import Lever
 from simdeploy.experiments.sweep import sweep
-from simdeploy.result import Result, read_computed_under
+from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_measure
 from simdeploy.statistics.levels import level_problems
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
-    from simdeploy.experiments.levers import Lever
     from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
@@ -68,9 +69,9 @@ class Tradeoff(Result):
         Scenario, seed, engine and switches.
     """
 
-    curves: pd.DataFrame
-    differences: pd.DataFrame
-    points: pd.DataFrame
+    curves: Annotated[pd.DataFrame, Columns(CURVE)]
+    differences: Annotated[pd.DataFrame, Columns(DIFFERENCE, words={"verdict": Verdict})]
+    points: Annotated[pd.DataFrame, Columns(POINT, words={"verdict": JointVerdict})]
     improvement: Mapping[str, Any] | None
     lever_of_interest: str
     policy: str

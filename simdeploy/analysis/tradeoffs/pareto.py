@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
 from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.result import Result, read_computed_under
+from simdeploy.result import Columns, Result, read_computed_under
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.levels import level_problems
 
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.experiments.gathering import Batches
-    from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
 
+_CASE = {
+    "is_on_front": "boolean",
+    "is_surely_dominated": "bool",
+    "unknown_fraction": "float64",
+    "standing": "str",
+}
+Standing = Literal["unknown", "no value", "on the front", "surely dominated", "could be"]
 _WORDS = ("min", "max")
 _ESTIMATE = {
     "measure": "str",
@@ -59,8 +66,8 @@ class ParetoFront(Result):
         Scenario, seed, engine and switches, as far as the table says.
     """
 
-    cases: pd.DataFrame
-    estimates: pd.DataFrame
+    cases: Annotated[pd.DataFrame, Columns(_CASE, has_more=True, words={"standing": Standing})]
+    estimates: Annotated[pd.DataFrame, Columns(_ESTIMATE, has_more=True)]
     directions: Mapping[Measure, Direction]
     confidence_level: float
     n_failed: int

@@ -16,7 +16,7 @@ from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.tuning.feasibility import judge_candidates
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings
-from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP, WITHOUT, Tuning, find_changes
+from simdeploy.analysis.tuning.result import CHOICE, NEAREST, POLICY, RUNNER_UP, VERDICT, WITHOUT, Tuning, find_changes
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.analysis.tuning.worlds import Measured
 from simdeploy.dialects.translation import translate_spec
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
     from simdeploy.statistics.selection import Selection
 
-_ESTIMATE = {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
-_DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
-_JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
-_POLICIES = {"policy": "str", "candidate": "int64", "measure": "str", **_ESTIMATE, **_DIFFERENCE, **_JUDGED}
-_VERDICTS = {"policy": "str", "requirement": "str", **_ESTIMATE, "verdict": "str"}
 _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
 
 
@@ -230,7 +225,7 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
                     "unknown_fraction": unknown,
                 }
             )
-    return make_frame(rows, _POLICIES)
+    return make_frame(rows, POLICY)
 
 
 def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
@@ -239,9 +234,9 @@ def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: M
         judged, _ = judge_candidates(confirmed.measured.of, question.requirements, confirmed.alpha)
         for role, place in roles.items():
             for requirement, one in zip(question.requirements, judged, strict=True):
-                found = {name: getattr(one, name)[place].item() for name in (*_ESTIMATE, "verdict")}
+                found = {name: getattr(one, name)[place].item() for name in ("estimate", "low", "high", "n", "verdict")}
                 rows.append({"policy": role, "requirement": str(requirement), **found})
-    return make_frame(rows, _VERDICTS)
+    return make_frame(rows, VERDICT)
 
 
 def _find_binding(
@@ -267,7 +262,7 @@ def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFram
         values = values[~np.isnan(values)]
         nearest = values.min if requirement.at_most is not None else values.max
         rows.append({"requirement": str(requirement), "estimate": float(nearest()) if len(values) else math.nan})
-    return make_frame(rows, {"requirement": "str", "estimate": "float64"})
+    return make_frame(rows, NEAREST)
 
 
 def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

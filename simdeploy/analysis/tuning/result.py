@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.result import Result
+from simdeploy.analysis.asking import judging, verdicts
+from simdeploy.result import Columns, Result
+from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.scenario.measures import Measure, Requirement
-
 CHOICE, RUNNER_UP, WITHOUT = "choice", "runner-up ", "without "
+
+_ESTIMATE = {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+_DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
+_JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
+POLICY = {"policy": "str", "candidate": "int64", "measure": "str", **_ESTIMATE, **_DIFFERENCE, **_JUDGED}
+VERDICT = {"policy": "str", "requirement": "str", **_ESTIMATE, "verdict": "str"}
+NEAREST = {"requirement": "str", "estimate": "float64"}
+CANDIDATE = {"candidate": "int64", "n": "int64", "estimate": "float64", "outcome": "str", "equal_to": "Int64"}
+STAGE = {"stage": "str", "candidates": "int64", "worlds": "int64", "rollouts": "int64", "node_updates": "int64"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,13 +93,13 @@ class Tuning(Result):
     requirements: tuple[Requirement, ...]
     choice: Mapping[str, Any] | None
     specs: Mapping[str, Mapping[str, Any]]
-    policies: pd.DataFrame
-    verdicts: pd.DataFrame
+    policies: Annotated[pd.DataFrame, Columns(POLICY, words={"verdict": verdicts.Verdict})]
+    verdicts: Annotated[pd.DataFrame, Columns(VERDICT, words={"verdict": judging.Verdict})]
     binding: str | None
     gain_without_binding: float
-    out_of_reach: pd.DataFrame
-    candidates: pd.DataFrame
-    stages: pd.DataFrame
+    out_of_reach: Annotated[pd.DataFrame, Columns(NEAREST)]
+    candidates: Annotated[pd.DataFrame, Columns(CANDIDATE, has_more=True)]
+    stages: Annotated[pd.DataFrame, Columns(STAGE)]
     current_policy: str
     n_possible: int
     indifference: float

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from simdeploy.result import Result
+from simdeploy.result import Array, Columns, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,9 @@ class Round(NamedTuple):
     n: int
     survivors: int
     n_observations: int
+
+
+_ROUND = dict.fromkeys(Round._fields, "int64")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,15 +68,15 @@ class Selection(Result):
         One row per round: `round`, `n`, `survivors`, `n_observations`, as in `Round`.
     """
 
-    candidates: np.ndarray
+    candidates: Annotated[np.ndarray, Array("int64")]
     best: int
-    survivors: np.ndarray
-    means: np.ndarray
-    n_used: np.ndarray
+    survivors: Annotated[np.ndarray, Array("int64")]
+    means: Annotated[np.ndarray, Array("float64")]
+    n_used: Annotated[np.ndarray, Array("int64")]
     n_observations: int
     is_decided: bool
     probability_correct: float
-    rounds: pd.DataFrame
+    rounds: Annotated[pd.DataFrame, Columns(_ROUND)]
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per candidate: `candidate`, `mean`, `n_used`, `survives`."""
@@ -89,7 +92,7 @@ def tabulate_rounds(rounds: Iterable[Round]) -> pd.DataFrame:
     """Return rounds as a table of whole numbers, also if there are none."""
     import pandas as pd
 
-    return pd.DataFrame(list(rounds), columns=list(Round._fields)).astype("int64")
+    return pd.DataFrame(list(rounds), columns=list(_ROUND)).astype(_ROUND)
 
 
 def select_only(candidates: np.ndarray) -> Selection:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.frames import make_frame
 from simdeploy.engines.choice import ENGINES
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.result import Result
+from simdeploy.result import Columns, Result
 from simdeploy.validation.verification.case import Case
 from simdeploy.validation.verification.comparing import WITHIN, compare_case, compare_engines, simulate_case
 from simdeploy.validation.verification.gates import gates
@@ -60,13 +60,16 @@ class Verification(Result):
     false_alarm_probability : float
         That any comparison fails although all is well: at most about this.
     seed : int
+    computed_under : dict
+        Seed and replications.
     """
 
-    comparisons: pd.DataFrame
-    agreement: pd.DataFrame
+    comparisons: Annotated[pd.DataFrame, Columns(_COMPARISON)]
+    agreement: Annotated[pd.DataFrame, Columns(_AGREEMENT)]
     is_ok: bool
     false_alarm_probability: float
     seed: int
+    computed_under: Mapping[str, Any]
 
     def to_frame(self) -> pd.DataFrame:
         """Return `comparisons`."""
@@ -145,6 +148,7 @@ def verify(
         is_ok=not any(frame["ok"].eq(other=False).any() for frame in (compared, agreed)),
         false_alarm_probability=n_chances * math.erfc(WITHIN / math.sqrt(2)),
         seed=seed,
+        computed_under={"seed": seed, "replications": replications},
     )
 
 

@@ -1,0 +1,157 @@
+"""What the document of a result holds, as pydantic's models: what is read is checked, described and made by them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    create_model,
+)
+
+from simdeploy.errors import InputError
+from simdeploy.result import FORMAT, Array, Columns, Result, Row, Written, find_declared
+from simdeploy.scenario.measures import Measure, parse_measure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def _read_number(value: Any) -> Any:
+    if value is None:
+        return math.nan
+    return _INFINITIES.get(value, value) if isinstance(value, str) else value
+
+
+def _read_cell(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise ValueError("not a single value")
+
+
+Number = Annotated[
+    float,
+    BeforeValidator(_read_number),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}, {"enum": list(_INFINITIES)}]}),
+]
+_Whole = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+_Cell = Annotated[
+    Any, AfterValidator(_read_cell), WithJsonSchema({"type": ["string", "boolean", "integer", "number", "null"]})
+]
+_CELLS: dict[str, Any] = {
+    "str": str | None,
+    "object": _Cell,
+    "bool": bool,
+    "boolean": bool | None,
+    "int64": _Whole,
+    "Int64": _Whole | None,
+    "float64": Number,
+}
+Dtypes = dict[str, Literal["str", "object", "bool", "boolean", "int64", "Int64", "float64"]]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Open(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, _Cell]
+
+
+def make_model(kind: type[Result], dtypes: Mapping[str, Mapping[str, str]] | None = None) -> type[BaseModel]:
+    """Return what a document of a kind of result holds.
+
+    Parameters
+    ----------
+    kind : type
+    dtypes : mapping of str to mapping, optional
+        The columns of each table; without it those that may have more than are declared may have any.
+    """
+    # A number may be missing, or infinite.
+    hints, tables = kind.hints(float=Number), kind.tables()
+    keys: dict[str, Any] = {"result": Literal[kind.__name__], "format": Literal[FORMAT], "answer": str}
+    keys |= {name: _type(hint) for name, hint in hints.items() if name not in tables}
+    keys |= {name: get_type_hints(getattr(kind, name).fget)["return"] for name in kind.also}
+    more = [name for name, columns in tables.items() if columns.has_more]
+    for name, columns in tables.items():
+        stated = columns if dtypes is None else replace(columns, dtypes=dtypes[name], has_more=False)
+        keys[name] = _table(stated, name)
+    if more:
+        keys["dtypes"] = _model(dict.fromkeys(more, Dtypes), "dtypes")
+    return _model(keys, kind.__name__)
+
+
+def by_key(values: BaseModel) -> dict[str, Any]:
+    """Return the values of a document, or of a row, by key."""
+    names = type(values).model_fields
+    return {str(names[name].alias): value for name, value in vars(values).items()}
+
+
+def _model(keys: Mapping[str, Any], name: str, base: type[BaseModel] = _Closed) -> type[BaseModel]:
+    """Return a model with these keys, which may be any text."""
+    named: dict[str, Any] = {f"key{place}": (of, Field(alias=key)) for place, (key, of) in enumerate(keys.items())}
+    return create_model(name, __base__=base, **named)
+
+
+def _type(hint: Any) -> Any:
+    """Return the type of what stands in a document for the value of a field."""
+    if row := find_declared(hint, Row):
+        return Annotated[_row(Columns(row.dtypes), "row"), AfterValidator(by_key)]
+    if array := find_declared(hint, Array):
+        return _array(array.dtype)
+    if written := find_declared(hint, Written):
+        return _written(written.parse)
+    if get_origin(hint) is Mapping and get_args(hint)[0] is Measure:
+        return GenericAlias(Mapping, (_written(parse_measure), get_args(hint)[1]))
+    return hint
+
+
+def _row(columns: Columns, name: str) -> type[BaseModel]:
+    cells = {name: _CELLS[dtype] for name, dtype in columns.dtypes.items()}
+    cells |= {name: words | None for name, words in columns.words.items()}
+    return _model(cells, name, _Open if columns.has_more else _Closed)
+
+
+def _table(columns: Columns, name: str) -> Any:
+    def make_frame(rows: Sequence[BaseModel]) -> pd.DataFrame:
+        import pandas as pd
+
+        cells = [by_key(row) for row in rows]
+        dtypes: Mapping[str, Any] = columns.dtypes
+        return pd.DataFrame({key: pd.Series([row[key] for row in cells], dtype=of) for key, of in dtypes.items()})
+
+    return Annotated[GenericAlias(list, _row(columns, name)), AfterValidator(make_frame)]
+
+
+def _array(dtype: str) -> Any:
+    def make_array(values: Sequence[Any]) -> Any:
+        import numpy as np
+
+        return np.array(values, dtype=dtype)
+
+    return Annotated[GenericAlias(list, _CELLS[dtype]), AfterValidator(make_array)]
+
+
+def _written(parse: Callable[[str], Any]) -> Any:
+    """Return the type of what is written as people write it."""
+
+    def read(text: Any) -> Any:
+        try:
+            return parse(text if isinstance(text, str) else "")
+        except InputError as error:
+            raise ValueError(error.problems[0].message) from None
+
+    return Annotated[Any, PlainValidator(read, json_schema_input_type=str)]

@@ -1,0 +1,152 @@
+"""From a document back to the result that wrote it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from simdeploy.api.files import read_text
+from simdeploy.api.findings import MISSING
+from simdeploy.api.json_text import locate, parse_json
+from simdeploy.documents.models import Dtypes, by_key, make_model
+from simdeploy.documents.schema import find_kind
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.result import FORMAT, Result
+
+# A sweep of 10,000 cases is some 30 MB.
+_MOST_BYTES = 100_000_000
+_MOST_VALUES = 2_000_000
+
+
+def read_result(source: str | os.PathLike[str] | Mapping[str, Any]) -> Result:
+    """Make a result of the document that a command or `Result.to_dict` wrote.
+
+    Parameters
+    ----------
+    source : path, str or mapping
+        A file that a command wrote with ``-o FILE.json``; what it printed with ``--json``; or either as a mapping.
+
+    Returns
+    -------
+    Result
+        Of the type that the document names, with the same tables and values, so that its answer, tables and pictures are
+        those of the original. It has no replications, which no document holds.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the document.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from simdeploy import compare, read_result
+    >>> table = pd.DataFrame({
+    ...     "policy": ["fast"] * 3 + ["slow"] * 3, "replication": [0, 1, 2] * 2,
+    ...     "makespan_s": [60.0, 80.0, 70.0, 100.0, 121.0, 111.0],
+    ... })
+    >>> comparison = compare(table)
+    >>> again = read_result(comparison.to_dict())
+    >>> again.ranking.equals(comparison.ranking), again.answer == comparison.answer
+    (True, True)
+    """
+    text, file = _read_source(source)
+    document = parse_json(text, file=file, most_values=_MOST_VALUES)
+    try:
+        kind = _find_kind(document)
+        model = make_model(kind, _find_dtypes(kind, document))
+        return _build(kind, by_key(model.model_validate_json(text)))
+    except ValidationError as error:
+        problems = _problems(error)
+    except InputError as error:
+        problems = list(error.problems)
+    raise InputError(locate(problems, text, file=file))
+
+
+def _read_source(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the text of a document, and its file if it is one."""
+    if isinstance(source, Mapping):
+        try:
+            return json.dumps(dict(source)), None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(Problem("can't be written as JSON", found=str(error))) from None
+    if isinstance(source, str) and source.lstrip()[:1] == "{":
+        return source, None
+    return read_text(source, most_bytes=_MOST_BYTES), os.fspath(source)
+
+
+def _find_kind(document: Any) -> type[Result]:
+    """Return the class that a document names."""
+    if not isinstance(document, dict) or "result" not in document:
+        hint = "of documents that older versions wrote nobody knows; write it anew"
+        raise InputError(Problem("doesn't say which result it is of", ("result",), hint=hint))
+    kind = find_kind(document["result"])
+    if document.get("format") != FORMAT:
+        found, allowed = shorten(document.get("format")), str(FORMAT)
+        raise InputError(Problem("not a format that can be read", ("format",), found=found, allowed=allowed))
+    return kind
+
+
+def _find_dtypes(kind: type[Result], document: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the columns of each table: as they are declared, or stated by the document where it may have more."""
+    stated = document.get("dtypes", {})
+    try:
+        TypeAdapter(dict[str, Dtypes]).validate_python(stated)
+    except ValidationError as error:
+        raise InputError(_problems(error, ("dtypes",))) from None
+    tables = kind.tables()
+    problems = [
+        Problem("not the type of this column", ("dtypes", name, column), found=shorten(found), allowed=dtype)
+        for name, columns in tables.items()
+        for column, dtype in columns.dtypes.items()
+        if columns.has_more and (found := stated.get(name, {}).get(column)) != dtype
+    ]
+    if problems:
+        raise InputError(problems)
+    return {name: dict(stated[name] if columns.has_more else columns.dtypes) for name, columns in tables.items()}
+
+
+def _build(kind: type[Result], values: Mapping[str, Any]) -> Result:
+    """Make the result of the values in a document, and see that something can be said of it."""
+    # What is private can't be in a document.
+    given = {field.name: values.get(field.name) for field in fields(kind)}  # type: ignore[arg-type]  # each is a dataclass
+    result = kind(**given)
+    vars(result).update({name: values[name] for name in kind.tables() if name not in given})
+    try:
+        _ = result.answer, result.summarize()
+        follows = {name: getattr(result, name) for name in kind.also}
+    except Exception as error:  # noqa: BLE001 - whatever it is, it comes from the document
+        found = f"{type(error).__name__}: {error}"
+        raise InputError(Problem("the values contradict each other, so that nothing follows", found=found)) from None
+    problems = [
+        Problem("doesn't follow from the rest", (name,), found=shorten(values[name]), allowed=shorten(value))
+        for name, value in follows.items()
+        if values[name] != value
+    ]
+    if problems:
+        raise InputError(problems)
+    return result
+
+
+def _problems(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[Problem]:
+    """Return what is wrong, once for each value."""
+    problems: dict[tuple[str | int, ...], Problem] = {}
+    for details in error.errors(include_url=False):
+        path, found = (*prefix, *details["loc"]), shorten(details["input"])
+        match details["type"]:
+            case "missing" | "missing_argument":
+                problem = Problem(MISSING, path)
+            case "extra_forbidden" | "unexpected_keyword_argument":
+                problem = Problem("unknown key", path)
+            case "value_error":
+                problem = Problem(str(details["ctx"]["error"]), path, found=found)
+            case _:
+                allowed = details["msg"].removeprefix("Input should be ")
+                problem = Problem("a wrong value", path, found=found, allowed=allowed)
+        problems.setdefault(path, problem)
+    return list(problems.values())

@@ -1,0 +1,42 @@
+"""How one rollout ended, in a sentence, and its responses as a table of words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from simdeploy.result import Table
+from simdeploy.units import NS_PER_S, short_duration
+
+if TYPE_CHECKING:
+    from simdeploy.engines.one_rollout import OneRollout
+
+_VERDICTS = {
+    "completed_good": "A good release completed",
+    "stopped_defective": "A defective release was stopped",
+    "false_alarm": "False alarm: a good release was stopped",
+    "escaped": "Escape: a defective release completed",
+}
+
+
+def tell(rollout: OneRollout) -> str:
+    """Say how it ended."""
+    verdict, makespan_s = rollout.responses["verdict"], rollout.responses["makespan_s"]
+    ended = _VERDICTS[verdict] if isinstance(verdict, str) else f"The rollout is {rollout.responses['state']}"
+    return f"{ended}." if math.isnan(makespan_s) else f"{ended}, after {short_duration(makespan_s * NS_PER_S)}."
+
+
+def tabulate(rollout: OneRollout) -> tuple[Table, ...]:
+    """Write the responses in words."""
+    rows = tuple((name, _word(name, value)) for name, value in rollout.responses.items())
+    return (Table("Responses", ("response", "value"), rows),)
+
+
+def _word(name: str, value: object) -> str:
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, float):
+        number = f"{value:,.3f}".rstrip("0").rstrip(".")
+        times = ("makespan_s", "stopped_at_s", "restored_at_s")
+        return f"{number} ({short_duration(value * NS_PER_S)})" if name in times else number
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,109 @@
+"""One result of every kind, made in a moment; and what makes two results equal."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+
+import simdeploy as sd
+from simdeploy.analysis import summarize_grid
+from simdeploy.statistics.selection import select_ocba
+from simdeploy.validation.verification import verifying
+from simdeploy.validation.verification.rules import limits
+
+SCENARIO = sd.read_scenario(Path(__file__).resolve().parents[1] / "scenarios" / "small-fleet.yaml")
+COSTS, ROLLING = SCENARIO.costs, "rolling"
+STARTS = "scenario.fleet.start_failure"
+FEW = {"replications": 20, "engine": "compiled"}
+
+
+@cache
+def replications():
+    """Return a table of replications under all policies."""
+    return sd.replicate(SCENARIO, **FEW)
+
+
+@cache
+def grid():
+    """Return a sweep of policies and of the world."""
+    return sd.sweep(SCENARIO, [ROLLING, "canary"], vary={"max_failed_nodes": [0, 4], STARTS: [0.0, 0.1]}, **FEW)
+
+
+def run():
+    """Return one rollout."""
+    rollout = sd.simulate(SCENARIO, ROLLING)
+    story = ({"time_s": 1.5, "text": "something happened"},)
+    return sd.OneRollout(rollout.response_values, rollout.deployment.to_dict(), story, {"seed": 0})
+
+
+def discover():
+    """Find the box in which worlds break."""
+    rng = np.random.default_rng(1)
+    worlds = pd.DataFrame({"x": rng.random(400), "kind": rng.choice(["a", "b"], 400)})
+    return sd.find_boxes(worlds, worlds["x"].gt(0.6) & worlds["kind"].eq("a"))
+
+
+def verify():
+    """Verify two cases."""
+    with patch.object(verifying, "make_cases", lambda: limits()[:2]):
+        return sd.verify(replications=100, engines="compiled")
+
+
+def sample(candidates, first, count):
+    """Draw observations of candidates, of which the first is the lowest."""
+    return np.asarray(candidates)[:, None] + np.random.default_rng(first).normal(size=(len(candidates), count))
+
+
+MAKE = {
+    "Check": lambda: sd.check(SCENARIO, ["makespan_s <= 30m", "p95 makespan_s <= 2h"], most=100, engine="compiled"),
+    "Comparison": lambda: sd.compare(replications(), costs=COSTS),
+    "CostResult": lambda: sd.estimate_costs(grid(), COSTS),
+    "Discovery": discover,
+    "Estimates": lambda: sd.estimate(grid(), ["p95 blast_radius given defective", "makespan_s"]),
+    "GateComparison": lambda: sd.compare_gates(SCENARIO, ROLLING, gates=["pooled"], sizes=[0.1], **FEW),
+    "GridSummary": lambda: summarize_grid(grid()),
+    "InformationResult": lambda: sd.value_of_perfect_information(replications(), COSTS),
+    "ObservationResult": lambda: sd.value_of_observation(SCENARIO, "canary", canaries=[1, 2], minutes=[0, 1], **FEW),
+    "OneRollout": run,
+    "ParetoFront": lambda: sd.pareto_front(grid(), {"makespan_s": "min", "p95 blast_radius": "min"}),
+    "Precision": lambda: sd.replicate_to_precision(SCENARIO, {"makespan_s": "20%"}, most=100, engine="compiled"),
+    "Rare": lambda: sd.estimate_rare(SCENARIO, ROLLING, event="failed_nodes >= 3", tilt={"start_failure": 2}, rollouts=500, engine="compiled"),
+    "Robustness": lambda: sd.estimate_regret(grid(), costs=COSTS, requirements=["makespan_s <= 30m"]),
+    "Selection": lambda: select_ocba(sample, range(3), budget=60, n0=10, step=10),
+    "Sensitivity": lambda: sd.estimate_sensitivity(
+        SCENARIO, ROLLING, of="makespan_s", vary={STARTS: (0.0, 0.1), "max_parallel": [2, 5]}, size=6, replications=4, engine="compiled"
+    ),
+    "Switches": lambda: sd.vary_switches(SCENARIO, policies=[ROLLING, "canary"], replications=4, pairs=False, engine="compiled"),
+    "Tradeoff": lambda: sd.tradeoff(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 8]}, **FEW),
+    "Tuning": lambda: sd.tune(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 4]}, worlds=20, budget=500, engine="compiled"),
+    "Verification": verify,
+}  # fmt: skip
+
+
+@cache
+def make(name):
+    """Return a result of a kind."""
+    return MAKE[name]()
+
+
+def assert_results_equal(found, expected):
+    """Hold two results equal: their type, every public field, tables with their types, and what is said of them."""
+    assert type(found) is type(expected)
+    assert found.answer == expected.answer
+    assert found.summarize() == expected.summarize()
+    assert found._repr_html_() == expected._repr_html_()
+    pd.testing.assert_frame_equal(found.to_frame(), expected.to_frame(), check_exact=True)
+    public = [field.name for field in fields(expected) if not field.name.startswith("_")]
+    for name in dict.fromkeys([*public, *type(expected).tables()]):
+        one, other = getattr(found, name), getattr(expected, name)
+        if isinstance(other, pd.DataFrame):
+            pd.testing.assert_frame_equal(one, other, check_exact=True)
+        elif isinstance(other, np.ndarray):
+            np.testing.assert_array_equal(one, other, strict=True)
+        elif name not in ("computed_under", "responses"):
+            assert one == other or (one != one and other != other), name

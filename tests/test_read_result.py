@@ -1,0 +1,322 @@
+"""Results as JSON documents: every kind is described by its schema, and read back; what is none is refused in words."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from functools import cache
+from typing import get_args
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+from every_result import MAKE, assert_results_equal, make
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from pydantic import TypeAdapter
+
+from simdeploy import InputError, plotting, read_result, result_schema
+from simdeploy.documents import KINDS
+from simdeploy.documents.models import _table
+from simdeploy.result import Columns, to_plain
+
+PLOTS = {
+    "Check": plotting.plot_check,
+    "Comparison": plotting.plot_comparison,
+    "CostResult": plotting.plot_costs,
+    "Discovery": plotting.plot_peeling_path,
+    "Estimates": plotting.plot_estimates,
+    "ParetoFront": plotting.plot_pareto,
+    "Rare": plotting.plot_rare,
+    "Robustness": plotting.plot_regret,
+    "Sensitivity": plotting.plot_sensitivity,
+    "Tradeoff": plotting.plot_tradeoff,
+    "Tuning": plotting.plot_tuning,
+}
+
+
+@cache
+def text_of(name):
+    """Return the document of a result, as it is written."""
+    return json.dumps(make(name).to_dict(), indent=2, allow_nan=False)
+
+
+def written(name):
+    """Return the document of a result, as a program reads it."""
+    return json.loads(text_of(name))
+
+
+def problems_of(source):
+    """Return what is wrong with a document."""
+    with pytest.raises(InputError) as caught:
+        read_result(source)
+    return caught.value.problems
+
+
+# -- back and forth ----------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_is_tried():
+    """There is an example of every kind of result. [contract]"""
+    assert set(MAKE) == set(KINDS)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_result_reads_back(name):
+    """From its document, which its schema describes, comes the result that was written, with its words. [contract]"""
+    document, schema = written(name), result_schema(name)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(document)
+    again = read_result(text_of(name))
+    assert_results_equal(again, make(name))
+    assert again.to_dict() == document
+
+
+def test_a_document_is_a_file_a_text_or_a_mapping(tmp_path):
+    """From each of them comes the same result. [contract]"""
+    file = tmp_path / "result.json"
+    file.write_text(text_of("Check"), encoding="utf-8")
+    for source in (file, str(file), text_of("Check"), written("Check")):
+        assert read_result(source).to_dict() == written("Check")
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_result_that_was_read_can_be_drawn(name):
+    """Its picture is that of the original. [contract]"""
+    pictures = []
+    for result in (make(name), read_result(written(name))):
+        canvas = FigureCanvasAgg(Figure(figsize=(6, 4)))
+        PLOTS[name](canvas.figure.subplots(), result)
+        canvas.draw()
+        pictures.append(bytes(canvas.buffer_rgba()))
+    assert pictures[0] == pictures[1]
+
+
+CELLS = {
+    "str": st.none() | st.text(st.characters(exclude_categories=["Cs"])),
+    "float64": st.none() | st.floats(),
+    "int64": st.integers(-(1 << 63), (1 << 63) - 1),
+    "Int64": st.none() | st.integers(-(1 << 63), (1 << 63) - 1),
+    "bool": st.booleans(),
+    "boolean": st.none() | st.booleans(),
+    "object": st.none() | st.booleans() | st.integers(0, 9) | st.text("ab"),
+}
+
+
+@given(st.fixed_dictionaries({dtype: st.lists(cells, min_size=3, max_size=3) for dtype, cells in CELLS.items()}))
+def test_cells_of_every_type_survive(columns):
+    """Whole numbers, infinities, texts and what is missing read back as they were, with the type of their column. [property]"""
+    dtypes = dict(zip(columns, columns, strict=True))
+    frame = pd.DataFrame({dtype: pd.Series(values, dtype=dtype) for dtype, values in columns.items()})
+    text = json.dumps(to_plain(frame), allow_nan=False)
+    again = TypeAdapter(_table(Columns(dtypes), "cells")).validate_json(text)
+    pd.testing.assert_frame_equal(again, frame, check_exact=True)
+    signs = [np.signbit(one["float64"].fillna(0)) for one in (frame, again)]
+    assert (signs[0] == signs[1]).all()
+
+
+def test_replications_are_in_no_document():
+    """A result that was read says that it has no replications. [contract]"""
+    again = read_result(written("Precision"))
+    with pytest.raises(InputError, match="responses: a result that was read from a document has no replications"):
+        _ = again.responses
+
+
+# -- what is no document -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_wrong_is_named(name):
+    """Each key that is missing, of another type or unknown is named. [contract]"""
+    document, whole = written(name), {"result", "format", "dtypes"}
+    for key in whole & set(document):
+        for changed in ({other: document[other] for other in document if other != key}, {**document, key: [[0.5]]}):
+            assert {problem.path[0] for problem in problems_of(changed)} == {key}
+    few = {key: document[key] for key in document if key in whole}
+    rest = [(key,) for key in document if key not in whole]
+    assert {problem.path for problem in problems_of(few)} == set(rest)
+    wrong = problems_of({**few, **{key: [[0.5]] for (key,) in rest}, "surplus": 1})
+    assert {problem.path[:1] for problem in wrong} == {*rest, ("surplus",)}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_wrong_in_a_table_is_named(name):
+    """Each cell that is missing, or of another type, is named with its row and column. [contract]"""
+    document = written(name)
+    tables = [table for table in make(name).tables() if document[table]]
+    cells = {(table, 0, column) for table in tables for column in document[table][0]}
+    for row_of in (lambda _: {}, lambda row: {key: {} for key in row}):
+        changed = document | {table: [row_of(document[table][0]), *document[table][1:]] for table in tables}
+        if cells:
+            assert {problem.path for problem in problems_of(changed)} == cells
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({}, "result: doesn't say which result it is of"),
+        ('{"answer": "a is the best.", "estimates": []}', "write it anew"),
+        ({"result": "Chek", "format": 1}, "result: no such kind of result (found 'Chek')"),
+        ({"result": "Chek", "format": 1}, "did you mean 'Check'?"),
+        ({"result": ["Check"]}, "result: no such kind of result"),
+        ({"result": "Check", "format": 2}, "format: not a format that can be read (found 2); allowed: 1"),
+        ({"result": "Check"}, "format: not a format that can be read (found none); allowed: 1"),
+        ('{"result": "Check", "result": "Check"}', "duplicate key"),
+        ('{"result": NaN}', "not a JSON number"),
+        ('{"result": ' + "[" * 100 + "]" * 100 + "}", "nested deeper than 64"),
+        ('{"result": "Check"', "not valid JSON"),
+        ("missing.json", "missing.json: can't be read: No such file or directory"),
+        ({"result": {1, 2}}, "can't be written as JSON"),
+    ],
+)
+def test_what_is_no_document_is_refused(source, message):
+    """Another file, an old document, another version, broken JSON: it is said what is wrong. [contract]"""
+    assert message in "\n".join(map(str, problems_of(source)))
+
+
+def test_a_problem_has_its_place(tmp_path):
+    """Of a file, file and line of what is wrong are told. [contract]"""
+    file = tmp_path / "x.json"
+    document = written("Check")
+    document["verdicts"][0]["n"] = 1.5
+    file.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    (problem,) = problems_of(file)
+    line = file.read_text(encoding="utf-8").splitlines()[problem.line - 1]
+    assert (problem.file, line.strip()) == (str(file), '"n": 1.5,')
+    assert str(problem).endswith("verdicts[0].n: a wrong value (found 1.5); allowed: a valid integer")
+
+
+def test_a_document_that_contradicts_itself_is_refused():
+    """Right types with values that no analysis gives are an error for people, too. [contract]"""
+    document = written("Check")
+    assert problems_of({**document, "verdict": "met"})[0].path == ("verdict",)
+    document["verdicts"][0]["of"] = "nonsense"
+    assert "contradict each other" in problems_of(document)[0].message
+
+
+def test_broken_texts():
+    """A document cut off anywhere is refused, and so is one with a byte too many. [property]"""
+    text = text_of("Check")
+    for end in range(1, len(text) - 1, 97):
+        problems_of(text[:end])
+        problems_of(text[:end] + '"' + text[end:])
+
+
+def test_columns_stated_otherwise_are_refused():
+    """Types of columns that differ from those declared, or that there are none of, are named. [contract]"""
+    document = written("Estimates")
+    for dtype in ("str", "complex128"):
+        changed = copy.deepcopy(document)
+        changed["dtypes"]["estimates"]["low"] = dtype
+        assert problems_of(changed)[0].path == ("dtypes", "estimates", "low")
+
+
+# -- verdicts ----------------------------------------------------------------------------------------------------------
+
+# What an answer states is one of these: what else it said if there stood something else.
+STATED = {
+    "Check": {"verdicts.verdict": "not met"},
+    "Comparison": {"ranking.verdict": "worse", "ranking.unknown_fraction": 0.5},
+    "CostResult": {"parts.is_cheapest": False, "parts.is_largest_cause": False},
+    "Discovery": {"boxes.is_found": False, "is_refused": True},
+    "GateComparison": {"gates.verdict": "worse", "mixture.verdict": "worse", "fewest_failed_requests": None},
+    "InformationResult": {"policy": "another"},
+    "ObservationResult": {"steps.verdict": "better"},
+    "OneRollout": {"responses.verdict": "escaped"},
+    "ParetoFront": {"cases.standing": "surely dominated"},
+    "Precision": {"estimates.is_reached": True, "estimates.is_hardest": False, "is_reached": True},
+    "Rare": {"is_trusted": False, "is_cheaper": False},
+    "Robustness": {"regrets.verdict": "not met", "candidates.regret_verdict": "worse"},
+    "Selection": {"is_decided": True},
+    "Sensitivity": {"is_refused": True, "is_constant": True, "is_first_sure": False},
+    "Switches": {"values.verdict": "flips", "policies.is_chosen": False, "unsure_of": None},
+    "Tradeoff": {"improvement": {"lever": "max_failed_nodes", "value": 8.0, "current": 10.0}},
+    "Tuning": {"keeps_current": False, "expected_correct": None, "binding": "makespan_s <= 600"},
+    "Verification": {"is_ok": False},
+}
+# They state numbers alone.
+NUMBERS = {"Estimates", "GridSummary"}
+
+
+def state(document, path, value):
+    """Write a value into a document: into a field, or all cells of a column."""
+    key, _, column = path.partition(".")
+    changed = copy.deepcopy(document)
+    if not column:
+        changed[key] = value
+        return changed
+    rows = changed[key] if isinstance(changed[key], list) else [changed[key]]
+    for row in rows:
+        row[column] = value
+    if "verdict" in changed:
+        changed["verdict"] = value
+    return changed
+
+
+@pytest.mark.parametrize(("name", "path"), [(name, path) for name, paths in STATED.items() for path in paths])
+def test_an_answer_follows_from_the_verdicts(name, path):
+    """Where the document has another verdict, the answer is another one: it is decided nowhere else. [contract]"""
+    document = written(name)
+    changed = state(document, path, STATED[name][path])
+    assert changed != document
+    assert read_result(changed).answer != document["answer"]
+
+
+def stretch(document, factor):
+    """Make every interval so many times as wide, and leave the verdicts."""
+    changed = copy.deepcopy(document)
+    for row in [row for rows in changed.values() if isinstance(rows, list) for row in rows if isinstance(row, dict)]:
+        for low in [key for key in row if re.search(r"(^|_)low$", key)]:
+            high, middle = f"{low[:-3]}high", row.get(low[:-4] or "estimate")
+            if None not in (row[low], row[high], middle):
+                row[low], row[high] = (middle + factor * (row[end] - middle) for end in (low, high))
+    return changed
+
+
+def without_numbers(answer):
+    """Leave the words of an answer, without numbers and their units."""
+    return re.sub(r"[-+]?[\d.,]*\d( %| min| h| s)?|no interval| to |[()]", "", answer)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 10])
+@pytest.mark.parametrize("name", KINDS)
+def test_an_answer_follows_from_nothing_but_the_verdicts(name, factor):
+    """With intervals that would give other verdicts, but the same verdicts, the words of the answer stay. [contract]"""
+    document = written(name)
+    answer = read_result(stretch(document, factor)).answer
+    assert without_numbers(answer) == without_numbers(document["answer"])
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in NUMBERS])
+def test_every_verdict_of_an_answer_is_known_here(name):
+    """Each kind of result that states more than numbers is among those whose verdicts are tried. [contract]"""
+    assert STATED[name]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_verdicts_are_words_of_a_few(name):
+    """A column that is called a verdict holds one of the words that its schema lists. [contract]"""
+    document = written(name)
+    for table, columns in make(name).tables().items():
+        for column in [column for column in columns.dtypes if column.endswith("verdict")]:
+            words = get_args(columns.words[column])
+            assert {row[column] for row in document[table]} <= {*words, None}
+            changed = state(document, f"{table}.{column}", "perhaps")
+            if document[table]:
+                assert problems_of(changed)[0].path == (table, 0, column)
+
+
+def test_numbers_of_measures_are_written_in_full():
+    """A limit or a quantile with many digits reads back as it was. [property]"""
+    from simdeploy.scenario.measures import parse_event, parse_measure, parse_requirement
+
+    for text in ("p99.99875 makespan_s", "p7 makespan_s", "makespan_s"):
+        assert parse_measure(str(parse_measure(text))) == parse_measure(text)
+    for text in ("makespan_s > 1234567.25 and escaped", "makespan_s > 3600"):
+        assert parse_event(str(parse_event(text))) == parse_event(text)
+    for text in ("makespan_s <= 1234567.25", "makespan_s <= 1h", "escaped <= 0.1"):
+        assert parse_requirement(str(parse_requirement(text))) == parse_requirement(text)
