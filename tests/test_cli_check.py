@@ -260,7 +260,7 @@ def test_junit_survives_any_name():
             "policies": {"p <&>": {"strategy": "immediate"}},
         }
     )
-    text = write_junit(check(scenario, [f"completed given {kind} >= 0.5"], most=100))
+    text = write_junit(check(scenario, requirements=[f"completed given {kind} >= 0.5"], most=100))
     root = ET.fromstring(text)  # noqa: S314 - our own
     assert_valid(root)
     assert root[0].attrib["name"] == "x]]>y.p <&>"

@@ -185,5 +185,5 @@ def test_failed_replications_are_told(folder, monkeypatch):
     monkeypatch.setattr(running, "simulate", sometimes)
     result = call(*QUICK, *TWO, "--json")
     assert result.exit_code == 1
-    assert "12 of 72 replications failed, and are left out" in result.stderr
+    assert "12 of 72 replications failed; the first: defect 0, policy " in result.stderr
     assert json.loads(result.stdout)["n_failed"] == 12

@@ -424,7 +424,7 @@ def test_a_sweep_to_a_precision(folder):
     found = sweep_to_precision(
         simdeploy.read_scenario("s.yaml"),
         "waves",
-        {"p50 makespan_s": "1m"},
+        targets={"p50 makespan_s": "1m"},
         vary={"max_parallel": [4, 6]},
         engine="reference",
     )
