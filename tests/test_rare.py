@@ -159,7 +159,7 @@ def test_the_gain_is_that_of_the_variances() -> None:
 def test_engines_workers_and_repetition_change_nothing(method: str) -> None:
     """Both engines, one worker or two, and the same call again give the same estimate. [property]"""
     scenario = world(waves(), nodes=20, start_failure=0.03)
-    how: dict[str, Any] = {"method": method, "rollouts": 600, "event": "failed_nodes >= 3"}
+    how: dict[str, Any] = {"method": method, "replications": 600, "event": "failed_nodes >= 3"}
     how |= {"tilt": {"start_failure": 4}} if method == "importance" else {"levels": {"failed_nodes": [2]}}
     runs = [
         estimate_rare(scenario, engine=engine, workers=workers, **how)
@@ -323,7 +323,7 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
         ({"levels": "updated_nodes"}, "levels: no levels"),
         ({"levels": {"failed_nodes": [3, 2]}}, "ascending"),
         ({"levels": {"failed_nodes": [0]}}, "whole numbers above 0"),
-        ({"rollouts": 0}, "replications"),
+        ({"replications": 0}, "replications"),
         ({"confidence_level": 95}, "confidence_level"),
         ({"tilt": {"slowdown": 2}}, "nothing is drawn here"),
         ({"tilt": ["slowdow"]}, "nothing is drawn here"),
@@ -332,7 +332,7 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
 )
 def test_bad_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
     """What makes no sense is refused by name before anything is simulated. [contract]"""
-    arguments: dict[str, Any] = {"event": "failed_nodes >= 3", "rollouts": 200, "engine": "compiled"}
+    arguments: dict[str, Any] = {"event": "failed_nodes >= 3", "replications": 200, "engine": "compiled"}
     with pytest.raises(InputError, match=message):
         estimate_rare(world(), **(arguments | changes))
 
