@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -146,31 +145,6 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
     assert result.exit_code == 2
     assert told in result.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["ours.json", "s.yaml"]
-
-
-def test_what_was_interrupted_is_gone_on_with(folder, monkeypatch):
-    """Ctrl-C ends with 130 and the command to go on, which finishes the work and prints what it would have. [contract]"""
-    run, calls = Job.run, []
-
-    def interrupt(self, span):
-        calls.append(span)
-        if len(calls) > 2:
-            raise KeyboardInterrupt
-        return run(self, span)
-
-    expected = call(*QUICK, *TWO).stdout
-    with monkeypatch.context() as patch:
-        patch.setattr(Job, "run", interrupt)
-        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 1)
-        stopped = call(*QUICK, *TWO, "--store", "some where")
-    assert stopped.exit_code == 130
-    first, second = stopped.stderr.splitlines()[-2:]
-    assert first.startswith("interrupted; some where has ")
-    arguments = shlex.split(second)
-    assert arguments[:2] == ["simdeploy", "gates"]
-    again = CliRunner().invoke(app, arguments[1:], catch_exceptions=False)
-    assert (again.exit_code, again.stdout) == (0, expected)
-    assert "rollouts already: going on from there" in again.stderr
 
 
 def test_failed_replications_are_told(folder, monkeypatch):

@@ -437,18 +437,6 @@ def test_a_sweep_to_a_precision(folder):
     assert call(*GRID, *QUICK, "--most", 500).exit_code == 2
 
 
-def test_ctrl_c_without_a_folder(folder, monkeypatch):
-    """Without a folder nothing is kept, and the message says what would have kept it. [contract]"""
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Job, "run", interrupt)
-    result = call(*GRID, *QUICK)
-    assert result.exit_code == 130
-    assert result.stderr == "interrupted; nothing was saved. Run with --store DIR to make it resumable.\n"
-
-
 def test_a_terminal_sees_rate_and_time_left(folder):
     """On a terminal a bar counts rollouts with their rate and the time left; in the end it says how long a case took. [contract]"""
     with in_small_spans(ASKED) as (process, terminal):
