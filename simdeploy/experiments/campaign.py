@@ -116,7 +116,7 @@ class Campaign:
         """Return where work on an engine runs."""
         return self._where(engine=engine)
 
-    def expect(self, n_rollouts: int, *, nodes: int) -> str:
+    def expect(self, n_rollouts: int, *, nodes: int) -> None:
         """Take note of how large the whole work is: progress counts up to it, and the engine suits it.
 
         Parameters
@@ -124,16 +124,10 @@ class Campaign:
         n_rollouts : int
         nodes : int
             Of each rollout.
-
-        Returns
-        -------
-        str
-            The engine; 'auto' where stores settle it, each once for all calls.
         """
         self._n_expected = n_rollouts
-        if self.store is None:
+        if self.store is None:  # which settles it by itself, once for all calls
             self._engine = choose_engine(self._engine, node_updates=n_rollouts * nodes)
-        return self._engine
 
     def sweep(
         self,
@@ -214,7 +208,8 @@ class Campaign:
 
     def computed_under(self, scenario: Scenario) -> dict[str, Any]:
         """Return what the numbers were computed under: scenario, seed, engine and switches."""
-        return describe_surroundings({scenario.name: scenario}, seed=self.seed, engine=self.engine)
+        under = describe_surroundings({scenario.name: scenario}, seed=self.seed, engine=self.engine)
+        return {name: value for name, value in under.items() if name != "costs"}
 
     def _note_failures(self, rows: Rows, table: CaseTable) -> None:
         failures = count_failures(rows)
