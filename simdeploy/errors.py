@@ -7,8 +7,10 @@ what was probably meant. An :class:`InputError` carries all of them at once.
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -49,6 +51,14 @@ class SimulationError(SimdeployError):
 
 class SimdeployWarning(UserWarning):
     """Something legal that is probably not what was meant."""
+
+
+def warn_user(text: str, category: type[Warning] = SimdeployWarning) -> None:
+    """Emit a warning as one of the line, outside of this library, that called it."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "simdeploy":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level)
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,8 @@ def _report() -> Any:
 def read_computed_under(responses: Any) -> dict[str, Any]:
     """Return what a table of replications says of its origin: scenario, seed, engine and switches, if it says so.
 
+    What a scenario costs had no part in a rollout; whoever counts costs says which.
+
     Examples
     --------
     >>> import pandas as pd
@@ -180,7 +182,7 @@ def read_computed_under(responses: Any) -> dict[str, Any]:
     >>> read_computed_under(table), read_computed_under(object())
     ({'seed': 3}, {})
     """
-    return {str(name): value for name, value in getattr(responses, "attrs", {}).items()}
+    return {str(name): value for name, value in getattr(responses, "attrs", {}).items() if name != "costs"}
 
 
 def to_plain(value: Any) -> Any:

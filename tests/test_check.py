@@ -11,6 +11,7 @@ from simdeploy.analysis.checking.checking import check
 from simdeploy.analysis.checking.sequential import plan_looks
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
+from simdeploy.experiments.campaign import Campaign
 from simdeploy.report.checking import describe_requirement, format_found, requirement_of
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.statistics.intervals import proportion_interval
@@ -51,7 +52,9 @@ def failing(failure=FAILURE, **more):
 def test_a_check_agrees_with_the_closed_form(engine):
     """Limits on both sides of the closed form get the right verdicts; both engines the same table. [oracle]"""
     truth = oracles.stop_probability(20, FAILURE, LIMIT)
-    found = check(failing(), [f"false_alarm <= {truth + 0.15}", f"false_alarm <= {truth - 0.15}"], engine=engine)
+    found = check(
+        failing(), requirements=[f"false_alarm <= {truth + 0.15}", f"false_alarm <= {truth - 0.15}"], engine=engine
+    )
     assert list(found.verdicts["verdict"]) == ["met", "not met"]
     assert found.verdict == "not met"
     assert found.verdicts["low"].le(truth).all()
@@ -60,7 +63,7 @@ def test_a_check_agrees_with_the_closed_form(engine):
 
 def test_a_check_is_what_the_replications_say():
     """Estimate, bounds and n are those of the first replications, as many as the row says. [oracle]"""
-    found = check(failing(), "false_alarm given good <= 0.5", most=400, confidence_level=0.9)
+    found = check(failing(), requirements="false_alarm given good <= 0.5", most=400, confidence_level=0.9)
     row = found.verdicts.iloc[0]
     assert found.looks == (100, 200, 400)
     table = replicate(failing(), replications=int(row["replications"]))
@@ -71,21 +74,22 @@ def test_a_check_is_what_the_replications_say():
 
 def test_only_the_undecided_are_replicated_further(monkeypatch):
     """A policy whose requirements are decided is replicated no further, and a verdict that was reached stays. [property]"""
-    import simdeploy.analysis.checking.checking as module
+    asked, simulate = [], Campaign.sweep
 
-    asked = []
+    def counting(campaign, scenarios, policies, **arguments):
+        asked.append((tuple(policies), arguments["replications"]))
+        return simulate(campaign, scenarios, policies, **arguments)
 
-    def counting(scenario, **arguments):
-        asked.append((tuple(arguments["policies"]), arguments["replications"]))
-        return replicate(scenario, **arguments)
-
-    monkeypatch.setattr(module, "replicate", counting)
+    monkeypatch.setattr(Campaign, "sweep", counting)
     scenario = failing(0.02).with_values(
         {"policies.q": {"strategy": "immediate", "max_failed_nodes": 0, "max_failed_nodes_percent": 100}}
     )
     told = []
     found = check(
-        scenario, ["false_alarm <= 0.33", "p90 makespan_s <= 1m"], most=200, progress=lambda *n: told.append(n)
+        scenario,
+        requirements=["false_alarm <= 0.33", "p90 makespan_s <= 1m"],
+        most=200,
+        progress=lambda *n: told.append(n),
     )
     assert asked == [(("p", "q"), range(100)), (("q",), range(100, 200))]
     assert found.verdicts["replications"].tolist() == [100, 100, 200, 100]
@@ -109,7 +113,9 @@ def test_costs_are_checked():
     """A requirement on the cost is one on what the scenario says that each rollout costs. [oracle]"""
     scenario = failing(costs={"hour_of_delay": 120, "false_alarm": 50})
     truth = 50 * oracles.stop_probability(20, FAILURE, LIMIT) + 120 * 30 / 3600
-    found = check(scenario, [f"cost <= {1.2 * truth}", f"cost <= {0.8 * truth}"], engine="compiled").verdicts
+    found = check(
+        scenario, requirements=[f"cost <= {1.2 * truth}", f"cost <= {0.8 * truth}"], engine="compiled"
+    ).verdicts
     assert found["verdict"].tolist() == ["met", "not met"]
     assert found["replications"].ge(1000).all()
 
@@ -132,10 +138,8 @@ DEFECTIVE = {"release": {"bad": {"probability": 1, "defective": True}, "fine": {
 )
 def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
     """What can't occur in a scenario, or within the budget, is undecided at once, with the reason. [contract]"""
-    import simdeploy.analysis.checking.checking as module
-
-    monkeypatch.delattr(module, "replicate")
-    found = check(failing(**more), text, most=999)
+    monkeypatch.delattr(Campaign, "sweep")
+    found = check(failing(**more), requirements=text, most=999)
     row = found.verdicts.iloc[0]
     assert row["verdict"] == found.verdict == "undecided"
     assert row["reason"].startswith(reason)
@@ -147,7 +151,7 @@ def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
 
 def test_a_type_without_verdicts_can_be_checked():
     """Of a restart everything but releases and verdicts is decided. [contract]"""
-    found = check(failing(**RESTART), ["completed >= 1%", "p95 makespan_s <= 1m"], most=200)
+    found = check(failing(**RESTART), requirements=["completed >= 1%", "p95 makespan_s <= 1m"], most=200)
     assert found.verdict == "met"
 
 
@@ -164,7 +168,7 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
 
     monkeypatch.setattr(running, "simulate", failing_twice)
     with pytest.warns(SimdeployWarning, match="2 of 100"):
-        found = check(failing(), "false_alarm <= 0.9", engine="reference")
+        found = check(failing(), requirements="false_alarm <= 0.9", engine="reference")
     assert found.verdicts.loc[0, ["n", "replications"]].tolist() == [98, 100]
     assert found.n_failed == {"p": 2}
     assert found.failures == {"p": "replication 3, simulate: ZeroDivisionError: by chance"}
@@ -206,12 +210,15 @@ def test_bad_arguments(arguments, said):
 
 def test_the_answer_says_what_is_not_met():
     """The answer names what isn't met or undecided, and says how sure that is. [contract]"""
-    both = check(failing(), ["failed <= 0.9", "failed <= 0.1"], most=100)
+    both = check(failing(), requirements=["failed <= 0.9", "failed <= 0.1"], most=100)
     assert both.answer == (
         "1 of 2 requirements is not met, with 95 % confidence (p, rollouts that fail: at most 10 %)."
     )
-    assert check(failing(), "failed <= 0.9", most=100).answer == "The requirement is met, with 95 % confidence."
-    unknown = check(failing(), ["failed <= 0.9", "escaped <= 0"], most=100)
+    assert (
+        check(failing(), requirements="failed <= 0.9", most=100).answer
+        == "The requirement is met, with 95 % confidence."
+    )
+    unknown = check(failing(), requirements=["failed <= 0.9", "escaped <= 0"], most=100)
     assert unknown.answer == (
         "1 of 2 requirements is undecided after 100 rollouts of a policy (p, escapes: at most 0 %); "
         "the others are met, each with 95 % confidence."
@@ -233,7 +240,7 @@ def test_the_answer_says_what_is_not_met():
 )
 def test_every_verdict_that_is_told_is_in_the_plain_form(texts, verdict, said):
     """Every verdict that the sentence states is in `to_dict`: that of all together, and of each requirement. [contract]"""
-    plain = check(failing(), texts, most=100).to_dict()
+    plain = check(failing(), requirements=texts, most=100).to_dict()
     assert plain["verdict"] == verdict
     assert plain["answer"].startswith(said)
     judged = [row["verdict"] for row in plain["verdicts"]]
@@ -247,8 +254,8 @@ def test_rows_are_requirements():
     """The parts of a requirement are in its row, from which it can be made again. [property]"""
     texts = ["p99 blast_radius given good <= 0.5", "min_in_service_fraction >= 0.1", "failed <= 0.1"]
     requirements = [parse_requirement(text) for text in texts]
-    rows = check(failing(), requirements, most=100).to_dict()["verdicts"]
-    frame = check(failing(), requirements, most=100).verdicts.to_dict("records")
+    rows = check(failing(), requirements=requirements, most=100).to_dict()["verdicts"]
+    frame = check(failing(), requirements=requirements, most=100).verdicts.to_dict("records")
     assert [requirement_of(row) for row in frame] == requirements
     assert rows[0]["high"] is None  # 100 observations don't bound a 0.99 quantile from above
     assert format_found(frame[0]).endswith("or more)")
@@ -272,7 +279,9 @@ def drawn(found):
 
 def test_the_picture_has_what_was_found_relative_to_its_limit():
     """Estimate and bounds are as far from the line as from the limit; what keeps within it is on the left. [contract]"""
-    found = check(failing(), ["failed <= 0.9", "completed >= 0.8", "p99 makespan_s <= 1m", "escaped <= 0"], most=100)
+    found = check(
+        failing(), requirements=["failed <= 0.9", "completed >= 0.8", "p99 makespan_s <= 1m", "escaped <= 0"], most=100
+    )
     ax, lines = drawn(found)
     for height, sign in ((0, 1), (1, -1)):
         row = found.verdicts.iloc[height]
@@ -289,6 +298,6 @@ def test_the_picture_has_what_was_found_relative_to_its_limit():
 
 def test_the_picture_of_what_was_never_tried():
     """A requirement that can't be decided has its row, and no value. [contract]"""
-    ax, lines = drawn(check(failing(), "makespan_s <= 1m", most=10))
+    ax, lines = drawn(check(failing(), requirements="makespan_s <= 1m", most=10))
     assert not lines
     assert "no value" in [text.get_text() for text in ax.texts]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -148,31 +147,6 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
     assert sorted(path.name for path in folder.iterdir()) == ["ours.json", "s.yaml"]
 
 
-def test_what_was_interrupted_is_gone_on_with(folder, monkeypatch):
-    """Ctrl-C ends with 130 and the command to go on, which finishes the work and prints what it would have. [contract]"""
-    run, calls = Job.run, []
-
-    def interrupt(self, span):
-        calls.append(span)
-        if len(calls) > 2:
-            raise KeyboardInterrupt
-        return run(self, span)
-
-    expected = call(*QUICK, *TWO).stdout
-    with monkeypatch.context() as patch:
-        patch.setattr(Job, "run", interrupt)
-        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 1)
-        stopped = call(*QUICK, *TWO, "--store", "some where")
-    assert stopped.exit_code == 130
-    first, second = stopped.stderr.splitlines()[-2:]
-    assert first.startswith("interrupted; some where has ")
-    arguments = shlex.split(second)
-    assert arguments[:2] == ["simdeploy", "gates"]
-    again = CliRunner().invoke(app, arguments[1:], catch_exceptions=False)
-    assert (again.exit_code, again.stdout) == (0, expected)
-    assert "rollouts already: going on from there" in again.stderr
-
-
 def test_failed_replications_are_told(folder, monkeypatch):
     """A replication that failed is warned of, left out, and ends the command with exit code 1. [contract]"""
     original = running.simulate
@@ -185,5 +159,5 @@ def test_failed_replications_are_told(folder, monkeypatch):
     monkeypatch.setattr(running, "simulate", sometimes)
     result = call(*QUICK, *TWO, "--json")
     assert result.exit_code == 1
-    assert "12 of 72 replications failed, and are left out" in result.stderr
+    assert "12 of 72 replications failed; the first: defect 0, policy " in result.stderr
     assert json.loads(result.stdout)["n_failed"] == 12

@@ -423,7 +423,7 @@ def test_a_sweep_to_a_precision(folder):
     found = sweep_to_precision(
         simdeploy.read_scenario("s.yaml"),
         "waves",
-        {"p50 makespan_s": "1m"},
+        targets={"p50 makespan_s": "1m"},
         vary={"max_parallel": [4, 6]},
         engine="reference",
     )
@@ -434,18 +434,6 @@ def test_a_sweep_to_a_precision(folder):
         assert all(cell in result.stdout for cell in row)
     assert call(*asked, "--replications", 5).exit_code == 2
     assert call(*GRID, *QUICK, "--most", 500).exit_code == 2
-
-
-def test_ctrl_c_without_a_folder(folder, monkeypatch):
-    """Without a folder nothing is kept, and the message says what would have kept it. [contract]"""
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Job, "run", interrupt)
-    result = call(*GRID, *QUICK)
-    assert result.exit_code == 130
-    assert result.stderr == "interrupted; nothing was saved. Run with --store DIR to make it resumable.\n"
 
 
 def test_a_terminal_sees_rate_and_time_left(folder):

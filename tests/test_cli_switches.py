@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pandas as pd
 import pytest
@@ -133,42 +132,6 @@ def test_without_costs_something_else_has_to_be_said(folder):
     assert result.exit_code == 2
     assert 'ask for something else, such as "makespan_s"' in result.stderr
     assert call("--of", "makespan_s", "--no-pairs", *QUICK).exit_code == 0
-
-
-def test_what_was_interrupted_is_gone_on_with(folder, monkeypatch):
-    """After Ctrl-C the folder has what was finished, the message says how to go on, and the answer is the same. [contract]"""
-    plain = call(*QUICK)
-    run = Job.run
-
-    def interrupt(job, span):
-        switches = job.groups[span.group].scenario.orchestrator
-        if switches.pacing == "sliding" and switches.limit_comparison == "reaches":  # a pair
-            raise KeyboardInterrupt
-        return run(job, span)
-
-    monkeypatch.setattr(Job, "run", interrupt)
-    ended = call(*QUICK, "--store", "kept")
-    assert ended.exit_code == 130
-    assert "simdeploy switches s.yaml --engine compiled --replications 20 --store kept" in ended.stderr
-    monkeypatch.setattr(Job, "run", run)
-    again = call(*QUICK, "--store", "kept")
-    assert again.stdout == plain.stdout
-    assert re.search(r"kept has [1-9]\d* rollouts already: going on from there", again.stderr)
-    other = call("--engine", "compiled", "--replications", "21", "--store", "kept")
-    assert other.exit_code == 2
-    assert "Traceback" not in other.stderr
-
-
-def test_ctrl_c_without_a_folder(monkeypatch):
-    """Without a folder nothing is kept, and the message says what would have kept it. [contract]"""
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Job, "run", interrupt)
-    result = call(*QUICK)
-    assert result.exit_code == 130
-    assert "with --store DIR" in result.stderr
 
 
 def test_failed_replications_are_told(monkeypatch):

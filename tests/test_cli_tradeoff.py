@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -144,50 +143,10 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
     assert sorted(path.name for path in folder.iterdir()) == ["ours.json", "s.yaml"]
 
 
-def test_what_was_interrupted_is_gone_on_with(folder, monkeypatch):
-    """Ctrl-C ends with 130 and the command to go on, which finishes the table and prints what it would have. [contract]"""
-    run, calls = Job.run, []
-
-    def interrupt(self, span):
-        calls.append(span)
-        if len(calls) > 2:
-            raise KeyboardInterrupt
-        return run(self, span)
-
-    expected = call(*QUICK, "--vary", "max_failed_nodes=0:4:3").stdout
-    asked = (*QUICK, "--vary", "max_failed_nodes=0:4:3", "--store", "some where")
-    with monkeypatch.context() as patch:
-        patch.setattr(Job, "run", interrupt)
-        patch.setattr("simdeploy.experiments.working.cut_job", small_pieces)
-        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 2)
-        stopped = call(*asked)
-    assert stopped.exit_code == 130
-    first, second = stopped.stderr.splitlines()[-2:]
-    assert first.startswith("interrupted; some where has ")
-    arguments = shlex.split(second)
-    assert arguments[:2] == ["simdeploy", "tradeoff"]
-    again = CliRunner().invoke(app, arguments[1:], catch_exceptions=False)
-    assert again.exit_code == 0
-    assert "going on with the rest" in again.stderr
-    assert again.stdout == expected
-
-
 def small_pieces(job, replications):
     from simdeploy.experiments.cutting import Piece
 
     return tuple(Piece(len(group.policies), 2) for group in job.groups)
-
-
-def test_ctrl_c_without_a_folder(folder, monkeypatch):
-    """Without a folder nothing is kept, and the message says what would have kept it. [contract]"""
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Job, "run", interrupt)
-    result = call(*QUICK, *LIMIT)
-    assert result.exit_code == 130
-    assert result.stderr == "interrupted; nothing was saved. Run with --store DIR to make it resumable.\n"
 
 
 def test_failed_replications_are_told(folder, monkeypatch):

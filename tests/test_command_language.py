@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from simdeploy.cli.app import app
 from simdeploy.cli.command import EXIT_CODES
 from simdeploy.cli.options import ENGINES
 from simdeploy.engines import choice
+from simdeploy.experiments.executors import InProcess
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 COMMANDS = {name: app.get_command(None, name) for name in app.list_commands(None)}
@@ -127,13 +129,13 @@ def test_an_option_is_the_same_everywhere(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_what_all_have(name):
-    """What computes has --json and --out FILE; what takes policies has --policy; what simulates at length --workers. [contract]"""
+    """What computes has --json and --out FILE; what takes policies --policy; what simulates at length says where. [contract]"""
     options = {text: option for _, option in list_options() if option in COMMANDS[name].params for text in option.opts}
     assert not OLD_NAMES & set(options)
     assert ("--json" in options) == (name in COMPUTING)
     assert ({"-o", "--out"} <= set(options)) == (name in COMPUTING)
     assert ("--policy" in options) == (name in QUICK)
-    for needed in ("--engine", "--workers", "--confidence-level"):
+    for needed in ("--engine", "--workers", "--confidence-level", "--cluster", "--tls-cert", "--store"):
         assert (needed in options) == (name in WITH_ENGINE)
     assert all(
         option.multiple and option.metavar == "NAME|FILE" for text, option in options.items() if text == "--policy"
@@ -210,6 +212,48 @@ def test_what_is_printed_and_written(name, findings):
     # Into a file or a pipe: no blanks at the end of a line, and tables of at most 100 columns.
     assert [line for line in lines if line != line.rstrip()] == []
     assert all(len(line) <= 100 for line in lines if line.startswith(" "))
+
+
+@pytest.mark.parametrize("name", WITH_ENGINE)
+def test_the_cluster_has_its_own_workers(name):
+    """`--workers` and `--cluster` exclude each other. [contract]"""
+    result = call(name, "--workers", "2", "--cluster", "tcp://127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "--workers and --cluster exclude each other" in result.stderr
+
+
+@pytest.mark.parametrize("name", WITH_ENGINE)
+def test_it_is_resumed_after_ctrl_c(name, monkeypatch):
+    """Interrupted, a command says what the folder has and how to go on; that command ends as if nothing had happened. [contract]"""
+    run, spans, stop = InProcess.run, [], [0]
+
+    def interrupted(executor, job, pieces):
+        def counted():
+            for span in pieces:
+                spans.append(span)
+                if len(spans) == stop[0]:
+                    raise KeyboardInterrupt
+                yield span
+
+        return run(executor, job, counted())
+
+    monkeypatch.setattr(InProcess, "run", interrupted)
+    expected = call(name)
+    half = len(spans) // 2 + 1
+    for stop[0], store in ((1, ()), (half, ("--store", "some where"))):
+        spans.clear()
+        stopped = call(name, *store)
+        assert stopped.exit_code == 130
+        if not store:
+            assert stopped.stderr.endswith(
+                "interrupted; nothing was saved. Run with --store DIR to make it resumable.\n"
+            )
+    first, second = stopped.stderr.splitlines()[-2:]
+    assert first.startswith("interrupted; some where has ")
+    monkeypatch.setattr(InProcess, "run", run)
+    again = CliRunner().invoke(app, shlex.split(second)[1:], catch_exceptions=False)
+    assert (again.exit_code, again.stdout) == (expected.exit_code, expected.stdout)
+    assert (" rollouts already: " in again.stderr) == (" has 0 rollouts" not in first)
 
 
 ALL_ON_A_TERMINAL = """

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+import simdeploy
 from simdeploy.analysis import compare, estimate, summarize_grid
 from simdeploy.analysis.comparison.measured import name_rows
 from simdeploy.errors import InputError
@@ -360,3 +361,84 @@ def test_html_shows_names_as_they_are():
     text = compare(table)._repr_html_()
     assert "&lt;script&gt;" in text
     assert "<script>" not in text
+
+
+# -- tables of sweeps, and costs that tables know ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def priced():
+    """A scenario with costs and two policies."""
+    waves = {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}}
+    return simdeploy.Scenario.from_dict(
+        {
+            "name": "priced",
+            "fleet": {"nodes": 4, "update_duration": {"exponential": {"mean": "1m"}}, "start_failure": 0.05},
+            "costs": {"hour_of_delay": 60, "false_alarm": 10},
+            "policies": {"waves": waves, "at-once": {"strategy": "immediate"}},
+        }
+    )
+
+
+def test_a_sweep_over_policies_is_compared_like_replications(priced, tmp_path):
+    """A sweep in memory or in a folder, read back or as a frame, is compared as the same replications are. [property]"""
+    policies, how = list(priced.policies), {"replications": 20, "engine": "reference"}
+    expected = compare(simdeploy.replicate(priced, **how)).to_dict()
+    stored = simdeploy.sweep(priced, policies, store=tmp_path / "kept", **how)
+    for table in (simdeploy.sweep(priced, policies, **how), stored, stored.to_frame()):
+        assert compare(table).to_dict() == expected
+    unknown = compare(simdeploy.read_store(tmp_path / "kept"), costs=priced.costs)
+    pd.testing.assert_frame_equal(unknown.estimates, compare(stored).estimates)
+
+
+def test_cases_of_a_policy_are_compared_as_policies(priced):
+    """Where a policy has several cases, each counts as a policy, by the name that the summary of the grid gives it. [contract]"""
+    result = simdeploy.sweep(priced, "waves", vary={"max_parallel": [1, 2]}, replications=20, engine="reference")
+    found = compare(result)
+    assert found.policies == ("max_parallel 1", "max_parallel 2")
+    frame = result.to_frame()
+    one_by_one = compare(frame[frame["max_parallel"].eq(1)])
+    makespan = row(found.estimates, "max_parallel 1", "makespan_s")["estimate"]
+    assert makespan == row(one_by_one.estimates, "waves", "makespan_s")["estimate"]
+
+
+@pytest.mark.parametrize("vary", [{"scenario.fleet.nodes": [2, 4]}, {"fleet.nodes": [2, 4], "max_parallel": [1, 2]}])
+def test_worlds_are_not_compared(priced, vary):
+    """Cases in different worlds are refused, with the analysis that is meant for them. [contract]"""
+    result = simdeploy.sweep(priced, "waves", vary=vary, replications=2, engine="reference")
+    with pytest.raises(InputError, match=r"in one world \(found scenario\.fleet\.nodes\); .*`estimate_regret`"):
+        compare(result)
+
+
+def test_tables_know_what_their_scenario_costs(priced):
+    """Every analysis of costs finds those of the scenario in the table; others may be given instead. [contract]"""
+    table = simdeploy.replicate(priced, replications=20, engine="reference")
+    result = simdeploy.sweep(priced, ["waves", "at-once"], replications=20, engine="reference")
+    other = Costs(0, 0, hour_of_delay=6, false_alarm=1, escape=0)
+    told = [
+        lambda t, **c: compare(t, **c).to_dict(),
+        lambda t, **c: simdeploy.estimate(t, "cost", **c).to_dict(),
+        lambda t, **c: simdeploy.estimate_costs(t, **c).to_dict(),
+        lambda t, **c: simdeploy.pareto_front(t, {"cost": "min", "makespan_s": "min"}, **c).to_dict(),
+    ]
+    for call in told:
+        for responses in (table, result):
+            assert call(responses) == call(responses, costs=priced.costs) != call(responses, costs=other)
+    value = simdeploy.value_of_perfect_information
+    assert value(table).to_dict() == value(table, costs=priced.costs).to_dict() != value(table, costs=other).to_dict()
+    bare = table.copy()
+    bare.attrs.clear()
+    assert "cost" not in set(compare(bare).estimates["response"])
+    with pytest.raises(InputError, match="no costs are known"):
+        simdeploy.estimate(bare, "cost")
+
+
+def test_scenarios_with_costs_of_their_own(priced):
+    """Regrets of several scenarios count the costs of each; what needs one set of costs says that it has several. [contract]"""
+    dearer = priced.with_values({"name": "dearer", "costs.hour_of_delay": 600})
+    result = simdeploy.sweep([priced, dearer], ["waves", "at-once"], replications=10, engine="reference")
+    costs = {"priced": priced.costs, "dearer": dearer.costs}
+    found, expected = (simdeploy.estimate_regret(result, **how) for how in ({}, {"costs": costs}))
+    pd.testing.assert_frame_equal(found.regrets, expected.regrets)
+    with pytest.raises(InputError, match="no costs are known"):
+        simdeploy.estimate(result, "cost")

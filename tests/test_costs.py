@@ -49,7 +49,7 @@ def test_every_cause_by_hand():
         failed_requests_excess=[0.0, 40.0, 0.0, 100.0],
         unavailable_excess_node_s=[1800.0, 0.0, -3600.0, 0.0],
     )
-    parts = estimate_costs(table, COSTS_OF_ALL).parts.set_index("cause")["estimate"]
+    parts = estimate_costs(table, costs=COSTS_OF_ALL).parts.set_index("cause")["estimate"]
     assert parts.to_dict() == pytest.approx(
         {
             "cost_delay": (10 + 0 + 5 + 10) / 4,
@@ -66,7 +66,7 @@ def test_the_parts_sum_to_the_total():
     """Of every policy the parts add up to the total, which is over the rollouts whose cost is known. [property]"""
     table = replicate(Scenario.from_dict(SCENARIO), replications=60, engine="reference")
     table["makespan_s"] = table["makespan_s"].mask(table["replication"].eq(3))
-    parts = estimate_costs(table, Scenario.from_dict(SCENARIO).costs).parts
+    parts = estimate_costs(table, costs=Scenario.from_dict(SCENARIO).costs).parts
     assert set(parts["n"]) == {59}
     for _, of_policy in parts.groupby("policy"):
         by_cause = of_policy.set_index("cause")["estimate"]
@@ -82,7 +82,7 @@ def test_the_total_is_that_of_a_comparison():
     table = replicate(scenario, replications=20, engine="reference")
     compared = compare(table, costs=scenario.costs)
     estimates = compared.estimates[compared.estimates["response"].isin(COSTS)]
-    parts = estimate_costs(table, scenario.costs).parts
+    parts = estimate_costs(table, costs=scenario.costs).parts
     for name in ("policy", "estimate", "low", "high", "n"):
         assert estimates[name].tolist() == parts[name].tolist()
 
@@ -91,7 +91,7 @@ def test_cases_of_a_sweep():
     """The cases of a sweep keep what was varied beside their costs, and are named by it. [contract]"""
     scenario = Scenario.from_dict(SCENARIO)
     result = sweep(scenario, "waves", vary={"max_parallel": [5, 10]}, replications=10, engine="reference")
-    costs = estimate_costs(result, scenario.costs)
+    costs = estimate_costs(result, costs=scenario.costs)
     assert costs.totals["max_parallel"].tolist() == [5, 10]
     assert [row[0] for row in costs.summarize()[0].rows] == ["max_parallel 5", "max_parallel 10"]
     assert costs.answer.startswith("max_parallel ")
@@ -99,7 +99,7 @@ def test_cases_of_a_sweep():
 
 def test_what_never_ends_has_no_cost():
     """Rollouts that never end have no known cost: NaN and never 0, in tables, words and picture. [contract]"""
-    result = estimate_costs(rollouts(makespan_s=[np.nan] * 3), COSTS_OF_ALL)
+    result = estimate_costs(rollouts(makespan_s=[np.nan] * 3), costs=COSTS_OF_ALL)
     assert result.parts[["estimate", "low", "high"]].isna().all(axis=None)
     assert set(result.parts["n"]) == {0}
     assert result.answer == "100 % of the rollouts of a never end, which leaves its cost unknown."
@@ -123,7 +123,7 @@ def test_every_verdict_that_is_told_is_in_the_plain_form(hours, cheapest, cause)
         rollouts(makespan_s=[3600 * of] * 2, verdict=verdict).assign(policy=name)
         for name, of in zip("ab", hours, strict=True)
     ]
-    plain = estimate_costs(pd.concat(tables), COSTS_OF_ALL).to_dict()
+    plain = estimate_costs(pd.concat(tables), costs=COSTS_OF_ALL).to_dict()
     assert {row["policy"] for row in plain["parts"] if row["is_cheapest"]} == ({cheapest} if cheapest else set())
     assert {row["cause"] for row in plain["parts"] if row["is_largest_cause"]} == ({cause} if cause else set())
     assert ("costs least" in plain["answer"]) == plain["answer"].startswith(f"{cheapest} costs least") == bool(cheapest)
@@ -133,7 +133,7 @@ def test_every_verdict_that_is_told_is_in_the_plain_form(hours, cheapest, cause)
 def test_all_parts_are_over_the_same_rollouts():
     """A rollout of which one part is unknown is in no part, so that parts and total belong together. [contract]"""
     table = rollouts(makespan_s=[3600.0, 7200.0], failed_requests_excess=[10.0, np.nan])
-    parts = estimate_costs(table, COSTS_OF_ALL).parts.set_index("cause")
+    parts = estimate_costs(table, costs=COSTS_OF_ALL).parts.set_index("cause")
     assert parts["estimate"].to_dict() == {
         **dict.fromkeys(COSTS, 0.0),
         "cost": 15,
@@ -145,14 +145,14 @@ def test_all_parts_are_over_the_same_rollouts():
 
 def test_one_replication_has_no_interval():
     """One replication has a cost and no interval. [contract]"""
-    parts = estimate_costs(rollouts(makespan_s=[3600.0]), COSTS_OF_ALL).parts
+    parts = estimate_costs(rollouts(makespan_s=[3600.0]), costs=COSTS_OF_ALL).parts
     assert parts["estimate"].notna().all()
     assert parts[["low", "high"]].isna().all(axis=None)
 
 
 def test_restart_and_stop_cost_time_only():
     """A rollout without a verdict costs its delay and its unavailability. [contract]"""
-    result = estimate_costs(rollouts(verdict=[None] * 2, unavailable_excess_node_s=[3600.0] * 2), COSTS_OF_ALL)
+    result = estimate_costs(rollouts(verdict=[None] * 2, unavailable_excess_node_s=[3600.0] * 2), costs=COSTS_OF_ALL)
     by_cause = result.parts.set_index("cause")["estimate"]
     assert by_cause.to_dict() == {**dict.fromkeys(COSTS, 0.0), "cost": 12, "cost_delay": 10, "cost_unavailability": 2}
 
@@ -171,7 +171,7 @@ def test_coverage_of_a_skewed_cost():
             "unavailable_excess_node_s": 0.0,
         }
     )
-    totals = estimate_costs(table, COSTS_OF_ALL).totals
+    totals = estimate_costs(table, costs=COSTS_OF_ALL).totals
     share = ((totals["low"] <= 210) & (totals["high"] >= 210)).mean()
     assert abs(share - 0.95) <= 4 * math.sqrt(0.95 * 0.05 / repetitions)
 
@@ -183,19 +183,19 @@ def test_coverage_of_a_skewed_cost():
 def test_what_has_no_cost(costs, level, said):
     """Missing costs and levels that make no sense are input errors. [contract]"""
     with pytest.raises(InputError, match=said):
-        estimate_costs(rollouts(makespan_s=[1.0]), costs, confidence_level=level)
+        estimate_costs(rollouts(makespan_s=[1.0]), costs=costs, confidence_level=level)
 
 
 def test_a_table_that_lacks_what_costs():
     """A table without what a cost needs is an input error that names it. [contract]"""
     with pytest.raises(InputError, match="unavailable_excess_node_s"):
-        estimate_costs(rollouts(makespan_s=[1.0]).drop(columns="unavailable_excess_node_s"), COSTS_OF_ALL)
+        estimate_costs(rollouts(makespan_s=[1.0]).drop(columns="unavailable_excess_node_s"), costs=COSTS_OF_ALL)
 
 
 def test_the_picture_stacks_the_causes():
     """Bars begin where the last one ended, those below 0 go to the left, and the total's interval is drawn. [contract]"""
     table = rollouts(makespan_s=[3600.0, 7200.0], verdict=["escaped"] * 2, unavailable_excess_node_s=[-3600.0, -1800.0])
-    result = estimate_costs(table, COSTS_OF_ALL)
+    result = estimate_costs(table, costs=COSTS_OF_ALL)
     figure = Figure(layout="constrained")
     canvas, ax = FigureCanvasAgg(figure), figure.subplots()
     assert plot_costs(ax, result) is ax

@@ -151,7 +151,7 @@ def test_ctrl_c_passes(scenario, monkeypatch):
         ({"replications": 1, "engine": "refrence"}, "did you mean 'reference'"),
         ({"replications": 1, "policies": ["in-five"]}, "did you mean 'in-fives'"),
         ({"replications": 1, "policies": []}, "no policy"),
-        ({"replications": 1, "policies": ["at-once", "at-once"]}, "named twice"),
+        ({"replications": 1, "policies": ["at-once", "at-once"]}, "the same name twice"),
         ({"replications": 1, "policies": {"x": {"strategy": "rolling"}}}, "health_check"),
     ],
 )
@@ -165,7 +165,7 @@ def test_progress_is_told_and_nothing_printed(scenario, capsys):
     """A callable hears of every piece, up to the last; nothing is printed unless that is asked for. [contract]"""
     heard = []
     replicate(scenario, replications=3, progress=lambda done, total: heard.append((done, total)))
-    assert heard == [(2, 6), (4, 6), (6, 6)]
+    assert heard == [(0, 6), (2, 6), (4, 6), (6, 6)]
     assert capsys.readouterr() == ("", "")
     replicate(scenario, replications=3, progress=True)
     out, err = capsys.readouterr()

@@ -571,7 +571,9 @@ def test_failed_replications_are_told(monkeypatch):
         return original(scenario, policy, replication=replication, **rest)
 
     monkeypatch.setattr(running, "simulate", sometimes)
-    with pytest.warns(SimdeployWarning, match=r"^6 of 30 replications failed, and are left out$"):
+    with pytest.warns(
+        SimdeployWarning, match=r"^6 of 30 replications failed; the first: defect 0, policy threshold, replication 1, "
+    ):
         found = compare_gates(make(), gates=["pooled"], sizes=[0.05], replications=5, engine="reference")
     assert found.n_failed == 6
     assert found.row("pooled", 0.05, STOPPED)["n"] == 4

@@ -11,7 +11,7 @@ import pytest
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, replicate
-from simdeploy.experiments.batches import batch_folder, join_frames, join_sweeps, read_batches
+from simdeploy.experiments.batches import batch_name, join_batches, read_batches
 from simdeploy.experiments.gathering import gather
 from simdeploy.experiments.sweep import sweep
 from simdeploy.scenario import Scenario
@@ -89,8 +89,8 @@ def test_the_same_in_batches(scenario, swept, tmp_path):
     def take(k, store):
         return sweep(scenario, ["p", "c"], vary=VARY, replications=spans[k], engine="reference", store=store)
 
-    in_memory = join_sweeps([take(k, None) for k in (0, 1)], store=None)
-    stored = join_sweeps([take(k, batch_folder(tmp_path, k)) for k in (0, 1)], store=tmp_path)
+    in_memory = join_batches([take(k, None) for k in (0, 1)], store=None)
+    stored = join_batches([take(k, tmp_path / batch_name(k)) for k in (0, 1)], store=tmp_path)
     for joined in (in_memory, stored):
         pd.testing.assert_frame_equal(joined.to_frame(), swept.to_frame())
         assert joined.attrs == swept.attrs
@@ -102,7 +102,7 @@ def test_the_same_in_batches(scenario, swept, tmp_path):
 
 
 def test_the_same_from_replicate(scenario):
-    """The table of `replicate` has the values of the same policies in a sweep; in two parts it is joined to the same. [property]"""
+    """The table of `replicate` has the values of the same policies in a sweep. [property]"""
     table = replicate(scenario, replications=range(5, 30), engine="reference")
     found = Values(table, MEASURES, costs=COSTS)
     result = sweep(scenario, list(RAW["policies"]), replications=range(5, 30), engine="reference")
@@ -111,9 +111,6 @@ def test_the_same_from_replicate(scenario):
     assert found.cases["policy"].tolist() == expected.cases["policy"].tolist()
     for measure in expected.measures:
         np.testing.assert_array_equal(found.of(measure), expected.of(measure))
-    parts = [replicate(scenario, replications=part, engine="reference") for part in (range(5, 12), range(12, 30))]
-    pd.testing.assert_frame_equal(join_frames(parts), table)
-    assert join_frames(parts).attrs == table.attrs
 
 
 def test_what_is_not_there_has_no_value():

@@ -60,7 +60,7 @@ def test_two_policies_in_worlds_of_two_kinds(p):
     n = 20_000
     is_bad = np.random.default_rng(1).random(n) < p
     result = value_of_perfect_information(
-        rollouts([np.where(is_bad, 9.0, 1.0), np.full(n, 4.0)], np.where(is_bad, "bad", "good")), TIME_IS_MONEY
+        rollouts([np.where(is_bad, 9.0, 1.0), np.full(n, 4.0)], np.where(is_bad, "bad", "good")), costs=TIME_IS_MONEY
     )
     bold, careful = 1 + 8 * p, 4
     exact = min(bold, careful) - ((1 - p) * 1 + p * 4)
@@ -77,7 +77,7 @@ def test_the_kinds_add_up():
     """What is saved for each kind, weighted with its share, is what knowing the kind is worth. [property]"""
     rng = np.random.default_rng(2)
     costs, releases = rng.lognormal(0, 1, (4, 300)), rng.choice(["x", "y", "z"], 300)
-    result = value_of_perfect_information(rollouts(costs, releases), TIME_IS_MONEY)
+    result = value_of_perfect_information(rollouts(costs, releases), costs=TIME_IS_MONEY)
     kinds = result.kinds
     assert (kinds["share"] * kinds["saved"]).sum() == pytest.approx(value(result, "kind of release")["estimate"])
     assert (kinds["cost_of_single"] - kinds["cost"]).tolist() == pytest.approx(kinds["saved"].tolist())
@@ -178,24 +178,24 @@ def test_what_failed_is_left_out():
         table = rollouts(costs, "x" * len(costs[0]))
         return table.assign(status=np.where(table["makespan_s"].isna(), "failed", "ok"))
 
-    result = value_of_perfect_information(with_failures([[1, 2, np.nan, 4], [4, 3, 2, 1]]), TIME_IS_MONEY)
+    result = value_of_perfect_information(with_failures([[1, 2, np.nan, 4], [4, 3, 2, 1]]), costs=TIME_IS_MONEY)
     assert result.n_left_out == 1
     assert set(result.values["n"]) == {3}
     with pytest.raises(InputError, match="fewer than two replications"):
-        value_of_perfect_information(with_failures([[1, np.nan], [np.nan, 1]]), TIME_IS_MONEY)
+        value_of_perfect_information(with_failures([[1, np.nan], [np.nan, 1]]), costs=TIME_IS_MONEY)
 
 
 def test_one_policy_has_nothing_to_choose():
     """With one policy, or policies that are the same, nothing is worth knowing. [contract]"""
     for costs in ([[1, 2, 4]], [[1, 2, 4]] * 3):
-        result = value_of_perfect_information(rollouts(costs, "xyx"), TIME_IS_MONEY)
+        result = value_of_perfect_information(rollouts(costs, "xyx"), costs=TIME_IS_MONEY)
         assert result.values[["estimate", "low", "high"]].eq(0).all(axis=None)
 
 
 def test_what_knowing_is_told_in_words():
     """The answer, the tables and the plain form have both values. [contract]"""
     result = value_of_perfect_information(
-        rollouts([[1, 9, 1, 9], [4, 4, 4, 4]], ["good", "bad"] * 2), TIME_IS_MONEY, confidence_level=0.5
+        rollouts([[1, 9, 1, 9], [4, 4, 4, 4]], ["good", "bad"] * 2), costs=TIME_IS_MONEY, confidence_level=0.5
     )
     assert result.answer == (
         "Knowing the kind of release beforehand would save 1.5 a rollout (0.0 to 2.7) against b for all; knowing all that "
@@ -204,7 +204,7 @@ def test_what_knowing_is_told_in_words():
     assert result.summarize()[1].rows == (("good", "50.0 %", "a", "1.0", "3.0"), ("bad", "50.0 %", "b", "4.0", "0.0"))
     assert result.to_dict()["kinds"][0]["policy"] == "a"
     with pytest.raises(InputError, match="release"):
-        value_of_perfect_information(rollouts([[1, 2]], "xx").drop(columns="release"), TIME_IS_MONEY)
+        value_of_perfect_information(rollouts([[1, 2]], "xx").drop(columns="release"), costs=TIME_IS_MONEY)
 
 
 def test_every_choice_that_is_told_is_in_the_plain_form():
@@ -212,7 +212,7 @@ def test_every_choice_that_is_told_is_in_the_plain_form():
     table = rollouts([[1, 9, 1, 9], [4, 4, 4, 4], [5, 5, 5, 5]], ["good", "bad"] * 2)
     lost = table["policy"].eq("c") & table["replication"].eq(0)
     table.loc[lost, "makespan_s"] = np.nan
-    plain = value_of_perfect_information(table, TIME_IS_MONEY).to_dict()
+    plain = value_of_perfect_information(table, costs=TIME_IS_MONEY).to_dict()
     assert f"against {plain['policy']} for all" in plain["answer"]
     assert plain["unknown_fractions"] == {"a": 0, "b": 0, "c": 0.25}
     assert plain["answer"].startswith(

@@ -60,12 +60,12 @@ RANGES = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("
         lambda s: analysis.compare_gates(s, "p", replications=MANY),
         lambda s: analysis.vary_switches(s, replications=MANY),
         lambda s: analysis.tradeoff(s, "p", replications=MANY),
-        lambda s: analysis.tune(s, "p", vary=VARY, worlds=MANY),
+        lambda s: analysis.tune(s, "p", vary=VARY, replications=MANY),
         lambda s: analysis.value_of_observation(s, "p", replications=MANY),
         lambda s: analysis.estimate_sensitivity(s, "p", of="makespan_s", vary=RANGES, replications=MANY),
         lambda s: analysis.discover(s, "p", vary=RANGES, requirements="makespan_s <= 80s", replications=MANY),
-        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", rollouts=MANY),
-        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", method="splitting", rollouts=MANY),
+        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", replications=MANY),
+        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", method="splitting", replications=MANY),
     ],
 )
 @pytest.mark.usefixtures("no_work")

@@ -73,7 +73,7 @@ def test_every_analysis_names_cases_alike():
     ]
     tables = (
         estimate(table, "makespan_s").summarize()[0],
-        estimate_costs(table, COSTS).summarize()[0],
+        estimate_costs(table, costs=COSTS).summarize()[0],
         estimate_regret(table, of="makespan_s").summarize()[0],
     )
     for each in tables:

@@ -14,7 +14,6 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simdeploy.analysis.estimates import precision as precision_module
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
 from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
 from simdeploy.analysis.estimates.stopping import count_needed, plan_looks, why_not_yet
@@ -23,9 +22,11 @@ from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.batches import read_batches
+from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import LatinHypercube
 from simdeploy.experiments.jobs import Job
 from simdeploy.experiments.sweep import sweep
+from simdeploy.result import read_computed_under
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import estimate_values
@@ -137,7 +138,7 @@ def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
 def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targets, options, told):
     """Every target and argument that makes no sense is told before anything is simulated. [contract]"""
     with pytest.raises(InputError) as caught:
-        replicate_to_precision(scenario, targets, **options)
+        replicate_to_precision(scenario, targets=targets, **options)
     assert told in str(caught.value)
 
 
@@ -167,7 +168,7 @@ def test_what_no_replication_could_tell_is_refused(no_work, change, measure, tol
     """A measure of something that this scenario doesn't have would use up any budget, so it is refused. [contract]"""
     raw = {key: value for key, value in {**RAW, **change}.items() if value is not None}
     with pytest.raises(InputError) as caught:
-        replicate_to_precision(Scenario.from_dict(raw), {measure: 0.1})
+        replicate_to_precision(Scenario.from_dict(raw), targets={measure: 0.1})
     assert told in str(caught.value)
 
 
@@ -175,7 +176,7 @@ def test_scenarios_with_different_costs(scenario, no_work):
     """A cost is asked of scenarios only that count it alike. [contract]"""
     other = Scenario.from_dict({**RAW, "name": "other", "costs": {**RAW["costs"], "escape": 1}})
     with pytest.raises(InputError, match="cost: the scenarios have different costs"):
-        sweep_to_precision([scenario, other], "waves", {"cost": 5})
+        sweep_to_precision([scenario, other], "waves", targets={"cost": 5})
 
 
 # -- when it stops -----------------------------------------------------------------------------------------------------
@@ -273,12 +274,13 @@ def test_coverage_of_the_interval_at_which_it_stops(law):
 
 def test_it_is_one_replicate_of_so_many(scenario):
     """Table and estimates are those of one call with the number of replications that it took. [property]"""
-    found = replicate_to_precision(scenario, TARGETS, seed=4, **QUICK)
+    found = replicate_to_precision(scenario, targets=TARGETS, seed=4, **QUICK)
     assert found.is_reached
     assert found.n_replications in (200, 500, 1000)
     table = replicate(scenario, replications=found.n_replications, seed=4, engine="reference")
     pd.testing.assert_frame_equal(found.responses, table)
-    assert found.responses.attrs == table.attrs == found.computed_under
+    assert found.responses.attrs == table.attrs
+    assert found.computed_under == read_computed_under(table)
     pd.testing.assert_frame_equal(
         found.estimates[["scenario", "policy", *ESTIMATE_COLUMNS]], estimate(table, list(TARGETS)).estimates
     )
@@ -291,12 +293,12 @@ def test_it_is_one_replicate_of_so_many(scenario):
 def test_it_is_one_sweep_of_so_many(scenario, tmp_path):
     """In memory and in a folder it is one sweep with the replications that it took, of every case. [property]"""
     found = sweep_to_precision(
-        scenario, ["waves", "at-once"], TARGETS, vary={"scenario.fleet.start_failure": (0.0, 0.1)}, **QUICK
+        scenario, ["waves", "at-once"], targets=TARGETS, vary={"scenario.fleet.start_failure": (0.0, 0.1)}, **QUICK
     )
     stored = sweep_to_precision(
         scenario,
         ["waves", "at-once"],
-        TARGETS,
+        targets=TARGETS,
         vary={"scenario.fleet.start_failure": iter([0.0, 0.1])},
         store=tmp_path,
         **QUICK,
@@ -324,7 +326,7 @@ def test_ranges_of_a_hypercube_stay_ranges(scenario):
     found = sweep_to_precision(
         scenario,
         "waves",
-        {"false_alarm": "8pp"},
+        targets={"false_alarm": "8pp"},
         vary={"scenario.fleet.start_failure": (0.0, 0.1)},
         design=LatinHypercube(3),
         **QUICK,
@@ -335,27 +337,31 @@ def test_ranges_of_a_hypercube_stay_ranges(scenario):
 
 def test_it_goes_on_where_it_was_ended(scenario, tmp_path, monkeypatch):
     """After an interruption the same call simulates only what is missing; one with narrower targets goes on from there. [contract]"""
-    expected = sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, **QUICK)
+    expected = sweep_to_precision(scenario, "waves", targets=TARGETS, vary=VARY, **QUICK)
     spans = []
+
+    simulate = Campaign.sweep
 
     def interrupted(*args, replications, **options):
         spans.append(replications)
         if len(spans) == 2:
             raise KeyboardInterrupt
-        return sweep(*args, replications=replications, **options)
+        return simulate(*args, replications=replications, **options)
 
-    monkeypatch.setattr(precision_module, "sweep", interrupted)
+    monkeypatch.setattr(Campaign, "sweep", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path, **QUICK)
+        sweep_to_precision(scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path, **QUICK)
     assert len(read_batches(tmp_path)) == 200
     told = []
     again = sweep_to_precision(
-        scenario, "waves", TARGETS, vary=VARY, store=tmp_path, progress=lambda *of: told.append(of), **QUICK
+        scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path, progress=lambda *of: told.append(of), **QUICK
     )
     pd.testing.assert_frame_equal(again.estimates, expected.estimates)
     assert told[0] == (200, 200)  # nothing of the first batch was left to do
     monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
-    last = sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path, most=10**6, engine="reference")
+    last = sweep_to_precision(
+        scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path, most=10**6, engine="reference"
+    )
     pd.testing.assert_frame_equal(last.estimates, expected.estimates)
 
 
@@ -363,24 +369,24 @@ def test_folders_that_hold_something_else(scenario, tmp_path, no_work):
     """A folder of other files is refused, before the work. [contract]"""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"in use \(found notes.txt\)"):
-        sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path / "other", **QUICK)
+    with pytest.raises(InputError, match=r"something else is in this folder \(found notes.txt\)"):
+        sweep_to_precision(scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path / "other", **QUICK)
 
 
 def test_folders_of_other_questions(scenario, tmp_path):
     """A folder of a sweep of a fixed number, or of another seed, is refused and left as it is. [contract]"""
     sweep(scenario, "waves", vary=VARY, replications=2, engine="reference", store=tmp_path / "fixed")
-    with pytest.raises(InputError, match="holds a sweep of a fixed number of replications"):
-        sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path / "fixed", **QUICK)
-    sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path / "kept", **QUICK)
+    with pytest.raises(InputError, match="this folder holds a single sweep"):
+        sweep_to_precision(scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path / "fixed", **QUICK)
+    sweep_to_precision(scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path / "kept", **QUICK)
     with pytest.raises(InputError, match="seed: 0 in the folder, 1 now"):
-        sweep_to_precision(scenario, "waves", TARGETS, vary=VARY, store=tmp_path / "kept", seed=1, **QUICK)
+        sweep_to_precision(scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path / "kept", seed=1, **QUICK)
 
 
 def test_a_budget_that_is_too_small(scenario):
     """It stops at the last look that the budget allows, and says what was not reached, why, and about how many would do. [contract]"""
     asked = {"makespan_s": "1s", "escaped given defective": "30pp"}
-    found = replicate_to_precision(scenario, asked, most=999, engine="reference", policies="waves")
+    found = replicate_to_precision(scenario, targets=asked, most=999, engine="reference", policies="waves")
     assert (found.n_replications, found.most) == (500, 999)
     assert found.estimates["is_reached"].tolist() == [False, True]
     assert found.estimates["reason"].tolist() == ["the half-width is too large", ""]
@@ -413,7 +419,9 @@ def test_a_mean_of_the_engine_meets_its_closed_form(scenario):
             }
         },
     }
-    found = replicate_to_precision(Scenario.from_dict(raw), {"makespan_s": "2%"}, engine="compiled", most=100_000)
+    found = replicate_to_precision(
+        Scenario.from_dict(raw), targets={"makespan_s": "2%"}, engine="compiled", most=100_000
+    )
     truth = oracles.exponential_barrier_makespan_s(30, [2, 2])
     row = found.estimates.iloc[0]
     assert found.is_reached
@@ -423,7 +431,7 @@ def test_a_mean_of_the_engine_meets_its_closed_form(scenario):
 def test_progress_tells_of_all_batches(scenario):
     """Progress counts the rollouts of all batches, against those there will be at the next look. [contract]"""
     told = []
-    found = replicate_to_precision(scenario, TARGETS, progress=lambda *of: told.append(of), **QUICK)
+    found = replicate_to_precision(scenario, targets=TARGETS, progress=lambda *of: told.append(of), **QUICK)
     totals = [2 * look for look in plan_looks(found.n_replications)]
     assert list(dict.fromkeys(total for _, total in told)) == totals
     assert [done for done, _ in told] == sorted(done for done, _ in told)
@@ -434,7 +442,7 @@ def test_a_warning_is_given_once(scenario):
     """What every batch would warn of is said once. [contract]"""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SimdeployWarning)
-        found = sweep_to_precision(scenario, "waves", TARGETS, vary={"max_failed_nodes": [3, 100]}, **QUICK)
+        found = sweep_to_precision(scenario, "waves", targets=TARGETS, vary={"max_failed_nodes": [3, 100]}, **QUICK)
     texts = [str(warning.message) for warning in caught]
     assert found.n_replications > 100
     assert texts
@@ -448,7 +456,7 @@ def test_failed_replications_are_left_out(scenario, monkeypatch):
         Job, "run", lambda job, span: job.failed(span, "simulate", "broken") if span.first >= 100 else run(job, span)
     )
     with pytest.warns(SimdeployWarning, match="failed"):
-        found = replicate_to_precision(scenario, {"p50 makespan_s": "1s"}, most=200, engine="reference")
+        found = replicate_to_precision(scenario, targets={"p50 makespan_s": "1s"}, most=200, engine="reference")
     assert set(found.estimates["n_left_out"]) == {100}
     assert (found.estimates["n"] <= 100).all()
 
@@ -473,7 +481,7 @@ ASKED = ("--precision", "p50 makespan_s=12s", "--precision", "false_alarm given 
 
 def test_compare_says_how_many_it_took(folder, scenario):
     """It prints how many replications were used and each estimate; as JSON, too. [contract]"""
-    found = replicate_to_precision(scenario, TARGETS, **QUICK)
+    found = replicate_to_precision(scenario, targets=TARGETS, **QUICK)
     result = compared(*ASKED, "--out", "t.csv")
     assert result.exit_code == 0
     assert f"small: {found.n_replications:,} replications of each policy, seed 0, engine reference" in result.stdout

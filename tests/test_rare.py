@@ -46,7 +46,11 @@ def is_right(found: Rare, truth: float) -> bool:
 def test_many_failures_are_a_binomial_tail(at_least: int, factor: float) -> None:
     """Estimates of 4e-5, 8e-7 and 1e-10 are within 4 standard errors of the exact tail, with errors below 3 %. [oracle]"""
     found = estimate_rare(
-        world(), event=f"failed_nodes >= {at_least}", tilt={"start_failure": factor}, rollouts=20_000, engine="compiled"
+        world(),
+        event=f"failed_nodes >= {at_least}",
+        tilt={"start_failure": factor},
+        replications=20_000,
+        engine="compiled",
     )
     assert is_right(found, binomial_tail(NODES, P, at_least))
     assert found.standard_error < 0.03 * found.probability
@@ -56,7 +60,7 @@ def test_many_failures_are_a_binomial_tail(at_least: int, factor: float) -> None
 def test_the_ladder_finds_a_tilt() -> None:
     """Without being told it tilts what makes the event, in other worlds than those that judge, and is right. [oracle]"""
     scenario = world(update_duration={"exponential": {"mean": "30s"}})
-    found = estimate_rare(scenario, event="failed_nodes >= 10", rollouts=8000, engine="compiled")
+    found = estimate_rare(scenario, event="failed_nodes >= 10", replications=8000, engine="compiled")
     assert list(found.tilt) == ["start_failure"]
     assert 4 <= found.tilt["start_failure"] <= 16
     assert is_right(found, binomial_tail(NODES, P, 10))
@@ -72,7 +76,7 @@ def test_a_slow_update_is_the_tail_of_a_law() -> None:
     truth = slowest_exceeds(3, law.survival(300.0))
     assert 1e-8 < truth < 1e-6
     found = estimate_rare(
-        scenario, event="makespan_s > 5m", tilt={"update_duration": 6}, rollouts=60_000, engine="compiled"
+        scenario, event="makespan_s > 5m", tilt={"update_duration": 6}, replications=60_000, engine="compiled"
     )
     assert is_right(found, truth)
     assert found.gain > 20
@@ -96,18 +100,18 @@ def test_what_is_drawn_once_and_the_release_are_tilted_together() -> None:
     truth = 0.01 * float(Lognormal(600.0, 1.0).survival(20_000.0))
     assert 1e-7 < truth < 1e-5
     event = "failed_requests_excess > 100000 and escaped"
-    found = estimate_rare(scenario, event=event, rollouts=10_000, engine="compiled")
+    found = estimate_rare(scenario, event=event, replications=10_000, engine="compiled")
     assert set(found.tilt) == {"escape_detection", "release.bad"}
     assert is_right(found, truth)
     given = estimate_rare(
-        scenario, event="failed_requests_excess > 100000 given bad", rollouts=10_000, engine="compiled"
+        scenario, event="failed_requests_excess > 100000 given bad", replications=10_000, engine="compiled"
     )
     assert is_right(given, truth / 0.01)
     unknown = estimate_rare(
         scenario,
         event="failed_requests_excess > 100000 given escaped",
         tilt={"escape_detection": 8, "release.bad": 100},
-        rollouts=10_000,
+        replications=10_000,
         engine="compiled",
     )
     assert is_right(unknown, truth / 0.01)
@@ -120,7 +124,12 @@ def test_intervals_cover() -> None:
     covered = 0
     for seed in range(100):
         found = estimate_rare(
-            scenario, event="failed_nodes >= 7", tilt={"start_failure": 7}, rollouts=400, seed=seed, engine="compiled"
+            scenario,
+            event="failed_nodes >= 7",
+            tilt={"start_failure": 7},
+            replications=400,
+            seed=seed,
+            engine="compiled",
         )
         covered += found.low <= truth <= found.high
     assert covered >= 86
@@ -132,7 +141,12 @@ def test_the_gain_is_that_of_the_variances() -> None:
     scenario = world(nodes=100, start_failure=0.01)
     runs = [
         estimate_rare(
-            scenario, event="failed_nodes >= 7", tilt={"start_failure": 7}, rollouts=400, seed=seed, engine="compiled"
+            scenario,
+            event="failed_nodes >= 7",
+            tilt={"start_failure": 7},
+            replications=400,
+            seed=seed,
+            engine="compiled",
         )
         for seed in range(150)
     ]
@@ -145,7 +159,7 @@ def test_the_gain_is_that_of_the_variances() -> None:
 def test_engines_workers_and_repetition_change_nothing(method: str) -> None:
     """Both engines, one worker or two, and the same call again give the same estimate. [property]"""
     scenario = world(waves(), nodes=20, start_failure=0.03)
-    how: dict[str, Any] = {"method": method, "rollouts": 600, "event": "failed_nodes >= 3"}
+    how: dict[str, Any] = {"method": method, "replications": 600, "event": "failed_nodes >= 3"}
     how |= {"tilt": {"start_failure": 4}} if method == "importance" else {"levels": {"failed_nodes": [2]}}
     runs = [
         estimate_rare(scenario, engine=engine, workers=workers, **how)
@@ -162,7 +176,7 @@ def test_splitting_agrees_with_the_tail() -> None:
     """Levels that a pilot chose lead to an estimate within 4 standard errors of 3e-5, at a tenth of the work. [oracle]"""
     scenario = world(waves(max_failed_nodes=299, max_failed_nodes_percent=99), nodes=100, start_failure=0.008)
     found = estimate_rare(
-        scenario, event="failed_nodes >= 7", method="splitting", rollouts=30_000, seed=2, engine="compiled"
+        scenario, event="failed_nodes >= 7", method="splitting", replications=30_000, seed=2, engine="compiled"
     )
     truth = binomial_tail(100, 0.008, 7)
     assert 1e-5 < truth < 1e-4
@@ -185,7 +199,7 @@ def test_splitting_by_exposure() -> None:
     )
     levels = {"peak_exposed_nodes": [4, 8, 12, 16]}
     found = estimate_rare(
-        scenario, event="escaped", method="splitting", levels=levels, rollouts=10_000, engine="compiled"
+        scenario, event="escaped", method="splitting", levels=levels, replications=10_000, engine="compiled"
     )
     assert is_right(found, 0.7**20)
     assert found.diagnosis["n_hits"] == 10
@@ -197,7 +211,7 @@ def test_splitting_by_exposure() -> None:
 def test_an_absurd_tilt_states_no_probability() -> None:
     """Weights with a heavy tail are found out: there is no probability, and the sentence says why. [contract]"""
     found = estimate_rare(
-        world(), event="failed_nodes >= 10", tilt={"start_failure": 60}, rollouts=3000, engine="compiled"
+        world(), event="failed_nodes >= 10", tilt={"start_failure": 60}, replications=3000, engine="compiled"
     )
     assert math.isnan(found.probability)
     assert math.isnan(found.gain)
@@ -208,7 +222,7 @@ def test_an_absurd_tilt_states_no_probability() -> None:
 def test_an_event_that_is_never_met_states_no_probability() -> None:
     """Where a tilt is too small for the event to happen at all, the answer is not 0. [contract]"""
     found = estimate_rare(
-        world(), event="failed_nodes >= 30", tilt={"start_failure": 1.1}, rollouts=500, engine="compiled"
+        world(), event="failed_nodes >= 30", tilt={"start_failure": 1.1}, replications=500, engine="compiled"
     )
     assert "the event happened in none of the 500 replications" in found.answer
     nobody = estimate_rare(
@@ -216,7 +230,7 @@ def test_an_event_that_is_never_met_states_no_probability() -> None:
         event="failed_nodes >= 200",
         method="splitting",
         levels={"failed_nodes": [2]},
-        rollouts=400,
+        replications=400,
         engine="compiled",
     )
     assert "0 of 10 independent repetitions met the event" in nobody.answer
@@ -233,7 +247,7 @@ def test_rollouts_that_never_end_leave_it_open() -> None:
         }
     )
     found = estimate_rare(
-        scenario, event="makespan_s > 10h", tilt={"start_failure": 1.5}, rollouts=400, engine="compiled"
+        scenario, event="makespan_s > 10h", tilt={"start_failure": 1.5}, replications=400, engine="compiled"
     )
     assert "rollouts never end" in found.answer
 
@@ -309,7 +323,7 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
         ({"levels": "updated_nodes"}, "levels: no levels"),
         ({"levels": {"failed_nodes": [3, 2]}}, "ascending"),
         ({"levels": {"failed_nodes": [0]}}, "whole numbers above 0"),
-        ({"rollouts": 0}, "replications"),
+        ({"replications": 0}, "replications"),
         ({"confidence_level": 95}, "confidence_level"),
         ({"tilt": {"slowdown": 2}}, "nothing is drawn here"),
         ({"tilt": ["slowdow"]}, "nothing is drawn here"),
@@ -318,7 +332,7 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
 )
 def test_bad_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
     """What makes no sense is refused by name before anything is simulated. [contract]"""
-    arguments: dict[str, Any] = {"event": "failed_nodes >= 3", "rollouts": 200, "engine": "compiled"}
+    arguments: dict[str, Any] = {"event": "failed_nodes >= 3", "replications": 200, "engine": "compiled"}
     with pytest.raises(InputError, match=message):
         estimate_rare(world(), **(arguments | changes))
 
@@ -335,7 +349,7 @@ def test_a_tilted_scenario_is_refused() -> None:
 @pytest.fixture(scope="module")
 def found() -> Rare:
     return estimate_rare(
-        world(), event="failed_nodes >= 8", tilt={"start_failure": 6}, rollouts=2000, engine="compiled"
+        world(), event="failed_nodes >= 8", tilt={"start_failure": 6}, replications=2000, engine="compiled"
     )
 
 
@@ -380,7 +394,7 @@ def test_the_picture_shows_both_ways(found: Rare) -> None:
     heights = np.asarray(plain.get_ydata()) / np.asarray(here.get_ydata())
     assert heights == pytest.approx(math.sqrt(found.gain))
     absurd = estimate_rare(
-        world(), event="failed_nodes >= 8", tilt={"start_failure": 90}, rollouts=300, engine="compiled"
+        world(), event="failed_nodes >= 8", tilt={"start_failure": 90}, replications=300, engine="compiled"
     )
     assert "no probability is stated" in plot_rare(Figure().subplots(), absurd).texts[0].get_text()
 

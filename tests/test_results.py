@@ -44,10 +44,10 @@ def table():
 ANALYSES = {
     "compare": compare,
     "estimate": lambda table: estimate(table, "makespan_s"),
-    "estimate_costs": lambda table: estimate_costs(table, SCENARIO.costs),
+    "estimate_costs": lambda table: estimate_costs(table, costs=SCENARIO.costs),
     "estimate_regret": lambda table: estimate_regret(table, of="makespan_s"),
     "pareto_front": lambda table: pareto_front(table, {"makespan_s": "min"}),
-    "value_of_perfect_information": lambda table: value_of_perfect_information(table, SCENARIO.costs),
+    "value_of_perfect_information": lambda table: value_of_perfect_information(table, costs=SCENARIO.costs),
 }
 
 

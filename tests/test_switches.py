@@ -370,7 +370,7 @@ def test_one_policy_needs_a_requirement():
 )
 def test_what_makes_no_sense_is_refused_before_the_work(arguments, told, monkeypatch):
     """Arguments that make no sense are named before anything is simulated. [contract]"""
-    monkeypatch.setattr("simdeploy.analysis.switches.settings.sweep", None)
+    monkeypatch.delattr("simdeploy.experiments.campaign.Campaign.sweep")
     with pytest.raises(InputError, match=re.escape(told)):
         vary_switches(scenario(EDGE, costs=None), **({"of": "makespan_s"} | arguments))
 
@@ -463,7 +463,7 @@ def test_failed_replications_are_counted(monkeypatch):
         return replace(block, codes=codes, words=words)
 
     monkeypatch.setattr(Job, "run", fail_first)
-    with pytest.warns(SimdeployWarning, match="replications failed, and are left out"):
+    with pytest.warns(SimdeployWarning, match="replications failed; the first: case"):
         result = vary_switches(scenario(EDGE), of="makespan_s", replications=10, pairs=False, engine="compiled")
     assert result.n_failed > 0
     assert result.policies["n"].tolist() < [10, 11]

@@ -248,12 +248,12 @@ def test_every_analysis_of_a_table_refuses_or_uses_weights() -> None:
     tilted = world().tilted({"start_failure": 3})
     table = replicate(tilted, replications=20, engine="reference")
     for of_table in (
-        lambda: estimate_costs(table, costs),
-        lambda: value_of_perfect_information(table, costs),
+        lambda: estimate_costs(table, costs=costs),
+        lambda: value_of_perfect_information(table, costs=costs),
         lambda: value_of_observation(costly, replications=5, canaries=[1, 2]),
         lambda: analysis.estimate_regret(table, of="makespan_s"),
-        lambda: check(tilted, ["escaped <= 50%"], most=100),
-        lambda: replicate_to_precision(tilted, {"makespan_s": 10.0}, most=100),
+        lambda: check(tilted, requirements=["escaped <= 50%"], most=100),
+        lambda: replicate_to_precision(tilted, targets={"makespan_s": 10.0}, most=100),
         lambda: vary_switches(costly, of="makespan_s", replications=5, pairs=False),
     ):
         with pytest.raises(InputError, match="these replications were made under a tilt"):

@@ -123,7 +123,7 @@ class TestKnownOptimum:
         assert best > min(range(20), key=cost)
         assert stop(best, FLAKY) < bound / 2  # not so near to the bound that it could not be told
         assert stop(best - 1, FLAKY) > bound * 1.5
-        result = search(limits, requirements=[f"false_alarm given good <= {bound}"], most_rollouts=1_000_000)
+        result = search(limits, requirements=[f"false_alarm given good <= {bound}"], most=1_000_000)
         assert result.choice == {"max_failed_nodes": best}
         assert result.binding == "false_alarm given good <= 0.0015"
         gain = cost(best) - min(map(cost, range(20)))
@@ -135,7 +135,7 @@ class TestKnownOptimum:
     def test_nothing_meets_what_nothing_can(self, limits):
         """Without a candidate that meets the requirements there is no choice, but how near they come. [oracle]"""
         asked = ["false_alarm given good <= 1%", "escaped given defective <= 0.01%"]
-        result = search(limits, requirements=asked, worlds=400)
+        result = search(limits, requirements=asked, replications=400)
         assert result.choice is None
         assert not result.specs
         assert result.policies.empty
@@ -152,7 +152,7 @@ class TestKnownOptimum:
     def test_a_rate_of_a_kind_is_maximised(self, limits):
         """The objective may be a rate given a sort of release; to be maximised, it is. [oracle]"""
         result = search(
-            limits, vary={"max_failed_nodes": [0, 5, 19]}, of="stopped_defective given defective", worlds=200
+            limits, vary={"max_failed_nodes": [0, 5, 19]}, of="stopped_defective given defective", replications=200
         )
         assert result.choice["max_failed_nodes"] in (0, 5)
         assert result.direction == "max"
@@ -162,7 +162,7 @@ class TestKnownOptimum:
 
     def test_a_budget_is_spent(self, limits):
         """With a budget, so many rollouts are spent on the choice, and the probability is an estimate. [contract]"""
-        result = search(limits, vary={"max_failed_nodes": [4, 5, 6, 7]}, budget=20_000)
+        result = search(limits, vary={"max_failed_nodes": [4, 5, 6, 7]}, final=20_000)
         stages = result.stages.set_index("stage")
         assert stages.loc["select", "rollouts"] == 20_000
         assert 0 < result.expected_correct <= 1
@@ -195,7 +195,7 @@ class TestRareAndDear:
     @pytest.mark.parametrize("seed", range(3))
     def test_nothing_that_is_shown_is_surely_better(self, limits, seed):
         """In the new worlds no policy that meets the requirements is surely better than the choice. [property]"""
-        result = search(limits, requirements=["false_alarm given good <= 5%"], seed=seed, budget=3000)
+        result = search(limits, requirements=["false_alarm given good <= 5%"], seed=seed, final=3000)
         met = result.verdicts.loc[result.verdicts["verdict"].eq("met"), "policy"]
         rows = result.policies[result.policies["measure"].eq("cost") & result.policies["policy"].isin(set(met))]
         assert not (rows["difference_high"] < 0).any()
@@ -217,7 +217,7 @@ def test_the_choice_is_no_worse_than_the_defaults(name, is_bad):
     """On every shipped scenario with costs the choice costs no more than the API's defaults, less where these are bad. [property]"""
     scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
     n = 60 if name == "latent-defect" else 250  # half an hour of windows a node
-    result = tune(scenario, candidates=n, worlds=60, most_rollouts=60_000, engine="compiled")
+    result = tune(scenario, candidates=n, replications=60, most=60_000, engine="compiled")
     named = "defaults" if "defaults" in set(result.policies["policy"]) else "current"
     if named not in set(result.policies["policy"]):
         assert not is_bad
@@ -320,7 +320,7 @@ def found():
     vary = {"gate.kind": ["threshold", "pooled", "sprt"], "gate.alpha": [0.2, 0.3]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SimdeployWarning)
-        return search(Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, worlds=50)
+        return search(Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, replications=50)
 
 
 class TestGates:
@@ -400,7 +400,7 @@ class TestGates:
     def test_what_no_gate_reads_is_refused(self, vary, told):
         """Parameters without a gate that reads them, whole gates and misspelt kinds are told. [contract]"""
         with pytest.raises(InputError) as caught:
-            search(Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, worlds=2)
+            search(Scenario.from_dict(LITTLE_TRAFFIC), vary=vary, replications=2)
         assert told in str(caught.value)
 
 
@@ -453,8 +453,8 @@ class TestWhatIsRuledOut:
             return job.failed(span, "simulate", "ValueError: broken") if is_broken else run(job, span)
 
         monkeypatch.setattr(Job, "run", fail)
-        with pytest.warns(SimdeployWarning, match="replications failed; their candidates are out"):
-            result = search(limits, vary={"max_failed_nodes": [3]}, worlds=2, engine="reference", most_rollouts=1)
+        with pytest.warns(SimdeployWarning, match="replications failed; the first: case"):
+            result = search(limits, vary={"max_failed_nodes": [3]}, replications=2, engine="reference", most=1)
         assert result.choice is None
         assert result.n_failed > 0
         assert set(result.candidates["outcome"]) == {"failed"}
@@ -535,9 +535,9 @@ class TestQuestion:
             ({"of": "restored_at_s"}, "known of the rollouts only in which it happens"),
             ({"requirements": ["false_alarm <= 5"]}, "lies between 0 and 1 .*0.05 is 5 percent"),
             ({"requirements": ["false_alarm"]}, "not a requirement"),
-            ({"worlds": 1}, "worlds: not a whole number"),
+            ({"replications": 1}, "replications: not a whole number"),
             ({"candidates": 0}, "candidates: not a whole number"),
-            ({"budget": 0}, "budget: not a whole number"),
+            ({"final": 0}, "final: not a whole number"),
             ({"indifference": 0}, "no difference that matters"),
             ({"confidence_level": 0.3}, "not a confidence level"),
             ({"vary": {"max_faild_nodes": [1]}}, "no such key to vary; did you mean 'max_failed_nodes'"),
@@ -668,7 +668,7 @@ class TestResult:
     def test_engines_and_workers_change_nothing(self, make_scenario):
         """The reference engine and two workers find the same, number for number. [property]"""
         scenario = make_scenario(fleet={"start_failure": 0.1}, costs={"hour_of_delay": 10, "false_alarm": 5})
-        options = {"vary": {"max_parallel": [1, 2, 5], "max_failed_nodes": [1, 3]}, "worlds": 10, "most_rollouts": 2000}
+        options = {"vary": {"max_parallel": [1, 2, 5], "max_failed_nodes": [1, 3]}, "replications": 10, "most": 2000}
         results = [
             tune(scenario, **options, **other)
             for other in ({"engine": "reference"}, {"engine": "compiled"}, {"engine": "compiled", "workers": 2})

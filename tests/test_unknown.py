@@ -99,7 +99,7 @@ def test_what_failed_is_not_unknown(pausing, table):
     failed.loc[rows, "status"] = "failed"
     assert unknown_fractions(Values(failed, ["cost"], costs=pausing.costs), parse_measure("cost")).tolist() == [0, 0, 0]
     assert compare(failed, costs=pausing.costs).answer.startswith("strict costs least")
-    assert value_of_perfect_information(failed, pausing.costs).n_left_out == rows.sum()
+    assert value_of_perfect_information(failed, costs=pausing.costs).n_left_out == rows.sum()
 
 
 def test_a_comparison(pausing, table, said):
@@ -127,10 +127,10 @@ def test_a_comparison(pausing, table, said):
 
 def test_costs(pausing, table, said):
     """The cheapest is the cheapest of those whose cost is known. [contract]"""
-    result = estimate_costs(table, pausing.costs)
+    result = estimate_costs(table, costs=pausing.costs)
     assert result.totals["estimate"].idxmin() == 0
     assert result.answer.startswith(f"{said} cost unknown. Of the others lax costs least: ")
-    alone = estimate_costs(table[table["policy"].ne("laxer")], pausing.costs).answer
+    alone = estimate_costs(table[table["policy"].ne("laxer")], costs=pausing.costs).answer
     assert alone.startswith(f"{said} cost unknown. lax costs: ")
 
 
@@ -151,7 +151,7 @@ def test_a_front(pausing, table, said):
 def test_a_check(pausing):
     """A requirement whose value is unknown is undecided, says why, and is replicated no further; others are decided. [contract]"""
     asked = ["p95 makespan_s <= 60m", "cost <= 20", "false_alarm given good <= 20%", "paused <= 1%"]
-    found = check(pausing, asked, policies=["strict", "lax"], most=2000, engine="compiled")
+    found = check(pausing, requirements=asked, policies=["strict", "lax"], most=2000, engine="compiled")
     verdicts = found.verdicts.set_index(["policy", "of"])
     assert verdicts.loc["strict", "verdict"].tolist() == ["undecided", "undecided", "met", "not met"]
     assert verdicts.loc["strict", "replications"].tolist()[:2] == [100, 100]
@@ -159,20 +159,20 @@ def test_a_check(pausing):
     assert verdicts.loc["strict", "unknown_fraction"].gt(0).tolist() == [True, True, False, False]
     assert verdicts.loc[("lax", "makespan_s"), "verdict"] == "met"
     assert found.verdict == "not met"
-    alone = check(pausing, asked[:2], policies="strict", engine="compiled")
+    alone = check(pausing, requirements=asked[:2], policies="strict", engine="compiled")
     assert alone.verdict == "undecided"
     assert "but 58 % of the rollouts never end" in alone.answer
 
 
 def test_perfect_information(pausing, table, share, said):
     """Among the policies whose cost is known it is worth what it is worth without the others; of too few, nothing. [property]"""
-    result = value_of_perfect_information(table, pausing.costs)
-    others = value_of_perfect_information(table[table["policy"].ne("strict")], pausing.costs)
+    result = value_of_perfect_information(table, costs=pausing.costs)
+    others = value_of_perfect_information(table[table["policy"].ne("strict")], costs=pausing.costs)
     assert result.values.equals(others.values)
     assert (result.policy, result.n_left_out) == ("lax", 0)
     assert result.answer.startswith(f"{said} cost unknown. Among the others knowing the kind of release")
     with pytest.raises(InputError, match=rf"no choice can be made: .* never end \(found {100 * share:.3g} % of strict"):
-        value_of_perfect_information(table[table["policy"].ne("laxer")], pausing.costs)
+        value_of_perfect_information(table[table["policy"].ne("laxer")], costs=pausing.costs)
 
 
 def test_watching(pausing):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from simdeploy.cli.files import file_option, write_file
-from simdeploy.cli.inputs import with_policies
 from simdeploy.cli.options import REQUIRE, most_option, use
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.errors import InputError, Problem
@@ -30,13 +29,7 @@ def command(study: Study, *, requirements: tuple[str, ...], most: int, junit: Pa
         hint = 'write them into the scenario, such as "requirements: [{of: false_alarm, given: good, at_most: 0.01}]", '
         hint += 'or give one, such as --require "false_alarm given good <= 1%"'
         raise InputError(Problem("nothing is required", ("requirements",), file=study.scenario.source, hint=hint))
-    result = study.run(
-        check,
-        with_policies(study.scenario, study.policies),
-        requirements or None,
-        policies=list(study.policies) or None,
-        most=most,
-    )
+    result = study.run(check, study.scenario, study.policies or None, requirements=requirements or None, most=most)
 
     asked = study.policies or study.scenario.policies
     unasked = [name for name in asked if name not in set(result.verdicts["policy"])]

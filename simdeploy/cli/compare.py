@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     policies="all",
     replications=100,
     precision=True,
-    cluster=True,
     example="simdeploy compare scenarios/small-fleet.yaml --replications 200 --plot verdicts.png",
 )
 @click.option("--baseline", metavar="A", help="The policy that the others are compared to; the first by default.")
@@ -53,13 +52,13 @@ def command(study: Study, *, precision: tuple[str, ...], most: int, baseline: st
         raise InputError(Problem("the scenario has no costs to split", ("--costs",), found=scenario.name, hint=hint))
     precise = None
     if targets:
-        precise = study.run(replicate_to_precision, scenario, targets, policies=policies, most=most)
+        precise = study.run(replicate_to_precision, scenario, policies, targets=targets, most=most)
         responses, replications = precise.responses, precise.n_replications
     else:
-        responses, replications = study.run(replicate, scenario, policies=policies), study.ctx.params["replications"]
+        responses, replications = study.run(replicate, scenario, policies), study.ctx.params["replications"]
     confidence_level = study.ctx.params["confidence_level"]
-    result = compare(responses, baseline=baseline, confidence_level=confidence_level, costs=scenario.costs)
-    costs = estimate_costs(responses, scenario.costs, confidence_level=confidence_level) if by_cause else None  # type: ignore[arg-type]  # checked above
+    result = compare(responses, baseline=baseline, confidence_level=confidence_level)
+    costs = estimate_costs(responses, confidence_level=confidence_level) if by_cause else None
     size = (8, 1.4 + 0.6 * len(result.policies))
     return Finding(
         result,

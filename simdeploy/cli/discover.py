@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 @study_command(
     "discover",
     replications=400,
-    cluster=True,
-    store=True,
     example='simdeploy discover scenarios/small-fleet.yaml --policy canary --require "false_alarm given good <= 5%" '
     "--vary fleet.start_failure=0.001:0.1:log --vary update_duration.lognormal.median=30s:80s",
 )
@@ -50,7 +48,6 @@ def command(study: Study, *, requirements: tuple[str, ...], vary: tuple[str, ...
         vary=values,
         requirements=requirements or None,
         points=points,
-        in_parts=True,
     )
     return Finding(
         result,

@@ -16,7 +16,6 @@ _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
 @study_command(
     "gates",
     replications=1000,
-    store=True,
     example="simdeploy gates scenarios/subtle-defect.yaml --gate pooled --gate quick=sprt,alpha=0.01 --plot gates.png",
 )
 @click.option(
@@ -49,7 +48,6 @@ def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Findi
         study.policy,
         gates=read_gate_options(gates) if gates else None,
         sizes=None if sizes is None else _read_sizes(sizes),
-        in_parts=True,
     )
     n = study.ctx.params["replications"]
     return Finding(

@@ -14,7 +14,7 @@ from simdeploy.cli.options import ALLOWED, TLS, TLS_META, flags, is_given
 from simdeploy.errors import InputError, listed, name_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -80,14 +80,6 @@ def choose_policies(scenario: Scenario, names: Sequence[str]) -> dict[str, str |
     if len(named) < len(found):
         raise click.UsageError(f"two policies with the same name: {listed(names)}")
     return named
-
-
-def with_policies(scenario: Scenario, policies: Mapping[str, str | ScenarioPolicy]) -> Scenario:
-    """Return the scenario with the policies that came from files beside its own."""
-    from simdeploy.scenario.parts import FrozenMapping
-
-    from_files = {name: policy for name, policy in policies.items() if not isinstance(policy, str)}
-    return replace(scenario, policies=FrozenMapping({**scenario.policies, **from_files})) if from_files else scenario
 
 
 def describe_orchestrator(orchestrator: Orchestrator) -> str:

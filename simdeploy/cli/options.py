@@ -120,6 +120,7 @@ PRECISION = click.Option(
 STORE = folder_option(
     ["--store"], "Keep every replication in this folder; the same command goes on with what is there."
 )
+SIMULATING = (CONFIDENCE_LEVEL, ENGINE, WORKERS, *CLUSTER, STORE)
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print everything as JSON instead of words.")
 OUT = file_option(
     ["-o", "--out"], "Write the table to this .csv or .parquet, or everything to this .json.", *TABLE_ENDINGS

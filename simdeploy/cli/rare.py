@@ -62,7 +62,6 @@ def command(study: Study, *, event: str, method: str, tilts: tuple[str, ...], le
         method=method,
         tilt=_read_tilts(tilts),
         levels=_read_levels(levels),
-        rollouts=study.ctx.params["replications"],
     )
     return Finding(
         result,

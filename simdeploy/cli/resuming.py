@@ -20,9 +20,7 @@ _INTERRUPTED = 130
 
 
 @contextlib.contextmanager
-def resumable(
-    ctx: click.Context, store: Path | None, *, in_parts: bool = False
-) -> Iterator[Callable[[int, int], None]]:
+def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int, int], None]]:
     """Show how far the work is; on Ctrl-C say how to go on, and end the command.
 
     Parameters
@@ -31,8 +29,6 @@ def resumable(
         Of a `Command`.
     store : Path or None
         The folder that rollouts are kept in.
-    in_parts : bool, default False
-        Whether the folder holds a store for each of several pieces of work, of which the later ones aren't known yet.
 
     Yields
     ------
@@ -41,7 +37,7 @@ def resumable(
     """
     try:
         with progress_bar("rollouts") as bar:
-            yield _Telling(store, bar, in_parts=in_parts)
+            yield _Telling(store, bar)
     except KeyboardInterrupt:
         _say_how_to_go_on(ctx, store)
         raise click.exceptions.Exit(_INTERRUPTED) from None
@@ -50,9 +46,10 @@ def resumable(
 class _Telling:
     """Progress that says at first what a folder has already."""
 
-    def __init__(self, store: Path | None, bar: Any, *, in_parts: bool) -> None:
-        self._store, self._bar, self._is_told = store, bar, in_parts
-        n_there = _count_rollouts(store) if in_parts and store is not None else 0
+    def __init__(self, store: Path | None, bar: Any) -> None:
+        # Of several sweeps the first one's progress doesn't tell what the others have.
+        n_there = 0 if store is None or _count_rows(store) is not None else _count_rollouts(store)
+        self._store, self._bar, self._is_told = store, bar, store is None or n_there > 0
         if n_there:
             say(f"{store} has {n_there:,} rollouts already: going on from there")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from simdeploy.engines import Rollout
 
 
-@study_command("run", has=(), example="simdeploy run scenarios/small-fleet.yaml --seed 7 --plot rollout.png")
+@study_command("run", simulates=False, example="simdeploy run scenarios/small-fleet.yaml --seed 7 --plot rollout.png")
 @click.option(
     "--replication",
     type=click.IntRange(0, (1 << 32) - 1),

@@ -12,8 +12,6 @@ from simdeploy.cli.vary import read_vary
 @study_command(
     "sensitivity",
     replications=100,
-    cluster=True,
-    store=True,
     example="simdeploy sensitivity scenarios/small-fleet.yaml --policy canary --of makespan_s "
     "--vary fleet.start_failure=0.001:0.1:log --vary update_duration.lognormal.median=30s:80s",
 )

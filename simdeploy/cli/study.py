@@ -5,7 +5,6 @@ A command is a function that is given a `Study` and its own options, and returns
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,6 @@ from simdeploy.cli.inputs import (
     read_with_warnings,
     refuse_workers_of_cluster,
 )
-from simdeploy.cli.progress import progress_bar
 from simdeploy.cli.resuming import resumable
 
 if TYPE_CHECKING:
@@ -103,7 +101,7 @@ class Study:
             raise click.UsageError(f"simdeploy {self.ctx.info_name} takes one --policy, not {len(self.policies)}")
         return self.scenario.policy(next(iter(self.policies.values()), None))
 
-    def run(self, function: Callable[..., Any], *args: Any, in_parts: bool = False, **own: Any) -> Any:
+    def run(self, function: Callable[..., Any], *args: Any, **own: Any) -> Any:
         """Call a function that simulates, with the shared options that it takes, and show how far it is.
 
         Parameters
@@ -111,20 +109,11 @@ class Study:
         function : callable
         *args, **own
             Its own arguments.
-        in_parts : bool, default False
-            As for `resumable`.
         """
         takes = inspect.signature(function).parameters
         given = {name: self.ctx.params[name] for name in _HANDED_ON if name in self.ctx.params and name in takes}
-        if self.ctx.params.get("cluster") is not None and "cluster" not in takes:
-            raise click.UsageError("--cluster and --precision exclude each other in this command")
-        with self._progress(in_parts=in_parts) as progress:
-            return function(*args, **given, **own, progress=progress or False)
-
-    def _progress(self, *, in_parts: bool) -> contextlib.AbstractContextManager[Callable[[int, int], None] | None]:
-        if "store" not in self.ctx.params:
-            return progress_bar("rollouts")
-        return resumable(self.ctx, self.ctx.params["store"], in_parts=in_parts)
+        with resumable(self.ctx, self.ctx.params["store"]) as progress:
+            return function(*args, **{**given, **own}, progress=progress)
 
 
 def draw_panels(
@@ -151,9 +140,7 @@ def study_command(
     replications: int | None = None,
     least: int = 1,
     precision: bool = False,
-    has: Sequence[str] = ("confidence_level", "engine", "workers"),
-    cluster: bool = False,
-    store: bool = False,
+    simulates: bool = True,
     plot: bool = True,
 ) -> Callable[[Callable[..., Finding]], Command]:
     """Make a command of a function that is given a `Study` and its own options, and returns a `Finding`.
@@ -172,24 +159,21 @@ def study_command(
         How many replications at least.
     precision : bool, default False
         Whether ``--precision`` and ``--most`` may take the place of ``--replications``.
-    has : sequence of str
-        Which of ``--confidence-level``, ``--engine``, ``--workers`` it has.
-    cluster, store, plot : bool
-        Whether it has these options.
+    simulates : bool, default True
+        Whether it simulates at length, and can be told where and how, and where rollouts are kept.
+    plot : bool, default True
+        Whether it has ``--plot``.
     """
 
     def decorate(function: Callable[..., Finding]) -> Command:
         own: list[click.Parameter] = list(reversed(function.__dict__.pop("__click_params__", [])))
-        named = {"confidence_level": shared.CONFIDENCE_LEVEL, "engine": shared.ENGINE, "workers": shared.WORKERS}
         params: list[click.Parameter] = [
             *([] if policies is None else [shared.SCENARIO, shared.policy_option(is_all=policies == "all")]),
             *own,
             *([] if replications is None else [shared.replications_option(replications, least)]),
             *([shared.PRECISION, shared.most_option()] if precision else []),
             shared.SEED,
-            *(named[option] for option in has),
-            *(shared.CLUSTER if cluster else ()),
-            *([shared.STORE] if store else []),
+            *(shared.SIMULATING if simulates else ()),
             *([shared.PLOT] if plot else []),
             shared.OUT,
             shared.JSON,

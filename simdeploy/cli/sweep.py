@@ -42,8 +42,6 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
     policies="first",
     replications=100,
     precision=True,
-    cluster=True,
-    store=True,
     example="simdeploy sweep scenarios/small-fleet.yaml --policy rolling --vary max_failed_nodes=0:10:6 "
     "--vary max_error_rate=0.01,0.05,0.1 --replications 200 --plot sweep.png",
 )
@@ -78,8 +76,8 @@ def command(
     start = perf_counter()
     precise = None
     if targets:
-        how: dict[str, Any] = {"vary": values, "design": design, "most": most, "in_parts": True}
-        precise = study.run(sweep_to_precision, scenario, chosen, targets, **how)
+        how: dict[str, Any] = {"vary": values, "design": design, "most": most}
+        precise = study.run(sweep_to_precision, scenario, chosen, targets=targets, **how)
         result = precise.responses
     else:
         result = study.run(sweep, scenario, chosen, vary=values, design=design)

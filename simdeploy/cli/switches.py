@@ -15,7 +15,6 @@ from simdeploy.cli.study import Finding, Study, draw_panels, study_command
     policies="all",
     replications=500,
     least=2,
-    store=True,
     example='simdeploy switches scenarios/small-fleet.yaml --require "false_alarm given good <= 5%" --plot tornado.png',
 )
 @use(OF, DIRECTION, REQUIRE)
@@ -32,12 +31,11 @@ def command(study: Study, *, of: str, direction: Any, requirements: tuple[str, .
     result = study.run(
         vary_switches,
         study.scenario,
-        policies=study.policies or None,
+        study.policies or None,
         of=of,
         direction=direction,
         requirements=requirements or None,
         pairs=pairs,
-        in_parts=True,
     )
     replications = study.ctx.params["replications"]
     n_bars = int(result.values["has_effect"].eq(True).sum())

@@ -22,7 +22,6 @@ _PANEL_IN = (3.9, 3.7)
 @study_command(
     "tradeoff",
     replications=1000,
-    store=True,
     example="simdeploy tradeoff scenarios/edge-1000.yaml --vary max_failed_nodes=0,5,10,15,20,30,50 --plot curve.png",
 )
 @use(vary_option("Only such keys of the policy are moved; by default every threshold that matters is."))

@@ -24,7 +24,6 @@ POLICY_FILES = (".json", ".yaml", ".yml")
     "tune",
     replications=100,
     least=2,
-    store=True,
     example='simdeploy tune scenarios/small-fleet.yaml --policy canary --require "false_alarm given good <= 5%"',
 )
 @use(
@@ -96,11 +95,9 @@ def command(
         requirements=requirements or None,
         vary=values,
         candidates=candidates,
-        worlds=study.ctx.params["replications"],
         indifference=indifference,
-        budget=final,
-        most_rollouts=most,
-        in_parts=True,
+        final=final,
+        most=most,
     )
     required = "; ".join(map(str, result.requirements))
     return Finding(

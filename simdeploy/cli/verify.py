@@ -8,7 +8,9 @@ from simdeploy.cli.progress import progress_bar
 from simdeploy.cli.study import Finding, study_command
 
 
-@study_command("verify", policies=None, replications=200, least=100, has=(), plot=False, example="simdeploy verify")
+@study_command(
+    "verify", policies=None, replications=200, least=100, simulates=False, plot=False, example="simdeploy verify"
+)
 def command(ctx: click.Context) -> Finding:
     """Check both engines against closed forms and each other.
 

@@ -8,16 +8,17 @@ from simdeploy.engines.choice import check_engine
 from simdeploy.engines.rollout import Rollout
 from simdeploy.engines.room import check_room
 from simdeploy.errors import InputError, Problem, SimulationError, shorten
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simdeploy.api import DeploymentDocument, Spec
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario import ScenarioPolicy
 
 
 def simulate(
-    scenario: Scenario,
+    scenario: ScenarioOrPath,
     policy: str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy | None = None,
     *,
     seed: int = 0,
@@ -28,8 +29,8 @@ def simulate(
 
     Parameters
     ----------
-    scenario : Scenario
-        The world, as :func:`simdeploy.read_scenario` gives it.
+    scenario : Scenario or path
+        The world, as :func:`simdeploy.read_scenario` gives it, or the path of its file.
     policy : str, mapping, spec or document, optional
         The name of one of the scenario's policies, or a deployment spec: fields as in the API, and
         `dialect` where it is not the default; or what :func:`simdeploy.read_deployment` returns.
@@ -66,6 +67,7 @@ def simulate(
     >>> rollout.responses["state"], rollout.responses["makespan_s"]
     ('completed', 300.0)
     """
+    scenario = as_scenario(scenario)
     _check_number("seed", seed, 64)
     _check_number("replication", replication, 32)
     check_engine(engine)

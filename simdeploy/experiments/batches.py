@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.rows import Rows, RowsInMemory
 from simdeploy.experiments.store import place_within, read_store
-from simdeploy.experiments.store.folder import Folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.result import SweepResult
 
-_BATCH = re.compile(r"batch-\d{2,}")
+# The names of the folders.
+BATCHES = r"batch-\d{2,}"
 
 
 @dataclass(frozen=True)
@@ -58,18 +53,7 @@ class JoinedRows:
             yield from part.batches(list(self.columns if columns is None else columns))
 
 
-def join_frames(batches: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join tables of `replicate` over consecutive replications: by policy, then by replication, as one call gives them."""
-    import pandas as pd
-
-    joined = pd.concat(batches, ignore_index=True)
-    policies = pd.Categorical(joined["policy"], categories=batches[0]["policy"].unique())
-    joined = joined.iloc[np.argsort(policies.codes, kind="stable")].reset_index(drop=True)
-    joined.attrs.update(_join_attrs(batches))
-    return joined
-
-
-def join_sweeps(results: Sequence[SweepResult], *, store: Path | None) -> SweepResult:
+def join_batches(results: Sequence[SweepResult], *, store: Path | None) -> SweepResult:
     """Join the results of one sweep over consecutive replications.
 
     Parameters
@@ -92,41 +76,21 @@ def join_sweeps(results: Sequence[SweepResult], *, store: Path | None) -> SweepR
     else:
         joined = JoinedRows(tuple(all_rows), results[0].columns)
     n = sum(result.replications for result in results)
-    return replace(results[0], replications=n, store=store, attrs=_join_attrs(results), _rows=joined)
+    # Small batches may have been another engine's.
+    engines = dict.fromkeys(str(result.attrs["engine"]) for result in results)
+    attrs = {**results[0].attrs, "engine": " and ".join(engines)}
+    return replace(results[0], replications=n, store=store, attrs=attrs, _rows=joined)
 
 
-def batch_folder(path: str | os.PathLike[str], number: int) -> Path:
-    """Return the place of a batch in the folder of a sweep that goes on until it is precise.
-
-    Raises
-    ------
-    StoreError
-        If it is a link.
+def batch_name(number: int) -> str:
+    """Return the name of a batch in the folder of a sweep that goes on until it is precise.
 
     Examples
     --------
-    >>> batch_folder("kept", 3).as_posix()
-    'kept/batch-03'
+    >>> batch_name(3)
+    'batch-03'
     """
-    return place_within(path, f"batch-{number:02d}")
-
-
-def check_batches_fit(path: str | os.PathLike[str]) -> None:
-    """Refuse a folder that holds something else than batches.
-
-    Raises
-    ------
-    InputError
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        return
-    strangers = sorted(place.name for place in folder.iterdir() if not _BATCH.fullmatch(place.name))
-    if strangers:
-        is_sweep = Folder(folder).manifest.exists()
-        message = "this folder holds a sweep of a fixed number of replications" if is_sweep else "this folder is in use"
-        allowed = "a new folder, or that of an earlier sweep to a precision"
-        raise InputError(Problem(message, file=str(folder), found=strangers[0], allowed=allowed))
+    return f"batch-{number:02d}"
 
 
 def read_batches(path: str | os.PathLike[str]) -> JoinedRows:
@@ -166,48 +130,16 @@ def read_batches(path: str | os.PathLike[str]) -> JoinedRows:
     ... })
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for number, replications in enumerate((range(2), range(2, 5))):
-    ...         place = batch_folder(folder, number)
+    ...         place = Path(folder) / batch_name(number)
     ...         _ = sweep(scenario, "waves", vary={"max_parallel": [1, 2]}, replications=replications, store=place)
     ...     table = read_batches(folder).to_frame(["case", "replication"])
     >>> table.value_counts("case").tolist()
     [5, 5]
     """
     folder = Path(path)
-    places = sorted(place for place in folder.glob("batch-*") if _BATCH.fullmatch(place.name))
+    places = sorted(place for place in folder.glob("batch-*") if re.fullmatch(BATCHES, place.name))
     stored = [read_store(place_within(folder, place.name)) for place in places]
     begun = tuple(table for table in stored if table.columns)
     if not begun:
         raise InputError(Problem("no batch is in this folder", file=str(folder)))
     return JoinedRows(begun, begun[0].columns)
-
-
-@contextmanager
-def new_warnings(told: set[str]) -> Iterator[None]:
-    """Pass on warnings that no batch before this one gave."""
-    caught: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            yield
-    finally:
-        for warning in caught:
-            if str(warning.message) not in told:
-                told.add(str(warning.message))
-                warnings.warn(warning.message, stacklevel=5)
-
-
-def tell_of_all(report: Progress | None, span: range) -> bool | Progress:
-    """Return a progress of a batch that tells of all batches so far."""
-    if report is None:
-        return False
-
-    def tell(done: int, total: int) -> None:
-        rollouts_each = total // len(span)
-        report(rollouts_each * span.start + done, rollouts_each * span.stop)
-
-    return tell
-
-
-def _join_attrs(batches: Sequence[pd.DataFrame | SweepResult]) -> dict[str, Any]:
-    """Return what all batches were computed under; small ones may have been another engine's."""
-    engines = dict.fromkeys(str(batch.attrs["engine"]) for batch in batches)
-    return {**{str(name): value for name, value in batches[0].attrs.items()}, "engine": ", ".join(engines)}

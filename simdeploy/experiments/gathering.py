@@ -17,7 +17,8 @@ from simdeploy.vocabulary import RESPONSES, WEIGHT
 if TYPE_CHECKING:
     import pandas as pd
 
-_NO_FACTORS = {"replication", "status", "stage", "error", *RESPONSES, WEIGHT}
+# What doesn't identify a case.
+NO_FACTORS = {"replication", "status", "stage", "error", *RESPONSES, WEIGHT}
 
 
 class Batches(Protocol):
@@ -79,9 +80,9 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
         refuse_weights(responses.columns)
     _check(responses, columns)
     if isinstance(responses, SweepResult) and isinstance(responses._rows, RowsInMemory):  # noqa: SLF001 - of this package
-        return _gather_blocks(responses, responses._rows, columns)  # noqa: SLF001
+        return Gathered(responses.cases, responses._rows.to_outcomes(columns))  # noqa: SLF001
     frame = _read(responses, columns)
-    keys = [name for name in frame.columns if name not in _NO_FACTORS]
+    keys = [name for name in frame.columns if name not in NO_FACTORS]
     identity = "case" if "case" in frame else "policy"
     cases = frame[keys].drop_duplicates(identity).reset_index(drop=True)
     if identity == "case":
@@ -116,16 +117,6 @@ def refuse_weights(columns: Iterable[Any]) -> None:
         raise InputError(Problem(message, (WEIGHT,), hint=hint))
 
 
-def _gather_blocks(result: SweepResult, rows: RowsInMemory, columns: Sequence[str]) -> Gathered:
-    """Take the columns out of the blocks, without making a table of them."""
-    first = min(span.first for span, _ in rows.blocks)
-    outcomes = Outcomes(len(result.cases), result.replications, first=first, columns=columns)
-    for span, block in rows.blocks:
-        numbers = rows.cases.within(span, rows.cases.numbers)
-        outcomes.put(numbers, rows.cases.rows_of(span, block, numbers))
-    return Gathered(result.cases, outcomes)
-
-
 def _check(responses: Any, columns: Sequence[str]) -> None:
     there = [str(name) for name in responses.columns]
     problems = [
@@ -141,7 +132,7 @@ def _read(responses: Any, columns: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     wanted = [
-        name for name in responses.columns if name not in _NO_FACTORS or name in (*columns, "replication", "status")
+        name for name in responses.columns if name not in NO_FACTORS or name in (*columns, "replication", "status")
     ]
     is_stored = hasattr(responses, "batches")
     frame: pd.DataFrame = pd.concat(responses.batches(wanted)) if is_stored else responses[wanted]

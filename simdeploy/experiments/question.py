@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.experiments.changes import own_identity
@@ -67,17 +68,17 @@ def make_question(
 
 
 def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engine: str) -> dict[str, Any]:
-    """Return under what a table is computed: of one scenario as `replicate` does, of several by their names."""
-    switches = {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()}
+    """Return under what a table is computed, and what it costs: of one scenario, or of several by their names."""
     names = list(scenarios)
-    is_one = len(names) == 1
+    switches = {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()}
     tilts = {name: scenario.tilt.factors for name, scenario in scenarios.items() if scenario.tilt is not None}
+    costs = {name: asdict(scenario.costs) for name, scenario in scenarios.items() if scenario.costs is not None}
+    by_name = {"switches": switches, "tilt": tilts, "costs": costs}
     return {
-        "scenario": names[0] if is_one else names,
+        "scenario": names[0] if len(names) == 1 else names,
         "seed": seed,
         "engine": engine,
-        "switches": switches[names[0]] if is_one else switches,
-        **({"tilt": tilts[names[0]] if is_one else tilts} if tilts else {}),
+        **{key: of[names[0]] if len(names) == 1 else of for key, of in by_name.items() if of},
     }
 
 

@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
-import warnings
+import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy import errors
-from simdeploy.engines.choice import choose_engine
-from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.errors import InputError
 from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.cutting import cut_job, spans
-from simdeploy.experiments.executors import choose_executor
-from simdeploy.experiments.jobs import Executor, Group, Job
-from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.experiments.table import ROW_BYTES, Outcomes, columns_of
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.jobs import Executor
+from simdeploy.experiments.progress import Progress
+from simdeploy.experiments.rows import RowsInMemory
+from simdeploy.experiments.subjects import choose_policies
+from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import USE_A_STORE, check_rows_fit
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.experiments.result import SweepResult
 
 
 def replicate(
-    scenario: Scenario,
-    *,
+    scenario: ScenarioOrPath,
     policies: str | Sequence[str] | Mapping[str, Any] | None = None,
-    replications: int | range,
+    *,
+    replications: int | range = 100,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
     cluster: str | None = None,
-    executor: Executor | None = None,
+    store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> pd.DataFrame:
     """Replicate a scenario under several policies that all meet the same worlds (common random numbers).
 
     Parameters
     ----------
-    scenario : Scenario
-        Under a tilt (`Scenario.tilted`) the table has a `weight`, which every estimate must use.
+    scenario : Scenario or path
+        Or the path of its file. Under a tilt (`Scenario.tilted`) the table has a `weight`, which every estimate must use.
     policies : str, sequence of str, or mapping, optional
         Names of the scenario's policies, or specs by the name that they are to have; all of the scenario's by default.
-    replications : int or range
+    replications : int or range, default 100
         How many of each policy, numbered from 0; or their numbers, to go on where others ended.
     seed : int
         With the replication's number it fixes every random number.
     engine : {'auto', 'compiled', 'reference'}
         By default the compiled one where it pays (:func:`~simdeploy.engines.choice.choose_engine`).
-    workers : int
-        How many cores of this machine work at it.
-    cluster : str, optional
-        Address of a Dask scheduler whose workers work at it, such as ``tcp://10.0.0.5:8786``.
     executor : Executor, optional
         Where it runs, instead of `workers` or `cluster`: one of `simdeploy.experiments.executors`. Neither of the three
         changes a value or the order of the rows.
+    workers : int, default 1
+        How many cores of this machine work at it.
+    cluster : str, optional
+        Address of a Dask scheduler whose workers work at it, such as ``tcp://10.0.0.5:8786``.
+    store : path-like, optional
+        A folder that keeps every replication. The same call again goes on where an earlier one ended, however it ended.
     progress : bool or callable
         True writes a counter to standard error; a callable is given the number of finished replications and of all.
 
@@ -67,7 +68,7 @@ def replicate(
         One row per policy and replication: policies in the order asked for, replications ascending. Columns
         `scenario`, `policy`, `replication`, every response, and `status` ("ok" or "failed"), `stage` and `error`. A
         replication that failed is a row without responses that says at which stage ("simulate", or "worker" for a
-        process that died) and why. `attrs` says what it was computed under: `scenario`, `seed`, `engine`, `switches`.
+        process that died) and why. `attrs` says what it was computed under: `scenario`, `seed`, `engine`, `switches`; and the scenario's `costs`.
 
     Raises
     ------
@@ -104,61 +105,27 @@ def replicate(
     0  all-at-once            0  completed_good        60.0
     1  all-at-once            1  completed_good        60.0
     """
+    scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    chosen = _choose(scenario, policies)
-    engine = choose_engine(engine, node_updates=len(chosen) * len(numbers) * scenario.fleet.nodes)
-    where = choose_executor(executor=executor, workers=workers, cluster=cluster, engine=engine)
+    chosen, problems = choose_policies(scenario, policies)
+    if problems:
+        raise InputError(problems)
     check_rows_fit(len(chosen) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
-    job = Job((Group(scenario, tuple(chosen.values())),), seed=seed, engine=engine)
-    report = as_reporter(progress)
-    n = len(numbers)
-    columns = columns_of(is_weighted=scenario.tilt is not None)
-    outcomes = Outcomes(len(chosen), n, first=numbers.start, columns=columns)
-    n_done, n_rows = 0, len(chosen) * n
-    pieces = spans(cut_job(job, n), job, n, first=numbers.start)
-    with closing(where.run(job, pieces)) as finished:
-        for span, block in finished:
-            outcomes.put(span.policy, block)
-            n_done += span.n_policies * span.n_replications
-            if report is not None:
-                report(n_done, n_rows)
-    keys = {"scenario": [scenario.name] * len(chosen), "policy": list(chosen)}
-    table = outcomes.to_frame(keys)
-    table.attrs = {
-        "scenario": scenario.name,
-        "seed": seed,
-        "engine": engine,
-        "switches": scenario.orchestrator.switches(),
-        **({} if scenario.tilt is None else {"tilt": scenario.tilt.factors}),
-    }
-    n_failed = int(table["status"].eq("failed").sum())
-    if n_failed:
-        first = table.loc[table["status"].eq("failed")].iloc[0]
-        warnings.warn(
-            f"{n_failed} of {len(table)} replications failed; the first: policy {first['policy']}, "
-            f"replication {first['replication']}, {first['stage']}: {first['error']}",
-            SimdeployWarning,
-            stacklevel=2,
-        )
+    campaign = Campaign(
+        seed=seed, engine=engine, executor=executor, workers=workers, cluster=cluster, store=store, progress=progress
+    )
+    table = to_replications(campaign.sweep({scenario.name: scenario}, chosen, replications=numbers))
+    campaign.tell_failures()
     return table
 
 
-def _choose(scenario: Scenario, policies: str | Sequence[str] | Mapping[str, Any] | None) -> dict[str, ScenarioPolicy]:
-    """Return the policies that are asked for, under the names that are asked for."""
-    if policies is None:
-        return dict(scenario.policies)
-    if isinstance(policies, str):
-        policies = [policies]
-    asked = dict(policies) if isinstance(policies, Mapping) else {name: name for name in policies}
-    problems = [] if asked else [Problem("no policy to replicate", path=("policies",))]
-    if len(asked) < len(policies):
-        problems.append(Problem("a policy is named twice", path=("policies",), found=errors.shorten(list(policies))))
-    chosen = {}
-    for name, wanted in asked.items():
-        try:
-            chosen[name] = replace(scenario.policy(wanted), name=name)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return chosen
+def to_replications(result: SweepResult) -> pd.DataFrame:
+    """Return the rows of a sweep in which nothing is varied but the policy, as the table that `replicate` gives."""
+    rows = result._rows  # noqa: SLF001 - of this package
+    names = [name for name in result.columns if name != "case"]
+    if not isinstance(rows, RowsInMemory):
+        return result.to_frame(names)
+    # What most calls need, without a second table in memory.
+    table = rows.to_outcomes(names).to_frame({name: result.cases[name].tolist() for name in ("scenario", "policy")})
+    table.attrs.update(result.attrs)
+    return table

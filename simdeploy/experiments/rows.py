@@ -64,6 +64,16 @@ class RowsInMemory:
             first += len(frame)
             yield frame
 
+    def to_outcomes(self, columns: Sequence[str]) -> Outcomes:
+        """Return some columns by case and replication."""
+        first = min(span.first for span, _ in self.blocks)
+        stop = max(span.first + span.n_replications for span, _ in self.blocks)
+        outcomes = Outcomes(len(self.cases), stop - first, first=first, columns=columns)
+        for span, block in self.blocks:
+            numbers = self.cases.within(span, self.cases.numbers)
+            outcomes.put(numbers, self.cases.rows_of(span, block, numbers))
+        return outcomes
+
     def failing(self) -> Iterator[pd.DataFrame]:
         """Yield what is told of failures, for each block that has some."""
         for span, block in self.blocks:
@@ -82,22 +92,24 @@ class RowsInMemory:
 
 
 class Failures(NamedTuple):
-    """How many replications failed, and the first of them in words."""
+    """How many replications failed; the case of the first of them, and what happened to it in words."""
 
     number: int
+    case: int
     first: str
 
 
 def count_failures(rows: Rows) -> Failures:
     """Count the replications that failed."""
-    number, first = 0, ""
+    number, case, first = 0, -1, ""
     for batch in rows.failing() if isinstance(rows, RowsInMemory) else rows.batches(_TOLD_OF_FAILURES):
         failed = batch[batch["status"].eq("failed")]
         if len(failed) and not number:
             row = failed.iloc[0]
-            first = f"case {row['case']}, replication {row['replication']}, {row['stage']}: {row['error']}"
+            case = int(row["case"])
+            first = f"replication {row['replication']}, {row['stage']}: {row['error']}"
         number += len(failed)
-    return Failures(number, first)
+    return Failures(number, case, first)
 
 
 def make_rows(

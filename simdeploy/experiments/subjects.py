@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 Bases = dict[tuple[str, str], "ScenarioPolicy"]
 
 
-def name_scenarios(scenario: Scenario | Sequence[Scenario] | Mapping[str, Scenario]) -> dict[str, Scenario]:
+def name_scenarios(
+    scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
+) -> dict[str, Scenario]:
     """Return scenarios by the names that they have in tables."""
-    from simdeploy.scenario import Scenario
-
-    if isinstance(scenario, Scenario):
-        return {scenario.name: scenario}
-    listed = list(scenario.items()) if isinstance(scenario, Mapping) else [(_own_name(one), one) for one in scenario]
-    strangers = [one for _, one in listed if not isinstance(one, Scenario)]
-    if strangers or not listed:
-        found = shorten(strangers[0]) if strangers else None
-        raise InputError(Problem("not a scenario, nor several", ("scenario",), found=found))
+    if isinstance(scenario, Mapping):
+        listed = [(name, as_scenario(one)) for name, one in scenario.items()]
+    else:
+        several = list(scenario) if isinstance(scenario, Sequence) and not isinstance(scenario, str) else [scenario]
+        listed = [(one.name, one) for one in map(as_scenario, several)]
+    if not listed:
+        raise InputError(Problem("no scenario to try", ("scenario",)))
     return _unique("scenario", listed)
 
 
@@ -39,8 +40,24 @@ def name_policies(policy: Any) -> dict[str, Any]:
     else:
         listed = [(_own_name(policy), policy)]
     if not listed:
-        raise InputError(Problem("no policy to try", ("policy",)))
-    return _unique("policy", listed)
+        raise InputError(Problem("no policy to try", ("policies",)))
+    return _unique("policies", listed)
+
+
+def choose_policies(scenario: Scenario, policies: Any) -> tuple[dict[str, ScenarioPolicy], list[Problem]]:
+    """Return the policies of one scenario that are asked for, all of them by default, and what is wrong with others."""
+    chosen: dict[str, ScenarioPolicy] = {}
+    problems: list[Problem] = []
+    try:
+        named = name_policies(list(scenario.policies) if policies is None else policies)
+    except InputError as error:
+        return {}, list(error.problems)
+    for name, wanted in named.items():
+        try:
+            chosen[name] = replace(scenario.policy(wanted), name=name)
+        except InputError as error:
+            problems += error.problems
+    return chosen, problems
 
 
 def _own_name(value: Any) -> str:

@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.case_table import CaseTable
-from simdeploy.experiments.cases import CaseMaker
-from simdeploy.experiments.design import Design, check_number_of_cases, make_points
-from simdeploy.experiments.executors import choose_executor
-from simdeploy.experiments.levers import find_levers
-from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.experiments.question import describe_surroundings, make_question
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.design import Design
+from simdeploy.experiments.progress import Progress
 from simdeploy.experiments.result import SweepResult
-from simdeploy.experiments.rows import Rows, count_failures
-from simdeploy.experiments.store import read_store
 from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
-from simdeploy.experiments.table import ROW_BYTES
-from simdeploy.experiments.working import Work
-from simdeploy.memory import USE_A_STORE, check_rows_fit
+from simdeploy.renaming import renamed
+from simdeploy.scenario import ScenarioOrPath
 
 if TYPE_CHECKING:
     from simdeploy.api import DeploymentDocument, Spec
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario import ScenarioPolicy
 
     Policy = str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy
 
 
+@renamed(policy="policies")
 def sweep(
-    scenario: Scenario | Sequence[Scenario] | Mapping[str, Scenario],
-    policy: Policy | Sequence[Policy] | Mapping[str, Policy],
+    scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
+    policies: Policy | Sequence[Policy] | Mapping[str, Policy],
     *,
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
-    replications: int | range,
+    replications: int | range = 100,
     seed: int = 0,
     engine: str = "auto",
     executor: Executor | None = None,
@@ -53,9 +44,9 @@ def sweep(
 
     Parameters
     ----------
-    scenario : Scenario, or several
+    scenario : Scenario or path, or several
         A sequence, or a mapping from the names that they are to have in the table.
-    policy : str, mapping, spec or document, or several
+    policies : str, mapping, spec or document, or several
         Of the scenario: a policy's name; or a spec. A sequence, or a mapping from the names that they are to have.
     vary : mapping of str to iterable, optional
         Values by key. A policy's key is its path in the spec (``health_check.max_error_rate``), a scenario's follows
@@ -65,7 +56,7 @@ def sweep(
     design : {'grid', 'list'} or LatinHypercube, default 'grid'
         Every combination of values; the lists side by side, which must be equally long; or a number of points that are
         spread over ranges, given as a tuple of the lowest and the highest value, and over lists of choices.
-    replications : int or range
+    replications : int or range, default 100
         How many of each case, numbered from 0; or their numbers, to go on where others ended.
     seed : int, default 0
         With the replication's number it fixes every random number; also the points of a Latin hypercube.
@@ -132,47 +123,21 @@ def sweep(
     3             2                           20.0        80.0
     """
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    scenarios, policies = name_scenarios(scenario), name_policies(policy)
-    bases = find_bases(scenarios, policies)
-    asked = dict(vary or {})
-    levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
-    if not levers and len(bases) == 1:
+    scenarios, named = name_scenarios(scenario), name_policies(policies)
+    if not vary and len(scenarios) * len(named) == 1:
+        find_bases(scenarios, named)  # refuses a policy that there isn't
         allowed = "at least one key with its values, or several scenarios or policies"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
-    points = make_points(levers, list(asked.values()), design, seed=seed)
-    check_number_of_cases(len(bases) * len(points))
-    if store is None:
-        check_rows_fit(len(bases) * len(points) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
-    where = partial(choose_executor, executor=executor, workers=workers, cluster=cluster)
-    where(engine=engine)  # refuses what makes no sense
-    is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
-    table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
-    maker = CaseMaker(table, scenarios, bases, seed, engine)
-    work = Work(maker, numbers, where, as_reporter(progress), is_stored=store is not None)
-    for text in work.warnings:
-        warnings.warn(SimdeployWarning(text), stacklevel=2)
-    rows: Rows
-    if store is None:
-        rows, engine = work.in_memory()
-    else:
-        question = make_question(scenarios, bases, points, design, replications=numbers, seed=seed, engine=engine)
-        notes, engine = work.into_store(store, question)
-        for text in notes:
-            warnings.warn(SimdeployWarning(f"{os.fspath(store)}: {text}"), stacklevel=2)
-        rows = read_store(store)
-    failures = count_failures(rows)
-    if failures.number:
-        n_rows = len(table) * len(numbers)
-        text = f"{failures.number:,} of {n_rows:,} replications failed; the first: {failures.first}"
-        warnings.warn(SimdeployWarning(text), stacklevel=2)
-    return SweepResult(
-        cases=table.to_frame(),
-        factors=table.factors,
-        scenarios=table.scenarios,
-        policies=table.policies,
-        replications=len(numbers),
-        columns=table.row_columns,
-        store=None if store is None else Path(store),
-        attrs=describe_surroundings(scenarios, seed=seed, engine=engine),
-        _rows=rows,
+    campaign = Campaign(
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+        tells_suspicions=True,
     )
+    result = campaign.sweep(scenarios, named, vary=vary, design=design, replications=numbers)
+    campaign.tell_failures()
+    return result

@@ -1,12 +1,23 @@
 """The scenario file <-> one frozen value; the only door.
 
-From outside: `read_scenario`, `load` (for the command: errors and warnings as values), `Scenario`,
+From outside: `read_scenario`, `load` (for the command: errors and warnings as values), `as_scenario` (for every call that
+takes a scenario), `Scenario`,
 `ScenarioPolicy`, `Identity`, `Costs`, `scenario_schema`. Imports dialects, rules, world, api, units, errors.
 """
 
 from simdeploy.scenario.json_schema import scenario_schema
-from simdeploy.scenario.loading import load, read_scenario
+from simdeploy.scenario.loading import ScenarioOrPath, as_scenario, load, read_scenario
 from simdeploy.scenario.parts import Costs, Identity, ScenarioPolicy
 from simdeploy.scenario.scenario import Scenario
 
-__all__ = ["Costs", "Identity", "Scenario", "ScenarioPolicy", "load", "read_scenario", "scenario_schema"]
+__all__ = [
+    "Costs",
+    "Identity",
+    "Scenario",
+    "ScenarioOrPath",
+    "ScenarioPolicy",
+    "as_scenario",
+    "load",
+    "read_scenario",
+    "scenario_schema",
+]

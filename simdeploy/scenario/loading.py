@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simdeploy.api.files import read_text
-from simdeploy.errors import InputError, Problem, cut
+from simdeploy.errors import InputError, Problem, cut, shorten
 from simdeploy.scenario.files import Files, Folder
 from simdeploy.scenario.scenario import Scenario, build, warn
 from simdeploy.scenario.yaml_text import parse_yaml
+
+ScenarioOrPath = Scenario | str | os.PathLike[str]
 
 
 def read_scenario(path: str | os.PathLike[str], *, allow_files: Sequence[Folder] = ()) -> Scenario:
@@ -39,6 +41,31 @@ def read_scenario(path: str | os.PathLike[str], *, allow_files: Sequence[Folder]
         raise InputError(errors)
     warn(warnings)
     return scenario
+
+
+def as_scenario(scenario: ScenarioOrPath) -> Scenario:
+    """Return the scenario that a call is given, read from its file if that is what it is given.
+
+    Parameters
+    ----------
+    scenario : Scenario or path
+
+    Raises
+    ------
+    InputError
+        If it is neither, or with everything that is wrong with the file.
+
+    Warns
+    -----
+    SimdeployWarning
+        As `read_scenario` does.
+    """
+    if isinstance(scenario, Scenario):
+        return scenario
+    if isinstance(scenario, str | os.PathLike):
+        return read_scenario(scenario)
+    message = "neither a scenario nor the path of a scenario's file"
+    raise InputError(Problem(message, ("scenario",), found=shorten(scenario)))
 
 
 def load(

@@ -37,7 +37,7 @@ class Values:
     measures : sequence of Measure or str
         What will be measured; only the columns that they need are read.
     costs : Costs, optional
-        The scenario's; needed by the measures `cost` and `cost_...`.
+        In which the measures `cost` and `cost_...` are counted; by default what the table says of its scenario.
     release : sequence of ReleaseKind, optional
         The scenario's. Without it, whether a kind is defective is known by the verdicts of its rollouts, as far as
         there are any.
@@ -82,7 +82,8 @@ class Values:
         takes_weights: bool = False,
     ) -> None:
         self.measures = read_measures(measures)
-        self._costs = costs
+        known = find_costs(responses, costs)
+        self._costs = costs = None if isinstance(known, Mapping) else known
         self._release = {kind.name: float(kind.defective) for kind in release}
         needed = list(dict.fromkeys(name for measure in self.measures for name in _columns(measure)))
         # Where no release is told, verdicts say whether one was defective.
@@ -299,6 +300,32 @@ def _names_kind(measure: Measure) -> bool:
 
 def _indicator(is_so: np.ndarray, is_known: np.ndarray) -> np.ndarray:
     return np.where(is_known, is_so.astype(np.float64), np.nan)
+
+
+def find_costs(
+    responses: object, costs: Costs | Mapping[str, Costs] | None = None
+) -> Costs | Mapping[str, Costs] | None:
+    """Return the costs that are given, or else those that a table says its scenario has; by name where several differ.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> find_costs(pd.DataFrame()) is None
+    True
+    """
+    if costs is not None:
+        return costs
+    from simdeploy.scenario.parts import Costs
+
+    attrs = getattr(responses, "attrs", {})
+    found = attrs.get("costs")
+    if found is None:
+        return None
+    if isinstance(attrs["scenario"], str):
+        return Costs(**found)
+    by_name = {name: Costs(**of_one) for name, of_one in found.items()}
+    is_one = len(set(by_name.values())) == 1 and len(by_name) == len(attrs["scenario"])
+    return next(iter(by_name.values())) if is_one else by_name
 
 
 def _place(words: tuple[str, ...], word: str) -> int:

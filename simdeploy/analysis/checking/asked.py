@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from simdeploy.scenario import Scenario
-    from simdeploy.scenario.measures import Requirement
+    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _MOST = 1 << 32
 _EXAMPLE = 'requirements: [{of: false_alarm, given: good, at_most: 0.01}], or "false_alarm given good <= 1%"'
@@ -88,33 +88,51 @@ class Question:
 def ask(
     scenario: Scenario,
     requirements: Asked | None,
-    policies: str | Sequence[str] | None,
+    policies: Mapping[str, ScenarioPolicy],
     most: int,
+    problems: list[Problem],
 ) -> list[Question]:
-    """Return what is asked of each policy, or raise an `InputError` with everything that is wrong with it."""
-    chosen = [policies] if isinstance(policies, str) else list(scenario.policies if policies is None else policies)
-    problems = [] if chosen else [Problem("no policy to check", ("policies",))]
-    for policy in chosen:
-        if policy not in scenario.policies:
-            allowed, hint = listed(scenario.policies), nearest(policy, scenario.policies)
-            problems.append(Problem("no such policy", ("policies",), found=shorten(policy), allowed=allowed, hint=hint))
+    """Return what is asked of each policy, or raise an `InputError` with everything that is wrong with it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    requirements : str or Requirement, or several of them, or None
+    policies : mapping of str to ScenarioPolicy
+    most : int
+    problems : list of Problem
+        What is wrong with the policies.
+    """
     read: tuple[Requirement, ...] = ()
     try:
-        read = read_requirements(requirements, scenario=scenario)
+        read = read_requirements(requirements, scenario=scenario, policies=[*scenario.policies, *policies])
     except InputError as error:
         problems += error.problems
     pairs = [
-        (policy, requirement)
-        for policy in dict.fromkeys(chosen)
-        for requirement in read
-        if requirement.policy in (None, policy)
+        (policy, requirement) for policy in policies for requirement in read if requirement.policy in (None, policy)
     ]
     if not pairs and not problems:
         message = "nothing is required" + (" of these policies" if read else "")
         problems.append(Problem(message, ("requirements",), hint=f"for example {_EXAMPLE}"))
     if problems:
         raise InputError(problems)
-    return [Question(*pair, _why_never(scenario, *pair, most)) for pair in pairs]
+    types = {policy: chosen.identity.type for policy, chosen in policies.items()}
+    return [
+        Question(policy, requirement, _why_never(scenario, types[policy], requirement, most))
+        for policy, requirement in pairs
+    ]
+
+
+def is_requirement(asked: object) -> bool:
+    """Tell whether an argument is a requirement, or several, and names no policy.
+
+    Examples
+    --------
+    >>> is_requirement("canary"), is_requirement(["escaped <= 1%"])
+    (False, True)
+    """
+    several = asked if isinstance(asked, list | tuple) else [asked]
+    return any(isinstance(each, Requirement) or "<=" in str(each) or ">=" in str(each) for each in several)
 
 
 def check_numbers(confidence_level: object, most: object) -> None:
@@ -127,10 +145,10 @@ def check_numbers(confidence_level: object, most: object) -> None:
         raise InputError(problems)
 
 
-def _why_never(scenario: Scenario, policy: str, requirement: Requirement, most: int) -> str:
+def _why_never(scenario: Scenario, type_: str, requirement: Requirement, most: int) -> str:
     """Say why no number of rollouts within the budget can decide a requirement; empty if it may."""
     measure = requirement.measure
-    why = why_impossible(measure, scenario.release, scenario.policy(policy).identity.type)
+    why = why_impossible(measure, scenario.release, type_)
     if why is not None:
         return why
     if measure.kind == "mean" and most < FEWEST_OF_A_MEAN:

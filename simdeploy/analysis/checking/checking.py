@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,16 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 from simdeploy.analysis.asking.judging import Verdict, join, judge
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import Asked
-from simdeploy.analysis.checking.asked import Question, ask, check_numbers
+from simdeploy.analysis.checking.asked import Question, ask, check_numbers, is_requirement
 from simdeploy.analysis.checking.sequential import plan_looks
 from simdeploy.analysis.frames import make_frame
-from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.experiments.replication import replicate
+from simdeploy.experiments import arguments
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.progress import Progress
+from simdeploy.experiments.subjects import choose_policies
+from simdeploy.renaming import moved
 from simdeploy.result import Columns, Result
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.experiments.result import SweepResult
     from simdeploy.scenario import Scenario
 
 _ROW = {
@@ -85,37 +92,43 @@ class Check(Result):
         return self.verdicts
 
 
+@moved("requirements", place=1, is_meant=is_requirement)
 def check(
-    scenario: Scenario,
-    requirements: Asked | None = None,
+    scenario: ScenarioOrPath,
+    policies: str | Sequence[str] | Mapping[str, Any] | None = None,
     *,
-    policies: str | Sequence[str] | None = None,
-    confidence_level: float = 0.95,
+    requirements: Asked | None = None,
     most: int = 10_000,
+    confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
+    cluster: str | None = None,
+    store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Check:
     r"""Check whether policies meet requirements, with as many replications as that takes.
 
     Parameters
     ----------
-    scenario : Scenario
+    scenario : Scenario or path
+    policies : str, sequence of str, or mapping, optional
+        Which policies are checked, as for `replicate`; all of the scenario's by default.
     requirements : str or Requirement, or several of them, optional
         Such as ``"false_alarm given good <= 1%"``; the scenario's own by default.
-    policies : str or sequence of str, optional
-        Names of the policies that are checked; all of the scenario's by default.
-    confidence_level : float
-        Of each verdict by itself: a fraction above 0.5 and below 1.
-    most : int
+    most : int, default 10,000
         The budget: replications of each policy.
-    seed : int
+    confidence_level : float, default 0.95
+        Of each verdict by itself: a fraction above 0.5 and below 1.
+    seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
-    workers : int
-        How many cores of this machine work at it; changes no number.
-    progress : bool or callable
-        As for `replicate`; a policy that is decided counts no further.
+    executor, workers, cluster
+        As for `replicate`.
+    store : path-like, optional
+        A folder for all rollouts; the same call goes on with what is there.
+    progress : bool or callable, default False
+        As for `replicate`; it is given the rollouts that are done, and those there will be at the next look.
 
     Returns
     -------
@@ -152,7 +165,7 @@ def check(
     ...     "fleet": {"nodes": 10, "update_duration": "1m", "start_failure": 0.02},
     ...     "policies": {"strict": {"strategy": "immediate", "max_failed_nodes": 0}},
     ... })
-    >>> found = check(scenario, ["false_alarm given good <= 5%", "p95 makespan_s <= 2m"], most=200)
+    >>> found = check(scenario, requirements=["false_alarm given good <= 5%", "p95 makespan_s <= 2m"], most=200)
     >>> found.verdicts[["requirement", "verdict", "replications"]]
                           requirement  verdict  replications
     0  false_alarm given good <= 0.05  not met           100
@@ -160,61 +173,54 @@ def check(
     >>> found.verdict
     'not met'
     """
+    scenario = as_scenario(scenario)
     check_numbers(confidence_level, most)
-    questions = ask(scenario, requirements, policies, most)
+    arguments.check_numbers(replications=1, seed=seed, engine=engine)
+    chosen, problems = choose_policies(scenario, policies)
+    questions = ask(scenario, requirements, chosen, most, problems)
     looks = plan_looks(most)
     error = (1 - confidence_level) / len(looks)
-    report = as_reporter(progress)
     n_failed = dict.fromkeys((question.policy for question in questions), 0)
     failures: dict[str, str] = {}
-    engines: list[str] = []
-    done = 0
-    for before, look in pairwise((0, *looks)):
-        asked = list(dict.fromkeys(question.policy for question in questions if question.is_open))
-        if not asked:
+    campaign = Campaign(
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+        parts=r"look-\d{2,}",
+    )
+    for number, (before, look) in enumerate(pairwise((0, *looks))):
+        still_open = [question for question in questions if question.is_open]
+        if not still_open:
             break
-        total = done + len(asked) * (most - before)
-
-        def count(n: int, _: int, done: int = done, total: int = total) -> None:
-            if report is not None:
-                report(done + n, total)
-
-        table = replicate(
-            scenario,
-            policies=asked,
-            replications=range(before, look),
-            seed=seed,
-            engine=engine,
-            workers=workers,
-            progress=count,
-        )
-        done += len(table)
-        engines.append(table.attrs["engine"])
-        for row in table[table["status"].eq("failed")].to_dict("records"):
+        asked = {question.policy: chosen[question.policy] for question in still_open}
+        part = f"look-{number:02d}"
+        result = campaign.sweep({scenario.name: scenario}, asked, part=part, replications=range(before, look))
+        rows = result.to_frame(["policy", "replication", "status", "stage", "error"])
+        for row in rows[rows["status"].eq("failed")].to_dict("records"):
             n_failed[row["policy"]] += 1
             failures.setdefault(row["policy"], f"replication {row['replication']}, {row['stage']}: {row['error']}")
-        _look(table, [question for question in questions if question.is_open], scenario, look, error)
+        _look(result, still_open, scenario, look, error)
+    campaign.tell_failures()
     return Check(
         verdicts=make_frame([_row(question) for question in questions], _ROW),
         confidence_level=confidence_level,
         looks=looks,
         n_failed=n_failed,
         failures=failures,
-        computed_under={
-            "scenario": scenario.name,
-            "seed": seed,
-            "engine": " and ".join(dict.fromkeys(engines)) or "none",
-            "switches": scenario.orchestrator.switches(),
-        },
+        computed_under=campaign.computed_under(scenario),
     )
 
 
-def _look(table: pd.DataFrame, questions: list[Question], scenario: Scenario, look: int, error: float) -> None:
-    """Add what the table says to each question, and decide it if that is possible."""
+def _look(responses: SweepResult, questions: list[Question], scenario: Scenario, look: int, error: float) -> None:
+    """Add what the replications say to each question, and decide it if that is possible."""
     import numpy as np
 
     values = Values(
-        table,
+        responses,
         list(dict.fromkeys(q.requirement.measure for q in questions)),
         costs=scenario.costs,
         release=scenario.release,

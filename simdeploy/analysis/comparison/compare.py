@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.directions import find_direction
-from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
-from simdeploy.analysis.comparison.measured import measure_policies, name_measure
+from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.pair_tables import PAIR, RANKING, tabulate_pairs, tabulate_ranking
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
@@ -25,6 +25,7 @@ from simdeploy.statistics.levels import level_problems
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario.parts import Costs
 
 _ESTIMATE = {
@@ -132,7 +133,7 @@ class Comparison(Result):
 
 
 def compare(
-    responses: pd.DataFrame,
+    responses: pd.DataFrame | Batches,
     *,
     baseline: str | None = None,
     confidence_level: float = 0.95,
@@ -142,15 +143,17 @@ def compare(
 
     Parameters
     ----------
-    responses : DataFrame
-        As from `replicate`. Policies are paired by the number of the replication, so the order of rows is irrelevant.
+    responses : DataFrame, SweepResult or StoredTable
+        As from `replicate`, `sweep` or `read_store`. Policies are paired by the number of the replication, so the order of
+        rows is irrelevant. Where a sweep has several cases of a policy, each of them counts as a policy.
     baseline : str, optional
         The policy that the others are compared to; the first one of the table by default.
     confidence_level : float
         Of each estimate and each difference to the baseline by itself; of all pairs, and of all policies of a ranking,
         at once. Between 0 and 1.
     costs : Costs, optional
-        The scenario's (`Scenario.costs`). With them `cost` and its causes are compared like responses.
+        By default those of the scenario, which `replicate` and `sweep` know. With them `cost` and its causes are compared
+        like responses.
 
     Returns
     -------
@@ -159,7 +162,7 @@ def compare(
     Raises
     ------
     InputError
-        If the table is none of replications, holds one twice, or mixes scenarios; or if the baseline isn't in it.
+        If the table is none of replications, holds one twice, or mixes scenarios, or worlds; or if the baseline isn't in it.
 
     Notes
     -----
@@ -216,6 +219,9 @@ def compare(
     0   fast  makespan_s     1           True     -40.0
     1   slow  makespan_s     2          False      40.0
     """
+    known = find_costs(responses, costs)
+    costs = None if isinstance(known, Mapping) else known
+    responses = read_table(responses)
     values = measure_policies(responses, costs)
     policies = tuple(values.cases["policy"])
     baseline = policies[0] if baseline is None else baseline

@@ -6,14 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.experiments.gathering import refuse_weights
+from simdeploy.experiments.gathering import NO_FACTORS, refuse_weights
+from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario.parts import Costs
 
 # Categories whose levels are known, so that a level nobody saw is a proportion of 0 and not a missing row. The kind
@@ -21,6 +24,45 @@ if TYPE_CHECKING:
 LEVELS: dict[str, tuple[str, ...]] = {"state": STATES, "verdict": VERDICTS}
 # A false alarm can only be raised of a good release, and a defective one can only escape.
 _SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": "defective", "escaped": "defective"}
+
+
+def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
+    """Return the rows of a table of replications; where there are several cases of a policy, each is one by itself.
+
+    Parameters
+    ----------
+    responses : DataFrame, SweepResult or StoredTable
+
+    Returns
+    -------
+    DataFrame
+        In which `policy` has the name of the case, as in the summary of a grid, if policies have several.
+
+    Raises
+    ------
+    InputError
+        If the cases differ in something else than the policy.
+    """
+    import pandas as pd
+
+    refuse_weights(responses.columns)
+    if not isinstance(responses, pd.DataFrame):
+        responses = pd.concat(responses.batches(list(responses.columns)), ignore_index=True)
+    if "case" not in responses or "policy" not in responses:
+        return responses
+    keys = [name for name in map(str, responses) if name not in NO_FACTORS and name != "case"]
+    cases = responses.drop_duplicates("case")[["case", *keys]]
+    if cases["policy"].is_unique:
+        return responses
+    of_world = [name for name in keys if name == "scenario" or name.startswith(FACTOR_PREFIX)]
+    varied = [name for name in of_world if cases[name].nunique(dropna=False) > 1]
+    if varied:
+        hint = "give the rows of one world, or compare policies over worlds with `estimate_regret`"
+        raise InputError(
+            Problem("policies are compared in one world", ("responses",), found=", ".join(varied), hint=hint)
+        )
+    named = name_cases(cases, [name for name in keys if name not in of_world])
+    return responses.assign(policy=responses["case"].map(dict(zip(cases["case"], named, strict=True))))
 
 
 def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Values:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.renaming import moved
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values
@@ -82,15 +83,18 @@ class CostResult(Result):
         return self.parts
 
 
-def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidence_level: float = 0.95) -> CostResult:
+@moved("costs", place=1)
+def estimate_costs(
+    responses: pd.DataFrame | Batches, *, costs: Costs | None = None, confidence_level: float = 0.95
+) -> CostResult:
     r"""Estimate what a rollout costs under each policy, and what of it comes from which cause.
 
     Parameters
     ----------
     responses : DataFrame, SweepResult or StoredTable
         As from `replicate`, `sweep` or `read_store`. Neither order nor further columns matter.
-    costs : Costs
-        The scenario's (`Scenario.costs`); the result is in the same unit.
+    costs : Costs, optional
+        By default those of the scenario, which `replicate` and `sweep` know; the result is in the same unit.
     confidence_level : float, default 0.95
         Of each interval by itself, between 0 and 1.
 
@@ -129,7 +133,7 @@ def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidenc
     ...     "makespan_s": [3600.0, 7200.0], "failed_requests_excess": [0.0, 100.0], "unavailable_excess_node_s": 0.0,
     ... })
     >>> costs = Costs(failed_request=0.1, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000)
-    >>> result = estimate_costs(table, costs)
+    >>> result = estimate_costs(table, costs=costs)
     >>> result.parts[["policy", "cause", "estimate", "n"]]
       policy                 cause  estimate  n
     0  waves                  cost     535.0  2
@@ -139,7 +143,7 @@ def estimate_costs(responses: pd.DataFrame | Batches, costs: Costs, *, confidenc
     4  waves      cost_false_alarm       0.0  2
     5  waves           cost_escape     500.0  2
     """
-    check_arguments(costs, confidence_level)
+    costs = check_arguments(find_costs(responses, costs), confidence_level)
     values = Values(responses, [Measure("cost")], costs=costs)
     by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
     known, unknown = ~np.isnan(by_cause["cost"]), unknown_fractions(values, Measure("cost"))
@@ -174,8 +178,8 @@ def _find_cheapest(rows: Sequence[Mapping[str, Any]]) -> int | None:
     return min(known, key=totals.__getitem__, default=None)
 
 
-def check_arguments(costs: object, confidence_level: object) -> None:
-    """Refuse what is neither costs nor a confidence level.
+def check_arguments(costs: object, confidence_level: object) -> Costs:
+    """Return the costs; refuse what is neither costs nor a confidence level.
 
     Raises
     ------
@@ -189,5 +193,6 @@ def check_arguments(costs: object, confidence_level: object) -> None:
         allowed = "the costs of a scenario, such as scenario.costs"
         problems.append(Problem("no costs are known", ("costs",), found=shorten(costs), allowed=allowed, hint=hint))
     problems += level_problems(confidence_level)
-    if problems:
+    if problems or not isinstance(costs, Costs):
         raise InputError(problems)
+    return costs

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.measuring import find_costs
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.comparison.measured import measure_policies
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest
+from simdeploy.renaming import moved
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 
@@ -83,8 +85,9 @@ class InformationResult(Result):
         return self.values
 
 
+@moved("costs", place=1)
 def value_of_perfect_information(
-    responses: pd.DataFrame, costs: Costs, *, confidence_level: float = 0.95
+    responses: pd.DataFrame, *, costs: Costs | None = None, confidence_level: float = 0.95
 ) -> InformationResult:
     r"""Estimate what it would save to know the world, or the kind of release, before the policy is chosen.
 
@@ -92,8 +95,8 @@ def value_of_perfect_information(
     ----------
     responses : DataFrame
         As from `replicate`, with several policies in the same worlds.
-    costs : Costs
-        The scenario's (`Scenario.costs`).
+    costs : Costs, optional
+        By default those of the scenario, which `replicate` knows.
     confidence_level : float, default 0.95
         Of each interval by itself, between 0 and 1.
 
@@ -156,11 +159,11 @@ def value_of_perfect_information(
     ...     "release": ["good", "bad"] * 4, "verdict": ["completed_good", "escaped"] * 4,
     ...     "makespan_s": [1.0, 9.0] * 2 + [4.0] * 4, "failed_requests_excess": 0.0, "unavailable_excess_node_s": 0.0,
     ... })
-    >>> result = value_of_perfect_information(table, Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0))
+    >>> result = value_of_perfect_information(table, costs=Costs(0, 0, hour_of_delay=3600, false_alarm=0, escape=0))
     >>> result.policy, result.values["estimate"].tolist()
     ('careful', [1.5, 1.5])
     """
-    check_arguments(costs, confidence_level)
+    costs = check_arguments(find_costs(responses, costs), confidence_level)
     policies, cost, kind_of, kinds, n_left_out, unknown = _gather(responses, costs)
     found = estimate_values_of_knowing(cost, kind_of, confidence_level)
     single, by_kind = find_single(cost), mean_by_kind(cost, kind_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,10 @@ from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
 from simdeploy.analysis.frames import make_frame
-from simdeploy.result import Columns, Result, read_computed_under
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.result import Columns, Result
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, moments
 from simdeploy.vocabulary import COSTS
@@ -23,9 +27,9 @@ from simdeploy.vocabulary import COSTS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.progress import Progress
-    from simdeploy.scenario import Scenario
-    from simdeploy.scenario.parts import ScenarioPolicy
+    from simdeploy.experiments.sweep import Policy
 
 _ESTIMATE = {
     "estimate": "float64",
@@ -90,34 +94,38 @@ class ObservationResult(Result):
 
 
 def value_of_observation(
-    scenario: Scenario,
-    policy: str | ScenarioPolicy | Mapping[str, Any] | None = None,
+    scenario: ScenarioOrPath,
+    policy: Policy | None = None,
     *,
-    replications: int | range,
     canaries: Sequence[int] | None = None,
     minutes: Sequence[float] | None = None,
+    replications: int | range = 1000,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
+    cluster: str | None = None,
+    store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> ObservationResult:
     r"""Estimate what it saves to watch a rollout more: more canaries, or each node for longer.
 
     Parameters
     ----------
-    scenario : Scenario
+    scenario : Scenario or path
         With costs.
-    policy : str, spec or ScenarioPolicy, optional
+    policy : str, mapping, spec or document, optional
         As for `Scenario.policy`; a rolling or canary policy. The scenario's first one by default.
-    replications : int or range
     canaries : sequence of int, optional
         Numbers of canaries to try; by default none, half as many as there are, and 1, 2, 4 and 8 more.
     minutes : sequence of float, optional
         By how many minutes each node is watched longer, below 0 for less; by default as little as can be, and 1, 2, 4 and
         8 more.
+    replications : int or range, default 1000
+        Of each amount of watching.
     confidence_level : float, default 0.95
-    seed, engine, workers, progress
+    seed, engine, executor, workers, cluster, store, progress
         As for `replicate`.
 
     Returns
@@ -170,23 +178,19 @@ def value_of_observation(
     0  canaries    1.0       0.0       0.0
     1   minutes    1.0       0.0      -4.0
     """
-    from simdeploy.experiments.replication import replicate
-
+    scenario = as_scenario(scenario)
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     costs = scenario.costs
     check_arguments(costs, confidence_level)
     base = scenario.policy(policy)
     steps = make_steps(scenario, base, canaries=canaries, minutes=minutes)
-    names = [f"{step.lever} {step.value:g}" for step in steps]
-    responses = replicate(
-        scenario,
-        policies={name: step.policy for name, step in zip(names, steps, strict=True)},
-        replications=replications,
-        seed=seed,
-        engine=engine,
-        workers=workers,
-        progress=progress,
+    campaign = Campaign(
+        seed=seed, engine=engine, executor=executor, workers=workers, cluster=cluster, store=store, progress=progress
     )
-    values = Values(responses, [Measure("cost")], costs=costs)
+    policies = {f"{step.lever} {step.value:g}": step.policy for step in steps}
+    result = campaign.sweep({scenario.name: scenario}, policies, replications=numbers)
+    campaign.tell_failures()
+    values = Values(result, [Measure("cost")], costs=costs)
     by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
     savings, of_steps = _compare(steps, by_cause, unknown_fractions(values, Measure("cost")), confidence_level)
     return ObservationResult(
@@ -196,7 +200,7 @@ def value_of_observation(
         policy=base.name,
         confidence_level=confidence_level,
         n_left_out=int(np.isnan(by_cause["cost"]).sum()),
-        computed_under=read_computed_under(responses) | {"replications": values.n_replications},
+        computed_under=campaign.computed_under(scenario) | {"replications": values.n_replications},
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +15,10 @@ from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
 from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.batches import new_warnings
+from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
 from simdeploy.experiments.factors import find_factors
-from simdeploy.experiments.progress import as_reporter
-from simdeploy.experiments.store import place_within
-from simdeploy.experiments.sweep import sweep
-from simdeploy.result import read_computed_under
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 
@@ -39,7 +35,7 @@ HALVES = ("search", "held-out")
 
 
 def discover(
-    scenario: Scenario,
+    scenario: ScenarioOrPath,
     policy: Policy | None = None,
     *,
     vary: Mapping[str, Any],
@@ -110,35 +106,38 @@ def discover(
     >>> print(result.boxes["limits"].iloc[0])
     update_duration is above 50.01
     """
+    scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = scenario.policy(policy)
     wanted = _read_requirements(requirements, confidence_level, scenario, chosen.name, chosen.identity.type)
     levers = find_factors(vary, scenario, chosen.spec)
     n_half = _check_points(points)
     halves = [_spread(levers, list(vary.values()), n_half, (seed, half)) for half in range(len(HALVES))]
-    report = as_reporter(progress)
-    told: set[str] = set()
-    known, n_failed, under = [], 0, {}
+    campaign = Campaign(
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+        parts="|".join(HALVES),
+        tells_suspicions=True,
+    )
+    campaign.expect(len(HALVES) * n_half * len(numbers), nodes=scenario.fleet.nodes)
+    known = []
     for half, values in enumerate(halves):
-        with new_warnings(told):
-            result = sweep(
-                scenario,
-                chosen,
-                vary=values,
-                design="list",
-                replications=range(half * len(numbers), (half + 1) * len(numbers)),
-                seed=seed,
-                engine=engine,
-                executor=executor,
-                workers=workers,
-                cluster=cluster,
-                store=place_within(store, HALVES[half]),
-                progress=False if report is None else partial(_tell, report, half),
-            )
+        result = campaign.sweep(
+            {scenario.name: scenario},
+            {chosen.name: chosen},
+            part=HALVES[half],
+            vary=values,
+            design="list",
+            replications=range(half * len(numbers), (half + 1) * len(numbers)),
+        )
         of_half = Values(result, [one.measure for one in wanted], costs=scenario.costs, release=scenario.release)
         known.append(judge_worlds(of_half, wanted, confidence_level=confidence_level))
-        n_failed += int((~of_half.is_ok).sum())
-        under = read_computed_under(result)
+    campaign.tell_failures()
     return make_discovery(
         _join(levers, halves),
         Breaking(*(np.concatenate(columns) for columns in zip(*known, strict=True))),
@@ -146,9 +145,9 @@ def discover(
         policy=chosen.name,
         requirements=wanted,
         n_replications=len(numbers),
-        n_failed=n_failed,
+        n_failed=campaign.n_failed,
         confidence_level=confidence_level,
-        under=under,
+        under=campaign.computed_under(scenario),
     )
 
 
@@ -200,7 +199,3 @@ def _join(levers: tuple[Lever, ...], halves: list[dict[str, list[Any]]]) -> pd.D
         for lever in levers
     }
     return pd.DataFrame(columns)
-
-
-def _tell(report: Progress, half: int, done: int, total: int) -> None:
-    report(half * total + done, len(HALVES) * total)

@@ -86,7 +86,7 @@ def estimate(
         ``makespan_s`` is a mean, ``p95 blast_radius given defective`` a quantile of some rollouts, ``false_alarm given
         good`` a rate, ``defective given passed_canary`` the probability that what has passed the canaries is defective.
     costs : Costs, optional
-        The scenario's, in which ``cost`` and its causes are counted.
+        In which ``cost`` and its causes are counted; by default those that `replicate` and `sweep` know of the scenario.
     confidence_level : float, default 0.95
         Of each interval by itself, between 0 and 1.
 

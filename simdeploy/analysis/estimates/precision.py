@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from itertools import pairwise, starmap
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values
@@ -14,20 +14,14 @@ from simdeploy.analysis.estimates.precision_result import Precision, Responses, 
 from simdeploy.analysis.estimates.stopping import FIRST_LOOK, plan_looks
 from simdeploy.analysis.estimates.targets import read_targets
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.experiments.batches import (
-    batch_folder,
-    check_batches_fit,
-    join_frames,
-    join_sweeps,
-    new_warnings,
-    tell_of_all,
-)
-from simdeploy.experiments.progress import as_reporter
-from simdeploy.experiments.replication import replicate
+from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.replication import to_replications
 from simdeploy.experiments.result import SweepResult
-from simdeploy.experiments.subjects import name_scenarios
-from simdeploy.experiments.sweep import sweep
+from simdeploy.experiments.subjects import choose_policies, name_policies, name_scenarios
+from simdeploy.renaming import moved, renamed
 from simdeploy.result import read_computed_under
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -35,6 +29,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.estimates.targets import Target, Targets
     from simdeploy.experiments.design import Design
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
@@ -44,37 +39,43 @@ if TYPE_CHECKING:
 _MOST = 10_000
 
 
+@moved("targets", place=1)
 def replicate_to_precision(
-    scenario: Scenario,
-    targets: Targets,
-    *,
+    scenario: ScenarioOrPath,
     policies: str | Sequence[str] | Mapping[str, Any] | None = None,
+    *,
+    targets: Targets,
     most: int = _MOST,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
+    cluster: str | None = None,
+    store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Precision[pd.DataFrame]:
     r"""Replicate a scenario until every estimate under every policy is as precise as asked.
 
     Parameters
     ----------
-    scenario : Scenario
-        Its costs are those of the measures `cost` and its causes.
+    scenario : Scenario or path
+        Or the path of its file. Its costs are those of the measures `cost` and its causes.
+    policies : str, sequence of str, or mapping, optional
+        As for `replicate`.
     targets : mapping of Measure or str to float or str
         The half-width that each measure's interval must not exceed. A number is in the measure's unit; a text is, too
         (``5s`` of a time, ``1pp`` or ``0.01`` of a fraction), or relative to the estimate (``5%``; of a fraction ``5%
         relative``, for ``5%`` alone might be either and is refused).
-    policies : str, sequence of str, or mapping, optional
-        As for `replicate`.
     most : int, default 10,000
         Replications of each policy that it may take. The first look is at 100, the next ones at 200, 500, 1,000, 2,000,
         5,000, ...; the last one is the largest of these that is no more than `most`.
     confidence_level : float, default 0.95
         Of each interval by itself.
-    seed, engine, workers
+    seed, engine, executor, workers, cluster
         As for `replicate`.
+    store : path-like, optional
+        A folder, as for `sweep_to_precision`.
     progress : bool or callable, default False
         As for `replicate`; it is given the rollouts that are done, and those there will be at the next look.
 
@@ -120,7 +121,9 @@ def replicate_to_precision(
     ...     "fleet": {"nodes": 2, "update_duration": {"exponential": {"mean": "1m"}}, "start_failure": 0.1},
     ...     "policies": {"all-at-once": {"strategy": "immediate"}},
     ... })
-    >>> found = replicate_to_precision(scenario, {"p50 makespan_s": "20%", "failed": "4pp"}, engine="reference")
+    >>> found = replicate_to_precision(
+    ...     scenario, targets={"p50 makespan_s": "20%", "failed": "4pp"}, engine="reference"
+    ... )
     >>> found.n_replications, len(found.responses)
     (500, 500)
     >>> found.estimates[["measure", "is_reached"]]
@@ -128,31 +131,42 @@ def replicate_to_precision(
     0  p50 makespan_s        True
     1          failed        True
     """
-    read, costs = read_targets(targets, [scenario])
-    looks = _check(most, confidence_level)
-    report = as_reporter(progress)
+    scenario = as_scenario(scenario)
+    chosen, problems = choose_policies(scenario, policies)
+    if problems:
+        raise InputError(problems)
+    question = _read([scenario], targets, most, confidence_level)
+    campaign = Campaign(
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+        parts=BATCHES,
+    )
 
-    def take(_number: int, span: range) -> pd.DataFrame:
-        told = tell_of_all(report, span)
-        return replicate(
-            scenario, policies=policies, replications=span, seed=seed, engine=engine, workers=workers, progress=told
-        )
+    def join(batches: Sequence[SweepResult]) -> pd.DataFrame:
+        return to_replications(join_batches(batches, store=campaign.store))
 
-    look = partial(_look, targets=read, costs=costs, release=scenario.release, confidence_level=confidence_level)
-    return _go_on(looks, take, join_frames, look, most=most)
+    return _go_on(question, campaign, partial(campaign.sweep, {scenario.name: scenario}, chosen), join)
 
 
+@moved("targets", place=2)
+@renamed(policy="policies")
 def sweep_to_precision(
-    scenario: Scenario | Sequence[Scenario] | Mapping[str, Scenario],
-    policy: Policy | Sequence[Policy] | Mapping[str, Policy],
-    targets: Targets,
+    scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
+    policies: Policy | Sequence[Policy] | Mapping[str, Policy],
     *,
+    targets: Targets,
     vary: Mapping[str, Iterable[Any]] | None = None,
     design: Design = "grid",
     most: int = _MOST,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
     cluster: str | None = None,
     store: str | os.PathLike[str] | None = None,
@@ -162,7 +176,7 @@ def sweep_to_precision(
 
     Parameters
     ----------
-    scenario, policy, vary, design, seed, engine, workers, cluster
+    scenario, policies, vary, design, seed, engine, executor, workers, cluster
         As for `sweep`.
     targets, most, confidence_level, progress
         As for `replicate_to_precision`.
@@ -200,94 +214,84 @@ def sweep_to_precision(
     ...     "fleet": {"nodes": 2, "update_duration": {"exponential": {"mean": "1m"}}},
     ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "1h"}}},
     ... })
-    >>> vary = {"max_parallel": [1, 2]}
-    >>> found = sweep_to_precision(scenario, "waves", {"p50 makespan_s": "15s"}, vary=vary, engine="reference")
+    >>> how = {"targets": {"p50 makespan_s": "15s"}, "vary": {"max_parallel": [1, 2]}, "engine": "reference"}
+    >>> found = sweep_to_precision(scenario, "waves", **how)
     >>> found.n_replications, found.estimates["is_reached"].tolist(), found.responses
     (200, [True, True], <SweepResult: 2 cases, 200 replications each, over max_parallel>)
     """
-    scenarios = name_scenarios(scenario)
-    read, costs = read_targets(targets, list(scenarios.values()))
-    looks = _check(most, confidence_level)
-    if store is not None:
-        check_batches_fit(store)
+    scenarios, named = name_scenarios(scenario), name_policies(policies)
+    question = _read(list(scenarios.values()), targets, most, confidence_level)
+    campaign = Campaign(
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+        parts=BATCHES,
+        tells_suspicions=True,
+    )
     # Every batch needs them; a pair is a range to a Latin hypercube, and stays what it is.
     values = {key: of_key if isinstance(of_key, Sequence) else list(of_key) for key, of_key in (vary or {}).items()}
-    report = as_reporter(progress)
+    take = partial(campaign.sweep, scenarios, named, vary=values, design=design)
+    return _go_on(question, campaign, take, partial(join_batches, store=campaign.store))
 
-    def take(number: int, span: range) -> SweepResult:
-        return sweep(
-            scenarios,
-            policy,
-            vary=values,
-            design=design,
-            replications=span,
-            seed=seed,
-            engine=engine,
-            workers=workers,
-            cluster=cluster,
-            store=None if store is None else batch_folder(store, number),
-            progress=tell_of_all(report, span),
+
+@dataclass(frozen=True)
+class _Question:
+    """How precise what is to be, and when one looks."""
+
+    targets: tuple[Target, ...]
+    costs: Costs | None
+    release: Sequence[ReleaseKind]
+    looks: tuple[int, ...]
+    most: int
+    confidence_level: float
+
+    def look(self, responses: Responses) -> Precision[Responses]:
+        """Estimate from what there is."""
+        measures = [target.measure for target in self.targets]
+        values = Values(responses, measures, costs=self.costs, release=self.release)
+        estimates = precision_frame(values, self.targets, self.confidence_level)
+        return Precision(
+            estimates=estimates,
+            n_replications=values.n_replications,
+            most=self.most,
+            targets=self.targets,
+            case_columns=tuple(values.cases.columns),
+            confidence_level=self.confidence_level,
+            is_reached=bool(estimates["is_reached"].all()),
+            computed_under=read_computed_under(responses),
+            _responses=responses,
         )
 
-    def join(batches: Sequence[SweepResult]) -> SweepResult:
-        return join_sweeps(batches, store=None if store is None else Path(store))
 
-    release = [kind for one in scenarios.values() for kind in one.release]
-    look = partial(_look, targets=read, costs=costs, release=release, confidence_level=confidence_level)
-    return _go_on(looks, take, join, look, most=most)
-
-
-def _check(most: Any, confidence_level: Any) -> tuple[int, ...]:
-    """Return when one looks; refuse a budget or a level that makes no sense."""
+def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence_level: Any) -> _Question:
+    """Return what is asked; refuse targets, a budget or a level that make no sense."""
+    read, costs = read_targets(targets, scenarios)
     problems = level_problems(confidence_level)
     if isinstance(most, bool) or not isinstance(most, int) or most < FIRST_LOOK:
         allowed = f"{FIRST_LOOK} or more, for nothing is judged on fewer"
         problems.append(Problem("not a number of replications", ("most",), found=shorten(most), allowed=allowed))
     if problems:
         raise InputError(problems)
-    return plan_looks(most)
-
-
-def _look(
-    responses: Responses,
-    *,
-    targets: tuple[Target, ...],
-    costs: Costs | None,
-    release: Sequence[ReleaseKind],
-    confidence_level: float,
-) -> Precision[Responses]:
-    """Estimate from what there is."""
-    values = Values(responses, [target.measure for target in targets], costs=costs, release=release)
-    estimates = precision_frame(values, targets, confidence_level)
-    return Precision(
-        estimates=estimates,
-        n_replications=values.n_replications,
-        most=values.n_replications,
-        targets=targets,
-        case_columns=tuple(values.cases.columns),
-        confidence_level=confidence_level,
-        is_reached=bool(estimates["is_reached"].all()),
-        computed_under=read_computed_under(responses),
-        _responses=responses,
-    )
+    release = [kind for scenario in scenarios for kind in scenario.release]
+    return _Question(read, costs, release, plan_looks(most), most, confidence_level)
 
 
 def _go_on(
-    looks: Sequence[int],
-    take: Callable[[int, range], Responses],
-    join: Callable[[Sequence[Responses]], Responses],
-    look: Callable[[Responses], Precision[Responses]],
-    *,
-    most: int,
+    question: _Question,
+    campaign: Campaign,
+    take: Callable[..., SweepResult],
+    join: Callable[[Sequence[SweepResult]], Responses],
 ) -> Precision[Responses]:
     """Take batch after batch until a look says that it is enough."""
-    batches: list[Responses] = []
-    told: set[str] = set()
-    for number, stop in enumerate(looks):
-        span = range(looks[number - 1] if number else 0, stop)
-        with new_warnings(told):
-            batches.append(take(number, span))
-        found = look(join(batches))
+    batches: list[SweepResult] = []
+    for number, span in enumerate(starmap(range, pairwise((0, *question.looks)))):
+        batches.append(take(part=batch_name(number), replications=span))
+        found = question.look(join(batches))
         if found.is_reached:
             break
-    return replace(found, most=most)
+    campaign.tell_failures()
+    return found

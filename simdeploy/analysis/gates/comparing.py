@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values
@@ -16,22 +14,19 @@ from simdeploy.analysis.gates.result import GATE, GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import GateInput, make_variants
 from simdeploy.analysis.gates.verdicts import conclude
-from simdeploy.engines.choice import choose_engine
-from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.executors import choose_executor
-from simdeploy.experiments.progress import as_reporter
-from simdeploy.experiments.store import place_within
-from simdeploy.experiments.sweep import sweep
+from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import read_computed_under
 from simdeploy.rules.deployment_types import TYPES
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from simdeploy.analysis.gates.variants import Variant
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.progress import Progress
-    from simdeploy.experiments.result import SweepResult
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Measure
@@ -46,7 +41,7 @@ _OF_MIXTURE = (
 
 
 def compare_gates(
-    scenario: Scenario,
+    scenario: ScenarioOrPath,
     policy: Policy | None = None,
     *,
     gates: Iterable[str] | Mapping[str, GateInput] | None = None,
@@ -55,7 +50,9 @@ def compare_gates(
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
+    cluster: str | None = None,
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> GateComparison:
@@ -79,12 +76,10 @@ def compare_gates(
         Of the curve of a gate in a measure, and of all differences in a measure together.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
-    workers : int, default 1
-        Cores; changes no number.
+    executor, workers, cluster, progress
+        As for `sweep`.
     store : path-like, optional
         A folder for all rollouts; the same call goes on with what is there.
-    progress : bool or callable, default False
-        As for `sweep`.
 
     Returns
     -------
@@ -130,6 +125,7 @@ def compare_gates(
        pooled  0.00      0.00
        pooled  0.03      1.00
     """
+    scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     if problems := level_problems(confidence_level):
         raise InputError(problems)
@@ -140,31 +136,29 @@ def compare_gates(
     if len(variants) == 1:
         allowed = "at least one gate beside the threshold"
         raise InputError(Problem("nothing to compare the threshold with", ("gates",), allowed=allowed))
-    choose_executor(executor=None, workers=workers, cluster=None, engine=engine)  # refuses what makes no sense
     worlds = {f"defect {size:g}": scenario_of_size(scenario, size) for size in of_curve}
-    n_rollouts = (len(worlds) + 1) * len(variants) * len(numbers)
-    if store is None:
-        # A store settles it by itself, once for all calls.
-        engine = choose_engine(engine, node_updates=n_rollouts * scenario.fleet.nodes)
-    simulation = _Simulation(
-        {variant.gate: variant.policy for variant in variants},
-        {"replications": numbers, "seed": seed, "engine": engine, "workers": workers},
-        None if store is None else Path(store),
-        as_reporter(progress),
-        n_rollouts,
+    policies = {variant.gate: variant.policy for variant in variants}
+    campaign = Campaign(
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+        parts="sizes|mixture",
     )
-    at_sizes = Values(simulation.run("sizes", worlds), measures_along())
-    names = tuple(variant.gate for variant in variants)
+    campaign.expect((len(worlds) + 1) * len(variants) * len(numbers), nodes=scenario.fleet.nodes)
+    result = campaign.sweep(worlds, policies, part="sizes", replications=numbers)
+    at_sizes = Values(result, measures_along())
+    names = tuple(policies)
     curves, differences = estimate_curves(at_sizes, names, of_curve, confidence_level)
-    own = simulation.run("mixture", {scenario.name: scenario})
+    own = campaign.sweep({scenario.name: scenario}, policies, part="mixture", replications=numbers)
     measures = _measures_of_mixture(scenario, chosen)
     of_mixture = Values(own, measures, costs=scenario.costs, release=scenario.release)
     mixture = estimate_mixture(of_mixture, names, measures, confidence_level)
     size = choose_size(of_curve, scenario, chosen)
-    n_failed = int((~at_sizes.is_ok).sum() + (~of_mixture.is_ok).sum())
-    if n_failed:
-        text = f"{n_failed:,} of {n_rollouts:,} replications failed, and are left out"
-        warnings.warn(SimdeployWarning(text), stacklevel=2)
+    campaign.tell_failures()
     return GateComparison(
         curves=curves,
         differences=differences,
@@ -175,7 +169,7 @@ def compare_gates(
         size=size,
         confidence_level=confidence_level,
         n_replications=len(numbers),
-        n_failed=n_failed,
+        n_failed=campaign.n_failed,
         computed_under=read_computed_under(own),
     )
 
@@ -199,34 +193,3 @@ def _measures_of_mixture(scenario: Scenario, policy: ScenarioPolicy) -> tuple[Me
 def _tabulate(variants: tuple[Variant, ...]) -> Any:
     # Their verdicts follow from all of the simulations.
     return make_frame([{name: getattr(variant, name, None) for name in GATE} for variant in variants], GATE)
-
-
-class _Simulation:
-    """The work of one call: sweeps of the same policies."""
-
-    def __init__(
-        self,
-        policies: Mapping[str, ScenarioPolicy],
-        how: Mapping[str, Any],
-        store: Path | None,
-        report: Progress | None,
-        n_rollouts: int,
-    ) -> None:
-        self._policies, self._how, self._store = policies, how, store
-        self._report, self._n_done, self._n_rollouts = report, 0, n_rollouts
-
-    def run(self, name: str, scenarios: Mapping[str, Scenario]) -> SweepResult:
-        """Simulate all policies on scenarios; in a store `name` is the folder."""
-        store = place_within(self._store, name)
-        with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
-            result = sweep(scenarios, self._policies, store=store, progress=self._tell, **self._how)
-        # What is suspicious about the policy was told when it was read; what was amiss in the folder is news.
-        for warning in caught:
-            if store is not None and str(warning.message).startswith(os.fspath(store)):
-                warnings.warn(warning.message, stacklevel=3)
-        self._n_done += len(result.cases) * len(self._how["replications"])
-        return result
-
-    def _tell(self, done: int, _total: int) -> None:
-        if self._report is not None:
-            self._report(self._n_done + done, self._n_rollouts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.frames import make_frame
@@ -14,16 +15,14 @@ from simdeploy.analysis.rare.numbers import describe_numbers, doubt_unknown
 from simdeploy.analysis.rare.question import PILOT, Question
 from simdeploy.analysis.rare.result import STEP_COLUMNS
 from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.experiments import replicate
 from simdeploy.world.tilt import Tilt, tiltable
 
 if TYPE_CHECKING:
-    from simdeploy.experiments.progress import Progress
     from simdeploy.scenario import Scenario
 
 
 def estimate_by_importance(
-    question: Question, tilt: Tilt | Mapping[str, float] | Sequence[str] | None, progress: bool | Progress
+    question: Question, tilt: Tilt | Mapping[str, float] | Sequence[str] | None
 ) -> dict[str, Any]:
     """Return what a `Rare` has beside the question; `tilt` is as `estimate_rare` takes it."""
     scenario = question.scenario
@@ -33,8 +32,9 @@ def estimate_by_importance(
     else:
         names = None if tilt is None else _check_names(scenario, tilt)
         pilot = range(PILOT, PILOT + question.pilot_rollouts)
-        best, rungs = choose_tilt(scenario, lambda one: _run(question, one, pilot, progress=False), names)
-    met = _run(question, best, range(question.rollouts), progress=progress)
+        number = count()
+        best, rungs = choose_tilt(scenario, lambda one: _run(question, one, pilot, f"pilot-{next(number):03d}"), names)
+    met = _run(question, best, range(question.rollouts), "estimate")
     found = weigh_up(met, question.condition)
     doubts = (*found.diagnosis.doubts, *doubt_unknown(met.n_unknown, met.n_failed))
     n_pilot = question.pilot_rollouts * len(rungs)
@@ -69,18 +69,10 @@ def estimate_by_importance(
     }
 
 
-def _run(question: Question, tilt: Tilt, numbers: range, *, progress: bool | Progress) -> Met:
-    tilted = question.scenario.tilted(tilt)
-    table = replicate(
-        tilted,
-        policies={question.policy.name: question.policy},
-        replications=numbers,
-        seed=question.seed,
-        engine=question.engine,
-        workers=question.workers,
-        progress=progress,
-    )
-    return look_for(question.event, table, tilted)
+def _run(question: Question, tilt: Tilt, numbers: range, part: str) -> Met:
+    tilted, policies = question.scenario.tilted(tilt), {question.policy.name: question.policy}
+    result = question.campaign.sweep({tilted.name: tilted}, policies, part=part, replications=numbers)
+    return look_for(question.event, result, tilted)
 
 
 def _check_names(scenario: Scenario, names: Sequence[str]) -> list[str]:

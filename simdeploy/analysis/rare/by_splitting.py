@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,10 @@ import numpy as np
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.rare.numbers import describe_numbers, doubt_unknown
 from simdeploy.analysis.rare.question import FEWER, PILOT, Question
+from simdeploy.analysis.rare.repeating import Repetitions, Stage, repeat
 from simdeploy.analysis.rare.result import STEP_COLUMNS
-from simdeploy.analysis.rare.rollouts import CONCERNED, HAPPENED, TOUCHED, UNKNOWN, Rollouts, choose_levels
+from simdeploy.analysis.rare.rollouts import Rollouts, choose_levels
 from simdeploy.memory import check_rows_fit
-from simdeploy.statistics.splitting import Split, split
 from simdeploy.statistics.weighted import plain_mean, ratio
 
 _REPETITIONS = 10
@@ -30,34 +29,31 @@ def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequenc
     """Return what a `Rare` has beside the question; `levels` are as `estimate_rare` takes them."""
     counts = levels if isinstance(levels, str) else next(iter(levels))
     process = Rollouts(question.scenario, question.policy, question.event, counts, question.seed, question.engine)  # type: ignore[arg-type]
-    n_pilot = 0
     bytes_of_lineage = _BYTES_PER_NODE * question.scenario.fleet.nodes
-    if isinstance(levels, str):
+
+    def find_levels() -> tuple[list[int], int]:
+        if not isinstance(levels, str):
+            return [int(one) for one in levels[counts]], 0
         check_rows_fit(question.pilot_rollouts, bytes_of_lineage, hint=FEWER)
-        steps, n_pilot = choose_levels(process, effort=question.pilot_rollouts, first=PILOT)
-    else:
-        steps = [int(one) for one in levels[counts]]
-    effort = max(question.rollouts // (_REPETITIONS * (len(steps) + 1)), _FEWEST_EFFORT)
-    n_at_once = effort * min(question.workers, _REPETITIONS)
-    check_rows_fit(n_at_once, bytes_of_lineage, hint=FEWER)
-    firsts = [repetition * effort * (len(steps) + 1) for repetition in range(_REPETITIONS)]
+        return choose_levels(process, effort=question.pilot_rollouts, first=PILOT)
 
-    def run(first: int) -> Split:
-        return split(process, steps, effort=effort, first=first, seed=question.seed)
+    def make_job(steps: list[int]) -> Repetitions:
+        effort = max(question.rollouts // (_REPETITIONS * (len(steps) + 1)), _FEWEST_EFFORT)
+        at_once = getattr(question.campaign.executor(question.engine), "workers", 1)
+        check_rows_fit(effort * min(at_once, _REPETITIONS), bytes_of_lineage, hint=FEWER)
+        return Repetitions(process, steps, effort, _REPETITIONS)
 
-    if question.workers > 1 and question.engine == "compiled":  # compiled code lets other threads go on
-        with ThreadPoolExecutor(question.workers) as pool:
-            runs = list(pool.map(run, firsts))
-    else:
-        runs = [run(first) for first in firsts]
-    estimates = np.array([one.estimates for one in runs])
-    happened, concerned = estimates[:, HAPPENED], estimates[:, CONCERNED]
+    steps, n_pilot, stages = repeat(question.campaign, question.to_dict() | {"levels": levels}, find_levels, make_job)
+    firsts = [stage for stage in stages if stage.stage == 0]
+    happened, concerned, on_average = (
+        np.array([getattr(stage, f"estimate_{name}") for stage in firsts])
+        for name in ("happened", "concerned", "touched")
+    )
     condition = question.condition
     probability, error = ratio(happened, concerned) if condition is None else plain_mean(happened / condition)
     n_hits = int((happened > 0).sum())
-    values = [value for one in runs for value in one.values]
-    n_rollouts = sum(len(value) for value in values)
-    doubts = list(doubt_unknown(int(sum(value[:, UNKNOWN].sum() for value in values)), 0))
+    n_rollouts = sum(stage.n for stage in stages)
+    doubts = list(doubt_unknown(int(sum(stage.unknown for stage in stages)), 0))
     if n_hits < _REPETITIONS - 1:
         doubts.insert(0, f"{n_hits} of {_REPETITIONS} independent repetitions met the event")
     elif happened.max() > _LARGEST_SHARE * happened.sum():
@@ -74,34 +70,36 @@ def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequenc
         doubts=doubts,
         n_all=n_rollouts + n_pilot,
     )
-    touched = sum(float(value[:, TOUCHED].sum()) for value in values) / n_rollouts
+    touched = sum(stage.touched for stage in stages) / n_rollouts
     return {
         **numbers,
         "n_rollouts": n_rollouts,
         "n_pilot": n_pilot,
-        "gain_in_updates": numbers["gain"] * float(estimates[:, TOUCHED].mean()) / max(touched, 1.0),
+        "gain_in_updates": numbers["gain"] * float(on_average.mean()) / max(touched, 1.0),
         "doubts": tuple(doubts),
         "tilt": {},
         "levels": tuple(steps),
         "counts": counts,
         "diagnosis": {"repetitions": _REPETITIONS, "n_hits": n_hits},
-        "steps": make_frame(_stages(steps, runs), STEP_COLUMNS),
+        "steps": make_frame(_tabulate(steps, stages), STEP_COLUMNS),
     }
 
 
-def _stages(levels: Sequence[int], runs: Sequence[Split]) -> list[dict[str, Any]]:
+def _tabulate(levels: Sequence[int], stages: Sequence[Stage]) -> list[dict[str, Any]]:
     rows = []
-    for stage in range(len(levels) + 1):
-        values = [one.values[stage] for one in runs if len(one.values) > stage]
-        is_last = stage == len(levels)
+    for number in range(len(levels) + 1):
+        found = [stage for stage in stages if stage.stage == number]
+        is_last = number == len(levels)
+        # Where a repetition ended before, nobody reached the level.
+        fractions = {stage.repetition: stage.fraction for stage in found}
         rows.append(
             {
-                "stage": stage,
+                "stage": number,
                 "tilt": "",
-                "level": math.nan if is_last else levels[stage],
-                "n": sum(map(len, values)),
-                "n_hits": int(sum(value[:, HAPPENED].sum() for value in values)),
-                "fraction": math.nan if is_last else float(np.mean([one.fractions[stage] for one in runs])),
+                "level": math.nan if is_last else levels[number],
+                "n": sum(stage.n for stage in found),
+                "n_hits": int(sum(stage.happened for stage in found)),
+                "fraction": math.nan if is_last else np.mean([fractions.get(k, 0.0) for k in range(_REPETITIONS)]),
                 "used": True,
             }
         )

@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simdeploy.analysis.rare.by_importance import estimate_by_importance
 from simdeploy.analysis.rare.by_splitting import estimate_by_splitting
-from simdeploy.analysis.rare.question import Question, check_question
+from simdeploy.analysis.rare.question import FOLDERS, Question, check_question
 from simdeploy.analysis.rare.result import Rare
 from simdeploy.engines.choice import choose_engine
 from simdeploy.engines.room import check_room
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.renaming import renamed
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.progress import Progress
-    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario.measures import Event
     from simdeploy.world.tilt import Tilt
 
 
+@renamed(rollouts="replications")
 def estimate_rare(
-    scenario: Scenario,
-    policy: str | Mapping[str, Any] | ScenarioPolicy | None = None,
+    scenario: ScenarioOrPath,
+    policy: Policy | None = None,
     *,
     event: Event | str,
     method: str = "importance",
     tilt: Tilt | Mapping[str, float] | Sequence[str] | None = None,
     levels: str | Mapping[str, Sequence[int]] = "failed_nodes",
-    rollouts: int = 20_000,
+    replications: int = 20_000,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
+    cluster: str | None = None,
+    store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Rare:
     r"""Estimate the probability of an event that is so rare that plain simulation would hardly ever meet it.
 
     Parameters
     ----------
-    scenario : Scenario
+    scenario : Scenario or path
         Without a tilt.
-    policy : str, mapping or ScenarioPolicy, optional
+    policy : str, mapping, spec or document, optional
         The scenario's first unless given.
     event : Event or str
         What happens in a rollout: ``min_in_service_fraction < 90%``, ``failed_requests_excess > 1e6 and escaped``,
@@ -54,15 +63,17 @@ def estimate_rare(
     levels : str, or mapping of str to sequence of int, default "failed_nodes"
         Of splitting: the response that it goes by, ``failed_nodes`` or ``peak_exposed_nodes``, and by it the levels; those a
         pilot chooses unless given.
-    rollouts : int, default 20000
+    replications : int, default 20,000
         That the estimate is over. A pilot takes some more.
     confidence_level : float, default 0.95
-    seed : int
+    seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
-    workers : int
-        Cores that work at it; changes no number.
-    progress : bool or callable
-        As `replicate` takes it; of importance sampling only.
+    executor, workers, cluster
+        As for `replicate`.
+    store : path-like, optional
+        A folder for all rollouts; the same call goes on with what is there.
+    progress : bool or callable, default False
+        As for `replicate`; the total grows, since nobody knows what a pilot takes.
 
     Returns
     -------
@@ -96,26 +107,30 @@ def estimate_rare(
     ...     "policies": {"at-once": {"strategy": "immediate"}},
     ... })
     >>> found = simdeploy.estimate_rare(
-    ...     scenario, event="failed_nodes >= 6", tilt={"start_failure": 60}, rollouts=2000, engine="reference"
+    ...     scenario, event="failed_nodes >= 6", tilt={"start_failure": 60}, replications=2000, engine="reference"
     ... )
     >>> found.low < 1.099e-9 < found.high, found.plain_rollouts > 1e10
     (True, True)
     """
-    parsed = check_question(scenario, event, method, levels, confidence_level, rollouts, seed, engine)
+    scenario = as_scenario(scenario)
+    parsed = check_question(scenario, event, method, levels, confidence_level, replications, seed, engine)
     chosen = scenario.policy(policy)
-    engine = choose_engine(engine, node_updates=rollouts * scenario.fleet.nodes)
+    engine = choose_engine(engine, node_updates=replications * scenario.fleet.nodes)
     check_room(scenario, [chosen], engine)
-    question = Question(scenario, chosen, parsed, rollouts, confidence_level, seed, engine, workers)
-    if method == "importance":
-        found = estimate_by_importance(question, tilt, progress)
-    else:
-        found = estimate_by_splitting(question, levels)
-    computed_under = {
-        "scenario": scenario.name,
-        "seed": seed,
-        "engine": engine,
-        "switches": scenario.orchestrator.switches(),
-    }
+    campaign = Campaign(
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+        parts=FOLDERS,
+    )
+    question = Question(scenario, chosen, parsed, replications, confidence_level, campaign, engine)
+    by_importance = method == "importance"
+    found = estimate_by_importance(question, tilt) if by_importance else estimate_by_splitting(question, levels)
+    campaign.tell_failures()
     return Rare(
         event=parsed,
         policy=chosen.name,
@@ -123,6 +138,6 @@ def estimate_rare(
         confidence_level=confidence_level,
         is_cheaper=bool(found["gain"] > 1),
         is_trusted=not found["doubts"],
-        computed_under=computed_under,
+        computed_under=campaign.computed_under(scenario),
         **found,
     )

@@ -14,6 +14,7 @@ from simdeploy.scenario.measures import Condition, Event, Measure
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario import Scenario
 
 _HOLDS: dict[str, Callable[[Any, float], Any]] = {
@@ -50,7 +51,7 @@ class Met(NamedTuple):
     n_failed: int
 
 
-def look_for(event: Event, table: pd.DataFrame, scenario: Scenario) -> Met:
+def look_for(event: Event, table: pd.DataFrame | Batches, scenario: Scenario) -> Met:
     """Look for an event in a table of replications of one policy."""
     touched = Measure("touched_nodes")
     measures = [Measure(condition.of, given=event.given) for condition in event.conditions]

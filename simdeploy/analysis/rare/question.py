@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.engines.branching import LEVELS_OF
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.design import make_points
+from simdeploy.experiments.question import make_question
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import check_rows_fit
 from simdeploy.rules.deployment_types import TYPES
@@ -19,7 +21,11 @@ from simdeploy.scenario.measures import SORTS, Event, parse_event
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario, ScenarioPolicy
+
+# What a folder of such a question holds.
+FOLDERS = r"pilot-\d{3,}|estimate|splitting"
 
 METHODS = ("importance", "splitting")
 # What chooses never judges: the pilots' worlds begin here.
@@ -41,9 +47,8 @@ class Question:
     event : Event
     rollouts : int
     confidence_level : float
-    seed : int
+    campaign : Campaign
     engine : {'compiled', 'reference'}
-    workers : int
     """
 
     scenario: Scenario
@@ -51,14 +56,25 @@ class Question:
     event: Event
     rollouts: int
     confidence_level: float
-    seed: int
+    campaign: Campaign
     engine: str
-    workers: int
 
     @property
     def pilot_rollouts(self) -> int:
         """How many rollouts a pilot takes for each thing that it tries."""
         return max(self.rollouts // _PILOT_SHARE, _FEWEST_PILOTS)
+
+    @property
+    def seed(self) -> int:
+        """Of the campaign."""
+        return self.campaign.seed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that decides on the numbers, in values that JSON knows."""
+        names = {self.scenario.name: self.scenario}, {(self.scenario.name, self.policy.name): self.policy}
+        points = make_points((), [], "grid", seed=self.seed)
+        how: dict[str, Any] = {"replications": range(self.rollouts), "seed": self.seed, "engine": self.engine}
+        return make_question(*names, points, "grid", **how) | {"event": str(self.event)}
 
     @property
     def condition(self) -> float | None:

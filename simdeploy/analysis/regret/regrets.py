@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.directions import Direction
-from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.verdicts import judge_difference
 from simdeploy.analysis.regret.worlds import Worlds
 from simdeploy.errors import InputError, Problem, nearest
@@ -49,6 +49,7 @@ def read_values(
     responses: pd.DataFrame | Batches, measures: Sequence[Measure], costs: Costs | Mapping[str, Costs] | None
 ) -> list[tuple[Values, np.ndarray]]:
     """Return the values under each scenario's costs, and the cases for which these are the ones."""
+    costs = find_costs(responses, costs)
     if not isinstance(costs, Mapping):
         values = Values(responses, measures, costs=costs)
         return [(values, np.arange(len(values.cases)))]

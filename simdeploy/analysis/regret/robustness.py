@@ -94,7 +94,7 @@ def estimate_regret(
     requirements : str or Requirement, or several of them
         What candidates must achieve in a world.
     costs : Costs or mapping of str to Costs, optional
-        Of all scenarios, or of each by its name; for measures of costs.
+        Of all scenarios, or of each by its name; for measures of costs. By default those that `sweep` knows of each.
     confidence_level : float, default 0.95
 
     Returns

@@ -58,7 +58,7 @@ def analyze_sensitivity(
     of : Measure or str, optional
         Needed for a table: the response.
     costs : Costs, optional
-        The scenario's; for measures of costs.
+        For measures of costs; by default those that `sweep` knows of the scenario.
     confidence_level : float, default 0.95
         Of each interval by itself.
 

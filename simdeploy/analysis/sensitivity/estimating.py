@@ -16,6 +16,7 @@ from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.factors import find_factors
 from simdeploy.experiments.sweep import sweep
 from simdeploy.result import read_computed_under
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure, measure_problems
 from simdeploy.statistics.levels import level_problems
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def estimate_sensitivity(
-    scenario: Scenario,
+    scenario: ScenarioOrPath,
     policy: Policy | None = None,
     *,
     vary: Mapping[str, Any],
@@ -99,6 +100,7 @@ def estimate_sensitivity(
     >>> print(result.answer)
     update_duration moves makespan under waves most: from end to end of its range by 60.0 s (60.0 to 60.0) on average; rollback_duration changes not one number.
     """
+    scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen = scenario.policy(policy)
     measure = _read_measure(of, confidence_level, scenario, chosen.identity.type)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,12 +16,10 @@ from simdeploy.analysis.switches.conclusions import Rule, Standings, stand
 from simdeploy.analysis.switches.switch_values import SwitchValue, list_own_values
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.gathering import gather
-from simdeploy.experiments.progress import Progress
-from simdeploy.experiments.store import place_within
-from simdeploy.experiments.sweep import sweep
 from simdeploy.vocabulary import RESPONSES
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.campaign import Campaign
     from simdeploy.experiments.result import SweepResult
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Requirement
@@ -42,7 +38,7 @@ class Simulated(NamedTuple):
     has_effect: bool
 
 
-@dataclass
+@dataclass(frozen=True)
 class Settings:
     """Settings of one scenario's switches.
 
@@ -53,20 +49,8 @@ class Settings:
     rule : Rule
     requirements : sequence of Requirement
     replications : range
-    how : mapping
-        Arguments of `sweep`: `seed`, `engine`, `workers`.
-    store : Path or None
-        A folder with a folder for each sweep.
-    progress : callable or None
-        Given how many rollouts are done, and of how many.
-    n_rollouts : int
-        Of all sweeps.
-    n_done : int
-        Of the sweeps that are finished.
-    n_failed : int
-        Replications that failed in them.
-    engine : str
-        That did the last one.
+    campaign : Campaign
+        With a sweep for the values, and one for each part of the pairs.
     """
 
     scenario: Scenario
@@ -74,13 +58,7 @@ class Settings:
     rule: Rule
     requirements: Sequence[Requirement]
     replications: range
-    how: Mapping[str, Any]
-    store: Path | None
-    progress: Progress | None
-    n_rollouts: int
-    n_done: int = 0
-    n_failed: int = 0
-    engine: str = ""
+    campaign: Campaign
 
     def simulate_values(self, settings: Sequence[Setting]) -> list[Simulated]:
         """Simulate settings of which the first is the scenario's own, and tell which of them change nothing at all."""
@@ -113,33 +91,18 @@ class Settings:
     def _sweep(self, name: str, settings: Sequence[Setting]) -> SweepResult:
         own = list_own_values(self.scenario)
         points = [own | {value.switch: value for value in setting} for setting in settings]
-        with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
-            result = sweep(
-                self.scenario,
-                self.policies,
-                vary={f"scenario.orchestrator.{name}": [point[name].value for point in points] for name in own},
-                design="list",
-                replications=self.replications,
-                store=place_within(self.store, name),
-                progress=self._report,
-                **self.how,
-            )
-        # What is suspicious under a switch that nobody set is no news; what was amiss in the folder is.
-        for warning in caught:
-            if self.store is not None and str(warning.message).startswith(os.fspath(self.store)):
-                warnings.warn(warning.message, stacklevel=2)
-        self.n_done += len(result.cases) * len(self.replications)
-        self.engine = str(result.attrs["engine"])
-        return result
-
-    def _report(self, done: int, _total: int) -> None:
-        if self.progress is not None:
-            self.progress(self.n_done + done, self.n_rollouts)
+        return self.campaign.sweep(
+            {self.scenario.name: self.scenario},
+            self.policies,
+            part=name,
+            vary={f"scenario.orchestrator.{name}": [point[name].value for point in points] for name in own},
+            design="list",
+            replications=self.replications,
+        )
 
     def _standings(self, result: SweepResult, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
         measures = [self.rule.of, *(requirement.measure for requirement in self.requirements)]
         values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release)
-        self.n_failed += int((~values.is_ok).sum())
         level = self.rule.confidence_level
         feasibility = judge_requirements(values, self.requirements, confidence_level=level)
         of, unknown = values.of(self.rule.of), unknown_fractions(values, self.rule.of)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.directions import Direction, read_direction
@@ -16,32 +14,35 @@ from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
 from simdeploy.analysis.switches.settings import Setting, Settings, why_refused
 from simdeploy.analysis.switches.switch_choice import Choice
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
-from simdeploy.engines.choice import choose_engine
-from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.executors import choose_executor
-from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.experiments.subjects import name_policies
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.progress import Progress
+from simdeploy.experiments.subjects import choose_policies
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure, Requirement, measure_problems, of_text
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
 def vary_switches(
-    scenario: Scenario,
-    *,
+    scenario: ScenarioOrPath,
     policies: Any = None,
+    *,
     of: Measure | str = "cost",
     direction: Direction | None = None,
     requirements: Asked | None = None,
+    pairs: bool = True,
     replications: int | range = 500,
     confidence_level: float = 0.95,
-    pairs: bool = True,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
+    cluster: str | None = None,
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Switches:
@@ -60,19 +61,18 @@ def vary_switches(
         `min_in_service_fraction`, less of everything else.
     requirements : str or Requirement, or several of them, optional
         What a policy has to achieve to be chosen; the scenario's by default.
+    pairs : bool, default True
+        Whether values of two switches are tried together.
     replications : int or range, default 500
         Of each policy under each setting.
     confidence_level : float, default 0.95
-    pairs : bool, default True
-        Whether values of two switches are tried together.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
-    workers : int, default 1
+    executor, workers, cluster, progress
+        As for `sweep`.
     store : path-like, optional
         A folder for the replications, in one store for each part of the work. The same call again goes on where an
         earlier one ended.
-    progress : bool or callable, default False
-        As of `sweep`.
 
     Returns
     -------
@@ -120,9 +120,9 @@ def vary_switches(
     >>> print(result.answer)
     The choice of at-once (least makespan) holds under all 34 values of the switches; 29 of them change nothing at all.
     """
+    scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, rule, wanted = _read(scenario, policies, of, direction, requirements, confidence_level)
-    choose_executor(executor=None, workers=workers, cluster=None, engine=engine)  # refuses what makes no sense
     values = list_switch_values(scenario)
     impossible: dict[Setting, str] = {
         setting: why_refused(scenario, setting)
@@ -130,29 +130,24 @@ def vary_switches(
     }
     singles = [setting for setting, why in impossible.items() if len(setting) == 1 and not why]
     both = [setting for setting, why in impossible.items() if len(setting) == 2 and not why]
-    n_rollouts = (1 + len(singles) + len(both)) * len(chosen) * len(numbers)
-    if store is None:
-        # A store settles it by itself, once for all calls.
-        engine = choose_engine(engine, node_updates=n_rollouts * scenario.fleet.nodes)
-    settings = Settings(
-        scenario=scenario,
-        policies=chosen,
-        rule=rule,
-        requirements=wanted,
-        replications=numbers,
-        how={"seed": seed, "engine": engine, "workers": workers},
-        store=None if store is None else Path(store),
-        progress=as_reporter(progress),
-        n_rollouts=n_rollouts,
+    campaign = Campaign(
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+        parts=r"values|pairs-\d{2,}-of-\d{2,}",
     )
+    campaign.expect((1 + len(singles) + len(both)) * len(chosen) * len(numbers), nodes=scenario.fleet.nodes)
+    settings = Settings(scenario, chosen, rule, wanted, numbers, campaign)
     base, *simulated = settings.simulate_values([(), *singles])
     choice = Choice(rule, base.standings)
     of_values = [choice.row(each) for each in simulated]
     of_pairs = choice.pair_rows(settings, both, simulated) if both else []
     refused = {size: [(s, why) for s, why in impossible.items() if why and len(s) == size] for size in (1, 2)}
-    if settings.n_failed:
-        text = f"{settings.n_failed:,} of {n_rollouts:,} replications failed, and are left out"
-        warnings.warn(SimdeployWarning(text), stacklevel=2)
+    campaign.tell_failures()
     order = {setting: place for place, setting in enumerate(impossible)}
     as_it_is = choice.row(base)
     return Switches(
@@ -167,13 +162,8 @@ def vary_switches(
         pairs=make_table(of_pairs, refused[2], order, PAIR),
         own_values={name: value.text for name, value in list_own_values(scenario).items()},
         unsure_of=None if as_it_is["is_sure"] else "margin" if as_it_is["margin_low"] <= 0 else "requirements",
-        n_failed=settings.n_failed,
-        computed_under={
-            "scenario": scenario.name,
-            "seed": seed,
-            "engine": settings.engine,
-            "switches": scenario.orchestrator.switches(),
-        },
+        n_failed=campaign.n_failed,
+        computed_under=campaign.computed_under(scenario),
     )
 
 
@@ -190,20 +180,15 @@ def _read(
     problems = level_problems(confidence_level)
     measure: Measure | None = None
     wanted: tuple[Requirement, ...] = ()
-    names = name_policies(list(scenario.policies) if policies is None else policies)
-    chosen: dict[str, ScenarioPolicy] = {}
-    for name, policy in names.items():
-        try:
-            chosen[name] = scenario.policy(policy)
-        except InputError as error:
-            problems += error.problems
+    chosen, problems_of_policies = choose_policies(scenario, policies)
+    problems += problems_of_policies
     try:
         (measure,) = read_measures([of])
         problems += of_text(str(measure), measure_problems(measure, kinds, has_costs=has_costs))
     except InputError as error:
         problems += error.problems
     try:
-        wanted = read_requirements(requirements, scenario=scenario, policies=names)
+        wanted = read_requirements(requirements, scenario=scenario, policies=chosen)
     except InputError as error:
         problems += error.problems
     if len(chosen) == 1 and not wanted:

@@ -20,6 +20,7 @@ from simdeploy.experiments.levers import Lever
 from simdeploy.experiments.sweep import sweep
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_measure
 from simdeploy.statistics.levels import level_problems
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.experiments.levers import Lever
     from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
@@ -106,7 +109,7 @@ class Tradeoff(Result):
 
 
 def tradeoff(
-    scenario: Scenario,
+    scenario: ScenarioOrPath,
     policy: Policy | None = None,
     *,
     vary: Mapping[str, Iterable[Any]] | None = None,
@@ -115,7 +118,9 @@ def tradeoff(
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
+    cluster: str | None = None,
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Tradeoff:
@@ -141,12 +146,10 @@ def tradeoff(
         Of the whole band of a lever, and of all differences together.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
-    workers : int, default 1
-        Cores; changes no number.
+    executor, workers, cluster, progress
+        As for `sweep`.
     store : path-like, optional
         A folder for the rows; the same call goes on with what is there.
-    progress : bool or callable, default False
-        As for `sweep`.
 
     Returns
     -------
@@ -196,6 +199,7 @@ def tradeoff(
        2.0       False       False      0.01
       10.0        True       False      0.01
     """
+    scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     if problems := level_problems(confidence_level):
         raise InputError(problems)
@@ -210,7 +214,9 @@ def tradeoff(
         replications=numbers,
         seed=seed,
         engine=engine,
+        executor=executor,
         workers=workers,
+        cluster=cluster,
         store=store,
         progress=progress,
     )

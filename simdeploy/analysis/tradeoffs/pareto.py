@@ -99,7 +99,7 @@ def pareto_front(
     directions : mapping of Measure or str to {'min', 'max'}
         Whether one wants little or much of each measure.
     costs : Costs, optional
-        The scenario's; needed by the measure `cost`.
+        For the measure `cost`; by default those that `replicate` and `sweep` know of the scenario.
     confidence_level : float, default 0.95
         Of each interval of an estimate by itself; and with which no case that belongs on the front is called surely
         dominated.

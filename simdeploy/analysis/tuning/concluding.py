@@ -133,7 +133,7 @@ def report(scenario: Scenario, question: Question, found: Findings, confirmed: C
         indifference=work.indifference,
         confidence_level=question.confidence_level,
         is_decided=is_decided,
-        expected_correct=probability if question.budget is not None else math.nan,
+        expected_correct=probability if question.final is not None else math.nan,
         probability_correct=_state_probability(question, probability, is_decided=is_decided),
         keeps_current=choice is not None and not find_changes(choice, candidates),
         n_undecided=int(is_left.sum()) if choice is None and question.requirements else 0,
@@ -143,7 +143,7 @@ def report(scenario: Scenario, question: Question, found: Findings, confirmed: C
 
 
 def _state_probability(question: Question, probability: float, *, is_decided: bool) -> float:
-    if question.budget is None:
+    if question.final is None:
         return question.confidence_level if is_decided else math.nan
     # What was ruled out before has an error of its own.
     return min(probability, (1 + question.confidence_level) / 2) if not math.isnan(probability) else math.nan

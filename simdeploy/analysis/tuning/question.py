@@ -39,10 +39,10 @@ class Question:
     requirements : tuple of Requirement
     shown : tuple of Measure
         Further measures that are told of the policies in the end.
-    worlds, most_rollouts : int
+    worlds, most : int
     indifference : float or None
         None for the default, which depends on the first stage.
-    budget : int or None
+    final : int or None
     confidence_level : float
     """
 
@@ -52,9 +52,9 @@ class Question:
     requirements: tuple[Requirement, ...]
     shown: tuple[Measure, ...]
     worlds: int
-    most_rollouts: int
+    most: int
     indifference: float | None
-    budget: int | None
+    final: int | None
     confidence_level: float
 
     @property
@@ -72,10 +72,10 @@ def read_question(
     requirements: Sequence[Requirement | str] | None,
     *,
     candidates: int,
-    worlds: int,
     indifference: float | None,
-    budget: int | None,
-    most_rollouts: int,
+    final: int | None,
+    replications: int,
+    most: int,
     confidence_level: float,
 ) -> Question:
     """Read the arguments of `tune`.
@@ -89,9 +89,9 @@ def read_question(
     type_ = base.identity.type
     problems = _number_problems(
         candidates=(candidates, 1, _MOST_CANDIDATES),
-        worlds=(worlds, 2, _MOST_WORLDS),
-        most_rollouts=(most_rollouts, 1, _MOST_ROLLOUTS),
-        budget=(1 if budget is None else budget, 1, _MOST_ROLLOUTS),
+        replications=(replications, 2, _MOST_WORLDS),
+        most=(most, 1, _MOST_ROLLOUTS),
+        final=(1 if final is None else final, 1, _MOST_ROLLOUTS),
     )
     if indifference is not None and not 0 < indifference < float("inf"):
         problems.append(
@@ -123,10 +123,10 @@ def read_question(
         sign=sign,
         requirements=required,
         shown=tuple(measure for measure in shown if why_impossible(measure, scenario.release, type_) is None),
-        worlds=worlds,
-        most_rollouts=most_rollouts,
+        worlds=replications,
+        most=most,
         indifference=indifference,
-        budget=budget,
+        final=final,
         confidence_level=confidence_level,
     )
 

@@ -72,10 +72,10 @@ class Tuning(Result):
     is_decided : bool
         Whether the budget was enough for the stated probability.
     expected_correct : float
-        By `budget` alone: the approximate probability that the choice is the best; NaN where Kim and Nelson's procedure
+        With `final` alone: the approximate probability that the choice is the best; NaN where Kim and Nelson's procedure
         guarantees `confidence_level`.
     probability_correct : float
-        With which the choice is said to be the right one: `confidence_level` if that is guaranteed; by `budget`
+        With which the choice is said to be the right one: `confidence_level` if that is guaranteed; with `final`
         `expected_correct`, but no more than what was ruled out before leaves; NaN if there is no choice, or the budget was
         too small to tell.
     keeps_current : bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,17 @@ from simdeploy.analysis.tuning.findings import MISSES, NOT_KNOWN
 from simdeploy.analysis.tuning.question import Question, read_question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.stages import NoValueError, Stages
-from simdeploy.analysis.tuning.worlds import Worlds
-from simdeploy.errors import SimdeployWarning
-from simdeploy.experiments.progress import Progress, as_reporter
+from simdeploy.analysis.tuning.worlds import FOLDERS, Worlds
+from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.campaign import Campaign
+from simdeploy.experiments.progress import Progress
+from simdeploy.renaming import renamed
+from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.directions import Direction
     from simdeploy.analysis.tuning.result import Tuning
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.measures import Measure, Requirement
     from simdeploy.statistics.selection import Selection
@@ -31,8 +34,9 @@ _MOST_SHOWN = 5
 _MOST_ATTEMPTS = 5
 
 
+@renamed(worlds="replications", most_rollouts="most", budget="final")
 def tune(
-    scenario: Scenario,
+    scenario: ScenarioOrPath,
     policy: Any = None,
     *,
     of: Measure | str = "cost",
@@ -40,14 +44,16 @@ def tune(
     requirements: Sequence[Requirement | str] | None = None,
     vary: Mapping[str, Iterable[Any]] | None = None,
     candidates: int = 2000,
-    worlds: int = 100,
     indifference: float | None = None,
-    budget: int | None = None,
-    most_rollouts: int = 1_000_000,
+    final: int | None = None,
+    replications: int = 100,
+    most: int = 1_000_000,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
+    cluster: str | None = None,
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Tuning:
@@ -71,20 +77,20 @@ def tune(
         limits, `max_error_rate`, time of observation and deadline, in steps that suit the fleet.
     candidates : int, default 2000
         Of more combinations, so many are drawn at random.
-    worlds : int, default 100
-        In which every candidate is tried at first.
     indifference : float, optional
         The smallest difference that matters, in the objective's unit. By default 5 % of the best candidate's value in
         the first stage, of a rate half a percentage point.
-    budget : int, optional
+    final : int, optional
         Rollouts that choosing among the remaining candidates may cost. Then they are spent where they help most
         (OCBA), instead of as many as the stated probability needs.
-    most_rollouts : int, default 1,000,000
-        That settling the requirements, comparing for the third time, and selecting may cost, each; more only where the
+    replications : int, default 100
+        Worlds in which every candidate is tried at first.
+    most : int, default 1,000,000
+        Rollouts that settling the requirements, comparing for the third time, and selecting may cost, each; more only where the
         first look needs them.
     confidence_level : float, default 0.95
         The probability of correct selection, and the level of intervals and verdicts.
-    seed, engine, workers
+    seed, engine, executor, workers, cluster
         As for `sweep`.
     store : path-like, optional
         A folder for all rollouts. The same call again goes on where an earlier one ended, however it ended.
@@ -106,7 +112,7 @@ def tune(
     -----
     Stages meet worlds that no earlier stage has met, and within a stage all candidates meet the same ones.
 
-    1. Every candidate in `worlds` worlds. Those that surely miss a requirement are left out.
+    1. Every candidate in `replications` worlds. Those that surely miss a requirement are left out.
     2. With requirements: some promising candidates are simulated until one is known to meet them all.
     3. Whatever is surely worse than a candidate that is known to meet the requirements is left out, by paired
        differences with Bonferroni's inequality over all candidates: subset selection after Nelson, Swann, Goldsman and
@@ -117,7 +123,7 @@ def tune(
     4. With requirements: the survivors' are settled, too.
     5. Selection by the procedure of Kim and Nelson (2001) [2]_ under common random numbers: a candidate that is better
        than all others by `indifference` is chosen with the probability `confidence_level`. Averages of 50 worlds are
-       its observations, and it begins with a thousand worlds. Or, under `budget`, by OCBA (Chen, Lin, Yücesan and
+       its observations, and it begins with a thousand worlds. Or, with `final` rollouts, by OCBA (Chen, Lin, Yücesan and
        Chick 2000 [3]_).
     6. The choice, runners-up, the current policy and the API's defaults in new worlds: their estimates of the
        objective owe nothing to having been chosen. A choice that doesn't surely meet the requirements there is
@@ -152,20 +158,28 @@ def tune(
     ...     "costs": {"hour_of_delay": 60},
     ...     "policies": {"one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
     ... })
-    >>> tune(scenario, vary={"max_parallel": [1, 2]}, worlds=2, engine="reference").choice
+    >>> tune(scenario, vary={"max_parallel": [1, 2]}, replications=2, engine="reference").choice
     {'max_parallel': 2}
     """
+    scenario = as_scenario(scenario)
+    check_numbers(replications=1, seed=seed, engine=engine)
     question = read_question(
         scenario, policy, of, direction, requirements,
-        candidates=candidates, worlds=worlds, indifference=indifference, budget=budget, most_rollouts=most_rollouts,
+        candidates=candidates, indifference=indifference, final=final, replications=replications, most=most,
         confidence_level=confidence_level,
     )  # fmt: skip
     tried = make_candidates(scenario, question.base, vary, most=candidates, seed=seed)
-    simulated = Worlds(
-        scenario, question, tried,
-        store=store, report=as_reporter(progress), seed=seed, engine=engine, workers=workers,
-    )  # fmt: skip
-    return _Search(question, Stages(question, tried, simulated)).run(scenario, seed)
+    campaign = Campaign(
+        seed=seed,
+        engine=engine,
+        executor=executor,
+        workers=workers,
+        cluster=cluster,
+        store=store,
+        progress=progress,
+        parts=FOLDERS,
+    )
+    return _Search(question, Stages(question, tried, Worlds(scenario, question, tried, campaign))).run(scenario)
 
 
 class _Search:
@@ -174,7 +188,7 @@ class _Search:
     def __init__(self, question: Question, stages: Stages) -> None:
         self._question, self._stages, self._found = question, stages, stages.found
 
-    def run(self, scenario: Scenario, seed: int) -> Tuning:
+    def run(self, scenario: Scenario) -> Tuning:
         """Go through the stages, and report."""
         self._stages.try_all()
         confirmed = None
@@ -186,15 +200,10 @@ class _Search:
             if confirmed is not None:
                 break
             self._found.reopen()
-        worlds = self._stages.worlds
-        if worlds.n_failed:
-            text = f"{worlds.n_failed:,} of {worlds.n_rollouts:,} replications failed; their candidates are out"
-            warnings.warn(text, SimdeployWarning, stacklevel=3)
-        under = {"scenario": scenario.name, "seed": seed, "engine": " and ".join(worlds.engines)}
-        under |= {"switches": scenario.orchestrator.switches()}
-        return report(
-            scenario, self._question, self._found, confirmed, Work(self._stages.indifference, worlds.n_failed, under)
-        )
+        campaign = self._stages.worlds.campaign
+        campaign.tell_failures()
+        work = Work(self._stages.indifference, campaign.n_failed, campaign.computed_under(scenario))
+        return report(scenario, self._question, self._found, confirmed, work)
 
     def _attempt(self, certified: np.ndarray, attempt: int) -> Confirmed | None:
         """Choose among what is open; None if the choice turns out not to meet the requirements, or nothing is left."""

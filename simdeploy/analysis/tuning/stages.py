@@ -169,13 +169,13 @@ class Stages:
         question, n0 = self._question, _FIRST_BATCHES
         before, first = self.worlds.done, self._next_world
         try:
-            if question.budget is None:
+            if question.final is None:
                 selection = select_kim_nelson(
-                    self._sample, numbers, start=first, n0=n0, batch=_BATCH, budget=question.most_rollouts,
+                    self._sample, numbers, start=first, n0=n0, batch=_BATCH, budget=question.most,
                     indifference=self.indifference, alpha=self._alpha_of_choice,
                 )  # fmt: skip
             else:
-                budget = max(question.budget, n0 * _BATCH * len(numbers))
+                budget = max(question.final, n0 * _BATCH * len(numbers))
                 step = max(budget // _STEPS, _BATCH)
                 selection = select_ocba(self._sample, numbers, start=first, n0=n0 * _BATCH, step=step, budget=budget)
         finally:
@@ -218,7 +218,7 @@ class Stages:
             Probability of a false verdict, at each look.
         """
         count = max(_FEWEST_NEW_WORLDS, self._question.worlds)
-        most = max(count, self._question.most_rollouts // len(shown))
+        most = max(count, self._question.most // len(shown))
         # Halved from attempt to attempt, so that all of them together err no more often than the first one may.
         alpha = self._alpha_of_requirement / 2 ** (attempt - 1) / (1 + int(math.log2(most / count)))
         measured = self._measure("confirm", shown, count)
@@ -246,4 +246,4 @@ class Stages:
         self.found.note_stage(stage, candidates, worlds, rollouts, node_updates)
 
     def _most_worlds(self, numbers: np.ndarray) -> int:
-        return self._question.most_rollouts // len(numbers)
+        return self._question.most // len(numbers)

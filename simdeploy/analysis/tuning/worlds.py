@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial, reduce
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.errors import InputError, Problem, SimdeployWarning
-from simdeploy.experiments.store import place_within
-from simdeploy.experiments.sweep import sweep
 from simdeploy.memory import check_rows_fit
 from simdeploy.scenario.measures import SORTS, Measure
 
 if TYPE_CHECKING:
-    import os
-
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.analysis.tuning.space import Candidates
-    from simdeploy.experiments.progress import Progress
+    from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
     from simdeploy.world.release import ReleaseKind
+
+# Names of the folders of a search.
+FOLDERS = r"\d{3,}"
 
 # Worlds of one candidate that are looked at together, so that rows of many worlds need not be in memory at once.
 _MOST_ROWS = 4_000_000
@@ -71,48 +67,30 @@ class Worlds:
     scenario : Scenario
     question : Question
     candidates : Candidates
-    store : path-like or None
-        A folder; every call's rows go into a folder below it. The same search, given again, reads what is there.
-    report : callable or None
-        Given the rollouts that are done and those that are known to be needed so far.
-    options : mapping
-        `seed`, `engine`, `workers` of `sweep`.
+    campaign : Campaign
+        Each call's rows go into a numbered folder of its store.
 
     Attributes
     ----------
-    n_rollouts, n_node_updates, n_failed : int
-        How many were simulated, or read from the store; nodes that were updated in them; and how many failed.
+    campaign : Campaign
+    n_node_updates : int
+        Nodes that were updated in all rollouts so far.
     failed : set of int
         Candidates of which a replication failed.
-    engines : dict of str to None
-        That ran, in the order of their first use.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        question: Question,
-        candidates: Candidates,
-        *,
-        store: str | os.PathLike[str] | None,
-        report: Progress | None,
-        **options: Any,
-    ) -> None:
+    def __init__(self, scenario: Scenario, question: Question, candidates: Candidates, campaign: Campaign) -> None:
         self._scenario, self._question, self._candidates = scenario, question, candidates
         self._measures = tuple(dict.fromkeys([*question.measures, _TOUCHED]))
-        self._store = None if store is None else Path(store)
-        if self._store is not None and self._store.is_dir():
-            _check_folder(self._store)
-        self._report, self._options = report, options
         self._n_calls = 0
-        self.n_rollouts = self.n_node_updates = self.n_failed = 0
+        self.campaign = campaign
+        self.n_node_updates = 0
         self.failed: set[int] = set()
-        self.engines: dict[str, None] = {}
 
     @property
     def done(self) -> tuple[int, int]:
         """Rollouts and node updates so far."""
-        return self.n_rollouts, self.n_node_updates
+        return self.campaign.n_done, self.n_node_updates
 
     def measure(self, numbers: Sequence[int] | np.ndarray, first: int, count: int) -> Measured:
         """Simulate candidates in worlds `first`, ..., `first + count - 1`."""
@@ -124,30 +102,19 @@ class Worlds:
         return reduce(Measured.join, (self._measure(numbers, at, min(step, first + count - at)) for at in starts))
 
     def _measure(self, numbers: list[int], first: int, count: int) -> Measured:
-        folder = place_within(self._store, f"{self._n_calls:03d}")
+        result = self.campaign.sweep(
+            {self._scenario.name: self._scenario},
+            {"candidate": self._question.base},
+            part=f"{self._n_calls:03d}",
+            vary=self._candidates.columns(numbers),
+            design="list",
+            replications=range(first, first + count),
+        )
         self._n_calls += 1
-        done = self.n_rollouts
-        with warnings.catch_warnings():
-            # A wide grid holds policies that are legal and odd; the chosen one is looked at again at the end.
-            warnings.simplefilter("ignore", SimdeployWarning)
-            result = sweep(
-                self._scenario,
-                replace(self._question.base, name="candidate"),
-                vary=self._candidates.columns(numbers),
-                design="list",
-                replications=range(first, first + count),
-                store=folder,
-                progress=False if self._report is None else partial(_pass_on, self._report, done),
-                **self._options,
-            )
-        self.n_rollouts += len(numbers) * count
-        self.engines.setdefault(result.attrs["engine"])
         costs, release = self._scenario.costs, self._scenario.release
         values = Values(result, self._measures, costs=costs, release=release)
         self.n_node_updates += int(np.nansum(values.of(_TOUCHED)))
-        has_failed = ~values.is_ok
-        self.n_failed += int(has_failed.sum())
-        self.failed.update(np.array(numbers)[has_failed.any(axis=1)].tolist())
+        self.failed.update(np.array(numbers)[~values.is_ok.all(axis=1)].tolist())
         of = {measure: values.of(measure) for measure in self._measures}
         return Measured(of, self._observe(values, of[self._question.objective]))
 
@@ -160,19 +127,6 @@ class Worlds:
             objective = unconditional(objective, values.holds(given), probability)
         observations: np.ndarray = question.sign * objective
         return observations
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that holds something else than the numbered stores of a search."""
-    strangers = sorted(path.name for path in folder.iterdir() if not (path.is_dir() and path.name.isdecimal()))
-    if strangers:
-        allowed = "an empty folder, or that of the same search"
-        problem = Problem("something else is in this folder", file=str(folder), found=strangers[0], allowed=allowed)
-        raise InputError(problem)
-
-
-def _pass_on(report: Progress, done_before: int, done: int, total: int) -> None:
-    report(done_before + done, done_before + total)
 
 
 def unconditional(values: np.ndarray, is_given: np.ndarray, probability: float) -> np.ndarray:

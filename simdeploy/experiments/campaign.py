@@ -1,0 +1,240 @@
+"""The work of one question: all of its sweeps, in one folder, with one progress, and one word on what failed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.engines.choice import choose_engine
+from simdeploy.errors import InputError, Problem, warn_user
+from simdeploy.experiments.case_table import CaseTable
+from simdeploy.experiments.cases import CaseMaker
+from simdeploy.experiments.design import Design, check_number_of_cases, make_points
+from simdeploy.experiments.executors import choose_executor
+from simdeploy.experiments.levers import find_levers
+from simdeploy.experiments.progress import Progress, as_reporter
+from simdeploy.experiments.question import describe_surroundings, make_question
+from simdeploy.experiments.result import SweepResult
+from simdeploy.experiments.rows import Rows, count_failures
+from simdeploy.experiments.store import place_within, read_store
+from simdeploy.experiments.store.folder import Folder
+from simdeploy.experiments.subjects import find_bases
+from simdeploy.experiments.table import ROW_BYTES
+from simdeploy.experiments.working import Work
+from simdeploy.memory import USE_A_STORE, check_rows_fit
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.scenario import Scenario
+
+
+class Campaign:
+    """The sweeps of one question.
+
+    Every call that simulates many rollouts is one: it says where they run and where they are kept, once, and asks for one
+    sweep or for several, each of which may depend on those before.
+
+    Parameters
+    ----------
+    seed, engine, executor, workers, cluster, store, progress
+        As for `sweep`. Progress counts the rollouts of all sweeps.
+    parts : str, optional
+        Regular expression of the names that the sweeps have in the store, which then has a folder for each of them.
+        Without it the store is that of the only sweep.
+    tells_suspicions : bool, default False
+        Whether there is a warning of values that are legal but probably not meant. What is amiss in a store is said in
+        any case.
+
+    Attributes
+    ----------
+    seed : int
+    store : Path or None
+    n_done, n_failed : int
+        Rollouts of all sweeps so far, and how many of them failed.
+
+    Raises
+    ------
+    InputError
+        If an argument makes no sense, or if the folder holds something else.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
+    ... })
+    >>> campaign = Campaign(seed=0, engine="reference", progress=lambda *done: print(*done))
+    >>> results = [campaign.sweep({"two": scenario}, scenario.policies, replications=range(n, n + 2)) for n in (0, 2)]
+    0 2
+    2 2
+    2 4
+    4 4
+    >>> campaign.n_done, campaign.n_failed, campaign.engine
+    (4, 0, 'reference')
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        engine: str = "auto",
+        executor: Executor | None = None,
+        workers: int = 1,
+        cluster: str | None = None,
+        store: str | os.PathLike[str] | None = None,
+        progress: bool | Progress = False,
+        parts: str | None = None,
+        tells_suspicions: bool = False,
+    ) -> None:
+        self.seed = seed
+        self.store = None if store is None else Path(store)
+        self.n_done = self.n_failed = 0
+        self._engine = engine
+        self._where = partial(choose_executor, executor=executor, workers=workers, cluster=cluster)
+        self._where(engine=engine)  # refuses what makes no sense
+        self._report = as_reporter(progress)
+        self._tells_suspicions = tells_suspicions
+        self._n_expected = 0
+        self._engines: dict[str, None] = {}
+        self._told: set[str] = set()
+        self._first_failure = ""
+        if self.store is not None and parts is not None:
+            _check_folder(self.store, parts)
+
+    @property
+    def engine(self) -> str:
+        """The engine that did the work; where stores settled it both may have, and of no work it is none."""
+        return " and ".join(self._engines) or "none"
+
+    def executor(self, engine: str) -> Executor:
+        """Return where work on an engine runs."""
+        return self._where(engine=engine)
+
+    def expect(self, n_rollouts: int, *, nodes: int) -> None:
+        """Take note of how large the whole work is: progress counts up to it, and the engine suits it.
+
+        Parameters
+        ----------
+        n_rollouts : int
+        nodes : int
+            Of each rollout.
+        """
+        self._n_expected = n_rollouts
+        if self.store is None:  # which settles it by itself, once for all calls
+            self._engine = choose_engine(self._engine, node_updates=n_rollouts * nodes)
+
+    def sweep(
+        self,
+        scenarios: Mapping[str, Scenario],
+        policies: Mapping[str, Any],
+        *,
+        part: str | None = None,
+        vary: Mapping[str, Iterable[Any]] | None = None,
+        design: Design = "grid",
+        replications: range,
+    ) -> SweepResult:
+        """Simulate one of the sweeps.
+
+        Parameters
+        ----------
+        scenarios, policies : mapping
+            By the names that they have in the table.
+        part : str, optional
+            The sweep's folder in the store.
+        vary, design, replications
+            As for `sweep`.
+
+        Returns
+        -------
+        SweepResult
+        """
+        bases = find_bases(scenarios, policies)
+        asked = dict(vary or {})
+        levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
+        points = make_points(levers, list(asked.values()), design, seed=self.seed)
+        check_number_of_cases(len(bases) * len(points))
+        n_rows = len(bases) * len(points) * len(replications)
+        if self.store is None:
+            check_rows_fit(n_rows, ROW_BYTES, hint=USE_A_STORE)
+        is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
+        table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
+        maker = CaseMaker(table, scenarios, bases, self.seed, self._engine)
+        work = Work(maker, replications, self._where, self.tell, is_stored=self.store is not None)
+        if self._tells_suspicions:
+            self._warn(*work.warnings)
+        rows: Rows
+        folder = self.store if part is None else place_within(self.store, part)
+        if folder is None:
+            rows, engine = work.in_memory()
+        else:
+            how: dict[str, Any] = {"replications": replications, "seed": self.seed, "engine": self._engine}
+            notes, engine = work.into_store(folder, make_question(scenarios, bases, points, design, **how))
+            self._warn(*(f"{folder}: {text}" for text in notes))
+            rows = read_store(folder)
+        self._note_failures(rows, table)
+        self.note(n_rows, engine)
+        return SweepResult(
+            cases=table.to_frame(),
+            factors=table.factors,
+            scenarios=table.scenarios,
+            policies=table.policies,
+            replications=len(replications),
+            columns=table.row_columns,
+            store=folder,
+            attrs=describe_surroundings(scenarios, seed=self.seed, engine=engine),
+            _rows=rows,
+        )
+
+    def note(self, n_rollouts: int, engine: str) -> None:
+        """Take note of rollouts that are done, and the engine that did them."""
+        self.n_done += n_rollouts
+        self._engines.setdefault(engine)
+
+    def tell(self, done: int, total: int) -> None:
+        """Tell how far the part is that is worked at; the total grows where nobody knows how much there is to do."""
+        if self._report is not None:
+            self._report(self.n_done + done, max(self._n_expected, self.n_done + total))
+
+    def tell_failures(self) -> None:
+        """Warn, when everything is done, if a replication failed."""
+        if self.n_failed:
+            self._warn(f"{self.n_failed:,} of {self.n_done:,} replications failed; the first: {self._first_failure}")
+
+    def computed_under(self, scenario: Scenario) -> dict[str, Any]:
+        """Return what the numbers were computed under: scenario, seed, engine and switches."""
+        under = describe_surroundings({scenario.name: scenario}, seed=self.seed, engine=self.engine)
+        return {name: value for name, value in under.items() if name != "costs"}
+
+    def _note_failures(self, rows: Rows, table: CaseTable) -> None:
+        failures = count_failures(rows)
+        if failures.number and not self.n_failed:
+            scenario, policy, _ = table.find(failures.case)
+            of_policy = f"policy {policy}" if len(table.scenarios) == 1 else f"{scenario}, policy {policy}"
+            place = f"case {failures.case}" if table.factors else of_policy
+            self._first_failure = f"{place}, {failures.first}"
+        self.n_failed += failures.number
+
+    def _warn(self, *texts: str) -> None:
+        """Warn of what no sweep has told yet."""
+        for text in texts:
+            if text not in self._told:
+                self._told.add(text)
+                warn_user(text)
+
+
+def _check_folder(folder: Path, parts: str) -> None:
+    """Refuse a folder that holds something else than the sweeps of such a question."""
+    if not folder.is_dir():
+        return
+    strangers = sorted(place.name for place in folder.iterdir() if not re.fullmatch(parts, place.name))
+    if strangers:
+        is_sweep = Folder(folder).manifest.exists()
+        message = "this folder holds a single sweep" if is_sweep else "something else is in this folder"
+        allowed = "a new folder, or that of the same question"
+        raise InputError(Problem(message, ("store",), file=str(folder), found=strangers[0], allowed=allowed))

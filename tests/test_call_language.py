@@ -1,0 +1,285 @@
+"""One language of calls: what holds for every call that simulates is checked of all of them, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_command_language import COMMANDS
+
+import simdeploy
+from simdeploy.analysis.rare.repeating import Repetitions
+from simdeploy.errors import InputError
+from simdeploy.experiments.executors import InProcess, Processes, Threads
+from simdeploy.experiments.jobs import Job
+
+SCENARIO = {
+    "name": "small",
+    "fleet": {"nodes": 3, "update_duration": {"exponential": {"mean": "1m"}}, "start_failure": 0.1},
+    "release": {
+        "good": {"probability": 0.7},
+        "bad": {"probability": 0.3, "defective": True, "error_rate": 0.05},
+    },
+    "costs": {"hour_of_delay": 60, "escape": 100},
+    "policies": {
+        "waves": {
+            "strategy": "rolling",
+            "max_parallel": 2,
+            "max_failed_nodes": 1,
+            "health_check": {"deadline": "5m", "max_error_rate": 0.02},
+        },
+        "at-once": {"strategy": "immediate"},
+    },
+}
+VARY = {"max_failed_nodes": [0, 2]}
+RANGES = {"scenario.fleet.start_failure": (0.0, 0.2), "max_failed_nodes": (0, 3)}
+RARE = {"event": "failed_nodes >= 2", "replications": 200}
+
+# A question of each call that is answered in a moment; two of the last, which works in either of two ways.
+QUICK = {
+    "replicate": {"replications": 40},
+    "sweep": {"policies": "waves", "vary": VARY, "replications": 30},
+    "replicate_to_precision": {"policies": "waves", "targets": {"p50 makespan_s": "10%"}, "most": 200},
+    "sweep_to_precision": {"policies": "waves", "targets": {"p50 makespan_s": "15%"}, "vary": VARY, "most": 200},
+    "check": {"requirements": ["failed <= 40%", "p50 makespan_s <= 1h"], "most": 150},
+    "compare_gates": {"gates": ["pooled"], "sizes": [0.05], "replications": 10},
+    "tradeoff": {"vary": VARY, "replications": 20},
+    "value_of_observation": {"canaries": [1], "minutes": [1], "replications": 20},
+    "estimate_sensitivity": {"vary": RANGES, "of": "makespan_s", "size": 4, "replications": 5},
+    "discover": {"vary": RANGES, "requirements": "makespan_s <= 5m", "points": 40, "replications": 5},
+    "vary_switches": {"of": "makespan_s", "pairs": False, "replications": 5},
+    "tune": {"of": "makespan_s", "vary": {"max_parallel": [1, 2]}, "replications": 4, "most": 50, "final": 20},
+    "estimate_rare": {**RARE, "tilt": ["start_failure"]},
+    "estimate_rare by splitting": {**RARE, "method": "splitting", "levels": {"failed_nodes": [1]}},
+}
+CALLS = {name: getattr(simdeploy, name.partition(" ")[0]) for name in QUICK}
+
+# In this order at the end, wherever they stand; and what they are by default.
+SHARED = {
+    "replications": ...,
+    "most": ...,
+    "confidence_level": 0.95,
+    "seed": 0,
+    "engine": "auto",
+    "executor": None,
+    "workers": 1,
+    "cluster": None,
+    "store": None,
+    "progress": False,
+}
+EVERYWHERE = ("seed", "engine", "executor", "workers", "cluster", "store", "progress")
+# The command that asks the same.
+COMMAND_OF = {
+    "replicate": "compare", "sweep": "sweep", "replicate_to_precision": "compare", "sweep_to_precision": "sweep",
+    "check": "check", "compare_gates": "gates", "tradeoff": "tradeoff", "estimate_sensitivity": "sensitivity",
+    "discover": "discover", "vary_switches": "switches", "tune": "tune", "estimate_rare": "rare",
+}  # fmt: skip
+OLD_NAMES = {"rollouts", "worlds", "most_rollouts", "budget", "runs", "n_workers"}
+
+
+@pytest.fixture(autouse=True)
+def small_numbers(monkeypatch):
+    """Let a search and a pilot take fewer rollouts than they need to be right."""
+    for name, number in (("stages._FEWEST_NEW_WORLDS", 8), ("stages._BATCH", 2), ("stages._FIRST_BATCHES", 4)):
+        monkeypatch.setattr(f"simdeploy.analysis.tuning.{name}", number)
+    monkeypatch.setattr("simdeploy.analysis.rare.question._FEWEST_PILOTS", 8)
+
+
+@pytest.fixture
+def scenario():
+    return simdeploy.Scenario.from_dict(SCENARIO)
+
+
+def parameters(call):
+    return inspect.signature(call).parameters
+
+
+def answer(name, scenario, **how):
+    """Return what a call finds, in values that can be compared; engines and folders are no part of it."""
+    found = CALLS[name](scenario, **{"engine": "reference", **QUICK[name], **how})
+    if isinstance(found, pd.DataFrame):
+        return found.to_csv()
+    return found.to_frame().to_csv() if name == "sweep" else (found.to_dict(), found.to_frame().to_csv())
+
+
+@functools.cache
+def expected_answer(name):
+    """Return what a call finds without any of these options."""
+    return answer(name, simdeploy.Scenario.from_dict(SCENARIO))
+
+
+# -- names, order, defaults --------------------------------------------------------------------------------------------
+
+
+def test_every_call_that_simulates_is_here():
+    """Whatever is public and takes an engine is held to this language. [contract]"""
+    public = {name: getattr(simdeploy, name) for name in simdeploy.__all__}
+    simulating = {name for name, call in public.items() if inspect.isroutine(call) and "engine" in parameters(call)}
+    assert simulating - {"simulate"} == {name for name in CALLS if " " not in name}
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if " " not in name])
+def test_names_order_and_defaults(name):
+    """The scenario is first, policies are second, all else has a name; what calls share comes last, and is the same. [contract]"""
+    own = parameters(CALLS[name])
+    positional = [key for key, one in own.items() if one.kind is one.POSITIONAL_OR_KEYWORD]
+    assert positional in (["scenario", "policy"], ["scenario", "policies"])
+    assert not OLD_NAMES & set(own)
+    assert set(EVERYWHERE) <= set(own)
+    shared = [key for key in SHARED if key in own]
+    assert list(own)[-len(shared) :] == shared
+    assert {key: own[key].default for key in shared if SHARED[key] is not ...} == {
+        key: SHARED[key] for key in shared if SHARED[key] is not ...
+    }
+
+
+@pytest.mark.parametrize("name", COMMAND_OF)
+def test_defaults_are_those_of_the_command(name):
+    """A call and the command that asks the same have the same defaults for how much is simulated. [contract]"""
+    options = {option.name: option.default for option in COMMANDS[COMMAND_OF[name]].params}
+    own = parameters(CALLS[name])
+    for key in {"replications", "most", "candidates", "points", "method", "of"} & set(own) & set(options):
+        assert own[key].default == options[key]
+
+
+@pytest.mark.parametrize("name", [*CALLS, "simulate"])
+def test_a_path_is_a_scenario(name, scenario, tmp_path):
+    """A path, as text or as a Path, stands for the scenario in its file; what is neither is refused. [contract]"""
+    call = CALLS.get(name, simdeploy.simulate)
+    how = QUICK.get(name, {})
+    path = tmp_path / "small.yaml"
+    path.write_text(json.dumps(SCENARIO), encoding="utf-8")
+    if name == "simulate":
+        assert call(str(path)).responses.equals(call(scenario).responses)
+    else:
+        assert answer(name, path) == expected_answer(name)
+    for stranger, message in ((tmp_path / "none.yaml", "none.yaml"), (3, "neither a scenario nor the path")):
+        with pytest.raises(InputError, match=message):
+            call(stranger, **how)
+
+
+# -- where and how -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_where_it_runs_changes_nothing(name, scenario):
+    """Two workers, threads, and processes give the same to the last digit; an executor and workers exclude each other. [property]"""
+    expected = expected_answer(name)
+    assert answer(name, scenario, executor=Threads(2)) == expected
+    with pytest.raises(InputError, match="an executor says itself"):
+        answer(name, scenario, executor=InProcess(), workers=2)
+    with pytest.raises(InputError, match="not an address"):
+        answer(name, scenario, cluster="here")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CALLS)
+def test_processes_change_nothing(name, scenario):
+    """Two workers of the reference engine are processes, and give the same to the last digit. [property]"""
+    expected = expected_answer(name)
+    assert answer(name, scenario, workers=2) == expected
+    assert answer(name, scenario, executor=Processes(2)) == expected
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_it_goes_on_where_it_was_ended(name, scenario, tmp_path, monkeypatch):
+    """Stopped halfway, the same call goes on in its folder; given again, it simulates nothing; numbers stay the same. [property]"""
+    expected, heard = expected_answer(name), []
+    run, spans = InProcess.run, []
+
+    def interrupted(executor, job, pieces):
+        def counted():
+            for span in pieces:
+                spans.append(span)
+                if len(spans) == stop:
+                    raise KeyboardInterrupt
+                yield span
+
+        return run(executor, job, counted())
+
+    stop = 0
+    monkeypatch.setattr(InProcess, "run", interrupted)
+    answer(name, scenario)
+    stop = len(spans) // 2 + 1
+    spans.clear()
+    with pytest.raises(KeyboardInterrupt):
+        answer(name, scenario, store=tmp_path / "kept")
+    monkeypatch.setattr(InProcess, "run", run)
+    tell = lambda *of: heard.append(of)  # noqa: E731
+    assert answer(name, scenario, store=tmp_path / "kept", progress=tell) == expected
+    done, total = heard[-1]
+    assert done == total
+    assert [done for done, _ in heard] == sorted(done for done, _ in heard)
+    for job in (Job, Repetitions):
+        monkeypatch.setattr(job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
+    assert answer(name, scenario, store=tmp_path / "kept") == expected
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_progress_reaches_its_total(name, scenario):
+    """Progress begins at nothing, never goes back, and ends at its total. [contract]"""
+    heard = []
+    answer(name, scenario, progress=lambda *of: heard.append(of))
+    done = [so_far for so_far, _ in heard]
+    assert done[0] == 0 or name.startswith("estimate_rare")  # whose pilot is over by then
+    assert done == sorted(done)
+    assert heard[-1][0] == heard[-1][1] > 0
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_folder_of_something_else_is_refused(name, scenario, tmp_path):
+    """A folder with other files, or of another question, is refused before the work, and left as it is. [contract]"""
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match=r"folder|store"):
+        answer(name, scenario, store=tmp_path)
+    assert [path.name for path in Path(tmp_path).iterdir()] == ["notes.txt"]
+    answer(name, scenario, store=tmp_path / "kept")
+    with pytest.raises(InputError, match="store belongs to another question"):
+        answer(name, scenario, store=tmp_path / "kept", seed=1)
+
+
+# -- old spellings, for one release ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (lambda s: simdeploy.sweep(s, policy="waves", vary=VARY), "the argument policy is now policies"),
+        (lambda s: simdeploy.sweep_to_precision(s, "waves", {"x": 1}), "targets needs its name now"),
+        (lambda s: simdeploy.replicate_to_precision(s, {"x": 1}), "targets needs its name now"),
+        (lambda s: simdeploy.check(s, "escaped <= 1 %"), "requirements needs its name now"),
+        (lambda s: simdeploy.tune(s, worlds=0), "the argument worlds is now replications"),
+        (lambda s: simdeploy.tune(s, most_rollouts=0), "the argument most_rollouts is now most"),
+        (lambda s: simdeploy.tune(s, budget=0), "the argument budget is now final"),
+        (
+            lambda s: simdeploy.estimate_rare(s, event="escaped", rollouts=0),
+            "the argument rollouts is now replications",
+        ),
+        (lambda s: simdeploy.estimate_costs(pd.DataFrame(), s.costs), "costs needs its name now"),
+        (lambda s: simdeploy.value_of_perfect_information(pd.DataFrame(), s.costs), "costs needs its name now"),
+    ],
+)
+def test_old_spellings_work_and_warn(old, new, scenario):
+    """An old name, or place, of an argument means what the new one does, and a warning says which that is. [contract]"""
+    with pytest.warns(DeprecationWarning, match=new) as caught, contextlib.suppress(InputError):  # of the value
+        old(scenario)
+    assert {Path(warning.filename).name for warning in caught} == {"test_call_language.py"}
+
+
+def test_old_and_new_together_are_refused(scenario):
+    """An argument by its old name and its new one is an error of Python's own kind. [contract]"""
+    with (
+        pytest.warns(DeprecationWarning, match="is now most"),
+        pytest.raises(TypeError, match="multiple values for argument 'most'"),
+    ):
+        simdeploy.tune(scenario, most_rollouts=1, most=1)
+
+
+def test_a_policy_is_no_requirement(scenario):
+    """What `check` is given second is a policy, unless it has a limit. [contract]"""
+    assert set(simdeploy.check(scenario, "waves", requirements="failed <= 1", most=100).verdicts["policy"]) == {"waves"}
