@@ -89,6 +89,12 @@ def test_a_column_that_says_nothing_is_left_out():
     assert table.rows == (("1\nn = 3", "", ""), ("2", "", "why"))
 
 
+def test_nothing_to_spread():
+    """A frame without rows becomes one without rows. [contract]"""
+    frame = pd.DataFrame({name: [] for name in ("policy", "of", "estimate", "low", "high")})
+    assert make_table("", spread(frame, "policy", "of"), [Column("policy", "policy")]).rows == ()
+
+
 @given(st.permutations(["a", "b", "c"]), st.permutations(["x", "y"]))
 def test_spreading_keeps_order_and_numbers(policies, measures):
     """Rows and groups of columns come in the order of the frame, each with its own numbers. [property]"""

@@ -163,7 +163,7 @@ def spread(
     """
     import pandas as pd
 
-    parts = []
+    parts = [frame[[rows]].drop_duplicates().set_index(rows)]
     for name, part in frame.groupby(columns, sort=False):
         new = [f"{name}{end}" for end in ("", "_low", "_high", *(f"_{each}" for each in also))]
         parts.append(part.set_index(rows)[[*interval_names(of), *also]].set_axis(new, axis="columns"))
