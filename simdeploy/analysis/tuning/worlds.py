@@ -141,7 +141,10 @@ class Worlds:
                 **self._options,
             )
         self.n_rollouts += len(numbers) * count
-        self.engines.setdefault(result.attrs["engine"])
+        engine = result.attrs["engine"]
+        self.engines.setdefault(engine)
+        if engine == "compiled":
+            self._options["engine"] = engine  # it is loaded now, and the sooner done with small jobs, too
         costs, release = self._scenario.costs, self._scenario.release
         values = Values(result, self._measures, costs=costs, release=release)
         self.n_node_updates += int(np.nansum(values.of(_TOUCHED)))
