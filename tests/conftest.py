@@ -1,4 +1,4 @@
-"""What several test files need: settings of hypothesis, small scenarios, the reference files."""
+"""What several test files need: settings of hypothesis, small scenarios."""
 
 from __future__ import annotations
 
@@ -73,15 +73,6 @@ def interruptible() -> None:
 def repository() -> Path:
     """The root of the checkout."""
     return Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of reference files, which not every checkout has beside it."""
-    place = Path(os.environ.get("SIMDEPLOY_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-    if not place.is_dir():
-        pytest.skip("the reference files are not here")
-    return place
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

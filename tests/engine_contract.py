@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from closed_forms import CLOSED_FORMS, Sample
 
 from simdeploy import Scenario, SimulationError, simulate
 
@@ -394,12 +392,3 @@ class EngineContract:
         scenario = make_scenario(fleet={"update_duration": "700000h"})
         with pytest.raises(SimulationError, match="146 years"):
             self.run(scenario, rolling(1, {"deadline": "800000h", "min_healthy_time": "0s"}))
-
-    # -- closed forms ------------------------------------------------------------------------------
-
-    @pytest.mark.parametrize("check", CLOSED_FORMS, ids=lambda check: check.__name__)
-    def test_agrees_with_the_closed_form(self, check: Callable[[str], Sample]):
-        """The mean is within 4 standard errors of the closed form, at a standard error of at most 2 % of it. [oracle]"""
-        sample = check(self.engine)
-        assert sample.is_precise, f"standard error {sample.standard_error:.3g} of {sample.truth:.6g}"
-        assert sample.agrees, f"{sample.values.mean():.6g} +- {sample.standard_error:.2g} against {sample.truth:.6g}"

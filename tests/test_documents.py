@@ -7,6 +7,7 @@ import importlib
 import inspect
 import math
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import simdeploy
 from simdeploy import vocabulary
+from simdeploy.cli.app import app
 from simdeploy.engines import schema
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.validation import oracles
@@ -59,6 +62,24 @@ def run_session(block, namespace, page):
     assert not said, "".join(said)
 
 
+# The command with its words, up to what a shell does with its output.
+CALL = re.compile(r'simdeploy((?: (?:"[^"]*"|[^ "|;>])+)*)')
+
+
+def run_here(command, folder, run_command):
+    """Run a command line as a shell would, but simdeploy in this process, which has imported and compiled everything."""
+    call = CALL.match(command)
+    if call is None:
+        return run_command(command, folder)
+    done = CliRunner().invoke(app, shlex.split(call[1]), catch_exceptions=False)
+    if call.end() == len(command):
+        return "".join(f"{line.rstrip()}\n" for line in done.output.rstrip().splitlines())
+    (folder / ".out").write_text(done.stdout, encoding="utf-8")
+    (folder / ".err").write_text(done.stderr, encoding="utf-8")
+    stand_in = f"simdeploy() {{ cat .out; cat .err >&2; return {done.exit_code}; }}"
+    return run_command(f"{stand_in}; simdeploy{command[call.end() :]}", folder)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_examples(page, script, tmp_path, monkeypatch):
@@ -74,7 +95,7 @@ def test_examples(page, script, tmp_path, monkeypatch):
             assert commands, f"line {block.line}: a console block without a command"
             assert "".join(f"$ {command}\n{output}" for command, output in commands) == block.body
             for command in commands:
-                assert examples.run_command(command.command, tmp_path) == command.output, command.command
+                assert run_here(command.command, tmp_path, examples.run_command) == command.output, command.command
         elif block.language in ("python", "pycon"):
             run_session(block, namespace, page)
 

@@ -42,8 +42,7 @@ from simdeploy.world.fleet import Flapping, Outages
 from simdeploy.world.release import Affects
 
 ROOT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("SIMDEPLOY_SHARED", Path(__file__).parents[2] / "shared"))
-CONTRACT = SHARED / "design" / "scenario.yaml"
+FIRST_RELEASE = Path(__file__).parent / "data" / "first-release.yaml"
 SECOND = 10**9
 
 RESPONSE = {
@@ -74,11 +73,9 @@ def quiet(raw: dict[str, Any], base: Path | None = None) -> Scenario:
 
 
 @pytest.fixture
-def contract(tmp_path: Path) -> Scenario:
-    """The file of the contract, every key of it."""
-    if not CONTRACT.exists():
-        pytest.skip("the contract is not here")
-    (tmp_path / "scenario.yaml").write_bytes(CONTRACT.read_bytes())
+def first_release(tmp_path: Path) -> Scenario:
+    """A file with every key of the first release."""
+    (tmp_path / "scenario.yaml").write_bytes(FIRST_RELEASE.read_bytes())
     (tmp_path / "deployment.json").write_text(json.dumps(RESPONSE), encoding="utf-8")
     scenario, errors, _ = load(tmp_path / "scenario.yaml")
     assert errors == ()
@@ -86,10 +83,10 @@ def contract(tmp_path: Path) -> Scenario:
     return scenario
 
 
-def test_the_contract_reads(contract: Scenario) -> None:
-    """Every key of the contract's file has reached its place. [contract]"""
-    fleet, release = contract.fleet, contract.release
-    assert (contract.name, contract.description) == ("every-key", "A file that uses every key.")
+def test_the_first_release_reads(first_release: Scenario) -> None:
+    """Every key of a file of the first release reaches its place. [contract]"""
+    fleet, release = first_release.fleet, first_release.release
+    assert (first_release.name, first_release.description) == ("every-key", "A file that uses every key.")
     assert (fleet.nodes, fleet.zones, fleet.order) == (1000, 8, "index")
     behaviour = fleet.behaviour
     assert behaviour.requests_per_second == 20
@@ -111,37 +108,37 @@ def test_the_contract_reads(contract: Scenario) -> None:
     assert (release[1].error_rate, release[1].start_failure, release[1].start_hang) == (0.25, 0.1, 0.02)
     assert (release[2].after, release[2].crash_rate) == (Exponential(600), 10)
     assert release[2].affects == Affects("share", share=Fraction(3, 10))
-    operator = contract.operator
+    operator = first_release.operator
     assert operator.promote_after == Lognormal.from_p95(600, 3600)
     assert (operator.notices_defect, operator.rejects_good) == (0.8, 0.01)
     assert operator.escape_detection == Exponential(3600)
     assert [(act.at_ns, act.do) for act in operator.script] == [(600 * SECOND, "pause"), (1200 * SECOND, "resume")]
-    assert contract.orchestrator == Orchestrator(limit_comparison="reaches")
-    assert contract.health_interval_ns == 10 * SECOND
-    assert contract.identity.job_id == "sensor-pipeline"
-    assert contract.costs is not None
-    assert dataclasses.astuple(contract.costs) == (0.0001, 0.5, 20, 300, 5000)
-    assert list(contract.policies) == [
+    assert first_release.orchestrator == Orchestrator(limit_comparison="reaches")
+    assert first_release.health_interval_ns == 10 * SECOND
+    assert first_release.identity.job_id == "sensor-pipeline"
+    assert first_release.costs is not None
+    assert dataclasses.astuple(first_release.costs) == (0.0001, 0.5, 20, 300, 5000)
+    assert list(first_release.policies) == [
         "all-at-once",
         "waves-of-50",
         "careful",
         "newer-dialect",
         "from-an-api-response",
     ]
-    newer = contract.policies["newer-dialect"].policy
+    newer = first_release.policies["newer-dialect"].policy
     assert (newer.dialect, newer.max_parallel, newer.deadline_ns, newer.windows_needed) == (
         "rollout",
         5,
         300 * SECOND,
         2,
     )
-    from_file = contract.policies["from-an-api-response"]
+    from_file = first_release.policies["from-an-api-response"]
     assert (from_file.identity.id, from_file.policy.max_parallel) == ("d-7", 10)
 
 
-def test_the_contract_warns_of_what_is_suspicious_in_it(contract: Scenario) -> None:
-    """The contract's file has a promotion that nobody waits for and a dialect under another's preset. [contract]"""
-    assert [format_path(problem.path) for problem in contract.warnings] == [
+def test_the_first_release_warns_of_what_is_suspicious(first_release: Scenario) -> None:
+    """The file of the first release has a promotion that nobody waits for and a dialect under another's preset. [contract]"""
+    assert [format_path(problem.path) for problem in first_release.warnings] == [
         "operator.promote_after",
         "policies.newer-dialect",
     ]
@@ -427,9 +424,9 @@ def test_presets() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
-def test_values_at_paths(contract: Scenario) -> None:
+def test_values_at_paths(first_release: Scenario) -> None:
     """Paths lead through names, numbers, names of classes, presets and laws; all are applied at once. [contract]"""
-    changed = contract.with_values(
+    changed = first_release.with_values(
         {
             "fleet.nodes": 500,
             "policies.careful.max_parallel": 20,
@@ -451,7 +448,7 @@ def test_values_at_paths(contract: Scenario) -> None:
     assert changed.fleet.behaviour.update_duration == Lognormal.from_p95(45, 180)
     assert changed.release[1].affects == Affects("count", count=5)
     assert list(changed.policies)[-1] == "new"
-    assert contract.fleet.nodes == 1000
+    assert first_release.fleet.nodes == 1000
 
 
 def test_a_preset_is_expanded_when_a_switch_is_set() -> None:
@@ -499,31 +496,33 @@ def test_callers_values_are_left_alone() -> None:
     assert scenario.to_dict() == before
 
 
-def test_there_and_back(contract: Scenario) -> None:
+def test_there_and_back(first_release: Scenario) -> None:
     """from_dict(to_dict()) is the same scenario, wherever it is read, if it may read the files. [property]"""
     with warnings.catch_warnings(record=True):
-        assert Scenario.from_dict(contract.to_dict(), base=Path(contract.source or "").parent) == contract
+        assert (
+            Scenario.from_dict(first_release.to_dict(), base=Path(first_release.source or "").parent) == first_release
+        )
 
 
-def test_pickle(contract: Scenario, tmp_path: Path) -> None:
+def test_pickle(first_release: Scenario, tmp_path: Path) -> None:
     """A pickled scenario is equal and can be changed, even where its files are gone. [property]"""
     (tmp_path / "deployment.json").unlink()
-    again = pickle.loads(pickle.dumps(contract))  # noqa: S301 (its own)
-    assert again == contract
-    assert (again.warnings, again.source) == (contract.warnings, contract.source)
+    again = pickle.loads(pickle.dumps(first_release))  # noqa: S301 (its own)
+    assert again == first_release
+    assert (again.warnings, again.source) == (first_release.warnings, first_release.source)
     with warnings.catch_warnings(record=True):
         changed = again.with_values({"fleet.nodes": 500})
-    assert changed.policies["from-an-api-response"] == contract.policies["from-an-api-response"]
+    assert changed.policies["from-an-api-response"] == first_release.policies["from-an-api-response"]
 
 
-def test_frozen(contract: Scenario) -> None:
+def test_frozen(first_release: Scenario) -> None:
     """Nothing in a scenario can be assigned to. [contract]"""
     with pytest.raises(dataclasses.FrozenInstanceError):
-        contract.name = "y"  # type: ignore[misc]
+        first_release.name = "y"  # type: ignore[misc]
     with pytest.raises(TypeError):
-        contract.policies["new"] = contract.policies["careful"]  # type: ignore[index]
+        first_release.policies["new"] = first_release.policies["careful"]  # type: ignore[index]
     with pytest.raises(dataclasses.FrozenInstanceError):
-        contract.policies["careful"].name = "y"  # type: ignore[misc]
+        first_release.policies["careful"].name = "y"  # type: ignore[misc]
 
 
 def test_equal_by_meaning() -> None:
@@ -534,7 +533,7 @@ def test_equal_by_meaning() -> None:
     assert one != two.with_values({"fleet.nodes": 11})
 
 
-def test_results_of_reading_do_not_depend_on_the_hash_seed(contract: Scenario) -> None:
+def test_results_of_reading_do_not_depend_on_the_hash_seed(first_release: Scenario) -> None:
     """Messages come in the same order under every hash seed. [property]"""
     code = (
         "from simdeploy.scenario import Scenario\n"
@@ -865,10 +864,10 @@ def _validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
 
 
-def test_the_schema_accepts_what_is_read(contract: Scenario) -> None:
+def test_the_schema_accepts_what_is_read(first_release: Scenario) -> None:
     """The JSON Schema accepts the contract's file, the defaults, and all forms of none. [contract]"""
     validator = _validator()
-    for raw in (contract.to_dict(), minimal(), minimal(**DEFAULTS), minimal(orchestrator={"preset": "expanso"})):
+    for raw in (first_release.to_dict(), minimal(), minimal(**DEFAULTS), minimal(orchestrator={"preset": "expanso"})):
         assert list(validator.iter_errors(raw)) == []
 
 

@@ -195,6 +195,8 @@ class Campaign:
         """Take note of rollouts that are done, and the engine that did them."""
         self.n_done += n_rollouts
         self._engines.setdefault(engine)
+        if engine == "compiled":
+            self._engine = engine  # it is loaded now, and the sooner done with small jobs, too
 
     def tell(self, done: int, total: int) -> None:
         """Tell how far the part is that is worked at; the total grows where nobody knows how much there is to do."""
