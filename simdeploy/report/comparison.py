@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
@@ -42,20 +42,13 @@ _SHOWN = {
 }
 
 
-class _Words(NamedTuple):
-    """How the policy that is the best by a measure is spoken of, several best ones, and the rest."""
-
-    one: str
-    several: str
-    less: str
-
-
+# How the policy that is the best by a measure is spoken of, several best ones, and the rest.
 _BEST_BY = {
-    "cost": _Words("costs least", "cost least", "less than"),
-    "false_alarm given good": _Words("raises the fewest false alarms", "raise the fewest false alarms", "fewer than"),
-    "escaped given defective": _Words("lets the fewest defects escape", "let the fewest defects escape", "fewer than"),
-    "makespan_s": _Words("ends soonest", "end soonest", "before"),
-    "makespan_s given completed": _Words("completes soonest", "complete soonest", "before"),
+    "cost": ("costs least", "cost least", "less than"),
+    "false_alarm given good": ("raises the fewest false alarms", "raise the fewest false alarms", "fewer than"),
+    "escaped given defective": ("lets the fewest defects escape", "let the fewest defects escape", "fewer than"),
+    "makespan_s": ("ends soonest", "end soonest", "before"),
+    "makespan_s given completed": ("completes soonest", "complete soonest", "before"),
 }
 
 
@@ -111,13 +104,13 @@ def _tell_best(comparison: Comparison, of: str) -> str:
     if len(ranked) == 1:
         return f"{best[0]}: {_noun(of)} {told}"
     of_others = "Of the others " if _find_unknown(comparison, of) else ""
-    words = _BEST_BY[of]
-    begun = f"{of_others}{list_some(best)} {words.one if len(best) == 1 else words.several}: {told}"
+    does, do, less = _BEST_BY[of]
+    begun = f"{of_others}{list_some(best)} {does if len(best) == 1 else do}: {told}"
     rivals = ranked.loc[~is_first & ranked["verdict"].ne("worse"), "policy"].tolist()
     if not others:
         return f"{begun}, one like the other"
     if not rivals:
-        return f"{begun}, surely {words.less} {list_some(others)}"
+        return f"{begun}, surely {less} {list_some(others)}"
     them = "it" if len(best) == 1 else "them"
     if len(rivals) == len(others) > 1:
         return f"{begun}; none of the others can be told from {them}"

@@ -12,6 +12,7 @@ from simdeploy.report.wording import (
     NO_SCALE,
     PERCENT,
     POINTS,
+    format_amount,
     format_estimate,
     format_interval,
     interval_names,
@@ -62,15 +63,8 @@ def _find_verdicts(result: GateComparison) -> dict[str, str]:
     return {row["gate"]: row["verdict"] for row in result.gates.to_dict("records") if row["gate"] != THRESHOLD}
 
 
-def write_size(size: float) -> str:
-    """Write a size of a defect.
-
-    Examples
-    --------
-    >>> write_size(0.025)
-    '2.5 %'
-    """
-    return f"{100 * size:.4g} %"
+def _size(size: float) -> str:
+    return format_amount(size, PERCENT, digits=4)
 
 
 def _tell_gate(result: GateComparison, gate: str, *, is_subject: bool = True) -> str:
@@ -83,7 +77,7 @@ def _tell_gate(result: GateComparison, gate: str, *, is_subject: bool = True) ->
     name = f"the {gate} " if is_subject else ""
     return (
         f"{name}stops {write_estimate(good, PERCENT)} of good releases and lets {escapes} of defects of "
-        f"{write_size(result.size)} through, looking at {looked[0]} requests of the former and {looked[1]} of the latter"
+        f"{_size(result.size)} through, looking at {looked[0]} requests of the former and {looked[1]} of the latter"
     )
 
 
@@ -189,7 +183,7 @@ def _tabulate_defect(result: GateComparison) -> Table:
         *measure_columns(map(as_measure, _OF_DEFECT)),
         Column("verdict", "errors against the threshold", "verdict"),
     )
-    return make_table(f"A defect of {write_size(result.size)}", frame, columns)
+    return make_table(f"A defect of {_size(result.size)}", frame, columns)
 
 
 def _spread_curves(result: GateComparison, size: float) -> pd.DataFrame:
@@ -200,7 +194,7 @@ def _tabulate_curve(result: GateComparison) -> Table:
     rows = result.curves[result.curves["measure"].eq(STOPPED)]
     widest = float(((rows["high"] - rows["low"]) / 2).max())
     title = f"Stopped, over the error rate that the release adds; each within {100 * widest:.1f} pp at most"
-    columns = (_GATE, *(Column(f"{size}", write_size(size), "share") for size in result.sizes))
+    columns = (_GATE, *(Column(f"{size}", _size(size), "share") for size in result.sizes))
     return make_table(title, spread(rows, "gate", "size", also=_UNKNOWN), columns)
 
 

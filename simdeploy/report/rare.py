@@ -42,7 +42,7 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
         ("rollouts", f"{rare.n_rollouts:,}, and {rare.n_pilot:,} to choose the {chosen}"),
         ("plain rollouts for the same error", format_count(rare.plain_rollouts)),
         ("variance is smaller by", f"{format_count(rare.gain)}; {in_updates}"),
-        *(_say_repetitions(rare) if rare.method == "splitting" else _say_weights(rare)),
+        *_say_diagnosis(rare),
     )
     title = f"The estimate, with a {percent(rare.confidence_level)} interval"
     estimate = Table(title, ("number", "value"), rows)
@@ -51,13 +51,10 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
     return estimate, _tabulate_stages(rare) if rare.method == "splitting" else _tabulate_tilts(rare)
 
 
-def _say_repetitions(rare: Rare) -> list[tuple[str, str]]:
+def _say_diagnosis(rare: Rare) -> list[tuple[str, str]]:
     found = rare.diagnosis
-    return [("independent repetitions", f"{found['repetitions']}, {found['n_hits']} of which met the event")]
-
-
-def _say_weights(rare: Rare) -> list[tuple[str, str]]:
-    found = rare.diagnosis
+    if rare.method == "splitting":
+        return [("independent repetitions", f"{found['repetitions']}, {found['n_hits']} of which met the event")]
     k_hat, error = found["k_hat"], f"standard error {found['mean_weight_error']:.2g}"
     shape = "too few to tell" if math.isnan(k_hat) else "bounded" if found["is_bounded"] else f"{k_hat:.2f}"
     hits = f"{found['n_hits']:,}, worth {found['effective_hits']:,.0f} of equal weights"
