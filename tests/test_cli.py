@@ -424,8 +424,9 @@ def test_warnings_are_lines_on_standard_error(folder):
 
 
 def test_schema_is_the_schema(folder):
-    """The schema is printed as JSON. [contract]"""
+    """The schema of a scenario is printed as JSON, and so is that of a result. [contract]"""
     assert json.loads(call("schema").stdout) == simdeploy.scenario_schema()
+    assert json.loads(call("schema", "--result", "Check").stdout) == simdeploy.result_schema("Check")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

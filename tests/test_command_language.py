@@ -23,7 +23,8 @@ from simdeploy.cli.options import ENGINES
 from simdeploy.engines import choice
 from simdeploy.experiments.executors import InProcess
 
-SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+ROOT = Path(__file__).resolve().parents[1]
+SCENARIOS = ROOT / "scenarios"
 COMMANDS = {name: app.get_command(None, name) for name in app.list_commands(None)}
 
 # What each command computes here in a moment.
@@ -197,6 +198,7 @@ def test_what_is_printed_and_written(name, findings):
     document = json.loads(printed.stdout, parse_constant=pytest.fail)
     assert json.loads(Path("all.json").read_text(encoding="utf-8")) == document
     jsonschema.Draft202012Validator(simdeploy.result_schema(document["result"])).validate(document)
+    assert f"| `{name}` | `{document['result']}` |" in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     again = simdeploy.read_result("all.json")
     assert_results_equal(again, findings[0].result)
     assert again.computed_under == document["computed_under"]

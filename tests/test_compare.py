@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -322,14 +321,6 @@ def test_costs_are_quantities_like_responses():
     assert "cost" in comparison.summarize()[0].header
     with pytest.raises(InputError, match="makespan_s"):
         compare(table.drop(columns="makespan_s"), costs=Costs(0, 0, 10, 100, 1000))
-
-
-def test_plain_form_of_a_comparison():
-    """The form for other programs has the answer and all five tables, and nothing that JSON doesn't know. [contract]"""
-    document = compare(responses(makespan_s=[1.0, 2.0, 3.0, np.nan], verdict=["escaped"] * 4)).to_dict()
-    assert {"answer", "estimates", "differences", "pairs", "ranking"} <= set(document)
-    assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert "_values" not in document
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import re
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from every_result import MAKE, assert_results_equal, make
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ from simdeploy import InputError, plotting, read_result, result_schema
 from simdeploy.documents import KINDS
 from simdeploy.documents.models import _table
 from simdeploy.result import Columns, to_plain
+from simdeploy.scenario.measures import parse_event, parse_measure, parse_requirement
 
 PLOTS = {
     "Check": plotting.plot_check,
@@ -206,6 +208,24 @@ def test_broken_texts():
         problems_of(text[:end] + '"' + text[end:])
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(KINDS), st.data())
+def test_no_document_breaks_the_reader(name, data):
+    """Whatever stands in the place of a value, it is read or refused in words. [property]"""
+    document = inside = written(name)
+    while True:
+        keys = list(inside) if isinstance(inside, dict) else list(range(len(inside)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(inside[key], dict | list) or not inside[key] or data.draw(st.integers(0, 3)) == 0:
+            break
+        inside = inside[key]
+    inside[key] = data.draw(
+        st.sampled_from([None, True, -1, 1 << 70, 1e300, "", "better", "met", "Infinity", "a\x1b[2K", [], {}, [{}]])
+    )
+    with contextlib.suppress(InputError):
+        read_result(document)
+
+
 def test_columns_stated_otherwise_are_refused():
     """Types of columns that differ from those declared, or that there are none of, are named. [contract]"""
     document = written("Estimates")
@@ -312,8 +332,6 @@ def test_verdicts_are_words_of_a_few(name):
 
 def test_numbers_of_measures_are_written_in_full():
     """A limit or a quantile with many digits reads back as it was. [property]"""
-    from simdeploy.scenario.measures import parse_event, parse_measure, parse_requirement
-
     for text in ("p99.99875 makespan_s", "p7 makespan_s", "makespan_s"):
         assert parse_measure(str(parse_measure(text))) == parse_measure(text)
     for text in ("makespan_s > 1234567.25 and escaped", "makespan_s > 3600"):
