@@ -17,8 +17,8 @@ from pandas.testing import assert_frame_equal
 
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import StoreError, read_store
-from simdeploy.experiments.batches import batch_folder, read_batches
-from simdeploy.experiments.store import Store
+from simdeploy.experiments.batches import batch_name, read_batches
+from simdeploy.experiments.store import Store, place_within
 
 N_PARTS = 3
 QUESTION = {"scenario": {"name": "small"}, "policies": {"canary": {"max_parallel": 2}}, "seed": 0}
@@ -445,6 +445,6 @@ def test_stores_of_a_folder_are_no_links(folder, tmp_path):
     study = tmp_path / "study"
     study.mkdir()
     (study / "batch-00").symlink_to(folder)
-    for call in (lambda: read_batches(study), lambda: batch_folder(study, 0)):
+    for call in (lambda: read_batches(study), lambda: place_within(study, batch_name(0))):
         with pytest.raises(StoreError, match="batch-00: this is a link, where a store has a folder"):
             call()
