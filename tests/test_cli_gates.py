@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -68,35 +67,11 @@ def test_by_default_every_gate(folder):
     assert document["left_out"] == {}
 
 
-def test_json_has_everything(folder):
-    """`--json` prints one object with under what it was computed, the answer and all rows. [contract]"""
-    document = json.loads(call(*QUICK, *TWO, "--json").stdout)
-    assert document["answer"] == found().answer
-    assert document["computed_under"]["replications"] == 6
-    assert len(document["curves"]) == len(found().curves)
-
-
 def test_the_table_is_that_of_python(folder):
     """`--out` has the curves of the same call in Python. [contract]"""
     result = call(*QUICK, *TWO, "--out", "curves.csv")
     assert (result.exit_code, result.stderr) == (0, "wrote curves.csv\n")
     pd.testing.assert_frame_equal(pd.read_csv("curves.csv"), found().curves, check_dtype=False)
-
-
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_pictures(folder, ending):
-    """A picture is in the format that its ending says, and the same command draws the same bytes. [contract]"""
-    contents = []
-    for name in ("a", "b"):
-        assert call(*QUICK, *TWO, "--plot", f"{name}.{ending}").exit_code == 0
-        contents.append(Path(f"{name}.{ending}").read_bytes())
-    assert contents[0].startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
-    assert contents[0] == contents[1]
-
-
-def test_a_deployment_as_json(folder):
-    """`--policy` takes a file of the API, called like the file. [contract]"""
-    assert call(*QUICK, *TWO, "--policy", "ours.json").stdout.startswith("Under ours the threshold stops ")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +94,6 @@ def test_how_a_gate_is_written(text, gate):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--policy", "wave"], "no such policy (found 'wave')"),
         (["--policy", "at-once"], "immediate has no health check that a gate could be in"),
         (["--gate", "sprtt"], "did you mean 'sprt'?"),
         (["--gate", "sprt,alpha"], "not a gate"),
@@ -132,11 +106,6 @@ def test_how_a_gate_is_written(text, gate):
         (["--sizes", "a"], "not a size of a defect (found 'a')"),
         (["--sizes", "5"], "not a size of a defect (found 5.0)"),
         (["--sizes", "0"], "no defect to find"),
-        (["--confidence-level", "95"], "not a confidence level (found 95.0)"),
-        (["--engine", "refrence"], "did you mean 'reference'?"),
-        (["--store", "s.yaml"], "'s.yaml' is there already and is not a folder"),
-        (["--plot", "x.gif"], "must end with one of .png, .svg, .pdf"),
-        (["--out", "no/x.csv"], "there is no folder 'no'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, told):
@@ -146,31 +115,6 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
     assert result.exit_code == 2
     assert told in result.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["ours.json", "s.yaml"]
-
-
-def test_what_was_interrupted_is_gone_on_with(folder, monkeypatch):
-    """Ctrl-C ends with 130 and the command to go on, which finishes the work and prints what it would have. [contract]"""
-    run, calls = Job.run, []
-
-    def interrupt(self, span):
-        calls.append(span)
-        if len(calls) > 2:
-            raise KeyboardInterrupt
-        return run(self, span)
-
-    expected = call(*QUICK, *TWO).stdout
-    with monkeypatch.context() as patch:
-        patch.setattr(Job, "run", interrupt)
-        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 1)
-        stopped = call(*QUICK, *TWO, "--store", "some where")
-    assert stopped.exit_code == 130
-    first, second = stopped.stderr.splitlines()[-2:]
-    assert first.startswith("interrupted; some where has ")
-    arguments = shlex.split(second)
-    assert arguments[:2] == ["simdeploy", "gates"]
-    again = CliRunner().invoke(app, arguments[1:], catch_exceptions=False)
-    assert (again.exit_code, again.stdout) == (0, expected)
-    assert "rollouts already: going on from there" in again.stderr
 
 
 def test_failed_replications_are_told(folder, monkeypatch):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
-import signal
 import subprocess
 import sys
 
@@ -13,7 +10,6 @@ import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
-from terminals import END, TIMEOUT_S, on_terminal, read_until
 from test_tuning import LIMITS, LITTLE_TRAFFIC
 
 from simdeploy.cli.app import app
@@ -97,11 +93,6 @@ def test_no_choice_is_an_exit_code(file):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--of", "costs"], "did you mean 'cost'?"),
-        (["--direction", "least"], "'least' is not one of"),
-        (["--require", "false_alarm < 1%"], "not a requirement"),
-        (["--policy", "wave"], "did you mean 'waves'?"),
-        (["--vary", "max_failed_node=1,2"], "did you mean 'max_failed_nodes'?"),
         (["--indifference", "-1"], "no difference that matters"),
         (["--confidence-level", "0.2"], "not a confidence level"),
     ],
@@ -115,39 +106,6 @@ def test_what_makes_no_sense_is_refused(file, arguments, message):
 
 
 # The command whose work stands still as soon as a part of it is kept, on any machine.
-STANDING_STILL = """
-import sys, time
-from pathlib import Path
-from simdeploy.cli import main
-from simdeploy.experiments.jobs import Job
-run = Job.run
-def run_some(job, span):
-    if list(Path(sys.argv[-1]).glob("*/parts/*")):
-        print("standing still", file=sys.stderr, flush=True)
-        time.sleep(600)
-    return run(job, span)
-Job.run = run_some
-main()
-"""
-
-
-def test_after_ctrl_c_it_goes_on(file, tmp_path):
-    """Ctrl-C says how to go on, and the same command then finds what an undisturbed one finds. [contract]"""
-    arguments = ["tune", file, *FAST, "--json"]
-    stored = [*arguments, "--store", str(tmp_path / "s")]
-    with on_terminal([sys.executable, "-c", STANDING_STILL, *stored]) as (process, terminal):
-        assert "standing still" in read_until(terminal, "standing still")
-        process.send_signal(signal.SIGINT)
-        shown = read_until(terminal, END)
-        out, _ = process.communicate(timeout=TIMEOUT_S)
-    assert (process.returncode, out) == (130, "")
-    assert "Traceback" not in shown
-    told = re.search(r"interrupted; \S+ has ([\d,]+) rollouts. To go on:\s+simdeploy (.*)", shown)
-    assert int(told[1].replace(",", "")) > 0
-    assert shlex.split(told[2]) == stored
-    going_on = CliRunner().invoke(app, stored)
-    assert re.search(r" has [1-9][\d,]* rollouts already: going on from there", going_on.stderr)
-    assert going_on.stdout == CliRunner().invoke(app, arguments).stdout
 
 
 def test_who_reads_one_line_gets_the_files(file, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -121,69 +120,3 @@ def test_refusals(folder, monkeypatch, command, arguments, message):
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_the_cluster_has_its_own_workers(folder):
-    """`--workers` and `--cluster` exclude each other, as for a sweep. [contract]"""
-    for command in COMMANDS:
-        result = call(command, *VARY, "--workers", "2", "--cluster", "tcp://127.0.0.1:1")
-        assert result.exit_code == 2
-        assert "--workers and --cluster exclude each other" in result.stderr
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_workers_change_no_number(folder, command):
-    """Two workers print what one does. [property]"""
-    assert call(command, *VARY, "--workers", "2").stdout == call(command, *VARY).stdout
-
-
-def small_pieces(job, replications):
-    from simdeploy.experiments.cutting import Piece
-
-    return tuple(Piece(len(group.policies), 2) for group in job.groups)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_interrupted_and_gone_on_with(folder, monkeypatch, command):
-    """Ctrl-C keeps what is there and says how to go on; that gives what an uninterrupted call prints. [contract]"""
-    run, calls = Job.run, []
-
-    def interrupt(self, span):
-        calls.append(span)
-        # In the second half of a discovery.
-        if len(calls) > (50 if command == "discover" else 5):
-            raise KeyboardInterrupt
-        return run(self, span)
-
-    expected = call(command, *VARY).stdout
-    with monkeypatch.context() as patch:
-        patch.setattr(Job, "run", interrupt)
-        patch.setattr("simdeploy.experiments.working.cut_job", small_pieces)
-        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 2)
-        stopped = call(command, *VARY, "--store", "some where")
-    assert stopped.exit_code == 130
-    first, second = stopped.stderr.splitlines()[-2:]
-    assert first.startswith("interrupted; some where has ")
-    again = CliRunner().invoke(app, shlex.split(second)[1:], catch_exceptions=False)
-    assert (again.exit_code, again.stdout) == (0, expected)
-    # A discovery is in two parts, the second of which isn't known before the first is done.
-    ending = "rollouts already: going on from there" if command == "discover" else "already: going on with the rest"
-    assert again.stderr.splitlines()[0].endswith(ending)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_failed_replications_are_told(folder, monkeypatch, command):
-    """If all replications fail nothing can be said: the answer says why, and the command ends with exit code 1. [contract]"""
-    monkeypatch.setattr(Job, "run", lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
-    result = call(command, *VARY)
-    assert result.exit_code == 1
-    assert "replications failed; the first:" in result.stderr
-    assert result.stdout.startswith("Nothing can be said of ")
-    assert "(a replication failed in " in result.stdout
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_has_an_example_that_runs(folder, command):
-    """The help ends with an example, whose options there are. [contract]"""
-    text = CliRunner().invoke(app, [command, "--help"]).stdout
-    assert f"simdeploy {command} scenarios/small-fleet.yaml" in text
