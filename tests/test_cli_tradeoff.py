@@ -65,30 +65,11 @@ def test_the_answer_comes_first(folder):
     assert "10 (policy, default)" in result.stdout
 
 
-def test_json_has_everything(folder):
-    """`--json` prints one object with under what it was computed, the answer and all rows. [contract]"""
-    document = json.loads(call(*QUICK, *LIMIT, "--json").stdout)
-    assert document["answer"] == found().answer
-    assert document["computed_under"]["engine"] == "reference"
-    assert len(document["curves"]) == len(found().curves)
-
-
 def test_the_table_is_that_of_python(folder):
     """`--out` has the curves of the same call in Python. [contract]"""
     result = call(*QUICK, *LIMIT, "--out", "curves.csv")
     assert (result.exit_code, result.stderr) == (0, "wrote curves.csv\n")
     pd.testing.assert_frame_equal(pd.read_csv("curves.csv"), found().curves, check_dtype=False)
-
-
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
-def test_pictures(folder, ending):
-    """A picture is in the format that its ending says, and the same command draws the same bytes. [contract]"""
-    contents = []
-    for name in ("a", "b"):
-        assert call(*QUICK, *LIMIT, "--plot", f"{name}.{ending}").exit_code == 0
-        contents.append(Path(f"{name}.{ending}").read_bytes())
-    assert contents[0].startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
-    assert contents[0] == contents[1]
 
 
 def test_a_picture_has_a_panel_for_each_key_and_pair(folder):
@@ -111,27 +92,13 @@ def test_one_axis_may_be_chosen(folder, asked, axes):
     assert [axis["of"] for axis in document["axes"]] == axes
 
 
-def test_a_deployment_as_json(folder):
-    """`--policy` takes a file of the API, called like the file. [contract]"""
-    result = call(*QUICK, *LIMIT, "--policy", "ours.json")
-    assert result.stdout.startswith("ours stands at ")
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--policy", "wave"], "no such policy (found 'wave')"),
-        (["--vary", "max_failed_nods=1,2"], "no such key to vary; did you mean 'max_failed_nodes'?"),
-        (["--vary", "max_failed_nodes"], "no key with values"),
         (["--vary", "scenario.fleet.nodes=1,2"], "no threshold that can be moved"),
         (["--vary", "deadline=5s"], "no node can ever be healthy in time"),
         (["--x", "cost"], "the scenario has no costs"),
         (["--x", "makespan"], "did you mean 'makespan_s'?"),
-        (["--confidence-level", "95"], "not a confidence level (found 95.0)"),
-        (["--engine", "refrence"], "did you mean 'reference'?"),
-        (["--store", "s.yaml"], "'s.yaml' is there already and is not a folder"),
-        (["--plot", "x.gif"], "must end with one of .png, .svg, .pdf"),
-        (["--out", "no/x.csv"], "there is no folder 'no'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, told):
@@ -141,12 +108,6 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
     assert result.exit_code == 2
     assert told in result.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["ours.json", "s.yaml"]
-
-
-def small_pieces(job, replications):
-    from simdeploy.experiments.cutting import Piece
-
-    return tuple(Piece(len(group.policies), 2) for group in job.groups)
 
 
 def test_failed_replications_are_told(folder, monkeypatch):

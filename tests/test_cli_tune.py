@@ -93,11 +93,6 @@ def test_no_choice_is_an_exit_code(file):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--of", "costs"], "did you mean 'cost'?"),
-        (["--direction", "least"], "'least' is not one of"),
-        (["--require", "false_alarm < 1%"], "not a requirement"),
-        (["--policy", "wave"], "did you mean 'waves'?"),
-        (["--vary", "max_failed_node=1,2"], "did you mean 'max_failed_nodes'?"),
         (["--indifference", "-1"], "no difference that matters"),
         (["--confidence-level", "0.2"], "not a confidence level"),
     ],
@@ -111,20 +106,6 @@ def test_what_makes_no_sense_is_refused(file, arguments, message):
 
 
 # The command whose work stands still as soon as a part of it is kept, on any machine.
-STANDING_STILL = """
-import sys, time
-from pathlib import Path
-from simdeploy.cli import main
-from simdeploy.experiments.jobs import Job
-run = Job.run
-def run_some(job, span):
-    if list(Path(sys.argv[-1]).glob("*/parts/*")):
-        print("standing still", file=sys.stderr, flush=True)
-        time.sleep(600)
-    return run(job, span)
-Job.run = run_some
-main()
-"""
 
 
 def test_who_reads_one_line_gets_the_files(file, tmp_path):

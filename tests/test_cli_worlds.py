@@ -120,33 +120,3 @@ def test_refusals(folder, monkeypatch, command, arguments, message):
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_workers_change_no_number(folder, command):
-    """Two workers print what one does. [property]"""
-    assert call(command, *VARY, "--workers", "2").stdout == call(command, *VARY).stdout
-
-
-def small_pieces(job, replications):
-    from simdeploy.experiments.cutting import Piece
-
-    return tuple(Piece(len(group.policies), 2) for group in job.groups)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_failed_replications_are_told(folder, monkeypatch, command):
-    """If all replications fail nothing can be said: the answer says why, and the command ends with exit code 1. [contract]"""
-    monkeypatch.setattr(Job, "run", lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
-    result = call(command, *VARY)
-    assert result.exit_code == 1
-    assert "replications failed; the first:" in result.stderr
-    assert result.stdout.startswith("Nothing can be said of ")
-    assert "(a replication failed in " in result.stdout
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_has_an_example_that_runs(folder, command):
-    """The help ends with an example, whose options there are. [contract]"""
-    text = CliRunner().invoke(app, [command, "--help"]).stdout
-    assert f"simdeploy {command} scenarios/small-fleet.yaml" in text

@@ -12,6 +12,7 @@ import jsonschema
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from commands import COMMANDS, COMPUTING, QUICK, SCENARIOS, WITH_ENGINE, call, make_quick
 from every_result import assert_results_equal
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
@@ -22,39 +23,6 @@ from simdeploy.cli.command import EXIT_CODES
 from simdeploy.cli.options import ENGINES
 from simdeploy.engines import choice
 from simdeploy.experiments.executors import InProcess
-
-ROOT = Path(__file__).resolve().parents[1]
-SCENARIOS = ROOT / "scenarios"
-COMMANDS = {name: app.get_command(None, name) for name in app.list_commands(None)}
-
-# What each command computes here in a moment.
-QUICK = {
-    "run": ["--policy", "rolling"],
-    "compare": ["--replications", "20"],
-    "sweep": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "20"],
-    "tradeoff": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "20"],
-    "tune": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "4", "--most", "50"],
-    "gates": ["--policy", "rolling", "--gate", "pooled", "--sizes", "0.1", "--replications", "10"],
-    "switches": ["--no-pairs", "--replications", "4"],
-    "sensitivity": ["--of", "makespan_s", "--vary", "fleet.start_failure=0:0.1", "--size", "4", "--replications", "4"],
-    "discover": [
-        *("--policy", "rolling", "--require", "false_alarm given good <= 5%", "--vary", "fleet.start_failure=0:0.1"),
-        *("--points", "40", "--replications", "4"),
-    ],
-    "check": ["--policy", "rolling", "--require", "p95 makespan_s <= 1h", "--most", "100"],
-    "rare": [
-        "--policy",
-        "rolling",
-        "--event",
-        "failed_nodes >= 6",
-        "--tilt",
-        "start_failure=2",
-        "--replications",
-        "200",
-    ],
-}
-COMPUTING = [*QUICK, "verify"]
-WITH_ENGINE = [name for name in QUICK if name != "run"]
 
 # Each name of an option has one type and one help. What may differ is stated here, with the reason.
 DIFFERENT_DEFAULTS = {
@@ -70,20 +38,6 @@ DIFFERENT_HELP = {"policies", "vary", "method"}  # its default; which keys there
 WORDY = {"tradeoff", "gates", "switches"}
 # What stands for a number of rollouts elsewhere.
 OLD_NAMES = {"--rollouts", "--budget", "--most-rollouts", "--worlds", "--policies", "--timeline", "--runs"}
-
-
-def make_quick(name):
-    """Return the arguments of a quick call, on the shipped small scenario if the command takes one."""
-    scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
-    # A search ends with 2,000 rollouts of its choice.
-    engine = ["--engine", "compiled" if name == "tune" else "reference"] if name in WITH_ENGINE else []
-    return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *engine]
-
-
-def call(name, *arguments):
-    """Run a command quickly in this process."""
-    words = [*make_quick(name), *map(str, arguments)]
-    return CliRunner().invoke(app, words, catch_exceptions=False)
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +152,9 @@ def test_what_is_printed_and_written(name, findings):
     document = json.loads(printed.stdout, parse_constant=pytest.fail)
     assert json.loads(Path("all.json").read_text(encoding="utf-8")) == document
     jsonschema.Draft202012Validator(simdeploy.result_schema(document["result"])).validate(document)
-    assert f"| `{name}` | `{document['result']}` |" in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert f"| `{name}` | `{document['result']}` |" in (SCENARIOS.parent / "docs" / "results.md").read_text(
+        encoding="utf-8"
+    )
     again = simdeploy.read_result("all.json")
     assert_results_equal(again, findings[0].result)
     assert again.computed_under == document["computed_under"]

@@ -1,0 +1,66 @@
+"""Every command, with what it computes in a moment, for tests of what holds of all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from simdeploy.cli.app import app
+
+SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+COMMANDS = {name: app.get_command(None, name) for name in app.list_commands(None)}
+
+# What each command computes here in a moment.
+QUICK = {
+    "run": ["--policy", "rolling"],
+    "compare": ["--replications", "20"],
+    "sweep": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "20"],
+    "tradeoff": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "20"],
+    "tune": [
+        "--policy",
+        "rolling",
+        "--vary",
+        "max_failed_nodes=0,4",
+        "--replications",
+        "4",
+        "--most",
+        "50",
+        "--final",
+        "40",
+    ],
+    "gates": ["--policy", "rolling", "--gate", "pooled", "--sizes", "0.1", "--replications", "10"],
+    "switches": ["--no-pairs", "--replications", "4"],
+    "sensitivity": ["--of", "makespan_s", "--vary", "fleet.start_failure=0:0.1", "--size", "4", "--replications", "4"],
+    "discover": [
+        *("--policy", "rolling", "--require", "false_alarm given good <= 5%", "--vary", "fleet.start_failure=0:0.1"),
+        *("--points", "40", "--replications", "2"),
+    ],
+    "check": ["--policy", "rolling", "--require", "p95 makespan_s <= 1h", "--most", "100"],
+    "rare": [
+        "--policy",
+        "rolling",
+        "--event",
+        "failed_nodes >= 6",
+        "--tilt",
+        "start_failure=2",
+        "--replications",
+        "100",
+    ],
+}
+COMPUTING = [*QUICK, "verify"]
+WITH_ENGINE = [name for name in QUICK if name != "run"]
+
+
+def make_quick(name):
+    """Return the arguments of a quick call, on the shipped small scenario if the command takes one."""
+    scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
+    # A search ends with 2,000 rollouts of its choice.
+    engine = ["--engine", "compiled" if name == "tune" else "reference"] if name in WITH_ENGINE else []
+    return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *engine]
+
+
+def call(name, *arguments):
+    """Run a command quickly in this process."""
+    words = [*make_quick(name), *map(str, arguments)]
+    return CliRunner().invoke(app, words, catch_exceptions=False)

@@ -1,0 +1,243 @@
+"""How commands end, all of them: refused, failed, interrupted and resumed, without room for what they write."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from commands import COMMANDS, QUICK, WITH_ENGINE, call, make_quick
+
+from simdeploy.cli.app import app
+from simdeploy.experiments.cutting import Piece
+from simdeploy.experiments.jobs import Job
+
+OPTIONS = {name: {text for option in COMMANDS[name].params for text in option.opts} for name in QUICK}
+KEEPING = [name for name in QUICK if "--store" in OPTIONS[name]]
+# Others take the same way, and each of these takes seconds to start its workers.
+ON_WORKERS = ["compare", "sweep", "sensitivity", "discover"]
+SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with a file that is no folder, a folder that is no file, and a policy."""
+    from simdeploy.analysis.switches.switch_values import list_switch_values
+
+    Path(tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "ours.json").write_text(json.dumps(SPEC), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
+    )
+    return tmp_path
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def fail(*_):
+    pytest.fail("nothing is to be simulated")
+
+
+# -- refused -----------------------------------------------------------------------------------------------------------
+
+REFUSED = [
+    ("--policy nosuch", "no such policy"),
+    ("--policy nosuch.json", "nosuch.json"),
+    ("--seed -1", "--seed"),
+    ("--replications 0", "--replications"),
+    ("--most 0", "--most"),
+    ("--confidence-level 95", "such as 0.95"),
+    ("--confidence-level nan", "such as 0.95"),
+    ("--engine refrence", "did you mean 'reference'?"),
+    ("--workers 2 --cluster tcp://127.0.0.1:1", "--workers and --cluster exclude each other"),
+    ("--plot x.gif", "must end with one of .png, .svg, .pdf"),
+    ("--plot nowhere/x.png", "there is no folder"),
+    ("--out x.txt", "must end with one of .csv, .parquet, .json"),
+    ("--out nowhere/x.csv", "there is no folder"),
+    ("--out folder.csv", "is not a file"),
+    ("--junit x.txt", "must end with one of .xml"),
+    ("--junit nowhere/x.xml", "there is no folder"),
+    ("--store file", "'file' is there already and is not a folder"),
+    ("--store file/x", "can't be written to"),
+    ("--of costs", "did you mean 'cost'?"),
+    ("--direction least", "'least' is not one of"),
+    ("--require 'false_alrm <= 1%'", "did you mean 'false_alarm'"),
+    ("--require 'false_alarm < 1%'", "not a requirement"),
+    ("--require 'completed given bda <= 5%'", "not a condition"),
+    ("--vary max_failed_nods=0:2:3", "no such key to vary; did you mean 'max_failed_nodes'?"),
+    ("--vary max_failed_nodes", "no key with values"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        pytest.param(name, arguments, told, id=f"{name} {arguments}")
+        for name in QUICK
+        for arguments, told in REFUSED
+        if set(re.findall("--[a-z-]+", arguments)) <= OPTIONS[name]
+        # For one release that is a folder of a sweep.
+        and (name, arguments) != ("sweep", "--out x.txt")
+    ],
+)
+def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, arguments, told):
+    """What can't be done is said in words with exit code 2; nothing is simulated, printed or written. [contract]"""
+    monkeypatch.setattr(Job, "run", fail)
+    monkeypatch.setattr("simdeploy.engines.simulation.simulate", fail)
+    before = sorted(folder.rglob("*"))
+    words = make_quick(name)
+    if arguments.startswith("--policy") and "--policy" in words:
+        place = words.index("--policy")
+        del words[place : place + 2]
+    result = CliRunner().invoke(app, [*words, *shlex.split(arguments)], catch_exceptions=False)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("scenario", ["missing.yaml", "."])
+def test_a_scenario_that_is_not_there(name, scenario):
+    """A scenario that can't be read is named, with exit code 2. [contract]"""
+    name, _, *words = make_quick(name)
+    result = CliRunner().invoke(app, [name, scenario, *words], catch_exceptions=False)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: {scenario}: ")
+
+
+# -- policies, pictures, workers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_policy_may_be_a_file(name):
+    """--policy takes a file, whose policy is called like the file. [contract]"""
+    words = make_quick(name)
+    if "--policy" in words:
+        words[words.index("--policy") + 1] = "ours.json"
+    else:
+        words += ["--policy", "ours.json", "--policy", "rolling"][: 4 if name in ("compare", "switches") else 2]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code in (0, 1, 3), result.stderr
+    assert re.search(r"\bours\b", result.stdout)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_picture_is_drawn(folder, name):
+    """--plot writes a picture and says so, and the same command draws the same bytes. [contract]"""
+    contents = []
+    for picture in ("a.svg", "b.svg"):
+        result = call(name, "--plot", picture)
+        assert result.stderr == f"wrote {picture}\n"
+        contents.append(Path(picture).read_bytes())
+    assert contents[0].startswith(b"<?xml")
+    assert contents[0] == contents[1]
+    assert {path.name for path in folder.iterdir()} == {"a.svg", "b.svg", "file", "folder.csv", "ours.json"}
+
+
+@pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("PNG", b"\x89PNG")])
+def test_a_picture_is_of_the_kind_that_its_ending_says(ending, begins):
+    """Pictures of every kind are written, and twice the same bytes. [contract]"""
+    contents = []
+    for name in ("a", "b"):
+        call("compare", "--plot", f"{name}.{ending}")
+        contents.append(Path(f"{name}.{ending}").read_bytes())
+    assert contents[0].startswith(begins)
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("name", ON_WORKERS)
+def test_workers_change_no_number(name):
+    """On two workers the output is the same to the letter. [property]"""
+    assert call(name, "--workers", 2).stdout == call(name).stdout
+
+
+# -- failed ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_ENGINE if name not in ("switches", "rare")])
+def test_failed_replications_are_told(monkeypatch, name):
+    """Replications that failed are counted on standard error; the answer says that nothing is known, the exit code is 1. [contract]"""
+    monkeypatch.setattr(Job, "run", lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
+    result = call(name)
+    assert result.exit_code == 1
+    assert re.search(r"warning: (\d+) of \1 replications failed", result.stderr)
+    assert result.stdout
+    assert "Traceback" not in result.output
+
+
+# -- interrupted -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WITH_ENGINE)
+def test_ctrl_c_without_a_folder(monkeypatch, name):
+    """Interrupted, a command prints no answer and ends with 130; it says how to make it resumable, where it can be. [contract]"""
+    monkeypatch.setattr(Job, "run", interrupt)
+    result = call(name)
+    assert (result.exit_code, result.stdout) == (130, "")
+    saved = "; nothing was saved. Run with --store DIR to make it resumable." if name in KEEPING else ""
+    assert result.stderr.strip() == f"interrupted{saved}"
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_interrupted_and_resumed(monkeypatch, name):
+    """Ctrl-C keeps what is there and says how to go on; that prints what an undisturbed call does. [contract]"""
+    run, calls = Job.run, []
+    last = 30 if name == "discover" else 1  # in its second half, which isn't known before the first is done
+    expected = call(name)
+    with monkeypatch.context() as patch:
+        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 2)
+        patch.setattr(
+            "simdeploy.experiments.working.cut_job",
+            lambda job, replications: tuple(Piece(len(group.policies), 2) for group in job.groups),
+        )
+
+        def run_some(job, span):
+            calls.append(span)
+            return interrupt() if len(calls) > last else run(job, span)
+
+        patch.setattr(Job, "run", run_some)
+        stopped = call(name, "--store", "some where")
+    assert (stopped.exit_code, stopped.stdout) == (130, "")
+    first, second = stopped.stderr.splitlines()[-2:]
+    assert re.match(r"interrupted; some where has [1-9]\d* rollouts", first)
+    words = shlex.split(second)
+    assert words == ["simdeploy", *make_quick(name), "--store", "some where"]
+    again = CliRunner().invoke(app, words[1:], catch_exceptions=False)
+    assert (again.exit_code, again.stdout) == (expected.exit_code, expected.stdout)
+    assert re.match(r"some where has .* already: going on ", again.stderr)
+
+
+# -- without room ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(name, "--out o.csv") for name in QUICK] + [("compare", "--plot p.png"), ("check", "--junit j.xml")],
+)
+def test_a_file_that_finds_no_room(folder, monkeypatch, name, option):
+    """Where a file can't be written the old one stays, and the exit code is 2, whatever the answer is. [contract]"""
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    file = Path(option.split()[1])
+    file.write_text("old", encoding="utf-8")
+    before = sorted(folder.rglob("*"))
+    monkeypatch.setattr(os, "fsync", full)
+    result = call(name, *option.split())
+    assert result.exit_code == 2
+    assert f"error: {file}: No space left on device" in result.stderr
+    assert file.read_text(encoding="utf-8") == "old"
+    assert sorted(folder.rglob("*")) == before
