@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from simdeploy.engines import responses as responses_module
-from simdeploy.engines.reference import controller as controller_module
-from simdeploy.engines.reference import engine as engine_module
-from simdeploy.engines.reference import people as people_module
-from simdeploy.engines.reference import prober as prober_module
-from simdeploy.engines.reference import running_watch as running_watch_module
+from simdeploy.engines.reference import (
+    controller as controller_module,
+    engine as engine_module,
+    people as people_module,
+    prober as prober_module,
+    running_watch as running_watch_module,
+)
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
@@ -24,8 +26,7 @@ from simdeploy.engines.service import Service
 from simdeploy.rules.gates.judge import Judge
 from simdeploy.rules.gates.statistics import log_likelihood_ratio
 from simdeploy.rules.health import HealthRule
-from simdeploy.world import availability as availability_module
-from simdeploy.world import realized as realized_module
+from simdeploy.world import availability as availability_module, realized as realized_module
 from simdeploy.world.availability import Alternating
 from simdeploy.world.draws import Draws
 from simdeploy.world.realized import World

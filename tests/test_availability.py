@@ -7,8 +7,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.availability import CRASH_STREAMS, Alternating, Processes

@@ -13,8 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy

@@ -19,8 +19,7 @@ from distributed import Security
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimulationError
 from simdeploy.experiments import replicate
-from simdeploy.experiments.executors import DaskCluster
-from simdeploy.experiments.executors import cluster as cluster_module
+from simdeploy.experiments.executors import DaskCluster, cluster as cluster_module
 
 DEADLINE_S = 120
 SWEEP = ["--vary", "max_parallel=1,2", "--replications", "3", "--engine", "reference"]

@@ -9,8 +9,7 @@ from itertools import count, product
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from simdeploy.api import read_deployment
 from simdeploy.errors import InputError

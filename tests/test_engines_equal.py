@@ -15,8 +15,7 @@ import pytest
 import yaml
 from encounters import Feature, count, watching
 from generators import ACTIONS, STRATEGIES, Decisions, Raw, scenario_of, scenarios
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 from mistakes import MISTAKES
 from reducing import reduced
 from rows_equal import Row, are_equal, differences, run

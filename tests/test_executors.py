@@ -21,8 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from fake_jobs import FakeJob, make_job
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import simdeploy
 from simdeploy.engines import RESPONSES
@@ -30,9 +29,15 @@ from simdeploy.engines.block import Block
 from simdeploy.errors import InputError, SimdeployWarning, SimulationError
 from simdeploy.experiments import cutting, replicate
 from simdeploy.experiments.cutting import Piece, cut_job, spans
-from simdeploy.experiments.executors import DaskCluster, InProcess, Processes, Threads, choose_executor
-from simdeploy.experiments.executors import cluster as cluster_module
-from simdeploy.experiments.executors import processes as processes_module
+from simdeploy.experiments.executors import (
+    DaskCluster,
+    InProcess,
+    Processes,
+    Threads,
+    choose_executor,
+    cluster as cluster_module,
+    processes as processes_module,
+)
 from simdeploy.experiments.executors.joining import halve, join_blocks
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.table import DTYPES, Outcomes, block_to_table

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from simdeploy import Rollout, Scenario, simulate
-from simdeploy.world import draws as draws_module
-from simdeploy.world import streams as streams_module
+from simdeploy.world import draws as draws_module, streams as streams_module
 from simdeploy.world.availability import Processes
 from simdeploy.world.draws import Draws
 from simdeploy.world.realized import World

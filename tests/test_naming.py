@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from simdeploy import estimate, estimate_costs, estimate_regret, pareto_front
 from simdeploy.analysis.asking.naming import name_cases

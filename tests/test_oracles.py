@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from simdeploy import Scenario, simulate
-from simdeploy.engines.reference import controller as controller_module
-from simdeploy.engines.reference import dispatch as dispatch_module
-from simdeploy.engines.reference import engine as engine_module
-from simdeploy.engines.reference import people as people_module
-from simdeploy.engines.reference import prober as prober_module
+from simdeploy.engines.reference import (
+    controller as controller_module,
+    dispatch as dispatch_module,
+    engine as engine_module,
+    people as people_module,
+    prober as prober_module,
+)
 from simdeploy.rules.health import HealthRule
 from simdeploy.rules.limits import Limits
 from simdeploy.units import NS_PER_S

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from every_result import MAKE, assert_results_equal, make
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pydantic import TypeAdapter

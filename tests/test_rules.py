@@ -7,8 +7,7 @@ from fractions import Fraction
 from math import floor
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from simdeploy.rules.health import HealthRecord, HealthRule, read_health_rule
 from simdeploy.rules.limits import Counts, Limits, read_limits

@@ -13,8 +13,7 @@ import weakref
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from simdeploy.engines.block import COLUMNS
 from simdeploy.errors import InputError, SimdeployWarning

@@ -6,8 +6,7 @@ import math
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from simdeploy.report.tables import Column, Kind, make_table, spread
 from simdeploy.report.wording import NO_SCALE, PERCENT, format_estimate, list_some

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from generators import scenarios
-from hypothesis import given, note
-from hypothesis import strategies as st
+from hypothesis import given, note, strategies as st
 
 from simdeploy import Scenario, simulate
 from simdeploy.api import (

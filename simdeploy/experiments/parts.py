@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Generator, Iterator, Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any

@@ -1,8 +1,7 @@
 from .check import plot_check as plot_check
 from .comparison import plot_comparison as plot_comparison
 from .costs import plot_costs as plot_costs
-from .discovery import plot_discovery as plot_discovery
-from .discovery import plot_peeling_path as plot_peeling_path
+from .discovery import plot_discovery as plot_discovery, plot_peeling_path as plot_peeling_path
 from .estimates import plot_estimates as plot_estimates
 from .gates import plot_gates as plot_gates
 from .heatmap import plot_heatmap as plot_heatmap

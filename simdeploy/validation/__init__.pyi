@@ -1,3 +1,2 @@
 from . import oracles as oracles
-from .verification import Verification as Verification
-from .verification import verify as verify
+from .verification import Verification as Verification, verify as verify
