@@ -1,8 +1,7 @@
 """simdeploy: discrete-event simulation and policy analysis for software rollouts.
 
-Public names are imported when they are first used, so that ``import simdeploy`` costs next to nothing.
-
-`__init__.pyi` lists them, once for the reader, the type checker and the interpreter.
+From outside: the names that `__init__.pyi` lists, once for the reader, the type checker and the interpreter. They are imported
+when they are first used, so that ``import simdeploy`` costs next to nothing.
 """
 
 import lazy_loader

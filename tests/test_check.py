@@ -1,16 +1,14 @@
-"""Checks: the rule by which a requirement is decided, its guarantee, and what is checked of whom."""
+"""Checks: when one looks, what is checked of whom, and what is said of it."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 
 from simdeploy import Scenario
 from simdeploy.analysis.checking.checking import check
-from simdeploy.analysis.checking.sequential import decide, fewest_observations, plan_looks
-from simdeploy.engines.running import run_block
+from simdeploy.analysis.checking.sequential import plan_looks
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.report.checking import describe_requirement, format_found, requirement_of
@@ -21,23 +19,7 @@ from simdeploy.validation import oracles
 # Limits that can never stop a rollout are meant here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")
 
-REPETITIONS = 2000
-LEVEL = 0.95
-# 5 % and four standard errors of a proportion over 2,000 repetitions.
-MOST_WRONG = 0.05 + 4 * math.sqrt(0.05 * 0.95 / REPETITIONS)
-
-
-def follow(values, requirement, *, most, level=LEVEL):
-    """Look at values as `check` does, and return the verdict."""
-    looks = plan_looks(most)
-    for look in looks:
-        verdict = decide(values[:look], requirement, (1 - level) / len(looks)).verdict
-        if verdict != "undecided":
-            break
-    return verdict
-
-
-# -- the rule ----------------------------------------------------------------------------------------------------------
+# -- a check -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -46,127 +28,6 @@ def follow(values, requirement, *, most, level=LEVEL):
 def test_looks(most, looks):
     """Looks are at 100 replications and at twice as many each time, the last one at the budget. [contract]"""
     assert plan_looks(most) == looks
-
-
-@pytest.mark.parametrize("text", ["false_alarm <= {}", "false_alarm >= {}"])
-def test_a_rate_is_tested_exactly(text):
-    """A rate is decided just where the binomial tail at the limit is at most the error that is allowed. [oracle]"""
-    from scipy.stats import binom
-
-    n, limit, error = 60, 0.3, 0.02
-    requirement = parse_requirement(text.format(limit))
-    for successes in range(n + 1):
-        few = binom.cdf(successes, n, limit) <= error
-        many = binom.sf(successes - 1, n, limit) <= error
-        expected = {(True, False): "met", (False, True): "not met"}.get(
-            (few, many) if requirement.at_least is None else (many, few), "undecided"
-        )
-        values = np.repeat([1.0, 0.0], [successes, n - successes])
-        assert decide(values, requirement, error).verdict == expected
-
-
-@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.05])
-@pytest.mark.parametrize("sign", ["<=", ">="])
-def test_a_quantile_is_a_rate(quantile, sign):
-    """A quantile is decided as is the rate of values up to the limit (or below it) against its probability. [oracle]"""
-    rng = np.random.default_rng(4)
-    error = 0.03
-    for n in (3, 40, 150):
-        values = np.round(rng.exponential(10, n))  # with ties
-        for limit in range(40):
-            requirement = parse_requirement(f"p{100 * quantile:g} makespan_s {sign} {limit}")
-            below = int((values <= limit).sum() if sign == "<=" else (values < limit).sum())
-            low, high = proportion_interval(below, n, 1 - 2 * error)
-            if sign == "<=":
-                expected = "met" if low >= quantile else "not met" if high < quantile else "undecided"
-            else:
-                expected = "met" if high <= quantile else "not met" if low > quantile else "undecided"
-            assert decide(values, requirement, error).verdict == expected, (n, limit)
-
-
-def test_a_mean_needs_a_thousand_observations_or_as_many_as_their_skewness_asks():
-    """A mean is not judged before it has 1,000 observations and 25 times their squared skewness. [contract]"""
-    requirement = parse_requirement("makespan_s <= 100")
-    assert decide(np.ones(999), requirement, 0.01).verdict == "undecided"
-    assert "at least 1,000 observations" in decide(np.ones(999), requirement, 0.01).reason
-    assert decide(np.ones(1000), requirement, 0.01).verdict == "met"
-    # One in n: skewness (n - 2) / sqrt(n - 1), so that 25 times its square is about 25 n.
-    rare = decide(np.repeat([0.0, 1.0], [1999, 1]), requirement, 0.01)
-    assert rare.verdict == "undecided"
-    assert f"at least {math.ceil(25 * 1998**2 / 1999):,} observations" in rare.reason
-
-
-@pytest.mark.parametrize(
-    "text", ["false_alarm <= 1%", "false_alarm >= 99%", "p95 makespan_s <= 1", "p5 makespan_s >= 1", "completed <= 40%"]
-)
-def test_the_fewest_observations(text):
-    """So many of the best observations show a requirement to be met, and one less doesn't. [property]"""
-    requirement = parse_requirement(text)
-    best = 1.0 if requirement.measure.kind == "quantile" or requirement.at_least is not None else 0.0
-    for error in (0.05, 0.001):
-        n = int(fewest_observations(requirement, error))
-        assert decide(np.full(n, best), requirement, error).verdict == "met"
-        assert decide(np.full(n - 1, best), requirement, error).verdict == "undecided"
-
-
-def test_what_no_number_of_rollouts_can_show():
-    """That a rate is 0 can't be shown, which is the reason given; that it isn't can. [contract]"""
-    never = parse_requirement("escaped <= 0")
-    found = decide(np.zeros(10_000), never, 0.05)
-    assert (found.verdict, found.reason) == ("undecided", "no number of rollouts shows that a rate is 0")
-    assert decide(np.array([0.0, 1.0]), never, 0.05).verdict == "not met"
-    assert decide(np.array([np.nan]), never, 0.05).reason == "no rollout has a value"
-
-
-# -- the guarantee -----------------------------------------------------------------------------------------------------
-
-
-def bernoulli(p):
-    return lambda rng, n: (rng.random(n) < p).astype(float)
-
-
-def exponential(rng, n):
-    return rng.exponential(1.0, n)
-
-
-def lognormal(rng, n):
-    return np.exp(rng.standard_normal(n) - 0.5)
-
-
-P95 = -math.log(0.05)
-
-
-@pytest.mark.parametrize(
-    ("draw", "text"),
-    [
-        (bernoulli(0.01), "false_alarm <= 0.01"),
-        (bernoulli(0.01), "false_alarm >= 0.01"),
-        (bernoulli(0.5), "false_alarm <= 0.5"),
-        (exponential, f"p95 makespan_s <= {P95!r}"),
-        (exponential, f"p95 makespan_s >= {P95!r}"),
-        (exponential, "makespan_s <= 1"),
-        (lognormal, "makespan_s <= 1"),
-        (lognormal, "makespan_s >= 1"),
-    ],
-)
-def test_looking_often_does_not_mislead(draw, text):
-    """With the truth at the limit each of the two verdicts is reached in at most 5 % of 2,000 repetitions. [oracle]"""
-    rng = np.random.default_rng(20260301)
-    requirement, most = parse_requirement(text), 6400
-    verdicts = [follow(draw(rng, most), requirement, most=most) for _ in range(REPETITIONS)]
-    shares = {verdict: verdicts.count(verdict) / REPETITIONS for verdict in ("met", "not met")}
-    assert max(shares.values()) <= MOST_WRONG
-    # The test is not empty: both do happen.
-    assert min(shares.values()) > 0
-
-
-def test_a_limit_that_is_not_near_is_decided():
-    """A rate of a fifth of its limit is shown to be met in nearly every repetition, twice the limit not to be. [property]"""
-    rng = np.random.default_rng(8)
-    for rate, expected in ((0.01, "met"), (0.1, "not met")):
-        requirement = parse_requirement("false_alarm <= 0.05")
-        verdicts = [follow(bernoulli(rate)(rng, 3200), requirement, most=3200) for _ in range(300)]
-        assert verdicts.count(expected) >= 0.97 * len(verdicts)
 
 
 FAILURE, LIMIT = 0.15, 2
@@ -184,23 +45,6 @@ def failing(failure=FAILURE, **more):
             **more,
         }
     )
-
-
-def test_the_guarantee_on_the_engine():
-    """On rollouts whose rate of stops is exactly the limit, at most 5 % of 2,000 checks are wrong. [oracle]"""
-    most, scenario = 200, failing()
-    truth = oracles.stop_probability(20, FAILURE, LIMIT)
-    block = run_block(scenario, [scenario.policy()], seed=11, first=0, count=REPETITIONS * most, engine="compiled")
-    states = np.array([*block.words["state"], ""])[block.codes["state"][block.index[0]]]
-    stops = (states == "failed").astype(float).reshape(REPETITIONS, most)
-    assert abs(stops.mean() - truth) <= 4 * math.sqrt(truth * (1 - truth) / stops.size)
-    for requirement in (Requirement(Measure("failed"), at_most=truth), Requirement(Measure("failed"), at_least=truth)):
-        verdicts = [follow(values, requirement, most=most) for values in stops]
-        for verdict in ("met", "not met"):
-            assert verdicts.count(verdict) / REPETITIONS <= MOST_WRONG
-
-
-# -- a check -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("engine", ["reference", "compiled"])

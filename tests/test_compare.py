@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from simdeploy.analysis import compare
+from simdeploy.analysis import compare, estimate, summarize_grid
+from simdeploy.analysis.comparison.measured import name_rows
 from simdeploy.errors import InputError
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.intervals import mean_interval, paired_proportions_interval, proportion_interval
@@ -26,8 +27,9 @@ def responses(**columns):
 
 
 def row(frame, policy, response, level=None):
-    """Return the one row of a policy, response and level."""
+    """Return the one row of a policy, response and level, whatever became of the rollouts."""
     rows = frame[frame["policy"].eq(policy) & frame["response"].eq(response)]
+    rows = rows[rows["given"].isna() | rows["response"].eq("verdict")]
     rows = rows[rows["level"].isna() if level is None else rows["level"].eq(level)]
     assert len(rows) == 1
     return rows.iloc[0]
@@ -58,20 +60,43 @@ def test_paired_difference_by_hand():
 
 
 def test_proportions_by_hand():
-    """Every level of a verdict has its proportion over the rows that have a verdict, also the levels nobody saw. [oracle]"""
+    """Every verdict has its proportion out of the releases that may get it and got one, also those nobody saw. [oracle]"""
     verdict = ["escaped", "escaped", "false_alarm", None, *["completed_good"] * 4]
     comparison = compare(responses(verdict=verdict))
     estimates = comparison.estimates[comparison.estimates["policy"].eq("a")].set_index("level")
     assert list(estimates.index) == list(VERDICTS)
-    assert list(estimates["n"]) == [3] * 4
-    assert estimates["estimate"].to_dict() == pytest.approx(
-        {"completed_good": 0, "stopped_defective": 0, "false_alarm": 1 / 3, "escaped": 2 / 3}
-    )
+    assert estimates["n"].to_dict() == {"completed_good": 1, "stopped_defective": 2, "false_alarm": 1, "escaped": 2}
+    assert estimates["given"].tolist() == ["good", "defective", "good", "defective"]
+    assert estimates["estimate"].tolist() == [0, 0, 1, 1]
     # With 0 of n the upper limit is 1 - (alpha / 2) ** (1 / n).
-    assert estimates.loc["completed_good", "low"] == 0
-    assert estimates.loc["completed_good", "high"] == pytest.approx(1 - 0.025 ** (1 / 3))
+    assert estimates.loc["stopped_defective", "low"] == 0
+    assert estimates.loc["stopped_defective", "high"] == pytest.approx(1 - 0.025 ** (1 / 2))
     difference = row(comparison.differences, "b", "verdict", "completed_good")
-    assert (difference["n"], difference["estimate"]) == (3, 1.0)
+    assert (difference["n"], difference["estimate"]) == (1, 1.0)
+
+
+def test_false_alarms_are_counted_as_in_a_sweep():
+    """`compare`, `summarize_grid` and `estimate` give the same rates of false alarms and escapes, and makespans of what completed. [property]"""
+    verdicts = ["completed_good", "false_alarm", "stopped_defective", "escaped", "escaped", "completed_good"]
+    table = pd.DataFrame({"policy": "a", "case": 0, "scenario": "s", "replication": range(6), "verdict": verdicts})
+    table = table.assign(makespan_s=[60.0, 5.0, 7.0, 80.0, 90.0, 70.0], release=["g", "g", "b", "b", "b", "g"])
+    cell = summarize_grid(table).cells.iloc[0]
+    measures = ["false_alarm given good", "escaped given defective", "makespan_s given completed_good"]
+    found = compare(table).estimates
+    of_compare = [found.set_index(name_rows(found)).loc[measure, "estimate"] for measure in measures]
+    of_estimate = estimate(table, measures).estimates["estimate"].tolist()
+    assert of_compare == of_estimate == [1 / 3, 2 / 3, 65.0]
+    assert [cell[f"{name}_estimate"] for name in ("false_alarm", "escape", "completed_makespan_s")] == of_compare
+
+
+def test_a_policy_that_stops_early_is_not_quick():
+    """Where nothing has a verdict the soonest policy is the one whose completed rollouts end soonest. [contract]"""
+    states = ["failed", "failed", "completed", "completed", "completed", "completed"]
+    table = responses(state=states, makespan_s=[1.0, 2.0, 99.0, 50.0, 51.0, 52.0])
+    found = compare(table)
+    assert found.judged_by == ("makespan_s given completed",)
+    assert found.ranking.query("given == 'completed'").set_index("policy")["rank"].to_dict() == {"a": 2, "b": 1}
+    assert found.answer.startswith("b completes soonest")
 
 
 def test_intervals_are_those_of_scipy():
@@ -303,7 +328,7 @@ def test_plain_form_of_a_comparison():
     document = compare(responses(makespan_s=[1.0, 2.0, 3.0, np.nan], verdict=["escaped"] * 4)).to_dict()
     assert {"answer", "estimates", "differences", "pairs", "ranking"} <= set(document)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert "_observations" not in document
+    assert "_values" not in document
 
 
 @pytest.mark.parametrize(

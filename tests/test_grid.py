@@ -1,4 +1,4 @@
-"""The summary of a sweep, held to hand-made tables, to `compare`, and to itself read in parts."""
+"""The summary of a sweep, held to hand-made tables, to `estimate`, and to itself read in parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from simdeploy.analysis import compare, summarize_grid
+from simdeploy.analysis import estimate, summarize_grid
 from simdeploy.analysis.estimates.grid import MEANS, QUANTITIES
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
@@ -79,7 +79,7 @@ def test_few_observations_are_no_zeros():
     assert cells["failed"].tolist() == [0, 1]
     assert cells["replications"].tolist() == [1, 2]
     assert cells.filter(like="escape").drop(columns="escape_n").isna().all(axis=None)
-    assert cells.loc[1].filter(like="makespan_s").drop("makespan_s_n").isna().all()
+    assert cells.loc[1].filter(regex="makespan_s_(?!n)").isna().all()
     assert cells["escape_n"].tolist() == [0, 0]
 
 
@@ -139,13 +139,26 @@ def test_the_same_from_result_store_and_frame(result):
 
 
 def test_estimates_are_those_of_compare(result):
-    """The means of a case are those that `compare` gives for its rows. [property]"""
+    """The means of a case are those that `estimate` gives for its rows. [property]"""
     cells = summarize_grid(result).cells.set_index("case")
+    measures = [f"{name} given completed_good" if key != name else name for key, name in MEANS.items()]
     for case, rows in result.to_frame().groupby("case"):
-        estimates = compare(rows).estimates.query("level.isna()").set_index("response")
-        for name in MEANS:
+        estimates = estimate(rows, measures).estimates
+        for name, (_, row) in zip(MEANS, estimates.iterrows(), strict=True):
             for what in ("estimate", "low", "high", "half_width", "n"):
-                assert cells.loc[case, f"{name}_{what}"] == pytest.approx(estimates.loc[name, what])
+                assert cells.loc[case, f"{name}_{what}"] == pytest.approx(row[what])
+
+
+def test_a_rollout_that_was_stopped_is_not_quick():
+    """How long a rollout takes is told of those that completed with a good release; without verdicts, that completed. [contract]"""
+    rows = [(0, "false_alarm", 10.0), (0, "completed_good", 60.0), (0, "escaped", 70.0), (1, "completed_good", 50.0)]
+    cells = summarize_grid(frame_of(rows)).cells
+    assert cells["makespan_s_estimate"].tolist() == [140 / 3, 50]
+    assert cells["completed_makespan_s_estimate"].tolist() == [60, 50]
+    assert cells["completed_makespan_s_n"].tolist() == [1, 1]
+    restarts = table([0, 0], verdict=pd.Series([None, None], dtype="str"), makespan_s=[5.0, 9.0])
+    cells = summarize_grid(restarts.assign(state=["failed", "completed"])).cells
+    assert cells["completed_makespan_s_estimate"].tolist() == [9]
 
 
 def test_a_table_of_words(result):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +77,10 @@ def test_every_kind_of_result_has_its_report():
         report = importlib.import_module(f"simdeploy.report.{module}")
         assert callable(report.tell)
         assert callable(report.tabulate)
+
+
+def test_every_package_says_what_may_be_used_from_outside():
+    """The docstring of each package says what lives there, and what others may use. [contract]"""
+    for path in Path(simdeploy.__file__).parent.rglob("__init__.py"):
+        words = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+        assert re.match(r".{20,}[.;:] .*(From|from) outside: .+", words), path

@@ -267,7 +267,7 @@ def test_one_policy_is_the_best_of_one():
     assert (row["rank"], row["is_among_best"]) == (1, True)
     assert math.isnan(row["estimate"])
     assert comparison.pairs.empty
-    assert list(comparison.pairs.dtypes.astype(str)) == ["str"] * 4 + ["float64"] * 3 + ["int64", "str"]
+    assert list(comparison.pairs.dtypes.astype(str)) == ["str"] * 5 + ["float64"] * 3 + ["int64", "str"]
 
 
 def test_directions():
@@ -334,6 +334,9 @@ def test_the_answer_without_costs():
     """Without costs the sentence is about false alarms and escapes. [contract]"""
     verdicts = [["completed_good"] * 40, ["completed_good"] * 20 + ["false_alarm"] * 20]
     answer = compare(table(verdicts, "verdict")).answer
+    assert answer == "a raises the fewest false alarms: 0.0 % (0.0 to 8.8), surely fewer than b, at 95 % confidence."
+    defects = [["stopped_defective"] * 40, ["stopped_defective"] * 40]
+    answer = compare(table([good + bad for good, bad in zip(verdicts, defects, strict=True)], "verdict")).answer
     assert answer.startswith("a raises the fewest false alarms: 0.0 % (0.0 to 8.8), surely fewer than b. ")
     assert answer.endswith(
         "a and b let the fewest defects escape: 0.0 % (0.0 to 8.8), one like the other, at 95 % confidence."
@@ -387,7 +390,8 @@ def test_every_verdict_that_is_told_is_in_the_plain_form(values, verdicts, said)
     [
         ({}, ["makespan_s"]),
         ({"verdict": None}, ["makespan_s"]),
-        ({"verdict": "escaped"}, ["false_alarm", "escaped"]),
+        ({"state": "completed"}, ["makespan_s given completed"]),
+        ({"verdict": "escaped"}, ["false_alarm given good", "escaped given defective"]),
     ],
 )
 def test_what_policies_are_judged_by(columns, judged_by):

@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from simdeploy.analysis.asking.feasibility import Feasibility
+from simdeploy.analysis.asking.judging import Feasibility
 from simdeploy.analysis.switches.conclusions import Rule, conclude, stand
 from simdeploy.analysis.switches.interactions import adjust_by_holm, estimate_interaction
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values

@@ -19,7 +19,6 @@ from scipy import stats
 
 import simdeploy
 from simdeploy.analysis import tune
-from simdeploy.analysis.tuning.feasibility import MET, MISSED, UNDECIDED, judge, settle
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.worlds import unconditional
 from simdeploy.errors import InputError, SimdeployWarning
@@ -27,8 +26,6 @@ from simdeploy.experiments.changes import change_policy
 from simdeploy.experiments.levers import find_levers
 from simdeploy.plotting import plot_tuning
 from simdeploy.scenario import Scenario
-from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
-from simdeploy.statistics.estimators import estimate_values
 from simdeploy.validation import oracles
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
@@ -512,50 +509,7 @@ class TestWhatIsRuledOut:
         assert result.changes() == {}
 
 
-class TestFeasibility:
-    @pytest.mark.parametrize(
-        "text", ["false_alarm <= 0.2", "false_alarm >= 0.2", "p90 makespan_s <= 60", "p90 makespan_s >= 60",
-                 "makespan_s <= 50", "makespan_s >= 50"],
-    )  # fmt: skip
-    def test_bounds_are_those_of_single_estimates(self, text):
-        """Many candidates at once get the verdicts of one-sided bounds taken one by one. [oracle]"""
-        requirement, alpha = parse_requirement(text), 0.05
-        rng = np.random.default_rng(5)
-        rows = rng.exponential(rng.uniform(10, 90, (60, 1)), (60, 80))
-        if requirement.measure.kind == "rate":
-            rows = (rng.random((60, 80)) < rng.uniform(0, 0.5, (60, 1))).astype(float)
-        rows[rng.random(rows.shape) < 0.1] = np.nan
-        judged = judge({requirement.measure: rows}, [requirement], alpha)
-        for values, verdict, estimated in zip(rows, judged.verdicts[:, 0], judged.estimates[:, 0], strict=True):
-            single = estimate_values(values, requirement.measure, 1 - 2 * alpha)
-            known = values[~np.isnan(values)]
-            if requirement.measure.kind == "mean" and len(known) < max(1000, 25 * stats.skew(known) ** 2):
-                assert verdict == UNDECIDED
-                continue
-            assert estimated == pytest.approx(single.estimate, nan_ok=True)
-            low, high, limit = single.low, single.high, requirement.limit
-            met, missed = (high <= limit, low > limit) if requirement.at_most else (low >= limit, high < limit)
-            expected = MET if met else MISSED if missed else UNDECIDED
-            if not (requirement.measure.kind == "quantile" and limit in (low, high)):
-                assert verdict == expected
-
-    @pytest.mark.parametrize("side", ["at_most", "at_least"])
-    def test_looking_often_makes_no_false_verdicts(self, side):
-        """At the very limit, at most 5 % of 2,000 requirements get a verdict over all looks, less binomial error. [property]"""
-        truth, repetitions = 0.1, 2000
-        requirement = Requirement(Measure("false_alarm"), **{side: truth})
-        draws = (np.random.default_rng(11).random((repetitions, 1600)) < truth).astype(float)
-
-        def measure(numbers, first, count):
-            return {requirement.measure: draws[numbers, first : first + count]}
-
-        options = {"alpha": 0.05, "first": 0, "fewest": 100, "most": 1600}
-        verdicts, end = settle(measure, np.arange(repetitions), [requirement], **options)
-        assert end == 1600
-        # Exactly at the limit it is met; just beyond it would be missed: either verdict is a false one for a neighbour.
-        for verdict in (MET, MISSED):
-            assert (verdicts == verdict).mean() <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / repetitions)
-
+class TestGaps:
     def test_a_condition_that_the_release_decides_leaves_no_gaps(self, limits):
         """Given a sort of release, observations without gaps have the mean of the measure. [oracle]"""
         values = np.full((2, 40_000), np.nan)

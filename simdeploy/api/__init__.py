@@ -1,7 +1,7 @@
 """The wire: the deployment object of the API, field by field, in both dialects.
 
 Types (frozen pydantic models): `Deployment`, `DeploymentStatus`, and per dialect `DeploymentSpec` with
-`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`. Doors: `read_deployment` and `parse_deployment`
+`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`. From outside: these and the doors, `read_deployment` and `parse_deployment`
 for JSON, `spec_from_dict` for specs inline in a scenario or in Python.
 """
 

@@ -1,6 +1,6 @@
-"""The command: ``simdeploy run``, ``compare``, ``validate``, ``schema``, ``completion``.
+"""The command: one file for each subcommand, `options` and `study` for what they share.
 
-May be used from outside: `main`. Whatever is heavy is imported inside the command that needs it, so that ``--help`` is
+From outside: `main`. Whatever is heavy is imported inside the command that needs it, so that ``--help`` is
 quick.
 """
 

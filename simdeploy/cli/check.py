@@ -24,7 +24,7 @@ def command(study: Study, *, requirements: tuple[str, ...], most: int, junit: Pa
     """
     from simdeploy.analysis.checking.checking import check
     from simdeploy.plotting.check import plot_check
-    from simdeploy.report.checking import count_rollouts
+    from simdeploy.report.wording import plural
 
     if not requirements and not study.scenario.requirements:
         hint = 'write them into the scenario, such as "requirements: [{of: false_alarm, given: good, at_most: 0.01}]", '
@@ -50,7 +50,7 @@ def command(study: Study, *, requirements: tuple[str, ...], most: int, junit: Pa
 
     return Finding(
         result,
-        about=f"at most {count_rollouts(most)} of each policy",
+        about=f"at most {plural(most, 'rollout')} of each policy",
         lines=[f"{name}: no requirement is about this policy, so it was not checked" for name in unasked],
         under={"without_requirement": unasked},
         draw=draw_panels((9, 1.6 + 0.45 * len(result.verdicts)), plot_check, result),

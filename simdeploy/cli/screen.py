@@ -98,18 +98,21 @@ def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]
 
 def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]], places: Sequence[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    lines = [[line for row in rows for line in row[place].splitlines()] for place in range(len(header))]
     room = max(1, console.width - _FIRST_WIDTH - _EDGES)
-    for place in places:
-        if place == 0:
-            needed = max(len(line) for row in [header, *rows] for line in row[0].splitlines() or [""])
-            width = min(max(needed, _FIRST_WIDTH), max(console.width // 3, _FIRST_WIDTH))
-            table.add_column(Text(header[0]), overflow="fold", min_width=width)
-            continue
-        lines = [line for row in rows for line in row[place].splitlines()]
-        # A heading may take several lines, a number may not; nor may words, unless a terminal has no room for them.
-        width = min(max([1, *map(len, [*lines, *header[place].split()])]), room)
-        heading = Text("\n".join(wrap(header[place], width)))
-        table.add_column(heading, justify="right", width=width, overflow="fold")
+    # A heading may take several lines, a number may not; nor may words, unless a terminal has no room for them.
+    widths = [
+        min(max([1, *map(len, [*of_column, *heading.split()])]), room)
+        for heading, of_column in zip(header, lines, strict=True)
+    ]
+    longest = max(map(len, [header[0], *lines[0]]))
+    left = console.width - _EDGES - max([0, *widths[1:]])
+    table.add_column(
+        Text(header[0]), overflow="fold", min_width=max(min(longest, console.width // 3, left), _FIRST_WIDTH)
+    )
+    for place in places[1:]:
+        heading = Text("\n".join(wrap(header[place], widths[place])))
+        table.add_column(heading, justify="right", width=widths[place], overflow="fold")
     for row in rows:
         cells = [row[place] for place in places]
         table.add_row(*map(Text, cells), end_section=any("\n" in cell for cell in cells) and row is not rows[-1])

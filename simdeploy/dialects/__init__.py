@@ -1,4 +1,7 @@
-"""From a spec on the wire to the general policy: one file per dialect."""
+"""From a spec on the wire to the general policy: one file per dialect.
+
+From outside: `policy_from_spec`, and `translate_spec` of `translation`.
+"""
 
 from __future__ import annotations
 

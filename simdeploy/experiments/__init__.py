@@ -1,4 +1,7 @@
-"""Many replications of scenarios under policies, and the tables that come out."""
+"""Many replications of scenarios under policies, and the tables that come out.
+
+From outside: the names below, and for analyses `gathering`, `levers`, `changes`, `cases` and `progress`.
+"""
 
 from simdeploy.experiments.design import LatinHypercube
 from simdeploy.experiments.ranges import Range

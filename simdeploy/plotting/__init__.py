@@ -1,6 +1,7 @@
 """Pictures: every function draws on the axes it is given and returns them; no global state is touched.
 
-Each function is imported when it is first used, so that a picture costs no more than what it shows. `__init__.pyi` lists them.
+Each function is imported when it is first used, so that a picture costs no more than what it shows. From outside: those that
+`__init__.pyi` lists.
 """
 
 import lazy_loader

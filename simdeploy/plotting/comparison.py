@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS
-from simdeploy.analysis.comparison.observations import LEVELS
+from simdeploy.analysis.comparison.measured import LEVELS
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLACK, BLUE, GREEN, INK, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
@@ -44,8 +44,8 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
         Drawn on; about half an inch of height per policy is enough.
     comparison : Comparison
     response : str
-        Which one; by default the probability of each verdict. Another category is drawn level by level like this one,
-        anything else as one mean per policy.
+        Which one; by default the probability of each verdict, out of the good or the defective releases that may get it.
+        The other category, `state`, is drawn level by level like this one, anything else as one mean per policy.
 
     Returns
     -------
@@ -69,9 +69,11 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     ...     "verdict": ["escaped", "completed_good", "completed_good", "completed_good"],
     ... })
     >>> plot_comparison(Figure().subplots(), compare(table)).get_xlabel()
-    'probability of each verdict, with 95 % intervals'
+    'probability of each verdict of good and of defective releases, with 95 % intervals'
     """
     estimates = comparison.estimates[comparison.estimates["response"].eq(response)]
+    if response not in LEVELS:
+        estimates = estimates[estimates["given"].isna()]
     if estimates.empty:
         known = comparison.estimates["response"].unique()
         raise InputError(
@@ -90,7 +92,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
         # Levels share the height of a policy's row, the first on top.
         offset = (place - (len(levels) - 1) / 2) * (0.8 / len(levels))
         _draw_estimates(ax, rows, [row + offset for row in range(n_policies)], level)
-    n = estimates.groupby("policy")["n"].first()
+    n = estimates.drop_duplicates(["policy", "given"]).groupby("policy")["n"].sum()
     set_rows(ax, [name_row(policy, n[policy]) for policy in comparison.policies])
     _set_value_axis(ax, response, estimates, comparison.confidence_level)
     if levels != (None,):
@@ -125,7 +127,8 @@ def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, confidence
     if response in LEVELS:
         ax.set_xlim(0, 1)
         ax.xaxis.set_major_formatter(PercentFormatter(1))
-        ax.set_xlabel(f"probability of each {response}, {intervals}")
+        among = " of good and of defective releases" if response == "verdict" else ""
+        ax.set_xlabel(f"probability of each {response}{among}, {intervals}")
         return
     label, unit = LABELS[response]
     if unit == "s":

@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.analysis import GridSummary, summarize_grid
 from simdeploy.analysis.asking.naming import LABELS, format_value
-from simdeploy.analysis.estimates.grid import PROPORTIONS, QUANTITIES
+from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLUE, DARK_GREY, GREY
 from simdeploy.plotting.plain_text import in_plain_text
@@ -43,7 +43,7 @@ def plot_heatmap(
     axes: Sequence[Axes] | np.ndarray,
     result: GridSummary | Batches | pd.DataFrame,
     *,
-    quantities: Sequence[str] = ("false_alarm", "escape", "makespan_s"),
+    quantities: Sequence[str] = ("false_alarm", "escape", "completed_makespan_s"),
     at: Mapping[str, Any] | None = None,
 ) -> Sequence[Axes] | np.ndarray:
     """Draw the cases of a sweep over two of the keys that were varied.
@@ -240,13 +240,13 @@ def _set_values(axis: Axis, shown: Slice, quantity: str) -> None:
         axis.set_major_formatter(PercentFormatter(1))
         axis.set_label_text(f"{quantity_title(quantity)} {_OF_WHAT[quantity]}")
         return
-    label, unit = LABELS[quantity]
+    label, (_, unit) = f"mean {quantity_title(quantity)}", LABELS[MEANS[quantity]]
     if unit == "s":
-        set_time_axis(axis, float(shown.whole[f"{quantity}_estimate"].max()), f"mean {label}")
+        set_time_axis(axis, float(shown.whole[f"{quantity}_estimate"].max()), label)
         return
     if unit == "fraction":
         axis.set_major_formatter(PercentFormatter(1))
-    axis.set_label_text(f"mean {label}")
+    axis.set_label_text(label)
 
 
 def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:
@@ -271,7 +271,9 @@ def _set_limits(ax: Axes, cells: pd.DataFrame, quantity: str) -> None:
     if quantity in PROPORTIONS:
         ax.set_ylim(0, max(0.01, high + margin))
     elif high > low:
-        ax.set_ylim(low - margin, high + margin)
+        # Of few rollouts an interval may reach below 0, which no time does.
+        least = 0.0 if LABELS[MEANS[quantity]][1] == "s" else -math.inf
+        ax.set_ylim(max(low - margin, least), high + margin)
 
 
 def _draw_nothing(ax: Axes, shown: Slice) -> None:

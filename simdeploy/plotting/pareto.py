@@ -64,8 +64,8 @@ def plot_pareto(
     'blast radius'
     """
     measures = _choose(front, x, y)
-    is_on = front.cases["is_on_front"].fillna(value=False).to_numpy(dtype=bool)
-    is_sure = front.cases["is_surely_dominated"].to_numpy()
+    standing = front.cases["standing"]
+    is_on = standing.eq("on the front").to_numpy()
     points = front.cases[[str(measure) for measure in measures]].to_numpy(dtype=float)
     low, high = (_intervals(front, measures, end) for end in ("low", "high"))
     if np.isnan(points).any(axis=1).all():
@@ -76,19 +76,12 @@ def plot_pareto(
         longest = set_limits(ax, which, measure, ends)
         set_measure_axis(getattr(ax, f"{which}axis"), measure, longest)
     size = max(6.0, min(30.0, 3000 / len(points)))
-    for chosen, label, colour in (
-        (is_sure, "surely dominated", _OUT),
-        (~is_on & ~is_sure, "could be on the front", _MAYBE),
+    for words, label, colour in (
+        (["surely dominated"], "surely dominated", _OUT),
+        (["could be", "unknown"], "could be on the front", _MAYBE),
     ):
-        ax.scatter(
-            points[chosen, 0],
-            points[chosen, 1],
-            s=size,
-            facecolors="none",
-            edgecolors=colour,
-            linewidths=1.0,
-            label=label,
-        )
+        x_values, y_values = points[standing.isin(words)].T
+        ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)
     _draw_front(ax, front, measures, points[is_on], low[is_on], high[is_on])
     names = name_cases(front.cases, front.case_columns)
     order = np.flatnonzero(is_on)

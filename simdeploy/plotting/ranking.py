@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.directions import find_direction
-from simdeploy.analysis.asking.naming import EVENTS, LABELS
-from simdeploy.analysis.comparison.observations import LEVELS
+from simdeploy.analysis.asking.naming import LABELS, describe_measure
+from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLUE, INK, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
 from simdeploy.plotting.policy_rows import set_rows, wrap_name
 from simdeploy.plotting.time_axis import set_time_axis
-from simdeploy.scenario.measures import Measure
+from simdeploy.scenario.measures import Measure, parse_measure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
         Drawn on; about a third of an inch of height per policy is enough.
     comparison : Comparison
     of : str, default 'cost'
-        A response, or a verdict, whose rate it is; one of which one side is better.
+        A measure of which one side is better, such as ``false_alarm`` or ``makespan_s given completed_good``.
 
     Returns
     -------
@@ -86,24 +86,24 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
 
 def _find_rows(comparison: Comparison, of: str) -> pd.DataFrame:
     ranking = comparison.ranking
-    names = ranking["level"].fillna(ranking["response"])
-    if of not in set(names):
-        known = list(names.unique())
+    known = list(name_rows(ranking).unique())
+    rows = find_rows(ranking, parse_measure(of))
+    if rows.empty:
         message = "no such ranking in the comparison"
         if of in LABELS and find_direction(Measure(of)) is None:
             message = "neither side of it is better"
         hint = "compare with costs=scenario.costs" if of.startswith("cost") else nearest(of, known)
         raise InputError(Problem(message, ("of",), found=shorten(of), allowed=", ".join(known), hint=hint))
-    return ranking[names.eq(of)]
+    return rows
 
 
 def _set_value_axis(ax: Axes, of: str, rows: pd.DataFrame, comparison: Comparison) -> None:
     from matplotlib.ticker import FuncFormatter
 
     at_once = f"{100 * comparison.confidence_level:g} % intervals for all policies at once"
-    is_rate = of in LEVELS["verdict"]
-    label, unit = (EVENTS[of], "fraction") if is_rate else LABELS[of]
-    label = f"{label} less that of the best of the others"
+    measure = parse_measure(of)
+    unit = "fraction" if measure.kind == "rate" else LABELS[measure.of][1]
+    label = f"{describe_measure(measure)} less that of the best of the others"
     if unit == "s":
         longest_s = float(rows[["estimate", "low", "high"]].abs().max().max())
         set_time_axis(ax.xaxis, longest_s, f"{label}, {at_once}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from simdeploy.report.wording import time_scale
@@ -32,12 +33,13 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     label : str
         The axis's label, without the unit.
     """
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
 
     factor, unit = time_scale(longest_s)
     low_s, high_s = axis.get_view_interval()
-    steps = (*_PARTS, *_STEPS[unit])
-    step = next((step for step in steps if (high_s - low_s) * factor / step <= _MOST_TICKS), None)
-    axis.set_major_locator(MaxNLocator(_MOST_TICKS) if step is None else MultipleLocator(step / factor))
+    longest = _STEPS[unit][-1]
+    steps = chain(_PARTS, _STEPS[unit], (longest * 2**doubled for doubled in count(1)))
+    step = next(step for step in steps if (high_s - low_s) * factor / step <= _MOST_TICKS)
+    axis.set_major_locator(MultipleLocator(step / factor))
     axis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{round(seconds * factor, 4):g}"))
     axis.set_label_text(f"{label} ({unit})")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.plotting.colours import BLUE, INK, ORANGE, VERMILION
 from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.report.wording import difference_scale, measure_scale
+from simdeploy.report.wording import difference_scale, scale_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simdeploy.report.wording import Scale
 
 # A flip has a word beside it, too.
-_HOLDS, _FLIPS, _MAY_FLIP = BLUE, VERMILION, ORANGE
+_HOLDS, _FLIPS = BLUE, {"flips": VERMILION, "may flip": ORANGE}
 _MOST_BARS = 24
 
 
@@ -65,11 +65,11 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     name = "margin" if has_margin else "effect"
     start = float(result.base["margin"].iloc[0]) if has_margin else 0.0
     rows = result.values.assign(size=(result.values[name] - start).abs())
-    flips = rows["holds"].eq(False).fillna(value=False)
+    flips = rows["verdict"].isin(_FLIPS)
     # A flip has a row even where no margin is left; a value that changes only what is not in question has none.
     moved = rows[flips | (rows["size"] > 0)].sort_values(["size"], ascending=False, kind="stable", na_position="first")
     shown = moved.iloc[:_MOST_BARS]
-    scale = _scale(result, float(shown[name].abs().max()) if shown[name].notna().any() else 0.0)
+    scale = difference_scale(scale_of(result.of, shown[name]))
     for place, (_, row) in enumerate(shown.iterrows()):
         _draw_bar(ax, place, row, name, start, scale)
     ax.set_yticks(
@@ -89,14 +89,14 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
 def _draw_bar(ax: Axes, place: int, row: pd.Series, name: str, start: float, scale: Scale) -> None:
     value, low, high = (float(row[f"{name}{end}"]) * scale.factor for end in ("", "_low", "_high"))
     start *= scale.factor
-    colour = _HOLDS if row["holds"] else _FLIPS if row["is_sure"] else _MAY_FLIP
+    colour = _FLIPS.get(row["verdict"], _HOLDS)
     if not math.isnan(value):
         ax.barh(place, value - start, left=start, height=0.6, color=colour)
         ax.hlines(place, low, high, color=INK, linewidth=1)
-    if not row["holds"]:
+    if row["verdict"] in _FLIPS:
         to = "no policy" if isinstance(row["choice"], float) else row["choice"]
         ax.annotate(
-            f"{'flips' if row['is_sure'] else 'may flip'} to {to}",
+            f"{row['verdict']} to {to}",
             (1.01, place),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -106,10 +106,6 @@ def _draw_bar(ax: Axes, place: int, row: pd.Series, name: str, start: float, sca
         )
 
 
-def _scale(result: Switches, largest: float) -> Scale:
-    return difference_scale(measure_scale(result.of, largest))
-
-
 def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, *, has_margin: bool) -> None:
     measure, unit = describe_measure(result.of), f", {scale.unit}" if scale.unit else ""
     subject = result.choice or "the best policy"
@@ -117,9 +113,9 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, *, has_margin
         text = f"margin of {subject} over the best other policy in {measure}{unit}"
     else:
         text = f"change of {measure} of {subject}{unit}"
-    possible = result.values["is_possible"]
-    n_unknown = int((possible & result.values["holds"].isna()).sum())
-    n_others = int(possible.sum()) - n_shown - n_unknown
+    verdicts = result.values["verdict"]
+    n_unknown = int(verdicts.eq("not known").sum())
+    n_others = int(verdicts.ne("not possible").sum()) - n_shown - n_unknown
     notes = [f"{n_others} further values change it by less or not at all" if n_others else ""]
     notes.append(f"{n_unknown} leave it unknown" if n_unknown else "")
     ax.set_xlabel(

@@ -4,7 +4,7 @@ One module for each kind of result, with two functions: `tell` returns the answe
 support it. `simdeploy.result.Result` finds them here by its type. What is better, met or unknown is decided in
 `simdeploy.analysis` and stands in the result; nothing here decides.
 
-Others use `tell`, `tabulate` and `to_html`; the modules `wording` and `tables` have what reports and pictures
+From outside: `tell`, `tabulate` and `to_html`; the modules `wording` and `tables` have what reports and pictures
 have in common.
 """
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS, name_cases
-from simdeploy.report.wording import A_ROLLOUT, Scale, format_cell, format_estimate, format_number, say_unknown
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table, spread
+from simdeploy.report.wording import A_ROLLOUT, format_number, percent, say_unknown, write_estimate
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     from simdeploy.analysis.costs.causes import CostResult
+    from simdeploy.result import Table
+
+_COLUMNS = (Column("named", "policy"), *(Column(cause, LABELS[cause][0], "stacked estimate") for cause in COSTS))
 
 
 def tell(result: CostResult) -> str:
@@ -28,9 +31,8 @@ def _tell_cheapest(result: CostResult, names: list[str]) -> str:
     place = totals["is_cheapest"].tolist().index(True)
     best, has_unknown = totals.iloc[place], totals["unknown_fraction"].gt(0)
     is_compared = (totals["estimate"].notna() & ~has_unknown).sum() > 1
-    told = format_estimate(best["estimate"], best["low"], best["high"], A_ROLLOUT)
     of_others = "Of the others " if has_unknown.any() and is_compared else ""
-    begun = f"{of_others}{names[place]} costs{' least' if is_compared else ''}: {told}"
+    begun = f"{of_others}{names[place]} costs{' least' if is_compared else ''}: {write_estimate(best, A_ROLLOUT)}"
     largest = result.parts[result.parts["is_cheapest"] & result.parts["is_largest_cause"]]
     if largest.empty:
         return f"{begun}."
@@ -40,13 +42,6 @@ def _tell_cheapest(result: CostResult, names: list[str]) -> str:
 
 def tabulate(result: CostResult) -> tuple[Table, ...]:
     """Return the cost of each case, split by cause."""
-    cells = [
-        format_cell(estimate, low, high, Scale(1, ""))
-        for estimate, low, high in result.parts[["estimate", "low", "high"]].itertuples(index=False)
-    ]
-    rows = tuple(
-        (name, *cells[place * len(COSTS) : (place + 1) * len(COSTS)])
-        for place, name in enumerate(name_cases(result.totals, result.case_columns))
-    )
-    title = f"Cost of a rollout by cause, with {100 * result.confidence_level:g} % intervals"
-    return (Table(title, ("policy", *(LABELS[cause][0] for cause in COSTS)), rows),)
+    parts = result.parts.assign(named=name_cases(result.parts, result.case_columns))
+    title = f"Cost of a rollout by cause, with {percent(result.confidence_level)} intervals"
+    return (make_table(title, spread(parts, "named", "cause"), _COLUMNS),)

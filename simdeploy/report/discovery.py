@@ -5,13 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
-from simdeploy.report.wording import PERCENT, format_estimate
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import PERCENT, format_estimate, percent, plural, say_left_out, write_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.discovery.result import Discovery
+    from simdeploy.result import Table
+
+_BOXES = (
+    Column("box", "box"),
+    Column("is_found", "holds", "yes"),
+    Column("density", "density", "estimate", PERCENT),
+    Column("coverage", "coverage", "estimate", PERCENT),
+    Column("mass", "mass", "share"),
+    Column("density_outside", "density outside", "share"),
+    Column("undecided", "undecided"),
+    Column("p_value", "p-value", "p-value"),
+)
+_LIMITS = (Column("box", "box"), Column("limits", "limit"), Column("quasi_p", "quasi-p-value", "p-value"))
+_PATH = (
+    Column("step", "step"),
+    Column("coverage", "coverage", "share"),
+    Column("density", "density", "share"),
+    Column("mass", "mass", "share"),
+    Column("n_restricted", "factors"),
+    Column("limits", "limits"),
+)
 
 
 def tell(result: Discovery) -> str:
@@ -33,75 +54,35 @@ def tell(result: Discovery) -> str:
         text = f"{subject} breaks {'; '.join(boxes)}; in all it breaks in {share}, {overall}"
     n_undecided = int(result.worlds["is_undecided"].sum())
     if n_undecided:
-        what = "world is" if n_undecided == 1 else "worlds are"
-        n = f"{result.n_replications:,} replication{'s' * (result.n_replications != 1)}"
-        text += f"; {n_undecided:,} {what} too close to call with {n}"
+        n = plural(result.n_replications, "replication")
+        text += f"; {plural(n_undecided, 'world is', 'worlds are')} undecided with {n}"
     return f"{text}; {_say_left_out(result)}." if result.left_out else f"{text}."
 
 
 def tabulate(result: Discovery) -> tuple[Table, ...]:
     """Return the boxes, their limits, and the path of the first one."""
-    boxes = (_tabulate_boxes(result), _tabulate_limits(result)) if len(result.boxes) else ()
-    path = _tabulate_path(result)
-    return (*boxes, path) if len(path.rows) > 1 else boxes
-
-
-def _tabulate_boxes(result: Discovery) -> Table:
-    rows = tuple(
-        (
-            f"{row['box']}",
-            "yes" if row["is_found"] else "no",
-            _write(row, "density"),
-            _write(row, "coverage"),
-            f"{100 * row['mass']:.1f} %",
-            f"{100 * row['density_outside']:.1f} %",
-            f"{row['n_undecided']} of {row['n']}",
-            f"{row['p_value']:.2g}",
-        )
-        for _, row in result.boxes.iterrows()
-    )
-    header = ("box", "holds", "density", "coverage", "mass", "density outside", "undecided", "p-value")
-    return Table(f"Boxes in held-out worlds, with {100 * result.confidence_level:g} % intervals", header, rows)
-
-
-def _tabulate_limits(result: Discovery) -> Table:
-    rows = tuple((f"{row['box']}", row["limits"], f"{row['quasi_p']:.2g}") for _, row in result.limits.iterrows())
-    return Table("Their limits", ("box", "limit", "quasi-p-value"), rows)
-
-
-def _tabulate_path(result: Discovery) -> Table:
-    rows = tuple(
-        (
-            f"{row['step']}" + (" chosen" if row["is_chosen"] else ""),
-            *(f"{100 * row[name]:.0f} %" for name in ("coverage", "density", "mass")),
-            f"{row['n_restricted']}",
-            row["limits"],
-        )
-        for _, row in result.path[result.path["box"].eq(1)].iterrows()
-    )
-    header = ("step", "coverage", "density", "mass", "factors", "limits")
-    return Table("Peeling path of the first box, in the worlds of the search", header, rows)
+    tables = []
+    if len(result.boxes):
+        boxes = result.boxes.assign(undecided=[f"{row.n_undecided} of {row.n}" for row in result.boxes.itertuples()])
+        title = f"Boxes in held-out worlds, with {percent(result.confidence_level)} intervals"
+        tables += [make_table(title, boxes, _BOXES), make_table("Their limits", result.limits, _LIMITS)]
+    path = result.path[result.path["box"].eq(1)]
+    if len(path) > 1:
+        steps = path.assign(step=path["step"].astype(str) + path["is_chosen"].map({True: " chosen", False: ""}))
+        tables.append(make_table("Peeling path of the first box, in the worlds of the search", steps, _PATH))
+    return tuple(tables)
 
 
 def _say_box(row: pd.Series, *, is_first: bool) -> str:
-    density, coverage = _write(row, "density"), _write(row, "coverage")
-    if is_first:
-        of_all = (
-            f"{density} of the worlds in that box break (density), which is {coverage} of all that break (coverage)"
-        )
-        return f"where {row['limits']}: {of_all}"
-    return f"of the rest, where {row['limits']}: {density}, {coverage} of all that break"
-
-
-def _write(row: pd.Series, name: str) -> str:
-    estimate, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    return format_estimate(estimate, low, high, PERCENT)
+    density, coverage = (write_estimate(row, PERCENT, name) for name in ("density", "coverage"))
+    if not is_first:
+        return f"of the rest, where {row['limits']}: {density}, {coverage} of all that break"
+    of_all = f"{density} of the worlds in that box break (density), which is {coverage} of all that break (coverage)"
+    return f"where {row['limits']}: {of_all}"
 
 
 def _say_left_out(result: Discovery) -> str:
-    told = [f"{reason} in {number:,}" for reason, number in result.left_out.items()]
-    n_out = sum(result.left_out.values())
-    return f"{n_out:,} of {len(result.worlds):,} worlds are left out ({'; '.join(told)})"
+    return say_left_out(result.left_out, sum(result.left_out.values()), len(result.worlds), "worlds")
 
 
 def _say_remedy(result: Discovery) -> str:

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.naming import describe_measure, join_words
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
+from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
+    NO_SCALE,
     PERCENT,
     POINTS,
-    Scale,
-    difference_scale,
     format_estimate,
-    format_number,
-    measure_scale,
-    response_scale,
+    format_interval,
+    interval_names,
+    is_or_are,
+    join_words,
+    percent,
     say_unknown,
+    write_estimate,
 )
-from simdeploy.result import Table
 from simdeploy.scenario.measures import parse_measure
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
+
     from simdeploy.analysis.gates.result import GateComparison
+    from simdeploy.result import Table
 
-
-# What a table says of a gate.
-_WORDS = {"equal": "not sure", "unclear": "not sure", "unknown": "not known"}
+_OF_GOOD = ("decision_requests", "makespan_s given completed")
+_OF_DEFECT = ("decision_requests", "failed_requests_excess", "stopped_at_s")
+_UNKNOWN = ("unknown_fraction",)
+_GATE = Column("gate", "gate")
+_GATES = (
+    _GATE,
+    Column("says", "health_check.gate"),
+    Column("observation", "a node's own observation"),
+    Column("why", "", is_optional=True),
+)
 
 
 def tell(result: GateComparison) -> str:
@@ -63,23 +73,17 @@ def write_size(size: float) -> str:
     return f"{100 * size:.4g} %"
 
 
-def let_through(row: Mapping[Any, Any]) -> tuple[float, float, float]:
-    """Return what isn't stopped, with its interval."""
-    return 1 - row["estimate"], 1 - row["high"], 1 - row["low"]
-
-
 def _tell_gate(result: GateComparison, gate: str, *, is_subject: bool = True) -> str:
     good, bad = (result.row(gate, size, STOPPED) for size in (0.0, result.size))
     unknown = max(good["unknown_fraction"], bad["unknown_fraction"])
     if unknown > 0:
         return say_unknown({gate: unknown}, "verdict")
-    alarms = format_estimate(good["estimate"], good["low"], good["high"], PERCENT)
-    escapes = format_estimate(*let_through(bad), PERCENT)
+    escapes = format_estimate(1 - bad["estimate"], 1 - bad["high"], 1 - bad["low"], PERCENT)
     looked = [_requests(result.row(gate, size, "decision_requests")) for size in (0.0, result.size)]
     name = f"the {gate} " if is_subject else ""
     return (
-        f"{name}stops {alarms} of good releases and lets {escapes} of defects of {write_size(result.size)} through, "
-        f"looking at {looked[0]} requests of the former and {looked[1]} of the latter"
+        f"{name}stops {write_estimate(good, PERCENT)} of good releases and lets {escapes} of defects of "
+        f"{write_size(result.size)} through, looking at {looked[0]} requests of the former and {looked[1]} of the latter"
     )
 
 
@@ -91,17 +95,10 @@ def _tell_changes(result: GateComparison, gate: str) -> str:
     told = []
     for name, size in (("false alarms", 0.0), ("escapes", result.size)):
         row = result.difference(gate, size, STOPPED)
-        by = _points(*((row["low"], row["high"]) if size == 0 else (-row["high"], -row["low"])))
-        told.append(f"{name} {'change by' if row['verdict'] in ('better', 'worse') else 'stay within'} {by}")
+        ends = (row["low"], row["high"]) if size == 0 else (-row["high"], -row["low"])
+        how = "change by" if row["verdict"] in ("better", "worse") else "stay within"
+        told.append(f"{name} {how} {format_interval(*ends, POINTS)}")
     return " and ".join(told)
-
-
-def _points(low: float, high: float) -> str:
-    half_width = (high - low) / 2 * POINTS.factor
-    # An end near 0 keeps the digits that tell it from 0.
-    ends = (end * POINTS.factor for end in (low, high))
-    words = [format_number(end, min(half_width, abs(end)), sign=True) for end in ends]
-    return f"{words[0]} to {words[1]} {POINTS.unit}"
 
 
 def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]:
@@ -115,7 +112,7 @@ def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> list[st
         none = "The only other gate is not" if n == 1 else f"None of the {n} other gates is"
         told.append(f"{none} surely better in false alarms or escapes without being surely worse in the other.")
     elif names := by_verdict["better"]:
-        told.append(f"Surely better than the threshold {'is' if len(names) == 1 else 'are'} also {join_words(names)}.")
+        told.append(f"Surely better than the threshold {is_or_are(len(names))} also {join_words(names)}.")
     if names := by_verdict["trades"]:
         told.append(f"{join_words(names)} trade{'s' * (len(names) == 1)} one error for the other.")
     if names := by_verdict["worse"]:
@@ -133,8 +130,7 @@ def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> list[st
     if best is None:
         return []
     its, own = (
-        format_estimate(row["estimate"], row["low"], row["high"], Scale(1, ""))
-        for row in (result.row(gate, result.size, "failed_requests_excess") for gate in (best, THRESHOLD))
+        write_estimate(result.row(gate, result.size, "failed_requests_excess"), NO_SCALE) for gate in (best, THRESHOLD)
     )
     is_of_all = set(verdicts.values()) <= {"better", "equal", "unclear"}
     among = "" if is_of_all else ", of those that don't surely err more"
@@ -146,20 +142,15 @@ def _tell_cost(result: GateComparison) -> list[str]:
         return []
     rows = result.mixture[result.mixture["measure"].eq("cost") & result.mixture["gate"].eq(result.cheapest)]
     best = rows.iloc[0]
-    scale = response_scale("cost", float(best["estimate"]))
-    told = format_estimate(best["estimate"], best["low"], best["high"], scale)
+    told = write_estimate(best, NO_SCALE)
     if result.cheapest == THRESHOLD:
         return [
             f"Over the scenario's own releases none costs less than the threshold by the estimates, {told} a rollout."
         ]
-    less = format_estimate(best["difference"], best["difference_low"], best["difference_high"], scale, sign=True)
-    sure = "surely" if best["verdict"] == "better" else "which isn't surely"
-    how = f"{sure} less than the threshold"
-    return [f"Over the scenario's own releases {result.cheapest} costs least, {told} a rollout, {how}: {less}."]
-
-
-_OF_GOOD = ("decision_requests", "makespan_s given completed")
-_OF_DEFECT = ("decision_requests", "failed_requests_excess", "stopped_at_s")
+    less = write_estimate(best, NO_SCALE, "difference", sign=True)
+    how = "surely" if best["verdict"] == "better" else "which isn't surely"
+    start = f"Over the scenario's own releases {result.cheapest} costs least, {told} a rollout"
+    return [f"{start}, {how} less than the threshold: {less}."]
 
 
 def tabulate(result: GateComparison) -> tuple[Table, ...]:
@@ -169,97 +160,59 @@ def tabulate(result: GateComparison) -> tuple[Table, ...]:
 
 
 def _tabulate_gates(result: GateComparison) -> Table:
-    rows: list[tuple[str, ...]] = [
-        (row["gate"], row["says"], short_duration(round(row["observation_s"] * NS_PER_S)), "")
-        for row in result.gates.to_dict("records")
-    ]
-    rows += [(gate, "", "", f"left out: {why}") for gate, why in result.left_out.items()]
-    if not result.left_out:
-        rows = [row[:3] for row in rows]
-    header = ("gate", "health_check.gate", "a node's own observation", "")
-    return Table(f"The gates of {result.policy}", header[: len(rows[0])], tuple(rows))
+    import pandas as pd
+
+    left_out = [{"gate": gate, "why": f"left out: {why}"} for gate, why in result.left_out.items()]
+    observed = [short_duration(round(seconds * NS_PER_S)) for seconds in result.gates["observation_s"]]
+    rows = pd.concat([result.gates.assign(observation=observed, why=""), pd.DataFrame(left_out)])
+    return make_table(f"The gates of {result.policy}", rows, _GATES)
 
 
 def _tabulate_good(result: GateComparison) -> Table:
-    names = result.gates["gate"].tolist()
-    columns = [
-        names,
-        [_write(result.row(gate, 0.0, STOPPED), PERCENT) for gate in names],
-        *(_column(result, 0.0, measure) for measure in _OF_GOOD),
-    ]
-    header = ("gate", "false alarms", *(describe_measure(as_measure(measure)) for measure in _OF_GOOD))
-    level = f"{100 * result.confidence_level:g} %"
+    frame = _spread_curves(result, 0.0)
+    alarms = Column(STOPPED, "false alarms", "estimate", PERCENT)
+    columns = (_GATE, alarms, *measure_columns(frame, map(as_measure, _OF_GOOD)))
+    level = percent(result.confidence_level)
     title = f"A good release, {result.n_replications:,} replications, with {level} bands over {len(result.sizes)} sizes"
-    return Table(title, header, tuple(zip(*columns, strict=True)))
+    return make_table(title, frame, columns)
 
 
 def _tabulate_defect(result: GateComparison) -> Table:
-    names = result.gates["gate"].tolist()
-    verdicts = _find_verdicts(result)
-    escapes = []
-    for gate in names:
-        row = result.row(gate, result.size, STOPPED)
-        escapes.append("not known" if row["unknown_fraction"] > 0 else format_estimate(*let_through(row), PERCENT))
-    columns = [
-        names,
-        escapes,
-        *(_column(result, result.size, measure) for measure in _OF_DEFECT),
-        [_WORDS.get(verdict) or verdict for verdict in (verdicts.get(gate, "") for gate in names)],
-    ]
-    described = (describe_measure(as_measure(measure)) for measure in _OF_DEFECT)
-    header = ("gate", "escapes", *described, "errors against the threshold")
-    return Table(f"A defect of {write_size(result.size)}", header, tuple(zip(*columns, strict=True)))
+    frame = _spread_curves(result, result.size)
+    # What isn't stopped escapes.
+    estimate, low, high = interval_names(STOPPED)
+    frame[[estimate, low, high]] = 1 - frame[[estimate, high, low]].to_numpy()
+    frame["verdict"] = frame["gate"].map(_find_verdicts(result))
+    columns = (
+        _GATE,
+        Column(STOPPED, "escapes", "estimate", PERCENT),
+        *measure_columns(frame, map(as_measure, _OF_DEFECT)),
+        Column("verdict", "errors against the threshold", "verdict"),
+    )
+    return make_table(f"A defect of {write_size(result.size)}", frame, columns)
+
+
+def _spread_curves(result: GateComparison, size: float) -> pd.DataFrame:
+    return spread(result.curves[result.curves["size"].eq(size)], "gate", "measure", also=_UNKNOWN)
 
 
 def _tabulate_curve(result: GateComparison) -> Table:
     rows = result.curves[result.curves["measure"].eq(STOPPED)]
     widest = float(((rows["high"] - rows["low"]) / 2).max())
-    cells = []
-    for gate in result.gates["gate"]:
-        of_gate = rows[rows["gate"].eq(gate)]
-        words = [
-            "not known" if row["unknown_fraction"] > 0 else f"{100 * row['estimate']:.1f} %"
-            for row in of_gate.to_dict("records")
-        ]
-        cells.append((gate, *words))
     title = f"Stopped, over the error rate that the release adds; each within {100 * widest:.1f} pp at most"
-    return Table(title, ("gate", *map(write_size, result.sizes)), tuple(cells))
+    columns = (_GATE, *(Column(f"{size}", write_size(size), "share") for size in result.sizes))
+    return make_table(title, spread(rows, "gate", "size", also=_UNKNOWN), columns)
 
 
 def _tabulate_mixture(result: GateComparison) -> Table:
-    measures = [parse_measure(name) for name in result.mixture["measure"].drop_duplicates()]
-    columns: list[Iterable[str]] = [result.gates["gate"].tolist()]
-    for measure in measures:
-        rows = result.mixture[result.mixture["measure"].eq(str(measure))]
-        scale = measure_scale(measure, _largest(rows["estimate"]))
-        columns.append([_write(row, scale) for row in rows.to_dict("records")])
-        if measure.of == "cost":
-            columns.append([_write_difference(row, difference_scale(scale)) for row in rows.to_dict("records")])
-    header = ["gate", *(describe_measure(measure) for measure in measures)]
-    if any(measure.of == "cost" for measure in measures):
-        header.append("cost less the threshold's")
-    level = f"{100 * result.confidence_level:g} %"
+    frame = spread(result.mixture, "gate", "measure", also=_UNKNOWN)
+    cost = result.mixture[result.mixture["measure"].eq("cost")]
+    frame = frame.merge(cost[["gate", *interval_names("difference")]], on="gate", how="left")
+    columns = [_GATE]
+    for column in measure_columns(frame, map(parse_measure, result.mixture["measure"].unique())):
+        columns.append(column)
+        if column.name == "cost":
+            columns.append(Column("difference", "cost less the threshold's", "difference", column.scale))
+    level = percent(result.confidence_level)
     title = f"The scenario's own releases, with {level} intervals; differences for all gates at once"
-    return Table(title, tuple(header), tuple(zip(*columns, strict=True)))
-
-
-def _column(result: GateComparison, size: float, name: str) -> list[str]:
-    rows = [result.row(gate, size, name) for gate in result.gates["gate"]]
-    scale = measure_scale(as_measure(name), _largest(row["estimate"] for row in rows))
-    return [_write(row, scale) for row in rows]
-
-
-def _largest(estimates: Iterable[float]) -> float:
-    return max((estimate for estimate in estimates if not math.isnan(estimate)), default=math.nan)
-
-
-def _write(row: Mapping[Any, Any], scale: Scale) -> str:
-    if row["unknown_fraction"] > 0:
-        return "not known"
-    return format_estimate(row["estimate"], row["low"], row["high"], scale)
-
-
-def _write_difference(row: Mapping[Any, Any], scale: Scale) -> str:
-    if math.isnan(row["difference"]):
-        return ""
-    return format_estimate(row["difference"], row["difference_low"], row["difference_high"], scale, sign=True)
+    return make_table(title, frame, columns)

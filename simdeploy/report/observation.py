@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.costs.observation_steps import LEVERS
-from simdeploy.report.wording import A_ROLLOUT, Scale, format_cell, format_estimate
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table, spread
+from simdeploy.report.wording import A_ROLLOUT, format_estimate, percent
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:
     from simdeploy.analysis.costs.observation import ObservationResult
+    from simdeploy.result import Table
 
 _ONE_MORE = {"canaries": "one more canary", "minutes": "one more minute of observation"}
 
@@ -21,7 +22,7 @@ def tell(result: ObservationResult) -> str:
     told = [said for lever in LEVERS if (said := _tell_one_more(result, lever))]
     most = result.savings["unknown_fraction"].max()
     unknown = f" Up to {100 * most:.3g} % of the rollouts never end, which leaves their cost unknown." if most else ""
-    return f"Under {result.policy} {'; '.join(told)}, at {100 * result.confidence_level:g} % confidence.{unknown}"
+    return f"Under {result.policy} {'; '.join(told)}, at {percent(result.confidence_level)} confidence.{unknown}"
 
 
 def _tell_one_more(result: ObservationResult, lever: str) -> str:
@@ -54,18 +55,16 @@ def tabulate(result: ObservationResult) -> tuple[Table, ...]:
 
 def _tabulate_lever(result: ObservationResult, lever: str) -> Table:
     of_lever = result.savings[result.savings["lever"].eq(lever)]
-    steps = result.steps[result.steps["lever"].eq(lever)].set_index("value")
+    steps = result.steps[result.steps["lever"].eq(lever)]
     seen = [cause for cause in CAUSES if of_lever.loc[of_lever["cause"].eq(cause), "cost"].any()]
-    rows = []
-    for value, rows_of_value in of_lever.groupby("value"):
-        by_cause = {row["cause"]: row for row in rows_of_value.to_dict("records")}
-        now = " (now)" if by_cause["cost"]["is_current"] else ""
-        step = _cell(steps.loc[value]) if value in steps.index else ""
-        rows.append((f"{value:g}{now}", *(_cell(by_cause[cause]) for cause in ("cost", *seen)), step))
-    title = f"Saved by {lever}, against {result.policy}, with {100 * result.confidence_level:g} % intervals"
-    header = (lever, "in all", *(LABELS[cause][0].removeprefix("cost of ") for cause in seen), "by this step")
-    return Table(title, header, tuple(rows))
-
-
-def _cell(row: Any) -> str:
-    return format_cell(row["estimate"], row["low"], row["high"], Scale(1, ""), sign=True)
+    current = of_lever.loc[of_lever["is_current"], "value"].iloc[0]
+    frame = spread(of_lever, "value", "cause").sort_values("value").merge(steps, on="value", how="left")
+    frame = frame.assign(named=[f"{value:g}{' (now)' if value == current else ''}" for value in frame["value"]])
+    headings = {"cost": "in all", **{cause: LABELS[cause][0].removeprefix("cost of ") for cause in seen}}
+    columns = (
+        Column("named", lever),
+        *(Column(name, heading, "stacked difference") for name, heading in headings.items()),
+        Column("estimate", "by this step", "stacked difference"),
+    )
+    title = f"Saved by {lever}, against {result.policy}, with {percent(result.confidence_level)} intervals"
+    return make_table(title, frame, columns)

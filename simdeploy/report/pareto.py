@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
-from simdeploy.report.wording import format_estimate, measure_scale, say_unknown
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table, spread
+from simdeploy.report.wording import is_or_are, list_some, percent, say_unknown, scale_of
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.pareto import ParetoFront
+    from simdeploy.result import Table
 
 _MOST_NAMED = 6
-# What the table shows, and what it calls it.
-_SHOWN = {"on the front": "on the front", "could be": "could be", "unknown": "not known"}
+_SHOWN = ("on the front", "could be", "unknown")
 
 
 def tell(front: ParetoFront) -> str:
@@ -25,9 +25,8 @@ def tell(front: ParetoFront) -> str:
     n_on = n["on the front"]
     measures = ", ".join(f"{describe_measure(of)} ({direction})" for of, direction in front.directions.items())
     listed = [names[place] for place in np.flatnonzero(cases["standing"].eq("on the front"))]
-    more = f" and {n_on - _MOST_NAMED:,} more" if n_on > _MOST_NAMED else ""
-    told = f"{n_on:,} of {len(cases):,} cases {'is' if n_on == 1 else 'are'} on the front of {measures}"
-    told += f": {'; '.join(listed[:_MOST_NAMED])}{more}." if listed else "."
+    told = f"{n_on:,} of {len(cases):,} cases {is_or_are(n_on)} on the front of {measures}"
+    told += f": {list_some(listed, _MOST_NAMED, separator=';')}." if listed else "."
     rest = f"{n['could be']:,} more could be, {n['surely dominated']:,} are surely dominated"
     rest += f", {n['no value']:,} have no value" if n["no value"] else ""
     told = f"{told} {rest}."
@@ -37,23 +36,14 @@ def tell(front: ParetoFront) -> str:
 
 def tabulate(front: ParetoFront) -> tuple[Table, ...]:
     """Return a line for each case that is on the front, then for each that could be, and for each that isn't known."""
-    names, cases = name_cases(front.cases, front.case_columns), front.cases
-    of_case = len(front.directions)
-    columns = (front.estimates[name].tolist() for name in ("estimate", "low", "high"))
-    intervals = list(zip(*columns, strict=True))
-    scales = [
-        measure_scale(measure, float(cases[str(measure)].max()) if cases[str(measure)].notna().any() else 0.0)
-        for measure in front.directions
+    names = np.repeat(name_cases(front.cases, front.case_columns), len(front.directions))
+    frame = spread(front.estimates.assign(named=names), "named", "measure").assign(standing=front.cases["standing"])
+    columns = [
+        Column(str(of), f"{describe_measure(of)} ({direction})", "estimate", scale_of(of, frame[str(of)]))
+        for of, direction in front.directions.items()
     ]
-    rows = []
-    for standing, word in _SHOWN.items():
-        for place in np.flatnonzero(cases["standing"].eq(standing)).tolist():
-            of_place = intervals[place * of_case : (place + 1) * of_case]
-            cells = [
-                format_estimate(estimate, low, high, scale)
-                for (estimate, low, high), scale in zip(of_place, scales, strict=True)
-            ]
-            rows.append((names[place], *cells, word))
-    level = f"{100 * front.confidence_level:g} %"
-    header = ("case", *(f"{describe_measure(of)} ({word})" for of, word in front.directions.items()), "is")
-    return (Table(f"Cases that aren't surely dominated, with {level} intervals", header, tuple(rows)),)
+    shown = frame[frame["standing"].isin(_SHOWN)].sort_values(
+        "standing", key=lambda of: of.map(_SHOWN.index), kind="stable"
+    )
+    title = f"Cases that aren't surely dominated, with {percent(front.confidence_level)} intervals"
+    return (make_table(title, shown, [Column("named", "case"), *columns, Column("standing", "is", "verdict")]),)

@@ -6,16 +6,23 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
-from simdeploy.report.estimates import format_rows
-from simdeploy.report.wording import Scale, difference_scale, measure_scale
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import Scale, difference_scale, format_amount, measure_scale, percent
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from simdeploy.analysis.estimates.precision_result import Precision
     from simdeploy.analysis.estimates.targets import Target
+    from simdeploy.report.wording import Row
+    from simdeploy.result import Table
     from simdeploy.scenario.measures import Measure
+
+_COLUMNS = (
+    Column("measure", "measure"),
+    Column("estimate", "estimate", "estimate", scale="scale"),
+    Column("width", "half-width"),
+    Column("asked", "asked"),
+    Column("reached", "reached"),
+)
 
 
 def tell(found: Precision[Any]) -> str:
@@ -24,7 +31,7 @@ def tell(found: Precision[Any]) -> str:
     used = f"{found.n_replications:,} replications of each {what}"
     if found.is_reached:
         asked = ", ".join(_describe(target) for target in found.targets)
-        return f"{used} were enough: {asked}, with {100 * found.confidence_level:g} % intervals."
+        return f"{used} were enough: {asked}, with {percent(found.confidence_level)} intervals."
     place = int(found.estimates["is_hardest"].argmax())
     hardest = found.estimates.iloc[place]
     under = name_cases(found.estimates, found.case_columns)[place]
@@ -40,44 +47,45 @@ def tell(found: Precision[Any]) -> str:
 def tabulate(found: Precision[Any]) -> tuple[Table, ...]:
     """Return one table: a line for each case and measure."""
     names = name_cases(found.estimates, found.case_columns)
-    cells = (_format(found, found.estimates.iloc[[place]]) for place in range(len(names)))
-    lines = tuple((name, *words) for name, words in zip(names, cells, strict=True))
+    rows = [
+        {**row, "named": name, **_say_reached(row, _find_target(found, row["measure"]))}
+        for name, row in zip(names, found.estimates.to_dict("records"), strict=True)
+    ]
     what = "case" if "case" in found.case_columns else "policy"
-    header = (what, "measure", "estimate", "half-width", "asked", "reached")
-    return (Table(f"Precision with {100 * found.confidence_level:g} % intervals", header, lines),)
+    title = f"Precision with {percent(found.confidence_level)} intervals"
+    return (make_table(title, rows, [Column("named", what), *_COLUMNS]),)
 
 
 def _find_target(found: Precision[Any], measure: str) -> Target:
     return next(target for target in found.targets if str(target.measure) == measure)
 
 
-def _format(found: Precision[Any], row: pd.DataFrame) -> tuple[str, ...]:
-    cells = row.iloc[0]
-    target = _find_target(found, cells["measure"])
-    measure, width = target.measure, cells["half_width"]
-    estimate = format_rows(row, measure_scale(measure, float(cells["estimate"])))
+def _say_reached(row: Row, target: Target) -> dict[str, Any]:
+    """Write how precise an estimate is and was to be, both in one unit."""
+    measure, width = target.measure, row["half_width"]
     scale = _width_scale(measure, width if target.is_relative else max(width, target.half_width))
-    asked = f"{100 * target.half_width:g} % relative" if target.is_relative else _amount(target.half_width, scale)
-    reached = "yes" if cells["is_reached"] else f"no: {cells['reason']}"
-    return (describe_measure(measure), *estimate, _amount(width, scale), asked, reached)
+    return {
+        "measure": describe_measure(measure),
+        "scale": measure_scale(measure, row["estimate"]),
+        "width": format_amount(width, scale),
+        "asked": f"{percent(target.half_width)} relative"
+        if target.is_relative
+        else format_amount(target.half_width, scale),
+        "reached": "yes" if row["is_reached"] else f"no: {row['reason']}",
+    }
 
 
 def _describe(target: Target) -> str:
     scale = _width_scale(target.measure, target.half_width)
-    amount = f"{100 * target.half_width:g} % of itself" if target.is_relative else _amount(target.half_width, scale)
+    amount = (
+        f"{percent(target.half_width)} of itself" if target.is_relative else format_amount(target.half_width, scale)
+    )
     return f"{describe_measure(target.measure)} to {amount}"
 
 
 def _width_scale(measure: Measure, width: float) -> Scale:
     """Return how a half-width is shown: it is a difference."""
     return difference_scale(measure_scale(measure, width))
-
-
-def _amount(half_width: float, scale: Scale) -> str:
-    if math.isnan(half_width):
-        return "unknown"
-    shown = half_width * scale.factor
-    return f"{shown:.3g} {scale.unit}".rstrip()
 
 
 def _round_up(n: float) -> int:

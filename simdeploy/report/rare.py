@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import PERCENT, format_estimate, percent
 from simdeploy.result import Table
 
 if TYPE_CHECKING:
     from simdeploy.analysis.rare.result import Rare
 
 _MOST_TILTS = 4
+_HITS = (Column("n", "rollouts", "count"), Column("n_hits", "with the event", "count"))
 
 
 def tell(rare: Rare) -> str:
@@ -41,7 +44,7 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
         ("variance is smaller by", f"{format_count(rare.gain)}; {in_updates}"),
         *(_say_repetitions(rare) if rare.method == "splitting" else _say_weights(rare)),
     )
-    title = f"The estimate, with a {100 * rare.confidence_level:g} % interval"
+    title = f"The estimate, with a {percent(rare.confidence_level)} interval"
     estimate = Table(title, ("number", "value"), rows)
     if rare.steps.empty:
         return (estimate,)
@@ -67,31 +70,27 @@ def _say_weights(rare: Rare) -> list[tuple[str, str]]:
 
 
 def _tabulate_stages(rare: Rare) -> Table:
-    rows = [
-        (
-            "the end" if math.isnan(row["level"]) else f"{row['level']:g}",
-            f"{row['n']:,}",
-            f"{row['n_hits']:,}",
-            "" if math.isnan(row["fraction"]) else f"{100 * row['fraction']:.1f} %",
-        )
-        for row in rare.steps.to_dict("records")
-    ]
-    header = (f"{rare.counts}, from the level before to", "rollouts", "with the event", "reached it")
-    return Table("Stages", header, tuple(rows))
+    levels = ["the end" if math.isnan(level) else f"{level:g}" for level in rare.steps["level"]]
+    columns = (
+        Column("level", f"{rare.counts}, from the level before to"),
+        *_HITS,
+        Column("fraction", "reached it", "share"),
+    )
+    return make_table("Stages", rare.steps.assign(level=levels), columns)
 
 
 def _tabulate_tilts(rare: Rare) -> Table:
     """Show the scenario as it is, the tilt that was chosen, and the best of the others."""
-    steps = rare.steps
-    is_shown = steps["used"] | (steps.index == 0)
-    others = steps[~is_shown].sort_values("fraction", ascending=False, kind="stable").head(_MOST_TILTS)
-    rows = [
-        (row["tilt"], f"{row['n']:,}", f"{row['n_hits']:,}", f"{100 * row['fraction']:.1f} %", "yes" * row["used"])
-        for shown in (steps[is_shown], others)
-        for row in shown.to_dict("records")
-    ]
-    header = ("tilt", "rollouts", "with the event", "effective hits", "used")
-    return Table(f"The best of {len(steps):,} tilts that were tried", header, tuple(rows))
+    steps = rare.steps.assign(is_other=~rare.steps["used"] & (rare.steps.index > 0))
+    others = steps[steps["is_other"]].nlargest(_MOST_TILTS, "fraction").index
+    shown = steps.loc[[*steps.index[~steps["is_other"]], *others]]
+    columns = (
+        Column("tilt", "tilt"),
+        *_HITS,
+        Column("fraction", "effective hits", "share"),
+        Column("used", "used", "yes"),
+    )
+    return make_table(f"The best of {len(steps):,} tilts that were tried", shown, columns)
 
 
 def format_probability(probability: float, low: float, high: float) -> str:
@@ -100,19 +99,16 @@ def format_probability(probability: float, low: float, high: float) -> str:
     Examples
     --------
     >>> format_probability(1.31e-6, 1.12e-6, 1.58e-6), format_probability(0.0512, 0.04, 0.07)
-    ('1.31e-06 (1.12e-06 to 1.58e-06)', '5.1 % (4.0 to 7.0 %)')
+    ('1.31e-06 (1.12e-06 to 1.58e-06)', '5.1 % (4.0 to 7.0)')
     """
-    half_width = (high - low) / 2
-    if not half_width > 0 or not probability > 0:
+    if not high > low or not probability > 0:
         return f"{probability:.2g} (no interval)"
     if probability >= 1e-3:
-        decimals = min(max(1 - math.floor(math.log10(100 * half_width)), 0), 6)
-        return f"{100 * probability:.{decimals}f} % ({100 * low:.{decimals}f} to {100 * high:.{decimals}f} %)"
+        return format_estimate(probability, low, high, PERCENT)
     exponent = math.floor(math.log10(probability))
-    decimals = min(max(exponent - math.floor(math.log10(half_width)) + 1, 1), 4)
-    return " ".join(
-        word.format(f"{value:.{decimals}e}") for word, value in (("{}", probability), ("({}", low), ("to {})", high))
-    )
+    decimals = min(max(exponent - math.floor(math.log10((high - low) / 2)) + 1, 1), 4)
+    estimate, *ends = (f"{value:.{decimals}e}" for value in (probability, low, high))
+    return f"{estimate} ({' to '.join(ends)})"
 
 
 def format_count(number: float) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.report.wording import difference_scale, format_estimate, measure_scale
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table, spread
+from simdeploy.report.wording import difference_scale, percent, plural, scale_of, write_estimate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from simdeploy.analysis.regret.robustness import Robustness
+    from simdeploy.report.wording import Scale
+    from simdeploy.result import Table
 
 _MOST_COLUMNS = 12
 
@@ -19,7 +23,7 @@ _MOST_COLUMNS = 12
 def tell(found: Robustness) -> str:
     """Say which candidate has the least worst-case regret, how sure that is, and where it meets its requirements."""
     n_worlds = found.regrets["world"].nunique()
-    worlds = f"{n_worlds} world{'s' * (n_worlds > 1)}"
+    worlds = plural(n_worlds, "world")
     parts = [_tell_least(found, worlds)]
     n_left_out = n_worlds - int(found.candidates["n_worlds"].iloc[0])
     if n_left_out:
@@ -41,45 +45,46 @@ def _tell_least(found: Robustness, worlds: str) -> str:
         return f"{first['candidate']} is the only candidate in {worlds}"
     where = f", in {first['worst_world']}" if first["max_regret"] > 0 else ""
     text = f"{first['candidate']} is regretted least: over {worlds} its {name} is at most "
-    text += f"{_write(found, first, 'max_regret')} from the best{where}"
-    text += f"; next is {others['candidate'].iloc[0]} with {_write(found, others.iloc[0], 'max_regret')}"
+    scale = _scale(found, found.candidates["max_regret"])
+    text += f"{write_estimate(first, scale, 'max_regret')} from the best{where}"
+    text += f"; next is {others['candidate'].iloc[0]} with {write_estimate(others.iloc[0], scale, 'max_regret')}"
     if not others["regret_verdict"].eq("worse").all():
-        text += f"; which of them is least isn't sure at {100 * found.confidence_level:g} %"
+        text += f"; which of them is least isn't sure at {percent(found.confidence_level)}"
     return text
 
 
 def tabulate(found: Robustness) -> tuple[Table, ...]:
     """Return the candidates with their regrets over worlds, and the regrets world by world."""
     rows = [
-        (
-            row["candidate"],
-            _write(found, row, "max_regret"),
-            str(row["worst_world"]) if row["max_regret"] > 0 else "",
-            _write(found, row, "mean_regret"),
-            *((_share(row),) if found.requirements else ()),
-        )
-        for _, row in found.candidates.iterrows()
+        {
+            **row,
+            "where": row["worst_world"] if row["max_regret"] > 0 else "",
+            "met": _say_met(row) if found.requirements else "",
+        }
+        for row in found.candidates.to_dict("records")
     ]
-    asked = ("worlds where requirements are met",) if found.requirements else ()
-    header = ("candidate", "largest regret", "where", "mean regret", *asked)
-    title = f"Regret in {describe_measure(found.of)} over worlds, all intervals together"
-    tables = [Table(title, header, tuple(rows))]
+    columns = [
+        Column("candidate", "candidate"),
+        Column("max_regret", "largest regret", "estimate", _scale(found, found.candidates["max_regret"])),
+        Column("where", "where"),
+        Column("mean_regret", "mean regret", "estimate", _scale(found, found.candidates["mean_regret"])),
+        Column("met", "worlds where requirements are met", is_optional=True),
+    ]
+    tables = [make_table(f"Regret in {describe_measure(found.of)} over worlds, all intervals together", rows, columns)]
     worlds = list(found.regrets["world"].unique())
     if len(worlds) <= _MOST_COLUMNS:
-        by_world = found.regrets.set_index(["candidate", "world"])
-        cells = tuple(
-            (candidate, *(_write(found, by_world.loc[candidate, world], "regret") for world in worlds))
-            for candidate in found.candidates["candidate"]
-        )
-        tables.append(Table("Regret in each world, each interval by itself", ("candidate", *worlds), cells))
+        frame = spread(found.regrets, "candidate", "world", of="regret")
+        frame = frame.set_index("candidate").loc[found.candidates["candidate"]].reset_index()
+        scale = _scale(found, found.regrets["regret"])
+        columns = [Column("candidate", "candidate"), *(Column(world, world, "estimate", scale) for world in worlds)]
+        tables.append(make_table("Regret in each world, each interval by itself", frame, columns))
     return tuple(tables)
 
 
-def _write(found: Robustness, row: pd.Series, name: str) -> str:
-    estimate, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    return format_estimate(estimate, low, high, difference_scale(measure_scale(found.of, estimate)))
+def _scale(found: Robustness, regrets: pd.Series[Any]) -> Scale:
+    return difference_scale(scale_of(found.of, regrets))
 
 
-def _share(row: pd.Series) -> str:
+def _say_met(row: Mapping[Any, Any]) -> str:
     undecided = row["undecided_fraction"]
     return f"{100 * row['met_fraction']:.0f} %" + (f" ({100 * undecided:.0f} % undecided)" if undecided else "")

@@ -5,10 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table
 
 if TYPE_CHECKING:
+    from simdeploy.result import Table
     from simdeploy.statistics.selection.selected import Selection
+
+_ROUNDS = (
+    Column("round", "round"),
+    Column("survivors", "candidates still in", "count"),
+    Column("n", "observations of each", "count"),
+    Column("n_observations", "observations in all", "count"),
+)
 
 
 def tell(selection: Selection) -> str:
@@ -28,7 +36,4 @@ def tell(selection: Selection) -> str:
 
 def tabulate(selection: Selection) -> tuple[Table, ...]:
     """Return the rounds."""
-    header = ("round", "candidates still in", "observations of each", "observations in all")
-    rows = selection.rounds.itertuples(index=False)
-    words = tuple((str(row.round), f"{row.survivors:,}", f"{row.n:,}", f"{row.n_observations:,}") for row in rows)
-    return (Table("Rounds", header, words),)
+    return (make_table("Rounds", selection.rounds, _ROUNDS),)

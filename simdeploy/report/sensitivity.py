@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import describe_measure, join_words, name_factors
+from simdeploy.analysis.asking.naming import describe_measure, name_factors
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
 from simdeploy.analysis.sensitivity.result import RANKED_BY
-from simdeploy.report.wording import PERCENT, Scale, difference_scale, format_estimate, measure_scale
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table, spread
+from simdeploy.report.wording import (
+    NO_SCALE,
+    PERCENT,
+    Scale,
+    difference_scale,
+    is_or_are,
+    join_words,
+    percent,
+    say_left_out,
+    scale_of,
+    write_estimate,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.sensitivity.result import Sensitivity
+    from simdeploy.result import Table
 
 _BLOCKS = {"morris": "trajectories", "sobol": "rows"}
 _MOST_NAMED = 3
@@ -35,16 +47,16 @@ def tell(result: Sensitivity) -> str:
         n = len(result.factors)
         text = f"None of the {n} factors moves {subject}" if n > 1 else f"The factor doesn't move {subject}"
         return _end(result, f"{text}: it is the same at every point")
-    short = short_names(result)
+    short, scale = short_names(result), index_scale(result)
     inert = set(result.factors["factor"][result.factors["is_inert"]])
     ranked = result.indices[result.indices["index"].eq(RANKED_BY[result.method])]
     moving = ranked[~ranked["factor"].isin(inert)]
     parts = [_say_first(result, moving.iloc[0])]
-    others = [f"{short[row['factor']]} ({_write(result, row)})" for _, row in moving.iloc[1:_MOST_NAMED].iterrows()]
-    if others:
-        parts.append(f"next {'is' if len(others) == 1 else 'are'} {join_words(others)}")
+    next_ones = moving.iloc[1:_MOST_NAMED].to_dict("records")
+    if others := [f"{short[row['factor']]} ({write_estimate(row, scale)})" for row in next_ones]:
+        parts.append(f"next {is_or_are(len(others))} {join_words(others)}")
     if not result.is_first_sure:
-        parts.append(f"which of them is first isn't sure at {100 * result.confidence_level:g} %")
+        parts.append(f"which of them is first isn't sure at {percent(result.confidence_level)}")
     if inert:
         names = join_words([short[name] for name in ranked["factor"] if name in inert])
         parts.append(f"{names} change{'s' if len(inert) == 1 else ''} not one number")
@@ -53,16 +65,14 @@ def tell(result: Sensitivity) -> str:
 
 def tabulate(result: Sensitivity) -> tuple[Table, ...]:
     """Return the indices of each factor, what moves the response most first."""
-    short = short_names(result)
-    over = dict(zip(result.factors["factor"], result.factors["over"], strict=True))
-    by_factor = result.indices.set_index(["factor", "index"])
-    kinds = list(dict.fromkeys(result.indices["index"]))
-    rows = tuple(
-        (short[name], over[name], *(_write(result, by_factor.loc[name, kind]) for kind in kinds))
-        for name in dict.fromkeys(result.indices["factor"])
-    )
-    title = f"What moves {say_subject(result)}, with {100 * result.confidence_level:g} % intervals"
-    return (Table(title, ("factor", "varied over", *(_HEADINGS[kind] for kind in kinds)), rows),)
+    frame = spread(result.indices, "factor", "index").merge(result.factors, on="factor", how="left")
+    columns = [
+        Column("factor", "factor"),
+        Column("over", "varied over"),
+        *(Column(kind, _HEADINGS[kind], "estimate", index_scale(result)) for kind in result.indices["index"].unique()),
+    ]
+    title = f"What moves {say_subject(result)}, with {percent(result.confidence_level)} intervals"
+    return (make_table(title, frame.assign(factor=frame["factor"].map(short_names(result))), columns),)
 
 
 def say_subject(result: Sensitivity) -> str:
@@ -82,27 +92,23 @@ def index_scale(result: Sensitivity) -> Scale:
     if result.method == "sobol":
         return PERCENT
     if result.of is None:
-        return Scale(1, "")
-    return difference_scale(measure_scale(result.of, float(result.indices["estimate"].abs().max())))
-
-
-def _write(result: Sensitivity, row: pd.Series) -> str:
-    return format_estimate(float(row["estimate"]), float(row["low"]), float(row["high"]), index_scale(result))
+        return NO_SCALE
+    return difference_scale(scale_of(result.of, result.indices["estimate"]))
 
 
 def _say_first(result: Sensitivity, row: pd.Series) -> str:
-    text, moves = f"{short_names(result)[row['factor']]} moves {say_subject(result)} most", _write(result, row)
+    scale = index_scale(result)
+    text, moves = f"{short_names(result)[row['factor']]} moves {say_subject(result)} most", write_estimate(row, scale)
     if result.method == "morris":
         return f"{text}: from end to end of its range by {moves} on average"
     indices = result.indices
     alone = indices[indices["factor"].eq(row["factor"]) & indices["index"].eq("first")].iloc[0]
-    return f"{text}: alone it explains {_write(result, alone)} of the variance, with all others {moves}"
+    return f"{text}: alone it explains {write_estimate(alone, scale)} of the variance, with all others {moves}"
 
 
 def _say_left_out(result: Sensitivity) -> str:
-    told = [f"{reason} in {number:,}" for reason, number in result.left_out.items()]
     n_out = result.n_blocks - result.n_used
-    return f"{n_out:,} of {result.n_blocks:,} {_BLOCKS[result.method]} are left out ({'; '.join(told)})"
+    return say_left_out(result.left_out, n_out, result.n_blocks, _BLOCKS[result.method])
 
 
 def _say_remedy(result: Sensitivity) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import describe_measure, join_words
-from simdeploy.report.wording import difference_scale, format_estimate, measure_scale
-from simdeploy.result import Table
+from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import difference_scale, list_some, percent, scale_of, write_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.switches.result import Switches
+    from simdeploy.result import Table
 
 _MOST_NAMED = 6
 
@@ -74,69 +74,65 @@ def _say_pairs(result: Switches) -> str:
 def _say_margin(result: Switches) -> str:
     if result.unsure_of is None:
         return ""
-    text = f"the choice itself isn't sure at {100 * result.confidence_level:g} %"
+    text = f"the choice itself isn't sure at {percent(result.confidence_level)}"
     if result.unsure_of == "margin":
-        row = result.base.iloc[0]
-        return f"{text}: its margin over {row['rival']} is {_write(result, row, 'margin')}"
+        scale = difference_scale(scale_of(result.of, result.base["margin"]))
+        margin = write_estimate(result.base.iloc[0], scale, "margin", sign=True)
+        return f"{text}: its margin over {result.base['rival'].iloc[0]} is {margin}"
     undecided = result.policies.loc[result.policies["verdict"].eq("undecided"), "policy"]
     return f"{text}: whether {' and '.join(undecided)} can meet the requirements is undecided"
 
 
 def _tabulate_policies(result: Switches) -> Table:
-    rows = []
-    for _, row in result.policies.iterrows():
-        scale = measure_scale(result.of, row["estimate"])
-        estimate = format_estimate(row["estimate"], row["low"], row["high"], scale)
-        verdict = (row["verdict"],) if result.requirements else ()
-        rows.append((row["policy"], estimate, *verdict, "chosen" if row["is_chosen"] else ""))
-    asked = ("requirements",) if result.requirements else ()
-    header = ("policy", describe_measure(result.of), *asked, "")
-    return Table("With the switches as they are", header, tuple(rows))
+    policies = result.policies.assign(chosen=result.policies["is_chosen"].map({True: "chosen", False: ""}))
+    columns = [
+        Column("policy", "policy"),
+        Column("estimate", describe_measure(result.of), "estimate", scale_of(result.of, policies["estimate"])),
+        *([Column("verdict", "requirements")] if result.requirements else []),
+        Column("chosen", ""),
+    ]
+    return make_table("With the switches as they are", policies, columns)
 
 
 def _tabulate_values(result: Switches) -> Table:
-    rows = tuple(
-        (
-            f"{row['switch']}: {row['value']}",
-            result.own_values[row["switch"]],
-            "no effect" if row["has_effect"] is False else row["verdict"],
-            "" if isinstance(row["choice"], float) else row["choice"],
-            *(_write_known(result, row, "margin", "effect") if row["has_effect"] is True else ("", "")),
-            row["reason"],
-        )
-        for _, row in result.values.iterrows()
+    values = result.values
+    has_effect = values["has_effect"].fillna(value=False)
+    values = values.assign(
+        setting=values["switch"] + ": " + values["value"],
+        today=values["switch"].map(result.own_values),
+        verdict=values["verdict"].mask(values["has_effect"].eq(other=False).fillna(value=False), "no effect"),
+        margin=values["margin"].where(has_effect),
+        effect=values["effect"].where(has_effect),
     )
-    effect = f"change of {describe_measure(result.of)}"
-    header = ("value", "instead of", "the choice", "chosen", "margin of the choice", effect, "why")
-    return Table("One switch at a time", header, rows)
+    columns = (
+        Column("setting", "value"),
+        Column("today", "instead of"),
+        *_columns_of_choice(result, values),
+        Column(
+            "effect", f"change of {describe_measure(result.of)}", "difference", scale_of(result.of, values["effect"])
+        ),
+        Column("reason", "why"),
+    )
+    return make_table("One switch at a time", values, columns)
 
 
 def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
-    pairs = pairs.assign(size=pairs["interaction"].abs())
+    one, other = pairs["switch"] + ": " + pairs["value"], pairs["other_switch"] + ": " + pairs["other_value"]
+    pairs = pairs.assign(size=pairs["interaction"].abs(), setting=one + ", " + other)
     pairs = pairs.sort_values(["flips_together", "size"], ascending=False, kind="stable")
-    rows = tuple(
-        (
-            f"{row['switch']}: {row['value']}, {row['other_switch']}: {row['other_value']}",
-            row["verdict"],
-            "" if isinstance(row["choice"], float) else row["choice"],
-            *_write_known(result, row, "margin", "interaction"),
-            row["reason"],
-        )
-        for _, row in pairs.iterrows()
+    columns = (
+        Column("setting", "values"),
+        *_columns_of_choice(result, pairs),
+        Column("interaction", "beyond the sum", "difference", scale_of(result.of, pairs["interaction"])),
+        Column("reason", "why"),
     )
     title = f"Two switches together: the {len(pairs):,} pairs out of {len(result.pairs):,} that interact"
-    return Table(title, ("values", "the choice", "chosen", "margin of the choice", "beyond the sum", "why"), rows)
+    return make_table(title, pairs, columns)
 
 
-def _write_known(result: Switches, row: pd.Series, *names: str) -> list[str]:
-    return ["" if math.isnan(row[name]) else _write(result, row, name) for name in names]
-
-
-def _write(result: Switches, row: pd.Series, name: str) -> str:
-    """Write a difference of the measure."""
-    estimate, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    scale = difference_scale(measure_scale(result.of, abs(estimate)))
-    return format_estimate(estimate, low, high, scale, sign=True)
+def _columns_of_choice(result: Switches, rows: pd.DataFrame) -> tuple[Column, ...]:
+    margin = Column("margin", "margin of the choice", "difference", scale_of(result.of, rows["margin"]))
+    return Column("verdict", "the choice"), Column("choice", "chosen"), margin
 
 
 def _named(what: str, rows: pd.DataFrame) -> str:
@@ -144,10 +140,6 @@ def _named(what: str, rows: pd.DataFrame) -> str:
     texts = [
         f"{row['switch']}: {row['value']}"
         + (f" with {row['other_switch']}: {row['other_value']}" if "other_switch" in row else "")
-        for _, row in rows.iterrows()
+        for row in rows.to_dict("records")
     ]
-    if not texts:
-        return ""
-    more = len(texts) - _MOST_NAMED
-    shown = texts[:_MOST_NAMED] + ([f"{more} more"] if more > 0 else [])
-    return f"{what} {join_words(shown)}"
+    return f"{what} {list_some(texts, _MOST_NAMED)}" if texts else ""

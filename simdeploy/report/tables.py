@@ -1,10 +1,174 @@
-"""Tables of words in a notebook."""
+"""How tables for people are declared and written.
+
+A report names the columns of a table once, and `make_table` writes every cell:
+
+>>> import pandas as pd
+>>> columns = (
+...     Column("policy", "policy"),
+...     Column("n", "rollouts", "count"),
+...     Column("estimate", "makespan", "estimate", Scale(1 / 60, "min")),
+... )
+>>> frame = pd.DataFrame({"policy": ["waves"], "n": [1200], "estimate": [600.0], "low": [540.0], "high": [660.0]})
+>>> make_table("Estimates", frame, columns).rows
+(('waves', '1,200', '10.0 min (9.0 to 11.0)'),)
+
+An estimate `estimate` has its interval in the columns `low` and `high`, and one called `cost` in `cost_low` and
+`cost_high`. A frame that has a row for each policy and measure becomes one that has a column for each measure by `spread`.
+What is missing is blank, except that an estimate has "no value".
+"""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+from simdeploy.analysis.asking.naming import describe_measure, format_value
+from simdeploy.report.wording import NO_SCALE, Scale, difference_scale, interval_names, scale_of, write_estimate
 from simdeploy.result import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.report.wording import Row
+    from simdeploy.scenario.measures import Measure
+
+Kind = Literal[
+    "text",
+    "value",
+    "count",
+    "number",
+    "digits",
+    "p-value",
+    "share",
+    "yes",
+    "verdict",
+    "estimate",
+    "difference",
+    "stacked estimate",
+    "stacked difference",
+]
+
+# How a value is written by itself; estimates and differences are written with their intervals.
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "text": str,
+    "value": format_value,
+    "count": "{:,}".format,
+    "number": "{:,.1f}".format,
+    "digits": "{:.4g}".format,
+    "p-value": "{:.2g}".format,
+    "share": lambda share: f"{100 * share:.1f} %",
+    "yes": lambda is_so: "yes" if is_so else "no",
+    "verdict": lambda word: str({"equal": "not sure", "unclear": "not sure", "unknown": "not known"}.get(word, word)),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes
+    ----------
+    name : str
+        Of the frame's column.
+    heading : str
+        That people read.
+    kind : Kind, default 'text'
+        A value of what was varied; a count; a number with one decimal, or with four digits; a p-value; a share as a
+        percentage; yes or no; a verdict; an estimate with its interval, or a difference, which has a sign and of
+        percentages is in points; either of them stacked, with the interval below.
+    scale : Scale or str
+        Of an estimate, or of the estimates that differ; or the name of the column in which each row has its own.
+    below : str
+        The name of a column of text that makes a further line of the cell.
+    is_optional : bool, default False
+        Whether the column is left out where it says nothing in any row.
+    """
+
+    name: str
+    heading: str
+    kind: Kind = "text"
+    scale: Scale | str = NO_SCALE
+    below: str = ""
+    is_optional: bool = False
+
+    def write(self, row: Row) -> str:
+        """Return the cell of a row."""
+        if row.get(f"{self.name}_unknown_fraction", 0) > 0:
+            return "not known"
+        text = self._write_value(row)
+        return f"{text}\n{row[self.below]}" if self.below and row[self.below] else text
+
+    def _write_value(self, row: Row) -> str:
+        import pandas as pd
+
+        if pd.isna(row[self.name]) and self.kind not in ("value", "estimate", "stacked estimate"):
+            return ""
+        if self.kind in _WRITERS:
+            return _WRITERS[self.kind](row[self.name])
+        scale = row[self.scale] if isinstance(self.scale, str) else self.scale
+        is_difference = self.kind.endswith("difference")
+        scale = difference_scale(scale) if is_difference else scale
+        text = write_estimate(row, scale, self.name, sign=is_difference)
+        return text.replace(" (", "\n").rstrip(")") if self.kind.startswith("stacked") else text
+
+
+def make_table(title: str, frame: pd.DataFrame | list[dict[Any, Any]], columns: Iterable[Column]) -> Table:
+    """Write a frame, or rows of one, as a table for people.
+
+    Examples
+    --------
+    >>> rows = [{"share": 0.25, "why": ""}, {"share": float("nan"), "why": ""}]
+    >>> make_table("Kinds", rows, [Column("share", "share", "share"), Column("why", "why", is_optional=True)])
+    Table(title='Kinds', header=('share',), rows=(('25.0 %',), ('',)))
+    """
+    rows = frame if isinstance(frame, list) else frame.to_dict("records")
+    written = [(column, [column.write(row) for row in rows]) for column in columns]
+    shown = [(column.heading, cells) for column, cells in written if any(cells) or not column.is_optional]
+    headings, cells = zip(*shown, strict=True)
+    return Table(title, headings, tuple(zip(*cells, strict=True)))
+
+
+def spread(
+    frame: pd.DataFrame, rows: str, columns: str, *, of: str = "estimate", also: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return a frame with one row for each value of a column, and a group of columns for each value of another one.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    rows, columns : str
+        The columns that tell its rows apart.
+    of : str, default 'estimate'
+        What becomes columns, with its interval: that of "cost" is called `cost`, `cost_low` and `cost_high`.
+    also : sequence of str
+        What else does: the `n` of "cost" is called `cost_n`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"policy": ["b", "a"], "of": "cost", "estimate": [1, 3], "low": [0, 2], "high": [2, 4]})
+    >>> spread(frame, "policy", "of")
+      policy  cost  cost_low  cost_high
+    0      b     1         0          2
+    1      a     3         2          4
+    """
+    import pandas as pd
+
+    parts = []
+    for name, part in frame.groupby(columns, sort=False):
+        new = [f"{name}{end}" for end in ("", "_low", "_high", *(f"_{each}" for each in also))]
+        parts.append(part.set_index(rows)[[*interval_names(of), *also]].set_axis(new, axis="columns"))
+    return pd.concat(parts, axis="columns").reset_index()
+
+
+def measure_columns(frame: pd.DataFrame, measures: Iterable[Measure], kind: Kind = "estimate") -> list[Column]:
+    """Return a column for each measure of a frame that was spread; each has one scale, so that its numbers compare."""
+    return [
+        Column(str(measure), describe_measure(measure), kind, scale_of(measure, frame[str(measure)]))
+        for measure in measures
+    ]
 
 
 def table_to_html(table: Table) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.naming import describe_measure, join_words
+from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
-    PERCENT,
     Scale,
     difference_scale,
-    format_estimate,
+    format_interval,
     format_number,
-    measure_scale,
+    join_words,
+    percent,
     say_unknown,
+    scale_of,
+    write_estimate,
 )
-from simdeploy.result import Table
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
 if TYPE_CHECKING:
@@ -25,11 +27,8 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.tradeoffs.moving import Tradeoff
     from simdeploy.experiments.levers import Lever
+    from simdeploy.result import Table
     from simdeploy.scenario.measures import Measure
-
-
-# What a table says of a value.
-_WORDS = {"equal": "not sure", "unclear": "not sure", "unknown": "not known"}
 
 
 def tell(result: Tradeoff) -> str:
@@ -77,7 +76,7 @@ def _tell_current(result: Tradeoff, lever: Lever) -> str:
         elif math.isnan(row["estimate"]):
             unknown.append(f"nothing is known of {name}")
         else:
-            stands.append(f"{name} {_format(result, measure, row)}")
+            stands.append(f"{name} {write_estimate(row, _scale(result, measure))}")
     told = [f"{result.policy} stands at {' and '.join(stands)}"] if stands else []
     return "; ".join([*told, *unknown]) + "."
 
@@ -121,11 +120,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
         return f"leaves {name} unknown ({100 * change['unknown_fraction']:.3g} % of the rollouts never end)"
     if verdict == "equal":
         return f"leaves {name} as it is"
-    half_width = (change["high"] - change["low"]) / 2 * scale.factor
-    # An end near 0 keeps the digits that tell it from 0.
-    ends = (change[end] * scale.factor for end in ("low", "high"))
-    low, high = (format_number(end, min(half_width, abs(end)), sign=True) for end in ends)
-    by = f"{low} to {high} {difference_scale(scale).unit}".rstrip()
+    by = format_interval(change["low"], change["high"], difference_scale(scale))
     if verdict == "unclear":
         return f"leaves {name} within {by}"
     rows = result.curves[result.curves["lever"].eq(change["lever"]) & result.curves["measure"].eq(str(measure))]
@@ -141,14 +136,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
 
 def _scale(result: Tradeoff, measure: Measure) -> Scale:
     """Return one scale for all values of a measure, so that they can be compared."""
-    if measure.is_fraction:
-        return PERCENT
-    estimates = result.curves.loc[result.curves["measure"].eq(str(measure)), "estimate"]
-    return measure_scale(measure, float(estimates.max()))
-
-
-def _format(result: Tradeoff, measure: Measure, row: pd.Series[Any]) -> str:
-    return format_estimate(row["estimate"], row["low"], row["high"], _scale(result, measure))
+    return scale_of(measure, result.curves.loc[result.curves["measure"].eq(str(measure)), "estimate"])
 
 
 def tabulate(result: Tradeoff) -> tuple[Table, ...]:
@@ -159,19 +147,23 @@ def tabulate(result: Tradeoff) -> tuple[Table, ...]:
 def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:
     """Return the curve of a lever: a line for each value."""
     curve = result.curves[result.curves["lever"].eq(lever.name)]
-    points = result.points[result.points["lever"].eq(lever.name)]
-    verdicts = dict(zip(points["value"], points["verdict"], strict=True))
-    rows = []
-    for value, of_point in curve.groupby("value"):
-        first = of_point.iloc[0]
-        marks = [text for text, is_it in (("policy", first["is_current"]), ("default", first["is_default"])) if is_it]
-        name = write_value(lever, float(value)) + (f" ({', '.join(marks)})" if marks else "")  # type: ignore[arg-type]
-        cells = [
-            _format(result, measure, row) for measure, (_, row) in zip(result.axes, of_point.iterrows(), strict=True)
-        ]
-        verdict = verdicts.get(value, "")
-        rows.append((name, *cells, _WORDS.get(verdict) or verdict))
-    level = 100 * result.confidence_level
-    title = f"{lever.name}, with a {level:g} % band over {len(rows)} values and {len(result.axes)} measures"
-    header = (lever.name, *(describe_measure(measure) for measure in result.axes), "against the policy")
-    return Table(title, header, tuple(rows))
+    points = result.points[result.points["lever"].eq(lever.name)].set_index("value")
+    frame = spread(curve, "value", "measure").sort_values("value")
+    marks = curve.drop_duplicates("value").set_index("value")
+    frame = frame.assign(
+        named=[_name_value(lever, value, marks.loc[value]) for value in frame["value"]],
+        verdict=frame["value"].map(points["verdict"]),
+    )
+    columns = (
+        Column("named", lever.name),
+        *(Column(str(of), describe_measure(of), "estimate", _scale(result, of)) for of in result.axes),
+        Column("verdict", "against the policy", "verdict"),
+    )
+    level = percent(result.confidence_level)
+    title = f"{lever.name}, with a {level} band over {len(frame)} values and {len(result.axes)} measures"
+    return make_table(title, frame, columns)
+
+
+def _name_value(lever: Lever, value: float, row: pd.Series[Any]) -> str:
+    marks = [mark for mark, column in (("policy", "is_current"), ("default", "is_default")) if row[column]]
+    return write_value(lever, value) + (f" ({', '.join(marks)})" if marks else "")

@@ -8,13 +8,38 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP
-from simdeploy.report.wording import difference_scale, format_estimate, format_number, measure_scale
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table, measure_columns, spread
+from simdeploy.report.wording import (
+    difference_scale,
+    format_amount,
+    format_number,
+    interval_names,
+    measure_scale,
+    percent,
+    plural,
+    scale_of,
+    write_estimate,
+)
 from simdeploy.scenario.measures import parse_measure, parse_requirement
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tuning.result import Tuning
     from simdeploy.report.wording import Scale
+    from simdeploy.result import Table
+
+_VERDICTS = (
+    Column("policy", "policy"),
+    Column("requirement", "requirement"),
+    Column("estimate", "estimate", "estimate", scale="scale"),
+    Column("verdict", "verdict"),
+)
+_STAGES = (
+    Column("stage", "stage"),
+    Column("candidates", "candidates", "count"),
+    Column("worlds", "worlds", "count"),
+    Column("rollouts", "rollouts", "count"),
+    Column("node_updates", "node updates", "count"),
+)
 
 
 def tell(found: Tuning) -> str:
@@ -40,9 +65,7 @@ def _tell_nearest(found: Tuning) -> list[str]:
     told = []
     for row in found.out_of_reach.to_dict("records"):
         measure = parse_requirement(row["requirement"]).measure
-        scale = measure_scale(measure, abs(row["estimate"]))
-        value = row["estimate"] * scale.factor
-        reached = "no value" if math.isnan(value) else f"{value:.3g} {scale.unit}".rstrip()
+        reached = format_amount(row["estimate"], measure_scale(measure, abs(row["estimate"])))
         told.append(f"{reached} where {row['requirement']} is required")
     return told
 
@@ -51,7 +74,7 @@ def _tell_choice(found: Tuning) -> str:
     what, scale = describe_measure(found.of), objective_scale(found)
     row = found.objective_row(CHOICE)
     assert row is not None  # noqa: S101 - there is a choice
-    told = format_estimate(row["estimate"], row["low"], row["high"], scale)
+    told = write_estimate(row, scale)
     if found.keeps_current:
         start = f"Stay with {found.current_policy}: its {what} is {told}"
     else:
@@ -81,13 +104,13 @@ def _tell_sureness(found: Tuning) -> str:
         sure += f"{100 * found.probability_correct:.0f} %"
     elif found.is_decided:
         which = f"that meets the requirements and is {better}" if meets else f"that is {better}"
-        level = f"{100 * found.confidence_level:g} %"
+        level = percent(found.confidence_level)
         sure = f"One of the {n} tried {which} than all others by {margin} would be chosen with probability {level}"
     else:
         which = "that meets the requirements " if meets else ""
         sure = f"The budget was too small to tell whether another one of the {n} tried {which}is {better} by {margin}"
     n_same = found.policies.loc[found.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique()
-    same = f"{n_same} other{'s' if n_same > 1 else ''} can't be told from it" if n_same else "no other comes close"
+    same = f"{plural(n_same, 'other')} can't be told from it" if n_same else "no other comes close"
     return f"{sure}; {same}."
 
 
@@ -104,8 +127,7 @@ def _better(found: Tuning) -> str:
 
 def objective_scale(found: Tuning) -> Scale:
     """Return how the objective is shown: one scale for all that is told."""
-    rows = found.policies[found.policies["measure"].eq(str(found.of))]
-    return measure_scale(found.of, float(rows["estimate"].abs().max()))
+    return scale_of(found.of, found.policies.loc[found.policies["measure"].eq(str(found.of)), "estimate"])
 
 
 def _tell_amount(found: Tuning, value: float, *, is_difference: bool = False) -> str:
@@ -135,56 +157,44 @@ def tabulate(found: Tuning) -> tuple[Table, ...]:
 
 
 def _tabulate_policies(found: Tuning) -> Table:
+    frame, of = spread(found.policies, "policy", "measure"), str(found.of)
+    less = found.policies.loc[found.policies["measure"].eq(of), ["policy", *interval_names("difference")]]
+    frame = frame.merge(less, on="policy", how="left").assign(named=list(_names(found).values()))
+    others = [measure for name in found.policies["measure"].unique() if (measure := parse_measure(name)) != found.of]
     scale = objective_scale(found)
-    of_difference = difference_scale(scale)
-    header = ["policy", describe_measure(found.of), "less the choice"]
-    columns: list[list[str]] = [list(_names(found).values()), [], []]
-    for name, rows in found.policies.groupby("measure", sort=False):
-        measure = parse_measure(str(name))
-        of_measure = scale if measure == found.of else measure_scale(measure, float(rows["estimate"].abs().max()))
-        records = rows.to_dict("records")
-        told = [format_estimate(row["estimate"], row["low"], row["high"], of_measure) for row in records]
-        if measure != found.of:
-            header.append(describe_measure(measure))
-            columns.append(told)
-            continue
-        columns[1] = told
-        for row in records:
-            less = (row["difference"], row["difference_low"], row["difference_high"])
-            columns[2].append("" if math.isnan(less[0]) else format_estimate(*less, of_difference, sign=True))
-    worlds, level = int(found.policies["n"].max()), f"{100 * found.confidence_level:g} %"
+    columns = (
+        Column("named", "policy"),
+        Column(of, describe_measure(found.of), "estimate", scale),
+        Column("difference", "less the choice", "difference", scale),
+        *measure_columns(frame, others),
+    )
+    worlds, level = int(found.policies["n"].max()), percent(found.confidence_level)
     title = f"On {worlds:,} new worlds, with {level} intervals; differences for all policies at once"
-    return Table(title, tuple(header), tuple(zip(*columns, strict=True)))
+    return make_table(title, frame, columns)
 
 
 def _names(found: Tuning) -> dict[str, str]:
     names = {CHOICE: "the choice", "current": found.current_policy, "defaults": "API's defaults"}
-    return {name: names.get(name, name) for name in dict.fromkeys(found.policies["policy"])}
+    return {name: names.get(name, name) for name in found.policies["policy"].unique()}
 
 
 def _tabulate_levers(found: Tuning) -> Table:
     numbers = found.policies.drop_duplicates("policy")["candidate"]
-    rows = found.candidates.set_index("candidate").loc[numbers]
+    rows = found.candidates.set_index("candidate").loc[numbers].assign(named=list(_names(found).values()))
     levers = [name for name in (found.choice or {}) if rows[name].nunique(dropna=False) > 1]
-    cells = [[format_value(value) for value in rows[name]] for name in levers]
-    lines = tuple(zip(_names(found).values(), *cells, strict=True))
-    return Table("What they are, where they differ", ("policy", *shorten_names(levers)), lines)
+    columns = (Column(*each, "value") for each in zip(levers, shorten_names(levers), strict=True))
+    return make_table("What they are, where they differ", rows, (Column("named", "policy"), *columns))
 
 
 def _tabulate_verdicts(found: Tuning) -> Table:
-    names, lines = _names(found), []
-    for row in found.verdicts.to_dict("records"):
-        scale = measure_scale(parse_requirement(row["requirement"]).measure, abs(row["estimate"]))
-        told = format_estimate(row["estimate"], row["low"], row["high"], scale)
-        lines.append((names[row["policy"]], row["requirement"], told, row["verdict"]))
-    return Table("Requirements, in the same worlds", ("policy", "requirement", "estimate", "verdict"), tuple(lines))
+    rows = found.verdicts.to_dict("records")
+    for row in rows:
+        row["policy"] = _names(found)[row["policy"]]
+        row["scale"] = measure_scale(parse_requirement(row["requirement"]).measure, abs(row["estimate"]))
+    return make_table("Requirements, in the same worlds", rows, _VERDICTS)
 
 
 def _tabulate_stages(found: Tuning) -> Table:
-    lines = tuple(
-        tuple(value if isinstance(value, str) else f"{value:,}" for value in row.values())
-        for row in found.stages.to_dict("records")
-    )
     n = len(found.candidates)
     tried = f"{n:,} policies" + ("" if n == found.n_possible else f", a sample of {found.n_possible:,}")
-    return Table(f"The search: {tried}", ("stage", "candidates", "worlds", "rollouts", "node updates"), lines)
+    return make_table(f"The search: {tried}", found.stages, _STAGES)

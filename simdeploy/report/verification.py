@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.result import Table
+from simdeploy.report.tables import Column, make_table
 from simdeploy.validation.verification.comparing import WITHIN
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.result import Table
     from simdeploy.validation.verification.verifying import Verification
+
+# Few digits, for numbers are to be compared by eye.
+_COMPARISONS = (
+    Column("case", "case"),
+    Column("quantity", "quantity"),
+    Column("closed_form", "closed form", "digits"),
+    Column("engine", "engine"),
+    Column("rollouts", "rollouts", "count"),
+    Column("estimate", "mean", "digits"),
+    Column("standard_error", "standard error", "digits"),
+    Column("distance", "distance", "number"),
+    Column("verdict", "ok"),
+)
+_APART = (
+    Column("case", "case"),
+    Column("rollouts", "rollouts", "count"),
+    Column("different", "different", "count"),
+    Column("note", "the first: reference and compiled"),
+)
 
 
 def tell(found: Verification) -> str:
@@ -33,16 +52,11 @@ def tell(found: Verification) -> str:
 
 def tabulate(found: Verification) -> tuple[Table, ...]:
     """Return the comparisons in words, and the cases in which the engines differ, if there are any."""
-    header = ("case", "quantity", "closed form", "engine", "rollouts", "mean", "standard error", "distance", "ok")
-    rows = tuple(_words(row) for row in found.comparisons.to_dict("records"))
     title = f"Means, which lie within {WITHIN:g} standard errors of the closed forms if all is well"
-    comparisons = Table(title, header, rows)
-    apart = found.agreement[found.agreement["ok"].eq(other=False)].to_dict("records")
-    if not apart:
-        return (comparisons,)
-    columns = ("case", "rollouts", "different", "the first: reference and compiled")
-    cells = tuple((row["case"], f"{row['rollouts']:,}", f"{row['different']:,}", row["note"]) for row in apart)
-    return comparisons, Table("Where the engines differ", columns, cells)
+    rows = [{**row, "verdict": _say_verdict(row)} for row in found.comparisons.to_dict("records")]
+    comparisons = make_table(title, rows, _COMPARISONS)
+    apart = found.agreement[found.agreement["ok"].eq(other=False)]
+    return (comparisons, make_table("Where the engines differ", apart, _APART)) if len(apart) else (comparisons,)
 
 
 def _tell_wrong(found: Verification, tried: pd.DataFrame, n_both: int) -> str:
@@ -56,15 +70,7 @@ def _tell_wrong(found: Verification, tried: pd.DataFrame, n_both: int) -> str:
     return " and ".join(said)
 
 
-def _words(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    """Return the cells of a comparison; few digits, for they are to be compared by eye."""
-    names = ("closed_form", "estimate", "standard_error")
-    closed_form, estimate, standard_error = ("" if math.isnan(row[name]) else f"{row[name]:.4g}" for name in names)
-    distance = "" if math.isnan(row["distance"]) else f"{row['distance']:.1f}"
-    if row["standard_error"] == 0:
-        standard_error = "none"
+def _say_verdict(row: Mapping[Any, Any]) -> str:
     # What was not tried compares as neither true nor false.
     ok = "yes" if row["ok"] is True else "not tried" if row["ok"] is not False else "NO"
-    ok += f": {row['note']}" if row["note"] else ""
-    rollouts = f"{row['rollouts']:,}"
-    return row["case"], row["quantity"], closed_form, row["engine"], rollouts, estimate, standard_error, distance, ok
+    return f"{ok}: {row['note']}" if row["note"] else ok

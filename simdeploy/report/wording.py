@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.analysis.asking.naming import LABELS, join_words
+from simdeploy.analysis.asking.naming import LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
     from simdeploy.scenario.measures import Measure
 
-# Policies that are named; of more it is said how many.
-_MOST_NAMES = 3
+    Row = Mapping[Any, Any] | pd.Series[Any]
 
 
 class Scale(NamedTuple):
@@ -26,6 +27,7 @@ class Scale(NamedTuple):
 PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
 A_ROLLOUT = Scale(1, "a rollout")
+NO_SCALE = Scale(1, "")
 
 
 def difference_scale(scale: Scale) -> Scale:
@@ -58,12 +60,17 @@ def response_scale(response: str, largest: float) -> Scale:
     unit = LABELS[response][1]
     if unit == "s":
         return time_scale(largest)
-    return PERCENT if unit == "fraction" else Scale(1, "")
+    return PERCENT if unit == "fraction" else NO_SCALE
 
 
 def measure_scale(measure: Measure, largest: float) -> Scale:
     """Return how values of a measure up to `largest` are shown."""
     return PERCENT if measure.kind == "rate" else response_scale(measure.of, largest)
+
+
+def scale_of(measure: Measure, values: pd.Series[Any]) -> Scale:
+    """Return one scale for all values of a measure, so that they can be compared."""
+    return measure_scale(measure, float(values.abs().max()))
 
 
 def format_estimate(estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False) -> str:
@@ -75,26 +82,60 @@ def format_estimate(estimate: float, low: float, high: float, scale: Scale, *, s
     '5.1 % (4.0 to 7.0)'
     >>> format_estimate(61.0, float("nan"), float("nan"), Scale(1, "s"))
     '61.0 s (no interval)'
+    >>> format_estimate(61.0, 55.0, float("nan"), Scale(1, "s"))
+    '61.0 s (55.0 or more)'
     """
     if math.isnan(estimate):
         return "no value"
-    half_width = (high - low) / 2 * scale.factor
-    word, low_word, high_word = (
-        format_number(value * scale.factor, half_width, sign=sign) for value in (estimate, low, high)
-    )
-    interval = "no interval" if math.isnan(half_width) else f"{low_word} to {high_word}"
+    half_widths = [(high - low) / 2, estimate - low, high - estimate]
+    half_width = next((width for width in half_widths if not math.isnan(width)), 0.0) * scale.factor
+    word, *ends = (format_number(value * scale.factor, half_width, sign=sign) for value in (estimate, low, high))
+    if math.isnan(high):
+        interval = "no interval" if math.isnan(low) else f"{ends[0]} or more"
+    else:
+        interval = f"at most {ends[1]}" if math.isnan(low) else f"{ends[0]} to {ends[1]}"
     return f"{word} {scale.unit}".rstrip() + f" ({interval})"
 
 
-def format_cell(estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False) -> str:
-    r"""Write the same as `format_estimate` for a cell of a table: the interval below.
+def interval_names(name: str) -> tuple[str, str, str]:
+    """Return the columns of an estimate and of the ends of its interval.
 
     Examples
     --------
-    >>> format_cell(0.0512, 0.04, 0.07, PERCENT)
-    '5.1 %\n4.0 to 7.0'
+    >>> interval_names("estimate"), interval_names("margin")
+    (('estimate', 'low', 'high'), ('margin', 'margin_low', 'margin_high'))
     """
-    return format_estimate(estimate, low, high, scale, sign=sign).replace(" (", "\n").rstrip(")")
+    stem = name.removesuffix("estimate") if name.endswith("estimate") else f"{name}_"
+    return name, f"{stem}low", f"{stem}high"
+
+
+def write_estimate(row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False) -> str:
+    """Write an estimate of a row with its interval, as `format_estimate` does.
+
+    Examples
+    --------
+    >>> write_estimate({"estimate": 0.0512, "low": 0.04, "high": 0.07}, PERCENT)
+    '5.1 % (4.0 to 7.0)'
+    """
+    estimate, low, high = (float(row[each]) for each in interval_names(name))
+    return format_estimate(estimate, low, high, scale, sign=sign)
+
+
+def format_interval(low: float, high: float, scale: Scale) -> str:
+    """Write the interval of a difference; an end near 0 keeps the digits that tell it from 0.
+
+    Examples
+    --------
+    >>> format_interval(-0.21, 0.0042, POINTS)
+    '-21 to +0.42 pp'
+    """
+    half_width = (high - low) / 2
+    if math.isnan(half_width):
+        return "no interval"
+    ends = (
+        format_number(end * scale.factor, min(half_width, abs(end)) * scale.factor, sign=True) for end in (low, high)
+    )
+    return f"{' to '.join(ends)} {scale.unit}".rstrip()
 
 
 def format_number(value: float, uncertainty: float, *, sign: bool = False) -> str:
@@ -116,6 +157,29 @@ def format_number(value: float, uncertainty: float, *, sign: bool = False) -> st
     text = format(value, f"{'+' if sign else ''},.{min(max(decimals, 0), 6)}f")
     # An estimate just below 0 must not read "-0.0".
     return text.replace("-", "+" if sign else "") if not text.strip("-0.,") else text
+
+
+def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
+    """Write a number that has no interval, with its unit.
+
+    Examples
+    --------
+    >>> format_amount(0.0123, PERCENT), format_amount(float("nan"), PERCENT)
+    ('1.23 %', 'no value')
+    """
+    return "no value" if math.isnan(value) else f"{value * scale.factor:,.{digits}g} {scale.unit}".rstrip()
+
+
+def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, what: str) -> str:
+    """Say how many of some things are left out, and why.
+
+    Examples
+    --------
+    >>> say_left_out({"no value": 2, "never ends": 1}, 3, 64, "worlds")
+    '3 of 64 worlds are left out (no value in 2; never ends in 1)'
+    """
+    told = "; ".join(f"{reason} in {number:,}" for reason, number in reasons.items())
+    return f"{n_out:,} of {n:,} {what} are left out ({told})"
 
 
 def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bool = False) -> str:
@@ -140,10 +204,60 @@ def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bo
     unknown = {policy: fraction for policy, fraction in fractions.items() if fraction > 0}
     if not unknown:
         return ""
-    names = list(unknown)
-    if len(names) > _MOST_NAMES + 1:
-        names = [*names[:_MOST_NAMES], f"{len(names) - _MOST_NAMES:,} more"]
     ends = dict.fromkeys(f"{100 * fraction:.3g}" for fraction in (min(unknown.values()), max(unknown.values())))
     whose = "its" if len(unknown) == 1 else "their"
-    share = f"{' to '.join(ends)} % of the rollouts of {join_words(names)}"
+    share = f"{' to '.join(ends)} % of the rollouts of {list_some(list(unknown))}"
     return f"{share}{' that count' if is_conditional else ''} never end, which leaves {whose} {what} unknown"
+
+
+def percent(fraction: float) -> str:
+    """Write a fraction as a percentage, with the digits that it has.
+
+    Examples
+    --------
+    >>> percent(0.95), percent(0.999)
+    ('95 %', '99.9 %')
+    """
+    return f"{100 * fraction:g} %"
+
+
+def plural(n: int, noun: str, nouns: str = "") -> str:
+    """Write how many there are of something.
+
+    Examples
+    --------
+    >>> plural(1, "rollout"), plural(1000, "rollout"), plural(2, "policy", "policies")
+    ('1 rollout', '1,000 rollouts', '2 policies')
+    """
+    return f"{n:,} {noun if n == 1 else nouns or f'{noun}s'}"
+
+
+def is_or_are(n: int) -> str:
+    """Return the verb that goes with a number of things."""
+    return "is" if n == 1 else "are"
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Write one or several words as in a sentence.
+
+    Examples
+    --------
+    >>> join_words(["a"]), join_words(["a", "b"]), join_words(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def list_some(words: Sequence[str], most: int = 3, *, separator: str = ",") -> str:
+    """Write a few words as in a sentence, of many the first ones and how many more there are.
+
+    What has commas itself is separated by ";".
+
+    Examples
+    --------
+    >>> list_some(["a", "b", "c", "d"]), list_some(["a", "b", "c", "d", "e"]), list_some(["a, b", "c"], separator=";")
+    ('a, b, c and d', 'a, b, c and 2 more', 'a, b; c')
+    """
+    if len(words) > most + 1:
+        words = [*words[:most], f"{'' if separator == ',' else 'and '}{len(words) - most:,} more"]
+    return join_words(words) if separator == "," else f"{separator} ".join(words)

@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.units import NS_PER_S, parse_duration
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Numbers, of which there are means and quantiles, and events, of which there are rates.
 NUMBERS = (*(name for name, dtype in RESPONSES.items() if dtype != "str"), *COSTS)
@@ -158,6 +161,18 @@ class Requirement:
         limit = self.at_least if self.at_most is None else self.at_most
         assert limit is not None  # noqa: S101 - one of them is there
         return limit
+
+    def is_broken_by(self, values: np.ndarray) -> np.ndarray:
+        """Say which values are beyond the limit; NaN breaks nothing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> parse_requirement("false_alarm <= 1%").is_broken_by(np.array([0.01, 0.02, np.nan])).tolist()
+        [False, True, False]
+        """
+        is_broken: np.ndarray = values > self.at_most if self.at_most is not None else values < self.limit
+        return is_broken
 
     def __str__(self) -> str:
         sign = ">=" if self.at_most is None else "<="

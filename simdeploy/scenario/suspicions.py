@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from simdeploy.errors import Path, Problem
+from simdeploy.rules.health import read_max_error_rate
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.gate_checks import gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 from simdeploy.world.fleet import Behaviour, Fleet
 from simdeploy.world.release import ReleaseKind
+
+# So many nodes may well be meant to be updated at once.
+_FEW_NODES = 10
+_MOST_FAILURES = 0.5
 
 
 def is_given(raw: Mapping[str, Any], *path: str) -> bool:
@@ -39,6 +44,8 @@ class PolicySuspicions:
         else:
             yield from self._sizes()
             yield from self._deadline()
+            yield from self._windows()
+            yield from self._error_rate()
             yield from gate_suspicions(self.scenario_policy, self.path, self.fleet, self.orchestrator)
         if self.scenario_policy.policy.strategy == "rolling":
             yield from self._canary_fields()
@@ -78,6 +85,9 @@ class PolicySuspicions:
         elif policy.dialect == "deployment" and policy.max_parallel > nodes:
             message = f"more than the fleet's {nodes} nodes: one wave takes all"
             yield self._say(message, "max_parallel", found=policy.max_parallel)
+        elif policy.dialect == "deployment" and not policy.max_parallel and nodes > _FEW_NODES:
+            after = " after the canaries" if policy.strategy == "canary" else ""
+            yield self._say(f"0 updates all of the {nodes} nodes{after} at once", "max_parallel", found=0)
 
     def _limits(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
@@ -104,6 +114,25 @@ class PolicySuspicions:
                 )
                 yield self._say(message, "health_check", "deadline", found=format_duration(deadline_ns))
 
+    def _windows(self) -> Iterator[Problem]:
+        policy = self.scenario_policy.policy
+        watched_ns = policy.windows_needed * policy.interval_ns
+        if policy.min_healthy_ns is not None and watched_ns != policy.min_healthy_ns:
+            windows = f"{policy.windows_needed} window{'s' * (policy.windows_needed != 1)}"
+            message = f"rounded up to {windows} of {format_duration(policy.interval_ns)}, {format_duration(watched_ns)}"
+            found = format_duration(policy.min_healthy_ns)
+            yield self._say(message, "health_check", "min_healthy_time", found=found)
+
+    def _error_rate(self) -> Iterator[Problem]:
+        limit = float(read_max_error_rate(self.scenario_policy.policy, self.orchestrator))
+        for name, behaviour in self._behaviours():
+            usual = behaviour.error_rate.mean
+            if behaviour.requests_per_second and usual > limit:
+                message = (
+                    f"below what nodes{name} have without any release, {usual:.3g} on average: good nodes look bad"
+                )
+                yield self._say(message, "health_check", "max_error_rate", found=f"{limit:g}")
+
     def _behaviours(self) -> Iterator[tuple[str, Behaviour]]:
         classes = self.fleet.classes
         if sum(node_class.share for node_class in classes) < 1:
@@ -120,6 +149,16 @@ def _least_starting_ns(behaviour: Behaviour) -> int:
 def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrator: Orchestrator) -> Iterator[Problem]:
     """Look at the world against itself and the switches."""
     nodes = fleet.nodes
+    general = fleet.behaviour.start_failure
+    own = [
+        (("fleet", "classes", place, "start_failure"), one.behaviour.start_failure)
+        for place, one in enumerate(fleet.classes)
+        if one.behaviour.start_failure != general
+    ]
+    for where, failure in (("fleet", "start_failure"), general), *own:
+        if failure.mean > _MOST_FAILURES:
+            message = "most attempts to start fail, whatever the release"
+            yield Problem(message, where, found=f"{failure.mean:.3g}")
     for kind in release:
         if kind.affects.count > nodes:
             path = ("release", kind.name, "affects", "count")

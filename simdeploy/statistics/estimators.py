@@ -77,10 +77,50 @@ def estimate_values(values: np.ndarray, measure: Measure, confidence_level: floa
         return Estimate(estimate, *quantile_interval(ordered, measure.quantile, confidence_level), n, math.nan)
     mean, standard_error = moments(values)
     if measure.kind == "rate":
-        interval = proportion_interval(int(values.sum()), n, confidence_level)
-    else:
-        interval = mean_interval(mean, standard_error, n, confidence_level)
-    return Estimate(mean, *interval, n, standard_error)
+        successes = int(values.sum())
+        # To the last digit, whatever the order of the values: 1 of 100 is no more than a limit of 1 %.
+        rate = successes / n if n else math.nan
+        return Estimate(rate, *proportion_interval(successes, n, confidence_level), n, standard_error)
+    return Estimate(mean, *mean_interval(mean, standard_error, n, confidence_level), n, standard_error)
+
+
+class EstimateRows(NamedTuple):
+    """Estimates of several cases with their intervals; what is unknown is NaN."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: np.ndarray
+
+
+def estimate_rows(values: np.ndarray, measure: Measure, confidence_level: float) -> EstimateRows:
+    """Estimate a measure of several cases, each as `estimate_values` does.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (cases, replications)
+    measure : Measure
+    confidence_level : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simdeploy.scenario.measures import Measure
+    >>> rows = np.array([[1.0, 0.0, np.nan], [1.0, 1.0, 1.0]])
+    >>> estimate_rows(rows, Measure("escaped"), 0.95).estimate.tolist()
+    [0.5, 1.0]
+    """
+    import numpy as np
+
+    if measure.kind == "rate":
+        is_known = ~np.isnan(values)
+        n, successes = is_known.sum(axis=1), np.where(is_known, values, 0.0).sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            low, high = proportion_interval(successes, n, confidence_level)
+            return EstimateRows(successes / n, low, high, n)
+    rows = [estimate_values(row, measure, confidence_level)[:4] for row in values]
+    estimate, low, high, n = np.array(rows, dtype=float).reshape(-1, 4).T
+    return EstimateRows(estimate, low, high, n.astype(np.int64))
 
 
 def quantile_place(n: int, quantile: float) -> int:

@@ -6,7 +6,7 @@ Every function takes sufficient statistics and returns ``(low, high)``; too few 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,18 +57,26 @@ def mean_interval(mean: float, standard_error: float, n: int, confidence_level: 
     return mean - half_width, mean + half_width
 
 
-def proportion_interval(successes: int, n: int, confidence_level: float) -> tuple[float, float]:
-    r"""Return the exact interval of Clopper and Pearson for a binomial proportion.
+@overload
+def proportion_interval(successes: int, n: int, confidence_level: float) -> tuple[float, float]: ...
+@overload
+def proportion_interval(
+    successes: np.ndarray, n: np.ndarray, confidence_level: float
+) -> tuple[np.ndarray, np.ndarray]: ...
+def proportion_interval(
+    successes: int | np.ndarray, n: int | np.ndarray, confidence_level: float
+) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
+    r"""Return the exact interval of Clopper and Pearson for a binomial proportion, or for many.
 
     Parameters
     ----------
-    successes, n : int
+    successes, n : int or ndarray of int
         Of `n` trials; for 0 trials the interval is NaN.
     confidence_level : float
 
     Returns
     -------
-    low, high : float
+    low, high : float or ndarray
 
     Notes
     -----
@@ -88,14 +96,15 @@ def proportion_interval(successes: int, n: int, confidence_level: float) -> tupl
     >>> low, round(high, 9)
     (0.0, 0.75)
     """
+    import numpy as np
     from scipy.special import betaincinv
 
-    if n < 1:
-        return _UNKNOWN
     tail = (1 - confidence_level) / 2
-    low = float(betaincinv(successes, n - successes + 1, tail)) if successes > 0 else 0.0
-    high = float(betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0
-    return low, high
+    k, n = np.asarray(successes), np.asarray(n)
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
+    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
+    low, high = (np.where(n > 0, limit, np.nan) for limit in (low, high))
+    return (low, high) if low.ndim else (low.item(), high.item())
 
 
 def quantile_interval(ordered: np.ndarray, quantile: float, confidence_level: float) -> tuple[float, float]:

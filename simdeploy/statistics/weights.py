@@ -55,10 +55,6 @@ class Diagnosis:
         """Whether nothing speaks against the estimate."""
         return not self.doubts
 
-    def say_doubts(self) -> str:
-        """Say why the weights can't be trusted."""
-        return f"the weights can't be trusted: {'; '.join(self.doubts)}"
-
 
 def diagnose(weights: np.ndarray, contributions: np.ndarray) -> Diagnosis:
     r"""Look at the weights of an estimate.

@@ -85,6 +85,10 @@ class Values:
         self._costs = costs
         self._release = {kind.name: float(kind.defective) for kind in release}
         needed = list(dict.fromkeys(name for measure in self.measures for name in _columns(measure)))
+        # Where no release is told, verdicts say whether one was defective.
+        self._tells_sorts = "release" in responses.columns
+        if not self._tells_sorts and not any(_names_kind(measure) for measure in self.measures):
+            needed = [name for name in needed if name != "release"]
         if costs is None:
             missing = [m for m in self.measures if m.of in COSTS]
             if missing:
@@ -184,6 +188,10 @@ class Values:
         if event == PASSED:
             went_on = (self._outcomes.numbers("waves") > 1) | (self.holds("completed") == 1)
             return _indicator(went_on, self.is_ok)
+        if event in SORTS and not self._tells_sorts:
+            verdicts = np.array([*(float(word in _DEFECTIVE) for word in self._codes("verdict")[1]), np.nan])
+            is_defective: np.ndarray = verdicts[self._codes("verdict")[0]]
+            return is_defective if event == "defective" else 1 - is_defective
         codes, words = self._codes("release")
         if event in SORTS:
             defective: np.ndarray = np.array([*(self._sorts.get(word, np.nan) for word in words), np.nan])[codes]
@@ -281,6 +289,12 @@ def _columns(measure: Measure) -> tuple[str, ...]:
         elif event is not None:
             columns += ["release", "verdict"]
     return tuple(columns)
+
+
+def _names_kind(measure: Measure) -> bool:
+    """Say whether a measure is about a kind of release by its name."""
+    events = (measure.of if measure.kind == "rate" else None, measure.given)
+    return any(event not in (*VERDICTS, *STATES, *SORTS, PASSED, None) for event in events)
 
 
 def _indicator(is_so: np.ndarray, is_known: np.ndarray) -> np.ndarray:

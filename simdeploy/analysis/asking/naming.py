@@ -60,6 +60,8 @@ EVENTS = {
 _GIVEN = {
     "good": "of good releases",
     "defective": "of defective releases",
+    "completed_good": "of good releases that complete",
+    "completed": "of rollouts that complete",
     "passed_canary": "after the canaries passed",
 }
 
@@ -183,14 +185,3 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def join_words(words: Sequence[str]) -> str:
-    """Write one or several words as in a sentence.
-
-    Examples
-    --------
-    >>> join_words(["a"]), join_words(["a", "b"]), join_words(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
-from simdeploy.analysis.checking.sequential import FEWEST_OF_A_MEAN, Decision
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.statistics.levels import level_problems
 
@@ -35,8 +36,8 @@ class Question:
         Values, without those that are NaN.
     n_meant, n_unknown : int
         Rollouts that it is about, or may be; and those of them that never end, so that nobody knows their value.
-    decision : Decision or None
-        Of the last look.
+    judged : Judged or None
+        At the last look.
     replications : int
         At that look.
     """
@@ -47,7 +48,7 @@ class Question:
     seen: list[np.ndarray] = field(default_factory=list)
     n_meant: int = 0
     n_unknown: int = 0
-    decision: Decision | None = None
+    judged: Judged | None = None
     replications: int = 0
 
     @property
@@ -58,9 +59,30 @@ class Question:
     @property
     def is_open(self) -> bool:
         """Whether further replications may decide it; what never ended stays unknown."""
-        return (
-            not self.hopeless and not self.n_unknown and (self.decision is None or self.decision.verdict == "undecided")
-        )
+        return not self.hopeless and not self.n_unknown and self.verdict == UNDECIDED
+
+    @property
+    def verdict(self) -> str:
+        """What the last look says."""
+        return UNDECIDED if self.judged is None else self.judged.verdict.item()
+
+    @property
+    def reason(self) -> str:
+        """Why it is undecided; else empty."""
+        if self.judged is None or self.verdict != UNDECIDED:
+            return self.hopeless
+        given, limit = self.requirement.measure.given, self.requirement.limit
+        n, fewest = self.judged.n.item(), self.judged.fewest.item()
+        if self.n_unknown:
+            count = "" if given is None else " that count"
+            return f"{100 * self.unknown_fraction:.3g} % of the rollouts{count} never end"
+        if n == 0:
+            return "no rollout has a value" if given is None else f"no rollout has a value given {given}"
+        if math.isinf(fewest):
+            return f"no number of rollouts shows that a rate is {limit:g}"
+        if n < fewest:
+            return f"it takes at least {fewest:,.0f} observations to show this; there are {n:,}"
+        return "the limit lies between the bounds"
 
 
 def ask(

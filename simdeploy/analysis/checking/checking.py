@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.feasibility import Verdict
+from simdeploy.analysis.asking.judging import Verdict, join, judge
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers
-from simdeploy.analysis.checking.sequential import decide, plan_looks
+from simdeploy.analysis.checking.sequential import plan_looks
 from simdeploy.analysis.frames import make_frame
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.replication import replicate
@@ -75,8 +76,8 @@ class Check(Result):
     @property
     def verdict(self) -> Verdict:
         """Of all together: "not met" if one is not met, "met" if all are."""
-        verdicts = set(self.verdicts["verdict"])
-        return "not met" if "not met" in verdicts else "undecided" if "undecided" in verdicts else "met"
+        verdict: Verdict = join(self.verdicts["verdict"].to_numpy(str)[None])[0].item()
+        return verdict
 
     def to_frame(self) -> pd.DataFrame:
         """Return `verdicts`."""
@@ -137,7 +138,7 @@ def check(
     -----
     It is looked K times, after 100, 200, 400, ... replications and at last after `most`. Each look at a requirement may
     err with probability :math:`(1 - confidence\_level) / K`, so all of them together with :math:`1 - confidence\_level` at
-    most, whenever they stop (Boole's inequality; `simdeploy.analysis.checking.sequential.decide` has the tests). A verdict that is
+    most, whenever they stop (Boole's inequality; `simdeploy.analysis.asking.judging.judge` has the tests). A verdict that is
     reached stays. A policy without an open requirement is replicated no further.
 
     Each verdict has its confidence by itself: of 20 verdicts at 95 % one may be wrong. What never can be decided (a
@@ -228,17 +229,16 @@ def _look(table: pd.DataFrame, questions: list[Question], scenario: Scenario, lo
         question.seen.append(found[~np.isnan(found)])
         question.n_meant += int(values.may_concern(measure)[place].sum())
         question.n_unknown += int(values.is_unknown(measure)[place].sum())
-        question.decision = decide(np.concatenate(question.seen), question.requirement, error)
-        if question.n_unknown:
-            share = f"{100 * question.unknown_fraction:.3g} % of the rollouts"
-            count = "" if measure.given is None else " that count"
-            question.decision = question.decision._replace(verdict="undecided", reason=f"{share}{count} never end")
+        seen = np.concatenate(question.seen)[None]
+        question.judged = judge(seen, question.requirement, error, unknown=question.n_unknown > 0)
         question.replications = look
 
 
 def _row(question: Question) -> dict[str, Any]:
-    requirement, decision = question.requirement, question.decision
-    nothing = dict.fromkeys(("estimate", "low", "high"), float("nan")) | {"n": 0}
+    requirement, judged = question.requirement, question.judged
+    found = dict.fromkeys(("estimate", "low", "high"), math.nan) | {"n": 0}
+    if judged is not None:
+        found = {name: getattr(judged, name).item() for name in found}
     return {
         "policy": question.policy,
         "requirement": str(requirement),
@@ -247,9 +247,9 @@ def _row(question: Question) -> dict[str, Any]:
         "given": requirement.measure.given,
         "at_most": requirement.at_most,
         "at_least": requirement.at_least,
-        "verdict": "undecided" if decision is None else decision.verdict,
-        **(nothing if decision is None else decision.found._asdict()),
+        "verdict": question.verdict,
+        **found,
         "replications": question.replications,
         "unknown_fraction": question.unknown_fraction,
-        "reason": question.hopeless if decision is None else decision.reason,
+        "reason": question.reason,
     }

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.asking.verdicts import judge_difference
-from simdeploy.analysis.comparison.observations import Observations, Quantity
+from simdeploy.analysis.comparison.measured import measure_policies, name_measure
 from simdeploy.analysis.comparison.pair_tables import tabulate_pairs, tabulate_ranking
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.result import Result, read_computed_under, to_plain
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values, variance
 from simdeploy.statistics.levels import level_problems
 
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from simdeploy.analysis.asking.measuring import Values
     from simdeploy.scenario.parts import Costs
 
 _ESTIMATE = {
     "policy": "str",
     "response": "str",
     "level": "str",
+    "given": "str",
     "estimate": "float64",
     "low": "float64",
     "high": "float64",
@@ -46,7 +50,13 @@ _DIFFERENCE = {
 }
 _UNKNOWN = {"unknown_fraction": "float64"}
 # What the best policy is the best by: the first of these of which anything was seen, or else the last.
-_JUDGED_BY = (("cost",), ("false_alarm", "escaped"), ("makespan_s",))
+_JUDGED_BY = (
+    ("cost",),
+    ("false_alarm given good", "escaped given defective"),
+    ("makespan_s given completed_good",),
+    ("makespan_s given completed",),
+    ("makespan_s",),
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +67,8 @@ class Comparison(Result):
     ----------
     estimates : DataFrame
         One row per policy, response and level: `estimate` (a mean, or the proportion of the `level` of a state or
-        verdict), `low`, `high`, `half_width`, `n` (the observations it is over), `standard_error`, and `unknown_fraction`,
+        verdict; of verdicts out of the good or the defective releases, as `given` says. The makespan is there twice: of all
+        rollouts, and `given` that they completed, with a good release if there are verdicts), `low`, `high`, `half_width`, `n` (the observations it is over), `standard_error`, and `unknown_fraction`,
         the share of the rollouts that never end, so that nobody knows their value.
     differences : DataFrame
         The same of the policy less the `baseline`, over the `n` replications in which both have a value, and
@@ -66,8 +77,8 @@ class Comparison(Result):
         surely ``better`` or ``worse`` than the baseline, or ``equal``, or ``unclear``; ``unknown`` if rollouts of one of them
         never end; it is missing where neither side is better.
     judged_by : tuple of str
-        The measures by which `answer` says which policy is the best: the cost, if there is one; else false alarms and
-        escapes; where there are no verdicts the makespan.
+        The measures by which `answer` says which policy is the best: the cost, if there is one; else false alarms of good
+        releases and escapes of defective ones; where there are no verdicts the makespan of what completed.
     baseline : str
     confidence_level : float
     policies : tuple of str
@@ -87,23 +98,23 @@ class Comparison(Result):
     n_replications: Mapping[str, int]
     n_failed: Mapping[str, int]
     computed_under: Mapping[str, Any]
-    _observations: Observations = field(repr=False)
+    _values: Values = field(repr=False)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """All pairs: each policy less each of those that follow it, with intervals that hold for all pairs at once.
 
-        One row per pair (`policy` and `other`), response and level: `estimate`, `low`, `high`; `n`, the replications
+        One row per pair (`policy` and `other`), response, level and `given`: `estimate`, `low`, `high`; `n`, the replications
         in which both have a value; and `verdict`, as in `differences`. Computed when it is first asked for; see the notes of
         `compare`.
         """
-        return tabulate_pairs(self._observations, self.confidence_level)
+        return tabulate_pairs(self._values, self.confidence_level)
 
     @cached_property
     def ranking(self) -> pd.DataFrame:
         """Each policy against the best of the others, with intervals that hold for all policies at once.
 
-        One row per policy, and response and level of which one side is better: `rank` by the estimate, from 1, equals
+        One row per policy, and response, level and `given` of which one side is better: `rank` by the estimate, from 1, equals
         sharing one; `is_among_best`, whether it may be the best; `estimate`, `low` and `high` of its difference to the
         best of the others; `n`, the fewest replications that it has in common with one of them; `unknown_fraction`. A policy
         without values, or of which some rollouts never end, has no place (`rank` and `is_among_best` are missing), and the
@@ -111,7 +122,7 @@ class Comparison(Result):
         may be the best, ``worse`` if it isn't; of several that may be, ``equal`` or ``unclear``; ``unknown`` if it has no
         place, or no other has one. Computed when it is first asked for; see the notes of `compare`.
         """
-        return tabulate_ranking(self._observations, self.confidence_level)
+        return tabulate_ranking(self._values, self.confidence_level)
 
     def to_frame(self) -> pd.DataFrame:
         """Return estimates and differences in one table; what only the other ones have is missing."""
@@ -160,8 +171,8 @@ def compare(
     -----
     A response has its mean with Student's t interval; a state or verdict has the proportion of each of its levels with
     the exact interval of Clopper and Pearson. Missing values are left out and `n` says how many are left: a mean
-    makespan is over the rollouts that ended, a proportion of verdicts over those that have one. What becomes of a rollout
-    that never ends is unknown; a policy that has such rollouts is estimated by the others, but not ranked by them.
+    makespan is over the rollouts that ended, a proportion of false alarms over the good releases that got a verdict. What
+    becomes of a rollout that never ends is unknown; a policy that has such rollouts is estimated by the others, but not ranked by them.
 
     Differences are taken within replications, in which all policies meet the same world: of means with Student's t
     interval of the paired differences, of proportions with a conservative one of matched pairs. With X
@@ -211,34 +222,38 @@ def compare(
     0   fast  makespan_s     1           True     -40.0
     1   slow  makespan_s     2          False      40.0
     """
-    observations = Observations(responses, costs)
-    baseline = observations.policies[0] if baseline is None else baseline
-    _check(baseline, confidence_level, observations.policies)
-    compared = observations.policies.index(baseline)
+    values = measure_policies(responses, costs)
+    policies = tuple(values.cases["policy"])
+    baseline = policies[0] if baseline is None else baseline
+    _check(baseline, confidence_level, policies)
+    compared = policies.index(baseline)
     estimates: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
-    for quantity in observations.quantities:
-        values, unknown = observations.values(quantity), observations.unknown_fractions(quantity)
-        for place, policy in enumerate(observations.policies):
-            name = {"policy": policy, **quantity._asdict()}
-            own = _estimate(values[place], quantity, confidence_level)
+    for measure in values.measures:
+        measured, unknown = values.of(measure), unknown_fractions(values, measure)
+        for place, policy in enumerate(policies):
+            name = {"policy": policy, **name_measure(measure)}
+            own = _with_half_width(estimate_values(measured[place], measure, confidence_level))
             estimates.append(name | own | {"unknown_fraction": unknown[place]})
             if policy != baseline:
                 never_ends = unknown[place] > 0 or unknown[compared] > 0
-                found = _difference(values[place], values[compared], quantity, confidence_level, never_ends=never_ends)
+                found = _difference(
+                    measured[place], measured[compared], measure, confidence_level, never_ends=never_ends
+                )
                 differences.append(name | {"baseline": baseline} | found)
     computed_under = read_computed_under(responses)
+    is_failed = responses["status"].eq("failed") if "status" in responses else [False] * len(responses)
     return Comparison(
-        estimates=make_frame(_by_policy(estimates, observations.policies), _ESTIMATE | _UNKNOWN),
-        differences=make_frame(_by_policy(differences, observations.policies), _DIFFERENCE),
+        estimates=make_frame(_by_policy(estimates, policies), _ESTIMATE | _UNKNOWN),
+        differences=make_frame(_by_policy(differences, policies), _DIFFERENCE),
         judged_by=_find_judged_by(estimates),
         baseline=baseline,
         confidence_level=confidence_level,
-        policies=observations.policies,
-        n_replications=observations.n_rows,
-        n_failed=observations.n_failed,
+        policies=policies,
+        n_replications=_count(responses["policy"], policies),
+        n_failed=_count(responses.loc[is_failed, "policy"], policies),
         computed_under=computed_under if costs is None else computed_under | {"costs": asdict(costs)},
-        _observations=observations,
+        _values=values,
     )
 
 
@@ -259,31 +274,36 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
         raise InputError(problems)
 
 
-def _estimate(values: np.ndarray, quantity: Quantity, confidence_level: float) -> dict[str, Any]:
-    return _with_half_width(estimate_values(values, quantity.measure, confidence_level))
-
-
 def _difference(
-    policy: np.ndarray, baseline: np.ndarray, quantity: Quantity, confidence_level: float, *, never_ends: bool
+    policy: np.ndarray, baseline: np.ndarray, measure: Measure, confidence_level: float, *, never_ends: bool
 ) -> dict[str, Any]:
-    found = estimate_difference(policy, baseline, is_rate=quantity.is_rate, confidence_level=confidence_level)
+    found = estimate_difference(policy, baseline, is_rate=measure.kind == "rate", confidence_level=confidence_level)
     in_both = ~np.isnan(policy - baseline)
     policy, baseline = policy[in_both], baseline[in_both]
     apart = variance(policy) + variance(baseline)
     removed = 1 - variance(policy - baseline) / apart if apart > 0 else math.nan
-    direction, verdict = find_direction(quantity.measure), None
+    direction, verdict = find_direction(measure), None
     if direction is not None:
         verdict = judge_difference(found.low, found.high, direction, unknown=never_ends or not found.n)
     return _with_half_width(found) | {"variance_removed_fraction": removed, "verdict": verdict}
 
 
 def _find_judged_by(estimates: list[dict[str, Any]]) -> tuple[str, ...]:
-    seen = {row["level"] or row["response"] for row in estimates if row["n"] or row["unknown_fraction"]}
+    seen = {
+        str(Measure(row["level"] or row["response"], given=row["given"]))
+        for row in estimates
+        if row["n"] or row["unknown_fraction"]
+    }
     return next((names for names in _JUDGED_BY if seen & set(names)), _JUDGED_BY[-1])
 
 
 def _with_half_width(found: Estimate) -> dict[str, Any]:
     return {**found._asdict(), "half_width": found.half_width}
+
+
+def _count(column: pd.Series, policies: tuple[str, ...]) -> dict[str, int]:
+    counts = column.astype("str").value_counts()
+    return {policy: int(counts.get(policy, 0)) for policy in policies}
 
 
 def _by_policy(rows: list[dict[str, Any]], policies: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.asking.verdicts import judge_difference
+from simdeploy.analysis.comparison.measured import name_measure
 from simdeploy.analysis.comparison.ranking import Ranking, rank_policies
 from simdeploy.statistics.pairs import pair_policies
 
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from simdeploy.analysis.comparison.observations import Observations, Quantity
+    from simdeploy.analysis.asking.measuring import Values
+    from simdeploy.scenario.measures import Measure
 
 _PAIR = {
     "policy": "str",
     "other": "str",
     "response": "str",
     "level": "str",
+    "given": "str",
     "estimate": "float64",
     "low": "float64",
     "high": "float64",
@@ -34,6 +38,7 @@ _RANKING = {
     "policy": "str",
     "response": "str",
     "level": "str",
+    "given": "str",
     "rank": "Int64",
     "is_among_best": "boolean",
     "estimate": "float64",
@@ -45,17 +50,17 @@ _RANKING = {
 }
 
 
-def tabulate_pairs(observations: Observations, confidence_level: float) -> pd.DataFrame:
-    """Return each pair of policies once, for every quantity; see `Comparison.pairs`."""
-    names = np.array(observations.policies, dtype=object)
+def tabulate_pairs(values: Values, confidence_level: float) -> pd.DataFrame:
+    """Return each pair of policies once, for every measure; see `Comparison.pairs`."""
+    names = values.cases["policy"].to_numpy(object)
     first, second = np.triu_indices(len(names), 1)
     n_pairs = len(first)
     parts = []
-    for quantity in observations.quantities if n_pairs else ():
-        pairs = pair_policies(observations.values(quantity), is_rate=quantity.is_rate)
+    for measure in values.measures if n_pairs else ():
+        pairs = pair_policies(values.of(measure), is_rate=measure.kind == "rate")
         limits = pairs.lower_limits((1 - confidence_level) / 2 / n_pairs)
         low, high, n = limits[first, second], -limits[second, first], pairs.n[first, second]
-        direction, never_ends = find_direction(quantity.measure), observations.unknown_fractions(quantity) > 0
+        direction, never_ends = find_direction(measure), unknown_fractions(values, measure) > 0
         is_unknown = never_ends[first] | never_ends[second] | (n == 0)
         part = {
             "policy": names[first],
@@ -66,23 +71,25 @@ def tabulate_pairs(observations: Observations, confidence_level: float) -> pd.Da
             "n": n,
             "verdict": judge_difference(low, high, direction, unknown=is_unknown) if direction else [None] * n_pairs,
         }
-        parts.append(_frame(part, quantity, _PAIR))
+        parts.append(_frame(part, measure, _PAIR))
     return _join(parts, _PAIR)
 
 
-def tabulate_ranking(observations: Observations, confidence_level: float) -> pd.DataFrame:
-    """Return each policy against the best of the others, for quantities with a better side; see `Comparison.ranking`."""
+def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
+    """Return each policy against the best of the others, for measures with a better side; see `Comparison.ranking`."""
     parts = []
-    for quantity in observations.quantities:
-        direction = find_direction(quantity.measure)
+    for measure in values.measures:
+        direction = find_direction(measure)
         if direction is None:
             continue
-        unknown = observations.unknown_fractions(quantity)
+        unknown = unknown_fractions(values, measure)
         # What may still become anything can't be placed: as if it had no value.
-        values = np.where(unknown[:, None] > 0, np.nan, observations.values(quantity))
-        found = rank_policies(values, is_rate=quantity.is_rate, direction=direction, confidence_level=confidence_level)
+        placed = np.where(unknown[:, None] > 0, np.nan, values.of(measure))
+        found = rank_policies(
+            placed, is_rate=measure.kind == "rate", direction=direction, confidence_level=confidence_level
+        )
         part = {
-            "policy": np.array(observations.policies, dtype=object),
+            "policy": values.cases["policy"].to_numpy(object),
             "rank": found.rank,
             "is_among_best": [
                 None if math.isnan(rank) else is_best
@@ -95,7 +102,7 @@ def tabulate_ranking(observations: Observations, confidence_level: float) -> pd.
             "unknown_fraction": unknown,
             "verdict": _judge(found),
         }
-        parts.append(_frame(part, quantity, _RANKING))
+        parts.append(_frame(part, measure, _RANKING))
     return _join(parts, _RANKING)
 
 
@@ -111,10 +118,10 @@ def _judge(found: Ranking) -> np.ndarray:
     return np.select(list(conditions.values()), list(conditions), "unclear")
 
 
-def _frame(part: Mapping[str, Any], quantity: Quantity, dtypes: Mapping[str, str]) -> pd.DataFrame:
+def _frame(part: Mapping[str, Any], measure: Measure, dtypes: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
-    columns = {name: [value] * len(part["policy"]) for name, value in quantity._asdict().items()} | dict(part)
+    columns = {name: [value] * len(part["policy"]) for name, value in name_measure(measure).items()} | dict(part)
     return pd.DataFrame({name: pd.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()})
 
 

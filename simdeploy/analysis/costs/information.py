@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.unknown import unknown_fractions
+from simdeploy.analysis.comparison.measured import measure_policies
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.result import Result, read_computed_under
+from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -197,12 +200,10 @@ def _gather(
     responses: pd.DataFrame, costs: Costs
 ) -> tuple[list[str], np.ndarray, np.ndarray, list[str], int, dict[str, float]]:
     """Return policies, costs by policy and world, the kind of each world, the kinds, and how much is left out, or unknown."""
-    from simdeploy.analysis.comparison.observations import Observations, Quantity
-
-    observations = Observations(responses, costs)
-    cost, unknown = (of(Quantity("cost", None)) for of in (observations.values, observations.unknown_fractions))
-    policies = [policy for policy, fraction in zip(observations.policies, unknown, strict=True) if not fraction]
-    fractions = dict(zip(observations.policies, unknown.tolist(), strict=True))
+    values, of = measure_policies(responses, costs), Measure("cost")
+    cost, unknown = values.of(of), unknown_fractions(values, of)
+    fractions = dict(zip(values.cases["policy"], unknown.tolist(), strict=True))
+    policies = [policy for policy, fraction in fractions.items() if not fraction]
     if len(policies) < min(2, len(fractions)):
         message = "no choice can be made: the cost is unknown of policies with rollouts that never end"
         found = listed(f"{100 * fraction:.3g} % of {policy}" for policy, fraction in fractions.items() if fraction)
@@ -217,7 +218,7 @@ def _gather(
         raise InputError(Problem(message, found=str(is_known.sum())))
     # A world has one kind, whichever policy's row says so.
     of_world = responses.groupby("replication")["release"].first()
-    named = [str(of_world[number]) for number in observations.first + np.flatnonzero(is_known)]
+    named = [str(of_world[number]) for number in values.first + np.flatnonzero(is_known)]
     kinds = list(dict.fromkeys(of_world.astype(str)))
     kinds = [kind for kind in kinds if kind in set(named)]
     kind_of = np.array([kinds.index(kind) for kind in named])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.feasibility import judge_requirements
+from simdeploy.analysis.asking.judging import UNDECIDED, judge_requirements
 from simdeploy.analysis.sensitivity.responding import FAILED, NEVER_ENDS, NO_VALUE
 from simdeploy.errors import InputError, Problem
 
@@ -53,12 +53,12 @@ def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confide
         With the measures of the requirements; a case is a world.
     requirements : sequence of Requirement
     confidence_level : float
-        Of the interval of each measure by itself.
+        Of the verdict on each requirement by itself.
 
     Notes
     -----
-    A world breaks if the estimate of any requirement's measure is beyond the limit. It is undecided if the intervals are
-    neither all within nor one of them beyond. Nothing is known where a replication failed, where some rollouts that a
+    A world breaks if the estimate of any requirement's measure is beyond the limit. It is undecided where
+    `simdeploy.analysis.asking.judging.judge` says so. Nothing is known where a replication failed, where some rollouts that a
     measure is about never end, or where it has no observation.
     """
     judged = judge_requirements(values, requirements, confidence_level=confidence_level)
@@ -69,7 +69,7 @@ def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confide
     reason[~values.is_ok.all(axis=1)] = FAILED
     return Breaking(
         np.array([not one.is_met for one in judged]),
-        np.array([one.verdict == "undecided" for one in judged]) & (reason == ""),
+        np.array([one.verdict == UNDECIDED for one in judged]) & (reason == ""),
         reason,
     )
 

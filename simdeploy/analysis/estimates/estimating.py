@@ -193,6 +193,7 @@ def _estimate_case(
 
     found = estimate_weighted(of_cases[case], values.weights[case], measure, confidence_level)
     if not found.diagnosis.is_trusted:
-        message = f"{measure}: {found.diagnosis.say_doubts()}: no interval is given"
+        doubts = "; ".join(found.diagnosis.doubts)
+        message = f"{measure}: the weights can't be trusted: {doubts}: no interval is given"
         warnings.warn(SimdeployWarning(message), stacklevel=4)
     return found.estimate

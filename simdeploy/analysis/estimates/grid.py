@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,15 @@ PROPORTIONS = {
     "false_alarm": ("false_alarm", ("completed_good", "false_alarm")),
     "escape": ("escaped", ("stopped_defective", "escaped")),
 }
-MEANS = ("makespan_s", "blast_radius", "failed_requests_excess", "unavailable_excess_node_s")
+# Means, each with its response. A rollout that was stopped early ended soon, which is no merit: how long a rollout takes is
+# told of those that did what they were for.
+MEANS = {
+    "completed_makespan_s": "makespan_s",
+    "makespan_s": "makespan_s",
+    "blast_radius": "blast_radius",
+    "failed_requests_excess": "failed_requests_excess",
+    "unavailable_excess_node_s": "unavailable_excess_node_s",
+}
 QUANTITIES = (*PROPORTIONS, *MEANS)
 
 _KEYS = ("case", "scenario", "policy")
@@ -44,7 +51,8 @@ class GridSummary(Result):
         among them, which are left out. Then of each quantity `_n`, the observations that it is over, `_estimate`,
         `_low`, `_high` and `_half_width`: `false_alarm`, the probability that a good release is stopped; `escape`, that
         a defective one completes; and the means of `makespan_s`, `blast_radius`, `failed_requests_excess` and
-        `unavailable_excess_node_s`.
+        `unavailable_excess_node_s`, and of the makespan of those rollouts that completed with a good release (where there
+        are no verdicts, that completed): `completed_makespan_s`.
     factors : tuple of str
         The columns of what was varied.
     confidence_level : float
@@ -107,15 +115,16 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     refuse_weights(columns)
     _check(columns)
     factors = tuple(name for name in columns if name not in _NO_FACTORS)
-    means = [name for name in MEANS if name in columns]
+    means = [name for name, response in MEANS.items() if response in columns]
     counts, moments, keys = _Counts(), {name: _Moments() for name in means}, _Keys([*_KEYS, *factors])
-    read = [name for name in ("status", "verdict", *means) if name in columns]
+    read = [name for name in ("status", "state", "verdict", *MEANS.values()) if name in columns]
     for batch in _batches(result, list(dict.fromkeys([*_KEYS, *factors, *read]))):
         case = batch["case"].to_numpy(dtype=np.int64)
         keys.add(batch)
         counts.add(case, batch)
         for name in means:
-            moments[name].add(case, batch[name].to_numpy(dtype=np.float64, na_value=np.nan))
+            values = batch[MEANS[name]].to_numpy(dtype=np.float64, na_value=np.nan)
+            moments[name].add(case, np.where(_is_completed(batch), values, np.nan) if name != MEANS[name] else values)
     cells = keys.to_frame()
     numbers = cells["case"].to_numpy(dtype=np.int64)
     cells["replications"], cells["failed"] = counts.of(numbers, "rows"), counts.of(numbers, "failed")
@@ -142,6 +151,14 @@ def _batches(result: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
         yield from result.batches(columns)
     else:
         yield result[columns]
+
+
+def _is_completed(batch: pd.DataFrame) -> np.ndarray:
+    """Say which rollouts completed with a good release, or where there is no verdict completed."""
+    is_completed = batch["verdict"].eq("completed_good")
+    if "state" in batch:
+        is_completed |= batch["verdict"].isna() & batch["state"].eq("completed")
+    return is_completed.to_numpy(dtype=bool, na_value=False)
 
 
 class _Keys:
@@ -244,21 +261,20 @@ def _put_proportions(
 ) -> None:
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = np.where(n > 0, successes / n, np.nan)
-    interval = lru_cache(maxsize=None)(lambda k, trials: proportion_interval(k, trials, confidence_level))
-    _put(cells, name, n, estimate, [interval(*pair) for pair in zip(successes.tolist(), n.tolist(), strict=True)])
+    _put(cells, name, n, estimate, *proportion_interval(successes, n, confidence_level))
 
 
 def _put_means(
     cells: pd.DataFrame, name: str, n: np.ndarray, mean: np.ndarray, error: np.ndarray, confidence_level: float
 ) -> None:
     triples = zip(mean.tolist(), error.tolist(), n.tolist(), strict=True)
-    _put(cells, name, n, mean, [mean_interval(*triple, confidence_level) for triple in triples])
+    intervals = [mean_interval(*triple, confidence_level) for triple in triples]
+    _put(cells, name, n, mean, *np.array(intervals, dtype=np.float64).T)
 
 
 def _put(
-    cells: pd.DataFrame, name: str, n: np.ndarray, estimate: np.ndarray, intervals: Sequence[tuple[float, float]]
+    cells: pd.DataFrame, name: str, n: np.ndarray, estimate: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> None:
-    low, high = np.array(intervals, dtype=np.float64).T
     cells[f"{name}_n"] = n
     cells[f"{name}_estimate"] = estimate
     cells[f"{name}_low"], cells[f"{name}_high"] = low, high

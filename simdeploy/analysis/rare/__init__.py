@@ -1,1 +1,4 @@
-"""How likely is a catastrophe: importance sampling, and splitting, for what plain simulation would never meet."""
+"""How likely is a catastrophe: importance sampling, and splitting, for what plain simulation would never meet.
+
+`estimating` has the call. From outside: `estimate_rare`, `Rare`.
+"""

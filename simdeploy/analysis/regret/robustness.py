@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.directions import Direction, read_direction
-from simdeploy.analysis.asking.feasibility import judge_requirements
+from simdeploy.analysis.asking.judging import judge_requirements
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import Asked, read_requirements
 from simdeploy.analysis.asking.unknown import unknown_fractions
@@ -124,8 +124,8 @@ def estimate_regret(
     hold together for all candidates.
 
     The share of worlds in which requirements are met is Starr's domain criterion (Herman, Reed, Zeff and Characklis
-    2015 [3]_, section "Robustness measures"). A candidate meets them in a world if the interval of each
-    measure, by itself, is within the limit.
+    2015 [3]_, section "Robustness measures"). Whether a candidate meets them in a world is judged as in
+    `check` (`simdeploy.analysis.asking.judging.judge`), each requirement by itself.
 
     A replication that failed is left out. Where some rollouts of any candidate never end, their value is unknown and
     could be anything, so the regrets of that world are NaN, and the summary is over the others.

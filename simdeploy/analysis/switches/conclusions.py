@@ -15,7 +15,7 @@ from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.rivals import estimate_gaps
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.asking.feasibility import Feasibility
+    from simdeploy.analysis.asking.judging import Feasibility
     from simdeploy.scenario.measures import Measure
 
 

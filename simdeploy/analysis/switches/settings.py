@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.feasibility import judge_requirements
+from simdeploy.analysis.asking.judging import judge_requirements
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.switches.conclusions import Rule, Standings, stand

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.tuning.feasibility import MET, MISSED, judge
+from simdeploy.analysis.tuning.feasibility import judge_candidates
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings
 from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP, WITHOUT, Tuning, find_changes
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
     from simdeploy.statistics.selection import Selection
 
-_WORDS = {MET: "met", MISSED: "not met"}
 _ESTIMATE = {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
 _DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
 _JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
@@ -167,12 +167,12 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
     # The API's defaults may be what there is, and what there is may be the choice.
     others = {role: shown.index(number) for role, number in today.items() if number != shown[0]}
     roles |= {role: place for role, place in others.items() if role != DEFAULTS or place != others.get(CURRENT)}
-    verdicts = judge(confirmed.measured.of, question.requirements, confirmed.alpha).verdicts
+    judged, _ = judge_candidates(confirmed.measured.of, question.requirements, confirmed.alpha)
     names = [str(requirement) for requirement in question.requirements]
     for name, number in confirmed.held_back.items():
         place = shown.index(number)
         expected = [MISSED if other == name else MET for other in names]
-        if _is_better(question, confirmed, place) and verdicts[place].tolist() == expected:
+        if _is_better(question, confirmed, place) and [one.verdict[place] for one in judged] == expected:
             roles[f"{WITHOUT}{name}"] = place
     return roles
 
@@ -235,16 +235,12 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
 
 def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
     rows = []
-    judged = None if confirmed is None else judge(confirmed.measured.of, question.requirements, confirmed.alpha)
-    for role, place in roles.items():
-        for number, requirement in enumerate(question.requirements):
-            assert confirmed is not None  # noqa: S101 - there are roles
-            assert judged is not None  # noqa: S101 - likewise
-            values = confirmed.measured.of[requirement.measure][place]
-            estimate = estimate_values(values, requirement.measure, question.confidence_level)
-            verdict = _WORDS.get(int(judged.verdicts[place, number]), "undecided")
-            numbers = {name: getattr(estimate, name) for name in ("estimate", "low", "high", "n")}
-            rows.append({"policy": role, "requirement": str(requirement), **numbers, "verdict": verdict})
+    if confirmed is not None:
+        judged, _ = judge_candidates(confirmed.measured.of, question.requirements, confirmed.alpha)
+        for role, place in roles.items():
+            for requirement, one in zip(question.requirements, judged, strict=True):
+                found = {name: getattr(one, name)[place].item() for name in (*_ESTIMATE, "verdict")}
+                rows.append({"policy": role, "requirement": str(requirement), **found})
     return make_frame(rows, _VERDICTS)
 
 

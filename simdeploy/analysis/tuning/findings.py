@@ -67,17 +67,17 @@ class Findings:
         """Note the objective's estimates of the first stage."""
         self.estimates, self.worlds = estimates, worlds
 
-    def note_requirements(self, estimates: np.ndarray, requirements: Sequence[Requirement]) -> None:
+    def note_requirements(self, estimates: Sequence[np.ndarray], requirements: Sequence[Requirement]) -> None:
         """Note the requirements' estimates of the first stage, and who looks as if it met them."""
-        self.required = estimates
+        self.required = np.array(estimates).reshape(len(requirements), len(self.candidates)).T
         self.looks_feasible = self.meets(requirements, range(len(requirements)))
 
     def meets(self, requirements: Sequence[Requirement], which: Sequence[int]) -> np.ndarray:
         """Tell who meets some of the requirements, by the estimates of the first stage."""
         meets = np.ones(len(self.candidates), dtype=bool)
         for place in which:
-            requirement, values = requirements[place], self.required[:, place]
-            meets &= values <= requirement.limit if requirement.at_most is not None else values >= requirement.limit
+            values = self.required[:, place]
+            meets &= ~(requirements[place].is_broken_by(values) | np.isnan(values))
         return meets
 
     def find_held_back(self, question: Question, choice: int, most: int) -> dict[str, np.ndarray]:

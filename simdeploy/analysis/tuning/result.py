@@ -38,7 +38,8 @@ class Tuning(Result):
         a measure surely differs that has no better side. `unknown_fraction`, of the objective, is the share of the choice's
         worlds in which there is no value, as a rollout never ends.
     verdicts : DataFrame
-        `policy`, `requirement`, `estimate`, `low`, `high`, `n`, `verdict` (met, not met or undecided) in the same worlds.
+        `policy`, `requirement`, `estimate`, the bounds `low` and `high` by which it is judged, `n`, and the `verdict` (met,
+        not met or undecided) in the same worlds.
     binding : str or None
         The requirement without which a surely better policy could be chosen.
     out_of_reach : DataFrame

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.tuning.concluding import Confirmed, Work, report
-from simdeploy.analysis.tuning.feasibility import MET, MISSED
 from simdeploy.analysis.tuning.findings import MISSES, NOT_KNOWN
 from simdeploy.analysis.tuning.question import Question, read_question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
-from simdeploy.analysis.tuning.feasibility import MET, MISSED, UNDECIDED, judge, settle
+from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED
+from simdeploy.analysis.tuning.feasibility import judge_candidates, settle
 from simdeploy.analysis.tuning.findings import FAILED, MISSES, NEVER_ENDS, NOT_KNOWN, RULED_OUT, Findings
 from simdeploy.analysis.tuning.question import Question
 from simdeploy.analysis.tuning.space import Candidates
@@ -74,9 +75,9 @@ class Stages:
         self._tried = measured = self._measure("try all", numbers, question.worlds)
         found.note_estimates(measured.observations.mean(axis=1) * question.sign, question.worlds)
         self.rule_out_valueless(numbers[np.isnan(measured.observations).any(axis=1)])
-        judged = judge(measured.of, question.requirements, self._alpha_of_requirement)
-        found.note_requirements(judged.estimates, question.requirements)
-        found.rule_out(numbers[judged.overall == MISSED], MISSES)
+        judged, overall = judge_candidates(measured.of, question.requirements, self._alpha_of_requirement)
+        found.note_requirements([one.estimate for one in judged], question.requirements)
+        found.rule_out(numbers[overall == MISSED], MISSES)
 
     def find_feasible(self) -> np.ndarray:
         """Look among the most promising candidates for some that surely meet the requirements; without any, all do."""
@@ -112,7 +113,7 @@ class Stages:
         question, before = self._question, self.worlds.done
         verdicts, end = settle(
             lambda some, first, count: self.worlds.measure(some, first, count).of, numbers, question.requirements,
-            enough=enough, alpha=self._alpha_of_requirement, first=self._next_world, fewest=question.worlds,
+            enough=enough, error=self._alpha_of_requirement, first=self._next_world, fewest=question.worlds,
             most=max(question.worlds, self._most_worlds(numbers)),
         )  # fmt: skip
         self._note("settle", len(numbers), end - self._next_world, before)
@@ -211,7 +212,7 @@ class Stages:
         Returns
         -------
         measured : Measured
-        verdicts : ndarray of int8
+        verdicts : ndarray of str
             On the requirements of each.
         alpha : float
             Probability of a false verdict, at each look.
@@ -220,11 +221,12 @@ class Stages:
         most = max(count, self._question.most_rollouts // len(shown))
         # Halved from attempt to attempt, so that all of them together err no more often than the first one may.
         alpha = self._alpha_of_requirement / 2 ** (attempt - 1) / (1 + int(math.log2(most / count)))
-        verdict = partial(judge, requirements=self._question.requirements, alpha=alpha)
         measured = self._measure("confirm", shown, count)
-        while 2 * measured.n_worlds <= most and verdict(measured.of).overall[0] == UNDECIDED:
+        while True:
+            _, verdicts = judge_candidates(measured.of, self._question.requirements, alpha)
+            if verdicts[0] != UNDECIDED or 2 * measured.n_worlds > most:
+                return measured, verdicts, alpha
             measured = measured.join(self._measure("confirm", shown, measured.n_worlds))
-        return measured, verdict(measured.of).overall, alpha
 
     def rule_out_valueless(self, numbers: np.ndarray) -> None:
         """Rule out candidates of which a rollout has no value: it failed, or never ends."""

@@ -1,4 +1,7 @@
-"""Where spans are run: this process, its threads, processes of this machine, a cluster; the same numbers everywhere."""
+"""Where spans are run: this process, its threads, processes of this machine, a cluster; the same numbers everywhere.
+
+From outside: `choose_executor`.
+"""
 
 from simdeploy.experiments.executors.choice import choose_executor
 from simdeploy.experiments.executors.cluster import DaskCluster

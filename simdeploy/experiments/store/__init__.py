@@ -1,4 +1,7 @@
-"""The store: a folder that keeps what is finished, whatever happens, and that others can read without simdeploy."""
+"""The store: a folder that keeps what is finished, whatever happens, and that others can read without simdeploy.
+
+From outside: the names below.
+"""
 
 from simdeploy.experiments.store.durable import StoreError
 from simdeploy.experiments.store.folder import place_within

@@ -2,4 +2,6 @@
 
 `terms` (what a policy says of its gate), `gate` (the same as an orchestrator reads it, ready to judge), `statistics`, `ranks` and
 `by_request` (the tests themselves), `judge` (one wave's evidence, look by look).
+
+From outside: `terms` by scenarios, `gate` and `judge` by engines and oracles.
 """

@@ -1,1 +1,4 @@
-"""Sensitivity indices: Morris' elementary effects, Sobol's indices, and their jackknives."""
+"""Sensitivity indices: Morris' elementary effects, Sobol's indices, and their jackknives.
+
+From outside: everything, by `simdeploy.analysis.sensitivity`.
+"""

@@ -1,6 +1,8 @@
 """Ranking and selection: the best of many candidates, with a stated probability, from as few simulations as may be.
 
 Generic and for minimisation: a candidate is a whole number, and a `Sampler` makes its observations.
+
+From outside: the names below.
 """
 
 from simdeploy.statistics.selection.kim_nelson import select_kim_nelson

@@ -2,6 +2,8 @@
 
 They share nothing with the engines but the laws, and how a policy's gate is read, so that an error in one does not hide in
 the other.
+
+From outside: the names below.
 """
 
 from simdeploy.validation.oracles.availability import (

@@ -1,4 +1,7 @@
-"""Both engines held against the closed forms, by users on their own machines."""
+"""Both engines held against the closed forms, by users on their own machines.
+
+From outside: `verify`, `Verification`.
+"""
 
 from simdeploy.validation.verification.verifying import Verification, verify
 

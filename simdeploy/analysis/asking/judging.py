@@ -1,0 +1,206 @@
+"""Whether requirements are met: the one rule by which every analysis judges them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from simdeploy.analysis.asking.unknown import unknown_fractions
+from simdeploy.statistics.estimators import estimate_rows
+from simdeploy.statistics.skewness import fewest_of_a_mean
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.asking.measuring import Values
+    from simdeploy.scenario.measures import Requirement
+
+Verdict = Literal["met", "not met", "undecided"]
+MET, MISSED, UNDECIDED = "met", "not met", "undecided"
+_DTYPE = "<U9"
+
+# Student's bounds know nothing of what they haven't seen: what happens once in 200 rollouts is missed by 1,000 of them
+# once in 150 times.
+FEWEST_OF_A_MEAN = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """How several cases stand to one requirement.
+
+    Attributes
+    ----------
+    verdict : ndarray of str, shape (cases,)
+        ``met``, ``not met`` or ``undecided``.
+    estimate, low, high : ndarray of float, shape (cases,)
+        Each bound errs with the probability that was allowed.
+    n : ndarray of int, shape (cases,)
+        Observations.
+    fewest : ndarray of float, shape (cases,)
+        How many it takes at least to show that the requirement is met.
+    """
+
+    verdict: np.ndarray
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: np.ndarray
+    fewest: np.ndarray
+
+
+def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown: np.ndarray | bool = False) -> Judged:
+    r"""Say of each case whether what was seen shows that a requirement is met, or that it isn't.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (cases, replications)
+        What the measure is taken over; those that are NaN are left out.
+    requirement : Requirement
+    error : float
+        Probability with which a verdict may be wrong, at most 1/2.
+    unknown : bool or ndarray of bool, shape (cases,)
+        Whether there are rollouts whose value nobody knows, since they never end: they could break any limit.
+
+    Returns
+    -------
+    Judged
+        ``met`` if the bound on the far side of the limit keeps within it, ``not met`` if the bound on the near side is
+        beyond it; a limit itself is met.
+
+    Notes
+    -----
+    One lower and one upper bound, each wrong with probability `error`: exact of a rate (Clopper and Pearson); between
+    order statistics of a quantile, which is the exact test of the rate :math:`P(X \le limit)` against the quantile's
+    probability; Student's of a mean. See `simdeploy.statistics.intervals`. Only one of the two verdicts can be wrong,
+    whatever the truth, so a verdict is wrong with probability `error` at most, and several looks at the same
+    requirement, by Boole's inequality (Feller 1968 [1]_, section IV.5), with the sum of theirs.
+
+    Student's bounds hold approximately. A mean is not judged before it has 1,000 observations, nor before it has 25
+    times the square of their skewness (Cochran 1977 [2]_, section 2.15).
+
+    References
+    ----------
+    .. [1] Feller, W. (1968). An Introduction to Probability Theory and Its Applications, vol. I, 3rd edition. Wiley.
+    .. [2] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simdeploy.scenario.measures import parse_requirement
+    >>> requirement = parse_requirement("false_alarm given good <= 1%")
+    >>> [judge(np.zeros((1, n)), requirement, 0.05).verdict.item() for n in (298, 299)]
+    ['undecided', 'met']
+    """
+    found = estimate_rows(values, requirement.measure, 1 - 2 * error)
+    fewest = np.full(len(values), fewest_observations(requirement, error), dtype=float)
+    is_enough = np.ones(len(values), dtype=bool)
+    if requirement.measure.kind == "mean":
+        fewest = np.fmax(fewest, np.ceil(fewest_of_a_mean(values)))
+        is_enough = found.n >= fewest
+    best, worst = (found.high, found.low) if requirement.at_most is None else (found.low, found.high)
+    is_missed = is_enough & requirement.is_broken_by(best)
+    is_met = is_enough & ~np.isnan(worst) & ~requirement.is_broken_by(worst)
+    verdict = np.select([unknown | ~(is_missed | is_met), is_missed], [UNDECIDED, MISSED], MET).astype(_DTYPE)
+    return Judged(verdict, found.estimate, found.low, found.high, found.n, fewest)
+
+
+def join(verdicts: np.ndarray) -> np.ndarray:
+    """Return one verdict for several requirements, case by case: whether all are met, or one isn't.
+
+    Parameters
+    ----------
+    verdicts : ndarray of str, shape (cases, requirements)
+
+    Examples
+    --------
+    >>> join(np.array([["met", "undecided"], ["not met", "undecided"], ["met", "met"]])).tolist()
+    ['undecided', 'not met', 'met']
+    """
+    missed, met = (verdicts == MISSED).any(axis=1), (verdicts == MET).all(axis=1)
+    return np.select([missed, met], [MISSED, MET], UNDECIDED).astype(_DTYPE)
+
+
+def fewest_observations(requirement: Requirement, error: float) -> float:
+    """Say how many observations it takes at least to show that a requirement is met; infinite if none would do.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.measures import parse_requirement
+    >>> [fewest_observations(parse_requirement(text), 0.05) for text in ("escaped <= 0", "p95 makespan_s <= 10m")]
+    [inf, 59]
+    """
+    measure, limit = requirement.measure, requirement.limit
+    if measure.kind == "mean":
+        return FEWEST_OF_A_MEAN
+    # However they turn out, n observations of a probability p are all the same with p**n, which has to be below `error`.
+    if measure.quantile is not None:
+        probability = measure.quantile if requirement.at_least is None else 1 - measure.quantile
+    else:
+        probability = 1 - limit if requirement.at_least is None else limit
+    if probability >= 1:
+        return math.inf
+    return math.ceil(math.log(error) / math.log(probability)) if probability > 0 else 1
+
+
+@dataclass(frozen=True)
+class Feasibility:
+    """How one policy stands to its requirements.
+
+    Attributes
+    ----------
+    is_met : bool
+        By the estimates: none of them is on the wrong side of its limit. One without an estimate (`escaped given
+        defective` where no release was defective) was broken by nobody.
+    verdict : {'met', 'not met', 'undecided'}
+        By `judge`: all are met, one is not, or neither is known.
+    broken : tuple of str
+        Requirements that the estimates break.
+    is_known : bool
+        Whether every rollout that the requirements are about has ended.
+    """
+
+    is_met: bool
+    verdict: Verdict
+    broken: tuple[str, ...]
+    is_known: bool
+
+
+def judge_requirements(
+    values: Values, requirements: Sequence[Requirement], *, confidence_level: float
+) -> tuple[Feasibility, ...]:
+    """Hold every case against the requirements that are its policy's.
+
+    Parameters
+    ----------
+    values : Values
+        With the measures of the requirements.
+    requirements : sequence of Requirement
+    confidence_level : float
+        Of the verdict on each requirement by itself. Below 1/2 it is taken for 1/2.
+
+    Returns
+    -------
+    tuple of Feasibility
+        One per case. Without requirements every case meets them for sure.
+    """
+    policies = values.cases["policy"]
+    error = min(1 - confidence_level, 0.5)
+    shape = (len(policies), len(requirements))
+    verdicts, is_broken, is_unknown = np.full(shape, MET, dtype=_DTYPE), np.zeros(shape, bool), np.zeros(shape, bool)
+    for place, requirement in enumerate(requirements):
+        is_own = (policies.isin([requirement.policy]) | (requirement.policy is None)).to_numpy()
+        unknown = unknown_fractions(values, requirement.measure)[is_own] > 0
+        judged = judge(values.of(requirement.measure)[is_own], requirement, error, unknown=unknown)
+        verdicts[is_own, place], is_unknown[is_own, place] = judged.verdict, unknown
+        is_broken[is_own, place] = requirement.is_broken_by(judged.estimate)
+    names = [str(requirement) for requirement in requirements]
+    return tuple(
+        Feasibility(not broken.any(), verdict, _take(names, broken), not unknown.any())
+        for verdict, broken, unknown in zip(join(verdicts).tolist(), is_broken, is_unknown, strict=True)
+    )
+
+
+def _take(names: Collection[str], chosen: np.ndarray) -> tuple[str, ...]:
+    return tuple(name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen)

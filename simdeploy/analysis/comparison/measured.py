@@ -1,0 +1,106 @@
+"""What is compared: every response that a table of replications has, and every level of its categories, as measures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.experiments.gathering import refuse_weights
+from simdeploy.scenario.measures import Measure
+from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.scenario.parts import Costs
+
+# Categories whose levels are known, so that a level nobody saw is a proportion of 0 and not a missing row. The kind
+# of release is left out: no policy has an influence on it.
+LEVELS: dict[str, tuple[str, ...]] = {"state": STATES, "verdict": VERDICTS}
+# A false alarm can only be raised of a good release, and a defective one can only escape.
+_SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": "defective", "escaped": "defective"}
+
+
+def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Values:
+    """Return the replications of one scenario by policy, ready for everything that can be compared.
+
+    Parameters
+    ----------
+    responses : DataFrame
+        As from `replicate`. Neither the order of the rows nor further columns matter.
+    costs : Costs, optional
+        The scenario's; with them `cost` and its causes are measures, too.
+
+    Raises
+    ------
+    InputError
+        If it is no table of replications.
+    """
+    refuse_weights(responses.columns)
+    _check(responses)
+    names = [name for name in RESPONSES if name in responses]
+    kept = [*(name for name in ("scenario", "status") if name in responses), *names]
+    table = responses[["policy", "replication", *kept]].astype({"policy": "str"})
+    measures = [
+        Measure(level, given=_SORTS.get(level))
+        for name in [*names, *(COSTS if costs is not None else ())]
+        for level in LEVELS.get(name, (name,))
+        if name in LEVELS or RESPONSES.get(name) != "str"
+    ]
+    completed = find_completed(table)
+    if completed is not None and "makespan_s" in names:
+        measures.append(Measure("makespan_s", given=completed))
+    return Values(table, measures, costs=costs)
+
+
+def find_completed(responses: pd.DataFrame) -> str | None:
+    """Return the event that a rollout did what it was for; None if the table doesn't say.
+
+    A rollout that was stopped early ended soon, which is no merit: how long rollouts take is compared of those that completed,
+    with a good release where there are verdicts.
+    """
+    if "verdict" in responses and responses["verdict"].notna().any():
+        return "completed_good"
+    return "completed" if "state" in responses else None
+
+
+def name_measure(measure: Measure) -> dict[str, str | None]:
+    """Return the cells by which a measure is found in the tables of a comparison.
+
+    Examples
+    --------
+    >>> name_measure(Measure("makespan_s"))
+    {'response': 'makespan_s', 'level': None, 'given': None}
+    >>> name_measure(Measure("escaped", given="defective"))
+    {'response': 'verdict', 'level': 'escaped', 'given': 'defective'}
+    """
+    category = next((name for name, levels in LEVELS.items() if measure.of in levels), None)
+    return {"response": category or measure.of, "level": category and measure.of, "given": measure.given}
+
+
+def name_rows(frame: pd.DataFrame) -> pd.Series[str]:
+    """Return the measure that each row of a comparison's table is about, as it is written."""
+    given = (" given " + frame["given"]).fillna("")
+    return frame["level"].fillna(frame["response"]) + given
+
+
+def find_rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    """Return the rows of a comparison's table that are about a measure; a verdict is always one of its sort of release."""
+    return frame[name_rows(frame).eq(str(replace(measure, given=measure.given or _SORTS.get(measure.of))))]
+
+
+def _check(responses: pd.DataFrame) -> None:
+    problems = [
+        Problem("a table of replications has this column", path=(name,), hint=nearest(name, responses.columns))
+        for name in ("policy", "replication")
+        if name not in responses
+    ]
+    for name, levels in LEVELS.items():
+        strange = set() if name not in responses else set(responses[name].dropna().unique()) - set(levels)
+        if strange:
+            found = ", ".join(sorted(map(str, strange)))
+            problems.append(Problem("unknown level", path=(name,), found=found, allowed=", ".join(levels)))
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,283 @@
+"""The one rule by which requirements are judged: exact at the limit, its guarantee, and the same in every analysis."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from simdeploy import Scenario, check, estimate_regret, replicate, sweep, vary_switches
+from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED, fewest_observations, join, judge
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.checking.sequential import plan_looks
+from simdeploy.analysis.discovery.breaking import judge_worlds
+from simdeploy.analysis.tuning.feasibility import judge_candidates, settle
+from simdeploy.engines.running import run_block
+from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
+from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.intervals import proportion_interval
+from simdeploy.validation import oracles
+
+# Limits that can never stop a rollout are meant here.
+pytestmark = pytest.mark.filterwarnings("ignore:.*can never stop:simdeploy.errors.SimdeployWarning")
+
+REPETITIONS = 2000
+LEVEL = 0.95
+# 5 % and four standard errors of a proportion over 2,000 repetitions.
+MOST_WRONG = 0.05 + 4 * math.sqrt(0.05 * 0.95 / REPETITIONS)
+
+
+def verdict_of(values, requirement, error=0.05):
+    """Judge one case."""
+    return judge(np.asarray(values, dtype=float)[None], requirement, error).verdict.item()
+
+
+# -- one verdict -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["false_alarm <= {}", "false_alarm >= {}"])
+def test_a_rate_is_tested_exactly(text):
+    """A rate is decided just where the binomial tail at the limit is at most the error that is allowed. [oracle]"""
+    from scipy.stats import binom
+
+    n, limit, error = 60, 0.3, 0.02
+    requirement = parse_requirement(text.format(limit))
+    rows = np.tri(n + 1, n, -1)  # with 0, 1, ..., n successes
+    for successes, verdict in enumerate(judge(rows, requirement, error).verdict):
+        few = binom.cdf(successes, n, limit) <= error
+        many = binom.sf(successes - 1, n, limit) <= error
+        met, missed = (few, many) if requirement.at_least is None else (many, few)
+        assert verdict == (MET if met else MISSED if missed else UNDECIDED)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.05])
+@pytest.mark.parametrize("sign", ["<=", ">="])
+def test_a_quantile_is_a_rate(quantile, sign):
+    """A quantile is decided as is the rate of values up to the limit (or below it) against its probability. [oracle]"""
+    rng = np.random.default_rng(4)
+    error = 0.03
+    for n in (3, 40, 150):
+        values = np.round(rng.exponential(10, n))  # with ties
+        for limit in range(40):
+            requirement = parse_requirement(f"p{100 * quantile:g} makespan_s {sign} {limit}")
+            below = int((values <= limit).sum() if sign == "<=" else (values < limit).sum())
+            low, high = proportion_interval(below, n, 1 - 2 * error)
+            met, missed = (low >= quantile, high < quantile) if sign == "<=" else (high <= quantile, low > quantile)
+            expected = MET if met else MISSED if missed else UNDECIDED
+            assert verdict_of(values, requirement, error) == expected, (n, limit)
+
+
+@pytest.mark.parametrize("text", ["false_alarm <= 1%", "false_alarm >= 1%"])
+def test_a_rate_at_its_limit_keeps_it_whatever_the_order(text):
+    """One of a hundred is 1 %, no more and no less, wherever in the row it stands. [property]"""
+    rows, requirement = np.eye(100), parse_requirement(text)
+    estimates = judge(rows, requirement, 0.05).estimate
+    assert set(estimates.tolist()) == {0.01}
+    assert not requirement.is_broken_by(estimates).any()
+    assert {estimate_values(row, requirement.measure, 0.9).estimate for row in rows} == {0.01}
+
+
+def test_a_mean_needs_a_thousand_observations_or_as_many_as_their_skewness_asks():
+    """A mean is not judged before it has 1,000 observations and 25 times their squared skewness. [contract]"""
+    requirement = parse_requirement("makespan_s <= 100")
+    assert [verdict_of(np.ones(n), requirement, 0.01) for n in (999, 1000)] == [UNDECIDED, MET]
+    # One in n: skewness (n - 2) / sqrt(n - 1), so that 25 times its square is about 25 n.
+    rare = judge(np.repeat([0.0, 1.0], [1999, 1])[None], requirement, 0.01)
+    assert (rare.verdict.item(), rare.fewest.item()) == (UNDECIDED, math.ceil(25 * 1998**2 / 1999))
+
+
+@pytest.mark.parametrize(
+    "text", ["false_alarm <= 1%", "false_alarm >= 99%", "p95 makespan_s <= 1", "p5 makespan_s >= 1", "completed <= 40%"]
+)
+def test_the_fewest_observations(text):
+    """So many of the best observations show a requirement to be met, and one less doesn't. [property]"""
+    requirement = parse_requirement(text)
+    best = 1.0 if requirement.measure.kind == "quantile" or requirement.at_least is not None else 0.0
+    for error in (0.05, 0.001):
+        n = int(fewest_observations(requirement, error))
+        assert [verdict_of(np.full(m, best), requirement, error) for m in (n - 1, n)] == [UNDECIDED, MET]
+
+
+def test_that_a_rate_is_nothing_can_not_be_shown():
+    """No number of rollouts shows that a rate is 0; one is enough to show that it isn't. [contract]"""
+    never = parse_requirement("escaped <= 0")
+    assert verdict_of(np.zeros(10_000), never) == UNDECIDED
+    assert math.isinf(fewest_observations(never, 0.05))
+    assert verdict_of([0.0, 1.0], never) == MISSED
+    assert verdict_of([np.nan], never) == UNDECIDED
+
+
+@pytest.mark.parametrize(
+    "text", ["false_alarm <= 0.2", "p90 makespan_s <= 60", "p90 makespan_s >= 60", "makespan_s <= 50"]
+)
+def test_many_cases_are_judged_as_each_by_itself(text):
+    """Cases judged at once have the verdicts, estimates and bounds of each by itself; those that are unknown have none. [property]"""
+    requirement = parse_requirement(text)
+    rng = np.random.default_rng(5)
+    rows = rng.exponential(rng.uniform(10, 90, (60, 1)), (60, 80))
+    if requirement.measure.kind == "rate":
+        rows = (rng.random((60, 80)) < rng.uniform(0, 0.5, (60, 1))).astype(float)
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    unknown = np.arange(60) % 7 == 0
+    judged = judge(rows, requirement, 0.05, unknown=unknown)
+    assert set(judged.verdict[unknown]) == {UNDECIDED}
+    for place, row in enumerate(rows):
+        single = estimate_values(row, requirement.measure, 0.9)
+        found = [getattr(judged, name)[place] for name in ("estimate", "low", "high", "n")]
+        assert found == pytest.approx(list(single[:4]), nan_ok=True, rel=1e-15)
+        assert unknown[place] or judged.verdict[place] == verdict_of(row, requirement)
+    assert requirement.measure.kind == "mean" or len(set(judged.verdict)) == 3
+
+
+# -- the guarantee -----------------------------------------------------------------------------------------------------
+
+
+def follow(rows, requirement, *, most):
+    """Look at repetitions as `check` does, and return the verdict of each."""
+    looks = plan_looks(most)
+    verdicts = np.full(len(rows), UNDECIDED)
+    for look in looks:
+        is_open = verdicts == UNDECIDED
+        verdicts[is_open] = judge(rows[is_open, :look], requirement, (1 - LEVEL) / len(looks)).verdict
+    return verdicts
+
+
+def bernoulli(p):
+    return lambda rng, shape: (rng.random(shape) < p).astype(float)
+
+
+def exponential(rng, shape):
+    return rng.exponential(1.0, shape)
+
+
+def lognormal(rng, shape):
+    return np.exp(rng.standard_normal(shape) - 0.5)
+
+
+P95 = -math.log(0.05)
+
+
+@pytest.mark.parametrize(
+    ("draw", "text"),
+    [
+        (bernoulli(0.01), "false_alarm <= 0.01"),
+        (bernoulli(0.01), "false_alarm >= 0.01"),
+        (bernoulli(0.5), "false_alarm <= 0.5"),
+        (exponential, f"p95 makespan_s <= {P95!r}"),
+        (exponential, f"p95 makespan_s >= {P95!r}"),
+        (exponential, "makespan_s <= 1"),
+        (lognormal, "makespan_s <= 1"),
+        (lognormal, "makespan_s >= 1"),
+    ],
+)
+def test_looking_often_does_not_mislead(draw, text):
+    """With the truth at the limit each of the two verdicts is reached in at most 5 % of 2,000 repetitions. [oracle]"""
+    rng = np.random.default_rng(20260301)
+    verdicts = follow(draw(rng, (REPETITIONS, 6400)), parse_requirement(text), most=6400)
+    shares = [(verdicts == verdict).mean() for verdict in (MET, MISSED)]
+    assert max(shares) <= MOST_WRONG
+    # The test is not empty: both do happen.
+    assert min(shares) > 0
+
+
+def test_a_limit_that_is_not_near_is_decided():
+    """A rate of a fifth of its limit is shown to be met in nearly every repetition, twice the limit not to be. [property]"""
+    rng = np.random.default_rng(8)
+    for rate, expected in ((0.01, MET), (0.1, MISSED)):
+        verdicts = follow(bernoulli(rate)(rng, (300, 3200)), parse_requirement("false_alarm <= 0.05"), most=3200)
+        assert (verdicts == expected).mean() >= 0.97
+
+
+def test_the_guarantee_on_the_engine():
+    """On rollouts whose rate of stops is exactly the limit, at most 5 % of 2,000 checks are wrong. [oracle]"""
+    most, failure, limit = 200, 0.15, 2
+    scenario = Scenario.from_dict(
+        {
+            "name": "failing",
+            "fleet": {"nodes": 20, "update_duration": "30s", "start_failure": failure},
+            "policies": {"p": {"strategy": "immediate", "max_failed_nodes": limit, "max_failed_nodes_percent": 100}},
+        }
+    )
+    truth = oracles.stop_probability(20, failure, limit)
+    block = run_block(scenario, [scenario.policy()], seed=11, first=0, count=REPETITIONS * most, engine="compiled")
+    states = np.array([*block.words["state"], ""])[block.codes["state"][block.index[0]]]
+    stops = (states == "failed").astype(float).reshape(REPETITIONS, most)
+    assert abs(stops.mean() - truth) <= 4 * math.sqrt(truth * (1 - truth) / stops.size)
+    for requirement in (Requirement(Measure("failed"), at_most=truth), Requirement(Measure("failed"), at_least=truth)):
+        verdicts = follow(stops, requirement, most=most)
+        for verdict in (MET, MISSED):
+            assert (verdicts == verdict).mean() <= MOST_WRONG
+
+
+@pytest.mark.parametrize("side", ["at_most", "at_least"])
+def test_settling_makes_no_false_verdicts(side):
+    """At the very limit, at most 5 % of 2,000 requirements get a verdict over all looks, less binomial error. [property]"""
+    truth = 0.1
+    requirement = Requirement(Measure("false_alarm"), **{side: truth})
+    draws = bernoulli(truth)(np.random.default_rng(11), (REPETITIONS, 1600))
+
+    def measure(numbers, first, count):
+        return {requirement.measure: draws[numbers, first : first + count]}
+
+    options = {"error": 0.05, "first": 0, "fewest": 100, "most": 1600}
+    verdicts, end = settle(measure, np.arange(REPETITIONS), [requirement], **options)
+    assert end == 1600
+    # Exactly at the limit it is met; just beyond it would be missed: either verdict is a false one for a neighbour.
+    for verdict in (MET, MISSED):
+        assert (verdicts == verdict).mean() <= MOST_WRONG
+
+
+# -- the same everywhere -----------------------------------------------------------------------------------------------
+
+
+def test_several_requirements_have_one_verdict():
+    """One that is not met outweighs what is undecided, which outweighs what is met; nothing asked is met. [contract]"""
+    rows = np.array([[MET, MET], [MET, UNDECIDED], [UNDECIDED, MISSED], [MISSED, MET]])
+    assert join(rows).tolist() == [MET, UNDECIDED, MISSED, MISSED]
+    assert join(np.zeros((2, 0), dtype="<U9")).tolist() == [MET, MET]
+
+
+@pytest.fixture(scope="module")
+def failing():
+    """A scenario under whose strict policy nearly every rollout fails, and few under the loose one."""
+    strict, loose = ({"strategy": "immediate", "max_failed_nodes": n, "max_failed_nodes_percent": 100} for n in (0, 4))
+    fleet = {"nodes": 20, "update_duration": {"exponential": {"mean": "30s"}}, "start_failure": 0.1}
+    with pytest.warns(match="can never stop"):
+        return Scenario.from_dict({"name": "failing", "fleet": fleet, "policies": {"strict": strict, "loose": loose}})
+
+
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("failed <= 20%", {MISSED, MET}),
+        ("failed <= 8.8%", {MISSED, UNDECIDED}),
+        ("p90 makespan_s <= 2m", {MET, MISSED}),
+        ("failed >= 80%", {MISSED, MET}),
+        # Of a hundred values no mean is judged, wherever one asks.
+        ("makespan_s <= 1h", {UNDECIDED}),
+        ("makespan_s <= 1s", {UNDECIDED}),
+    ],
+)
+def test_the_same_values_get_the_same_verdict_everywhere(failing, text, verdicts):
+    """A requirement on the same hundred rollouts is judged alike by check, switches, regret, discovery and tune. [property]"""
+    n, names, requirement = 100, list(failing.policies), parse_requirement(text)
+    found = {"check": check(failing, text, most=n).verdicts.set_index("policy")["verdict"]}
+    switches = vary_switches(failing, of="blast_radius", requirements=text, pairs=False, replications=n)
+    found["switches"] = switches.policies.set_index("policy")["verdict"]
+    swept = sweep(failing, names, replications=n)
+    found["regret"] = estimate_regret(swept, of="blast_radius", requirements=text).regrets.set_index("policy")[
+        "verdict"
+    ]
+    values = Values(replicate(failing, replications=n), [requirement.measure])
+    candidates = {requirement.measure: values.of(requirement.measure)}
+    found["tune"] = dict(zip(names, judge_candidates(candidates, [requirement], 1 - LEVEL)[1], strict=True))
+    known = judge_worlds(values, [requirement], confidence_level=LEVEL)
+    of_check = {policy: found["check"][policy] for policy in names}
+    assert set(of_check.values()) == verdicts
+    assert {analysis: {policy: of[policy] for policy in names} for analysis, of in found.items()} == dict.fromkeys(
+        found, of_check
+    )
+    assert known.is_undecided.tolist() == [of_check[policy] == UNDECIDED for policy in names]
+    for is_broken, policy in zip(known.is_broken, names, strict=True):
+        assert of_check[policy] == UNDECIDED or is_broken == (of_check[policy] == MISSED)
