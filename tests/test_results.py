@@ -55,7 +55,7 @@ ANALYSES = {
 def test_a_result_says_under_what_it_was_computed(table, name):
     """Scenario, seed, engine and switches are those of the table; without them nothing is made up. [contract]"""
     result = ANALYSES[name](table)
-    assert result.computed_under == table.attrs
+    assert result.computed_under == read_computed_under(table)
     assert result.to_dict()["computed_under"]["seed"] == 3
     bare = table.copy()
     bare.attrs = {}
