@@ -119,10 +119,17 @@ def test_a_comparison(pausing, table, said):
     assert of_two.startswith(f"{said} cost unknown. lax: cost ")
     assert "least" not in of_two
     assert "surely" not in of_two
+<<<<<<< HEAD
     without_costs = compare(table).answer
     assert without_costs.startswith(
         "100 % of the rollouts of strict that count never end, which leaves its escapes of defective releases unknown. "
     )
+=======
+    without_costs = table.copy()
+    del without_costs.attrs["costs"]
+    without_costs = compare(without_costs).answer
+    assert without_costs.startswith(f"{said} false alarms and escapes unknown. ")
+>>>>>>> campaign
 
 
 def test_costs(pausing, table, said):
