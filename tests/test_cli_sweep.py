@@ -25,7 +25,6 @@ from simdeploy.cli.vary import read_vary, space_evenly
 from simdeploy.errors import InputError
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.jobs import Job
-from simdeploy.report.grid import tabulate_grid
 from simdeploy.scenario import Scenario
 
 SCENARIO = """
@@ -41,7 +40,7 @@ release:
 orchestrator: {preset: expanso, limit_comparison: reaches}
 policies:
   waves: {strategy: rolling, max_parallel: 5, health_check: {deadline: 5m}}
-  careful: {strategy: canary, canary_count: 2, auto_promote: true, health_check: {deadline: 5m}}
+  careful: {strategy: canary, canary_count: 2, auto_promote: true, max_parallel: 10, health_check: {deadline: 5m}}
 """
 SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
 QUICK = ("--engine", "reference", "--replications", "4")
@@ -106,7 +105,7 @@ def test_it_prints_a_line_for_each_case(folder):
         "max_failed_nodes, 3 values: 1, 2, 3",
         "health_check.max_error_rate, 2 values: 0.05, 0.5",
     ]
-    table = tabulate_grid(summarize_grid(swept(seed=3)))
+    (table,) = summarize_grid(swept(seed=3)).summarize()
     for row in table.rows:
         # Where the columns need more than one table, each begins with the case.
         printed = [re.split(r" {2,}", line) for line in lines if re.match(rf"{row[0]} {{2,}}", line)]
