@@ -101,10 +101,8 @@ def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> list[st
     }
     if result.best is None:
         n = len(verdicts)
-        none = "The only other gate is not" if n == 1 else f"None of the {n} other gates is"
-        told.append(
-            f"{none} surely better than the threshold in false alarms or escapes, and not surely worse in the other."
-        )
+        none = "The only other gate isn't" if n == 1 else f"None of the {n} other gates is"
+        told.append(f"{none} surely better than the threshold.")
     elif names := by_verdict["better"]:
         told.append(f"Surely better {is_or_are(len(names))} also {list_some(names)}.")
     if names := by_verdict["trades"]:

@@ -28,8 +28,8 @@ def tell(result: Switches) -> str:
     parts = [
         text,
         _named("it flips under", result.values[verdicts.eq("flips")]),
-        _named("it may flip under", result.values[verdicts.eq("may flip")]),
         _say_margin(result),
+        _named("it may flip under", result.values[verdicts.eq("may flip")]),
         _named("it isn't known under", result.values[verdicts.eq("not known")]),
         _say_pairs(result),
         f"{n_idle} of them change nothing at all" if n_idle else "",

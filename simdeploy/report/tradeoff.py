@@ -10,6 +10,7 @@ from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
     Scale,
     difference_scale,
+    format_amount,
     format_interval,
     format_number,
     join_answer,
@@ -18,7 +19,6 @@ from simdeploy.report.wording import (
     percent,
     say_unknown,
     scale_of,
-    write_estimate,
 )
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
@@ -80,7 +80,7 @@ def _tell_current(result: Tradeoff, lever: Lever) -> tuple[str, str]:
         elif math.isnan(row["estimate"]):
             unknown.append(f"nothing is known of {name}")
         else:
-            stands.append(f"{name} {write_estimate(row, _scale(result, measure))}")
+            stands.append(f"{name} {format_amount(row['estimate'], _scale(result, measure))}")
     told = f"{result.policy} stands at {' and '.join(stands)}." if stands else ""
     return f"{'; '.join(unknown)}." if unknown else "", told
 
