@@ -145,7 +145,7 @@ def test_two_switches_that_flip_the_choice_together():
     assert (row["interaction_low"], row["interaction_high"]) == pytest.approx(interval)
     idle = result.values.set_index(["switch", "value"]).loc[("failed_node_holds_slot", "true")]
     assert not idle["has_effect"]
-    assert "pacing: sliding with failed_node_holds_slot: true" in result.answer
+    assert "pacing: sliding, failed_node_holds_slot: true" in [row[0] for row in result.summarize()[-1].rows]
 
 
 def test_every_value_of_the_models_table_is_tried(repository, make_scenario):
@@ -217,8 +217,8 @@ def test_what_changes_nothing_is_said():
         same = replicate(changed, replications=20).drop(columns=["scenario"]).equals(base)
         row = result.values.set_index(["switch", "value"]).loc[(value.switch, value.text)]
         assert row["has_effect"] == (not same), value
-    idle = int((~result.values["has_effect"]).sum())
-    assert f"{idle} of them change nothing at all" in result.answer
+    shown = [row[2] for row in result.summarize()[0].rows]
+    assert shown.count("no effect") == (~result.values["has_effect"]).sum() > 0
 
 
 def test_what_is_not_possible_is_listed():
@@ -229,7 +229,7 @@ def test_what_is_not_possible_is_listed():
     assert not row["is_possible"]
     assert "no meaning under pacing: sliding" in row["reason"]
     assert row[["choice", "holds", "is_sure", "margin", "effect", "has_effect"]].isna().all()
-    assert "not possible: failed_percent_of: wave" in result.answer
+    assert [row[2] for row in result.summarize()[0].rows if row[0] == "failed_percent_of: wave"] == ["not possible"]
     refused = result.pairs[~result.pairs["is_possible"]]
     # With barrier, waves have a meaning again.
     assert "barrier" not in set(refused["value"])
@@ -305,7 +305,6 @@ def test_verdicts_are_data(few_values):
         "flips": "it flips under ",
         "may flip": "it may flip under ",
         "not known": "it isn't known under ",
-        "not possible": "not possible: ",
     }
     for verdict, part in told.items():
         others = "flips" if verdict.startswith("holds") else "holds"
@@ -313,7 +312,7 @@ def test_verdicts_are_data(few_values):
         made = replace(result, values=result.values.assign(verdict=verdicts))
         assert part in made.answer
         assert made.to_dict()["values"][0]["verdict"] == verdict
-    for unsure_of, part in (("margin", "its margin over"), ("requirements", "can meet the requirements is undecided")):
+    for unsure_of, part in (("margin", "it leads "), ("requirements", "can meet the requirements is undecided")):
         made = replace(result, unsure_of=unsure_of)
         assert part in made.answer
         assert made.to_dict()["unsure_of"] == unsure_of

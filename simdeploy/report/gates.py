@@ -25,7 +25,7 @@ from simdeploy.scenario.measures import parse_measure
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
 
@@ -53,8 +53,8 @@ def tell(result: GateComparison) -> str:
         least = "" if is_only else ", and errs least by the estimates"
         changes = _tell_changes(result, result.best)
         parts.append(f"{result.best} is surely better than the threshold{least}: {changes}.")
-    parts += [*_tell_others(result, verdicts), _tell_cost(result), _tell_served(result, verdicts)]
-    return join_answer([*parts, _tell_threshold(result)])
+    parts += [_tell_better(result, verdicts), _tell_cost(result), _tell_served(result, verdicts)]
+    return join_answer([*parts, *_tell_worse(verdicts), _tell_threshold(result)])
 
 
 def _find_verdicts(result: GateComparison) -> dict[str, str]:
@@ -93,23 +93,21 @@ def _tell_changes(result: GateComparison, gate: str) -> str:
     return " and ".join(told)
 
 
-def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]:
-    told = []
-    by_verdict = {
-        verdict: [gate for gate, its in verdicts.items() if its == verdict and gate != result.best]
-        for verdict in ("better", "trades", "worse")
-    }
+def _tell_better(result: GateComparison, verdicts: Mapping[str, str]) -> str:
     if result.best is None:
-        n = len(verdicts)
-        none = "The only other gate isn't" if n == 1 else f"None of the {n} other gates is"
-        told.append(f"{none} surely better than the threshold.")
-    elif names := by_verdict["better"]:
-        told.append(f"Surely better {is_or_are(len(names))} also {list_some(names)}.")
-    if names := by_verdict["trades"]:
-        told.append(f"{list_some(names)} trade{'s' * (len(names) == 1)} one error for the other.")
-    if names := by_verdict["worse"]:
-        told.append(f"{list_some(names)} surely err{'s' * (len(names) == 1)} more.")
-    return told
+        none = "The only other gate isn't" if len(verdicts) == 1 else f"None of the {len(verdicts)} other gates is"
+        return f"{none} surely better than the threshold."
+    names = [gate for gate, verdict in verdicts.items() if verdict == "better" and gate != result.best]
+    return f"Surely better {is_or_are(len(names))} also {list_some(names)}." if names else ""
+
+
+def _tell_worse(verdicts: Mapping[str, str]) -> Iterator[str]:
+    for its, one, several in (
+        ("trades", "trades one error for the other", "trade one error for the other"),
+        ("worse", "surely errs more", "surely err more"),
+    ):
+        if names := [gate for gate, verdict in verdicts.items() if verdict == its]:
+            yield f"{list_some(names)} {one if len(names) == 1 else several}."
 
 
 def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> str:
@@ -122,7 +120,7 @@ def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> str:
         for gate in (best, THRESHOLD)
     )
     is_of_all = set(verdicts.values()) <= {"better", "equal", "unclear"}
-    among = "" if is_of_all else " of those that don't surely err more"
+    among = "" if is_of_all else " without surely erring more"
     return f"{best} serves the fewest failed requests{among}: {its} instead of {own}."
 
 

@@ -24,16 +24,16 @@ def tell(result: Switches) -> str:
     n, n_holds = len(possible), int(verdicts.isin(["holds", "holds, not surely"]).sum())
     text = f"{_say_choice(result)} holds under "
     text += f"all {n} values of the switches" if n_holds == n else f"{n_holds} of {n} values of the switches"
-    n_idle = int((~possible["has_effect"]).sum())
+    n_pairs = int(result.pairs["is_possible"].sum())
+    is_flipped = result.pairs["flips_together"].fillna(value=False).any()
     parts = [
         text,
         _named("it flips under", result.values[verdicts.eq("flips")]),
         _say_margin(result),
+        _say_pairs(result),
         _named("it may flip under", result.values[verdicts.eq("may flip")]),
         _named("it isn't known under", result.values[verdicts.eq("not known")]),
-        _say_pairs(result),
-        f"{n_idle} of them change nothing at all" if n_idle else "",
-        _named("not possible:", result.values[verdicts.eq("not possible")]),
+        f"none of {n_pairs} pairs does otherwise" if n_pairs and not is_flipped else "",
     ]
     return join_answer(parts, separator="; ", end=".")
 
@@ -52,22 +52,17 @@ def _say_choice(result: Switches) -> str:
         return "No policy meets the requirements; that"
     if len(result.policies) == 1:
         return f"That {result.choice} meets its requirements"
-    those = " of those that meet the requirements" if result.requirements else ""
     how = "least" if result.direction == "min" else "most"
-    return f"The choice of {result.choice} ({how} {describe_measure(result.of)}{those})"
+    return f"The choice of {result.choice} ({how} {describe_measure(result.of)})"
 
 
 def _say_pairs(result: Switches) -> str:
     n = int(result.pairs["is_possible"].sum())
-    if not n:
-        return ""
     together = result.pairs[result.pairs["flips_together"].fillna(value=False)]
-    if together.empty:
-        return f"no pair out of {n} flips it unless one of the two values does"
     parts = []
     for verdict, flip in (("flips", "flip"), ("may flip", "may flip")):
         rows = together[together["verdict"].eq(verdict)]
-        parts.append(_named(f"{len(rows)} of {n} pairs {flip} it though neither value does:", rows))
+        parts.append(_named(f"{len(rows)} of {n} pairs {flip} it:", rows, most=1))
     return "; ".join(part for part in parts if part)
 
 
@@ -133,11 +128,11 @@ def _columns_of_choice(result: Switches) -> tuple[Column, ...]:
     return Column("verdict", "the choice"), Column("choice", "chosen"), margin
 
 
-def _named(what: str, rows: pd.DataFrame) -> str:
+def _named(what: str, rows: pd.DataFrame, most: int = _MOST_NAMED) -> str:
     """Name the settings of some rows; the empty text if there are none."""
     texts = [
         f"{row['switch']}: {row['value']}"
         + (f" with {row['other_switch']}: {row['other_value']}" if "other_switch" in row else "")
         for row in rows.to_dict("records")
     ]
-    return f"{what} {list_some(texts, _MOST_NAMED)}" if texts else ""
+    return f"{what} {list_some(texts, most)}" if texts else ""

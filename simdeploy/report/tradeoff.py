@@ -44,10 +44,10 @@ def tell(result: Tradeoff) -> str:
         found = f"{lever.name} {mine} instead of {its} {_tell_changes(result, lever, improvement['value'])}."
     elif of_axes["low"].notna().any():
         x, y = (name_briefly(measure) for measure in result.axes[:2])
-        others = "The only other value is not" if n == 1 else f"None of the {n} other values is"
-        found = f"{others} surely better in {x} or {y} without being surely worse in the other."
+        others = "The only other value isn't" if n == 1 else f"None of the {n} other values is"
+        found = f"{others} surely better in {x} or {y} without being worse in the other."
     unknown, stands = _tell_current(result, lever)
-    return join_answer([unknown, found, stands, _tell_default(result, lever)])
+    return join_answer([unknown, found, _tell_default(result, lever), stands])
 
 
 def write_value(lever: Lever, number: float) -> str:
@@ -82,7 +82,7 @@ def _tell_current(result: Tradeoff, lever: Lever) -> tuple[str, str]:
         else:
             stands.append(f"{name} {format_amount(row['estimate'], _scale(result, measure))}")
     told = f"{result.policy} stands at {' and '.join(stands)}." if stands else ""
-    return f"{'; '.join(unknown)}." if unknown else "", told
+    return " ".join(f"{said[0].upper()}{said[1:]}." for said in unknown), told
 
 
 def _tell_default(result: Tradeoff, lever: Lever) -> str:
