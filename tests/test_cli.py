@@ -217,7 +217,8 @@ def test_the_timeline_is_written(folder, ending):
 
 def test_compare_prints_a_table_for_a_review(folder):
     """The table has a row per policy, the numbers of `compare`, and says seed, replications and switches. [contract]"""
-    result = call("compare", "s.yaml", "--replications", 30, "--seed", 4, "--policy", "in-tens", "--policy", "at-once")
+    asked = ("--policy", "in-tens", "--policy", "at-once", "--full")
+    result = call("compare", "s.yaml", "--replications", 30, "--seed", 4, *asked)
     assert result.exit_code == 0
     assert "small: 30 replications of each policy, seed 4, engine reference" in result.stdout
     assert "orchestrator expanso with limit_comparison: reaches" in result.stdout
@@ -244,7 +245,7 @@ def test_compare_answers_first(folder):
     assert "false alarms" in first
     (folder / "c.yaml").write_text(SCENARIO + COSTS)
     costs = simdeploy.read_scenario("c.yaml").costs
-    result = call("compare", "c.yaml", *arguments)
+    result = call("compare", "c.yaml", *arguments, "--full")
     assert result.stdout.splitlines()[0] == simdeploy.compare(table, costs=costs).answer
     assert "a rollout" in result.stdout.splitlines()[0]
     assert result.stdout.count("95 % for all policies at once") == 1

@@ -50,7 +50,7 @@ def found(**arguments):
 
 def test_the_answer_comes_first(folder):
     """The first line is the answer that Python gives, then under what it holds, then the tables. [contract]"""
-    result = call(*QUICK, *TWO)
+    result = call(*QUICK, *TWO, "--full")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == found().answer

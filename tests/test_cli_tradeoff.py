@@ -53,7 +53,7 @@ def found(**arguments):
 
 def test_the_answer_comes_first(folder):
     """The first line is the answer that Python gives, then under what it holds, then a table for each key. [contract]"""
-    result = call(*QUICK, *LIMIT, "--vary", "max_parallel=2,12")
+    result = call(*QUICK, *LIMIT, "--vary", "max_parallel=2,12", "--full")
     assert result.exit_code == 0
     both = {"max_failed_nodes": [0, 2, 4], "max_parallel": [2, 12]}
     lines = result.stdout.splitlines()

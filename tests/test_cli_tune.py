@@ -51,8 +51,8 @@ def test_it_chooses_among_gates(tmp_path):
     """`--vary gate.kind=...` makes gates candidates, and the spec that is printed has the gate with a note. [contract]"""
     path = tmp_path / "little.yaml"
     path.write_text(yaml.safe_dump(LITTLE_TRAFFIC), encoding="utf-8")
-    asked = ["--vary", "gate.kind=threshold,pooled,sprt", "--vary", "gate.alpha=0.2,0.3", "--worlds", "50"]
-    done = run(str(path), "--engine", "compiled", *asked)
+    asked = ["--vary", "gate.kind=threshold,pooled,sprt", "--vary", "gate.alpha=0.2,0.3", "--replications", "50"]
+    done = run(str(path), "--engine", "compiled", "--full", *asked)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("Use waves with gate.kind pooled: cost ")
     assert "The search: 4 policies" in done.stdout

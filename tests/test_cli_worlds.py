@@ -57,7 +57,7 @@ def found(command):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_answer_comes_first(folder, command):
     """The first line is the answer that Python gives, then under what it holds, then the tables. [contract]"""
-    result = call(command, *VARY)
+    result = call(command, *VARY, "--full")
     assert (result.exit_code, result.stderr) == (0, "")
     expected = found(command)
     lines = result.stdout.splitlines()

@@ -144,7 +144,7 @@ def findings(monkeypatch):
 
 @pytest.mark.parametrize("name", COMPUTING)
 def test_what_is_printed_and_written(name, findings):
-    """--json is one object, which its schema describes, -o writes to .json and read_result reads; words are as they were. [contract]"""
+    """--json is one object, which its schema describes, -o writes and read_result reads; words are its answer and tables. [contract]"""
     printed = call(name, "--json", "-o", "all.json")
     assert printed.exit_code in (0, 1, 3), printed.stderr
     document = json.loads(printed.stdout, parse_constant=pytest.fail)
@@ -159,15 +159,20 @@ def test_what_is_printed_and_written(name, findings):
     assert "seed" in document["computed_under"]
     if name == "run":
         assert document["deployment"]["spec"]["strategy"] == "rolling"
-    words = call(name, "--out", "table.csv")
-    assert words.exit_code == printed.exit_code
-    assert len(pd.read_csv("table.csv"))
-    lines = words.stdout.splitlines()
-    assert lines[0] == document["answer"]
-    assert len(lines[0]) <= 240
-    # Into a file or a pipe: no blanks at the end of a line, and tables of at most 100 columns.
-    assert [line for line in lines if line != line.rstrip()] == []
-    assert all(len(line) <= 100 for line in lines if line.startswith(" "))
+    titles = [table.title for table in again.summarize()]
+    for full in ([], ["--full"]):
+        words = call(name, *full, "--out", "table.csv")
+        assert words.exit_code == printed.exit_code
+        assert len(pd.read_csv("table.csv"))
+        lines = words.stdout.splitlines()
+        assert lines[0] == document["answer"]
+        assert len(lines[0]) <= 240
+        # The table that the answer rests on; all of them with --full.
+        assert [line for line in lines if line in titles] == (titles if full else titles[:1])
+        assert ("--full prints" in words.stdout) == (not full and len(titles) > 1)
+        # Into a file or a pipe: no blanks at the end of a line, and tables of at most 100 columns.
+        assert [line for line in lines if line != line.rstrip()] == []
+        assert all(len(line) <= 100 for line in lines if line.startswith(" "))
 
 
 @pytest.mark.parametrize("name", WITH_ENGINE)

@@ -14,7 +14,6 @@ import html
 from importlib import import_module
 from types import ModuleType
 
-from simdeploy.report.tables import table_to_html
 from simdeploy.result import Result, Table
 
 # The module that tells of a result, by the name of its type.
@@ -56,6 +55,8 @@ def tabulate(result: Result) -> tuple[Table, ...]:
 
 def to_html(result: Result) -> str:
     """Return answer and tables of a result as HTML, for a notebook."""
+    from simdeploy.report.tables import table_to_html
+
     tables = "\n".join(table_to_html(table) for table in result.summarize())
     return f"<p>{html.escape(result.answer)}</p>\n{tables}"
 
