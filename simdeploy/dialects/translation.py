@@ -24,7 +24,6 @@ class Translation:
 
     Attributes
     ----------
-    spec : DeploymentSpec or RolloutSpec
     notes : tuple of str
         What changes its form, in words, and how; what is lost is among them.
     losses : tuple of str

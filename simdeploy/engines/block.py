@@ -28,7 +28,6 @@ class Block:
         Which row of the columns holds the outcome of a policy in a replication.
     codes : mapping of str to ndarray of int
         Columns that hold words, as places in `words`; -1 is missing.
-    words : mapping of str to tuple of str
     numbers : mapping of str to ndarray
         Columns that hold numbers: int64 for whole numbers, else float64. Those of a row whose status is not "ok" mean
         nothing. Under a tilt there is a `weight` beside the responses.
@@ -51,7 +50,6 @@ class Block:
 
         Parameters
         ----------
-        first : int
         rows : sequence of sequence of mapping
             By policy, then by replication.
         """

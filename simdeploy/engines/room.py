@@ -34,8 +34,6 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
 
     Parameters
     ----------
-    scenario : Scenario
-    policies : iterable of ScenarioPolicy
     engine : {'compiled', 'reference'}
 
     Raises

@@ -24,13 +24,7 @@ BATCHES = r"batch-\d{2,}"
 
 @dataclass(frozen=True)
 class JoinedRows:
-    """The rows of several tables with the same columns and cases, each with further replications.
-
-    Attributes
-    ----------
-    parts : tuple of Rows
-    columns : tuple of str
-    """
+    """The rows of several tables with the same columns and cases, each with further replications."""
 
     parts: tuple[Rows, ...]
     columns: tuple[str, ...]

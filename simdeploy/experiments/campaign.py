@@ -51,8 +51,6 @@ class Campaign:
 
     Attributes
     ----------
-    seed : int
-    store : Path or None
     n_done, n_failed : int
         Rollouts of all sweeps so far, and how many of them failed.
 
@@ -121,7 +119,6 @@ class Campaign:
 
         Parameters
         ----------
-        n_rollouts : int
         nodes : int
             Of each rollout.
         """
@@ -149,10 +146,6 @@ class Campaign:
             The sweep's folder in the store.
         vary, design, replications
             As for `sweep`.
-
-        Returns
-        -------
-        SweepResult
         """
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})

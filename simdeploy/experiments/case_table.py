@@ -26,9 +26,6 @@ class CaseTable:
 
     Attributes
     ----------
-    scenarios : tuple of str
-    policies : tuple of str
-    points : Points
     is_weighted : bool
         Whether a scenario is under a tilt, so that replications have weights.
     """

@@ -53,7 +53,6 @@ class Cases:
 
     Attributes
     ----------
-    table : CaseTable
     numbers : range
         Which of the table's cases.
     job : Job
@@ -62,7 +61,6 @@ class Cases:
         Which of the job's groups, and which of its policies, is simulated for a case; -1 for one that can't be.
     broken : mapping of int to str
         What is wrong with the cases that can't be simulated, by their numbers.
-    checked : Checked
     """
 
     table: CaseTable
@@ -114,12 +112,8 @@ class CaseMaker:
 
     Attributes
     ----------
-    table : CaseTable
-    scenarios : mapping of str to Scenario
     bases : mapping of (str, str) to ScenarioPolicy
         The policy that values are tried on, by scenario and policy.
-    seed : int
-    engine : str
     """
 
     table: CaseTable
@@ -144,7 +138,6 @@ class CaseMaker:
 
         Parameters
         ----------
-        numbers : range
         keep_broken : bool, default False
             Whether cases that can't be simulated are noted as `broken`, and cost no other one.
 

@@ -25,11 +25,9 @@ def change_policy(
 
     Parameters
     ----------
-    base : ScenarioPolicy
     values : mapping of Lever to value
         None leaves the key to its default. A number for a duration is seconds in both dialects. Where the kind of the
         gate is among them, whatever that kind doesn't read is left out of the gate.
-    scenario : Scenario
     own : mapping
         What the policy says of its identity itself; see `own_identity`.
 

@@ -30,12 +30,7 @@ _LOSS = 0.15  # so much more may a cell cost in a span of few policies
 
 
 class Piece(NamedTuple):
-    """How large the spans of a group are; those at its edges may be smaller.
-
-    Attributes
-    ----------
-    n_policies, n_replications : int
-    """
+    """How large the spans of a group are; those at its edges may be smaller."""
 
     n_policies: int
     n_replications: int
@@ -56,7 +51,6 @@ def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
 
     Parameters
     ----------
-    job : Job
     replications : int
         Of each policy.
     seconds : float, default 1

@@ -21,8 +21,6 @@ def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]
 
     Parameters
     ----------
-    vary : mapping of str to range or list
-    scenario : Scenario
     spec : DeploymentSpec or RolloutSpec
         Of the policy.
 

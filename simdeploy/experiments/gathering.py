@@ -59,10 +59,6 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     columns : sequence of str
         Names of responses.
 
-    Returns
-    -------
-    Gathered
-
     Raises
     ------
     InputError

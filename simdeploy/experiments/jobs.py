@@ -21,7 +21,6 @@ class Span(NamedTuple):
         Place in `Job.groups`.
     policy : int
         The first policy, by its place in the group.
-    n_policies : int
     first : int
         The first replication.
     n_replications : int
@@ -37,13 +36,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """A scenario and the policies that are tried on it; all of them meet the same worlds.
-
-    Attributes
-    ----------
-    scenario : Scenario
-    policies : tuple of ScenarioPolicy
-    """
+    """A scenario and the policies that are tried on it; all of them meet the same worlds."""
 
     scenario: Scenario
     policies: tuple[ScenarioPolicy, ...]
@@ -52,12 +45,6 @@ class Group:
 @dataclass(frozen=True)
 class Job:
     """Everything that is to be simulated, but for how often.
-
-    Attributes
-    ----------
-    groups : tuple of Group
-    seed : int
-    engine : str
 
     Raises
     ------

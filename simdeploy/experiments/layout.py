@@ -9,12 +9,7 @@ from typing import NamedTuple, Self
 
 
 class Rectangle(NamedTuple):
-    """Some replications of consecutive cases.
-
-    Attributes
-    ----------
-    cases, replications : range
-    """
+    """Some replications of consecutive cases."""
 
     cases: range
     replications: range
@@ -25,12 +20,6 @@ class Layout:
     """How the rows of a table are cut into parts that read in the table's order, by case, then by replication.
 
     A part has all replications of a few cases, or some replications of one case.
-
-    Attributes
-    ----------
-    n_cases : int
-    replications : range
-    cases_per_part, replications_per_part : int
 
     Examples
     --------

@@ -57,7 +57,6 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
     names : iterable of str
         Full paths, or ends of them (``max_error_rate``). An end is looked for among the keys of the specs and those that
         the scenarios state, then among all.
-    scenarios : sequence of Scenario
     specs : sequence of DeploymentSpec or RolloutSpec
         Of the policies.
 

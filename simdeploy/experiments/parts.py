@@ -46,7 +46,6 @@ def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: f
 
     Parameters
     ----------
-    n_cases, n_replications : int
     engine : {'compiled', 'reference'}
     node_updates : float
         Of one replication of a case.
@@ -101,7 +100,6 @@ class Gathering:
     ----------
     cases : Cases
         No part may have some of them only.
-    layout : Layout
     cut : Cut
         Of the cases' job: how large the spans are.
     """
@@ -120,7 +118,6 @@ class Gathering:
 
         Parameters
         ----------
-        finished : set of int
         simulate : callable
             Yields each of the spans that it is given with its block, in any order.
         tell : callable
@@ -194,8 +191,6 @@ class _Tile:
 
     Attributes
     ----------
-    parts : list of int
-    n_spans : int
     blocks : list of (Span, Block)
         Those that are there.
     """

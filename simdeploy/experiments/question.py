@@ -33,14 +33,9 @@ def make_question(
 
     Parameters
     ----------
-    scenarios : mapping of str to Scenario
     bases : mapping of (str, str) to ScenarioPolicy
         The policy that values are tried on, by scenario and policy.
-    points : Points
     design : {'grid', 'list'} or LatinHypercube
-    replications : range
-    seed : int
-    engine : str
 
     Returns
     -------

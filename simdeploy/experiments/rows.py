@@ -41,7 +41,6 @@ class RowsInMemory:
 
     Attributes
     ----------
-    cases : Cases
     blocks : list of (Span, Block)
     """
 
@@ -123,10 +122,8 @@ def make_rows(
 
     Parameters
     ----------
-    cases : Cases
     numbers : range
         Of the cases.
-    replications : range
     blocks : iterable of (Span, Block)
         Together they have all of it, and perhaps more.
     columns : sequence of str, optional

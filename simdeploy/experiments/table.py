@@ -45,7 +45,6 @@ class Outcomes:
 
     Parameters
     ----------
-    n_policies, n_replications : int
     first : int, default 0
         The first replication.
     columns : sequence of str, optional
@@ -223,15 +222,10 @@ def block_to_table(block: Block, *, keys: Mapping[str, Any], columns: Sequence[s
 
     Parameters
     ----------
-    block : Block
     keys : mapping of str to sequence, ndarray or pyarrow.Array
         Columns that go in front: one value for each of the block's policies.
     columns : sequence of str, optional
         Which of the block's columns follow; all of them by default.
-
-    Returns
-    -------
-    pyarrow.Table
 
     Examples
     --------

@@ -37,8 +37,6 @@ class Work:
 
     Parameters
     ----------
-    maker : CaseMaker
-    replications : range
     where : callable
         Returns the executor for an engine.
     report : callable or None

@@ -23,7 +23,6 @@ class GateTerms:
         Requests after which an SPRT ends.
     prior_mean, prior_strength : float or None
         Of a beta prior: its mean, and the requests that it is worth.
-    confidence, tolerance, alarm_every : float or None
     minimum_sample : int or None
         Requests.
     """

@@ -73,7 +73,6 @@ class Quantity:
         Reads a constant or a parameter as a float.
     low, high : float
         Where all of the law must lie.
-    positive_mean : bool
     """
 
     name: str
@@ -123,7 +122,6 @@ def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
     ----------
     raw : object
         Plain data.
-    quantity : Quantity
     files : Files
         Where ``empirical: {file: ...}`` is looked for.
 

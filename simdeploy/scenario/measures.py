@@ -95,7 +95,6 @@ class Condition:
     of : str
         One of `NUMBERS` but a cost, or one of `EVENTS`.
     sign : {'<', '<=', '>', '>='} or None
-    limit : float or None
     """
 
     of: str
@@ -112,7 +111,6 @@ class Event:
 
     Attributes
     ----------
-    conditions : tuple of Condition
     given : str or None
         Only the rollouts in which this is so, as of a `Measure`.
 
@@ -137,7 +135,6 @@ class Requirement:
 
     Attributes
     ----------
-    measure : Measure
     at_most, at_least : float or None
         Exactly one of them; seconds, fractions, or what the measure is in.
     policy : str or None
@@ -186,7 +183,6 @@ def measure_problems(
 
     Parameters
     ----------
-    measure : Measure
     kinds : tuple of str, optional
         Names of the scenario's kinds of release; where they are unknown, `given` may be any name.
     has_costs : bool, optional
@@ -243,7 +239,6 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
 
     Parameters
     ----------
-    text : str
     kinds : tuple of str, optional
         As for `measure_problems`.
 
@@ -271,7 +266,6 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
 
     Parameters
     ----------
-    text : str
     kinds : tuple of str, optional
         As for `measure_problems`.
 
@@ -298,7 +292,6 @@ def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
 
     Parameters
     ----------
-    text : str
     kinds : tuple of str, optional
         As for `measure_problems`.
 

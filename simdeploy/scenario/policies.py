@@ -24,12 +24,10 @@ class Surroundings:
 
     Attributes
     ----------
-    identity : Identity
     stated : tuple of str
         Keys of the identity that the scenario's file states, which a JSON file should not contradict.
     interval_ns : int
         Evaluation window, where the dialect states none.
-    files : Files
     """
 
     identity: Identity

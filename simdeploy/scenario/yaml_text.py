@@ -69,7 +69,6 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
 
     Parameters
     ----------
-    text : str
     file : str or None
         Its name, for messages.
     problems : list of Problem, optional

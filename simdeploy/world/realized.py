@@ -33,11 +33,8 @@ class World:
 
     Parameters
     ----------
-    fleet : Fleet
     release : sequence of ReleaseKind
         What the new version may turn out to be; empty where there is no new version (restart, stop).
-    operator : Operator
-    seed, replication : int
     tilt : Tilt, optional
         Other chances than the scenario's.
     lineage : ndarray of int, optional
@@ -45,7 +42,6 @@ class World:
 
     Attributes
     ----------
-    n_nodes : int
     release : ReleaseKind or None
         What the new version is this time.
     order : list of int

@@ -31,8 +31,6 @@ class Memory:
 
     Parameters
     ----------
-    lowered : Lowered
-    seed : int
     branches : Branches, optional
 
     Attributes

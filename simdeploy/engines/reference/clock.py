@@ -43,9 +43,6 @@ class Countdown:
 
     Parameters
     ----------
-    env : Clock
-    duration_ns : int
-    callback : callable
     frozen : bool
         Whether it starts frozen.
     """

@@ -37,10 +37,8 @@ def run_reference(
 
     Parameters
     ----------
-    scenario : Scenario
     chosen : ScenarioPolicy
         The policy, with the identity of its deployment.
-    seed, replication : int
     lineage : ndarray of int, optional
         The replication that each node has what happens to it in the update from; `replication` unless given.
 

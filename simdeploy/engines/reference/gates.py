@@ -24,8 +24,6 @@ class WatchedWave:
 
     Attributes
     ----------
-    wave : Wave
-    nodes : list of Node
     verdict : {'pass', 'fail'} or None
     waiting : list of Node
         Those that have their own observation and wait for the gate.
@@ -55,7 +53,6 @@ class WaveGates:
 
     Parameters
     ----------
-    site : Site
     gate : Gate
         One that judges waves.
     """

@@ -79,8 +79,6 @@ class Node:
     ----------
     site : Site
         What all nodes of a run share.
-    listeners : Listeners
-    number : int
     """
 
     __slots__ = ("_listeners", "_process", "_site", "deadline_ns", "fate", "number")

@@ -28,8 +28,6 @@ class Prober:
 
     Parameters
     ----------
-    world : World
-    rule : HealthRule
     windows : Windows
         Where it writes what it saw.
     """

@@ -18,7 +18,6 @@ class RunningWatch:
 
     Parameters
     ----------
-    site : Site
     gate : Gate
         One that watches running nodes.
     """

@@ -27,9 +27,6 @@ class Site:
 
     Parameters
     ----------
-    world : World
-    rule : HealthRule
-    orchestrator : Orchestrator
     type_name : str
         Type of the deployment.
 

@@ -33,10 +33,6 @@ def choose_executor(
     engine : str
         The reference engine needs processes to use several cores; others use threads, which start at once.
 
-    Returns
-    -------
-    Executor
-
     Raises
     ------
     InputError

@@ -37,7 +37,6 @@ class StrangerError(StoreError):
 
     Parameters
     ----------
-    path : Path
     kind : str
         What it is, such as "a link".
     """

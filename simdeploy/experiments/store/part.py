@@ -54,7 +54,6 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
 
     Parameters
     ----------
-    path : Path
     entry : Entry
         What the journal says of it.
     verify : bool

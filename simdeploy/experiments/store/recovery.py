@@ -34,7 +34,6 @@ def recover(folder: Folder, n_parts: int | None) -> Recovery:
 
     Parameters
     ----------
-    folder : Folder
     n_parts : int or None
         How many parts there will be, if the manifest says so.
     """

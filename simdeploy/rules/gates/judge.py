@@ -81,7 +81,6 @@ class Judge:
 
         Parameters
         ----------
-        look : Look
         is_over : bool
             Whether the observation has come to its end: no later look is sure to come in time.
         """

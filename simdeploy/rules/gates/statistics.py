@@ -44,7 +44,6 @@ def log_mixture_evidence(failed: int, requests: int, null: float, a: float, b: f
 
     Parameters
     ----------
-    failed, requests : int
     null : float
         In (0, 1).
     a, b : float
