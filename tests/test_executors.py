@@ -38,7 +38,7 @@ from simdeploy.experiments.executors import (
     cluster as cluster_module,
     processes as processes_module,
 )
-from simdeploy.experiments.executors.joining import halve, join_blocks
+from simdeploy.experiments.executors.processes import halve, join_blocks
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.table import DTYPES, Outcomes, block_to_table
 from simdeploy.scenario import Scenario

@@ -21,8 +21,8 @@ from simdeploy.experiments import LatinHypercube, StoreError, read_store, replic
 from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.executors import InProcess
-from simdeploy.experiments.layout import Layout
 from simdeploy.experiments.parts import cut_parts
+from simdeploy.experiments.rows import Layout
 from simdeploy.experiments.store.manifest import hash_json
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import RESPONSES

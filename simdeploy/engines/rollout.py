@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from simdeploy.engines import frames
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
 from simdeploy.errors import InputError
+from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +152,7 @@ class Rollout:
 
     @property
     def _headline(self) -> str:
-        from simdeploy.engines.story import headline
+        from simdeploy.engines.rollout import headline
 
         return headline(self.policy.name, self.scenario.fleet.nodes, self.response_values)
 
@@ -210,3 +212,31 @@ class Rollout:
             spec=api_spec(self.policy.spec),
             status=DeploymentStatus(**{name: value for name, value in status.items() if value is not None}),
         )
+
+
+def headline(policy: str, nodes: int, values: Mapping[str, Any]) -> str:
+    """Say how a rollout went, in one sentence.
+
+    Parameters
+    ----------
+    policy : str
+        Its name.
+    nodes : int
+        Of the fleet.
+    values : mapping of str to value
+        The responses.
+
+    Returns
+    -------
+    str
+        Such as ``careful: completed after 34m 10s; 1000 of 1000 nodes updated, 0 failed (completed_good)``.
+    """
+    makespan = values["makespan_s"]
+    ended = (
+        f"{values['state']} after {short_duration(makespan * NS_PER_S)}" if makespan == makespan else values["state"]
+    )
+    verdict = f" ({values['verdict']})" if isinstance(values["verdict"], str) else ""
+    return (
+        f"{policy}: {ended}; {values['updated_nodes']} of {nodes} nodes updated, "
+        f"{values['failed_nodes']} failed{verdict}"
+    )

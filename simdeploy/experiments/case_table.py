@@ -75,7 +75,7 @@ class CaseTable:
         """Return what identifies a case as a DataFrame, with the types of the table of replications."""
         import pyarrow as pa
 
-        from simdeploy.experiments.store.columns import fit_table
+        from simdeploy.experiments.store.part import fit_table
 
         fields = [pa.field(name, column.type, column.null_count > 0) for name, column in self.columns.items()]
         table = pa.table(list(self.columns.values()), schema=pa.schema(fields))

@@ -224,16 +224,16 @@ def _estimate(job: Job, group: int, costs: Mapping[int, _Cost]) -> _Cost:
 
 def _fit(cost: _Cost, n_policies: int, replications: int, seconds: float) -> Piece:
     if cost.replication_s <= seconds:
-        return _bounded(n_policies, _evened(replications, seconds / max(cost.replication_s, 1e-9)))
+        return _bounded(n_policies, even_size(replications, seconds / max(cost.replication_s, 1e-9)))
     least = max(1, cost.fewest_policies, seconds / cost.replication_s * n_policies)
     return _bounded(math.ceil(n_policies / math.floor(n_policies / least)), 1)
 
 
-def _evened(total: int, most: float) -> int:
+def even_size(total: int, most: float) -> int:
     """Cut `total` into equal parts of at most `most` and return the largest one."""
     return math.ceil(total / math.ceil(total / max(1, min(total, math.floor(most)))))
 
 
 def _bounded(n_policies: int, n_replications: int) -> Piece:
-    n_policies = _evened(n_policies, _MOST_ROWS)
+    n_policies = even_size(n_policies, _MOST_ROWS)
     return Piece(n_policies, min(n_replications, max(1, _MOST_ROWS // n_policies)))

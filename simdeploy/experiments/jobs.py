@@ -58,7 +58,7 @@ class Job:
 
     def __post_init__(self) -> None:
         """Refuse fleets that are too large for the engine, once it is chosen: before anything is simulated."""
-        from simdeploy.engines.room import check_room
+        from simdeploy.engines.choice import check_room
 
         for group in self.groups if self.engine != "auto" else ():
             check_room(group.scenario, group.policies, self.engine)

@@ -13,8 +13,7 @@ import numpy as np
 from simdeploy.engines.choice import expect_seconds
 from simdeploy.errors import shorten
 from simdeploy.experiments.cutting import Cut, cut_rectangle
-from simdeploy.experiments.layout import Layout
-from simdeploy.experiments.rows import make_rows
+from simdeploy.experiments.rows import Layout, make_rows
 from simdeploy.experiments.store import StoreError
 
 if TYPE_CHECKING:

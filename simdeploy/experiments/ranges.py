@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from simdeploy.errors import Problem, shorten
+from simdeploy.units import exact
 
 # Beyond, whole numbers leave the columns of a table and floats can't be told apart.
 _FURTHEST = 1 << 63
@@ -180,3 +182,16 @@ def end_problem(ends: Sequence[float]) -> Problem | None:
         if abs(end) > _FURTHEST:
             return Problem("an end out of reach", found=shorten(end), allowed=f"{-_FURTHEST} to {_FURTHEST}")
     return None
+
+
+def ladder(low: float, high: float) -> list[Any]:
+    """Return 1, 2, 5, 10, ... and their decimal parts from low to high.
+
+    Examples
+    --------
+    >>> ladder(0.002, 0.05), ladder(1, 20)
+    ([0.002, 0.005, 0.01, 0.02, 0.05], [1, 2, 5, 10, 20])
+    """
+    steps = [Fraction(digit) * Fraction(10) ** power for power in range(-9, 10) for digit in (1, 2, 5)]
+    fitting = [step for step in steps if exact(low) <= step <= exact(high)]
+    return [int(step) if step.denominator == 1 else float(step) for step in fitting]

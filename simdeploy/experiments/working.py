@@ -13,9 +13,8 @@ import numpy as np
 
 from simdeploy.engines.choice import choose_engine
 from simdeploy.experiments.cutting import cut_job, spans
-from simdeploy.experiments.layout import Layout
 from simdeploy.experiments.parts import Gathering, cut_parts, read_cut
-from simdeploy.experiments.rows import RowsInMemory
+from simdeploy.experiments.rows import Layout, RowsInMemory
 from simdeploy.experiments.store import Store
 
 if TYPE_CHECKING:

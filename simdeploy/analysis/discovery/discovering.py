@@ -17,7 +17,7 @@ from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
-from simdeploy.experiments.factors import find_factors
+from simdeploy.experiments.levers import find_factors
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems

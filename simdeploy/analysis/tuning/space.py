@@ -14,8 +14,8 @@ from simdeploy.analysis.tuning.gate_levers import check_gate_levers, drop_unread
 from simdeploy.api.defaults import DEFAULTS as DEFAULTS_OF_API
 from simdeploy.experiments.changes import GATE_KIND
 from simdeploy.experiments.design import make_points
-from simdeploy.experiments.ladder import ladder
 from simdeploy.experiments.levers import find_levers
+from simdeploy.experiments.ranges import ladder
 from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:

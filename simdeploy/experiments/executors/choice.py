@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.executors.cluster import DaskCluster
-from simdeploy.experiments.executors.in_process import InProcess
 from simdeploy.experiments.executors.processes import Processes
-from simdeploy.experiments.executors.threads import Threads
+from simdeploy.experiments.executors.threads import InProcess, Threads
 
 if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
