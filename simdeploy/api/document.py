@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from simdeploy.api.check import build_spec, contradictions
+from simdeploy.api.check import MISSING, build, build_spec, contradictions, not_a_group, unknown_keys_in
 from simdeploy.api.defaults import Dialect
 from simdeploy.api.deployment import Deployment
 from simdeploy.api.files import read_text
-from simdeploy.api.findings import MISSING, build, not_a_group, unknown_keys_in
 from simdeploy.api.json_text import locate, parse_json
 from simdeploy.api.spec import SPEC_TYPES, DeploymentSpec, Spec
 from simdeploy.api.values import PLACEHOLDER, PLACEHOLDER_MESSAGE

@@ -113,13 +113,10 @@ class Recording:
 
     Attributes
     ----------
-    world : World
     type_name : str
         Type of the deployment.
     fates : list of NodeFate
         By node number.
-    transitions : Transitions
-    windows : Windows
     update, rollback : History
         Of the deployment, and of its rollback if there was one (None otherwise).
     rolled_back : list of int
@@ -130,7 +127,6 @@ class Recording:
         The deployment's last state.
     waves, updated_nodes, failed_nodes : int
         As the deployment counted them.
-    makespan_ns, restored_ns : int or None
     horizon_ns : int or None
         End of the integrals.
     gate_requests : int or None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -152,9 +151,16 @@ class Rollout:
 
     @property
     def _headline(self) -> str:
-        from simdeploy.engines.rollout import headline
-
-        return headline(self.policy.name, self.scenario.fleet.nodes, self.response_values)
+        """How it went, such as ``careful: completed after 34m 10s; 1000 of 1000 nodes updated, 0 failed (completed_good)``."""
+        values = self.response_values
+        makespan = values["makespan_s"]
+        after = f" after {short_duration(makespan * NS_PER_S)}" if makespan == makespan else ""
+        verdict = f" ({values['verdict']})" if isinstance(values["verdict"], str) else ""
+        return (
+            f"{self.policy.name}: {values['state']}{after}; "
+            f"{values['updated_nodes']} of {self.scenario.fleet.nodes} nodes updated, "
+            f"{values['failed_nodes']} failed{verdict}"
+        )
 
     @cached_property
     def _start_ns(self) -> int:
@@ -212,31 +218,3 @@ class Rollout:
             spec=api_spec(self.policy.spec),
             status=DeploymentStatus(**{name: value for name, value in status.items() if value is not None}),
         )
-
-
-def headline(policy: str, nodes: int, values: Mapping[str, Any]) -> str:
-    """Say how a rollout went, in one sentence.
-
-    Parameters
-    ----------
-    policy : str
-        Its name.
-    nodes : int
-        Of the fleet.
-    values : mapping of str to value
-        The responses.
-
-    Returns
-    -------
-    str
-        Such as ``careful: completed after 34m 10s; 1000 of 1000 nodes updated, 0 failed (completed_good)``.
-    """
-    makespan = values["makespan_s"]
-    ended = (
-        f"{values['state']} after {short_duration(makespan * NS_PER_S)}" if makespan == makespan else values["state"]
-    )
-    verdict = f" ({values['verdict']})" if isinstance(values["verdict"], str) else ""
-    return (
-        f"{policy}: {ended}; {values['updated_nodes']} of {nodes} nodes updated, "
-        f"{values['failed_nodes']} failed{verdict}"
-    )

@@ -112,7 +112,6 @@ def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[
     ----------
     cut : tuple of Piece
         As from `cut_job`.
-    job : Job
     replications : int
         How many of each policy.
     first : int, default 0

@@ -24,8 +24,8 @@ from simdeploy.dialects import policy_from_spec
 from simdeploy.errors import InputError, Path, Problem, cut, is_printable, name_problems, nearest, shorten
 from simdeploy.rules.deployment_types import doubt_versions, fill_versions
 from simdeploy.scenario.files import Files, without_contents
-from simdeploy.scenario.findings import located
 from simdeploy.scenario.parts import Identity, ScenarioPolicy
+from simdeploy.scenario.section import located
 from simdeploy.scenario.yaml_text import parse_yaml
 
 _IDENTITY_KEYS = ("type", "id", "job_id", "job_type", "namespace", "from_version", "to_version")

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from simdeploy.api.findings import MISSING
+from simdeploy.api.check import MISSING
 from simdeploy.errors import Path, Problem, listed, shorten
 from simdeploy.rules.deployment_types import fill_versions
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.file_model import CostsSection, DeploymentSection, HealthSection, OperatorSection, ScenarioFile
 from simdeploy.scenario.files import Files
-from simdeploy.scenario.findings import problems_of
 from simdeploy.scenario.fleet_section import build_fleet
 from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
@@ -23,7 +22,7 @@ from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPol
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy, version_suspicions
 from simdeploy.scenario.release_section import build_release
 from simdeploy.scenario.requirements_section import cross_check_requirements
-from simdeploy.scenario.section import is_explained, unknown_keys
+from simdeploy.scenario.section import is_explained, problems_of, unknown_keys
 from simdeploy.scenario.suspicions import PolicySuspicions, fleet_suspicions, process_suspicions
 from simdeploy.units import NS_PER_S, format_duration
 from simdeploy.world.fleet import Fleet

@@ -21,7 +21,6 @@ from simdeploy.world.laws.base import Distribution, Law, require
 from simdeploy.world.streams import Stream, uniforms
 
 if TYPE_CHECKING:
-    from simdeploy.world.distributions import Distribution
     from simdeploy.world.draws import Draws
 
 Spell = tuple[int, int]
@@ -183,12 +182,10 @@ class Processes:
 
     Parameters
     ----------
-    draws : Draws
     subjects : ndarray of int
         Numbers of the nodes or zones.
     good, bad : Distribution
         Laws of the two kinds of spell, seconds.
-    streams : SpellStreams
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.api.findings import build, unknown_keys_in
+from simdeploy.api.check import build, unknown_keys_in
 from simdeploy.api.gate import Gate
 from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
 from simdeploy.experiments.changes import GATE, change_policy, own_identity
