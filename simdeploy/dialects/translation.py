@@ -47,13 +47,6 @@ class Translation:
         """Return the spec as JSON, the way the API takes it: without a gate, which is beyond the API."""
         return canonical_json(api_spec(self.spec).to_dict())
 
-    def to_yaml(self) -> str:
-        """Return the spec as YAML, to be put under a policy's name in a scenario."""
-        import yaml
-
-        text: str = yaml.safe_dump(self.to_dict(), sort_keys=False)
-        return text
-
 
 def translate_spec(
     spec: Spec, dialect: Dialect, *, nodes: int, interval_ns: int, window_reset: bool = True

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from simdeploy.experiments.jobs import Job, Span
 
+_SPAN_S = 1.0
+
 # A block of so many rows is some tens of megabytes.
 _MOST_ROWS = 200_000
 
@@ -46,26 +48,24 @@ class _Cost(NamedTuple):
     fewest_policies: int
 
 
-def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
-    """Decide how large the spans of each group are, so that one takes about `seconds`.
+def cut_job(job: Job, replications: int) -> Cut:
+    """Decide how large the spans of each group are, so that one takes about a second of a processor like this one.
 
     Parameters
     ----------
     replications : int
         Of each policy.
-    seconds : float, default 1
-        What a span should take of a processor like this one.
 
     Returns
     -------
     tuple of Piece
         One for each group. All policies of a group are in one span, for an engine may share work among them, unless
-        one replication of them takes longer than `seconds` and parts of them would share as much. A span has at most
-        200,000 rows. Of a job of less than 16 x `seconds` spans are shorter, down to a sixteenth.
+        one replication of them takes longer than a second and parts of them would share as much. A span has at most
+        200,000 rows. Of a job of less than 16 seconds spans are shorter, down to a sixteenth.
 
     Notes
     -----
-    Simulates a few replications and looks at the clock: about a quarter of `seconds` for each of at most eight groups,
+    Simulates a few replications and looks at the clock: about a quarter of a second for each of at most eight groups,
     and hardly more than a twentieth of the work. So the result differs from call to call; no simulated number depends
     on it. Jobs of less than 64 replications in all are not measured: their spans are one replication of all policies.
 
@@ -95,10 +95,10 @@ def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
         share = n_cells / n_measured / len(job.groups[group].policies)
         if not costs:
             _time(job, group, Piece(1, 1))  # what is loaded and compiled on first use
-        costs[group] = _measure(job, group, replications, share, seconds)
+        costs[group] = _measure(job, group, replications, share)
     estimates = [_estimate(job, group, costs) for group in range(len(job.groups))]
     total_s = replications * sum(cost.replication_s for cost in estimates)
-    seconds *= min(1.0, max(_SHORTEST, total_s / seconds / _FEWEST_SPANS))
+    seconds = _SPAN_S * min(1.0, max(_SHORTEST, total_s / _SPAN_S / _FEWEST_SPANS))
     return tuple(
         _fit(cost, len(group.policies), replications, seconds)
         for group, cost in zip(job.groups, estimates, strict=True)
@@ -142,7 +142,7 @@ def cut_rectangle(group: int, policies: range, replications: range, piece: Piece
             yield Span(group, policy, n_policies, first, min(piece.n_replications, replications.stop - first))
 
 
-def _measure(job: Job, group: int, replications: int, share: float, seconds: float) -> _Cost:
+def _measure(job: Job, group: int, replications: int, share: float) -> _Cost:
     """Time ever larger spans of a group until it is clear what it costs.
 
     `share` is how many replications of all its policies would be as many cells as measuring this group is for.
@@ -157,11 +157,11 @@ def _measure(job: Job, group: int, replications: int, share: float, seconds: flo
             before, took = times[-1]
             at_least = took / before.n_replications * share  # as if all further policies cost nothing
             grows = size.n_policies * size.n_replications / (before.n_policies * before.n_replications)
-            if spent + grows * took > max(_MOST_OF_A_SPAN * seconds, _MOST_OF_THE_WORK * at_least):
+            if spent + grows * took > max(_MOST_OF_A_SPAN * _SPAN_S, _MOST_OF_THE_WORK * at_least):
                 break
         times.append((size, _time(job, group, size)))
         spent += times[-1][1]
-        if len(times) > 1 and times[-1][1] > _LONG_ENOUGH * seconds and _is_clear(times):
+        if len(times) > 1 and times[-1][1] > _LONG_ENOUGH * _SPAN_S and _is_clear(times):
             break
     return _conclude(times, n_policies)
 

@@ -59,11 +59,6 @@ class Interval:
     is_log: bool
 
     @property
-    def is_numeric(self) -> bool:
-        """Whether its values can be more or less."""
-        return True
-
-    @property
     def is_single(self) -> bool:
         """Whether there is one value only."""
         return bool(self.low == self.high)
@@ -108,11 +103,6 @@ class Choices:
     """Values out of which is chosen, all equally likely."""
 
     values: tuple[Any, ...]
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether its values can be more or less."""
-        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
 
     @property
     def is_single(self) -> bool:

@@ -217,29 +217,6 @@ class Outcomes:
         return pd.DataFrame(columns, copy=False)
 
 
-def block_to_table(block: Block, *, keys: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> pa.Table:
-    """Return the table of one block; see `Outcomes.to_table`.
-
-    Parameters
-    ----------
-    keys : mapping of str to sequence, ndarray or pyarrow.Array
-        Columns that go in front: one value for each of the block's policies.
-    columns : sequence of str, optional
-        Which of the block's columns follow; all of them by default.
-
-    Examples
-    --------
-    >>> from simdeploy.engines.block import Block
-    >>> block = Block.of_rows(7, [[{"status": "ok", "state": "completed", "makespan_s": 60.0}]])
-    >>> table = block_to_table(block, keys={"policy": ["rolling"], "max_failed_nodes": [3]})
-    >>> table.select(["policy", "max_failed_nodes", "replication", "state", "makespan_s", "stage"]).to_pylist()
-    [{'policy': 'rolling', 'max_failed_nodes': 3, 'replication': 7, 'state': 'completed', 'makespan_s': 60.0, 'stage': None}]
-    """
-    outcomes = Outcomes(*block.index.shape, first=block.first, columns=columns)
-    outcomes.put(0, block)
-    return outcomes.to_table(keys)
-
-
 def _repeated(values: Any, times: int) -> pa.Array:
     import pyarrow as pa
 

@@ -26,8 +26,6 @@ from simdeploy.experiments.jobs import Job, Span
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-    from simdeploy.experiments.jobs import Span
-
 _AHEAD = 2  # spans that a worker has: the one it is at, and one so that it never waits for us
 _DEATHS = 2  # of one cell, alone: then it is to blame
 _DEATHS_OF_A_SPAN = 40  # enough to find a cell among a hundred thousand, and an end where every cell is deadly
