@@ -9,9 +9,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from simdeploy.api.defaults import Dialect
 from simdeploy.api.spec import SPEC_TYPES, HealthCheck, RolloutHealthCheck, Spec
-from simdeploy.api.wire import WireObject
+from simdeploy.api.wire import Dialect, WireObject
 from simdeploy.errors import MOST_PROBLEMS, Path, Problem, cut, nearest, shorten
 
 MISSING = "required, but missing"

@@ -9,13 +9,12 @@ from itertools import islice
 from typing import Any
 
 from simdeploy.api.check import MISSING, build, build_spec, contradictions, not_a_group, unknown_keys_in
-from simdeploy.api.defaults import Dialect
 from simdeploy.api.deployment import Deployment
 from simdeploy.api.files import read_text
 from simdeploy.api.json_text import locate, parse_json
 from simdeploy.api.spec import SPEC_TYPES, DeploymentSpec, Spec
 from simdeploy.api.values import PLACEHOLDER, PLACEHOLDER_MESSAGE
-from simdeploy.api.wire import canonical_json
+from simdeploy.api.wire import Dialect, canonical_json
 from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, cut, format_path, nearest, shorten
 
 _WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")

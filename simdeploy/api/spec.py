@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from simdeploy.api.defaults import Dialect
 from simdeploy.api.gate import Gate, accept_name
 from simdeploy.api.values import (
     Count,
@@ -20,7 +19,7 @@ from simdeploy.api.values import (
     Threshold,
     choice,
 )
-from simdeploy.api.wire import WireObject
+from simdeploy.api.wire import Dialect, WireObject
 from simdeploy.units import parse_duration
 
 Strategy = Annotated[Literal["immediate", "rolling", "canary"], choice("immediate", "rolling", "canary")]

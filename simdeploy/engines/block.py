@@ -22,8 +22,6 @@ class Block:
 
     Attributes
     ----------
-    first : int
-        The first replication.
     index : ndarray of int32, shape (policies, replications)
         Which row of the columns holds the outcome of a policy in a replication.
     codes : mapping of str to ndarray of int

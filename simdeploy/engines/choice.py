@@ -56,10 +56,6 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
     node_updates : int
         Size of the whole job: rollouts times nodes.
 
-    Returns
-    -------
-    {'compiled', 'reference'}
-
     Notes
     -----
     The engines give the same numbers, so that this is a question of time only: small jobs are done before the compiled
@@ -102,10 +98,6 @@ def has_address_space() -> bool:
 
 def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: str) -> None:
     """Refuse a fleet of which one rollout would take more than 2 GB, and an engine for which there is no room.
-
-    Parameters
-    ----------
-    engine : {'compiled', 'reference'}
 
     Raises
     ------

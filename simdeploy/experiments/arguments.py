@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 from simdeploy.engines import ENGINES
@@ -9,6 +11,8 @@ from simdeploy.errors import InputError, Problem, nearest, shorten
 
 _MOST_SEED = (1 << 64) - 1
 _MOST_REPLICATIONS = 1 << 32  # a replication's number is one 32-bit word of the generator's counter
+
+Progress = Callable[[int, int], None]  # given how many replications are finished, and of how many
 
 
 def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
@@ -51,3 +55,15 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def as_reporter(progress: bool | Progress) -> Progress | None:
+    """Return what is to be called: for True a counter on standard error, for False nothing."""
+    if isinstance(progress, bool):
+        return _write_counter if progress else None
+    return progress
+
+
+def _write_counter(done: int, total: int) -> None:
+    sys.stderr.write(f"\r{done} of {total} replications" + ("\n" if done == total else ""))
+    sys.stderr.flush()

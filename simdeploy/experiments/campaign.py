@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, warn_user
+from simdeploy.experiments.arguments import Progress, as_reporter
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.changes import own_identity
 from simdeploy.experiments.design import Design, LatinHypercube, Points, check_number_of_cases, make_points
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.levers import find_levers
-from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, count_failures
 from simdeploy.experiments.store import place_within, read_store
@@ -122,13 +122,7 @@ class Campaign:
         return self._where(engine=engine)
 
     def expect(self, n_rollouts: int, *, nodes: int) -> None:
-        """Take note of how large the whole work is: progress counts up to it, and the engine suits it.
-
-        Parameters
-        ----------
-        nodes : int
-            Of each rollout.
-        """
+        """Take note of how large the whole work is, rollouts of so many nodes: progress counts up to it, and the engine suits it."""
         self._n_expected = n_rollouts
         if self.store is None:  # which settles it by itself, once for all calls
             self._engine = choose_engine(self._engine, node_updates=n_rollouts * nodes)
@@ -253,12 +247,6 @@ def make_question(
     engine: str,
 ) -> dict[str, Any]:
     """Return everything that decides on the rows and their order.
-
-    Parameters
-    ----------
-    bases : mapping of (str, str) to ScenarioPolicy
-        The policy that values are tried on, by scenario and policy.
-    design : {'grid', 'list'} or LatinHypercube
 
     Returns
     -------

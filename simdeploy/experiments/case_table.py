@@ -22,18 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CaseTable:
-    """Every scenario under every policy at every point, numbered in this order, the last one fastest.
-
-    Attributes
-    ----------
-    is_weighted : bool
-        Whether a scenario is under a tilt, so that replications have weights.
-    """
+    """Every scenario under every policy at every point, numbered in this order, the last one fastest."""
 
     scenarios: tuple[str, ...]
     policies: tuple[str, ...]
     points: Points
-    is_weighted: bool
+    is_weighted: bool  # a scenario is under a tilt, so that replications have weights
 
     def __len__(self) -> int:
         return len(self.scenarios) * len(self.policies) * len(self.points)

@@ -109,13 +109,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class CaseMaker:
-    """What cases are made of.
-
-    Attributes
-    ----------
-    bases : mapping of (str, str) to ScenarioPolicy
-        The policy that values are tried on, by scenario and policy.
-    """
+    """What cases are made of."""
 
     table: CaseTable
     scenarios: Mapping[str, Scenario]
@@ -277,13 +271,7 @@ class _Making:
 
 @dataclass
 class Findings:
-    """Problems of cases.
-
-    Attributes
-    ----------
-    cases : dict
-        From a problem to the numbers of the cases that have it.
-    """
+    """Problems, each with the numbers of the cases that have it."""
 
     cases: dict[Problem, list[int]] = field(default_factory=dict)
 

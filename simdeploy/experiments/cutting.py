@@ -51,11 +51,6 @@ class _Cost(NamedTuple):
 def cut_job(job: Job, replications: int) -> Cut:
     """Decide how large the spans of each group are, so that one takes about a second of a processor like this one.
 
-    Parameters
-    ----------
-    replications : int
-        Of each policy.
-
     Returns
     -------
     tuple of Piece
@@ -107,15 +102,6 @@ def cut_job(job: Job, replications: int) -> Cut:
 
 def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:
     """Yield the spans of a job in order: by group, then by policies, then by replications.
-
-    Parameters
-    ----------
-    cut : tuple of Piece
-        As from `cut_job`.
-    replications : int
-        How many of each policy.
-    first : int, default 0
-        The first one.
 
     Yields
     ------

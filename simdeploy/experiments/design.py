@@ -223,13 +223,7 @@ def sample_hypercube(dimensions: int, n_points: int, *, seed: int | Sequence[int
 
 
 def spread_over(lever: Lever, given: object, problems: list[Problem]) -> Spread:
-    """Return the range, or the values out of which is chosen, that a caller gave for a lever.
-
-    Parameters
-    ----------
-    problems : list of Problem
-        To which is added what is wrong.
-    """
+    """Return the range, or the values out of which is chosen, that a caller gave for a lever; what is wrong is added to `problems`."""
     if isinstance(given, Range):
         ends = _listed(lever, [given.low, given.high], problems)
         is_range = len(ends) == 2

@@ -21,8 +21,6 @@ class Span(NamedTuple):
         Place in `Job.groups`.
     policy : int
         The first policy, by its place in the group.
-    first : int
-        The first replication.
     n_replications : int
         Replications of each of the policies.
     """

@@ -59,8 +59,6 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
     names : iterable of str
         Full paths, or ends of them (``max_error_rate``). An end is looked for among the keys of the specs and those that
         the scenarios state, then among all.
-    specs : sequence of DeploymentSpec or RolloutSpec
-        Of the policies.
 
     Returns
     -------
@@ -184,11 +182,6 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
 
 def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]:
     """Find the keys that are varied.
-
-    Parameters
-    ----------
-    spec : DeploymentSpec or RolloutSpec
-        Of the policy.
 
     Raises
     ------

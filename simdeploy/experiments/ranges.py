@@ -135,19 +135,7 @@ Spread = Interval | Choices
 
 
 def make_interval(given: Range, numbers: tuple[Any, Any], kind: str, name: str) -> tuple[Interval, list[Problem]]:
-    """Return a range whose ends were read, and what is wrong with it.
-
-    Parameters
-    ----------
-    given : Range
-        As it was asked for.
-    numbers : tuple
-        Its ends; durations in seconds.
-    kind : str
-        Of the values of its key.
-    name : str
-        Of the key.
-    """
+    """Return a range whose ends were read, durations in seconds, and what is wrong with it."""
     interval = Interval(*numbers, is_whole=kind == "whole", is_log=given.log)
     kinds = int if kind == "whole" else int | float
     is_number = all(isinstance(n, kinds) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)

@@ -105,12 +105,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class RowsInMemory:
-    """Blocks, which become rows when they are asked for.
-
-    Attributes
-    ----------
-    blocks : list of (Span, Block)
-    """
+    """Blocks, which become rows when they are asked for."""
 
     cases: Cases
     blocks: list[tuple[Span, Block]]
@@ -190,12 +185,8 @@ def make_rows(
 
     Parameters
     ----------
-    numbers : range
-        Of the cases.
     blocks : iterable of (Span, Block)
         Together they have all of it, and perhaps more.
-    columns : sequence of str, optional
-        All of them by default.
 
     Returns
     -------

@@ -45,8 +45,6 @@ class Outcomes:
 
     Parameters
     ----------
-    first : int, default 0
-        The first replication.
     columns : sequence of str, optional
         Which of a block's columns are kept; all of them by default.
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from simdeploy.engines.block import Block
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.case_table import CaseTable
     from simdeploy.experiments.cases import CaseMaker, Cases
     from simdeploy.experiments.jobs import Executor, Span
-    from simdeploy.experiments.progress import Progress
 
     Simulate = Callable[[Iterator[Span]], Generator[tuple[Span, Block], None, None]]
 
@@ -60,8 +60,6 @@ class Work:
         Returns the executor for an engine.
     report : callable or None
         Is given how many rows are there, and of how many.
-    is_stored : bool
-        Whether the rows go into a store.
 
     Attributes
     ----------
@@ -182,7 +180,6 @@ def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: f
 
     Parameters
     ----------
-    engine : {'compiled', 'reference'}
     node_updates : float
         Of one replication of a case.
 
@@ -323,17 +320,11 @@ class Gathering:
 
 @dataclass
 class _Tile:
-    """Parts that are simulated together, with the same replications.
-
-    Attributes
-    ----------
-    blocks : list of (Span, Block)
-        Those that are there.
-    """
+    """Parts that are simulated together, with the same replications."""
 
     parts: list[int]
     n_spans: int = 0
-    blocks: list[tuple[Span, Block]] = field(default_factory=list)
+    blocks: list[tuple[Span, Block]] = field(default_factory=list)  # those that are there
 
 
 def _runs(numbers: np.ndarray) -> Iterator[range]:

@@ -120,8 +120,6 @@ def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
 
     Parameters
     ----------
-    raw : object
-        Plain data.
     files : Files
         Where ``empirical: {file: ...}`` is looked for.
 

@@ -237,11 +237,6 @@ def of_text(text: str, problems: Iterable[Problem]) -> list[Problem]:
 def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
     """Read a measure as a person writes it: ``makespan_s``, ``p95 blast_radius given defective``.
 
-    Parameters
-    ----------
-    kinds : tuple of str, optional
-        As for `measure_problems`.
-
     Raises
     ------
     InputError
@@ -264,11 +259,6 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
 def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requirement:
     """Read a requirement as a person writes it: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``.
 
-    Parameters
-    ----------
-    kinds : tuple of str, optional
-        As for `measure_problems`.
-
     Raises
     ------
     InputError
@@ -289,11 +279,6 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
 
 def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
     """Read an event as a person writes it: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``.
-
-    Parameters
-    ----------
-    kinds : tuple of str, optional
-        As for `measure_problems`.
 
     Raises
     ------

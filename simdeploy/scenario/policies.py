@@ -1,4 +1,4 @@
-"""From what a scenario, or a caller, says of a policy to a `ScenarioPolicy`."""
+"""From what a scenario, a caller or a file of its own says of a policy to a `ScenarioPolicy`."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def _suspect(raw: Mapping[str, Any], reading: Reading) -> None:
 
 
 def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Problem]:
-    """Compare a policy's deadline with the windows that a node needs."""
+    """Compare a policy's deadline with the windows that a node needs: each key may be right, and both can't be meant."""
     policy = scenario_policy.policy
     if policy.strategy == "immediate" or policy.deadline_ns is None:
         return

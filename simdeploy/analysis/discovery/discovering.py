@@ -25,9 +25,9 @@ from simdeploy.statistics.levels import level_problems
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.levers import Lever
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
 

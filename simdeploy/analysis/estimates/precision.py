@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.estimates.targets import Target, Targets
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.design import Design
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.parts import Costs

@@ -16,8 +16,8 @@ from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario.measures import Event
     from simdeploy.world.tilt import Tilt

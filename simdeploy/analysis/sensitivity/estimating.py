@@ -21,8 +21,8 @@ from simdeploy.scenario.measures import Measure, measure_problems
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
 

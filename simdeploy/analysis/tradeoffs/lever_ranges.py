@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.api.defaults import DEFAULTS
+from simdeploy.api.wire import DEFAULTS
 from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
 from simdeploy.experiments.changes import change_policy, own_identity
 from simdeploy.experiments.design import make_points, read_number

@@ -49,13 +49,7 @@ class WatchedWave:
 
 
 class WaveGates:
-    """All waves of a rollout before their gates.
-
-    Parameters
-    ----------
-    gate : Gate
-        One that judges waves.
-    """
+    """All waves of a rollout before a gate that judges waves."""
 
     def __init__(self, site: Site, gate: Gate) -> None:
         self._site = site

@@ -33,8 +33,6 @@ def weigh(
     ----------
     kinds : sequence of ReleaseKind
         What the release might have been.
-    traits : TypeTraits
-        Of the deployment's type.
     fates : sequence of NodeFate
         By node number.
     """

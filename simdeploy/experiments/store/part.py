@@ -54,8 +54,6 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
 
     Parameters
     ----------
-    entry : Entry
-        What the journal says of it.
     verify : bool
         Whether to read the whole file and compare its digest; its size always is compared.
     """

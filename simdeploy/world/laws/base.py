@@ -1,4 +1,4 @@
-"""What every law can be asked."""
+"""What every law can be asked, and how the integrals of its survival are inverted."""
 
 from __future__ import annotations
 
@@ -198,6 +198,12 @@ def climb(
     slope: Callable[[FloatArray], FloatArray],
 ) -> FloatArray:
     """Find the roots of ``gap(x, target)``, a convex decreasing function of x with slope ``-slope(x)``.
+
+    Newton's method from the left, which can't overshoot. The limited mean L(x) = E[min(X, x)] is concave and increasing
+    with slope S(x), the survival; the expected excess E(x) = E[max(X - x, 0)] is convex and decreasing with slope -S(x).
+    Started at or left of the root, Newton's steps on either stay left of it and only ever increase. The start is the next
+    point to the left on a grid of quantiles between which the survival at most halves, so a step covers at least half of
+    what is left and then converges quadratically.
 
     Parameters
     ----------
