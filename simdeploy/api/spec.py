@@ -23,6 +23,12 @@ from simdeploy.api.wire import Dialect, WireObject
 from simdeploy.units import parse_duration
 
 Strategy = Annotated[Literal["immediate", "rolling", "canary"], choice("immediate", "rolling", "canary")]
+GateKey = Annotated[
+    Gate | None,
+    Field(
+        description="What judges the new version, beyond the API; threshold if left out.", json_schema_extra=accept_name
+    ),
+]
 
 
 class HealthCheck(WireObject):
@@ -43,11 +49,7 @@ class HealthCheck(WireObject):
     min_healthy_time: GoDuration | None = Field(
         default=None, description='Shortest continuous healthy time required, such as "30s".'
     )
-    gate: Gate | None = Field(
-        default=None,
-        description="What judges the new version, beyond the API; threshold if left out.",
-        json_schema_extra=accept_name,
-    )
+    gate: GateKey = None
 
     @property
     def deadline_ns(self) -> int | None:
@@ -84,11 +86,7 @@ class RolloutHealthCheck(WireObject):
     failure_threshold: Threshold | None = Field(
         default=None, description="Consecutive unhealthy windows until a node is unhealthy."
     )
-    gate: Gate | None = Field(
-        default=None,
-        description="What judges the new version, beyond the API; threshold if left out.",
-        json_schema_extra=accept_name,
-    )
+    gate: GateKey = None
 
     @property
     def deadline_ns(self) -> int | None:

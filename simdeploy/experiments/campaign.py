@@ -14,25 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, warn_user
-from simdeploy.experiments.arguments import Progress, as_reporter
+from simdeploy.experiments.arguments import Progress, as_reporter, find_bases
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import CaseMaker
-from simdeploy.experiments.changes import own_identity
 from simdeploy.experiments.design import Design, LatinHypercube, Points, check_number_of_cases, make_points
 from simdeploy.experiments.executors import choose_executor
-from simdeploy.experiments.levers import find_levers
+from simdeploy.experiments.levers import find_levers, own_identity
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, count_failures
 from simdeploy.experiments.store import place_within, read_store
 from simdeploy.experiments.store.folder import Folder
-from simdeploy.experiments.subjects import find_bases
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.experiments.working import Work
 from simdeploy.memory import USE_A_STORE, check_rows_fit
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.arguments import Bases
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.subjects import Bases
     from simdeploy.scenario import Scenario
 
 # No row depends on these; the policies that are tried are told beside it.

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, cut, shorten
+from simdeploy.experiments.arguments import Bases
 from simdeploy.experiments.case_table import CaseTable
-from simdeploy.experiments.changes import change_policy, own_identity
 from simdeploy.experiments.design import Points
 from simdeploy.experiments.jobs import Group, Job, Span
-from simdeploy.experiments.subjects import Bases
+from simdeploy.experiments.levers import change_policy, own_identity
 
 if TYPE_CHECKING:
     from simdeploy.engines.block import Block
