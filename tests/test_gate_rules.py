@@ -13,8 +13,7 @@ from scipy import integrate, stats
 
 from simdeploy.rules.gates.gate import fixed_size
 from simdeploy.rules.gates.judge import Judge, Look, Walk, walk_requests
-from simdeploy.rules.gates.ranks import judge_ranks
-from simdeploy.rules.gates.statistics import log_mixture_evidence, next_sum, posterior_above
+from simdeploy.rules.gates.statistics import judge_ranks, log_mixture_evidence, next_sum, posterior_above
 from simdeploy.validation.oracles import make_gate
 
 SEED = 20260101

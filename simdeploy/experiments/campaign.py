@@ -75,8 +75,10 @@ class Campaign:
     >>> campaign = Campaign(seed=0, engine="reference", progress=lambda *done: print(*done))
     >>> results = [campaign.sweep({"two": scenario}, scenario.policies, replications=range(n, n + 2)) for n in (0, 2)]
     0 2
+    1 2
     2 2
     2 4
+    3 4
     4 4
     >>> campaign.n_done, campaign.n_failed, campaign.engine
     (4, 0, 'reference')

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from simdeploy.rules.gates.gate import MOST_RANKED
-from simdeploy.rules.gates.ranks import judge_ranks
-from simdeploy.rules.gates.statistics import log_likelihood_ratio, log_mixture_evidence, posterior_above
+from simdeploy.rules.gates.statistics import judge_ranks, log_likelihood_ratio, log_mixture_evidence, posterior_above
 
 if TYPE_CHECKING:
     from simdeploy.rules.gates.gate import Gate
