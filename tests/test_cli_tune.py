@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from test_tuning import LIMITS, LITTLE_TRAFFIC
 
 from simdeploy.cli.app import app
-from simdeploy.scenario.policy_files import read_policy_file
+from simdeploy.scenario.policies import read_policy_file
 
 FAST = ["--engine", "compiled", "--vary", "max_failed_nodes=0:19:20"]
 

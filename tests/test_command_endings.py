@@ -197,7 +197,7 @@ def test_interrupted_and_resumed(monkeypatch, name):
     last = 30 if name == "discover" else 1  # in its second half, which isn't known before the first is done
     expected = call(name)
     with monkeypatch.context() as patch:
-        patch.setattr("simdeploy.experiments.parts._MOST_ROWS", 2)
+        patch.setattr("simdeploy.experiments.working._MOST_ROWS", 2)
         patch.setattr(
             "simdeploy.experiments.working.cut_job",
             lambda job, replications: tuple(Piece(len(group.policies), 2) for group in job.groups),

@@ -13,13 +13,13 @@ from hypothesis import given, strategies as st
 
 from simdeploy.api import read_deployment
 from simdeploy.errors import InputError
+from simdeploy.experiments.arguments import find_bases, name_policies, name_scenarios
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.design import LatinHypercube, make_points
 from simdeploy.experiments.jobs import Span
 from simdeploy.experiments.levers import Lever, find_levers
 from simdeploy.experiments.ranges import Range
-from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
 from simdeploy.scenario import Scenario
 
 SCENARIO = {

@@ -38,9 +38,9 @@ from simdeploy.experiments.executors import (
     cluster as cluster_module,
     processes as processes_module,
 )
-from simdeploy.experiments.executors.joining import halve, join_blocks
+from simdeploy.experiments.executors.processes import halve, join_blocks
 from simdeploy.experiments.jobs import Group, Job, Span
-from simdeploy.experiments.table import DTYPES, Outcomes, block_to_table
+from simdeploy.experiments.table import DTYPES, Outcomes
 from simdeploy.scenario import Scenario
 
 DEADLINE_S = 60
@@ -546,6 +546,12 @@ def test_groups_beyond_the_first_are_judged_by_their_nodes(make_scenario):
     assert len(seen) == 8
     for group, piece in zip(job.groups, cut, strict=True):
         assert piece.n_replications == pytest.approx(1000 if group == small else 100, rel=0.1)
+
+
+def block_to_table(block, keys):
+    outcomes = Outcomes(*block.index.shape, first=block.first)
+    outcomes.put(0, block)
+    return outcomes.to_table(keys)
 
 
 def table_of(block):

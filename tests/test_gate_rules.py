@@ -11,11 +11,9 @@ import pytest
 from hypothesis import example, given, strategies as st
 from scipy import integrate, stats
 
-from simdeploy.rules.gates.by_request import Walk, walk_requests
 from simdeploy.rules.gates.gate import fixed_size
-from simdeploy.rules.gates.judge import Judge, Look
-from simdeploy.rules.gates.ranks import judge_ranks
-from simdeploy.rules.gates.statistics import log_mixture_evidence, next_sum, posterior_above
+from simdeploy.rules.gates.judge import Judge, Look, Walk, walk_requests
+from simdeploy.rules.gates.statistics import judge_ranks, log_mixture_evidence, next_sum, posterior_above
 from simdeploy.validation.oracles import make_gate
 
 SEED = 20260101

@@ -272,9 +272,9 @@ class TestFleet:
     @pytest.mark.parametrize("max_parallel", [1, 4, 1000])
     def test_tables_of_the_compiled_engine(self, make_scenario, max_parallel):
         """What it is said to take for each node is what its tables take, or a little more. [property]"""
+        from simdeploy.engines.choice import _COMPILED, _COMPILED_WINDOWS
         from simdeploy.engines.compiled.lowering import lower
         from simdeploy.engines.compiled.memory import Memory
-        from simdeploy.engines.room import _COMPILED, _COMPILED_WINDOWS
         from simdeploy.rules.deployment_types import TYPES
 
         def size(n):
@@ -290,7 +290,7 @@ class TestFleet:
     )
     def test_records_of_the_reference_engine(self, make_scenario, policy):
         """What it is said to take for each node is no less than its objects take. [property]"""
-        from simdeploy.engines.room import _REFERENCE, _REFERENCE_WINDOW, _count_windows
+        from simdeploy.engines.choice import _REFERENCE, _REFERENCE_WINDOW, _count_windows
 
         n = 3000
         fleet = {"requests_per_second": 10, "flapping": {"good": "1h", "degraded": "1m", "error_rate": 0.01}}

@@ -29,8 +29,8 @@ from pandas.testing import assert_frame_equal
 import simdeploy
 from simdeploy.errors import InputError, SimdeployError, SimdeployWarning
 from simdeploy.experiments.store import Store, StoreError, read_store
-from simdeploy.experiments.store.columns import fit_table
 from simdeploy.experiments.store.journal import read_journal
+from simdeploy.experiments.store.part import fit_table
 from simdeploy.experiments.table import DTYPES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -492,7 +492,7 @@ class TestRefusals:
             assert any(
                 f"numpy {read_store(folder).manifest['versions']['numpy']} (now numpy-0)" in n for n in store.notes
             )
-            assert store.n_finished == N_PARTS
+            assert len(store.finished) == N_PARTS
 
     @pytest.mark.parametrize(
         "files",
@@ -604,7 +604,7 @@ while line := sys.stdin.readline():
         """Check that what was finished is kept, that one part at most is lost, and that the rest comes as ever."""
         before = look_at_parts(folder) if folder.exists() else {}
         with open_store(folder) as store:
-            assert len(said) <= store.n_finished <= len(said) + 1
+            assert len(said) <= len(store.finished) <= len(said) + 1
             assert store.finished >= set(said)
             assert {f"parts/part-{number:06d}.parquet" for number in store.finished} <= set(before)
         write_missing(folder, QUESTION, N_PARTS)
@@ -678,7 +678,7 @@ while line := sys.stdin.readline():
             # Before it flushes the line of its first part.
             assert kill_at(tmp_path / "store", ["fsync", "journal.jsonl", 1]) == []
             with open_store(tmp_path / "store") as store:
-                assert store.n_finished == n_finished
+                assert len(store.finished) == n_finished
         write_missing(tmp_path / "store", QUESTION, N_PARTS)
         check_complete(tmp_path / "store", reference)
 

@@ -21,9 +21,9 @@ from simdeploy.experiments import LatinHypercube, StoreError, read_store, replic
 from simdeploy.experiments.cases import CaseMaker
 from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.executors import InProcess
-from simdeploy.experiments.layout import Layout
-from simdeploy.experiments.parts import cut_parts
+from simdeploy.experiments.rows import Layout
 from simdeploy.experiments.store.manifest import hash_json
+from simdeploy.experiments.working import cut_parts
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import RESPONSES
 
@@ -116,7 +116,7 @@ def in_ones(monkeypatch):
         "simdeploy.experiments.working.cut_job",
         lambda job, _: tuple(Piece(len(group.policies), 1) for group in job.groups),
     )
-    monkeypatch.setattr("simdeploy.experiments.parts._MOST_CASES", 1)
+    monkeypatch.setattr("simdeploy.experiments.working._MOST_CASES", 1)
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -474,8 +474,8 @@ def test_an_interrupted_store_is_gone_on_with(scenario, tmp_path):
 @pytest.mark.parametrize("most_rows", [200_000, 12, 2])
 def test_rows_are_in_the_order_of_the_table(scenario, tmp_path, monkeypatch, most_rows):
     """By case, then by replication, as they stand: in memory, in a store, to pandas, and after interruptions. [property]"""
-    monkeypatch.setattr("simdeploy.experiments.parts._PART_S", 0.0)
-    monkeypatch.setattr("simdeploy.experiments.parts._MOST_PARTS", 1)
+    monkeypatch.setattr("simdeploy.experiments.working._PART_S", 0.0)
+    monkeypatch.setattr("simdeploy.experiments.working._MOST_PARTS", 1)
     for module in ("parts", "rows"):
         monkeypatch.setattr(f"simdeploy.experiments.{module}._MOST_ROWS", most_rows)
     vary = {**VARY, "start_failure": [0.1, 0.2], "min_healthy_time": ["30s", 30]}
@@ -513,7 +513,7 @@ def test_no_clock_decides_on_the_files(scenario, tmp_path, monkeypatch):
 def test_the_order_of_work_does_not_matter(scenario, tmp_path, monkeypatch):
     """Spans that finish in another order give the same table, in memory and in a store, part by part. [property]"""
     monkeypatch.setattr("simdeploy.experiments.working.cut_job", lambda *_: (Piece(2, 1),))
-    monkeypatch.setattr("simdeploy.experiments.parts._MOST_CASES", 4)
+    monkeypatch.setattr("simdeploy.experiments.working._MOST_CASES", 4)
     run(scenario, store=tmp_path / "a")
     run(scenario, store=tmp_path / "b", executor=Backwards())
     pd.testing.assert_frame_equal(content(tmp_path / "b"), content(tmp_path / "a"), check_exact=True)
@@ -634,7 +634,7 @@ def in_stretches(monkeypatch):
     """Check a few cases at a time, as otherwise only of very many."""
     for name, number in (("_ALL_CHECKED", 10), ("_CHECKED_FIRST", 8), ("_AT_A_TIME", 7)):
         monkeypatch.setattr(f"simdeploy.experiments.working.{name}", number)
-    monkeypatch.setattr("simdeploy.experiments.parts._MOST_CASES", 3)
+    monkeypatch.setattr("simdeploy.experiments.working._MOST_CASES", 3)
 
 
 @pytest.mark.usefixtures("in_stretches")

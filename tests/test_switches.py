@@ -405,7 +405,7 @@ def test_a_folder_goes_on_where_an_earlier_call_ended(tmp_path, few_values, monk
 
     with monkeypatch.context() as patch:
         for name, number in (("_MOST_ROWS", 4), ("_CASES_TOGETHER", 1), ("_SPANS_TOGETHER", 0)):
-            patch.setattr(f"simdeploy.experiments.parts.{name}", number)
+            patch.setattr(f"simdeploy.experiments.working.{name}", number)
         with pytest.raises(KeyboardInterrupt):
             vary_switches(made, store=tmp_path / "s", progress=interrupt, **how)
     again = []

@@ -22,8 +22,7 @@ from simdeploy.analysis import tune
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.worlds import unconditional
 from simdeploy.errors import InputError, SimdeployWarning
-from simdeploy.experiments.changes import change_policy
-from simdeploy.experiments.levers import find_levers
+from simdeploy.experiments.levers import change_policy, find_levers
 from simdeploy.plotting import plot_tuning
 from simdeploy.scenario import Scenario
 from simdeploy.validation import oracles

@@ -6,12 +6,11 @@ for JSON, `spec_from_dict` for specs inline in a scenario or in Python.
 """
 
 from simdeploy.api.check import spec_from_dict, spec_problems, unknown_keys
-from simdeploy.api.defaults import DEFAULTS, Dialect
 from simdeploy.api.deployment import Deployment, DeploymentStatus
 from simdeploy.api.document import DeploymentDocument, parse_deployment, read_deployment
 from simdeploy.api.spec import DeploymentSpec, HealthCheck, RolloutHealthCheck, RolloutSpec, Spec
 from simdeploy.api.times import format_time, parse_time
-from simdeploy.api.wire import canonical_json
+from simdeploy.api.wire import DEFAULTS, Dialect, canonical_json
 
 __all__ = [
     "DEFAULTS",

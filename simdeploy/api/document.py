@@ -8,21 +8,36 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from simdeploy.api.check import build_spec, contradictions
-from simdeploy.api.defaults import Dialect
+from simdeploy.api.check import MISSING, build, build_spec, contradictions, not_a_group, unknown_keys_in
 from simdeploy.api.deployment import Deployment
 from simdeploy.api.files import read_text
-from simdeploy.api.findings import MISSING, build, not_a_group, unknown_keys_in
 from simdeploy.api.json_text import locate, parse_json
-from simdeploy.api.placeholders import placeholders
-from simdeploy.api.recognition import recognise
 from simdeploy.api.spec import SPEC_TYPES, DeploymentSpec, Spec
-from simdeploy.api.values import PLACEHOLDER_MESSAGE
-from simdeploy.api.wire import canonical_json
-from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, cut, nearest, shorten
+from simdeploy.api.values import PLACEHOLDER, PLACEHOLDER_MESSAGE
+from simdeploy.api.wire import Dialect, canonical_json
+from simdeploy.errors import MOST_PROBLEMS, InputError, Path, Problem, cut, format_path, nearest, shorten
 
 _WRAPPERS: tuple[Dialect, ...] = ("deployment", "rollout")
 _FORMS = '{"deployment": {...}} or {"rollout": {...}}, a deployment with a "spec", or a spec with a "strategy"'
+
+_DURATIONS = ("deadline", "min_healthy_time", "interval")
+_KEYS: dict[str, Dialect] = {
+    "min_healthy_time": "deployment",
+    "interval": "rollout",
+    "success_threshold": "rollout",
+    "failure_threshold": "rollout",
+}
+_HOW = (
+    "say which: 'dialect: deployment' or 'dialect: rollout' beside the file in a scenario, dialect=... in Python, "
+    'or the wrapper {"deployment": {"spec": ...}} or {"rollout": {"spec": ...}} in the file'
+)
+
+_IDENTITY = {
+    "id": "the deployment's id",
+    "job_id": "the id of the job that is deployed",
+    "job_type": "the job's type, such as daemon",
+    "namespace": "the job's namespace, such as default",
+}
 
 
 @dataclass(frozen=True)
@@ -167,3 +182,59 @@ def _read_spec(
         [problem.at(prefix=path) for problem in problems],
         [problem.at(prefix=path) for problem in warnings],
     )
+
+
+def recognise(spec: Mapping[str, Any], wrapper: Dialect | None) -> Dialect | Problem:
+    """Return the dialect that all evidence speaks for, or the problem of having none or contradicting ones.
+
+    Evidence is the wrapping key, a health check's keys that only one dialect has, and the form of its
+    durations: a string (deployment) or a number (rollout).
+
+    Examples
+    --------
+    >>> recognise({"strategy": "rolling", "health_check": {"deadline": "5m"}}, None)
+    'deployment'
+    """
+    evidence: dict[Dialect, list[str]] = {"deployment": [], "rollout": []}
+    if wrapper is not None:
+        evidence[wrapper].append(f"the key {wrapper}")
+    health_check = spec.get("health_check")
+    if isinstance(health_check, Mapping):
+        for key in health_check:
+            if key in _KEYS:
+                evidence[_KEYS[key]].append(format_path(("health_check", key)))
+        for key in _DURATIONS:
+            value = health_check.get(key)
+            if isinstance(value, str) and value:
+                evidence["deployment"].append(f"the string in {format_path(('health_check', key))}")
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                evidence["rollout"].append(f"the number in {format_path(('health_check', key))}")
+    spoken = [dialect for dialect, signs in evidence.items() if signs]
+    if len(spoken) == 1:
+        return spoken[0]
+    if not spoken:
+        return Problem("nothing here says whether the dialect is deployment or rollout", hint=_HOW)
+    mix = "; ".join(f"{dialect}: {', '.join(signs)}" for dialect, signs in evidence.items())
+    return Problem("a mix of the dialects deployment and rollout", found=mix, hint=_HOW)
+
+
+def placeholders(deployment: Mapping[str, Any]) -> list[Problem]:
+    """List the free text that is still the page's "string".
+
+    Such a text may be somebody's real name for a job, so this is asked only where a duration or a time
+    of the same body is the placeholder beyond doubt.
+    """
+    status = deployment.get("status")
+    status = status if isinstance(status, Mapping) else {}
+    canary_nodes = status.get("canary_nodes")
+    found: list[tuple[Path, str]] = [
+        ((key,), allowed) for key, allowed in _IDENTITY.items() if deployment.get(key) == PLACEHOLDER
+    ]
+    if status.get("message") == PLACEHOLDER:
+        found.append((("status", "message"), "why the deployment is in its state"))
+    if isinstance(canary_nodes, list):
+        places = (index for index, node in enumerate(canary_nodes) if node == PLACEHOLDER)
+        found += [(("status", "canary_nodes", index), "a node's name") for index in islice(places, MOST_PROBLEMS)]
+    return [
+        Problem(PLACEHOLDER_MESSAGE, path=path, found=repr(PLACEHOLDER), allowed=allowed) for path, allowed in found
+    ]

@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from simdeploy.api.defaults import Dialect
 from simdeploy.api.gate import Gate, accept_name
 from simdeploy.api.values import (
     Count,
@@ -20,10 +19,16 @@ from simdeploy.api.values import (
     Threshold,
     choice,
 )
-from simdeploy.api.wire import WireObject
+from simdeploy.api.wire import Dialect, WireObject
 from simdeploy.units import parse_duration
 
 Strategy = Annotated[Literal["immediate", "rolling", "canary"], choice("immediate", "rolling", "canary")]
+GateKey = Annotated[
+    Gate | None,
+    Field(
+        description="What judges the new version, beyond the API; threshold if left out.", json_schema_extra=accept_name
+    ),
+]
 
 
 class HealthCheck(WireObject):
@@ -44,11 +49,7 @@ class HealthCheck(WireObject):
     min_healthy_time: GoDuration | None = Field(
         default=None, description='Shortest continuous healthy time required, such as "30s".'
     )
-    gate: Gate | None = Field(
-        default=None,
-        description="What judges the new version, beyond the API; threshold if left out.",
-        json_schema_extra=accept_name,
-    )
+    gate: GateKey = None
 
     @property
     def deadline_ns(self) -> int | None:
@@ -85,11 +86,7 @@ class RolloutHealthCheck(WireObject):
     failure_threshold: Threshold | None = Field(
         default=None, description="Consecutive unhealthy windows until a node is unhealthy."
     )
-    gate: Gate | None = Field(
-        default=None,
-        description="What judges the new version, beyond the API; threshold if left out.",
-        json_schema_extra=accept_name,
-    )
+    gate: GateKey = None
 
     @property
     def deadline_ns(self) -> int | None:

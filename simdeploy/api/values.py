@@ -17,7 +17,7 @@ from simdeploy.errors import NAME_FORM, UNPRINTABLE, is_printable
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, format_duration, parse_duration, round_half_up
 
 MAX_COUNT = 10_000_000
-_MAX_INT64 = (1 << 63) - 1
+MAX_VERSION = (1 << 63) - 1
 
 # A window must let time pass: of a shorter one a deadline of minutes would hold billions.
 MIN_INTERVAL_NS = 1_000_000
@@ -180,7 +180,7 @@ def _go_ns(text: str) -> int:
     if text == PLACEHOLDER:
         raise Refused(PLACEHOLDER_MESSAGE)
     try:
-        return _duration_in_range(parse_duration(text))
+        return duration_in_range(parse_duration(text))
     except Refused:
         raise
     except ValueError as error:
@@ -188,7 +188,8 @@ def _go_ns(text: str) -> int:
         raise Refused(str(error).partition(" such as ")[0]) from None
 
 
-def _duration_in_range(ns: int, low: int = 0) -> int:
+def duration_in_range(ns: int, low: int = 0) -> int:
+    """Return nanoseconds that are a duration of at least `low`, or raise `Refused`."""
     if ns < 0:
         raise Refused("a negative duration")
     if ns < low:
@@ -208,7 +209,7 @@ def _go_duration(value: object) -> str:
         seconds = exact(_number(value))
     except Refused:
         raise Refused("not a duration") from None
-    return format_duration(_duration_in_range(round_half_up(seconds * NS_PER_S)))
+    return format_duration(duration_in_range(round_half_up(seconds * NS_PER_S)))
 
 
 def _ns_duration_kind(low: int, allowed: str) -> Kind:
@@ -221,7 +222,7 @@ def _ns_duration_kind(low: int, allowed: str) -> Kind:
             if isinstance(value, str):
                 raise
             raise Refused("not whole nanoseconds", refused.hint) from None
-        return _duration_in_range(ns, low)
+        return duration_in_range(ns, low)
 
     return Kind(allowed, read, {"type": ["integer", "string"], "minimum": low, "maximum": MAX_DURATION_NS})
 
@@ -229,7 +230,7 @@ def _ns_duration_kind(low: int, allowed: str) -> Kind:
 Count = Annotated[int, _whole_kind(0, MAX_COUNT, "a whole number from 0 to 10,000,000")]
 Percent = Annotated[int, _whole_kind(0, 100, "a whole number from 0 to 100")]
 Threshold = Annotated[int, _whole_kind(1, MAX_COUNT, "a whole number of windows from 1 to 10,000,000")]
-Version = Annotated[int, _whole_kind(0, _MAX_INT64, "a whole number from 0 to 9223372036854775807")]
+Version = Annotated[int, _whole_kind(0, MAX_VERSION, "a whole number from 0 to 9223372036854775807")]
 PercentNumber = Annotated[
     int | float, _number_kind(0, 100, "a percentage from 0 to 100", "10 is ten percent: there is nothing above 100")
 ]

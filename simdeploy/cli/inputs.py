@@ -53,7 +53,7 @@ def read_with_warnings(path: str) -> Scenario:
 
 def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
     """Take an argument for a name first; what is no name but looks like a file is read, and called like the file."""
-    from simdeploy.scenario.policy_files import POLICY_ENDINGS, read_policy_file
+    from simdeploy.scenario.policies import POLICY_ENDINGS, read_policy_file
 
     if policy in scenario.policies or not (policy.lower().endswith(POLICY_ENDINGS) or _is_file(policy)):
         return policy

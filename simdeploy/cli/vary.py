@@ -51,9 +51,9 @@ def read_vary(
     InputError
         With everything that is wrong.
     """
+    from simdeploy.experiments.arguments import find_bases
     from simdeploy.experiments.design import check_number_of_cases
     from simdeploy.experiments.levers import find_levers
-    from simdeploy.experiments.subjects import find_bases
 
     parts = [text.partition("=") for text in texts]
     problems = [

@@ -24,7 +24,6 @@ class Translation:
 
     Attributes
     ----------
-    spec : DeploymentSpec or RolloutSpec
     notes : tuple of str
         What changes its form, in words, and how; what is lost is among them.
     losses : tuple of str
@@ -47,13 +46,6 @@ class Translation:
     def to_json(self) -> str:
         """Return the spec as JSON, the way the API takes it: without a gate, which is beyond the API."""
         return canonical_json(api_spec(self.spec).to_dict())
-
-    def to_yaml(self) -> str:
-        """Return the spec as YAML, to be put under a policy's name in a scenario."""
-        import yaml
-
-        text: str = yaml.safe_dump(self.to_dict(), sort_keys=False)
-        return text
 
 
 def translate_spec(

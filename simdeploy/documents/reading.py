@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from simdeploy.api.check import MISSING
 from simdeploy.api.files import read_text
-from simdeploy.api.findings import MISSING
 from simdeploy.api.json_text import locate, parse_json
 from simdeploy.documents.models import Dtypes, by_key, make_model
 from simdeploy.documents.schema import find_kind

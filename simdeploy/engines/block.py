@@ -22,13 +22,10 @@ class Block:
 
     Attributes
     ----------
-    first : int
-        The first replication.
     index : ndarray of int32, shape (policies, replications)
         Which row of the columns holds the outcome of a policy in a replication.
     codes : mapping of str to ndarray of int
         Columns that hold words, as places in `words`; -1 is missing.
-    words : mapping of str to tuple of str
     numbers : mapping of str to ndarray
         Columns that hold numbers: int64 for whole numbers, else float64. Those of a row whose status is not "ok" mean
         nothing. Under a tilt there is a `weight` beside the responses.
@@ -51,7 +48,6 @@ class Block:
 
         Parameters
         ----------
-        first : int
         rows : sequence of sequence of mapping
             By policy, then by replication.
         """

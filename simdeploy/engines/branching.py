@@ -28,9 +28,6 @@ def run_branches(
     ----------
     scenario : Scenario
         Without a tilt.
-    policy : ScenarioPolicy
-    branches : Branches
-    seed : int
     engine : {'compiled', 'reference'}
 
     Returns

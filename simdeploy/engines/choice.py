@@ -1,11 +1,17 @@
-"""Which engine runs: by name, or whichever is done sooner."""
+"""Which engine runs: by name, or whichever is done sooner; how much memory each takes, and what is too large for it."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from simdeploy.engines.room import has_address_space
 from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.memory import find_free_address_space
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 ENGINES = ("auto", "compiled", "reference")
 
@@ -14,6 +20,16 @@ ENGINES = ("auto", "compiled", "reference")
 _S_PER_NODE = {"reference": 5e-5, "compiled": 1e-7}
 _LOADING_S = 4.0
 _COMPILING_S = 60.0
+
+MOST_BYTES = 2_000_000_000
+# For each node: the compiled engine's tables, of 55 numbers of 8 bytes, one more for each number of windows that a
+# policy asks for, and 22 for a wave, if each node is one; and the records of the reference engine, as measured, with
+# those of each window.
+_COMPILED, _COMPILED_WINDOWS = 620, 8
+_REFERENCE, _REFERENCE_WINDOW = 6_500, 170
+# What libraries, compiler and their threads reserve; with less, some of them end the process without a word.
+_ADDRESS_SPACE = 1_500_000_000
+_BYTES_PER_GB = 1e9
 
 
 def check_engine(engine: object) -> None:
@@ -39,10 +55,6 @@ def choose_engine(engine: str, *, node_updates: int) -> str:
     engine : {'auto', 'compiled', 'reference'}
     node_updates : int
         Size of the whole job: rollouts times nodes.
-
-    Returns
-    -------
-    {'compiled', 'reference'}
 
     Notes
     -----
@@ -76,3 +88,47 @@ def expect_seconds(engine: str, node_updates: float) -> float:
     1.0
     """
     return node_updates * _S_PER_NODE[engine]
+
+
+def has_address_space() -> bool:
+    """Tell whether the compiled engine can be loaded under the limit on this process's address space (`ulimit -v`)."""
+    free = find_free_address_space()
+    return free is None or free >= _ADDRESS_SPACE or "simdeploy.engines.compiled.kernel" in sys.modules
+
+
+def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: str) -> None:
+    """Refuse a fleet of which one rollout would take more than 2 GB, and an engine for which there is no room.
+
+    Raises
+    ------
+    InputError
+        With an estimate of the memory, the limit, and about how many nodes are within it; or with what the engine needs.
+    """
+    if engine == "compiled" and not has_address_space():
+        message = "the compiled engine doesn't fit into the address space that this process may have (`ulimit -v`)"
+        allowed = f"{_ADDRESS_SPACE / _BYTES_PER_GB:g} GB more than is used, or the reference engine"
+        raise InputError(Problem(message, ("engine",), found=engine, allowed=allowed))
+    nodes = scenario.fleet.nodes
+    if nodes * (_REFERENCE + _REFERENCE_WINDOW) <= MOST_BYTES // 100:  # a window or a hundred: no need to count them
+        return
+    windows = {_count_windows(policy) for policy in policies}
+    if engine == "compiled":
+        per_node = _COMPILED + _COMPILED_WINDOWS * len(windows)
+    else:
+        per_node = _REFERENCE + _REFERENCE_WINDOW * max(windows, default=0)
+    if nodes * per_node <= MOST_BYTES:
+        return
+    size = nodes * per_node / _BYTES_PER_GB
+    message = f"one rollout of so many nodes takes too much memory on the {engine} engine"
+    allowed = f"{MOST_BYTES / _BYTES_PER_GB:g} GB, which is {MOST_BYTES // per_node:,} nodes under these policies"
+    hint = None if engine == "compiled" else "the compiled engine takes less"
+    raise InputError(
+        Problem(message, ("fleet", "nodes"), found=f"{nodes:,}: {size:,.1f} GB", allowed=allowed, hint=hint)
+    )
+
+
+def _count_windows(policy: ScenarioPolicy) -> int:
+    """Return how many windows a healthy node has before it is running, or misses its deadline."""
+    rule = policy.policy
+    until_deadline = rule.windows_needed if rule.deadline_ns is None else -(-rule.deadline_ns // rule.interval_ns)
+    return min(rule.windows_needed, until_deadline)

@@ -113,24 +113,14 @@ class Recording:
 
     Attributes
     ----------
-    world : World
-    type_name : str
-        Type of the deployment.
     fates : list of NodeFate
         By node number.
-    transitions : Transitions
-    windows : Windows
     update, rollback : History
         Of the deployment, and of its rollback if there was one (None otherwise).
     rolled_back : list of int
         The nodes of that rollback, in the order of their dispatch.
-    canaries : list of int
-        The canary nodes.
-    state : str
-        The deployment's last state.
     waves, updated_nodes, failed_nodes : int
         As the deployment counted them.
-    makespan_ns, restored_ns : int or None
     horizon_ns : int or None
         End of the integrals.
     gate_requests : int or None

@@ -19,7 +19,6 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
 
     Parameters
     ----------
-    recording : Recording
     service : Service, optional
         Made of the same recording, if there is one already.
 

@@ -9,6 +9,7 @@ from simdeploy.engines import frames
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
 from simdeploy.errors import InputError
+from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,9 +151,16 @@ class Rollout:
 
     @property
     def _headline(self) -> str:
-        from simdeploy.engines.story import headline
-
-        return headline(self.policy.name, self.scenario.fleet.nodes, self.response_values)
+        """How it went, such as ``careful: completed after 34m 10s; 1000 of 1000 nodes updated, 0 failed (completed_good)``."""
+        values = self.response_values
+        makespan = values["makespan_s"]
+        after = f" after {short_duration(makespan * NS_PER_S)}" if makespan == makespan else ""
+        verdict = f" ({values['verdict']})" if isinstance(values["verdict"], str) else ""
+        return (
+            f"{self.policy.name}: {values['state']}{after}; "
+            f"{values['updated_nodes']} of {self.scenario.fleet.nodes} nodes updated, "
+            f"{values['failed_nodes']} failed{verdict}"
+        )
 
     @cached_property
     def _start_ns(self) -> int:

@@ -25,9 +25,6 @@ def run_block(
 
     Parameters
     ----------
-    scenario : Scenario
-    policies : sequence of ScenarioPolicy
-    seed, first, count : int
     engine : {'compiled', 'reference'}
         As :func:`~simdeploy.engines.choice.choose_engine` gives it.
 

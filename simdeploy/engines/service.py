@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 class Service:
     """The nodes' service over one rollout.
 
-    Parameters
-    ----------
-    recording : Recording
-
     Attributes
     ----------
     end_ns : int

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.engines.choice import check_engine
+from simdeploy.engines.choice import check_engine, check_room
 from simdeploy.engines.rollout import Rollout
-from simdeploy.engines.room import check_room
 from simdeploy.errors import InputError, Problem, SimulationError, shorten
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 

@@ -1,14 +1,27 @@
-"""Arguments that several calls take, checked at the door."""
+"""Arguments that several calls take, checked at the door: numbers, and scenarios and policies by the names that they have in tables."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from simdeploy.engines import ENGINES
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.engines.choice import check_engine
+from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
+from simdeploy.scenario import ScenarioOrPath, as_scenario
+
+if TYPE_CHECKING:
+    from simdeploy.scenario import Scenario, ScenarioPolicy
 
 _MOST_SEED = (1 << 64) - 1
 _MOST_REPLICATIONS = 1 << 32  # a replication's number is one 32-bit word of the generator's counter
+
+Progress = Callable[[int, int], None]  # given how many replications are finished, and of how many
+
+# By scenario and policy.
+Bases = dict[tuple[str, str], "ScenarioPolicy"]
 
 
 def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
@@ -33,17 +46,10 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
     if not _is_whole(seed) or not 0 <= seed <= _MOST_SEED:
         allowed = f"0 to {_MOST_SEED}"
         problems.append(Problem("not a whole number in its range", ("seed",), found=shorten(seed), allowed=allowed))
-    if engine not in ENGINES:
-        allowed = ", ".join(ENGINES)
-        problems.append(
-            Problem(
-                "unknown engine",
-                path=("engine",),
-                found=shorten(engine),
-                allowed=allowed,
-                hint=nearest(engine, ENGINES),
-            )
-        )
+    try:
+        check_engine(engine)
+    except InputError as error:
+        problems += error.problems
     if problems or not isinstance(numbers, range):
         raise InputError(problems)
     return numbers
@@ -51,3 +57,104 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def as_reporter(progress: bool | Progress) -> Progress | None:
+    """Return what is to be called: for True a counter on standard error, for False nothing."""
+    if isinstance(progress, bool):
+        return _write_counter if progress else None
+    return progress
+
+
+def _write_counter(done: int, total: int) -> None:
+    sys.stderr.write(f"\r{done} of {total} replications" + ("\n" if done == total else ""))
+    sys.stderr.flush()
+
+
+def name_scenarios(
+    scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
+) -> dict[str, Scenario]:
+    """Return scenarios by the names that they have in tables."""
+    if isinstance(scenario, Mapping):
+        listed = [(name, as_scenario(one)) for name, one in scenario.items()]
+    else:
+        several = list(scenario) if isinstance(scenario, Sequence) and not isinstance(scenario, str) else [scenario]
+        listed = [(one.name, one) for one in map(as_scenario, several)]
+    if not listed:
+        raise InputError(Problem("no scenario to try", ("scenario",)))
+    return _unique("scenario", listed)
+
+
+def name_policies(policy: Any) -> dict[str, Any]:
+    """Return policies by the names that they have in tables; what they are is for each scenario to say."""
+    if isinstance(policy, Mapping) and not any(isinstance(policy.get(key), str) for key in ("strategy", "file")):
+        listed = list(policy.items())
+    elif isinstance(policy, Iterable) and not isinstance(policy, str | Mapping) and not hasattr(policy, "strategy"):
+        listed = [(_own_name(one), one) for one in policy]
+    else:
+        listed = [(_own_name(policy), policy)]
+    if not listed:
+        raise InputError(Problem("no policy to try", ("policies",)))
+    return _unique("policies", listed)
+
+
+def choose_policies(scenario: Scenario, policies: Any) -> tuple[dict[str, ScenarioPolicy], list[Problem]]:
+    """Return the policies of one scenario that are asked for, all of them by default, and what is wrong with others."""
+    chosen: dict[str, ScenarioPolicy] = {}
+    problems: list[Problem] = []
+    try:
+        named = name_policies(list(scenario.policies) if policies is None else policies)
+    except InputError as error:
+        return {}, list(error.problems)
+    for name, wanted in named.items():
+        try:
+            chosen[name] = replace(scenario.policy(wanted), name=name)
+        except InputError as error:
+            problems += error.problems
+    return chosen, problems
+
+
+def _own_name(value: Any) -> str:
+    """Return the name under which a scenario or a policy is known, if nobody gives it another one."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return str(value.get("strategy") or value.get("file"))
+    spec = getattr(value, "spec", value)
+    return str(getattr(value, "name", None) or getattr(spec, "strategy", None) or shorten(value))
+
+
+def _unique(what: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    problems = [problem for name, _ in listed for problem in name_problems(str(name), (what,))]
+    if problems:
+        raise InputError(problems)
+    named = dict(listed)
+    if len(named) < len(listed):
+        names = [name for name, _ in listed]
+        twice = next(name for name in names if names.count(name) > 1)
+        hint = "give a mapping from the names that they are to have"
+        raise InputError(Problem("the same name twice", (what,), found=shorten(twice), hint=hint))
+    return named
+
+
+def find_bases(scenarios: Mapping[str, Scenario], policies: Mapping[str, Any]) -> Bases:
+    """Return the policies that values are tried on, by scenario and policy.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with a policy as it is.
+    """
+    bases: Bases = {}
+    problems: dict[Problem, None] = {}
+    for scenario_name, scenario in scenarios.items():
+        for name, wanted in policies.items():
+            # What is suspicious about it as it is may not be so with any of the values.
+            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+                try:
+                    bases[scenario_name, name] = replace(scenario.policy(wanted), name=name)
+                except InputError as error:
+                    problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise InputError(problems)
+    return bases

@@ -24,13 +24,7 @@ BATCHES = r"batch-\d{2,}"
 
 @dataclass(frozen=True)
 class JoinedRows:
-    """The rows of several tables with the same columns and cases, each with further replications.
-
-    Attributes
-    ----------
-    parts : tuple of Rows
-    columns : tuple of str
-    """
+    """The rows of several tables with the same columns and cases, each with further replications."""
 
     parts: tuple[Rows, ...]
     columns: tuple[str, ...]
@@ -54,20 +48,7 @@ class JoinedRows:
 
 
 def join_batches(results: Sequence[SweepResult], *, store: Path | None) -> SweepResult:
-    """Join the results of one sweep over consecutive replications.
-
-    Parameters
-    ----------
-    results : sequence of SweepResult
-        In the order of their replications.
-    store : Path or None
-        The folder that all of them are in.
-
-    Returns
-    -------
-    SweepResult
-        As if it were one sweep.
-    """
+    """Join the results of one sweep over consecutive replications, in their order and all in `store`, as if it were one."""
     all_rows = [result._rows for result in results]  # noqa: SLF001 - of this package
     in_memory = [rows for rows in all_rows if isinstance(rows, RowsInMemory)]
     joined: Rows

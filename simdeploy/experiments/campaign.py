@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.choice import choose_engine
 from simdeploy.errors import InputError, Problem, warn_user
+from simdeploy.experiments.arguments import Progress, as_reporter, find_bases
 from simdeploy.experiments.case_table import CaseTable
 from simdeploy.experiments.cases import CaseMaker
-from simdeploy.experiments.design import Design, check_number_of_cases, make_points
+from simdeploy.experiments.design import Design, LatinHypercube, Points, check_number_of_cases, make_points
 from simdeploy.experiments.executors import choose_executor
-from simdeploy.experiments.levers import find_levers
-from simdeploy.experiments.progress import Progress, as_reporter
-from simdeploy.experiments.question import describe_surroundings, make_question
+from simdeploy.experiments.levers import find_levers, own_identity
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import Rows, count_failures
 from simdeploy.experiments.store import place_within, read_store
 from simdeploy.experiments.store.folder import Folder
-from simdeploy.experiments.subjects import find_bases
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.experiments.working import Work
 from simdeploy.memory import USE_A_STORE, check_rows_fit
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.arguments import Bases
     from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario
+
+# No row depends on these; the policies that are tried are told beside it.
+_NO_MATTER = ("description", "policies", "costs", "requirements")
 
 
 class Campaign:
@@ -51,8 +56,6 @@ class Campaign:
 
     Attributes
     ----------
-    seed : int
-    store : Path or None
     n_done, n_failed : int
         Rollouts of all sweeps so far, and how many of them failed.
 
@@ -114,14 +117,7 @@ class Campaign:
         return self._where(engine=engine)
 
     def expect(self, n_rollouts: int, *, nodes: int) -> None:
-        """Take note of how large the whole work is: progress counts up to it, and the engine suits it.
-
-        Parameters
-        ----------
-        n_rollouts : int
-        nodes : int
-            Of each rollout.
-        """
+        """Take note of how large the whole work is, rollouts of so many nodes: progress counts up to it, and the engine suits it."""
         self._n_expected = n_rollouts
         if self.store is None:  # which settles it by itself, once for all calls
             self._engine = choose_engine(self._engine, node_updates=n_rollouts * nodes)
@@ -146,10 +142,6 @@ class Campaign:
             The sweep's folder in the store.
         vary, design, replications
             As for `sweep`.
-
-        Returns
-        -------
-        SweepResult
         """
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
@@ -237,3 +229,63 @@ def _check_folder(folder: Path, parts: str) -> None:
         message = "this folder holds a single sweep" if is_sweep else "something else is in this folder"
         allowed = "a new folder, or that of the same question"
         raise InputError(Problem(message, ("store",), file=str(folder), found=strangers[0], allowed=allowed))
+
+
+def make_question(
+    scenarios: Mapping[str, Scenario],
+    bases: Bases,
+    points: Points,
+    design: Design,
+    *,
+    replications: range,
+    seed: int,
+    engine: str,
+) -> dict[str, Any]:
+    """Return everything that decides on the rows and their order.
+
+    Returns
+    -------
+    dict
+        `scenario` and `policies` by name, those without what isn't tried, these by scenario; `vary`, `design`,
+        `replications`, `first_replication`, `seed`, `engine`, and the `switches` of each scenario.
+    """
+    worlds = {name: scenario.to_question() for name, scenario in scenarios.items()}
+    policies: dict[str, dict[str, Any]] = {}
+    for (scenario_name, name), base in bases.items():
+        asked = {"dialect": base.spec.dialect, "spec": base.spec.to_dict()}
+        identity = own_identity(base, scenarios[scenario_name])
+        policies.setdefault(name, {})[scenario_name] = asked | ({"identity": identity} if identity else {})
+    return {
+        "scenario": {name: {key: raw[key] for key in raw if key not in _NO_MATTER} for name, raw in worlds.items()},
+        "policies": policies,
+        "vary": dict(zip((lever.name for lever in points.levers), points.asked, strict=True)),
+        "design": _describe_design(design, points),
+        "replications": len(replications),
+        "first_replication": replications.start,
+        "seed": seed,
+        "engine": engine,
+        "switches": {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()},
+    }
+
+
+def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engine: str) -> dict[str, Any]:
+    """Return under what a table is computed, and what it costs: of one scenario, or of several by their names."""
+    names = list(scenarios)
+    switches = {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()}
+    tilts = {name: scenario.tilt.factors for name, scenario in scenarios.items() if scenario.tilt is not None}
+    costs = {name: asdict(scenario.costs) for name, scenario in scenarios.items() if scenario.costs is not None}
+    by_name = {"switches": switches, "tilt": tilts, "costs": costs}
+    return {
+        "scenario": names[0] if len(names) == 1 else names,
+        "seed": seed,
+        "engine": engine,
+        **{key: of[names[0]] if len(names) == 1 else of for key, of in by_name.items() if of},
+    }
+
+
+def _describe_design(design: Design, points: Points) -> Any:
+    if not isinstance(design, LatinHypercube):
+        return design
+    # Another version of the library might spread the points otherwise.
+    sampled = json.dumps([points.values, points.index.tolist()]).encode()
+    return {"latin_hypercube": design.points, "sha256": hashlib.sha256(sampled).hexdigest()}

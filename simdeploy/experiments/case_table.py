@@ -22,21 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CaseTable:
-    """Every scenario under every policy at every point, numbered in this order, the last one fastest.
-
-    Attributes
-    ----------
-    scenarios : tuple of str
-    policies : tuple of str
-    points : Points
-    is_weighted : bool
-        Whether a scenario is under a tilt, so that replications have weights.
-    """
+    """Every scenario under every policy at every point, numbered in this order, the last one fastest."""
 
     scenarios: tuple[str, ...]
     policies: tuple[str, ...]
     points: Points
-    is_weighted: bool
+    is_weighted: bool  # a scenario is under a tilt, so that replications have weights
 
     def __len__(self) -> int:
         return len(self.scenarios) * len(self.policies) * len(self.points)
@@ -78,7 +69,7 @@ class CaseTable:
         """Return what identifies a case as a DataFrame, with the types of the table of replications."""
         import pyarrow as pa
 
-        from simdeploy.experiments.store.columns import fit_table
+        from simdeploy.experiments.store.part import fit_table
 
         fields = [pa.field(name, column.type, column.null_count > 0) for name, column in self.columns.items()]
         table = pa.table(list(self.columns.values()), schema=pa.schema(fields))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, cut
+from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, cut, shorten
+from simdeploy.experiments.arguments import Bases
 from simdeploy.experiments.case_table import CaseTable
-from simdeploy.experiments.changes import change_policy, own_identity
 from simdeploy.experiments.design import Points
-from simdeploy.experiments.findings import Findings, fold
 from simdeploy.experiments.jobs import Group, Job, Span
-from simdeploy.experiments.subjects import Bases
+from simdeploy.experiments.levers import change_policy, own_identity
 
 if TYPE_CHECKING:
     from simdeploy.engines.block import Block
@@ -30,6 +29,8 @@ _FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
 
 # Stands for the scenario's own policies while its factors change: they aren't those that are tried.
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
+
+_MOST_SHOWN = 3
 
 
 class Checked(NamedTuple):
@@ -53,7 +54,6 @@ class Cases:
 
     Attributes
     ----------
-    table : CaseTable
     numbers : range
         Which of the table's cases.
     job : Job
@@ -62,7 +62,6 @@ class Cases:
         Which of the job's groups, and which of its policies, is simulated for a case; -1 for one that can't be.
     broken : mapping of int to str
         What is wrong with the cases that can't be simulated, by their numbers.
-    checked : Checked
     """
 
     table: CaseTable
@@ -110,17 +109,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class CaseMaker:
-    """What cases are made of.
-
-    Attributes
-    ----------
-    table : CaseTable
-    scenarios : mapping of str to Scenario
-    bases : mapping of (str, str) to ScenarioPolicy
-        The policy that values are tried on, by scenario and policy.
-    seed : int
-    engine : str
-    """
+    """What cases are made of."""
 
     table: CaseTable
     scenarios: Mapping[str, Scenario]
@@ -144,7 +133,6 @@ class CaseMaker:
 
         Parameters
         ----------
-        numbers : range
         keep_broken : bool, default False
             Whether cases that can't be simulated are noted as `broken`, and cost no other one.
 
@@ -279,3 +267,65 @@ class _Making:
         if place == len(policies):
             policies.append(policy)
         return group, place
+
+
+@dataclass
+class Findings:
+    """Problems, each with the numbers of the cases that have it."""
+
+    cases: dict[Problem, list[int]] = field(default_factory=dict)
+
+    def note(self, problems: Iterable[Problem], case: int) -> None:
+        """Note problems of a case."""
+        for problem in problems:
+            self.cases.setdefault(problem, []).append(case)
+
+    def of_each_case(self) -> dict[int, str]:
+        """Return what is wrong with each case that has a problem, in words."""
+        said: dict[int, list[str]] = {}
+        for problem, cases in self.cases.items():
+            for case in cases:
+                said.setdefault(case, []).append(str(problem))
+        return {case: "; ".join(problems) for case, problems in said.items()}
+
+    def told(self, n_cases: int, points: Points) -> list[Problem]:
+        """Return the findings; where no single value is to blame, with how many cases they are about, and the first."""
+        counts = [np.bincount(column) for column in points.index.T]
+        return [_placed(problem, cases, n_cases, points, counts) for problem, cases in self.cases.items()]
+
+
+def fold(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems that differ only in what was found as one.
+
+    Examples
+    --------
+    >>> print(*fold([Problem("too large", found=str(value)) for value in range(10, 15)]))
+    too large (found 10, 11, 12 and 2 more)
+    """
+    found: dict[Problem, list[str]] = {}
+    for problem in problems:
+        found.setdefault(replace(problem, found=None), []).extend([] if problem.found is None else [problem.found])
+    return [replace(problem, found=_shown(values)) for problem, values in found.items()]
+
+
+def _shown(values: Sequence[str]) -> str | None:
+    more = f" and {len(values) - _MOST_SHOWN} more" if len(values) > _MOST_SHOWN else ""
+    return ", ".join(values[:_MOST_SHOWN]) + more or None
+
+
+def _placed(
+    problem: Problem, cases: Sequence[int], n_cases: int, points: Points, counts: Sequence[np.ndarray]
+) -> Problem:
+    if len(cases) == n_cases:
+        return problem
+    affected = np.unique(np.array(cases) % len(points))
+    for column, count in zip(points.index.T, counts, strict=True):
+        if len(affected) == count[column[affected[0]]] and len(set(column[affected])) == 1:
+            return problem
+    first = ", ".join(f"{name}={_word(value)}" for name, value in points.point(cases[0] % len(points)).items())
+    where = f"in {len(cases):,} of {n_cases:,} cases" + (f", the first: {first}" if first else "")
+    return replace(problem, hint=f"{problem.hint}; {where}" if problem.hint else where)
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else shorten(value)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from simdeploy.experiments.jobs import Job, Span
 
+_SPAN_S = 1.0
+
 # A block of so many rows is some tens of megabytes.
 _MOST_ROWS = 200_000
 
@@ -30,12 +32,7 @@ _LOSS = 0.15  # so much more may a cell cost in a span of few policies
 
 
 class Piece(NamedTuple):
-    """How large the spans of a group are; those at its edges may be smaller.
-
-    Attributes
-    ----------
-    n_policies, n_replications : int
-    """
+    """How large the spans of a group are; those at its edges may be smaller."""
 
     n_policies: int
     n_replications: int
@@ -51,27 +48,19 @@ class _Cost(NamedTuple):
     fewest_policies: int
 
 
-def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
-    """Decide how large the spans of each group are, so that one takes about `seconds`.
-
-    Parameters
-    ----------
-    job : Job
-    replications : int
-        Of each policy.
-    seconds : float, default 1
-        What a span should take of a processor like this one.
+def cut_job(job: Job, replications: int) -> Cut:
+    """Decide how large the spans of each group are, so that one takes about a second of a processor like this one.
 
     Returns
     -------
     tuple of Piece
         One for each group. All policies of a group are in one span, for an engine may share work among them, unless
-        one replication of them takes longer than `seconds` and parts of them would share as much. A span has at most
-        200,000 rows. Of a job of less than 16 x `seconds` spans are shorter, down to a sixteenth.
+        one replication of them takes longer than a second and parts of them would share as much. A span has at most
+        200,000 rows. Of a job of less than 16 seconds spans are shorter, down to a sixteenth.
 
     Notes
     -----
-    Simulates a few replications and looks at the clock: about a quarter of `seconds` for each of at most eight groups,
+    Simulates a few replications and looks at the clock: about a quarter of a second for each of at most eight groups,
     and hardly more than a twentieth of the work. So the result differs from call to call; no simulated number depends
     on it. Jobs of less than 64 replications in all are not measured: their spans are one replication of all policies.
 
@@ -101,10 +90,10 @@ def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
         share = n_cells / n_measured / len(job.groups[group].policies)
         if not costs:
             _time(job, group, Piece(1, 1))  # what is loaded and compiled on first use
-        costs[group] = _measure(job, group, replications, share, seconds)
+        costs[group] = _measure(job, group, replications, share)
     estimates = [_estimate(job, group, costs) for group in range(len(job.groups))]
     total_s = replications * sum(cost.replication_s for cost in estimates)
-    seconds *= min(1.0, max(_SHORTEST, total_s / seconds / _FEWEST_SPANS))
+    seconds = _SPAN_S * min(1.0, max(_SHORTEST, total_s / _SPAN_S / _FEWEST_SPANS))
     return tuple(
         _fit(cost, len(group.policies), replications, seconds)
         for group, cost in zip(job.groups, estimates, strict=True)
@@ -113,16 +102,6 @@ def cut_job(job: Job, replications: int, *, seconds: float = 1.0) -> Cut:
 
 def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:
     """Yield the spans of a job in order: by group, then by policies, then by replications.
-
-    Parameters
-    ----------
-    cut : tuple of Piece
-        As from `cut_job`.
-    job : Job
-    replications : int
-        How many of each policy.
-    first : int, default 0
-        The first one.
 
     Yields
     ------
@@ -149,7 +128,7 @@ def cut_rectangle(group: int, policies: range, replications: range, piece: Piece
             yield Span(group, policy, n_policies, first, min(piece.n_replications, replications.stop - first))
 
 
-def _measure(job: Job, group: int, replications: int, share: float, seconds: float) -> _Cost:
+def _measure(job: Job, group: int, replications: int, share: float) -> _Cost:
     """Time ever larger spans of a group until it is clear what it costs.
 
     `share` is how many replications of all its policies would be as many cells as measuring this group is for.
@@ -164,11 +143,11 @@ def _measure(job: Job, group: int, replications: int, share: float, seconds: flo
             before, took = times[-1]
             at_least = took / before.n_replications * share  # as if all further policies cost nothing
             grows = size.n_policies * size.n_replications / (before.n_policies * before.n_replications)
-            if spent + grows * took > max(_MOST_OF_A_SPAN * seconds, _MOST_OF_THE_WORK * at_least):
+            if spent + grows * took > max(_MOST_OF_A_SPAN * _SPAN_S, _MOST_OF_THE_WORK * at_least):
                 break
         times.append((size, _time(job, group, size)))
         spent += times[-1][1]
-        if len(times) > 1 and times[-1][1] > _LONG_ENOUGH * seconds and _is_clear(times):
+        if len(times) > 1 and times[-1][1] > _LONG_ENOUGH * _SPAN_S and _is_clear(times):
             break
     return _conclude(times, n_policies)
 
@@ -230,16 +209,16 @@ def _estimate(job: Job, group: int, costs: Mapping[int, _Cost]) -> _Cost:
 
 def _fit(cost: _Cost, n_policies: int, replications: int, seconds: float) -> Piece:
     if cost.replication_s <= seconds:
-        return _bounded(n_policies, _evened(replications, seconds / max(cost.replication_s, 1e-9)))
+        return _bounded(n_policies, even_size(replications, seconds / max(cost.replication_s, 1e-9)))
     least = max(1, cost.fewest_policies, seconds / cost.replication_s * n_policies)
     return _bounded(math.ceil(n_policies / math.floor(n_policies / least)), 1)
 
 
-def _evened(total: int, most: float) -> int:
+def even_size(total: int, most: float) -> int:
     """Cut `total` into equal parts of at most `most` and return the largest one."""
     return math.ceil(total / math.ceil(total / max(1, min(total, math.floor(most)))))
 
 
 def _bounded(n_policies: int, n_replications: int) -> Piece:
-    n_policies = _evened(n_policies, _MOST_ROWS)
+    n_policies = even_size(n_policies, _MOST_ROWS)
     return Piece(n_policies, min(n_replications, max(1, _MOST_ROWS // n_policies)))

@@ -56,7 +56,6 @@ class Points:
 
     Attributes
     ----------
-    levers : tuple of Lever
     values : tuple of tuple
         Of each lever, as a file would have them.
     index : ndarray of int, shape (points, levers)
@@ -86,7 +85,6 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
 
     Parameters
     ----------
-    levers : sequence of Lever
     asked : sequence of iterable
         Values of each lever; in a Latin hypercube also a `Range`, or a tuple of its lowest and its highest value.
     design : {'grid', 'list'} or LatinHypercube
@@ -209,11 +207,6 @@ def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points:
 def sample_hypercube(dimensions: int, n_points: int, *, seed: int | Sequence[int]) -> np.ndarray:
     """Return points of a Latin hypercube in [0, 1).
 
-    Parameters
-    ----------
-    dimensions, n_points : int
-    seed : int or sequence of int
-
     Returns
     -------
     ndarray of float, shape (points, dimensions)
@@ -230,15 +223,7 @@ def sample_hypercube(dimensions: int, n_points: int, *, seed: int | Sequence[int
 
 
 def spread_over(lever: Lever, given: object, problems: list[Problem]) -> Spread:
-    """Return the range, or the values out of which is chosen, that a caller gave for a lever.
-
-    Parameters
-    ----------
-    lever : Lever
-    given : Range, tuple of two, or list
-    problems : list of Problem
-        To which is added what is wrong.
-    """
+    """Return the range, or the values out of which is chosen, that a caller gave for a lever; what is wrong is added to `problems`."""
     if isinstance(given, Range):
         ends = _listed(lever, [given.low, given.high], problems)
         is_range = len(ends) == 2

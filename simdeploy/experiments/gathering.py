@@ -56,12 +56,6 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     ----------
     responses : DataFrame, SweepResult or StoredTable
         As from `replicate`, `sweep` or `read_store`. Neither order nor further columns matter.
-    columns : sequence of str
-        Names of responses.
-
-    Returns
-    -------
-    Gathered
 
     Raises
     ------

@@ -21,9 +21,6 @@ class Span(NamedTuple):
         Place in `Job.groups`.
     policy : int
         The first policy, by its place in the group.
-    n_policies : int
-    first : int
-        The first replication.
     n_replications : int
         Replications of each of the policies.
     """
@@ -37,13 +34,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """A scenario and the policies that are tried on it; all of them meet the same worlds.
-
-    Attributes
-    ----------
-    scenario : Scenario
-    policies : tuple of ScenarioPolicy
-    """
+    """A scenario and the policies that are tried on it; all of them meet the same worlds."""
 
     scenario: Scenario
     policies: tuple[ScenarioPolicy, ...]
@@ -52,12 +43,6 @@ class Group:
 @dataclass(frozen=True)
 class Job:
     """Everything that is to be simulated, but for how often.
-
-    Attributes
-    ----------
-    groups : tuple of Group
-    seed : int
-    engine : str
 
     Raises
     ------
@@ -71,7 +56,7 @@ class Job:
 
     def __post_init__(self) -> None:
         """Refuse fleets that are too large for the engine, once it is chosen: before anything is simulated."""
-        from simdeploy.engines.room import check_room
+        from simdeploy.engines.choice import check_room
 
         for group in self.groups if self.engine != "auto" else ():
             check_room(group.scenario, group.policies, self.engine)

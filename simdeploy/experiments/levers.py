@@ -1,16 +1,18 @@
-"""Keys that a sweep varies: found by their path or by a short name, each with the kind of value that it takes."""
+"""Keys that a sweep varies: found by their path or by a short name, each with the kind of value that it takes; a policy with other values of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from simdeploy.errors import InputError, Problem, listed, nearest
+from simdeploy.api.gate import READ_BY
+from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
 if TYPE_CHECKING:
     from simdeploy.api import Spec
-    from simdeploy.scenario import Scenario
+    from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.changes import Key
 
 Kind = Literal["whole", "number", "duration", "truth", "other"]
@@ -21,6 +23,11 @@ _NO_MATTER = ("costs", "requirements")
 
 # Not what happens in a rollout; a policy's keys are varied without a prefix.
 _NO_FACTORS = ("simdeploy", "name", "description", "policies", *_NO_MATTER)
+
+_MOST_NAMED = 3
+
+GATE = "health_check.gate"
+GATE_KIND = f"{GATE}.kind"
 
 
 @dataclass(frozen=True)
@@ -57,9 +64,6 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
     names : iterable of str
         Full paths, or ends of them (``max_error_rate``). An end is looked for among the keys of the specs and those that
         the scenarios state, then among all.
-    scenarios : sequence of Scenario
-    specs : sequence of DeploymentSpec or RolloutSpec
-        Of the policies.
 
     Returns
     -------
@@ -179,3 +183,98 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
     if "integer" in types:
         return "whole"
     return "truth" if "boolean" in types else "other"
+
+
+def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]:
+    """Find the keys that are varied.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong; if there is nothing, with numbers of the scenario that could be varied.
+    """
+    if not isinstance(vary, Mapping):
+        raise InputError(Problem("no factors", ("vary",), found=shorten(vary), allowed="a mapping of keys to ranges"))
+    if not vary:
+        numbers = _stated_numbers(scenario)[:_MOST_NAMED]
+        hint = "it states, for example, " + ", ".join(f"{path} = {value}" for path, value in numbers)
+        allowed = "keys of the scenario with ranges, as uncertain as they are: nobody else can know"
+        raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed, hint=hint if numbers else None))
+    return find_levers(vary, [scenario], [spec])
+
+
+def _stated_numbers(scenario: Scenario) -> list[tuple[str, Any]]:
+    """Return what numbers of world and release a scenario states, by their paths; fractions and times first."""
+    raw = scenario.to_dict()
+    found = [
+        (path, value)
+        for section in ("fleet", "release")
+        for path, value in _leaves(section, raw.get(section))
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return sorted(found, key=lambda one: isinstance(one[1], int))
+
+
+def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        return [leaf for key, item in value.items() for leaf in _leaves(f"{path}.{key}", item)]
+    return [(path, value)]
+
+
+def change_policy(
+    base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario, own: Mapping[str, Any]
+) -> ScenarioPolicy:
+    """Return a policy with other values, as it is in a scenario.
+
+    Parameters
+    ----------
+    values : mapping of Lever to value
+        None leaves the key to its default. A number for a duration is seconds in both dialects. Where the kind of the
+        gate is among them, whatever that kind doesn't read is left out of the gate.
+    own : mapping
+        What the policy says of its identity itself; see `own_identity`.
+
+    Raises
+    ------
+    InputError
+        With all problems; paths from the spec on.
+    """
+    from simdeploy.api.check import build_spec
+
+    raw = base.spec.to_dict()
+    for lever, value in values.items():
+        *above, last = lever.path.split(".")
+        node = raw
+        for key in above:
+            node[key] = node = node.get(key) or {}
+        node[last] = value
+        if base.spec.dialect == "rollout" and lever.kind == "duration" and isinstance(value, int | float):
+            node[last] = format_duration(round_half_up(exact(value) * NS_PER_S))
+    if any(lever.path == GATE_KIND for lever in values):
+        raw["health_check"]["gate"] = keep_what_is_read(raw["health_check"]["gate"])
+    spec, problems = build_spec(raw, dialect=base.spec.dialect)
+    if spec is None:
+        raise InputError(problems)
+    made = scenario.policy(spec)
+    return replace(made, name=base.name, identity=replace(made.identity, **own) if own else made.identity)
+
+
+def own_identity(policy: ScenarioPolicy, scenario: Scenario) -> dict[str, Any]:
+    """Return what a policy that was read from JSON says of its identity itself: type, ids, versions."""
+    around = asdict(scenario.identity)
+    return {key: value for key, value in asdict(policy.identity).items() if value != around[key]}
+
+
+def keep_what_is_read(gate: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a gate without the keys that its kind doesn't read; None without a kind.
+
+    Examples
+    --------
+    >>> keep_what_is_read({"kind": "pooled", "over": "window", "alpha": 0.05})
+    {'kind': 'pooled', 'over': 'window'}
+    """
+    kind = gate.get("kind")
+    if kind is None:
+        return None
+    # What is no kind at all is found when the spec is built.
+    return {key: value for key, value in gate.items() if key == "kind" or key in READ_BY.get(kind, gate)}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from simdeploy.errors import Problem, shorten
+from simdeploy.units import exact
 
 # Beyond, whole numbers leave the columns of a table and floats can't be told apart.
 _FURTHEST = 1 << 63
@@ -55,11 +57,6 @@ class Interval:
     high: Any
     is_whole: bool
     is_log: bool
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether its values can be more or less."""
-        return True
 
     @property
     def is_single(self) -> bool:
@@ -108,11 +105,6 @@ class Choices:
     values: tuple[Any, ...]
 
     @property
-    def is_numeric(self) -> bool:
-        """Whether its values can be more or less."""
-        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
-
-    @property
     def is_single(self) -> bool:
         """Whether there is one value only."""
         return len(set(map(repr, self.values))) == 1
@@ -143,19 +135,7 @@ Spread = Interval | Choices
 
 
 def make_interval(given: Range, numbers: tuple[Any, Any], kind: str, name: str) -> tuple[Interval, list[Problem]]:
-    """Return a range whose ends were read, and what is wrong with it.
-
-    Parameters
-    ----------
-    given : Range
-        As it was asked for.
-    numbers : tuple
-        Its ends; durations in seconds.
-    kind : str
-        Of the values of its key.
-    name : str
-        Of the key.
-    """
+    """Return a range whose ends were read, durations in seconds, and what is wrong with it."""
     interval = Interval(*numbers, is_whole=kind == "whole", is_log=given.log)
     kinds = int if kind == "whole" else int | float
     is_number = all(isinstance(n, kinds) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
@@ -180,3 +160,16 @@ def end_problem(ends: Sequence[float]) -> Problem | None:
         if abs(end) > _FURTHEST:
             return Problem("an end out of reach", found=shorten(end), allowed=f"{-_FURTHEST} to {_FURTHEST}")
     return None
+
+
+def ladder(low: float, high: float) -> list[Any]:
+    """Return 1, 2, 5, 10, ... and their decimal parts from low to high.
+
+    Examples
+    --------
+    >>> ladder(0.002, 0.05), ladder(1, 20)
+    ([0.002, 0.005, 0.01, 0.02, 0.05], [1, 2, 5, 10, 20])
+    """
+    steps = [Fraction(digit) * Fraction(10) ** power for power in range(-9, 10) for digit in (1, 2, 5)]
+    fitting = [step for step in steps if exact(low) <= step <= exact(high)]
+    return [int(step) if step.denominator == 1 else float(step) for step in fitting]

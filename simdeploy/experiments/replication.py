@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.jobs import Executor
-from simdeploy.experiments.progress import Progress
 from simdeploy.experiments.rows import RowsInMemory
-from simdeploy.experiments.subjects import choose_policies
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import USE_A_STORE, check_rows_fit
 from simdeploy.scenario import ScenarioOrPath, as_scenario

@@ -7,12 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import Progress, check_numbers, find_bases, name_policies, name_scenarios
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import Design
-from simdeploy.experiments.progress import Progress
 from simdeploy.experiments.result import SweepResult
-from simdeploy.experiments.subjects import find_bases, name_policies, name_scenarios
 from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath
 

@@ -45,9 +45,6 @@ class Outcomes:
 
     Parameters
     ----------
-    n_policies, n_replications : int
-    first : int, default 0
-        The first replication.
     columns : sequence of str, optional
         Which of a block's columns are kept; all of them by default.
 
@@ -216,34 +213,6 @@ class Outcomes:
                     # A mask of its own for each column, for a caller may fill in one of them.
                     columns[name] = pd.arrays.IntegerArray(values.astype(np.int64, copy=False), is_missing.copy())
         return pd.DataFrame(columns, copy=False)
-
-
-def block_to_table(block: Block, *, keys: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> pa.Table:
-    """Return the table of one block; see `Outcomes.to_table`.
-
-    Parameters
-    ----------
-    block : Block
-    keys : mapping of str to sequence, ndarray or pyarrow.Array
-        Columns that go in front: one value for each of the block's policies.
-    columns : sequence of str, optional
-        Which of the block's columns follow; all of them by default.
-
-    Returns
-    -------
-    pyarrow.Table
-
-    Examples
-    --------
-    >>> from simdeploy.engines.block import Block
-    >>> block = Block.of_rows(7, [[{"status": "ok", "state": "completed", "makespan_s": 60.0}]])
-    >>> table = block_to_table(block, keys={"policy": ["rolling"], "max_failed_nodes": [3]})
-    >>> table.select(["policy", "max_failed_nodes", "replication", "state", "makespan_s", "stage"]).to_pylist()
-    [{'policy': 'rolling', 'max_failed_nodes': 3, 'replication': 7, 'state': 'completed', 'makespan_s': 60.0, 'stage': None}]
-    """
-    outcomes = Outcomes(*block.index.shape, first=block.first, columns=columns)
-    outcomes.put(0, block)
-    return outcomes.to_table(keys)
 
 
 def _repeated(values: Any, times: int) -> pa.Array:

@@ -1,29 +1,34 @@
-"""The work of one sweep: into memory, or into a store."""
+"""The work of one sweep: into memory, or into a store whose parts, the rows of the table in its order, are finished one by one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Set as AbstractSet
 from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.engines.choice import choose_engine
-from simdeploy.experiments.cutting import cut_job, spans
-from simdeploy.experiments.layout import Layout
-from simdeploy.experiments.parts import Gathering, cut_parts, read_cut
-from simdeploy.experiments.rows import RowsInMemory
-from simdeploy.experiments.store import Store
+from simdeploy.engines.choice import choose_engine, expect_seconds
+from simdeploy.errors import shorten
+from simdeploy.experiments.cutting import Cut, cut_job, cut_rectangle, spans
+from simdeploy.experiments.rows import Layout, RowsInMemory, make_rows
+from simdeploy.experiments.store import Store, StoreError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from simdeploy.engines.block import Block
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.case_table import CaseTable
     from simdeploy.experiments.cases import CaseMaker, Cases
     from simdeploy.experiments.jobs import Executor, Span
-    from simdeploy.experiments.progress import Progress
+
+    Simulate = Callable[[Iterator[Span]], Generator[tuple[Span, Block], None, None]]
 
 # Cases that go into a store are all checked at first where that is soon done. Of more, so many are; and the others, so
 # many at a time, when it is their turn.
@@ -31,20 +36,30 @@ _ALL_CHECKED = 20_000
 _CHECKED_FIRST = 5000
 _AT_A_TIME = 5000
 
+# A part is some seconds of work, so that little is lost when a run is ended; but a folder of very many small files is
+# slow to read, and a part of very many rows takes much memory.
+_PART_S = 4.0
+_MOST_PARTS = 1000
+_MOST_ROWS = 100_000
+_MOST_CASES = 5000  # a case has to be checked before its part can be begun
+
+# The compiled engine shares work among the policies of a span, so many cases are simulated together: so many spans, of
+# about a second at most, or else so many cases, which get nearly all that there is to share. Until their parts are
+# finished, their outcomes are held in memory.
+_SPANS_TOGETHER = 64
+_CASES_TOGETHER = 256
+_MOST_CELLS = 4_000_000
+
 
 class Work:
     """The work of one sweep, checked.
 
     Parameters
     ----------
-    maker : CaseMaker
-    replications : range
     where : callable
         Returns the executor for an engine.
     report : callable or None
         Is given how many rows are there, and of how many.
-    is_stored : bool
-        Whether the rows go into a store.
 
     Attributes
     ----------
@@ -158,3 +173,161 @@ def _choose_some(table: CaseTable) -> list[int]:
     everywhere = (np.arange(_CHECKED_FIRST) * ((5**0.5 - 1) / 2) % 1 * len(table)).astype(int)
     some: list[int] = np.union1d(one_by_one, everywhere).tolist()
     return some
+
+
+def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: float) -> dict[str, Any]:
+    """Decide how the rows are cut into parts, in a value that JSON knows.
+
+    Parameters
+    ----------
+    node_updates : float
+        Of one replication of a case.
+
+    Returns
+    -------
+    dict
+        `engine`, so that all parts are of the same; `cases_per_part`; `replications_per_part`; `n_parts`.
+
+    Notes
+    -----
+    No clock decides on it: the same question to the same engine gives the same files.
+
+    Examples
+    --------
+    >>> cut_parts(400, 1000, engine="compiled", node_updates=1000)
+    {'engine': 'compiled', 'cases_per_part': 40, 'replications_per_part': 1000, 'n_parts': 10}
+    """
+    worth = _PART_S / expect_seconds(engine, node_updates)
+    n_rows = int(min(_MOST_ROWS, max(1, worth, n_cases * n_replications / _MOST_PARTS)))
+    layout = Layout.of_size(n_cases, range(n_replications), n_rows=n_rows, most_cases=_MOST_CASES)
+    return {
+        "engine": engine,
+        "cases_per_part": layout.cases_per_part,
+        "replications_per_part": layout.replications_per_part,
+        "n_parts": layout.n_parts,
+    }
+
+
+def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
+    """Return the engine and the layout that `cut_parts` chose.
+
+    Raises
+    ------
+    StoreError
+        If it is no such value: somebody else has written the manifest.
+    """
+    match cut:
+        case {"engine": "compiled" | "reference" as engine, "n_parts": n_parts} if isinstance(n_parts, int):
+            sizes = cut.get("cases_per_part"), cut.get("replications_per_part")
+            if all(isinstance(size, int) and size > 0 for size in sizes):
+                layout = Layout(n_cases, replications, *sizes)
+                if layout.n_parts == n_parts:
+                    return engine, layout
+    raise StoreError(f"manifest.json is damaged (cut: not what a sweep writes, {shorten(cut)})")
+
+
+class Gathering:
+    """Consecutive cases of a layout, while they are simulated and their parts are put together.
+
+    Parameters
+    ----------
+    cases : Cases
+        No part may have some of them only.
+    cut : Cut
+        Of the cases' job: how large the spans are.
+    """
+
+    def __init__(self, cases: Cases, layout: Layout, cut: Cut) -> None:
+        self._cases = cases
+        self._layout = layout
+        self._cut = cut
+        self._under_way: dict[Span, deque[_Tile]] = defaultdict(deque)
+        self._whole: deque[_Tile] = deque()
+
+    def gather(
+        self, finished: AbstractSet[int], simulate: Simulate, tell: Callable[[int], None]
+    ) -> Generator[tuple[int, pa.Table], None, None]:
+        """Simulate what isn't finished, and yield each part with its rows.
+
+        Parameters
+        ----------
+        simulate : callable
+            Yields each of the spans that it is given with its block, in any order.
+        tell : callable
+            Is given how many rows a span is good for, when it is there.
+
+        Yields
+        ------
+        int, pyarrow.Table
+            The parts in any order, the rows of a part always in the same.
+        """
+        with closing(simulate(self._spans(finished))) as blocks:
+            for span, block in blocks:
+                tile = self._under_way[span].popleft()
+                tell(span.n_replications * sum(len(self._cases.within(span, cases)) for cases in self._ranges(tile)))
+                tile.blocks.append((span, block))
+                if len(tile.blocks) == tile.n_spans:
+                    self._whole.append(tile)
+                yield from self._rows()
+        yield from self._rows()
+
+    def _ranges(self, tile: _Tile) -> Iterator[range]:
+        return (self._layout.part(number).cases for number in tile.parts)
+
+    def _rows(self) -> Iterator[tuple[int, pa.Table]]:
+        while self._whole:
+            tile = self._whole.popleft()
+            for number in tile.parts:
+                yield number, make_rows(self._cases, *self._layout.part(number), tile.blocks)
+
+    def _spans(self, finished: AbstractSet[int]) -> Iterator[Span]:
+        for tile in self._tiles(finished):
+            spans = list(self._spans_of(tile))
+            tile.n_spans = len(spans)
+            if not spans:  # none of its cases can be simulated
+                self._whole.append(tile)
+            for span in spans:
+                self._under_way[span].append(tile)
+                yield span
+
+    def _tiles(self, finished: AbstractSet[int]) -> Iterator[_Tile]:
+        layout = self._layout
+        n_together = max(1, self._count_together() // layout.cases_per_part)
+        for chunk in range(layout.n_chunks):
+            of_chunk = layout.parts_of(self._cases.numbers)[chunk :: layout.n_chunks]
+            missing = [number for number in of_chunk if number not in finished]
+            for first in range(0, len(missing), n_together):
+                yield _Tile(missing[first : first + n_together])
+
+    def _count_together(self) -> int:
+        """Return how many cases are simulated together, for the sake of what they share."""
+        if self._cases.job.engine == "reference":  # it shares nothing
+            return 1
+        n_replications = self._layout.replications_per_part
+        n_cells = _SPANS_TOGETHER * max((piece.n_policies * piece.n_replications for piece in self._cut), default=0)
+        return min(max(n_cells // n_replications, _CASES_TOGETHER), _MOST_CELLS // n_replications)
+
+    def _spans_of(self, tile: _Tile) -> Iterator[Span]:
+        replications = self._layout.part(tile.parts[0]).replications
+        needed: dict[int, list[np.ndarray]] = defaultdict(list)
+        for cases in self._ranges(tile):
+            for group, places in self._cases.policies_of(cases).items():
+                needed[group].append(places)
+        for group in sorted(needed):
+            for policies in _runs(np.unique(np.concatenate(needed[group]))):
+                yield from cut_rectangle(group, policies, replications, self._cut[group])
+
+
+@dataclass
+class _Tile:
+    """Parts that are simulated together, with the same replications."""
+
+    parts: list[int]
+    n_spans: int = 0
+    blocks: list[tuple[Span, Block]] = field(default_factory=list)  # those that are there
+
+
+def _runs(numbers: np.ndarray) -> Iterator[range]:
+    """Yield ascending numbers as ranges of consecutive ones."""
+    for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
+        yield range(int(run[0]), int(run[-1]) + 1)

@@ -36,8 +36,6 @@ class HealthRule:
         Whether one bad window restarts the count.
     failure_threshold : int or None
         Consecutive unhealthy windows until a node has failed.
-    max_error_rate : Fraction
-    no_traffic_is_healthy : bool
     """
 
     interval_ns: int

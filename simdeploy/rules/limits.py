@@ -38,8 +38,6 @@ class Limits:
 
     Attributes
     ----------
-    max_failed_nodes : int
-    max_failed_nodes_percent : Fraction
     reaches : bool
         Whether a limit is crossed when it is reached, else only above it.
     both : bool

@@ -47,7 +47,6 @@ def plan_waves(policy: Policy, orchestrator: Orchestrator, total: int) -> Plan:
 
     Parameters
     ----------
-    policy : Policy
     orchestrator : Orchestrator
         `pacing`, `canary_size`, `canary_rounding` and `rate` are read.
     total : int

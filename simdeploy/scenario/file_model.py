@@ -8,13 +8,12 @@ from pydantic import Field, PlainValidator
 
 from simdeploy.api.values import choice
 from simdeploy.errors import Problem, shorten
-from simdeploy.scenario.findings import validation_error
 from simdeploy.scenario.fleet_section import FleetSection, OrNone, none_field
 from simdeploy.scenario.laws import DurationLaw
 from simdeploy.scenario.orchestrator_section import OrchestratorSection
 from simdeploy.scenario.release_section import Kinds
 from simdeploy.scenario.requirements_section import RequirementSection
-from simdeploy.scenario.section import Section, optional
+from simdeploy.scenario.section import Section, optional, validation_error
 from simdeploy.scenario.values import Amount, DurationNs, Format, Instant, IntervalNs, Name, Probability, Prose, Version
 
 _TYPES = ("update", "create", "restart", "rollback", "stop")

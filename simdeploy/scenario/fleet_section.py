@@ -8,9 +8,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_v
 
 from simdeploy.api.values import Flag, choice
 from simdeploy.errors import Problem
-from simdeploy.scenario.findings import validation_error
 from simdeploy.scenario.laws import DurationLaw, FactorLaw, ProbabilityLaw
-from simdeploy.scenario.section import Section, optional
+from simdeploy.scenario.section import Section, optional, validation_error
 from simdeploy.scenario.values import (
     Attempts,
     DurationNs,
@@ -208,19 +207,9 @@ def build_fleet(section: FleetSection) -> Fleet:
 
 
 def _behaviour(keys: dict[str, Any]) -> Behaviour:
-    flapping, crash, zone_outage = keys["flapping"], keys["crash"], keys["zone_outage"]
     rollback_duration = keys["rollback_duration"]
-    return Behaviour(
-        requests_per_second=keys["requests_per_second"],
-        update_duration=keys["update_duration"],
-        rollback_duration=keys["update_duration"] if rollback_duration is None else rollback_duration,
-        rollback_failure=keys["rollback_failure"],
-        slowdown=keys["slowdown"],
-        start_failure=keys["start_failure"],
-        start_attempts=keys["start_attempts"],
-        start_hang=keys["start_hang"],
-        error_rate=keys["error_rate"],
-        flapping=flapping and flapping.build(),
-        crash=crash and crash.build(),
-        zone_outage=zone_outage and zone_outage.build(),
-    )
+    built = {
+        "rollback_duration": keys["update_duration"] if rollback_duration is None else rollback_duration,
+        **{name: keys[name] and keys[name].build() for name in ("flapping", "crash", "zone_outage")},
+    }
+    return Behaviour(**keys | built)

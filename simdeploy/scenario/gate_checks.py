@@ -20,9 +20,8 @@ from simdeploy.rules.waves import plan_waves
 from simdeploy.world.special import special
 
 if TYPE_CHECKING:
-    from simdeploy.rules.gate_terms import GateTerms
     from simdeploy.rules.orchestrator import Orchestrator
-    from simdeploy.rules.policy import Policy
+    from simdeploy.rules.policy import GateTerms, Policy
     from simdeploy.scenario.parts import ScenarioPolicy
     from simdeploy.world.fleet import Fleet
 

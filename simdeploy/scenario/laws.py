@@ -19,7 +19,7 @@ from pydantic_core import core_schema
 from simdeploy.api.values import Kind
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.scenario.files import Files, first_word
-from simdeploy.scenario.findings import validation_error
+from simdeploy.scenario.section import validation_error
 from simdeploy.scenario.values import NOT_NEGATIVE, POSITIVE, PROBABILITY, SECONDS, SHARED, read_value
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S
 from simdeploy.world.distributions import (
@@ -73,7 +73,6 @@ class Quantity:
         Reads a constant or a parameter as a float.
     low, high : float
         Where all of the law must lie.
-    positive_mean : bool
     """
 
     name: str
@@ -121,9 +120,6 @@ def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
 
     Parameters
     ----------
-    raw : object
-        Plain data.
-    quantity : Quantity
     files : Files
         Where ``empirical: {file: ...}`` is looked for.
 

@@ -46,10 +46,6 @@ def read_scenario(path: str | os.PathLike[str], *, allow_files: Sequence[Folder]
 def as_scenario(scenario: ScenarioOrPath) -> Scenario:
     """Return the scenario that a call is given, read from its file if that is what it is given.
 
-    Parameters
-    ----------
-    scenario : Scenario or path
-
     Raises
     ------
     InputError

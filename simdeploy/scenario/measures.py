@@ -95,7 +95,6 @@ class Condition:
     of : str
         One of `NUMBERS` but a cost, or one of `EVENTS`.
     sign : {'<', '<=', '>', '>='} or None
-    limit : float or None
     """
 
     of: str
@@ -112,7 +111,6 @@ class Event:
 
     Attributes
     ----------
-    conditions : tuple of Condition
     given : str or None
         Only the rollouts in which this is so, as of a `Measure`.
 
@@ -137,7 +135,6 @@ class Requirement:
 
     Attributes
     ----------
-    measure : Measure
     at_most, at_least : float or None
         Exactly one of them; seconds, fractions, or what the measure is in.
     policy : str or None
@@ -186,7 +183,6 @@ def measure_problems(
 
     Parameters
     ----------
-    measure : Measure
     kinds : tuple of str, optional
         Names of the scenario's kinds of release; where they are unknown, `given` may be any name.
     has_costs : bool, optional
@@ -241,12 +237,6 @@ def of_text(text: str, problems: Iterable[Problem]) -> list[Problem]:
 def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
     """Read a measure as a person writes it: ``makespan_s``, ``p95 blast_radius given defective``.
 
-    Parameters
-    ----------
-    text : str
-    kinds : tuple of str, optional
-        As for `measure_problems`.
-
     Raises
     ------
     InputError
@@ -269,12 +259,6 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
 def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requirement:
     """Read a requirement as a person writes it: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``.
 
-    Parameters
-    ----------
-    text : str
-    kinds : tuple of str, optional
-        As for `measure_problems`.
-
     Raises
     ------
     InputError
@@ -295,12 +279,6 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
 
 def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
     """Read an event as a person writes it: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``.
-
-    Parameters
-    ----------
-    text : str
-    kinds : tuple of str, optional
-        As for `measure_problems`.
 
     Raises
     ------

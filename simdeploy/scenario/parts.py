@@ -22,8 +22,6 @@ class Identity:
     Attributes
     ----------
     type : {'update', 'create', 'restart', 'rollback', 'stop'}
-    id, job_id, job_type, namespace : str
-    from_version, to_version : int
     created_at : str
         RFC 3339; the start of the rollout.
     """
@@ -69,7 +67,6 @@ class ScenarioPolicy:
 
     Attributes
     ----------
-    name : str
     spec : DeploymentSpec or RolloutSpec
         On the wire, as it was read.
     policy : Policy

@@ -1,21 +1,37 @@
-"""From what a scenario, or a caller, says of a policy to a `ScenarioPolicy`."""
+"""From what a scenario, a caller or a file of its own says of a policy to a `ScenarioPolicy`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Any
 
-from simdeploy.api import DeploymentDocument, Spec, spec_from_dict, spec_problems, unknown_keys
+from simdeploy.api import (
+    DeploymentDocument,
+    Dialect,
+    Spec,
+    parse_deployment,
+    spec_from_dict,
+    spec_problems,
+    unknown_keys,
+)
+from simdeploy.api.document import read_body
+from simdeploy.api.files import read_text
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.dialects import policy_from_spec
-from simdeploy.errors import InputError, Path, Problem, is_printable, name_problems, nearest, shorten
+from simdeploy.errors import InputError, Path, Problem, cut, is_printable, name_problems, nearest, shorten
 from simdeploy.rules.deployment_types import doubt_versions, fill_versions
 from simdeploy.scenario.files import Files, without_contents
 from simdeploy.scenario.parts import Identity, ScenarioPolicy
-from simdeploy.scenario.policy_files import parse_policy
+from simdeploy.scenario.section import located
+from simdeploy.scenario.yaml_text import parse_yaml
 
 _IDENTITY_KEYS = ("type", "id", "job_id", "job_type", "namespace", "from_version", "to_version")
+
+YAML_ENDINGS = (".yaml", ".yml")
+POLICY_ENDINGS = (".json", *YAML_ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -24,12 +40,10 @@ class Surroundings:
 
     Attributes
     ----------
-    identity : Identity
     stated : tuple of str
         Keys of the identity that the scenario's file states, which a JSON file should not contradict.
     interval_ns : int
         Evaluation window, where the dialect states none.
-    files : Files
     """
 
     identity: Identity
@@ -141,3 +155,48 @@ def spec_policy(name: str, spec: Spec, around: Surroundings) -> PolicyReading:
 
 def _policy(name: str, spec: Spec, identity: Identity, around: Surroundings) -> ScenarioPolicy:
     return ScenarioPolicy(name, spec, policy_from_spec(spec, interval_ns=around.interval_ns), identity)
+
+
+def read_policy_file(path: str | os.PathLike[str]) -> DeploymentDocument:
+    """Read a policy from a JSON or YAML file.
+
+    Parameters
+    ----------
+    path : path
+        What ends with .yaml or .yml is YAML, everything else JSON.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong, each with its line.
+    """
+    return parse_policy(read_text(path), file=os.fspath(path))
+
+
+def parse_policy(text: str, *, file: str, dialect: Dialect | None = None) -> DeploymentDocument:
+    r"""Read a policy from the text of a file, whose ending says what it is written in.
+
+    In YAML a key `dialect` beside the spec may say which form it has, as for a policy inside a scenario.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong, each with its line.
+
+    Examples
+    --------
+    >>> parse_policy("dialect: rollout\nstrategy: immediate\n", file="now.yaml").dialect
+    'rollout'
+    """
+    if PurePath(file).suffix.lower() not in YAML_ENDINGS:
+        return parse_deployment(text, file=file, dialect=dialect)
+    body, positions = parse_yaml(text, file)
+    if isinstance(body, dict) and body.get("dialect") in ("deployment", "rollout"):
+        dialect = dialect or body["dialect"]
+        body = {key: value for key, value in body.items() if key != "dialect"}
+    document, problems = read_body(body, dialect)
+    if document is None:
+        raise InputError(located(cut(problems), file, positions))
+    # Unknown keys are kept, so nothing is said of what would be allowed.
+    kept = [replace(problem, allowed=None) for problem in cut(problems)]
+    return replace(document, warnings=tuple(located(kept, file, positions)))

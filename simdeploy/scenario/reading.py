@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from simdeploy.api.findings import MISSING
-from simdeploy.errors import Problem, shorten
+from simdeploy.api.check import MISSING
+from simdeploy.errors import Path, Problem, listed, shorten
 from simdeploy.rules.deployment_types import fill_versions
 from simdeploy.rules.orchestrator import Orchestrator
-from simdeploy.scenario.contradictions import affects_problems, health_problems, request_problems
 from simdeploy.scenario.file_model import CostsSection, DeploymentSection, HealthSection, OperatorSection, ScenarioFile
 from simdeploy.scenario.files import Files
-from simdeploy.scenario.findings import problems_of
 from simdeploy.scenario.fleet_section import build_fleet
 from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
@@ -24,11 +22,16 @@ from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPol
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy, version_suspicions
 from simdeploy.scenario.release_section import build_release
 from simdeploy.scenario.requirements_section import cross_check_requirements
-from simdeploy.scenario.section import is_explained, unknown_keys
+from simdeploy.scenario.section import is_explained, problems_of, unknown_keys
 from simdeploy.scenario.suspicions import PolicySuspicions, fleet_suspicions, process_suspicions
+from simdeploy.units import NS_PER_S, format_duration
 from simdeploy.world.fleet import Fleet
 from simdeploy.world.operator import Operator, ScriptedAct
 from simdeploy.world.release import ReleaseKind
+
+# Windows are numbered in 32 bits: the counter of the random numbers has no more.
+_MAX_WINDOWS = 1 << 32
+_MAX_REQUESTS = 10**12
 
 
 @dataclass
@@ -204,3 +207,52 @@ def _suspect(raw: Mapping[str, Any], reading: Reading) -> None:
     reading.warnings += process_suspicions(raw, orchestrator, policies)
     for name, policy in policies.items():
         reading.warnings += PolicySuspicions(policy, ("policies", name), fleet, orchestrator)
+
+
+def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Problem]:
+    """Compare a policy's deadline with the windows that a node needs: each key may be right, and both can't be meant."""
+    policy = scenario_policy.policy
+    if policy.strategy == "immediate" or policy.deadline_ns is None:
+        return
+    needed_ns = policy.windows_needed * policy.interval_ns
+    path = (*path, "health_check", "deadline")
+    deadline = format_duration(policy.deadline_ns)
+    windows = f"{policy.windows_needed} windows of {format_duration(policy.interval_ns)}"
+    if needed_ns > policy.deadline_ns:
+        cause = "success_threshold" if policy.min_healthy_ns is None else "min_healthy_time"
+        message = f"no node can ever be healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
+        allowed = f"a deadline of at least {format_duration(needed_ns)}"
+        yield Problem(message, path, found=deadline, allowed=allowed)
+    if policy.deadline_ns // policy.interval_ns > _MAX_WINDOWS:
+        message = f"more than {_MAX_WINDOWS:,} windows of {format_duration(policy.interval_ns)} until the deadline"
+        yield Problem(message, path, found=deadline, allowed="a shorter deadline or a longer interval")
+
+
+def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
+    """Look for classes and zones that don't exist."""
+    affects = kind.affects
+    path = ("release", kind.name, "affects", affects.by)
+    names = tuple(node_class.name for node_class in fleet.classes)
+    known, allowed = set(names), listed(names) or "none: the fleet has no classes"
+    for number, member in enumerate(affects.members):
+        if affects.by == "classes" and member not in known:
+            meant = (str(member), names)
+            yield Problem(
+                "no such class in the fleet", (*path, number), found=shorten(member), allowed=allowed, meant=meant
+            )
+        if affects.by == "zones" and isinstance(member, int) and member >= fleet.zones:
+            zones = f"0 to {fleet.zones - 1}"
+            yield Problem("no such zone in the fleet", (*path, number), found=str(member), allowed=zones)
+
+
+def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Problem]:
+    """Bound the requests of one window."""
+    longest_ns = max(intervals_ns, default=0)
+    paths: list[Path] = [("fleet", "requests_per_second")]
+    paths += [("fleet", "classes", number, "requests_per_second") for number in range(len(fleet.classes))]
+    for path, behaviour in zip(paths, fleet.behaviours, strict=True):
+        requests = behaviour.requests_per_second * longest_ns / NS_PER_S
+        inherited = len(path) > len(paths[0]) and behaviour.requests_per_second == fleet.behaviour.requests_per_second
+        if requests > _MAX_REQUESTS and not inherited:
+            message = f"more than {_MAX_REQUESTS:,} requests in a window of {format_duration(longest_ns)}"
+            yield Problem(message, path, found=f"{float(behaviour.requests_per_second):g}")

@@ -19,9 +19,8 @@ from pydantic_core import core_schema
 
 from simdeploy.api.values import Flag, Kind, Refused
 from simdeploy.errors import InputError, Problem, listed, name_problems, shorten
-from simdeploy.scenario.findings import problems_of, validation_error
 from simdeploy.scenario.laws import DurationLaw
-from simdeploy.scenario.section import Section, optional
+from simdeploy.scenario.section import Section, optional, problems_of, validation_error
 from simdeploy.scenario.values import MAX_NODES, ExactProbability, Factor, Probability, number, read_value, whole
 from simdeploy.units import exact
 from simdeploy.world.release import Affects, ReleaseKind
@@ -162,16 +161,6 @@ Kinds = Annotated[dict[str, KindSection], WrapValidator(_read_kinds)]
 def build_release(kinds: Mapping[str, KindSection]) -> tuple[ReleaseKind, ...]:
     """Turn checked sections into the world's values."""
     return tuple(
-        ReleaseKind(
-            name=name,
-            probability=kind.probability,
-            defective=kind.defective,
-            error_rate=kind.error_rate,
-            start_failure=kind.start_failure,
-            start_hang=kind.start_hang,
-            after=kind.after,
-            affects=kind.affects,
-            crash_rate=kind.crash_rate,
-        )
+        ReleaseKind(name=name, **{key: getattr(kind, key) for key in KindSection.model_fields})
         for name, kind in kinds.items()
     )

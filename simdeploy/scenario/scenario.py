@@ -15,15 +15,14 @@ from simdeploy.api import DeploymentDocument, DeploymentSpec, RolloutSpec, Spec
 from simdeploy.errors import InputError, Problem, SimdeployWarning, cut, listed, nearest, shorten
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
-from simdeploy.scenario.contradictions import health_problems, request_problems
 from simdeploy.scenario.files import Files, Folder
-from simdeploy.scenario.findings import located
 from simdeploy.scenario.gate_checks import gate_problems
 from simdeploy.scenario.measures import Requirement
 from simdeploy.scenario.parts import Costs, Identity, ScenarioPolicy
 from simdeploy.scenario.plain import plain
 from simdeploy.scenario.policies import PolicyReading, Surroundings, document_policy, read_policy, spec_policy
-from simdeploy.scenario.reading import read_parts
+from simdeploy.scenario.reading import health_problems, read_parts, request_problems
+from simdeploy.scenario.section import located
 from simdeploy.scenario.suspicions import PolicySuspicions
 from simdeploy.scenario.yaml_text import Positions
 from simdeploy.world.fleet import Fleet

@@ -8,16 +8,23 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 from simdeploy.api import parse_time
-from simdeploy.api.values import PROSE_FORM, Kind, Refused, read_name, read_prose
+from simdeploy.api.values import (
+    MAX_VERSION,
+    MIN_INTERVAL_NS,
+    PROSE_FORM,
+    Kind,
+    Refused,
+    duration_in_range,
+    read_name,
+    read_prose,
+)
 from simdeploy.errors import NAME_FORM, InputError, Problem, shorten
-from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, round_half_up
+from simdeploy.units import NS_PER_S, exact, parse_duration, round_half_up
 
-MIN_INTERVAL_NS = 1_000_000
 MAX_NODES = 10_000_000
 MAX_NUMBER = 10**15
 # Nearer to 0, squares and ratios of parameters vanish.
 MIN_NUMBER = 1e-100
-MAX_VERSION = (1 << 63) - 1
 
 _CLOCK = re.compile(r"(?:\d+:)?\d+:\d\d")
 _GROUPED = re.compile(r"[-+]?\d+(?:[_, ]\d+)+(?:\.\d+)?")
@@ -119,13 +126,7 @@ def duration_ns(value: object, low_ns: int = 0) -> int:
         except Refused as refused:
             raise Refused(str(refused).replace("not a number", "not a duration")) from None
         ns = round_half_up(exact(value) * NS_PER_S)  # type: ignore[arg-type]  # a number, says the check
-    if ns < 0:
-        raise Refused("a negative duration")
-    if ns < low_ns:
-        raise Refused("too short a duration")
-    if ns > MAX_DURATION_NS:
-        raise Refused("longer than 100 years")
-    return ns
+    return duration_in_range(ns, low_ns)
 
 
 def _clock_hint(text: str) -> str:

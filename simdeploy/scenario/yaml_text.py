@@ -69,9 +69,6 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
 
     Parameters
     ----------
-    text : str
-    file : str or None
-        Its name, for messages.
     problems : list of Problem, optional
         Takes the problems that hide nothing else (a key twice, a number in a form of its own), so that
         the data can be checked all the same; without it they are raised.

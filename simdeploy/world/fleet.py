@@ -69,7 +69,6 @@ class Behaviour:
         Probability that an attempt leaves the node silent until its deadline.
     error_rate : Distribution
         Level of failed requests, drawn once per node.
-    flapping : Flapping or None
     crash : Outages or None
         The node's own.
     zone_outage : Outages or None
@@ -96,7 +95,6 @@ class NodeClass:
 
     Attributes
     ----------
-    name : str
     share : Fraction
         Of the fleet; exactly round(share x nodes) nodes, halves up.
     behaviour : Behaviour
@@ -114,14 +112,12 @@ class Fleet:
 
     Attributes
     ----------
-    nodes : int
     zones : int
         Node i is in zone ``i % zones``.
     order : {'index', 'random', 'zone'}
         In which nodes are updated.
     behaviour : Behaviour
         Of nodes that are in no class.
-    classes : tuple of NodeClass
     """
 
     nodes: int

@@ -33,11 +33,8 @@ class World:
 
     Parameters
     ----------
-    fleet : Fleet
     release : sequence of ReleaseKind
         What the new version may turn out to be; empty where there is no new version (restart, stop).
-    operator : Operator
-    seed, replication : int
     tilt : Tilt, optional
         Other chances than the scenario's.
     lineage : ndarray of int, optional
@@ -45,7 +42,6 @@ class World:
 
     Attributes
     ----------
-    n_nodes : int
     release : ReleaseKind or None
         What the new version is this time.
     order : list of int
@@ -105,7 +101,8 @@ class World:
         self._p_start_hang = _tilted(self.true_start_hang, tilt.start_hang)
         self._p_rollback_failure = [odds_times(b.rollback_failure, tilt.rollback_failure) for b in self.behaviours]
 
-        self._start_ns = _Blocks(n, self._start_block)
+        # How long a node's attempt to start takes, nanoseconds.
+        self.start_ns = _Blocks(n, self._start_block)
         self._rollback_ns = _Blocks(n, self._rollback_block)
         self._after_ns = _Blocks(n, self._after_block)
         self._crash = self._processes_of(lambda b: (b.crash.up, b.crash.repair) if b.crash else None, CRASH_STREAMS)
@@ -120,10 +117,6 @@ class World:
         self.operator_uniform = self._once(Stream.OPERATOR_DECISION)
 
     # -- one node, one attempt ---------------------------------------------------------------------
-
-    def start_ns(self, node: int, attempt: int) -> int:
-        """Return how long an attempt to start takes, nanoseconds."""
-        return self._start_ns(node, attempt)
 
     def start_hangs(self, node: int, attempt: int) -> bool:
         """Tell whether an attempt leaves the node silent."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _LOWEST, _HIGHEST = 2.0**-53, 1 - 2.0**-53
 _RELEASE = "release."
-PROBABILITIES = ("start_failure", "start_hang", "rollback_failure")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ _SCENARIO = {
 
 def sweep_small(folder: Path) -> pd.DataFrame:
     """Begin a store of three parts, or go on with it, and return what it has then."""
-    with mock.patch("simdeploy.experiments.parts._MOST_ROWS", 4):
+    with mock.patch("simdeploy.experiments.working._MOST_ROWS", 4):
         sweep(
             Scenario.from_dict(_SCENARIO),
             "p",

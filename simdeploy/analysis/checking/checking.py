@@ -16,9 +16,8 @@ from simdeploy.analysis.checking.asked import Question, ask, check_numbers, is_r
 from simdeploy.analysis.checking.sequential import plan_looks
 from simdeploy.analysis.frames import make_frame
 from simdeploy.experiments import arguments
+from simdeploy.experiments.arguments import Progress, choose_policies
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.experiments.progress import Progress
-from simdeploy.experiments.subjects import choose_policies
 from simdeploy.renaming import moved
 from simdeploy.result import Columns, Result
 from simdeploy.scenario import ScenarioOrPath, as_scenario

@@ -27,8 +27,8 @@ from simdeploy.vocabulary import COSTS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
 
 _ESTIMATE = {

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
-from simdeploy.experiments.changes import change_policy, own_identity
-from simdeploy.experiments.levers import Lever
+from simdeploy.experiments.levers import Lever, change_policy, own_identity
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
-from simdeploy.experiments.factors import find_factors
+from simdeploy.experiments.levers import find_factors
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
@@ -25,9 +25,9 @@ from simdeploy.statistics.levels import level_problems
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.levers import Lever
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
 

@@ -14,11 +14,11 @@ from simdeploy.analysis.estimates.precision_result import Precision, Responses, 
 from simdeploy.analysis.estimates.stopping import FIRST_LOOK, plan_looks
 from simdeploy.analysis.estimates.targets import read_targets
 from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.experiments.arguments import choose_policies, name_policies, name_scenarios
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.replication import to_replications
 from simdeploy.experiments.result import SweepResult
-from simdeploy.experiments.subjects import choose_policies, name_policies, name_scenarios
 from simdeploy.renaming import moved, renamed
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.estimates.targets import Target, Targets
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.design import Design
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.parts import Costs

@@ -25,8 +25,8 @@ from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
     from simdeploy.analysis.gates.variants import Variant
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Measure

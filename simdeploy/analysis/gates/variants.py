@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.api.findings import build, unknown_keys_in
+from simdeploy.api.check import build, unknown_keys_in
 from simdeploy.api.gate import Gate
 from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
-from simdeploy.experiments.changes import GATE, change_policy, own_identity
-from simdeploy.experiments.levers import Lever
+from simdeploy.experiments.levers import GATE, Lever, change_policy, own_identity
 from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:

@@ -10,15 +10,14 @@ from simdeploy.analysis.rare.by_importance import estimate_by_importance
 from simdeploy.analysis.rare.by_splitting import estimate_by_splitting
 from simdeploy.analysis.rare.question import FOLDERS, Question, check_question
 from simdeploy.analysis.rare.result import Rare
-from simdeploy.engines.choice import choose_engine
-from simdeploy.engines.room import check_room
+from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario.measures import Event
     from simdeploy.world.tilt import Tilt

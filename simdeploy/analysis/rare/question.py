@@ -12,8 +12,8 @@ import numpy as np
 from simdeploy.engines.branching import LEVELS_OF
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.campaign import make_question
 from simdeploy.experiments.design import make_points
-from simdeploy.experiments.question import make_question
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import check_rows_fit
 from simdeploy.rules.deployment_types import TYPES

@@ -13,7 +13,7 @@ from simdeploy.analysis.sensitivity.designs import Method, make_design
 from simdeploy.analysis.sensitivity.result import Sensitivity
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.factors import find_factors
+from simdeploy.experiments.levers import find_factors
 from simdeploy.experiments.sweep import sweep
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -21,8 +21,8 @@ from simdeploy.scenario.measures import Measure, measure_problems
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
 

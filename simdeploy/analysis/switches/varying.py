@@ -15,10 +15,8 @@ from simdeploy.analysis.switches.settings import Setting, Settings, why_refused
 from simdeploy.analysis.switches.switch_choice import Choice
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
 from simdeploy.errors import InputError, Problem
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.experiments.progress import Progress
-from simdeploy.experiments.subjects import choose_policies
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure, Requirement, measure_problems, of_text
 from simdeploy.statistics.levels import level_problems

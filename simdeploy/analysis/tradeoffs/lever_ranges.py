@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.api.defaults import DEFAULTS
+from simdeploy.api.wire import DEFAULTS
 from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
-from simdeploy.experiments.changes import change_policy, own_identity
 from simdeploy.experiments.design import make_points, read_number
-from simdeploy.experiments.ladder import ladder
-from simdeploy.experiments.levers import find_levers
+from simdeploy.experiments.levers import change_policy, find_levers, own_identity
+from simdeploy.experiments.ranges import ladder
 from simdeploy.rules.waves import DEFAULT_WAVE_PERCENT
 from simdeploy.units import NS_PER_S, format_duration
 

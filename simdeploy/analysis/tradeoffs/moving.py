@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
+    from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.levers import Lever
-    from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
     from simdeploy.scenario import Scenario
 

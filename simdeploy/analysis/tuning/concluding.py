@@ -21,8 +21,7 @@ from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.analysis.tuning.worlds import Measured
 from simdeploy.dialects.translation import translate_spec
 from simdeploy.errors import SimdeployWarning
-from simdeploy.experiments.changes import change_policy, own_identity
-from simdeploy.experiments.levers import find_levers
+from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.gate import READ_BY
 from simdeploy.errors import InputError, Problem
-from simdeploy.experiments.changes import GATE, GATE_KIND
+from simdeploy.experiments.levers import GATE, GATE_KIND
 
 if TYPE_CHECKING:
     from simdeploy.experiments.levers import Lever

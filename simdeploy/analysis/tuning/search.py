@@ -15,9 +15,8 @@ from simdeploy.analysis.tuning.question import Question, read_question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.stages import NoValueError, Stages
 from simdeploy.analysis.tuning.worlds import FOLDERS, Worlds
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import Progress, check_numbers
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.experiments.progress import Progress
 from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 

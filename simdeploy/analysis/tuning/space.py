@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.tuning.gate_levers import check_gate_levers, drop_unread, is_of_gate
-from simdeploy.api.defaults import DEFAULTS as DEFAULTS_OF_API
-from simdeploy.experiments.changes import GATE_KIND
+from simdeploy.api.wire import DEFAULTS as DEFAULTS_OF_API
 from simdeploy.experiments.design import make_points
-from simdeploy.experiments.ladder import ladder
-from simdeploy.experiments.levers import find_levers
+from simdeploy.experiments.levers import GATE_KIND, find_levers
+from simdeploy.experiments.ranges import ladder
 from simdeploy.units import NS_PER_S, format_duration
 
 if TYPE_CHECKING:

@@ -57,7 +57,6 @@ def bundle_policies(
 
     Parameters
     ----------
-    rows : sequence of Row
     spans : sequence of (int, int)
         By number of the rule: a window's length, and how many of them are needed. Rules with the same come one after the
         other, since most nodes have the same fate under them.

@@ -1,4 +1,4 @@
-"""How everything here is compiled: without the interpreter's lock, with IEEE division, and without fast-math.
+"""How everything here is compiled, and what the code is kept under: without the interpreter's lock, with IEEE division, and without fast-math.
 
 numba would optimise every function and turn it into machine code as soon as it is compiled, each with all that it calls, and
 then do the same again for its caller. Here only the entry is called from Python, so all other functions are merely linked, and
@@ -8,8 +8,13 @@ the whole is optimised and translated once: that halves the time of a cold start
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -19,12 +24,18 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 
+from simdeploy.errors import SimdeployWarning
+
 # numba's own types say less than it accepts.
 _njit: Any = numba.njit
 _make_function: Any = import_module("numba._dynfunc").make_function
 
 # What Python would call in place of a function that has no machine code of its own: it raises a TypeError.
 _REFUSAL = ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
+
+_PACKAGE = Path(__file__).parent
+_ROOT = _PACKAGE.parents[2]
+_IMPORT = re.compile(r"^from (simdeploy[.\w]*) import ", re.MULTILINE)
 
 
 class _LinkedLibrary(JITCodeLibrary):
@@ -96,3 +107,49 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 # Put into its caller before the compiler sees it: for bodies of loops that are to become vector instructions.
 inlined = _njit(inline="always", **_LINKED)
+
+
+def find_sources() -> list[Path]:
+    """Return the files of compiled code, and those from which they import something: their constants are compiled in."""
+    own = sorted(_PACKAGE.glob("*.py"))
+    modules = {module for path in own for module in _IMPORT.findall(path.read_text(encoding="utf-8"))}
+    others = {_ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in modules}
+    return [*own, *sorted(path for path in others - set(own) if path.is_file())]
+
+
+@cache
+def source_number() -> int:
+    """Return a number that changes with the sources of compiled code, and with the libraries whose functions it calls.
+
+    numba keeps compiled code beside the source file, or in the user's cache folder where that can't be written, and makes
+    it anew when that one file changes; it does not notice a change in the files that the function's callees come from. So
+    this number is part of what the code is kept under.
+    """
+    import llvmlite
+    import numba
+    import numpy as np
+    import scipy
+
+    digest = hashlib.sha256()
+    for path in find_sources():
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    for module in (numba, llvmlite, np, scipy):
+        digest.update(module.__version__.encode())
+    return int.from_bytes(digest.digest()[:7], "big")
+
+
+def is_cached(dispatcher: Any, signature: Any) -> bool:
+    """Tell whether numba has the code of a function on disk, without loading it."""
+    try:
+        store = dispatcher._cache  # noqa: SLF001 - there is no public way to ask
+        index = store._cache_file._load_index()  # noqa: SLF001
+        return store._index_key(signature, dispatcher.targetctx.codegen()) in index  # noqa: SLF001
+    except (AttributeError, OSError):
+        return False
+
+
+def announce() -> None:
+    """Say that compiling begins, and how long it takes."""
+    message = "compiling the fast engine for this machine, once: this takes about half a minute, and later runs load it in a second"
+    warnings.warn(SimdeployWarning(message), stacklevel=2)

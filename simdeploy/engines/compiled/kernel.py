@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, types
 
-from simdeploy.engines.compiled.availability import announce, is_cached, source_number
 from simdeploy.engines.compiled.barrier import follow_bundle, prepare_barrier
 from simdeploy.engines.compiled.barrier_fates import find_fates
 from simdeploy.engines.compiled.brackets import prepare_brackets
 from simdeploy.engines.compiled.branching import mark
 from simdeploy.engines.compiled.controller import run_rollout
-from simdeploy.engines.compiled.jit import compiled, entry
+from simdeploy.engines.compiled.jit import announce, compiled, entry, is_cached, source_number
 from simdeploy.engines.compiled.outcomes import WEIGHT
 from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.run import RUN

@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 class Memory:
     """The record of a run, with all tables that it points to.
 
-    Parameters
-    ----------
-    lowered : Lowered
-    seed : int
-    branches : Branches, optional
-
     Attributes
     ----------
     run : ndarray of RUN, shape (1,)

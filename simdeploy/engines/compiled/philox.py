@@ -63,7 +63,6 @@ def draw(run, stream, node, index):
         With `key0`, `key1` and `replication`.
     stream : int
         The member's value: twice the block number plus the lane.
-    node, index : int
     """
     replication = replication_of(run, stream >> 1, node)
     even, odd = block(run.key0, run.key1, replication, np.uint64(stream >> 1), np.uint64(node), np.uint64(index))

@@ -25,7 +25,6 @@ from numba.extending import intrinsic
 from simdeploy.engines.compiled.jit import compiled, inlined
 
 _PREFIX = "simdeploy_scipy_"
-_DOUBLE_OVERLOAD = "__pyx_fuse_1"
 # Of scipy's cython_special: name there and number of arguments; all take and return double.
 _NAMES = {
     "gammainc": ("gammainc", 2),

@@ -39,16 +39,7 @@ class Settled(simpy.Event):
 
 
 class Countdown:
-    """Calls back after a time that does not run while it is frozen.
-
-    Parameters
-    ----------
-    env : Clock
-    duration_ns : int
-    callback : callable
-    frozen : bool
-        Whether it starts frozen.
-    """
+    """Calls back after a time that does not run while it is frozen."""
 
     def __init__(self, env: Clock, duration_ns: int, callback: Callable[[], None], *, frozen: bool) -> None:
         self._env = env

@@ -46,15 +46,6 @@ class Controller:
 
     Parameters
     ----------
-    site : Site
-    nodes : list of Node
-    policy : Policy
-    orchestrator : Orchestrator
-    operator : Operator
-    plan : Plan
-    limits : Limits or None
-    rollback : Rollback
-    wave_gates : WaveGates or None
     running_watch : RunningWatch or None
         The gate beyond the API's threshold is either of them, if there is one.
 
@@ -62,10 +53,8 @@ class Controller:
     ----------
     state : str
         As in the API.
-    history : History
     updated, failed : int
         Nodes that reached running (or left for good), and that ever failed, until the rollout ended.
-    makespan_ns : int or None
     """
 
     def __init__(

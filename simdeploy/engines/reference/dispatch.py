@@ -25,7 +25,6 @@ class Wave:
         Counted from 1.
     size : int
         Nodes, skipped ones included.
-    is_canary : bool
     turns : int
         Nodes whose turn has come.
     unresolved, failed, holding : int
@@ -51,9 +50,6 @@ class Dispatcher:
 
     Parameters
     ----------
-    site : Site
-    orchestrator : Orchestrator
-    plan : Plan
     nodes : list of Node
         By number.
     gave_turns : callable or None

@@ -37,17 +37,10 @@ def run_reference(
 
     Parameters
     ----------
-    scenario : Scenario
     chosen : ScenarioPolicy
         The policy, with the identity of its deployment.
-    seed, replication : int
     lineage : ndarray of int, optional
         The replication that each node has what happens to it in the update from; `replication` unless given.
-
-    Returns
-    -------
-    Recording
-        Everything that happened.
     """
     type_name = chosen.identity.type
     policy, orchestrator, operator = chosen.policy, scenario.orchestrator, scenario.operator

@@ -24,8 +24,6 @@ class WatchedWave:
 
     Attributes
     ----------
-    wave : Wave
-    nodes : list of Node
     verdict : {'pass', 'fail'} or None
     waiting : list of Node
         Those that have their own observation and wait for the gate.
@@ -51,14 +49,7 @@ class WatchedWave:
 
 
 class WaveGates:
-    """All waves of a rollout before their gates.
-
-    Parameters
-    ----------
-    site : Site
-    gate : Gate
-        One that judges waves.
-    """
+    """All waves of a rollout before a gate that judges waves."""
 
     def __init__(self, site: Site, gate: Gate) -> None:
         self._site = site

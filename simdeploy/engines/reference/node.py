@@ -73,15 +73,7 @@ class Listeners:
 
 
 class Node:
-    """A node of the fleet and its fate so far.
-
-    Parameters
-    ----------
-    site : Site
-        What all nodes of a run share.
-    listeners : Listeners
-    number : int
-    """
+    """A node of the fleet and its fate so far."""
 
     __slots__ = ("_listeners", "_process", "_site", "deadline_ns", "fate", "number")
 

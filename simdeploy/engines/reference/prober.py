@@ -24,15 +24,7 @@ class Seen(NamedTuple):
 
 
 class Prober:
-    """Looks at nodes, one window at a time.
-
-    Parameters
-    ----------
-    world : World
-    rule : HealthRule
-    windows : Windows
-        Where it writes what it saw.
-    """
+    """Looks at nodes, one window at a time."""
 
     def __init__(self, world: World, rule: HealthRule, windows: Windows) -> None:
         self._world = world

@@ -18,7 +18,6 @@ class Rollback:
 
     Parameters
     ----------
-    site : Site
     wave_size : int
         Most nodes that go back at once.
 

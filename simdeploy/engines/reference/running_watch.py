@@ -14,14 +14,7 @@ if TYPE_CHECKING:
 
 
 class RunningWatch:
-    """Looks at running nodes for a change.
-
-    Parameters
-    ----------
-    site : Site
-    gate : Gate
-        One that watches running nodes.
-    """
+    """Looks at running nodes for a change, for a gate that watches them."""
 
     def __init__(self, site: Site, gate: Gate) -> None:
         self._site = site

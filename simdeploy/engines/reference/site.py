@@ -25,14 +25,6 @@ MAX_RUN_NS = 1 << 62  # times are added up in 64-bit integers afterwards
 class Site:
     """The shared place of one run.
 
-    Parameters
-    ----------
-    world : World
-    rule : HealthRule
-    orchestrator : Orchestrator
-    type_name : str
-        Type of the deployment.
-
     Attributes
     ----------
     when_settled : callable

@@ -31,12 +31,8 @@ def weigh(
 
     Parameters
     ----------
-    world : World
     kinds : sequence of ReleaseKind
         What the release might have been.
-    rule : HealthRule
-    traits : TypeTraits
-        Of the deployment's type.
     fates : sequence of NodeFate
         By node number.
     """

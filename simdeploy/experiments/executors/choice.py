@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.executors.cluster import DaskCluster
-from simdeploy.experiments.executors.in_process import InProcess
 from simdeploy.experiments.executors.processes import Processes
-from simdeploy.experiments.executors.threads import Threads
+from simdeploy.experiments.executors.threads import InProcess, Threads
 
 if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
@@ -32,10 +31,6 @@ def choose_executor(
         Address of a Dask scheduler, such as ``tcp://10.0.0.5:8786``; then `workers` must be 1.
     engine : str
         The reference engine needs processes to use several cores; others use threads, which start at once.
-
-    Returns
-    -------
-    Executor
 
     Raises
     ------

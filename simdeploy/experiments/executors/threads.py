@@ -1,4 +1,4 @@
-"""Spans on threads of this process: for an engine that lets go of the interpreter's lock."""
+"""Spans in this process: one after the other, or on threads, for an engine that lets go of the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,29 @@ from itertools import islice
 
 from simdeploy.engines.block import Block
 from simdeploy.experiments.jobs import Job, Span
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Runs spans here and now.
+
+    Examples
+    --------
+    >>> from simdeploy.experiments import replicate
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"all-at-once": {"strategy": "immediate"}},
+    ... })
+    >>> replicate(scenario, replications=2, executor=InProcess())["makespan_s"].to_list()
+    [60.0, 60.0]
+    """
+
+    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
+        """Yield each span with its block, in order."""
+        for span in spans:
+            yield span, job.run(span)
 
 
 @dataclass(frozen=True)

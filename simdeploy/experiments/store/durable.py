@@ -33,14 +33,7 @@ class StoreError(SimdeployError):
 
 
 class StrangerError(StoreError):
-    """Something else is in the place of one of a store's files.
-
-    Parameters
-    ----------
-    path : Path
-    kind : str
-        What it is, such as "a link".
-    """
+    """Something else is in the place of one of a store's files."""
 
     def __init__(self, path: Path, kind: str) -> None:
         super().__init__(f"{path}: this is {kind}, where a store has a file; move it out of the way")
@@ -50,11 +43,6 @@ class StrangerError(StoreError):
 @contextlib.contextmanager
 def explained(folder: Path) -> Iterator[None]:
     """Turn what the operating system says into what it means for a store.
-
-    Parameters
-    ----------
-    folder : Path
-        As the caller named it.
 
     Raises
     ------

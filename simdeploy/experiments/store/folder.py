@@ -40,13 +40,7 @@ def place_within(folder: str | os.PathLike[str] | None, name: str) -> Path | Non
 
 @dataclass(frozen=True)
 class Folder:
-    """The places of a store's files.
-
-    Attributes
-    ----------
-    path : Path
-        The folder, as the caller named it.
-    """
+    """The places of a store's files."""
 
     path: Path
 

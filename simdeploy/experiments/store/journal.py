@@ -30,7 +30,6 @@ class Entry(NamedTuple):
     ----------
     part : int
         Its number, from 0.
-    rows : int
     size : int
         Of its file, in bytes.
     sha256 : str
@@ -91,7 +90,6 @@ def read_journal(path: Path, n_parts: int | None) -> Journal:
 
     Parameters
     ----------
-    path : Path
     n_parts : int or None
         How many parts there will be, if the manifest says so: a line about others says nothing.
 

@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from simdeploy.errors import InputError, Problem
-from simdeploy.experiments.store.columns import fit_table
-from simdeploy.experiments.store.durable import StoreError, explained, make_folder, write_file
+from simdeploy.experiments.store.durable import StoreError, explained, make_folder, make_way, write_file
 from simdeploy.experiments.store.folder import Folder
-from simdeploy.experiments.store.journal import JournalWriter
+from simdeploy.experiments.store.journal import Journal, JournalWriter, read_journal
 from simdeploy.experiments.store.lock import FolderLock
 from simdeploy.experiments.store.manifest import (
     Manifest,
     as_json,
+    check_belongs,
     check_writable,
     compare_versions,
     count_parts,
@@ -25,9 +25,7 @@ from simdeploy.experiments.store.manifest import (
     make_manifest,
     read_manifest,
 )
-from simdeploy.experiments.store.part import encode_part, make_entry, read_schema
-from simdeploy.experiments.store.question import check_belongs
-from simdeploy.experiments.store.recovery import recover
+from simdeploy.experiments.store.part import encode_part, find_damage, fit_table, make_entry, read_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,14 +112,14 @@ class Store:
         self, folder: Folder, lock: FolderLock, manifest: Manifest, *, is_resumed: bool, notes: Sequence[str]
     ) -> None:
         make_folder(folder.parts)
-        recovery = recover(folder, count_parts(manifest))
+        recovered, found = _recover(folder, count_parts(manifest))
         self.cut = manifest["cut"]
         self.is_resumed = is_resumed
-        self.notes = (*notes, *recovery.notes)
+        self.notes = (*notes, *found)
         self._folder = folder
         self._lock = lock
-        self._entries = recovery.journal.entries
-        self._n_parts = recovery.journal.n_parts
+        self._entries = recovered.entries
+        self._n_parts = recovered.n_parts
         first = min(self._entries, default=None)
         self._schema = None if first is None else read_schema(folder.part(first), self._entries[first])
         self._journal: JournalWriter | None = JournalWriter(folder.journal)
@@ -130,11 +128,6 @@ class Store:
     def finished(self) -> AbstractSet[int]:
         """Numbers of the parts that are finished: their files are whole, and have the right checksum."""
         return self._entries.keys()
-
-    @property
-    def n_finished(self) -> int:
-        """How many parts are finished."""
-        return len(self._entries)
 
     def write(self, number: int, table: pa.Table) -> None:
         """Write a part; when the call returns, it is finished and survives whatever happens to the process.
@@ -235,3 +228,50 @@ def _find_manifest(folder: Folder, question: Mapping[str, Any]) -> dict[str, Any
         way_out = Problem("it is left as it is; take another folder", file=str(folder.path))
         raise InputError([*error.problems, way_out]) from error
     return manifest
+
+
+def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
+    """Bring a folder into the state that its finished parts are in; only the holder of its lock may.
+
+    A part is finished if the journal has it and its file has the journal's size and checksum. All others are removed; a
+    folder in the place of one is set aside.
+
+    Parameters
+    ----------
+    n_parts : int or None
+        How many parts there will be, if the manifest says so.
+
+    Returns
+    -------
+    journal : Journal
+        It names the parts that are finished, and the folder has no others.
+    notes : list of str
+        What was amiss, a sentence each.
+    """
+    for stray in folder.find_strays():
+        make_way(stray)
+    journal = read_journal(folder.journal, n_parts)
+    notes = [f"line {number} of the journal can't be read, and is dropped" for number in journal.unreadable]
+    if journal.is_torn:
+        notes.append("the last line of the journal is torn, for the run was ended while it was written, and is dropped")
+    damages = {
+        number: damage
+        for number, entry in journal.entries.items()
+        if (damage := find_damage(folder.part(number), entry, verify=True)) is not None
+    }
+    notes += [f"part {number} is computed again: {damage}" for number, damage in damages.items()]
+    for number in damages:
+        del journal.entries[number]
+    if not journal.is_complete:
+        journal.n_parts = None
+    if notes:
+        # Before the files, so that the journal never names one that was removed.
+        write_file(folder.journal, journal.to_bytes())
+    for number in folder.find_parts():
+        if number not in journal.entries:
+            aside = make_way(folder.part(number))
+            if number not in damages:
+                notes.append(f"part {number} is computed again: the journal doesn't have it")
+            if aside:
+                notes.append(f"the folder that was in the place of part {number} is called {aside} now")
+    return journal, notes

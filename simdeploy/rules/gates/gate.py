@@ -12,9 +12,8 @@ from simdeploy.world.special import special
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from simdeploy.rules.gate_terms import GateTerms
     from simdeploy.rules.orchestrator import CantTell, Orchestrator
-    from simdeploy.rules.policy import Policy
+    from simdeploy.rules.policy import GateTerms, Policy
 
 Method = Literal[
     "pooled_window",
@@ -158,7 +157,7 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
     Examples
     --------
     >>> from fractions import Fraction
-    >>> from simdeploy.rules.gate_terms import GateTerms
+    >>> from simdeploy.rules.policy import GateTerms
     >>> from simdeploy.rules.orchestrator import EXPANSO
     >>> from simdeploy.rules.policy import Policy
     >>> terms = GateTerms("sprt", good=0.01, bad=0.05)

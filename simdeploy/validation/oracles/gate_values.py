@@ -7,10 +7,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import InputError, Problem
-from simdeploy.rules.gate_terms import GateTerms
 from simdeploy.rules.gates.gate import read_gate
 from simdeploy.rules.orchestrator import EXPANSO
-from simdeploy.rules.policy import Policy
+from simdeploy.rules.policy import GateTerms, Policy
 from simdeploy.units import NS_PER_S, exact
 
 if TYPE_CHECKING:

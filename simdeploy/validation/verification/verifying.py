@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from simdeploy.analysis.frames import make_frame
 from simdeploy.engines.choice import ENGINES
 from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.experiments.arguments import check_numbers
-from simdeploy.experiments.progress import Progress, as_reporter
+from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers
 from simdeploy.result import Columns, Result
 from simdeploy.validation.verification.case import Case
 from simdeploy.validation.verification.comparing import WITHIN, compare_case, compare_engines, simulate_case
