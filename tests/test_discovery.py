@@ -23,8 +23,7 @@ from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
 from simdeploy.plotting import plot_discovery, plot_peeling_path
 from simdeploy.scenario import Scenario
-from simdeploy.statistics.boxes.boxes import Box, Column, Limits
-from simdeploy.statistics.boxes.peeling import cut_below, peel
+from simdeploy.statistics.boxes import Box, Column, Limits, cut_below, peel
 
 
 def worlds(n, seed, names="abcd"):

@@ -21,7 +21,7 @@ from simdeploy.plotting.regret import plot_regret
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.scenario.parts import Costs
-from simdeploy.statistics.rivals import estimate_gaps
+from simdeploy.statistics.pairs import estimate_gaps
 
 REPETITIONS = 2000
 # Four standard errors below and above 95 % of 2,000.

@@ -23,7 +23,7 @@ from simdeploy.experiments.levers import Lever
 from simdeploy.plotting.tradeoff import plot_tradeoff
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
-from simdeploy.statistics.paired import compare_values
+from simdeploy.statistics.estimators import compare_values
 from simdeploy.validation import oracles
 
 NODES, FAILURE = 20, 0.1

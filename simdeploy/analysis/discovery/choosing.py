@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simdeploy.statistics.boxes.boxes import Box, Column, Limits
+from simdeploy.statistics.boxes import Box, Column, Limits
 
 # A limit without which the density were as high by chance more often than this tells nothing.
 MOST_QUASI_P = 0.05

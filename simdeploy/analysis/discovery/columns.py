@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.naming import format_value
-from simdeploy.statistics.boxes.boxes import Box, Column, Limits
+from simdeploy.statistics.boxes import Box, Column, Limits
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,7 @@ from simdeploy.analysis.discovery.columns import describe_box, describe_limits
 from simdeploy.analysis.discovery.judging import chance
 from simdeploy.analysis.discovery.result import BOX, LIMIT, STEP
 from simdeploy.analysis.frames import make_frame
-from simdeploy.statistics.boxes.boxes import Box, Column
-from simdeploy.statistics.boxes.peeling import peel
+from simdeploy.statistics.boxes import Box, Column, peel
 from simdeploy.statistics.intervals import proportion_interval
 
 if TYPE_CHECKING:

@@ -81,7 +81,7 @@ def estimate(
     ----------
     responses : DataFrame, SweepResult or StoredTable
         As from `replicate`, `sweep` or `read_store`. If it has weights, they are used as
-        `simdeploy.statistics.weighted` says, and what can't be trusted has no interval.
+        `simdeploy.statistics.weights` says, and what can't be trusted has no interval.
     measures : Measure or str, or several
         ``makespan_s`` is a mean, ``p95 blast_radius given defective`` a quantile of some rollouts, ``false_alarm given
         good`` a rate, ``defective given passed_canary`` the probability that what has passed the canaries is defective.
@@ -189,7 +189,7 @@ def _estimate_case(
 ) -> Estimate:
     if not values.is_weighted:
         return estimate_values(of_cases[case], measure, confidence_level)
-    from simdeploy.statistics.weighted import estimate_weighted
+    from simdeploy.statistics.weights import estimate_weighted
 
     found = estimate_weighted(of_cases[case], values.weights[case], measure, confidence_level)
     if not found.diagnosis.is_trusted:

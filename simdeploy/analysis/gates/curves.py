@@ -14,9 +14,8 @@ from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
 from simdeploy.scenario.measures import Measure, parse_measure
-from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.estimators import compare_values, estimate_values
 from simdeploy.statistics.levels import share_out
-from simdeploy.statistics.paired import compare_values
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from simdeploy.analysis.rare.repeating import Repetitions, Stage, repeat
 from simdeploy.analysis.rare.result import STEP_COLUMNS
 from simdeploy.analysis.rare.rollouts import Rollouts, choose_levels
 from simdeploy.memory import check_rows_fit
-from simdeploy.statistics.weighted import plain_mean, ratio
+from simdeploy.statistics.weights import plain_mean, ratio
 
 _REPETITIONS = 10
 _FEWEST_EFFORT = 20

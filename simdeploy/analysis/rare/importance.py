@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from simdeploy.statistics.weighted import plain_mean, ratio
-from simdeploy.statistics.weights import Diagnosis, diagnose, effective_size
+from simdeploy.statistics.weights import Diagnosis, diagnose, effective_size, plain_mean, ratio
 from simdeploy.world.tilt import Tilt, tiltable, tilted_probabilities
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from simdeploy.statistics.weighted import log_interval
+from simdeploy.statistics.weights import log_interval
 
 
 def plain_rollouts(probability: float, standard_error: float, condition: float = 1.0) -> float:

@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.verdicts import judge_difference
 from simdeploy.analysis.regret.worlds import Worlds
 from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.statistics.estimators import estimate_values
-from simdeploy.statistics.rivals import Gaps, estimate_gaps
+from simdeploy.statistics.pairs import Gaps, estimate_gaps
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,9 +24,15 @@ from simdeploy.analysis.sensitivity.tables import table_values
 from simdeploy.errors import InputError, Problem
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.indices.effects import MORRIS, effect_indices, effect_moments
-from simdeploy.statistics.indices.indices import SOBOL, variance_indices, variance_moments
-from simdeploy.statistics.indices.resampling import estimate_with_errors
+from simdeploy.statistics.indices import (
+    MORRIS,
+    SOBOL,
+    effect_indices,
+    effect_moments,
+    estimate_with_errors,
+    variance_indices,
+    variance_moments,
+)
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.statistics.estimators import quantile_place
-from simdeploy.statistics.indices.resampling import MOST_PARTS
+from simdeploy.statistics.indices import MOST_PARTS
 
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure

@@ -12,7 +12,7 @@ import numpy as np
 from simdeploy.analysis.asking.directions import Direction
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
-from simdeploy.statistics.rivals import estimate_gaps
+from simdeploy.statistics.pairs import estimate_gaps
 
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.judging import Feasibility

@@ -11,7 +11,7 @@ from simdeploy.analysis.switches.conclusions import Conclusion, Rule, choose, co
 from simdeploy.analysis.switches.interactions import adjust_by_holm, estimate_interaction
 from simdeploy.analysis.switches.result import POLICY
 from simdeploy.errors import InputError, Problem
-from simdeploy.statistics.rivals import estimate_gaps
+from simdeploy.statistics.pairs import estimate_gaps
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,8 @@ import numpy as np
 from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.verdicts import judge_change
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.estimators import Estimate, compare_values, estimate_values
 from simdeploy.statistics.levels import share_out
-from simdeploy.statistics.paired import compare_values
 
 if TYPE_CHECKING:
     import pandas as pd

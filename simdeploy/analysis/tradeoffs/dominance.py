@@ -8,8 +8,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.directions import Direction
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate
-from simdeploy.statistics.paired import compare_values
+from simdeploy.statistics.estimators import Estimate, compare_values
 
 _BLOCK = 128  # points that are settled at a time
 _CELLS = 4_000_000  # of a comparison of many points with the front, at a time
