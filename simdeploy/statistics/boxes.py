@@ -15,7 +15,6 @@ class Column:
 
     Attributes
     ----------
-    name : str
     values : ndarray of float, shape (points,)
         Numbers; of a factor without an order the places of its words.
     words : tuple of str, or None
@@ -108,10 +107,6 @@ def peel(columns: Sequence[Column], is_broken: np.ndarray) -> list[Box]:
     columns : sequence of Column
     is_broken : ndarray of bool
         What boxes are to be full of.
-
-    Returns
-    -------
-    list of Box
 
     Notes
     -----

@@ -24,7 +24,6 @@ class Estimate(NamedTuple):
 
     Attributes
     ----------
-    estimate, low, high : float
     n : int
         Observations that it is over.
     standard_error : float
@@ -50,8 +49,6 @@ def estimate_values(values: np.ndarray, measure: Measure, confidence_level: floa
     ----------
     values : ndarray of float
         As `Values.of` gives them for one case; those that are NaN are left out.
-    measure : Measure
-    confidence_level : float
 
     Returns
     -------
@@ -99,8 +96,6 @@ def estimate_rows(values: np.ndarray, measure: Measure, confidence_level: float)
     Parameters
     ----------
     values : ndarray of float, shape (cases, replications)
-    measure : Measure
-    confidence_level : float
 
     Examples
     --------
@@ -150,7 +145,6 @@ def estimate_difference(values: np.ndarray, others: np.ndarray, *, is_rate: bool
         In the same replications.
     is_rate : bool
         Whether they are 1 and 0.
-    confidence_level : float
 
     Returns
     -------
@@ -194,8 +188,6 @@ def compare_values(values: np.ndarray, others: np.ndarray, measure: Measure, con
     ----------
     values, others : ndarray of float
         As `Values.of` gives them for two cases.
-    measure : Measure
-    confidence_level : float
 
     Returns
     -------

@@ -99,7 +99,6 @@ def effect_indices(means: np.ndarray, n: int) -> np.ndarray:
     Parameters
     ----------
     means : ndarray of float, shape (..., 3, levers)
-    n : int
 
     Returns
     -------
@@ -117,12 +116,7 @@ MOST_PARTS = 20
 
 
 class Estimated(NamedTuple):
-    """Indices with their errors; shapes as the statistic's.
-
-    Attributes
-    ----------
-    estimate, standard_error, half_width : ndarray of float
-    """
+    """Indices with their errors; shapes as the statistic's."""
 
     estimate: np.ndarray
     standard_error: np.ndarray
@@ -149,7 +143,6 @@ def estimate_with_errors(
         Of the means and of the number of blocks.
     has_error : bool
         Whether the replications tell how much they vary; otherwise there is no interval.
-    confidence_level : float
 
     Notes
     -----

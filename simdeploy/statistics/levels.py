@@ -10,7 +10,6 @@ def level_problems(confidence_level: object, *, above: float = 0) -> list[Proble
 
     Parameters
     ----------
-    confidence_level : object
     above : float, default 0
         What it must exceed: 0.5 where a verdict hangs on it.
 

@@ -86,10 +86,6 @@ def pair_policies(values: np.ndarray, *, is_rate: bool) -> Pairs:
     is_rate : bool
         Whether they are 1 and 0.
 
-    Returns
-    -------
-    Pairs
-
     Notes
     -----
     The cost is quadratic in the policies and linear in the replications: a second for a hundred policies and ten
@@ -163,10 +159,8 @@ def estimate_gaps(
     Parameters
     ----------
     values : ndarray of float, shape (policies, replications)
-    measure : Measure
     direction : {'min', 'max'}
         Whether less or more of it is better.
-    confidence_level : float
     together : int, default 1
         How many of the intervals are to hold together with this level: each errs with
         :math:`(1 - level) / together` (Bonferroni's inequality).

@@ -65,7 +65,6 @@ def split(process: Process, levels: Sequence[int], *, effort: int, first: int, s
 
     Parameters
     ----------
-    process : Process
     levels : sequence of int
         Ascending.
     effort : int
@@ -74,10 +73,6 @@ def split(process: Process, levels: Sequence[int], *, effort: int, first: int, s
         Number of the first trajectory; the others follow.
     seed : int
         With `first`, of which entrance each trajectory goes on from.
-
-    Returns
-    -------
-    Split
 
     Notes
     -----

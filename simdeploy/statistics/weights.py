@@ -186,8 +186,6 @@ def estimate_weighted(values: np.ndarray, weights: np.ndarray, measure: Measure,
         As `Values.of` gives them for one case; those that are NaN are left out.
     weights : ndarray of float
         Of the same replications; NaN where one failed.
-    measure : Measure
-    confidence_level : float
 
     Returns
     -------

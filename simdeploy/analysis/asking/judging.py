@@ -57,7 +57,6 @@ def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown
     ----------
     values : ndarray of float, shape (cases, replications)
         What the measure is taken over; those that are NaN are left out.
-    requirement : Requirement
     error : float
         Probability with which a verdict may be wrong, at most 1/2.
     unknown : bool or ndarray of bool, shape (cases,)
@@ -176,7 +175,6 @@ def judge_requirements(
     ----------
     values : Values
         With the measures of the requirements.
-    requirements : sequence of Requirement
     confidence_level : float
         Of the verdict on each requirement by itself. Below 1/2 it is taken for 1/2.
 

@@ -36,10 +36,6 @@ def read_requirements(
         The policies that are asked about; what is required of another one of the scenario is left out. By default
         every policy of the scenario.
 
-    Returns
-    -------
-    tuple of Requirement
-
     Raises
     ------
     InputError
@@ -98,7 +94,6 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
 
     Parameters
     ----------
-    measure : Measure
     release : sequence of ReleaseKind
         The scenario's.
     type_ : str

@@ -28,8 +28,6 @@ class Question:
 
     Attributes
     ----------
-    policy : str
-    requirement : Requirement
     hopeless : str
         Why no number of rollouts can decide it; else empty.
     seen : list of ndarray
@@ -96,10 +94,6 @@ def ask(
 
     Parameters
     ----------
-    scenario : Scenario
-    requirements : str or Requirement, or several of them, or None
-    policies : mapping of str to ScenarioPolicy
-    most : int
     problems : list of Problem
         What is wrong with the policies.
     """

@@ -51,10 +51,6 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
     confidence_level : float
         With which all intervals hold at once, and the best policy is among those that may be the best.
 
-    Returns
-    -------
-    Ranking
-
     Notes
     -----
     Multiple comparisons with the best, constrained: intervals of :math:`\mu_i - \min_{j \ne i} \mu_j` (Hsu 1984 [1]_),

@@ -22,7 +22,6 @@ def estimate_values_of_knowing(
     cost : ndarray of float, shape (policies, worlds)
     kind_of : ndarray of int, shape (worlds,)
         The kind of each world, from 0; each is there.
-    confidence_level : float
 
     Returns
     -------

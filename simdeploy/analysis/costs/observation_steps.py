@@ -27,10 +27,8 @@ class Step(NamedTuple):
 
     Attributes
     ----------
-    lever : {'canaries', 'minutes'}
     value : float
         How many canaries; or by how many minutes each node is watched longer, below 0 for a shorter time.
-    policy : ScenarioPolicy
     is_current : bool
         Whether it is the policy as it is.
     """
@@ -52,7 +50,6 @@ def make_steps(
 
     Parameters
     ----------
-    scenario : Scenario
     policy : ScenarioPolicy
         Rolling or canary.
     canaries : sequence of int, optional

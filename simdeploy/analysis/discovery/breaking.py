@@ -51,7 +51,6 @@ def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confide
     ----------
     values : Values
         With the measures of the requirements; a case is a world.
-    requirements : sequence of Requirement
     confidence_level : float
         Of the verdict on each requirement by itself.
 

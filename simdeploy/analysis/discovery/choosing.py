@@ -62,9 +62,7 @@ def choose(path: Sequence[Box], columns: Sequence[Column], is_broken: np.ndarray
 
     Parameters
     ----------
-    path : sequence of Box
     columns : sequence of Column
-    is_broken : ndarray of bool
 
     Returns
     -------

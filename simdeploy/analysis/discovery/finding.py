@@ -150,7 +150,6 @@ def make_discovery(
     ----------
     points : DataFrame
         A factor a column.
-    known : Breaking
     is_search : ndarray of bool
         Which worlds boxes are looked for in; the others are held out.
     policy, requirements, n_replications, n_failed, confidence_level

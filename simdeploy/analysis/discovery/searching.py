@@ -59,11 +59,9 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
     ----------
     columns : sequence of Column
         Of all worlds.
-    known : Breaking
     is_search : ndarray of bool
         Which worlds boxes are looked for in; in the others they are judged. Worlds of which nothing is known are in
         neither.
-    confidence_level : float
 
     Notes
     -----

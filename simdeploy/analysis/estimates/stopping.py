@@ -43,8 +43,6 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     ----------
     values : ndarray of float
         What it was made of; those that are NaN are left out.
-    found : Estimate
-    target : Target
 
     Returns
     -------

@@ -29,10 +29,8 @@ class Target:
 
     Attributes
     ----------
-    measure : Measure
     half_width : float
         In the measure's unit; or, relative, a fraction of what is estimated.
-    is_relative : bool
 
     Examples
     --------
@@ -79,11 +77,6 @@ def parse_target(text: str, measure: Measure) -> Target:
     text : str
         In the measure's unit, ``5`` or ``5s`` of a time, ``0.01`` or ``1pp`` (percentage points) of a fraction; relative to
         the estimate, ``5% relative`` or, where the measure is none that is shown as a percentage, ``5%``.
-    measure : Measure
-
-    Returns
-    -------
-    Target
 
     Raises
     ------

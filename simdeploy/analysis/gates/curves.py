@@ -56,8 +56,6 @@ def estimate_curves(
     ----------
     values : Values
         Of `measures_along`; cases size by size, and of each size gate by gate.
-    gates : sequence of str
-    sizes : sequence of float
     confidence_level : float
         Of the curve of a gate and a measure, over all sizes; and of all differences in a measure.
 
@@ -95,8 +93,6 @@ def estimate_mixture(
     ----------
     values : Values
         One case for each gate.
-    gates : sequence of str
-    measures : sequence of Measure
     confidence_level : float
         Of each interval of an estimate, and of all differences in a measure together.
     """

@@ -31,8 +31,6 @@ def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: Scenario
     sizes : iterable of float or None
         None for a quarter to four times the policy's `max_error_rate`, and what the scenario's defects have instead of
         steps that are near to it.
-    scenario : Scenario
-    base : ScenarioPolicy
 
     Raises
     ------

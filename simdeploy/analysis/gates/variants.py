@@ -126,8 +126,6 @@ def make_variants(
 
     Parameters
     ----------
-    scenario : Scenario
-    base : ScenarioPolicy
     gates
         As for `read_gates`. By default also the policy's own gate, if it has one, with its own observation.
 

@@ -28,12 +28,10 @@ class Weighed(NamedTuple):
 
     Attributes
     ----------
-    probability, standard_error : float
     condition : float
         The probability of what is given, known or estimated; 1 if nothing is.
     touched : float
         Mean of the nodes that are dispatched without a tilt.
-    diagnosis : Diagnosis
     """
 
     probability: float
@@ -48,7 +46,6 @@ def weigh_up(met: Met, condition: float | None) -> Weighed:
 
     Parameters
     ----------
-    met : Met
     condition : float or None
         The probability of what is given: then the estimate is an average, over that. If nobody knows it, a ratio of two
         averages.
@@ -70,7 +67,6 @@ class Rung(NamedTuple):
 
     Attributes
     ----------
-    tilt : Tilt
     n_hits : int
         Replications in which the event happened.
     score : float

@@ -38,18 +38,7 @@ _FEWEST_PILOTS = 400
 
 @dataclass(frozen=True)
 class Question:
-    """How likely an event is under a policy, and how much work the answer may take.
-
-    Attributes
-    ----------
-    scenario : Scenario
-    policy : ScenarioPolicy
-    event : Event
-    rollouts : int
-    confidence_level : float
-    campaign : Campaign
-    engine : {'compiled', 'reference'}
-    """
+    """How likely an event is under a policy, and how much work the answer may take."""
 
     scenario: Scenario
     policy: ScenarioPolicy

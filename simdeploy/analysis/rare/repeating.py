@@ -51,8 +51,6 @@ class Repetitions:
 
     Attributes
     ----------
-    process : Rollouts
-    levels : sequence of int
     effort : int
         Trajectories of each stage.
     number : int
@@ -105,7 +103,6 @@ def repeat(
 
     Parameters
     ----------
-    campaign : Campaign
     question : mapping
         Everything that decides on the numbers.
     find_levels : callable

@@ -33,17 +33,7 @@ class _Entrances(NamedTuple):
 
 @dataclass(frozen=True)
 class Rollouts:
-    """The rollouts of a policy, by the number of nodes that failed, or that are exposed.
-
-    Attributes
-    ----------
-    scenario : Scenario
-    policy : ScenarioPolicy
-    event : Event
-    counts : {'failed_nodes', 'peak_exposed_nodes'}
-    seed : int
-    engine : {'compiled', 'reference'}
-    """
+    """The rollouts of a policy, by the number of nodes that failed, or that are exposed."""
 
     scenario: Scenario
     policy: ScenarioPolicy
@@ -79,7 +69,6 @@ def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[i
 
     Parameters
     ----------
-    process : Rollouts
     effort : int
         Trajectories of each stage.
     first : int

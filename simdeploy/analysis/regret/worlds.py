@@ -51,10 +51,6 @@ def find_worlds(cases: pd.DataFrame) -> Worlds:
     cases : DataFrame
         As of `Values`: `policy`, and what else identifies a case.
 
-    Returns
-    -------
-    Worlds
-
     Raises
     ------
     InputError

@@ -130,11 +130,8 @@ def analyze_table(
 
     Parameters
     ----------
-    design : SensitivityDesign
     values : Values
         With the measure; its cases are the points.
-    measure : Measure
-    confidence_level : float
     under : mapping
         What it was computed under.
     """

@@ -26,7 +26,6 @@ class PointValues(NamedTuple):
     is_failed, never_ends : ndarray of bool, shape (points,)
     n_failed : int
         Replications that failed.
-    policy : str
     """
 
     values: np.ndarray

@@ -45,11 +45,8 @@ class Standings:
 
     Attributes
     ----------
-    policies : tuple of str
     values : ndarray of float, shape (policies, replications)
         Of the measure by which one is chosen.
-    estimates : tuple of Estimate
-    feasibility : tuple of Feasibility
     unknown_fractions : ndarray of float, shape (policies,)
         How many of the rollouts never end, so that their value isn't known.
     """
@@ -74,7 +71,6 @@ class Conclusion:
     ----------
     choice : str or None
         None if no policy meets the requirements, and where that isn't known.
-    is_known : bool
     is_sure : bool
         Whether intervals support that the `subject` is, or isn't, the choice: those of the requirements each by
         itself, those of its gaps to all others together.
@@ -138,16 +134,10 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
 
     Parameters
     ----------
-    standings : Standings
-    rule : Rule
     subject : int
         The policy that is looked at.
     base : int or None
         The choice that is to hold: the subject, or None where no policy met the requirements.
-
-    Returns
-    -------
-    Conclusion
     """
     reason = why_unknown(standings, rule.of)
     if reason:

@@ -44,11 +44,6 @@ class Settings:
 
     Attributes
     ----------
-    scenario : Scenario
-    policies : mapping of str to ScenarioPolicy
-    rule : Rule
-    requirements : sequence of Requirement
-    replications : range
     campaign : Campaign
         With a sweep for the values, and one for each part of the pairs.
     """

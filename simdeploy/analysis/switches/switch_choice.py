@@ -25,7 +25,6 @@ class Choice:
 
     Parameters
     ----------
-    rule : Rule
     base : Standings
         Of the policies with the switches as they are.
 

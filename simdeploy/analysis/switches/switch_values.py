@@ -46,10 +46,6 @@ class SwitchValue:
 def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     """List the values of every switch other than the scenario's own, in the order of the model's section 6.
 
-    Parameters
-    ----------
-    scenario : Scenario
-
     Returns
     -------
     tuple of SwitchValue

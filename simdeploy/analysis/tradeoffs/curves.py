@@ -73,7 +73,6 @@ def estimate_curves(
 
     Parameters
     ----------
-    ranges : sequence of LeverRange
     values : mapping of Measure to ndarray of float, shape (points, replications)
         Points lever by lever.
     unknown : mapping of Measure to ndarray of float, shape (points,)

@@ -104,7 +104,6 @@ def find_surely_dominated(
     ----------
     values : sequence of ndarray of float, shape (cases, replications)
         Of each measure, as `Values.of` gives them.
-    directions : mapping of Measure to {'min', 'max'}
     opponents : ndarray of int, shape (cases,)
         As from `choose_opponents`.
     confidence_level : float

@@ -43,7 +43,6 @@ def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Mea
     ----------
     curves, differences : DataFrame
         As `Tradeoff` has them.
-    axes : sequence of Measure
     """
     kinds = {str(measure): measure.kind for measure in axes[:2]}
     of_levers = curves.drop_duplicates(["lever", "value"])

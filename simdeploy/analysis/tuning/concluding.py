@@ -44,10 +44,8 @@ class Confirmed:
 
     Attributes
     ----------
-    selection : Selection
     shown : tuple of int
         The candidates that were simulated, the choice first.
-    measured : Measured
     held_back : mapping of str to int
         What might be chosen without a requirement, by that requirement.
     alpha : float
@@ -85,14 +83,7 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Work:
-    """What was done, and under what.
-
-    Attributes
-    ----------
-    indifference : float
-    n_failed : int
-    computed_under : mapping
-    """
+    """What was done, and under what."""
 
     indifference: float
     n_failed: int

@@ -25,7 +25,6 @@ def judge_candidates(
     ----------
     measured : mapping of Measure to ndarray, shape (candidates, worlds)
         NaN where there is no value, or what is given isn't so.
-    requirements : sequence of Requirement
     error : float
         Of each verdict by itself.
 
@@ -57,8 +56,6 @@ def settle(
     ----------
     measure : callable
         Given candidates, the first world and how many.
-    numbers : ndarray of int
-    requirements : sequence of Requirement
     error : float
         Probability of a false verdict on one requirement of one candidate, over all looks.
     first : int

@@ -32,7 +32,6 @@ class Findings:
         Of the objective, in the first stage.
     required : ndarray of float, shape (candidates, requirements)
         Estimates of the requirements' measures, in the first stage.
-    stages : list of dict
     is_cut : bool
         Whether more candidates survived than could be carried on.
     """

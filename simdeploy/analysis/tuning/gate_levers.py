@@ -23,7 +23,6 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
 
     Parameters
     ----------
-    levers : sequence of Lever
     values : sequence of sequence
         Of each lever.
     own_kind : str
@@ -57,7 +56,6 @@ def drop_unread(levers: Sequence[Lever], row: tuple[Any, ...], own_kind: str) ->
 
     Parameters
     ----------
-    levers : sequence of Lever
     row : tuple
         A value of each.
     own_kind : str

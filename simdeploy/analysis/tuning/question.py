@@ -33,17 +33,12 @@ class Question:
     ----------
     base : ScenarioPolicy
         The current policy.
-    objective : Measure
     sign : int
         1 to minimise it, -1 to maximise it.
-    requirements : tuple of Requirement
     shown : tuple of Measure
         Further measures that are told of the policies in the end.
-    worlds, most : int
     indifference : float or None
         None for the default, which depends on the first stage.
-    final : int or None
-    confidence_level : float
     """
 
     base: ScenarioPolicy

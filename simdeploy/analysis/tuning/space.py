@@ -88,7 +88,6 @@ def make_candidates(
 
     Parameters
     ----------
-    scenario : Scenario
     base : ScenarioPolicy
         The current policy; whatever isn't a lever stays as it is there.
     vary : mapping of str to iterable, optional

@@ -39,19 +39,7 @@ class NoValueError(Exception):
 
 
 class Stages:
-    """What is done with candidates, stage by stage.
-
-    Parameters
-    ----------
-    question : Question
-    candidates : Candidates
-    worlds : Worlds
-
-    Attributes
-    ----------
-    found : Findings
-    worlds : Worlds
-    """
+    """What is done with candidates, stage by stage."""
 
     def __init__(self, question: Question, candidates: Candidates, worlds: Worlds) -> None:
         self.worlds, self.found = worlds, Findings(candidates)

@@ -64,15 +64,11 @@ class Worlds:
 
     Parameters
     ----------
-    scenario : Scenario
-    question : Question
-    candidates : Candidates
     campaign : Campaign
         Each call's rows go into a numbered folder of its store.
 
     Attributes
     ----------
-    campaign : Campaign
     n_node_updates : int
         Nodes that were updated in all rollouts so far.
     failed : set of int

@@ -121,7 +121,6 @@ class Sampler(Protocol):
 
         Parameters
         ----------
-        candidates : ndarray of int
         first, count : int
             The same observation number means the same random world for all candidates (common random numbers), and
             gives the same value whenever it is asked for. Different numbers are independent.
