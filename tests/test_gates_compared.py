@@ -16,11 +16,10 @@ from scipy import stats
 
 from simdeploy import InputError, Scenario, compare_gates, replicate
 from simdeploy.analysis.asking.verdicts import judge_change
-from simdeploy.analysis.gates.curves import CURVE, DIFFERENCE, MEASURES, OF_MIXTURE, STOPPED, find_better
+from simdeploy.analysis.gates.curves import CURVE, DIFFERENCE, MEASURES, OF_MIXTURE, STOPPED, conclude, find_better
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import CURRENT, DEFAULT_GATES, make_variants
-from simdeploy.analysis.gates.verdicts import conclude
 from simdeploy.api.gate import GATES
 from simdeploy.engines import running
 from simdeploy.errors import SimdeployWarning

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis import compare
-from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.comparison.ranking import rank_policies
 from simdeploy.errors import InputError
 from simdeploy.plotting.ranking import plot_ranking

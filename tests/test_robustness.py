@@ -12,9 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from simdeploy.analysis.regret.regrets import estimate_regrets
+from simdeploy.analysis.regret.regrets import estimate_regrets, find_worlds
 from simdeploy.analysis.regret.robustness import estimate_regret
-from simdeploy.analysis.regret.worlds import find_worlds
 from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
 from simdeploy.plotting.regret import plot_regret

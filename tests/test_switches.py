@@ -16,7 +16,7 @@ from scipy import stats
 
 from simdeploy.analysis.asking.judging import Feasibility
 from simdeploy.analysis.switches.conclusions import Rule, conclude, stand
-from simdeploy.analysis.switches.interactions import adjust_by_holm, estimate_interaction
+from simdeploy.analysis.switches.switch_choice import adjust_by_holm, estimate_interaction
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
 from simdeploy.analysis.switches.varying import vary_switches
 from simdeploy.errors import InputError, SimdeployWarning
@@ -427,7 +427,7 @@ def test_parts_of_the_pairs_change_no_number(monkeypatch, few_values):
     """However many pairs are simulated at a time, the table is the same. [property]"""
     made = scenario(EDGE)
     whole = vary_switches(made, replications=3, engine="compiled")
-    monkeypatch.setattr("simdeploy.analysis.switches.settings._MOST_ROWS", 20)
+    monkeypatch.setattr("simdeploy.analysis.switches.switch_values._MOST_ROWS", 20)
     pd.testing.assert_frame_equal(vary_switches(made, replications=3, engine="compiled").pairs, whole.pairs)
 
 

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.verdicts import judge_change
-from simdeploy.analysis.tradeoffs.curves import estimate_band, estimate_curves
-from simdeploy.analysis.tradeoffs.judging import conclude
+from simdeploy.analysis.tradeoffs.curves import conclude, estimate_band, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.analysis.tradeoffs.moving import Tradeoff, default_axes, tradeoff
 from simdeploy.errors import InputError

@@ -8,6 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+# Of the points of a box, what one step takes away: patience.
+ALPHA = 0.05
+
+# Points below which a box is not peeled any further: this part of all, and this many.
+LEAST_FRACTION, LEAST_POINTS = 0.05, 10
+
 
 @dataclass(frozen=True)
 class Column:
@@ -90,13 +96,6 @@ class Box:
     def restricted(self) -> tuple[int, ...]:
         """The factors with limits, in the order of their columns."""
         return tuple(sorted(self.limits))
-
-
-# Of the points of a box, what one step takes away: patience.
-ALPHA = 0.05
-
-# Points below which a box is not peeled any further: this part of all, and this many.
-LEAST_FRACTION, LEAST_POINTS = 0.05, 10
 
 
 def peel(columns: Sequence[Column], is_broken: np.ndarray) -> list[Box]:

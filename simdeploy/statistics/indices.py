@@ -9,6 +9,10 @@ import numpy as np
 
 SOBOL = ("first", "total")
 
+MORRIS = ("mu_star", "mu", "sigma")
+# Parts that the replications are cut into: fewer than these make intervals wide, more make work.
+MOST_PARTS = 20
+
 
 def variance_moments(responses: np.ndarray) -> np.ndarray:
     """Return by row what the indices are made of.
@@ -66,9 +70,6 @@ def variance_indices(means: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(indices), indices, np.nan)
 
 
-MORRIS = ("mu_star", "mu", "sigma")
-
-
 def effect_moments(places: np.ndarray, moved: np.ndarray, responses: np.ndarray) -> np.ndarray:
     r"""Return by trajectory what the indices are averages of.
 
@@ -109,10 +110,6 @@ def effect_indices(means: np.ndarray, n: int) -> np.ndarray:
     effect, absolute, square = np.moveaxis(means, -2, 0)
     variance = np.maximum(square - effect**2, 0) * n / (n - 1)
     return np.stack([absolute, effect, np.sqrt(variance)], axis=-2)
-
-
-# Parts that the replications are cut into: fewer than these make intervals wide, more make work.
-MOST_PARTS = 20
 
 
 class Estimated(NamedTuple):

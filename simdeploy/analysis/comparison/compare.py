@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.measuring import Values, find_costs
-from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
+from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
-from simdeploy.analysis.comparison.pair_tables import PAIR, RANKING, tabulate_pairs, tabulate_ranking
+from simdeploy.analysis.comparison.ranking import PAIR, RANKING, tabulate_pairs, tabulate_ranking
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.result import Columns, LateTable, Result, read_computed_under
@@ -230,7 +228,7 @@ def compare(
     estimates: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
     for measure in values.measures:
-        measured, unknown = values.of(measure), unknown_fractions(values, measure)
+        measured, unknown = values.of(measure), values.unknown_fractions(measure)
         for place, policy in enumerate(policies):
             name = {"policy": policy, **name_measure(measure)}
             own = _with_half_width(estimate_values(measured[place], measure, confidence_level))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, find_costs
-from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.renaming import moved
@@ -78,10 +77,6 @@ class CostResult(Result):
         """The rows of the total, one per case."""
         return self.parts[self.parts["cause"].eq("cost")].reset_index(drop=True)
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return `parts`."""
-        return self.parts
-
 
 @moved("costs", place=1)
 def estimate_costs(
@@ -146,7 +141,7 @@ def estimate_costs(
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     values = Values(responses, [Measure("cost")], costs=costs)
     by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
-    known, unknown = ~np.isnan(by_cause["cost"]), unknown_fractions(values, Measure("cost"))
+    known, unknown = ~np.isnan(by_cause["cost"]), values.unknown_fractions(Measure("cost"))
     rows: list[dict[str, Any]] = []
     for place, case in enumerate(values.cases.to_dict("records")):
         key = {str(name): value for name, value in case.items()} | {"unknown_fraction": unknown[place]}

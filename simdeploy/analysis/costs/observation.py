@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
@@ -87,10 +86,6 @@ class ObservationResult(Result):
     confidence_level: float
     n_left_out: int
     computed_under: Mapping[str, Any]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return `savings`."""
-        return self.savings
 
 
 def value_of_observation(
@@ -192,7 +187,7 @@ def value_of_observation(
     campaign.tell_failures()
     values = Values(result, [Measure("cost")], costs=costs)
     by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
-    savings, of_steps = _compare(steps, by_cause, unknown_fractions(values, Measure("cost")), confidence_level)
+    savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)
     return ObservationResult(
         savings=make_frame(savings, _SAVING),
         steps=make_frame(of_steps, _STEP),

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simdeploy.analysis.asking.naming import name_factors
-from simdeploy.analysis.discovery.choosing import Share, choose, quasi_p, share
+from simdeploy.analysis.discovery.choosing import Share, chance, choose, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_box, describe_limits
-from simdeploy.analysis.discovery.judging import chance
 from simdeploy.analysis.discovery.result import BOX, LIMIT, STEP
 from simdeploy.analysis.frames import make_frame
 from simdeploy.statistics.boxes import Box, Column, peel

@@ -63,10 +63,6 @@ class Estimates(Result):
     confidence_level: float
     computed_under: Mapping[str, Any]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return `estimates`."""
-        return self.estimates
-
 
 def estimate(
     responses: pd.DataFrame | Batches,

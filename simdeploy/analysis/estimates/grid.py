@@ -66,10 +66,6 @@ class GridSummary(Result):
     confidence_level: float
     computed_under: Mapping[str, Any]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return `cells`."""
-        return self.cells
-
 
 def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 0.95) -> GridSummary:
     r"""Estimate for each case of a sweep how often it errs, how long it takes and what it costs.

@@ -1,18 +1,17 @@
-"""Estimates by gate and size of the defect, with bands; and differences to the first gate in the same worlds."""
+"""Estimates by gate and size of the defect, with bands; and only what they support: how gates stand to the threshold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import find_direction
-from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.asking.verdicts import judge_change
+from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
+from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import compare_values, estimate_values
 from simdeploy.statistics.levels import share_out
@@ -20,8 +19,9 @@ from simdeploy.statistics.levels import share_out
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.asking.directions import Direction
     from simdeploy.analysis.asking.measuring import Values
+    from simdeploy.analysis.asking.verdicts import Direction
+
 
 STOPPED = "stopped"
 # What is measured at each size beside how often a release is stopped.
@@ -99,7 +99,7 @@ def estimate_mixture(
     level = share_out(confidence_level, max(len(gates) - 1, 1))
     rows = []
     for measure in measures:
-        of, unknown = values.of(measure), unknown_fractions(values, measure)
+        of, unknown = values.of(measure), values.unknown_fractions(measure)
         for place, gate in enumerate(gates):
             row = {"gate": gate, "measure": str(measure), "unknown_fraction": float(unknown[place])}
             row |= estimate_values(of[place], measure, confidence_level)._asdict()
@@ -117,8 +117,8 @@ def _measured(values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the values of a measure by case and replication, and by case how many are unknown."""
     if name != STOPPED:
         measure = parse_measure(name)
-        return values.of(measure), unknown_fractions(values, measure)
-    return values.of(_STOPS[0]) + values.of(_STOPS[1]), unknown_fractions(values, _STOPS[0])
+        return values.of(measure), values.unknown_fractions(measure)
+    return values.of(_STOPS[0]) + values.of(_STOPS[1]), values.unknown_fractions(_STOPS[0])
 
 
 def find_better(name: str, size: float) -> Direction | None:
@@ -132,3 +132,55 @@ def _difference(found: Mapping[str, Any], unknown_fraction: float, direction: Di
     row = {**found, **ends, "unknown_fraction": unknown_fraction}
     unknown = math.isnan(row["estimate"])
     return {**row, "verdict": judge_change(row["low"], row["high"], direction, unknown=unknown)}
+
+
+class Conclusion(NamedTuple):
+    """What is concluded from curves and differences.
+
+    Attributes
+    ----------
+    gates : DataFrame
+        With the `verdict` on both errors of each gate but the threshold.
+    best : str or None
+        The gate that errs least by the estimates, of those that are better.
+    fewest_failed_requests : str or None
+        Of the gates that don't surely err more, the one under which surely fewer failed requests of the defect are served,
+        the fewest by the estimates.
+    cheapest : str or None
+        The gate with the least estimate of the cost; None without costs, or if that of the threshold is unknown.
+    """
+
+    gates: pd.DataFrame
+    best: str | None
+    fewest_failed_requests: str | None
+    cheapest: str | None
+
+
+def conclude(
+    gates: pd.DataFrame, curves: pd.DataFrame, differences: pd.DataFrame, mixture: pd.DataFrame, size: float
+) -> Conclusion:
+    """Judge each gate by its errors: good releases that are stopped, and defects of a size that are not."""
+    stopped = curves[curves["measure"].eq(STOPPED)].set_index(["size", "gate"])["estimate"]
+    errors = stopped[0.0] + (1 - stopped[size])
+    of_errors = differences[differences["measure"].eq(STOPPED) & differences["size"].isin([0.0, size])]
+    verdicts = {gate: join_verdicts(of.tolist()) for gate, of in of_errors.groupby("gate")["verdict"]}
+    judged = gates.assign(verdict=gates["gate"].map(verdicts).astype("str"))
+    better = [gate for gate in gates["gate"] if verdicts.get(gate) == "better"]
+    served = differences[
+        differences["measure"].eq("failed_requests_excess")
+        & differences["size"].eq(size)
+        & differences["verdict"].eq("better")
+        & ~differences["gate"].map(verdicts).isin(["worse", "trades", "unknown"])
+    ]
+    cost = mixture[mixture["measure"].eq("cost") & mixture["unknown_fraction"].eq(0) & mixture["estimate"].notna()]
+    is_comparable = cost["gate"].eq(THRESHOLD).any()
+    return Conclusion(
+        judged,
+        min(better, key=lambda gate: float(errors[gate]), default=None),
+        _find_least(served),
+        _find_least(cost) if is_comparable else None,
+    )
+
+
+def _find_least(rows: pd.DataFrame) -> str | None:
+    return None if rows.empty else str(rows["gate"].iloc[int(np.argmin(rows["estimate"]))])

@@ -86,10 +86,6 @@ class GateComparison(Result):
     n_failed: int
     computed_under: Mapping[str, Any]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return `curves`."""
-        return self.curves
-
     @property
     def sizes(self) -> tuple[float, ...]:
         """The sizes of the curve, ascending; the first is 0."""

@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
-from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond
+from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond, table_values
 from simdeploy.analysis.sensitivity.result import (
     FACTOR,
     INDEX,
@@ -20,7 +20,6 @@ from simdeploy.analysis.sensitivity.result import (
     Sensitivity,
     make_interval,
 )
-from simdeploy.analysis.sensitivity.tables import table_values
 from simdeploy.errors import InputError, Problem
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Measure

@@ -87,10 +87,6 @@ class Sensitivity(Result):
     confidence_level: float
     computed_under: Mapping[str, Any]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the indices."""
-        return self.indices
-
 
 def make_interval(estimate: float, half_width: float, least: float) -> tuple[float, float, float]:
     """Return an estimate and its interval, no less than a least value; unknown ends stay so.

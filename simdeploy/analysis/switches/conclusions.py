@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import Direction
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.pairs import estimate_gaps
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import Direction
+from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, compare_values
 

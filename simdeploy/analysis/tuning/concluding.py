@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.judging import MET, MISSED
-from simdeploy.analysis.asking.verdicts import judge_change
+from simdeploy.analysis.asking.verdicts import find_direction, judge_change
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.tuning.feasibility import judge_candidates
-from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings
+from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
 from simdeploy.analysis.tuning.result import CHOICE, NEAREST, POLICY, RUNNER_UP, VERDICT, WITHOUT, Tuning, find_changes
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.analysis.tuning.worlds import Measured
@@ -28,7 +26,7 @@ from simdeploy.statistics.estimators import Estimate, estimate_difference, estim
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.asking.directions import Direction
+    from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.api import Dialect
     from simdeploy.scenario import Scenario

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.directions import read_direction
 from simdeploy.analysis.asking.requirements import read_requirements, why_impossible
+from simdeploy.analysis.asking.verdicts import read_direction
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Measure, Requirement, measure_problems, parse_measure

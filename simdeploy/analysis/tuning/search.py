@@ -22,7 +22,7 @@ from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.asking.directions import Direction
+    from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.analysis.tuning.result import Tuning
     from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario

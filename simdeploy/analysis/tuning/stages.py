@@ -9,8 +9,16 @@ from functools import cached_property
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED
-from simdeploy.analysis.tuning.feasibility import judge_candidates, settle
-from simdeploy.analysis.tuning.findings import FAILED, MISSES, NEVER_ENDS, NOT_KNOWN, RULED_OUT, Findings
+from simdeploy.analysis.tuning.findings import (
+    FAILED,
+    MISSES,
+    NEVER_ENDS,
+    NOT_KNOWN,
+    RULED_OUT,
+    Findings,
+    judge_candidates,
+    settle,
+)
 from simdeploy.analysis.tuning.question import Question
 from simdeploy.analysis.tuning.space import Candidates
 from simdeploy.analysis.tuning.worlds import Measured, Worlds
