@@ -25,6 +25,7 @@ from simdeploy.engines import running
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.jobs import Job
 from simdeploy.plotting import plot_gates
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.validation.oracles import gate_characteristics, make_gate
@@ -165,7 +166,7 @@ def test_intervals_hold_together():
     assert (row["low"], row["high"]) == pytest.approx(ends)
     less = found.difference("pooled", 0.02, STOPPED)
     level = 1 - 0.05 / (len(sizes) * 2)
-    expected = estimate_difference(observed["pooled"], observed["threshold"], is_rate=True, confidence_level=level)
+    expected = estimate_difference(observed["pooled"], observed["threshold"], Measure("stopped_defective"), level)
     assert (less["estimate"], less["low"], less["high"]) == pytest.approx(expected[:3])
 
 

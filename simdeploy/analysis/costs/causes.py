@@ -152,8 +152,7 @@ def estimate_costs(
         largest = max(CAUSES, key=lambda cause: found[cause].estimate)
         for cause, of_cause in found.items():
             is_largest = cause == largest and of_cause.estimate > 0
-            own = {"cause": cause, "half_width": of_cause.half_width, "is_largest_cause": is_largest}
-            rows.append({**key, **of_cause._asdict(), **own})
+            rows.append({**key, **of_cause.to_row(), "cause": cause, "is_largest_cause": is_largest})
     cheapest = _find_cheapest(rows)
     rows = [row | {"is_cheapest": place // len(COSTS) == cheapest} for place, row in enumerate(rows)]
     dtypes = {str(name): dtype for name, dtype in values.cases.dtypes.items()} | _PART

@@ -20,7 +20,7 @@ from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import Columns, Result
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_difference, moments
+from simdeploy.statistics.estimators import estimate_difference, moments
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -206,7 +206,8 @@ def _compare(
     current = {step.lever: place for place, step in enumerate(steps) if step.is_current}
 
     def saved(cause: str, before: int, after: int) -> dict[str, Any]:
-        found = _saved(by_cause[cause][before], by_cause[cause][after], confidence_level)
+        of = by_cause[cause]
+        found = estimate_difference(of[before], of[after], Measure(cause), confidence_level).to_row()
         return found | _NOT_KNOWN if unknown[before] or unknown[after] else found
 
     for place, step in enumerate(steps):
@@ -221,11 +222,6 @@ def _compare(
             verdict = judge_difference(found["low"], found["high"], "max", unknown=math.isnan(found["estimate"]))
             of_steps.append({**name, "previous": steps[place - 1].value, **found, "verdict": verdict})
     return savings, of_steps
-
-
-def _saved(before: np.ndarray, after: np.ndarray, confidence_level: float) -> dict[str, Any]:
-    found: Estimate = estimate_difference(before, after, is_rate=False, confidence_level=confidence_level)
-    return {**found._asdict(), "half_width": found.half_width}
 
 
 def _limit(steps: Sequence[Step], of_steps: Sequence[Mapping[str, Any]], lever: str) -> dict[str, Any]:

@@ -213,8 +213,3 @@ def hypergeometric_tail(broken: int, n: int, of_broken: int, of_n: int) -> float
 
     logs = log_choose(of_broken, k) + log_choose(of_n - of_broken, n - k) - log_choose(of_n, np.array(n))
     return min(1.0, float(np.exp(logs).sum()))
-
-
-def chance(found: Share) -> float:
-    """Return how likely it is that a box that means nothing is as full."""
-    return hypergeometric_tail(found.broken, found.n, found.of_broken, found.of_n)

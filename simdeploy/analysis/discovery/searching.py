@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simdeploy.analysis.asking.naming import name_factors
-from simdeploy.analysis.discovery.choosing import Share, chance, choose, quasi_p, share
+from simdeploy.analysis.discovery.choosing import Share, choose, hypergeometric_tail, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_box, describe_limits
 from simdeploy.analysis.discovery.result import BOX, LIMIT, STEP
 from simdeploy.analysis.frames import make_frame
@@ -107,7 +107,7 @@ def _judge(
     density_low, density_high = proportion_interval(found.broken, found.n, confidence_level)
     coverage_low, coverage_high = proportion_interval(found.broken, of_all, confidence_level)
     n_outside = found.of_n - found.n
-    p_value = chance(found)
+    p_value = hypergeometric_tail(found.broken, found.n, found.of_broken, found.of_n)
     return {
         "box": number,
         "is_found": p_value <= 1 - confidence_level,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.frames import make_frame
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
@@ -170,14 +171,9 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
         for measure, of_cases in zip(measures, of_measure, strict=True):
             found = _estimate_case(values, of_cases, case, measure, confidence_level)
             parts = {"measure": str(measure), "of": measure.of, "quantile": measure.quantile, "given": measure.given}
-            left_out = {"half_width": found.half_width, "n_left_out": int(n_left_out[case])}
-            rows.append({**parts, **found._asdict(), **left_out})
+            rows.append({**parts, **found.to_row(), "n_left_out": int(n_left_out[case])})
     cases = values.cases.loc[np.repeat(np.arange(len(values.cases)), len(measures))].reset_index(drop=True)
-    columns = {
-        name: pd.Series([row[name] for row in rows], dtype=dtype, index=cases.index)
-        for name, dtype in ESTIMATE_COLUMNS.items()
-    }
-    return cases.assign(**columns)
+    return pd.concat([cases, make_frame(rows, ESTIMATE_COLUMNS)], axis=1)
 
 
 def _estimate_case(

@@ -13,7 +13,7 @@ from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.scenario.measures import Measure, parse_measure
-from simdeploy.statistics.estimators import compare_values, estimate_values
+from simdeploy.statistics.estimators import estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def estimate_curves(
                 fraction = float(unknown[row, column, 0])
                 curve_rows.append(point | found._asdict() | {"unknown_fraction": fraction})
                 if column:
-                    less = compare_values(of[row, column], of[row, 0], measure, level)
+                    less = estimate_difference(of[row, column], of[row, 0], measure, level)
                     fraction = max(fraction, float(unknown[row, 0, 0]))
                     difference_rows.append(point | _difference(less._asdict(), fraction, find_better(name, size)))
     return make_frame(curve_rows, CURVE), make_frame(difference_rows, DIFFERENCE)
@@ -105,7 +105,7 @@ def estimate_mixture(
             row |= estimate_values(of[place], measure, confidence_level)._asdict()
             ends = {**dict.fromkeys(("estimate", "low", "high"), math.nan), "verdict": None}
             if place:
-                less = compare_values(of[place], of[0], measure, level)._asdict()
+                less = estimate_difference(of[place], of[0], measure, level)._asdict()
                 ends = _difference(less, max(unknown[place], unknown[0]), find_direction(measure))
             row |= {"verdict": ends["verdict"]}
             row |= {"difference": ends["estimate"], "difference_low": ends["low"], "difference_high": ends["high"]}
@@ -135,20 +135,7 @@ def _difference(found: Mapping[str, Any], unknown_fraction: float, direction: Di
 
 
 class Conclusion(NamedTuple):
-    """What is concluded from curves and differences.
-
-    Attributes
-    ----------
-    gates : DataFrame
-        With the `verdict` on both errors of each gate but the threshold.
-    best : str or None
-        The gate that errs least by the estimates, of those that are better.
-    fewest_failed_requests : str or None
-        Of the gates that don't surely err more, the one under which surely fewer failed requests of the defect are served,
-        the fewest by the estimates.
-    cheapest : str or None
-        The gate with the least estimate of the cost; None without costs, or if that of the threshold is unknown.
-    """
+    """What is concluded from curves and differences, as `GateComparison` has it."""
 
     gates: pd.DataFrame
     best: str | None

@@ -13,7 +13,7 @@ from simdeploy.analysis.rare.events import Met, look_for
 from simdeploy.analysis.rare.question import PILOT, Question
 from simdeploy.analysis.rare.result import STEP_COLUMNS, describe_numbers, doubt_unknown
 from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.statistics.weights import Diagnosis, diagnose, effective_size, plain_mean, ratio
+from simdeploy.statistics.weights import diagnose, effective_size, plain_mean, ratio
 from simdeploy.world.tilt import Tilt, tiltable, tilted_probabilities
 
 if TYPE_CHECKING:
@@ -43,13 +43,22 @@ def estimate_by_importance(
         number = count()
         best, rungs = choose_tilt(scenario, lambda one: _run(question, one, pilot, f"pilot-{next(number):03d}"), names)
     met = _run(question, best, range(question.rollouts), "estimate")
-    found = weigh_up(met, question.condition)
-    doubts = (*found.diagnosis.doubts, *doubt_unknown(met.n_unknown, met.n_failed))
+    known, condition = met.is_known, question.condition
+    weights, concerned = met.weights[known], met.concerned[known]
+    contributions = weights * met.happened[known]
+    if condition is None:
+        probability, error = ratio(contributions, weights * concerned)
+        condition = float((weights * concerned).mean())
+    else:
+        probability, error = plain_mean(contributions / condition)
+    touched, _ = ratio(weights * met.touched[known], weights)
+    diagnosis = diagnose(weights, contributions)
+    doubts = (*diagnosis.doubts, *doubt_unknown(met.n_unknown, met.n_failed))
     n_pilot = question.pilot_rollouts * len(rungs)
     numbers = describe_numbers(
-        found.probability,
-        found.standard_error,
-        found.condition,
+        probability,
+        error,
+        condition,
         degrees=question.rollouts - 1,
         confidence_level=question.confidence_level,
         doubts=doubts,
@@ -60,9 +69,8 @@ def estimate_by_importance(
         | {"n_hits": rung.n_hits, "fraction": rung.score, "used": rung.tilt == best}
         for rung in rungs
     ]
-    diagnosis = {name: value for name, value in asdict(found.diagnosis).items() if name != "doubts"}
     # What a rollout costs without a tilt, over what it costs here.
-    cost_ratio = found.touched * question.rollouts / max(float(met.touched.sum()), 1.0)
+    cost_ratio = touched * question.rollouts / max(float(met.touched.sum()), 1.0)
     return {
         **numbers,
         "n_rollouts": question.rollouts,
@@ -72,7 +80,8 @@ def estimate_by_importance(
         "tilt": best.factors,
         "levels": (),
         "counts": "",
-        "diagnosis": diagnosis | {"is_bounded": math.isinf(found.diagnosis.k_hat)},
+        "diagnosis": {name: value for name, value in asdict(diagnosis).items() if name != "doubts"}
+        | {"is_bounded": math.isinf(diagnosis.k_hat)},
         "steps": make_frame(steps, STEP_COLUMNS),
     }
 
@@ -96,45 +105,6 @@ def _check_names(scenario: Scenario, names: Sequence[str]) -> list[str]:
     if problems:
         raise InputError(problems)
     return asked
-
-
-class Weighed(NamedTuple):
-    """An estimate under a tilt.
-
-    Attributes
-    ----------
-    condition : float
-        The probability of what is given, known or estimated; 1 if nothing is.
-    touched : float
-        Mean of the nodes that are dispatched without a tilt.
-    """
-
-    probability: float
-    standard_error: float
-    condition: float
-    touched: float
-    diagnosis: Diagnosis
-
-
-def weigh_up(met: Met, condition: float | None) -> Weighed:
-    """Estimate the probability of an event from replications under a tilt.
-
-    Parameters
-    ----------
-    condition : float or None
-        The probability of what is given: then the estimate is an average, over that. If nobody knows it, a ratio of two
-        averages.
-    """
-    known = met.is_known
-    weights, happened, concerned = met.weights[known], met.happened[known], met.concerned[known]
-    contributions = weights * happened
-    if condition is None:
-        probability, error = ratio(contributions, weights * concerned)
-        condition = float((weights * concerned).mean())
-    else:
-        probability, error = plain_mean(contributions / condition)
-    touched, _ = ratio(weights * met.touched[known], weights)
-    return Weighed(probability, error, condition, touched, diagnose(weights, contributions))
 
 
 class Rung(NamedTuple):

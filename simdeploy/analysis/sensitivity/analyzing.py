@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
-from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond, table_values
+from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond, respond_table
 from simdeploy.analysis.sensitivity.result import (
     FACTOR,
     INDEX,
@@ -134,10 +134,9 @@ def analyze_table(
     under : mapping
         What it was computed under.
     """
-    table = table_values(design, values, measure)
-    responses = respond(table.values, measure, is_failed=table.is_failed, never_ends=table.never_ends)
-    n = values.n_replications
-    return _analyze(design, responses, measure, table.policy, n, table.n_failed, confidence_level, under)
+    responses, n = respond_table(design, values, measure), values.n_replications
+    policy, n_failed = str(values.cases["policy"].iloc[0]), len(design) * n - int(values.is_ok.sum())
+    return _analyze(design, responses, measure, policy, n, n_failed, confidence_level, under)
 
 
 def _analyze(

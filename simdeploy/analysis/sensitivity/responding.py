@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -100,26 +100,8 @@ def _take(values: np.ndarray, measure: Measure | None) -> np.ndarray:
     return quantiles
 
 
-class PointValues(NamedTuple):
-    """What a table has at each point of a design.
-
-    Attributes
-    ----------
-    values : ndarray of float, shape (points, replications)
-    is_failed, never_ends : ndarray of bool, shape (points,)
-    n_failed : int
-        Replications that failed.
-    """
-
-    values: np.ndarray
-    is_failed: np.ndarray
-    never_ends: np.ndarray
-    n_failed: int
-    policy: str
-
-
-def table_values(design: SensitivityDesign, values: Values, measure: Measure) -> PointValues:
-    """Put what a table has where it belongs.
+def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -> Responses:
+    """Take a measure at each point from the table of a sweep, whose cases are the points.
 
     Raises
     ------
@@ -140,12 +122,11 @@ def table_values(design: SensitivityDesign, values: Values, measure: Measure) ->
     _check_points(design, cases, rows)
     found = np.full((len(design), values.n_replications), np.nan)
     found[rows] = values.of(measure)
-    is_ok = np.zeros(found.shape, dtype=bool)
-    is_ok[rows] = values.is_ok
+    is_ok = np.zeros(len(design), dtype=bool)
+    is_ok[rows] = values.is_ok.all(axis=1)
     never_ends = np.zeros(len(design), dtype=bool)
     never_ends[rows] = values.is_unknown(measure).any(axis=1)
-    is_failed = np.logical_not(is_ok.all(axis=1))
-    return PointValues(found, is_failed, never_ends, int((~is_ok).sum()), str(cases["policy"].iloc[0]))
+    return respond(found, measure, is_failed=~is_ok, never_ends=never_ends)
 
 
 def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarray) -> None:

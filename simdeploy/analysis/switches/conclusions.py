@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.asking.verdicts import Direction
-from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.estimators import Estimate
 from simdeploy.statistics.pairs import estimate_gaps
 
 if TYPE_CHECKING:
@@ -89,18 +88,6 @@ class Conclusion:
     margin: Span = _UNKNOWN
     rival: str | None = None
     reason: str = ""
-
-
-def stand(
-    policies: Sequence[str],
-    values: np.ndarray,
-    feasibility: Sequence[Feasibility],
-    unknown_fractions: np.ndarray,
-    rule: Rule,
-) -> Standings:
-    """Estimate the measure of each policy."""
-    estimates = tuple(estimate_values(of_policy, rule.of, rule.confidence_level) for of_policy in values)
-    return Standings(tuple(policies), values, estimates, tuple(feasibility), unknown_fractions)
 
 
 def choose(standings: Standings, direction: Direction) -> int | None:

@@ -14,10 +14,11 @@ import numpy as np
 
 from simdeploy.analysis.asking.judging import judge_requirements
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.switches.conclusions import Rule, Standings, stand
+from simdeploy.analysis.switches.conclusions import Rule, Standings
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.gathering import gather
 from simdeploy.rules.orchestrator import Orchestrator, Rate, switch_values
+from simdeploy.statistics.estimators import estimate_values
 from simdeploy.units import NS_PER_S, format_duration
 from simdeploy.vocabulary import RESPONSES
 
@@ -201,8 +202,8 @@ class Settings:
         for place, setting in enumerate(settings):
             # Cases are ordered by policy, then by setting.
             rows = slice(place, None, len(settings))
-            found = stand(tuple(self.policies), of[rows], feasibility[rows], unknown[rows], self.rule)
-            yield setting, found
+            estimates = tuple(estimate_values(of_policy, self.rule.of, level) for of_policy in of[rows])
+            yield setting, Standings(tuple(self.policies), of[rows], estimates, feasibility[rows], unknown[rows])
 
 
 def why_refused(scenario: Scenario, setting: Setting) -> str:

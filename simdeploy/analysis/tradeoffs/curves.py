@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
 from simdeploy.analysis.frames import make_frame
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, compare_values, estimate_values
+from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def estimate_curves(
                 curve_rows.append((*point, str(measure), *band[measure][place][:4], fractions[place]))
                 if number != one.current and one.current is not None:
                     current = one.numbers.index(one.current)
-                    found = compare_values(of_lever[measure][place], of_lever[measure][current], measure, level)
+                    found = estimate_difference(of_lever[measure][place], of_lever[measure][current], measure, level)
                     fraction = fractions[[place, current]].max()
                     # What may still become anything is no difference.
                     ends = (math.nan,) * 3 if fraction > 0 else found[:3]
@@ -118,18 +118,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.Dat
 
 
 class Conclusion(NamedTuple):
-    """What is concluded from the differences of all values.
-
-    Attributes
-    ----------
-    points : DataFrame
-        As `Tradeoff` has it.
-    improvement : dict or None
-        The nearest sure improvement: the fewest values away, of equally near ones the clearest. One that errs less often
-        comes before one that is only quicker.
-    lever_of_interest : str
-        That of the improvement; without one, whose default differs most clearly from what the policy has, else the first.
-    """
+    """What is concluded from the differences of all values, as `Tradeoff` has it."""
 
     points: pd.DataFrame
     improvement: dict[str, Any] | None

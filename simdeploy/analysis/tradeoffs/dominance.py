@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, compare_values
+from simdeploy.statistics.estimators import Estimate, estimate_difference
 
 _BLOCK = 128  # points that are settled at a time
 _CELLS = 4_000_000  # of a comparison of many points with the front, at a time
@@ -119,7 +119,7 @@ def find_surely_dominated(
     for case in np.flatnonzero(opponents >= 0).tolist():
         pairs = zip(values, directions.items(), strict=True)
         is_sure[case] = all(
-            _is_worse(compare_values(of[case], of[opponents[case]], measure, level), direction)
+            _is_worse(estimate_difference(of[case], of[opponents[case]], measure, level), direction)
             for of, (measure, direction) in pairs
         )
     return is_sure

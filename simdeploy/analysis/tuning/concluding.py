@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.api import Dialect
+    from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.measures import Measure
     from simdeploy.statistics.selection import Selection
@@ -79,16 +80,15 @@ class Confirmed:
         return np.array(better, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class Work:
-    """What was done, and under what."""
-
-    indifference: float
-    n_failed: int
-    computed_under: Mapping[str, Any]
-
-
-def report(scenario: Scenario, question: Question, found: Findings, confirmed: Confirmed | None, work: Work) -> Tuning:
+def report(
+    scenario: Scenario,
+    question: Question,
+    found: Findings,
+    confirmed: Confirmed | None,
+    *,
+    indifference: float,
+    campaign: Campaign,
+) -> Tuning:
     """Make the result; `confirmed` is None if no candidate is known to meet the requirements."""
     roles: dict[str, int] = {}
     choice, probability, is_decided = None, math.nan, False
@@ -119,15 +119,15 @@ def report(scenario: Scenario, question: Question, found: Findings, confirmed: C
         stages=_tabulate_stages(found),
         current_policy=question.base.name,
         n_possible=found.candidates.n_possible,
-        indifference=work.indifference,
+        indifference=indifference,
         confidence_level=question.confidence_level,
         is_decided=is_decided,
         expected_correct=probability if question.final is not None else math.nan,
         probability_correct=_state_probability(question, probability, is_decided=is_decided),
         keeps_current=choice is not None and not find_changes(choice, candidates),
         n_undecided=int(is_left.sum()) if choice is None and question.requirements else 0,
-        n_failed=work.n_failed,
-        computed_under=work.computed_under,
+        n_failed=campaign.n_failed,
+        computed_under=campaign.computed_under(scenario),
     )
 
 
@@ -179,7 +179,7 @@ def _less_the_choice(question: Question, confirmed: Confirmed, place: int) -> Es
 
 def _difference(measure: Measure, confirmed: Confirmed, place: int, level: float) -> Estimate:
     values = confirmed.measured.of[measure]
-    return estimate_difference(values[place], values[0], is_rate=measure.kind == "rate", confidence_level=level)
+    return estimate_difference(values[place], values[0], measure, level)
 
 
 def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
-from simdeploy.analysis.tuning.concluding import Confirmed, Work, report
+from simdeploy.analysis.tuning.concluding import Confirmed, report
 from simdeploy.analysis.tuning.findings import MISSES, NOT_KNOWN
 from simdeploy.analysis.tuning.question import Question, read_question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
@@ -202,8 +202,8 @@ class _Search:
             self._found.reopen()
         campaign = self._stages.worlds.campaign
         campaign.tell_failures()
-        work = Work(self._stages.indifference, campaign.n_failed, campaign.computed_under(scenario))
-        return report(scenario, self._question, self._found, confirmed, work)
+        indifference = self._stages.indifference
+        return report(scenario, self._question, self._found, confirmed, indifference=indifference, campaign=campaign)
 
     def _attempt(self, certified: np.ndarray, attempt: int) -> Confirmed | None:
         """Choose among what is open; None if the choice turns out not to meet the requirements, or nothing is left."""
