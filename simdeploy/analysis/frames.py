@@ -10,14 +10,7 @@ if TYPE_CHECKING:
 
 
 def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
-    """Return rows as a table, also if there are none.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Each with all columns; what else they have is left out.
-    dtypes : mapping of str to dtype
-        Of the columns, in their order.
+    """Return rows as a table with these columns, also if there are none; what else a row has is left out.
 
     Examples
     --------

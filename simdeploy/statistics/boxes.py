@@ -41,15 +41,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a box asks of one factor: numbers above `low` and below `high`, both included; or some words.
-
-    Attributes
-    ----------
-    low, high : float
-        Infinite where there is no limit.
-    places : frozenset of int, or None
-        Of the words; None for numbers.
-    """
+    """What a box asks of one factor: numbers from `low` to `high`, both included; or the places of some words."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -99,13 +91,7 @@ class Box:
 
 
 def peel(columns: Sequence[Column], is_broken: np.ndarray) -> list[Box]:
-    r"""Return the peeling path, from all points to the smallest box.
-
-    Parameters
-    ----------
-    columns : sequence of Column
-    is_broken : ndarray of bool
-        What boxes are to be full of.
+    r"""Return the peeling path to a box full of what is broken, from all points to the smallest box.
 
     Notes
     -----

@@ -20,14 +20,8 @@ if TYPE_CHECKING:
 
 
 class Estimate(NamedTuple):
-    """An estimate with its interval; what is unknown is NaN.
-
-    Attributes
-    ----------
-    n : int
-        Observations that it is over.
-    standard_error : float
-        Of a mean or a rate; NaN for a quantile.
+    """An estimate over `n` observations with its interval; what is unknown is NaN, and so is the standard error of a
+    quantile.
     """
 
     estimate: float
@@ -95,11 +89,7 @@ class EstimateRows(NamedTuple):
 
 
 def estimate_rows(values: np.ndarray, measure: Measure, confidence_level: float) -> EstimateRows:
-    """Estimate a measure of several cases, each as `estimate_values` does.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (cases, replications)
+    """Estimate a measure of several cases, a row each, as `estimate_values` does.
 
     Examples
     --------

@@ -15,18 +15,11 @@ MOST_PARTS = 20
 
 
 def variance_moments(responses: np.ndarray) -> np.ndarray:
-    """Return by row what the indices are made of.
+    """Return by row what the indices are made of: shape (rows, 1 + 2 * levers).
 
-    Parameters
-    ----------
-    responses : ndarray of float, shape (rows, 2 + levers)
-        Of A, of B, and of A with each column from B.
-
-    Returns
-    -------
-    ndarray of float, shape (rows, 1 + 2 * levers)
-        Squared differences: of A and B, of B and the mixed ones, of A and the mixed ones. Averages of them are all that
-        `variance_indices` needs.
+    Responses, of shape (rows, 2 + levers), are those of A, of B, and of A with each column from B. Made of them are
+    squared differences: of A and B, of B and the mixed ones, of A and the mixed ones. Averages of them are all that
+    `variance_indices` needs.
     """
     a, b, mixed = responses[:, :1], responses[:, 1:2], responses[:, 2:]
     return np.concatenate([(a - b) ** 2, (b - mixed) ** 2, (a - mixed) ** 2], axis=1)
@@ -95,17 +88,10 @@ def effect_moments(places: np.ndarray, moved: np.ndarray, responses: np.ndarray)
 
 
 def effect_indices(means: np.ndarray, n: int) -> np.ndarray:
-    r"""Return Morris' indices from the means of `effect_moments` over n trajectories.
+    r"""Return Morris' indices from the means of `effect_moments` over n trajectories, both of shape (..., 3, levers).
 
-    Parameters
-    ----------
-    means : ndarray of float, shape (..., 3, levers)
-
-    Returns
-    -------
-    ndarray of float, shape (..., 3, levers)
-        :math:`\mu^*`, the mean absolute effect of Campolongo, Cariboni and Saltelli (2007), section 3; :math:`\mu` and
-        :math:`\sigma`, mean and standard deviation of Morris (1991), section 3.
+    They are :math:`\mu^*`, the mean absolute effect of Campolongo, Cariboni and Saltelli (2007), section 3; :math:`\mu`
+    and :math:`\sigma`, mean and standard deviation of Morris (1991), section 3.
     """
     effect, absolute, square = np.moveaxis(means, -2, 0)
     variance = np.maximum(square - effect**2, 0) * n / (n - 1)

@@ -77,14 +77,8 @@ class Pairs:
 
 
 def pair_policies(values: np.ndarray, *, is_rate: bool) -> Pairs:
-    """Take all differences of policies within replications.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (policies, replications)
-        NaN where there is none.
-    is_rate : bool
-        Whether they are 1 and 0.
+    """Take all differences of policies within replications; values have the shape (policies, replications), NaN where
+    there is none.
 
     Notes
     -----
@@ -135,10 +129,7 @@ def _describe(differences: np.ndarray) -> dict[str, np.ndarray]:
 class Gaps:
     """How much worse the policy of the row is than that of the column: below 0 where it is better.
 
-    Attributes
-    ----------
-    estimate, low, high : ndarray of float, shape (policies, policies)
-        NaN where there is too little, and the limits on the diagonal.
+    NaN where there is too little, and the limits on the diagonal.
     """
 
     estimate: np.ndarray

@@ -65,14 +65,9 @@ class Diagnosis:
 
 
 def diagnose(weights: np.ndarray, contributions: np.ndarray) -> Diagnosis:
-    r"""Look at the weights of an estimate.
+    r"""Look at the weights of all replications, and at what each of them adds to an estimate.
 
-    Parameters
-    ----------
-    weights : ndarray of float
-        Of all replications.
-    contributions : ndarray of float
-        What each of them adds to the estimate: its weight times how much it counts, 0 where the event didn't happen.
+    That is its weight times how much it counts, 0 where the event didn't happen.
 
     Notes
     -----
@@ -178,19 +173,8 @@ class Weighted(NamedTuple):
 
 
 def estimate_weighted(values: np.ndarray, weights: np.ndarray, measure: Measure, confidence_level: float) -> Weighted:
-    r"""Estimate a measure from weighted values.
-
-    Parameters
-    ----------
-    values : ndarray of float
-        As `Values.of` gives them for one case; those that are NaN are left out.
-    weights : ndarray of float
-        Of the same replications; NaN where one failed.
-
-    Returns
-    -------
-    Weighted
-        Without an interval where the weights can't be trusted.
+    r"""Estimate a measure from weighted values, as `Values` gives them; without an interval where weights can't be
+    trusted.
 
     Notes
     -----

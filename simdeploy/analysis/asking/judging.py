@@ -171,19 +171,9 @@ class Feasibility:
 def judge_requirements(
     values: Values, requirements: Sequence[Requirement], *, confidence_level: float
 ) -> tuple[Feasibility, ...]:
-    """Hold every case against the requirements that are its policy's.
+    """Hold every case against the requirements that are its policy's; without requirements it meets them for sure.
 
-    Parameters
-    ----------
-    values : Values
-        With the measures of the requirements.
-    confidence_level : float
-        Of the verdict on each requirement by itself. Below 1/2 it is taken for 1/2.
-
-    Returns
-    -------
-    tuple of Feasibility
-        One per case. Without requirements every case meets them for sure.
+    `confidence_level` is that of the verdict on each requirement by itself; below 1/2 it is taken for 1/2.
     """
     policies = values.cases["policy"]
     error = min(1 - confidence_level, 0.5)

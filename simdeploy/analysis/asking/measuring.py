@@ -266,13 +266,7 @@ class Values:
 
 
 def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
-    """Return measures that may be written as text.
-
-    Raises
-    ------
-    InputError
-        With everything that is wrong with them.
-    """
+    """Return measures that may be written as text; an `InputError` says everything that is wrong with them."""
     read: list[Measure] = []
     problems: list[Problem] = []
     for measure in measures:

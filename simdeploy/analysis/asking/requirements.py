@@ -90,14 +90,8 @@ def _read(one: Any) -> Requirement:
 
 
 def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str) -> str | None:
-    """Say why no rollout ever has a value of a measure, whatever the policy; None if some may have.
-
-    Parameters
-    ----------
-    release : sequence of ReleaseKind
-        The scenario's.
-    type_ : str
-        Of the deployment.
+    """Say why no rollout of a deployment of this type ever has a value of a measure, whatever the policy; None if some
+    may have.
 
     Examples
     --------

@@ -90,13 +90,7 @@ def ask(
     most: int,
     problems: list[Problem],
 ) -> list[Question]:
-    """Return what is asked of each policy, or raise an `InputError` with everything that is wrong with it.
-
-    Parameters
-    ----------
-    problems : list of Problem
-        What is wrong with the policies.
-    """
+    """Return what is asked of each policy; an `InputError` has all that is wrong, the policies' `problems` included."""
     read: tuple[Requirement, ...] = ()
     try:
         read = read_requirements(requirements, scenario=scenario, policies=[*scenario.policies, *policies])

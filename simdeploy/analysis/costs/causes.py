@@ -173,12 +173,7 @@ def _find_cheapest(rows: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def check_arguments(costs: object, confidence_level: object) -> Costs:
-    """Return the costs; refuse what is neither costs nor a confidence level.
-
-    Raises
-    ------
-    InputError
-    """
+    """Return the costs; refuse what is neither costs nor a confidence level with an `InputError`."""
     from simdeploy.scenario.parts import Costs
 
     problems = []

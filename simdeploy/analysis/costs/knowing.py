@@ -18,18 +18,13 @@ _ROUNDS = 8
 def estimate_values_of_knowing(
     cost: np.ndarray, kind_of: np.ndarray, confidence_level: float
 ) -> dict[str, dict[str, Any]]:
-    """Estimate both values of `value_of_perfect_information`, whose notes have the formulas.
+    """Estimate both values of `value_of_perfect_information`, whose notes have the formulas: by name what a row has.
 
     Parameters
     ----------
     cost : ndarray of float, shape (policies, worlds)
     kind_of : ndarray of int, shape (worlds,)
         The kind of each world, from 0; each is there.
-
-    Returns
-    -------
-    dict of str to dict
-        For ``world`` and ``kind of release`` the estimate, its interval and what else a row has.
     """
     single, tail = find_single(cost), (1 - confidence_level) / 2
     by_kind = mean_by_kind(cost, kind_of)

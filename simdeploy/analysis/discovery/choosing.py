@@ -15,15 +15,7 @@ MOST_QUASI_P = 0.05
 
 
 class Share(NamedTuple):
-    """What a box has of the worlds.
-
-    Attributes
-    ----------
-    n, broken : int
-        Worlds in it, and those of them that break.
-    of_n, of_broken : int
-        The same of all.
-    """
+    """What a box has of the worlds: how many are in it, and how many of them break; and the same of all worlds."""
 
     n: int
     broken: int
@@ -58,17 +50,10 @@ def share(box: Box, columns: Sequence[Column], is_broken: np.ndarray) -> Share:
 
 
 def choose(path: Sequence[Box], columns: Sequence[Column], is_broken: np.ndarray) -> tuple[int, Box]:
-    """Choose a box of a path.
+    """Choose a box of a path; return its place, and what is left of it.
 
-    Parameters
-    ----------
-    columns : sequence of Column
-
-    Returns
-    -------
-    int, Box
-        Its place on the path, and what is left of it: the box with the largest harmonic mean of coverage and density (of
-        equals the first, which is the largest), polished, then without the limits that tell nothing.
+    It is the box with the largest harmonic mean of coverage and density (of equals the first, which is the largest),
+    polished, then without the limits that tell nothing.
 
     Notes
     -----
@@ -177,14 +162,7 @@ def _best_low(values: np.ndarray, is_broken: np.ndarray, of_broken: int) -> floa
 
 
 def hypergeometric_tail(broken: int, n: int, of_broken: int, of_n: int) -> float:
-    r"""Return the probability that of n worlds out of all at least so many break.
-
-    Parameters
-    ----------
-    broken, n : int
-        Worlds of the box that break, and all of the box.
-    of_broken, of_n : int
-        The same of all worlds.
+    r"""Return the probability that of n worlds, those of a box, out of all at least so many break.
 
     Notes
     -----

@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 
 
 def read_columns(worlds: pd.DataFrame) -> list[Column]:
-    """Return what can be cut.
+    """Return what can be cut of a table with a column for each factor.
 
-    Parameters
-    ----------
-    worlds : DataFrame
-        A factor a column. Numbers have an order; whatever else there is, and numbers of which one is missing, are words.
+    Numbers have an order; whatever else there is, and numbers of which one is missing, are words.
 
     Examples
     --------

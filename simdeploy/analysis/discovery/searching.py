@@ -27,15 +27,7 @@ LEAST_COVERAGE = 0.1
 
 
 class Found(NamedTuple):
-    """What a search came to.
-
-    Attributes
-    ----------
-    boxes, limits, path : DataFrame
-        As in `Discovery`.
-    members : ndarray of int
-        The box that each world of the search, then each held-out one, is in; 0 for none.
-    """
+    """What a search came to: tables as in `Discovery`, and the box that each of all worlds is in, 0 for none."""
 
     boxes: pd.DataFrame
     limits: pd.DataFrame
@@ -54,13 +46,8 @@ class _Half(NamedTuple):
 def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *, confidence_level: float) -> Found:
     """Find boxes, one after the other, until one of them doesn't hold.
 
-    Parameters
-    ----------
-    columns : sequence of Column
-        Of all worlds.
-    is_search : ndarray of bool
-        Which worlds boxes are looked for in; in the others they are judged. Worlds of which nothing is known are in
-        neither.
+    They are looked for in the worlds of `is_search`, and judged in the others; worlds of which nothing is known are in
+    neither.
 
     Notes
     -----

@@ -34,12 +34,8 @@ FEWEST_OF_A_MEAN = 500
 
 @dataclass(frozen=True)
 class Target:
-    """What the half-width of a measure's interval must not exceed.
-
-    Attributes
-    ----------
-    half_width : float
-        In the measure's unit; or, relative, a fraction of what is estimated.
+    """What the half-width of a measure's interval must not exceed: in the measure's unit, or a fraction of what is
+    estimated.
 
     Examples
     --------
@@ -125,17 +121,9 @@ def parse_target(text: str, measure: Measure) -> Target:
 def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tuple[Target, ...], Costs | None]:
     """Return targets that may be written as text, and the costs that their measures are counted in.
 
-    Parameters
-    ----------
-    targets : mapping of Measure or str to float or str
-        By measure: a number is a half-width in the measure's unit, a text as for `parse_target`.
-    scenarios : collection of Scenario
-        What is measured must be possible in at least one of them, and all must have the same costs if they matter.
-
-    Raises
-    ------
-    InputError
-        With everything that is wrong.
+    A number is a half-width in the measure's unit, a text as for `parse_target`. What is measured must be possible in
+    at least one of the scenarios, and all must have the same costs if they matter; an `InputError` says everything that
+    is wrong.
     """
     if not isinstance(targets, Mapping) or not targets:
         allowed = 'a mapping from measures to half-widths, such as {"makespan_s": "5s"}'
@@ -225,17 +213,7 @@ def plan_looks(most: int) -> tuple[int, ...]:
 
 
 def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
-    r"""Say why an estimate isn't precise enough; nothing if it is.
-
-    Parameters
-    ----------
-    values : ndarray of float
-        What it was made of; those that are NaN are left out.
-
-    Returns
-    -------
-    str
-        Empty if the target is reached.
+    r"""Say why an estimate of these values, NaN left out, isn't precise enough; the empty text if it is.
 
     Notes
     -----

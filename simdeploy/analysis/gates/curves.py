@@ -50,19 +50,11 @@ def as_measure(name: str) -> Measure:
 def estimate_curves(
     values: Values, gates: Sequence[str], sizes: Sequence[float], confidence_level: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Estimate every measure of every gate at every size, and its difference to the first gate.
+    """Estimate every measure of every gate at every size, and its difference to the first gate: tables of
+    `GateComparison`.
 
-    Parameters
-    ----------
-    values : Values
-        Of `measures_along`; cases size by size, and of each size gate by gate.
-    confidence_level : float
-        Of the curve of a gate and a measure, over all sizes; and of all differences in a measure.
-
-    Returns
-    -------
-    curves, differences : DataFrame
-        As `GateComparison` has them.
+    Values are of `measures_along`, cases size by size, and of each size gate by gate. The level is that of the curve of
+    a gate and a measure, over all sizes; and of all differences in a measure.
     """
     shape = (len(sizes), len(gates), -1)
     curve_rows, difference_rows = [], []
@@ -87,14 +79,10 @@ def estimate_curves(
 def estimate_mixture(
     values: Values, gates: Sequence[str], measures: Sequence[Measure], confidence_level: float
 ) -> pd.DataFrame:
-    """Estimate measures of every gate under the scenario's own releases, and differences to the first one.
+    """Estimate measures of every gate, a case each, under the scenario's own releases, and differences to the first
+    one.
 
-    Parameters
-    ----------
-    values : Values
-        One case for each gate.
-    confidence_level : float
-        Of each interval of an estimate, and of all differences in a measure together.
+    The level is that of each interval of an estimate, and of all differences in a measure together.
     """
     level = share_out(confidence_level, max(len(gates) - 1, 1))
     rows = []

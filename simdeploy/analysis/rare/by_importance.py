@@ -108,14 +108,8 @@ def _check_names(scenario: Scenario, names: Sequence[str]) -> list[str]:
 
 
 class Rung(NamedTuple):
-    """What a tilt is worth by a few replications.
-
-    Attributes
-    ----------
-    n_hits : int
-        Replications in which the event happened.
-    score : float
-        How many of them, with equal weights, each replication is worth.
+    """What a tilt is worth by a few replications: in how many the event happened, and what each is worth in hits of
+    equal weights.
     """
 
     tilt: Tilt
@@ -128,20 +122,8 @@ def choose_tilt(
 ) -> tuple[Tilt, list[Rung]]:
     r"""Find a tilt under which an event happens often, and with weights that are much the same each time.
 
-    Parameters
-    ----------
-    scenario : Scenario
-        Without a tilt.
-    try_tilt : callable
-        Simulates a few replications under a tilt; the same ones each time.
-    names : sequence of str, optional
-        What may be tilted; by default everything that chance decides.
-
-    Returns
-    -------
-    tilt : Tilt
-    rungs : list of Rung
-        Everything that was tried, in order.
+    `try_tilt` simulates a few replications under a tilt, the same ones each time. By default everything may be tilted
+    that chance decides. Returned is also everything that was tried, in order.
 
     Notes
     -----

@@ -117,16 +117,8 @@ def _tabulate(levels: Sequence[int], stages: Sequence[Stage]) -> list[dict[str, 
 class Stage(NamedTuple):
     """What the trajectories of one stage of one repetition came to.
 
-    Attributes
-    ----------
-    repetition, stage, n : int
-        Which one, and how many trajectories it has.
-    happened, touched, unknown : float
-        Sums over these.
-    fraction : float
-        Of them that reached the next level; NaN for the last stage.
-    estimate_happened, estimate_concerned, estimate_touched : float
-        Of the whole repetition.
+    `happened`, `touched` and `unknown` are sums over its `n` trajectories, `fraction` is that of those that reached the
+    next level, NaN for the last stage; estimates are those of the whole repetition.
     """
 
     repetition: int
@@ -143,14 +135,8 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Repetitions:
-    """The job of an executor: each replication of a span is a whole run through the levels.
-
-    Attributes
-    ----------
-    effort : int
-        Trajectories of each stage.
-    number : int
-        How many repetitions.
+    """The job of an executor: each replication of a span is a whole run through the levels, with `effort` trajectories
+    a stage.
     """
 
     process: Rollouts
@@ -195,23 +181,11 @@ def repeat(
     find_levels: Callable[[], tuple[list[int], int]],
     make_job: Callable[[list[int]], Repetitions],
 ) -> tuple[list[int], int, list[Stage]]:
-    """Run repetitions, but for those that a store has.
+    """Run repetitions, but for those that a store has; return the levels, the rollouts of a pilot, and stages by
+    repetition.
 
-    Parameters
-    ----------
-    question : mapping
-        Everything that decides on the numbers.
-    find_levels : callable
-        Returns the levels, and how many rollouts a pilot took; not asked for what a store knows.
-    make_job : callable
-        Of the levels.
-
-    Returns
-    -------
-    levels : list of int
-    n_pilot : int
-    stages : list of Stage
-        By repetition, then by stage.
+    `find_levels` returns the levels, and how many rollouts a pilot took; it isn't asked for what a store knows, in
+    which `question` has everything that decides on the numbers.
     """
     folder = place_within(campaign.store, "splitting")
     if folder is None:

@@ -91,13 +91,7 @@ def check_question(
     seed: int,
     engine: str,
 ) -> Event:
-    """Return the event, read.
-
-    Raises
-    ------
-    InputError
-        With everything that is wrong.
-    """
+    """Return the event, read; an `InputError` has everything that is wrong with the question."""
     problems = level_problems(confidence_level)
     if method not in METHODS:
         hint = nearest(method, METHODS)

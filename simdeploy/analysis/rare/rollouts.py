@@ -67,19 +67,8 @@ class Rollouts:
 def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[int], int]:
     """Find levels each of which about a fifth of the trajectories from the one before reaches, in a run of its own.
 
-    Parameters
-    ----------
-    effort : int
-        Trajectories of each stage.
-    first : int
-        Number of the first one.
-
-    Returns
-    -------
-    levels : list of int
-        They end where the event happens in a tenth of the trajectories, or nobody gets any further.
-    n_rollouts : int
-        How many rollouts that took.
+    There are `effort` trajectories in each stage, numbered from `first` on. The levels end where the event happens in a
+    tenth of them, or nobody gets any further. Returned is also how many rollouts that took.
     """
     levels: list[int] = []
     numbers = np.arange(effort, dtype=np.int64) + first

@@ -146,14 +146,9 @@ def _judge(candidates: pd.DataFrame) -> list[str | None]:
 
 @dataclass(frozen=True, eq=False)
 class Worlds:
-    """Candidates and worlds.
+    """Candidates and worlds, one row each in the order of the cases: as text, and the columns that they are made of.
 
-    Attributes
-    ----------
-    candidates, worlds : DataFrame
-        One row each, in the order of the cases: `candidate` or `world` as text, and the columns that they are made of.
-    case : ndarray of int, shape (candidates, worlds)
-        Which case is a candidate in a world.
+    `case`, of shape (candidates, worlds), says which case is a candidate in a world.
     """
 
     candidates: pd.DataFrame
@@ -171,17 +166,8 @@ class Worlds:
 
 
 def find_worlds(cases: pd.DataFrame) -> Worlds:
-    """Tell candidates from worlds.
-
-    Parameters
-    ----------
-    cases : DataFrame
-        As of `Values`: `policy`, and what else identifies a case.
-
-    Raises
-    ------
-    InputError
-        If a candidate is missing in a world.
+    """Tell candidates from worlds in the cases of `Values`; an `InputError` says where a candidate is missing in a
+    world.
 
     Examples
     --------

@@ -125,15 +125,7 @@ def analyze_sensitivity(
 def analyze_table(
     design: SensitivityDesign, values: Values, measure: Measure, confidence_level: float, under: Mapping[str, Any]
 ) -> Sensitivity:
-    """Estimate indices from the values of a table.
-
-    Parameters
-    ----------
-    values : Values
-        With the measure; its cases are the points.
-    under : mapping
-        What it was computed under.
-    """
+    """Estimate indices from the values of a table whose cases are the points."""
     responses, n = respond_table(design, values, measure), values.n_replications
     policy, n_failed = str(values.cases["policy"].iloc[0]), len(design) * n - int(values.is_ok.sum())
     return _analyze(design, responses, measure, policy, n, n_failed, confidence_level, under)

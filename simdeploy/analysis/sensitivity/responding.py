@@ -103,10 +103,7 @@ def _take(values: np.ndarray, measure: Measure | None) -> np.ndarray:
 def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -> Responses:
     """Take a measure at each point from the table of a sweep, whose cases are the points.
 
-    Raises
-    ------
-    InputError
-        If the table is of several policies or scenarios, or of other points.
+    An `InputError` refuses one of several policies or scenarios, or of other points.
     """
     cases = values.cases
     problems = [

@@ -117,15 +117,7 @@ def why_unknown(standings: Standings, of: Measure) -> str:
 
 
 def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None) -> Conclusion:
-    """Say whether a choice holds.
-
-    Parameters
-    ----------
-    subject : int
-        The policy that is looked at.
-    base : int or None
-        The choice that is to hold: the subject, or None where no policy met the requirements.
-    """
+    """Say whether a choice holds: what becomes of the policy `subject` if `base` was chosen, None if no policy was."""
     reason = why_unknown(standings, rule.of)
     if reason:
         return Conclusion(None, is_known=False, reason=reason)

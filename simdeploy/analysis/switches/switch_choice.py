@@ -23,17 +23,8 @@ if TYPE_CHECKING:
 
 
 class Choice:
-    """The choice that is made with the switches as they are.
-
-    Parameters
-    ----------
-    base : Standings
-        Of the policies with the switches as they are.
-
-    Raises
-    ------
-    InputError
-        If nothing can be chosen, since rollouts never end.
+    """The choice that is made with the switches as they are; an `InputError` if there is none, since rollouts never
+    end.
     """
 
     def __init__(self, rule: Rule, base: Standings) -> None:
@@ -196,16 +187,8 @@ def estimate_interaction(
 def adjust_by_holm(p_values: np.ndarray) -> np.ndarray:
     r"""Return p-values that may all be held against one level: whatever is below it is so with that error in all.
 
-    Parameters
-    ----------
-    p_values : ndarray of float
-        NaN where there was no test.
-
-    Returns
-    -------
-    ndarray of float
-        With the m tests in ascending order :math:`\max_{i \le j} \min(1, (m - i + 1) p_{(i)})` (Holm 1979 [1]_): the
-        probability of any false finding is at most the level, however the tests depend on each other.
+    With the m tests, without those that are NaN, in ascending order :math:`\max_{i \le j} \min(1, (m - i + 1) p_{(i)})`
+    (Holm 1979 [1]_): the probability of any false finding is at most the level, however the tests depend on each other.
 
     References
     ----------

@@ -38,17 +38,7 @@ _MOST_ROWS = 600_000
 
 @dataclass(frozen=True)
 class SwitchValue:
-    """A value of one switch.
-
-    Attributes
-    ----------
-    switch : str
-        Its key below ``orchestrator``.
-    value : str, bool, int or dict
-        As a file would have it.
-    text : str
-        The value in words.
-    """
+    """A value of one switch, by its key below ``orchestrator``: as a file would have it, and in words."""
 
     switch: str
     value: Any = field(compare=False)
@@ -61,13 +51,10 @@ class SwitchValue:
 def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     """List the values of every switch other than the scenario's own, in the order of the model's section 6.
 
-    Returns
-    -------
-    tuple of SwitchValue
-        Of switches with a closed list all values. Of the three others the preset's value and two that tell something in
-        this fleet: `minimum_sample` a tenth and a half of the nodes; `bake_time` the mean duration of an update (of the
-        slowest class) and ten times that, in whole seconds and at most a day; `rate` a twentieth of the nodes a
-        minute, and a hundredth that doubles every minute.
+    Of switches with a closed list they are all values. Of the three others the preset's value and two that tell
+    something in this fleet: `minimum_sample` a tenth and a half of the nodes; `bake_time` the mean duration of an
+    update (of the slowest class) and ten times that, in whole seconds and at most a day; `rate` a twentieth of the
+    nodes a minute, and a hundredth that doubles every minute.
 
     Examples
     --------
@@ -138,13 +125,7 @@ class Simulated(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one scenario's switches.
-
-    Attributes
-    ----------
-    campaign : Campaign
-        With a sweep for the values, and one for each part of the pairs.
-    """
+    """Settings of one scenario's switches; the campaign has a sweep for the values, one for each part of the pairs."""
 
     scenario: Scenario
     policies: Mapping[str, ScenarioPolicy]

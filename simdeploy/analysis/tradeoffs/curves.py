@@ -38,19 +38,10 @@ POINT = {"lever": "str", "value": "float64", "is_default": "bool", "steps": "int
 
 
 def estimate_band(points: Mapping[Measure, np.ndarray], confidence_level: float) -> dict[Measure, list[Estimate]]:
-    """Estimate measures at several points with intervals that hold together.
+    """Estimate measures at several points with intervals that hold together, by Bonferroni's inequality over points and
+    measures.
 
-    Parameters
-    ----------
-    points : mapping of Measure to ndarray of float, shape (points, replications)
-        As `Values.of` gives them.
-    confidence_level : float
-        Of all intervals together, by Bonferroni's inequality over points and measures.
-
-    Returns
-    -------
-    dict of Measure to list of Estimate
-        One for each point.
+    Values of each measure have the shape (points, replications).
 
     Examples
     --------
@@ -72,21 +63,11 @@ def estimate_curves(
     unknown: Mapping[Measure, np.ndarray],
     confidence_level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Estimate measures at every point of every lever, and their differences to the policy as it is.
+    """Estimate measures at every point of every lever, and their differences to the policy as it is: tables of
+    `Tradeoff`.
 
-    Parameters
-    ----------
-    values : mapping of Measure to ndarray of float, shape (points, replications)
-        Points lever by lever.
-    unknown : mapping of Measure to ndarray of float, shape (points,)
-        As `unknown_fractions` gives them.
-    confidence_level : float
-        Of the intervals of one lever together, and of those of all differences together.
-
-    Returns
-    -------
-    curves, differences : DataFrame
-        As `Tradeoff` has them.
+    Values of each measure, of shape (points, replications), and which fractions are unknown, are lever by lever. The
+    level is that of the intervals of one lever together, and of those of all differences together.
     """
     first = np.cumsum([0, *(len(one.numbers) for one in ranges)])
     n_moved = sum(len(one.numbers) - 1 for one in ranges if one.current is not None)
@@ -126,13 +107,7 @@ class Conclusion(NamedTuple):
 
 
 def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Measure]) -> Conclusion:
-    """Judge each value of each lever by x and y, the first two axes.
-
-    Parameters
-    ----------
-    curves, differences : DataFrame
-        As `Tradeoff` has them.
-    """
+    """Judge each value of each lever by x and y, the first two axes."""
     kinds = {str(measure): measure.kind for measure in axes[:2]}
     of_levers = curves.drop_duplicates(["lever", "value"])
     places = {point: place for place, point in enumerate(zip(of_levers["lever"], of_levers["value"], strict=True))}

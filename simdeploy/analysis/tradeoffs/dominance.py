@@ -15,16 +15,9 @@ _CELLS = 4_000_000  # of a comparison of many points with the front, at a time
 
 
 def find_front(losses: np.ndarray) -> np.ndarray:
-    """Say which points no other point dominates.
+    """Say which points, a row of measures each, no other point dominates; less is better.
 
-    Parameters
-    ----------
-    losses : ndarray of float, shape (points, measures)
-        Less is better; a point with NaN neither dominates nor belongs to the front.
-
-    Returns
-    -------
-    ndarray of bool, shape (points,)
+    A point with NaN neither dominates nor belongs to the front.
 
     Examples
     --------
@@ -56,19 +49,10 @@ def _count_no_worse(points: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: np.ndarray) -> np.ndarray:
-    """Return for each point the one on the front that dominates it most clearly.
+    """Return for each point the place of the one on the front that dominates it most clearly, -1 if none does.
 
-    Parameters
-    ----------
-    losses : ndarray of float, shape (points, measures)
-    half_widths : ndarray of float, shape (points, measures)
-        Of the intervals: in units of them the smallest of the distances is made as large as possible.
-    is_on_front : ndarray of bool, shape (points,)
-
-    Returns
-    -------
-    ndarray of int, shape (points,)
-        Its place, -1 if none dominates it.
+    In units of the half-widths of their intervals, of shape (points, measures) as the losses are, the smallest of the
+    distances is made as large as possible.
 
     Examples
     --------
@@ -100,18 +84,8 @@ def find_surely_dominated(
 ) -> np.ndarray:
     """Say which cases are worse than their opponent in every measure, beyond doubt.
 
-    Parameters
-    ----------
-    values : sequence of ndarray of float, shape (cases, replications)
-        Of each measure, as `Values.of` gives them.
-    opponents : ndarray of int, shape (cases,)
-        As from `choose_opponents`.
-    confidence_level : float
-        With which no case that belongs on the front is among them.
-
-    Returns
-    -------
-    ndarray of bool, shape (cases,)
+    Values of each measure, of shape (cases, replications), are those of `Values.of`, opponents those of
+    `choose_opponents`. The level is that with which no case that belongs on the front is among them.
     """
     n = len(opponents)
     level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # of which one side does harm

@@ -39,16 +39,11 @@ _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What was found of the choice and its rivals in new worlds.
+    """What was found of the choice and its rivals in new worlds: in `shown` the candidates that were simulated, the
+    choice first.
 
-    Attributes
-    ----------
-    shown : tuple of int
-        The candidates that were simulated, the choice first.
-    held_back : mapping of str to int
-        What might be chosen without a requirement, by that requirement.
-    alpha : float
-        Probability of a false verdict on a requirement, at each look.
+    `held_back` is what might be chosen without a requirement, by that requirement; `alpha` the probability of a false
+    verdict on a requirement, at each look.
     """
 
     selection: Selection

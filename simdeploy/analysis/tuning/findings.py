@@ -152,20 +152,10 @@ class Findings:
 def judge_candidates(
     measured: Mapping[Measure, np.ndarray], requirements: Sequence[Requirement], error: float
 ) -> tuple[tuple[Judged, ...], np.ndarray]:
-    """Judge each requirement of each candidate, and all of a candidate's together.
+    """Judge each requirement of each candidate by itself, and all of a candidate's together.
 
-    Parameters
-    ----------
-    measured : mapping of Measure to ndarray, shape (candidates, worlds)
-        NaN where there is no value, or what is given isn't so.
-    error : float
-        Of each verdict by itself.
-
-    Returns
-    -------
-    judged : tuple of Judged
-        One per requirement.
-    overall : ndarray of str, shape (candidates,)
+    Values of each measure have the shape (candidates, worlds), NaN where there is no value, or what is given isn't so.
+    Returned is one `Judged` per requirement, and one verdict per candidate.
     """
     judged = tuple(judge(measured[requirement.measure], requirement, error) for requirement in requirements)
     n = len(next(iter(measured.values())))

@@ -73,13 +73,7 @@ def read_question(
     most: int,
     confidence_level: float,
 ) -> Question:
-    """Read the arguments of `tune`.
-
-    Raises
-    ------
-    InputError
-        With everything that makes no sense.
-    """
+    """Read the arguments of `tune`; an `InputError` has everything that makes no sense."""
     base = scenario.policy(policy)
     type_ = base.identity.type
     problems = _number_problems(

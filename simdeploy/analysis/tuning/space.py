@@ -274,19 +274,8 @@ def is_of_gate(lever: Lever) -> bool:
 
 
 def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], own_kind: str) -> None:
-    """Refuse what no candidate would read.
-
-    Parameters
-    ----------
-    values : sequence of sequence
-        Of each lever.
-    own_kind : str
-        The gate of the current policy.
-
-    Raises
-    ------
-    InputError
-        For whole gates as values, and for parameters that no kind reads that is tried.
+    """Refuse what no candidate would read, with an `InputError`: whole gates as values, and parameters of kinds that
+    aren't tried.
     """
     tried = next((set(of) for lever, of in zip(levers, values, strict=True) if lever.path == GATE_KIND), {own_kind})
     read = {key for kind in tried for key in READ_BY.get(kind or "threshold", READ_BY)}
@@ -309,12 +298,7 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
 def drop_unread(levers: Sequence[Lever], row: tuple[Any, ...], own_kind: str) -> tuple[Any, ...]:
     """Return a candidate's values with None for every parameter of the gate that its kind doesn't read.
 
-    Parameters
-    ----------
-    row : tuple
-        A value of each.
-    own_kind : str
-        The gate where none of the levers says it.
+    The gate is of `own_kind` where none of the levers says it.
 
     Examples
     --------

@@ -205,13 +205,7 @@ class Stages:
     def confirm(self, shown: Sequence[int], attempt: int) -> tuple[Measured, np.ndarray, float]:
         """Simulate in new worlds until it is clear whether the first one meets the requirements.
 
-        Returns
-        -------
-        measured : Measured
-        verdicts : ndarray of str
-            On the requirements of each.
-        alpha : float
-            Probability of a false verdict, at each look.
+        Returned are the verdicts on the requirements of each, too, and the probability of a false one at each look.
         """
         count = max(_FEWEST_NEW_WORLDS, self._question.worlds)
         most = max(count, self._question.most // len(shown))

@@ -133,13 +133,10 @@ class Sampler(Protocol):
 
 
 def observe(sample: Sampler, candidates: np.ndarray, first: int, count: int) -> np.ndarray:
-    """Ask a sampler, and refuse what no procedure could judge.
+    """Ask a sampler, and refuse with a `ValueError` what no procedure could judge: another shape, or what isn't a
+    finite number.
 
-    Raises
-    ------
-    ValueError
-        If the observations have another shape, or one of them is not a finite number. A candidate whose rollouts may
-        have no value has no mean that could be the lowest: it is to be left out beforehand.
+    A candidate whose rollouts may have no value has no mean that could be the lowest: it is to be left out beforehand.
     """
     import numpy as np
 
