@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+# Columns of an estimate, alone and with all that `Estimate.to_row` has.
+INTERVAL = dict.fromkeys(("estimate", "low", "high"), "float64")
+ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error": "float64"}
 
 
 def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.judging import Verdict, join, judge, plan_looks
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers, is_requirement
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import INTERVAL, make_frame
 from simdeploy.experiments import arguments
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.progress import Progress
@@ -38,9 +38,7 @@ _ROW = {
     "at_most": "float64",
     "at_least": "float64",
     "verdict": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "replications": "int64",
     "unknown_fraction": "float64",

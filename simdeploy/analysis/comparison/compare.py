@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.ranking import PAIR, RANKING, tabulate_pairs, tabulate_ranking
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.result import Columns, LateTable, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
@@ -31,12 +31,7 @@ _ESTIMATE = {
     "response": "str",
     "level": "str",
     "given": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "half_width": "float64",
-    "n": "int64",
-    "standard_error": "float64",
+    **ESTIMATE,
 }
 _DIFFERENCE = {
     "policy": "str",

@@ -10,6 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.verdicts import find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
+from simdeploy.analysis.frames import INTERVAL
 from simdeploy.statistics.pairs import pair_policies
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ PAIR = {
     "response": "str",
     "level": "str",
     "given": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "verdict": "str",
 }
@@ -40,9 +39,7 @@ RANKING = {
     "given": "str",
     "rank": "Int64",
     "is_among_best": "boolean",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "unknown_fraction": "float64",
     "verdict": "str",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, find_costs
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.renaming import moved
 from simdeploy.result import Columns, Result, read_computed_under
@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 
 _PART = {
     "cause": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "half_width": "float64",
-    "n": "int64",
-    "standard_error": "float64",
+    **ESTIMATE,
     "unknown_fraction": "float64",
     "is_cheapest": "bool",
     "is_largest_cause": "bool",

@@ -12,7 +12,7 @@ from simdeploy.analysis.asking.measuring import find_costs
 from simdeploy.analysis.comparison.measured import measure_policies
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.renaming import moved
 from simdeploy.result import Columns, Result, read_computed_under
@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 
 _VALUE = {
     "information": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "half_width": "float64",
-    "n": "int64",
-    "standard_error": "float64",
+    **ESTIMATE,
 }
 _KIND = {
     "release": "str",

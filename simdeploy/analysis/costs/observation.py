@@ -14,7 +14,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import Columns, Result
@@ -30,25 +30,17 @@ if TYPE_CHECKING:
     from simdeploy.experiments.progress import Progress
     from simdeploy.experiments.sweep import Policy
 
-_ESTIMATE = {
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "half_width": "float64",
-    "n": "int64",
-    "standard_error": "float64",
-}
 _SAVING = {
     "lever": "str",
     "value": "float64",
     "is_current": "bool",
     "cause": "str",
     "cost": "float64",
-    **_ESTIMATE,
+    **ESTIMATE,
     "unknown_fraction": "float64",
 }
-_NOT_KNOWN = {name: math.nan for name, dtype in _ESTIMATE.items() if dtype == "float64"}
-_STEP = {"lever": "str", "value": "float64", "previous": "float64", **_ESTIMATE, "verdict": "str"}
+_NOT_KNOWN = {name: math.nan for name, dtype in ESTIMATE.items() if dtype == "float64"}
+_STEP = {"lever": "str", "value": "float64", "previous": "float64", **ESTIMATE, "verdict": "str"}
 _LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_at": "float64"}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import INTERVAL, make_frame
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
@@ -28,9 +28,7 @@ ESTIMATE_COLUMNS = {
     "of": "str",
     "quantile": "float64",
     "given": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "half_width": "float64",
     "n": "int64",
     "n_left_out": "int64",

@@ -11,6 +11,7 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.analysis.asking.verdicts import Direction, judge_difference
+from simdeploy.analysis.frames import INTERVAL
 from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.statistics.estimators import estimate_values
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 
 REGRET = {
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "regret": "float64",
     "regret_low": "float64",

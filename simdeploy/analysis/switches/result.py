@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging
 from simdeploy.analysis.asking.verdicts import Direction
+from simdeploy.analysis.frames import INTERVAL
 from simdeploy.result import Columns, Result
 from simdeploy.scenario.measures import Measure, Requirement
 
@@ -56,9 +57,7 @@ PAIR = {
 }
 POLICY = {
     "policy": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "verdict": "str",
     "meets_requirements": "bool",

@@ -10,6 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.verdicts import Direction
+from simdeploy.analysis.frames import INTERVAL
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.result import Columns, Result, read_computed_under
@@ -33,9 +34,7 @@ Standing = Literal["unknown", "no value", "on the front", "surely dominated", "c
 _WORDS = ("min", "max")
 _ESTIMATE = {
     "measure": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "unknown_fraction": "float64",
 }
