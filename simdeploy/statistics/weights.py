@@ -14,7 +14,6 @@ from simdeploy.statistics.intervals import mean_interval
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
-
 # Of the generalised Pareto law: beyond this an average of weights converges too slowly to be believed [1]_.
 _HEAVIEST = 0.7
 _FEWEST = 50

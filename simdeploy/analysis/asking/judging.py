@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
     from simdeploy.scenario.measures import Requirement
 
-
 Verdict = Literal["met", "not met", "undecided"]
 MET, MISSED, UNDECIDED = "met", "not met", "undecided"
 _DTYPE = "<U9"

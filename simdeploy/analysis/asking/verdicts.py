@@ -13,7 +13,6 @@ from simdeploy.vocabulary import COSTS
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-
 Verdict = Literal["better", "worse", "equal", "unclear", "unknown"]
 # Of several differences together: one may be better, and another one worse.
 JointVerdict = Literal[Verdict, "trades"]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario.parts import Costs
     from simdeploy.statistics.estimators import Estimate
 
-
 # A mapping from text alone is one, too.
 Targets = Mapping[Measure | str, float | str] | Mapping[str, float | str] | Mapping[str, str]
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.asking.measuring import Values
     from simdeploy.analysis.asking.verdicts import Direction
 
-
 STOPPED = "stopped"
 # What is measured at each size beside how often a release is stopped.
 ALONG = (

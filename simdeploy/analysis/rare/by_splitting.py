@@ -24,7 +24,6 @@ from simdeploy.statistics.weights import plain_mean, ratio
 if TYPE_CHECKING:
     from simdeploy.experiments.campaign import Campaign
 
-
 _REPETITIONS = 10
 _FEWEST_EFFORT = 20
 # Of independent repetitions: all but one are to meet the event, and none is to have more than this of the sum.

@@ -14,7 +14,6 @@ from simdeploy.statistics.weights import log_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-
 STEP_COLUMNS = {
     "stage": "int64",
     "tilt": "str",

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
     from simdeploy.scenario.parts import Costs
 
-
 REGRET = {
     **INTERVAL,
     "n": "int64",

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.sensitivity.designs import SensitivityDesign
     from simdeploy.scenario.measures import Measure
 
-
 FAILED, NEVER_ENDS, NO_VALUE = "a replication failed", "some rollouts never end", "no value"
 
 

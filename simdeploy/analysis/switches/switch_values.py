@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Requirement
     from simdeploy.world.fleet import Fleet
 
-
 _LONGEST_NS = 24 * 3600 * NS_PER_S
 
 # Of rows that are in memory at once.

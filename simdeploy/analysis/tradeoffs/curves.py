@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange
 
-
 CURVE = {
     "lever": "str",
     "value": "float64",

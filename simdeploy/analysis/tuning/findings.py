@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tuning.space import Candidates
     from simdeploy.scenario.measures import Measure, Requirement
 
-
 # Of the best value; and of a rate, whose best value may be 0.
 _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from simdeploy.experiments.levers import Lever
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-
 CURRENT, DEFAULTS = "current", "defaults"
 
 # What the API has a default for, and what decides when a rollout stops: the rest of a policy is its plan.
