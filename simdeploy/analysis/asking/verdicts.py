@@ -41,12 +41,10 @@ _VERDICTS: dict[str, Direction] = {
 
 
 @overload
-def judge_difference(
-    low: float, high: float, direction: Direction, *, unknown: bool = False, margin: float = 0.0
-) -> Verdict: ...
+def judge_difference(low: float, high: float, direction: Direction, *, unknown: bool = False) -> Verdict: ...
 @overload
 def judge_difference(
-    low: np.ndarray, high: np.ndarray, direction: Direction, *, unknown: np.ndarray | bool = False, margin: float = 0.0
+    low: np.ndarray, high: np.ndarray, direction: Direction, *, unknown: np.ndarray | bool = False
 ) -> np.ndarray: ...
 def judge_difference(
     low: float | np.ndarray,
@@ -54,7 +52,6 @@ def judge_difference(
     direction: Direction,
     *,
     unknown: np.ndarray | bool = False,
-    margin: float = 0.0,
 ) -> Verdict | np.ndarray:
     """Say whether one thing is better than another, from the interval of the first less the second.
 
@@ -66,14 +63,12 @@ def judge_difference(
         Whether less or more is better.
     unknown : bool or ndarray of bool
         Whether nobody knows the difference, whatever the interval.
-    margin : float, default 0
-        Up to where a difference counts as none.
 
     Returns
     -------
     str or ndarray of str
-        ``better`` or ``worse`` if all of the interval is beyond the margin, ``equal`` if all of it is within, else
-        ``unclear``; or ``unknown``.
+        ``better`` or ``worse`` if all of the interval is beyond 0, ``equal`` if it is 0 alone, else ``unclear``; or
+        ``unknown``.
 
     Examples
     --------
@@ -84,8 +79,9 @@ def judge_difference(
     """
     low, high = np.asarray(low), np.asarray(high)
     more, less = ("worse", "better") if direction == "min" else ("better", "worse")
-    is_none = (low >= -margin) & (high <= margin)
-    verdicts = np.select([unknown, low > margin, high < -margin, is_none], ["unknown", more, less, "equal"], "unclear")
+    verdicts = np.select(
+        [unknown, low > 0, high < 0, (low == 0) & (high == 0)], ["unknown", more, less, "equal"], "unclear"
+    )
     return verdicts if verdicts.ndim else cast("Verdict", verdicts.item())
 
 
