@@ -22,6 +22,7 @@ from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.changes import change_policy, own_identity
 from simdeploy.experiments.levers import find_levers
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
+from simdeploy.statistics.levels import share_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,7 @@ class Confirmed:
     verdict on a requirement, at each look.
     """
 
+    question: Question
     selection: Selection
     shown: tuple[int, ...]
     measured: Measured
@@ -57,10 +59,30 @@ class Confirmed:
         """The chosen candidate."""
         return self.shown[0]
 
-    def is_as_good(self, question: Question, number: int, indifference: float) -> bool:
+    def difference(self, place: int, measure: Measure, level: float) -> Estimate:
+        """Return a measure of a shown candidate less that of the choice."""
+        values = self.measured.of[measure]
+        return estimate_difference(values[place], values[0], measure, level)
+
+    def less_the_choice(self, place: int) -> Estimate:
+        """Return the objective less that of the choice, with an interval that holds for all shown at once (Bonferroni)."""
+        level = share_out(self.question.confidence_level, len(self.shown) - 1)
+        return self.difference(place, self.question.objective, level)
+
+    def is_near(self, place: int) -> bool:
+        """Tell whether a shown candidate can't be told from the choice."""
+        less = self.less_the_choice(place)
+        return not (less.low > 0 or less.high < 0)
+
+    def is_better(self, place: int) -> bool:
+        """Tell whether a shown candidate is surely better than the choice."""
+        less = self.less_the_choice(place)
+        return less.high < 0 if self.question.sign > 0 else less.low > 0
+
+    def is_as_good(self, number: int, indifference: float) -> bool:
         """Tell whether a shown candidate is surely worse than the choice by less than what matters, if at all."""
-        less = _less_the_choice(question, self, self.shown.index(number))
-        return less.high < indifference if question.sign > 0 else less.low > -indifference
+        less = self.less_the_choice(self.shown.index(number))
+        return less.high < indifference if self.question.sign > 0 else less.low > -indifference
 
     def choose(self, number: int) -> Confirmed:
         """Return the same with another choice."""
@@ -68,11 +90,10 @@ class Confirmed:
         measured = self.measured.take(np.array(order))
         return replace(self, shown=tuple(self.shown[place] for place in order), measured=measured)
 
-    def find_better(self, question: Question, verdicts: np.ndarray) -> np.ndarray:
+    def find_better(self, verdicts: np.ndarray) -> np.ndarray:
         """Return the shown candidates that meet the requirements and are surely better than the choice."""
         places = [place for place in range(1, len(self.shown)) if verdicts[place] == MET]
-        better = [self.shown[place] for place in places if _is_better(question, self, place)]
-        return np.array(better, dtype=np.int64)
+        return np.array([self.shown[place] for place in places if self.is_better(place)], dtype=np.int64)
 
 
 def report(
@@ -96,7 +117,7 @@ def report(
                 found.outcome[confirmed.shown[place]] = "can't be told from the choice"
         choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
         probability, is_decided = selection.probability_correct, selection.is_decided and not found.is_cut
-    binding, gain = _find_binding(question, confirmed, roles)
+    binding, gain = _find_binding(confirmed, roles)
     candidates = _tabulate_candidates(found)
     is_left = candidates["outcome"].isin([OPEN, NOT_KNOWN, RULED_OUT])
     return Tuning(
@@ -140,7 +161,7 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
     today = {role: found.candidates.roles[role] for role in (CURRENT, DEFAULTS)}
     n_runners_up = 0
     for place, number in enumerate(shown):
-        if place > 0 and found.outcome[number] == OPEN and _is_near(question, confirmed, place):
+        if place > 0 and found.outcome[number] == OPEN and confirmed.is_near(place):
             n_runners_up += 1
             roles[f"{RUNNER_UP}{n_runners_up}"] = place
     # The API's defaults may be what there is, and what there is may be the choice.
@@ -151,30 +172,9 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
     for name, number in confirmed.held_back.items():
         place = shown.index(number)
         expected = [MISSED if other == name else MET for other in names]
-        if _is_better(question, confirmed, place) and [one.verdict[place] for one in judged] == expected:
+        if confirmed.is_better(place) and [one.verdict[place] for one in judged] == expected:
             roles[f"{WITHOUT}{name}"] = place
     return roles
-
-
-def _is_near(question: Question, confirmed: Confirmed, place: int) -> bool:
-    less = _less_the_choice(question, confirmed, place)
-    return not (less.low > 0 or less.high < 0)
-
-
-def _is_better(question: Question, confirmed: Confirmed, place: int) -> bool:
-    less = _less_the_choice(question, confirmed, place)
-    return less.high < 0 if question.sign > 0 else less.low > 0
-
-
-def _less_the_choice(question: Question, confirmed: Confirmed, place: int) -> Estimate:
-    """Return the objective less that of the choice, with an interval that holds for all shown at once (Bonferroni)."""
-    level = 1 - (1 - question.confidence_level) / max(len(confirmed.shown) - 1, 1)
-    return _difference(question.objective, confirmed, place, level)
-
-
-def _difference(measure: Measure, confirmed: Confirmed, place: int, level: float) -> Estimate:
-    values = confirmed.measured.of[measure]
-    return estimate_difference(values[place], values[0], measure, level)
 
 
 def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
@@ -190,9 +190,9 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
             if place == 0:
                 less, n_of_choice = _NO_ESTIMATE, estimate.n
             elif is_objective:
-                less = _less_the_choice(question, confirmed, place)
+                less = confirmed.less_the_choice(place)
             else:
-                less = _difference(measure, confirmed, place, question.confidence_level)
+                less = confirmed.difference(place, measure, question.confidence_level)
             unknown = max(1 - estimate.n / n_of_choice, 0.0) if is_objective and n_of_choice else math.nan
             is_unknown = unknown > 0 or math.isnan(less.estimate)
             verdict = judge_change(less.low, less.high, direction, unknown=is_unknown) if place else None
@@ -223,14 +223,12 @@ def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: M
     return make_frame(rows, VERDICT)
 
 
-def _find_binding(
-    question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]
-) -> tuple[str | None, float]:
+def _find_binding(confirmed: Confirmed | None, roles: Mapping[str, int]) -> tuple[str | None, float]:
     """Find the requirement without which another policy is surely better by most, and by how much."""
     gains = [(0.0, "")]
     for role, place in roles.items():
         if confirmed is not None and role.startswith(WITHOUT):
-            less = _less_the_choice(question, confirmed, place)
+            less = confirmed.less_the_choice(place)
             gains.append((abs(less.estimate), role.removeprefix(WITHOUT)))
     gain, name = max(gains)
     return (name, gain) if name else (None, math.nan)

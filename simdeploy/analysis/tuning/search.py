@@ -224,8 +224,8 @@ class _Search:
                 found.rule_out(np.array(shown[:1]), MISSES if verdicts[0] == MISSED else NOT_KNOWN)
                 return None
             else:
-                confirmed = Confirmed(selection, tuple(shown), measured, held_back, alpha)
-                better = confirmed.find_better(self._question, verdicts)
+                confirmed = Confirmed(self._question, selection, tuple(shown), measured, held_back, alpha)
+                better = confirmed.find_better(verdicts)
                 if not len(better):
                     return self._prefer_today(confirmed, verdicts)
                 found.admit(better)
@@ -238,7 +238,7 @@ class _Search:
         today = self._found.candidates.roles[CURRENT]
         place = confirmed.shown.index(today)
         is_known = verdicts[place] == MET and not np.isnan(confirmed.measured.observations[place]).any()
-        if place and is_known and confirmed.is_as_good(self._question, today, self._stages.indifference):
+        if place and is_known and confirmed.is_as_good(today, self._stages.indifference):
             self._found.admit(np.array([today]))
             return confirmed.choose(today)
         return confirmed
