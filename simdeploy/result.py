@@ -106,8 +106,8 @@ class Result:
         return cast("str", _report().tell(self))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the main table."""
-        raise NotImplementedError
+        """Return the main table: the first one, where nothing else is said."""
+        return cast("pd.DataFrame", getattr(self, next(iter(self.tables()))))
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the tables that a person wants to see, in words."""

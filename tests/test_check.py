@@ -7,8 +7,8 @@ import math
 import pytest
 
 from simdeploy import Scenario
+from simdeploy.analysis.asking.judging import plan_looks
 from simdeploy.analysis.checking.checking import check
-from simdeploy.analysis.checking.sequential import plan_looks
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.campaign import Campaign

@@ -15,16 +15,14 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis import discover, find_boxes
-from simdeploy.analysis.discovery.choosing import choose, quasi_p, share
+from simdeploy.analysis.discovery.choosing import choose, hypergeometric_tail, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_limits, read_columns
-from simdeploy.analysis.discovery.judging import hypergeometric_tail
 from simdeploy.engines import running
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
 from simdeploy.plotting import plot_discovery, plot_peeling_path
 from simdeploy.scenario import Scenario
-from simdeploy.statistics.boxes.boxes import Box, Column, Limits
-from simdeploy.statistics.boxes.peeling import cut_below, peel
+from simdeploy.statistics.boxes import Box, Column, Limits, cut_below, peel
 
 
 def worlds(n, seed, names="abcd"):

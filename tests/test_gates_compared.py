@@ -16,16 +16,16 @@ from scipy import stats
 
 from simdeploy import InputError, Scenario, compare_gates, replicate
 from simdeploy.analysis.asking.verdicts import judge_change
-from simdeploy.analysis.gates.curves import CURVE, DIFFERENCE, MEASURES, OF_MIXTURE, STOPPED, find_better
+from simdeploy.analysis.gates.curves import CURVE, DIFFERENCE, MEASURES, OF_MIXTURE, STOPPED, conclude, find_better
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import CURRENT, DEFAULT_GATES, make_variants
-from simdeploy.analysis.gates.verdicts import conclude
 from simdeploy.api.gate import GATES
 from simdeploy.engines import running
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.jobs import Job
 from simdeploy.plotting import plot_gates
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.validation.oracles import gate_characteristics, make_gate
@@ -166,7 +166,7 @@ def test_intervals_hold_together():
     assert (row["low"], row["high"]) == pytest.approx(ends)
     less = found.difference("pooled", 0.02, STOPPED)
     level = 1 - 0.05 / (len(sizes) * 2)
-    expected = estimate_difference(observed["pooled"], observed["threshold"], is_rate=True, confidence_level=level)
+    expected = estimate_difference(observed["pooled"], observed["threshold"], Measure("stopped_defective"), level)
     assert (less["estimate"], less["low"], less["high"]) == pytest.approx(expected[:3])
 
 

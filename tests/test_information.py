@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
-from simdeploy.analysis.costs import kind_rules
+from simdeploy.analysis.costs import knowing
 from simdeploy.analysis.costs.information import value_of_perfect_information
 from simdeploy.analysis.costs.knowing import KIND, estimate_values_of_knowing
 from simdeploy.analysis.costs.observation import value_of_observation
@@ -150,9 +150,9 @@ def test_the_largest_limit_of_all_rules(monkeypatch, size, n_kinds):
     kinds = np.arange(60) % n_kinds
     cost = rng.normal(0, 1, (size, n_kinds))[:, kinds] + rng.exponential(1.0, (size, 60))
     exact = limits_of_all_rules(cost, kinds, 0.01)
-    assert kind_rules.largest_limits(cost, kinds, 0.01) == pytest.approx(exact)
-    monkeypatch.setattr(kind_rules, "_MOST_RULES", 0)
-    bounds = kind_rules.largest_limits(cost, kinds, 0.01)
+    assert knowing.largest_limits(cost, kinds, 0.01) == pytest.approx(exact)
+    monkeypatch.setattr(knowing, "_MOST_RULES", 0)
+    bounds = knowing.largest_limits(cost, kinds, 0.01)
     assert (bounds >= np.array(exact) - 1e-12).all()
     assert bounds == pytest.approx(exact, abs=0.3)
 

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from simdeploy import Scenario, check, estimate_regret, replicate, sweep, vary_switches
-from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED, fewest_observations, join, judge
+from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED, fewest_observations, join, judge, plan_looks
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.checking.sequential import plan_looks
 from simdeploy.analysis.discovery.breaking import judge_worlds
-from simdeploy.analysis.tuning.feasibility import judge_candidates, settle
+from simdeploy.analysis.tuning.findings import judge_candidates, settle
 from simdeploy.engines.running import run_block
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.statistics.estimators import estimate_values

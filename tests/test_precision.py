@@ -15,8 +15,14 @@ from hypothesis import given, strategies as st
 
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
 from simdeploy.analysis.estimates.precision import replicate_to_precision, sweep_to_precision
-from simdeploy.analysis.estimates.stopping import count_needed, plan_looks, why_not_yet
-from simdeploy.analysis.estimates.targets import Target, parse_target, read_targets
+from simdeploy.analysis.estimates.targets import (
+    Target,
+    count_needed,
+    parse_target,
+    plan_looks,
+    read_targets,
+    why_not_yet,
+)
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis import compare
-from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.comparison.ranking import rank_policies
 from simdeploy.errors import InputError
 from simdeploy.plotting.ranking import plot_ranking
@@ -66,7 +66,7 @@ def test_pairs_are_those_of_one_at_a_time():
     pairs = pair_policies(values, is_rate=False)
     limits = pairs.lower_limits(0.01)
     for one, other in combinations(range(5), 2):
-        expected = estimate_difference(values[one], values[other], is_rate=False, confidence_level=0.98)
+        expected = estimate_difference(values[one], values[other], Measure("cost"), 0.98)
         assert pairs.n[one, other] == pairs.n[other, one] == expected.n
         assert pairs.estimate[one, other] == pytest.approx(expected.estimate)
         assert pairs.standard_error[other, one] == pytest.approx(expected.standard_error)

@@ -12,16 +12,15 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from simdeploy.analysis.regret.regrets import estimate_regrets
+from simdeploy.analysis.regret.regrets import estimate_regrets, find_worlds
 from simdeploy.analysis.regret.robustness import estimate_regret
-from simdeploy.analysis.regret.worlds import find_worlds
 from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
 from simdeploy.plotting.regret import plot_regret
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.scenario.parts import Costs
-from simdeploy.statistics.rivals import estimate_gaps
+from simdeploy.statistics.pairs import estimate_gaps
 
 REPETITIONS = 2000
 # Four standard errors below and above 95 % of 2,000.

@@ -20,7 +20,7 @@ from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import Range, read_store, sweep
 from simdeploy.plotting import plot_sensitivity
 from simdeploy.scenario import Scenario
-from simdeploy.statistics.indices.indices import variance_indices, variance_moments
+from simdeploy.statistics.indices import variance_indices, variance_moments
 from simdeploy.validation import oracles
 
 PI = math.pi

@@ -15,7 +15,7 @@ from simdeploy.analysis.rare.rollouts import HAPPENED, TOUCHED, Rollouts, choose
 from simdeploy.engines.branching import Branches, run_branches
 from simdeploy.scenario.measures import parse_event
 from simdeploy.statistics.splitting import Split, Stage, split
-from simdeploy.statistics.weighted import log_interval, plain_mean
+from simdeploy.statistics.weights import log_interval, plain_mean
 from simdeploy.validation.oracles import binomial_tail, top_probability
 
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")

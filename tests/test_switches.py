@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis.asking.judging import Feasibility
-from simdeploy.analysis.switches.conclusions import Rule, conclude, stand
-from simdeploy.analysis.switches.interactions import adjust_by_holm, estimate_interaction
+from simdeploy.analysis.switches.conclusions import Rule, Standings, conclude
+from simdeploy.analysis.switches.switch_choice import adjust_by_holm, estimate_interaction
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
 from simdeploy.analysis.switches.varying import vary_switches
 from simdeploy.errors import InputError, SimdeployWarning
@@ -26,6 +26,7 @@ from simdeploy.plotting.tornado import plot_tornado
 from simdeploy.rules.orchestrator import switch_values
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, Requirement
+from simdeploy.statistics.estimators import estimate_values
 
 REPETITIONS = 2000
 SPREAD = 4 * math.sqrt(0.95 * 0.05 / REPETITIONS)
@@ -426,7 +427,7 @@ def test_parts_of_the_pairs_change_no_number(monkeypatch, few_values):
     """However many pairs are simulated at a time, the table is the same. [property]"""
     made = scenario(EDGE)
     whole = vary_switches(made, replications=3, engine="compiled")
-    monkeypatch.setattr("simdeploy.analysis.switches.settings._MOST_ROWS", 20)
+    monkeypatch.setattr("simdeploy.analysis.switches.switch_values._MOST_ROWS", 20)
     pd.testing.assert_frame_equal(vary_switches(made, replications=3, engine="compiled").pairs, whole.pairs)
 
 
@@ -516,7 +517,9 @@ def conclusion(values, *, subject=0, feasibility=None):
     """Conclude from made-up values, by policy and replication."""
     rule = Rule(Measure("makespan_s"), "min", 0.95)
     names = [f"p{place}" for place in range(len(values))]
-    standings = stand(names, values, feasibility or [MET] * len(values), np.zeros(len(values)), rule)
+    estimates = tuple(estimate_values(of_policy, rule.of, 0.95) for of_policy in values)
+    feasibility = tuple(feasibility or [MET] * len(values))
+    standings = Standings(tuple(names), values, estimates, feasibility, np.zeros(len(values)))
     return conclude(standings, rule, subject=subject, base=subject)
 
 

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.verdicts import judge_change
-from simdeploy.analysis.tradeoffs.curves import estimate_band, estimate_curves
-from simdeploy.analysis.tradeoffs.judging import conclude
+from simdeploy.analysis.tradeoffs.curves import conclude, estimate_band, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
 from simdeploy.analysis.tradeoffs.moving import Tradeoff, default_axes, tradeoff
 from simdeploy.errors import InputError
@@ -23,7 +22,7 @@ from simdeploy.experiments.levers import Lever
 from simdeploy.plotting.tradeoff import plot_tradeoff
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
-from simdeploy.statistics.paired import compare_values
+from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.validation import oracles
 
 NODES, FAILURE = 20, 0.1
@@ -164,7 +163,7 @@ def test_a_difference_of_quantiles_covers():
     measure = Measure("makespan_s", quantile=0.5)
     rng = np.random.default_rng(1)
     samples = rng.exponential(size=(COVERAGE_RUNS, 2, 40)) * np.array([2.0, 1.0])[:, None]
-    found = [compare_values(mine, its, measure, 0.95) for mine, its in samples]
+    found = [estimate_difference(mine, its, measure, 0.95) for mine, its in samples]
     assert np.mean([one.low <= math.log(2) <= one.high for one in found]) >= LEAST
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from simdeploy import compare, replicate
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.checking.checking import check
 from simdeploy.analysis.costs.causes import estimate_costs
 from simdeploy.analysis.costs.information import value_of_perfect_information
@@ -86,7 +85,7 @@ def test_what_is_unknown(pausing, table, share):
         "paused": 0,
     }
     values = Values(table, list(all_of), costs=pausing.costs, release=pausing.release)
-    found = {name: unknown_fractions(values, parse_measure(name)).tolist() for name in all_of}
+    found = {name: values.unknown_fractions(parse_measure(name)).tolist() for name in all_of}
     assert found == {name: [fraction, 0, 0] for name, fraction in all_of.items()}
     of_few = Values(table.drop(columns="makespan_s"), ["false_alarm"])
     assert not of_few.is_unknown(parse_measure("false_alarm")).any()
@@ -97,7 +96,7 @@ def test_what_failed_is_not_unknown(pausing, table):
     failed = table.copy()
     rows = failed["policy"].eq("strict") & failed["makespan_s"].isna()
     failed.loc[rows, "status"] = "failed"
-    assert unknown_fractions(Values(failed, ["cost"], costs=pausing.costs), parse_measure("cost")).tolist() == [0, 0, 0]
+    assert Values(failed, ["cost"], costs=pausing.costs).unknown_fractions(parse_measure("cost")).tolist() == [0, 0, 0]
     assert compare(failed, costs=pausing.costs).answer.startswith("strict costs least")
     assert value_of_perfect_information(failed, costs=pausing.costs).n_left_out == rows.sum()
 

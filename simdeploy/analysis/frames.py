@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+# Columns of an estimate, alone and with all that `Estimate.to_row` has.
+INTERVAL = dict.fromkeys(("estimate", "low", "high"), "float64")
+ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error": "float64"}
 
 
 def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
-    """Return rows as a table, also if there are none.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        Each with all columns; what else they have is left out.
-    dtypes : mapping of str to dtype
-        Of the columns, in their order.
+    """Return rows as a table with these columns, also if there are none; what else a row has is left out.
 
     Examples
     --------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
+from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.plotting.colours import BLUE, INK, VERMILION

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.statistics.intervals import (
     mean_interval,
@@ -20,15 +20,8 @@ if TYPE_CHECKING:
 
 
 class Estimate(NamedTuple):
-    """An estimate with its interval; what is unknown is NaN.
-
-    Attributes
-    ----------
-    estimate, low, high : float
-    n : int
-        Observations that it is over.
-    standard_error : float
-        Of a mean or a rate; NaN for a quantile.
+    """An estimate over `n` observations with its interval; what is unknown is NaN, and so is the standard error of a
+    quantile.
     """
 
     estimate: float
@@ -42,6 +35,10 @@ class Estimate(NamedTuple):
         """Half of the interval."""
         return (self.high - self.low) / 2
 
+    def to_row(self) -> dict[str, Any]:
+        """Return the cells of a table that has the half-width, too."""
+        return {**self._asdict(), "half_width": self.half_width}
+
 
 def estimate_values(values: np.ndarray, measure: Measure, confidence_level: float) -> Estimate:
     """Estimate a measure from its values.
@@ -50,8 +47,6 @@ def estimate_values(values: np.ndarray, measure: Measure, confidence_level: floa
     ----------
     values : ndarray of float
         As `Values.of` gives them for one case; those that are NaN are left out.
-    measure : Measure
-    confidence_level : float
 
     Returns
     -------
@@ -94,13 +89,7 @@ class EstimateRows(NamedTuple):
 
 
 def estimate_rows(values: np.ndarray, measure: Measure, confidence_level: float) -> EstimateRows:
-    """Estimate a measure of several cases, each as `estimate_values` does.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (cases, replications)
-    measure : Measure
-    confidence_level : float
+    """Estimate a measure of several cases, a row each, as `estimate_values` does.
 
     Examples
     --------
@@ -141,29 +130,40 @@ def quantile_place(n: int, quantile: float) -> int:
     return math.ceil(n * Fraction(str(quantile))) - 1
 
 
-def estimate_difference(values: np.ndarray, others: np.ndarray, *, is_rate: bool, confidence_level: float) -> Estimate:
-    """Estimate the mean of the difference of two policies over the replications in which both have a value.
+def estimate_difference(values: np.ndarray, others: np.ndarray, measure: Measure, confidence_level: float) -> Estimate:
+    r"""Estimate a measure of one policy less that of another in the same worlds.
 
     Parameters
     ----------
     values, others : ndarray of float
-        In the same replications.
-    is_rate : bool
-        Whether they are 1 and 0.
-    confidence_level : float
+        As `Values.of` gives them for two cases.
 
     Returns
     -------
     Estimate
-        With Student's t interval of the paired differences; of rates with the conservative interval of `paired_proportions_interval`.
+        Of a mean or a rate that of the difference, over the replications in which both have a value: with Student's t
+        interval, of a rate with the conservative one of `paired_proportions_interval`. Of a quantile each policy has an
+        interval of level :math:`1 - \alpha/2`, and the difference lies between their farthest ends: by Bonferroni's
+        inequality it does so with probability :math:`1 - \alpha` at least. `n` is the smaller number of observations then.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simdeploy.scenario.measures import Measure
+    >>> estimate_difference(np.array([3.0, 5.0]), np.array([1.0, 3.0]), Measure("makespan_s"), 0.95)[:3]
+    (2.0, 2.0, 2.0)
     """
     import numpy as np
 
+    if measure.kind == "quantile":
+        mine, its = (estimate_values(v, measure, (1 + confidence_level) / 2) for v in (values, others))
+        ends = mine.low - its.high, mine.high - its.low
+        return Estimate(mine.estimate - its.estimate, *ends, min(mine.n, its.n), math.nan)
     difference = values - others
     difference = difference[~np.isnan(difference)]
     mean, standard_error = moments(difference)
     n = len(difference)
-    if is_rate:
+    if measure.kind == "rate":
         gained, lost = int((difference > 0).sum()), int((difference < 0).sum())
         interval = paired_proportions_interval(gained, lost, n, confidence_level)
     else:

@@ -23,16 +23,10 @@ def mean_interval(mean: float, standard_error: float, n: int, confidence_level: 
 
     Parameters
     ----------
-    mean : float
     standard_error : float
         :math:`s / \sqrt{n}` with the sample standard deviation `s` (divisor n - 1).
     n : int
         Observations; below 2 the interval is NaN.
-    confidence_level : float
-
-    Returns
-    -------
-    low, high : float
 
     Notes
     -----
@@ -116,7 +110,6 @@ def quantile_interval(ordered: np.ndarray, quantile: float, confidence_level: fl
         Observations, ascending.
     quantile : float
         Which one, strictly between 0 and 1.
-    confidence_level : float
 
     Returns
     -------
@@ -170,7 +163,6 @@ def paired_proportions_interval(gained: int, lost: int, n: int, confidence_level
         Pairs in which only the first, and only the second of the two has the property.
     n : int
         Pairs; for 0 pairs the interval is NaN.
-    confidence_level : float
 
     Returns
     -------
@@ -206,10 +198,6 @@ def paired_proportions_limit(
         As for `paired_proportions_interval`; for 0 pairs the limit is NaN.
     error : float
         Probability that the difference lies below it, at most.
-
-    Returns
-    -------
-    ndarray of float
 
     Notes
     -----

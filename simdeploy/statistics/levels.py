@@ -6,13 +6,7 @@ from simdeploy.errors import Problem, shorten
 
 
 def level_problems(confidence_level: object, *, above: float = 0) -> list[Problem]:
-    """Say what is wrong with a confidence level.
-
-    Parameters
-    ----------
-    confidence_level : object
-    above : float, default 0
-        What it must exceed: 0.5 where a verdict hangs on it.
+    """Say what is wrong with a confidence level; it must be above 0.5 where a verdict hangs on it.
 
     Examples
     --------

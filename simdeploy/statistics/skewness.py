@@ -51,15 +51,7 @@ def standardised_moment(values: np.ndarray, order: int) -> np.ndarray:
 def fewest_of_a_mean(values: np.ndarray) -> np.ndarray:
     """Return how many values it takes for Student's interval of a mean to hold about as often as it says, row by row.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (..., n)
-        Those that are NaN are left out.
-
-    Returns
-    -------
-    ndarray of float, shape (...)
-        25 times the square of their skewness (Cochran 1977, *Sampling Techniques*, section 2.15).
+    It is 25 times the square of their skewness (Cochran 1977, *Sampling Techniques*, section 2.15); NaN are left out.
 
     Examples
     --------

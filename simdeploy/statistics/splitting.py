@@ -43,16 +43,8 @@ class Process(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One run of the whole scheme.
-
-    Attributes
-    ----------
-    estimates : ndarray of float, shape (functionals,)
-        Of the mean of each functional, unbiased.
-    fractions : ndarray of float, shape (levels,)
-        Of the trajectories from one level, those that reached the next.
-    values : tuple of ndarray
-        Of each stage what its trajectories came to.
+    """One run of the whole scheme: unbiased estimates of the mean of each functional; of the trajectories from one
+    level the fractions that reached the next; and of each stage the values that its trajectories came to.
     """
 
     estimates: np.ndarray
@@ -65,7 +57,6 @@ def split(process: Process, levels: Sequence[int], *, effort: int, first: int, s
 
     Parameters
     ----------
-    process : Process
     levels : sequence of int
         Ascending.
     effort : int
@@ -74,10 +65,6 @@ def split(process: Process, levels: Sequence[int], *, effort: int, first: int, s
         Number of the first trajectory; the others follow.
     seed : int
         With `first`, of which entrance each trajectory goes on from.
-
-    Returns
-    -------
-    Split
 
     Notes
     -----

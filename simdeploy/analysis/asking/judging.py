@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.statistics.estimators import estimate_rows
 from simdeploy.statistics.skewness import fewest_of_a_mean
 
@@ -24,6 +23,8 @@ _DTYPE = "<U9"
 # Student's bounds know nothing of what they haven't seen: what happens once in 200 rollouts is missed by 1,000 of them
 # once in 150 times.
 FEWEST_OF_A_MEAN = 1000
+
+FIRST_LOOK = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,6 @@ def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown
     ----------
     values : ndarray of float, shape (cases, replications)
         What the measure is taken over; those that are NaN are left out.
-    requirement : Requirement
     error : float
         Probability with which a verdict may be wrong, at most 1/2.
     unknown : bool or ndarray of bool, shape (cases,)
@@ -170,20 +170,9 @@ class Feasibility:
 def judge_requirements(
     values: Values, requirements: Sequence[Requirement], *, confidence_level: float
 ) -> tuple[Feasibility, ...]:
-    """Hold every case against the requirements that are its policy's.
+    """Hold every case against the requirements that are its policy's; without requirements it meets them for sure.
 
-    Parameters
-    ----------
-    values : Values
-        With the measures of the requirements.
-    requirements : sequence of Requirement
-    confidence_level : float
-        Of the verdict on each requirement by itself. Below 1/2 it is taken for 1/2.
-
-    Returns
-    -------
-    tuple of Feasibility
-        One per case. Without requirements every case meets them for sure.
+    `confidence_level` is that of the verdict on each requirement by itself; below 1/2 it is taken for 1/2.
     """
     policies = values.cases["policy"]
     error = min(1 - confidence_level, 0.5)
@@ -191,7 +180,7 @@ def judge_requirements(
     verdicts, is_broken, is_unknown = np.full(shape, MET, dtype=_DTYPE), np.zeros(shape, bool), np.zeros(shape, bool)
     for place, requirement in enumerate(requirements):
         is_own = (policies.isin([requirement.policy]) | (requirement.policy is None)).to_numpy()
-        unknown = unknown_fractions(values, requirement.measure)[is_own] > 0
+        unknown = values.unknown_fractions(requirement.measure)[is_own] > 0
         judged = judge(values.of(requirement.measure)[is_own], requirement, error, unknown=unknown)
         verdicts[is_own, place], is_unknown[is_own, place] = judged.verdict, unknown
         is_broken[is_own, place] = requirement.is_broken_by(judged.estimate)
@@ -204,3 +193,19 @@ def judge_requirements(
 
 def _take(names: Collection[str], chosen: np.ndarray) -> tuple[str, ...]:
     return tuple(name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen)
+
+
+def plan_looks(most: int, first: int = FIRST_LOOK) -> tuple[int, ...]:
+    """Say after how many replications a requirement is looked at: `first`, then twice as many each time, at last `most`.
+
+    Examples
+    --------
+    >>> plan_looks(1000), plan_looks(50)
+    ((100, 200, 400, 800, 1000), (50,))
+    """
+    looks = []
+    look = first
+    while look < most:
+        looks.append(look)
+        look *= 2
+    return (*looks, most)

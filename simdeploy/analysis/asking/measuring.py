@@ -158,6 +158,16 @@ class Values:
         is_unknown: np.ndarray = self.may_concern(measure) & never_ends & np.isnan(self.of(measure))
         return is_unknown
 
+    def unknown_fractions(self, measure: Measure) -> np.ndarray:
+        """Return by case for how many of the rollouts that a measure is about it is unknown, since they never end.
+
+        Such a rollout may still become the dearest of all, so that a mean over the others says little. Replications that
+        failed are neither among these rollouts nor unknown.
+        """
+        n_meant = self.may_concern(measure).sum(axis=1)
+        fractions: np.ndarray = self.is_unknown(measure).sum(axis=1) / np.maximum(n_meant, 1)
+        return fractions
+
     def may_concern(self, measure: Measure) -> np.ndarray:
         """Return which rollouts a measure is about, as far as that is known: those of which what is `given` isn't ruled out.
 
@@ -256,13 +266,7 @@ class Values:
 
 
 def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
-    """Return measures that may be written as text.
-
-    Raises
-    ------
-    InputError
-        With everything that is wrong with them.
-    """
+    """Return measures that may be written as text; an `InputError` says everything that is wrong with them."""
     read: list[Measure] = []
     problems: list[Problem] = []
     for measure in measures:

@@ -89,7 +89,6 @@ def name_cases(cases: pd.DataFrame, columns: Sequence[str] | None = None) -> lis
 
     Parameters
     ----------
-    cases : DataFrame
     columns : sequence of str, optional
         What identifies a case, a column ``case`` left out; by default all columns.
 

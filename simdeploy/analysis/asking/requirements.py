@@ -36,10 +36,6 @@ def read_requirements(
         The policies that are asked about; what is required of another one of the scenario is left out. By default
         every policy of the scenario.
 
-    Returns
-    -------
-    tuple of Requirement
-
     Raises
     ------
     InputError
@@ -94,15 +90,8 @@ def _read(one: Any) -> Requirement:
 
 
 def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str) -> str | None:
-    """Say why no rollout ever has a value of a measure, whatever the policy; None if some may have.
-
-    Parameters
-    ----------
-    measure : Measure
-    release : sequence of ReleaseKind
-        The scenario's.
-    type_ : str
-        Of the deployment.
+    """Say why no rollout of a deployment of this type ever has a value of a measure, whatever the policy; None if some
+    may have.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the interval of a difference says: better, worse, equal, or what keeps that from being known."""
+"""Which way is better, and what the interval of a difference says: better, worse, equal, or what keeps it from that."""
 
 from __future__ import annotations
 
@@ -6,23 +6,45 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
+from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.scenario.measures import Measure
+from simdeploy.vocabulary import COSTS
+
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from simdeploy.analysis.asking.directions import Direction
 
 Verdict = Literal["better", "worse", "equal", "unclear", "unknown"]
 # Of several differences together: one may be better, and another one worse.
 JointVerdict = Literal[Verdict, "trades"]
 
+Direction = Literal["min", "max"]
+
+# What isn't here has no better side that holds for every release. Failed nodes of a defective release are what a health
+# check is for; rollouts that were stopped are restored at some time, and which ones those are depends on the policy.
+_RESPONSES: dict[str, Direction] = {
+    "makespan_s": "min",
+    "peak_exposed_nodes": "min",
+    "blast_radius": "min",
+    "defective_node_s": "min",
+    "failed_requests_excess": "min",
+    "unavailable_node_s": "min",
+    "min_in_service_fraction": "max",
+    "unavailable_excess_node_s": "min",
+    **dict.fromkeys(COSTS, "min"),
+}
+_VERDICTS: dict[str, Direction] = {
+    "completed_good": "max",
+    "stopped_defective": "max",
+    "false_alarm": "min",
+    "escaped": "min",
+}
+
 
 @overload
-def judge_difference(
-    low: float, high: float, direction: Direction, *, unknown: bool = False, margin: float = 0.0
-) -> Verdict: ...
+def judge_difference(low: float, high: float, direction: Direction, *, unknown: bool = False) -> Verdict: ...
 @overload
 def judge_difference(
-    low: np.ndarray, high: np.ndarray, direction: Direction, *, unknown: np.ndarray | bool = False, margin: float = 0.0
+    low: np.ndarray, high: np.ndarray, direction: Direction, *, unknown: np.ndarray | bool = False
 ) -> np.ndarray: ...
 def judge_difference(
     low: float | np.ndarray,
@@ -30,7 +52,6 @@ def judge_difference(
     direction: Direction,
     *,
     unknown: np.ndarray | bool = False,
-    margin: float = 0.0,
 ) -> Verdict | np.ndarray:
     """Say whether one thing is better than another, from the interval of the first less the second.
 
@@ -42,14 +63,12 @@ def judge_difference(
         Whether less or more is better.
     unknown : bool or ndarray of bool
         Whether nobody knows the difference, whatever the interval.
-    margin : float, default 0
-        Up to where a difference counts as none.
 
     Returns
     -------
     str or ndarray of str
-        ``better`` or ``worse`` if all of the interval is beyond the margin, ``equal`` if all of it is within, else
-        ``unclear``; or ``unknown``.
+        ``better`` or ``worse`` if all of the interval is beyond 0, ``equal`` if it is 0 alone, else ``unclear``; or
+        ``unknown``.
 
     Examples
     --------
@@ -60,8 +79,9 @@ def judge_difference(
     """
     low, high = np.asarray(low), np.asarray(high)
     more, less = ("worse", "better") if direction == "min" else ("better", "worse")
-    is_none = (low >= -margin) & (high <= margin)
-    verdicts = np.select([unknown, low > margin, high < -margin, is_none], ["unknown", more, less, "equal"], "unclear")
+    verdicts = np.select(
+        [unknown, low > 0, high < 0, (low == 0) & (high == 0)], ["unknown", more, less, "equal"], "unclear"
+    )
     return verdicts if verdicts.ndim else cast("Verdict", verdicts.item())
 
 
@@ -94,3 +114,36 @@ def join_verdicts(verdicts: Collection[Any]) -> JointVerdict:
     if "worse" in verdicts:
         return "worse"
     return "equal" if set(verdicts) == {"equal"} else "unclear"
+
+
+def find_direction(measure: Measure) -> Direction | None:
+    """Say whether less or more of a measure is better; None where neither is.
+
+    Examples
+    --------
+    >>> [find_direction(Measure(name)) for name in ("makespan_s", "completed_good", "waves")]
+    ['min', 'max', None]
+    """
+    return (_VERDICTS if measure.kind == "rate" else _RESPONSES).get(measure.of)
+
+
+def read_direction(direction: Any, measure: Measure) -> Direction:
+    """Return whether less or more of a measure is better: as it is said, or else as `find_direction` knows it, or less.
+
+    Raises
+    ------
+    InputError
+        If it is neither "min" nor "max".
+
+    Examples
+    --------
+    >>> read_direction(None, Measure("waves")), read_direction("max", Measure("waves"))
+    ('min', 'max')
+    """
+    if direction is None:
+        return find_direction(measure) or "min"
+    if direction not in ("min", "max"):
+        hint, allowed = nearest(direction, ("min", "max")), '"min" or "max"'
+        problem = Problem("not a direction", ("direction",), found=shorten(direction), allowed=allowed, hint=hint)
+        raise InputError(problem)
+    return "min" if direction == "min" else "max"

@@ -28,8 +28,6 @@ class Question:
 
     Attributes
     ----------
-    policy : str
-    requirement : Requirement
     hopeless : str
         Why no number of rollouts can decide it; else empty.
     seen : list of ndarray
@@ -92,17 +90,7 @@ def ask(
     most: int,
     problems: list[Problem],
 ) -> list[Question]:
-    """Return what is asked of each policy, or raise an `InputError` with everything that is wrong with it.
-
-    Parameters
-    ----------
-    scenario : Scenario
-    requirements : str or Requirement, or several of them, or None
-    policies : mapping of str to ScenarioPolicy
-    most : int
-    problems : list of Problem
-        What is wrong with the policies.
-    """
+    """Return what is asked of each policy; an `InputError` has all that is wrong, the policies' `problems` included."""
     read: tuple[Requirement, ...] = ()
     try:
         read = read_requirements(requirements, scenario=scenario, policies=[*scenario.policies, *policies])

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.analysis.asking.judging import Verdict, join, judge
+from simdeploy.analysis.asking.judging import Verdict, join, judge, plan_looks
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers, is_requirement
-from simdeploy.analysis.checking.sequential import plan_looks
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import INTERVAL, make_frame
 from simdeploy.experiments import arguments
 from simdeploy.experiments.arguments import Progress, choose_policies
 from simdeploy.experiments.campaign import Campaign
@@ -38,9 +37,7 @@ _ROW = {
     "at_most": "float64",
     "at_least": "float64",
     "verdict": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "replications": "int64",
     "unknown_fraction": "float64",
@@ -85,10 +82,6 @@ class Check(Result):
         """Of all together: "not met" if one is not met, "met" if all are."""
         verdict: Verdict = join(self.verdicts["verdict"].to_numpy(str)[None])[0].item()
         return verdict
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return `verdicts`."""
-        return self.verdicts
 
 
 @moved("requirements", place=1, is_meant=is_requirement)

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.measuring import Values, find_costs
-from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
+from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
-from simdeploy.analysis.comparison.pair_tables import PAIR, RANKING, tabulate_pairs, tabulate_ranking
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.comparison.ranking import PAIR, RANKING, tabulate_pairs, tabulate_ranking
+from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.result import Columns, LateTable, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values, variance
+from simdeploy.statistics.estimators import estimate_difference, estimate_values, variance
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -33,12 +31,7 @@ _ESTIMATE = {
     "response": "str",
     "level": "str",
     "given": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "half_width": "float64",
-    "n": "int64",
-    "standard_error": "float64",
+    **ESTIMATE,
 }
 _DIFFERENCE = {
     "policy": "str",
@@ -229,11 +222,11 @@ def compare(
     compared = policies.index(baseline)
     estimates: list[dict[str, Any]] = []
     differences: list[dict[str, Any]] = []
-    for measure in values.measures:
-        measured, unknown = values.of(measure), unknown_fractions(values, measure)
-        for place, policy in enumerate(policies):
+    of_measures = [(measure, values.of(measure), values.unknown_fractions(measure)) for measure in values.measures]
+    for place, policy in enumerate(policies):
+        for measure, measured, unknown in of_measures:
             name = {"policy": policy, **name_measure(measure)}
-            own = _with_half_width(estimate_values(measured[place], measure, confidence_level))
+            own = estimate_values(measured[place], measure, confidence_level).to_row()
             estimates.append(name | own | {"unknown_fraction": unknown[place]})
             if policy != baseline:
                 never_ends = unknown[place] > 0 or unknown[compared] > 0
@@ -244,8 +237,8 @@ def compare(
     computed_under = read_computed_under(responses)
     is_failed = responses["status"].eq("failed") if "status" in responses else [False] * len(responses)
     return Comparison(
-        estimates=make_frame(_by_policy(estimates, policies), _ESTIMATE | _UNKNOWN),
-        differences=make_frame(_by_policy(differences, policies), _DIFFERENCE),
+        estimates=make_frame(estimates, _ESTIMATE | _UNKNOWN),
+        differences=make_frame(differences, _DIFFERENCE),
         judged_by=_find_judged_by(estimates),
         baseline=baseline,
         confidence_level=confidence_level,
@@ -277,7 +270,7 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
 def _difference(
     policy: np.ndarray, baseline: np.ndarray, measure: Measure, confidence_level: float, *, never_ends: bool
 ) -> dict[str, Any]:
-    found = estimate_difference(policy, baseline, is_rate=measure.kind == "rate", confidence_level=confidence_level)
+    found = estimate_difference(policy, baseline, measure, confidence_level)
     in_both = ~np.isnan(policy - baseline)
     policy, baseline = policy[in_both], baseline[in_both]
     apart = variance(policy) + variance(baseline)
@@ -285,7 +278,7 @@ def _difference(
     direction, verdict = find_direction(measure), None
     if direction is not None:
         verdict = judge_difference(found.low, found.high, direction, unknown=never_ends or not found.n)
-    return _with_half_width(found) | {"variance_removed_fraction": removed, "verdict": verdict}
+    return found.to_row() | {"variance_removed_fraction": removed, "verdict": verdict}
 
 
 def _find_judged_by(estimates: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -297,16 +290,6 @@ def _find_judged_by(estimates: list[dict[str, Any]]) -> tuple[str, ...]:
     return next((names for names in _JUDGED_BY if seen & set(names)), _JUDGED_BY[-1])
 
 
-def _with_half_width(found: Estimate) -> dict[str, Any]:
-    return {**found._asdict(), "half_width": found.half_width}
-
-
 def _count(column: pd.Series, policies: tuple[str, ...]) -> dict[str, int]:
     counts = column.astype("str").value_counts()
     return {policy: int(counts.get(policy, 0)) for policy in policies}
-
-
-def _by_policy(rows: list[dict[str, Any]], policies: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return the rows of the first policy, then those of the second, and so on."""
-    places = {policy: place for place, policy in enumerate(policies)}
-    return sorted(rows, key=lambda row: places[row["policy"]])

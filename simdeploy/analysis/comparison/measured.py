@@ -68,17 +68,8 @@ def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
 def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Values:
     """Return the replications of one scenario by policy, ready for everything that can be compared.
 
-    Parameters
-    ----------
-    responses : DataFrame
-        As from `replicate`. Neither the order of the rows nor further columns matter.
-    costs : Costs, optional
-        The scenario's; with them `cost` and its causes are measures, too.
-
-    Raises
-    ------
-    InputError
-        If it is no table of replications.
+    Neither the order of the rows nor further columns matter. With costs, `cost` and its causes are measures, too. An
+    `InputError` says what keeps a table from being one of replications.
     """
     refuse_weights(responses.columns)
     _check(responses)

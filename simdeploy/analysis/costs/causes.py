@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, find_costs
-from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.renaming import moved
 from simdeploy.result import Columns, Result, read_computed_under
@@ -28,12 +27,7 @@ if TYPE_CHECKING:
 
 _PART = {
     "cause": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "half_width": "float64",
-    "n": "int64",
-    "standard_error": "float64",
+    **ESTIMATE,
     "unknown_fraction": "float64",
     "is_cheapest": "bool",
     "is_largest_cause": "bool",
@@ -77,10 +71,6 @@ class CostResult(Result):
     def totals(self) -> pd.DataFrame:
         """The rows of the total, one per case."""
         return self.parts[self.parts["cause"].eq("cost")].reset_index(drop=True)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return `parts`."""
-        return self.parts
 
 
 @moved("costs", place=1)
@@ -146,7 +136,7 @@ def estimate_costs(
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     values = Values(responses, [Measure("cost")], costs=costs)
     by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
-    known, unknown = ~np.isnan(by_cause["cost"]), unknown_fractions(values, Measure("cost"))
+    known, unknown = ~np.isnan(by_cause["cost"]), values.unknown_fractions(Measure("cost"))
     rows: list[dict[str, Any]] = []
     for place, case in enumerate(values.cases.to_dict("records")):
         key = {str(name): value for name, value in case.items()} | {"unknown_fraction": unknown[place]}
@@ -157,8 +147,7 @@ def estimate_costs(
         largest = max(CAUSES, key=lambda cause: found[cause].estimate)
         for cause, of_cause in found.items():
             is_largest = cause == largest and of_cause.estimate > 0
-            own = {"cause": cause, "half_width": of_cause.half_width, "is_largest_cause": is_largest}
-            rows.append({**key, **of_cause._asdict(), **own})
+            rows.append({**key, **of_cause.to_row(), "cause": cause, "is_largest_cause": is_largest})
     cheapest = _find_cheapest(rows)
     rows = [row | {"is_cheapest": place // len(COSTS) == cheapest} for place, row in enumerate(rows)]
     dtypes = {str(name): dtype for name, dtype in values.cases.dtypes.items()} | _PART
@@ -179,12 +168,7 @@ def _find_cheapest(rows: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def check_arguments(costs: object, confidence_level: object) -> Costs:
-    """Return the costs; refuse what is neither costs nor a confidence level.
-
-    Raises
-    ------
-    InputError
-    """
+    """Return the costs; refuse what is neither costs nor a confidence level with an `InputError`."""
     from simdeploy.scenario.parts import Costs
 
     problems = []

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import find_costs
-from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.comparison.measured import measure_policies
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.renaming import moved
 from simdeploy.result import Columns, Result, read_computed_under
@@ -26,12 +25,7 @@ if TYPE_CHECKING:
 
 _VALUE = {
     "information": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "half_width": "float64",
-    "n": "int64",
-    "standard_error": "float64",
+    **ESTIMATE,
 }
 _KIND = {
     "release": "str",
@@ -79,10 +73,6 @@ class InformationResult(Result):
     unknown_fractions: Mapping[str, float]
     note: str
     computed_under: Mapping[str, Any]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return `values`."""
-        return self.values
 
 
 @moved("costs", place=1)
@@ -138,7 +128,7 @@ def value_of_perfect_information(
     no more than the best rule, so that it can't bound that one from above. The upper limit is therefore the least over p of the
     largest over all rules g of the upper limits of :math:`C_p - C_{g(K)}`, with :math:`\alpha / (2 k)` each: of each p only
     the limit of the true best rule has to hold, and the largest is no less
-    (`simdeploy.analysis.costs.kind_rules.largest_limits`). As t limits they need replications enough to have seen what is dear, and kinds that nobody saw are in none of them. Neither
+    (`simdeploy.analysis.costs.knowing.largest_limits`). As t limits they need replications enough to have seen what is dear, and kinds that nobody saw are in none of them. Neither
     a value nor a limit is below 0.
 
     References
@@ -203,7 +193,7 @@ def _gather(
 ) -> tuple[list[str], np.ndarray, np.ndarray, list[str], int, dict[str, float]]:
     """Return policies, costs by policy and world, the kind of each world, the kinds, and how much is left out, or unknown."""
     values, of = measure_policies(responses, costs), Measure("cost")
-    cost, unknown = values.of(of), unknown_fractions(values, of)
+    cost, unknown = values.of(of), values.unknown_fractions(of)
     fractions = dict(zip(values.cases["policy"], unknown.tolist(), strict=True))
     policies = [policy for policy, fraction in fractions.items() if not fraction]
     if len(policies) < min(2, len(fractions)):

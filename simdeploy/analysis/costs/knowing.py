@@ -6,28 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.analysis.costs.kind_rules import largest_limits
 from simdeploy.statistics.estimators import moments
 
 WORLD, KIND = "world", "kind of release"
+
+_MOST_RULES = 1 << 20
+_SCALES = 2.0 ** -np.arange(0, 12, 0.5)
+_ROUNDS = 8
 
 
 def estimate_values_of_knowing(
     cost: np.ndarray, kind_of: np.ndarray, confidence_level: float
 ) -> dict[str, dict[str, Any]]:
-    """Estimate both values of `value_of_perfect_information`, whose notes have the formulas.
+    """Estimate both values of `value_of_perfect_information`, whose notes have the formulas: by name what a row has.
 
     Parameters
     ----------
     cost : ndarray of float, shape (policies, worlds)
     kind_of : ndarray of int, shape (worlds,)
         The kind of each world, from 0; each is there.
-    confidence_level : float
-
-    Returns
-    -------
-    dict of str to dict
-        For ``world`` and ``kind of release`` the estimate, its interval and what else a row has.
     """
     single, tail = find_single(cost), (1 - confidence_level) / 2
     by_kind = mean_by_kind(cost, kind_of)
@@ -77,3 +74,79 @@ def _value(saved: np.ndarray, single: int, error: float, upper: np.ndarray) -> d
         "n": n,
         "standard_error": standard_error,
     }
+
+
+def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.ndarray:
+    r"""Return for each policy the largest upper limit of what a rule saves against it, over all rules.
+
+    Parameters
+    ----------
+    cost : ndarray of float, shape (policies, worlds)
+    kind_of : ndarray of int, shape (worlds,)
+        The kind of each world, from 0; each is there.
+    error : float
+        Of the limit of one rule, below 1/2. Since the true best rule is one of them, the largest limit is below what that
+        one saves with this probability at most, though nobody knows which it is.
+
+    Returns
+    -------
+    ndarray of float, shape (policies,)
+
+    Notes
+    -----
+    A rule g chooses a policy for each of m kinds. Against policy p it saves :math:`D = C_p - C_{g(K)}` in a world, and its
+    limit is Student's, :math:`U = \bar D + t\, s_D / \sqrt n`. Mean and variance of D are made of sums by kind. All
+    :math:`k^m` rules of k policies are looked at if there are no more than about a million.
+
+    Of more rules the largest limit is bounded kind by kind. With :math:`v = \overline{D^2} - \bar D^2` and
+    :math:`a = t / \sqrt{n - 1}`, so that :math:`U = \bar D + a \sqrt v`, it is for any number c and any
+    :math:`\lambda > 0`
+
+    .. math:: U \le \bar D + \frac{a}{2} \Big(\lambda + \frac{1}{\lambda}\, \overline{(D - c)^2}\Big),
+
+    since :math:`v \le \overline{(D - c)^2}` and :math:`2 \sqrt v \le \lambda + v / \lambda`. The right side is a sum over
+    kinds, so its maximum is that of each kind by itself. The least of it over some c and :math:`\lambda` is a limit that
+    is a little too large, never too small.
+
+    Examples
+    --------
+    >>> largest_limits(np.array([[1.0, 1.0, 5.0, 5.0], [4.0, 4.0, 4.0, 4.0]]), np.array([0, 0, 1, 1]), 0.3)
+    array([0.66869878, 2.00609635])
+    """
+    from scipy.special import stdtrit
+
+    size, n = cost.shape
+    width = -float(stdtrit(n - 1, error)) / np.sqrt(n - 1)
+    is_of_kind = np.eye(int(kind_of.max()) + 1)[kind_of]
+    shares = is_of_kind.sum(axis=0) / n
+    find = _over_all if float(size) ** len(shares) <= _MOST_RULES else _kind_by_kind
+    limits = []
+    for own in cost:
+        saved = own - cost
+        limits.append(find(saved @ is_of_kind / n, saved**2 @ is_of_kind / n, shares, width))
+    return np.array(limits)
+
+
+def _over_all(means: np.ndarray, squares: np.ndarray, _shares: np.ndarray, width: float) -> float:
+    """Return the largest limit of all rules, from the parts by policy and kind of the means of D and of its square."""
+    mean, square = np.zeros(1), np.zeros(1)
+    for of_kind, square_of_kind in zip(means.T, squares.T, strict=True):
+        mean = (mean[:, None] + of_kind).ravel()
+        square = (square[:, None] + square_of_kind).ravel()
+    return float((mean + width * np.sqrt(np.maximum(square - mean**2, 0.0))).max())
+
+
+def _kind_by_kind(means: np.ndarray, squares: np.ndarray, shares: np.ndarray, width: float) -> float:
+    """Return what the largest limit of all rules is at most."""
+    scale = np.sqrt(squares.max(axis=0).sum())
+    if scale == 0:
+        return 0.0
+    half = width / (2 * scale * _SCALES[:, None, None])
+    centre, least = np.zeros((len(_SCALES), 1, 1)), np.inf
+    for _ in range(_ROUNDS):
+        parts = means + half * (squares - 2 * centre * means + centre**2 * shares)
+        chosen = parts.argmax(axis=1, keepdims=True)
+        bounds = width / 2 * scale * _SCALES + np.take_along_axis(parts, chosen, 1).sum(axis=(1, 2))
+        least = min(least, float(bounds.min()))
+        centre = np.take_along_axis(np.broadcast_to(means, parts.shape), chosen, 1).sum(axis=2, keepdims=True)
+    return least

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
-from simdeploy.analysis.frames import make_frame
+from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import Columns, Result
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_difference, moments
+from simdeploy.statistics.estimators import estimate_difference, moments
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -31,25 +30,17 @@ if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
     from simdeploy.experiments.sweep import Policy
 
-_ESTIMATE = {
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
-    "half_width": "float64",
-    "n": "int64",
-    "standard_error": "float64",
-}
 _SAVING = {
     "lever": "str",
     "value": "float64",
     "is_current": "bool",
     "cause": "str",
     "cost": "float64",
-    **_ESTIMATE,
+    **ESTIMATE,
     "unknown_fraction": "float64",
 }
-_NOT_KNOWN = {name: math.nan for name, dtype in _ESTIMATE.items() if dtype == "float64"}
-_STEP = {"lever": "str", "value": "float64", "previous": "float64", **_ESTIMATE, "verdict": "str"}
+_NOT_KNOWN = {name: math.nan for name, dtype in ESTIMATE.items() if dtype == "float64"}
+_STEP = {"lever": "str", "value": "float64", "previous": "float64", **ESTIMATE, "verdict": "str"}
 _LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_at": "float64"}
 
 
@@ -87,10 +78,6 @@ class ObservationResult(Result):
     confidence_level: float
     n_left_out: int
     computed_under: Mapping[str, Any]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return `savings`."""
-        return self.savings
 
 
 def value_of_observation(
@@ -192,7 +179,7 @@ def value_of_observation(
     campaign.tell_failures()
     values = Values(result, [Measure("cost")], costs=costs)
     by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
-    savings, of_steps = _compare(steps, by_cause, unknown_fractions(values, Measure("cost")), confidence_level)
+    savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)
     return ObservationResult(
         savings=make_frame(savings, _SAVING),
         steps=make_frame(of_steps, _STEP),
@@ -211,7 +198,8 @@ def _compare(
     current = {step.lever: place for place, step in enumerate(steps) if step.is_current}
 
     def saved(cause: str, before: int, after: int) -> dict[str, Any]:
-        found = _saved(by_cause[cause][before], by_cause[cause][after], confidence_level)
+        of = by_cause[cause]
+        found = estimate_difference(of[before], of[after], Measure(cause), confidence_level).to_row()
         return found | _NOT_KNOWN if unknown[before] or unknown[after] else found
 
     for place, step in enumerate(steps):
@@ -226,11 +214,6 @@ def _compare(
             verdict = judge_difference(found["low"], found["high"], "max", unknown=math.isnan(found["estimate"]))
             of_steps.append({**name, "previous": steps[place - 1].value, **found, "verdict": verdict})
     return savings, of_steps
-
-
-def _saved(before: np.ndarray, after: np.ndarray, confidence_level: float) -> dict[str, Any]:
-    found: Estimate = estimate_difference(before, after, is_rate=False, confidence_level=confidence_level)
-    return {**found._asdict(), "half_width": found.half_width}
 
 
 def _limit(steps: Sequence[Step], of_steps: Sequence[Mapping[str, Any]], lever: str) -> dict[str, Any]:

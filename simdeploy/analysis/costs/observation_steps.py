@@ -22,16 +22,9 @@ _MORE_MINUTES = (1, 2, 4, 8)
 
 
 class Step(NamedTuple):
-    """A policy that watches as much as `value` says.
+    """A policy that watches as much as `value` says; `is_current` says whether it is the policy as it is.
 
-    Attributes
-    ----------
-    lever : {'canaries', 'minutes'}
-    value : float
-        How many canaries; or by how many minutes each node is watched longer, below 0 for a shorter time.
-    policy : ScenarioPolicy
-    is_current : bool
-        Whether it is the policy as it is.
+    A value is a number of canaries; or by how many minutes each node is watched longer, below 0 for a shorter time.
     """
 
     lever: Kind
@@ -47,13 +40,10 @@ def make_steps(
     canaries: Sequence[int] | None = None,
     minutes: Sequence[float] | None = None,
 ) -> list[Step]:
-    """Make the policies that watch more, or less.
+    """Make the policies that watch more, or less, than a rolling or canary policy.
 
     Parameters
     ----------
-    scenario : Scenario
-    policy : ScenarioPolicy
-        Rolling or canary.
     canaries : sequence of int, optional
         By default none, half as many, as many, and 1, 2, 4 and 8 more, as far as there are nodes.
     minutes : sequence of float, optional

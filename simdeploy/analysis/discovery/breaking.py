@@ -17,16 +17,8 @@ if TYPE_CHECKING:
 
 
 class Breaking(NamedTuple):
-    """What is known of each world.
-
-    Attributes
-    ----------
-    is_broken : ndarray of bool
-        Whether an estimate is beyond its limit.
-    is_undecided : ndarray of bool
-        Whether the intervals leave that open.
-    reason : ndarray of object
-        Why it isn't known; else empty.
+    """What is known of each world: whether an estimate is beyond its limit, whether the intervals leave that open, and
+    why nothing is known, if so; else the reason is empty.
     """
 
     is_broken: np.ndarray
@@ -45,15 +37,7 @@ class Breaking(NamedTuple):
 
 
 def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confidence_level: float) -> Breaking:
-    """Say for each case whether the policy breaks there.
-
-    Parameters
-    ----------
-    values : Values
-        With the measures of the requirements; a case is a world.
-    requirements : sequence of Requirement
-    confidence_level : float
-        Of the verdict on each requirement by itself.
+    """Say for each case, which is a world, whether the policy breaks there; each requirement is judged by itself.
 
     Notes
     -----
@@ -77,10 +61,7 @@ def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confide
 def read_labels(labels: object, n: int) -> Breaking:
     """Return what a caller knows of each world: True and False, missing where nobody knows.
 
-    Raises
-    ------
-    InputError
-        If it is something else, or not one for each world.
+    An `InputError` refuses everything else, and what isn't one for each world.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Which box on a path, and which of its limits: by the worlds in which the path was found."""
+"""Which box on a path, and which of its limits: by the worlds of the search; and whether it is more than chance."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simdeploy.statistics.boxes.boxes import Box, Column, Limits
+from simdeploy.statistics.boxes import Box, Column, Limits
 
 # A limit without which the density were as high by chance more often than this tells nothing.
 MOST_QUASI_P = 0.05
 
 
 class Share(NamedTuple):
-    """What a box has of the worlds.
-
-    Attributes
-    ----------
-    n, broken : int
-        Worlds in it, and those of them that break.
-    of_n, of_broken : int
-        The same of all.
-    """
+    """What a box has of the worlds: how many are in it, and how many of them break; and the same of all worlds."""
 
     n: int
     broken: int
@@ -58,19 +50,10 @@ def share(box: Box, columns: Sequence[Column], is_broken: np.ndarray) -> Share:
 
 
 def choose(path: Sequence[Box], columns: Sequence[Column], is_broken: np.ndarray) -> tuple[int, Box]:
-    """Choose a box of a path.
+    """Choose a box of a path; return its place, and what is left of it.
 
-    Parameters
-    ----------
-    path : sequence of Box
-    columns : sequence of Column
-    is_broken : ndarray of bool
-
-    Returns
-    -------
-    int, Box
-        Its place on the path, and what is left of it: the box with the largest harmonic mean of coverage and density (of
-        equals the first, which is the largest), polished, then without the limits that tell nothing.
+    It is the box with the largest harmonic mean of coverage and density (of equals the first, which is the largest),
+    polished, then without the limits that tell nothing.
 
     Notes
     -----
@@ -176,3 +159,35 @@ def _best_low(values: np.ndarray, is_broken: np.ndarray, of_broken: int) -> floa
     is_cut = np.concatenate([[True], np.diff(ordered) > 0])
     place = int(np.argmax(np.where(is_cut, balance, -1.0)))
     return float(ordered[place - 1] + (ordered[place] - ordered[place - 1]) / 2) if place else -math.inf
+
+
+def hypergeometric_tail(broken: int, n: int, of_broken: int, of_n: int) -> float:
+    r"""Return the probability that of n worlds, those of a box, out of all at least so many break.
+
+    Notes
+    -----
+    The one-sided exact test of Fisher (1935 [1]_): given how many worlds are in the box and how many break, which ones
+    do is a draw without replacement if the box means nothing. So it errs at most as often as it says, whatever the
+    share that breaks.
+
+    References
+    ----------
+    .. [1] Fisher, R. A. (1935). The Design of Experiments. Oliver and Boyd.
+
+    Examples
+    --------
+    >>> round(hypergeometric_tail(3, 3, 3, 6), 9), hypergeometric_tail(0, 3, 3, 6)
+    (0.05, 1.0)
+    """
+    from scipy.special import gammaln
+
+    if broken <= max(0, n + of_broken - of_n):
+        return 1.0
+    k = np.arange(broken, min(n, of_broken) + 1)
+
+    def log_choose(total: int, part: np.ndarray) -> np.ndarray:
+        chosen: np.ndarray = gammaln(total + 1) - gammaln(part + 1) - gammaln(total - part + 1)
+        return chosen
+
+    logs = log_choose(of_broken, k) + log_choose(of_n - of_broken, n - k) - log_choose(of_n, np.array(n))
+    return min(1.0, float(np.exp(logs).sum()))

@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.naming import format_value
-from simdeploy.statistics.boxes.boxes import Box, Column, Limits
+from simdeploy.statistics.boxes import Box, Column, Limits
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def read_columns(worlds: pd.DataFrame) -> list[Column]:
-    """Return what can be cut.
+    """Return what can be cut of a table with a column for each factor.
 
-    Parameters
-    ----------
-    worlds : DataFrame
-        A factor a column. Numbers have an order; whatever else there is, and numbers of which one is missing, are words.
+    Numbers have an order; whatever else there is, and numbers of which one is missing, are words.
 
     Examples
     --------

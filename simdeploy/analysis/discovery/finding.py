@@ -144,19 +144,9 @@ def make_discovery(
     confidence_level: float,
     under: Mapping[str, Any],
 ) -> Discovery:
-    """Search worlds of which it is known whether they break, and put together what is found.
+    """Search worlds, a factor a column, of which it is known whether they break, and put together what is found.
 
-    Parameters
-    ----------
-    points : DataFrame
-        A factor a column.
-    known : Breaking
-    is_search : ndarray of bool
-        Which worlds boxes are looked for in; the others are held out.
-    policy, requirements, n_replications, n_failed, confidence_level
-        As in `Discovery`.
-    under : mapping
-        What it was computed under.
+    `is_search` says which of them boxes are looked for in; the others are held out. The rest is as in `Discovery`.
     """
     import pandas as pd
 

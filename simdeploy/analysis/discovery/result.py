@@ -111,7 +111,3 @@ class Discovery(Result):
     n_failed: int
     confidence_level: float
     computed_under: Mapping[str, Any]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the boxes."""
-        return self.boxes

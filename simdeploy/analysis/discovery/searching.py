@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simdeploy.analysis.asking.naming import name_factors
-from simdeploy.analysis.discovery.choosing import Share, choose, quasi_p, share
+from simdeploy.analysis.discovery.choosing import Share, choose, hypergeometric_tail, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_box, describe_limits
-from simdeploy.analysis.discovery.judging import chance
 from simdeploy.analysis.discovery.result import BOX, LIMIT, STEP
 from simdeploy.analysis.frames import make_frame
-from simdeploy.statistics.boxes.boxes import Box, Column
-from simdeploy.statistics.boxes.peeling import peel
+from simdeploy.statistics.boxes import Box, Column, peel
 from simdeploy.statistics.intervals import proportion_interval
 
 if TYPE_CHECKING:
@@ -29,15 +27,7 @@ LEAST_COVERAGE = 0.1
 
 
 class Found(NamedTuple):
-    """What a search came to.
-
-    Attributes
-    ----------
-    boxes, limits, path : DataFrame
-        As in `Discovery`.
-    members : ndarray of int
-        The box that each world of the search, then each held-out one, is in; 0 for none.
-    """
+    """What a search came to: tables as in `Discovery`, and the box that each of all worlds is in, 0 for none."""
 
     boxes: pd.DataFrame
     limits: pd.DataFrame
@@ -56,15 +46,8 @@ class _Half(NamedTuple):
 def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *, confidence_level: float) -> Found:
     """Find boxes, one after the other, until one of them doesn't hold.
 
-    Parameters
-    ----------
-    columns : sequence of Column
-        Of all worlds.
-    known : Breaking
-    is_search : ndarray of bool
-        Which worlds boxes are looked for in; in the others they are judged. Worlds of which nothing is known are in
-        neither.
-    confidence_level : float
+    They are looked for in the worlds of `is_search`, and judged in the others; worlds of which nothing is known are in
+    neither.
 
     Notes
     -----
@@ -111,7 +94,7 @@ def _judge(
     density_low, density_high = proportion_interval(found.broken, found.n, confidence_level)
     coverage_low, coverage_high = proportion_interval(found.broken, of_all, confidence_level)
     n_outside = found.of_n - found.n
-    p_value = chance(found)
+    p_value = hypergeometric_tail(found.broken, found.n, found.of_broken, found.of_n)
     return {
         "box": number,
         "is_found": p_value <= 1 - confidence_level,

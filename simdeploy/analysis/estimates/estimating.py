@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.frames import INTERVAL, make_frame
 from simdeploy.errors import InputError, Problem, SimdeployWarning
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
@@ -27,9 +28,7 @@ ESTIMATE_COLUMNS = {
     "of": "str",
     "quantile": "float64",
     "given": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "half_width": "float64",
     "n": "int64",
     "n_left_out": "int64",
@@ -63,10 +62,6 @@ class Estimates(Result):
     confidence_level: float
     computed_under: Mapping[str, Any]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return `estimates`."""
-        return self.estimates
-
 
 def estimate(
     responses: pd.DataFrame | Batches,
@@ -81,7 +76,7 @@ def estimate(
     ----------
     responses : DataFrame, SweepResult or StoredTable
         As from `replicate`, `sweep` or `read_store`. If it has weights, they are used as
-        `simdeploy.statistics.weighted` says, and what can't be trusted has no interval.
+        `simdeploy.statistics.weights` says, and what can't be trusted has no interval.
     measures : Measure or str, or several
         ``makespan_s`` is a mean, ``p95 blast_radius given defective`` a quantile of some rollouts, ``false_alarm given
         good`` a rate, ``defective given passed_canary`` the probability that what has passed the canaries is defective.
@@ -174,14 +169,9 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
         for measure, of_cases in zip(measures, of_measure, strict=True):
             found = _estimate_case(values, of_cases, case, measure, confidence_level)
             parts = {"measure": str(measure), "of": measure.of, "quantile": measure.quantile, "given": measure.given}
-            left_out = {"half_width": found.half_width, "n_left_out": int(n_left_out[case])}
-            rows.append({**parts, **found._asdict(), **left_out})
+            rows.append({**parts, **found.to_row(), "n_left_out": int(n_left_out[case])})
     cases = values.cases.loc[np.repeat(np.arange(len(values.cases)), len(measures))].reset_index(drop=True)
-    columns = {
-        name: pd.Series([row[name] for row in rows], dtype=dtype, index=cases.index)
-        for name, dtype in ESTIMATE_COLUMNS.items()
-    }
-    return cases.assign(**columns)
+    return pd.concat([cases, make_frame(rows, ESTIMATE_COLUMNS)], axis=1)
 
 
 def _estimate_case(
@@ -189,7 +179,7 @@ def _estimate_case(
 ) -> Estimate:
     if not values.is_weighted:
         return estimate_values(of_cases[case], measure, confidence_level)
-    from simdeploy.statistics.weighted import estimate_weighted
+    from simdeploy.statistics.weights import estimate_weighted
 
     found = estimate_weighted(of_cases[case], values.weights[case], measure, confidence_level)
     if not found.diagnosis.is_trusted:

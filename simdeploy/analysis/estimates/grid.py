@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,10 +66,6 @@ class GridSummary(Result):
     confidence_level: float
     computed_under: Mapping[str, Any]
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return `cells`."""
-        return self.cells
-
 
 def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 0.95) -> GridSummary:
     r"""Estimate for each case of a sweep how often it errs, how long it takes and what it costs.
@@ -113,6 +109,8 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     0                 0              2                   0.5                 70.0
     1                 5              1                   0.0                 85.0
     """
+    import pandas as pd
+
     if problems := level_problems(confidence_level):
         raise InputError(problems)
     columns = [str(name) for name in result.columns]
@@ -120,16 +118,18 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     _check(columns)
     factors = tuple(name for name in columns if name not in _NO_FACTORS)
     means = [name for name, response in MEANS.items() if response in columns]
-    counts, moments, keys = _Counts(), {name: _Moments() for name in means}, _Keys([*_KEYS, *factors])
+    counts, moments = _Counts(), {name: _Moments() for name in means}
+    found: list[pd.DataFrame] = []
     read = [name for name in ("status", "state", "verdict", *MEANS.values()) if name in columns]
-    for batch in _batches(result, list(dict.fromkeys([*_KEYS, *factors, *read]))):
+    read = list(dict.fromkeys([*_KEYS, *factors, *read]))
+    for batch in result.batches(read) if not isinstance(result, pd.DataFrame) else [result[read]]:
         case = batch["case"].to_numpy(dtype=np.int64)
-        keys.add(batch)
+        found.append(batch[[*_KEYS, *factors]].drop_duplicates("case"))
         counts.add(case, batch)
         for name in means:
             values = batch[MEANS[name]].to_numpy(dtype=np.float64, na_value=np.nan)
             moments[name].add(case, np.where(_is_completed(batch), values, np.nan) if name != MEANS[name] else values)
-    cells = keys.to_frame()
+    cells = pd.concat(found).drop_duplicates("case").sort_values("case", ignore_index=True)
     numbers = cells["case"].to_numpy(dtype=np.int64)
     cells["replications"], cells["failed"] = counts.of(numbers, "rows"), counts.of(numbers, "failed")
     for name, (counted, among) in PROPORTIONS.items():
@@ -150,36 +150,12 @@ def _check(columns: Sequence[str]) -> None:
         raise InputError(problems)
 
 
-def _batches(result: Any, columns: list[str]) -> Iterator[pd.DataFrame]:
-    if hasattr(result, "batches"):
-        yield from result.batches(columns)
-    else:
-        yield result[columns]
-
-
 def _is_completed(batch: pd.DataFrame) -> np.ndarray:
     """Say which rollouts completed with a good release, or where there is no verdict completed."""
     is_completed = batch["verdict"].eq("completed_good")
     if "state" in batch:
         is_completed |= batch["verdict"].isna() & batch["state"].eq("completed")
     return is_completed.to_numpy(dtype=bool, na_value=False)
-
-
-class _Keys:
-    """What identifies each case, by the first row that has it."""
-
-    def __init__(self, columns: list[str]) -> None:
-        self._columns = columns
-        self._found: list[pd.DataFrame] = []
-
-    def add(self, batch: pd.DataFrame) -> None:
-        self._found.append(batch[self._columns].drop_duplicates("case"))
-
-    def to_frame(self) -> pd.DataFrame:
-        import pandas as pd
-
-        cases = pd.concat(self._found).drop_duplicates("case")
-        return cases.sort_values("case", ignore_index=True)
 
 
 class _Counts:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
-from simdeploy.analysis.estimates.stopping import FIRST_LOOK, plan_looks
-from simdeploy.analysis.estimates.targets import read_targets
+from simdeploy.analysis.estimates.targets import FIRST_LOOK, plan_looks, read_targets
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.arguments import choose_policies, name_policies, name_scenarios
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
@@ -101,7 +100,7 @@ def replicate_to_precision(
     section 9.4.1, with :math:`\gamma/(1+\gamma)` for a relative :math:`\gamma`; Chow and Robbins 1965 [2]_). As each look
     doubles the one before at least, there are few, and about one and a half times the necessary number is used on average. Of a mean it takes
     more than a narrow interval, for such rules stop too early where it is skewed:
-    :func:`~simdeploy.analysis.estimates.stopping.why_not_yet` has the conditions. With them, nominal 95 % intervals were seen to
+    :func:`~simdeploy.analysis.estimates.targets.why_not_yet` has the conditions. With them, nominal 95 % intervals were seen to
     cover 93 to 96 % of the time, also of lognormal costs with a skewness of 6 and of a cost that one rollout in fifty has.
     What happens less often than once in some hundred rollouts may still be missed by the first 500: ask for the precision
     of its rate as well, whose interval knows of it.

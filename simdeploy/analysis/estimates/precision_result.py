@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate_frame
-from simdeploy.analysis.estimates.stopping import count_needed, why_not_yet
-from simdeploy.analysis.estimates.targets import Target
+from simdeploy.analysis.estimates.targets import Target, count_needed, why_not_yet
 from simdeploy.errors import InputError, Problem
 from simdeploy.result import Columns, Result
 from simdeploy.statistics.estimators import Estimate
@@ -80,10 +79,6 @@ class Precision(Result, Generic[Responses]):
         if self._responses is None:
             raise InputError(Problem("a result that was read from a document has no replications", ("responses",)))
         return self._responses
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return `estimates`."""
-        return self.estimates
 
 
 def precision_frame(values: Values, targets: Sequence[Target], confidence_level: float) -> pd.DataFrame:

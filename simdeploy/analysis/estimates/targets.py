@@ -1,4 +1,4 @@
-"""How precise an estimate has to be: a half-width in the measure's unit, or relative to the estimate."""
+"""How precise an estimate has to be, a half-width in the measure's unit or relative; and when it is precise enough."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_amount
+from simdeploy.statistics.skewness import fewest_of_a_mean, standardised_moment
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.parts import Costs
+    from simdeploy.statistics.estimators import Estimate
 
 # A mapping from text alone is one, too.
 Targets = Mapping[Measure | str, float | str] | Mapping[str, float | str] | Mapping[str, str]
 
 _POINTS, _RELATIVE = "pp", "relative"
 
+FIRST_LOOK = 100
+# What one rollout in a hundred does is missed by 100 of them one time in three, and by 500 one time in 150.
+FEWEST_OF_A_MEAN = 500
+
 
 @dataclass(frozen=True)
 class Target:
-    """What the half-width of a measure's interval must not exceed.
-
-    Attributes
-    ----------
-    measure : Measure
-    half_width : float
-        In the measure's unit; or, relative, a fraction of what is estimated.
-    is_relative : bool
+    """What the half-width of a measure's interval must not exceed: in the measure's unit, or a fraction of what is
+    estimated.
 
     Examples
     --------
@@ -79,11 +81,6 @@ def parse_target(text: str, measure: Measure) -> Target:
     text : str
         In the measure's unit, ``5`` or ``5s`` of a time, ``0.01`` or ``1pp`` (percentage points) of a fraction; relative to
         the estimate, ``5% relative`` or, where the measure is none that is shown as a percentage, ``5%``.
-    measure : Measure
-
-    Returns
-    -------
-    Target
 
     Raises
     ------
@@ -123,17 +120,9 @@ def parse_target(text: str, measure: Measure) -> Target:
 def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tuple[Target, ...], Costs | None]:
     """Return targets that may be written as text, and the costs that their measures are counted in.
 
-    Parameters
-    ----------
-    targets : mapping of Measure or str to float or str
-        By measure: a number is a half-width in the measure's unit, a text as for `parse_target`.
-    scenarios : collection of Scenario
-        What is measured must be possible in at least one of them, and all must have the same costs if they matter.
-
-    Raises
-    ------
-    InputError
-        With everything that is wrong.
+    A number is a half-width in the measure's unit, a text as for `parse_target`. What is measured must be possible in
+    at least one of the scenarios, and all must have the same costs if they matter; an `InputError` says everything that
+    is wrong.
     """
     if not isinstance(targets, Mapping) or not targets:
         allowed = 'a mapping from measures to half-widths, such as {"makespan_s": "5s"}'
@@ -202,3 +191,81 @@ def _hundredth(share: str) -> str:
         return f"{float(share) / 100:g}"
     except ValueError:
         return "0.01"
+
+
+def plan_looks(most: int) -> tuple[int, ...]:
+    """Say after how many replications one looks: 100, 200, 500, 1,000, 2,000, ..., as far as `most` goes.
+
+    They depend on nothing that was seen, nor on `most`: who goes on with a larger one looks at the same numbers.
+
+    Examples
+    --------
+    >>> plan_looks(2500), plan_looks(99)
+    ((100, 200, 500, 1000, 2000), ())
+    """
+    looks: list[int] = []
+    decade = FIRST_LOOK
+    while decade <= most:
+        looks += [step * decade for step in (1, 2, 5) if step * decade <= most]
+        decade *= 10
+    return tuple(looks)
+
+
+def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
+    r"""Say why an estimate of these values, NaN left out, isn't precise enough; the empty text if it is.
+
+    Notes
+    -----
+    Stopping at the first look at which the interval is narrow favours looks at which the variance is underestimated;
+    what is skewed is then underestimated with it. That such intervals cover as often as they say holds only in the limit
+    of narrow ones (Chow and Robbins 1965 [1]_). Intervals of rates and quantiles have enough in hand. A mean has not, so of
+    a mean it takes more:
+
+    - at least 500 values, lest what is rare was not seen at all;
+    - at least 25 times the square of their skewness (Cochran 1977 [2]_, section 2.15);
+    - a half-width that would be narrow enough even if the variance were larger by its own standard error, whose ratio to
+      it is :math:`\sqrt{(b_2 - 1)/n}`, :math:`b_2` being the kurtosis (Cramér 1946 [3]_, section 27.4).
+
+    References
+    ----------
+    .. [1] Chow, Y. S. and Robbins, H. (1965). On the asymptotic theory of fixed-width sequential confidence intervals for
+       the mean. Annals of Mathematical Statistics 36(2), 457-462.
+    .. [2] Cochran, W. G. (1977). Sampling Techniques, 3rd edition. Wiley.
+    .. [3] Cramér, H. (1946). Mathematical Methods of Statistics. Princeton University Press.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simdeploy.statistics.estimators import estimate_values
+    >>> from simdeploy.analysis.estimates.targets import parse_target
+    >>> from simdeploy.scenario.measures import Measure
+    >>> values, measure = np.tile([60.0, 80.0], 250), Measure("makespan_s")
+    >>> found = estimate_values(values, measure, 0.95)
+    >>> [why_not_yet(values, found, parse_target(text, measure)) for text in ("1s", "0.5s")]
+    ['', 'the half-width is too large']
+    """
+    if not found.n:
+        return "no replication says anything of it"
+    limit = target.limit(found.estimate)
+    if target.is_relative and limit == 0:
+        return "it is 0 so far, to which nothing is relative"
+    if math.isnan(found.half_width):
+        return f"{found.n:,} values are too few for an interval"
+    widening = 1.0
+    if target.measure.kind == "mean":
+        if found.n < FEWEST_OF_A_MEAN:
+            return f"{found.n:,} values are too few for a mean: it takes {FEWEST_OF_A_MEAN:,}"
+        fewest = float(fewest_of_a_mean(values))
+        if found.n < fewest:
+            return f"so skewed, a mean takes {math.ceil(fewest):,} values"
+        widening = math.sqrt(1 + math.sqrt((float(standardised_moment(values, 4)) - 1) / found.n))
+    return "" if found.half_width * widening <= limit else "the half-width is too large"
+
+
+def count_needed(n: int, found: Estimate, target: Target) -> float:
+    """Say about how many replications would do, if so many gave this half-width; NaN if that can't be said.
+
+    The half-width falls with the root of the number (Law 2015, *Simulation Modeling and Analysis*, eq. 9.2 and 9.3).
+    """
+    limit = target.limit(found.estimate)
+    return n * (found.half_width / limit) ** 2 if limit > 0 else math.nan

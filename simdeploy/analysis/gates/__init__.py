@@ -1,5 +1,5 @@
 """Gates side by side in the same worlds, over the size of the defect.
 
-`comparing` has the call, `curves` the measures over the size of a defect, `verdicts` who errs less. From outside: `compare_gates`,
+`comparing` has the call, `curves` the measures over the size of a defect, and who errs less. From outside: `compare_gates`,
 `GateComparison`.
 """

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.gates.curves import estimate_curves, estimate_mixture, measures_along
+from simdeploy.analysis.gates.curves import conclude, estimate_curves, estimate_mixture, measures_along
 from simdeploy.analysis.gates.result import GATE, GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import GateInput, make_variants
-from simdeploy.analysis.gates.verdicts import conclude
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign

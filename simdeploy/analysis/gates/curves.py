@@ -1,28 +1,26 @@
-"""Estimates by gate and size of the defect, with bands; and differences to the first gate in the same worlds."""
+"""Estimates by gate and size of the defect, with bands; and only what they support: how gates stand to the threshold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import find_direction
-from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.asking.verdicts import judge_change
+from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
+from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.scenario.measures import Measure, parse_measure
-from simdeploy.statistics.estimators import estimate_values
+from simdeploy.statistics.estimators import estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out
-from simdeploy.statistics.paired import compare_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.asking.directions import Direction
     from simdeploy.analysis.asking.measuring import Values
+    from simdeploy.analysis.asking.verdicts import Direction
 
 STOPPED = "stopped"
 # What is measured at each size beside how often a release is stopped.
@@ -51,21 +49,11 @@ def as_measure(name: str) -> Measure:
 def estimate_curves(
     values: Values, gates: Sequence[str], sizes: Sequence[float], confidence_level: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Estimate every measure of every gate at every size, and its difference to the first gate.
+    """Estimate every measure of every gate at every size, and its difference to the first gate: tables of
+    `GateComparison`.
 
-    Parameters
-    ----------
-    values : Values
-        Of `measures_along`; cases size by size, and of each size gate by gate.
-    gates : sequence of str
-    sizes : sequence of float
-    confidence_level : float
-        Of the curve of a gate and a measure, over all sizes; and of all differences in a measure.
-
-    Returns
-    -------
-    curves, differences : DataFrame
-        As `GateComparison` has them.
+    Values are of `measures_along`, cases size by size, and of each size gate by gate. The level is that of the curve of
+    a gate and a measure, over all sizes; and of all differences in a measure.
     """
     shape = (len(sizes), len(gates), -1)
     curve_rows, difference_rows = [], []
@@ -81,7 +69,7 @@ def estimate_curves(
                 fraction = float(unknown[row, column, 0])
                 curve_rows.append(point | found._asdict() | {"unknown_fraction": fraction})
                 if column:
-                    less = compare_values(of[row, column], of[row, 0], measure, level)
+                    less = estimate_difference(of[row, column], of[row, 0], measure, level)
                     fraction = max(fraction, float(unknown[row, 0, 0]))
                     difference_rows.append(point | _difference(less._asdict(), fraction, find_better(name, size)))
     return make_frame(curve_rows, CURVE), make_frame(difference_rows, DIFFERENCE)
@@ -90,27 +78,21 @@ def estimate_curves(
 def estimate_mixture(
     values: Values, gates: Sequence[str], measures: Sequence[Measure], confidence_level: float
 ) -> pd.DataFrame:
-    """Estimate measures of every gate under the scenario's own releases, and differences to the first one.
+    """Estimate measures of every gate, a case each, under the scenario's own releases, and differences to the first
+    one.
 
-    Parameters
-    ----------
-    values : Values
-        One case for each gate.
-    gates : sequence of str
-    measures : sequence of Measure
-    confidence_level : float
-        Of each interval of an estimate, and of all differences in a measure together.
+    The level is that of each interval of an estimate, and of all differences in a measure together.
     """
     level = share_out(confidence_level, max(len(gates) - 1, 1))
     rows = []
     for measure in measures:
-        of, unknown = values.of(measure), unknown_fractions(values, measure)
+        of, unknown = values.of(measure), values.unknown_fractions(measure)
         for place, gate in enumerate(gates):
             row = {"gate": gate, "measure": str(measure), "unknown_fraction": float(unknown[place])}
             row |= estimate_values(of[place], measure, confidence_level)._asdict()
             ends = {**dict.fromkeys(("estimate", "low", "high"), math.nan), "verdict": None}
             if place:
-                less = compare_values(of[place], of[0], measure, level)._asdict()
+                less = estimate_difference(of[place], of[0], measure, level)._asdict()
                 ends = _difference(less, max(unknown[place], unknown[0]), find_direction(measure))
             row |= {"verdict": ends["verdict"]}
             row |= {"difference": ends["estimate"], "difference_low": ends["low"], "difference_high": ends["high"]}
@@ -122,8 +104,8 @@ def _measured(values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the values of a measure by case and replication, and by case how many are unknown."""
     if name != STOPPED:
         measure = parse_measure(name)
-        return values.of(measure), unknown_fractions(values, measure)
-    return values.of(_STOPS[0]) + values.of(_STOPS[1]), unknown_fractions(values, _STOPS[0])
+        return values.of(measure), values.unknown_fractions(measure)
+    return values.of(_STOPS[0]) + values.of(_STOPS[1]), values.unknown_fractions(_STOPS[0])
 
 
 def find_better(name: str, size: float) -> Direction | None:
@@ -137,3 +119,42 @@ def _difference(found: Mapping[str, Any], unknown_fraction: float, direction: Di
     row = {**found, **ends, "unknown_fraction": unknown_fraction}
     unknown = math.isnan(row["estimate"])
     return {**row, "verdict": judge_change(row["low"], row["high"], direction, unknown=unknown)}
+
+
+class Conclusion(NamedTuple):
+    """What is concluded from curves and differences, as `GateComparison` has it."""
+
+    gates: pd.DataFrame
+    best: str | None
+    fewest_failed_requests: str | None
+    cheapest: str | None
+
+
+def conclude(
+    gates: pd.DataFrame, curves: pd.DataFrame, differences: pd.DataFrame, mixture: pd.DataFrame, size: float
+) -> Conclusion:
+    """Judge each gate by its errors: good releases that are stopped, and defects of a size that are not."""
+    stopped = curves[curves["measure"].eq(STOPPED)].set_index(["size", "gate"])["estimate"]
+    errors = stopped[0.0] + (1 - stopped[size])
+    of_errors = differences[differences["measure"].eq(STOPPED) & differences["size"].isin([0.0, size])]
+    verdicts = {gate: join_verdicts(of.tolist()) for gate, of in of_errors.groupby("gate")["verdict"]}
+    judged = gates.assign(verdict=gates["gate"].map(verdicts).astype("str"))
+    better = [gate for gate in gates["gate"] if verdicts.get(gate) == "better"]
+    served = differences[
+        differences["measure"].eq("failed_requests_excess")
+        & differences["size"].eq(size)
+        & differences["verdict"].eq("better")
+        & ~differences["gate"].map(verdicts).isin(["worse", "trades", "unknown"])
+    ]
+    cost = mixture[mixture["measure"].eq("cost") & mixture["unknown_fraction"].eq(0) & mixture["estimate"].notna()]
+    is_comparable = cost["gate"].eq(THRESHOLD).any()
+    return Conclusion(
+        judged,
+        min(better, key=lambda gate: float(errors[gate]), default=None),
+        _find_least(served),
+        _find_least(cost) if is_comparable else None,
+    )
+
+
+def _find_least(rows: pd.DataFrame) -> str | None:
+    return None if rows.empty else str(rows["gate"].iloc[int(np.argmin(rows["estimate"]))])

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
+from simdeploy.analysis.frames import INTERVAL
 from simdeploy.result import Columns, Result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_ESTIMATE = dict.fromkeys(("estimate", "low", "high"), "float64") | {"n": "int64", "unknown_fraction": "float64"}
+_ESTIMATE = {**INTERVAL, "n": "int64", "unknown_fraction": "float64"}
 CURVE = {"gate": "str", "size": "float64", "measure": "str", **_ESTIMATE}
 DIFFERENCE = {**CURVE, "verdict": "str"}
 OF_MIXTURE = {
@@ -85,10 +86,6 @@ class GateComparison(Result):
     n_replications: int
     n_failed: int
     computed_under: Mapping[str, Any]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return `curves`."""
-        return self.curves
 
     @property
     def sizes(self) -> tuple[float, ...]:

@@ -26,18 +26,9 @@ _MOST_SIZES = 1000
 def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: ScenarioPolicy) -> tuple[float, ...]:
     """Return the sizes of the curve, ascending: the error rates that a release adds, fractions; 0 is a good one.
 
-    Parameters
-    ----------
-    sizes : iterable of float or None
-        None for a quarter to four times the policy's `max_error_rate`, and what the scenario's defects have instead of
-        steps that are near to it.
-    scenario : Scenario
-    base : ScenarioPolicy
-
-    Raises
-    ------
-    InputError
-        For what is no fraction, and if none is above 0.
+    By default they go from a quarter to four times the policy's `max_error_rate`, and have what the scenario's defects
+    have instead of steps that are near to it. An `InputError` refuses what is no fraction, and sizes of which none is
+    above 0.
     """
     if sizes is None:
         limit = _find_limit(scenario, base)

@@ -39,19 +39,7 @@ GateInput = str | Mapping[str, Any] | Gate | None
 
 @dataclass(frozen=True)
 class Variant:
-    """The policy under one gate.
-
-    Attributes
-    ----------
-    gate : str
-        What it is called here.
-    kind : str
-        One of `simdeploy.api.gate.GATES`.
-    says : str
-        The gate as a file has it.
-    policy : ScenarioPolicy
-        With that gate.
-    """
+    """The policy under one gate: what that is called here, its kind, and how a file has it."""
 
     gate: str
     kind: str
@@ -68,15 +56,8 @@ class Variant:
 def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[str, Gate]:
     """Return gates by the names that they are to have; the threshold is always the first.
 
-    Parameters
-    ----------
-    gates : iterable of str, or mapping of str to gate, or None
-        Kinds; or gates as in a file by name. None for `DEFAULT_GATES`.
-
-    Raises
-    ------
-    InputError
-        With everything that is wrong with any of them.
+    They are given as kinds, or as in a file by name, and by default `DEFAULT_GATES`. An `InputError` says everything
+    that is wrong with any of them.
 
     Examples
     --------
@@ -125,8 +106,6 @@ def make_variants(
 
     Parameters
     ----------
-    scenario : Scenario
-    base : ScenarioPolicy
     gates
         As for `read_gates`. By default also the policy's own gate, if it has one, with its own observation.
 

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.rare.events import Met, look_for
-from simdeploy.analysis.rare.importance import Rung, choose_tilt, weigh_up
-from simdeploy.analysis.rare.numbers import describe_numbers, doubt_unknown
 from simdeploy.analysis.rare.question import PILOT, Question
-from simdeploy.analysis.rare.result import STEP_COLUMNS
+from simdeploy.analysis.rare.result import STEP_COLUMNS, describe_numbers, doubt_unknown
 from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.world.tilt import Tilt, tiltable
+from simdeploy.statistics.weights import diagnose, effective_size, plain_mean, ratio
+from simdeploy.world.tilt import Tilt, tiltable, tilted_probabilities
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
+    from simdeploy.world.release import ReleaseKind
+
+# Effective hits below which a pilot says nothing of a tilt but how many hits there were.
+_FEWEST_HITS = 5.0
+_FIRST_HIT = 8
+_MOST_ROUNDS = 3
+_WORTH_IT = 1.3
+# A search on few replications must not make a kind of release so rare that what it leads to is missed.
+_RAREST_KIND = 0.1
 
 
 def estimate_by_importance(
@@ -35,13 +43,22 @@ def estimate_by_importance(
         number = count()
         best, rungs = choose_tilt(scenario, lambda one: _run(question, one, pilot, f"pilot-{next(number):03d}"), names)
     met = _run(question, best, range(question.rollouts), "estimate")
-    found = weigh_up(met, question.condition)
-    doubts = (*found.diagnosis.doubts, *doubt_unknown(met.n_unknown, met.n_failed))
+    known, condition = met.is_known, question.condition
+    weights, concerned = met.weights[known], met.concerned[known]
+    contributions = weights * met.happened[known]
+    if condition is None:
+        probability, error = ratio(contributions, weights * concerned)
+        condition = float((weights * concerned).mean())
+    else:
+        probability, error = plain_mean(contributions / condition)
+    touched, _ = ratio(weights * met.touched[known], weights)
+    diagnosis = diagnose(weights, contributions)
+    doubts = (*diagnosis.doubts, *doubt_unknown(met.n_unknown, met.n_failed))
     n_pilot = question.pilot_rollouts * len(rungs)
     numbers = describe_numbers(
-        found.probability,
-        found.standard_error,
-        found.condition,
+        probability,
+        error,
+        condition,
         degrees=question.rollouts - 1,
         confidence_level=question.confidence_level,
         doubts=doubts,
@@ -52,9 +69,8 @@ def estimate_by_importance(
         | {"n_hits": rung.n_hits, "fraction": rung.score, "used": rung.tilt == best}
         for rung in rungs
     ]
-    diagnosis = {name: value for name, value in asdict(found.diagnosis).items() if name != "doubts"}
     # What a rollout costs without a tilt, over what it costs here.
-    cost_ratio = found.touched * question.rollouts / max(float(met.touched.sum()), 1.0)
+    cost_ratio = touched * question.rollouts / max(float(met.touched.sum()), 1.0)
     return {
         **numbers,
         "n_rollouts": question.rollouts,
@@ -64,7 +80,8 @@ def estimate_by_importance(
         "tilt": best.factors,
         "levels": (),
         "counts": "",
-        "diagnosis": diagnosis | {"is_bounded": math.isinf(found.diagnosis.k_hat)},
+        "diagnosis": {name: value for name, value in asdict(diagnosis).items() if name != "doubts"}
+        | {"is_bounded": math.isinf(diagnosis.k_hat)},
         "steps": make_frame(steps, STEP_COLUMNS),
     }
 
@@ -88,3 +105,117 @@ def _check_names(scenario: Scenario, names: Sequence[str]) -> list[str]:
     if problems:
         raise InputError(problems)
     return asked
+
+
+class Rung(NamedTuple):
+    """What a tilt is worth by a few replications: in how many the event happened, and what each is worth in hits of
+    equal weights.
+    """
+
+    tilt: Tilt
+    n_hits: int
+    score: float
+
+
+def choose_tilt(
+    scenario: Scenario, try_tilt: Callable[[Tilt], Met], names: Sequence[str] | None = None
+) -> tuple[Tilt, list[Rung]]:
+    r"""Find a tilt under which an event happens often, and with weights that are much the same each time.
+
+    `try_tilt` simulates a few replications under a tilt, the same ones each time. By default everything may be tilted
+    that chance decides. Returned is also everything that was tried, in order.
+
+    Notes
+    -----
+    A tilt is as good as the effective number of hits that it gives, :math:`(\sum w 1_A)^2 / \sum w^2 1_A`, for n times the relative
+    variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. Each factor alone is doubled, or halved, as long as that
+    helps; then the others are tried in turn on top of the best one, and kept if they are worth it. The ladder is coarse on
+    purpose: the optimum is flat, and a search on few replications would follow their noise. No kind of release is made rarer than
+    a tenth, unless it is: what it leads to might be missed, and no weight would tell.
+    """
+    if names is None:
+        able = tiltable(scenario.fleet, scenario.release, scenario.operator)
+        # The likeliest kind gets rarer when another one gets likelier.
+        likeliest = max(scenario.release, key=lambda kind: float(kind.probability), default=None)
+        names = [name for name in able if likeliest is None or name != f"release.{likeliest.name}"]
+    ladder = _Ladder(scenario.release, try_tilt)
+    best = ladder.climb_all(names)
+    return best.tilt, ladder.rungs
+
+
+def _worth(rung: Rung) -> tuple[float, int]:
+    return rung.score, rung.n_hits
+
+
+class _Ladder:
+    def __init__(self, kinds: Sequence[ReleaseKind], try_tilt: Callable[[Tilt], Met]) -> None:
+        self._kinds = kinds
+        self._try = try_tilt
+        self._known: dict[Tilt, Rung] = {}
+        self.rungs: list[Rung] = []
+
+    def climb_all(self, names: Sequence[str]) -> Rung:
+        """Climb by every name alone, then by each on top of the best, until that helps no more; drop what doesn't help."""
+        start = self._rung({})
+        best = max([start, *(self._climb(start, name) for name in names)], key=_worth)
+        for _ in range(_MOST_ROUNDS):
+            before = best
+            for name in names:
+                found = self._climb(self._without(best, name), name)
+                if found.score > _WORTH_IT * best.score or (best.score == 0 and found.n_hits > best.n_hits):
+                    best = found
+            if best is before:
+                break
+        for name in best.tilt.factors:
+            less = self._without(best, name)
+            if less.score > best.score / _WORTH_IT:
+                best = less
+        # Once more, in smaller steps.
+        for name in best.tilt.factors:
+            for step in (math.sqrt(2), math.sqrt(0.5)):
+                found = self._rung({**best.tilt.factors, name: best.tilt.factors[name] * step})
+                best = max(best, found, key=_worth)
+        return best
+
+    def _climb(self, start: Rung, name: str) -> Rung:
+        """Double a factor as long as that helps; if it doesn't at all, halve it."""
+        best = start
+        for step in (2.0, 0.5):
+            factor, missed = 1.0, 0
+            # Where nothing leads to the event yet, the first hit may be many steps away.
+            while missed < (_FIRST_HIT if best.score == 0 and step > 1 else 2):
+                factor *= step
+                rung = self._rung({**start.tilt.factors, name: factor})
+                if _worth(rung) > _worth(best):
+                    best, missed = rung, 0
+                elif rung.score < best.score / 2:
+                    break
+                else:
+                    missed += 1
+            if best is not start:
+                break
+        return best
+
+    def _without(self, rung: Rung, name: str) -> Rung:
+        return self._rung({other: factor for other, factor in rung.tilt.factors.items() if other != name})
+
+    def _is_bold(self, tilt: Tilt) -> bool:
+        """Tell whether a tilt makes some kind of release rarer than it is and than may be."""
+        probabilities = tilted_probabilities(self._kinds, tilt)
+        return any(
+            float(probability) < min(_RAREST_KIND, float(kind.probability))
+            for kind, probability in zip(self._kinds, probabilities, strict=True)
+        )
+
+    def _rung(self, factors: dict[str, float]) -> Rung:
+        tilt = Tilt.of(factors)
+        if self._is_bold(tilt):
+            return Rung(tilt, 0, 0.0)
+        if tilt not in self._known:
+            met = self._try(tilt)
+            hits = (met.weights * met.happened)[met.happened == 1]
+            worth = effective_size(hits)
+            score = worth / max(int(met.is_known.sum()), 1) if worth >= _FEWEST_HITS else 0.0
+            self._known[tilt] = Rung(tilt, len(hits), score)
+            self.rungs.append(self._known[tilt])
+        return self._known[tilt]

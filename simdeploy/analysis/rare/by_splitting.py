@@ -1,21 +1,28 @@
-"""`estimate_rare` by splitting: a pilot that chooses the levels, then independent runs through them."""
+"""`estimate_rare` by splitting: a pilot that chooses the levels, then independent runs, each kept in a store."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.rare.numbers import describe_numbers, doubt_unknown
 from simdeploy.analysis.rare.question import FEWER, PILOT, Question
-from simdeploy.analysis.rare.repeating import Repetitions, Stage, repeat
-from simdeploy.analysis.rare.result import STEP_COLUMNS
-from simdeploy.analysis.rare.rollouts import Rollouts, choose_levels
+from simdeploy.analysis.rare.result import STEP_COLUMNS, describe_numbers, doubt_unknown
+from simdeploy.analysis.rare.rollouts import CONCERNED, HAPPENED, TOUCHED, UNKNOWN, Rollouts, choose_levels
+from simdeploy.errors import SimulationError
+from simdeploy.experiments.jobs import Span
+from simdeploy.experiments.store import Store, place_within, read_store
 from simdeploy.memory import check_rows_fit
-from simdeploy.statistics.weighted import plain_mean, ratio
+from simdeploy.statistics.splitting import split
+from simdeploy.statistics.weights import plain_mean, ratio
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.campaign import Campaign
 
 _REPETITIONS = 10
 _FEWEST_EFFORT = 20
@@ -104,3 +111,117 @@ def _tabulate(levels: Sequence[int], stages: Sequence[Stage]) -> list[dict[str, 
             }
         )
     return rows
+
+
+class Stage(NamedTuple):
+    """What the trajectories of one stage of one repetition came to.
+
+    `happened`, `touched` and `unknown` are sums over its `n` trajectories, `fraction` is that of those that reached the
+    next level, NaN for the last stage; estimates are those of the whole repetition.
+    """
+
+    repetition: int
+    stage: int
+    n: int
+    happened: float
+    touched: float
+    unknown: float
+    fraction: float
+    estimate_happened: float
+    estimate_concerned: float
+    estimate_touched: float
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """The job of an executor: each replication of a span is a whole run through the levels, with `effort` trajectories
+    a stage.
+    """
+
+    process: Rollouts
+    levels: Sequence[int]
+    effort: int
+    number: int
+
+    @property
+    def n_rollouts(self) -> int:
+        """Of one repetition that reaches the last level."""
+        return self.effort * (len(self.levels) + 1)
+
+    def run(self, span: Span) -> list[Stage]:
+        """Run one repetition."""
+        first = span.first * self.n_rollouts
+        found = split(self.process, self.levels, effort=self.effort, first=first, seed=self.process.seed)
+        estimates = (float(found.estimates[place]) for place in (HAPPENED, CONCERNED, TOUCHED))
+        shared = dict(zip(("estimate_happened", "estimate_concerned", "estimate_touched"), estimates, strict=True))
+        fractions = [*found.fractions.tolist(), math.nan]
+        return [
+            Stage(
+                repetition=span.first,
+                stage=stage,
+                n=len(values),
+                happened=float(values[:, HAPPENED].sum()),
+                touched=float(values[:, TOUCHED].sum()),
+                unknown=float(values[:, UNKNOWN].sum()),
+                fraction=fractions[stage],
+                **shared,
+            )
+            for stage, values in enumerate(found.values)
+        ]
+
+    def failed(self, _span: Span, _stage: str, error: str) -> list[Stage]:
+        """Give up: nothing can stand in for a repetition."""
+        raise SimulationError(error)
+
+
+def repeat(
+    campaign: Campaign,
+    question: Mapping[str, Any],
+    find_levels: Callable[[], tuple[list[int], int]],
+    make_job: Callable[[list[int]], Repetitions],
+) -> tuple[list[int], int, list[Stage]]:
+    """Run repetitions, but for those that a store has; return the levels, the rollouts of a pilot, and stages by
+    repetition.
+
+    `find_levels` returns the levels, and how many rollouts a pilot took; it isn't asked for what a store knows, in
+    which `question` has everything that decides on the numbers.
+    """
+    folder = place_within(campaign.store, "splitting")
+    if folder is None:
+        levels, n_pilot = find_levels()
+        job = make_job(levels)
+        stages = [stage for _, found in _run(campaign, job, range(job.number), n_pilot) for stage in found]
+    else:
+        import pyarrow as pa
+
+        def cut() -> dict[str, Any]:
+            levels, n_pilot = find_levels()
+            return {"n_parts": make_job(levels).number, "levels": levels, "n_pilot": n_pilot}
+
+        with Store.open(folder, question=question, make_cut=cut) as store:
+            levels, n_pilot = store.cut["levels"], store.cut["n_pilot"]
+            job = make_job(levels)
+            missing = [number for number in range(job.number) if number not in store.finished]
+            for number, found in _run(campaign, job, missing, n_pilot):
+                store.write(number, pa.Table.from_pylist([stage._asdict() for stage in found]))
+            store.finish(job.number)
+        rows = read_store(folder).to_frame().to_dict("records")
+        stages = [Stage(**{str(name): value for name, value in row.items()}) for row in rows]
+    campaign.note(n_pilot + sum(stage.n for stage in stages), job.process.engine)
+    return levels, n_pilot, sorted(stages)
+
+
+def _run(
+    campaign: Campaign, job: Repetitions, numbers: Sequence[int], n_pilot: int
+) -> Iterator[tuple[int, list[Stage]]]:
+    """Yield repetitions as they finish, and tell how many are done."""
+    n_done, n_all = n_pilot + (job.number - len(numbers)) * job.n_rollouts, n_pilot + job.number * job.n_rollouts
+    campaign.tell(n_done, n_all)
+    spans = (Span(0, 0, 1, first=number, n_replications=1) for number in numbers)
+    # An executor runs whatever has `run` and `failed`.
+    run: Any = campaign.executor(job.process.engine).run
+    with closing(run(job, spans)) as finished:
+        for span, found in finished:
+            n_done += job.n_rollouts
+            campaign.tell(n_done, n_all)
+            yield span.first, found

@@ -38,18 +38,7 @@ _FEWEST_PILOTS = 400
 
 @dataclass(frozen=True)
 class Question:
-    """How likely an event is under a policy, and how much work the answer may take.
-
-    Attributes
-    ----------
-    scenario : Scenario
-    policy : ScenarioPolicy
-    event : Event
-    rollouts : int
-    confidence_level : float
-    campaign : Campaign
-    engine : {'compiled', 'reference'}
-    """
+    """How likely an event is under a policy, and how much work the answer may take."""
 
     scenario: Scenario
     policy: ScenarioPolicy
@@ -102,13 +91,7 @@ def check_question(
     seed: int,
     engine: str,
 ) -> Event:
-    """Return the event, read.
-
-    Raises
-    ------
-    InputError
-        With everything that is wrong.
-    """
+    """Return the event, read; an `InputError` has everything that is wrong with the question."""
     problems = level_problems(confidence_level)
     if method not in METHODS:
         hint = nearest(method, METHODS)

@@ -1,13 +1,15 @@
-"""What `estimate_rare` found."""
+"""What `estimate_rare` found, and what follows from the estimate of a small probability."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.result import Columns, Result, Written
 from simdeploy.scenario.measures import Event, parse_event
+from simdeploy.statistics.weights import log_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +23,19 @@ STEP_COLUMNS = {
     "fraction": "float64",
     "used": "bool",
 }
+
+_NUMBERS = (
+    "probability",
+    "low",
+    "high",
+    "confidence_level",
+    "standard_error",
+    "n_rollouts",
+    "n_pilot",
+    "plain_rollouts",
+    "gain",
+    "gain_in_updates",
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,15 +117,50 @@ class Rare(Result):
         return pd.DataFrame([row])
 
 
-_NUMBERS = (
-    "probability",
-    "low",
-    "high",
-    "confidence_level",
-    "standard_error",
-    "n_rollouts",
-    "n_pilot",
-    "plain_rollouts",
-    "gain",
-    "gain_in_updates",
-)
+def plain_rollouts(probability: float, standard_error: float, condition: float = 1.0) -> float:
+    """Return how many rollouts plain simulation needs for the same standard error.
+
+    Examples
+    --------
+    >>> round(plain_rollouts(0.5, 0.05))
+    100
+    """
+    if not standard_error > 0:
+        return math.nan
+    return probability * (1 - probability) / (condition * standard_error**2)
+
+
+def describe_numbers(
+    probability: float,
+    error: float,
+    condition: float,
+    *,
+    degrees: int,
+    confidence_level: float,
+    doubts: Sequence[str],
+    n_all: int,
+) -> dict[str, float]:
+    """Return the numbers of a `Rare` that follow from its estimate; NaN where there are doubts."""
+    if doubts:
+        unknown = ("probability", "low", "high", "standard_error", "plain_rollouts", "gain")
+        return dict.fromkeys(unknown, math.nan)
+    low, high = log_interval(probability, error, degrees, confidence_level)
+    plain = plain_rollouts(probability, error, condition)
+    return {
+        "probability": probability,
+        "low": low,
+        "high": min(high, 1.0),
+        "standard_error": error,
+        "plain_rollouts": plain,
+        "gain": plain / n_all,
+    }
+
+
+def doubt_unknown(n_unknown: int, n_failed: int) -> list[str]:
+    """Say which rollouts leave it open whether the event happened."""
+    doubts = []
+    if n_unknown:
+        doubts.append(f"{n_unknown:,} rollouts never end, so that nobody can tell of them")
+    if n_failed:
+        doubts.append(f"{n_failed:,} rollouts failed")
+    return doubts

@@ -33,17 +33,7 @@ class _Entrances(NamedTuple):
 
 @dataclass(frozen=True)
 class Rollouts:
-    """The rollouts of a policy, by the number of nodes that failed, or that are exposed.
-
-    Attributes
-    ----------
-    scenario : Scenario
-    policy : ScenarioPolicy
-    event : Event
-    counts : {'failed_nodes', 'peak_exposed_nodes'}
-    seed : int
-    engine : {'compiled', 'reference'}
-    """
+    """The rollouts of a policy, by the number of nodes that failed, or that are exposed."""
 
     scenario: Scenario
     policy: ScenarioPolicy
@@ -77,20 +67,8 @@ class Rollouts:
 def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[int], int]:
     """Find levels each of which about a fifth of the trajectories from the one before reaches, in a run of its own.
 
-    Parameters
-    ----------
-    process : Rollouts
-    effort : int
-        Trajectories of each stage.
-    first : int
-        Number of the first one.
-
-    Returns
-    -------
-    levels : list of int
-        They end where the event happens in a tenth of the trajectories, or nobody gets any further.
-    n_rollouts : int
-        How many rollouts that took.
+    There are `effort` trajectories in each stage, numbered from `first` on. The levels end where the event happens in a
+    tenth of them, or nobody gets any further. Returned is also how many rollouts that took.
     """
     levels: list[int] = []
     numbers = np.arange(effort, dtype=np.int64) + first

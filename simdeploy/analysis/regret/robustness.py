@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from simdeploy.analysis.asking import verdicts
-from simdeploy.analysis.asking.directions import Direction, read_direction
 from simdeploy.analysis.asking.judging import Verdict, judge_requirements
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import Asked, read_requirements
-from simdeploy.analysis.asking.unknown import unknown_fractions
-from simdeploy.analysis.regret.regrets import REGRET, SUMMARY, estimate_regrets, read_values, summarize_candidates
-from simdeploy.analysis.regret.worlds import find_worlds
+from simdeploy.analysis.asking.verdicts import Direction, read_direction
+from simdeploy.analysis.regret.regrets import (
+    REGRET,
+    SUMMARY,
+    estimate_regrets,
+    find_worlds,
+    read_values,
+    summarize_candidates,
+)
 from simdeploy.errors import InputError
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
@@ -64,10 +69,6 @@ class Robustness(Result):
     candidates: Annotated[pd.DataFrame, Columns(SUMMARY, has_more=True, words={"regret_verdict": verdicts.Verdict})]
     n_failed: int
     computed_under: Mapping[str, Any]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the regrets."""
-        return self.regrets
 
 
 def estimate_regret(
@@ -173,7 +174,7 @@ def estimate_regret(
     n_failed = 0
     for values, rows in parts:
         observed[rows] = values.of(measure)[rows]
-        unknown[rows] = unknown_fractions(values, measure)[rows]
+        unknown[rows] = values.unknown_fractions(measure)[rows]
         found = judge_requirements(values, wanted, confidence_level=confidence_level)
         verdicts[rows] = [found[row].verdict if wanted else "" for row in rows]
         n_failed += int((~values.is_ok[rows]).sum())

@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
-from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond
+from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond, respond_table
 from simdeploy.analysis.sensitivity.result import (
     FACTOR,
     INDEX,
@@ -20,13 +20,18 @@ from simdeploy.analysis.sensitivity.result import (
     Sensitivity,
     make_interval,
 )
-from simdeploy.analysis.sensitivity.tables import table_values
 from simdeploy.errors import InputError, Problem
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.indices.effects import MORRIS, effect_indices, effect_moments
-from simdeploy.statistics.indices.indices import SOBOL, variance_indices, variance_moments
-from simdeploy.statistics.indices.resampling import estimate_with_errors
+from simdeploy.statistics.indices import (
+    MORRIS,
+    SOBOL,
+    effect_indices,
+    effect_moments,
+    estimate_with_errors,
+    variance_indices,
+    variance_moments,
+)
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -120,22 +125,10 @@ def analyze_sensitivity(
 def analyze_table(
     design: SensitivityDesign, values: Values, measure: Measure, confidence_level: float, under: Mapping[str, Any]
 ) -> Sensitivity:
-    """Estimate indices from the values of a table.
-
-    Parameters
-    ----------
-    design : SensitivityDesign
-    values : Values
-        With the measure; its cases are the points.
-    measure : Measure
-    confidence_level : float
-    under : mapping
-        What it was computed under.
-    """
-    table = table_values(design, values, measure)
-    responses = respond(table.values, measure, is_failed=table.is_failed, never_ends=table.never_ends)
-    n = values.n_replications
-    return _analyze(design, responses, measure, table.policy, n, table.n_failed, confidence_level, under)
+    """Estimate indices from the values of a table whose cases are the points."""
+    responses, n = respond_table(design, values, measure), values.n_replications
+    policy, n_failed = str(values.cases["policy"].iloc[0]), len(design) * n - int(values.is_ok.sum())
+    return _analyze(design, responses, measure, policy, n, n_failed, confidence_level, under)
 
 
 def _analyze(

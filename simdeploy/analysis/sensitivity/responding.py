@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.ranges import Interval
 from simdeploy.statistics.estimators import quantile_place
-from simdeploy.statistics.indices.resampling import MOST_PARTS
+from simdeploy.statistics.indices import MOST_PARTS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.analysis.asking.measuring import Values
+    from simdeploy.analysis.sensitivity.designs import SensitivityDesign
     from simdeploy.scenario.measures import Measure
 
 FAILED, NEVER_ENDS, NO_VALUE = "a replication failed", "some rollouts never end", "no value"
@@ -91,3 +97,49 @@ def _take(values: np.ndarray, measure: Measure | None) -> np.ndarray:
     places = [quantile_place(int(count), measure.quantile) if count else 0 for count in n.tolist()]
     quantiles: np.ndarray = np.take_along_axis(ordered, np.array(places)[:, None], axis=1)[:, 0]
     return quantiles
+
+
+def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -> Responses:
+    """Take a measure at each point from the table of a sweep, whose cases are the points.
+
+    An `InputError` refuses one of several policies or scenarios, or of other points.
+    """
+    cases = values.cases
+    problems = [
+        Problem(f"a design has one {name}", (name,), found=", ".join(map(str, cases[name].unique())))
+        for name in ("scenario", "policy")
+        if name in cases and cases[name].nunique() > 1
+    ]
+    if "case" not in cases:
+        problems.append(Problem("the table of a sweep has this column", ("case",)))
+    if problems:
+        raise InputError(problems)
+    rows = cases["case"].to_numpy(dtype=np.int64)
+    _check_points(design, cases, rows)
+    found = np.full((len(design), values.n_replications), np.nan)
+    found[rows] = values.of(measure)
+    is_ok = np.zeros(len(design), dtype=bool)
+    is_ok[rows] = values.is_ok.all(axis=1)
+    never_ends = np.zeros(len(design), dtype=bool)
+    never_ends[rows] = values.is_unknown(measure).any(axis=1)
+    return respond(found, measure, is_failed=~is_ok, never_ends=never_ends)
+
+
+def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarray) -> None:
+    if not ((rows >= 0) & (rows < len(design))).all():
+        found = f"case {rows.max()}"
+        raise InputError(
+            Problem("the table is of another design", ("case",), found=found, allowed=f"0 to {len(design) - 1}")
+        )
+    for name, spread, of_lever in zip(design.names, design.spreads, design.values, strict=True):
+        if name not in cases:
+            raise InputError(Problem("the table is of another design: it has no such column", (name,)))
+        if isinstance(spread, Interval):
+            expected = np.asarray(of_lever, dtype=np.float64)[rows]
+            differs = cases[name].to_numpy(dtype=np.float64) != expected
+            if differs.any():
+                place = int(np.argmax(differs))
+                found = f"{cases[name].iloc[place]} in case {rows[place]}"
+                raise InputError(
+                    Problem("the table is of another design", (name,), found=found, allowed=f"{expected[place]}")
+                )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+from simdeploy.analysis.frames import INTERVAL
 from simdeploy.analysis.sensitivity.designs import Method
 from simdeploy.result import Columns, Result
 from simdeploy.scenario.measures import Measure
@@ -23,9 +24,7 @@ MOST_UNKNOWN_FRACTION = 0.1
 INDEX = {
     "factor": "str",
     "index": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "standard_error": "float64",
 }
 FACTOR = {"factor": "str", "over": "str", "is_inert": "bool"}
@@ -86,10 +85,6 @@ class Sensitivity(Result):
     n_failed: int
     confidence_level: float
     computed_under: Mapping[str, Any]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the indices."""
-        return self.indices
 
 
 def make_interval(estimate: float, half_width: float, least: float) -> tuple[float, float, float]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import Direction
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.statistics.estimators import Estimate, estimate_values
-from simdeploy.statistics.rivals import estimate_gaps
+from simdeploy.analysis.asking.verdicts import Direction
+from simdeploy.statistics.estimators import Estimate
+from simdeploy.statistics.pairs import estimate_gaps
 
 if TYPE_CHECKING:
     from simdeploy.analysis.asking.judging import Feasibility
@@ -45,11 +44,8 @@ class Standings:
 
     Attributes
     ----------
-    policies : tuple of str
     values : ndarray of float, shape (policies, replications)
         Of the measure by which one is chosen.
-    estimates : tuple of Estimate
-    feasibility : tuple of Feasibility
     unknown_fractions : ndarray of float, shape (policies,)
         How many of the rollouts never end, so that their value isn't known.
     """
@@ -74,7 +70,6 @@ class Conclusion:
     ----------
     choice : str or None
         None if no policy meets the requirements, and where that isn't known.
-    is_known : bool
     is_sure : bool
         Whether intervals support that the `subject` is, or isn't, the choice: those of the requirements each by
         itself, those of its gaps to all others together.
@@ -93,18 +88,6 @@ class Conclusion:
     margin: Span = _UNKNOWN
     rival: str | None = None
     reason: str = ""
-
-
-def stand(
-    policies: Sequence[str],
-    values: np.ndarray,
-    feasibility: Sequence[Feasibility],
-    unknown_fractions: np.ndarray,
-    rule: Rule,
-) -> Standings:
-    """Estimate the measure of each policy."""
-    estimates = tuple(estimate_values(of_policy, rule.of, rule.confidence_level) for of_policy in values)
-    return Standings(tuple(policies), values, estimates, tuple(feasibility), unknown_fractions)
 
 
 def choose(standings: Standings, direction: Direction) -> int | None:
@@ -134,21 +117,7 @@ def why_unknown(standings: Standings, of: Measure) -> str:
 
 
 def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None) -> Conclusion:
-    """Say whether a choice holds.
-
-    Parameters
-    ----------
-    standings : Standings
-    rule : Rule
-    subject : int
-        The policy that is looked at.
-    base : int or None
-        The choice that is to hold: the subject, or None where no policy met the requirements.
-
-    Returns
-    -------
-    Conclusion
-    """
+    """Say whether a choice holds: what becomes of the policy `subject` if `base` was chosen, None if no policy was."""
     reason = why_unknown(standings, rule.of)
     if reason:
         return Conclusion(None, is_known=False, reason=reason)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging
-from simdeploy.analysis.asking.directions import Direction
+from simdeploy.analysis.asking.verdicts import Direction
+from simdeploy.analysis.frames import INTERVAL
 from simdeploy.result import Columns, Result
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.switches.settings import Setting
+    from simdeploy.analysis.switches.switch_values import Setting
 
 Verdict = Literal["holds", "holds, not surely", "may flip", "flips", "not known", "not possible"]
 
@@ -56,9 +57,7 @@ PAIR = {
 }
 POLICY = {
     "policy": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "verdict": "str",
     "meets_requirements": "bool",

@@ -1,39 +1,43 @@
-"""Which values of the orchestrator's switches are tried: every one that it could have, and telling ones of the others."""
+"""Which values of the orchestrator's switches are tried, and the same policies under many settings of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from simdeploy.analysis.asking.judging import judge_requirements
+from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.switches.conclusions import Rule, Standings
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.experiments.gathering import gather
 from simdeploy.rules.orchestrator import Orchestrator, Rate, switch_values
+from simdeploy.statistics.estimators import estimate_values
 from simdeploy.units import NS_PER_S, format_duration
+from simdeploy.vocabulary import RESPONSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from simdeploy.scenario import Scenario
+    from simdeploy.experiments.campaign import Campaign
+    from simdeploy.experiments.result import SweepResult
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario.measures import Requirement
     from simdeploy.world.fleet import Fleet
 
 _LONGEST_NS = 24 * 3600 * NS_PER_S
 
+# Of rows that are in memory at once.
+_MOST_ROWS = 600_000
+
 
 @dataclass(frozen=True)
 class SwitchValue:
-    """A value of one switch.
-
-    Attributes
-    ----------
-    switch : str
-        Its key below ``orchestrator``.
-    value : str, bool, int or dict
-        As a file would have it.
-    text : str
-        The value in words.
-    """
+    """A value of one switch, by its key below ``orchestrator``: as a file would have it, and in words."""
 
     switch: str
     value: Any = field(compare=False)
@@ -46,17 +50,10 @@ class SwitchValue:
 def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     """List the values of every switch other than the scenario's own, in the order of the model's section 6.
 
-    Parameters
-    ----------
-    scenario : Scenario
-
-    Returns
-    -------
-    tuple of SwitchValue
-        Of switches with a closed list all values. Of the three others the preset's value and two that tell something in
-        this fleet: `minimum_sample` a tenth and a half of the nodes; `bake_time` the mean duration of an update (of the
-        slowest class) and ten times that, in whole seconds and at most a day; `rate` a twentieth of the nodes a
-        minute, and a hundredth that doubles every minute.
+    Of switches with a closed list they are all values. Of the three others the preset's value and two that tell
+    something in this fleet: `minimum_sample` a tenth and a half of the nodes; `bake_time` the mean duration of an
+    update (of the slowest class) and ten times that, in whole seconds and at most a day; `rate` a twentieth of the
+    nodes a minute, and a hundredth that doubles every minute.
 
     Examples
     --------
@@ -112,3 +109,88 @@ def _as_in_a_file(name: str, value: Any) -> SwitchValue:
         keys = {key: float(number) for key, number in vars(value).items() if number is not None}
         return SwitchValue(name, keys, "{" + ", ".join(f"{key}: {number:g}" for key, number in keys.items()) + "}")
     return SwitchValue(name, value, str(value).lower() if isinstance(value, bool) else str(value))
+
+
+Setting = tuple[SwitchValue, ...]
+
+
+class Simulated(NamedTuple):
+    """A setting with what came of it; `has_effect` says whether any rollout differs from those of the first setting."""
+
+    setting: Setting
+    standings: Standings
+    has_effect: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one scenario's switches; the campaign has a sweep for the values, one for each part of the pairs."""
+
+    scenario: Scenario
+    policies: Mapping[str, ScenarioPolicy]
+    rule: Rule
+    requirements: Sequence[Requirement]
+    replications: range
+    campaign: Campaign
+
+    def simulate_values(self, settings: Sequence[Setting]) -> list[Simulated]:
+        """Simulate settings of which the first is the scenario's own, and tell which of them change nothing at all."""
+        result = self._sweep("values", settings)
+        outcomes = gather(result, list(RESPONSES)).outcomes
+        columns = [
+            outcomes.codes(name)[0] if dtype == "str" else outcomes.numbers(name) for name, dtype in RESPONSES.items()
+        ]
+        n = len(settings)
+        return [
+            Simulated(
+                setting,
+                standings,
+                not all(
+                    np.array_equal(column[0::n], column[place::n], equal_nan=column.dtype.kind == "f")
+                    for column in columns
+                ),
+            )
+            for place, (setting, standings) in enumerate(self._standings(result, settings))
+        ]
+
+    def simulate_pairs(self, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
+        """Simulate settings, some at a time, so that not all of their replications are in memory."""
+        n_rows = len(settings) * len(self.policies) * len(self.replications)
+        n_parts = min(-(-n_rows // _MOST_ROWS), max(len(settings) // 2, 1))
+        for number, places in enumerate(np.array_split(np.arange(len(settings)), n_parts), start=1):
+            part = [settings[place] for place in places]
+            yield from self._standings(self._sweep(f"pairs-{number:02d}-of-{n_parts:02d}", part), part)
+
+    def _sweep(self, name: str, settings: Sequence[Setting]) -> SweepResult:
+        own = list_own_values(self.scenario)
+        points = [own | {value.switch: value for value in setting} for setting in settings]
+        return self.campaign.sweep(
+            {self.scenario.name: self.scenario},
+            self.policies,
+            part=name,
+            vary={f"scenario.orchestrator.{name}": [point[name].value for point in points] for name in own},
+            design="list",
+            replications=self.replications,
+        )
+
+    def _standings(self, result: SweepResult, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
+        measures = [self.rule.of, *(requirement.measure for requirement in self.requirements)]
+        values = Values(result, measures, costs=self.scenario.costs, release=self.scenario.release)
+        level = self.rule.confidence_level
+        feasibility = judge_requirements(values, self.requirements, confidence_level=level)
+        of, unknown = values.of(self.rule.of), values.unknown_fractions(self.rule.of)
+        for place, setting in enumerate(settings):
+            # Cases are ordered by policy, then by setting.
+            rows = slice(place, None, len(settings))
+            estimates = tuple(estimate_values(of_policy, self.rule.of, level) for of_policy in of[rows])
+            yield setting, Standings(tuple(self.policies), of[rows], estimates, feasibility[rows], unknown[rows])
+
+
+def why_refused(scenario: Scenario, setting: Setting) -> str:
+    """Say why values of switches can't be meant together; the empty text if they can."""
+    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        try:
+            scenario.with_values({f"orchestrator.{value.switch}": value.value for value in setting})
+        except InputError as error:
+            return "; ".join(problem.message for problem in error.problems)
+    return ""

@@ -6,14 +6,20 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.directions import Direction, read_direction
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import Asked, read_requirements
+from simdeploy.analysis.asking.verdicts import Direction, read_direction
 from simdeploy.analysis.switches.conclusions import Rule
 from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
-from simdeploy.analysis.switches.settings import Setting, Settings, why_refused
 from simdeploy.analysis.switches.switch_choice import Choice
-from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
+from simdeploy.analysis.switches.switch_values import (
+    Setting,
+    Settings,
+    list_own_values,
+    list_switch_values,
+    pair_values,
+    why_refused,
+)
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign

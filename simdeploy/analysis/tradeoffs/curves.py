@@ -1,19 +1,18 @@
-"""Curves of estimates with bands: all intervals of a curve hold together."""
+"""Curves of estimates whose intervals hold together, and what they support: what moving the thresholds is worth."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import find_direction
-from simdeploy.analysis.asking.verdicts import judge_change
+from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
+from simdeploy.analysis.frames import INTERVAL, make_frame
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_values
+from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out
-from simdeploy.statistics.paired import compare_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,29 +25,20 @@ CURVE = {
     "is_default": "bool",
     "is_current": "bool",
     "measure": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "unknown_fraction": "float64",
 }
 DIFFERENCE = {**CURVE, "verdict": "str"}
 
+POINT = {"lever": "str", "value": "float64", "is_default": "bool", "steps": "int64", "verdict": "str"}
+
 
 def estimate_band(points: Mapping[Measure, np.ndarray], confidence_level: float) -> dict[Measure, list[Estimate]]:
-    """Estimate measures at several points with intervals that hold together.
+    """Estimate measures at several points with intervals that hold together, by Bonferroni's inequality over points and
+    measures.
 
-    Parameters
-    ----------
-    points : mapping of Measure to ndarray of float, shape (points, replications)
-        As `Values.of` gives them.
-    confidence_level : float
-        Of all intervals together, by Bonferroni's inequality over points and measures.
-
-    Returns
-    -------
-    dict of Measure to list of Estimate
-        One for each point.
+    Values of each measure have the shape (points, replications).
 
     Examples
     --------
@@ -70,22 +60,11 @@ def estimate_curves(
     unknown: Mapping[Measure, np.ndarray],
     confidence_level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Estimate measures at every point of every lever, and their differences to the policy as it is.
+    """Estimate measures at every point of every lever, and their differences to the policy as it is: tables of
+    `Tradeoff`.
 
-    Parameters
-    ----------
-    ranges : sequence of LeverRange
-    values : mapping of Measure to ndarray of float, shape (points, replications)
-        Points lever by lever.
-    unknown : mapping of Measure to ndarray of float, shape (points,)
-        As `unknown_fractions` gives them.
-    confidence_level : float
-        Of the intervals of one lever together, and of those of all differences together.
-
-    Returns
-    -------
-    curves, differences : DataFrame
-        As `Tradeoff` has them.
+    Values of each measure, of shape (points, replications), and which fractions are unknown, are lever by lever. The
+    level is that of the intervals of one lever together, and of those of all differences together.
     """
     first = np.cumsum([0, *(len(one.numbers) for one in ranges)])
     n_moved = sum(len(one.numbers) - 1 for one in ranges if one.current is not None)
@@ -101,7 +80,7 @@ def estimate_curves(
                 curve_rows.append((*point, str(measure), *band[measure][place][:4], fractions[place]))
                 if number != one.current and one.current is not None:
                     current = one.numbers.index(one.current)
-                    found = compare_values(of_lever[measure][place], of_lever[measure][current], measure, level)
+                    found = estimate_difference(of_lever[measure][place], of_lever[measure][current], measure, level)
                     fraction = fractions[[place, current]].max()
                     # What may still become anything is no difference.
                     ends = (math.nan,) * 3 if fraction > 0 else found[:3]
@@ -114,3 +93,54 @@ def _frame(rows: Sequence[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.Dat
     import pandas as pd
 
     return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
+
+
+class Conclusion(NamedTuple):
+    """What is concluded from the differences of all values, as `Tradeoff` has it."""
+
+    points: pd.DataFrame
+    improvement: dict[str, Any] | None
+    lever_of_interest: str
+
+
+def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Measure]) -> Conclusion:
+    """Judge each value of each lever by x and y, the first two axes."""
+    kinds = {str(measure): measure.kind for measure in axes[:2]}
+    of_levers = curves.drop_duplicates(["lever", "value"])
+    places = {point: place for place, point in enumerate(zip(of_levers["lever"], of_levers["value"], strict=True))}
+    is_own = of_levers["is_current"].tolist()
+    current = {lever: value for (lever, value), place in places.items() if is_own[place]}
+    points = []
+    for (lever, value), of_point in differences[differences["measure"].isin(list(kinds))].groupby(
+        ["lever", "value"], sort=False
+    ):
+        changes = of_point.to_dict("records")
+        better = [change for change in changes if change["verdict"] == "better"]
+        sure = [change for change in changes if change["low"] > 0 or change["high"] < 0]
+        point = {
+            "lever": lever,
+            "value": value,
+            "current": current[lever],
+            "is_default": changes[0]["is_default"],
+            "steps": abs(places[lever, value] - places[lever, current[lever]]),
+            "verdict": join_verdicts([change["verdict"] for change in changes]),
+            "errs_less": any(kinds[change["measure"]] == "rate" for change in better),
+            "clarity": max(map(_clarity, better), default=0.0),
+            "largest": max(map(_clarity, sure), default=None),
+        }
+        points.append(point)
+    improvements = [point for point in points if point["verdict"] == "better"]
+    nearest = min(improvements, key=lambda one: (not one["errs_less"], one["steps"], -one["clarity"]), default=None)
+    defaults = [point for point in points if point["is_default"] and point["largest"] is not None]
+    told = nearest or max(defaults, key=lambda one: one["largest"], default=None)
+    return Conclusion(
+        points=make_frame(points, POINT),
+        improvement=None if nearest is None else {name: nearest[name] for name in ("lever", "value", "current")},
+        lever_of_interest=str(curves["lever"].iloc[0] if told is None else told["lever"]),
+    )
+
+
+def _clarity(change: Mapping[Any, Any]) -> float:
+    """Return how large a change is, in half-widths of its interval."""
+    half_width = (change["high"] - change["low"]) / 2
+    return abs(change["estimate"]) / half_width if half_width > 0 else math.inf if change["estimate"] else 0.0

@@ -6,26 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import Direction
+from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate
-from simdeploy.statistics.paired import compare_values
+from simdeploy.statistics.estimators import Estimate, estimate_difference
 
 _BLOCK = 128  # points that are settled at a time
 _CELLS = 4_000_000  # of a comparison of many points with the front, at a time
 
 
 def find_front(losses: np.ndarray) -> np.ndarray:
-    """Say which points no other point dominates.
+    """Say which points, a row of measures each, no other point dominates; less is better.
 
-    Parameters
-    ----------
-    losses : ndarray of float, shape (points, measures)
-        Less is better; a point with NaN neither dominates nor belongs to the front.
-
-    Returns
-    -------
-    ndarray of bool, shape (points,)
+    A point with NaN neither dominates nor belongs to the front.
 
     Examples
     --------
@@ -57,19 +49,10 @@ def _count_no_worse(points: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: np.ndarray) -> np.ndarray:
-    """Return for each point the one on the front that dominates it most clearly.
+    """Return for each point the place of the one on the front that dominates it most clearly, -1 if none does.
 
-    Parameters
-    ----------
-    losses : ndarray of float, shape (points, measures)
-    half_widths : ndarray of float, shape (points, measures)
-        Of the intervals: in units of them the smallest of the distances is made as large as possible.
-    is_on_front : ndarray of bool, shape (points,)
-
-    Returns
-    -------
-    ndarray of int, shape (points,)
-        Its place, -1 if none dominates it.
+    In units of the half-widths of their intervals, of shape (points, measures) as the losses are, the smallest of the
+    distances is made as large as possible.
 
     Examples
     --------
@@ -101,19 +84,8 @@ def find_surely_dominated(
 ) -> np.ndarray:
     """Say which cases are worse than their opponent in every measure, beyond doubt.
 
-    Parameters
-    ----------
-    values : sequence of ndarray of float, shape (cases, replications)
-        Of each measure, as `Values.of` gives them.
-    directions : mapping of Measure to {'min', 'max'}
-    opponents : ndarray of int, shape (cases,)
-        As from `choose_opponents`.
-    confidence_level : float
-        With which no case that belongs on the front is among them.
-
-    Returns
-    -------
-    ndarray of bool, shape (cases,)
+    Values of each measure, of shape (cases, replications), are those of `Values.of`, opponents those of
+    `choose_opponents`. The level is that with which no case that belongs on the front is among them.
     """
     n = len(opponents)
     level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # of which one side does harm
@@ -121,7 +93,7 @@ def find_surely_dominated(
     for case in np.flatnonzero(opponents >= 0).tolist():
         pairs = zip(values, directions.items(), strict=True)
         is_sure[case] = all(
-            _is_worse(compare_values(of[case], of[opponents[case]], measure, level), direction)
+            _is_worse(estimate_difference(of[case], of[opponents[case]], measure, level), direction)
             for of, (measure, direction) in pairs
         )
     return is_sure

@@ -33,7 +33,6 @@ class LeverRange:
 
     Attributes
     ----------
-    lever : Lever
     values : tuple
         As a file would have them; None leaves the key to its default.
     numbers : tuple of float
@@ -56,8 +55,6 @@ def find_ranges(
 
     Parameters
     ----------
-    scenario : Scenario
-    policy : ScenarioPolicy
     vary : mapping of str to iterable or None
         Values by key, as for `sweep`; None for the thresholds of the policy that matter in this scenario, in steps of
         1, 2, 5, 10 that suit its fleet. Of those, values that the scenario would refuse or warn about are left out.

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
-from simdeploy.analysis.asking.unknown import unknown_fractions
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
-from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, estimate_curves
-from simdeploy.analysis.tradeoffs.judging import POINT, conclude
+from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
@@ -84,10 +82,6 @@ class Tradeoff(Result):
     n_replications: int
     n_failed: int
     computed_under: Mapping[str, Any]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return `curves`."""
-        return self.curves
 
     def lever(self, name: str | None = None) -> Lever:
         """Return a lever by its name or the end of it; the first one unless given.
@@ -222,7 +216,7 @@ def tradeoff(
     )
     values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     of_measures = {measure: values.of(measure) for measure in measures}  # cases are points, lever by lever
-    unknown = {measure: unknown_fractions(values, measure) for measure in measures}
+    unknown = {measure: values.unknown_fractions(measure) for measure in measures}
     curves, differences = estimate_curves(ranges, of_measures, unknown, confidence_level)
     return Tradeoff(
         curves=curves,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import Direction
 from simdeploy.analysis.asking.measuring import Values, read_measures
-from simdeploy.analysis.asking.unknown import unknown_fractions
+from simdeploy.analysis.asking.verdicts import Direction
+from simdeploy.analysis.frames import INTERVAL
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
 from simdeploy.errors import InputError, Problem, nearest, shorten
 from simdeploy.result import Columns, Result, read_computed_under
@@ -34,9 +34,7 @@ Standing = Literal["unknown", "no value", "on the front", "surely dominated", "c
 _WORDS = ("min", "max")
 _ESTIMATE = {
     "measure": "str",
-    "estimate": "float64",
-    "low": "float64",
-    "high": "float64",
+    **INTERVAL,
     "n": "int64",
     "unknown_fraction": "float64",
 }
@@ -77,10 +75,6 @@ class ParetoFront(Result):
     def case_columns(self) -> tuple[str, ...]:
         """The columns that identify a case."""
         return tuple(str(name) for name in self.estimates if name not in _ESTIMATE)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return `cases`."""
-        return self.cases
 
 
 def pareto_front(
@@ -169,7 +163,7 @@ def pareto_front(
         [estimate_values(of_case, measure, confidence_level) for of_case in of_measure]
         for of_measure, measure in zip(arrays, measures, strict=True)
     ]
-    unknown = np.array([unknown_fractions(values, measure) for measure in measures])
+    unknown = np.array([values.unknown_fractions(measure) for measure in measures])
     losses, half_widths = _losses(estimated, chosen), _half_widths(estimated)
     losses[(unknown > 0).any(axis=0)] = np.nan
     is_on_front = find_front(losses)

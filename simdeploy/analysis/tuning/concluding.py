@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.judging import MET, MISSED
-from simdeploy.analysis.asking.verdicts import judge_change
+from simdeploy.analysis.asking.verdicts import find_direction, judge_change
 from simdeploy.analysis.frames import make_frame
-from simdeploy.analysis.tuning.feasibility import judge_candidates
-from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings
+from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
 from simdeploy.analysis.tuning.result import CHOICE, NEAREST, POLICY, RUNNER_UP, VERDICT, WITHOUT, Tuning, find_changes
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
 from simdeploy.analysis.tuning.worlds import Measured
@@ -23,13 +21,15 @@ from simdeploy.dialects.translation import translate_spec
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
+from simdeploy.statistics.levels import share_out
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simdeploy.analysis.asking.directions import Direction
+    from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.api import Dialect
+    from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
     from simdeploy.scenario.measures import Measure
     from simdeploy.statistics.selection import Selection
@@ -39,20 +39,14 @@ _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What was found of the choice and its rivals in new worlds.
+    """What was found of the choice and its rivals in new worlds: in `shown` the candidates that were simulated, the
+    choice first.
 
-    Attributes
-    ----------
-    selection : Selection
-    shown : tuple of int
-        The candidates that were simulated, the choice first.
-    measured : Measured
-    held_back : mapping of str to int
-        What might be chosen without a requirement, by that requirement.
-    alpha : float
-        Probability of a false verdict on a requirement, at each look.
+    `held_back` is what might be chosen without a requirement, by that requirement; `alpha` the probability of a false
+    verdict on a requirement, at each look.
     """
 
+    question: Question
     selection: Selection
     shown: tuple[int, ...]
     measured: Measured
@@ -64,10 +58,30 @@ class Confirmed:
         """The chosen candidate."""
         return self.shown[0]
 
-    def is_as_good(self, question: Question, number: int, indifference: float) -> bool:
+    def difference(self, place: int, measure: Measure, level: float) -> Estimate:
+        """Return a measure of a shown candidate less that of the choice."""
+        values = self.measured.of[measure]
+        return estimate_difference(values[place], values[0], measure, level)
+
+    def less_the_choice(self, place: int) -> Estimate:
+        """Return the objective less that of the choice, with an interval that holds for all shown at once (Bonferroni)."""
+        level = share_out(self.question.confidence_level, len(self.shown) - 1)
+        return self.difference(place, self.question.objective, level)
+
+    def is_near(self, place: int) -> bool:
+        """Tell whether a shown candidate can't be told from the choice."""
+        less = self.less_the_choice(place)
+        return not (less.low > 0 or less.high < 0)
+
+    def is_better(self, place: int) -> bool:
+        """Tell whether a shown candidate is surely better than the choice."""
+        less = self.less_the_choice(place)
+        return less.high < 0 if self.question.sign > 0 else less.low > 0
+
+    def is_as_good(self, number: int, indifference: float) -> bool:
         """Tell whether a shown candidate is surely worse than the choice by less than what matters, if at all."""
-        less = _less_the_choice(question, self, self.shown.index(number))
-        return less.high < indifference if question.sign > 0 else less.low > -indifference
+        less = self.less_the_choice(self.shown.index(number))
+        return less.high < indifference if self.question.sign > 0 else less.low > -indifference
 
     def choose(self, number: int) -> Confirmed:
         """Return the same with another choice."""
@@ -75,30 +89,21 @@ class Confirmed:
         measured = self.measured.take(np.array(order))
         return replace(self, shown=tuple(self.shown[place] for place in order), measured=measured)
 
-    def find_better(self, question: Question, verdicts: np.ndarray) -> np.ndarray:
+    def find_better(self, verdicts: np.ndarray) -> np.ndarray:
         """Return the shown candidates that meet the requirements and are surely better than the choice."""
         places = [place for place in range(1, len(self.shown)) if verdicts[place] == MET]
-        better = [self.shown[place] for place in places if _is_better(question, self, place)]
-        return np.array(better, dtype=np.int64)
+        return np.array([self.shown[place] for place in places if self.is_better(place)], dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class Work:
-    """What was done, and under what.
-
-    Attributes
-    ----------
-    indifference : float
-    n_failed : int
-    computed_under : mapping
-    """
-
-    indifference: float
-    n_failed: int
-    computed_under: Mapping[str, Any]
-
-
-def report(scenario: Scenario, question: Question, found: Findings, confirmed: Confirmed | None, work: Work) -> Tuning:
+def report(
+    scenario: Scenario,
+    question: Question,
+    found: Findings,
+    confirmed: Confirmed | None,
+    *,
+    indifference: float,
+    campaign: Campaign,
+) -> Tuning:
     """Make the result; `confirmed` is None if no candidate is known to meet the requirements."""
     roles: dict[str, int] = {}
     choice, probability, is_decided = None, math.nan, False
@@ -111,7 +116,7 @@ def report(scenario: Scenario, question: Question, found: Findings, confirmed: C
                 found.outcome[confirmed.shown[place]] = "can't be told from the choice"
         choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
         probability, is_decided = selection.probability_correct, selection.is_decided and not found.is_cut
-    binding, gain = _find_binding(question, confirmed, roles)
+    binding, gain = _find_binding(confirmed, roles)
     candidates = _tabulate_candidates(found)
     is_left = candidates["outcome"].isin([OPEN, NOT_KNOWN, RULED_OUT])
     return Tuning(
@@ -129,15 +134,15 @@ def report(scenario: Scenario, question: Question, found: Findings, confirmed: C
         stages=_tabulate_stages(found),
         current_policy=question.base.name,
         n_possible=found.candidates.n_possible,
-        indifference=work.indifference,
+        indifference=indifference,
         confidence_level=question.confidence_level,
         is_decided=is_decided,
         expected_correct=probability if question.final is not None else math.nan,
         probability_correct=_state_probability(question, probability, is_decided=is_decided),
         keeps_current=choice is not None and not find_changes(choice, candidates),
         n_undecided=int(is_left.sum()) if choice is None and question.requirements else 0,
-        n_failed=work.n_failed,
-        computed_under=work.computed_under,
+        n_failed=campaign.n_failed,
+        computed_under=campaign.computed_under(scenario),
     )
 
 
@@ -155,7 +160,7 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
     today = {role: found.candidates.roles[role] for role in (CURRENT, DEFAULTS)}
     n_runners_up = 0
     for place, number in enumerate(shown):
-        if place > 0 and found.outcome[number] == OPEN and _is_near(question, confirmed, place):
+        if place > 0 and found.outcome[number] == OPEN and confirmed.is_near(place):
             n_runners_up += 1
             roles[f"{RUNNER_UP}{n_runners_up}"] = place
     # The API's defaults may be what there is, and what there is may be the choice.
@@ -166,30 +171,9 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
     for name, number in confirmed.held_back.items():
         place = shown.index(number)
         expected = [MISSED if other == name else MET for other in names]
-        if _is_better(question, confirmed, place) and [one.verdict[place] for one in judged] == expected:
+        if confirmed.is_better(place) and [one.verdict[place] for one in judged] == expected:
             roles[f"{WITHOUT}{name}"] = place
     return roles
-
-
-def _is_near(question: Question, confirmed: Confirmed, place: int) -> bool:
-    less = _less_the_choice(question, confirmed, place)
-    return not (less.low > 0 or less.high < 0)
-
-
-def _is_better(question: Question, confirmed: Confirmed, place: int) -> bool:
-    less = _less_the_choice(question, confirmed, place)
-    return less.high < 0 if question.sign > 0 else less.low > 0
-
-
-def _less_the_choice(question: Question, confirmed: Confirmed, place: int) -> Estimate:
-    """Return the objective less that of the choice, with an interval that holds for all shown at once (Bonferroni)."""
-    level = 1 - (1 - question.confidence_level) / max(len(confirmed.shown) - 1, 1)
-    return _difference(question.objective, confirmed, place, level)
-
-
-def _difference(measure: Measure, confirmed: Confirmed, place: int, level: float) -> Estimate:
-    values = confirmed.measured.of[measure]
-    return estimate_difference(values[place], values[0], is_rate=measure.kind == "rate", confidence_level=level)
 
 
 def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]) -> pd.DataFrame:
@@ -205,9 +189,9 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
             if place == 0:
                 less, n_of_choice = _NO_ESTIMATE, estimate.n
             elif is_objective:
-                less = _less_the_choice(question, confirmed, place)
+                less = confirmed.less_the_choice(place)
             else:
-                less = _difference(measure, confirmed, place, question.confidence_level)
+                less = confirmed.difference(place, measure, question.confidence_level)
             unknown = max(1 - estimate.n / n_of_choice, 0.0) if is_objective and n_of_choice else math.nan
             is_unknown = unknown > 0 or math.isnan(less.estimate)
             verdict = judge_change(less.low, less.high, direction, unknown=is_unknown) if place else None
@@ -238,14 +222,12 @@ def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: M
     return make_frame(rows, VERDICT)
 
 
-def _find_binding(
-    question: Question, confirmed: Confirmed | None, roles: Mapping[str, int]
-) -> tuple[str | None, float]:
+def _find_binding(confirmed: Confirmed | None, roles: Mapping[str, int]) -> tuple[str | None, float]:
     """Find the requirement without which another policy is surely better by most, and by how much."""
     gains = [(0.0, "")]
     for role, place in roles.items():
         if confirmed is not None and role.startswith(WITHOUT):
-            less = _less_the_choice(question, confirmed, place)
+            less = confirmed.less_the_choice(place)
             gains.append((abs(less.estimate), role.removeprefix(WITHOUT)))
     gain, name = max(gains)
     return (name, gain) if name else (None, math.nan)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.directions import read_direction
 from simdeploy.analysis.asking.requirements import read_requirements, why_impossible
+from simdeploy.analysis.asking.verdicts import read_direction
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Measure, Requirement, measure_problems, parse_measure
@@ -33,17 +33,12 @@ class Question:
     ----------
     base : ScenarioPolicy
         The current policy.
-    objective : Measure
     sign : int
         1 to minimise it, -1 to maximise it.
-    requirements : tuple of Requirement
     shown : tuple of Measure
         Further measures that are told of the policies in the end.
-    worlds, most : int
     indifference : float or None
         None for the default, which depends on the first stage.
-    final : int or None
-    confidence_level : float
     """
 
     base: ScenarioPolicy
@@ -78,13 +73,7 @@ def read_question(
     most: int,
     confidence_level: float,
 ) -> Question:
-    """Read the arguments of `tune`.
-
-    Raises
-    ------
-    InputError
-        With everything that makes no sense.
-    """
+    """Read the arguments of `tune`; an `InputError` has everything that makes no sense."""
     base = scenario.policy(policy)
     type_ = base.identity.type
     problems = _number_problems(

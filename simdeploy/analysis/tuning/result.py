@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking import judging, verdicts
+from simdeploy.analysis.frames import INTERVAL
 from simdeploy.result import Columns, Result
 from simdeploy.scenario.measures import Measure, Requirement
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 CHOICE, RUNNER_UP, WITHOUT = "choice", "runner-up ", "without "
 
-_ESTIMATE = {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64"}
+_ESTIMATE = {**INTERVAL, "n": "int64"}
 _DIFFERENCE = dict.fromkeys(("difference", "difference_low", "difference_high"), "float64")
 _JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
 POLICY = {"policy": "str", "candidate": "int64", "measure": "str", **_ESTIMATE, **_DIFFERENCE, **_JUDGED}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
-from simdeploy.analysis.tuning.concluding import Confirmed, Work, report
+from simdeploy.analysis.tuning.concluding import Confirmed, report
 from simdeploy.analysis.tuning.findings import MISSES, NOT_KNOWN
 from simdeploy.analysis.tuning.question import Question, read_question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
@@ -21,7 +21,7 @@ from simdeploy.renaming import renamed
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.asking.directions import Direction
+    from simdeploy.analysis.asking.verdicts import Direction
     from simdeploy.analysis.tuning.result import Tuning
     from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario
@@ -201,8 +201,8 @@ class _Search:
             self._found.reopen()
         campaign = self._stages.worlds.campaign
         campaign.tell_failures()
-        work = Work(self._stages.indifference, campaign.n_failed, campaign.computed_under(scenario))
-        return report(scenario, self._question, self._found, confirmed, work)
+        indifference = self._stages.indifference
+        return report(scenario, self._question, self._found, confirmed, indifference=indifference, campaign=campaign)
 
     def _attempt(self, certified: np.ndarray, attempt: int) -> Confirmed | None:
         """Choose among what is open; None if the choice turns out not to meet the requirements, or nothing is left."""
@@ -223,8 +223,8 @@ class _Search:
                 found.rule_out(np.array(shown[:1]), MISSES if verdicts[0] == MISSED else NOT_KNOWN)
                 return None
             else:
-                confirmed = Confirmed(selection, tuple(shown), measured, held_back, alpha)
-                better = confirmed.find_better(self._question, verdicts)
+                confirmed = Confirmed(self._question, selection, tuple(shown), measured, held_back, alpha)
+                better = confirmed.find_better(verdicts)
                 if not len(better):
                     return self._prefer_today(confirmed, verdicts)
                 found.admit(better)
@@ -237,7 +237,7 @@ class _Search:
         today = self._found.candidates.roles[CURRENT]
         place = confirmed.shown.index(today)
         is_known = verdicts[place] == MET and not np.isnan(confirmed.measured.observations[place]).any()
-        if place and is_known and confirmed.is_as_good(self._question, today, self._stages.indifference):
+        if place and is_known and confirmed.is_as_good(today, self._stages.indifference):
             self._found.admit(np.array([today]))
             return confirmed.choose(today)
         return confirmed

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.tuning.gate_levers import check_gate_levers, drop_unread, is_of_gate
+from simdeploy.api.gate import READ_BY
 from simdeploy.api.wire import DEFAULTS as DEFAULTS_OF_API
+from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.design import make_points
-from simdeploy.experiments.levers import GATE_KIND, find_levers
+from simdeploy.experiments.levers import GATE, GATE_KIND, find_levers
 from simdeploy.experiments.ranges import ladder
 from simdeploy.units import NS_PER_S, format_duration
 
@@ -87,7 +88,6 @@ def make_candidates(
 
     Parameters
     ----------
-    scenario : Scenario
     base : ScenarioPolicy
         The current policy; whatever isn't a lever stays as it is there.
     vary : mapping of str to iterable, optional
@@ -264,3 +264,51 @@ def _write_duration(ns: int) -> str:
     for empty in ("m0s", "h0m"):
         text = text[:-2] if text.endswith(empty) else text
     return text
+
+
+def is_of_gate(lever: Lever) -> bool:
+    """Whether a lever is a key of the gate."""
+    return lever.path.startswith(f"{GATE}.")
+
+
+def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], own_kind: str) -> None:
+    """Refuse what no candidate would read, with an `InputError`: whole gates as values, and parameters of kinds that
+    aren't tried.
+    """
+    tried = next((set(of) for lever, of in zip(levers, values, strict=True) if lever.path == GATE_KIND), {own_kind})
+    read = {key for kind in tried for key in READ_BY.get(kind or "threshold", READ_BY)}
+    problems = [
+        Problem("a gate is searched for by its keys", (lever.name,), hint="vary gate.kind, and what the kinds read")
+        for lever in levers
+        if lever.path == GATE
+    ]
+    for lever in levers:
+        key = lever.path.removeprefix(f"{GATE}.")
+        if is_of_gate(lever) and lever.path != GATE_KIND and key not in read:
+            kinds = ", ".join(kind for kind, keys in READ_BY.items() if key in keys)
+            found = ", ".join(sorted(map(str, tried)))
+            hint = f"vary gate.kind, too; {key} is read by {kinds}"
+            problems.append(Problem("no gate that is tried reads this", (lever.name,), found=found, hint=hint))
+    if problems:
+        raise InputError(problems)
+
+
+def drop_unread(levers: Sequence[Lever], row: tuple[Any, ...], own_kind: str) -> tuple[Any, ...]:
+    """Return a candidate's values with None for every parameter of the gate that its kind doesn't read.
+
+    The gate is of `own_kind` where none of the levers says it.
+
+    Examples
+    --------
+    >>> from simdeploy.experiments.levers import Lever
+    >>> levers = [Lever("health_check.gate.kind", "other"), Lever("health_check.gate.alpha", "number")]
+    >>> [drop_unread(levers, row, "threshold") for row in (("pooled", 0.01), ("sprt", 0.01))]
+    [('pooled', None), ('sprt', 0.01)]
+    """
+    of_path = {lever.path: value for lever, value in zip(levers, row, strict=True)}
+    kind = of_path.get(GATE_KIND, own_kind) or "threshold"
+    read: tuple[str, ...] = READ_BY.get(kind, ())
+    if of_path.get("strategy") == "immediate":
+        kind, read = None, ()
+    kept = {GATE_KIND: kind} | {f"{GATE}.{key}": of_path.get(f"{GATE}.{key}") for key in read}
+    return tuple(kept.get(lever.path) if is_of_gate(lever) else value for lever, value in zip(levers, row, strict=True))

@@ -9,8 +9,16 @@ from functools import cached_property
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED, UNDECIDED
-from simdeploy.analysis.tuning.feasibility import judge_candidates, settle
-from simdeploy.analysis.tuning.findings import FAILED, MISSES, NEVER_ENDS, NOT_KNOWN, RULED_OUT, Findings
+from simdeploy.analysis.tuning.findings import (
+    FAILED,
+    MISSES,
+    NEVER_ENDS,
+    NOT_KNOWN,
+    RULED_OUT,
+    Findings,
+    judge_candidates,
+    settle,
+)
 from simdeploy.analysis.tuning.question import Question
 from simdeploy.analysis.tuning.space import Candidates
 from simdeploy.analysis.tuning.worlds import Measured, Worlds
@@ -39,19 +47,7 @@ class NoValueError(Exception):
 
 
 class Stages:
-    """What is done with candidates, stage by stage.
-
-    Parameters
-    ----------
-    question : Question
-    candidates : Candidates
-    worlds : Worlds
-
-    Attributes
-    ----------
-    found : Findings
-    worlds : Worlds
-    """
+    """What is done with candidates, stage by stage."""
 
     def __init__(self, question: Question, candidates: Candidates, worlds: Worlds) -> None:
         self.worlds, self.found = worlds, Findings(candidates)
@@ -209,13 +205,7 @@ class Stages:
     def confirm(self, shown: Sequence[int], attempt: int) -> tuple[Measured, np.ndarray, float]:
         """Simulate in new worlds until it is clear whether the first one meets the requirements.
 
-        Returns
-        -------
-        measured : Measured
-        verdicts : ndarray of str
-            On the requirements of each.
-        alpha : float
-            Probability of a false verdict, at each look.
+        Returned are the verdicts on the requirements of each, too, and the probability of a false one at each look.
         """
         count = max(_FEWEST_NEW_WORLDS, self._question.worlds)
         most = max(count, self._question.most // len(shown))

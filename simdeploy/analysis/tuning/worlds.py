@@ -60,23 +60,9 @@ class Measured:
 
 
 class Worlds:
-    """Rollouts of candidates, counted.
+    """Rollouts of candidates, counted; each call's rows go into a numbered folder of the campaign's store.
 
-    Parameters
-    ----------
-    scenario : Scenario
-    question : Question
-    candidates : Candidates
-    campaign : Campaign
-        Each call's rows go into a numbered folder of its store.
-
-    Attributes
-    ----------
-    campaign : Campaign
-    n_node_updates : int
-        Nodes that were updated in all rollouts so far.
-    failed : set of int
-        Candidates of which a replication failed.
+    `failed` are the candidates of which a replication failed.
     """
 
     def __init__(self, scenario: Scenario, question: Question, candidates: Candidates, campaign: Campaign) -> None:
@@ -132,14 +118,8 @@ class Worlds:
 def unconditional(values: np.ndarray, is_given: np.ndarray, probability: float) -> np.ndarray:
     r"""Return observations without gaps whose mean is that of a measure given a sort or kind of release.
 
-    Parameters
-    ----------
-    values : ndarray
-        As `Values.of`, NaN where what is given isn't so.
-    is_given : ndarray
-        As `Values.holds`: 1, 0, or NaN where that is unknown.
-    probability : float
-        With which it is so.
+    Values are those of `Values.of`, and whether what is given is so that of `Values.holds`; `probability` is that of
+    it.
 
     Notes
     -----

@@ -7,8 +7,7 @@ From outside: the names below.
 
 from simdeploy.statistics.selection.kim_nelson import select_kim_nelson
 from simdeploy.statistics.selection.ocba import select_ocba
-from simdeploy.statistics.selection.sampling import Sampler
 from simdeploy.statistics.selection.screening import screen
-from simdeploy.statistics.selection.selected import Selection
+from simdeploy.statistics.selection.selected import Sampler, Selection
 
 __all__ = ["Sampler", "Selection", "screen", "select_kim_nelson", "select_ocba"]

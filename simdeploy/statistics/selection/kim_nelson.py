@@ -6,20 +6,23 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.statistics.selection.sampling import (
+from simdeploy.statistics.selection.selected import (
+    Round,
+    Selection,
     error_probability_problems,
     number_problems,
     observe,
     read_candidates,
+    select_only,
+    tabulate_rounds,
 )
-from simdeploy.statistics.selection.selected import Round, Selection, select_only, tabulate_rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
 
-    from simdeploy.statistics.selection.sampling import Sampler
+    from simdeploy.statistics.selection.selected import Sampler
 
 # The variances of all differences take 8 bytes each, 128 MB of so many candidates.
 MOST_CANDIDATES = 4000

@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem
-from simdeploy.statistics.selection.sampling import number_problems, observe, read_candidates
-from simdeploy.statistics.selection.selected import Round, Selection, select_only, tabulate_rounds
+from simdeploy.statistics.selection.selected import (
+    Round,
+    Selection,
+    number_problems,
+    observe,
+    read_candidates,
+    select_only,
+    tabulate_rounds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
 
-    from simdeploy.statistics.selection.sampling import Sampler
+    from simdeploy.statistics.selection.selected import Sampler
 
 # Of the largest difference: what is nearer to the best counts as so near, for the rule divides by differences.
 _NEAREST = 1e-6

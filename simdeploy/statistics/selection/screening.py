@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError
-from simdeploy.statistics.selection.sampling import error_probability_problems, number_problems
+from simdeploy.statistics.selection.selected import error_probability_problems, number_problems
 
 if TYPE_CHECKING:
     import numpy as np
