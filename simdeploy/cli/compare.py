@@ -76,8 +76,8 @@ def _draw_costs(comparison: Comparison, costs: CostResult) -> Figure:
     """Draw the causes of the cost, and each policy against the best of the others."""
     from matplotlib.figure import Figure
 
+    from simdeploy.plotting.comparison import plot_ranking
     from simdeploy.plotting.costs import plot_costs
-    from simdeploy.plotting.ranking import plot_ranking
 
     n = len(comparison.policies)
     figure = Figure(figsize=(8, 2.8 + 1.0 * n), layout="constrained")

@@ -26,7 +26,7 @@ def command(study: Study, *, of: str, direction: Any, requirements: tuple[str, .
     every value of another one, in the same simulated worlds.
     """
     from simdeploy.analysis.switches.varying import vary_switches
-    from simdeploy.plotting.tornado import plot_tornado
+    from simdeploy.plotting.sensitivity import plot_tornado
 
     result = study.run(
         vary_switches,

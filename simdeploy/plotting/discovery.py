@@ -9,8 +9,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.columns import read_columns
-from simdeploy.plotting.colours import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION
-from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.plotting.style import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION, in_plain_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,19 @@ import numpy as np
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.errors import InputError, Problem
-from simdeploy.plotting.colours import BLACK, BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
-from simdeploy.plotting.measure_axis import set_limits, set_measure_axis
-from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.plotting.axes import set_limits, set_measure_axis
+from simdeploy.plotting.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT_GREY,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    in_plain_text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +84,7 @@ def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Seq
     --------
     >>> from matplotlib.figure import Figure
     >>> from simdeploy.analysis import compare_gates
-    >>> from simdeploy.plotting.gates import plot_gates
+    >>> from simdeploy.plotting import plot_gates
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({
     ...     "name": "ten-nodes",

@@ -13,10 +13,9 @@ from simdeploy.analysis import GridSummary, summarize_grid
 from simdeploy.analysis.asking.naming import LABELS, format_value
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
 from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.plotting.colours import BLUE, DARK_GREY, GREY
-from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.plotting.axes import set_unit_axis
 from simdeploy.plotting.slices import Slice, choose_slice
-from simdeploy.plotting.time_axis import set_time_axis
+from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text
 from simdeploy.report.grid import quantity_scale, quantity_title
 from simdeploy.report.wording import POINTS, format_number
 
@@ -104,7 +103,8 @@ def plot_heatmap(
             _draw_nothing(ax, shown)
         else:
             mappable = _draw_cells(ax, shown, quantity) if shown.is_grid else _draw_points(ax, shown, quantity)
-            _draw_colorbar(ax, mappable, shown, quantity)
+            bar = ax.figure.colorbar(mappable, ax=ax)
+            _set_values(bar.ax.yaxis, shown, quantity)
         _set_title(ax, shown, quantity, summary.confidence_level)
     return axes
 
@@ -161,10 +161,8 @@ def _write_numbers(ax: Axes, estimates: np.ndarray, shown: Slice, quantity: str,
     uncertainty = 0.0 if widths.isna().all() else float(widths.median())
     for (row, column), value in np.ndenumerate(estimates):
         if not np.isnan(value):
-            red, green, blue, _ = mesh.to_rgba(value)
-            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             text = format_number(value * scale.factor, uncertainty)
-            colour = "white" if is_dark else "black"
+            colour = contrast_to(mesh, value)
             ax.text(column, row, text, ha="center", va="center", fontsize="x-small", color=colour)
 
 
@@ -227,26 +225,13 @@ def _colour_limits(quantity: str, cells: pd.DataFrame) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + max(abs(low), 1.0))
 
 
-def _draw_colorbar(ax: Axes, mappable: ScalarMappable, shown: Slice, quantity: str) -> None:
-    bar = ax.figure.colorbar(mappable, ax=ax)
-    _set_values(bar.ax.yaxis, shown, quantity)
-
-
 def _set_values(axis: Axis, shown: Slice, quantity: str) -> None:
     """Label an axis on which a quantity is."""
-    from matplotlib.ticker import PercentFormatter
-
     if quantity in PROPORTIONS:
-        axis.set_major_formatter(PercentFormatter(1))
-        axis.set_label_text(f"{quantity_title(quantity)} {_OF_WHAT[quantity]}")
-        return
-    label, (_, unit) = f"mean {quantity_title(quantity)}", LABELS[MEANS[quantity]]
-    if unit == "s":
-        set_time_axis(axis, float(shown.whole[f"{quantity}_estimate"].max()), label)
-        return
-    if unit == "fraction":
-        axis.set_major_formatter(PercentFormatter(1))
-    axis.set_label_text(label)
+        label, unit = f"{quantity_title(quantity)} {_OF_WHAT[quantity]}", "fraction"
+    else:
+        label, unit = f"mean {quantity_title(quantity)}", LABELS[MEANS[quantity]][1]
+    set_unit_axis(axis, unit, float(shown.whole[f"{quantity}_estimate"].max()), label)
 
 
 def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:

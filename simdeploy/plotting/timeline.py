@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.plotting.colours import (
+from simdeploy.plotting.axes import set_time_axis
+from simdeploy.plotting.style import (
     BLACK,
     BLUE,
     DARK_GREY,
@@ -17,9 +18,8 @@ from simdeploy.plotting.colours import (
     SKY_BLUE,
     VERMILION,
     YELLOW,
+    in_plain_text,
 )
-from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.plotting.time_axis import set_time_axis
 from simdeploy.report.wording import Scale, format_number, time_scale
 
 if TYPE_CHECKING:
