@@ -14,10 +14,8 @@ import click
 
 from simdeploy import __version__
 from simdeploy.cli.answers import say
-from simdeploy.cli.command import BAD_INPUT, EXIT_CODES, FAILED
+from simdeploy.cli.command import BAD_INPUT, EXIT_CODES, FAILED, INTERRUPTED
 from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, listed, nearest, printable, shorten
-
-INTERRUPTED = 130
 
 # Name -> module with a command of that name. They are imported one at a time, when they are asked for.
 _COMMANDS = {

@@ -11,7 +11,7 @@ import click
 
 from simdeploy.cli.answers import say
 
-FAILED, BAD_INPUT, UNDECIDED = 1, 2, 3
+FAILED, BAD_INPUT, UNDECIDED, INTERRUPTED = 1, 2, 3, 130
 EXIT_CODES = "Exit codes: 0 answered, 1 a simulation or requirement failed, 2 bad input, 3 undecided."
 TABLE_ENDINGS = (".csv", ".parquet", ".json")
 

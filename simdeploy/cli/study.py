@@ -24,7 +24,7 @@ from simdeploy.cli.inputs import (
     read_with_warnings,
     refuse_workers_of_cluster,
 )
-from simdeploy.cli.resuming import resumable
+from simdeploy.cli.progress import resumable
 
 if TYPE_CHECKING:
     import pandas as pd
