@@ -60,19 +60,19 @@ def sample(candidates, first, count):
 
 
 MAKE = {
-    "Check": lambda: sd.check(SCENARIO, ["makespan_s <= 30m", "p95 makespan_s <= 2h"], most=100, engine="compiled"),
+    "Check": lambda: sd.check(SCENARIO, requirements=["makespan_s <= 30m", "p95 makespan_s <= 2h"], most=100, engine="compiled"),
     "Comparison": lambda: sd.compare(replications(), costs=COSTS),
-    "CostResult": lambda: sd.estimate_costs(grid(), COSTS),
+    "CostResult": lambda: sd.estimate_costs(grid(), costs=COSTS),
     "Discovery": discover,
     "Estimates": lambda: sd.estimate(grid(), ["p95 blast_radius given defective", "makespan_s"]),
     "GateComparison": lambda: sd.compare_gates(SCENARIO, ROLLING, gates=["pooled"], sizes=[0.1], **FEW),
     "GridSummary": lambda: summarize_grid(grid()),
-    "InformationResult": lambda: sd.value_of_perfect_information(replications(), COSTS),
+    "InformationResult": lambda: sd.value_of_perfect_information(replications(), costs=COSTS),
     "ObservationResult": lambda: sd.value_of_observation(SCENARIO, "canary", canaries=[1, 2], minutes=[0, 1], **FEW),
     "OneRollout": run,
     "ParetoFront": lambda: sd.pareto_front(grid(), {"makespan_s": "min", "p95 blast_radius": "min"}),
-    "Precision": lambda: sd.replicate_to_precision(SCENARIO, {"makespan_s": "20%"}, most=100, engine="compiled"),
-    "Rare": lambda: sd.estimate_rare(SCENARIO, ROLLING, event="failed_nodes >= 3", tilt={"start_failure": 2}, rollouts=500, engine="compiled"),
+    "Precision": lambda: sd.replicate_to_precision(SCENARIO, targets={"makespan_s": "20%"}, most=100, engine="compiled"),
+    "Rare": lambda: sd.estimate_rare(SCENARIO, ROLLING, event="failed_nodes >= 3", tilt={"start_failure": 2}, replications=500, engine="compiled"),
     "Robustness": lambda: sd.estimate_regret(grid(), costs=COSTS, requirements=["makespan_s <= 30m"]),
     "Selection": lambda: select_ocba(sample, range(3), budget=60, n0=10, step=10),
     "Sensitivity": lambda: sd.estimate_sensitivity(
@@ -80,7 +80,7 @@ MAKE = {
     ),
     "Switches": lambda: sd.vary_switches(SCENARIO, policies=[ROLLING, "canary"], replications=4, pairs=False, engine="compiled"),
     "Tradeoff": lambda: sd.tradeoff(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 8]}, **FEW),
-    "Tuning": lambda: sd.tune(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 4]}, worlds=20, budget=500, engine="compiled"),
+    "Tuning": lambda: sd.tune(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 4]}, replications=20, final=500, engine="compiled"),
     "Verification": verify,
 }  # fmt: skip
 

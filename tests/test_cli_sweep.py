@@ -39,7 +39,7 @@ release:
 orchestrator: {preset: expanso, limit_comparison: reaches}
 policies:
   waves: {strategy: rolling, max_parallel: 5, health_check: {deadline: 5m}}
-  careful: {strategy: canary, canary_count: 2, auto_promote: true, health_check: {deadline: 5m}}
+  careful: {strategy: canary, canary_count: 2, auto_promote: true, max_parallel: 10, health_check: {deadline: 5m}}
 """
 SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
 QUICK = ("--engine", "reference", "--replications", "4")

@@ -34,8 +34,6 @@ DIFFERENT_DEFAULTS = {
     "method": {"morris": {"sensitivity"}, "importance": {"rare"}},
 }  # fmt: skip
 DIFFERENT_HELP = {"policies", "vary", "method"}  # its default; which keys there are; two lists of methods
-# Their answers say more than is needed to act.
-WORDY = {"tradeoff", "gates", "switches"}
 # What stands for a number of rollouts elsewhere.
 OLD_NAMES = {"--rollouts", "--budget", "--most-rollouts", "--worlds", "--policies", "--timeline", "--runs"}
 
@@ -166,7 +164,7 @@ def test_what_is_printed_and_written(name, findings):
     assert len(pd.read_csv("table.csv"))
     lines = words.stdout.splitlines()
     assert lines[0] == document["answer"]
-    assert len(lines[0]) <= (240 if name not in WORDY else 600)
+    assert len(lines[0]) <= 240
     # Into a file or a pipe: no blanks at the end of a line, and tables of at most 100 columns.
     assert [line for line in lines if line != line.rstrip()] == []
     assert all(len(line) <= 100 for line in lines if line.startswith(" "))

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -557,25 +558,47 @@ class TestRefusals:
 class TestKilled:
     """A process that is killed loses the part in flight, and nothing else."""
 
-    WRITER = """
+    # A process that has imported everything, and makes a writer of itself for each line that it reads.
+    WRITERS = """
+import pandas, pyarrow
+import simdeploy.experiments.store
+
 def stop():
     print("stop", flush=True)
     sys.stdin.readline()
 
-intercept(stop, json.loads(sys.argv[2]), CALLS, setattr)
-write_missing(sys.argv[1], QUESTION, int(sys.argv[3]), report=lambda number: print(number, flush=True))
-print("end", flush=True)
+while line := sys.stdin.readline():
+    folder, at, n_parts = json.loads(line)
+    writer = os.fork()
+    if not writer:
+        print(os.getpid(), flush=True)
+        intercept(stop, at, CALLS, setattr)
+        write_missing(folder, QUESTION, n_parts, report=lambda number: print(number, flush=True))
+        print("end", flush=True)
+        os._exit(0)
+    print(os.WTERMSIG(os.waitpid(writer, 0)[1]), flush=True)
 """
 
-    def kill_at(self, folder, at):
-        """Run a writer, kill it just before a call; return the parts of which it had said that they are finished."""
-        with running(self.WRITER, folder, json.dumps(at), N_PARTS) as process:
-            said = []
-            while (line := read_line(process)) != "stop":
+    @pytest.fixture(scope="class")
+    @classmethod
+    def writers(cls):
+        with running(cls.WRITERS) as process:
+            yield process
+
+    @pytest.fixture
+    def kill_at(self, writers):
+        """Let a writer begin, kill it just before a call; return the parts of which it had said that they are finished."""
+
+        def kill(folder, at):
+            print(json.dumps([str(folder), at, N_PARTS]), file=writers.stdin, flush=True)
+            writer, said = int(read_line(writers)), []
+            while (line := read_line(writers)) != "stop":
                 said.append(int(line))
-            process.kill()
-            assert process.wait() != 0
-        return said
+            os.kill(writer, signal.SIGKILL)
+            assert int(read_line(writers)) == signal.SIGKILL
+            return said
+
+        return kill
 
     def check_resumed(self, folder, said, reference):
         """Check that what was finished is kept, that one part at most is lost, and that the rest comes as ever."""
@@ -601,9 +624,9 @@ print("end", flush=True)
             (["write", "journal.jsonl", N_PARTS + 1], N_PARTS, "the last line of the journal is torn"),
         ],
     )
-    def test_at_a_chosen_moment(self, tmp_path, reference, at, n_said, note):
+    def test_at_a_chosen_moment(self, tmp_path, kill_at, reference, at, n_said, note):
         """Whatever it was doing, the next call resumes and ends with the same table and files [property]."""
-        said = self.kill_at(tmp_path / "store", at)
+        said = kill_at(tmp_path / "store", at)
         assert said == list(range(n_said))
         copy = shutil.copytree(tmp_path / "store", tmp_path / "copy")
         notes = write_missing(copy, QUESTION, N_PARTS)
@@ -624,13 +647,13 @@ print("end", flush=True)
         ]
 
     @pytest.mark.slow
-    def test_at_every_moment(self, tmp_path, calls, reference):
+    def test_at_every_moment(self, tmp_path, kill_at, calls, reference):
         """So it is before every single call to the operating system [property]."""
         for at in range(1, len(calls) + 1):
-            self.check_resumed(tmp_path / f"{at}", self.kill_at(tmp_path / f"{at}", at), reference)
+            self.check_resumed(tmp_path / f"{at}", kill_at(tmp_path / f"{at}", at), reference)
 
     @pytest.mark.slow
-    def test_at_every_moment_of_a_repair(self, tmp_path, reference, journal):
+    def test_at_every_moment_of_a_repair(self, tmp_path, kill_at, reference, journal):
         """So it is while a damaged folder is repaired, which costs no part that was whole [property]."""
         damaged = shutil.copytree(reference, tmp_path / "damaged")
         (damaged / "journal.jsonl").write_bytes(journal[: journal.rindex(b'"complete"')])
@@ -643,17 +666,17 @@ print("end", flush=True)
         assert {("unlink", "part-000001.parquet"), ("replace", ".journal.jsonl.tmp")} <= set(calls)
         for at in range(1, len(calls) + 1):
             folder = shutil.copytree(damaged, tmp_path / f"{at}")
-            said = self.kill_at(folder, at)
+            said = kill_at(folder, at)
             with open_store(folder) as store:
                 assert store.finished >= {0, 2, *said}
             write_missing(folder, QUESTION, N_PARTS)
             check_complete(folder, reference)
 
-    def test_again_and_again(self, tmp_path, reference):
+    def test_again_and_again(self, tmp_path, kill_at, reference):
         """Runs that are killed one after another get there, each from where the one before it was [property]."""
         for n_finished in range(1, N_PARTS + 1):
             # Before it flushes the line of its first part.
-            assert self.kill_at(tmp_path / "store", ["fsync", "journal.jsonl", 1]) == []
+            assert kill_at(tmp_path / "store", ["fsync", "journal.jsonl", 1]) == []
             with open_store(tmp_path / "store") as store:
                 assert store.n_finished == n_finished
         write_missing(tmp_path / "store", QUESTION, N_PARTS)

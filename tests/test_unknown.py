@@ -119,7 +119,9 @@ def test_a_comparison(pausing, table, said):
     assert of_two.startswith(f"{said} cost unknown. lax: cost ")
     assert "least" not in of_two
     assert "surely" not in of_two
-    without_costs = compare(table).answer
+    without_costs = table.copy()
+    del without_costs.attrs["costs"]
+    without_costs = compare(without_costs).answer
     assert without_costs.startswith(
         "100 % of the rollouts of strict that count never end, which leaves its escapes of defective releases unknown. "
     )
@@ -200,7 +202,6 @@ def test_a_tradeoff(pausing):
     assert rows[["estimate", "low", "high"]].isna().all(axis=None)
     assert found.differences.query("measure == 'blast_radius'")["high"].lt(0).all()
     assert "instead of" not in found.answer
-    assert "leaves cost unknown (" in found.answer
     judged = {row[0]: row[-1] for row in found.summarize()[0].rows}
     assert judged["0"] == "not known"
     other_way = tradeoff(

@@ -122,6 +122,7 @@ STORE = folder_option(
 )
 SIMULATING = (CONFIDENCE_LEVEL, ENGINE, WORKERS, *CLUSTER, STORE)
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print everything as JSON instead of words.")
+FULL = click.Option(["--full"], is_flag=True, help="Print all tables, not only the one that the answer rests on.")
 OUT = file_option(
     ["-o", "--out"], "Write the table to this .csv or .parquet, or everything to this .json.", *TABLE_ENDINGS
 )

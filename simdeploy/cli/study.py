@@ -50,7 +50,7 @@ class Finding:
     lines : sequence of str
         Further lines before the tables.
     more : sequence of Table
-        Tables beside the result's own, for people.
+        Tables beside the result's own, which an option asked for.
     after : sequence of str
         Lines after the tables.
     table : callable
@@ -176,6 +176,7 @@ def study_command(
             *(shared.SIMULATING if simulates else ()),
             *([shared.PLOT] if plot else []),
             shared.OUT,
+            shared.FULL,
             shared.JSON,
             *([] if policies is None else [shared.ALLOW_FILES]),
         ]
@@ -208,8 +209,14 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
         with whoever_listens():
             click.echo(to_json(result, under))
     else:
-        tables = [*result.summarize(), *finding.more]
-        print_answer(result.answer, list(_head(ctx, finding, under)), tables, finding.after, rows=MOST_ROWS)
+        first, *others = result.summarize() or [None]
+        after = list(finding.after)
+        if others and not ctx.params["full"]:
+            n = f"{len(others)} more table{'s' * (len(others) != 1)}"
+            after.append(f"--full prints {n}.")
+            others = []
+        tables = [table for table in (first, *others, *finding.more) if table is not None]
+        print_answer(result.answer, list(_head(ctx, finding, under)), tables, after, rows=MOST_ROWS)
     try:
         _write(ctx.params, finding, under)
     except OSError as error:

@@ -69,14 +69,11 @@ class Campaign:
     ...     "fleet": {"nodes": 2, "update_duration": "1m"},
     ...     "policies": {"all-at-once": {"strategy": "immediate"}},
     ... })
-    >>> campaign = Campaign(seed=0, engine="reference", progress=lambda *done: print(*done))
+    >>> heard = []
+    >>> campaign = Campaign(seed=0, engine="reference", progress=lambda *done: heard.append(done))
     >>> results = [campaign.sweep({"two": scenario}, scenario.policies, replications=range(n, n + 2)) for n in (0, 2)]
-    0 2
-    2 2
-    2 4
-    4 4
-    >>> campaign.n_done, campaign.n_failed, campaign.engine
-    (4, 0, 'reference')
+    >>> heard[0], heard[-1], campaign.n_failed, campaign.engine
+    ((0, 2), (4, 4), 0, 'reference')
     """
 
     def __init__(

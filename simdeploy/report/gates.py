@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
@@ -13,11 +12,11 @@ from simdeploy.report.wording import (
     PERCENT,
     POINTS,
     format_amount,
-    format_estimate,
     format_interval,
     interval_names,
     is_or_are,
-    join_words,
+    join_answer,
+    list_some,
     percent,
     say_unknown,
     write_estimate,
@@ -46,16 +45,16 @@ _GATES = (
 
 
 def tell(result: GateComparison) -> str:
-    """Say how the threshold errs, which gate errs less, what the others do, and what it costs."""
+    """Say which gate errs less than the threshold, what the others do, what it costs, and how the threshold errs."""
     verdicts = _find_verdicts(result)
-    sentences = [f"Under {result.policy} {_tell_gate(result, THRESHOLD)}."]
+    parts = [_tell_unknown(result)]
     if result.best is not None:
         is_only = list(verdicts.values()).count("better") == 1
-        errs = "" if is_only else "errs least by the estimates; it "
-        told = _tell_gate(result, result.best, is_subject=False)
-        sentences.append(f"{result.best} {errs}{told}: {_tell_changes(result, result.best)}.")
-    sentences += [*_tell_others(result, verdicts), *_tell_served(result, verdicts), *_tell_cost(result)]
-    return " ".join(sentences)
+        least = "" if is_only else ", and errs least by the estimates"
+        changes = _tell_changes(result, result.best)
+        parts.append(f"{result.best} is surely better than the threshold{least}: {changes}.")
+    parts += [*_tell_others(result, verdicts), _tell_cost(result), _tell_served(result, verdicts)]
+    return join_answer([*parts, _tell_threshold(result)])
 
 
 def _find_verdicts(result: GateComparison) -> dict[str, str]:
@@ -67,22 +66,21 @@ def _size(size: float) -> str:
     return format_amount(size, PERCENT, digits=4)
 
 
-def _tell_gate(result: GateComparison, gate: str, *, is_subject: bool = True) -> str:
-    good, bad = (result.row(gate, size, STOPPED) for size in (0.0, result.size))
-    unknown = max(good["unknown_fraction"], bad["unknown_fraction"])
-    if unknown > 0:
-        return say_unknown({gate: unknown}, "verdict")
-    escapes = format_estimate(1 - bad["estimate"], 1 - bad["high"], 1 - bad["low"], PERCENT)
-    looked = [_requests(result.row(gate, size, "decision_requests")) for size in (0.0, result.size)]
-    name = f"the {gate} " if is_subject else ""
-    return (
-        f"{name}stops {write_estimate(good, PERCENT)} of good releases and lets {escapes} of defects of "
-        f"{_size(result.size)} through, looking at {looked[0]} requests of the former and {looked[1]} of the latter"
-    )
+def _tell_threshold(result: GateComparison) -> str:
+    good, bad = (result.row(THRESHOLD, size, STOPPED) for size in (0.0, result.size))
+    if max(good["unknown_fraction"], bad["unknown_fraction"]) > 0:
+        return ""
+    escapes = format_amount(1 - bad["estimate"], PERCENT)
+    alarms = format_amount(good["estimate"], PERCENT)
+    defects = f"defects of {_size(result.size)}"
+    return f"The threshold of {result.policy} stops {alarms} of good releases and lets {escapes} of {defects} through."
 
 
-def _requests(row: Mapping[Any, Any]) -> str:
-    return "no" if math.isnan(row["estimate"]) else f"{row['estimate']:,.0f}"
+def _tell_unknown(result: GateComparison) -> str:
+    stopped = result.curves[result.curves["measure"].eq(STOPPED)]
+    unknown = stopped.groupby("gate", sort=False)["unknown_fraction"].max()
+    text = say_unknown({str(gate): fraction for gate, fraction in unknown.items()}, "verdict")
+    return f"{text}." if text else ""
 
 
 def _tell_changes(result: GateComparison, gate: str) -> str:
@@ -103,53 +101,46 @@ def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> list[st
     }
     if result.best is None:
         n = len(verdicts)
-        none = "The only other gate is not" if n == 1 else f"None of the {n} other gates is"
-        told.append(f"{none} surely better in false alarms or escapes without being surely worse in the other.")
+        none = "The only other gate isn't" if n == 1 else f"None of the {n} other gates is"
+        told.append(f"{none} surely better than the threshold.")
     elif names := by_verdict["better"]:
-        told.append(f"Surely better than the threshold {is_or_are(len(names))} also {join_words(names)}.")
+        told.append(f"Surely better {is_or_are(len(names))} also {list_some(names)}.")
     if names := by_verdict["trades"]:
-        told.append(f"{join_words(names)} trade{'s' * (len(names) == 1)} one error for the other.")
+        told.append(f"{list_some(names)} trade{'s' * (len(names) == 1)} one error for the other.")
     if names := by_verdict["worse"]:
-        told.append(f"{join_words(names)} surely err{'s' * (len(names) == 1)} more.")
-    stopped = result.curves[result.curves["measure"].eq(STOPPED) & result.curves["gate"].ne(THRESHOLD)]
-    unknown = stopped.groupby("gate", sort=False)["unknown_fraction"].max()
-    if text := say_unknown({str(gate): fraction for gate, fraction in unknown.items()}, "verdict"):
-        told.append(f"{text}.")
+        told.append(f"{list_some(names)} surely err{'s' * (len(names) == 1)} more.")
     return told
 
 
-def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]:
+def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> str:
     """Say which gate serves the fewest failed requests of the defect, of those that don't surely err more."""
     best = result.fewest_failed_requests
     if best is None:
-        return []
+        return ""
     its, own = (
-        write_estimate(result.row(gate, result.size, "failed_requests_excess"), NO_SCALE) for gate in (best, THRESHOLD)
+        format_amount(result.row(gate, result.size, "failed_requests_excess")["estimate"], NO_SCALE)
+        for gate in (best, THRESHOLD)
     )
     is_of_all = set(verdicts.values()) <= {"better", "equal", "unclear"}
-    among = "" if is_of_all else ", of those that don't surely err more"
-    return [f"The fewest failed requests of such a defect are served under {best}{among}: {its} instead of {own}."]
+    among = "" if is_of_all else " of those that don't surely err more"
+    return f"{best} serves the fewest failed requests{among}: {its} instead of {own}."
 
 
-def _tell_cost(result: GateComparison) -> list[str]:
+def _tell_cost(result: GateComparison) -> str:
     if result.cheapest is None:
-        return []
+        return ""
     rows = result.mixture[result.mixture["measure"].eq("cost") & result.mixture["gate"].eq(result.cheapest)]
     best = rows.iloc[0]
-    told = write_estimate(best, NO_SCALE)
     if result.cheapest == THRESHOLD:
-        return [
-            f"Over the scenario's own releases none costs less than the threshold by the estimates, {told} a rollout."
-        ]
+        return "None costs less than the threshold by the estimates."
     less = write_estimate(best, NO_SCALE, "difference", sign=True)
-    how = "surely" if best["verdict"] == "better" else "which isn't surely"
-    start = f"Over the scenario's own releases {result.cheapest} costs least, {told} a rollout"
-    return [f"{start}, {how} less than the threshold: {less}."]
+    how = "surely" if best["verdict"] == "better" else "not surely"
+    return f"{result.cheapest} costs least, {how} less than the threshold: {less} a rollout."
 
 
 def tabulate(result: GateComparison) -> tuple[Table, ...]:
-    """Return the gates, both sorts of release, the curve of what is stopped, and the scenario's own releases."""
-    tables = [_tabulate_gates(result), _tabulate_good(result), _tabulate_defect(result), _tabulate_curve(result)]
+    """Return the curve of what is stopped, both sorts of release, the gates, and the scenario's own releases."""
+    tables = [_tabulate_curve(result), _tabulate_good(result), _tabulate_defect(result), _tabulate_gates(result)]
     return (*tables, _tabulate_mixture(result))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import difference_scale, list_some, percent, scale_of, write_estimate
+from simdeploy.report.wording import difference_scale, join_answer, list_some, percent, scale_of, write_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.switches.result import Switches
     from simdeploy.result import Table
 
-_MOST_NAMED = 6
+_MOST_NAMED = 3
 
 
 def tell(result: Switches) -> str:
@@ -28,19 +28,19 @@ def tell(result: Switches) -> str:
     parts = [
         text,
         _named("it flips under", result.values[verdicts.eq("flips")]),
+        _say_margin(result),
         _named("it may flip under", result.values[verdicts.eq("may flip")]),
         _named("it isn't known under", result.values[verdicts.eq("not known")]),
-        _named("not possible:", result.values[verdicts.eq("not possible")]),
-        f"{n_idle} of them change nothing at all" if n_idle else "",
         _say_pairs(result),
-        _say_margin(result),
+        f"{n_idle} of them change nothing at all" if n_idle else "",
+        _named("not possible:", result.values[verdicts.eq("not possible")]),
     ]
-    return f"{'; '.join(part for part in parts if part)}."
+    return join_answer(parts, separator="; ", end=".")
 
 
 def tabulate(result: Switches) -> tuple[Table, ...]:
-    """Return the policies with the switches as they are, every value, and the pairs that interact."""
-    tables = [_tabulate_policies(result), _tabulate_values(result)]
+    """Return every value, the policies with the switches as they are, and the pairs that interact."""
+    tables = [_tabulate_values(result), _tabulate_policies(result)]
     interacting = result.pairs[result.pairs["interacts"].fillna(value=False)]
     if len(interacting):
         tables.append(_tabulate_pairs(result, interacting))
@@ -78,7 +78,7 @@ def _say_margin(result: Switches) -> str:
     if result.unsure_of == "margin":
         scale = difference_scale(scale_of(result.of, result.base["margin"]))
         margin = write_estimate(result.base.iloc[0], scale, "margin", sign=True)
-        return f"{text}: its margin over {result.base['rival'].iloc[0]} is {margin}"
+        return f"{text}: it leads {result.base['rival'].iloc[0]} by {margin}"
     undecided = result.policies.loc[result.policies["verdict"].eq("undecided"), "policy"]
     return f"{text}: whether {' and '.join(undecided)} can meet the requirements is undecided"
 

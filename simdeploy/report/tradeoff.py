@@ -10,13 +10,15 @@ from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
     Scale,
     difference_scale,
+    format_amount,
     format_interval,
     format_number,
+    join_answer,
     join_words,
+    name_briefly,
     percent,
     say_unknown,
     scale_of,
-    write_estimate,
 )
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
@@ -32,19 +34,20 @@ if TYPE_CHECKING:
 
 
 def tell(result: Tradeoff) -> str:
-    """Say where the policy and the API's default stand, and what would be better."""
+    """Say what would be better, and where the policy and the API's default stand."""
     lever = next(lever for lever in result.levers if lever.name == result.lever_of_interest)
-    sentences = [_tell_current(result, lever), _tell_default(result, lever)]
     improvement, n = result.improvement, len(result.points)
     of_axes = result.differences[result.differences["measure"].isin([str(measure) for measure in result.axes[:2]])]
+    found = ""
     if improvement is not None:
         mine, its = (write_value(lever, improvement[name]) for name in ("value", "current"))
-        sentences.append(f"{lever.name} {mine} instead of {its} {_tell_changes(result, lever, improvement['value'])}.")
+        found = f"{lever.name} {mine} instead of {its} {_tell_changes(result, lever, improvement['value'])}."
     elif of_axes["low"].notna().any():
-        x, y = (describe_measure(measure) for measure in result.axes[:2])
+        x, y = (name_briefly(measure) for measure in result.axes[:2])
         others = "The only other value is not" if n == 1 else f"None of the {n} other values is"
-        sentences.append(f"{others} surely better in {x} or {y} without being surely worse in the other.")
-    return " ".join(sentence for sentence in sentences if sentence)
+        found = f"{others} surely better in {x} or {y} without being surely worse in the other."
+    unknown, stands = _tell_current(result, lever)
+    return join_answer([unknown, found, stands, _tell_default(result, lever)])
 
 
 def write_value(lever: Lever, number: float) -> str:
@@ -63,22 +66,23 @@ def write_value(lever: Lever, number: float) -> str:
     return f"{number:.10g}"
 
 
-def _tell_current(result: Tradeoff, lever: Lever) -> str:
+def _tell_current(result: Tradeoff, lever: Lever) -> tuple[str, str]:
+    """Say what isn't known of the policy, and where it stands."""
     rows = result.curves[result.curves["lever"].eq(lever.name) & result.curves["is_current"]]
     if rows.empty:
-        return f"{result.policy} has no {lever.name}."
+        return "", f"{result.policy} has no {lever.name}."
     stands, unknown = [], []
     for measure, (_, row) in zip(result.axes[:2], rows.iterrows(), strict=False):
-        name = describe_measure(measure)
+        name = name_briefly(measure)
         if row["unknown_fraction"] > 0:
             of_policy = {result.policy: row["unknown_fraction"]}
             unknown.append(say_unknown(of_policy, name, is_conditional=measure.given is not None))
         elif math.isnan(row["estimate"]):
             unknown.append(f"nothing is known of {name}")
         else:
-            stands.append(f"{name} {write_estimate(row, _scale(result, measure))}")
-    told = [f"{result.policy} stands at {' and '.join(stands)}"] if stands else []
-    return "; ".join([*told, *unknown]) + "."
+            stands.append(f"{name} {format_amount(row['estimate'], _scale(result, measure))}")
+    told = f"{result.policy} stands at {' and '.join(stands)}." if stands else ""
+    return f"{'; '.join(unknown)}." if unknown else "", told
 
 
 def _tell_default(result: Tradeoff, lever: Lever) -> str:
@@ -103,19 +107,18 @@ def _find_value(result: Tradeoff, lever: Lever, which: str) -> float | None:
 
 
 def _tell_changes(result: Tradeoff, lever: Lever, value: float) -> str:
-    """Say what changes at a value: on the axes all of it, of the other measures what is sure."""
+    """Say what changes at a value, on the axes."""
     rows = result.differences[result.differences["lever"].eq(lever.name) & result.differences["value"].eq(value)]
     told = []
-    for place, (measure, row) in enumerate(zip(result.axes, rows.to_dict("records"), strict=True)):
-        is_sure = row["verdict"] not in ("equal", "unclear", "unknown")
-        if is_sure or (place < 2 and (row["verdict"] == "unknown" or not math.isnan(row["low"]))):
+    for measure, row in zip(result.axes[:2], rows.to_dict("records"), strict=False):
+        if row["verdict"] == "unknown" or not math.isnan(row["low"]):
             told.append(_tell_change(result, measure, row))
     told.sort(key=lambda part: part.startswith("leaves"))
     return join_words(told) if told else "has no value to compare"
 
 
 def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) -> str:
-    name, verdict, scale = describe_measure(measure), change["verdict"], _scale(result, measure)
+    name, verdict, scale = name_briefly(measure), change["verdict"], _scale(result, measure)
     if verdict == "unknown":
         return f"leaves {name} unknown ({100 * change['unknown_fraction']:.3g} % of the rollouts never end)"
     if verdict == "equal":
@@ -140,8 +143,9 @@ def _scale(result: Tradeoff, measure: Measure) -> Scale:
 
 
 def tabulate(result: Tradeoff) -> tuple[Table, ...]:
-    """Return a table for each lever."""
-    return tuple(_tabulate_lever(result, lever) for lever in result.levers)
+    """Return a table for each lever, that of the answer first."""
+    levers = sorted(result.levers, key=lambda lever: lever.name != result.lever_of_interest)
+    return tuple(_tabulate_lever(result, lever) for lever in levers)
 
 
 def _tabulate_lever(result: Tradeoff, lever: Lever) -> Table:

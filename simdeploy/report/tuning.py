@@ -14,6 +14,8 @@ from simdeploy.report.wording import (
     format_amount,
     format_number,
     interval_names,
+    join_answer,
+    list_some,
     measure_scale,
     percent,
     plural,
@@ -46,7 +48,7 @@ def tell(found: Tuning) -> str:
     """Say which policy to use, what it saves, how sure that is and what holds it back; or why there is none."""
     if found.choice is None:
         return _tell_nothing(found)
-    return " ".join([_tell_choice(found), _tell_sureness(found), *_tell_binding(found)])
+    return join_answer([_tell_choice(found), _tell_sureness(found), *_tell_binding(found)])
 
 
 def _tell_nothing(found: Tuning) -> str:
@@ -80,18 +82,20 @@ def _tell_choice(found: Tuning) -> str:
     else:
         changes = found.changes()
         names = shorten_names(list(changes))
-        listed = ", ".join(f"{name} {format_value(value)}" for name, value in zip(names, changes.values(), strict=True))
+        listed = list_some(
+            [f"{name} {format_value(value)}" for name, value in zip(names, changes.values(), strict=True)]
+        )
         start = f"Use {found.current_policy} with {listed}: {what} {told}"
-    today = {"current": f"for {found.current_policy} as it is", "defaults": "with the API's default thresholds"}
+    today = {"current": "as it is", "defaults": "with the API's defaults"}
     rows = {words: found.objective_row(role) for role, words in today.items()}
     compared = []
     for words, other in rows.items():
         if other is not None and other["unknown_fraction"] > 0:
             unknown = 100 * other["unknown_fraction"]
-            compared.append(f"an unknown one {words}, which never ends in {unknown:.2g} % of the worlds")
+            compared.append(f"unknown {words}, which never ends in {unknown:.2g} % of the worlds")
         elif other is not None:
             compared.append(f"{_tell_amount(found, other['estimate'])} {words}")
-    return start + (f", against {' and '.join(compared)} in the same worlds." if compared else ".")
+    return start + (f", against {' and '.join(compared)}." if compared else ".")
 
 
 def _tell_sureness(found: Tuning) -> str:
@@ -100,15 +104,15 @@ def _tell_sureness(found: Tuning) -> str:
     if not math.isnan(found.expected_correct):
         among = f"the {n} tried that meet the requirements" if meets else f"the {n} tried"
         n_left = int(found.stages.loc[found.stages["stage"].eq("select"), "candidates"].iloc[-1])
-        sure = f"Of the {n_left:,} that were left of {among} it is the best with a probability of about "
+        sure = f"Of {n_left:,} left of {among} it is the best with a probability of about "
         sure += f"{100 * found.probability_correct:.0f} %"
     elif found.is_decided:
         which = f"that meets the requirements and is {better}" if meets else f"that is {better}"
         level = percent(found.confidence_level)
-        sure = f"One of the {n} tried {which} than all others by {margin} would be chosen with probability {level}"
+        sure = f"One of {n} {which} than all others by {margin} would be chosen with probability {level}"
     else:
         which = "that meets the requirements " if meets else ""
-        sure = f"The budget was too small to tell whether another one of the {n} tried {which}is {better} by {margin}"
+        sure = f"The budget was too small to tell whether another one of {n} {which}is {better} by {margin}"
     n_same = found.policies.loc[found.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique()
     same = f"{plural(n_same, 'other')} can't be told from it" if n_same else "no other comes close"
     return f"{sure}; {same}."

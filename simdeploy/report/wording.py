@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.analysis.asking.naming import LABELS
+from simdeploy.analysis.asking.naming import LABELS, describe_measure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -28,6 +28,16 @@ PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
 A_ROLLOUT = Scale(1, "a rollout")
 NO_SCALE = Scale(1, "")
+LONGEST_ANSWER = 240
+
+# What is asked for most, as it is called where there is no room for more.
+_BRIEF = {
+    "false_alarm given good": "false alarms",
+    "escaped given defective": "escapes",
+    "makespan_s given completed_good": "makespan",
+    "makespan_s given completed": "makespan",
+    "blast_radius given defective": "blast radius",
+}
 
 
 def difference_scale(scale: Scale) -> Scale:
@@ -246,6 +256,34 @@ def join_words(words: Sequence[str]) -> str:
     ('a', 'a and b', 'a, b and c')
     """
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def name_briefly(measure: Measure) -> str:
+    """Name a measure in a few words.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.measures import Measure
+    >>> name_briefly(Measure("false_alarm", given="good")), name_briefly(Measure("waves", given="good"))
+    ('false alarms', 'waves of good releases')
+    """
+    return _BRIEF.get(str(measure)) or describe_measure(measure)
+
+
+def join_answer(parts: Iterable[str], *, separator: str = " ", end: str = "") -> str:
+    """Put an answer together of its parts, the most important first: as many as people read at once.
+
+    Examples
+    --------
+    >>> join_answer(["It holds.", "", "n" * 240, "Nothing flips it."])
+    'It holds. Nothing flips it.'
+    """
+    answer = ""
+    for part in filter(None, parts):
+        longer = f"{answer}{separator}{part}" if answer else part
+        if not answer or len(longer) + len(end) <= LONGEST_ANSWER:
+            answer = longer
+    return answer + end
 
 
 def list_some(words: Sequence[str], most: int = 3, *, separator: str = ",") -> str:
