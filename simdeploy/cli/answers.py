@@ -23,14 +23,7 @@ def say(text: str, *, err: bool = True) -> None:
 
 
 def to_json(result: Result, computed_under: Mapping[str, Any]) -> str:
-    """Write a result as one JSON object: what `Result.to_dict` gives, and what the command knows beside it.
-
-    Parameters
-    ----------
-    result : Result
-    computed_under : mapping
-        Scenario, seed, engine, and what else the numbers depend on; of plain values.
-    """
+    """Write a result as one JSON object: what `Result.to_dict` gives, and what the command knows that numbers depend on."""
     document = result.to_dict() | {"computed_under": dict(computed_under)}
     return json.dumps(document, indent=2, allow_nan=False)
 

@@ -17,24 +17,24 @@ from simdeploy.cli.answers import say
 from simdeploy.cli.command import BAD_INPUT, EXIT_CODES, FAILED, INTERRUPTED
 from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, listed, nearest, printable, shorten
 
-# Name -> module with a command of that name. They are imported one at a time, when they are asked for.
-_COMMANDS = {
-    "run": "simdeploy.cli.run",
-    "compare": "simdeploy.cli.compare",
-    "sweep": "simdeploy.cli.sweep",
-    "tradeoff": "simdeploy.cli.tradeoff",
-    "tune": "simdeploy.cli.tune",
-    "gates": "simdeploy.cli.gates",
-    "switches": "simdeploy.cli.switches",
-    "sensitivity": "simdeploy.cli.sensitivity",
-    "discover": "simdeploy.cli.discover",
-    "check": "simdeploy.cli.check",
-    "rare": "simdeploy.cli.rare",
-    "verify": "simdeploy.cli.verify",
-    "validate": "simdeploy.cli.validate",
-    "schema": "simdeploy.cli.schema",
-    "completion": "simdeploy.cli.completion",
-}
+# Each is the `command` of the module of its name. They are imported one at a time, when they are asked for.
+_COMMANDS = (
+    "run",
+    "compare",
+    "sweep",
+    "tradeoff",
+    "tune",
+    "gates",
+    "switches",
+    "sensitivity",
+    "discover",
+    "check",
+    "rare",
+    "verify",
+    "validate",
+    "schema",
+    "completion",
+)
 
 
 class _Application(click.Group):
@@ -44,7 +44,7 @@ class _Application(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(_COMMANDS[cmd_name]).command
+        command: click.Command = import_module(f"simdeploy.cli.{cmd_name}").command
         return command
 
     def resolve_command(

@@ -28,13 +28,7 @@ _NAMED_POLICIES = ("compare", "check", "switches")
 
 
 class Command(click.Command):
-    """A command that knows what was typed, to be able to say how to resume it.
-
-    Parameters
-    ----------
-    example : str
-        A command line that shows what it is for.
-    """
+    """A command that knows what was typed, to be able to say how to resume it; its help ends with an `example`."""
 
     def __init__(self, *args: Any, example: str, **options: Any) -> None:
         super().__init__(*args, **options)

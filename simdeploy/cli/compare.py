@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simdeploy.cli.precision import read_precision
+from simdeploy.cli.options import read_precision
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 

@@ -10,7 +10,7 @@ import click
 
 from simdeploy.cli.command import TABLE_ENDINGS
 from simdeploy.cli.files import PathName, file_option, folder_option
-from simdeploy.errors import nearest
+from simdeploy.errors import nearest, shorten
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -193,6 +193,28 @@ def use(*options: click.Option) -> Callable[[_Function], _Function]:
 def is_given(ctx: click.Context, name: str) -> bool:
     """Whether an option stands on the command line."""
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def read_precision(ctx: click.Context, texts: Sequence[str]) -> dict[str, str]:
+    """Return the half-widths asked for, by measure; none if ``--precision`` wasn't given.
+
+    What they mean is for the analysis to say, which checks them before its work.
+    """
+    if not texts:
+        if is_given(ctx, "most"):
+            raise click.UsageError("--most is the budget of --precision, which isn't there")
+        return {}
+    if is_given(ctx, "replications"):
+        raise click.UsageError("--precision and --replications exclude each other: --most N is the budget")
+    targets: dict[str, str] = {}
+    for text in texts:
+        measure, sign, width = (part.strip() for part in text.rpartition("="))
+        if not (measure and sign and width):
+            raise click.UsageError(f"--precision: {shorten(text)} is not MEASURE=WIDTH, such as 'makespan_s=5s'")
+        if measure in targets:
+            raise click.UsageError(f"--precision: {shorten(measure)} is there twice")
+        targets[measure] = width
+    return targets
 
 
 def flags(names: Sequence[str]) -> str:

@@ -51,20 +51,8 @@ def _lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-def print_tables(
-    console: Console, tables: Iterable[result.Table], *, rows: int | None = None, rest: str = "more"
-) -> None:
-    """Print the tables of a result; of each at most so many rows, and how many more there are.
-
-    Parameters
-    ----------
-    console : Console
-    tables : iterable of Table
-    rows : int, optional
-        All of them by default.
-    rest : str, default 'more'
-        What the others are, and where: "more cases: in DIR".
-    """
+def print_tables(console: Console, tables: Iterable[result.Table], *, rows: int | None, rest: str) -> None:
+    """Print the tables of a result; of each at most so many rows, and of the others how many, and where they are (`rest`)."""
     for table in tables:
         print_table(console, table.title, table.header, table.rows[:rows])
         n_more = 0 if rows is None else len(table.rows) - rows

@@ -79,15 +79,7 @@ class Finding:
 
 
 class Study:
-    """What a command was asked: scenario, policies and the options that it shares with others.
-
-    Attributes
-    ----------
-    ctx : click.Context
-    scenario : Scenario
-    policies : dict
-        Those of ``--policy`` by name, empty if there were none.
-    """
+    """What a command was asked: scenario, policies of ``--policy`` by name, and the options that it shares with others."""
 
     def __init__(self, ctx: click.Context, scenario: Scenario, policies: Sequence[str]) -> None:
         self.ctx = ctx
@@ -102,14 +94,7 @@ class Study:
         return self.scenario.policy(next(iter(self.policies.values()), None))
 
     def run(self, function: Callable[..., Any], *args: Any, **own: Any) -> Any:
-        """Call a function that simulates, with the shared options that it takes, and show how far it is.
-
-        Parameters
-        ----------
-        function : callable
-        *args, **own
-            Its own arguments.
-        """
+        """Call a function that simulates, with its own arguments and the shared options that it takes; show how far it is."""
         takes = inspect.signature(function).parameters
         given = {name: self.ctx.params[name] for name in _HANDED_ON if name in self.ctx.params and name in takes}
         with resumable(self.ctx, self.ctx.params["store"]) as progress:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simdeploy.cli.answers import say
-from simdeploy.cli.options import use, vary_option
-from simdeploy.cli.precision import read_precision
+from simdeploy.cli.options import read_precision, use, vary_option
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_count, read_vary
 from simdeploy.errors import shorten
