@@ -8,7 +8,7 @@ import click
 
 from simdeploy.cli.options import read_precision
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, not_among
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,10 +43,7 @@ def command(study: Study, *, precision: tuple[str, ...], most: int, baseline: st
     scenario, policies = study.scenario, study.policies or {name: name for name in study.scenario.policies}
     # Known at once, so it is said before the long work and not after it.
     if baseline is not None and baseline not in policies:
-        found, hint = shorten(baseline), nearest(baseline, policies)
-        raise InputError(
-            Problem("not one of the policies compared", ("baseline",), found=found, allowed=listed(policies), hint=hint)
-        )
+        raise InputError(not_among("not one of the policies compared", ("baseline",), baseline, policies))
     if by_cause and scenario.costs is None:
         hint = "add a section `costs`"
         raise InputError(Problem("the scenario has no costs to split", ("--costs",), found=scenario.name, hint=hint))

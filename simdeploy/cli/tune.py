@@ -10,7 +10,7 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.files import file_option, write_file
-from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option
+from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option, whole_option
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.cli.vary import read_vary
 
@@ -34,20 +34,12 @@ POLICY_FILES = (".json", ".yaml", ".yml")
         "Only the grid of such keys of the policy is searched; by default strategy, sizes, thresholds and times."
     ),
 )
-@click.option(
-    "--candidates",
-    type=click.IntRange(1),
-    default=2000,
-    show_default=True,
-    help="Policies that are tried; of more combinations a sample is drawn.",
-)
+@use(whole_option("--candidates", 2000, "Policies that are tried; of more combinations a sample is drawn."))
 @click.option(
     "--indifference", type=float, help="The smallest difference that matters; 5 % of the best, or 0.5 points of a rate."
 )
-@click.option(
-    "--final", type=click.IntRange(1), help="Rollouts for the final choice, instead of as many as it takes to be sure."
-)
 @use(
+    whole_option("--final", None, "Rollouts for the final choice, instead of as many as it takes to be sure."),
     most_option(1_000_000),
     file_option(
         ["--write-policy"],

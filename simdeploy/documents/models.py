@@ -21,7 +21,7 @@ from pydantic import (
     create_model,
 )
 
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, not_among
 from simdeploy.report import REPORTS
 from simdeploy.result import FORMAT, Array, Columns, Result, Row, Written, find_declared
 from simdeploy.scenario.measures import Measure, parse_measure
@@ -187,8 +187,7 @@ def result_schema(name: str) -> dict[str, Any]:
 def find_kind(name: object) -> type[Result]:
     """Return the class of a kind of result; refuse a name that none has."""
     if not isinstance(name, str) or name not in KINDS:
-        found, hint = shorten(name), nearest(name, KINDS)
-        raise InputError(Problem("no such kind of result", ("result",), found=found, allowed=listed(KINDS), hint=hint))
+        raise InputError(not_among("no such kind of result", ("result",), name, KINDS))
     # They are public names, each of which is imported when it is first used.
     return cast("type[Result]", getattr(import_module("simdeploy"), name))
 

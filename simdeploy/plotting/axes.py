@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.style import INK
 from simdeploy.report.wording import time_scale
 
@@ -44,10 +44,7 @@ def find_measure(measure: Measure | str | None, known: Sequence[Measure], *, arg
         (found,) = read_measures([measure])
         if found in known:
             return found
-    names = [str(one) for one in known]
-    allowed, hint = ", ".join(names), nearest(str(measure), names)
-    message = "the result has no such measure"
-    raise InputError(Problem(message, (argument,), found=shorten(str(measure)), allowed=allowed, hint=hint))
+    raise InputError(not_among("the result has no such measure", (argument,), str(measure), map(str, known)))
 
 
 def set_measure_axis(axis: Axis, measure: Measure, longest: float) -> None:

@@ -8,24 +8,10 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.naming import LABELS, describe_measure, name_cases
 from simdeploy.analysis.comparison.measured import LEVELS, find_rows, name_rows
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, nearest, not_among, shorten
+from simdeploy.plotting import style
 from simdeploy.plotting.axes import find_measure, set_time_axis, set_unit_axis, unit_of
-from simdeploy.plotting.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    INK,
-    LIGHT_GREY,
-    ORANGE,
-    PURPLE,
-    SKY_BLUE,
-    VERMILION,
-    in_plain_text,
-    name_row,
-    say_no_value,
-    set_rows,
-    wrap_name,
-)
+from simdeploy.plotting.style import in_plain_text, name_row, say_no_value, set_rows, wrap_name
 from simdeploy.scenario.measures import Measure, parse_measure
 
 if TYPE_CHECKING:
@@ -36,21 +22,21 @@ if TYPE_CHECKING:
     from simdeploy.analysis.estimates.estimating import Estimates
 
 _MARKS = {
-    "completed_good": (GREEN, "o"),
-    "stopped_defective": (BLUE, "s"),
-    "false_alarm": (ORANGE, "^"),
-    "escaped": (VERMILION, "D"),
-    "pending": (LIGHT_GREY, "v"),
-    "in_progress": (SKY_BLUE, "<"),
-    "paused": (PURPLE, ">"),
-    "completed": (GREEN, "o"),
-    "failed": (VERMILION, "D"),
-    "canceled": (BLACK, "X"),
+    "completed_good": (style.GREEN, "o"),
+    "stopped_defective": (style.BLUE, "s"),
+    "false_alarm": (style.ORANGE, "^"),
+    "escaped": (style.VERMILION, "D"),
+    "pending": (style.LIGHT_GREY, "v"),
+    "in_progress": (style.SKY_BLUE, "<"),
+    "paused": (style.PURPLE, ">"),
+    "completed": (style.GREEN, "o"),
+    "failed": (style.VERMILION, "D"),
+    "canceled": (style.BLACK, "X"),
 }
-_ANY_LEVEL = (INK, "o")
+_ANY_LEVEL = (style.INK, "o")
 
 # A filled circle may be the best, a hollow square isn't: told apart without colour, too.
-_BEST, _NOT_BEST = BLUE, VERMILION
+_BEST, _NOT_BEST = style.BLUE, style.VERMILION
 
 
 @in_plain_text
@@ -95,15 +81,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
         estimates = estimates[estimates["given"].isna()]
     if estimates.empty:
         known = comparison.estimates["response"].unique()
-        raise InputError(
-            Problem(
-                "no such response in the comparison",
-                path=("response",),
-                found=shorten(response),
-                allowed=", ".join(known),
-                hint=nearest(response, known),
-            )
-        )
+        raise InputError(not_among("no such response in the comparison", ("response",), response, known))
     levels = LEVELS.get(response, (None,))
     n_policies = len(comparison.policies)
     for place, level in enumerate(levels):
@@ -203,7 +181,7 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
         ax.hlines(heights, chosen["low"], chosen["high"], color=colour, linewidth=1.8)
         face = colour if marker == "o" else "white"
         ax.plot(chosen["estimate"], heights, marker, color=colour, markerfacecolor=face, markersize=6, label=label)
-    ax.axvline(0, color=INK, linewidth=0.8, zorder=0)
+    ax.axvline(0, color=style.INK, linewidth=0.8, zorder=0)
     set_rows(ax, [wrap_name(name) for name in rows["policy"]])
     _set_difference_axis(ax, of, rows, comparison)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize="small", frameon=False)
@@ -278,12 +256,12 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
         if math.isnan(value):
             say_no_value(ax, place)
             continue
-        ax.plot([low, value, high], [place] * 3, color=BLUE, linewidth=1.6)
-        ax.plot(value, place, marker="o", color=BLUE, markersize=5)
+        ax.plot([low, value, high], [place] * 3, color=style.BLUE, linewidth=1.6)
+        ax.plot(value, place, marker="o", color=style.BLUE, markersize=5)
         # Towards a side that too few observations leave open.
         for end, marker in ((low, "$\\leftarrow$"), (high, "$\\rightarrow$")):
             if math.isnan(end):
-                ax.plot(value, place + 0.28, marker=marker, color=BLUE, markersize=12, linestyle="none")
+                ax.plot(value, place + 0.28, marker=marker, color=style.BLUE, markersize=12, linestyle="none")
     set_rows(ax, [name_row(name, n) for name, n in zip(names, rows["n"], strict=True)])
     largest = float(rows[["estimate", "high"]].max().max())
     label = f"{describe_measure(chosen)}, with {100 * estimates.confidence_level:g} % intervals"

@@ -7,20 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import LABELS, name_cases
-from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.plotting.style import (
-    BLUE,
-    INK,
-    ORANGE,
-    PURPLE,
-    SKY_BLUE,
-    STRIPE,
-    VERMILION,
-    in_plain_text,
-    name_row,
-    say_no_value,
-    set_rows,
-)
+from simdeploy.errors import InputError, not_among
+from simdeploy.plotting import style
+from simdeploy.plotting.style import in_plain_text, name_row, say_no_value, set_rows
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:
@@ -30,11 +19,11 @@ if TYPE_CHECKING:
     from simdeploy.analysis.costs.observation import ObservationResult
 
 _LOOKS = {
-    "cost_delay": (SKY_BLUE, ""),
-    "cost_failed_requests": (BLUE, "//"),
-    "cost_unavailability": (PURPLE, ".."),
-    "cost_false_alarm": (ORANGE, "\\\\"),
-    "cost_escape": (VERMILION, "xx"),
+    "cost_delay": (style.SKY_BLUE, ""),
+    "cost_failed_requests": (style.BLUE, "//"),
+    "cost_unavailability": (style.PURPLE, ".."),
+    "cost_false_alarm": (style.ORANGE, "\\\\"),
+    "cost_escape": (style.VERMILION, "xx"),
 }
 
 _AXES = {"canaries": "canaries", "minutes": "minutes by which each node is watched longer"}
@@ -94,14 +83,14 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
         label = LABELS[cause][0].removeprefix("cost of ")
         ax.barh(rows, widths, 0.62, left=starts, color=colour, hatch=hatch, edgecolor="white", label=label)
         right, left = right + np.maximum(widths, 0), left + np.minimum(widths, 0)
-    ax.hlines(rows, totals["low"], totals["high"], color=INK, linewidth=1.4)
-    ax.plot(totals["estimate"], rows, "|", color=INK, markersize=9)
+    ax.hlines(rows, totals["low"], totals["high"], color=style.INK, linewidth=1.4)
+    ax.plot(totals["estimate"], rows, "|", color=style.INK, markersize=9)
     for row in np.flatnonzero(totals["estimate"].isna()).tolist():
         say_no_value(ax, row)
     set_rows(
         ax, [name_row(name, n) for name, n in zip(name_cases(totals, result.case_columns), totals["n"], strict=True)]
     )
-    ax.axvline(0, color=INK, linewidth=0.8)
+    ax.axvline(0, color=style.INK, linewidth=0.8)
     ax.set_xlabel(f"mean cost of a rollout, with {100 * result.confidence_level:g} % intervals")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
@@ -149,11 +138,7 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
     """
     rows = result.savings[result.savings["lever"].eq(lever)]
     if rows.empty:
-        known = list(result.savings["lever"].unique())
-        hint = nearest(lever, known)
-        raise InputError(
-            Problem("no such lever", ("lever",), found=shorten(lever), allowed=", ".join(known), hint=hint)
-        )
+        raise InputError(not_among("no such lever", ("lever",), lever, result.savings["lever"].unique()))
     limit = result.limits[result.limits["lever"].eq(lever)].iloc[0]
     for cause, line in _LINES.items():
         part = rows[rows["cause"].eq(cause)]
@@ -161,22 +146,24 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
             label = LABELS[cause][0].removeprefix("cost of ")
             ax.plot(part["value"], part["estimate"], color=_LOOKS[cause][0], linestyle=line, linewidth=1.4, label=label)
     total = rows[rows["cause"].eq("cost")]
-    ax.vlines(total["value"], total["low"], total["high"], color=INK, linewidth=1.6)
-    ax.plot(total["value"], total["estimate"], "o-", color=INK, linewidth=2, markersize=5, label="in all")
+    ax.vlines(total["value"], total["low"], total["high"], color=style.INK, linewidth=1.6)
+    ax.plot(total["value"], total["estimate"], "o-", color=style.INK, linewidth=2, markersize=5, label="in all")
     now = total[total["is_current"]]
     ax.plot(
         now["value"],
         now["estimate"],
         "D",
         color="white",
-        markeredgecolor=INK,
+        markeredgecolor=style.INK,
         markersize=8,
         label="as it is",
         zorder=4,
     )
-    ax.axhline(0, color=INK, linewidth=0.8, zorder=0)
+    ax.axhline(0, color=style.INK, linewidth=0.8, zorder=0)
     if limit["pays_until"] < total["value"].max():
-        ax.axvspan(limit["pays_until"], total["value"].max(), color=STRIPE, zorder=-1, label="more doesn't surely pay")
+        ax.axvspan(
+            limit["pays_until"], total["value"].max(), color=style.STRIPE, zorder=-1, label="more doesn't surely pay"
+        )
     ax.set_xlabel(_AXES[lever])
     ax.set_ylabel(f"saved a rollout,\nwith {100 * result.confidence_level:g} % intervals")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)

@@ -10,19 +10,9 @@ import numpy as np
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.errors import InputError, Problem
+from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_limits, set_measure_axis
-from simdeploy.plotting.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    LIGHT_GREY,
-    ORANGE,
-    PURPLE,
-    SKY_BLUE,
-    VERMILION,
-    in_plain_text,
-)
+from simdeploy.plotting.style import in_plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +33,8 @@ class _Look(NamedTuple):
 
 # Counts that differ by powers of ten.
 _LOGARITHMIC = ("decision_requests", "failed_requests_excess")
-_COLOURS = (BLUE, SKY_BLUE, VERMILION, ORANGE, GREEN, PURPLE, GREY)
-_FIRST = _Look(BLACK, "o", "-")
+_COLOURS = (style.BLUE, style.SKY_BLUE, style.VERMILION, style.ORANGE, style.GREEN, style.PURPLE, style.GREY)
+_FIRST = _Look(style.BLACK, "o", "-")
 _LOOKS = tuple(
     _Look(colour, marker, line)
     for line, markers in (("-", "s^Dv<>P"), ("--", "X*hpdH8"))
@@ -139,7 +129,7 @@ def _draw_panel(ax: Axes, result: GateComparison, name: str) -> None:
     ax.set_xlim(-margin, result.sizes[-1] + margin)
     ax.set_xlabel("error rate that the release adds")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.axvline(result.size, color=LIGHT_GREY, linewidth=0.8, linestyle=":", zorder=0)
+    ax.axvline(result.size, color=style.LIGHT_GREY, linewidth=0.8, linestyle=":", zorder=0)
 
 
 def _draw_gate(ax: Axes, rows: pd.DataFrame, gate: str, look: _Look) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from simdeploy.analysis import GridSummary, summarize_grid
 from simdeploy.analysis.asking.naming import LABELS, format_value
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, not_among
 from simdeploy.plotting.axes import set_unit_axis
 from simdeploy.plotting.slices import Slice, choose_slice
 from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text
@@ -112,13 +112,7 @@ def plot_heatmap(
 def _check(axes: Sequence[Axes], quantities: Sequence[str], summary: GridSummary) -> None:
     known = [name for name in QUANTITIES if f"{name}_estimate" in summary.cells]
     problems = [
-        Problem(
-            "no such quantity in the result",
-            ("quantities",),
-            found=shorten(name),
-            allowed=", ".join(known),
-            hint=nearest(name, known),
-        )
+        not_among("no such quantity in the result", ("quantities",), name, known)
         for name in quantities
         if name not in known
     ]

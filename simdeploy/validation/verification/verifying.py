@@ -13,7 +13,7 @@ import numpy as np
 
 from simdeploy.analysis.frames import make_frame
 from simdeploy.engines.choice import ENGINES
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, not_among
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.progress import Progress, as_reporter
 from simdeploy.experiments.replication import replicate
@@ -172,14 +172,9 @@ def make_cases() -> tuple[Case, ...]:
 def _check_engines(engines: str | Sequence[str]) -> list[str]:
     known = [name for name in ENGINES if name != "auto"]
     asked = [engines] if isinstance(engines, str) else list(dict.fromkeys(engines))
-    allowed = ", ".join(known)
-    problems = [
-        Problem("no such engine", ("engines",), found=shorten(name), allowed=allowed, hint=nearest(name, known))
-        for name in asked
-        if name not in known
-    ]
+    problems = [not_among("no such engine", ("engines",), name, known) for name in asked if name not in known]
     if not asked:
-        problems.append(Problem("no engine to verify", ("engines",), allowed=allowed))
+        problems.append(Problem("no engine to verify", ("engines",), allowed=", ".join(known)))
     if problems:
         raise InputError(problems)
     return asked
