@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,20 +23,12 @@ if TYPE_CHECKING:
 PANELS = (STOPPED, "decision_requests", "failed_requests_excess", "makespan_s given completed", "stopped_at_s")
 # A mean over fewer rollouts says nothing that could be seen.
 _LEAST_ROLLOUTS = 10
-
-
-class _Look(NamedTuple):
-    colour: str
-    marker: str
-    line: str
-
-
 # Counts that differ by powers of ten.
 _LOGARITHMIC = ("decision_requests", "failed_requests_excess")
 _COLOURS = (style.BLUE, style.SKY_BLUE, style.VERMILION, style.ORANGE, style.GREEN, style.PURPLE, style.GREY)
-_FIRST = _Look(style.BLACK, "o", "-")
-_LOOKS = tuple(
-    _Look(colour, marker, line)
+_FIRST: dict[str, Any] = {"color": style.BLACK, "marker": "o", "linestyle": "-", "linewidth": 1.8}
+_LOOKS: tuple[dict[str, Any], ...] = tuple(
+    {"color": colour, "marker": marker, "linestyle": line, "linewidth": 1.2}
     for line, markers in (("-", "s^Dv<>P"), ("--", "X*hpdH8"))
     for colour, marker in zip(_COLOURS, markers, strict=True)
 )
@@ -132,17 +124,6 @@ def _draw_panel(ax: Axes, result: GateComparison, name: str) -> None:
     ax.axvline(result.size, color=style.LIGHT_GREY, linewidth=0.8, linestyle=":", zorder=0)
 
 
-def _draw_gate(ax: Axes, rows: pd.DataFrame, gate: str, look: _Look) -> None:
-    ax.vlines(rows["size"], rows["low"], rows["high"], color=look.colour, alpha=0.35, linewidth=1.2)
-    ax.plot(
-        rows["size"],
-        rows["estimate"],
-        color=look.colour,
-        marker=look.marker,
-        linestyle=look.line,
-        markersize=4,
-        linewidth=1.8 if look is _FIRST else 1.2,
-        label=gate,
-        clip_on=False,
-        zorder=3,
-    )
+def _draw_gate(ax: Axes, rows: pd.DataFrame, gate: str, look: dict[str, Any]) -> None:
+    ax.vlines(rows["size"], rows["low"], rows["high"], color=look["color"], alpha=0.35, linewidth=1.2)
+    ax.plot(rows["size"], rows["estimate"], **look, markersize=4, label=gate, clip_on=False, zorder=3)

@@ -130,8 +130,7 @@ def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     estimates = np.full((len(y_values), len(x_values)), np.nan)
     estimates[y, x] = shown.cells[f"{quantity}_estimate"]
     edges = [np.arange(len(values) + 1) - 0.5 for values in (x_values, y_values)]
-    low, high = _colour_limits(quantity, shown.whole)
-    mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(estimates), cmap=_COLOURS, vmin=low, vmax=high)
+    mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(estimates), **_choose_colours(quantity, shown.whole))
     # Shows where there is no cell.
     ax.patch.set(facecolor="white", hatch="////", edgecolor=GREY, linewidth=0)
     if estimates.size <= _MOST_NUMBERED:
@@ -179,16 +178,13 @@ def _draw_points(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     estimates = cells[f"{quantity}_estimate"].to_numpy(dtype=float)
     x, y = (_positions(axis, cells[name]) for axis, name in ((ax.xaxis, shown.x), (ax.yaxis, str(shown.y))))
     missing = np.isnan(estimates)
-    low, high = _colour_limits(quantity, shown.whole)
     size = max(4.0, min(60.0, 4000 / len(cells)))
     points = ax.scatter(
         x[~missing],
         y[~missing],
         c=estimates[~missing],
         s=size,
-        cmap=_COLOURS,
-        vmin=low,
-        vmax=high,
+        **_choose_colours(quantity, shown.whole),
         edgecolors=DARK_GREY,
         linewidths=0.3,
     )
@@ -212,11 +208,13 @@ def _positions(axis: Axis, column: pd.Series) -> np.ndarray:
     return places.astype(float)
 
 
-def _colour_limits(quantity: str, cells: pd.DataFrame) -> tuple[float, float]:
+def _choose_colours(quantity: str, cells: pd.DataFrame) -> dict[str, Any]:
     low, high = float(cells[f"{quantity}_estimate"].min()), float(cells[f"{quantity}_estimate"].max())
     if quantity in PROPORTIONS:
-        return 0.0, max(high, 0.01)
-    return (low, high) if high > low else (low, low + max(abs(low), 1.0))
+        low, high = 0.0, max(high, 0.01)
+    elif high <= low:
+        high = low + max(abs(low), 1.0)
+    return {"cmap": _COLOURS, "vmin": low, "vmax": high}
 
 
 def _set_values(axis: Axis, shown: Slice, quantity: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -132,24 +132,13 @@ def _name_points(lever: Lever, numbers: list[float], points: np.ndarray) -> list
 def _mark(ax: Axes, points: np.ndarray, rows: pd.DataFrame) -> list[int]:
     """Mark policy and default, and return where they are."""
     marked = []
-    for column, label, colour, marker, size in (
-        ("is_default", "API's default", GREEN, "s", 11),
-        ("is_current", "policy", VERMILION, "o", 6.5),
-    ):
+    default: dict[str, Any] = {"color": GREEN, "marker": "s", "markersize": 11, "markerfacecolor": "none"}
+    policy: dict[str, Any] = {"color": VERMILION, "marker": "o", "markersize": 6.5}
+    for column, label, look in (("is_default", "API's default", default), ("is_current", "policy", policy)):
         places = np.flatnonzero(rows[column].to_numpy())
         if len(places):
-            ax.plot(
-                *points[places[:1]].T,
-                linestyle="none",
-                marker=marker,
-                markersize=size,
-                color=colour,
-                markerfacecolor="none" if marker == "s" else colour,
-                markeredgewidth=1.8,
-                label=label,
-                clip_on=False,
-                zorder=5,
-            )
+            x, y = points[places[:1]].T
+            ax.plot(x, y, **look, linestyle="none", markeredgewidth=1.8, label=label, clip_on=False, zorder=5)
             marked.append(int(places[0]))
     ax.legend(loc="best", fontsize="small", frameon=True, framealpha=1, edgecolor="none")
     return marked[::-1]
