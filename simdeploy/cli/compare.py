@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--baseline", metavar="A", help="The policy that the others are compared to; the first by default.")
 @click.option("--costs", "by_cause", is_flag=True, help="Split the cost by cause; --plot draws it.")
-def command(study: Study, *, precision: tuple[str, ...], most: int, baseline: str | None, by_cause: bool) -> Finding:
+def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, by_cause: bool) -> Finding:
     """Compare policies in the same simulated worlds.
 
     Prints which policy of SCENARIO is the best and which ones can't be told from it; then how likely each verdict is, how
@@ -49,7 +49,7 @@ def command(study: Study, *, precision: tuple[str, ...], most: int, baseline: st
         raise InputError(Problem("the scenario has no costs to split", ("--costs",), found=scenario.name, hint=hint))
     precise = None
     if targets:
-        precise = study.run(replicate_to_precision, scenario, policies, targets=targets, most=most)
+        precise = study.run(replicate_to_precision, scenario, policies, targets=targets)
         responses, replications = precise.responses, precise.n_replications
     else:
         responses, replications = study.run(replicate, scenario, policies), study.ctx.params["replications"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     vary_option("Over KEY=low:high, or low:high:log, what is between is varied; keys as for sweep."),
     whole_option("--points", 500, "Worlds: half to find boxes in, half to judge these."),
 )
-def command(study: Study, *, requirements: tuple[str, ...], vary: tuple[str, ...], points: int) -> Finding:
+def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     """Find the worlds in which a policy breaks.
 
     Many worlds around SCENARIO are tried. One breaks if a requirement isn't met there. Prints the box of factors in
@@ -36,14 +36,7 @@ def command(study: Study, *, requirements: tuple[str, ...], vary: tuple[str, ...
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)
-    result = study.run(
-        discover,
-        study.scenario,
-        policy,
-        vary=values,
-        requirements=requirements or None,
-        points=points,
-    )
+    result = study.run(discover, study.scenario, policy, vary=values)
     return Finding(
         result,
         about=f"policy {policy.name}, {len(result.worlds):,} worlds, {result.n_replications:,} replications in each",

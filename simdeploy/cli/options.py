@@ -129,6 +129,7 @@ REQUIRE = click.Option(
     ["--require", "requirements"],
     metavar="REQUIREMENT",
     multiple=True,
+    callback=lambda _ctx, _param, value: value or None,
     help='What a policy has to meet, such as "false_alarm given good <= 1%"; may be repeated. By default the '
     "requirements of the scenario.",
 )

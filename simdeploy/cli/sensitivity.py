@@ -31,7 +31,7 @@ from simdeploy.cli.vary import read_vary
         "more; 256 by default.",
     )
 )
-def command(study: Study, *, vary: tuple[str, ...], of: str, method: str, size: int | None) -> Finding:
+def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     """Find which factors move what a policy leads to.
 
     Factors of SCENARIO are varied over ranges. Nobody but you knows how uncertain a factor is: give each its range. All
@@ -42,7 +42,7 @@ def command(study: Study, *, vary: tuple[str, ...], of: str, method: str, size: 
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)
-    result = study.run(estimate_sensitivity, study.scenario, policy, vary=values, of=of, method=method, size=size)
+    result = study.run(estimate_sensitivity, study.scenario, policy, vary=values)
     return Finding(
         result,
         about=f"policy {policy.name}, {len(result.points):,} points, {result.n_replications:,} replications of each",

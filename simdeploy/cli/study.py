@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 # More rows than this of one table are for a file, not for a person.
 MOST_ROWS = 40
-_HANDED_ON = ("replications", "seed", "confidence_level", "engine", "workers", "cluster", "store")
 
 
 @dataclass(frozen=True)
@@ -94,11 +93,11 @@ class Study:
         return self.scenario.policy(next(iter(self.policies.values()), None))
 
     def run(self, function: Callable[..., Any], *args: Any, **own: Any) -> Any:
-        """Call a function that simulates, with its own arguments and the shared options that it takes; show how far it is."""
-        takes = inspect.signature(function).parameters
-        given = {name: self.ctx.params[name] for name in _HANDED_ON if name in self.ctx.params and name in takes}
+        """Call a function that simulates, and show how far it is: options that are called like arguments of it are these."""
+        signature = inspect.signature(function)
+        asked = {name: value for name, value in self.ctx.params.items() if name in signature.parameters}
         with resumable(self.ctx, self.ctx.params["store"]) as progress:
-            return function(*args, **{**given, **own}, progress=progress)
+            return function(**{**asked, **signature.bind_partial(*args, **own).arguments}, progress=progress)
 
 
 def draw_panels(
@@ -165,13 +164,13 @@ def study_command(
             shared.JSON,
             *([] if policies is None else [shared.ALLOW_FILES]),
         ]
-        names = [parameter.name for parameter in own] + (["precision", "most"] if precision else [])
+        names = inspect.signature(function).parameters
 
         @click.pass_context
         def callback(ctx: click.Context, /, **_: Any) -> None:
             refuse_workers_of_cluster(ctx)
             note_certificates(ctx)
-            own_values = {str(name): ctx.params[str(name)] for name in names}
+            own_values = {name: value for name, value in ctx.params.items() if name in names}
             if policies is None:
                 finding = function(ctx, **own_values)
             else:

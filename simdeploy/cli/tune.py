@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -52,20 +52,7 @@ POLICY_FILES = (".json", ".yaml", ".yml")
     type=Choice(["deployment", "rollout"]),
     help="Form of the API in which --write-policy writes; that of --policy by default.",
 )
-def command(
-    study: Study,
-    *,
-    of: str,
-    direction: Any,
-    requirements: tuple[str, ...],
-    vary: tuple[str, ...],
-    candidates: int,
-    indifference: float | None,
-    final: int | None,
-    most: int,
-    write_policy: Path | None,
-    dialect: str | None,
-) -> Finding:
+def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, dialect: str | None) -> Finding:
     """Search for the policy that costs least, under requirements.
 
     Every candidate is tried in --replications worlds of SCENARIO; each stage after that may take --most rollouts. Prints
@@ -78,19 +65,7 @@ def command(
 
     base = study.policy
     values = read_vary(vary, study.scenario, {base.name: base}, has_ranges=False, is_grid=True) if vary else None
-    result = study.run(
-        tune,
-        study.scenario,
-        base,
-        of=of,
-        direction=direction,
-        requirements=requirements or None,
-        vary=values,
-        candidates=candidates,
-        indifference=indifference,
-        final=final,
-        most=most,
-    )
+    result = study.run(tune, study.scenario, base, vary=values)
     required = "; ".join(map(str, result.requirements))
     return Finding(
         result,
