@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from simdeploy import __version__
-from simdeploy.cli.answers import say
+from simdeploy.cli.answers import abandon_stdout, say
 from simdeploy.cli.command import BAD_INPUT, EXIT_CODES, FAILED, INTERRUPTED
 from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, listed, nearest, printable, shorten
 
@@ -84,10 +83,10 @@ def _answer(error: BaseException) -> int:
             messages, code = [f"error: out of memory{f': {error}' if str(error) else ''}"], FAILED
         case BrokenPipeError():
             messages, code = [], FAILED
-            _abandon_stdout()
+            abandon_stdout()
         case OSError():
             messages, code = [f"error: {_describe(error)}"], FAILED
-            _abandon_stdout()
+            abandon_stdout()
         case _:
             raise error
     for message in messages:
@@ -98,12 +97,6 @@ def _answer(error: BaseException) -> int:
 def _describe(error: OSError) -> str:
     reason = error.strerror or str(error)
     return f"{error.filename}: {reason}" if error.filename else f"cannot write: {reason}"
-
-
-def _abandon_stdout() -> None:
-    """Send what is left to nowhere: at exit Python would try to write it once more, and complain."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

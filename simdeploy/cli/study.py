@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from simdeploy.result import Result, Table
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# More rows than this of one table are for a file, not for a person.
-MOST_ROWS = 40
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -200,7 +197,7 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
             after.append(f"--full prints {n}.")
             others = []
         tables = [table for table in (first, *others, *finding.more) if table is not None]
-        print_answer(result.answer, list(_head(ctx, finding, under)), tables, after, rows=MOST_ROWS)
+        print_answer(result.answer, _head(ctx, finding, under), tables, after)
     try:
         _write(ctx.params, finding, under)
     except OSError as error:
