@@ -17,13 +17,7 @@ from simdeploy.cli import options as shared
 from simdeploy.cli.answers import print_answer, say, to_json, whoever_listens
 from simdeploy.cli.command import BAD_INPUT, FAILED, UNDECIDED, Command
 from simdeploy.cli.files import write_file, write_picture, write_table
-from simdeploy.cli.inputs import (
-    choose_policies,
-    describe_orchestrator,
-    note_certificates,
-    read_with_warnings,
-    refuse_workers_of_cluster,
-)
+from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
 from simdeploy.cli.progress import resumable
 
 if TYPE_CHECKING:
@@ -165,8 +159,7 @@ def study_command(
 
         @click.pass_context
         def callback(ctx: click.Context, /, **_: Any) -> None:
-            refuse_workers_of_cluster(ctx)
-            note_certificates(ctx)
+            prepare_cluster(ctx)
             own_values = {name: value for name, value in ctx.params.items() if name in names}
             if policies is None:
                 finding = function(ctx, **own_values)
