@@ -110,7 +110,7 @@ class Result:
 
     @classmethod
     def hints(cls, **names: Any) -> dict[str, Any]:
-        """Return the type of each public field, with what else is declared of it; `names` stand for those in annotations."""
+        """Return the type of each public field, with what else is declared; `names` stand for those in annotations."""
         # Modules of results import these for the type checker only.
         known = {"pd": SimpleNamespace(DataFrame=Any), "np": SimpleNamespace(ndarray=Any), **names}
         hints = get_type_hints(cls, localns=known, include_extras=True)

@@ -26,7 +26,7 @@ def say(text: str, *, err: bool = True) -> None:
 
 
 def to_json(result: Result, computed_under: Mapping[str, Any]) -> str:
-    """Write a result as one JSON object: what `Result.to_dict` gives, and what the command knows that numbers depend on."""
+    """Write a result as one JSON object: what `Result.to_dict` gives, and what the numbers depend on."""
     document = result.to_dict() | {"computed_under": dict(computed_under)}
     return json.dumps(document, indent=2, allow_nan=False)
 

@@ -69,7 +69,7 @@ class Finding:
 
 
 class Study:
-    """What a command was asked: scenario, policies of ``--policy`` by name, and the options that it shares with others."""
+    """What a command was asked: the scenario, the policies of ``--policy`` by name, and its options."""
 
     def __init__(self, ctx: click.Context, scenario: Scenario, policies: Sequence[str]) -> None:
         self.ctx = ctx
@@ -84,7 +84,7 @@ class Study:
         return self.scenario.policy(next(iter(self.policies.values()), None))
 
     def run(self, function: Callable[..., Any], *args: Any, **own: Any) -> Any:
-        """Call a function that simulates, and show how far it is: options that are called like arguments of it are these."""
+        """Call a function that simulates, and show how far it is; an option that is called like an argument is that."""
         signature = inspect.signature(function)
         asked = {name: value for name, value in self.ctx.params.items() if name in signature.parameters}
         with resumable(self.ctx, self.ctx.params["store"]) as progress:

@@ -23,8 +23,8 @@ def read_vary(
 ) -> dict[str, Any]:
     """Return values by the full path of their key, of what was given to ``--vary``, or raise all that is wrong with it.
 
-    With `has_ranges` ``KEY=low:high`` stands for all that is between, and ``KEY=low:high:log`` for the same in equal ratios:
-    a tuple of the ends, or a `Range`. With `is_grid` too many combinations are refused before any is made.
+    With `has_ranges` ``KEY=low:high`` stands for all that is between, and ``KEY=low:high:log`` for that in equal ratios: a
+    tuple of the ends, or a `Range`. With `is_grid` too many combinations are refused before any is made.
     """
     from simdeploy.experiments.design import check_number_of_cases
     from simdeploy.experiments.levers import find_levers

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
 
-# Okabe and Ito's eight colours, which colour-blind people can tell apart, and greys. Source: M. Okabe and K. Ito (2008), Color
-# Universal Design (CUD): how to make figures and presentations that are friendly to colorblind people, "Set of colors that
-# is unambiguous both to colorblinds and non-colorblinds". Pictures give each colour a shape, a hatch or a line of its own as
-# well, so that nothing hangs on telling colours apart.
+# Okabe and Ito's eight colours, which colour-blind people can tell apart, and greys. Source: M. Okabe and K. Ito (2008),
+# Color Universal Design (CUD): how to make figures and presentations that are friendly to colorblind people, "Set of
+# colors that is unambiguous both to colorblinds and non-colorblinds". Pictures give each colour a shape, a hatch or a line
+# of its own as well, so that nothing hangs on telling colours apart.
 BLACK = "#000000"
 ORANGE = "#E69F00"
 SKY_BLUE = "#56B4E9"
