@@ -215,6 +215,18 @@ def nearest(word: object, allowed: Iterable[str]) -> str | None:
     return f"did you mean '{folded[close[0]]}'?" if close else None
 
 
+def not_among(message: str, path: Path, word: object, known: Iterable[str]) -> Problem:
+    """Return the problem of a word that is none of those that are known.
+
+    Examples
+    --------
+    >>> print(not_among("no such lever", ("lever",), "canarys", ["canaries", "minutes"]))
+    lever: no such lever (found 'canarys'); allowed: canaries, minutes; did you mean 'canaries'?
+    """
+    known = list(known)
+    return Problem(message, path, found=shorten(word), allowed=listed(known), hint=nearest(word, known))
+
+
 def listed(words: Iterable[str]) -> str:
     """Write words with commas between them; of more than thirty the first, and how many more there are.
 

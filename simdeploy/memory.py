@@ -40,19 +40,7 @@ def find_free_address_space() -> int | None:
 
 
 def check_rows_fit(n_rows: int, bytes_per_row: int, *, hint: str) -> None:
-    """Refuse a table that is larger than the memory that is left.
-
-    Parameters
-    ----------
-    n_rows : int
-    bytes_per_row : int
-    hint : str
-        What to do instead.
-
-    Raises
-    ------
-    InputError
-        With the size of the table and how much memory is left.
+    """Refuse a table that is larger than the memory that is left; the hint says what to do instead.
 
     Examples
     --------

@@ -13,12 +13,7 @@ R = TypeVar("R")
 
 
 def renamed(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function take arguments by their old names, too, with a warning.
-
-    Parameters
-    ----------
-    **names : str
-        The new name by the old one.
+    """Let a function take arguments by their old names, too, with a warning: `names` has the new one by the old one.
 
     Examples
     --------
@@ -50,14 +45,8 @@ def moved(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function take an argument without its name, too, with a warning.
 
-    Parameters
-    ----------
-    name : str
-        Of the argument, which needs its name now.
-    place : int
-        At which it was, counted from 0.
-    is_meant : callable, optional
-        Whether a value at this place is such an argument; by default any is, where the name isn't there.
+    It was at `place`, counted from 0, and needs its name now. `is_meant` says whether a value there is such an argument; by
+    default any is, where the name isn't there.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

@@ -61,12 +61,7 @@ class Written:
 
 
 class LateTable(cached_property["pd.DataFrame"]):
-    """A table of a result that is computed when it is first asked for: a method with this as decorator.
-
-    Parameters
-    ----------
-    columns : Columns
-    """
+    """A table of a result that is computed when it is first asked for: a method with this as decorator."""
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
@@ -115,13 +110,7 @@ class Result:
 
     @classmethod
     def hints(cls, **names: Any) -> dict[str, Any]:
-        """Return the type of each public field, with what else is declared of it.
-
-        Parameters
-        ----------
-        **names
-            What stands for names in the annotations.
-        """
+        """Return the type of each public field, with what else is declared; `names` stand for those in annotations."""
         # Modules of results import these for the type checker only.
         known = {"pd": SimpleNamespace(DataFrame=Any), "np": SimpleNamespace(ndarray=Any), **names}
         hints = get_type_hints(cls, localns=known, include_extras=True)

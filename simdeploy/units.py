@@ -29,12 +29,7 @@ _MAX_TEXT = 100
 
 
 def exact(number: float | Fraction) -> Fraction:
-    """Read a number as the rational of its shortest decimal literal.
-
-    Raises
-    ------
-    ValueError
-        If the number is not finite.
+    """Read a number as the rational of its shortest decimal literal; a ValueError if it is not finite.
 
     Examples
     --------
@@ -62,20 +57,10 @@ def round_half_up(value: Fraction) -> int:
 
 
 def parse_duration(text: str) -> int:
-    """Read a duration in the form of Go's ``time.ParseDuration`` as whole nanoseconds.
+    """Read a duration in the form of Go's ``time.ParseDuration``, such as ``"1.5s"`` or ``"-1h30m"``, as whole nanoseconds.
 
     The result is Go's to the nanosecond: fractions of one are cut off, and digits beyond what a float
-    can hold are read the way ``leadingFraction`` in Go's ``time/format.go`` does.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``"1h30m"``, ``"500ms"``, ``"1.5s"`` or ``"0"``; a sign is allowed.
-
-    Raises
-    ------
-    ValueError
-        If the text has another form; the message says which is allowed.
+    can hold are read the way ``leadingFraction`` in Go's ``time/format.go`` does. A ValueError says which form is allowed.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.sweep import sweep
-from simdeploy.plotting.estimates import plot_estimates
+from simdeploy.plotting.comparison import plot_estimates
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.parts import Costs

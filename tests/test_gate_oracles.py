@@ -19,7 +19,7 @@ from simdeploy.validation.oracles import (
     make_gate,
     wald_approximation,
 )
-from simdeploy.validation.oracles.counting import add_failures, failed_law
+from simdeploy.validation.oracles.gates import add_failures, failed_law
 
 SEED = 20260101
 

@@ -19,7 +19,7 @@ from simdeploy.analysis.costs.observation import value_of_observation
 from simdeploy.analysis.costs.observation_steps import make_steps
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate
-from simdeploy.plotting.observation import plot_value_of_observation
+from simdeploy.plotting.costs import plot_value_of_observation
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.parts import Costs
 

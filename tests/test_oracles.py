@@ -31,8 +31,7 @@ from simdeploy.validation.verification.case import (
     rolling,
     share_of,
 )
-from simdeploy.validation.verification.comparing import compare_case, compare_engines, simulate_case
-from simdeploy.validation.verification.verifying import make_cases
+from simdeploy.validation.verification.verifying import compare_case, compare_engines, make_cases, simulate_case
 from simdeploy.world import availability as availability_module
 from simdeploy.world.realized import World
 from simdeploy.world.streams import Stream

@@ -16,7 +16,7 @@ from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front,
 from simdeploy.analysis.tradeoffs.pareto import pareto_front
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
-from simdeploy.plotting.pareto import plot_pareto
+from simdeploy.plotting.tradeoff import plot_pareto
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure
 

@@ -17,7 +17,7 @@ from simdeploy.analysis import compare
 from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.comparison.ranking import rank_policies
 from simdeploy.errors import InputError
-from simdeploy.plotting.ranking import plot_ranking
+from simdeploy.plotting.comparison import plot_ranking
 from simdeploy.scenario.measures import Measure
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.estimators import estimate_difference

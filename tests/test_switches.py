@@ -22,7 +22,7 @@ from simdeploy.analysis.switches.varying import vary_switches
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.jobs import Job
-from simdeploy.plotting.tornado import plot_tornado
+from simdeploy.plotting.sensitivity import plot_tornado
 from simdeploy.rules.orchestrator import switch_values
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, Requirement

@@ -200,7 +200,7 @@ def test_without_numba_the_rows_say_so(few_cases, monkeypatch):
     """Where numba is not installed the compiled engine is not tried, which is no error, and said. [contract]"""
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        "simdeploy.validation.verification.comparing.find_spec",
+        "simdeploy.validation.verification.verifying.find_spec",
         lambda name: None if name == "numba" else find_spec(name),
     )
     found = verify(replications=100)

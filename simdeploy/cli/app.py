@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,30 +12,28 @@ from typing import Any, NoReturn
 import click
 
 from simdeploy import __version__
-from simdeploy.cli.answers import say
-from simdeploy.cli.command import BAD_INPUT, EXIT_CODES, FAILED
+from simdeploy.cli.answers import abandon_stdout, say
+from simdeploy.cli.command import BAD_INPUT, EXIT_CODES, FAILED, INTERRUPTED
 from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, listed, nearest, printable, shorten
 
-INTERRUPTED = 130
-
-# Name -> module with a command of that name. They are imported one at a time, when they are asked for.
-_COMMANDS = {
-    "run": "simdeploy.cli.run",
-    "compare": "simdeploy.cli.compare",
-    "sweep": "simdeploy.cli.sweep",
-    "tradeoff": "simdeploy.cli.tradeoff",
-    "tune": "simdeploy.cli.tune",
-    "gates": "simdeploy.cli.gates",
-    "switches": "simdeploy.cli.switches",
-    "sensitivity": "simdeploy.cli.sensitivity",
-    "discover": "simdeploy.cli.discover",
-    "check": "simdeploy.cli.check",
-    "rare": "simdeploy.cli.rare",
-    "verify": "simdeploy.cli.verify",
-    "validate": "simdeploy.cli.validate",
-    "schema": "simdeploy.cli.schema",
-    "completion": "simdeploy.cli.completion",
-}
+# Each is the `command` of the module of its name. They are imported one at a time, when they are asked for.
+_COMMANDS = (
+    "run",
+    "compare",
+    "sweep",
+    "tradeoff",
+    "tune",
+    "gates",
+    "switches",
+    "sensitivity",
+    "discover",
+    "check",
+    "rare",
+    "verify",
+    "validate",
+    "schema",
+    "completion",
+)
 
 
 class _Application(click.Group):
@@ -46,7 +43,7 @@ class _Application(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - likewise
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(_COMMANDS[cmd_name]).command
+        command: click.Command = import_module(f"simdeploy.cli.{cmd_name}").command
         return command
 
     def resolve_command(
@@ -86,10 +83,10 @@ def _answer(error: BaseException) -> int:
             messages, code = [f"error: out of memory{f': {error}' if str(error) else ''}"], FAILED
         case BrokenPipeError():
             messages, code = [], FAILED
-            _abandon_stdout()
+            abandon_stdout()
         case OSError():
             messages, code = [f"error: {_describe(error)}"], FAILED
-            _abandon_stdout()
+            abandon_stdout()
         case _:
             raise error
     for message in messages:
@@ -100,12 +97,6 @@ def _answer(error: BaseException) -> int:
 def _describe(error: OSError) -> str:
     reason = error.strerror or str(error)
     return f"{error.filename}: {reason}" if error.filename else f"cannot write: {reason}"
-
-
-def _abandon_stdout() -> None:
-    """Send what is left to nowhere: at exit Python would try to write it once more, and complain."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

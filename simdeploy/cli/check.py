@@ -16,7 +16,7 @@ from simdeploy.errors import InputError, Problem
     example='simdeploy check scenarios/small-fleet.yaml --require "false_alarm given good <= 1%" --junit verdicts.xml',
 )
 @use(REQUIRE, most_option(), file_option(["--junit"], "Write the verdicts as JUnit XML.", ".xml"))
-def command(study: Study, *, requirements: tuple[str, ...], most: int, junit: Path | None) -> Finding:
+def command(study: Study, *, requirements: tuple[str, ...] | None, most: int, junit: Path | None) -> Finding:
     """Check whether policies meet requirements, for a CI job.
 
     Simulates the policies of SCENARIO until every requirement is decided, or --most rollouts of a policy don't decide it.
@@ -29,7 +29,7 @@ def command(study: Study, *, requirements: tuple[str, ...], most: int, junit: Pa
         hint = 'write them into the scenario, such as "requirements: [{of: false_alarm, given: good, at_most: 0.01}]", '
         hint += 'or give one, such as --require "false_alarm given good <= 1%"'
         raise InputError(Problem("nothing is required", ("requirements",), file=study.scenario.source, hint=hint))
-    result = study.run(check, study.scenario, study.policies or None, requirements=requirements or None, most=most)
+    result = study.run(check, study.scenario, study.policies or None)
 
     asked = study.policies or study.scenario.policies
     unasked = [name for name in asked if name not in set(result.verdicts["policy"])]

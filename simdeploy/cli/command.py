@@ -11,7 +11,7 @@ import click
 
 from simdeploy.cli.answers import say
 
-FAILED, BAD_INPUT, UNDECIDED = 1, 2, 3
+FAILED, BAD_INPUT, UNDECIDED, INTERRUPTED = 1, 2, 3, 130
 EXIT_CODES = "Exit codes: 0 answered, 1 a simulation or requirement failed, 2 bad input, 3 undecided."
 TABLE_ENDINGS = (".csv", ".parquet", ".json")
 
@@ -28,13 +28,7 @@ _NAMED_POLICIES = ("compare", "check", "switches")
 
 
 class Command(click.Command):
-    """A command that knows what was typed, to be able to say how to resume it.
-
-    Parameters
-    ----------
-    example : str
-        A command line that shows what it is for.
-    """
+    """A command that knows what was typed, to be able to say how to resume it; its help ends with an `example`."""
 
     def __init__(self, *args: Any, example: str, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simdeploy.cli.precision import read_precision
+from simdeploy.cli.options import read_precision
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, not_among
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--baseline", metavar="A", help="The policy that the others are compared to; the first by default.")
 @click.option("--costs", "by_cause", is_flag=True, help="Split the cost by cause; --plot draws it.")
-def command(study: Study, *, precision: tuple[str, ...], most: int, baseline: str | None, by_cause: bool) -> Finding:
+def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, by_cause: bool) -> Finding:
     """Compare policies in the same simulated worlds.
 
     Prints which policy of SCENARIO is the best and which ones can't be told from it; then how likely each verdict is, how
@@ -43,16 +43,13 @@ def command(study: Study, *, precision: tuple[str, ...], most: int, baseline: st
     scenario, policies = study.scenario, study.policies or {name: name for name in study.scenario.policies}
     # Known at once, so it is said before the long work and not after it.
     if baseline is not None and baseline not in policies:
-        found, hint = shorten(baseline), nearest(baseline, policies)
-        raise InputError(
-            Problem("not one of the policies compared", ("baseline",), found=found, allowed=listed(policies), hint=hint)
-        )
+        raise InputError(not_among("not one of the policies compared", ("baseline",), baseline, policies))
     if by_cause and scenario.costs is None:
         hint = "add a section `costs`"
         raise InputError(Problem("the scenario has no costs to split", ("--costs",), found=scenario.name, hint=hint))
     precise = None
     if targets:
-        precise = study.run(replicate_to_precision, scenario, policies, targets=targets, most=most)
+        precise = study.run(replicate_to_precision, scenario, policies, targets=targets)
         responses, replications = precise.responses, precise.n_replications
     else:
         responses, replications = study.run(replicate, scenario, policies), study.ctx.params["replications"]
@@ -76,8 +73,8 @@ def _draw_costs(comparison: Comparison, costs: CostResult) -> Figure:
     """Draw the causes of the cost, and each policy against the best of the others."""
     from matplotlib.figure import Figure
 
+    from simdeploy.plotting.comparison import plot_ranking
     from simdeploy.plotting.costs import plot_costs
-    from simdeploy.plotting.ranking import plot_ranking
 
     n = len(comparison.policies)
     figure = Figure(figsize=(8, 2.8 + 1.0 * n), layout="constrained")

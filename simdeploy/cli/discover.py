@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
-from simdeploy.cli.options import REQUIRE, use, vary_option
+from simdeploy.cli.options import REQUIRE, use, vary_option, whole_option
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.cli.vary import read_vary
 
@@ -22,15 +20,12 @@ if TYPE_CHECKING:
     example='simdeploy discover scenarios/small-fleet.yaml --policy canary --require "false_alarm given good <= 5%" '
     "--vary fleet.start_failure=0.001:0.1:log --vary update_duration.lognormal.median=30s:80s",
 )
-@use(REQUIRE, vary_option("Over KEY=low:high, or low:high:log, what is between is varied; keys as for sweep."))
-@click.option(
-    "--points",
-    type=click.IntRange(1),
-    default=500,
-    show_default=True,
-    help="Worlds: half to find boxes in, half to judge these.",
+@use(
+    REQUIRE,
+    vary_option("Over KEY=low:high, or low:high:log, what is between is varied; keys as for sweep."),
+    whole_option("--points", 500, "Worlds: half to find boxes in, half to judge these."),
 )
-def command(study: Study, *, requirements: tuple[str, ...], vary: tuple[str, ...], points: int) -> Finding:
+def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     """Find the worlds in which a policy breaks.
 
     Many worlds around SCENARIO are tried. One breaks if a requirement isn't met there. Prints the box of factors in
@@ -41,14 +36,7 @@ def command(study: Study, *, requirements: tuple[str, ...], vary: tuple[str, ...
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)
-    result = study.run(
-        discover,
-        study.scenario,
-        policy,
-        vary=values,
-        requirements=requirements or None,
-        points=points,
-    )
+    result = study.run(discover, study.scenario, policy, vary=values)
     return Finding(
         result,
         about=f"policy {policy.name}, {len(result.worlds):,} worlds, {result.n_replications:,} replications in each",

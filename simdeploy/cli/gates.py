@@ -60,12 +60,7 @@ def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Findi
 
 
 def read_gate_options(texts: Sequence[str]) -> dict[str, Any]:
-    """Return gates by name, of what was given to ``--gate``.
-
-    Raises
-    ------
-    InputError
-        With everything that is wrong.
+    """Return gates by name, of what was given to ``--gate``, or raise all that is wrong with it.
 
     Examples
     --------

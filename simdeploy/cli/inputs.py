@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
-def note_certificates(ctx: click.Context) -> None:
-    """Tell Dask of the certificates of a cluster for as long as the command runs; refuse them without one."""
+def prepare_cluster(ctx: click.Context) -> None:
+    """Tell Dask of the certificates of a cluster for as long as the command runs; refuse what contradicts it."""
+    if ctx.params.get("cluster") is not None and is_given(ctx, "workers"):
+        raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")
     settings = ctx.meta.get(TLS_META)
     if not settings:
         return
@@ -31,12 +33,6 @@ def note_certificates(ctx: click.Context) -> None:
         import dask
 
         ctx.with_resource(dask.config.set(settings))
-
-
-def refuse_workers_of_cluster(ctx: click.Context) -> None:
-    """Refuse workers of this machine beside a cluster."""
-    if ctx.params.get("cluster") is not None and is_given(ctx, "workers"):
-        raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")
 
 
 def read_with_warnings(path: str) -> Scenario:

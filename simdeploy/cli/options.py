@@ -10,7 +10,7 @@ import click
 
 from simdeploy.cli.command import TABLE_ENDINGS
 from simdeploy.cli.files import PathName, file_option, folder_option
-from simdeploy.errors import nearest
+from simdeploy.errors import nearest, shorten
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -57,6 +57,12 @@ def _check_level(_ctx: click.Context, _param: click.Parameter, value: float) -> 
     return value
 
 
+def whole_option(name: str, default: int | None, text: str, *, least: int = 1, most: int | None = None) -> click.Option:
+    """Return an option for a whole number; `text` is its help."""
+    is_shown = default is not None
+    return click.Option([name], type=click.IntRange(least, most), default=default, show_default=is_shown, help=text)
+
+
 SCENARIO = click.Argument(["scenario"], metavar="SCENARIO", type=PathName())
 ALLOW_FILES = click.Option(
     ["--allow-files"],
@@ -67,13 +73,7 @@ ALLOW_FILES = click.Option(
     expose_value=False,
     help="Files that a scenario names may also be in or below this folder, not only its own; may be repeated.",
 )
-SEED = click.Option(
-    ["--seed"],
-    type=click.IntRange(0, (1 << 64) - 1),
-    default=0,
-    show_default=True,
-    help="Seed of the random numbers.",
-)
+SEED = whole_option("--seed", 0, "Seed of the random numbers.", least=0, most=(1 << 64) - 1)
 CONFIDENCE_LEVEL = click.Option(
     ["--confidence-level"],
     type=float,
@@ -85,13 +85,7 @@ CONFIDENCE_LEVEL = click.Option(
 ENGINE = click.Option(
     ["--engine"], type=Choice(ENGINES), default="auto", show_default=True, help="Which engine simulates."
 )
-WORKERS = click.Option(
-    ["--workers"],
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Cores of this machine to use; changes no number.",
-)
+WORKERS = whole_option("--workers", 1, "Cores of this machine to use; changes no number.")
 CLUSTER = (
     click.Option(
         ["--cluster"],
@@ -135,6 +129,7 @@ REQUIRE = click.Option(
     ["--require", "requirements"],
     metavar="REQUIREMENT",
     multiple=True,
+    callback=lambda _ctx, _param, value: value or None,
     help='What a policy has to meet, such as "false_alarm given good <= 1%"; may be repeated. By default the '
     "requirements of the scenario.",
 )
@@ -153,24 +148,12 @@ def policy_option(*, is_all: bool) -> click.Option:
 
 def replications_option(default: int, least: int = 1) -> click.Option:
     """Return ``--replications``."""
-    return click.Option(
-        ["--replications"],
-        type=click.IntRange(least),
-        default=default,
-        show_default=True,
-        help="Rollouts of each policy, case or setting.",
-    )
+    return whole_option("--replications", default, "Rollouts of each policy, case or setting.", least=least)
 
 
 def most_option(default: int = 10_000) -> click.Option:
     """Return ``--most``."""
-    return click.Option(
-        ["--most"],
-        type=click.IntRange(1),
-        default=default,
-        show_default=True,
-        help="The budget: how many rollouts it may take at most.",
-    )
+    return whole_option("--most", default, "The budget: how many rollouts it may take at most.")
 
 
 def vary_option(text: str) -> click.Option:
@@ -193,6 +176,28 @@ def use(*options: click.Option) -> Callable[[_Function], _Function]:
 def is_given(ctx: click.Context, name: str) -> bool:
     """Whether an option stands on the command line."""
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def read_precision(ctx: click.Context, texts: Sequence[str]) -> dict[str, str]:
+    """Return the half-widths asked for, by measure; none if ``--precision`` wasn't given.
+
+    What they mean is for the analysis to say, which checks them before its work.
+    """
+    if not texts:
+        if is_given(ctx, "most"):
+            raise click.UsageError("--most is the budget of --precision, which isn't there")
+        return {}
+    if is_given(ctx, "replications"):
+        raise click.UsageError("--precision and --replications exclude each other: --most N is the budget")
+    targets: dict[str, str] = {}
+    for text in texts:
+        measure, sign, width = (part.strip() for part in text.rpartition("="))
+        if not (measure and sign and width):
+            raise click.UsageError(f"--precision: {shorten(text)} is not MEASURE=WIDTH, such as 'makespan_s=5s'")
+        if measure in targets:
+            raise click.UsageError(f"--precision: {shorten(measure)} is there twice")
+        targets[measure] = width
+    return targets
 
 
 def flags(names: Sequence[str]) -> str:

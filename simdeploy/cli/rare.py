@@ -45,7 +45,7 @@ from simdeploy.errors import InputError, Problem, shorten
     metavar="NAME[=N,N,...]",
     help="What splitting goes by, failed_nodes or peak_exposed_nodes, and its levels; by default a pilot finds these.",
 )
-def command(study: Study, *, event: str, method: str, tilts: tuple[str, ...], levels: str) -> Finding:
+def command(study: Study, *, tilts: tuple[str, ...], levels: str) -> Finding:
     """Estimate how likely a catastrophe is, however rare.
 
     Prints the probability under a policy of SCENARIO with its interval, what plain simulation would have needed, and
@@ -54,15 +54,8 @@ def command(study: Study, *, event: str, method: str, tilts: tuple[str, ...], le
     from simdeploy.analysis.rare.estimating import estimate_rare
     from simdeploy.plotting.rare import plot_rare
 
-    result = study.run(
-        estimate_rare,
-        study.scenario,
-        study.policy,
-        event=event,
-        method=method,
-        tilt=_read_tilts(tilts),
-        levels=_read_levels(levels),
-    )
+    how = {"tilt": _read_tilts(tilts), "levels": _read_levels(levels)}
+    result = study.run(estimate_rare, study.scenario, study.policy, **how)
     return Finding(
         result,
         about=f"policy {result.policy}, {result.method}",

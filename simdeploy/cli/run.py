@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from simdeploy.cli.options import use, whole_option
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 
 if TYPE_CHECKING:
@@ -13,13 +12,7 @@ if TYPE_CHECKING:
 
 
 @study_command("run", simulates=False, example="simdeploy run scenarios/small-fleet.yaml --seed 7 --plot rollout.png")
-@click.option(
-    "--replication",
-    type=click.IntRange(0, (1 << 32) - 1),
-    default=0,
-    show_default=True,
-    help="Which of the worlds of that seed.",
-)
+@use(whole_option("--replication", 0, "Which of the worlds of that seed.", least=0, most=(1 << 32) - 1))
 def command(study: Study, *, replication: int) -> Finding:
     """Simulate one rollout and tell what happened.
 

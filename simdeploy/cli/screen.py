@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,9 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from simdeploy.errors import printable
-
-if TYPE_CHECKING:
-    from simdeploy import result
 
 # Of tables in a file or a pipe. Sentences are not wrapped there, so that a program finds each on one line.
 _WIDTH_OF_A_PIPE = 100
@@ -49,27 +46,6 @@ class _Console(Console):
 
 def _lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
-
-
-def print_tables(
-    console: Console, tables: Iterable[result.Table], *, rows: int | None = None, rest: str = "more"
-) -> None:
-    """Print the tables of a result; of each at most so many rows, and how many more there are.
-
-    Parameters
-    ----------
-    console : Console
-    tables : iterable of Table
-    rows : int, optional
-        All of them by default.
-    rest : str, default 'more'
-        What the others are, and where: "more cases: in DIR".
-    """
-    for table in tables:
-        print_table(console, table.title, table.header, table.rows[:rows])
-        n_more = 0 if rows is None else len(table.rows) - rows
-        if n_more > 0:
-            console.print(f"and {n_more:,} {rest}")
 
 
 def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

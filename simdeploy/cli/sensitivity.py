@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from simdeploy.cli.options import OF, Choice, use, vary_option
+from simdeploy.cli.options import OF, Choice, use, vary_option, whole_option
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.cli.vary import read_vary
 
@@ -23,13 +23,15 @@ from simdeploy.cli.vary import read_vary
     show_default=True,
     help="Rank many factors with few points; or say how much of the variance each explains.",
 )
-@click.option(
-    "--size",
-    type=click.IntRange(1),
-    help="Morris: trajectories, of one point more than there are factors; 20 by default. Sobol: rows, of two points "
-    "more; 256 by default.",
+@use(
+    whole_option(
+        "--size",
+        None,
+        "Morris: trajectories, of one point more than there are factors; 20 by default. Sobol: rows, of two points "
+        "more; 256 by default.",
+    )
 )
-def command(study: Study, *, vary: tuple[str, ...], of: str, method: str, size: int | None) -> Finding:
+def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
     """Find which factors move what a policy leads to.
 
     Factors of SCENARIO are varied over ranges. Nobody but you knows how uncertain a factor is: give each its range. All
@@ -40,7 +42,7 @@ def command(study: Study, *, vary: tuple[str, ...], of: str, method: str, size: 
 
     policy = study.policy
     values = read_vary(vary, study.scenario, {policy.name: policy}, has_ranges=True)
-    result = study.run(estimate_sensitivity, study.scenario, policy, vary=values, of=of, method=method, size=size)
+    result = study.run(estimate_sensitivity, study.scenario, policy, vary=values)
     return Finding(
         result,
         about=f"policy {policy.name}, {len(result.points):,} points, {result.n_replications:,} replications of each",

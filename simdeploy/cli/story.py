@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+from simdeploy.report.wording import plural
 from simdeploy.rules.waves import plan_waves
 from simdeploy.vocabulary import TERMINAL_STATES
 
@@ -54,13 +55,7 @@ class _Wave:
 
 
 def tell(rollout: Rollout) -> list[Line]:
-    """Tell a rollout: each wave and how it ended, what the control plane and the people did, the way back.
-
-    Returns
-    -------
-    list of Line
-        In the order in which things happened.
-    """
+    """Tell a rollout in the order of things: each wave and its end, what control plane and people did, the way back."""
     lines = [*_tell_waves(rollout), *_tell_control_plane(rollout.events), *_tell_way_back(rollout)]
     return sorted(lines, key=lambda line: line.place)
 
@@ -83,11 +78,11 @@ def _tell_way_back(rollout: Rollout) -> Iterator[Line]:
     back = events[events["from_status"].eq("rolling_back")]
     if len(by_itself):
         last = by_itself.iloc[-1]
-        yield Line(by_itself.index[-1], last["time_s"], f"{_nodes(len(by_itself))} went back by itself so far")
+        yield Line(by_itself.index[-1], last["time_s"], f"{plural(len(by_itself), 'node')} went back by itself so far")
     if len(together):
         first_s = together["time_s"].iloc[0]
         late = first_s > rollout.response_values["makespan_s"]
-        text = f"rollback of {_nodes(len(together))} begins"
+        text = f"rollback of {plural(len(together), 'node')} begins"
         yield Line(together.index[0] - 0.1, first_s, f"people notice: {text}" if late else text)
     if len(back):
         ends = back["to_status"].value_counts()
@@ -106,15 +101,15 @@ def _tell_waves(rollout: Rollout) -> Iterator[Line]:
         group = list(run)
         if uneventful and len(group) > 1 and len(waves) > _MANY_WAVES:
             first, last, size = group[0][0], group[-1][0], sum(wave.size for _, wave in group)
-            text = f"waves {first} to {last} of {planned}: {_nodes(size)}, none of them failed"
+            text = f"waves {first} to {last} of {planned}: {plural(size, 'node')}, none of them failed"
             yield Line(group[-1][1].last + 0.1, group[-1][1].last_s, text)
             continue
         for number, wave in group:
             what = " (canaries)" if number in canaries else ""
-            yield Line(wave.begin - 0.1, wave.begin_s, f"wave {number} of {planned}{what}: {_nodes(wave.size)}")
+            yield Line(wave.begin - 0.1, wave.begin_s, f"wave {number} of {planned}{what}: {plural(wave.size, 'node')}")
             text = f"wave {number}: {', '.join(_ends(wave))}"
             if windows[number]:
-                text += f"; {windows[number]:,} health window{'s' if windows[number] > 1 else ''}"
+                text += f"; {plural(windows[number], 'health window')}"
             yield Line(over - 0.1, over_s, text) if wave.in_flight else Line(wave.last + 0.1, wave.last_s, text)
 
 
@@ -152,7 +147,3 @@ def _ends(wave: _Wave) -> Iterator[str]:
             yield f"{wave.ends[status]:,} {status}"
     if wave.in_flight:
         yield f"{wave.in_flight:,} in flight"
-
-
-def _nodes(count: int) -> str:
-    return f"{count:,} node{'' if count == 1 else 's'}"

@@ -17,14 +17,8 @@ from simdeploy.cli import options as shared
 from simdeploy.cli.answers import print_answer, say, to_json, whoever_listens
 from simdeploy.cli.command import BAD_INPUT, FAILED, UNDECIDED, Command
 from simdeploy.cli.files import write_file, write_picture, write_table
-from simdeploy.cli.inputs import (
-    choose_policies,
-    describe_orchestrator,
-    note_certificates,
-    read_with_warnings,
-    refuse_workers_of_cluster,
-)
-from simdeploy.cli.resuming import resumable
+from simdeploy.cli.inputs import choose_policies, describe_orchestrator, prepare_cluster, read_with_warnings
+from simdeploy.cli.progress import resumable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +26,6 @@ if TYPE_CHECKING:
 
     from simdeploy.result import Result, Table
     from simdeploy.scenario import Scenario, ScenarioPolicy
-
-# More rows than this of one table are for a file, not for a person.
-MOST_ROWS = 40
-_HANDED_ON = ("replications", "seed", "confidence_level", "engine", "workers", "cluster", "store")
 
 
 @dataclass(frozen=True)
@@ -79,15 +69,7 @@ class Finding:
 
 
 class Study:
-    """What a command was asked: scenario, policies and the options that it shares with others.
-
-    Attributes
-    ----------
-    ctx : click.Context
-    scenario : Scenario
-    policies : dict
-        Those of ``--policy`` by name, empty if there were none.
-    """
+    """What a command was asked: the scenario, the policies of ``--policy`` by name, and its options."""
 
     def __init__(self, ctx: click.Context, scenario: Scenario, policies: Sequence[str]) -> None:
         self.ctx = ctx
@@ -102,18 +84,11 @@ class Study:
         return self.scenario.policy(next(iter(self.policies.values()), None))
 
     def run(self, function: Callable[..., Any], *args: Any, **own: Any) -> Any:
-        """Call a function that simulates, with the shared options that it takes, and show how far it is.
-
-        Parameters
-        ----------
-        function : callable
-        *args, **own
-            Its own arguments.
-        """
-        takes = inspect.signature(function).parameters
-        given = {name: self.ctx.params[name] for name in _HANDED_ON if name in self.ctx.params and name in takes}
+        """Call a function that simulates, and show how far it is; an option that is called like an argument is that."""
+        signature = inspect.signature(function)
+        asked = {name: value for name, value in self.ctx.params.items() if name in signature.parameters}
         with resumable(self.ctx, self.ctx.params["store"]) as progress:
-            return function(*args, **{**given, **own}, progress=progress)
+            return function(**{**asked, **signature.bind_partial(*args, **own).arguments}, progress=progress)
 
 
 def draw_panels(
@@ -180,13 +155,12 @@ def study_command(
             shared.JSON,
             *([] if policies is None else [shared.ALLOW_FILES]),
         ]
-        names = [parameter.name for parameter in own] + (["precision", "most"] if precision else [])
+        names = inspect.signature(function).parameters
 
         @click.pass_context
         def callback(ctx: click.Context, /, **_: Any) -> None:
-            refuse_workers_of_cluster(ctx)
-            note_certificates(ctx)
-            own_values = {str(name): ctx.params[str(name)] for name in names}
+            prepare_cluster(ctx)
+            own_values = {name: value for name, value in ctx.params.items() if name in names}
             if policies is None:
                 finding = function(ctx, **own_values)
             else:
@@ -216,7 +190,7 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
             after.append(f"--full prints {n}.")
             others = []
         tables = [table for table in (first, *others, *finding.more) if table is not None]
-        print_answer(result.answer, list(_head(ctx, finding, under)), tables, after, rows=MOST_ROWS)
+        print_answer(result.answer, _head(ctx, finding, under), tables, after)
     try:
         _write(ctx.params, finding, under)
     except OSError as error:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from simdeploy.cli.answers import say
-from simdeploy.cli.options import use, vary_option
-from simdeploy.cli.precision import read_precision
+from simdeploy.cli.options import read_precision, use, vary_option
 from simdeploy.cli.study import Finding, Study, study_command
 from simdeploy.cli.vary import read_count, read_vary
 from simdeploy.errors import shorten
@@ -56,7 +55,7 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
     "one in equal ratios).",
 )
 def command(
-    study: Study, *, vary: tuple[str, ...], design: str | LatinHypercube, precision: tuple[str, ...], most: int
+    study: Study, *, vary: tuple[str, ...], design: str | LatinHypercube, precision: tuple[str, ...]
 ) -> Finding:
     """Try many values of policy and scenario.
 
@@ -76,11 +75,10 @@ def command(
     start = perf_counter()
     precise = None
     if targets:
-        how: dict[str, Any] = {"vary": values, "design": design, "most": most}
-        precise = study.run(sweep_to_precision, scenario, chosen, targets=targets, **how)
+        precise = study.run(sweep_to_precision, scenario, chosen, targets=targets, vary=values)
         result = precise.responses
     else:
-        result = study.run(sweep, scenario, chosen, vary=values, design=design)
+        result = study.run(sweep, scenario, chosen, vary=values)
     if sys.stderr.isatty():
         seconds = perf_counter() - start
         say(f"{seconds:.1f} s, {seconds / len(result.cases):.3g} s per case")

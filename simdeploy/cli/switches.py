@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from simdeploy.cli.options import DIRECTION, OF, REQUIRE, use
@@ -19,24 +17,16 @@ from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 )
 @use(OF, DIRECTION, REQUIRE)
 @click.option("--pairs/--no-pairs", default=True, show_default=True, help="Try every two values together as well.")
-def command(study: Study, *, of: str, direction: Any, requirements: tuple[str, ...], pairs: bool) -> Finding:
+def command(study: Study) -> Finding:
     """Choose a policy, and see whether a switch changes the choice.
 
     The API leaves open how a control plane reads a policy. Every value of every such switch is tried, alone and with
     every value of another one, in the same simulated worlds.
     """
     from simdeploy.analysis.switches.varying import vary_switches
-    from simdeploy.plotting.tornado import plot_tornado
+    from simdeploy.plotting.sensitivity import plot_tornado
 
-    result = study.run(
-        vary_switches,
-        study.scenario,
-        study.policies or None,
-        of=of,
-        direction=direction,
-        requirements=requirements or None,
-        pairs=pairs,
-    )
+    result = study.run(vary_switches, study.scenario, study.policies or None)
     replications = study.ctx.params["replications"]
     n_bars = int(result.values["has_effect"].eq(True).sum())
     n_settings = 1 + int(result.values["is_possible"].sum()) + int(result.pairs["is_possible"].sum())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.files import file_option, write_file
-from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option
+from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option, whole_option
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.cli.vary import read_vary
 
@@ -34,20 +34,12 @@ POLICY_FILES = (".json", ".yaml", ".yml")
         "Only the grid of such keys of the policy is searched; by default strategy, sizes, thresholds and times."
     ),
 )
-@click.option(
-    "--candidates",
-    type=click.IntRange(1),
-    default=2000,
-    show_default=True,
-    help="Policies that are tried; of more combinations a sample is drawn.",
-)
+@use(whole_option("--candidates", 2000, "Policies that are tried; of more combinations a sample is drawn."))
 @click.option(
     "--indifference", type=float, help="The smallest difference that matters; 5 % of the best, or 0.5 points of a rate."
 )
-@click.option(
-    "--final", type=click.IntRange(1), help="Rollouts for the final choice, instead of as many as it takes to be sure."
-)
 @use(
+    whole_option("--final", None, "Rollouts for the final choice, instead of as many as it takes to be sure."),
     most_option(1_000_000),
     file_option(
         ["--write-policy"],
@@ -60,20 +52,7 @@ POLICY_FILES = (".json", ".yaml", ".yml")
     type=Choice(["deployment", "rollout"]),
     help="Form of the API in which --write-policy writes; that of --policy by default.",
 )
-def command(
-    study: Study,
-    *,
-    of: str,
-    direction: Any,
-    requirements: tuple[str, ...],
-    vary: tuple[str, ...],
-    candidates: int,
-    indifference: float | None,
-    final: int | None,
-    most: int,
-    write_policy: Path | None,
-    dialect: str | None,
-) -> Finding:
+def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, dialect: str | None) -> Finding:
     """Search for the policy that costs least, under requirements.
 
     Every candidate is tried in --replications worlds of SCENARIO; each stage after that may take --most rollouts. Prints
@@ -86,19 +65,7 @@ def command(
 
     base = study.policy
     values = read_vary(vary, study.scenario, {base.name: base}, has_ranges=False, is_grid=True) if vary else None
-    result = study.run(
-        tune,
-        study.scenario,
-        base,
-        of=of,
-        direction=direction,
-        requirements=requirements or None,
-        vary=values,
-        candidates=candidates,
-        indifference=indifference,
-        final=final,
-        most=most,
-    )
+    result = study.run(tune, study.scenario, base, vary=values)
     required = "; ".join(map(str, result.requirements))
     return Finding(
         result,

@@ -33,11 +33,13 @@ def command(files: tuple[str, ...]) -> None:
 
 
 def _describe_scenario(file: str) -> str:
+    from simdeploy.report.wording import plural
+
     scenario = read_with_warnings(file)
     policies = list(scenario.policies)
     return (
-        f"scenario {scenario.name}, {_count(scenario.fleet.nodes, 'node')}, "
-        f"{_count(len(scenario.release), 'kind')} of release, {_count(len(policies), 'policy', 'policies')} "
+        f"scenario {scenario.name}, {plural(scenario.fleet.nodes, 'node')}, "
+        f"{plural(len(scenario.release), 'kind')} of release, {plural(len(policies), 'policy', 'policies')} "
         f"({', '.join(policies)})"
     )
 
@@ -50,7 +52,3 @@ def _describe_json(file: str) -> str:
         say(f"warning: {problem}")
     what = "a spec" if document.deployment is None else "a deployment"
     return f"{what} in the {document.dialect} dialect, strategy {document.spec.strategy}"
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -19,37 +19,12 @@ _MOST_VALUES = 1_000_000
 
 
 def read_vary(
-    texts: Sequence[str],
-    scenario: Scenario,
-    policies: Mapping[str, Any],
-    *,
-    has_ranges: bool,
-    is_grid: bool = False,
+    texts: Sequence[str], scenario: Scenario, policies: Mapping[str, Any], *, has_ranges: bool, is_grid: bool = False
 ) -> dict[str, Any]:
-    """Return values by key, of what was given to ``--vary``.
+    """Return values by the full path of their key, of what was given to ``--vary``, or raise all that is wrong with it.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        Each ``KEY=low:high:count`` or ``KEY=a,b,c``.
-    scenario : Scenario
-    policies : mapping
-        Those that are tried, by name.
-    has_ranges : bool
-        Whether ``KEY=low:high`` stands for all that is between, and ``KEY=low:high:log`` for the same in equal ratios.
-
-    is_grid : bool, default False
-        Whether every combination is tried: too many are refused before any is made.
-
-    Returns
-    -------
-    dict
-        Values by the full path of their key; of a range a tuple of its ends, or a `Range`.
-
-    Raises
-    ------
-    InputError
-        With everything that is wrong.
+    With `has_ranges` ``KEY=low:high`` stands for all that is between, and ``KEY=low:high:log`` for that in equal ratios: a
+    tuple of the ends, or a `Range`. With `is_grid` too many combinations are refused before any is made.
     """
     from simdeploy.experiments.arguments import find_bases
     from simdeploy.experiments.design import check_number_of_cases
@@ -163,10 +138,7 @@ def _read_word(word: str) -> Any:
 def space_evenly(low: float, high: float, count: int, *, whole: bool) -> list[int] | list[float]:
     """Return evenly spaced values, both ends included; decimals come out as one would write them.
 
-    Raises
-    ------
-    InputError
-        If whole numbers would not stay whole; it names counts with which they do.
+    Whole numbers that would not stay whole are refused, with counts with which they do.
 
     Examples
     --------

@@ -4,7 +4,7 @@ May be used from outside: `read_result`, `result_schema`, `KINDS`. Both function
 types of its fields, and the columns of its tables.
 """
 
+from simdeploy.documents.models import KINDS, result_schema
 from simdeploy.documents.reading import read_result
-from simdeploy.documents.schema import KINDS, result_schema
 
 __all__ = ["KINDS", "read_result", "result_schema"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from types import GenericAlias
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +21,8 @@ from pydantic import (
     create_model,
 )
 
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, not_among
+from simdeploy.report import REPORTS
 from simdeploy.result import FORMAT, Array, Columns, Result, Row, Written, find_declared
 from simdeploy.scenario.measures import Measure, parse_measure
 
@@ -61,6 +64,8 @@ _CELLS: dict[str, Any] = {
 }
 Dtypes = dict[str, Literal["str", "object", "bool", "boolean", "int64", "Int64", "float64"]]
 
+KINDS = tuple(REPORTS)
+
 
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -72,14 +77,7 @@ class _Open(BaseModel):
 
 
 def make_model(kind: type[Result], dtypes: Mapping[str, Mapping[str, str]] | None = None) -> type[BaseModel]:
-    """Return what a document of a kind of result holds.
-
-    Parameters
-    ----------
-    kind : type
-    dtypes : mapping of str to mapping, optional
-        The columns of each table; without it those that may have more than are declared may have any.
-    """
+    """Return what a document of a kind of result holds; without the columns of each table some may have any."""
     # A number may be missing, or infinite.
     hints, tables = kind.hints(float=Number), kind.tables()
     keys: dict[str, Any] = {"result": Literal[kind.__name__], "format": Literal[FORMAT], "answer": str}
@@ -155,3 +153,61 @@ def _written(parse: Callable[[str], Any]) -> Any:
             raise ValueError(error.problems[0].message) from None
 
     return Annotated[Any, PlainValidator(read, json_schema_input_type=str)]
+
+
+def result_schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the document of a kind of result.
+
+    Parameters
+    ----------
+    name : str
+        Its class, such as ``Check``.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InputError
+        If there is no such kind of result.
+
+    Examples
+    --------
+    >>> result_schema("Check")["properties"]["verdict"]
+    {'enum': ['met', 'not met', 'undecided']}
+    """
+    kind = find_kind(name)
+    schema = _tidy(make_model(kind).model_json_schema(by_alias=True))
+    for field, text in _describe_fields(kind).items():
+        schema["properties"][field]["description"] = text
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **schema}
+
+
+def find_kind(name: object) -> type[Result]:
+    """Return the class of a kind of result; refuse a name that none has."""
+    if not isinstance(name, str) or name not in KINDS:
+        raise InputError(not_among("no such kind of result", ("result",), name, KINDS))
+    # They are public names, each of which is imported when it is first used.
+    return cast("type[Result]", getattr(import_module("simdeploy"), name))
+
+
+def _tidy(schema: Any) -> Any:
+    """Leave out titles, which repeat the keys, and what is written for readers of the code."""
+    if isinstance(schema, list):
+        return [_tidy(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidy = {key: _tidy(part) for key, part in schema.items() if key not in ("title", "default", "description")}
+    choices = tidy.get("anyOf", ())
+    if choices and all(set(choice) == {"type"} for choice in choices):
+        return {"type": [choice["type"] for choice in choices]}
+    return {"enum": tidy["enum"]} if "enum" in tidy else tidy
+
+
+def _describe_fields(kind: type[Result]) -> dict[str, str]:
+    """Return what the docstring of a result says of its fields."""
+    section = (kind.__doc__ or "").partition("----------\n")[2]
+    found = re.findall(r"^    (\w[\w, ]*) : .*\n((?:        .*\n)+)", section, flags=re.MULTILINE)
+    described = {name: " ".join(text.split()) for names, text in found for name in names.split(", ")}
+    return {name: text for name, text in described.items() if name in kind.hints()}

@@ -13,8 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from simdeploy.api.check import MISSING
 from simdeploy.api.files import read_text
 from simdeploy.api.json_text import locate, parse_json
-from simdeploy.documents.models import Dtypes, by_key, make_model
-from simdeploy.documents.schema import find_kind
+from simdeploy.documents.models import Dtypes, by_key, find_kind, make_model
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.result import FORMAT, Result
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.plotting.colours import DARK_GREY, GREEN, GREY, VERMILION
-from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.plotting.policy_rows import say_no_value, set_rows, wrap_name
+from simdeploy.plotting.style import DARK_GREY, GREEN, GREY, VERMILION, in_plain_text, say_no_value, set_rows, wrap_name
 from simdeploy.report.checking import describe_requirement, format_found, requirement_of
 
 if TYPE_CHECKING:
@@ -48,14 +46,14 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     --------
     >>> from matplotlib.figure import Figure
     >>> from simdeploy.analysis.checking.checking import check
-    >>> from simdeploy.plotting.check import plot_check
+    >>> from simdeploy.plotting import plot_check
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({
     ...     "name": "ten-nodes",
     ...     "fleet": {"nodes": 10, "update_duration": "1m"},
     ...     "policies": {"at-once": {"strategy": "immediate"}},
     ... })
-    >>> plot_check(Figure().subplots(), check(scenario, "p95 makespan_s <= 2m", most=100)).get_xlabel()
+    >>> plot_check(Figure().subplots(), check(scenario, requirements="p95 makespan_s <= 2m", most=100)).get_xlabel()
     'distance from the limit, in % of the limit'
     """
     rows = check.verdicts.to_dict("records")

@@ -1,37 +1,42 @@
-"""Policies side by side: what may happen under each, with intervals."""
+"""Policies side by side: estimates with their intervals, and how far each policy is from the best of the others."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import LABELS
-from simdeploy.analysis.comparison.measured import LEVELS
-from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.plotting.colours import BLACK, BLUE, GREEN, INK, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
-from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
-from simdeploy.plotting.time_axis import set_time_axis
+from simdeploy.analysis.asking.directions import find_direction
+from simdeploy.analysis.asking.naming import LABELS, describe_measure, name_cases
+from simdeploy.analysis.comparison.measured import LEVELS, find_rows, name_rows
+from simdeploy.errors import InputError, Problem, nearest, not_among, shorten
+from simdeploy.plotting import style
+from simdeploy.plotting.axes import find_measure, set_time_axis, set_unit_axis, unit_of
+from simdeploy.plotting.style import in_plain_text, name_row, say_no_value, set_rows, wrap_name
+from simdeploy.scenario.measures import Measure, parse_measure
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis import Comparison
+    from simdeploy.analysis.comparison.compare import Comparison
+    from simdeploy.analysis.estimates.estimating import Estimates
 
 _MARKS = {
-    "completed_good": (GREEN, "o"),
-    "stopped_defective": (BLUE, "s"),
-    "false_alarm": (ORANGE, "^"),
-    "escaped": (VERMILION, "D"),
-    "pending": (LIGHT_GREY, "v"),
-    "in_progress": (SKY_BLUE, "<"),
-    "paused": (PURPLE, ">"),
-    "completed": (GREEN, "o"),
-    "failed": (VERMILION, "D"),
-    "canceled": (BLACK, "X"),
+    "completed_good": (style.GREEN, "o"),
+    "stopped_defective": (style.BLUE, "s"),
+    "false_alarm": (style.ORANGE, "^"),
+    "escaped": (style.VERMILION, "D"),
+    "pending": (style.LIGHT_GREY, "v"),
+    "in_progress": (style.SKY_BLUE, "<"),
+    "paused": (style.PURPLE, ">"),
+    "completed": (style.GREEN, "o"),
+    "failed": (style.VERMILION, "D"),
+    "canceled": (style.BLACK, "X"),
 }
-_PLAIN = (INK, "o")
+_ANY_LEVEL = (style.INK, "o")
+
+# A filled circle may be the best, a hollow square isn't: told apart without colour, too.
+_BEST, _NOT_BEST = style.BLUE, style.VERMILION
 
 
 @in_plain_text
@@ -76,15 +81,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
         estimates = estimates[estimates["given"].isna()]
     if estimates.empty:
         known = comparison.estimates["response"].unique()
-        raise InputError(
-            Problem(
-                "no such response in the comparison",
-                path=("response",),
-                found=shorten(response),
-                allowed=", ".join(known),
-                hint=nearest(response, known),
-            )
-        )
+        raise InputError(not_among("no such response in the comparison", ("response",), response, known))
     levels = LEVELS.get(response, (None,))
     n_policies = len(comparison.policies)
     for place, level in enumerate(levels):
@@ -110,7 +107,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
 
 
 def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: str | None) -> None:
-    colour, marker = _PLAIN if level is None else _MARKS[level]
+    colour, marker = _ANY_LEVEL if level is None else _MARKS[level]
     estimate, low, high = (rows[name].to_numpy() for name in ("estimate", "low", "high"))
     ax.hlines(heights, low, high, color=colour, linewidth=1.6)
     label = None if level is None else level.replace("_", " ")
@@ -121,20 +118,152 @@ def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: s
 
 
 def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, confidence_level: float) -> None:
-    from matplotlib.ticker import PercentFormatter
-
-    intervals = f"with {100 * confidence_level:g} % intervals"
     if response in LEVELS:
         ax.set_xlim(0, 1)
-        ax.xaxis.set_major_formatter(PercentFormatter(1))
         among = " of good and of defective releases" if response == "verdict" else ""
-        ax.set_xlabel(f"probability of each {response}{among}, {intervals}")
+        label, unit = f"probability of each {response}{among}", "fraction"
+    else:
+        label, unit = f"mean {LABELS[response][0]}", LABELS[response][1]
+    largest = float(estimates[["estimate", "high"]].max().max())
+    set_unit_axis(ax.xaxis, unit, largest, f"{label}, with {100 * confidence_level:g} % intervals")
+
+
+@in_plain_text
+def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
+    """Draw how far each policy is from the best of the others, the best one on top.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; about a third of an inch of height per policy is enough.
+    comparison : Comparison
+    of : str, default 'cost'
+        A measure of which one side is better, such as ``false_alarm`` or ``makespan_s given completed_good``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Raises
+    ------
+    InputError
+        If the comparison has no ranking of it.
+
+    Notes
+    -----
+    An interval that reaches 0 from both sides belongs to a policy that may be the best; see
+    `simdeploy.statistics.pairs.rank_policies`. Policies without values are left out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis import compare
+    >>> from simdeploy.plotting import plot_ranking
+    >>> table = pd.DataFrame({
+    ...     "policy": ["fast", "fast", "slow", "slow"], "replication": [0, 1, 0, 1],
+    ...     "blast_radius": [0.9, 1.0, 0.1, 0.2],
+    ... })
+    >>> plot_ranking(Figure().subplots(), compare(table), of="blast_radius").get_yticklabels()[0].get_text()
+    'slow'
+    """
+    rows = _find_ranked(comparison, of)
+    rows = rows[rows["rank"].notna()].sort_values("rank", kind="stable").reset_index(drop=True)
+    is_best = rows["is_among_best"].to_numpy(bool)
+    for choice, colour, marker, label in (
+        (is_best, _BEST, "o", "may be the best"),
+        (~is_best, _NOT_BEST, "s", "is not the best"),
+    ):
+        heights, chosen = rows.index[choice], rows[choice]
+        if chosen.empty:
+            continue
+        ax.hlines(heights, chosen["low"], chosen["high"], color=colour, linewidth=1.8)
+        face = colour if marker == "o" else "white"
+        ax.plot(chosen["estimate"], heights, marker, color=colour, markerfacecolor=face, markersize=6, label=label)
+    ax.axvline(0, color=style.INK, linewidth=0.8, zorder=0)
+    set_rows(ax, [wrap_name(name) for name in rows["policy"]])
+    _set_difference_axis(ax, of, rows, comparison)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize="small", frameon=False)
+    return ax
+
+
+def _find_ranked(comparison: Comparison, of: str) -> pd.DataFrame:
+    ranking = comparison.ranking
+    known = list(name_rows(ranking).unique())
+    rows = find_rows(ranking, parse_measure(of))
+    if rows.empty:
+        message = "no such ranking in the comparison"
+        if of in LABELS and find_direction(Measure(of)) is None:
+            message = "neither side of it is better"
+        hint = "compare with costs=scenario.costs" if of.startswith("cost") else nearest(of, known)
+        raise InputError(Problem(message, ("of",), found=shorten(of), allowed=", ".join(known), hint=hint))
+    return rows
+
+
+def _set_difference_axis(ax: Axes, of: str, rows: pd.DataFrame, comparison: Comparison) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    at_once = f"{100 * comparison.confidence_level:g} % intervals for all policies at once"
+    measure = parse_measure(of)
+    label = f"{describe_measure(measure)} less that of the best of the others"
+    if measure.is_duration:
+        longest_s = float(rows[["estimate", "low", "high"]].abs().max().max())
+        set_time_axis(ax.xaxis, longest_s, f"{label}, {at_once}")
         return
-    label, unit = LABELS[response]
-    if unit == "s":
-        highest_s = estimates[["estimate", "high"]].max().max()
-        set_time_axis(ax.xaxis, float(highest_s), f"mean {label}, {intervals}")
-        return
-    if unit == "fraction":
-        ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.set_xlabel(f"mean {label}, {intervals}")
+    if measure.is_fraction:
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+        label += " (percentage points)"
+    ax.set_xlabel(f"{label},\n{at_once}")
+
+
+@in_plain_text
+def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | None = None) -> Axes:
+    """Draw the estimates of one measure with their intervals, a line for each policy or case.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; about half an inch of height per policy is enough.
+    estimates : Estimates
+    measure : Measure or str, optional
+        Which one; the first by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same. An interval of which one side is unknown has an arrow there.
+
+    Raises
+    ------
+    InputError
+        If it was not estimated.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis.estimates.estimating import estimate
+    >>> from simdeploy.plotting import plot_estimates
+    >>> table = pd.DataFrame({"policy": ["a", "a"], "replication": [0, 1], "makespan_s": [60.0, 80.0]})
+    >>> plot_estimates(Figure().subplots(), estimate(table, "makespan_s")).get_xlabel()
+    'makespan, with 95 % intervals (min)'
+    """
+    chosen = find_measure(measure, estimates.measures, argument="measure")
+    rows = estimates.estimates[estimates.estimates["measure"].eq(str(chosen))]
+    names = name_cases(rows, estimates.case_columns)
+    for place, (value, low, high) in enumerate(zip(rows["estimate"], rows["low"], rows["high"], strict=True)):
+        if math.isnan(value):
+            say_no_value(ax, place)
+            continue
+        ax.plot([low, value, high], [place] * 3, color=style.BLUE, linewidth=1.6)
+        ax.plot(value, place, marker="o", color=style.BLUE, markersize=5)
+        # Towards a side that too few observations leave open.
+        for end, marker in ((low, "$\\leftarrow$"), (high, "$\\rightarrow$")):
+            if math.isnan(end):
+                ax.plot(value, place + 0.28, marker=marker, color=style.BLUE, markersize=12, linestyle="none")
+    set_rows(ax, [name_row(name, n) for name, n in zip(names, rows["n"], strict=True)])
+    largest = float(rows[["estimate", "high"]].max().max())
+    label = f"{describe_measure(chosen)}, with {100 * estimates.confidence_level:g} % intervals"
+    set_unit_axis(ax.xaxis, unit_of(chosen), largest, label)
+    return ax

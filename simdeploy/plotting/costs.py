@@ -1,4 +1,4 @@
-"""What rollouts cost: one bar per policy, made of its causes."""
+"""What rollouts cost, made of its causes, and what it saves to watch more."""
 
 from __future__ import annotations
 
@@ -7,22 +7,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import LABELS, name_cases
-from simdeploy.plotting.colours import BLUE, INK, ORANGE, PURPLE, SKY_BLUE, VERMILION
-from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.plotting.policy_rows import name_row, say_no_value, set_rows
+from simdeploy.errors import InputError, not_among
+from simdeploy.plotting import style
+from simdeploy.plotting.style import in_plain_text, name_row, say_no_value, set_rows
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simdeploy.analysis.costs.causes import CostResult
+    from simdeploy.analysis.costs.observation import ObservationResult
 
-LOOKS = {
-    "cost_delay": (SKY_BLUE, ""),
-    "cost_failed_requests": (BLUE, "//"),
-    "cost_unavailability": (PURPLE, ".."),
-    "cost_false_alarm": (ORANGE, "\\\\"),
-    "cost_escape": (VERMILION, "xx"),
+_LOOKS = {
+    "cost_delay": (style.SKY_BLUE, ""),
+    "cost_failed_requests": (style.BLUE, "//"),
+    "cost_unavailability": (style.PURPLE, ".."),
+    "cost_false_alarm": (style.ORANGE, "\\\\"),
+    "cost_escape": (style.VERMILION, "xx"),
+}
+
+_AXES = {"canaries": "canaries", "minutes": "minutes by which each node is watched longer"}
+_LINES = {
+    "cost_delay": (0, (5, 2)),
+    "cost_failed_requests": (0, (1, 1)),
+    "cost_unavailability": (0, (3, 1, 1, 1)),
+    "cost_false_alarm": (0, (5, 1, 1, 1, 1, 1)),
+    "cost_escape": (0, (8, 2)),
 }
 
 
@@ -50,14 +60,14 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     >>> import pandas as pd
     >>> from matplotlib.figure import Figure
     >>> from simdeploy.analysis.costs.causes import estimate_costs
-    >>> from simdeploy.plotting.costs import plot_costs
+    >>> from simdeploy.plotting import plot_costs
     >>> from simdeploy.scenario.parts import Costs
     >>> table = pd.DataFrame({
     ...     "policy": "waves", "replication": [0, 1], "verdict": ["completed_good", "escaped"],
     ...     "makespan_s": [3600.0, 7200.0], "failed_requests_excess": [0.0, 100.0], "unavailable_excess_node_s": 0.0,
     ... })
     >>> costs = Costs(failed_request=0.1, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000)
-    >>> plot_costs(Figure().subplots(), estimate_costs(table, costs)).get_xlabel()
+    >>> plot_costs(Figure().subplots(), estimate_costs(table, costs=costs)).get_xlabel()
     'mean cost of a rollout, with 95 % intervals'
     """
     totals = result.totals
@@ -68,20 +78,93 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
         widths = np.nan_to_num(result.parts.loc[result.parts["cause"].eq(cause), "estimate"].to_numpy())
         if not widths.any():
             continue
-        colour, hatch = LOOKS[cause]
+        colour, hatch = _LOOKS[cause]
         starts = np.where(widths >= 0, right, left)
         label = LABELS[cause][0].removeprefix("cost of ")
         ax.barh(rows, widths, 0.62, left=starts, color=colour, hatch=hatch, edgecolor="white", label=label)
         right, left = right + np.maximum(widths, 0), left + np.minimum(widths, 0)
-    ax.hlines(rows, totals["low"], totals["high"], color=INK, linewidth=1.4)
-    ax.plot(totals["estimate"], rows, "|", color=INK, markersize=9)
+    ax.hlines(rows, totals["low"], totals["high"], color=style.INK, linewidth=1.4)
+    ax.plot(totals["estimate"], rows, "|", color=style.INK, markersize=9)
     for row in np.flatnonzero(totals["estimate"].isna()).tolist():
         say_no_value(ax, row)
     set_rows(
         ax, [name_row(name, n) for name, n in zip(name_cases(totals, result.case_columns), totals["n"], strict=True)]
     )
-    ax.axvline(0, color=INK, linewidth=0.8)
+    ax.axvline(0, color=style.INK, linewidth=0.8)
     ax.set_xlabel(f"mean cost of a rollout, with {100 * result.confidence_level:g} % intervals")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
+    return ax
+
+
+@in_plain_text
+def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str = "canaries") -> Axes:
+    """Draw what each amount of watching saves against the policy as it is.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    result : ObservationResult
+    lever : {'canaries', 'minutes'}
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Raises
+    ------
+    InputError
+        If the result has no such lever.
+
+    Notes
+    -----
+    The thick line is what is saved in all, with its intervals; thin ones are its parts. Up to the shaded part each
+    further step surely saves.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis.costs.observation import value_of_observation
+    >>> from simdeploy.plotting import plot_value_of_observation
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "four-nodes", "fleet": {"nodes": 4, "update_duration": "1m"}, "costs": {"hour_of_delay": 60},
+    ...     "policies": {"waves": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> result = value_of_observation(scenario, replications=2)
+    >>> plot_value_of_observation(Figure().subplots(), result, lever="minutes").get_xlabel()
+    'minutes by which each node is watched longer'
+    """
+    rows = result.savings[result.savings["lever"].eq(lever)]
+    if rows.empty:
+        raise InputError(not_among("no such lever", ("lever",), lever, result.savings["lever"].unique()))
+    limit = result.limits[result.limits["lever"].eq(lever)].iloc[0]
+    for cause, line in _LINES.items():
+        part = rows[rows["cause"].eq(cause)]
+        if part["cost"].any():
+            label = LABELS[cause][0].removeprefix("cost of ")
+            ax.plot(part["value"], part["estimate"], color=_LOOKS[cause][0], linestyle=line, linewidth=1.4, label=label)
+    total = rows[rows["cause"].eq("cost")]
+    ax.vlines(total["value"], total["low"], total["high"], color=style.INK, linewidth=1.6)
+    ax.plot(total["value"], total["estimate"], "o-", color=style.INK, linewidth=2, markersize=5, label="in all")
+    now = total[total["is_current"]]
+    ax.plot(
+        now["value"],
+        now["estimate"],
+        "D",
+        color="white",
+        markeredgecolor=style.INK,
+        markersize=8,
+        label="as it is",
+        zorder=4,
+    )
+    ax.axhline(0, color=style.INK, linewidth=0.8, zorder=0)
+    if limit["pays_until"] < total["value"].max():
+        ax.axvspan(
+            limit["pays_until"], total["value"].max(), color=style.STRIPE, zorder=-1, label="more doesn't surely pay"
+        )
+    ax.set_xlabel(_AXES[lever])
+    ax.set_ylabel(f"saved a rollout,\nwith {100 * result.confidence_level:g} % intervals")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
     return ax

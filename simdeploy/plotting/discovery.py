@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.columns import read_columns
-from simdeploy.plotting.colours import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION
-from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.plotting.style import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION, in_plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,14 +130,12 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     ['in the worlds of the search', 'in held-out worlds', 'chosen on the path', 'the box, in held-out worlds']
     """
     path = result.path[result.path["box"].eq(box)]
-    ax.plot(
-        100 * path["coverage"], 100 * path["density"], "o-", color=GREY, markersize=4, linewidth=1,
-        label="in the worlds of the search",
-    )  # fmt: skip
-    ax.plot(
-        100 * path["held_out_coverage"], 100 * path["held_out_density"], "s--", color=BLUE, markersize=4, linewidth=1,
-        label="in held-out worlds",
-    )  # fmt: skip
+    for stem, line, colour, label in (
+        ("", "o-", GREY, "in the worlds of the search"),
+        ("held_out_", "s--", BLUE, "in held-out worlds"),
+    ):
+        x, y = 100 * path[f"{stem}coverage"], 100 * path[f"{stem}density"]
+        ax.plot(x, y, line, color=colour, markersize=4, linewidth=1, label=label)
     before = -1
     for _, row in path.iterrows():
         if row["n_restricted"] != before:
@@ -226,16 +224,8 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, shown: list[str], x: _Axis, y: _Ax
             spans.append([(place - 0.5, place + 0.5) for place in places])
         else:
             spans.append([(max(float(row["low"]), one.ends[0]), min(float(row["high"]), one.ends[1]))])
-    for left, right in spans[0]:
-        for bottom, top in spans[1]:
-            ax.add_patch(
-                Rectangle(
-                    (left, bottom), right - left, top - bottom, facecolor=ORANGE, alpha=0.18, zorder=0, linewidth=0
-                )
-            )
-            ax.add_patch(
-                Rectangle(
-                    (left, bottom), right - left, top - bottom, fill=False, edgecolor=INK, linewidth=1.6,
-                    linestyle="-" if is_found else "--",
-                )
-            )  # fmt: skip
+    area: dict[str, Any] = {"facecolor": ORANGE, "alpha": 0.18, "zorder": 0, "linewidth": 0}
+    edge = {"fill": False, "edgecolor": INK, "linewidth": 1.6, "linestyle": "-" if is_found else "--"}
+    for (left, right), (bottom, top) in product(*spans):
+        for look in (area, edge):
+            ax.add_patch(Rectangle((left, bottom), right - left, top - bottom, **look))

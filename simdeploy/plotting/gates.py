@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.errors import InputError, Problem
-from simdeploy.plotting.colours import BLACK, BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, PURPLE, SKY_BLUE, VERMILION
-from simdeploy.plotting.measure_axis import set_limits, set_measure_axis
-from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.plotting import style
+from simdeploy.plotting.axes import set_limits, set_measure_axis
+from simdeploy.plotting.style import in_plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,20 +23,12 @@ if TYPE_CHECKING:
 PANELS = (STOPPED, "decision_requests", "failed_requests_excess", "makespan_s given completed", "stopped_at_s")
 # A mean over fewer rollouts says nothing that could be seen.
 _LEAST_ROLLOUTS = 10
-
-
-class _Look(NamedTuple):
-    colour: str
-    marker: str
-    line: str
-
-
 # Counts that differ by powers of ten.
 _LOGARITHMIC = ("decision_requests", "failed_requests_excess")
-_COLOURS = (BLUE, SKY_BLUE, VERMILION, ORANGE, GREEN, PURPLE, GREY)
-_FIRST = _Look(BLACK, "o", "-")
-_LOOKS = tuple(
-    _Look(colour, marker, line)
+_COLOURS = (style.BLUE, style.SKY_BLUE, style.VERMILION, style.ORANGE, style.GREEN, style.PURPLE, style.GREY)
+_FIRST: dict[str, Any] = {"color": style.BLACK, "marker": "o", "linestyle": "-", "linewidth": 1.8}
+_LOOKS: tuple[dict[str, Any], ...] = tuple(
+    {"color": colour, "marker": marker, "linestyle": line, "linewidth": 1.2}
     for line, markers in (("-", "s^Dv<>P"), ("--", "X*hpdH8"))
     for colour, marker in zip(_COLOURS, markers, strict=True)
 )
@@ -74,7 +66,7 @@ def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Seq
     --------
     >>> from matplotlib.figure import Figure
     >>> from simdeploy.analysis import compare_gates
-    >>> from simdeploy.plotting.gates import plot_gates
+    >>> from simdeploy.plotting import plot_gates
     >>> from simdeploy.scenario import Scenario
     >>> scenario = Scenario.from_dict({
     ...     "name": "ten-nodes",
@@ -129,20 +121,9 @@ def _draw_panel(ax: Axes, result: GateComparison, name: str) -> None:
     ax.set_xlim(-margin, result.sizes[-1] + margin)
     ax.set_xlabel("error rate that the release adds")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.axvline(result.size, color=LIGHT_GREY, linewidth=0.8, linestyle=":", zorder=0)
+    ax.axvline(result.size, color=style.LIGHT_GREY, linewidth=0.8, linestyle=":", zorder=0)
 
 
-def _draw_gate(ax: Axes, rows: pd.DataFrame, gate: str, look: _Look) -> None:
-    ax.vlines(rows["size"], rows["low"], rows["high"], color=look.colour, alpha=0.35, linewidth=1.2)
-    ax.plot(
-        rows["size"],
-        rows["estimate"],
-        color=look.colour,
-        marker=look.marker,
-        linestyle=look.line,
-        markersize=4,
-        linewidth=1.8 if look is _FIRST else 1.2,
-        label=gate,
-        clip_on=False,
-        zorder=3,
-    )
+def _draw_gate(ax: Axes, rows: pd.DataFrame, gate: str, look: dict[str, Any]) -> None:
+    ax.vlines(rows["size"], rows["low"], rows["high"], color=look["color"], alpha=0.35, linewidth=1.2)
+    ax.plot(rows["size"], rows["estimate"], **look, markersize=4, label=gate, clip_on=False, zorder=3)

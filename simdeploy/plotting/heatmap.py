@@ -12,11 +12,10 @@ import numpy as np
 from simdeploy.analysis import GridSummary, summarize_grid
 from simdeploy.analysis.asking.naming import LABELS, format_value
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
-from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.plotting.colours import BLUE, DARK_GREY, GREY
-from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.errors import InputError, Problem, not_among
+from simdeploy.plotting.axes import set_unit_axis
 from simdeploy.plotting.slices import Slice, choose_slice
-from simdeploy.plotting.time_axis import set_time_axis
+from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text
 from simdeploy.report.grid import quantity_scale, quantity_title
 from simdeploy.report.wording import POINTS, format_number
 
@@ -104,7 +103,8 @@ def plot_heatmap(
             _draw_nothing(ax, shown)
         else:
             mappable = _draw_cells(ax, shown, quantity) if shown.is_grid else _draw_points(ax, shown, quantity)
-            _draw_colorbar(ax, mappable, shown, quantity)
+            bar = ax.figure.colorbar(mappable, ax=ax)
+            _set_values(bar.ax.yaxis, shown, quantity)
         _set_title(ax, shown, quantity, summary.confidence_level)
     return axes
 
@@ -112,13 +112,7 @@ def plot_heatmap(
 def _check(axes: Sequence[Axes], quantities: Sequence[str], summary: GridSummary) -> None:
     known = [name for name in QUANTITIES if f"{name}_estimate" in summary.cells]
     problems = [
-        Problem(
-            "no such quantity in the result",
-            ("quantities",),
-            found=shorten(name),
-            allowed=", ".join(known),
-            hint=nearest(name, known),
-        )
+        not_among("no such quantity in the result", ("quantities",), name, known)
         for name in quantities
         if name not in known
     ]
@@ -136,8 +130,7 @@ def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     estimates = np.full((len(y_values), len(x_values)), np.nan)
     estimates[y, x] = shown.cells[f"{quantity}_estimate"]
     edges = [np.arange(len(values) + 1) - 0.5 for values in (x_values, y_values)]
-    low, high = _colour_limits(quantity, shown.whole)
-    mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(estimates), cmap=_COLOURS, vmin=low, vmax=high)
+    mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(estimates), **_choose_colours(quantity, shown.whole))
     # Shows where there is no cell.
     ax.patch.set(facecolor="white", hatch="////", edgecolor=GREY, linewidth=0)
     if estimates.size <= _MOST_NUMBERED:
@@ -161,10 +154,8 @@ def _write_numbers(ax: Axes, estimates: np.ndarray, shown: Slice, quantity: str,
     uncertainty = 0.0 if widths.isna().all() else float(widths.median())
     for (row, column), value in np.ndenumerate(estimates):
         if not np.isnan(value):
-            red, green, blue, _ = mesh.to_rgba(value)
-            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             text = format_number(value * scale.factor, uncertainty)
-            colour = "white" if is_dark else "black"
+            colour = contrast_to(mesh, value)
             ax.text(column, row, text, ha="center", va="center", fontsize="x-small", color=colour)
 
 
@@ -187,16 +178,13 @@ def _draw_points(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     estimates = cells[f"{quantity}_estimate"].to_numpy(dtype=float)
     x, y = (_positions(axis, cells[name]) for axis, name in ((ax.xaxis, shown.x), (ax.yaxis, str(shown.y))))
     missing = np.isnan(estimates)
-    low, high = _colour_limits(quantity, shown.whole)
     size = max(4.0, min(60.0, 4000 / len(cells)))
     points = ax.scatter(
         x[~missing],
         y[~missing],
         c=estimates[~missing],
         s=size,
-        cmap=_COLOURS,
-        vmin=low,
-        vmax=high,
+        **_choose_colours(quantity, shown.whole),
         edgecolors=DARK_GREY,
         linewidths=0.3,
     )
@@ -220,33 +208,22 @@ def _positions(axis: Axis, column: pd.Series) -> np.ndarray:
     return places.astype(float)
 
 
-def _colour_limits(quantity: str, cells: pd.DataFrame) -> tuple[float, float]:
+def _choose_colours(quantity: str, cells: pd.DataFrame) -> dict[str, Any]:
     low, high = float(cells[f"{quantity}_estimate"].min()), float(cells[f"{quantity}_estimate"].max())
     if quantity in PROPORTIONS:
-        return 0.0, max(high, 0.01)
-    return (low, high) if high > low else (low, low + max(abs(low), 1.0))
-
-
-def _draw_colorbar(ax: Axes, mappable: ScalarMappable, shown: Slice, quantity: str) -> None:
-    bar = ax.figure.colorbar(mappable, ax=ax)
-    _set_values(bar.ax.yaxis, shown, quantity)
+        low, high = 0.0, max(high, 0.01)
+    elif high <= low:
+        high = low + max(abs(low), 1.0)
+    return {"cmap": _COLOURS, "vmin": low, "vmax": high}
 
 
 def _set_values(axis: Axis, shown: Slice, quantity: str) -> None:
     """Label an axis on which a quantity is."""
-    from matplotlib.ticker import PercentFormatter
-
     if quantity in PROPORTIONS:
-        axis.set_major_formatter(PercentFormatter(1))
-        axis.set_label_text(f"{quantity_title(quantity)} {_OF_WHAT[quantity]}")
-        return
-    label, (_, unit) = f"mean {quantity_title(quantity)}", LABELS[MEANS[quantity]]
-    if unit == "s":
-        set_time_axis(axis, float(shown.whole[f"{quantity}_estimate"].max()), label)
-        return
-    if unit == "fraction":
-        axis.set_major_formatter(PercentFormatter(1))
-    axis.set_label_text(label)
+        label, unit = f"{quantity_title(quantity)} {_OF_WHAT[quantity]}", "fraction"
+    else:
+        label, unit = f"mean {quantity_title(quantity)}", LABELS[MEANS[quantity]][1]
+    set_unit_axis(axis, unit, float(shown.whole[f"{quantity}_estimate"].max()), label)
 
 
 def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.plotting.colours import BLUE, GREY, ORANGE
-from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.plotting.style import BLUE, GREY, ORANGE, in_plain_text
 from simdeploy.report.rare import format_count, format_probability
 
 if TYPE_CHECKING:
@@ -36,13 +35,13 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
     --------
     >>> import simdeploy
     >>> from matplotlib.figure import Figure
-    >>> from simdeploy.plotting.rare import plot_rare
+    >>> from simdeploy.plotting import plot_rare
     >>> scenario = simdeploy.Scenario.from_dict({
     ...     "name": "hundred", "fleet": {"nodes": 100, "update_duration": "30s", "start_failure": 0.001},
     ...     "policies": {"at-once": {"strategy": "immediate"}},
     ... })
     >>> found = simdeploy.estimate_rare(
-    ...     scenario, event="failed_nodes >= 6", tilt={"start_failure": 60}, rollouts=500, engine="reference"
+    ...     scenario, event="failed_nodes >= 6", tilt={"start_failure": 60}, replications=500, engine="reference"
     ... )
     >>> plot_rare(Figure().subplots(), found).get_xlabel()
     'rollouts'

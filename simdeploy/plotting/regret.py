@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.plotting.colours import GREY
-from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.plotting.policy_rows import wrap_name
+from simdeploy.plotting.style import GREY, contrast_to, in_plain_text, wrap_name
 from simdeploy.report.wording import difference_scale, format_number, measure_scale
 
 if TYPE_CHECKING:
@@ -89,12 +87,10 @@ def _write_numbers(
     for (row, column), value in np.ndenumerate(shown):
         if np.isnan(value):
             continue
-        red, green, blue, _ = image.to_rgba(value)
         verdict = verdicts[row, column] if column < verdicts.shape[1] else ""
         text = format_number(value * scale.factor, uncertainty)
         text += f"\n{verdict}" if verdict in ("not met", "undecided") else ""
-        colour = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
-        ax.text(column, row, text, ha="center", va="center", fontsize="small", color=colour)
+        ax.text(column, row, text, ha="center", va="center", fontsize="small", color=contrast_to(image, value))
     return scale.unit
 
 

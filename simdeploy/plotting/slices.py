@@ -20,22 +20,10 @@ _NAMED = ("scenario", "policy")
 
 @dataclass(frozen=True)
 class Slice:
-    """What is drawn of a sweep.
+    """What is drawn of a sweep: cells of the summary over one or two keys.
 
-    Attributes
-    ----------
-    cells : DataFrame
-        Rows of the summary.
-    whole : DataFrame
-        All of them: scales come from these, so that slices can be compared.
-    x : str
-        Key of the horizontal axis.
-    y : str or None
-        Key of the vertical axis; None if only one was varied.
-    is_grid : bool
-        Whether every combination was tried.
-    note : str
-        What else the cases have in common, or that they don't; empty if there is nothing else.
+    Scales come from the `whole` of the summary, so that slices can be compared. `is_grid` is whether every combination was
+    tried; the `note` says what else the cases have in common, or that they don't.
     """
 
     cells: pd.DataFrame
@@ -47,18 +35,9 @@ class Slice:
 
 
 def choose_slice(summary: GridSummary, at: Mapping[str, Any]) -> Slice:
-    """Choose which cases are drawn, and against which keys.
+    """Choose which cases are drawn, and against which keys; refuse keys and values of `at` that aren't there.
 
-    Parameters
-    ----------
-    summary : GridSummary
-    at : mapping
-        Values of keys that are no axes. The others of them are at their first value, if every combination was tried.
-
-    Raises
-    ------
-    InputError
-        If nothing was varied, or a key or a value of `at` isn't there.
+    What is no axis and not in `at` is at its first value, if every combination was tried.
     """
     cells, keys = summary.cells, _varied(summary)
     _check_keys(at, keys)

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.plotting.colours import (
-    BLACK,
-    BLUE,
-    DARK_GREY,
-    GREEN,
-    INK,
-    LIGHT_GREY,
-    ORANGE,
-    PALE_GREY,
-    PURPLE,
-    SKY_BLUE,
-    VERMILION,
-    YELLOW,
-)
-from simdeploy.plotting.plain_text import in_plain_text
-from simdeploy.plotting.time_axis import set_time_axis
+from simdeploy.plotting import style
+from simdeploy.plotting.axes import set_time_axis
+from simdeploy.plotting.style import in_plain_text
 from simdeploy.report.wording import Scale, format_number, time_scale
 
 if TYPE_CHECKING:
@@ -31,17 +18,17 @@ if TYPE_CHECKING:
 
 # From the bottom: what serves the new version, what is under way, what went wrong, what is still to come.
 _COLOURS = {
-    "running": GREEN,
-    "validating": YELLOW,
-    "starting": SKY_BLUE,
-    "failed": VERMILION,
-    "rolling_back": ORANGE,
-    "rolled_back": BLUE,
-    "rollback_failed": BLACK,
-    "removed": PURPLE,
-    "stopped": DARK_GREY,
-    "skipped": LIGHT_GREY,
-    "pending": PALE_GREY,
+    "running": style.GREEN,
+    "validating": style.YELLOW,
+    "starting": style.SKY_BLUE,
+    "failed": style.VERMILION,
+    "rolling_back": style.ORANGE,
+    "rolled_back": style.BLUE,
+    "rollback_failed": style.BLACK,
+    "removed": style.PURPLE,
+    "stopped": style.DARK_GREY,
+    "skipped": style.LIGHT_GREY,
+    "pending": style.PALE_GREY,
 }
 _MOST_STEPS = 3000  # more than any screen has pixels across
 _MOST_TRIANGLES = 25
@@ -124,7 +111,7 @@ def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: list[float]) -> list[
             area = ax.fill_between(times_s, bottom, top, step="post", color=colour, linewidth=0)
             entries.append((area, status.replace("_", " ")))
             bottom = top
-    (line,) = ax.step(times_s, _held(shown["in_service"]), where="post", color=INK, linewidth=1.2)
+    (line,) = ax.step(times_s, _held(shown["in_service"]), where="post", color=style.INK, linewidth=1.2)
     entries.append((line, "in service"))
     return entries
 
@@ -145,8 +132,8 @@ def _draw_end(ax: Axes, rollout: Rollout, total: int, scale: Scale) -> None:
         marks.append((values["restored_at_s"], "restored", ":"))
     marks = [mark for mark in marks if mark[0] == mark[0]]  # NaN: it did not happen
     right_s = ax.get_xlim()[1]
-    for number, (time_s, word, style) in enumerate(marks):
-        ax.vlines(time_s, 0, total, color=INK, linestyle=style, linewidth=1.2)
+    for number, (time_s, word, line) in enumerate(marks):
+        ax.vlines(time_s, 0, total, color=style.INK, linestyle=line, linewidth=1.2)
         # The first label stands left of its line and the second right of it, so that they never meet.
         leftwards = number == 0 and time_s > 0.05 * right_s
         ax.annotate(
@@ -167,7 +154,9 @@ def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> N
     dispatched = events[events["to_status"].eq("starting") & events["node"].notna()]
     starts_s = dispatched.groupby("wave")["time_s"].min()
     marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
-    ax.plot(starts_s, [total] * len(starts_s), linestyle="none", marker=marker, markersize=4, color=INK, clip_on=False)
+    ax.plot(
+        starts_s, [total] * len(starts_s), linestyle="none", marker=marker, markersize=4, color=style.INK, clip_on=False
+    )
     seconds_per_pt = right_s / (ax.get_window_extent().width * 72 / ax.figure.dpi)
     free_from_s = 0.0
     for wave, start_s in starts_s.items():

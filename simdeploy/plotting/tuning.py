@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.plotting.colours import BLACK, BLUE, GREEN, LIGHT_GREY, ORANGE, PALE_GREY, VERMILION
-from simdeploy.plotting.measure_axis import set_measure_axis
-from simdeploy.plotting.plain_text import in_plain_text
+from simdeploy.plotting.axes import set_measure_axis
+from simdeploy.plotting.style import BLACK, BLUE, GREEN, LIGHT_GREY, ORANGE, PALE_GREY, VERMILION, in_plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +53,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     ...     "fleet": {"nodes": 2, "update_duration": "1m"},
     ...     "policies": {"one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
     ... })
-    >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, worlds=2)
+    >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, replications=2)
     >>> plot_tuning(Figure().subplots(), result).get_xlabel()
     'candidates, the best first'
     """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.report.tables import Column, make_table
-from simdeploy.validation.verification.comparing import WITHIN
+from simdeploy.validation.verification.verifying import WITHIN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -151,12 +151,7 @@ def format_interval(low: float, high: float, scale: Scale) -> str:
 def format_number(value: float, uncertainty: float, *, sign: bool = False) -> str:
     """Write a number with the digits that its uncertainty leaves: two of the half-width, no more.
 
-    Parameters
-    ----------
-    value, uncertainty : float
-        The half-width of its interval; 0 or NaN where there is none.
-    sign : bool
-        Write a plus, too.
+    The uncertainty is 0 or NaN where there is no interval; with `sign` a plus is written, too.
 
     Examples
     --------
@@ -195,14 +190,7 @@ def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, what: str) -> s
 def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bool = False) -> str:
     """Say how many rollouts of which policies never end, and what isn't known for that; the empty text if none.
 
-    Parameters
-    ----------
-    fractions : mapping of str to float
-        Of each policy; those of which everything is known have 0.
-    what : str
-        That isn't known.
-    is_conditional : bool
-        Whether it is about some of the rollouts only.
+    A policy of which everything is known has the fraction 0; `is_conditional` is whether some of the rollouts count only.
 
     Examples
     --------

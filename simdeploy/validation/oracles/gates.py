@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.errors import InputError, Problem
-from simdeploy.validation.oracles.counting import add_failures, cut, failed_law
-from simdeploy.validation.oracles.cusum import cusum_characteristics
 from simdeploy.validation.oracles.gate_values import GateCharacteristics
 
 if TYPE_CHECKING:
@@ -23,6 +21,9 @@ if TYPE_CHECKING:
     Verdicts = npt.NDArray[np.int8]
 
 _FAILS, _PASSES = 1, -1
+
+# A count that is less probable than this is left out: what is left out in all is far below the rounding of a sum.
+_NEGLIGIBLE = 1e-20
 
 
 def gate_characteristics(
@@ -78,7 +79,7 @@ def gate_characteristics(
         case "pooled_window":
             return _pooled_windows(gate, requests, error_rate)
         case "cusum":
-            return cusum_characteristics(gate, requests, error_rate)
+            return _follow_cusum(gate, requests, error_rate)
         case "sprt_requests":
             requests = [1] * sum(requests)
     if gate.method == "multinomial":
@@ -195,3 +196,140 @@ def _pooled_windows(gate: Gate, requests: Sequence[int], error_rate: float) -> G
                 following[state] = following.get(state, 0.0) + probability * (1 - healthy)
         undecided = following
     return GateCharacteristics(fails, passes, math.fsum(undecided.values()), expected)
+
+
+def cusum_run_length(gate: Gate, requests: int, error_rate: float) -> float:
+    """Mean number of looks until a CUSUM raises its alarm, the same number of requests at every look.
+
+    Parameters
+    ----------
+    gate : Gate
+        A ``cusum``.
+    requests : int
+        Of a look.
+    error_rate : float
+        Probability that a request fails.
+
+    Notes
+    -----
+    From one zero of the sum to the next it is an SPRT between 0 and the alarm. If such a test takes L looks on average, and ends
+    with an alarm with probability P, the mean is ``L / P``. Both are found by the law of failed requests from look to look, exactly
+    but for rounding: a test that still goes on with a probability of 1e-16 of that of an alarm is left.
+
+    References
+    ----------
+    E. S. Page, "Continuous inspection schemes", Biometrika 41 (1954) 100-115 (the scheme as a sequence of Wald's tests).
+
+    Examples
+    --------
+    >>> from simdeploy.validation.oracles import make_gate
+    >>> gate = make_gate("cusum", good=0.01, bad=0.05, alarm_every=1000)
+    >>> [round(cusum_run_length(gate, 100, level), 1) for level in (0.01, 0.05)]
+    [7407.2, 2.5]
+    """
+    looks = 1
+    if requests < max(gate.minimum_sample, 1):
+        if gate.cant_tell == "stop":
+            return 1.0
+        if gate.cant_tell == "pass" or requests == 0:
+            return math.inf
+        looks = -(-max(gate.minimum_sample, 1) // requests)
+        requests *= looks
+    law = failed_law(requests, error_rate)
+    going_on: Floats = np.ones(1)
+    length = alarm = 0.0
+    total = 0
+    while going_on.sum() > 1e-16 * alarm:
+        length += float(going_on.sum())
+        total += requests
+        going_on, alarms, _ = _next_look(gate, going_on, law, total)
+        alarm += alarms
+    return looks * length / alarm if alarm else math.inf
+
+
+def _follow_cusum(gate: Gate, requests: Sequence[int], error_rate: float) -> GateCharacteristics:
+    """Follow a CUSUM through looks, from each at which it was 0; the part of `gate_characteristics` that is about it."""
+    least = max(gate.minimum_sample, 1)
+    # Each test since the sum was 0: requests since then, and the probabilities of failed ones.
+    tests: list[tuple[int, Floats]] = []
+    at_zero, fails, expected = 1.0, 0.0, 0.0
+    held_back = 0
+    for more in requests:
+        undecided = at_zero + math.fsum(float(test.sum()) for _, test in tests)
+        expected += more * undecided
+        held_back += more
+        if held_back < least:
+            if gate.cant_tell == "stop":
+                return GateCharacteristics(fails + undecided, 0.0, 0.0, expected)
+            if gate.cant_tell == "pass":
+                held_back = 0
+            continue
+        law = failed_law(held_back, error_rate)
+        started = [*tests, (0, np.array([at_zero]))]
+        tests, at_zero = [], 0.0
+        for before, probabilities in started:
+            going_on, alarms, zeros = _next_look(gate, probabilities, law, before + held_back)
+            fails += alarms
+            at_zero += zeros
+            if going_on.max() > _NEGLIGIBLE:
+                tests.append((before + held_back, going_on))
+        held_back = 0
+    undecided = at_zero + math.fsum(float(test.sum()) for _, test in tests)
+    return GateCharacteristics(fails, 0.0, undecided, expected)
+
+
+def _next_look(gate: Gate, probabilities: Floats, law: Floats, total: int) -> tuple[Floats, float, float]:
+    """Return what goes on after one more look, and the probabilities of an alarm and of a sum of 0."""
+    after = add_failures(probabilities, law)
+    failed = np.arange(len(after))
+    sums = failed * gate.if_failed + (total - failed) * gate.if_served
+    alarms, zeros = float(after[sums >= gate.upper].sum()), float(after[sums <= 0].sum())
+    return cut(np.where((sums > 0) & (sums < gate.upper), after, 0.0)), alarms, zeros
+
+
+def failed_law(requests: int, error_rate: float) -> Floats:
+    """Return the probabilities of 0, 1, ... failed requests among some: the binomial law up to where it is negligible.
+
+    Examples
+    --------
+    >>> failed_law(2, 0.5).round(6).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    from scipy.stats import binom
+
+    law: Floats = np.asarray(binom.pmf(np.arange(requests + 1), requests, error_rate))
+    return law[: np.flatnonzero(law > _NEGLIGIBLE)[-1] + 1]
+
+
+def add_failures(probabilities: Floats, law: Floats) -> Floats:
+    """Return the probabilities of counts, along the first axis, after independent failures of a law were added to them.
+
+    Examples
+    --------
+    >>> add_failures(np.array([0.5, 0.5]), np.array([0.75, 0.25])).tolist()
+    [0.375, 0.5, 0.125]
+    """
+    counts = len(probabilities)
+    added = np.zeros((counts + len(law) - 1, *probabilities.shape[1:]))
+    if counts < len(law):
+        for failed, probability in enumerate(probabilities):
+            added[failed : failed + len(law)] += np.multiply.outer(law, probability)
+        return added
+    for failed, probability in enumerate(law):
+        added[failed : failed + counts] += probability * probabilities
+    return added
+
+
+def cut(probabilities: Floats) -> Floats:
+    """Leave out the highest counts, along every axis, that are negligible.
+
+    Examples
+    --------
+    >>> cut(np.array([0.5, 0.5, 0.0])).tolist()
+    [0.5, 0.5]
+    """
+    for axis in range(probabilities.ndim):
+        others = tuple(other for other in range(probabilities.ndim) if other != axis)
+        kept = np.flatnonzero(probabilities.max(axis=others, initial=0.0) > _NEGLIGIBLE)
+        probabilities = np.take(probabilities, np.arange(kept[-1] + 1 if len(kept) else 1), axis=axis)
+    return probabilities

@@ -17,21 +17,9 @@ NEVER_STOPS = {"max_failed_nodes": 10**6, "max_failed_nodes_percent": 100}
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario, what is taken from each of its rollouts, and the closed form of its mean.
+    """A scenario as a file would say it, what is taken from each of its rollouts, and the closed form of its mean.
 
-    Attributes
-    ----------
-    name : str
-    quantity : str
-        What the mean is of, in words.
-    oracles : tuple of str
-        Functions of `simdeploy.validation.oracles` that are held.
-    truth : callable
-        Returns the mean.
-    take : callable
-        Takes it from a table of replications, one number each.
-    scenario : mapping
-        What a file would say.
+    `oracles` are the functions of `simdeploy.validation.oracles` that are held, `quantity` says what the mean is of.
     """
 
     name: str

@@ -34,41 +34,20 @@ def gates() -> tuple[Case, ...]:
 def _of_waves(name: str, gate: Mapping[str, Any], limit: float) -> list[Case]:
     """Make cases of one wave that is stopped where it can't be told after three looks."""
     health_check = {"deadline": "10m", "min_healthy_time": "30s", "max_error_rate": limit, "gate": gate}
-    around: dict[str, Any] = {"orchestrator": {"cant_tell": "stop"}}
 
     def known() -> GateCharacteristics:
         asked = oracles.make_gate(**gate, max_error_rate=limit, cant_tell="stop")
         return oracles.gate_characteristics(asked, [_REQUESTS] * 3, _FLEET["error_rate"])
 
     policy = rolling(health_check=health_check, **NEVER_STOPS)
-    title = f"gate: {name}"
-    cases = [
-        make_case(
-            title,
-            "stopped",
-            _HELD,
-            lambda: known().fails + known().cant_tell,
-            share_of("verdict", "false_alarm"),
-            _FLEET,
-            policy,
-            **around,
-        )
-    ]
+    told = [("stopped", lambda: known().fails + known().cant_tell, share_of("verdict", "false_alarm"))]
     if gate["kind"] != "pooled":  # which looks at all of them
-        looked_at = number_of("decision_requests")
-        cases.append(
-            make_case(
-                title,
-                "requests looked at",
-                _HELD,
-                lambda: known().expected_requests,
-                looked_at,
-                _FLEET,
-                policy,
-                **around,
-            )
-        )
-    return cases
+        told.append(("requests looked at", lambda: known().expected_requests, number_of("decision_requests")))
+    stops = {"cant_tell": "stop"}
+    return [
+        make_case(f"gate: {name}", quantity, _HELD, truth, take, _FLEET, policy, orchestrator=stops)
+        for quantity, truth, take in told
+    ]
 
 
 def _compared() -> Case:

@@ -77,6 +77,7 @@ def limits() -> tuple[Case, ...]:
     stopped = share_of("state", "failed")
     failing = {"nodes": 20, "start_failure": 0.15}
     certain = {"nodes": 9, "start_failure": 1}
+    one_by_one = rolling(1, max_failed_nodes=3, max_failed_nodes_percent=100)
     beta = Beta(0.3, 0.3)
 
     def squared(table: pd.DataFrame) -> np.ndarray:
@@ -112,24 +113,18 @@ def limits() -> tuple[Case, ...]:
             rolling(6, max_failed_nodes=2, max_failed_nodes_percent=100),
             orchestrator={"limit_comparison": "reaches"},
         ),
-        make_case(
-            "every start fails, above a limit",
-            "failed nodes",
-            "failures_to_stop",
-            lambda: oracles.failures_to_stop(3),
-            number_of("failed_nodes"),
-            certain,
-            rolling(1, max_failed_nodes=3, max_failed_nodes_percent=100),
-        ),
-        make_case(
-            "every start fails, at a limit",
-            "failed nodes",
-            "failures_to_stop",
-            lambda: oracles.failures_to_stop(3, reaches=True),
-            number_of("failed_nodes"),
-            certain,
-            rolling(1, max_failed_nodes=3, max_failed_nodes_percent=100),
-            orchestrator={"limit_comparison": "reaches"},
+        *(
+            make_case(
+                f"every start fails, {where} a limit",
+                "failed nodes",
+                "failures_to_stop",
+                lambda where=where: oracles.failures_to_stop(3, reaches=where == "at"),  # type: ignore[misc]
+                number_of("failed_nodes"),
+                certain,
+                one_by_one,
+                orchestrator={"limit_comparison": comparison},
+            )
+            for where, comparison in (("above", "exceeds"), ("at", "reaches"))
         ),
         make_case(
             "one at a time until a limit",
@@ -138,7 +133,7 @@ def limits() -> tuple[Case, ...]:
             lambda: oracles.mean_dispatched_until_stop(30, 0.25, 3),
             number_of("touched_nodes"),
             {"nodes": 30, "start_failure": 0.25},
-            rolling(1, max_failed_nodes=3, max_failed_nodes_percent=100),
+            one_by_one,
         ),
         make_case(
             "failures that come together",
@@ -183,35 +178,17 @@ def windows() -> tuple[Case, ...]:
         health_check = {"deadline": deadline, "min_healthy_time": healthy_for, "max_error_rate": level}
         return rolling(health_check=health_check, **NEVER_STOPS)
 
-    return (
-        make_case(
-            "one window",
-            "nodes that pass",
-            "healthy_window_probability",
-            healthy,
-            number_of("updated_nodes", 20),
-            fleet,
-            checks("45s", "10s"),
-            orchestrator=goes_on,
-        ),
-        make_case(
-            "three windows in a row of seven",
-            "nodes that pass",
-            "validation Validation",
-            lambda: oracles.validation(healthy(), 3, 7).pass_probability,
-            number_of("updated_nodes", 20),
-            fleet,
-            checks("100s", "25s"),
-            orchestrator=goes_on,
-        ),
-        make_case(
-            "three windows in a row of seven",
-            "windows of a node",
-            "validation Validation",
-            lambda: oracles.validation(healthy(), 3, 7).mean_windows,
-            number_of("decision_windows", 20),
-            fleet,
-            checks("100s", "25s"),
-            orchestrator=goes_on,
-        ),
+    def validated() -> oracles.Validation:
+        return oracles.validation(healthy(), 3, 7)
+
+    in_a_row, held = "three windows in a row of seven", "validation Validation"
+    one, three = checks("45s", "10s"), checks("100s", "25s")
+    told = (
+        ("one window", "nodes that pass", "healthy_window_probability", healthy, "updated_nodes", one),
+        (in_a_row, "nodes that pass", held, lambda: validated().pass_probability, "updated_nodes", three),
+        (in_a_row, "windows of a node", held, lambda: validated().mean_windows, "decision_windows", three),
+    )
+    return tuple(
+        make_case(name, quantity, held, truth, number_of(column, 20), fleet, policy, orchestrator=goes_on)
+        for name, quantity, held, truth, column, policy in told
     )

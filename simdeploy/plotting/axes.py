@@ -1,18 +1,19 @@
-"""A measure of a result, the axis that it is on, and words beside points that don't run into each other."""
+"""Axes of measures and times, and words beside points that don't run into each other."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.plotting.colours import INK
-from simdeploy.plotting.time_axis import set_time_axis
+from simdeploy.errors import InputError, not_among
+from simdeploy.plotting.style import INK
+from simdeploy.report.wording import time_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,60 +21,53 @@ if TYPE_CHECKING:
 
     from simdeploy.scenario.measures import Measure
 
-_MOST_TICKS = 6
+_MOST_MEASURE_TICKS = 6
 _LINE_PT, _CHARACTER_PT = 12, 3.8  # what a word takes
 _BESIDE_PT = 6
 
+# Steps between ticks: those that people count a unit of time in, and decimal parts of it for narrow axes.
+_PARTS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+_STEPS = {
+    "s": (1, 2, 5, 10, 15, 20, 30, 60),
+    "min": (1, 2, 5, 10, 15, 20, 30, 60),
+    "h": (1, 2, 3, 4, 6, 12, 24),
+    "d": (1, 2, 5, 7, 14, 28, 70, 140, 364),
+}
+_MOST_TIME_TICKS = 9
+
 
 def find_measure(measure: Measure | str | None, known: Sequence[Measure], *, argument: str, place: int = 0) -> Measure:
-    """Return the measure of a result that is to be drawn.
-
-    Parameters
-    ----------
-    measure : Measure, str or None
-        What was asked for; None is the one at `place`.
-    known : sequence of Measure
-        Those of the result.
-    argument : str
-        What the caller calls it.
-    place : int, default 0
-
-    Raises
-    ------
-    InputError
-        If the result has no such measure.
-    """
+    """Return the measure of a result that is to be drawn, by default the one at `place`; refuse what it hasn't."""
     if measure is None:
         return known[place]
     with contextlib.suppress(InputError):  # what is no measure at all is none of the result's either
         (found,) = read_measures([measure])
         if found in known:
             return found
-    names = [str(one) for one in known]
-    allowed, hint = ", ".join(names), nearest(str(measure), names)
-    message = "the result has no such measure"
-    raise InputError(Problem(message, (argument,), found=shorten(str(measure)), allowed=allowed, hint=hint))
+    raise InputError(not_among("the result has no such measure", (argument,), str(measure), map(str, known)))
 
 
 def set_measure_axis(axis: Axis, measure: Measure, longest: float) -> None:
-    """Label an axis with a measure: fractions as percentages, times in the unit that suits the longest.
+    """Label an axis, whose limits are set: fractions as percentages, times in the unit that suits the longest."""
+    from matplotlib.ticker import MaxNLocator
 
-    Parameters
-    ----------
-    axis : Axis
-        ``ax.xaxis`` or ``ax.yaxis`` with its limits set.
-    measure : Measure
-    longest : float
-        The largest value, which decides on the unit of a time.
-    """
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    axis.set_major_locator(MaxNLocator(_MOST_MEASURE_TICKS, steps=[1, 2, 5, 10]))
+    set_unit_axis(axis, unit_of(measure), longest, describe_measure(measure))
 
-    label = describe_measure(measure)
-    if measure.is_duration:
+
+def unit_of(measure: Measure) -> str:
+    """Return the unit of a measure, as `LABELS` has it of a response."""
+    return "s" if measure.is_duration else "fraction" if measure.is_fraction else ""
+
+
+def set_unit_axis(axis: Axis, unit: str, longest: float, label: str) -> None:
+    """Label an axis, whose limits are set, for data in a unit of `LABELS`."""
+    from matplotlib.ticker import PercentFormatter
+
+    if unit == "s":
         set_time_axis(axis, longest, label)
         return
-    axis.set_major_locator(MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]))
-    if measure.is_fraction:
+    if unit == "fraction":
         axis.set_major_formatter(PercentFormatter(1))
     axis.set_label_text(label)
 
@@ -94,16 +88,10 @@ def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float]) ->
 
 
 def label_points(ax: Axes, points: np.ndarray, words: list[str], order: Iterable[int]) -> None:
-    """Write words beside points, in an order of importance, as far as there is room.
+    """Write words beside points, as far as there is room.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        With its limits set.
-    points : ndarray of float, shape (points, 2)
-    words : list of str
-    order : iterable of int
-        Places of points; what would run into one before is left out.
+    The limits of the axes are set. `points` has a row of x and y for each, `order` is of their places, the most important
+    first: what would run into a word before is left out.
     """
     from matplotlib.patheffects import withStroke
 
@@ -133,3 +121,20 @@ def label_points(ax: Axes, points: np.ndarray, words: list[str], order: Iterable
             parse_math=False,
             zorder=6,
         )
+
+
+def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
+    """Put ticks at round times on an axis whose data are seconds, and label it with the unit that suits the longest.
+
+    Its limits are set, and its data stay in seconds.
+    """
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    factor, unit = time_scale(longest_s)
+    low_s, high_s = axis.get_view_interval()
+    longest = _STEPS[unit][-1]
+    steps = chain(_PARTS, _STEPS[unit], (longest * 2**doubled for doubled in count(1)))
+    step = next(step for step in steps if (high_s - low_s) * factor / step <= _MOST_TIME_TICKS)
+    axis.set_major_locator(MultipleLocator(step / factor))
+    axis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{round(seconds * factor, 4):g}"))
+    axis.set_label_text(f"{label} ({unit})")
