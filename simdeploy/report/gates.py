@@ -115,10 +115,8 @@ def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> str:
     best = result.fewest_failed_requests
     if best is None:
         return ""
-    its, own = (
-        format_amount(result.row(gate, result.size, "failed_requests_excess")["estimate"], NO_SCALE)
-        for gate in (best, THRESHOLD)
-    )
+    rows = (result.row(gate, result.size, "failed_requests_excess") for gate in (best, THRESHOLD))
+    its, own = (f"{row['estimate']:,.0f}" for row in rows)
     is_of_all = set(verdicts.values()) <= {"better", "equal", "unclear"}
     among = "" if is_of_all else " without surely erring more"
     return f"{best} serves the fewest failed requests{among}: {its} instead of {own}."

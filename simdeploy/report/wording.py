@@ -169,10 +169,14 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
 
     Examples
     --------
-    >>> format_amount(0.0123, PERCENT), format_amount(float("nan"), PERCENT)
-    ('1.23 %', 'no value')
+    >>> format_amount(0.0123, PERCENT), format_amount(float("nan"), PERCENT), format_amount(12345.6, NO_SCALE)
+    ('1.23 %', 'no value', '12,346')
     """
-    return "no value" if math.isnan(value) else f"{value * scale.factor:,.{digits}g} {scale.unit}".rstrip()
+    if math.isnan(value):
+        return "no value"
+    number = value * scale.factor
+    form = ",.0f" if abs(number) >= 10**digits else f".{digits}g"
+    return f"{number:{form}} {scale.unit}".rstrip()
 
 
 def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, what: str) -> str:
