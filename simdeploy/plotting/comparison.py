@@ -153,7 +153,7 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
     Notes
     -----
     An interval that reaches 0 from both sides belongs to a policy that may be the best; see
-    `simdeploy.statistics.pairs.rank_policies`. Policies without values are left out.
+    `simdeploy.analysis.comparison.ranking.rank_policies`. Policies without values are left out.
 
     Examples
     --------
