@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.directions import find_direction
 from simdeploy.analysis.asking.naming import LABELS, describe_measure, name_cases
+from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.comparison.measured import LEVELS, find_rows, name_rows
 from simdeploy.errors import InputError, Problem, nearest, not_among, shorten
 from simdeploy.plotting import style

@@ -55,7 +55,7 @@ def tabulate(result: Result) -> tuple[Table, ...]:
 
 def to_html(result: Result) -> str:
     """Return answer and tables of a result as HTML, for a notebook."""
-    from simdeploy.report.tables import table_to_html
+    from simdeploy.report.tables import table_to_html  # heavy, and `simdeploy --help` needs the names above
 
     tables = "\n".join(table_to_html(table) for table in result.summarize())
     return f"<p>{html.escape(result.answer)}</p>\n{tables}"
