@@ -15,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 from simdeploy import Scenario, SimdeployWarning, SimulationError, read_scenario, simulate
 from simdeploy.engines import choice
 from simdeploy.engines.block import Block
-from simdeploy.engines.compiled import availability, clock, codes, kernel, laws, philox, special
+from simdeploy.engines.compiled import clock, codes, jit, kernel, laws, philox, special
 from simdeploy.engines.compiled.binomial import last_healthy_word
 from simdeploy.engines.compiled.engine import run_compiled
 from simdeploy.engines.compiled.jit import entry
@@ -326,16 +326,16 @@ def test_a_word_before_compiling(monkeypatch: pytest.MonkeyPatch):
 
 def test_compiled_code_is_kept_under_its_sources(monkeypatch: pytest.MonkeyPatch):
     """A change in any source of compiled code makes it another one. [contract]"""
-    before = availability.source_number()
+    before = jit.source_number()
     read = Path.read_bytes
     constants = ("streams.py", "units.py", "vocabulary.py", "orchestrator.py", "gate.py", "draws.py", "release.py")
     for name in ("laws.py", "barrier.py", *constants):
-        availability.source_number.cache_clear()
+        jit.source_number.cache_clear()
         monkeypatch.setattr(Path, "read_bytes", lambda path, name=name: read(path) + b" " * (path.name == name))
-        assert availability.source_number() != before
+        assert jit.source_number() != before
     monkeypatch.undo()
-    availability.source_number.cache_clear()
-    assert availability.source_number() == before
+    jit.source_number.cache_clear()
+    assert jit.source_number() == before
 
 
 @pytest.mark.parametrize(

@@ -476,7 +476,7 @@ def test_rows_are_in_the_order_of_the_table(scenario, tmp_path, monkeypatch, mos
     """By case, then by replication, as they stand: in memory, in a store, to pandas, and after interruptions. [property]"""
     monkeypatch.setattr("simdeploy.experiments.working._PART_S", 0.0)
     monkeypatch.setattr("simdeploy.experiments.working._MOST_PARTS", 1)
-    for module in ("parts", "rows"):
+    for module in ("working", "rows"):
         monkeypatch.setattr(f"simdeploy.experiments.{module}._MOST_ROWS", most_rows)
     vary = {**VARY, "start_failure": [0.1, 0.2], "min_healthy_time": ["30s", 30]}
     result = run(scenario, vary=vary, replications=range(2, 7), executor=Backwards())
@@ -694,7 +694,7 @@ def test_what_cannot_be_meant_together_costs_no_other_case(scenario, tmp_path):
 
 SCRIPT = """
     import sys
-    from simdeploy.experiments import parts, sweep, working
+    from simdeploy.experiments import sweep, working
     from simdeploy.experiments.cutting import Piece
     from simdeploy.scenario import Scenario
 
@@ -702,7 +702,7 @@ SCRIPT = """
         print(done, total, flush=True)
 
     working.cut_job = lambda job, replications: (Piece(6, 2),)
-    parts._MOST_ROWS = 2
+    working._MOST_ROWS = 2
     vary = {vary}
     scenario = Scenario.from_dict({raw})
     sweep(scenario, "waves", vary=vary, replications=40, engine="reference", store=sys.argv[1], progress=tell)

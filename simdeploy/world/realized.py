@@ -101,8 +101,7 @@ class World:
         self._p_start_hang = _tilted(self.true_start_hang, tilt.start_hang)
         self._p_rollback_failure = [odds_times(b.rollback_failure, tilt.rollback_failure) for b in self.behaviours]
 
-        # How long a node's attempt to start takes, nanoseconds.
-        self.start_ns = _Blocks(n, self._start_block)
+        self._start_ns = _Blocks(n, self._start_block)
         self._rollback_ns = _Blocks(n, self._rollback_block)
         self._after_ns = _Blocks(n, self._after_block)
         self._crash = self._processes_of(lambda b: (b.crash.up, b.crash.repair) if b.crash else None, CRASH_STREAMS)
@@ -117,6 +116,10 @@ class World:
         self.operator_uniform = self._once(Stream.OPERATOR_DECISION)
 
     # -- one node, one attempt ---------------------------------------------------------------------
+
+    def start_ns(self, node: int, attempt: int) -> int:
+        """Return how long an attempt to start takes, nanoseconds."""
+        return self._start_ns(node, attempt)
 
     def start_hangs(self, node: int, attempt: int) -> bool:
         """Tell whether an attempt leaves the node silent."""
