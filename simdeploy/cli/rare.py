@@ -67,6 +67,7 @@ def command(study: Study, *, event: str, method: str, tilts: tuple[str, ...], le
         result,
         about=f"policy {result.policy}, {result.method}",
         draw=draw_panels((6.4, 4.2), plot_rare, result),
+        failed=bool(result.n_failed),  # a warning has said which
         undecided=bool(result.doubts),
     )
 

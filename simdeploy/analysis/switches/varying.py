@@ -14,7 +14,7 @@ from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
 from simdeploy.analysis.switches.settings import Setting, Settings, why_refused
 from simdeploy.analysis.switches.switch_choice import Choice
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, SimulationError
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.progress import Progress
@@ -83,6 +83,8 @@ def vary_switches(
     InputError
         Before anything is simulated for an argument that makes no sense, and for `cost` without costs; afterwards if
         nothing can be chosen even with the switches as they are, since rollouts never end.
+    SimulationError
+        If every replication failed.
 
     Warns
     -----
@@ -143,6 +145,9 @@ def vary_switches(
     campaign.expect((1 + len(singles) + len(both)) * len(chosen) * len(numbers), nodes=scenario.fleet.nodes)
     settings = Settings(scenario, chosen, rule, wanted, numbers, campaign)
     base, *simulated = settings.simulate_values([(), *singles])
+    if campaign.n_failed == campaign.n_done:
+        campaign.tell_failures()
+        raise SimulationError("nothing can be chosen: every replication failed")
     choice = Choice(rule, base.standings)
     of_values = [choice.row(each) for each in simulated]
     of_pairs = choice.pair_rows(settings, both, simulated) if both else []
