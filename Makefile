@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/simdeploy compare $(SCENARIO) --replications 400 --plot comparison.png
 
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n auto --durations=15
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations=15
 
 check: $(VENV)/.tested
 	$(BIN)/ruff check .

@@ -215,8 +215,9 @@ class TestRareAndDear:
 def test_the_choice_is_no_worse_than_the_defaults(name, is_bad):
     """On every shipped scenario with costs the choice costs no more than the API's defaults, less where these are bad. [property]"""
     scenario = simdeploy.read_scenario(SCENARIOS / f"{name}.yaml")
-    n = 60 if name == "latent-defect" else 250  # half an hour of windows a node
-    result = tune(scenario, candidates=n, replications=60, most=60_000, engine="compiled")
+    # A node of this scenario is watched for half an hour of windows.
+    n, most = (60, 10_000) if name == "latent-defect" else (250, 60_000)
+    result = tune(scenario, candidates=n, replications=60, most=most, engine="compiled")
     named = "defaults" if "defaults" in set(result.policies["policy"]) else "current"
     if named not in set(result.policies["policy"]):
         assert not is_bad
@@ -664,8 +665,10 @@ class TestResult:
         assert {"chosen", "waves as it is", "misses a requirement"} <= set(labels)
 
     @pytest.mark.slow
-    def test_engines_and_workers_change_nothing(self, make_scenario):
+    def test_engines_and_workers_change_nothing(self, make_scenario, monkeypatch):
         """The reference engine and two workers find the same, number for number. [property]"""
+        monkeypatch.setattr("simdeploy.analysis.tuning.stages._ENOUGH_WORLDS", 100)
+        monkeypatch.setattr("simdeploy.analysis.tuning.stages._FEWEST_NEW_WORLDS", 200)
         scenario = make_scenario(fleet={"start_failure": 0.1}, costs={"hour_of_delay": 10, "false_alarm": 5})
         options = {"vary": {"max_parallel": [1, 2, 5], "max_failed_nodes": [1, 3]}, "replications": 10, "most": 2000}
         results = [

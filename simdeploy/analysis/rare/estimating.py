@@ -137,6 +137,7 @@ def estimate_rare(
         confidence_level=confidence_level,
         is_cheaper=bool(found["gain"] > 1),
         is_trusted=not found["doubts"],
+        n_failed=campaign.n_failed,
         computed_under=campaign.computed_under(scenario),
         **found,
     )

@@ -65,6 +65,8 @@ class Rare(Result):
         Why the estimate can't be trusted; empty if it can.
     is_trusted : bool
         Whether it can.
+    n_failed : int
+        Replications that failed; an estimate without them can't be trusted.
     tilt : dict of str to float
         The factors, by name; empty under splitting.
     levels : tuple of int
@@ -97,6 +99,7 @@ class Rare(Result):
     is_cheaper: bool
     doubts: tuple[str, ...]
     is_trusted: bool
+    n_failed: int
     tilt: Mapping[str, float]
     levels: tuple[int, ...]
     counts: str

@@ -20,7 +20,7 @@ from simdeploy.analysis.switches.switch_values import (
     pair_values,
     why_refused,
 )
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, SimulationError
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -87,6 +87,8 @@ def vary_switches(
     InputError
         Before anything is simulated for an argument that makes no sense, and for `cost` without costs; afterwards if
         nothing can be chosen even with the switches as they are, since rollouts never end.
+    SimulationError
+        If every replication failed.
 
     Warns
     -----
@@ -147,6 +149,9 @@ def vary_switches(
     campaign.expect((1 + len(singles) + len(both)) * len(chosen) * len(numbers), nodes=scenario.fleet.nodes)
     settings = Settings(scenario, chosen, rule, wanted, numbers, campaign)
     base, *simulated = settings.simulate_values([(), *singles])
+    if campaign.n_failed == campaign.n_done:
+        campaign.tell_failures()
+        raise SimulationError("nothing can be chosen: every replication failed")
     choice = Choice(rule, base.standings)
     of_values = [choice.row(each) for each in simulated]
     of_pairs = choice.pair_rows(settings, both, simulated) if both else []
