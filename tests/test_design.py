@@ -441,8 +441,8 @@ def test_several_scenarios_and_policies_need_names():
     assert list(name_scenarios([one])) == ["small"]
     assert list(name_scenarios({"x": one, "y": one})) == ["x", "y"]
     assert "the same name twice (found 'small')" in problems(name_scenarios, [one, one])[0]
-    assert "not a scenario, nor several" in problems(name_scenarios, [])[0]
-    assert "not a scenario, nor several (found 3)" in problems(name_scenarios, [3])[0]
+    assert problems(name_scenarios, []) == ["scenario: no scenario to try"]
+    assert "neither a scenario nor the path" in problems(name_scenarios, [3])[0]
     spec = {"strategy": "immediate"}
     assert list(name_policies("waves")) == ["waves"]
     assert list(name_policies(["waves", spec])) == ["waves", "immediate"]

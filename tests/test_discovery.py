@@ -389,7 +389,7 @@ def test_in_words_and_json():
     assert (boxes.header[0], limits.header, path.header[0]) == ("box", ("box", "limit", "quasi-p-value"), "step")
     assert sum("chosen" in row[0] for row in path.rows) == 1
     document = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert document["limits"][0]["high"] is None
+    assert document["limits"][0]["high"] == "Infinity"
     assert len(document["worlds"]) == 400
 
 

@@ -261,7 +261,7 @@ def failing():
 def test_the_same_values_get_the_same_verdict_everywhere(failing, text, verdicts):
     """A requirement on the same hundred rollouts is judged alike by check, switches, regret, discovery and tune. [property]"""
     n, names, requirement = 100, list(failing.policies), parse_requirement(text)
-    found = {"check": check(failing, text, most=n).verdicts.set_index("policy")["verdict"]}
+    found = {"check": check(failing, requirements=text, most=n).verdicts.set_index("policy")["verdict"]}
     switches = vary_switches(failing, of="blast_radius", requirements=text, pairs=False, replications=n)
     found["switches"] = switches.policies.set_index("policy")["verdict"]
     swept = sweep(failing, names, replications=n)

@@ -92,7 +92,7 @@ def _tell_choice(found: Tuning) -> str:
     for words, other in rows.items():
         if other is not None and other["unknown_fraction"] > 0:
             unknown = 100 * other["unknown_fraction"]
-            compared.append(f"unknown {words}, which never ends in {unknown:.2g} % of the worlds")
+            compared.append(f"an unknown {what} {words}, which never ends in {unknown:.2g} % of the worlds")
         elif other is not None:
             compared.append(f"{_tell_amount(found, other['estimate'])} {words}")
     return start + (f", against {' and '.join(compared)}." if compared else ".")

@@ -214,8 +214,8 @@ def compare(
     """
     known = find_costs(responses, costs)
     costs = None if isinstance(known, Mapping) else known
-    responses = read_table(responses)
-    values = measure_policies(responses, costs)
+    table = read_table(responses)
+    values = measure_policies(table, costs)
     policies = tuple(values.cases["policy"])
     baseline = policies[0] if baseline is None else baseline
     _check(baseline, confidence_level, policies)
@@ -235,7 +235,7 @@ def compare(
                 )
                 differences.append(name | {"baseline": baseline} | found)
     computed_under = read_computed_under(responses)
-    is_failed = responses["status"].eq("failed") if "status" in responses else [False] * len(responses)
+    is_failed = table["status"].eq("failed") if "status" in table else [False] * len(table)
     return Comparison(
         estimates=make_frame(estimates, _ESTIMATE | _UNKNOWN),
         differences=make_frame(differences, _DIFFERENCE),
@@ -243,8 +243,8 @@ def compare(
         baseline=baseline,
         confidence_level=confidence_level,
         policies=policies,
-        n_replications=_count(responses["policy"], policies),
-        n_failed=_count(responses.loc[is_failed, "policy"], policies),
+        n_replications=_count(table["policy"], policies),
+        n_failed=_count(table.loc[is_failed, "policy"], policies),
         computed_under=computed_under if costs is None else computed_under | {"costs": asdict(costs)},
         _values=values,
     )
