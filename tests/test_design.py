@@ -449,7 +449,7 @@ def test_several_scenarios_and_policies_need_names():
     assert list(name_policies(spec)) == ["immediate"]
     assert list(name_policies({"a": spec, "b": "waves"})) == ["a", "b"]
     assert "the same name twice (found 'immediate')" in problems(name_policies, [spec, spec])[0]
-    assert problems(name_policies, []) == ["policy: no policy to try"]
+    assert problems(name_policies, []) == ["policies: no policy to try"]
     assert "no such policy (found 'wave')" in problems(find_bases, {"small": one}, {"wave": "wave"})[0]
 
 
