@@ -619,8 +619,8 @@ class TestResult:
         limit = result.choice["max_failed_nodes"]
         assert result.answer.startswith(f"Use waves with max_failed_nodes {limit}: cost ")
         assert " as it is" in result.answer
-        assert "One of 20 that meets the requirements and is lower than all others by" in result.answer
-        assert "would be chosen with probability 95 %" in result.answer
+        assert "The best of 20 that meet the requirements, if lower by " in result.answer
+        assert "or more, is chosen with probability 95 %" in result.answer
         assert result.binding == "false_alarm given good <= 0.01"
         titles = [table.title for table in result.summarize()]
         assert [title.split(",")[0] for title in titles] == [

@@ -83,7 +83,7 @@ def _tell_choice(found: Tuning) -> str:
         changes = found.changes()
         names = shorten_names(list(changes))
         listed = list_some(
-            [f"{name} {format_value(value)}" for name, value in zip(names, changes.values(), strict=True)]
+            [f"{name} {format_value(value)}" for name, value in zip(names, changes.values(), strict=True)], 2
         )
         start = f"Use {found.current_policy} with {listed}: {what} {told}"
     today = {"current": "as it is", "defaults": "with the API's defaults"}
@@ -95,7 +95,7 @@ def _tell_choice(found: Tuning) -> str:
             compared.append(f"an unknown {what} {words}, which never ends in {unknown:.2g} % of the worlds")
         elif other is not None:
             compared.append(f"{_tell_amount(found, other['estimate'])} {words}")
-    return start + (f", against {' and '.join(compared)}." if compared else ".")
+    return start + (f", against {compared[0]}." if compared else ".")
 
 
 def _tell_sureness(found: Tuning) -> str:
@@ -107,9 +107,9 @@ def _tell_sureness(found: Tuning) -> str:
         sure = f"Of {n_left:,} left of {among} it is the best with a probability of about "
         sure += f"{100 * found.probability_correct:.0f} %"
     elif found.is_decided:
-        which = f"that meets the requirements and is {better}" if meets else f"that is {better}"
+        which = " that meet the requirements" if meets else ""
         level = percent(found.confidence_level)
-        sure = f"One of {n} {which} than all others by {margin} would be chosen with probability {level}"
+        sure = f"The best of {n}{which}, if {better} by {margin} or more, is chosen with probability {level}"
     else:
         which = "that meets the requirements " if meets else ""
         sure = f"The budget was too small to tell whether another one of {n} {which}is {better} by {margin}"

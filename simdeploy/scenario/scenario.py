@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from simdeploy.api import DeploymentDocument, DeploymentSpec, RolloutSpec, Spec
-from simdeploy.errors import InputError, Problem, SimdeployWarning, cut, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, cut, listed, nearest, shorten, warn_user
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
 from simdeploy.scenario.files import Files, Folder
@@ -312,8 +311,7 @@ def build(
 def warn(problems: Iterable[Problem]) -> None:
     """Emit warnings as those of the public function that calls this."""
     for problem in problems:
-        # Three levels up: the caller of a public function of this package.
-        warnings.warn(SimdeployWarning(str(problem)), stacklevel=3)
+        warn_user(str(problem))
 
 
 def _make_absolute(raw: Any, files: Files) -> None:
