@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from time import sleep
 
 import pandas as pd
 import pytest
@@ -326,6 +327,7 @@ def test_what_was_ended_is_gone_on_with(folder, ending):
     """Ctrl-C ends with 130 and the command to go on; after it, and after a kill, the same command finishes the table. [contract]"""
     with in_small_spans([*ASKED, "--store", "some where"], last=20) as (process, terminal):
         shown = read_until(terminal, "standing still")
+        sleep(0.5)  # until it does
         process.send_signal(ending)
         shown += read_until(terminal, END)
         process.wait(timeout=TIMEOUT_S)
@@ -363,6 +365,7 @@ def test_a_sweep_to_a_precision_that_was_ended_is_gone_on_with(folder, ending):
     """After Ctrl-C and after a kill in a later batch the same command finishes the table of one sweep of so many. [contract]"""
     with in_small_spans([*PRECISE, "--store", "kept"], last=50) as (process, terminal):
         shown = read_until(terminal, "standing still")
+        sleep(0.5)  # until it does
         process.send_signal(ending)
         shown += read_until(terminal, END)
         process.wait(timeout=TIMEOUT_S)

@@ -22,6 +22,7 @@ from simdeploy.cli.app import app
 from simdeploy.cli.command import EXIT_CODES
 from simdeploy.cli.options import ENGINES
 from simdeploy.engines import choice
+from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.executors import InProcess
 
 # Each name of an option has one type and one help. What may differ is stated here, with the reason.
@@ -199,6 +200,11 @@ def test_it_is_resumed_after_ctrl_c(name, monkeypatch):
         return run(executor, job, counted())
 
     monkeypatch.setattr(InProcess, "run", interrupted)
+    # Pieces of a size that no clock decides on, so that every run has as many.
+    monkeypatch.setattr(
+        "simdeploy.experiments.working.cut_job",
+        lambda job, replications: tuple(Piece(len(group.policies), 5) for group in job.groups),
+    )
     expected = call(name)
     half = len(spans) // 2 + 1
     for stop[0], store in ((1, ()), (half, ("--store", "some where"))):
