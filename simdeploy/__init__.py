@@ -4,8 +4,14 @@ From outside: the names that `__init__.pyi` lists, once for the reader, the type
 when they are first used, so that ``import simdeploy`` costs next to nothing.
 """
 
+from importlib import import_module
+
 import lazy_loader
 
+from simdeploy.result import Result
+
 __version__ = "0.1.0"
+
+Result.find_report = staticmethod(lambda: import_module("simdeploy.report"))
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
-from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_type_hints
 
@@ -94,11 +93,13 @@ class Result:
     """
 
     also: ClassVar[tuple[str, ...]] = ()
+    # Finds `simdeploy.report`, which lies above: the face of the package hands it down.
+    find_report: ClassVar[Callable[[], Any]]
 
     @property
     def answer(self) -> str:
         """The answer, in a sentence that can be read aloud."""
-        return cast("str", _report().tell(self))
+        return cast("str", Result.find_report().tell(self))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the main table: the first one, where nothing else is said."""
@@ -106,7 +107,7 @@ class Result:
 
     def summarize(self) -> tuple[Table, ...]:
         """Return the tables that a person wants to see, in words."""
-        return cast("tuple[Table, ...]", _report().tabulate(self))
+        return cast("tuple[Table, ...]", Result.find_report().tabulate(self))
 
     @classmethod
     def hints(cls, **names: Any) -> dict[str, Any]:
@@ -145,17 +146,12 @@ class Result:
         return f"<{type(self).__name__}: {self.answer}>"
 
     def _repr_html_(self) -> str:
-        return cast("str", _report().to_html(self))
+        return cast("str", Result.find_report().to_html(self))
 
 
 def find_declared(hint: Any, kind: type[Declared]) -> Declared | None:
     """Return what is declared of a field beside its type."""
     return next((found for found in getattr(hint, "__metadata__", ()) if isinstance(found, kind)), None)
-
-
-def _report() -> Any:
-    # Not by an import statement, which would point up.
-    return import_module("simdeploy.report")
 
 
 def read_computed_under(responses: Any) -> dict[str, Any]:

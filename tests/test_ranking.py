@@ -400,6 +400,25 @@ def test_what_policies_are_judged_by(columns, judged_by):
     assert ("ends soonest" in plain["answer"]) == (judged_by == ["makespan_s"])
 
 
+def test_who_completes_only_easy_rollouts_is_not_the_soonest():
+    """A policy that fails in the hard worlds is compared where others complete as well, whatever its own mean. [oracle]"""
+    rng = np.random.default_rng(6)
+    is_hard = np.arange(40) % 2 == 1
+    lax = np.where(is_hard, 100.0, 10.0) + rng.normal(0, 0.1, 40)
+    strict = np.where(is_hard, np.nan, lax + 1)  # always a second later, and failed where it is hard
+    names, numbers = ["strict"] * 40 + ["lax"] * 40, [*range(40)] * 2
+    makespans = np.concatenate([np.where(is_hard, 1.0, strict), lax])
+    states = ["failed" if hard else "completed" for hard in is_hard] + ["completed"] * 40
+    table = pd.DataFrame({"policy": names, "replication": numbers, "state": states, "makespan_s": makespans})
+    found = compare(table)
+    ranking = found.ranking.query("given == 'completed'").set_index("policy")
+    assert found.estimates.query("given == 'completed'").set_index("policy")["estimate"].idxmin() == "strict"
+    assert (ranking["rank"].to_dict(), ranking.loc["lax", "verdict"]) == ({"strict": 2, "lax": 1}, "better")
+    assert ranking.loc["strict", "estimate"] == pytest.approx(1)
+    assert found.answer.startswith("lax completes soonest: ")
+    assert "surely before strict" in found.answer
+
+
 # -- the picture -------------------------------------------------------------------------------------------------------
 
 

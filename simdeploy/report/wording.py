@@ -263,7 +263,7 @@ def name_briefly(measure: Measure) -> str:
 
 
 def join_answer(parts: Iterable[str], *, separator: str = " ", end: str = "") -> str:
-    """Put an answer together of its parts, the most important first: as many as people read at once.
+    """Join the parts of an answer, the most important first; a part that no longer fits is left out.
 
     Examples
     --------

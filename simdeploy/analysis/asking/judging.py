@@ -78,7 +78,8 @@ def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown
     requirement, by Boole's inequality (Feller 1968 [1]_, section IV.5), with the sum of theirs.
 
     Student's bounds hold approximately. A mean is not judged before it has 1,000 observations, nor before it has 25
-    times the square of their skewness (Cochran 1977 [2]_, section 2.15).
+    times the square of their skewness (Cochran 1977 [2]_, section 2.15). That rule is meant for intervals; of skewed values
+    one of the two bounds errs more often than it says: at 5 %, in 7.3 % of samples of 1,000 lognormal values (sigma 1).
 
     References
     ----------

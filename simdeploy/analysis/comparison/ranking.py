@@ -53,7 +53,8 @@ class Ranking:
     Attributes
     ----------
     rank : ndarray of float
-        By the mean, from 1, the best; equals share a rank. NaN for a policy without values, which isn't compared.
+        By `estimate`, from 1, the best; equals share a rank. So a policy that has values in easy worlds only is ranked by
+        what the others do there; policies without a replication in common by their own means. NaN without values.
     estimate, low, high : ndarray of float
         Its mean less that of the best of the others.
     n : ndarray of int
@@ -124,15 +125,16 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
     if size:
         pairs = pair_policies(compared, is_rate=is_rate)
         n[is_known] = pairs.n.min(axis=1)
-        found["rank"][is_known] = _rank(compared)
-        is_among_best[is_known] = True
+        found["rank"][is_known] = is_among_best[is_known] = True
     if size > 1:
         limits = pairs.lower_limits((1 - confidence_level) / (size - 1))
         is_best = np.logical_not((limits > 0).any(axis=1))
         is_among_best[is_known] = is_best
         apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
         low, high = _intervals(limits, is_best)
-        found["estimate"][is_known] = 0.0 + sign * _highest(apart)
+        highest = _highest(apart)
+        found["rank"][is_known] = _rank(_means(compared) if np.isnan(highest).any() else highest)
+        found["estimate"][is_known] = 0.0 + sign * highest
         # Under the other sign an interval turns round; 0 - 0 is 0, where -0 would be shown as one.
         found["low"][is_known], found["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
     return Ranking(**found, n=n, is_among_best=is_among_best)
@@ -148,12 +150,15 @@ def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.
     return low, high
 
 
-def _rank(values: np.ndarray) -> np.ndarray:
-    """Return the places of means, equals sharing one."""
+def _means(values: np.ndarray) -> np.ndarray:
     from simdeploy.statistics.estimators import moments
 
-    means = np.array([moments(row[~np.isnan(row)])[0] for row in values])
-    places: np.ndarray = 1.0 + (means[None, :] < means[:, None]).sum(axis=1)
+    return np.array([moments(row[~np.isnan(row)])[0] for row in values])
+
+
+def _rank(numbers: np.ndarray) -> np.ndarray:
+    """Return the places of numbers, from the lowest; equals share one."""
+    places: np.ndarray = 1.0 + (numbers[None, :] < numbers[:, None]).sum(axis=1)
     return places
 
 
