@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -17,6 +17,10 @@ Declared = TypeVar("Declared")
 
 # Of the documents that `Result.to_dict` makes; another one means that older versions can't read them.
 FORMAT = 1
+
+# Columns of an estimate, alone and with all that `Estimate.to_row` has.
+INTERVAL = dict.fromkeys(("estimate", "low", "high"), "float64")
+ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error": "float64"}
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,19 @@ class Result:
 def find_declared(hint: Any, kind: type[Declared]) -> Declared | None:
     """Return what is declared of a field beside its type."""
     return next((found for found in getattr(hint, "__metadata__", ()) if isinstance(found, kind)), None)
+
+
+def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
+    """Return rows as a table with these columns, also if there are none; what else a row has is left out.
+
+    Examples
+    --------
+    >>> make_frame([], {"policy": "str", "n": "int64"}).dtypes.astype(str).tolist()
+    ['str', 'int64']
+    """
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in dtypes.items()})
 
 
 def read_computed_under(responses: Any) -> dict[str, Any]:

@@ -13,12 +13,11 @@ from simdeploy.analysis.asking.judging import Verdict, join, judge, plan_looks
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers, is_requirement
-from simdeploy.analysis.frames import INTERVAL, make_frame
 from simdeploy.experiments import arguments
 from simdeploy.experiments.arguments import Progress, choose_policies
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.renaming import moved
-from simdeploy.result import Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result, make_frame
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.ranking import PAIR, RANKING, tabulate_pairs, tabulate_ranking
-from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
-from simdeploy.result import Columns, LateTable, Result, read_computed_under
+from simdeploy.result import ESTIMATE, Columns, LateTable, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference, estimate_values, variance
 from simdeploy.statistics.levels import level_problems

@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.verdicts import find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
-from simdeploy.analysis.frames import INTERVAL
+from simdeploy.result import INTERVAL
 from simdeploy.statistics.pairs import pair_policies
 
 if TYPE_CHECKING:

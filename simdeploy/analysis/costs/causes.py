@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, find_costs
-from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.renaming import moved
-from simdeploy.result import Columns, Result, read_computed_under
+from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.levels import level_problems

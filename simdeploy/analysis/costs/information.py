@@ -12,10 +12,9 @@ from simdeploy.analysis.asking.measuring import find_costs
 from simdeploy.analysis.comparison.measured import measure_policies
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
-from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.renaming import moved
-from simdeploy.result import Columns, Result, read_computed_under
+from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:

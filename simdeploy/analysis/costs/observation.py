@@ -14,10 +14,9 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.verdicts import Verdict, judge_difference
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.observation_steps import LEVERS, Step, make_steps
-from simdeploy.analysis.frames import ESTIMATE, make_frame
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.result import Columns, Result
+from simdeploy.result import ESTIMATE, Columns, Result, make_frame
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference, moments

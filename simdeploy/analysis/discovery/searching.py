@@ -12,7 +12,7 @@ from simdeploy.analysis.asking.naming import name_factors
 from simdeploy.analysis.discovery.choosing import Share, choose, hypergeometric_tail, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_box, describe_limits
 from simdeploy.analysis.discovery.result import BOX, LIMIT, STEP
-from simdeploy.analysis.frames import make_frame
+from simdeploy.result import make_frame
 from simdeploy.statistics.boxes import Box, Column, peel
 from simdeploy.statistics.intervals import proportion_interval
 

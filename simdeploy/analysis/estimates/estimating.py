@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.analysis.frames import INTERVAL, make_frame
 from simdeploy.errors import InputError, Problem, SimdeployWarning
-from simdeploy.result import Columns, Result, read_computed_under
+from simdeploy.result import INTERVAL, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.levels import level_problems

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.requirements import why_impossible
-from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.gates.curves import conclude, estimate_curves, estimate_mixture, measures_along
 from simdeploy.analysis.gates.result import GATE, GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
@@ -16,7 +15,7 @@ from simdeploy.analysis.gates.variants import GateInput, make_variants
 from simdeploy.errors import InputError, Problem
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.result import read_computed_under
+from simdeploy.result import make_frame, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import parse_measure

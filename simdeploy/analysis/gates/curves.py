@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
-from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.gates.result import CURVE, DIFFERENCE, OF_MIXTURE
 from simdeploy.analysis.gates.variants import THRESHOLD
+from simdeploy.result import make_frame
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out

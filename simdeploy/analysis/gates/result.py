@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
-from simdeploy.analysis.frames import INTERVAL
-from simdeploy.result import Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result
 
 if TYPE_CHECKING:
     import pandas as pd

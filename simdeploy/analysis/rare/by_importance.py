@@ -8,11 +8,11 @@ from dataclasses import asdict
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.rare.events import Met, look_for
 from simdeploy.analysis.rare.question import PILOT, Question
 from simdeploy.analysis.rare.result import STEP_COLUMNS, describe_numbers, doubt_unknown
 from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.result import make_frame
 from simdeploy.statistics.weights import diagnose, effective_size, plain_mean, ratio
 from simdeploy.world.tilt import Tilt, tiltable, tilted_probabilities
 

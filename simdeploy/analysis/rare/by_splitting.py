@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.rare.question import FEWER, PILOT, Question
 from simdeploy.analysis.rare.result import STEP_COLUMNS, describe_numbers, doubt_unknown
 from simdeploy.analysis.rare.rollouts import CONCERNED, HAPPENED, TOUCHED, UNKNOWN, Rollouts, choose_levels
@@ -18,6 +17,7 @@ from simdeploy.errors import SimulationError
 from simdeploy.experiments.jobs import Span
 from simdeploy.experiments.store import Store, place_within, read_store
 from simdeploy.memory import check_rows_fit
+from simdeploy.result import make_frame
 from simdeploy.statistics.splitting import split
 from simdeploy.statistics.weights import plain_mean, ratio
 

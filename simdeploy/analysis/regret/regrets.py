@@ -11,9 +11,9 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.analysis.asking.verdicts import Direction, judge_difference
-from simdeploy.analysis.frames import INTERVAL
 from simdeploy.errors import InputError, Problem, nearest
 from simdeploy.experiments.levers import FACTOR_PREFIX
+from simdeploy.result import INTERVAL
 from simdeploy.statistics.estimators import estimate_values
 from simdeploy.statistics.pairs import Gaps, estimate_gaps
 

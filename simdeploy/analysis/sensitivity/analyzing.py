@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
-from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.sensitivity.designs import SensitivityDesign, describe_spread
 from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond, respond_table
 from simdeploy.analysis.sensitivity.result import (
@@ -21,7 +20,7 @@ from simdeploy.analysis.sensitivity.result import (
     make_interval,
 )
 from simdeploy.errors import InputError, Problem
-from simdeploy.result import read_computed_under
+from simdeploy.result import make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.indices import (
     MORRIS,

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from simdeploy.analysis.frames import INTERVAL
 from simdeploy.analysis.sensitivity.designs import Method
-from simdeploy.result import Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result
 from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:

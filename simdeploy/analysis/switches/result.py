@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.asking import judging
 from simdeploy.analysis.asking.verdicts import Direction
-from simdeploy.analysis.frames import INTERVAL
-from simdeploy.result import Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:

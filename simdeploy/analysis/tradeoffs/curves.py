@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simdeploy.analysis.asking.verdicts import find_direction, join_verdicts, judge_change
-from simdeploy.analysis.frames import INTERVAL, make_frame
+from simdeploy.result import INTERVAL, make_frame
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out

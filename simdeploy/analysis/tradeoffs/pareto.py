@@ -10,10 +10,9 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.verdicts import Direction
-from simdeploy.analysis.frames import INTERVAL
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
 from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.result import Columns, Result, read_computed_under
+from simdeploy.result import INTERVAL, Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.statistics.levels import level_problems

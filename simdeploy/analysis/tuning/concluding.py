@@ -12,7 +12,6 @@ import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.verdicts import find_direction, judge_change
-from simdeploy.analysis.frames import make_frame
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
 from simdeploy.analysis.tuning.result import CHOICE, NEAREST, POLICY, RUNNER_UP, VERDICT, WITHOUT, Tuning, find_changes
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS
@@ -20,6 +19,7 @@ from simdeploy.analysis.tuning.worlds import Measured
 from simdeploy.dialects.translation import translate_spec
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
+from simdeploy.result import make_frame
 from simdeploy.statistics.estimators import Estimate, estimate_difference, estimate_values
 from simdeploy.statistics.levels import share_out
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking import judging, verdicts
-from simdeploy.analysis.frames import INTERVAL
-from simdeploy.result import Columns, Result
+from simdeploy.result import INTERVAL, Columns, Result
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.analysis.frames import make_frame
 from simdeploy.engines.choice import ENGINES
 from simdeploy.errors import InputError, Problem, not_among
 from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers
 from simdeploy.experiments.replication import replicate
-from simdeploy.result import Columns, Result
+from simdeploy.result import Columns, Result, make_frame
 from simdeploy.scenario import Scenario
 from simdeploy.statistics.estimators import moments
 from simdeploy.validation.verification.case import Case
