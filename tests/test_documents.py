@@ -78,8 +78,8 @@ def run_here(command, folder, run_command):
     (folder / ".err").write_text(done.stderr, encoding="utf-8")
     rest = command[call.end() :].strip()
     if rest.startswith("|"):
-        # What a reader sees last, whichever end of the pipe is the quicker one.
-        return run_command(f"cat .out {rest}; cat .err >&2", folder)
+        # In the order of time, whichever end of the pipe is the quicker one: files are written last.
+        return run_command(f"grep -v ^wrote .err >&2; cat .out {rest}; grep ^wrote .err >&2", folder)
     stand_in = f"simdeploy() {{ cat .out; cat .err >&2; return {done.exit_code}; }}"
     return run_command(f"{stand_in}; simdeploy {rest}", folder)
 

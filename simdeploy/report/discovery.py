@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import PERCENT, format_estimate, percent, plural, say_left_out, write_estimate
+from simdeploy.report.wording import (
+    PERCENT,
+    format_estimate,
+    join_answer,
+    percent,
+    plural,
+    say_left_out,
+    write_estimate,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,19 +52,28 @@ def tell(result: Discovery) -> str:
     share = f"{result.n_broken:,} of {result.n_known:,} worlds"
     overall = format_estimate(result.share, result.share_low, result.share_high, PERCENT)
     if not result.n_broken:
-        text = f"{subject} breaks in none of {result.n_known:,} worlds, {overall}"
+        parts = [f"{subject} breaks in none of {result.n_known:,} worlds, {overall}"]
     elif result.n_broken == result.n_known:
-        text = f"{subject} breaks in all {result.n_known:,} worlds, {overall}"
+        parts = [f"{subject} breaks in all {result.n_known:,} worlds, {overall}"]
     elif found.empty:
-        text = f"{subject} breaks in {share}, {overall}; no box of factors was found that has more of them than chance"
+        parts = [
+            f"{subject} breaks in {share}, {overall}",
+            "no box of factors was found that has more of them than chance",
+        ]
     else:
-        boxes = [_say_box(row, is_first=number == 0) for number, (_, row) in enumerate(found.iterrows())]
-        text = f"{subject} breaks {'; '.join(boxes)}; in all it breaks in {share}, {overall}"
-    n_undecided = int(result.worlds["is_undecided"].sum())
-    if n_undecided:
+        first, *others = (row for _, row in found.iterrows())
+        of_first = f"{_density(first)} of the worlds there, {_coverage(first)} of all that break"
+        parts = [
+            f"{subject} breaks where {first['limits']}: {of_first}",
+            *(f"of the rest, where {row['limits']}: {_density(row)}, {_coverage(row)}" for row in others),
+            f"in all it breaks in {share}, {overall}",
+        ]
+    if result.left_out:
+        parts.insert(1, _say_left_out(result))
+    if n_undecided := int(result.worlds["is_undecided"].sum()):
         n = plural(result.n_replications, "replication")
-        text += f"; {plural(n_undecided, 'world is', 'worlds are')} undecided with {n}"
-    return f"{text}; {_say_left_out(result)}." if result.left_out else f"{text}."
+        parts.append(f"{plural(n_undecided, 'world is', 'worlds are')} undecided with {n}")
+    return join_answer(parts, separator="; ", end=".")
 
 
 def tabulate(result: Discovery) -> tuple[Table, ...]:
@@ -73,12 +90,12 @@ def tabulate(result: Discovery) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _say_box(row: pd.Series, *, is_first: bool) -> str:
-    density, coverage = (write_estimate(row, PERCENT, name) for name in ("density", "coverage"))
-    if not is_first:
-        return f"of the rest, where {row['limits']}: {density}, {coverage} of all that break"
-    of_all = f"{density} of the worlds in that box break (density), which is {coverage} of all that break (coverage)"
-    return f"where {row['limits']}: {of_all}"
+def _density(row: pd.Series) -> str:
+    return write_estimate(row, PERCENT, "density")
+
+
+def _coverage(row: pd.Series) -> str:
+    return write_estimate(row, PERCENT, "coverage")
 
 
 def _say_left_out(result: Discovery) -> str:
