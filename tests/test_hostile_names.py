@@ -42,7 +42,7 @@ SCENARIO = {
         ODD: {"probability": 0.5},
         "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4, "affects": {"classes": [ODD]}},
     },
-    "costs": {"hour_of_delay": 1, "false_alarm": 5, "escape": 9},
+    "costs": {"hour_of_delay": 1, "false_alarm": 5, "escape": 9, "unit": "$x$[b]<i>&\"'"},
     "requirements": [{"of": "makespan_s", "at_most": "1h", "given": ODD}],
     "policies": {
         ODD: {"strategy": "rolling", "max_parallel": 2, "max_failed_nodes": 1, "health_check": {"deadline": "5m"}},

@@ -215,6 +215,11 @@ TYPES = [
         "too large",
     ),
     Case("a negative cost", top("costs: {escape: -5}"), "costs.escape", 7, "negative"),
+    Case("a number as a unit", top("costs: {unit: 5}"), "costs.unit", 7, "put it in quotes"),
+    Case("a blank unit", top('costs: {unit: " "}'), "costs.unit", 7, "empty"),
+    Case("a unit that is a sentence", top("costs: {unit: euros of 2026}"), "costs.unit", 7, "at most 12 characters"),
+    Case("a unit of two lines", top('costs: {unit: "E\\nU"}'), "costs.unit", 7, "a name in one line"),
+    Case("a unit that acts", top('costs: {unit: "\\e[2J"}'), "costs.unit", 7, "control characters"),
 ]
 
 REQUIREMENTS = [

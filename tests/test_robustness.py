@@ -224,6 +224,26 @@ def test_each_scenario_may_have_its_own_costs():
         estimate_regret(frame)
 
 
+def test_units_are_not_mixed():
+    """What is lost in one unit isn't held against what is lost in another; names say which unit is whose. [contract]"""
+    hour = {"verdict": "completed_good", "failed_requests_excess": 0.0, "unavailable_excess_node_s": 0.0}
+    frame = table(np.array([[[3600.0]] * 3, [[7200.0]] * 3]), **hour)
+    euros, more, points, bare = (
+        Costs(0, 0, *of) for of in ((1, 0, 0, "EUR"), (2, 0, 0, "EUR"), (1, 0, 0, "points"), (1, 0, 0))
+    )
+    of_each = {"w0": euros, "w1": points, "w2": euros}
+    told = r"costs.unit: the scenarios' costs have different units \(found EUR in w0, w2; points in w1\)"
+    for asked in ({}, {"of": "makespan_s", "requirements": "cost <= 3"}):
+        with pytest.raises(InputError, match=told):
+            estimate_regret(frame, costs=of_each, **asked)
+    with pytest.raises(InputError, match=r"found EUR in w0, w1; no unit in w2"):
+        estimate_regret(frame, costs={"w0": euros, "w1": more, "w2": bare})
+    assert estimate_regret(frame, of="makespan_s", costs=of_each).regrets["regret"].max() == 3600
+    result = estimate_regret(frame, costs={"w0": euros, "w1": more, "w2": euros, "elsewhere": points})
+    assert list(result.computed_under["costs"]) == ["w0", "w1", "w2"]
+    assert "2.0 EUR" in result.answer
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

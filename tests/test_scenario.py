@@ -117,7 +117,7 @@ def test_the_first_release_reads(first_release: Scenario) -> None:
     assert first_release.health_interval_ns == 10 * SECOND
     assert first_release.identity.job_id == "sensor-pipeline"
     assert first_release.costs is not None
-    assert dataclasses.astuple(first_release.costs) == (0.0001, 0.5, 20, 300, 5000)
+    assert dataclasses.astuple(first_release.costs) == (0.0001, 0.5, 20, 300, 5000, "")
     assert list(first_release.policies) == [
         "all-at-once",
         "waves-of-50",
@@ -971,6 +971,8 @@ def _default_in_words(key: str, section: dict[str, Any]) -> str:
             "from_version": "by the type",
             "to_version": "by the type",
         }.get(key, "none")
+    if default == "":
+        return "empty"
     return f"`{default}`" if isinstance(default, str) else f"`{json.dumps(default)}`"
 
 

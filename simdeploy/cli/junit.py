@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 from simdeploy.errors import printable
 from simdeploy.report.checking import describe_requirement, format_found, requirement_of
+from simdeploy.report.wording import find_cost_unit
 
 if TYPE_CHECKING:
     from simdeploy.analysis.checking.checking import Check
@@ -29,7 +30,7 @@ def write_junit(check: Check) -> bytes:
         suite = ET.SubElement(root, "testsuite")
         name = _clean(f"{check.computed_under['scenario']}.{policy}")
         for row in rows.to_dict("records"):
-            _add_case(suite, name, row)
+            _add_case(suite, name, row, find_cost_unit(check.computed_under))
         if check.n_failed[str(policy)]:
             _add_failures(suite, name, check.n_failed[str(policy)], check.failures[str(policy)])
         suite.attrib |= {"name": name, **_counts(suite), "skipped": "0", "time": _UNTIMED}
@@ -40,10 +41,10 @@ def write_junit(check: Check) -> bytes:
     return text + b"\n"
 
 
-def _add_case(suite: ET.Element, name: str, row: Mapping[Hashable, Any]) -> None:
+def _add_case(suite: ET.Element, name: str, row: Mapping[Hashable, Any], cost_unit: str) -> None:
     case = ET.SubElement(suite, "testcase", classname=name, name=_clean(row["requirement"]), time=_UNTIMED)
-    required = describe_requirement(requirement_of(row))
-    found = f"found {format_found(row)}, from {row['n']:,} observations in {row['replications']:,} rollouts"
+    required = describe_requirement(requirement_of(row), cost_unit)
+    found = f"found {format_found(row, cost_unit)}, from {row['n']:,} observations in {row['replications']:,} rollouts"
     match row["verdict"]:
         case "not met":
             outcome = ET.SubElement(case, "failure", type="not met", message=_clean(f"{required}; {found}"))

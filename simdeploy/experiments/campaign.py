@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -273,7 +272,7 @@ def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engin
     names = list(scenarios)
     switches = {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()}
     tilts = {name: scenario.tilt.factors for name, scenario in scenarios.items() if scenario.tilt is not None}
-    costs = {name: asdict(scenario.costs) for name, scenario in scenarios.items() if scenario.costs is not None}
+    costs = {name: scenario.costs.to_dict() for name, scenario in scenarios.items() if scenario.costs is not None}
     by_name = {"switches": switches, "tilt": tilts, "costs": costs}
     return {
         "scenario": names[0] if len(names) == 1 else names,

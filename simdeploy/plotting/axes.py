@@ -14,6 +14,7 @@ from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.style import INK
 from simdeploy.report.wording import time_scale
+from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,12 +48,17 @@ def find_measure(measure: Measure | str | None, known: Sequence[Measure], *, arg
     raise InputError(not_among("the result has no such measure", (argument,), str(measure), map(str, known)))
 
 
-def set_measure_axis(axis: Axis, measure: Measure, longest: float) -> None:
-    """Label an axis, whose limits are set: fractions as percentages, times in the unit that suits the longest."""
+def set_measure_axis(axis: Axis, measure: Measure, longest: float, cost_unit: str = "") -> None:
+    """Label an axis, whose limits are set: fractions as percentages, times in the unit that suits the longest, costs in theirs."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(_MOST_MEASURE_TICKS, steps=[1, 2, 5, 10]))
-    set_unit_axis(axis, unit_of(measure), longest, describe_measure(measure))
+    set_unit_axis(axis, unit_of(measure), longest, add_cost_unit(describe_measure(measure), measure, cost_unit))
+
+
+def add_cost_unit(label: str, measure: Measure, cost_unit: str) -> str:
+    """Return the label of an axis with the unit of costs, if the axis is one of costs and they have a unit."""
+    return f"{label} ({cost_unit})" if measure.of in COSTS and cost_unit else label
 
 
 def unit_of(measure: Measure) -> str:

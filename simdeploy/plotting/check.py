@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.plotting.style import DARK_GREY, GREEN, GREY, VERMILION, in_plain_text, say_no_value, set_rows, wrap_name
 from simdeploy.report.checking import describe_requirement, format_found, requirement_of
+from simdeploy.report.wording import find_cost_unit
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -74,7 +75,8 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     for verdict in dict.fromkeys(row["verdict"] for row in rows):
         colour, marker = _MARKS[verdict]
         ax.plot([], [], color=colour, marker=marker, linewidth=1.8, label=verdict)
-    set_rows(ax, [_name(row) for row in rows])
+    unit = find_cost_unit(check.computed_under)
+    set_rows(ax, [_name(row, unit) for row in rows])
     ax.tick_params(axis="y", labelsize="small")
     _set_distance_axis(ax, left, right)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
@@ -92,9 +94,9 @@ def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float
     return (estimate, low, high) if requirement.at_least is None else (0.0 - estimate, 0.0 - high, 0.0 - low)
 
 
-def _name(row: Mapping[Hashable, Any]) -> str:
-    required = describe_requirement(requirement_of(row))
-    return f"{wrap_name(row['policy'], _WIDTH)}\n{wrap_name(required, _WIDTH)}\nfound {format_found(row)}"
+def _name(row: Mapping[Hashable, Any], cost_unit: str) -> str:
+    required = describe_requirement(requirement_of(row), cost_unit)
+    return f"{wrap_name(row['policy'], _WIDTH)}\n{wrap_name(required, _WIDTH)}\nfound {format_found(row, cost_unit)}"
 
 
 def _set_distance_axis(ax: Axes, left: float, right: float) -> None:

@@ -10,8 +10,9 @@ from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.comparison.measured import LEVELS, find_rows, name_rows
 from simdeploy.errors import InputError, Problem, nearest, not_among, shorten
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import find_measure, set_time_axis, set_unit_axis, unit_of
+from simdeploy.plotting.axes import add_cost_unit, find_measure, set_time_axis, set_unit_axis, unit_of
 from simdeploy.plotting.style import in_plain_text, name_row, say_no_value, set_rows, wrap_name
+from simdeploy.report.wording import find_cost_unit
 from simdeploy.scenario.measures import Measure, parse_measure
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
         _draw_estimates(ax, rows, [row + offset for row in range(n_policies)], level)
     n = estimates.drop_duplicates(["policy", "given"]).groupby("policy")["n"].sum()
     set_rows(ax, [name_row(policy, n[policy]) for policy in comparison.policies])
-    _set_value_axis(ax, response, estimates, comparison.confidence_level)
+    _set_value_axis(ax, response, estimates, comparison)
     if levels != (None,):
         # Above the axes: every place inside may hold an interval.
         ax.legend(
@@ -117,7 +118,7 @@ def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: s
             say_no_value(ax, height)
 
 
-def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, confidence_level: float) -> None:
+def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, comparison: Comparison) -> None:
     if response in LEVELS:
         ax.set_xlim(0, 1)
         among = " of good and of defective releases" if response == "verdict" else ""
@@ -125,7 +126,10 @@ def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, confidence
     else:
         label, unit = f"mean {LABELS[response][0]}", LABELS[response][1]
     largest = float(estimates[["estimate", "high"]].max().max())
-    set_unit_axis(ax.xaxis, unit, largest, f"{label}, with {100 * confidence_level:g} % intervals")
+    label += f", with {100 * comparison.confidence_level:g} % intervals"
+    if response not in LEVELS:
+        label = add_cost_unit(label, Measure(response), find_cost_unit(comparison.computed_under))
+    set_unit_axis(ax.xaxis, unit, largest, label)
 
 
 @in_plain_text
@@ -214,6 +218,7 @@ def _set_difference_axis(ax: Axes, of: str, rows: pd.DataFrame, comparison: Comp
     if measure.is_fraction:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
         label += " (percentage points)"
+    label = add_cost_unit(label, measure, find_cost_unit(comparison.computed_under))
     ax.set_xlabel(f"{label},\n{at_once}")
 
 
@@ -265,5 +270,6 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
     set_rows(ax, [name_row(name, n) for name, n in zip(names, rows["n"], strict=True)])
     largest = float(rows[["estimate", "high"]].max().max())
     label = f"{describe_measure(chosen)}, with {100 * estimates.confidence_level:g} % intervals"
+    label = add_cost_unit(label, chosen, find_cost_unit(estimates.computed_under))
     set_unit_axis(ax.xaxis, unit_of(chosen), largest, label)
     return ax

@@ -9,7 +9,10 @@ import numpy as np
 from simdeploy.analysis.asking.naming import LABELS, name_cases
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting import style
+from simdeploy.plotting.axes import add_cost_unit
 from simdeploy.plotting.style import in_plain_text, name_row, say_no_value, set_rows
+from simdeploy.report.wording import find_cost_unit
+from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.costs.causes import CostResult
     from simdeploy.analysis.costs.observation import ObservationResult
 
+_COST = Measure("cost")
 _LOOKS = {
     "cost_delay": (style.SKY_BLUE, ""),
     "cost_failed_requests": (style.BLUE, "//"),
@@ -91,7 +95,8 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
         ax, [name_row(name, n) for name, n in zip(name_cases(totals, result.case_columns), totals["n"], strict=True)]
     )
     ax.axvline(0, color=style.INK, linewidth=0.8)
-    ax.set_xlabel(f"mean cost of a rollout, with {100 * result.confidence_level:g} % intervals")
+    label = f"mean cost of a rollout, with {100 * result.confidence_level:g} % intervals"
+    ax.set_xlabel(add_cost_unit(label, _COST, find_cost_unit(result.computed_under)))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
     return ax
@@ -165,6 +170,7 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
             limit["pays_until"], total["value"].max(), color=style.STRIPE, zorder=-1, label="more doesn't surely pay"
         )
     ax.set_xlabel(_AXES[lever])
-    ax.set_ylabel(f"saved a rollout,\nwith {100 * result.confidence_level:g} % intervals")
+    label = f"saved a rollout,\nwith {100 * result.confidence_level:g} % intervals"
+    ax.set_ylabel(add_cost_unit(label, _COST, find_cost_unit(result.computed_under)))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
     return ax

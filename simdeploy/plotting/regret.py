@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.plotting.style import GREY, contrast_to, in_plain_text, wrap_name
-from simdeploy.report.wording import difference_scale, format_number, measure_scale
+from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def _write_numbers(
     ax: Axes, image: AxesImage, result: Robustness, shown: np.ndarray, verdicts: np.ndarray, largest: float
 ) -> str:
     """Write each regret, and what is to be said of the requirements; return the unit."""
-    scale = difference_scale(measure_scale(result.of, largest))
+    scale = difference_scale(measure_scale(result.of, largest, find_cost_unit(result.computed_under)))
     widths = (result.regrets["regret_high"] - result.regrets["regret_low"]) / 2 * scale.factor
     uncertainty = float(widths[widths > 0].median()) if (widths > 0).any() else 0.0
     for (row, column), value in np.ndenumerate(shown):

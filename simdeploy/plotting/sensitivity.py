@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.plotting.style import BLUE, INK, ORANGE, SKY_BLUE, VERMILION, in_plain_text
 from simdeploy.report.sensitivity import index_scale, say_subject, short_names
-from simdeploy.report.wording import difference_scale, scale_of
+from simdeploy.report.wording import difference_scale, find_cost_unit, scale_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +143,7 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     # A flip has a row even where no margin is left; a value that changes only what is not in question has none.
     moved = rows[flips | (rows["size"] > 0)].sort_values(["size"], ascending=False, kind="stable", na_position="first")
     shown = moved.iloc[:_MOST_BARS]
-    scale = difference_scale(scale_of(result.of, shown[name]))
+    scale = difference_scale(scale_of(result.of, shown[name], find_cost_unit(result.computed_under)))
     for place, (_, row) in enumerate(shown.iterrows()):
         _draw_bar(ax, place, row, name, start, scale)
     ax.set_yticks(

@@ -12,6 +12,7 @@ from simdeploy.errors import InputError, Problem
 from simdeploy.plotting.axes import find_measure, label_points, set_limits, set_measure_axis
 from simdeploy.plotting.style import BLUE, GREEN, LIGHT_GREY, ORANGE, VERMILION, in_plain_text
 from simdeploy.report.tradeoff import write_value
+from simdeploy.report.wording import find_cost_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,7 @@ def plot_tradeoff(
     if unknown:
         _draw_nothing(ax, unknown)
         return ax
-    _set_axes(ax, measures, values.reshape(2, -1))
+    _set_axes(ax, measures, values.reshape(2, -1), find_cost_unit(result.computed_under))
     _draw_intervals(ax, values)
     points = values[:, :, 0].T
     ax.plot(*points.T, color=BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
@@ -108,10 +109,10 @@ def _read_values(frame: pd.DataFrame, measures: Iterable[Measure]) -> np.ndarray
     return np.stack([frame.loc[frame["measure"].eq(str(measure)), columns].to_numpy() for measure in measures])
 
 
-def _set_axes(ax: Axes, measures: Iterable[Measure], ends: Iterable[Iterable[float]]) -> None:
+def _set_axes(ax: Axes, measures: Iterable[Measure], ends: Iterable[Iterable[float]], cost_unit: str) -> None:
     for which, measure, of in zip("xy", measures, ends, strict=True):
         longest = set_limits(ax, which, measure, of)
-        set_measure_axis(getattr(ax, f"{which}axis"), measure, longest)
+        set_measure_axis(getattr(ax, f"{which}axis"), measure, longest, cost_unit)
 
 
 def _draw_intervals(ax: Axes, values: np.ndarray) -> None:
@@ -204,7 +205,8 @@ def plot_pareto(
     if np.isnan(points).any(axis=1).all():
         ax.text(0.5, 0.5, "no case has a value of both", ha="center", va="center", transform=ax.transAxes)
         return ax
-    _set_axes(ax, measures, ([*of[:, 0], *of[is_on, 1:].ravel()] for of in values))
+    ends = ([*of[:, 0], *of[is_on, 1:].ravel()] for of in values)
+    _set_axes(ax, measures, ends, find_cost_unit(front.computed_under))
     size = max(6.0, min(30.0, 3000 / len(points)))
     for words, label, colour in (
         (["surely dominated"], "surely dominated", LIGHT_GREY),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.plotting.axes import set_measure_axis
+from simdeploy.plotting.axes import add_cost_unit, set_measure_axis
 from simdeploy.plotting.style import BLACK, BLUE, GREEN, LIGHT_GREY, ORANGE, PALE_GREY, VERMILION, in_plain_text
+from simdeploy.report.wording import find_cost_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     """
     from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
-    measure = result.of
+    measure, unit = result.of, find_cost_unit(result.computed_under)
     frame = result.candidates[result.candidates["estimate"].notna()]
     # Candidates that are equal look the same.
     outcomes = result.candidates.set_index("candidate")["outcome"]
@@ -85,9 +86,9 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
-        ax.set_ylabel(describe_measure(measure))
+        ax.set_ylabel(add_cost_unit(describe_measure(measure), measure, unit))
     else:
-        set_measure_axis(ax.yaxis, measure, largest)
+        set_measure_axis(ax.yaxis, measure, largest, unit)
     ax.set_xlabel("candidates, the best first")
     ax.grid(visible=True, axis="y", color=PALE_GREY, linewidth=0.6)
     ax.set_axisbelow(True)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import format_amount, is_or_are, list_some, measure_scale, percent, plural, write_estimate
+from simdeploy.report.wording import (
+    find_cost_unit,
+    format_amount,
+    is_or_are,
+    list_some,
+    measure_scale,
+    percent,
+    plural,
+    write_estimate,
+)
 from simdeploy.scenario.measures import Measure, Requirement
 
 if TYPE_CHECKING:
@@ -27,8 +36,8 @@ _COLUMNS = (
 )
 
 
-def describe_requirement(requirement: Requirement) -> str:
-    """Say what is required.
+def describe_requirement(requirement: Requirement, cost_unit: str = "") -> str:
+    """Say what is required; an amount of costs in `cost_unit`.
 
     Examples
     --------
@@ -39,7 +48,7 @@ def describe_requirement(requirement: Requirement) -> str:
     p95 of makespan: at most 30 min
     least in service: at least 90 %
     """
-    scale = measure_scale(requirement.measure, abs(requirement.limit))
+    scale = measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
     sign = "at most" if requirement.at_least is None else "at least"
     return f"{describe_measure(requirement.measure)}: {sign} {format_amount(requirement.limit, scale, digits=6)}"
 
@@ -53,7 +62,7 @@ def requirement_of(row: Mapping[Hashable, Any]) -> Requirement:
     return Requirement(Measure(row["of"], quantile, given), at_most, at_least)
 
 
-def format_found(row: Mapping[Hashable, Any]) -> str:
+def format_found(row: Mapping[Hashable, Any], cost_unit: str = "") -> str:
     """Write the estimate of a row of `Check.verdicts` with its bounds, in the unit in which its limit is told.
 
     Examples
@@ -63,7 +72,7 @@ def format_found(row: Mapping[Hashable, Any]) -> str:
     '9.00 min (8.50 or more)'
     """
     requirement = requirement_of(row)
-    return write_estimate(row, measure_scale(requirement.measure, abs(requirement.limit)))
+    return write_estimate(row, measure_scale(requirement.measure, abs(requirement.limit), cost_unit))
 
 
 def tell(check: Check) -> str:
@@ -92,8 +101,9 @@ def tell(check: Check) -> str:
 
 def tabulate(check: Check) -> tuple[Table, ...]:
     """Return the verdicts of a check as a table of words."""
+    unit = find_cost_unit(check.computed_under)
     rows = [
-        {**row, "required": describe_requirement(requirement_of(row)), "found": format_found(row)}
+        {**row, "required": describe_requirement(requirement_of(row), unit), "found": format_found(row, unit)}
         for row in check.verdicts.to_dict("records")
     ]
     title = f"Verdicts, each with {percent(check.confidence_level)} confidence, as has each bound by itself"
@@ -106,9 +116,9 @@ def _count(some: int, n: int, what: str) -> str:
 
 def _name(check: Check, verdict: str) -> str:
     rows = check.verdicts[check.verdicts["verdict"].eq(verdict)].to_dict("records")
-    named = []
+    named, unit = [], find_cost_unit(check.computed_under)
     for row in rows:
         # Where nobody can know, that is the reason.
         but = f", but {row['reason']}" if row["unknown_fraction"] > 0 else ""
-        named.append(f"{row['policy']}, {describe_requirement(requirement_of(row))}{but}")
+        named.append(f"{row['policy']}, {describe_requirement(requirement_of(row), unit)}{but}")
     return list_some(named, separator=";")

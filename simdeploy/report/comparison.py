@@ -8,9 +8,10 @@ from simdeploy.analysis.asking.naming import LABELS, describe_measure
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
-    A_ROLLOUT,
     Scale,
+    cost_scale,
     difference_scale,
+    find_cost_unit,
     format_interval,
     join_words,
     list_some,
@@ -100,7 +101,7 @@ def _tell_best(comparison: Comparison, of: str) -> str:
         return ""
     is_first = ranked["rank"].eq(1)
     best, others = ranked.loc[is_first, "policy"].tolist(), ranked.loc[~is_first, "policy"].tolist()
-    told = write_estimate(ranked.iloc[0], _scale_of_best(of, ranked), "own_estimate")
+    told = write_estimate(ranked.iloc[0], _scale_of_best(comparison, of, ranked), "own_estimate")
     if len(ranked) == 1:
         return f"{best[0]}: {_noun(of)} {told}"
     of_others = "Of the others " if _find_unknown(comparison, of) else ""
@@ -117,8 +118,9 @@ def _tell_best(comparison: Comparison, of: str) -> str:
     return f"{begun}; {list_some(rivals)} can't be told from {them}"
 
 
-def _scale_of_best(of: str, ranked: pd.DataFrame) -> Scale:
-    return A_ROLLOUT if of == "cost" else scale_of(parse_measure(of), ranked["own_estimate"])
+def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Scale:
+    unit = find_cost_unit(comparison.computed_under)
+    return cost_scale(unit) if of == "cost" else scale_of(parse_measure(of), ranked["own_estimate"], unit)
 
 
 def _noun(of: str) -> str:
@@ -127,16 +129,17 @@ def _noun(of: str) -> str:
 
 def tabulate(comparison: Comparison) -> tuple[Table, ...]:
     """Return the estimates of the main responses, the differences if there are any, and the ranking."""
-    level = f"{percent(comparison.confidence_level)} intervals"
+    level, unit = f"{percent(comparison.confidence_level)} intervals", find_cost_unit(comparison.computed_under)
     kept = {policy: n - comparison.n_failed[policy] for policy, n in comparison.n_replications.items()}
     counts = {policy: f"n = {n}" for policy, n in kept.items()}
     counts |= {policy: f"{counts[policy]}\n{n} failed" for policy, n in comparison.n_failed.items() if n}
-    tables = [_tabulate_responses(f"Estimates with {level}", comparison.estimates, "stacked estimate", kept, counts)]
+    title = f"Estimates with {level}"
+    tables = [_tabulate_responses(title, comparison.estimates, "stacked estimate", kept, counts, unit)]
     if len(comparison.policies) > 1:
         pairs = {str(policy): int(n) for policy, n in comparison.differences.groupby("policy")["n"].max().items()}
         counts = {policy: f"{n} pairs" for policy, n in pairs.items()}
         title = f"Differences to {comparison.baseline} in the same worlds, with {level}"
-        tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts))
+        tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, unit))
     # Of two policies the differences have said it all.
     if len(comparison.policies) > 2:
         ranked = {of: _find_ranked(comparison, of) for of in comparison.judged_by}
@@ -145,7 +148,7 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
 
 
 def _tabulate_responses(
-    title: str, frame: pd.DataFrame, kind: Kind, most: Mapping[str, int], counts: Mapping[str, str]
+    title: str, frame: pd.DataFrame, kind: Kind, most: Mapping[str, int], counts: Mapping[str, str], cost_unit: str
 ) -> Table:
     """Return a line for each policy; a cell says over how many replications it is where they are not the most."""
     notes = [f"n = {n}" if 0 < n < most[policy] else "" for policy, n in zip(frame["policy"], frame["n"], strict=True)]
@@ -158,11 +161,11 @@ def _tabulate_responses(
     for of, heading in shown.items():
         if of in told:
             columns.append(Column(of, heading, kind, parse_measure(of), below=f"{of}_note", is_optional=True))
-    return make_table(title, wide.assign(count=wide["policy"].map(counts)), columns)
+    return make_table(title, wide.assign(count=wide["policy"].map(counts)), columns, cost_unit)
 
 
 def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Table:
-    scale = _scale_of_best(of, ranked)
+    scale = _scale_of_best(comparison, of, ranked)
     # A policy with nobody beside it has no verdict, and is the best.
     words = {"better": "yes", "worse": "no", "unknown": "yes"}
     ends = zip(ranked["low"], ranked["high"], strict=True)

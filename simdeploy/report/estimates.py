@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
-from simdeploy.report.wording import percent, scale_of, write_estimate
+from simdeploy.report.wording import find_cost_unit, percent, scale_of, write_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,8 @@ def tell(found: Estimates) -> str:
     name = describe_measure(measure)
     if rows["estimate"].isna().all():
         return f"No replication says anything of {name}."
-    told = tell_range(name, rows, name_cases(rows, found.case_columns), scale_of(measure, rows["estimate"]))
+    scale = scale_of(measure, rows["estimate"], find_cost_unit(found.computed_under))
+    told = tell_range(name, rows, name_cases(rows, found.case_columns), scale)
     return f"{told}, with {percent(found.confidence_level)} intervals."
 
 
@@ -42,4 +43,5 @@ def tabulate(found: Estimates) -> tuple[Table, ...]:
     frame = spread(rows, "named", "measure")
     title = f"Estimates with {percent(found.confidence_level)} intervals"
     what = "case" if "case" in found.case_columns else "policy"
-    return (make_table(title, frame, [Column("named", what), *measure_columns(found.measures)]),)
+    columns = [Column("named", what), *measure_columns(found.measures)]
+    return (make_table(title, frame, columns, find_cost_unit(found.computed_under)),)

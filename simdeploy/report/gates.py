@@ -8,9 +8,10 @@ from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
-    NO_SCALE,
     PERCENT,
     POINTS,
+    Scale,
+    find_cost_unit,
     format_amount,
     format_interval,
     interval_names,
@@ -129,7 +130,7 @@ def _tell_cost(result: GateComparison) -> str:
     best = rows.iloc[0]
     if result.cheapest == THRESHOLD:
         return "None costs less than the threshold by the estimates."
-    less = write_estimate(best, NO_SCALE, "difference", sign=True)
+    less = write_estimate(best, Scale(1, find_cost_unit(result.computed_under)), "difference", sign=True)
     how = "surely" if best["verdict"] == "better" else "not surely"
     return f"{result.cheapest} costs least, {how} less than the threshold: {less} a rollout."
 
@@ -189,6 +190,7 @@ def _tabulate_mixture(result: GateComparison) -> Table:
     frame = spread(result.mixture, "gate", "measure", also=_UNKNOWN)
     cost = result.mixture[result.mixture["measure"].eq("cost")]
     frame = frame.merge(cost[["gate", *interval_names("difference")]], on="gate", how="left")
+    unit = find_cost_unit(result.computed_under)
     columns = [_GATE]
     for column in measure_columns(map(parse_measure, result.mixture["measure"].unique())):
         columns.append(column)
@@ -196,4 +198,4 @@ def _tabulate_mixture(result: GateComparison) -> Table:
             columns.append(Column("difference", "cost less the threshold's", "difference", column.scale))
     level = percent(result.confidence_level)
     title = f"The scenario's own releases, with {level} intervals; differences for all gates at once"
-    return make_table(title, frame, columns)
+    return make_table(title, frame, columns, unit)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.costs.observation_steps import LEVERS
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import A_ROLLOUT, format_estimate, percent
+from simdeploy.report.wording import Scale, cost_scale, find_cost_unit, format_estimate, percent
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def _tell_one_more(result: ObservationResult, lever: str) -> str:
         return f"nothing is known of {_ONE_MORE[lever]}"
     saves = row["estimate"] >= 0
     ends = (row["estimate"], row["low"], row["high"]) if saves else (-row["estimate"], -row["high"], -row["low"])
-    told = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {format_estimate(*ends, A_ROLLOUT)}"
+    scale = cost_scale(find_cost_unit(result.computed_under))
+    told = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {format_estimate(*ends, scale)}"
     if row["verdict"] == "better":
         return f"{told}, and it pays up to {_write_amount(lever, limit['pays_until'])}"
     return told if row["verdict"] == "worse" else f"{told}, which can't be told from nothing"
@@ -61,10 +62,11 @@ def _tabulate_lever(result: ObservationResult, lever: str) -> Table:
     frame = spread(of_lever, "value", "cause").sort_values("value").merge(steps, on="value", how="left")
     frame = frame.assign(named=[f"{value:g}{' (now)' if value == current else ''}" for value in frame["value"]])
     headings = {"cost": "in all", **{cause: LABELS[cause][0].removeprefix("cost of ") for cause in seen}}
+    scale = Scale(1, find_cost_unit(result.computed_under))
     columns = (
         Column("named", lever),
-        *(Column(name, heading, "stacked difference") for name, heading in headings.items()),
-        Column("estimate", "by this step", "stacked difference"),
+        *(Column(name, heading, "stacked difference", scale) for name, heading in headings.items()),
+        Column("estimate", "by this step", "stacked difference", scale),
     )
     title = f"Saved by {lever}, against {result.policy}, with {percent(result.confidence_level)} intervals"
     return make_table(title, frame, columns)

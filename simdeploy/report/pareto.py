@@ -8,7 +8,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import is_or_are, list_some, percent, say_unknown
+from simdeploy.report.wording import find_cost_unit, is_or_are, list_some, percent, say_unknown
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tradeoffs.pareto import ParetoFront
@@ -46,4 +46,5 @@ def tabulate(front: ParetoFront) -> tuple[Table, ...]:
         "standing", key=lambda of: of.map(_SHOWN.index), kind="stable"
     )
     title = f"Cases that aren't surely dominated, with {percent(front.confidence_level)} intervals"
-    return (make_table(title, shown, [Column("named", "case"), *columns, Column("standing", "is", "verdict")]),)
+    columns = [Column("named", "case"), *columns, Column("standing", "is", "verdict")]
+    return (make_table(title, shown, columns, find_cost_unit(front.computed_under)),)

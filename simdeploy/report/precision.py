@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import Scale, difference_scale, format_amount, measure_scale, percent
+from simdeploy.report.wording import Scale, difference_scale, find_cost_unit, format_amount, measure_scale, percent
 
 if TYPE_CHECKING:
     from simdeploy.analysis.estimates.precision_result import Precision
@@ -30,7 +30,7 @@ def tell(found: Precision[Any]) -> str:
     what = "case" if "case" in found.case_columns else "policy"
     used = f"{found.n_replications:,} replications of each {what}"
     if found.is_reached:
-        asked = ", ".join(_describe(target) for target in found.targets)
+        asked = ", ".join(_describe(target, find_cost_unit(found.computed_under)) for target in found.targets)
         return f"{used} were enough: {asked}, with {percent(found.confidence_level)} intervals."
     place = int(found.estimates["is_hardest"].argmax())
     hardest = found.estimates.iloc[place]
@@ -46,9 +46,9 @@ def tell(found: Precision[Any]) -> str:
 
 def tabulate(found: Precision[Any]) -> tuple[Table, ...]:
     """Return one table: a line for each case and measure."""
-    names = name_cases(found.estimates, found.case_columns)
+    names, unit = name_cases(found.estimates, found.case_columns), find_cost_unit(found.computed_under)
     rows = [
-        {**row, "named": name, **_say_reached(row, _find_target(found, row["measure"]))}
+        {**row, "named": name, **_say_reached(row, _find_target(found, row["measure"]), unit)}
         for name, row in zip(names, found.estimates.to_dict("records"), strict=True)
     ]
     what = "case" if "case" in found.case_columns else "policy"
@@ -60,13 +60,13 @@ def _find_target(found: Precision[Any], measure: str) -> Target:
     return next(target for target in found.targets if str(target.measure) == measure)
 
 
-def _say_reached(row: Row, target: Target) -> dict[str, Any]:
+def _say_reached(row: Row, target: Target, cost_unit: str) -> dict[str, Any]:
     """Write how precise an estimate is and was to be, both in one unit."""
     measure, width = target.measure, row["half_width"]
-    scale = _width_scale(measure, width if target.is_relative else max(width, target.half_width))
+    scale = _width_scale(measure, width if target.is_relative else max(width, target.half_width), cost_unit)
     return {
         "measure": describe_measure(measure),
-        "scale": measure_scale(measure, row["estimate"]),
+        "scale": measure_scale(measure, row["estimate"], cost_unit),
         "width": format_amount(width, scale),
         "asked": f"{percent(target.half_width)} relative"
         if target.is_relative
@@ -75,17 +75,17 @@ def _say_reached(row: Row, target: Target) -> dict[str, Any]:
     }
 
 
-def _describe(target: Target) -> str:
-    scale = _width_scale(target.measure, target.half_width)
+def _describe(target: Target, cost_unit: str) -> str:
+    scale = _width_scale(target.measure, target.half_width, cost_unit)
     amount = (
         f"{percent(target.half_width)} of itself" if target.is_relative else format_amount(target.half_width, scale)
     )
     return f"{describe_measure(target.measure)} to {amount}"
 
 
-def _width_scale(measure: Measure, width: float) -> Scale:
+def _width_scale(measure: Measure, width: float, cost_unit: str) -> Scale:
     """Return how a half-width is shown: it is a difference."""
-    return difference_scale(measure_scale(measure, width))
+    return difference_scale(measure_scale(measure, width, cost_unit))
 
 
 def _round_up(n: float) -> int:

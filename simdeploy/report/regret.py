@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import difference_scale, percent, plural, scale_of, write_estimate
+from simdeploy.report.wording import difference_scale, find_cost_unit, percent, plural, scale_of, write_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,7 @@ def tabulate(found: Robustness) -> tuple[Table, ...]:
 
 
 def _scale(found: Robustness, regrets: pd.Series[Any]) -> Scale:
-    return difference_scale(scale_of(found.of, regrets))
+    return difference_scale(scale_of(found.of, regrets, find_cost_unit(found.computed_under)))
 
 
 def _say_met(row: Mapping[Any, Any]) -> str:

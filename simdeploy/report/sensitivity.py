@@ -13,6 +13,7 @@ from simdeploy.report.wording import (
     PERCENT,
     Scale,
     difference_scale,
+    find_cost_unit,
     is_or_are,
     join_words,
     percent,
@@ -93,7 +94,7 @@ def index_scale(result: Sensitivity) -> Scale:
         return PERCENT
     if result.of is None:
         return NO_SCALE
-    return difference_scale(scale_of(result.of, result.indices["estimate"]))
+    return difference_scale(scale_of(result.of, result.indices["estimate"], find_cost_unit(result.computed_under)))
 
 
 def _say_first(result: Sensitivity, row: pd.Series) -> str:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import difference_scale, join_answer, list_some, percent, scale_of, write_estimate
+from simdeploy.report.wording import (
+    difference_scale,
+    find_cost_unit,
+    join_answer,
+    list_some,
+    percent,
+    scale_of,
+    write_estimate,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +79,7 @@ def _say_margin(result: Switches) -> str:
         return ""
     text = f"the choice itself isn't sure at {percent(result.confidence_level)}"
     if result.unsure_of == "margin":
-        scale = difference_scale(scale_of(result.of, result.base["margin"]))
+        scale = difference_scale(scale_of(result.of, result.base["margin"], find_cost_unit(result.computed_under)))
         margin = write_estimate(result.base.iloc[0], scale, "margin", sign=True)
         return f"{text}: it leads {result.base['rival'].iloc[0]} by {margin}"
     undecided = result.policies.loc[result.policies["verdict"].eq("undecided"), "policy"]
@@ -86,7 +94,7 @@ def _tabulate_policies(result: Switches) -> Table:
         *([Column("verdict", "requirements")] if result.requirements else []),
         Column("chosen", ""),
     ]
-    return make_table("With the switches as they are", policies, columns)
+    return make_table("With the switches as they are", policies, columns, find_cost_unit(result.computed_under))
 
 
 def _tabulate_values(result: Switches) -> Table:
@@ -106,7 +114,7 @@ def _tabulate_values(result: Switches) -> Table:
         Column("effect", f"change of {describe_measure(result.of)}", "difference", result.of),
         Column("reason", "why"),
     )
-    return make_table("One switch at a time", values, columns)
+    return make_table("One switch at a time", values, columns, find_cost_unit(result.computed_under))
 
 
 def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
@@ -120,7 +128,7 @@ def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
         Column("reason", "why"),
     )
     title = f"Two switches together: the {len(pairs):,} pairs out of {len(result.pairs):,} that interact"
-    return make_table(title, pairs, columns)
+    return make_table(title, pairs, columns, find_cost_unit(result.computed_under))
 
 
 def _columns_of_choice(result: Switches) -> tuple[Column, ...]:

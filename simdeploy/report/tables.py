@@ -95,8 +95,10 @@ class Column:
     is_optional: bool = False
 
 
-def make_table(title: str, frame: pd.DataFrame | list[dict[Any, Any]], columns: Iterable[Column]) -> Table:
-    """Write a frame, or rows of one, as a table for people.
+def make_table(
+    title: str, frame: pd.DataFrame | list[dict[Any, Any]], columns: Iterable[Column], cost_unit: str = ""
+) -> Table:
+    """Write a frame, or rows of one, as a table for people; measures of costs are in `cost_unit`.
 
     Examples
     --------
@@ -108,14 +110,14 @@ def make_table(title: str, frame: pd.DataFrame | list[dict[Any, Any]], columns: 
 
     frame = pd.DataFrame(frame)
     rows = frame.to_dict("records")
-    written = [(column, _write_cells(frame, rows, column)) for column in columns]
+    written = [(column, _write_cells(frame, rows, column, cost_unit)) for column in columns]
     shown = [(column.heading, cells) for column, cells in written if any(cells) or not column.is_optional]
     return Table(title, tuple(heading for heading, _ in shown), tuple(zip(*(cells for _, cells in shown), strict=True)))
 
 
-def _write_cells(frame: pd.DataFrame, rows: list[dict[Any, Any]], column: Column) -> list[str]:
+def _write_cells(frame: pd.DataFrame, rows: list[dict[Any, Any]], column: Column, cost_unit: str) -> list[str]:
     scale = column.scale
-    scale = scale_of(scale, frame[column.name]) if isinstance(scale, Measure) else scale
+    scale = scale_of(scale, frame[column.name], cost_unit) if isinstance(scale, Measure) else scale
     cells = [
         _write_cell(row, column, row[scale] if isinstance(scale, str) else scale, is_missing=is_missing)
         for row, is_missing in zip(rows, frame[column.name].isna(), strict=True)

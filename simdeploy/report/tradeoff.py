@@ -10,6 +10,7 @@ from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
     Scale,
     difference_scale,
+    find_cost_unit,
     format_amount,
     format_interval,
     format_number,
@@ -139,7 +140,8 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
 
 def _scale(result: Tradeoff, measure: Measure) -> Scale:
     """Return one scale for all values of a measure, so that they can be compared."""
-    return scale_of(measure, result.curves.loc[result.curves["measure"].eq(str(measure)), "estimate"])
+    values = result.curves.loc[result.curves["measure"].eq(str(measure)), "estimate"]
+    return scale_of(measure, values, find_cost_unit(result.computed_under))
 
 
 def tabulate(result: Tradeoff) -> tuple[Table, ...]:

@@ -11,6 +11,7 @@ from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
     difference_scale,
+    find_cost_unit,
     format_amount,
     format_number,
     interval_names,
@@ -67,7 +68,8 @@ def _tell_nearest(found: Tuning) -> list[str]:
     told = []
     for row in found.out_of_reach.to_dict("records"):
         measure = parse_requirement(row["requirement"]).measure
-        reached = format_amount(row["estimate"], measure_scale(measure, abs(row["estimate"])))
+        scale = measure_scale(measure, abs(row["estimate"]), find_cost_unit(found.computed_under))
+        reached = format_amount(row["estimate"], scale)
         told.append(f"{reached} where {row['requirement']} is required")
     return told
 
@@ -131,7 +133,8 @@ def _better(found: Tuning) -> str:
 
 def objective_scale(found: Tuning) -> Scale:
     """Return how the objective is shown: one scale for all that is told."""
-    return scale_of(found.of, found.policies.loc[found.policies["measure"].eq(str(found.of)), "estimate"])
+    values = found.policies.loc[found.policies["measure"].eq(str(found.of)), "estimate"]
+    return scale_of(found.of, values, find_cost_unit(found.computed_under))
 
 
 def _tell_amount(found: Tuning, value: float, *, is_difference: bool = False) -> str:
@@ -174,7 +177,7 @@ def _tabulate_policies(found: Tuning) -> Table:
     )
     worlds, level = int(found.policies["n"].max()), percent(found.confidence_level)
     title = f"On {worlds:,} new worlds, with {level} intervals; differences for all policies at once"
-    return make_table(title, frame, columns)
+    return make_table(title, frame, columns, find_cost_unit(found.computed_under))
 
 
 def _names(found: Tuning) -> dict[str, str]:
@@ -191,10 +194,10 @@ def _tabulate_levers(found: Tuning) -> Table:
 
 
 def _tabulate_verdicts(found: Tuning) -> Table:
-    rows = found.verdicts.to_dict("records")
+    rows, unit = found.verdicts.to_dict("records"), find_cost_unit(found.computed_under)
     for row in rows:
         row["policy"] = _names(found)[row["policy"]]
-        row["scale"] = measure_scale(parse_requirement(row["requirement"]).measure, abs(row["estimate"]))
+        row["scale"] = measure_scale(parse_requirement(row["requirement"]).measure, abs(row["estimate"]), unit)
     return make_table("Requirements, in the same worlds", rows, _VERDICTS)
 
 

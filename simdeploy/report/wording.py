@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
+from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
@@ -26,7 +28,6 @@ class Scale(NamedTuple):
 
 PERCENT = Scale(100, "%")
 POINTS = Scale(100, "pp")
-A_ROLLOUT = Scale(1, "a rollout")
 NO_SCALE = Scale(1, "")
 LONGEST_ANSWER = 240
 
@@ -73,14 +74,42 @@ def response_scale(response: str, largest: float) -> Scale:
     return PERCENT if unit == "fraction" else NO_SCALE
 
 
-def measure_scale(measure: Measure, largest: float) -> Scale:
-    """Return how values of a measure up to `largest` are shown."""
+def find_cost_unit(computed_under: Mapping[str, Any]) -> str:
+    """Return the unit of the costs that a result was computed under; the empty text if there is none.
+
+    Costs of several scenarios, by their names, have one unit.
+
+    Examples
+    --------
+    >>> find_cost_unit({"seed": 0, "costs": {"escape": 1000.0, "unit": "EUR"}}), find_cost_unit({"seed": 0})
+    ('EUR', '')
+    """
+    costs = computed_under.get("costs", {})
+    first = next(iter(costs.values()), None)
+    return str((first if isinstance(first, Mapping) else costs).get("unit", ""))
+
+
+def cost_scale(cost_unit: str) -> Scale:
+    """Return how the cost of a rollout is shown.
+
+    Examples
+    --------
+    >>> cost_scale("EUR").unit, cost_scale("").unit
+    ('EUR a rollout', 'a rollout')
+    """
+    return Scale(1, f"{cost_unit} a rollout".lstrip())
+
+
+def measure_scale(measure: Measure, largest: float, cost_unit: str) -> Scale:
+    """Return how values of a measure up to `largest` are shown; costs are in `cost_unit`, as from `find_cost_unit`."""
+    if measure.of in COSTS:
+        return Scale(1, cost_unit)
     return PERCENT if measure.kind == "rate" else response_scale(measure.of, largest)
 
 
-def scale_of(measure: Measure, values: pd.Series[Any]) -> Scale:
+def scale_of(measure: Measure, values: pd.Series[Any], cost_unit: str) -> Scale:
     """Return one scale for all values of a measure, so that they can be compared."""
-    return measure_scale(measure, float(values.abs().max()))
+    return measure_scale(measure, float(values.abs().max()), cost_unit)
 
 
 def format_estimate(estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False) -> str:

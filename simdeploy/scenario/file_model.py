@@ -14,7 +14,18 @@ from simdeploy.scenario.orchestrator_section import OrchestratorSection
 from simdeploy.scenario.release_section import Kinds
 from simdeploy.scenario.requirements_section import RequirementSection
 from simdeploy.scenario.section import Section, optional, validation_error
-from simdeploy.scenario.values import Amount, DurationNs, Format, Instant, IntervalNs, Name, Probability, Prose, Version
+from simdeploy.scenario.values import (
+    Amount,
+    DurationNs,
+    Format,
+    Instant,
+    IntervalNs,
+    Name,
+    Probability,
+    Prose,
+    Unit,
+    Version,
+)
 
 _TYPES = ("update", "create", "restart", "rollback", "stop")
 
@@ -88,6 +99,7 @@ class CostsSection(Section):
     hour_of_delay: Amount = optional(0, "Per hour of makespan.")
     false_alarm: Amount = optional(0, "Per good release that was stopped.")
     escape: Amount = optional(0, "Per defective release that completed.")
+    unit: Unit = optional("", "What they are counted in, such as EUR or points: shown behind every amount.")
 
 
 class ScenarioFile(Section):

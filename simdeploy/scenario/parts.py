@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -52,6 +52,13 @@ class Costs:
         Per good release that was stopped.
     escape : float
         Per defective release that completed.
+    unit : str
+        What all of them are counted in, as it is shown behind an amount: EUR, points. Empty where nobody said.
+
+    Examples
+    --------
+    >>> Costs(failed_request=0, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000).unit
+    ''
     """
 
     failed_request: float
@@ -59,6 +66,17 @@ class Costs:
     hour_of_delay: float
     false_alarm: float
     escape: float
+    unit: str = ""
+
+    def to_dict(self) -> dict[str, float | str]:
+        """Return the amounts by their names, and the unit if there is one: what ``Costs(**amounts)`` is made of.
+
+        Examples
+        --------
+        >>> Costs(0, 0, 20, 150, 1000, "EUR").to_dict()["unit"]
+        'EUR'
+        """
+        return {name: value for name, value in asdict(self).items() if value != ""}
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,9 @@ _NUMERIC = re.compile(r"[-+]?\d+(?:\.\d+)?")
 # Longer text is no slip of the pen.
 _MAX_HINTED = 30
 
+# It stands behind every amount, in answers that have to be short, too.
+_LONGEST_UNIT = 12
+
 # A later start could not be written as a time when a long rollout ends.
 _YEARS = (1970, 2999)
 
@@ -160,6 +163,13 @@ def _name(value: object) -> str:
     return text
 
 
+def _unit(value: object) -> str:
+    text = _name(value) if value != "" else ""
+    if len(text) > _LONGEST_UNIT:
+        raise Refused("too long")
+    return text
+
+
 def _time(value: object) -> str:
     text = _name(value)
     try:
@@ -212,6 +222,14 @@ IntervalNs = Annotated[
     Kind(f"{_DURATION_WORDS}, at least 1ms", lambda value: duration_ns(value, MIN_INTERVAL_NS), {SHARED: "Duration"}),
 ]
 Name = Annotated[str, Kind(NAME_FORM, _name, {"type": "string", "minLength": 1})]
+Unit = Annotated[
+    str,
+    Kind(
+        f"{NAME_FORM}, of at most {_LONGEST_UNIT} characters",
+        _unit,
+        {"type": "string", "maxLength": _LONGEST_UNIT, "examples": ["EUR", "points"]},
+    ),
+]
 Prose = Annotated[str, Kind(PROSE_FORM, read_prose, {"type": "string"})]
 Instant = Annotated[
     str,

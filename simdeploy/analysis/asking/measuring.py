@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -107,6 +107,11 @@ class Values:
         problems = [p for m in self.measures for p in measure_problems(m, kinds)]
         if problems:
             raise InputError(problems)
+
+    @property
+    def counted_under(self) -> dict[str, Any]:
+        """What was measured depends on this, beside what the table is computed under: see `describe_costs`."""
+        return describe_costs(self._costs, self.measures)
 
     @property
     def is_ok(self) -> np.ndarray:
@@ -330,6 +335,25 @@ def find_costs(
     by_name = {name: Costs(**of_one) for name, of_one in found.items()}
     is_one = len(set(by_name.values())) == 1 and len(by_name) == len(attrs["scenario"])
     return next(iter(by_name.values())) if is_one else by_name
+
+
+def describe_costs(costs: Costs | Mapping[str, Costs] | None, measures: Iterable[Measure]) -> dict[str, Any]:
+    """Return what a result's `computed_under` has of costs, by name if scenarios differ: nothing if no measure counts them.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario.parts import Costs
+    >>> costs = Costs(0, 0, hour_of_delay=20, false_alarm=0, escape=0, unit="EUR")
+    >>> describe_costs(costs, [Measure("cost_delay")])["costs"]["unit"]
+    'EUR'
+    >>> describe_costs(costs, [Measure("makespan_s")])
+    {}
+    """
+    if costs is None or not any(measure.of in COSTS for measure in measures):
+        return {}
+    if isinstance(costs, Mapping):
+        return {"costs": {name: own.to_dict() for name, own in costs.items()}}
+    return {"costs": costs.to_dict()}
 
 
 def _place(words: tuple[str, ...], word: str) -> int:

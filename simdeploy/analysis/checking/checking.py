@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.judging import Verdict, join, judge, plan_looks
-from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.measuring import Values, describe_costs
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.checking.asked import Question, ask, check_numbers, is_requirement
 from simdeploy.experiments import arguments
@@ -65,7 +65,7 @@ class Check(Result):
         Of a policy of which some failed, why the first one did.
     computed_under : dict
         Scenario, seed, engine ("none" if nothing had to be simulated; "auto" may begin with one and go on with the other) and
-        switches.
+        switches; and the costs, if anything counts them.
     """
 
     also = ("verdict",)
@@ -196,13 +196,14 @@ def check(
             failures.setdefault(row["policy"], f"replication {row['replication']}, {row['stage']}: {row['error']}")
         _look(result, still_open, scenario, look, error)
     campaign.tell_failures()
+    measures = [question.requirement.measure for question in questions]
     return Check(
         verdicts=make_frame([_row(question) for question in questions], _ROW),
         confidence_level=confidence_level,
         looks=looks,
         n_failed=n_failed,
         failures=failures,
-        computed_under=campaign.computed_under(scenario),
+        computed_under=campaign.computed_under(scenario) | describe_costs(scenario.costs, measures),
     )
 
 

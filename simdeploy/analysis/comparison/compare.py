@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -233,7 +233,6 @@ def compare(
                     measured[place], measured[compared], measure, confidence_level, never_ends=never_ends
                 )
                 differences.append(name | {"baseline": baseline} | found)
-    computed_under = read_computed_under(responses)
     is_failed = table["status"].eq("failed") if "status" in table else [False] * len(table)
     return Comparison(
         estimates=make_frame(estimates, _ESTIMATE | _UNKNOWN),
@@ -244,7 +243,7 @@ def compare(
         policies=policies,
         n_replications=_count(table["policy"], policies),
         n_failed=_count(table.loc[is_failed, "policy"], policies),
-        computed_under=computed_under if costs is None else computed_under | {"costs": asdict(costs)},
+        computed_under=read_computed_under(responses) | values.counted_under,
         _values=values,
     )
 

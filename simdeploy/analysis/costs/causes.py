@@ -52,7 +52,7 @@ class CostResult(Result):
     n_left_out : int
         Replications, of all cases together, of which the cost isn't known: they failed, or never end.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says.
+        Scenario, seed, engine and switches, as far as the table says; and the costs with their unit.
     """
 
     parts: Annotated[pd.DataFrame, Columns(_PART, has_more=True)]
@@ -153,9 +153,9 @@ def estimate_costs(
     return CostResult(
         parts=make_frame(rows, dtypes),
         confidence_level=confidence_level,
-        costs=asdict(costs),
+        costs={name: amount for name, amount in asdict(costs).items() if name != "unit"},
         n_left_out=int((~known).sum()),
-        computed_under=read_computed_under(responses),
+        computed_under=read_computed_under(responses) | values.counted_under,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.measuring import find_costs
+from simdeploy.analysis.asking.measuring import describe_costs, find_costs
 from simdeploy.analysis.comparison.measured import measure_policies
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
@@ -61,7 +61,7 @@ class InformationResult(Result):
     note : str
         Which way the estimates lean.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says.
+        Scenario, seed, engine and switches, as far as the table says; and the costs.
     """
 
     values: Annotated[pd.DataFrame, Columns(_VALUE)]
@@ -183,7 +183,7 @@ def value_of_perfect_information(
         n_left_out=n_left_out,
         unknown_fractions=unknown,
         note=note,
-        computed_under=read_computed_under(responses),
+        computed_under=read_computed_under(responses) | describe_costs(costs, [Measure("cost")]),
     )
 
 

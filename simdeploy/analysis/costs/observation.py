@@ -67,7 +67,7 @@ class ObservationResult(Result):
     n_left_out : int
         Replications, of all these policies together, of which the cost isn't known: they failed, or never end.
     computed_under : dict
-        Scenario, seed, engine, switches and replications.
+        Scenario, seed, engine, switches, replications and the costs.
     """
 
     savings: Annotated[pd.DataFrame, Columns(_SAVING)]
@@ -179,6 +179,7 @@ def value_of_observation(
     values = Values(result, [Measure("cost")], costs=costs)
     by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
     savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)
+    under = campaign.computed_under(scenario) | {"replications": values.n_replications}
     return ObservationResult(
         savings=make_frame(savings, _SAVING),
         steps=make_frame(of_steps, _STEP),
@@ -186,7 +187,7 @@ def value_of_observation(
         policy=base.name,
         confidence_level=confidence_level,
         n_left_out=int(np.isnan(by_cause["cost"]).sum()),
-        computed_under=campaign.computed_under(scenario) | {"replications": values.n_replications},
+        computed_under=under | values.counted_under,
     )
 
 

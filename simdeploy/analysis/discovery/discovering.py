@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.measuring import Values, describe_costs
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
@@ -147,7 +147,7 @@ def discover(
         n_replications=len(numbers),
         n_failed=campaign.n_failed,
         confidence_level=confidence_level,
-        under=campaign.computed_under(scenario),
+        under=campaign.computed_under(scenario) | describe_costs(scenario.costs, [one.measure for one in wanted]),
     )
 
 

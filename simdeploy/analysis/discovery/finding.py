@@ -100,6 +100,7 @@ def find_boxes(
         raise InputError(problems)
     wanted: tuple[Requirement, ...] = ()
     policy, n_replications, n_failed = None, 0, 0
+    under = read_computed_under(worlds)
     if is_broken is None:
         wanted = read_requirements(requirements)
         if not wanted:
@@ -111,6 +112,7 @@ def find_boxes(
         wanted = read_requirements(wanted, policies=[policy])
         known = judge_worlds(values, wanted, confidence_level=confidence_level)
         n_replications, n_failed = values.n_replications, int((~values.is_ok).sum())
+        under |= values.counted_under
     else:
         points = worlds.reset_index(drop=True)  # type: ignore[union-attr]
         known = read_labels(is_broken, len(points))
@@ -128,7 +130,7 @@ def find_boxes(
         n_replications=n_replications,
         n_failed=n_failed,
         confidence_level=confidence_level,
-        under=read_computed_under(worlds),
+        under=under,
     )
 
 

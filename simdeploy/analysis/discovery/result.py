@@ -91,7 +91,7 @@ class Discovery(Result):
         Replications that failed.
     confidence_level : float
     computed_under : dict
-        Scenario, seed, engine and switches, as far as they are known.
+        Scenario, seed, engine and switches, as far as they are known; and the costs, if anything counts them.
     """
 
     policy: str | None

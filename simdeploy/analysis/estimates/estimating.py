@@ -52,7 +52,7 @@ class Estimates(Result):
     confidence_level : float
         Of each interval by itself.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says.
+        Scenario, seed, engine and switches, as far as the table says; and the costs, if anything counts them.
     """
 
     estimates: Annotated[pd.DataFrame, Columns(ESTIMATE_COLUMNS, has_more=True)]
@@ -153,7 +153,7 @@ def estimate(
         measures=measures,
         case_columns=tuple(values.cases.columns),
         confidence_level=confidence_level,
-        computed_under=read_computed_under(responses),
+        computed_under=read_computed_under(responses) | values.counted_under,
     )
 
 

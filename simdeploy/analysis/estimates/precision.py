@@ -261,7 +261,7 @@ class _Question:
             case_columns=tuple(values.cases.columns),
             confidence_level=self.confidence_level,
             is_reached=bool(estimates["is_reached"].all()),
-            computed_under=read_computed_under(responses),
+            computed_under=read_computed_under(responses) | values.counted_under,
             _responses=responses,
         )
 

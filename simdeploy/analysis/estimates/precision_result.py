@@ -54,7 +54,8 @@ class Precision(Result, Generic[Responses]):
     is_reached : bool
         Whether every estimate is as precise as asked.
     computed_under : dict
-        Scenario, seed, switches and engine; the engines in their order if the first looks were another one's.
+        Scenario, seed, switches and engine; the engines in their order if the first looks were another one's; and the costs,
+        if anything counts them.
     """
 
     estimates: Annotated[pd.DataFrame, Columns(ESTIMATE_COLUMNS | _ADDED, has_more=True)]

@@ -168,7 +168,7 @@ def compare_gates(
         confidence_level=confidence_level,
         n_replications=len(numbers),
         n_failed=campaign.n_failed,
-        computed_under=read_computed_under(own),
+        computed_under=read_computed_under(own) | of_mixture.counted_under,
     )
 
 

@@ -68,7 +68,7 @@ class GateComparison(Result):
     n_failed : int
         Rollouts that failed and are left out.
     computed_under : dict
-        Scenario, seed, engine and switches.
+        Scenario, seed, engine and switches; and the costs, if anything counts them.
     """
 
     curves: Annotated[pd.DataFrame, Columns(CURVE)]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.measuring import Values, find_costs
+from simdeploy.analysis.asking.measuring import Values, describe_costs, find_costs
 from simdeploy.analysis.asking.naming import name_cases
 from simdeploy.analysis.asking.verdicts import Direction, judge_difference
-from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.errors import InputError, Problem, listed, nearest
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.result import INTERVAL
 from simdeploy.statistics.estimators import estimate_values
@@ -47,12 +47,12 @@ SUMMARY = {
 
 def read_values(
     responses: pd.DataFrame | Batches, measures: Sequence[Measure], costs: Costs | Mapping[str, Costs] | None
-) -> list[tuple[Values, np.ndarray]]:
-    """Return the values under each scenario's costs, and the cases for which these are the ones."""
+) -> tuple[list[tuple[Values, np.ndarray]], dict[str, Any]]:
+    """Return the values under each scenario's costs with the cases for which these are the ones; and what counts in them."""
     costs = find_costs(responses, costs)
     if not isinstance(costs, Mapping):
         values = Values(responses, measures, costs=costs)
-        return [(values, np.arange(len(values.cases)))]
+        return [(values, np.arange(len(values.cases)))], values.counted_under
     scenarios = Values(responses, ()).cases.get("scenario")
     names = [] if scenarios is None else scenarios.tolist()
     missing = [name for name in dict.fromkeys(names) if name not in costs]
@@ -60,11 +60,26 @@ def read_values(
         hint = nearest(missing[0], costs) if missing else None
         found = ", ".join(missing) or "no column `scenario`"
         raise InputError(Problem("no costs are known for a scenario", ("costs",), found=found, hint=hint))
+    costs = {name: costs[name] for name in dict.fromkeys(names)}
+    counted_under = describe_costs(costs, measures)
+    if counted_under:
+        _refuse_units(costs)
     parts = []
-    for own in dict.fromkeys(costs[name] for name in names):
+    for own in dict.fromkeys(costs.values()):
         rows = np.flatnonzero([costs[name] == own for name in names])
         parts.append((Values(responses, measures, costs=own), rows))
-    return parts
+    return parts, counted_under
+
+
+def _refuse_units(costs: Mapping[str, Costs]) -> None:
+    """Refuse costs of several units, none among them: what is lost in one can't be held against what is in another."""
+    of_unit: dict[str, list[str]] = {}
+    for name, own in costs.items():
+        of_unit.setdefault(own.unit, []).append(name)
+    if len(of_unit) > 1:
+        message, hint = "the scenarios' costs have different units", "give all of them costs in one unit"
+        found = "; ".join(f"{unit or 'no unit'} in {listed(names)}" for unit, names in of_unit.items())
+        raise InputError(Problem(message, ("costs", "unit"), found=found, hint=hint))
 
 
 def estimate_regrets(

@@ -58,7 +58,7 @@ class Robustness(Result):
     n_failed : int
         Replications that failed, and are left out.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says.
+        Scenario, seed, engine and switches, as far as the table says; and the costs, if anything counts them.
     """
 
     of: Measure
@@ -106,7 +106,7 @@ def estimate_regret(
     ------
     InputError
         If the table is none of replications or lacks a candidate in a world; for a measure or requirement that makes no
-        sense, and costs that are missing.
+        sense, and costs that are missing or in different units.
 
     Notes
     -----
@@ -164,7 +164,7 @@ def estimate_regret(
     """
     measure, wanted = _read(of, requirements, confidence_level)
     direction = read_direction(direction, measure)
-    parts = read_values(responses, (measure, *(one.measure for one in wanted)), costs)
+    parts, counted_under = read_values(responses, (measure, *(one.measure for one in wanted)), costs)
     cases = parts[0][0].cases
     wanted = read_requirements(wanted, policies=list(cases["policy"].unique()))
     worlds = find_worlds(cases)
@@ -189,7 +189,7 @@ def estimate_regret(
         regrets=regrets,
         candidates=summarize_candidates(regrets, bounds, worlds),
         n_failed=n_failed,
-        computed_under=read_computed_under(responses),
+        computed_under=read_computed_under(responses) | counted_under,
     )
 
 

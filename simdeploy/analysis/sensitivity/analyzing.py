@@ -127,6 +127,7 @@ def analyze_table(
     """Estimate indices from the values of a table whose cases are the points."""
     responses, n = respond_table(design, values, measure), values.n_replications
     policy, n_failed = str(values.cases["policy"].iloc[0]), len(design) * n - int(values.is_ok.sum())
+    under = {**under, **values.counted_under}
     return _analyze(design, responses, measure, policy, n, n_failed, confidence_level, under)
 
 

@@ -65,7 +65,7 @@ class Sensitivity(Result):
         Replications that failed.
     confidence_level : float
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says.
+        Scenario, seed, engine and switches, as far as the table says; and the costs, if anything counts them.
     """
 
     method: Method

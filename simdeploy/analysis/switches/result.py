@@ -102,7 +102,7 @@ class Switches(Result):
     n_failed : int
         Replications that failed, and are left out.
     computed_under : dict
-        Scenario, seed, engine, and the scenario's switches.
+        Scenario, seed, engine, and the scenario's switches; and the costs, if anything counts them.
     """
 
     of: Measure

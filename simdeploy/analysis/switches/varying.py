@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.measuring import read_measures
+from simdeploy.analysis.asking.measuring import describe_costs, read_measures
 from simdeploy.analysis.asking.requirements import Asked, read_requirements
 from simdeploy.analysis.asking.verdicts import Direction, read_direction
 from simdeploy.analysis.switches.conclusions import Rule
@@ -159,6 +159,7 @@ def vary_switches(
     campaign.tell_failures()
     order = {setting: place for place, setting in enumerate(impossible)}
     as_it_is = choice.row(base)
+    measures = [rule.of, *(one.measure for one in wanted)]
     return Switches(
         of=rule.of,
         direction=rule.direction,
@@ -172,7 +173,7 @@ def vary_switches(
         own_values={name: value.text for name, value in list_own_values(scenario).items()},
         unsure_of=None if as_it_is["is_sure"] else "margin" if as_it_is["margin_low"] <= 0 else "requirements",
         n_failed=campaign.n_failed,
-        computed_under=campaign.computed_under(scenario),
+        computed_under=campaign.computed_under(scenario) | describe_costs(scenario.costs, measures),
     )
 
 

@@ -67,7 +67,7 @@ class Tradeoff(Result):
     n_failed : int
         Rows that failed and are left out.
     computed_under : dict
-        Scenario, seed, engine and switches.
+        Scenario, seed, engine and switches; and the costs, if anything counts them.
     """
 
     curves: Annotated[pd.DataFrame, Columns(CURVE)]
@@ -228,7 +228,7 @@ def tradeoff(
         confidence_level=confidence_level,
         n_replications=len(numbers),
         n_failed=int((~values.is_ok).sum()),
-        computed_under=read_computed_under(result),
+        computed_under=read_computed_under(result) | values.counted_under,
     )
 
 

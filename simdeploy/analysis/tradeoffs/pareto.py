@@ -60,7 +60,7 @@ class ParetoFront(Result):
     n_failed : int
         Replications, of all cases together, that failed or aren't in the table, and are left out.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says.
+        Scenario, seed, engine and switches, as far as the table says; and the costs, if anything counts them.
     """
 
     cases: Annotated[pd.DataFrame, Columns(_CASE, has_more=True, words={"standing": Standing})]
@@ -183,7 +183,7 @@ def pareto_front(
         directions=chosen,
         confidence_level=confidence_level,
         n_failed=int((~values.is_ok).sum()),
-        computed_under=read_computed_under(responses),
+        computed_under=read_computed_under(responses) | values.counted_under,
     )
 
 

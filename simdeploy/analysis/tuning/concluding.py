@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
+from simdeploy.analysis.asking.measuring import describe_costs
 from simdeploy.analysis.asking.verdicts import find_direction, judge_change
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
 from simdeploy.analysis.tuning.result import CHOICE, NEAREST, POLICY, RUNNER_UP, VERDICT, WITHOUT, Tuning, find_changes
@@ -142,7 +143,7 @@ def report(
         keeps_current=choice is not None and not find_changes(choice, candidates),
         n_undecided=int(is_left.sum()) if choice is None and question.requirements else 0,
         n_failed=campaign.n_failed,
-        computed_under=campaign.computed_under(scenario),
+        computed_under=campaign.computed_under(scenario) | describe_costs(scenario.costs, question.measures),
     )
 
 

@@ -85,7 +85,7 @@ class Tuning(Result):
     n_failed : int
         Replications that failed, of all candidates.
     computed_under : dict
-        Scenario, seed, the engine or engines that ran, and switches.
+        Scenario, seed, the engine or engines that ran, and switches; and the costs, if anything counts them.
     """
 
     of: Measure

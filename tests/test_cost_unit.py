@@ -1,0 +1,264 @@
+"""The unit of the costs: where a scenario says what they are counted in, it stands behind every cost that is told or drawn."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+import simdeploy as sd
+from simdeploy import plotting
+from simdeploy.analysis import summarize_grid
+from simdeploy.cli.app import app
+from simdeploy.scenario.parts import Costs
+
+SMALL = sd.read_scenario(Path(__file__).resolve().parents[1] / "scenarios" / "small-fleet.yaml")
+UNIT = "EUR"
+POLICIES = ["rolling", "canary"]
+STARTS = "scenario.fleet.start_failure"
+FEW = {"replications": 20, "engine": "compiled"}
+
+
+@cache
+def scenario(unit):
+    """Return the scenario with costs in a unit; as it is if that is None."""
+    return SMALL if unit is None else SMALL.with_values({"costs.unit": unit})
+
+
+@cache
+def replications(unit):
+    """Return replications of all policies."""
+    return sd.replicate(scenario(unit), **FEW)
+
+
+@cache
+def grid(unit):
+    """Return a sweep of policies and of the world."""
+    return sd.sweep(scenario(unit), POLICIES, vary={"max_failed_nodes": [0, 4], STARTS: [0.0, 0.1]}, **FEW)
+
+
+def world(end):
+    """Return a scenario with other costs and another name."""
+    return scenario(UNIT).with_values({"name": f"world {end}", "costs.escape": end})
+
+
+# Each result that tells costs, made of the unit of the costs.
+MAKE = {
+    "Check": lambda unit: sd.check(scenario(unit), requirements=["cost <= 1000", "p95 cost_delay <= 1"], most=100, engine="compiled"),
+    "Comparison": lambda unit: sd.compare(replications(unit)),
+    "CostResult": lambda unit: sd.estimate_costs(grid(unit)),
+    "Estimates": lambda unit: sd.estimate(grid(unit), ["p95 cost", "makespan_s", "cost_delay given good"]),
+    "GateComparison": lambda unit: sd.compare_gates(scenario(unit), "rolling", gates=["pooled"], sizes=[0.1], **FEW),
+    "InformationResult": lambda unit: sd.value_of_perfect_information(replications(unit)),
+    "ObservationResult": lambda unit: sd.value_of_observation(scenario(unit), "canary", canaries=[1, 2], minutes=[0, 1], **FEW),
+    "ParetoFront": lambda unit: sd.pareto_front(grid(unit), {"cost": "min", "blast_radius": "min"}),
+    "Precision": lambda unit: sd.replicate_to_precision(
+        scenario(unit), "canary", targets={"cost_delay": 5, "makespan_s": "9%"}, most=500, engine="compiled"
+    ),
+    "Robustness": lambda unit: sd.estimate_regret(grid(unit), requirements="cost <= 100"),
+    "Sensitivity": lambda unit: sd.estimate_sensitivity(
+        scenario(unit), "rolling", vary={STARTS: (0.0, 0.1), "max_parallel": [2, 5]}, size=6, replications=4, engine="compiled"
+    ),
+    "Switches": lambda unit: sd.vary_switches(scenario(unit), policies=POLICIES, replications=4, pairs=False, engine="compiled"),
+    "Tradeoff": lambda unit: sd.tradeoff(
+        scenario(unit), "rolling", vary={"max_failed_nodes": [0, 8]}, axes=["cost", "makespan_s"], **FEW
+    ),
+    "Tuning": lambda unit: sd.tune(
+        scenario(unit), "rolling", requirements="cost_delay <= 50", vary={"max_failed_nodes": [0, 4]}, replications=20, final=500,
+        engine="compiled",
+    ),
+}  # fmt: skip
+# The columns of their tables that have the unit, by the headings; and whether the answer tells a cost.
+WHERE = {
+    "Check": ({"requirement", "found"}, True),
+    "Comparison": ({"cost", "less the best of the others"}, True),
+    "CostResult": (
+        {"cost", *(f"cost of {cause}" for cause in ("delay", "failed requests", "unavailability", "false alarms", "escapes"))},
+        True,
+    ),
+    "Estimates": ({"p95 of cost", "cost of delay of good releases"}, True),
+    "GateComparison": ({"cost", "cost less the threshold's"}, True),
+    "InformationResult": ({"saved", "cost EUR", "saved EUR"}, True),
+    "ObservationResult": ({"in all", "delay", "failed requests", "unavailability", "false alarms", "by this step"}, True),
+    "ParetoFront": ({"cost (min)"}, False),
+    "Precision": ({"estimate", "half-width", "asked"}, True),
+    "Robustness": ({"largest regret", "mean regret", "start_failure 0", "start_failure 0.1"}, True),
+    "Sensitivity": ({"mean absolute effect (mu*)", "mean effect (mu)", "spread of effects (sigma)"}, True),
+    "Switches": ({"cost", "margin of the choice", "change of cost"}, True),
+    "Tradeoff": ({"cost"}, True),
+    "Tuning": ({"cost", "less the choice", "estimate"}, True),
+}  # fmt: skip
+PLOTS = {
+    "Check": plotting.plot_check,
+    "Comparison": lambda ax, result: plotting.plot_comparison(ax, result, response="cost"),
+    "CostResult": plotting.plot_costs,
+    "Estimates": plotting.plot_estimates,
+    "ObservationResult": plotting.plot_value_of_observation,
+    "ParetoFront": plotting.plot_pareto,
+    "Robustness": plotting.plot_regret,
+    "Sensitivity": plotting.plot_sensitivity,
+    "Switches": plotting.plot_tornado,
+    "Tradeoff": plotting.plot_tradeoff,
+    "Tuning": plotting.plot_tuning,
+    "ranking": lambda ax, result: plotting.plot_ranking(ax, result, of="cost"),
+}
+
+
+@cache
+def make(name, unit):
+    """Return a result."""
+    return MAKE["Comparison" if name == "ranking" else name](unit)
+
+
+def say(result, unit=None):
+    """Return all that is said of a result, without a unit."""
+    texts = [result.answer]
+    for table in result.summarize():
+        texts += [table.title, *table.header, *(cell for row in table.rows for cell in row)]
+    return texts if unit is None else [text.replace(f" {unit}", "") for text in texts]
+
+
+def draw(name, unit):
+    """Return all that stands in a picture of a result."""
+    ax = Figure(figsize=(6, 4)).subplots()
+    PLOTS[name](ax, make(name, unit))
+    return [text.get_text() for text in ax.findobj(Text)]
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_every_cost_is_told_with_its_unit(name):
+    """Each cell with a cost has the unit, in itself or above, no other has it, and the answer does. [contract]"""
+    result = make(name, UNIT)
+    headings, is_in_answer = WHERE[name]
+    assert (f" {UNIT}" in result.answer) == is_in_answer
+    found = set()
+    for table in result.summarize():
+        for heading, cells in zip(table.header, zip(*table.rows, strict=True), strict=True):
+            if any(UNIT in cell for cell in (heading, *cells)):
+                found.add(heading)
+            if heading in headings and any(UNIT in cell for cell in cells) and name != "Precision":
+                # There the makespan is in the same columns.
+                assert all(re.search(rf"\d {UNIT}", cell) for cell in cells if re.search(r"\d", cell)), (heading, cells)
+    assert found == headings
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_without_a_unit_nothing_else_is_said(name):
+    """The unit is all that differs; and what a document has of costs are the amounts alone. [property]"""
+    plain = make(name, None)
+    assert say(make(name, UNIT), UNIT) == say(plain)
+    assert plain.computed_under["costs"] == {
+        "failed_request": 0.02, "unavailable_node_hour": 0.5, "hour_of_delay": 20, "false_alarm": 150, "escape": 1000,
+    }  # fmt: skip
+    pd.testing.assert_frame_equal(plain.to_frame(), make(name, UNIT).to_frame())
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_the_unit_is_in_the_document(name):
+    """A result that was read from its document tells the same costs. [contract]"""
+    document = json.loads(json.dumps(make(name, UNIT).to_dict()))
+    assert document["computed_under"]["costs"]["unit"] == UNIT
+    assert Costs(**document["computed_under"]["costs"]) == scenario(UNIT).costs
+    assert say(sd.read_result(document)) == say(make(name, UNIT))
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_cost_is_drawn_with_its_unit(name):
+    """A label says the unit, and without it the picture says the same. [contract]"""
+    words = draw(name, UNIT)
+    assert any(UNIT in text for text in words)
+    assert [re.sub(rf", {UNIT}| \({UNIT}\)| {UNIT}", "", text) for text in words] == draw(name, None)
+
+
+def test_a_unit_is_told_where_a_rollout_has_it():
+    """The amount, the unit, and that it is of a rollout. [contract]"""
+    assert re.match(r"canary costs least: [\d.]+ EUR a rollout \(", make("Comparison", UNIT).answer)
+    assert re.search(r"; most of it is the cost of [a-z ]+, [\d.]+ EUR\.$", make("CostResult", UNIT).answer)
+
+
+@pytest.mark.parametrize("name", sorted({*MAKE} - {"ParetoFront", "Robustness"}))
+def test_answers_stay_short(name):
+    """The longest unit leaves an answer within what can be read aloud. [contract]"""
+    assert len(make(name, "Rechnungsgld").answer) <= 240
+
+
+def test_other_numbers_have_no_costs():
+    """Where nothing counts costs, a result is computed under none. [contract]"""
+    for result in (
+        sd.estimate(grid(UNIT), "makespan_s"),
+        sd.pareto_front(grid(UNIT), {"makespan_s": "min"}),
+        sd.estimate_regret(grid(UNIT), of="makespan_s"),
+        sd.check(scenario(UNIT), requirements="makespan_s <= 1h", most=100, engine="compiled"),
+        summarize_grid(grid(UNIT)),
+    ):
+        assert "costs" not in result.computed_under
+        assert UNIT not in " ".join(say(result))
+
+
+def test_a_verdict_on_costs_is_computed_under_them():
+    """Where a world breaks for its cost, the result says what the costs were. [contract]"""
+    how = {"vary": {STARTS: (0.0, 0.5)}, "points": 40, "replications": 2, "engine": "compiled"}
+    found = [
+        sd.discover(scenario(UNIT), "canary", requirements=one, **how)
+        for one in ("p50 cost <= 100", "p50 makespan_s <= 1h")
+    ]
+    assert [result.computed_under.get("costs", {}).get("unit") for result in found] == [UNIT, None]
+
+
+def test_scenarios_of_one_unit():
+    """Regrets over scenarios with costs of their own are in their common unit. [contract]"""
+    table = sd.sweep([world(500), world(2000)], POLICIES, **FEW)
+    result = sd.estimate_regret(table)
+    assert {name: of["escape"] for name, of in result.computed_under["costs"].items()} == {
+        "world 500": 500,
+        "world 2000": 2000,
+    }
+    assert f" {UNIT} (" in result.answer
+    assert say(sd.read_result(result.to_dict())) == say(result)
+
+
+def test_the_unit_is_no_part_of_a_rollout(tmp_path):
+    """A file says it and is written with it; tables, also those of a store that is gone on with, have it. [contract]"""
+    again = sd.Scenario.from_dict(scenario(UNIT).to_dict())
+    assert again == scenario(UNIT) != scenario(None)
+    assert again.costs.unit == UNIT
+    assert scenario("") == scenario(None)
+    assert replications(UNIT).attrs["costs"] == again.costs.to_dict()
+    assert "unit" not in replications(None).attrs["costs"]
+    how = {"vary": {"max_failed_nodes": [0, 4]}, **FEW, "store": tmp_path / "store"}
+    first = sd.sweep(scenario(None), "rolling", **how)
+    manifest = (tmp_path / "store" / "manifest.json").read_bytes()
+    second = sd.sweep(scenario("USD"), "rolling", **how)
+    assert (tmp_path / "store" / "manifest.json").read_bytes() == manifest
+    pd.testing.assert_frame_equal(first.to_frame(), second.to_frame())
+    assert " USD a rollout" in sd.estimate_costs(second).answer
+    assert " USD a rollout" in sd.estimate_costs(sd.read_store(tmp_path / "store"), costs=scenario("USD").costs).answer
+
+
+def test_commands_tell_the_unit(tmp_path):
+    """A command takes it from the file; JUnit has it, too. [contract]"""
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        json.dumps(
+            {**scenario(UNIT).to_dict(), "requirements": [{"of": "cost_delay", "quantile": 0.95, "at_most": 1}]}
+        ),
+        encoding="utf-8",
+    )
+    few = ["--engine", "compiled", "--replications", "20"]
+    told = CliRunner().invoke(app, ["compare", str(file), *few, "--costs", "--plot", str(tmp_path / "x.svg")])
+    assert told.exit_code == 0, told.stderr
+    assert " EUR a rollout" in told.stdout.splitlines()[0]
+    assert told.stdout.count(f" {UNIT}") > 10
+    junit = tmp_path / "x.xml"
+    checked = CliRunner().invoke(
+        app, ["check", str(file), "--engine", "compiled", "--most", "100", "--junit", str(junit)]
+    )
+    assert checked.exit_code in (0, 1, 3), checked.stderr
+    assert re.search(r"p95 of cost of delay: at most 1 EUR.*found [\d.]+ EUR", junit.read_text(encoding="utf-8"))
