@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 from simdeploy.api import Dialect
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.scenario.file_model import ScenarioFile
 from simdeploy.scenario.laws import QUANTITIES, law_schema
 from simdeploy.scenario.values import DURATION_SCHEMA, SHARED
+
+V = TypeVar("V")
+
+
+def _remembered(ask: Callable[..., V]) -> Callable[..., V]:
+    """Answer each question about a part of the schema once: parts are never changed, and no two are the same object."""
+    known: dict[Any, tuple[Mapping[str, Any], V]] = {}
+
+    @wraps(ask)
+    def answer(schema: Mapping[str, Any], *what: str | int) -> V:
+        place = (id(schema), *what)
+        if place not in known:
+            known[place] = schema, ask(schema, *what)  # which keeps the part alive, and its number its own
+        return known[place][1]
+
+    return answer
 
 
 def scenario_schema() -> dict[str, Any]:
@@ -94,6 +110,7 @@ def spec_schema(dialect: Dialect) -> Mapping[str, Any]:
     return next(choice for choice in choices if choice["properties"]["dialect"].get("const") == dialect)
 
 
+@_remembered
 def key_types(schema: Mapping[str, Any]) -> frozenset[str]:
     """Return the types of JSON that a value of this schema may have.
 
@@ -109,16 +126,22 @@ def key_types(schema: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(types)
 
 
-def _alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+@_remembered
+def _alternatives(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(_go_through(schema))
+
+
+def _go_through(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     reference = schema.get("$ref")
     if reference is not None:
         schema = shared_schema()["$defs"][reference.rsplit("/", 1)[1]]
     yield schema
     for keyword in ("anyOf", "allOf", "oneOf"):
         for part in schema.get(keyword, ()):
-            yield from _alternatives(part)
+            yield from _go_through(part)
 
 
+@_remembered
 def known_keys(schema: Mapping[str, Any]) -> list[str]:
     """Return the keys that a value of this schema may have by name."""
     return list(dict.fromkeys(key for part in _alternatives(schema) for key in part.get("properties", ())))
@@ -138,6 +161,7 @@ def may_add_keys(schema: Mapping[str, Any]) -> bool:
     return any(isinstance(part.get("additionalProperties"), Mapping) for part in _alternatives(schema))
 
 
+@_remembered
 def key_schema(schema: Mapping[str, Any], key: str | int) -> Mapping[str, Any]:
     """Return the schema of what is below a key, or of a list's item; empty if there is none."""
     found = []
