@@ -230,7 +230,9 @@ def test_what_is_not_possible_is_listed():
     assert not row["is_possible"]
     assert "no meaning under pacing: sliding" in row["reason"]
     assert row[["choice", "holds", "is_sure", "margin", "effect", "has_effect"]].isna().all()
-    assert [row[2] for row in result.summarize()[0].rows if row[0] == "failed_percent_of: wave"] == ["not possible"]
+    assert [row[1:3] for row in result.summarize()[0].rows if row[0] == "failed_percent_of: wave"] == [
+        ("fleet", "not possible")
+    ]
     refused = result.pairs[~result.pairs["is_possible"]]
     # With barrier, waves have a meaning again.
     assert "barrier" not in set(refused["value"])
