@@ -144,15 +144,6 @@ def test_the_same_blocks_everywhere(scenario, executor):
     pd.testing.assert_frame_equal(cut, whole, check_exact=True)
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
-def test_replicate_is_the_same_everywhere(scenario, executor):
-    """`replicate` gives the same table, order and attributes on every executor. [property]"""
-    expected = replicate(scenario, replications=22, seed=5)
-    table = replicate(scenario, replications=22, seed=5, executor=executor)
-    pd.testing.assert_frame_equal(table, expected, check_exact=True)
-    assert table.attrs == expected.attrs
-
-
 def test_replicate_takes_an_address(scenario, local_cluster):
     """The address of a cluster is all that `replicate` needs to use it. [contract]"""
     table = replicate(scenario, replications=3, cluster=local_cluster.scheduler_address)

