@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -420,24 +419,6 @@ def test_parts_of_other_columns(folder):
     for read in (stored.to_frame, lambda: list(stored.batches()), lambda: stored["waves"]):
         with pytest.raises(StoreError, match="part 1 "):
             read()
-
-
-def test_another_process_writes(tmp_path, expected):
-    """Whenever a store is looked at while it is written, its rows are whole parts, from the first ones on. [property]"""
-    seen = []
-    folder = tmp_path / "store"
-    with Store.open(folder, question=QUESTION, make_cut=lambda: {"n_parts": N_PARTS}) as store:
-        for number in range(N_PARTS):
-            store.write(number, make_table(number))
-            with open(folder / "journal.jsonl", "ab") as journal:  # noqa: PTH123 - as a writer that is not done yet
-                end = journal.tell()
-                journal.write(b'{"part": ' + str(number + 1).encode())
-            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # of parts that are missing
-                found = read_store(folder).to_frame()
-            os.truncate(folder / "journal.jsonl", end)
-            seen.append(len(found))
-            assert_frame_equal(found, expected[: len(found)], check_exact=True)
-    assert seen == [40, 80, 120]
 
 
 def test_stores_of_a_folder_are_no_links(folder, tmp_path):
