@@ -396,37 +396,12 @@ def test_bad_files_are_told(case: Case, tmp_path: Path) -> None:
         assert (fitting[0].file, fitting[0].line) == (str(file), case.line)
 
 
+# Of a policy's file; what else may be wrong in one is in test_api.py.
 JSON = [
     Case("an empty JSON file", "", "", None, "empty"),
-    Case("JSON that isn't", "{", "", 1, "not valid JSON"),
     Case("a duplicate key in JSON", '{"strategy": "immediate",\n"strategy": "rolling"}', "strategy", 2, "duplicate"),
-    Case("NaN in JSON", '{"deployment":\n{"spec": {"strategy": NaN}}}', "deployment.spec.strategy", 2, "finite"),
-    Case("a list in JSON", "[1]", "", 1, "not an object"),
-    Case("deep JSON", "[" * 100_000, "", 1, "deeper than 64"),
-    Case("binary JSON", b"\x00\x01", "", 1, "NUL"),
-    Case("JSON in UTF-16", '{"strategy": "immediate"}'.encode("utf-16"), "", 1, "UTF-16"),
     Case("no evidence of a dialect", '{"strategy": "immediate"}', "", 1, "dialect"),
-    Case(
-        "mixed dialects",
-        '{"strategy": "rolling",\n"health_check": {"deadline": "5m", "success_threshold": 2}}',
-        "",
-        1,
-        "dialect",
-    ),
-    Case(
-        "a negative duration in JSON",
-        '{"deployment": {"spec": {"strategy": "rolling",\n"health_check": {"deadline": "-5m"}}}}',
-        "deployment.spec.health_check.deadline",
-        2,
-        "negative",
-    ),
-    Case(
-        "no strategy in JSON",
-        '{"deployment":\n{"spec": {"max_parallel": 5}}}',
-        "deployment.spec.strategy",
-        2,
-        "required",
-    ),
+    Case("no strategy in JSON", '{"deployment":\n{"spec": {"max_parallel": 5}}}', "deployment.spec.strategy", 2, "req"),
 ]
 
 

@@ -86,28 +86,6 @@ def test_a_store_needs_no_memory_for_its_rows(scenario, tmp_path):
         sweep(scenario, "p", vary=VARY, replications=10**9, store=tmp_path / "store", engine="reference")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["compare", "--replications", "1000000000"],
-        ["sweep", "--vary", "max_parallel=1,2", "--replications", "1000000000"],
-        ["tradeoff", "--replications", "1000000000"],
-        ["gates", "--policy", "rolling", "--replications", "1000000000"],
-        ["switches", "--replications", "1000000000"],
-        ["rare", "--event", "failed_nodes >= 6", "--replications", "1000000000"],
-        ["sensitivity", "--of", "makespan_s", "--vary", "fleet.start_failure=0:0.1", "--replications", "1000000000"],
-    ],
-)
-def test_commands_refuse_what_cannot_fit(repository, arguments):
-    """A thousand million rollouts on the command line are an error that says how large a table that would be. [contract]"""
-    command, *options = arguments
-    result = CliRunner().invoke(app, [command, str(repository / "scenarios" / "small-fleet.yaml"), *options])
-    assert (result.exit_code, result.stdout) == (2, "")
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("error: a table of ")
-    assert "GB); allowed: " in last
-
-
 def test_a_command_that_runs_out_of_memory_says_so(repository, monkeypatch):
     """What runs out of memory all the same ends with a sentence and exit code 1. [contract]"""
 
