@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from matplotlib.figure import Figure
 from scipy import stats
+from small import one_by_one
 
 from simdeploy.analysis import discover, find_boxes
 from simdeploy.analysis.discovery.choosing import choose, hypergeometric_tail, quasi_p, share
@@ -22,7 +23,6 @@ from simdeploy.engines import running
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
 from simdeploy.plotting import plot_discovery, plot_peeling_path
-from simdeploy.scenario import Scenario
 from simdeploy.statistics.boxes import Box, Column, Limits, cut_below, peel
 
 
@@ -32,21 +32,7 @@ def worlds(n, seed, names="abcd"):
 
 
 def make(*, policy=None, **fleet):
-    return Scenario.from_dict(
-        {
-            "name": "one-by-one",
-            "fleet": {"nodes": 5, "update_duration": "60s", **fleet},
-            "orchestrator": {"on_failure": "pause"},
-            "policies": {
-                "waves": {
-                    "strategy": "rolling",
-                    "max_parallel": 1,
-                    "health_check": {"min_healthy_time": "10s", "deadline": "1h"},
-                    **(policy or {}),
-                }
-            },
-        }
-    )
+    return one_by_one({"on_failure": "pause"}, policy, **fleet)
 
 
 VARY = {"fleet.update_duration": ("30s", "90s"), "min_healthy_time": [10, 20, 30, 40]}

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pytest
 from fake_jobs import FakeJob, make_job
 from hypothesis import given, settings, strategies as st
+from small import IMMEDIATE, rolling, small
 
 import simdeploy
 from simdeploy.engines import RESPONSES
@@ -41,7 +42,6 @@ from simdeploy.experiments.executors import (
 from simdeploy.experiments.executors.processes import halve, join_blocks
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.table import DTYPES, Outcomes
-from simdeploy.scenario import Scenario
 
 DEADLINE_S = 60
 KINDS = ("in_process", "threads", "processes", "dask")
@@ -68,26 +68,8 @@ def executor(request, kind):
 
 @pytest.fixture
 def scenario():
-    return Scenario.from_dict(
-        {
-            "name": "small",
-            "fleet": {
-                "nodes": 12,
-                "requests_per_second": 10,
-                "update_duration": {"exponential": {"mean": "30s"}},
-                "start_failure": 0.05,
-            },
-            "release": {
-                "good": {"probability": 0.5},
-                "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4},
-            },
-            "policies": {
-                "in-fives": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
-                "in-twos": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}},
-                "at-once": {"strategy": "immediate"},
-            },
-        }
-    )
+    policies = {"in-fives": rolling(5), "in-twos": rolling(2), "at-once": IMMEDIATE}
+    return small({"start_failure": 0.05}, policies=policies)
 
 
 def tabulate(job, finished, replications):

@@ -13,37 +13,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from small import IMMEDIATE, rolling, small
 
 import simdeploy.engines.running
 from simdeploy.engines import RESPONSES, simulate
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate
-from simdeploy.scenario import Scenario
 
 DEADLINE_S = 60
 
 
 @pytest.fixture
 def scenario():
-    return Scenario.from_dict(
-        {
-            "name": "small",
-            "fleet": {
-                "nodes": 20,
-                "requests_per_second": 10,
-                "update_duration": {"exponential": {"mean": "30s"}},
-                "start_failure": 0.05,
-            },
-            "release": {
-                "good": {"probability": 0.5},
-                "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4},
-            },
-            "policies": {
-                "in-fives": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
-                "at-once": {"strategy": "immediate"},
-            },
-        }
-    )
+    policies = {"in-fives": rolling(5), "at-once": IMMEDIATE}
+    return small({"nodes": 20, "start_failure": 0.05}, policies=policies)
 
 
 def test_one_row_per_policy_and_replication(scenario):

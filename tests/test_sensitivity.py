@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 from matplotlib.figure import Figure
 from scipy import stats
+from small import one_by_one
 
 from simdeploy.analysis import analyze_sensitivity, design_sensitivity, estimate_sensitivity
 from simdeploy.engines import running
@@ -41,20 +42,7 @@ def within(row, truth):
 
 
 def make(**fleet):
-    """Make a scenario whose makespan is known: nodes one after the other, each started and then healthy for a while."""
-    return Scenario.from_dict(
-        {
-            "name": "one-by-one",
-            "fleet": {"nodes": 10, "update_duration": "60s", **fleet},
-            "policies": {
-                "waves": {
-                    "strategy": "rolling",
-                    "max_parallel": 1,
-                    "health_check": {"min_healthy_time": "10s", "deadline": "1h"},
-                }
-            },
-        }
-    )
+    return one_by_one(**{"nodes": 10} | fleet)
 
 
 # Healthy times are whole windows of 10 s.

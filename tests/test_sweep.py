@@ -10,6 +10,7 @@ import weakref
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
+from small import SMALL, small
 
 from simdeploy.engines.block import COLUMNS
 from simdeploy.errors import InputError, SimdeployWarning
@@ -24,27 +25,13 @@ from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import RESPONSES
 
 TIMEOUT_S = 60
-SCENARIO = {
-    "name": "small",
-    "fleet": {
-        "nodes": 12,
-        "requests_per_second": 10,
-        "update_duration": {"exponential": {"mean": "30s"}},
-        "start_failure": 0.1,
-    },
-    "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4}},
-    "policies": {
-        "waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
-        "at-once": {"strategy": "immediate"},
-    },
-}
 VARY = {"max_failed_nodes": [0, 1, 4], "health_check.max_error_rate": [0.05, 0.5]}
 WIDE = {"start_failure": [0.1, 0.2], "max_failed_nodes": list(range(9)), "min_healthy_time": ["30s", 30, "20s"]}
 
 
 @pytest.fixture(scope="module")
 def scenario():
-    return Scenario.from_dict(SCENARIO)
+    return small()
 
 
 def run(scenario, policy="waves", *, vary=VARY, replications=3, engine="reference", **options):
@@ -363,8 +350,8 @@ def test_the_manifest_says_what_was_asked(scenario, tmp_path):
     ]  # fmt: skip
     assert question["vary"] == VARY
     assert (question["design"], question["replications"], question["seed"]) == ("grid", 3, 7)
-    assert question["scenario"]["small"]["fleet"] == SCENARIO["fleet"]
-    assert question["policies"]["waves"]["small"]["spec"] == SCENARIO["policies"]["waves"]
+    assert question["scenario"]["small"]["fleet"] == SMALL["fleet"]
+    assert question["policies"]["waves"]["small"]["spec"] == SMALL["policies"]["waves"]
     assert question["switches"]["small"]["limit_comparison"] == "exceeds"
 
 
@@ -391,7 +378,7 @@ def test_replications_go_on_where_others_ended(scenario, tmp_path):
         {"vary": {**VARY, "max_failed_nodes": [0, 1, 5]}},
         {"vary": dict(reversed(VARY.items()))},
         {"design": "list", "vary": {"max_failed_nodes": [0], "health_check.max_error_rate": [0.05]}},
-        {"policy": {"waves": {**SCENARIO["policies"]["waves"], "max_parallel": 6}}},
+        {"policy": {"waves": {**SMALL["policies"]["waves"], "max_parallel": 6}}},
         {"scenario": {"fleet.nodes": 13}},
         {"scenario": {"orchestrator.on_failure": "stop"}},
     ],
@@ -411,10 +398,10 @@ def test_what_does_not_matter_is_not_asked(scenario, tmp_path):
     base = tmp_path / "here"
     base.mkdir()
     (base / "times.csv").write_text("30\n40\n")
-    raw = {**SCENARIO, "fleet": {**SCENARIO["fleet"], "update_duration": {"empirical": {"file": "times.csv"}}}}
+    raw = {**SMALL, "fleet": {**SMALL["fleet"], "update_duration": {"empirical": {"file": "times.csv"}}}}
     run(Scenario.from_dict(raw, base=base), store=tmp_path / "s")
     base.rename(tmp_path / "there")
-    moved = {**raw, "description": "moved", "policies": {"waves": SCENARIO["policies"]["waves"]}}
+    moved = {**raw, "description": "moved", "policies": {"waves": SMALL["policies"]["waves"]}}
     run(Scenario.from_dict(moved, base=tmp_path / "there"), store=tmp_path / "s", executor=NotAtAll())
     (tmp_path / "there" / "times.csv").write_text("30\n41\n")
     with pytest.raises(InputError, match="another question"):

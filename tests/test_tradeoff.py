@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from small import maybe_bad, rolling, small
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.verdicts import judge_change
@@ -49,22 +50,8 @@ def make(**changes):
 
 def with_defects(**changes):
     """Make one with releases of both sorts, of which 12 nodes see the traffic."""
-    raw = {
-        "name": "both",
-        "fleet": {
-            "nodes": 12,
-            "requests_per_second": 10,
-            "update_duration": {"exponential": {"mean": "30s"}},
-            "start_failure": 0.1,
-            "error_rate": 0.004,
-        },
-        "release": {
-            "good": {"probability": 0.5},
-            "bad": {"probability": 0.5, "defective": True, "error_rate": 0.15},
-        },
-        "policies": {"waves": {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}},
-    }
-    return Scenario.from_dict({key: value for key, value in (raw | changes).items() if value is not None})
+    defaults = {"name": "both", "release": maybe_bad(error_rate=0.15), "policies": {"waves": rolling(4)}}
+    return small({"error_rate": 0.004} | changes.pop("fleet", {}), **(defaults | changes))
 
 
 # -- the band --------------------------------------------------------------------------------------------------------
@@ -206,7 +193,12 @@ def test_policy_and_default_are_on_every_curve(policy):
 def test_ranges_leave_out_what_would_be_refused(recwarn):
     """No value of a default range is refused or warned about, nor is the default where the policy can't have it. [contract]"""
     tight = {"strategy": "rolling", "health_check": {"deadline": "25s", "min_healthy_time": "10s"}}
-    fleet = {"nodes": 5, "update_duration": {"uniform": {"low": 10, "high": 12}}}
+    fleet = {
+        "nodes": 5,
+        "requests_per_second": 0,
+        "error_rate": 0,
+        "update_duration": {"uniform": {"low": 10, "high": 12}},
+    }
     scenario = with_defects(fleet=fleet, policies={"p": tight}, release=None)
     ranges = {one.lever.name: one for one in find_ranges(scenario, scenario.policy(), None)}
     assert ranges["health_check.min_healthy_time"].numbers == (0, 10)
