@@ -193,16 +193,6 @@ def test_a_story_has_every_node(switches, kind):
         assert sum(int(text.split(": ")[1].split()[0]) for text in begun) == turns.sum()
 
 
-def test_json_prints_the_object_alone(folder):
-    """With --json standard output is one object, which has the final deployment object under `deployment`. [contract]"""
-    result = call("run", "s.yaml", "--json", "--seed", 2, "--out", "t.csv")
-    expected = simdeploy.simulate(simdeploy.read_scenario("s.yaml"), seed=2)
-    document = json.loads(result.stdout)
-    assert document["deployment"] == expected.deployment.to_dict()
-    assert document["responses"]["state"] == expected.response_values["state"]
-    assert document["answer"]
-
-
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_the_timeline_is_written(folder, ending):
     """The file holds the rollout's timeline. [contract]"""

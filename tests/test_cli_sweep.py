@@ -93,6 +93,11 @@ def swept(policy="waves", **options):
 # -- what it prints ----------------------------------------------------------------------------------------------------
 
 
+def test_without_a_policy_it_is_the_first(folder):
+    """Of several policies that nobody chose the first of the file is swept. [contract]"""
+    assert "small: policy waves, 2 cases" in call("--vary", "max_failed_nodes=1,2", *QUICK).stdout
+
+
 def test_it_prints_a_line_for_each_case(folder):
     """What was asked comes first, then the switches, then the estimates of each case as `summarize_grid` has them. [contract]"""
     result = call("--policy", "waves", *GRID, *QUICK, "--seed", 3)
@@ -117,15 +122,6 @@ def test_a_long_table_is_cut(folder):
     asked = ("--vary", "max_failed_nodes=1:10:10", "--vary", "max_error_rate=0.05:0.45:5", *QUICK)
     assert call(*asked).stdout.splitlines()[-1] == "and 10 more: --out FILE or --json has all of them"
     assert len(json.loads(call(*asked, "--json").stdout)["cells"]) == 50
-
-
-def test_policies_are_names_or_files(folder):
-    """Several policies, by name or in JSON, are cases beside each other; without any it is the first. [contract]"""
-    result = call("--policy", "careful", "--policy", "ours.json", *QUICK)
-    assert result.exit_code == 0
-    assert "small: policies careful, ours, 2 cases" in result.stdout
-    assert "small: policy waves," in call(*GRID, *QUICK).stdout
-    assert call("--policy", "waves", "--policy", "waves", *QUICK).exit_code == 2
 
 
 def test_designs(folder):

@@ -81,15 +81,6 @@ def test_nothing_in_noise(share_broken):
     assert found / n <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / n)
 
 
-def test_noise_in_words():
-    """In noise the answer says that nothing was found, and the picture too. [contract]"""
-    result = find_boxes(worlds(200, 0), np.random.default_rng(1).random(200) < 0.2)
-    assert not result.boxes["is_found"].any()
-    assert result.answer.endswith("; no box of factors was found that has more of them than chance.")
-    plot_discovery(Figure().subplots(), result)
-    plot_peeling_path(Figure().subplots(), result)
-
-
 def test_how_often_intervals_cover():
     """The intervals of density and coverage have the box's true ones 95 times of 100 at least. [oracle]"""
     n, covered = 100, {"density": 0, "coverage": 0}
@@ -475,6 +466,8 @@ def test_verdicts_are_data(breaks, known, expected, words):
         verdict = "found" if any(row["is_found"] for row in document["boxes"]) else "not found"
     assert verdict == expected
     assert words in result.answer
+    plot_discovery(Figure().subplots(), result)
+    plot_peeling_path(Figure().subplots(), result)
     assert document["share"] == pytest.approx(document["n_broken"] / document["n_known"])
     assert document["share_low"] <= document["share"] <= document["share_high"]
     if verdict == "found":

@@ -58,31 +58,6 @@ def test_the_table_says_under_what_it_was_computed(scenario):
     assert attrs["switches"]["limit_comparison"] == "reaches"
 
 
-def test_a_row_is_that_replication_alone(scenario):
-    """Each row holds the responses that simulating just this replication gives. [property]"""
-    table = replicate(scenario, replications=4, seed=3)
-    for row in table.to_dict("records"):
-        alone = simulate(scenario, row["policy"], seed=3, replication=row["replication"]).response_values
-        for name, value in alone.items():
-            unknown = value is None or value != value
-            assert pd.isna(row[name]) if unknown else row[name] == value
-
-
-def test_workers_change_nothing(scenario):
-    """Two processes give the table of one, row by row and bit by bit. [property]"""
-    one = replicate(scenario, replications=9, seed=5, engine="reference")
-    two = replicate(scenario, replications=9, seed=5, engine="reference", workers=2)
-    pd.testing.assert_frame_equal(one, two, check_exact=True)
-    assert one.attrs == two.attrs
-
-
-def test_seeds_matter_and_zero_is_one(scenario):
-    """Seed 0 is a seed: it is the default, and another one gives another world. [contract]"""
-    default, zero, one = (replicate(scenario, replications=5, **seed) for seed in ({}, {"seed": 0}, {"seed": 1}))
-    pd.testing.assert_frame_equal(default, zero)
-    assert not default["makespan_s"].equals(one["makespan_s"])
-
-
 def test_specs_have_the_names_they_are_given(scenario):
     """Policies may be given as specs under new names, and a name alone is one policy. [contract]"""
     spec = {"strategy": "rolling", "max_parallel": 10, "health_check": {"deadline": "5m"}}

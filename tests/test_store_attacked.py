@@ -258,6 +258,11 @@ MANIFESTS = {
     "nested brackets in the question": lambda path: path.write_text(
         path.read_text().replace('"seed": 0', '"seed": ' + "[" * 5000 + "]" * 5000)
     ),
+    "another question than its hash": lambda path: path.write_text(
+        path.read_text().replace('"max_parallel": 2', '"max_parallel": 3')
+    ),
+    "another cut than its hash": lambda path: path.write_text(path.read_text().replace('"n_parts": 3', '"n_parts": 4')),
+    "no version of simdeploy": lambda path: path.write_text(path.read_text().replace('"simdeploy": ', '"simdeplox": ')),
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:-20]),
     "no UTF-8": lambda path: path.write_bytes(path.read_bytes().replace(b"small", b"sm\xe4ll")),
 }
@@ -267,8 +272,10 @@ MANIFESTS = {
 def test_damaged_manifest(folder, write):
     """A manifest that nobody wrote is a StoreError that says so, for readers and writers, and stays as it is. [contract]"""
     path = folder / "manifest.json"
+    whole = path.read_bytes()
     write(path)
     content = path.read_bytes()
+    assert content != whole
     for call in (read_store, finish):
         with pytest.raises(StoreError, match=r"store: manifest.json is damaged \("):
             call(folder)

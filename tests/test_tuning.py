@@ -477,15 +477,6 @@ class TestWhatIsRuledOut:
         result = search(Scenario.from_dict(raw), vary={"max_failed_nodes": [0, 19]})
         assert result.choice == {"max_failed_nodes": 5}
 
-    def test_what_is_no_better_by_what_matters_changes_nothing(self, limits):
-        """If today's policy is as good but for less than the indifference, the answer is to stay. [contract]"""
-        raw = {**LIMITS, "policies": {"waves": {**LIMITS["policies"]["waves"], "max_failed_nodes": 5}}}
-        result = search(
-            Scenario.from_dict(raw), vary={"max_failed_nodes": [4]}, indifference=abs(cost(4) - cost(5)) * 4
-        )
-        assert result.changes() == {}
-        assert result.answer.startswith("Stay with waves")
-
     def test_equal_candidates_count_once(self, limits):
         """Candidates with equal rollouts in every world are taken for the one that is nearest to today's. [contract]"""
         result = search(
@@ -499,13 +490,16 @@ class TestWhatIsRuledOut:
         assert set(equal["equal_to"]) == {chosen["candidate"]}
         assert chosen["max_parallel"] == 10  # as today
 
-    def test_the_policy_of_today_may_be_the_choice(self, limits):
-        """If nothing is better, the answer is to stay. [contract]"""
+    @pytest.mark.parametrize(
+        ("values", "options"), [([0, 19], {}), ([4], {"indifference": abs(cost(4) - cost(5)) * 4})]
+    )
+    def test_the_policy_of_today_may_be_the_choice(self, values, options):
+        """If nothing is better, or by less than the indifference, the answer is to stay. [contract]"""
         raw = {**LIMITS, "policies": {"waves": {**LIMITS["policies"]["waves"], "max_failed_nodes": 5}}}
-        result = search(Scenario.from_dict(raw), vary={"max_failed_nodes": [0, 19]})
-        assert result.choice == {"max_failed_nodes": 5}
-        assert result.answer.startswith("Stay with waves")
+        result = search(Scenario.from_dict(raw), vary={"max_failed_nodes": values}, **options)
         assert result.changes() == {}
+        assert result.answer.startswith("Stay with waves")
+        assert result.choice == {"max_failed_nodes": 5}
 
 
 class TestGaps:
