@@ -256,19 +256,6 @@ def test_compare_splits_the_cost(folder):
     assert result.stdout == ""
 
 
-def test_compare_as_json(folder):
-    """With --json all there is on standard output is one object: the answer, every table, and what it hangs on. [contract]"""
-    (folder / "c.yaml").write_text(SCENARIO + COSTS)
-    result = json.loads(call("compare", "c.yaml", "--replications", 10, "--json", "--costs").stdout)
-    assert result["n_replications"] == {"in-tens": 10, "careful": 10, "at-once": 10}
-    assert result["computed_under"]["replications"] == 10
-    assert result["computed_under"]["costs"]["escape"] == 1000
-    assert {"answer", "estimates", "differences", "pairs", "ranking", "baseline", "policies"} <= set(result)
-    costs = [row for row in result["ranking"] if row["response"] == "cost"]
-    assert [row["policy"] for row in costs] == ["in-tens", "careful", "at-once"]
-    assert {row["level"] for row in costs} == {None}
-
-
 def test_compare_writes_the_raw_responses(folder):
     """The file holds the table of replications, whatever the number of workers. [contract]"""
     assert call("compare", "s.yaml", "--replications", 4, "--out", "r.parquet", "--workers", 2).exit_code == 0

@@ -156,6 +156,9 @@ def test_what_is_printed_and_written(name, findings):
     assert_results_equal(again, findings[0].result)
     assert again.computed_under == document["computed_under"]
     assert "seed" in document["computed_under"]
+    if name == "compare":
+        assert document["computed_under"]["replications"] == 20
+        assert document["computed_under"]["costs"]["escape"] > 0
     if name == "run":
         assert document["deployment"]["spec"]["strategy"] == "rolling"
     titles = [table.title for table in again.summarize()]

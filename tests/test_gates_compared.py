@@ -28,7 +28,6 @@ from simdeploy.plotting import plot_gates
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.statistics.intervals import proportion_interval
-from simdeploy.validation.oracles import gate_characteristics, make_gate
 
 NODES, WINDOWS, PER_WINDOW, LIMIT = 4, 3, 25, 0.04
 
@@ -92,29 +91,6 @@ def test_the_curves_of_threshold_and_pooling():
     # The point of pooling: fewer of both errors, at the same requests.
     assert stopped(found, "pooled")[0.0] < 0.05
     assert stopped(found, "threshold")[0.0] > 0.5
-
-
-def test_the_curves_of_tests_that_look_again_and_again():
-    """Sequential gates with their defaults stop what exact recursions say, and look at as many requests. [oracle]"""
-    n = 4000
-    sizes, gates = (
-        (0.0, 0.02, 0.06),
-        {gate: DEFAULT_GATES[gate] for gate in ("sprt", "sprt requests", "e_process", "bayes")},
-    )
-    # Without a flaw of its own a node is only up: nodes start at 30 s, and what has no verdict at 60 s has failed.
-    found = compare_gates(make(), gates=gates, sizes=sizes, replications=n, engine="compiled")
-    for name, keys in gates.items():
-        gate = make_gate(**keys, max_error_rate=LIMIT)
-        for size in sizes:
-            expected = gate_characteristics(gate, [NODES * PER_WINDOW] * WINDOWS, total(size))
-            truth = expected.fails + expected.cant_tell
-            error = math.sqrt(truth * (1 - truth) / n)
-            assert abs(found.row(name, size, STOPPED)["estimate"] - truth) <= 4 * error
-            looked = found.row(name, size, "decision_requests")
-            level = 1 - 0.05 / len(sizes)
-            half_widths = 4 / stats.norm.ppf((1 + level) / 2)
-            width = (looked["high"] - looked["low"]) / 2 * half_widths
-            assert abs(looked["estimate"] - expected.expected_requests) <= width + 0.1
 
 
 def test_requests_of_a_good_release_that_completes():

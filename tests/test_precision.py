@@ -34,7 +34,6 @@ from simdeploy.result import read_computed_under
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import estimate_values
-from simdeploy.validation import oracles
 
 RAW = {
     "name": "small",
@@ -374,28 +373,6 @@ def test_a_budget_that_is_too_small(scenario):
     (words,) = found.summarize()
     assert [row[-1] for row in words.rows] == ["no: the half-width is too large", "yes"]
     json.dumps(found.to_dict(), allow_nan=False)
-
-
-def test_a_mean_of_the_engine_meets_its_closed_form(scenario):
-    """The makespan to 2 % is within 4 standard errors of the closed form, and its error within 2 %. [oracle]"""
-    raw = {
-        "name": "closed",
-        "fleet": {"nodes": 4, "update_duration": {"exponential": {"mean": 30}}},
-        "policies": {
-            "p": {
-                "strategy": "rolling",
-                "max_parallel": 2,
-                "health_check": {"deadline": "10h", "min_healthy_time": "0s"},
-            }
-        },
-    }
-    found = replicate_to_precision(
-        Scenario.from_dict(raw), targets={"makespan_s": "2%"}, engine="compiled", most=100_000
-    )
-    truth = oracles.exponential_barrier_makespan_s(30, [2, 2])
-    row = found.estimates.iloc[0]
-    assert found.is_reached
-    assert abs(row["estimate"] - truth) <= min(4 * row["standard_error"], 0.02 * truth)
 
 
 def test_progress_tells_of_all_batches(scenario):

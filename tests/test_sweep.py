@@ -475,18 +475,6 @@ def test_no_clock_decides_on_the_files(scenario, tmp_path, monkeypatch):
     assert [path.read_bytes() for path in parts[0]] == [path.read_bytes() for path in parts[1]]
 
 
-def test_the_order_of_work_does_not_matter(scenario, tmp_path, monkeypatch):
-    """Spans that finish in another order give the same table, in memory and in a store, part by part. [property]"""
-    monkeypatch.setattr("simdeploy.experiments.working.cut_job", lambda *_: (Piece(2, 1),))
-    monkeypatch.setattr("simdeploy.experiments.working._MOST_CASES", 4)
-    run(scenario, store=tmp_path / "a")
-    run(scenario, store=tmp_path / "b", executor=Backwards())
-    pd.testing.assert_frame_equal(content(tmp_path / "b"), content(tmp_path / "a"), check_exact=True)
-    batches = zip(run(scenario, executor=Backwards()).batches(), run(scenario).batches(), strict=True)
-    for backwards, forwards in batches:
-        pd.testing.assert_frame_equal(backwards, forwards, check_exact=True)
-
-
 @pytest.mark.usefixtures("in_ones")
 def test_a_damaged_part_is_computed_again(scenario, tmp_path):
     """A part whose file was changed is named in a warning and computed again. [contract]"""

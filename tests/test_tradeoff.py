@@ -57,15 +57,6 @@ def with_defects(**changes):
 # -- the band --------------------------------------------------------------------------------------------------------
 
 
-def test_the_curve_of_a_limit():
-    """False alarms over `max_failed_nodes` are what the binomial law says, at each value. [oracle]"""
-    found = tradeoff(make(), vary={"max_failed_nodes": range(7)}, replications=4000, engine="compiled")
-    curve = found.curves[found.curves["measure"].eq(str(FALSE_ALARM))]
-    for limit, estimate, n in zip(curve["value"], curve["estimate"], curve["n"], strict=True):
-        truth = oracles.stop_probability(NODES, FAILURE, int(limit))
-        assert abs(estimate - truth) <= 4 * math.sqrt(truth * (1 - truth) / n)
-
-
 def test_the_whole_band_of_a_limit_covers():
     """Over 2,000 repetitions of 40 rollouts all intervals of a curve of rates cover at once in 95 % at least. [oracle]"""
     limits, n = range(6), 40
