@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, strategies as st
+from small import SMALL, rolling, small
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
@@ -25,24 +26,8 @@ from simdeploy.cli.vary import read_vary, space_evenly
 from simdeploy.errors import InputError
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.jobs import Job
-from simdeploy.scenario import Scenario
 
-SCENARIO = """
-name: small
-fleet:
-  nodes: 12
-  requests_per_second: 10
-  update_duration: {exponential: {mean: 30s}}
-  start_failure: 0.1
-release:
-  good: {probability: 0.5}
-  bad: {probability: 0.5, defective: true, error_rate: 0.4}
-orchestrator: {preset: expanso, limit_comparison: reaches}
-policies:
-  waves: {strategy: rolling, max_parallel: 5, health_check: {deadline: 5m}}
-  careful: {strategy: canary, canary_count: 2, auto_promote: true, max_parallel: 10, health_check: {deadline: 5m}}
-"""
-SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
+SCENARIO = json.dumps(SMALL | {"orchestrator": {"preset": "expanso", "limit_comparison": "reaches"}})
 QUICK = ("--engine", "reference", "--replications", "4")
 GRID = ("--vary", "max_failed_nodes=1:3:3", "--vary", "max_error_rate=0.05,0.5")
 
@@ -70,9 +55,8 @@ main()
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Work in a folder with a scenario and a deployment."""
+    """Work in a folder with a scenario."""
     (tmp_path / "s.yaml").write_text(SCENARIO)
-    (tmp_path / "ours.json").write_text(json.dumps(SPEC))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -142,13 +126,7 @@ def test_designs(folder):
 
 @pytest.fixture(scope="module")
 def scenario():
-    return Scenario.from_dict(
-        {
-            "name": "small",
-            "fleet": {"nodes": 12, "update_duration": "30s", "start_failure": 0.1},
-            "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
-        }
-    )
+    return small(policies={"waves": rolling()})
 
 
 @pytest.mark.parametrize(
@@ -271,13 +249,13 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
     result = call(*GRID, *QUICK, *arguments)
     assert result.exit_code == 2
     assert told in result.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["ours.json", "s.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["s.yaml"]
 
 
 def test_a_picture_needs_values(folder):
     """A picture of what was not varied is refused before the work. [contract]"""
     for vary in ([], ["--vary", "max_failed_nodes=3"]):
-        result = call("--policy", "waves", "--policy", "careful", *vary, "--plot", "x.png", *QUICK)
+        result = call("--policy", "waves", "--policy", "at-once", *vary, "--plot", "x.png", *QUICK)
         assert result.exit_code == 2
         assert "--plot needs a key with several values" in result.stderr
 

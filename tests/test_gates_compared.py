@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from dataclasses import replace
@@ -455,12 +454,10 @@ def test_what_never_ends_has_no_verdict():
     assert 0.08 not in axes[0].lines[0].get_xdata()
 
 
-def test_it_is_json_and_tables(found):
-    """Everything is in the JSON; the tables have a line for each gate; the repr is the answer. [contract]"""
-    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert document["answer"] == found.answer
-    assert len(document["curves"]) == 3 * 3 * len(MEASURES)
-    assert len(document["differences"]) == 2 * 3 * len(MEASURES)
+def test_curves_and_tables(found):
+    """Every curve is there; the tables have a line for each gate; the repr is the answer. [contract]"""
+    assert len(found.curves) == 3 * 3 * len(MEASURES)
+    assert len(found.differences) == 2 * 3 * len(MEASURES)
     assert found.to_frame() is found.curves
     tables = found.summarize()
     assert len(tables) == 5
