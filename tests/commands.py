@@ -12,40 +12,25 @@ SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 COMMANDS = {name: app.get_command(None, name) for name in app.list_commands(None)}
 
 # What each command computes here in a moment.
+VARIED = ("--policy", "rolling", "--vary", "max_failed_nodes=0,4")
+IN_WORLDS = ("--vary", "fleet.start_failure=0:0.1")
 QUICK = {
     "run": ["--policy", "rolling"],
     "compare": ["--replications", "20"],
-    "sweep": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "20"],
-    "tradeoff": ["--policy", "rolling", "--vary", "max_failed_nodes=0,4", "--replications", "20"],
-    "tune": [
-        "--policy",
-        "rolling",
-        "--vary",
-        "max_failed_nodes=0,4",
-        "--replications",
-        "4",
-        "--most",
-        "50",
-        "--final",
-        "40",
-    ],
+    "sweep": [*VARIED, "--replications", "20"],
+    "tradeoff": [*VARIED, "--replications", "20"],
+    "tune": [*VARIED, "--replications", "4", "--most", "50", "--final", "40"],
     "gates": ["--policy", "rolling", "--gate", "pooled", "--sizes", "0.1", "--replications", "10"],
     "switches": ["--no-pairs", "--replications", "4"],
-    "sensitivity": ["--of", "makespan_s", "--vary", "fleet.start_failure=0:0.1", "--size", "4", "--replications", "4"],
+    "sensitivity": ["--of", "makespan_s", *IN_WORLDS, "--size", "4", "--replications", "4"],
     "discover": [
-        *("--policy", "rolling", "--require", "false_alarm given good <= 5%", "--vary", "fleet.start_failure=0:0.1"),
-        *("--points", "40", "--replications", "2"),
+        *("--policy", "rolling", "--require", "false_alarm given good <= 5%"),
+        *(*IN_WORLDS, "--points", "40", "--replications", "2"),
     ],
     "check": ["--policy", "rolling", "--require", "p95 makespan_s <= 1h", "--most", "100"],
     "rare": [
-        "--policy",
-        "rolling",
-        "--event",
-        "failed_nodes >= 6",
-        "--tilt",
-        "start_failure=2",
-        "--replications",
-        "100",
+        *("--policy", "rolling", "--event", "failed_nodes >= 6"),
+        *("--tilt", "start_failure=2", "--replications", "100"),
     ],
 }
 COMPUTING = [*QUICK, "verify"]

@@ -39,7 +39,8 @@ _was_up, _start_ns, _draw = World.was_up, World.start_ns, Draws.draw
 _saw, _find_partners = WaveGates.saw, WaveGates._find_partners
 
 
-def _instead(owner: Any, name: str, value: Any) -> Plant:
+def instead(owner: Any, name: str, value: Any) -> Plant:
+    """Put something in the place of a function, or of an attribute."""
     return lambda patch: patch.setattr(owner, name, value, raising=False)
 
 
@@ -54,10 +55,10 @@ def _looks(*steps: str) -> Plant:
         for step in (*steps, "_note"):
             getattr(controller, step)()
 
-    return _instead(Controller, "act", act)
+    return instead(Controller, "act", act)
 
 
-def _rules(function: str, **changes: Callable[[Any], Any]) -> Plant:
+def rules(function: str, **changes: Callable[[Any], Any]) -> Plant:
     """Change fields of the rules that a run is made with."""
     read = getattr(engine_module, function)
 
@@ -65,7 +66,7 @@ def _rules(function: str, **changes: Callable[[Any], Any]) -> Plant:
         rules = read(*args)
         return rules and replace(rules, **{name: change(getattr(rules, name)) for name, change in changes.items()})
 
-    return _instead(engine_module, function, changed)
+    return instead(engine_module, function, changed)
 
 
 def _counts_after_the_end(controller: Controller, node: Node) -> None:
@@ -122,62 +123,62 @@ MISTAKES: dict[str, Plant] = {
     "the operator beats the script": _looks("_judge", "_obey_operator", "_obey_script", "_advance"),
     "dispatch beats a stop": _looks("_advance", "_judge", "_obey_script", "_obey_operator"),
     # Limits and gate.
-    "exceeding is reaching": _rules("read_limits", reaches=lambda reaches: not reaches),
-    "either is both": _rules("read_limits", both=lambda both: not both),
-    "a sample is one larger": _rules("read_limits", minimum_sample=lambda sample: sample + 1),
-    "percent is of the fleet": _rules("read_limits", percent_of=lambda _: "fleet"),
-    "the gate stays shut": _instead(Controller, "_what_is_crossed", _gate_stays_shut),
-    "a resumed rollout stops again": _instead(Controller, "_acknowledged_failures", _always(0)),
-    "a failed node holds no slot": _instead(Controller, "hears_of", _holds_no_slot),
-    "nodes count after the end": _instead(Controller, "hears_of", _counts_after_the_end),
+    "exceeding is reaching": rules("read_limits", reaches=lambda reaches: not reaches),
+    "either is both": rules("read_limits", both=lambda both: not both),
+    "a sample is one larger": rules("read_limits", minimum_sample=lambda sample: sample + 1),
+    "percent is of the fleet": rules("read_limits", percent_of=lambda _: "fleet"),
+    "the gate stays shut": instead(Controller, "_what_is_crossed", _gate_stays_shut),
+    "a resumed rollout stops again": instead(Controller, "_acknowledged_failures", _always(0)),
+    "a failed node holds no slot": instead(Controller, "hears_of", _holds_no_slot),
+    "nodes count after the end": instead(Controller, "hears_of", _counts_after_the_end),
     # Windows.
-    "a verdict on the deadline is late": _rules("read_health_rule", deadline_ns=lambda ns: ns - 1),
-    "windows add up": _rules("read_health_rule", consecutive=lambda _: False),
-    "windows never add up": _rules("read_health_rule", consecutive=lambda _: True),
-    "a window more fails": _rules("read_health_rule", failure_threshold=lambda n: None if n is None else n + 1),
-    "deadlines start at the other time": _rules("read_health_rule", deadline_from_dispatch=lambda at: not at),
-    "below the rate is healthy": _instead(
+    "a verdict on the deadline is late": rules("read_health_rule", deadline_ns=lambda ns: ns - 1),
+    "windows add up": rules("read_health_rule", consecutive=lambda _: False),
+    "windows never add up": rules("read_health_rule", consecutive=lambda _: True),
+    "a window more fails": rules("read_health_rule", failure_threshold=lambda n: None if n is None else n + 1),
+    "deadlines start at the other time": rules("read_health_rule", deadline_from_dispatch=lambda at: not at),
+    "below the rate is healthy": instead(
         HealthRule, "allowed_failures", lambda rule, requests: math.ceil(rule.max_error_rate * requests) - 1
     ),
-    "windows count after the end": _instead(responses_module, "_count_up_to", lambda _, ends: len(ends)),
-    "causes add up": _instead(prober_module, "mean_level", _adds_causes_up),
-    "a crash at a window's end spoils it": _instead(
+    "windows count after the end": instead(responses_module, "_count_up_to", lambda _, ends: len(ends)),
+    "causes add up": instead(prober_module, "mean_level", _adds_causes_up),
+    "a crash at a window's end spoils it": instead(
         World, "was_up", lambda world, node, start, end: _was_up(world, node, start, end + 1)
     ),
-    "a latent defect shows at once": _instead(World, "after_ns", lambda world, node: 0),
+    "a latent defect shows at once": instead(World, "after_ns", lambda world, node: 0),
     # Gates.
-    "a gate that fails stops nothing": _instead(WaveGates, "take_alarm", lambda gates: None),
-    "a node that is down is evidence": _instead(
+    "a gate that fails stops nothing": instead(WaveGates, "take_alarm", lambda gates: None),
+    "a node that is down is evidence": instead(
         WaveGates, "saw", lambda gates, node, seen, *span: _saw(gates, node, seen._replace(was_up=True), *span)
     ),
-    "partners are the next in turn": _instead(
+    "partners are the next in turn": instead(
         WaveGates, "_find_partners", lambda gates, watched, rest: _find_partners(gates, watched, rest[::-1])
     ),
-    "observations end with the last node's only": _instead(
+    "observations end with the last node's only": instead(
         WaveGates, "_is_observed", lambda gates, watched: watched.wave.unresolved == len(watched.waiting)
     ),
-    "who can't tell at a deadline fails": _instead(Judge, "without_verdict", lambda judge: None),
-    "requests come in order": _instead(Draws, "draw", _draws_in_order),
-    "a CUSUM falls below 0": _instead(
+    "who can't tell at a deadline fails": instead(Judge, "without_verdict", lambda judge: None),
+    "requests come in order": instead(Draws, "draw", _draws_in_order),
+    "a CUSUM falls below 0": instead(
         running_watch_module, "next_sum", lambda before, *look: before + log_likelihood_ratio(*look)
     ),
     # Nodes.
-    "a retry takes as long as the first try": _instead(
+    "a retry takes as long as the first try": instead(
         World, "start_ns", lambda world, node, attempt: _start_ns(world, node, 0)
     ),
-    "an update renews with the up time it had": _instead(Alternating, "renew", _renews_with_the_same_up_time),
-    "crashes stay as frequent after a rollback": _instead(World, "note_rollback", lambda world, node, t: None),
-    "the spell of time 0 is a fresh one": _instead(availability_module, "Residual", lambda law: law),
-    "shares are rounded down": _instead(realized_module, "round_half_up", math.floor),
-    "zones have no order": _instead(World, "_order", lambda world, fleet: list(range(fleet.nodes))),
-    "a node is missed before it is created": _instead(Service, "_within_scope", lambda service, down: down),
+    "an update renews with the up time it had": instead(Alternating, "renew", _renews_with_the_same_up_time),
+    "crashes stay as frequent after a rollback": instead(World, "note_rollback", lambda world, node, t: None),
+    "the spell of time 0 is a fresh one": instead(availability_module, "Residual", lambda law: law),
+    "shares are rounded down": instead(realized_module, "round_half_up", math.floor),
+    "zones have no order": instead(World, "_order", lambda world, fleet: list(range(fleet.nodes))),
+    "a node is missed before it is created": instead(Service, "_within_scope", lambda service, down: down),
     # People and rollbacks.
-    "the last wave is baked": _instead(Controller, "_finish_wave", _bakes_after_the_last_wave),
-    "clocks never freeze": _instead(Countdown, "freeze", lambda countdown: None),
-    "an operator sees what does not show": _instead(people_module, "_shows", lambda site, canary: True),
-    "an operator never notices": _instead(controller_module, "rejects", lambda site, operator, canaries: False),
-    "the rate clock starts late": _instead(Controller, "start", _starts_without_a_clock),
-    "nobody waits for nodes that go back by themselves": _instead(Rollback, "_going_back", _always(0)),
-    "a failed rollback restores": _instead(Rollback, "restored_ns", property(lambda rollback: rollback.ended_ns)),
-    "rollbacks go at once": _instead(engine_module, "Rollback", lambda site, wave_size: Rollback(site, 10**6)),
+    "the last wave is baked": instead(Controller, "_finish_wave", _bakes_after_the_last_wave),
+    "clocks never freeze": instead(Countdown, "freeze", lambda countdown: None),
+    "an operator sees what does not show": instead(people_module, "_shows", lambda site, canary: True),
+    "an operator never notices": instead(controller_module, "rejects", lambda site, operator, canaries: False),
+    "the rate clock starts late": instead(Controller, "start", _starts_without_a_clock),
+    "nobody waits for nodes that go back by themselves": instead(Rollback, "_going_back", _always(0)),
+    "a failed rollback restores": instead(Rollback, "restored_ns", property(lambda rollback: rollback.ended_ns)),
+    "rollbacks go at once": instead(engine_module, "Rollback", lambda site, wave_size: Rollback(site, 10**6)),
 }

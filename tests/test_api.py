@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 import pickle
 from datetime import UTC, datetime, timedelta
@@ -805,10 +804,3 @@ def test_canonical_json_refuses_what_is_no_json() -> None:
     """NaN never gets into a file [contract]."""
     with pytest.raises(ValueError, match="JSON"):
         canonical_json(float("nan"))
-
-
-def test_the_page_about_the_api_runs() -> None:
-    """Every example of docs/deployment-api.md gives what the page shows [contract]."""
-    results = doctest.testfile(str(ROOT / "docs" / "deployment-api.md"), module_relative=False)
-    assert results.attempted > 0
-    assert results.failed == 0

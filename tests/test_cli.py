@@ -193,16 +193,6 @@ def test_a_story_has_every_node(switches, kind):
         assert sum(int(text.split(": ")[1].split()[0]) for text in begun) == turns.sum()
 
 
-def test_json_prints_the_object_alone(folder):
-    """With --json standard output is one object, which has the final deployment object under `deployment`. [contract]"""
-    result = call("run", "s.yaml", "--json", "--seed", 2, "--out", "t.csv")
-    expected = simdeploy.simulate(simdeploy.read_scenario("s.yaml"), seed=2)
-    document = json.loads(result.stdout)
-    assert document["deployment"] == expected.deployment.to_dict()
-    assert document["responses"]["state"] == expected.response_values["state"]
-    assert document["answer"]
-
-
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_the_timeline_is_written(folder, ending):
     """The file holds the rollout's timeline. [contract]"""
@@ -264,19 +254,6 @@ def test_compare_splits_the_cost(folder):
     assert result.exit_code == 2
     assert "the scenario has no costs to split" in result.stderr
     assert result.stdout == ""
-
-
-def test_compare_as_json(folder):
-    """With --json all there is on standard output is one object: the answer, every table, and what it hangs on. [contract]"""
-    (folder / "c.yaml").write_text(SCENARIO + COSTS)
-    result = json.loads(call("compare", "c.yaml", "--replications", 10, "--json", "--costs").stdout)
-    assert result["n_replications"] == {"in-tens": 10, "careful": 10, "at-once": 10}
-    assert result["computed_under"]["replications"] == 10
-    assert result["computed_under"]["costs"]["escape"] == 1000
-    assert {"answer", "estimates", "differences", "pairs", "ranking", "baseline", "policies"} <= set(result)
-    costs = [row for row in result["ranking"] if row["response"] == "cost"]
-    assert [row["policy"] for row in costs] == ["in-tens", "careful", "at-once"]
-    assert {row["level"] for row in costs} == {None}
 
 
 def test_compare_writes_the_raw_responses(folder):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 from simdeploy import Scenario
 from simdeploy.analysis.checking.checking import check
@@ -107,45 +104,6 @@ def test_a_failed_replication_is_no_success(folder, monkeypatch):
     assert error.attrib["message"] == "1 failed; the first: replication 5, simulate: ZeroDivisionError: by <chance>"
 
 
-def test_json_is_everything(folder):
-    """--json prints one object: what it was computed under, the answer, the verdicts, nothing that JSON lacks. [contract]"""
-    result = call("check", "s.yaml", "--json", "--require", "p99 makespan_s <= 1h", "--most", "100")
-    document = json.loads(result.stdout, parse_constant=pytest.fail)
-    assert document["computed_under"]["scenario"] == "small"
-    assert document["answer"].endswith(".")
-    assert [row["verdict"] for row in document["verdicts"]] == ["undecided", "undecided"]
-    assert document["verdicts"][0]["high"] is None
-    assert result.exit_code == 3
-
-
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_the_table_is_written(folder, ending):
-    """--out writes the verdicts as they are in Python. [contract]"""
-    assert call("check", "s.yaml", "--out", f"v.{ending}").exit_code == 0
-    read = pd.read_csv if ending == "csv" else pd.read_parquet
-    found = read(f"v.{ending}")
-    assert found["verdict"].tolist() == ["met"] * 3
-    assert found["policy"].tolist() == ["strict", "strict", "loose"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--require", "false_alarm"], "not a requirement"),
-        (["--require", "cost <= 5"], "the scenario has no costs"),
-        (["--confidence-level", "0.4"], "above 0.5"),
-    ],
-)
-def test_bad_input_is_an_error_in_words(folder, arguments, said):
-    """What can't be done is said with exit code 2, and nothing is printed or written. [contract]"""
-    before = sorted(folder.rglob("*"))
-    result = call("check", "s.yaml", *arguments)
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert result.stdout == ""
-    assert sorted(folder.rglob("*")) == before
-
-
 def test_without_requirements_there_is_an_example(folder):
     """A scenario that requires nothing is told how to, in the file and on the command line. [contract]"""
     text = re.sub(r"requirements:\n(- .*\n)*", "", SCENARIO)
@@ -158,21 +116,6 @@ def test_without_requirements_there_is_an_example(folder):
     Path("none.yaml").write_text(text + inside + "\n")
     assert call("check", "none.yaml").exit_code in (0, 1)
     assert call("check", "none.yaml", "--require", option).exit_code in (0, 1)
-
-
-def test_ctrl_c_ends_quietly(folder):
-    """Interrupted, the command says so, exits with 130 and writes nothing. [contract]"""
-    Path("big.yaml").write_text(SCENARIO.replace("nodes: 20", "nodes: 2000"))
-    # Nothing decides it, so that there is half an hour of work.
-    arguments = ["check", "big.yaml", "--engine", "reference", "--require", "escaped <= 0", "--junit", "r.xml"]
-    with on_terminal([sys.executable, "-m", "simdeploy", *arguments]) as (process, terminal):
-        shown = read_until(terminal, r"[1-9]\d*/")
-        process.send_signal(signal.SIGINT)
-        shown += read_until(terminal, END)
-        out, _ = process.communicate(timeout=TIMEOUT_S)
-    assert (process.returncode, out) == (130, "")
-    assert "interrupted; nothing was saved." in shown.splitlines()[-1]
-    assert not Path("r.xml").exists()
 
 
 # -- JUnit -------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, strategies as st
+from small import SMALL, rolling, small
 from terminals import END, TIMEOUT_S, on_terminal, read_until
 
 import simdeploy
@@ -25,24 +26,8 @@ from simdeploy.cli.vary import read_vary, space_evenly
 from simdeploy.errors import InputError
 from simdeploy.experiments.batches import read_batches
 from simdeploy.experiments.jobs import Job
-from simdeploy.scenario import Scenario
 
-SCENARIO = """
-name: small
-fleet:
-  nodes: 12
-  requests_per_second: 10
-  update_duration: {exponential: {mean: 30s}}
-  start_failure: 0.1
-release:
-  good: {probability: 0.5}
-  bad: {probability: 0.5, defective: true, error_rate: 0.4}
-orchestrator: {preset: expanso, limit_comparison: reaches}
-policies:
-  waves: {strategy: rolling, max_parallel: 5, health_check: {deadline: 5m}}
-  careful: {strategy: canary, canary_count: 2, auto_promote: true, max_parallel: 10, health_check: {deadline: 5m}}
-"""
-SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
+SCENARIO = json.dumps(SMALL | {"orchestrator": {"preset": "expanso", "limit_comparison": "reaches"}})
 QUICK = ("--engine", "reference", "--replications", "4")
 GRID = ("--vary", "max_failed_nodes=1:3:3", "--vary", "max_error_rate=0.05,0.5")
 
@@ -70,9 +55,8 @@ main()
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Work in a folder with a scenario and a deployment."""
+    """Work in a folder with a scenario."""
     (tmp_path / "s.yaml").write_text(SCENARIO)
-    (tmp_path / "ours.json").write_text(json.dumps(SPEC))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -91,6 +75,11 @@ def swept(policy="waves", **options):
 
 
 # -- what it prints ----------------------------------------------------------------------------------------------------
+
+
+def test_without_a_policy_it_is_the_first(folder):
+    """Of several policies that nobody chose the first of the file is swept. [contract]"""
+    assert "small: policy waves, 2 cases" in call("--vary", "max_failed_nodes=1,2", *QUICK).stdout
 
 
 def test_it_prints_a_line_for_each_case(folder):
@@ -119,15 +108,6 @@ def test_a_long_table_is_cut(folder):
     assert len(json.loads(call(*asked, "--json").stdout)["cells"]) == 50
 
 
-def test_policies_are_names_or_files(folder):
-    """Several policies, by name or in JSON, are cases beside each other; without any it is the first. [contract]"""
-    result = call("--policy", "careful", "--policy", "ours.json", *QUICK)
-    assert result.exit_code == 0
-    assert "small: policies careful, ours, 2 cases" in result.stdout
-    assert "small: policy waves," in call(*GRID, *QUICK).stdout
-    assert call("--policy", "waves", "--policy", "waves", *QUICK).exit_code == 2
-
-
 def test_designs(folder):
     """Lists stand side by side; a Latin hypercube takes ranges and choices. [contract]"""
     result = call("--vary", "max_failed_nodes=1,2", "--vary", "max_error_rate=0.1:0.2:2", "--design", "list", *QUICK)
@@ -146,13 +126,7 @@ def test_designs(folder):
 
 @pytest.fixture(scope="module")
 def scenario():
-    return Scenario.from_dict(
-        {
-            "name": "small",
-            "fleet": {"nodes": 12, "update_duration": "30s", "start_failure": 0.1},
-            "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
-        }
-    )
+    return small(policies={"waves": rolling()})
 
 
 @pytest.mark.parametrize(
@@ -223,6 +197,20 @@ def test_values_that_there_are_not(scenario, text, told):
     assert str(caught.value).startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ("0.1:0.2:lin", "not a number of values (found 'lin'); allowed: 1 to 1,000,000, or log"),
+        ("0.1:1:2:3", "not values (found '0.1:1:2:3'); allowed: low:high, low:high:log, low:high:count, or a list"),
+    ],
+)
+def test_ranges_that_there_are_not(scenario, ends, told):
+    """Where ranges may stand, what is none is told with what they look like. [contract]"""
+    with pytest.raises(InputError) as caught:
+        read_vary([f"start_failure={ends}"], scenario, {"waves": "waves"}, has_ranges=True)
+    assert str(caught.value).startswith(f"scenario.fleet.start_failure: {told}")
+
+
 def test_a_large_grid_is_refused_before_it_is_made(scenario, monkeypatch):
     """More combinations than can be held are refused with their number, and no value of them is made. [contract]"""
     monkeypatch.setattr("simdeploy.cli.vary.space_evenly", None)
@@ -261,13 +249,13 @@ def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arg
     result = call(*GRID, *QUICK, *arguments)
     assert result.exit_code == 2
     assert told in result.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["ours.json", "s.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["s.yaml"]
 
 
 def test_a_picture_needs_values(folder):
     """A picture of what was not varied is refused before the work. [contract]"""
     for vary in ([], ["--vary", "max_failed_nodes=3"]):
-        result = call("--policy", "waves", "--policy", "careful", *vary, "--plot", "x.png", *QUICK)
+        result = call("--policy", "waves", "--policy", "at-once", *vary, "--plot", "x.png", *QUICK)
         assert result.exit_code == 2
         assert "--plot needs a key with several values" in result.stderr
 
@@ -300,17 +288,6 @@ def test_a_folder_keeps_every_replication(folder):
     assert again.stderr == "kept has 24 of 24 rollouts already: nothing is left to do\n"
 
 
-def test_a_folder_of_another_question_is_refused(folder):
-    """Another seed is another question: the folder is refused and left as it is. [contract]"""
-    assert call(*GRID, *QUICK, "--store", "kept").exit_code == 0
-    before = {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()}
-    result = call(*GRID, *QUICK, "--store", "kept", "--seed", 1)
-    assert result.exit_code == 2
-    assert "error: kept: this store belongs to another question" in result.stderr
-    assert "error: kept: seed: 0 in the folder, 1 now" in result.stderr
-    assert {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()} == before
-
-
 # -- how it ends -------------------------------------------------------------------------------------------------------
 
 
@@ -322,10 +299,35 @@ def in_small_spans(arguments, last=0):
 ASKED = ("sweep", "s.yaml", *GRID, "--engine", "reference", "--replications", "40")
 
 
+PRECISE = (
+    *[
+        "sweep",
+        "s.yaml",
+        "--vary",
+        "max_failed_nodes=1,2",
+        "--engine",
+        "reference",
+        "--precision",
+        "makespan_s=10ms",
+        "--most",
+        "200",
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "last", "fewest", "most", "already"),
+    [
+        (ASKED, 20, 1, 240, r"\d+ of 240 rollouts already: going on with the rest"),
+        # In a later batch.
+        (PRECISE, 50, 200, 400, r"[\d,]+ rollouts already: going on from there"),
+    ],
+)
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
-def test_what_was_ended_is_gone_on_with(folder, ending):
+def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, already, ending):
     """Ctrl-C ends with 130 and the command to go on; after it, and after a kill, the same command finishes the table. [contract]"""
-    with in_small_spans([*ASKED, "--store", "some where"], last=20) as (process, terminal):
+    asked = [*asked, "--store", "some where"]
+    with in_small_spans(asked, last=last) as (process, terminal):
         shown = read_until(terminal, "standing still")
         sleep(0.5)  # until it does
         process.send_signal(ending)
@@ -335,54 +337,18 @@ def test_what_was_ended_is_gone_on_with(folder, ending):
         assert process.returncode == 130
         assert "Traceback" not in shown
         told = re.search(r"interrupted; some where has ([\d,]+) rollouts. To go on:\s+simdeploy (.*)", shown)
-        assert 0 < int(told[1]) < 240
-        arguments = shlex.split(told[2])
+        assert fewest <= int(told[1]) < most
+        assert shlex.split(told[2]) == asked
+    again = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert again.exit_code == 0
+    assert re.match(rf"some where has {already}\n", again.stderr)
+    if "--precision" in asked:
+        assert "200 replications of each case, as many as 200 at most allow, were too few for 2 of 2" in again.stdout
+        table, whole = read_batches("some where"), swept(vary={"max_failed_nodes": [1, 2]}, replications=200)
     else:
-        arguments = [*ASKED, "--store", "some where"]
-    again = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert again.exit_code == 0
-    assert re.match(r"some where has \d+ of 240 rollouts already: going on with the rest\n", again.stderr)
-    table = simdeploy.read_store("some where").to_frame().sort_values(["case", "replication"], ignore_index=True)
-    pd.testing.assert_frame_equal(table, swept(replications=40).to_frame(), check_exact=True)
-
-
-PRECISE = (
-    "sweep",
-    "s.yaml",
-    "--vary",
-    "max_failed_nodes=1,2",
-    "--engine",
-    "reference",
-    "--precision",
-    "makespan_s=10ms",
-    "--most",
-    "200",
-)
-
-
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
-def test_a_sweep_to_a_precision_that_was_ended_is_gone_on_with(folder, ending):
-    """After Ctrl-C and after a kill in a later batch the same command finishes the table of one sweep of so many. [contract]"""
-    with in_small_spans([*PRECISE, "--store", "kept"], last=50) as (process, terminal):
-        shown = read_until(terminal, "standing still")
-        sleep(0.5)  # until it does
-        process.send_signal(ending)
-        shown += read_until(terminal, END)
-        process.wait(timeout=TIMEOUT_S)
-    if ending is signal.SIGINT:
-        assert process.returncode == 130
-        assert "Traceback" not in shown
-        told = re.search(r"interrupted; kept has ([\d,]+) rollouts. To go on:\s+simdeploy (.*)", shown)
-        assert 200 <= int(told[1]) < 400
-        assert shlex.split(told[2]) == [*PRECISE, "--store", "kept"]
-    again = CliRunner().invoke(app, [*PRECISE, "--store", "kept"], catch_exceptions=False)
-    assert again.exit_code == 0
-    assert re.match(r"kept has [\d,]+ rollouts already: going on from there\n", again.stderr)
-    assert "200 replications of each case, as many as 200 at most allow, were too few for 2 of 2" in again.stdout
-    table = read_batches("kept").to_frame().sort_values(["case", "replication"], ignore_index=True)
-    pd.testing.assert_frame_equal(
-        table, swept(vary={"max_failed_nodes": [1, 2]}, replications=200).to_frame(), check_exact=True
-    )
+        table, whole = simdeploy.read_store("some where"), swept(replications=40)
+    rows = table.to_frame().sort_values(["case", "replication"], ignore_index=True)
+    pd.testing.assert_frame_equal(rows, whole.to_frame(), check_exact=True)
 
 
 def test_a_sweep_to_a_precision(folder):

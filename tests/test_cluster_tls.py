@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import shutil
 import subprocess
-import sys
-import time
 from types import SimpleNamespace
 
 import dask
 import pytest
 from click.testing import CliRunner
+from clusters import run_dask, run_scheduler
 from distributed import Security
 
 from simdeploy.cli.app import app
@@ -21,7 +17,6 @@ from simdeploy.errors import InputError, SimulationError
 from simdeploy.experiments import replicate
 from simdeploy.experiments.executors import DaskCluster, cluster as cluster_module
 
-DEADLINE_S = 120
 SWEEP = ["--vary", "max_parallel=1,2", "--replications", "3", "--engine", "reference"]
 
 
@@ -59,35 +54,15 @@ def certificates(tmp_path_factory):
     return make_certificates(tmp_path_factory.mktemp("tls") / "ours")
 
 
-@contextlib.contextmanager
-def run_dask(command, *arguments):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"distributed.cli.dask_{command}", *arguments, "--no-dashboard"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture(scope="module")
 def address(certificates, tmp_path_factory):
     """That of a scheduler with one worker, both of which ask for certificates."""
-    file = tmp_path_factory.mktemp("scheduler") / "scheduler.json"
-    here = ["--host", "127.0.0.1", "--port", "0", "--protocol", "tls", "--scheduler-file", str(file)]
-    with run_dask("scheduler", *here, *certificates.options):
-        end = time.monotonic() + DEADLINE_S
-        while not (file.exists() and file.read_text().endswith("}")):
-            assert time.monotonic() < end, "the scheduler does not start"
-            time.sleep(0.05)
-        found = json.loads(file.read_text())["address"]
-        with run_dask("worker", found, "--no-nanny", "--nthreads", "1", *certificates.options):
-            yield found
+    encrypted = ("--protocol", "tls", *certificates.options)
+    with (
+        run_scheduler(tmp_path_factory.mktemp("scheduler"), *encrypted) as scheduler,
+        run_dask("worker", scheduler.address, "--no-nanny", "--nthreads", "1", *certificates.options),
+    ):
+        yield scheduler.address
 
 
 @pytest.fixture

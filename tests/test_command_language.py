@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import shlex
 import sys
 from pathlib import Path
 
@@ -22,8 +22,6 @@ from simdeploy.cli.app import app
 from simdeploy.cli.command import EXIT_CODES
 from simdeploy.cli.options import ENGINES
 from simdeploy.engines import choice
-from simdeploy.experiments.cutting import Piece
-from simdeploy.experiments.executors import InProcess
 
 # Each name of an option has one type and one help. What may differ is stated here, with the reason.
 DIFFERENT_DEFAULTS = {
@@ -158,13 +156,18 @@ def test_what_is_printed_and_written(name, findings):
     assert_results_equal(again, findings[0].result)
     assert again.computed_under == document["computed_under"]
     assert "seed" in document["computed_under"]
+    if name == "compare":
+        assert document["computed_under"]["replications"] == 20
+        assert document["computed_under"]["costs"]["escape"] > 0
     if name == "run":
         assert document["deployment"]["spec"]["strategy"] == "rolling"
     titles = [table.title for table in again.summarize()]
     for full in ([], ["--full"]):
         words = call(name, *full, "--out", "table.csv")
         assert words.exit_code == printed.exit_code
-        assert len(pd.read_csv("table.csv"))
+        make_table = findings[-1].table or findings[-1].result.to_frame
+        expected = pd.read_csv(io.StringIO(make_table().to_csv(index=False)))
+        pd.testing.assert_frame_equal(pd.read_csv("table.csv"), expected, check_dtype=False)
         lines = words.stdout.splitlines()
         assert lines[0] == document["answer"]
         assert len(lines[0]) <= 240
@@ -174,53 +177,6 @@ def test_what_is_printed_and_written(name, findings):
         # Into a file or a pipe: no blanks at the end of a line, and tables of at most 100 columns.
         assert [line for line in lines if line != line.rstrip()] == []
         assert all(len(line) <= 100 for line in lines if line.startswith(" "))
-
-
-@pytest.mark.parametrize("name", WITH_ENGINE)
-def test_the_cluster_has_its_own_workers(name):
-    """`--workers` and `--cluster` exclude each other. [contract]"""
-    result = call(name, "--workers", "2", "--cluster", "tcp://127.0.0.1:1")
-    assert result.exit_code == 2
-    assert "--workers and --cluster exclude each other" in result.stderr
-
-
-@pytest.mark.parametrize("name", WITH_ENGINE)
-def test_it_is_resumed_after_ctrl_c(name, monkeypatch):
-    """Interrupted, a command says what the folder has and how to go on; that command ends as if nothing had happened. [contract]"""
-    run, spans, stop = InProcess.run, [], [0]
-
-    def interrupted(executor, job, pieces):
-        def counted():
-            for span in pieces:
-                spans.append(span)
-                if len(spans) == stop[0]:
-                    raise KeyboardInterrupt
-                yield span
-
-        return run(executor, job, counted())
-
-    monkeypatch.setattr(InProcess, "run", interrupted)
-    # Pieces of a size that no clock decides on, so that every run has as many.
-    monkeypatch.setattr(
-        "simdeploy.experiments.working.cut_job",
-        lambda job, replications: tuple(Piece(len(group.policies), 5) for group in job.groups),
-    )
-    expected = call(name)
-    half = len(spans) // 2 + 1
-    for stop[0], store in ((1, ()), (half, ("--store", "some where"))):
-        spans.clear()
-        stopped = call(name, *store)
-        assert stopped.exit_code == 130
-        if not store:
-            assert stopped.stderr.endswith(
-                "interrupted; nothing was saved. Run with --store DIR to make it resumable.\n"
-            )
-    first, second = stopped.stderr.splitlines()[-2:]
-    assert first.startswith("interrupted; some where has ")
-    monkeypatch.setattr(InProcess, "run", run)
-    again = CliRunner().invoke(app, shlex.split(second)[1:], catch_exceptions=False)
-    assert (again.exit_code, again.stdout) == (expected.exit_code, expected.stdout)
-    assert (" rollouts already: " in again.stderr) == (" has 0 rollouts" not in first)
 
 
 ALL_ON_A_TERMINAL = """

@@ -9,29 +9,30 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from small import maybe_bad, small
 
 from simdeploy.analysis.costs.causes import estimate_costs
 from simdeploy.errors import InputError
 from simdeploy.experiments import replicate, sweep
 from simdeploy.plotting.costs import plot_costs
-from simdeploy.scenario import Scenario
 from simdeploy.scenario.parts import Costs
 from simdeploy.vocabulary import CAUSES, COSTS
 
 COSTS_OF_ALL = Costs(failed_request=0.5, unavailable_node_hour=2, hour_of_delay=10, false_alarm=150, escape=1000)
-WAVES = {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}}
-SCENARIO = {
-    "name": "small",
-    "fleet": {
-        "nodes": 20,
-        "requests_per_second": 10,
-        "update_duration": {"exponential": {"mean": "40s"}},
-        "start_failure": 0.06,
-    },
-    "release": {"good": {"probability": 0.6}, "bad": {"probability": 0.4, "defective": True, "error_rate": 0.09}},
-    "costs": {"failed_request": 0.01, "hour_of_delay": 20, "unavailable_node_hour": 1, "false_alarm": 50, "escape": 90},
-    "policies": {"waves": WAVES, "at-once": {"strategy": "immediate"}},
+COSTS_OF_SMALL = {
+    "failed_request": 0.01,
+    "hour_of_delay": 20,
+    "unavailable_node_hour": 1,
+    "false_alarm": 50,
+    "escape": 90,
 }
+
+
+@pytest.fixture
+def scenario():
+    """A scenario in which every cause has its costs."""
+    fleet = {"nodes": 20, "update_duration": {"exponential": {"mean": "40s"}}, "start_failure": 0.06}
+    return small(fleet, release=maybe_bad(0.4, 0.09), costs=COSTS_OF_SMALL)
 
 
 def rollouts(**columns):
@@ -62,11 +63,11 @@ def test_every_cause_by_hand():
     )
 
 
-def test_the_parts_sum_to_the_total():
+def test_the_parts_sum_to_the_total(scenario):
     """Of every policy the parts add up to the total, which is over the rollouts whose cost is known. [property]"""
-    table = replicate(Scenario.from_dict(SCENARIO), replications=60, engine="reference")
+    table = replicate(scenario, replications=60, engine="reference")
     table["makespan_s"] = table["makespan_s"].mask(table["replication"].eq(3))
-    parts = estimate_costs(table, costs=Scenario.from_dict(SCENARIO).costs).parts
+    parts = estimate_costs(table, costs=scenario.costs).parts
     assert set(parts["n"]) == {59}
     for _, of_policy in parts.groupby("policy"):
         by_cause = of_policy.set_index("cause")["estimate"]
@@ -74,11 +75,10 @@ def test_the_parts_sum_to_the_total():
         assert by_cause["cost"] > 0
 
 
-def test_the_total_is_that_of_a_comparison():
+def test_the_total_is_that_of_a_comparison(scenario):
     """`compare` with costs estimates the same totals and parts. [property]"""
     from simdeploy.analysis import compare
 
-    scenario = Scenario.from_dict(SCENARIO)
     table = replicate(scenario, replications=20, engine="reference")
     compared = compare(table, costs=scenario.costs)
     estimates = compared.estimates[compared.estimates["response"].isin(COSTS)]
@@ -87,9 +87,8 @@ def test_the_total_is_that_of_a_comparison():
         assert estimates[name].tolist() == parts[name].tolist()
 
 
-def test_cases_of_a_sweep():
+def test_cases_of_a_sweep(scenario):
     """The cases of a sweep keep what was varied beside their costs, and are named by it. [contract]"""
-    scenario = Scenario.from_dict(SCENARIO)
     result = sweep(scenario, "waves", vary={"max_parallel": [5, 10]}, replications=10, engine="reference")
     costs = estimate_costs(result, costs=scenario.costs)
     assert costs.totals["max_parallel"].tolist() == [5, 10]

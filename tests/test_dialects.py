@@ -29,73 +29,52 @@ def policy_of(raw: dict[str, Any], dialect: Dialect, interval_ns: int = 7 * S) -
     return policy_from_spec(spec, interval_ns=interval_ns)
 
 
+# What both dialects say alike, and what it becomes.
+COMMON = {
+    "strategy": "canary",
+    "canary_count": 3,
+    "canary_percent": 7,
+    "auto_promote": True,
+    "max_failed_nodes": 4,
+    "no_auto_rollback": True,
+}
+WRITTEN = {**COMMON, "max_failed_nodes_percent": 0.3}
+READ = {**COMMON, "max_failed_nodes_percent": Fraction(3, 10), "max_error_rate": Fraction(7, 100)}
+
+
 def test_every_field_of_the_deployment_dialect_arrives() -> None:
     """Each key of a deployment spec has its place in the policy, numbers exact, durations in nanoseconds [contract]."""
-    raw = {
-        "strategy": "canary",
-        "max_parallel": 50,
-        "canary_count": 3,
-        "canary_percent": 7,
-        "auto_promote": True,
-        "health_check": {"deadline": "5m", "max_error_rate": 0.07, "min_healthy_time": "1.5s"},
-        "max_failed_nodes": 4,
-        "max_failed_nodes_percent": 0.3,
-        "no_auto_rollback": True,
-    }
-    assert policy_of(raw, "deployment") == Policy(
+    health_check = {"deadline": "5m", "max_error_rate": 0.07, "min_healthy_time": "1.5s"}
+    assert policy_of({**WRITTEN, "max_parallel": 50, "health_check": health_check}, "deployment") == Policy(
+        **READ,
         dialect="deployment",
-        strategy="canary",
         max_parallel=50,
-        canary_count=3,
-        canary_percent=7,
-        auto_promote=True,
         deadline_ns=300 * S,
         interval_ns=7 * S,
-        max_error_rate=Fraction(7, 100),
         min_healthy_ns=1_500_000_000,
         success_threshold=None,
         failure_threshold=None,
-        max_failed_nodes=4,
-        max_failed_nodes_percent=Fraction(3, 10),
-        no_auto_rollback=True,
     )
 
 
 def test_every_field_of_the_rollout_dialect_arrives() -> None:
     """Each key of a rollout spec has its place in the policy; the scenario's interval is not used [contract]."""
-    raw = {
-        "strategy": "canary",
-        "max_parallel": 5,
-        "canary_count": 3,
-        "canary_percent": 7,
-        "auto_promote": True,
-        "health_check": {
-            "deadline": 300 * S,
-            "interval": 11 * S,
-            "max_error_rate": 0.07,
-            "success_threshold": 4,
-            "failure_threshold": 6,
-        },
-        "max_failed_nodes": 4,
-        "max_failed_nodes_percent": 0.3,
-        "no_auto_rollback": True,
+    health_check = {
+        "deadline": 300 * S,
+        "interval": 11 * S,
+        "max_error_rate": 0.07,
+        "success_threshold": 4,
+        "failure_threshold": 6,
     }
-    assert policy_of(raw, "rollout") == Policy(
+    assert policy_of({**WRITTEN, "max_parallel": 5, "health_check": health_check}, "rollout") == Policy(
+        **READ,
         dialect="rollout",
-        strategy="canary",
         max_parallel=5,
-        canary_count=3,
-        canary_percent=7,
-        auto_promote=True,
         deadline_ns=300 * S,
         interval_ns=11 * S,
-        max_error_rate=Fraction(7, 100),
         min_healthy_ns=None,
         success_threshold=4,
         failure_threshold=6,
-        max_failed_nodes=4,
-        max_failed_nodes_percent=Fraction(3, 10),
-        no_auto_rollback=True,
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from scipy import stats
+from small import rolling, small
 
 from simdeploy.analysis import compare
 from simdeploy.analysis.estimates.estimating import ESTIMATE_COLUMNS, estimate
@@ -135,13 +136,9 @@ def test_what_cannot_be_estimated(asked, told):
 
 def test_of_a_sweep_as_compare_has_them(tmp_path):
     """In memory, stored, or as a table, each case of a sweep has the means and rates that `compare` gives for its rows. [property]"""
-    raw = {
-        "name": "small",
-        "fleet": {"nodes": 8, "update_duration": {"exponential": {"mean": 30}}, "start_failure": 0.1},
-        "policies": {"p": {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}},
-    }
+    scenario = small({"nodes": 8, "requests_per_second": 0}, release=None, policies={"p": rolling(4)})
     vary = {"max_failed_nodes": [1, 3], "canary_percent": [None, 0]}
-    result = sweep(Scenario.from_dict(raw), "p", vary=vary, replications=30, engine="reference", store=tmp_path / "s")
+    result = sweep(scenario, "p", vary=vary, replications=30, engine="reference", store=tmp_path / "s")
     found = estimate(result, ["makespan_s", "false_alarm"])
     for other in (read_store(tmp_path / "s"), result.to_frame()):
         pd.testing.assert_frame_equal(estimate(other, ["makespan_s", "false_alarm"]).estimates, found.estimates)

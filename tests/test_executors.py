@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import multiprocessing
 import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from clusters import run_dask, run_scheduler, wait_until
 from fake_jobs import FakeJob, make_job
 from hypothesis import given, settings, strategies as st
+from small import IMMEDIATE, rolling, small
 
 import simdeploy
 from simdeploy.engines import RESPONSES
@@ -41,9 +40,7 @@ from simdeploy.experiments.executors import (
 from simdeploy.experiments.executors.processes import halve, join_blocks
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.table import DTYPES, Outcomes
-from simdeploy.scenario import Scenario
 
-DEADLINE_S = 60
 KINDS = ("in_process", "threads", "processes", "dask")
 
 
@@ -68,26 +65,8 @@ def executor(request, kind):
 
 @pytest.fixture
 def scenario():
-    return Scenario.from_dict(
-        {
-            "name": "small",
-            "fleet": {
-                "nodes": 12,
-                "requests_per_second": 10,
-                "update_duration": {"exponential": {"mean": "30s"}},
-                "start_failure": 0.05,
-            },
-            "release": {
-                "good": {"probability": 0.5},
-                "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4},
-            },
-            "policies": {
-                "in-fives": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
-                "in-twos": {"strategy": "rolling", "max_parallel": 2, "health_check": {"deadline": "5m"}},
-                "at-once": {"strategy": "immediate"},
-            },
-        }
-    )
+    policies = {"in-fives": rolling(5), "in-twos": rolling(2), "at-once": IMMEDIATE}
+    return small({"start_failure": 0.05}, policies=policies)
 
 
 def tabulate(job, finished, replications):
@@ -110,13 +89,6 @@ def expected_of_fake(n_policies, replications):
 def rows_of_fake(table):
     names = ["case", "replication", "waves", "updated_nodes"]
     return [tuple(row) for row in table[names].itertuples(index=False)]
-
-
-def wait_until(is_so):
-    end = time.monotonic() + DEADLINE_S
-    while not is_so():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -142,15 +114,6 @@ def test_the_same_blocks_everywhere(scenario, executor):
     assert whole["verdict"].nunique() > 1
     cut = tabulate(job, executor.run(job, spans((Piece(2, 3),), job, 10)), 10)
     pd.testing.assert_frame_equal(cut, whole, check_exact=True)
-
-
-@pytest.mark.parametrize("kind", ["threads", "processes"])
-def test_replicate_is_the_same_everywhere(scenario, executor):
-    """`replicate` gives the same table, order and attributes on every executor. [property]"""
-    expected = replicate(scenario, replications=22, seed=5)
-    table = replicate(scenario, replications=22, seed=5, executor=executor)
-    pd.testing.assert_frame_equal(table, expected, check_exact=True)
-    assert table.attrs == expected.attrs
 
 
 def test_replicate_takes_an_address(scenario, local_cluster):
@@ -320,8 +283,7 @@ class TestClusterMessages:
     def test_a_scheduler_that_dies(self, scheduler, tmp_path):
         """A cluster without workers is waited for and said; one whose scheduler dies is an error that helps. [contract]"""
         job = make_job(1, folder=str(tmp_path), held_once=((0, 0),))
-        path = os.pathsep.join(sys.path)
-        with run_dask("worker", scheduler.address, "--no-nanny", "--nthreads", "1", PYTHONPATH=path):
+        with run_dask("worker", scheduler.address, "--no-nanny", "--nthreads", "1"):
 
             def kill():
                 wait_until(job.mark((0, 0)).exists)
@@ -344,31 +306,11 @@ def waiting():
         yield
 
 
-@contextlib.contextmanager
-def run_dask(command, *arguments, **environment):
-    """Run one of Dask's commands, without a word."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"distributed.cli.dask_{command}", *arguments, "--no-dashboard"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **environment},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture
 def scheduler(tmp_path):
     """A scheduler in a process of its own: `process` and `address`."""
-    from types import SimpleNamespace
-
-    file = tmp_path / "scheduler.json"
-    with run_dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)) as process:
-        wait_until(lambda: file.exists() and file.read_text().endswith("}"))
-        yield SimpleNamespace(process=process, address=json.loads(file.read_text())["address"])
+    with run_scheduler(tmp_path) as running:
+        yield running
 
 
 class TestChoice:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from dataclasses import replace
@@ -28,7 +27,6 @@ from simdeploy.plotting import plot_gates
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.statistics.intervals import proportion_interval
-from simdeploy.validation.oracles import gate_characteristics, make_gate
 
 NODES, WINDOWS, PER_WINDOW, LIMIT = 4, 3, 25, 0.04
 
@@ -94,29 +92,6 @@ def test_the_curves_of_threshold_and_pooling():
     assert stopped(found, "threshold")[0.0] > 0.5
 
 
-def test_the_curves_of_tests_that_look_again_and_again():
-    """Sequential gates with their defaults stop what exact recursions say, and look at as many requests. [oracle]"""
-    n = 4000
-    sizes, gates = (
-        (0.0, 0.02, 0.06),
-        {gate: DEFAULT_GATES[gate] for gate in ("sprt", "sprt requests", "e_process", "bayes")},
-    )
-    # Without a flaw of its own a node is only up: nodes start at 30 s, and what has no verdict at 60 s has failed.
-    found = compare_gates(make(), gates=gates, sizes=sizes, replications=n, engine="compiled")
-    for name, keys in gates.items():
-        gate = make_gate(**keys, max_error_rate=LIMIT)
-        for size in sizes:
-            expected = gate_characteristics(gate, [NODES * PER_WINDOW] * WINDOWS, total(size))
-            truth = expected.fails + expected.cant_tell
-            error = math.sqrt(truth * (1 - truth) / n)
-            assert abs(found.row(name, size, STOPPED)["estimate"] - truth) <= 4 * error
-            looked = found.row(name, size, "decision_requests")
-            level = 1 - 0.05 / len(sizes)
-            half_widths = 4 / stats.norm.ppf((1 + level) / 2)
-            width = (looked["high"] - looked["low"]) / 2 * half_widths
-            assert abs(looked["estimate"] - expected.expected_requests) <= width + 0.1
-
-
 def test_requests_of_a_good_release_that_completes():
     """Where nothing fails, threshold and pooling look at all windows, an SPRT at as many as its lower bound takes. [oracle]"""
     scenario = make(fleet={"nodes": NODES, "update_duration": "30s", "requests_per_second": 2.5})
@@ -180,15 +155,6 @@ def test_the_own_releases_beside_the_curve(found):
     assert cost["difference"].isna().tolist() == [True, False, False]
     differences = cost["estimate"] - cost.loc["threshold", "estimate"]
     assert cost["difference"].iloc[1:].tolist() == pytest.approx(differences.iloc[1:].tolist())
-
-
-def test_both_engines_agree():
-    """Every gate of the default has the same curves on both engines. [property]"""
-    both = [
-        compare_gates(make(), sizes=[0.03], replications=20, engine=engine).curves
-        for engine in ("reference", "compiled")
-    ]
-    pd.testing.assert_frame_equal(*both, rtol=1e-9)
 
 
 # -- what is compared ------------------------------------------------------------------------------------------------
@@ -330,11 +296,7 @@ def test_good_releases_are_always_there():
         ({"sizes": [0]}, "no defect to find"),
         ({"sizes": [0.1, 5]}, "sizes[1]: not a size of a defect (found 5)"),
         ({"sizes": [True]}, "not a size of a defect"),
-        ({"policy": "waive"}, "did you mean 'waves'?"),
         ({"policy": {"strategy": "immediate"}}, "immediate has no health check"),
-        ({"confidence_level": 95}, "not a confidence level"),
-        ({"replications": 0}, "replications"),
-        ({"engine": "refrence"}, "did you mean 'reference'?"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_work(monkeypatch, arguments, told):
@@ -492,12 +454,10 @@ def test_what_never_ends_has_no_verdict():
     assert 0.08 not in axes[0].lines[0].get_xdata()
 
 
-def test_it_is_json_and_tables(found):
-    """Everything is in the JSON; the tables have a line for each gate; the repr is the answer. [contract]"""
-    document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert document["answer"] == found.answer
-    assert len(document["curves"]) == 3 * 3 * len(MEASURES)
-    assert len(document["differences"]) == 2 * 3 * len(MEASURES)
+def test_curves_and_tables(found):
+    """Every curve is there; the tables have a line for each gate; the repr is the answer. [contract]"""
+    assert len(found.curves) == 3 * 3 * len(MEASURES)
+    assert len(found.differences) == 2 * 3 * len(MEASURES)
     assert found.to_frame() is found.curves
     tables = found.summarize()
     assert len(tables) == 5
@@ -548,19 +508,6 @@ def test_a_log_axis_draws_no_zero(found):
     assert ax.get_yscale() == "log"
     assert all((np.asarray(line.get_ydata()) > 0).all() for line in ax.lines[:3])
     assert all((path.vertices[:, 1] > 0).all() for bars in ax.collections for path in bars.get_paths())
-
-
-def test_the_same_call_again_simulates_nothing(tmp_path, monkeypatch):
-    """With a folder the second call reads what is there, and finds the same; progress counts both sweeps. [property]"""
-    asked = {"gates": ["pooled"], "sizes": [0.05], "replications": 5, "engine": "reference", "store": tmp_path / "kept"}
-    told = []
-    first = compare_gates(make(), progress=lambda done, total: told.append((done, total)), **asked)
-    assert told[-1] == (30, 30)
-    assert told == sorted(told)
-    monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
-    again = compare_gates(make(), **asked)
-    pd.testing.assert_frame_equal(again.curves, first.curves)
-    assert again.answer == first.answer
 
 
 def test_failed_replications_are_told(monkeypatch):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from small import rolling, small
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.errors import InputError
@@ -14,7 +15,6 @@ from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.batches import batch_name, join_batches, read_batches
 from simdeploy.experiments.gathering import gather
 from simdeploy.experiments.sweep import sweep
-from simdeploy.scenario import Scenario
 from simdeploy.scenario.parts import Costs
 from simdeploy.vocabulary import CAUSES
 
@@ -31,27 +31,16 @@ MEASURES = (
     "cost",
     "cost_delay given escaped",
 )
-RAW = {
-    "name": "small",
-    "fleet": {
-        "nodes": 8,
-        "requests_per_second": 5,
-        "update_duration": {"exponential": {"mean": 30}},
-        "start_failure": 0.1,
-    },
-    "release": {"fine": {"probability": 0.6}, "bad": {"probability": 0.4, "defective": True, "start_failure": 0.3}},
-    "policies": {
-        "p": {"strategy": "rolling", "max_parallel": 4, "max_failed_nodes": 1, "health_check": {"deadline": "5m"}},
-        "c": {"strategy": "canary", "canary_count": 2, "auto_promote": True, "health_check": {"deadline": "5m"}},
-    },
-}
+WATCHED = {"strategy": "canary", "canary_count": 2, "auto_promote": True, "health_check": {"deadline": "5m"}}
+POLICIES = {"p": rolling(4, max_failed_nodes=1), "c": WATCHED}
 # A key of the scenario, so that a store's parts aren't in the order of the cases.
 VARY = {"max_failed_nodes": [1, 3], "canary_percent": [None, 0], "scenario.fleet.start_failure": [0.05, 0.2]}
 
 
 @pytest.fixture(scope="module")
 def scenario():
-    return Scenario.from_dict(RAW)
+    release = {"fine": {"probability": 0.6}, "bad": {"probability": 0.4, "defective": True, "start_failure": 0.3}}
+    return small({"nodes": 8, "requests_per_second": 5}, release=release, policies=POLICIES)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +94,7 @@ def test_the_same_from_replicate(scenario):
     """The table of `replicate` has the values of the same policies in a sweep. [property]"""
     table = replicate(scenario, replications=range(5, 30), engine="reference")
     found = Values(table, MEASURES, costs=COSTS)
-    result = sweep(scenario, list(RAW["policies"]), replications=range(5, 30), engine="reference")
+    result = sweep(scenario, list(POLICIES), replications=range(5, 30), engine="reference")
     expected = Values(result, MEASURES, costs=COSTS)
     assert (found.first, found.n_replications) == (5, 25)
     assert found.cases["policy"].tolist() == expected.cases["policy"].tolist()

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 from scipy import stats
+from small import rolling, small
 
 from simdeploy.analysis import estimate, summarize_grid
 from simdeploy.analysis.estimates.grid import MEANS, QUANTITIES
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
-from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import VERDICTS
 
 
@@ -115,15 +115,11 @@ def test_equal_values_have_no_variance():
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    raw = {
-        "name": "small",
-        "fleet": {"nodes": 10, "update_duration": {"exponential": {"mean": 30}}, "start_failure": 0.1},
-        "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "start_failure": 0.2}},
-        "policies": {"p": {"strategy": "rolling", "max_parallel": 4, "health_check": {"deadline": "5m"}}},
-    }
+    release = {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "start_failure": 0.2}}
+    scenario = small({"nodes": 10, "requests_per_second": 0}, release=release, policies={"p": rolling(4)})
     vary = {"max_failed_nodes": [0, 1, 3], "canary_percent": [None, 0]}
     folder = tmp_path_factory.mktemp("store") / "s"
-    return sweep(Scenario.from_dict(raw), "p", vary=vary, replications=40, engine="reference", store=folder)
+    return sweep(scenario, "p", vary=vary, replications=40, engine="reference", store=folder)
 
 
 def test_the_same_from_result_store_and_frame(result):

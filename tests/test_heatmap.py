@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations, product
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
+from pictures import find_overlaps
 
 from simdeploy.analysis import summarize_grid
 from simdeploy.errors import InputError
@@ -222,12 +223,7 @@ def overlaps(ax):
     bars = [bar(ax)] if any(getattr(artist, "colorbar", None) for artist in ax.get_children()) else []
     texts = [*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.title, ax.xaxis.label, ax.yaxis.label]
     texts += [text for each in bars for text in (*each.get_yticklabels(), each.yaxis.label)]
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text() and text.get_visible()]
-    return [
-        (one, other)
-        for (one, box), (other, other_box) in combinations(boxes, 2)
-        if box.shrunk(0.98, 0.9).overlaps(other_box.shrunk(0.98, 0.9))
-    ]
+    return find_overlaps(texts)
 
 
 @pytest.mark.parametrize(

@@ -50,57 +50,25 @@ SCENARIO = {
     },
 }
 COMMANDS = app.list_commands(click.Context(app))
+FEW = ("--replications", "4")
+VARIED = ("--vary", "max_failed_nodes=0,1")
+IN_WORLDS = ("--vary", f"scenario.release.{ODD}.error_rate=0:0.1")
+DRAWN, WRITTEN = ("--plot", "p.svg"), ("--out", "o.csv")
 # What makes a command quick, and write every kind of file that it can.
 QUICK = {
-    "run": ["--plot", "p.svg", "--out", "t.csv"],
-    "compare": ["--replications", "4", "--costs", "--plot", "p.svg", "--out", f"o{EVIL}.csv"],
-    "sweep": [
-        "--vary",
-        "max_failed_nodes=0,1",
-        "--replications",
-        "4",
-        "--plot",
-        "p.svg",
-        "--store",
-        EVIL,
-        "--out",
-        "o.csv",
-    ],
-    "tradeoff": ["--vary", "max_failed_nodes=0,1", "--replications", "4", "--plot", "p.svg", "--out", "o.csv"],
-    "tune": [
-        "--vary",
-        "max_failed_nodes=0,1",
-        "--replications",
-        "4",
-        "--most",
-        "500",
-        "--plot",
-        "p.svg",
-        "--out",
-        "o.csv",
-    ],
-    "gates": ["--gate", f"{ODD}=pooled", "--replications", "4", "--sizes", "0.1", "--plot", "p.svg", "--out", "o.csv"],
-    "switches": ["--no-pairs", "--replications", "4", "--plot", "p.svg", "--out", "o.csv", "--store", EVIL],
-    "sensitivity": [
-        *("--vary", f"scenario.release.{ODD}.error_rate=0:0.1", "--size", "4", "--replications", "4"),
-        *("--plot", "p.svg", "--out", "o.csv", "--store", EVIL),
-    ],
-    "discover": [
-        *("--vary", f"scenario.release.{ODD}.error_rate=0:0.1", "--points", "40", "--replications", "4"),
-        *("--plot", "p.svg", "--out", "o.csv"),
-    ],
-    "check": ["--most", "100", "--plot", "p.svg", "--out", "o.csv", "--junit", "j.xml"],
+    "run": [*DRAWN, *WRITTEN],
+    "compare": [*FEW, "--costs", *DRAWN, "--out", f"o{EVIL}.csv"],
+    "sweep": [*VARIED, *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
+    "tradeoff": [*VARIED, *FEW, *DRAWN, *WRITTEN],
+    "tune": [*VARIED, *FEW, "--most", "500", *DRAWN, *WRITTEN],
+    "gates": ["--gate", f"{ODD}=pooled", *FEW, "--sizes", "0.1", *DRAWN, *WRITTEN],
+    "switches": ["--no-pairs", *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
+    "sensitivity": [*IN_WORLDS, "--size", "4", *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
+    "discover": [*IN_WORLDS, "--points", "40", *FEW, *DRAWN, *WRITTEN],
+    "check": ["--most", "100", *DRAWN, *WRITTEN, "--junit", "j.xml"],
     "rare": [
-        "--event",
-        f"makespan_s > 1 given {ODD}",
-        "--tilt",
-        "start_failure=2",
-        "--replications",
-        "100",
-        "--plot",
-        "p.svg",
-        "--out",
-        "o.csv",
+        *("--event", f"makespan_s > 1 given {ODD}", "--tilt", "start_failure=2", "--replications", "100"),
+        *(*DRAWN, *WRITTEN),
     ],
     "validate": [],
 }

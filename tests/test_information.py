@@ -406,8 +406,6 @@ def test_a_fleet_of_canaries():
         (ROLLING, {}, {"canaries": [13]}, "0 to 12"),
         (ROLLING, {}, {"canaries": [1.5]}, "not a number of canaries"),
         (ROLLING, {}, {"minutes": [math.nan]}, "a finite number"),
-        (ROLLING, {}, {"confidence_level": 1}, "such as 0.95"),
-        (ROLLING, {}, {"policy": "q"}, "no such policy"),
     ],
 )
 def test_what_cannot_be_watched(policy, sections, arguments, said):

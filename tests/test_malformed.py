@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from simdeploy.api import DeploymentSpec, HealthCheck
-from simdeploy.errors import InputError, format_path
-from simdeploy.scenario import Scenario, load, read_scenario
+from simdeploy.errors import InputError, Problem, format_path
+from simdeploy.scenario import Scenario, read_scenario
 
 BASE = """\
 name: x
@@ -21,27 +22,7 @@ policies:
   p: {strategy: immediate}
 """
 ROLLING = "strategy: rolling, health_check: {deadline: 5m}"
-
-
-def top(text: str) -> str:
-    """Add sections from line 7 on."""
-    return BASE + text + "\n"
-
-
-def fleet(text: str) -> str:
-    """Add keys of the fleet from line 5 on."""
-    indented = "".join(f"  {line}\n" for line in text.splitlines())
-    return BASE.replace("policies:", indented + "policies:")
-
-
-def policy(text: str) -> str:
-    """Put the policy's keys into line 6."""
-    return BASE.replace("strategy: immediate", text)
-
-
-def release(text: str) -> str:
-    """Put a release into line 7."""
-    return top("release: {" + text + "}")
+MEASURED = "slowdown: {empirical: {file: x.csv}}"
 
 
 class Case(NamedTuple):
@@ -52,6 +33,42 @@ class Case(NamedTuple):
     path: str
     line: int | None
     fragment: str
+
+
+def in_fleet(text: str) -> str:
+    """Add keys of the fleet from line 5 on."""
+    indented = "".join(f"  {line}\n" for line in text.splitlines())
+    return BASE.replace("policies:", indented + "policies:")
+
+
+def in_policy(text: str) -> str:
+    """Put the policy's keys into line 6."""
+    return BASE.replace("strategy: immediate", text)
+
+
+def top(name: str, key: str, value: str, below: str, fragment: str) -> Case:
+    """Add a section in line 7, in which something is wrong at a path below."""
+    return Case(name, f"{BASE}{key}: {value}\n", key + below, 7, fragment)
+
+
+def fleet(name: str, key: str, value: str, below: str, fragment: str) -> Case:
+    """Add a key of the fleet in line 5."""
+    return Case(name, in_fleet(f"{key}: {value}"), f"fleet.{key}{below}", 5, fragment)
+
+
+def release(name: str, kinds: str, below: str, fragment: str) -> Case:
+    """Add a release with these kinds."""
+    return top(name, "release", f"{{{kinds}}}", f".{below}", fragment)
+
+
+def policy(name: str, text: str, below: str, fragment: str) -> Case:
+    """Have a policy with these keys in line 6."""
+    return Case(name, in_policy(text), f"policies.p.{below}", 6, fragment)
+
+
+def health(name: str, text: str, below: str, fragment: str) -> Case:
+    """Have a rolling policy with this health check in line 6."""
+    return policy(name, f"strategy: rolling, health_check: {{{text}}}", f"health_check{below}", fragment)
 
 
 SYNTAX = [
@@ -77,27 +94,27 @@ SYNTAX = [
     Case("a key without a colon", "name: x\nfleet\nnodes: 1\n", "", 3, "':'"),
     Case("a character that starts nothing", "name: @x\n", "", 1, "can't stand here"),
     Case("a duplicate key", BASE + "name: y\n", "name", 7, "in line 1"),
-    Case("a duplicate key below", fleet("zones: 1\nzones: 2"), "fleet.zones", 6, "in line 5"),
-    Case("a number as a key", top("1: 2"), "1", 7, "not text"),
-    Case("null as a key", top("~: 2"), "~", 7, "not text"),
-    Case("a list as a key", top("? [a]\n: 1"), "?", 7, "not text"),
-    Case("a merge key", top("<<: {a: 1}"), "<<", 7, "merge key"),
-    Case("a tag", top("description: !!python/object:os.system x"), "description", 7, "tag"),
-    Case("a harmless tag", fleet("zones: !!int 3"), "fleet.zones", 5, "tag"),
+    Case("a duplicate key below", in_fleet("zones: 1\nzones: 2"), "fleet.zones", 6, "in line 5"),
+    top("a number as a key", "1", "2", "", "not text"),
+    Case("null as a key", BASE + "~: 2", "~", 7, "not text"),
+    Case("a list as a key", BASE + "? [a]\n: 1", "?", 7, "not text"),
+    Case("a merge key", BASE + "<<: {a: 1}", "<<", 7, "merge key"),
+    top("a tag", "description", "!!python/object:os.system x", "", "tag"),
+    fleet("a harmless tag", "zones", "!!int 3", "", "tag"),
     Case("two documents", BASE + "---\n" + BASE, "", 7, "second document"),
-    Case("an alias without anchor", top("description: *nowhere"), "", 7, "without its anchor"),
-    Case("a cycle of anchors", top("costs: &a {failed_request: *a}"), "", 7, "cycle"),
-    Case("a cycle in a list", top("costs: &a [1, *a]"), "", 7, "cycle"),
-    Case("deep nesting", top("description: " + "[" * 5000), "", 7, "deeper than 64"),
+    Case("an alias without anchor", BASE + "description: *nowhere", "", 7, "without its anchor"),
+    Case("a cycle of anchors", BASE + "costs: &a {failed_request: *a}", "", 7, "cycle"),
+    Case("a cycle in a list", BASE + "costs: &a [1, *a]", "", 7, "cycle"),
+    Case("deep nesting", BASE + "description: " + "[" * 5000, "", 7, "deeper than 64"),
     Case(
         "deep nesting in block style", "".join(" " * depth + "a:\n" for depth in range(200)), "", 65, "deeper than 64"
     ),
-    Case("hexadecimal", fleet("zones: 0x10"), "fleet.zones", 5, "decimal"),
-    Case("octal", fleet("zones: 0o17"), "fleet.zones", 5, "decimal"),
-    Case("NaN", fleet("start_hang: .nan"), "fleet.start_hang", 5, "finite"),
-    Case("infinity", fleet("requests_per_second: -.inf"), "fleet.requests_per_second", 5, "finite"),
-    Case("a decimal that overflows", fleet("requests_per_second: 1e999"), "fleet.requests_per_second", 5, "too large"),
-    Case("a whole number of 401 digits", fleet("zones: " + "9" * 401), "fleet.zones", 5, "400 characters"),
+    fleet("hexadecimal", "zones", "0x10", "", "decimal"),
+    fleet("octal", "zones", "0o17", "", "decimal"),
+    fleet("NaN", "start_hang", ".nan", "", "finite"),
+    fleet("infinity", "requests_per_second", "-.inf", "", "finite"),
+    fleet("a decimal that overflows", "requests_per_second", "1e999", "", "too large"),
+    fleet("a whole number of 401 digits", "zones", "9" * 401, "", "400 characters"),
 ]
 
 TYPES = [
@@ -110,51 +127,33 @@ TYPES = [
     Case("empty policies", BASE.replace("\n  p: {strategy: immediate}", " {}"), "policies", 5, "at least one"),
     Case("a list of policies", BASE.replace("  p:", "  -"), "policies", 5, "not policies"),
     Case("text for the fleet", "name: x\nfleet: big\npolicies: {p: {strategy: immediate}}\n", "fleet", 2, "keys"),
-    Case("unknown key at top", top("helth: {interval: 5s}"), "helth", 7, "'health'"),
-    Case("unknown key of the fleet", fleet("zone: 2"), "fleet.zone", 5, "'zones'"),
-    Case("unknown key in crash", fleet("crash: {up: 1h, repair: 1m, renew: true}"), "fleet.crash.renew", 5, "unknown"),
-    Case(
+    top("unknown key at top", "helth", "{interval: 5s}", "", "'health'"),
+    fleet("unknown key of the fleet", "zone", "2", "", "'zones'"),
+    fleet("unknown key in crash", "crash", "{up: 1h, repair: 1m, renew: true}", ".renew", "unknown"),
+    fleet(
         "a crash's key in a zone outage",
-        fleet("zone_outage: {up: 1h, repair: 1m, renewed_by_update: true}"),
-        "fleet.zone_outage.renewed_by_update",
-        5,
+        "zone_outage",
+        "{up: 1h, repair: 1m, renewed_by_update: true}",
+        ".renewed_by_update",
         "unknown key",
     ),
     Case(
         "unknown key of a class",
-        fleet("classes:\n  - {name: a, share: 0.1}\n  - {name: b, share: 0.1, nodes: 3}"),
+        in_fleet("classes:\n  - {name: a, share: 0.1}\n  - {name: b, share: 0.1, nodes: 3}"),
         "fleet.classes[1].nodes",
         7,
         "unknown key",
     ),
-    Case(
-        "unknown key of a release",
-        release("a: {probability: 1, eror_rate: 0.5}"),
-        "release.a.eror_rate",
-        7,
-        "'error_rate'",
-    ),
-    Case("unknown key of the operator", top("operator: {promote: 1s}"), "operator.promote", 7, "'promote_after'"),
-    Case(
-        "unknown key of an act",
-        top("operator: {script: [{at: 1s, do: pause, who: me}]}"),
-        "operator.script[0].who",
-        7,
-        "unknown",
-    ),
-    Case("unknown switch", top("orchestrator: {pacin: rate}"), "orchestrator.pacin", 7, "'pacing'"),
-    Case(
-        "unknown key of rate",
-        top("orchestrator: {pacing: rate, rate: {per_hour: 5}}"),
-        "orchestrator.rate.per_hour",
-        7,
-        "unknown",
-    ),
-    Case("unknown key of health", top("health: {intervals: 5s}"), "health.intervals", 7, "'interval'"),
-    Case("unknown key of deployment", top("deployment: {kind: update}"), "deployment.kind", 7, "unknown"),
-    Case("unknown cost", top("costs: {escapes: 5}"), "costs.escapes", 7, "'escape'"),
-    Case("a wrong version of the format", top("simdeploy: 2"), "simdeploy", 7, "allowed: 1"),
-    Case("true as a version", top("simdeploy: true"), "simdeploy", 7, "allowed: 1"),
+    release("unknown key of a release", "a: {probability: 1, eror_rate: 0.5}", "a.eror_rate", "'error_rate'"),
+    top("unknown key of the operator", "operator", "{promote: 1s}", ".promote", "'promote_after'"),
+    top("unknown key of an act", "operator", "{script: [{at: 1s, do: pause, who: me}]}", ".script[0].who", "unknown"),
+    top("unknown switch", "orchestrator", "{pacin: rate}", ".pacin", "'pacing'"),
+    top("unknown key of rate", "orchestrator", "{pacing: rate, rate: {per_hour: 5}}", ".rate.per_hour", "unknown"),
+    top("unknown key of health", "health", "{intervals: 5s}", ".intervals", "'interval'"),
+    top("unknown key of deployment", "deployment", "{kind: update}", ".kind", "unknown"),
+    top("unknown cost", "costs", "{escapes: 5}", ".escapes", "'escape'"),
+    top("a wrong version of the format", "simdeploy", "2", "", "allowed: 1"),
+    top("true as a version", "simdeploy", "true", "", "allowed: 1"),
     Case("a number as a name", BASE.replace("name: x", "name: 5"), "name", 1, "quotes"),
     Case("an empty name", BASE.replace("name: x", 'name: ""'), "name", 1, "empty"),
     Case("text as a number of nodes", BASE.replace("10", '"10"'), "fleet.nodes", 3, "remove the quotes"),
@@ -166,65 +165,33 @@ TYPES = [
     Case("negative nodes", BASE.replace("10", "-5"), "fleet.nodes", 3, "1 to 10000000"),
     Case("too many nodes", BASE.replace("10", "10000001"), "fleet.nodes", 3, "too large"),
     Case("a list of nodes", BASE.replace("10", "[1, 2]"), "fleet.nodes", 3, "whole number"),
-    Case("yes for a switch", top("orchestrator: {window_reset: yes}"), "orchestrator.window_reset", 7, "true or false"),
-    Case(
-        "a switch's value that doesn't exist",
-        top("orchestrator: {pacing: slide}"),
-        "orchestrator.pacing",
-        7,
-        "'sliding'",
+    top("yes for a switch", "orchestrator", "{window_reset: yes}", ".window_reset", "true or false"),
+    top("a switch's value that doesn't exist", "orchestrator", "{pacing: slide}", ".pacing", "'sliding'"),
+    top("a preset that doesn't exist", "orchestrator", "expansoo", ".preset", "'expanso'"),
+    top("a number as the orchestrator", "orchestrator", "5", "", "not a group of keys"),
+    fleet("an order that doesn't exist", "order", "indx", "", "'index'"),
+    top("an act that doesn't exist", "operator", "{script: [{at: 1s, do: stop}]}", ".script[0].do", "pause"),
+    top("an act without a time", "operator", "{script: [{do: pause}]}", ".script[0].at", "required"),
+    top("a script that is no list", "operator", "{script: {at: 1s, do: pause}}", ".script", "not a list"),
+    top("a type that doesn't exist", "deployment", "{type: upgrade}", ".type", "'update'"),
+    top("a time that isn't RFC 3339", "deployment", "{created_at: yesterday}", ".created_at", "RFC 3339"),
+    top(
+        "a day that doesn't exist", "deployment", '{created_at: "2026-02-30T00:00:00Z"}', ".created_at", "no such time"
     ),
-    Case("a preset that doesn't exist", top("orchestrator: expansoo"), "orchestrator.preset", 7, "'expanso'"),
-    Case("a number as the orchestrator", top("orchestrator: 5"), "orchestrator", 7, "not a group of keys"),
-    Case("an order that doesn't exist", fleet("order: indx"), "fleet.order", 5, "'index'"),
-    Case(
-        "an act that doesn't exist",
-        top("operator: {script: [{at: 1s, do: stop}]}"),
-        "operator.script[0].do",
-        7,
-        "pause",
-    ),
-    Case("an act without a time", top("operator: {script: [{do: pause}]}"), "operator.script[0].at", 7, "required"),
-    Case(
-        "a script that is no list", top("operator: {script: {at: 1s, do: pause}}"), "operator.script", 7, "not a list"
-    ),
-    Case("a type that doesn't exist", top("deployment: {type: upgrade}"), "deployment.type", 7, "'update'"),
-    Case(
-        "a time that isn't RFC 3339", top("deployment: {created_at: yesterday}"), "deployment.created_at", 7, "RFC 3339"
-    ),
-    Case(
-        "a day that doesn't exist",
-        top('deployment: {created_at: "2026-02-30T00:00:00Z"}'),
-        "deployment.created_at",
-        7,
-        "no such time",
-    ),
-    Case(
-        "a time out of reach",
-        top('deployment: {created_at: "9999-01-01T00:00:00Z"}'),
-        "deployment.created_at",
-        7,
-        "1970",
-    ),
-    Case("a negative version", top("deployment: {from_version: -1}"), "deployment.from_version", 7, "negative"),
-    Case(
-        "a version beyond 63 bits",
-        top("deployment: {to_version: 9223372036854775808}"),
-        "deployment.to_version",
-        7,
-        "too large",
-    ),
-    Case("a negative cost", top("costs: {escape: -5}"), "costs.escape", 7, "negative"),
-    Case("a number as a unit", top("costs: {unit: 5}"), "costs.unit", 7, "put it in quotes"),
-    Case("a blank unit", top('costs: {unit: " "}'), "costs.unit", 7, "empty"),
-    Case("a unit that is a sentence", top("costs: {unit: euros of 2026}"), "costs.unit", 7, "at most 12 characters"),
-    Case("a unit of two lines", top('costs: {unit: "E\\nU"}'), "costs.unit", 7, "a name in one line"),
-    Case("a unit that acts", top('costs: {unit: "\\e[2J"}'), "costs.unit", 7, "control characters"),
+    top("a time out of reach", "deployment", '{created_at: "9999-01-01T00:00:00Z"}', ".created_at", "1970"),
+    top("a negative version", "deployment", "{from_version: -1}", ".from_version", "negative"),
+    top("a version beyond 63 bits", "deployment", "{to_version: 9223372036854775808}", ".to_version", "too large"),
+    top("a negative cost", "costs", "{escape: -5}", ".escape", "negative"),
+    top("a number as a unit", "costs", "{unit: 5}", ".unit", "put it in quotes"),
+    top("a blank unit", "costs", '{unit: " "}', ".unit", "empty"),
+    top("a unit that is a sentence", "costs", "{unit: euros of 2026}", ".unit", "at most 12 characters"),
+    top("a unit of two lines", "costs", '{unit: "E\\nU"}', ".unit", "a name in one line"),
+    top("a unit that acts", "costs", '{unit: "\\e[2J"}', ".unit", "control characters"),
 ]
 
 REQUIREMENTS = [
-    Case(name, top("requirements: " + text), "requirements" + path, 7, fragment)
-    for name, text, path, fragment in [
+    top(name, "requirements", value, below, fragment)
+    for name, value, below, fragment in [
         ("requirements that are no list", "{of: escaped, at_most: 0.1}", "", "not a list"),
         ("a requirement that is text", '["escaped <= 1%"]', "[0]", "not a group of keys"),
         ("a requirement of nothing", "[{at_most: 0.1}]", "[0].of", "required"),
@@ -248,287 +215,131 @@ REQUIREMENTS = [
 ]
 
 DURATIONS = [
-    Case("a number as text", fleet('rollback_duration: "5"'), "fleet.rollback_duration", 5, '"5s"'),
-    Case("clock time", fleet("rollback_duration: 1:30"), "fleet.rollback_duration", 5, "1m30s"),
-    Case("days", fleet("rollback_duration: 2d"), "fleet.rollback_duration", 5, "48h"),
-    Case("words", fleet("rollback_duration: 5 min"), "fleet.rollback_duration", 5, "write 5m"),
-    Case("capitals", fleet("rollback_duration: 5M"), "fleet.rollback_duration", 5, "write 5m"),
-    Case("a negative duration", fleet("rollback_duration: -5s"), "fleet.rollback_duration", 5, "negative"),
-    Case("a negative number of seconds", fleet("rollback_duration: -5"), "fleet.rollback_duration", 5, "negative"),
-    Case("a huge duration", fleet("rollback_duration: 1000000h"), "fleet.rollback_duration", 5, "100 years"),
-    Case("a huge number of seconds", fleet("rollback_duration: 1e12"), "fleet.rollback_duration", 5, "100 years"),
-    Case("beyond any duration", fleet("rollback_duration: 99999999999999h"), "fleet.rollback_duration", 5, "292 years"),
-    Case("true as a duration", fleet("rollback_duration: true"), "fleet.rollback_duration", 5, "not a duration"),
-    Case("an empty duration", fleet('rollback_duration: ""'), "fleet.rollback_duration", 5, "not a duration"),
-    Case("too short an interval", top("health: {interval: 1us}"), "health.interval", 7, "at least 1ms"),
-    Case("an interval of 0", top("health: {interval: 0}"), "health.interval", 7, "too short"),
-    Case("a bad bake time", top("orchestrator: {bake_time: soon}"), "orchestrator.bake_time", 7, "not a duration"),
+    fleet("a number as text", "rollback_duration", '"5"', "", '"5s"'),
+    fleet("clock time", "rollback_duration", "1:30", "", "1m30s"),
+    fleet("days", "rollback_duration", "2d", "", "48h"),
+    fleet("words", "rollback_duration", "5 min", "", "write 5m"),
+    fleet("capitals", "rollback_duration", "5M", "", "write 5m"),
+    fleet("a negative duration", "rollback_duration", "-5s", "", "negative"),
+    fleet("a negative number of seconds", "rollback_duration", "-5", "", "negative"),
+    fleet("a huge duration", "rollback_duration", "1000000h", "", "100 years"),
+    fleet("a huge number of seconds", "rollback_duration", "1e12", "", "100 years"),
+    fleet("beyond any duration", "rollback_duration", "99999999999999h", "", "292 years"),
+    fleet("true as a duration", "rollback_duration", "true", "", "not a duration"),
+    fleet("an empty duration", "rollback_duration", '""', "", "not a duration"),
+    top("too short an interval", "health", "{interval: 1us}", ".interval", "at least 1ms"),
+    top("an interval of 0", "health", "{interval: 0}", ".interval", "too short"),
+    top("a bad bake time", "orchestrator", "{bake_time: soon}", ".bake_time", "not a duration"),
 ]
 
 LAWS = [
-    Case(
-        "a shape of next to nothing",
-        fleet("slowdown: {gamma: {shape: 1e-320, scale: 1}}"),
-        "fleet.slowdown.gamma.shape",
-        5,
-        "close to 0",
+    fleet("a shape of next to nothing", "slowdown", "{gamma: {shape: 1e-320, scale: 1}}", ".gamma.shape", "close to 0"),
+    fleet("an unknown family", "slowdown", "{normal: {mean: 1}}", ".normal", "lognormal"),
+    fleet("a misspelt family", "slowdown", "{lognorml: {mean: 1, sd: 1}}", ".lognorml", "'lognormal'"),
+    fleet("parameters without a family", "slowdown", "{median: 1, p95: 2}", ".median", "lognormal: {median, p95}"),
+    fleet("two families", "slowdown", "{constant: 1, exponential: {mean: 1}}", "", "exactly one"),
+    fleet("no family", "slowdown", "{}", "", "exactly one"),
+    fleet("a list as a law", "slowdown", "[1, 2]", "", "distribution"),
+    fleet("a bare parameter", "slowdown", "{exponential: 5}", ".exponential", "{mean}"),
+    fleet("an unknown parameter", "slowdown", "{gamma: {mean: 1, sdd: 1}}", ".gamma.sdd", "'sd'"),
+    fleet("a missing parameter", "slowdown", "{gamma: {mean: 1}}", ".gamma", "{mean, sd} or {shape, scale}"),
+    fleet("mixed parameters", "slowdown", "{lognormal: {median: 1, sd: 1}}", ".lognormal", "{median, p95}"),
+    fleet("a shape of 0", "slowdown", "{weibull: {mean: 1, shape: 0}}", ".weibull.shape", "above 0"),
+    fleet(
+        "a shape with a unit", "rollback_duration", "{weibull: {mean: 1s, shape: 1s}}", ".weibull.shape", "not a number"
     ),
-    Case("an unknown family", fleet("slowdown: {normal: {mean: 1}}"), "fleet.slowdown.normal", 5, "lognormal"),
-    Case(
-        "a misspelt family",
-        fleet("slowdown: {lognorml: {mean: 1, sd: 1}}"),
-        "fleet.slowdown.lognorml",
-        5,
-        "'lognormal'",
-    ),
-    Case(
-        "parameters without a family",
-        fleet("slowdown: {median: 1, p95: 2}"),
-        "fleet.slowdown.median",
-        5,
-        "lognormal: {median, p95}",
-    ),
-    Case("two families", fleet("slowdown: {constant: 1, exponential: {mean: 1}}"), "fleet.slowdown", 5, "exactly one"),
-    Case("no family", fleet("slowdown: {}"), "fleet.slowdown", 5, "exactly one"),
-    Case("a list as a law", fleet("slowdown: [1, 2]"), "fleet.slowdown", 5, "distribution"),
-    Case("a bare parameter", fleet("slowdown: {exponential: 5}"), "fleet.slowdown.exponential", 5, "{mean}"),
-    Case("an unknown parameter", fleet("slowdown: {gamma: {mean: 1, sdd: 1}}"), "fleet.slowdown.gamma.sdd", 5, "'sd'"),
-    Case(
-        "a missing parameter",
-        fleet("slowdown: {gamma: {mean: 1}}"),
-        "fleet.slowdown.gamma",
-        5,
-        "{mean, sd} or {shape, scale}",
-    ),
-    Case(
-        "mixed parameters",
-        fleet("slowdown: {lognormal: {median: 1, sd: 1}}"),
-        "fleet.slowdown.lognormal",
-        5,
-        "{median, p95}",
-    ),
-    Case(
-        "a shape of 0", fleet("slowdown: {weibull: {mean: 1, shape: 0}}"), "fleet.slowdown.weibull.shape", 5, "above 0"
-    ),
-    Case(
-        "a shape with a unit",
-        fleet("rollback_duration: {weibull: {mean: 1s, shape: 1s}}"),
-        "fleet.rollback_duration.weibull.shape",
-        5,
-        "not a number",
-    ),
-    Case(
+    fleet(
         "a bad duration in a law",
-        fleet("rollback_duration: {exponential: {mean: 1x}}"),
-        "fleet.rollback_duration.exponential.mean",
-        5,
+        "rollback_duration",
+        "{exponential: {mean: 1x}}",
+        ".exponential.mean",
         "not a duration",
     ),
-    Case(
-        "a p95 below the median",
-        fleet("rollback_duration: {lognormal: {median: 2m, p95: 1m}}"),
-        "fleet.rollback_duration.lognormal",
-        5,
-        "p95",
-    ),
-    Case(
-        "low above high",
-        fleet("rollback_duration: {uniform: {low: 2, high: 1}}"),
-        "fleet.rollback_duration.uniform",
-        5,
-        "low",
-    ),
-    Case(
-        "low equal to high",
-        fleet("rollback_duration: {uniform: {low: 2, high: 2}}"),
-        "fleet.rollback_duration.uniform",
-        5,
-        "constant",
-    ),
-    Case(
-        "a mode outside",
-        fleet("rollback_duration: {triangular: {low: 1, mode: 5, high: 2}}"),
-        "fleet.rollback_duration.triangular",
-        5,
-        "mode",
-    ),
-    Case("too wide a beta", fleet("error_rate: {beta: {mean: 0.5, sd: 0.6}}"), "fleet.error_rate.beta", 5, "sd"),
-    Case("a probability above 1", fleet("start_hang: 1.5"), "fleet.start_hang", 5, "from 0 to 1"),
-    Case("a probability in percent", fleet("start_hang: 5%"), "fleet.start_hang", 5, "write 0.05"),
-    Case("a probability as a percentage", fleet("start_hang: 5"), "fleet.start_hang", 5, "0.05 is 5 percent"),
-    Case(
-        "a law of a probability that leaves [0, 1]",
-        fleet("error_rate: {exponential: {mean: 0.1}}"),
-        "fleet.error_rate",
-        5,
-        "[0, 1]",
-    ),
-    Case(
+    fleet("a p95 below the median", "rollback_duration", "{lognormal: {median: 2m, p95: 1m}}", ".lognormal", "p95"),
+    fleet("low above high", "rollback_duration", "{uniform: {low: 2, high: 1}}", ".uniform", "low"),
+    fleet("low equal to high", "rollback_duration", "{uniform: {low: 2, high: 2}}", ".uniform", "constant"),
+    fleet("a mode outside", "rollback_duration", "{triangular: {low: 1, mode: 5, high: 2}}", ".triangular", "mode"),
+    fleet("too wide a beta", "error_rate", "{beta: {mean: 0.5, sd: 0.6}}", ".beta", "sd"),
+    fleet("a probability above 1", "start_hang", "1.5", "", "from 0 to 1"),
+    fleet("a probability in percent", "start_hang", "5%", "", "write 0.05"),
+    fleet("a probability as a percentage", "start_hang", "5", "", "0.05 is 5 percent"),
+    fleet("a law of a probability that leaves [0, 1]", "error_rate", "{exponential: {mean: 0.1}}", "", "[0, 1]"),
+    fleet(
         "a parameter of a probability above 1",
-        fleet("error_rate: {uniform: {low: 0, high: 2}}"),
-        "fleet.error_rate.uniform.high",
-        5,
+        "error_rate",
+        "{uniform: {low: 0, high: 2}}",
+        ".uniform.high",
         "from 0 to 1",
     ),
-    Case("a slowdown of 0", fleet("slowdown: 0"), "fleet.slowdown", 5, "always 0"),
-    Case(
-        "a mean of more than 100 years",
-        fleet("rollback_duration: {lognormal: {median: 1h, sigma: 8}}"),
-        "fleet.rollback_duration",
-        5,
-        "100 years",
-    ),
-    Case(
-        "empty empirical values",
-        fleet("slowdown: {empirical: {values: []}}"),
-        "fleet.slowdown.empirical.values",
-        5,
-        "at least one",
-    ),
-    Case(
-        "a bad empirical value",
-        fleet("slowdown: {empirical: {values: [1, x]}}"),
-        "fleet.slowdown.empirical.values[1]",
-        5,
-        "not a number",
-    ),
-    Case(
-        "values and a file",
-        fleet("slowdown: {empirical: {values: [1], file: x.csv}}"),
-        "fleet.slowdown.empirical",
-        5,
-        "{file: x.csv}",
-    ),
-    Case(
-        "a file that doesn't exist",
-        fleet("slowdown: {empirical: {file: no.csv}}"),
-        "fleet.slowdown.empirical.file",
-        5,
-        "No such file",
-    ),
-    Case("a crash that never ends", fleet("crash: {up: 0.0001, repair: 0}"), "fleet.crash.repair", 5, "1ms"),
-    Case("a crash without repair", fleet("crash: {up: 1h}"), "fleet.crash.repair", 5, "required"),
-    Case(
-        "flapping too fast",
-        fleet("flapping: {good: 1us, degraded: 1us, error_rate: 0.1}"),
-        "fleet.flapping.degraded",
-        5,
-        "1ms",
-    ),
+    fleet("a slowdown of 0", "slowdown", "0", "", "always 0"),
+    fleet("a mean of more than 100 years", "rollback_duration", "{lognormal: {median: 1h, sigma: 8}}", "", "100 years"),
+    fleet("empty empirical values", "slowdown", "{empirical: {values: []}}", ".empirical.values", "at least one"),
+    fleet("a bad empirical value", "slowdown", "{empirical: {values: [1, x]}}", ".empirical.values[1]", "not a number"),
+    fleet("values and a file", "slowdown", "{empirical: {values: [1], file: x.csv}}", ".empirical", "{file: x.csv}"),
+    fleet("a file that doesn't exist", "slowdown", "{empirical: {file: no.csv}}", ".empirical.file", "No such file"),
+    fleet("a crash that never ends", "crash", "{up: 0.0001, repair: 0}", ".repair", "1ms"),
+    fleet("a crash without repair", "crash", "{up: 1h}", ".repair", "required"),
+    fleet("flapping too fast", "flapping", "{good: 1us, degraded: 1us, error_rate: 0.1}", ".degraded", "1ms"),
 ]
 
 CONTRADICTIONS = [
-    Case("more zones than nodes", fleet("zones: 11"), "fleet.zones", 5, "1 to 10"),
-    Case("shares above 1", fleet("classes: [{name: a, share: 0.6}, {name: b, share: 0.5}]"), "fleet.classes", 5, "1.1"),
-    Case(
-        "classes of one name",
-        fleet("classes: [{name: a, share: 0.1}, {name: a, share: 0.1}]"),
-        "fleet.classes[1].name",
-        5,
-        "second class",
+    fleet("more zones than nodes", "zones", "11", "", "1 to 10"),
+    fleet("shares above 1", "classes", "[{name: a, share: 0.6}, {name: b, share: 0.5}]", "", "1.1"),
+    fleet(
+        "classes of one name", "classes", "[{name: a, share: 0.1}, {name: a, share: 0.1}]", "[1].name", "second class"
     ),
     Case(
         "probabilities that don't sum to 1",
-        release("a: {probability: 0.5}, b: {probability: 0.4}"),
+        BASE + "release: {a: {probability: 0.5}, b: {probability: 0.4}}",
         "release",
         7,
         "sum to 1",
     ),
-    Case("no kinds of release", top("release: {}"), "release", 7, "probability"),
-    Case("a release without probability", release("a: {defective: true}"), "release.a.probability", 7, "required"),
-    Case(
-        "a negative probability",
-        release("a: {probability: -1}, b: {probability: 1}"),
-        "release.a.probability",
-        7,
-        "negative",
-    ),
-    Case(
+    top("no kinds of release", "release", "{}", "", "probability"),
+    release("a release without probability", "a: {defective: true}", "a.probability", "required"),
+    release("a negative probability", "a: {probability: -1}, b: {probability: 1}", "a.probability", "negative"),
+    release(
         "a class that doesn't exist",
-        release("a: {probability: 1, affects: {classes: [arm]}}"),
-        "release.a.affects.classes[0]",
-        7,
+        "a: {probability: 1, affects: {classes: [arm]}}",
+        "a.affects.classes[0]",
         "no classes",
     ),
-    Case(
-        "a zone that doesn't exist",
-        release("a: {probability: 1, affects: {zones: [0, 1]}}"),
-        "release.a.affects.zones[1]",
-        7,
-        "0 to 0",
+    release(
+        "a zone that doesn't exist", "a: {probability: 1, affects: {zones: [0, 1]}}", "a.affects.zones[1]", "0 to 0"
     ),
-    Case("a count of 0", release("a: {probability: 1, affects: {count: 0}}"), "release.a.affects.count", 7, "1 to"),
-    Case(
-        "two choices of nodes",
-        release("a: {probability: 1, affects: {count: 1, share: 0.5}}"),
-        "release.a.affects",
-        7,
-        "exactly one",
-    ),
-    Case(
-        "an unknown choice of nodes",
-        release("a: {probability: 1, affects: {shares: 0.5}}"),
-        "release.a.affects.shares",
-        7,
-        "'share'",
-    ),
-    Case("some nodes", release("a: {probability: 1, affects: some}"), "release.a.affects", 7, "{share: 0.3}"),
-    Case(
-        "a negative crash rate", release("a: {probability: 1, crash_rate: -1}"), "release.a.crash_rate", 7, "negative"
-    ),
-    Case(
+    release("a count of 0", "a: {probability: 1, affects: {count: 0}}", "a.affects.count", "1 to"),
+    release("two choices of nodes", "a: {probability: 1, affects: {count: 1, share: 0.5}}", "a.affects", "exactly one"),
+    release("an unknown choice of nodes", "a: {probability: 1, affects: {shares: 0.5}}", "a.affects.shares", "'share'"),
+    release("some nodes", "a: {probability: 1, affects: some}", "a.affects", "{share: 0.3}"),
+    release("a negative crash rate", "a: {probability: 1, crash_rate: -1}", "a.crash_rate", "negative"),
+    top(
         "percent of a wave without waves",
-        top("orchestrator: {pacing: sliding, failed_percent_of: wave}"),
-        "orchestrator.failed_percent_of",
-        7,
+        "orchestrator",
+        "{pacing: sliding, failed_percent_of: wave}",
+        ".failed_percent_of",
         "sliding",
     ),
-    Case(
+    top(
         "percent of a wave by the clock",
-        top("orchestrator: {failed_percent_of: wave, pacing: rate}"),
-        "orchestrator.failed_percent_of",
-        7,
+        "orchestrator",
+        "{failed_percent_of: wave, pacing: rate}",
+        ".failed_percent_of",
         "rate",
     ),
-    Case(
-        "a rate of 0",
-        top("orchestrator: {pacing: rate, rate: {per_minute: 0}}"),
-        "orchestrator.rate.per_minute",
-        7,
-        "above 0",
-    ),
-    Case(
-        "a growth of 0",
-        top("orchestrator: {pacing: rate, rate: {growth: 0}}"),
-        "orchestrator.rate.growth",
-        7,
-        "above 0",
-    ),
-    Case("too many requests in a window", fleet("requests_per_second: 1e12"), "fleet.requests_per_second", 5, "10s"),
-    Case(
-        "a deadline too short",
-        policy("strategy: rolling, health_check: {deadline: 20s}"),
-        "policies.p.health_check.deadline",
-        6,
-        "3 windows of 10s = 30s",
-    ),
-    Case(
-        "a deadline too short by a nanosecond",
-        policy("strategy: rolling, health_check: {deadline: 29.999999999s}"),
-        "policies.p.health_check.deadline",
-        6,
-        "at least 30s",
-    ),
-    Case(
+    top("a rate of 0", "orchestrator", "{pacing: rate, rate: {per_minute: 0}}", ".rate.per_minute", "above 0"),
+    top("a growth of 0", "orchestrator", "{pacing: rate, rate: {growth: 0}}", ".rate.growth", "above 0"),
+    fleet("too many requests in a window", "requests_per_second", "1e12", "", "10s"),
+    health("a deadline too short", "deadline: 20s", ".deadline", "3 windows of 10s = 30s"),
+    health("a deadline too short by a nanosecond", "deadline: 29.999999999s", ".deadline", "at least 30s"),
+    policy(
         "a deadline too short for the thresholds",
-        policy("dialect: rollout, strategy: rolling, health_check: {deadline: 5000000000}"),
-        "policies.p.health_check.deadline",
-        6,
+        "dialect: rollout, strategy: rolling, health_check: {deadline: 5000000000}",
+        "health_check.deadline",
         "2 windows of 10s = 20s",
     ),
     Case(
         "more windows than can be counted",
-        policy("strategy: rolling, health_check: {deadline: 876000h}") + "health: {interval: 1ms}\n",
+        in_policy("strategy: rolling, health_check: {deadline: 876000h}") + "health: {interval: 1ms}\n",
         "policies.p.health_check.deadline",
         6,
         "4,294,967,296 windows",
@@ -541,145 +352,70 @@ POLICIES = [
     ),
     Case("null as a policy", BASE.replace("{strategy: immediate}", ""), "policies.p", 6, "not a deployment spec"),
     Case("a policy without a name", BASE.replace("  p:", '  "":'), "policies.", 6, "without a name"),
-    Case("no strategy", policy("max_parallel: 5"), "policies.p.strategy", 6, "required"),
-    Case("an unknown strategy", policy("strategy: roling"), "policies.p.strategy", 6, "'rolling'"),
-    Case(
-        "an unknown key of a spec",
-        policy("strategy: immediate, max_paralel: 5"),
-        "policies.p.max_paralel",
-        6,
-        "'max_parallel'",
-    ),
-    Case("rolling without a health check", policy("strategy: rolling"), "policies.p.health_check", 6, "health"),
-    Case(
-        "rolling without a deadline",
-        policy("strategy: rolling, health_check: {}"),
-        "policies.p.health_check.deadline",
-        6,
-        "deadline",
-    ),
-    Case(
-        "canary without canaries",
-        policy(ROLLING.replace("rolling", "canary")),
-        "policies.p.strategy",
-        6,
-        "canary_count",
-    ),
-    Case(
-        "a percentage as an error rate",
-        policy("strategy: rolling, health_check: {deadline: 5m, max_error_rate: 5}"),
-        "policies.p.health_check.max_error_rate",
-        6,
-        "0 to 1",
-    ),
-    Case(
-        "percent above 100",
-        policy(ROLLING + ", max_failed_nodes_percent: 101"),
-        "policies.p.max_failed_nodes_percent",
-        6,
-        "0 to 100",
-    ),
-    Case("a negative limit", policy(ROLLING + ", max_failed_nodes: -1"), "policies.p.max_failed_nodes", 6, "negative"),
-    Case(
-        "a key of the other dialect",
-        policy("strategy: rolling, health_check: {deadline: 5m, interval: 5}"),
-        "policies.p.health_check.interval",
-        6,
-        "rollout",
-    ),
-    Case("an unknown dialect", policy("strategy: immediate, dialect: rolout"), "policies.p.dialect", 6, "'rollout'"),
-    Case(
-        "a number as a dialect",
-        policy("strategy: immediate, dialect: 1"),
-        "policies.p.dialect",
-        6,
-        "deployment, rollout",
-    ),
-    Case("keys beside a file", policy("file: d.json, strategy: immediate"), "policies.p.strategy", 6, "no keys but"),
-    Case("a policy's file that doesn't exist", policy("file: nowhere.json"), "policies.p.file", 6, "No such file"),
-    Case("a number as a policy's file", policy("file: 5"), "policies.p.file", 6, "name of a file"),
+    policy("no strategy", "max_parallel: 5", "strategy", "required"),
+    policy("an unknown strategy", "strategy: roling", "strategy", "'rolling'"),
+    policy("an unknown key of a spec", "strategy: immediate, max_paralel: 5", "max_paralel", "'max_parallel'"),
+    policy("rolling without a health check", "strategy: rolling", "health_check", "health"),
+    health("rolling without a deadline", "", ".deadline", "deadline"),
+    policy("canary without canaries", ROLLING.replace("rolling", "canary"), "strategy", "canary_count"),
+    health("a percentage as an error rate", "deadline: 5m, max_error_rate: 5", ".max_error_rate", "0 to 1"),
+    policy("percent above 100", ROLLING + ", max_failed_nodes_percent: 101", "max_failed_nodes_percent", "0 to 100"),
+    policy("a negative limit", ROLLING + ", max_failed_nodes: -1", "max_failed_nodes", "negative"),
+    health("a key of the other dialect", "deadline: 5m, interval: 5", ".interval", "rollout"),
+    policy("an unknown dialect", "strategy: immediate, dialect: rolout", "dialect", "'rollout'"),
+    policy("a number as a dialect", "strategy: immediate, dialect: 1", "dialect", "deployment, rollout"),
+    policy("keys beside a file", "file: d.json, strategy: immediate", "strategy", "no keys but"),
+    policy("a policy's file that doesn't exist", "file: nowhere.json", "file", "No such file"),
+    policy("a number as a policy's file", "file: 5", "file", "name of a file"),
 ]
 
 CASES = SYNTAX + TYPES + REQUIREMENTS + DURATIONS + LAWS + CONTRADICTIONS + POLICIES
 
 
+def write(file: Path, content: str | bytes) -> Path:
+    """Write a file, and return its path."""
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return file
+
+
+def problems_of(file: Path) -> list[Problem]:
+    """Return what is wrong with a scenario file."""
+    with pytest.raises(InputError) as caught:
+        read_scenario(file)
+    return list(caught.value.problems)
+
+
 @pytest.mark.timeout(5)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_files_are_told(case: Case, tmp_path: Path) -> None:
-    """A bad file gives an InputError that names the path and the line and says what is wrong. [contract]"""
-    (tmp_path / "d.json").write_text('{"strategy": "immediate", "health_check": {"deadline": "5m"}}', encoding="utf-8")
-    file = tmp_path / "bad.yaml"
-    content = case.content
-    file.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(InputError) as caught:
-        read_scenario(file)
-    problems = caught.value.problems
-    assert len(problems) == len(set(problems))
+    """A bad file gives an InputError that names the path and the line and says what is wrong, once. [contract]"""
+    write(tmp_path / "d.json", '{"strategy": "immediate", "health_check": {"deadline": "5m"}}')
+    file = write(tmp_path / "bad.yaml", case.content)
+    problems = problems_of(file)
+    assert len(problems) == (len(set(problems)) if case in SYNTAX else 1)
     fitting = [
         problem for problem in problems if format_path(problem.path) == case.path and case.fragment in str(problem)
     ]
-    assert len(fitting) == 1, str(caught.value)
+    assert len(fitting) == 1, problems
     if case.line is not None:
         assert (fitting[0].file, fitting[0].line) == (str(file), case.line)
 
 
-@pytest.mark.parametrize(
-    "case", TYPES + REQUIREMENTS + DURATIONS + LAWS + CONTRADICTIONS + POLICIES, ids=lambda case: case.name
-)
-def test_one_message_per_problem(case: Case, tmp_path: Path) -> None:
-    """One mistake is told once. [contract]"""
-    (tmp_path / "d.json").write_text('{"strategy": "immediate", "health_check": {"deadline": "5m"}}', encoding="utf-8")
-    file = tmp_path / "bad.yaml"
-    assert isinstance(case.content, str)
-    file.write_text(case.content, encoding="utf-8")
-    _, errors, _ = load(file)
-    assert len(errors) == 1, "\n".join(map(str, errors))
-
-
+# Of a policy's file; what else may be wrong in one is in test_api.py.
 JSON = [
     Case("an empty JSON file", "", "", None, "empty"),
-    Case("JSON that isn't", "{", "", 1, "not valid JSON"),
     Case("a duplicate key in JSON", '{"strategy": "immediate",\n"strategy": "rolling"}', "strategy", 2, "duplicate"),
-    Case("NaN in JSON", '{"deployment":\n{"spec": {"strategy": NaN}}}', "deployment.spec.strategy", 2, "finite"),
-    Case("a list in JSON", "[1]", "", 1, "not an object"),
-    Case("deep JSON", "[" * 100_000, "", 1, "deeper than 64"),
-    Case("binary JSON", b"\x00\x01", "", 1, "NUL"),
-    Case("JSON in UTF-16", '{"strategy": "immediate"}'.encode("utf-16"), "", 1, "UTF-16"),
     Case("no evidence of a dialect", '{"strategy": "immediate"}', "", 1, "dialect"),
-    Case(
-        "mixed dialects",
-        '{"strategy": "rolling",\n"health_check": {"deadline": "5m", "success_threshold": 2}}',
-        "",
-        1,
-        "dialect",
-    ),
-    Case(
-        "a negative duration in JSON",
-        '{"deployment": {"spec": {"strategy": "rolling",\n"health_check": {"deadline": "-5m"}}}}',
-        "deployment.spec.health_check.deadline",
-        2,
-        "negative",
-    ),
-    Case(
-        "no strategy in JSON",
-        '{"deployment":\n{"spec": {"max_parallel": 5}}}',
-        "deployment.spec.strategy",
-        2,
-        "required",
-    ),
+    Case("no strategy in JSON", '{"deployment":\n{"spec": {"max_parallel": 5}}}', "deployment.spec.strategy", 2, "req"),
 ]
 
 
 @pytest.mark.parametrize("case", JSON, ids=lambda case: case.name)
 def test_bad_json_policies_are_told(case: Case, tmp_path: Path) -> None:
     """What is wrong in a policy's JSON file is told with that file's name and line. [contract]"""
-    json_file = tmp_path / "d.json"
-    json_file.write_bytes(case.content.encode() if isinstance(case.content, str) else case.content)
-    file = tmp_path / "good.yaml"
-    file.write_text(policy("file: d.json"), encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        read_scenario(file)
-    (problem,) = caught.value.problems
+    json_file = write(tmp_path / "d.json", case.content)
+    file = write(tmp_path / "good.yaml", in_policy("file: d.json"))
+    (problem,) = problems_of(file)
     assert case.fragment in str(problem)
     if case.line is None:
         assert (problem.file, problem.line, format_path(problem.path)) == (str(file), 6, "policies.p.file")
@@ -704,34 +440,27 @@ def test_bad_json_policies_are_told(case: Case, tmp_path: Path) -> None:
 )
 def test_bad_lines_of_measured_values_are_told(content: str, line: int | None, fragment: str, tmp_path: Path) -> None:
     """A bad line of an empirical law's file is told with that file's name and the line. [contract]"""
-    (tmp_path / "x.csv").write_text(content, encoding="utf-8")
-    file = tmp_path / "good.yaml"
-    file.write_text(fleet("slowdown: {empirical: {file: x.csv}}"), encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        read_scenario(file)
-    (problem,) = caught.value.problems
+    measured = write(tmp_path / "x.csv", content)
+    (problem,) = problems_of(write(tmp_path / "good.yaml", in_fleet(MEASURED)))
     assert fragment in str(problem)
     assert problem.path == ("fleet", "slowdown", "empirical", "file")
     if line is not None:
-        assert (problem.file, problem.line) == (str(tmp_path / "x.csv"), line)
+        assert (problem.file, problem.line) == (str(measured), line)
 
 
 def test_many_bad_lines_are_cut_short(tmp_path: Path) -> None:
     """A file that holds no numbers at all gives 20 problems, and says that the rest was not read. [contract]"""
-    (tmp_path / "x.csv").write_text("a\n" * 1000, encoding="utf-8")
-    file = tmp_path / "good.yaml"
-    file.write_text(fleet("slowdown: {empirical: {file: x.csv}}"), encoding="utf-8")
-    _, errors, _ = load(file)
-    assert len(errors) == 21
-    assert str(errors[-1]).endswith(
+    write(tmp_path / "x.csv", "a\n" * 1000)
+    problems = problems_of(write(tmp_path / "good.yaml", in_fleet(MEASURED)))
+    assert len(problems) == 21
+    assert str(problems[-1]).endswith(
         "x.csv:21: fleet.slowdown.empirical.file: more than 20 lines like these: the rest was not read"
     )
 
 
 def test_all_problems_are_told_at_once_in_the_files_order(tmp_path: Path) -> None:
     """Problems of every section, and contradictions between the sound ones, come together, by line. [contract]"""
-    file = tmp_path / "bad.yaml"
-    file.write_text(
+    content = (
         "name: 5\n"
         "fleet:\n"
         "  nodes: 10\n"
@@ -744,11 +473,10 @@ def test_all_problems_are_told_at_once_in_the_files_order(tmp_path: Path) -> Non
         "helth: {}\n"
         "policies:\n"
         "  p: {strategy: rolling, health_check: {deadline: 1s}, max_failed_nodes: x}\n"
-        "  q: {strategy: rolling, health_check: {deadline: 1s}}\n",
-        encoding="utf-8",
+        "  q: {strategy: rolling, health_check: {deadline: 1s}}\n"
     )
-    _, errors, _ = load(file)
-    assert [(problem.line, format_path(problem.path)) for problem in errors] == [
+    problems = problems_of(write(tmp_path / "bad.yaml", content))
+    assert [(problem.line, format_path(problem.path)) for problem in problems] == [
         (1, "name"),
         (4, "fleet.update_duration.exponential.mean"),
         (5, "fleet.zones"),
@@ -765,10 +493,9 @@ def test_all_problems_are_told_at_once_in_the_files_order(tmp_path: Path) -> Non
 
 def test_a_misspelt_required_key_is_one_problem(tmp_path: Path) -> None:
     """A misspelt required key is not told a second time as missing. [contract]"""
-    file = tmp_path / "bad.yaml"
-    file.write_text(BASE.replace("nodes:", "nods:").replace("policies:", "polices:"), encoding="utf-8")
-    _, errors, _ = load(file)
-    assert [format_path(problem.path) for problem in errors] == ["fleet.nods", "polices"]
+    content = BASE.replace("nodes:", "nods:").replace("policies:", "polices:")
+    problems = problems_of(write(tmp_path / "bad.yaml", content))
+    assert [format_path(problem.path) for problem in problems] == ["fleet.nods", "polices"]
 
 
 @pytest.mark.timeout(5)
@@ -776,18 +503,15 @@ def test_aliases_that_multiply_are_refused(tmp_path: Path) -> None:
     """Ten levels of ten aliases each are an error at once, not ten thousand million values. [contract]"""
     levels = ["a0: &a0 [" + ", ".join("x" * 10) + "]"]
     levels += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 11)]
-    file = tmp_path / "bomb.yaml"
-    file.write_text(BASE + "\n".join(levels), encoding="utf-8")
     with pytest.raises(InputError, match=r"expand to more than 10,000 values"):
-        read_scenario(file)
+        read_scenario(write(tmp_path / "bomb.yaml", BASE + "\n".join(levels)))
 
 
 def test_many_values_belong_into_a_file(tmp_path: Path) -> None:
     """More than 20,000 values in a scenario file are refused with a way out. [contract]"""
-    file = tmp_path / "long.yaml"
-    file.write_text(fleet(f"slowdown: {{empirical: {{values: [{'1,' * 20_001}]}}}}"), encoding="utf-8")
+    content = in_fleet(f"slowdown: {{empirical: {{values: [{'1,' * 20_001}]}}}}")
     with pytest.raises(InputError, match=r"empirical: \{file: x.csv\}"):
-        read_scenario(file)
+        read_scenario(write(tmp_path / "long.yaml", content))
 
 
 @pytest.mark.parametrize(
@@ -803,8 +527,7 @@ def test_paths_that_are_no_files(name: str, fragment: str, tmp_path: Path) -> No
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to the administrator")
 def test_a_file_without_permission(tmp_path: Path) -> None:
     """A file that may not be read is an InputError. [contract]"""
-    file = tmp_path / "secret.yaml"
-    file.write_text(BASE, encoding="utf-8")
+    file = write(tmp_path / "secret.yaml", BASE)
     file.chmod(0)
     with pytest.raises(InputError, match="Permission denied"):
         read_scenario(file)
@@ -821,6 +544,16 @@ GOOD: dict[str, Any] = {
     "fleet": {"nodes": 10, "update_duration": "45s"},
     "policies": {"p": {"strategy": "immediate"}},
 }
+
+
+def assert_told(call: Callable[[], object], path: str, fragment: str) -> None:
+    """Hold that a call is refused with one problem at that path, which has no file."""
+    with pytest.raises(InputError) as caught:
+        call()
+    (problem,) = caught.value.problems
+    assert format_path(problem.path) == path
+    assert fragment in str(problem)
+    assert (problem.file, problem.line) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -845,12 +578,8 @@ GOOD: dict[str, Any] = {
 )
 def test_bad_dicts_are_told(change: Any, path: str, fragment: str) -> None:
     """A bad dict gives an InputError with the path, without file or line. [contract]"""
-    with pytest.raises(InputError) as caught:
-        Scenario.from_dict({**GOOD, **change} if isinstance(change, dict) else change)
-    (problem,) = caught.value.problems
-    assert format_path(problem.path) == path
-    assert fragment in str(problem)
-    assert (problem.file, problem.line) == (None, None)
+    raw = {**GOOD, **change} if isinstance(change, dict) else change
+    assert_told(lambda: Scenario.from_dict(raw), path, fragment)
 
 
 @pytest.mark.parametrize(
@@ -872,13 +601,7 @@ def test_bad_dicts_are_told(change: Any, path: str, fragment: str) -> None:
 )
 def test_bad_values_are_told(values: dict[str, Any], path: str, fragment: str) -> None:
     """A bad path or value given to with_values is an InputError with the full path. [contract]"""
-    scenario = Scenario.from_dict(GOOD)
-    with pytest.raises(InputError) as caught:
-        scenario.with_values(values)
-    (problem,) = caught.value.problems
-    assert format_path(problem.path) == path
-    assert fragment in str(problem)
-    assert (problem.file, problem.line) == (None, None)
+    assert_told(lambda: Scenario.from_dict(GOOD).with_values(values), path, fragment)
 
 
 @pytest.mark.parametrize(
@@ -896,41 +619,26 @@ def test_bad_values_are_told(values: dict[str, Any], path: str, fragment: str) -
 )
 def test_bad_policies_of_callers_are_told(spec: Any, path: str, fragment: str) -> None:
     """A policy that a caller names or builds goes through the same checks. [contract]"""
-    scenario = Scenario.from_dict(
-        {**GOOD, "policies": {"careful": {"strategy": "immediate"}, "p": {"strategy": "immediate"}}}
-    )
-    with pytest.raises(InputError) as caught:
-        scenario.policy(spec)
-    (problem,) = caught.value.problems
-    assert format_path(problem.path) == path
-    assert fragment in str(problem)
+    scenario = Scenario.from_dict({**GOOD, "policies": {"careful": GOOD["policies"]["p"], **GOOD["policies"]}})
+    assert_told(lambda: scenario.policy(spec), path, fragment)
 
 
-def test_a_repeated_key_hides_nothing(tmp_path):
-    """What is wrong with a file's form doesn't keep its values from being checked, and is told once. [contract]"""
-    path = tmp_path / "twice.yaml"
-    path.write_text(
-        "name: twice\nfleet:\n  nodes: .nan\n  nodes: 5\n  update_duration: -1s\npolicies: {p: {strategy: roling}}\n",
-        encoding="utf-8",
-    )
-    with pytest.raises(InputError) as caught:
-        read_scenario(path)
-    assert [(problem.line, problem.path[-1]) for problem in caught.value.problems] == [
-        (3, "nodes"),
-        (4, "nodes"),
-        (5, "update_duration"),
-        (6, "strategy"),
-    ]
-
-
-def test_two_contradictions_of_one_policy(tmp_path):
-    """A policy without canaries is still told that its deadline is too short. [contract]"""
-    path = tmp_path / "two.yaml"
-    path.write_text(
-        "name: two\nfleet: {nodes: 5, update_duration: 1s}\npolicies:\n  y:\n    strategy: canary\n"
-        "    health_check:\n      deadline: 20s\n      min_healthy_time: 30s\n",
-        encoding="utf-8",
-    )
-    with pytest.raises(InputError) as caught:
-        read_scenario(path)
-    assert [(problem.line, problem.path[-1]) for problem in caught.value.problems] == [(5, "strategy"), (7, "deadline")]
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        # What is wrong with a file's form doesn't keep its values from being checked.
+        (
+            "name: twice\nfleet:\n  nodes: .nan\n  nodes: 5\n  update_duration: -1s\npolicies: {p: {strategy: roling}}\n",
+            [(3, "nodes"), (4, "nodes"), (5, "update_duration"), (6, "strategy")],
+        ),
+        # A policy without canaries is still told that its deadline is too short.
+        (
+            "name: two\nfleet: {nodes: 5, update_duration: 1s}\npolicies:\n  y: {strategy: canary,\n    health_check: {deadline: 20s}}\n",
+            [(4, "strategy"), (5, "deadline")],
+        ),
+    ],
+)
+def test_one_mistake_hides_no_other(content, expected, tmp_path):
+    """Each of several mistakes is told once, whatever the others are. [contract]"""
+    problems = problems_of(write(tmp_path / "several.yaml", content))
+    assert [(problem.line, problem.path[-1]) for problem in problems] == expected

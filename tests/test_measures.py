@@ -65,6 +65,7 @@ def test_measures_as_people_write_them(text, measure):
         ("makespan", "makespan: nothing that can be measured (found 'makespan'); did you mean 'makespan_s'?"),
         ("zzz", "zzz: nothing that can be measured (found 'zzz'); allowed: a response (makespan_s,"),
         ("p0 makespan_s", "p0 makespan_s: not a quantile (found '0')"),
+        ("p100 waves", "not a measure"),
         ("p95 escaped", "p95 escaped: an event has a rate, and no quantiles"),
         ("mean escaped", "mean escaped: an event has a rate, and no mean"),
         ("escaped given", "not a measure"),
@@ -92,6 +93,9 @@ def test_kinds_are_known_or_anything_goes():
         ("makespan_s", "600", 600.0),
         ("makespan_s", "10m", 600.0),
         ("p95 stopped_at_s", "1h30m", 5400.0),
+        ("p90 restored_at_s", "1h30m", 5400.0),
+        ("blast_radius", "2.5%", 0.025),
+        ("unavailable_excess_node_s", "-3", -3.0),
         ("escaped", "1%", 0.01),
         ("escaped", " 0.7 % ", 0.007),
         ("blast_radius", "0.25", 0.25),
@@ -116,6 +120,10 @@ def test_amounts(measure, text, value):
         ("cost", "inf"),
         ("cost", "nan"),
         ("waves", ""),
+        ("waves", "10m"),
+        ("makespan_s", "inf"),
+        ("escaped", "1 %%"),
+        ("escaped", "nan"),
     ],
 )
 def test_what_is_no_amount(measure, text):
@@ -127,8 +135,12 @@ def test_what_is_no_amount(measure, text):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("", "not a requirement"),
         ("makespan_s", "not a requirement"),
         ("makespan_s < 10m", "not a requirement"),
+        ("escaped <= ", "escaped: not an amount"),
+        ("escaped given <= 5%", "not a measure"),
+        ("escaped <= 150%", "escaped <= 150%: escaped lies between 0 and 1"),
         ("escaped <= 5", "escaped <= 5: escaped lies between 0 and 1 (found 5); allowed: a fraction such as"),
         ("escaped >= 200", "escaped >= 200: escaped lies between 0 and 1"),
         ("escapd <= 1%", "escapd: nothing that can be measured"),

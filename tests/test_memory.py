@@ -13,8 +13,9 @@ import tracemalloc
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from test_call_language import CALLS, QUICK, SCENARIO, parameters
 
-from simdeploy import analysis, memory, simulate
+from simdeploy import Scenario, analysis, memory, simulate
 from simdeploy.cli.app import app
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import jobs, replicate, sweep
@@ -48,33 +49,16 @@ def no_work(monkeypatch):
 
 
 VARY = {"max_parallel": [1, 2]}
-RANGES = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda s: replicate(s, replications=MANY),
-        lambda s: replicate(s, replications=range(MANY, 2 * MANY), policies="p", engine="reference"),
-        lambda s: sweep(s, "p", vary=VARY, replications=MANY),
-        lambda s: analysis.compare_gates(s, "p", replications=MANY),
-        lambda s: analysis.vary_switches(s, replications=MANY),
-        lambda s: analysis.tradeoff(s, "p", replications=MANY),
-        lambda s: analysis.tune(s, "p", vary=VARY, replications=MANY),
-        lambda s: analysis.value_of_observation(s, "p", replications=MANY),
-        lambda s: analysis.estimate_sensitivity(s, "p", of="makespan_s", vary=RANGES, replications=MANY),
-        lambda s: analysis.discover(s, "p", vary=RANGES, requirements="makespan_s <= 80s", replications=MANY),
-        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", replications=MANY),
-        lambda s: analysis.estimate_rare(s, "p", event="failed_nodes >= 6", method="splitting", replications=MANY),
-    ],
-)
+@pytest.mark.parametrize("name", [name for name in CALLS if "replications" in parameters(CALLS[name])])
 @pytest.mark.usefixtures("no_work")
-def test_what_cannot_fit_is_refused_before_any_work(scenario, call):
+def test_what_cannot_fit_is_refused_before_any_work(name):
     """Every call that would hold more rows than fit is refused before anything is simulated, with size and advice. [contract]"""
     with pytest.raises(
         InputError, match=r"a table of [\d,]+ rows of \d+ bytes doesn't fit into memory \(found "
     ) as caught:
-        call(scenario)
+        CALLS[name](Scenario.from_dict(SCENARIO), **{**QUICK[name], "replications": MANY})
     (problem,) = caught.value.problems
     assert problem.hint
 
@@ -84,28 +68,6 @@ def test_a_store_needs_no_memory_for_its_rows(scenario, tmp_path):
     """With a store the same sweep begins, however many replications it has. [contract]"""
     with pytest.raises(AssertionError, match="it began to simulate"):
         sweep(scenario, "p", vary=VARY, replications=10**9, store=tmp_path / "store", engine="reference")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["compare", "--replications", "1000000000"],
-        ["sweep", "--vary", "max_parallel=1,2", "--replications", "1000000000"],
-        ["tradeoff", "--replications", "1000000000"],
-        ["gates", "--policy", "rolling", "--replications", "1000000000"],
-        ["switches", "--replications", "1000000000"],
-        ["rare", "--event", "failed_nodes >= 6", "--replications", "1000000000"],
-        ["sensitivity", "--of", "makespan_s", "--vary", "fleet.start_failure=0:0.1", "--replications", "1000000000"],
-    ],
-)
-def test_commands_refuse_what_cannot_fit(repository, arguments):
-    """A thousand million rollouts on the command line are an error that says how large a table that would be. [contract]"""
-    command, *options = arguments
-    result = CliRunner().invoke(app, [command, str(repository / "scenarios" / "small-fleet.yaml"), *options])
-    assert (result.exit_code, result.stdout) == (2, "")
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("error: a table of ")
-    assert "GB); allowed: " in last
 
 
 def test_a_command_that_runs_out_of_memory_says_so(repository, monkeypatch):

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given, strategies as st
 from hypothesis.extra import numpy as arrays
 from matplotlib.figure import Figure
+from small import rolling, small
 
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
 from simdeploy.analysis.tradeoffs.pareto import pareto_front
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
 from simdeploy.plotting.tradeoff import plot_pareto
-from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure
 
 MAKESPAN, BLAST = Measure("makespan_s"), Measure("blast_radius")
@@ -212,13 +212,7 @@ def test_policies_are_named():
 
 def test_stored_and_shuffled_rows_say_the_same(tmp_path):
     """A sweep, its store and its rows in any order have the same front, by case. [property]"""
-    scenario = Scenario.from_dict(
-        {
-            "name": "s",
-            "fleet": {"nodes": 6, "update_duration": {"exponential": {"mean": 30}}, "start_failure": 0.1},
-            "policies": {"p": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
-        }
-    )
+    scenario = small({"nodes": 6, "requests_per_second": 0}, release=None, policies={"p": rolling()})
     vary = {"max_parallel": [6, 1, 3], "max_failed_nodes": [0, 3]}
     result = sweep(scenario, "p", vary=vary, replications=20, engine="compiled")
     sweep(scenario, "p", vary=vary, replications=20, engine="compiled", store=tmp_path / "s")

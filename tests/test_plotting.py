@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from pictures import find_overlaps
 
 from simdeploy.analysis import compare
 from simdeploy.engines import simulate
@@ -75,12 +75,7 @@ def overlaps(ax):
     texts = [*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.title, ax._left_title, ax.xaxis.label]
     if ax.get_legend():
         texts += ax.get_legend().get_texts()
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text() and text.get_visible()]
-    return [
-        (one, other)
-        for (one, box), (other, other_box) in combinations(boxes, 2)
-        if box.shrunk(0.98, 0.9).overlaps(other_box.shrunk(0.98, 0.9))
-    ]
+    return find_overlaps(texts)
 
 
 def legend_words(ax):

@@ -75,6 +75,7 @@ def test_a_result_reads_back(name):
     again = read_result(text_of(name))
     assert_results_equal(again, make(name))
     assert again.to_dict() == document
+    assert again.answer.endswith(".")
 
 
 def test_a_document_is_a_file_a_text_or_a_mapping(tmp_path):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from small import IMMEDIATE, rolling, small
 
 from simdeploy import (
-    Scenario,
     compare,
     estimate,
     estimate_costs,
@@ -16,17 +16,9 @@ from simdeploy import (
 )
 from simdeploy.result import read_computed_under
 
-SCENARIO = Scenario.from_dict(
-    {
-        "name": "four-nodes",
-        "fleet": {"nodes": 4, "update_duration": {"exponential": {"mean": "1m"}}, "start_failure": 0.1},
-        "costs": {"hour_of_delay": 60},
-        "policies": {
-            "fast": {"strategy": "immediate"},
-            "slow": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}},
-        },
-    }
-)
+FLEET = {"nodes": 4, "update_duration": {"exponential": {"mean": "1m"}}}
+POLICIES = {"fast": IMMEDIATE, "slow": rolling(1)}
+SCENARIO = small(FLEET, release=None, costs={"hour_of_delay": 60}, policies=POLICIES)
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from scipy import stats
+from small import rolling, small
 
 from simdeploy.analysis.regret.regrets import estimate_regrets, find_worlds
 from simdeploy.analysis.regret.robustness import estimate_regret
 from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
 from simdeploy.plotting.regret import plot_regret
-from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.scenario.parts import Costs
 from simdeploy.statistics.pairs import estimate_gaps
@@ -292,21 +292,15 @@ def test_every_candidate_has_to_be_in_every_world():
     assert len(estimate_regret(pd.concat([frame, again]), of="makespan_s").regrets) == 4
 
 
-def small(name="small", **fleet):
+def of_two(name="small", **fleet):
     """Make a scenario with a fast and a careful policy."""
-    rolling = {"strategy": "rolling", "health_check": {"deadline": "5m"}}
-    return Scenario.from_dict(
-        {
-            "name": name,
-            "fleet": {"nodes": 6, "update_duration": {"exponential": {"mean": 30}}, **fleet},
-            "policies": {"fast": {**rolling, "max_parallel": 6}, "slow": {**rolling, "max_parallel": 2}},
-        }
-    )
+    fleet = {"nodes": 6, "requests_per_second": 0, "start_failure": 0} | fleet
+    return small(fleet, name=name, release=None, policies={"fast": rolling(6), "slow": rolling(2)})
 
 
 def test_worlds_and_candidates_of_a_sweep(tmp_path):
     """Scenarios with their factors are worlds, policies with their keys candidates, from memory and from a store. [contract]"""
-    scenarios = {"calm": small(), "rough": small(start_failure=0.3)}
+    scenarios = {"calm": of_two(), "rough": of_two(start_failure=0.3)}
     vary = {"max_failed_nodes": [0, 5], "scenario.fleet.update_duration": [30, 60]}
     how = {"vary": vary, "replications": 8, "engine": "reference"}
     result = estimate_regret(sweep(scenarios, ["fast", "slow"], **how), of="makespan_s")

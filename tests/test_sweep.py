@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import signal
-import subprocess
-import sys
-import textwrap
 import weakref
 
 import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
+from small import SMALL, small
 
 from simdeploy.engines.block import COLUMNS
 from simdeploy.errors import InputError, SimdeployWarning
@@ -28,27 +25,13 @@ from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import RESPONSES
 
 TIMEOUT_S = 60
-SCENARIO = {
-    "name": "small",
-    "fleet": {
-        "nodes": 12,
-        "requests_per_second": 10,
-        "update_duration": {"exponential": {"mean": "30s"}},
-        "start_failure": 0.1,
-    },
-    "release": {"good": {"probability": 0.5}, "bad": {"probability": 0.5, "defective": True, "error_rate": 0.4}},
-    "policies": {
-        "waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}},
-        "at-once": {"strategy": "immediate"},
-    },
-}
 VARY = {"max_failed_nodes": [0, 1, 4], "health_check.max_error_rate": [0.05, 0.5]}
 WIDE = {"start_failure": [0.1, 0.2], "max_failed_nodes": list(range(9)), "min_healthy_time": ["30s", 30, "20s"]}
 
 
 @pytest.fixture(scope="module")
 def scenario():
-    return Scenario.from_dict(SCENARIO)
+    return small()
 
 
 def run(scenario, policy="waves", *, vary=VARY, replications=3, engine="reference", **options):
@@ -323,27 +306,16 @@ def test_warnings_are_given_once(scenario):
     ("options", "told"),
     [
         ({"vary": None}, "vary: nothing to vary; allowed: at least one key with its values, or several"),
-        ({"vary": {}}, "vary: nothing to vary"),
-        ({"replications": 0}, r"replications: not a number of replications \(found 0\)"),
         ({"replications": range(2, 2)}, r"replications: not a number of replications \(found range\(2, 2\)\)"),
         ({"replications": range(0, 4, 2)}, "replications: not a number of replications"),
         ({"replications": range(-1, 2)}, "replications: not a number of replications"),
-        ({"seed": -1}, r"seed: not a whole number in its range"),
-        ({"engine": "refrence"}, "engine: unknown engine .* did you mean 'reference'"),
-        ({"workers": 0}, "workers: not a whole number in its range"),
-        ({"workers": 2, "cluster": "tcp://127.0.0.1:1"}, "workers: a cluster has its own workers"),
-        ({"executor": InProcess(), "workers": 2}, "workers: an executor says itself where it runs"),
         ({"design": "grit"}, "design: unknown design"),
-        ({"policy": "wave"}, "no such policy .* did you mean 'waves'"),
-        ({"vary": {"max_eror_rate": [0.1]}}, "max_eror_rate: no such key to vary; did you mean 'max_error_rate'"),
-        ({"vary": {"max_error_rate": [0.1, 7]}}, r"health_check.max_error_rate: too large \(found 7\)"),
     ],
 )
 def test_arguments_that_make_no_sense(scenario, tmp_path, options, told):
     """What makes no sense is told before anything is simulated or written. [contract]"""
-    options = {"executor": None if {"workers", "cluster"} & options.keys() else NotAtAll(), **options}
     with pytest.raises(InputError, match=told):
-        run(scenario, **{"store": tmp_path / "s", **options})
+        run(scenario, **{"store": tmp_path / "s", "executor": NotAtAll(), **options})
     assert not (tmp_path / "s").exists()
 
 
@@ -378,8 +350,8 @@ def test_the_manifest_says_what_was_asked(scenario, tmp_path):
     ]  # fmt: skip
     assert question["vary"] == VARY
     assert (question["design"], question["replications"], question["seed"]) == ("grid", 3, 7)
-    assert question["scenario"]["small"]["fleet"] == SCENARIO["fleet"]
-    assert question["policies"]["waves"]["small"]["spec"] == SCENARIO["policies"]["waves"]
+    assert question["scenario"]["small"]["fleet"] == SMALL["fleet"]
+    assert question["policies"]["waves"]["small"]["spec"] == SMALL["policies"]["waves"]
     assert question["switches"]["small"]["limit_comparison"] == "exceeds"
 
 
@@ -397,13 +369,6 @@ def test_replications_go_on_where_others_ended(scenario, tmp_path):
     pd.testing.assert_frame_equal(rows, expected, check_exact=True)
 
 
-def test_a_finished_store_is_only_read(scenario, tmp_path):
-    """The same call again simulates nothing and gives the same table. [contract]"""
-    first = run(scenario, store=tmp_path / "s").to_frame()
-    again = run(scenario, store=tmp_path / "s", executor=NotAtAll()).to_frame()
-    pd.testing.assert_frame_equal(again, first, check_exact=True)
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -413,7 +378,7 @@ def test_a_finished_store_is_only_read(scenario, tmp_path):
         {"vary": {**VARY, "max_failed_nodes": [0, 1, 5]}},
         {"vary": dict(reversed(VARY.items()))},
         {"design": "list", "vary": {"max_failed_nodes": [0], "health_check.max_error_rate": [0.05]}},
-        {"policy": {"waves": {**SCENARIO["policies"]["waves"], "max_parallel": 6}}},
+        {"policy": {"waves": {**SMALL["policies"]["waves"], "max_parallel": 6}}},
         {"scenario": {"fleet.nodes": 13}},
         {"scenario": {"orchestrator.on_failure": "stop"}},
     ],
@@ -433,10 +398,10 @@ def test_what_does_not_matter_is_not_asked(scenario, tmp_path):
     base = tmp_path / "here"
     base.mkdir()
     (base / "times.csv").write_text("30\n40\n")
-    raw = {**SCENARIO, "fleet": {**SCENARIO["fleet"], "update_duration": {"empirical": {"file": "times.csv"}}}}
+    raw = {**SMALL, "fleet": {**SMALL["fleet"], "update_duration": {"empirical": {"file": "times.csv"}}}}
     run(Scenario.from_dict(raw, base=base), store=tmp_path / "s")
     base.rename(tmp_path / "there")
-    moved = {**raw, "description": "moved", "policies": {"waves": SCENARIO["policies"]["waves"]}}
+    moved = {**raw, "description": "moved", "policies": {"waves": SMALL["policies"]["waves"]}}
     run(Scenario.from_dict(moved, base=tmp_path / "there"), store=tmp_path / "s", executor=NotAtAll())
     (tmp_path / "there" / "times.csv").write_text("30\n41\n")
     with pytest.raises(InputError, match="another question"):
@@ -508,18 +473,6 @@ def test_no_clock_decides_on_the_files(scenario, tmp_path, monkeypatch):
     run(scenario, replications=40, store=tmp_path / "b", workers=2)
     parts = [sorted((tmp_path / name / "parts").iterdir()) for name in ("a", "b")]
     assert [path.read_bytes() for path in parts[0]] == [path.read_bytes() for path in parts[1]]
-
-
-def test_the_order_of_work_does_not_matter(scenario, tmp_path, monkeypatch):
-    """Spans that finish in another order give the same table, in memory and in a store, part by part. [property]"""
-    monkeypatch.setattr("simdeploy.experiments.working.cut_job", lambda *_: (Piece(2, 1),))
-    monkeypatch.setattr("simdeploy.experiments.working._MOST_CASES", 4)
-    run(scenario, store=tmp_path / "a")
-    run(scenario, store=tmp_path / "b", executor=Backwards())
-    pd.testing.assert_frame_equal(content(tmp_path / "b"), content(tmp_path / "a"), check_exact=True)
-    batches = zip(run(scenario, executor=Backwards()).batches(), run(scenario).batches(), strict=True)
-    for backwards, forwards in batches:
-        pd.testing.assert_frame_equal(backwards, forwards, check_exact=True)
 
 
 @pytest.mark.usefixtures("in_ones")
@@ -690,54 +643,6 @@ def test_what_cannot_be_meant_together_costs_no_other_case(scenario, tmp_path):
     pd.testing.assert_frame_equal(others, whole[names], check_exact=True)
 
 
-# -- real ends ---------------------------------------------------------------------------------------------------------
-
-SCRIPT = """
-    import sys
-    from simdeploy.experiments import sweep, working
-    from simdeploy.experiments.cutting import Piece
-    from simdeploy.scenario import Scenario
-
-    def tell(done, total):
-        print(done, total, flush=True)
-
-    working.cut_job = lambda job, replications: (Piece(6, 2),)
-    working._MOST_ROWS = 2
-    vary = {vary}
-    scenario = Scenario.from_dict({raw})
-    sweep(scenario, "waves", vary=vary, replications=40, engine="reference", store=sys.argv[1], progress=tell)
-"""
-
-
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
-def test_a_process_that_is_ended_loses_no_finished_part(scenario, tmp_path, ending):
-    """A process that is killed or interrupted leaves its parts; the same call finishes the table that it would have been. [contract]"""
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT.format(raw=SCENARIO, vary=VARY)))
-    process = subprocess.Popen(
-        [sys.executable, script, tmp_path / "s"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    n_told = next(n_done for n_done in (int(line.split()[0]) for line in process.stdout) if n_done > 30)
-    process.send_signal(ending)
-    process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode != 0
-    told = []
-    result = run(scenario, replications=40, store=tmp_path / "s", progress=lambda *counts: told.append(counts))
-    assert 0 < told[0][0] < 240
-    assert told[0][0] >= n_told - 24  # what was told last was not in a part yet
-    pd.testing.assert_frame_equal(result.to_frame(), run(scenario, replications=40).to_frame(), check_exact=True)
-
-
-@pytest.mark.slow
-def test_engines_agree(scenario, tmp_path):
-    """The compiled engine gives the table of the reference engine, in memory and in a store. [property]"""
-    expected = run(scenario, replications=30).to_frame()
-    for store in (None, tmp_path / "s"):
-        result = run(scenario, replications=30, engine="compiled", store=store)
-        assert result.attrs["engine"] == "compiled"
-        pd.testing.assert_frame_equal(result.to_frame(), expected, check_exact=False, rtol=1e-9)
-
-
 def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
     """What "auto" meant at first is kept, whatever it would mean when the folder is gone on with. [contract]"""
     expected, asked = run(scenario).to_frame(), []
@@ -752,15 +657,6 @@ def test_a_store_keeps_its_engine(scenario, tmp_path, monkeypatch):
     result = run(scenario, engine="auto", store=tmp_path / "s")
     assert result.attrs["engine"] == "reference"
     pd.testing.assert_frame_equal(result.to_frame(), expected, check_exact=True)
-
-
-@pytest.mark.parametrize("workers", [2])
-def test_workers_change_no_number(scenario, tmp_path, workers):
-    """On several processes the table is the same, in memory and in a store. [property]"""
-    expected = run(scenario, replications=20).to_frame()
-    for store in (None, tmp_path / "s"):
-        found = run(scenario, replications=20, workers=workers, store=store).to_frame()
-        pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 # -- documents ---------------------------------------------------------------------------------------------------------

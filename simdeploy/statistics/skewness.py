@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 _COCHRAN = 25
+_SKEWNESS = 3
 # Of the largest value: deviations that small are rounding errors.
 _NOTHING = 1e-12
 
 
-def standardised_moment(values: np.ndarray, order: int) -> np.ndarray:
+def standardised_moment(values: np.ndarray, order: Literal[3, 4]) -> np.ndarray:
     r"""Return the mean of a power of the deviations from the mean, in standard deviations, row by row.
 
     Parameters
     ----------
     values : ndarray of float, shape (..., n)
         Those that are NaN are left out.
-    order : int
+    order : {3, 4}
         3 for the skewness, 4 for the kurtosis :math:`b_2`.
 
     Returns
@@ -43,8 +46,11 @@ def standardised_moment(values: np.ndarray, order: int) -> np.ndarray:
     scale = np.abs(deviations).max(axis=-1, initial=0.0)
     varies = scale > _NOTHING * np.where(known, np.abs(values), 0.0).max(axis=-1, initial=0.0)
     deviations = np.where(varies[..., None], deviations / np.where(varies, scale, 1.0)[..., None], 0.0)
-    variance = np.where(varies, (deviations**2).sum(axis=-1) / n, 1.0)
-    moments: np.ndarray = (deviations**order).sum(axis=-1) / n / variance ** (order / 2)
+    squares = deviations * deviations
+    variance = np.where(varies, squares.sum(axis=-1) / n, 1.0)
+    # Products, for a power takes thirty times as long.
+    powers = squares * (deviations if order == _SKEWNESS else squares)
+    moments: np.ndarray = powers.sum(axis=-1) / n / variance ** (order / 2)
     return np.where(varies, moments, 1.0 - order % 2)
 
 

@@ -91,9 +91,11 @@ class Selection(Result):
 
 def tabulate_rounds(rounds: Iterable[Round]) -> pd.DataFrame:
     """Return rounds as a table of whole numbers, also if there are none."""
+    import numpy as np
     import pandas as pd
 
-    return pd.DataFrame(list(rounds), columns=list(_ROUND)).astype(_ROUND)
+    numbers = np.array(list(rounds), dtype=np.int64).reshape(-1, len(_ROUND))
+    return pd.DataFrame(numbers, columns=list(_ROUND))
 
 
 def select_only(candidates: np.ndarray) -> Selection:

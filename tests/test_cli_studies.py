@@ -1,0 +1,313 @@
+"""Commands of one analysis each: the answer is that of the call in Python, and what each has for itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+from test_tuning import LIMITS, LITTLE_TRAFFIC
+
+from simdeploy import (
+    compare_gates,
+    discover,
+    estimate_rare,
+    estimate_sensitivity,
+    read_scenario,
+    tradeoff,
+    tune,
+    vary_switches,
+)
+from simdeploy.analysis.switches.switch_values import list_switch_values
+from simdeploy.cli.app import app
+from simdeploy.cli.gates import read_gate_options
+from simdeploy.experiments import Range
+from simdeploy.experiments.jobs import Job
+from simdeploy.scenario.policies import read_policy_file
+
+SCENARIO = """
+name: small
+fleet:
+  nodes: 6
+  requests_per_second: 5
+  update_duration: {exponential: {mean: 30s}}
+  start_failure: 0.1
+  error_rate: 0.02
+release:
+  good: {probability: 0.5}
+  bad: {probability: 0.5, defective: true, error_rate: 0.4}
+costs: {hour_of_delay: 1, false_alarm: 100, escape: 500}
+requirements: [{of: false_alarm, given: good, at_most: 0.9}]
+policies:
+  waves: {strategy: rolling, max_parallel: 3, max_failed_nodes: 1, health_check: {deadline: 5m}}
+  careful: {strategy: canary, canary_count: 2, auto_promote: true, max_parallel: 4, health_check: {deadline: 5m}}
+"""
+TWO_KEYS = ("--vary", "max_failed_nodes=0:4:3", "--vary", "max_parallel=2,6")
+IN_WORLDS = ("--vary", "fleet.start_failure=0.01:0.5:log", "--vary", "update_duration=20s:40s")
+WORLDS = {"fleet.start_failure": Range(0.01, 0.5, log=True), "update_duration": (20.0, 40.0)}
+TILT = {"start_failure": 4.0}
+
+# Options, the call in Python that asks the same, and what the line below the answer says of it.
+ASKED = {
+    "tradeoff": (
+        [*TWO_KEYS, "--replications", "6"],
+        lambda s, **how: tradeoff(
+            s, vary={"max_failed_nodes": [0, 2, 4], "max_parallel": [2, 6]}, replications=6, **how
+        ),
+        "policy waves, 6 replications of each value",
+    ),
+    "tradeoff --y": (
+        ["--vary", "max_parallel=2,6", "--y", "makespan_s", "--replications", "6"],
+        lambda s, **how: tradeoff(
+            s, vary={"max_parallel": [2, 6]}, axes=["false_alarm given good", "makespan_s"], replications=6, **how
+        ),
+        "policy waves, 6 replications of each value",
+    ),
+    "tradeoff --x": (
+        ["--vary", "max_parallel=2,6", "--x", "makespan_s", "--replications", "6"],
+        lambda s, **how: tradeoff(
+            s, vary={"max_parallel": [2, 6]}, axes=["makespan_s", "escaped given defective"], replications=6, **how
+        ),
+        "policy waves, 6 replications of each value",
+    ),
+    "gates": (
+        ["--gate", "pooled", "--gate", "strict=sprt,alpha=0.001", "--sizes", "0.05,10%", "--replications", "6"],
+        lambda s, **how: compare_gates(
+            s, gates={"pooled": "pooled", "strict": {"kind": "sprt", "alpha": 0.001}}, sizes=[0.05, 0.1],
+            replications=6, **how,
+        ),
+        "policy waves, 6 replications of each gate at each of 3 sizes",
+    ),
+    "gates, all": (
+        ["--sizes", "0.1", "--replications", "3"],
+        lambda s, **how: compare_gates(s, sizes=[0.1], replications=3, **how),
+        "policy waves, 3 replications of each gate at each of 2 sizes",
+    ),
+    "switches": (
+        ["--replications", "4"],
+        lambda s, **how: vary_switches(s, replications=4, **how),
+        "4 replications of each policy under each of 21 settings",
+    ),
+    "switches, otherwise": (
+        ["--policy", "careful", "--policy", "waves", "--of", "false_alarm", "--direction", "max", "--no-pairs",
+         "--require", "makespan_s <= 1h", "--confidence-level", "0.9", "--replications", "4"],
+        lambda s, **how: vary_switches(
+            s, ["careful", "waves"], of="false_alarm", direction="max", pairs=False, requirements="makespan_s <= 1h",
+            confidence_level=0.9, replications=4, **how,
+        ),
+        "4 replications of each policy under each of 7 settings",
+    ),
+    "sensitivity": (
+        [*IN_WORLDS, "--of", "makespan_s", "--size", "4", "--replications", "4"],
+        lambda s, **how: estimate_sensitivity(s, vary=WORLDS, of="makespan_s", size=4, replications=4, **how),
+        "policy waves, 12 points, 4 replications of each",
+    ),
+    "sensitivity --method sobol": (
+        [*IN_WORLDS, "--of", "makespan_s", "--method", "sobol", "--size", "16", "--replications", "2"],
+        lambda s, **how: estimate_sensitivity(
+            s, vary=WORLDS, of="makespan_s", method="sobol", size=16, replications=2, **how
+        ),
+        "policy waves, 64 points, 2 replications of each",
+    ),
+    "discover": (
+        [*IN_WORLDS, "--points", "40", "--replications", "4"],
+        lambda s, **how: discover(s, vary=WORLDS, points=40, replications=4, **how),
+        "policy waves, 40 worlds, 4 replications in each",
+    ),
+    "tune": (
+        ["--vary", "max_failed_nodes=0:4:3", "--replications", "4", "--most", "50", "--final", "20"],
+        lambda s, **how: tune(s, vary={"max_failed_nodes": [0, 2, 4]}, replications=4, most=50, final=20, **how),
+        "policy waves",
+    ),
+    "rare": (
+        ["--event", "failed_nodes >= 4", "--tilt", "start_failure=4", "--replications", "300"],
+        lambda s, **how: estimate_rare(s, event="failed_nodes >= 4", tilt=TILT, replications=300, **how),
+        "policy waves",
+    ),
+    "rare --method splitting": (
+        ["--event", "failed_nodes >= 3", "--method", "splitting", "--levels", "failed_nodes=1,2",
+         "--replications", "300"],
+        lambda s, **how: estimate_rare(
+            s, event="failed_nodes >= 3", method="splitting", levels={"failed_nodes": [1, 2]}, replications=300, **how
+        ),
+        "policy waves",
+    ),
+}  # fmt: skip
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with scenarios, with a few of the values of switches."""
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text(SCENARIO, encoding="utf-8")
+    for raw in (LIMITS, LITTLE_TRAFFIC):
+        Path(f"{raw['name']}.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    monkeypatch.setattr(
+        "simdeploy.analysis.switches.varying.list_switch_values", lambda made: list_switch_values(made)[:6]
+    )
+    return tmp_path
+
+
+def call(name, scenario, *arguments):
+    """Run a command in this process."""
+    return CliRunner().invoke(app, [name, scenario, *map(str, arguments)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_the_answer_is_that_of_python(asked):
+    """The first line and the document are those of the call with the same arguments; then it is said what was asked. [contract]"""
+    options, in_python, about = ASKED[asked]
+    how = {"seed": 3, "engine": "compiled" if asked == "tune" else "reference"}
+    expected = in_python(read_scenario("s.yaml"), **how)
+    asked = [asked.split()[0].rstrip(","), "s.yaml", *options, "--seed", how["seed"], "--engine", how["engine"]]
+    lines = call(*asked, "--full").stdout.splitlines()
+    assert lines[0] == expected.answer
+    assert any(line.startswith(f"small: {about}, ") and f", seed 3, engine {how['engine']}" in line for line in lines)
+    for requirement in getattr(expected, "requirements", ()):
+        assert any(line.endswith(str(requirement)) for line in lines[:6])
+    document = json.loads(call(*asked, "--json").stdout)
+    assert document | {"computed_under": 0} == json.loads(json.dumps(expected.to_dict())) | {"computed_under": 0}
+
+
+def test_a_picture_has_a_panel_for_each_key_and_pair():
+    """Each key is drawn over false alarms and escapes, and over makespan and blast radius; chosen axes once. [contract]"""
+    asked = ("tradeoff", "s.yaml", *TWO_KEYS, "--engine", "reference", "--replications", "6", "--plot", "x.svg")
+    assert call(*asked).exit_code == 0
+    assert Path("x.svg").read_text().count("95 % band over") == 4
+    assert call(*asked, "--x", "makespan_s", "--y", "p90 blast_radius given defective").exit_code == 0
+    text = Path("x.svg").read_text()
+    assert text.count("95 % band over") == 2
+    assert text.count("p90 of blast radius of defective releases") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "gate"),
+    [
+        ("sprt", {"sprt": {"kind": "sprt"}}),
+        ("a=sprt", {"a": {"kind": "sprt"}}),
+        ("sprt, most = 50", {"sprt, most = 50": {"kind": "sprt", "most": 50}}),
+        (
+            "a = bayes, confidence=0.99,prior_strength=10",
+            {"a": {"kind": "bayes", "confidence": 0.99, "prior_strength": 10}},
+        ),
+    ],
+)
+def test_how_a_gate_is_written(text, gate):
+    """A kind, perhaps with a name before it and keys behind it; without a name it is called as it is written. [contract]"""
+    assert read_gate_options([text]) == gate
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["tradeoff", "--x", "makespan"], "did you mean 'makespan_s'?"),
+        (["gates", "--gate", "sprt,alpha"], "not a gate"),
+        (["gates", "--gate", "=sprt"], "not a gate"),
+        (["gates", "--gate", "sprt,alpha=0x10"], "not a decimal number"),
+        (["gates", "--gate", "a=sprt", "--gate", "a=bayes"], "the same gate twice (found 'a')"),
+        (["gates", "--sizes", "a"], "not a size of a defect (found 'a')"),
+        (["gates", "--sizes", "5"], "not a size of a defect (found 5.0)"),
+        (["switches", "--replications", "1"], "--replications"),
+        (["sensitivity", "--of", "makespan_s"], "vary: nothing to vary; allowed: keys of the scenario with ranges"),
+        (["discover"], "vary: nothing to vary; allowed: keys of the scenario with ranges"),
+        (
+            ["rare", "--event", "escaped", "--method", "splitting", "--levels", "failed_nodes=2,x"],
+            "no levels (found '2,x')",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, told):
+    """What only the command's own options can get wrong is refused at once, with exit code 2. [contract]"""
+    monkeypatch.setattr(Job, "run", lambda *_: pytest.fail("nothing is to be simulated"))
+    before = sorted(folder.iterdir())
+    name, *options = arguments
+    result = call(name, "s.yaml", *options)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["switches", "tune"])
+def test_without_costs_something_else_has_to_be_said(name):
+    """A scenario without costs needs a measure, and the message shows some. [contract]"""
+    Path("free.yaml").write_text(SCENARIO.replace("costs:", "# "), encoding="utf-8")
+    result = call(name, "free.yaml")
+    assert result.exit_code == 2
+    assert 'ask for something else, such as "makespan_s"' in result.stderr
+
+
+def test_a_tilt_that_says_nothing_is_undecided():
+    """Where no probability can be stated the exit code is 3. [contract]"""
+    asked = ("--event", "failed_nodes >= 6", "--tilt", "start_failure=1.01", "--replications", "100")
+    result = call("rare", "s.yaml", *asked, "--engine", "reference")
+    assert result.exit_code == 3
+    assert "no probability is stated" in result.stdout
+
+
+# -- the policy that a search finds --------------------------------------------------------------------------------------
+
+SEARCH = ("tune", "limits.yaml", "--engine", "compiled", "--vary", "max_failed_nodes=0:19:20")
+IMPOSSIBLE = ("--require", "false_alarm given good <= 1%", "--require", "escaped given defective <= 0.01%")
+
+
+def test_the_choice_is_printed_in_both_dialects():
+    """After the answer come what is minimised and the spec in the API's two dialects. [contract]"""
+    done = call(*SEARCH)
+    assert done.stdout.startswith("Use waves with max_failed_nodes ")
+    assert "minimise cost" in done.stdout.splitlines()
+    specs = [
+        part.split("dialect:\n")[1].split("\n\n")[0].split("\nnote:")[0]
+        for part in done.stdout.split("The choice in the ")[1:]
+    ]
+    first, second = map(json.loads, specs)
+    assert first["max_failed_nodes"] == second["max_failed_nodes"]
+    assert first["health_check"]["deadline"] == "5m"
+    assert second["health_check"]["deadline"] == 300 * 10**9
+
+
+def test_it_chooses_among_gates():
+    """`--vary gate.kind=...` makes gates candidates, and the spec that is printed has the gate with a note. [contract]"""
+    asked = ("--vary", "gate.kind=threshold,pooled,sprt", "--vary", "gate.alpha=0.2,0.3", "--replications", "50")
+    done = call("tune", "little-traffic.yaml", "--engine", "compiled", "--full", *asked)
+    assert done.stdout.startswith("Use waves with gate.kind pooled: cost ")
+    assert "The search: 4 policies" in done.stdout
+    assert '"gate": {\n      "kind": "pooled"\n    }' in done.stdout
+    assert "note: gate: pooled is beyond the API, which judges every node and window by the threshold; " in done.stdout
+
+
+def test_no_choice_is_an_exit_code():
+    """If nothing meets the requirements, the command says how near it comes, writes no policy, and exits 1. [contract]"""
+    done = call(*SEARCH, *IMPOSSIBLE, "--write-policy", "best.yaml")
+    assert done.exit_code == 1
+    assert done.stdout.startswith("None of 20 policies is known to meet the requirements")
+    assert "subject to false_alarm given good <= 0.01; escaped given defective <= 0.0001" in done.stdout
+    assert "best.yaml is not written: no policy was chosen" in done.stderr
+    assert not Path("best.yaml").exists()
+
+
+def test_who_reads_one_line_gets_the_files():
+    """Piped into a reader of one line, the command still writes its files, and ends well. [contract]"""
+    command = [sys.executable, "-m", "simdeploy", *SEARCH, "--out", "all.csv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        error = process.stderr.read()
+        assert process.wait(timeout=120) == 0, error
+    assert len(pd.read_csv("all.csv")) == 20
+
+
+@pytest.mark.parametrize("ending", ["json", "yaml"])
+@pytest.mark.parametrize("dialect", ["deployment", "rollout"])
+def test_the_choice_is_a_policy_file(ending, dialect):
+    """--write-policy writes the choice in either dialect, and other commands take that file as --policy. [contract]"""
+    file = f"best.{ending}"
+    done = call(*SEARCH, "--write-policy", file, "--dialect", dialect, "--json")
+    assert read_policy_file(file).spec.to_dict() == json.loads(done.stdout)["specs"][dialect]["spec"]
+    compared = call("compare", "limits.yaml", "--policy", file, "--policy", "waves", "--replications", 4, "--json")
+    assert json.loads(compared.stdout)["policies"] == ["best", "waves"], compared.stderr
