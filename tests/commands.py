@@ -37,15 +37,14 @@ COMPUTING = [*QUICK, "verify"]
 WITH_ENGINE = [name for name in QUICK if name != "run"]
 
 
-def make_quick(name):
+def make_quick(name, engine="compiled"):
     """Return the arguments of a quick call, on the shipped small scenario if the command takes one."""
     scenario = [str(SCENARIOS / "small-fleet.yaml")] if name in QUICK else []
-    # A search ends with 2,000 rollouts of its choice.
-    engine = ["--engine", "compiled" if name == "tune" else "reference"] if name in WITH_ENGINE else []
-    return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *engine]
+    with_engine = ["--engine", engine] if name in WITH_ENGINE else []
+    return [name, *scenario, *QUICK.get(name, ["--replications", "100"]), *with_engine]
 
 
-def call(name, *arguments):
+def call(name, *arguments, engine="compiled"):
     """Run a command quickly in this process."""
-    words = [*make_quick(name), *map(str, arguments)]
+    words = [*make_quick(name, engine), *map(str, arguments)]
     return CliRunner().invoke(app, words, catch_exceptions=False)

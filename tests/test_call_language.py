@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import json
+import pickle
 from pathlib import Path
 
 import pandas as pd
@@ -102,16 +104,16 @@ def scenario():
 
 def answer(name, scenario, **how):
     """Return what a call finds, in values that can be compared; engines and folders are no part of it."""
-    found = CALLS[name](scenario, **{"engine": "reference", **QUICK[name], **how})
+    found = CALLS[name](scenario, **{"engine": "compiled", **QUICK[name], **how})
     if isinstance(found, pd.DataFrame):
         return found.to_csv()
     return found.to_frame().to_csv() if name == "sweep" else (found.to_dict(), found.to_frame().to_csv())
 
 
 @functools.cache
-def expected_answer(name):
+def expected_answer(name, engine="compiled"):
     """Return what a call finds without any of these options."""
-    return answer(name, simdeploy.Scenario.from_dict(SCENARIO))
+    return answer(name, simdeploy.Scenario.from_dict(SCENARIO), engine=engine)
 
 
 # -- names, order, defaults --------------------------------------------------------------------------------------------
@@ -190,18 +192,10 @@ REFUSED = [
 ]
 
 
-# To a precision, every replication fails of a seed that is none, and a folder is made before an engine is refused.
-LATE = pytest.mark.xfail(reason="seed and engine are looked at in the first batch only", strict=True)
-
-
 @pytest.mark.parametrize(
     ("name", "arguments", "told"),
     [
-        pytest.param(
-            *(name, arguments, told),
-            id=f"{name} {arguments}",
-            marks=[LATE] if "precision" in name and {"seed", "engine"} & set(arguments) else [],
-        )
+        pytest.param(*(name, arguments, told), id=f"{name} {arguments}")
         for name in CALLS
         for arguments, told in REFUSED
         if set(arguments) <= set(parameters(CALLS[name]))
@@ -257,13 +251,43 @@ def test_both_engines_find_the_same(name, scenario):
         assert_close(one.to_dict() | {"computed_under": None}, other.to_dict() | {"computed_under": None})
 
 
-@pytest.mark.slow
+def send(thing):
+    return pickle.loads(pickle.dumps(thing))  # noqa: S301
+
+
+class Elsewhere(InProcess):
+    """Runs work as processes do, without starting one: what goes there and comes back is pickled, and comes in another order."""
+
+    def run(self, job, spans):
+        job = send(job)
+        while some := list(itertools.islice(spans, 3)):
+            yield from reversed([(span, send(job.run(send(span)))) for span in some])
+
+
 @pytest.mark.parametrize("name", CALLS)
+def test_where_it_comes_from_changes_nothing(name, scenario):
+    """Whatever a call simulates can be done by another process, and gives the same to the last digit. [property]"""
+    assert answer(name, scenario, executor=Elsewhere()) == expected_answer(name)
+
+
+@pytest.mark.parametrize("name", ["sweep", "check", "estimate_rare by splitting"])
 def test_processes_change_nothing(name, scenario):
     """Two workers of the reference engine are processes, and give the same to the last digit. [property]"""
-    expected = expected_answer(name)
-    assert answer(name, scenario, workers=2) == expected
-    assert answer(name, scenario, executor=Processes(2)) == expected
+    assert answer(name, scenario, workers=2, engine="reference") == expected_answer(name, "reference")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_workers_are_processes(name, scenario, monkeypatch):
+    """Every call hands its work to as many processes as it is told. [contract]"""
+    used = []
+
+    def run(self, job, spans):
+        used.append(self.workers)
+        return InProcess().run(job, spans)
+
+    monkeypatch.setattr(Processes, "run", run)
+    assert answer(name, scenario, workers=2, engine="reference") == expected_answer(name, "reference")
+    assert set(used) == {2}
 
 
 @pytest.mark.parametrize("name", CALLS)

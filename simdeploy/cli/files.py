@@ -100,10 +100,15 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
     from pandas.api import types as pd_types
 
     is_text = [not pd_types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
-    texts = {name: frame[name].astype(object).map(_quote_formula) for name in frame.columns[is_text]}
+    texts = {
+        # Mapped as they are, whole numbers beside an unknown one would become floats.
+        name: pd.Series([_quote_formula(cell) for cell in frame[name].astype(object)], frame.index, dtype=object)
+        for name in frame.columns[is_text]
+    }
     return frame.assign(**texts) if texts else frame
 
 

@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.targets import FIRST_LOOK, plan_looks, read_targets
 from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.experiments.arguments import choose_policies, name_policies, name_scenarios
+from simdeploy.experiments.arguments import check_numbers, choose_policies, name_policies, name_scenarios
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.replication import to_replications
@@ -134,6 +134,7 @@ def replicate_to_precision(
     chosen, problems = choose_policies(scenario, policies)
     if problems:
         raise InputError(problems)
+    check_numbers(replications=1, seed=seed, engine=engine)
     question = _read([scenario], targets, most, confidence_level)
     campaign = Campaign(
         seed=seed,
@@ -219,6 +220,7 @@ def sweep_to_precision(
     (200, [True, True], <SweepResult: 2 cases, 200 replications each, over max_parallel>)
     """
     scenarios, named = name_scenarios(scenario), name_policies(policies)
+    check_numbers(replications=1, seed=seed, engine=engine)
     question = _read(list(scenarios.values()), targets, most, confidence_level)
     campaign = Campaign(
         seed=seed,
