@@ -107,7 +107,7 @@ def test_examples(page, script, tmp_path, monkeypatch):
 def test_pictures_show_the_output_above_them(script):
     """A picture that a documented command draws is shown, and carries the stamp of that command's output [contract]."""
     examples, pictures = script("examples"), script("pictures")
-    drawn = {"false-alarms.png"}
+    drawn = {"false-alarms.png", "node-life.png"}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         blocks = [block for block in examples.read_blocks(text) if block.language == "console"]
@@ -158,6 +158,25 @@ class TestFirstPicture:
         for comparison in ("exceeds", "reaches"):
             assert f"{false_alarms.stopped_fraction(1000, 0.01, comparison):.3f}" in caption
         assert f"{false_alarms.REPLICATIONS} simulated rollouts" in caption
+
+
+class TestLifeOfANode:
+    """What happens to four nodes, in the model's section 3."""
+
+    @pytest.fixture
+    def node_life(self, script):
+        return script("node_life")
+
+    def test_spans(self, node_life):
+        """What the nodes of the picture do is what the engine makes of the page's scenario [contract]."""
+        assert pd.read_csv(node_life.SPANS).to_dict("list") == node_life.simulate_spans().to_dict("list")
+
+    def test_picture(self, node_life, script, tmp_path):
+        """The picture is of the spans that are stored, and can be drawn from them [contract]."""
+        pictures = script("pictures")
+        assert pictures.read_stamp(node_life.PICTURE) == pictures.digest(node_life.SPANS.read_text(encoding="utf-8"))
+        node_life.draw(pd.read_csv(node_life.SPANS), tmp_path / "again.png")
+        assert (tmp_path / "again.png").stat().st_size > 10_000
 
 
 def test_first_command_is_the_main_job(script):
