@@ -116,9 +116,9 @@ class Stream(enum.IntEnum):
     ZONE_STATE = 13, 0, "zone", "0", "whether the zone is down at time 0"
     ZONE_UP = 14, 0, "zone", "spell", "how long the zone stays up"
     ZONE_REPAIR = 14, 1, "zone", "spell", "how long its repair takes"
-    OLD_WINDOW = 15, 0, "node", "interval", "how many requests fail on a node on the old version that is compared with"
+    OLD_WINDOW = 15, 0, "node", "interval", "how many requests fail on an old node in a comparison"
     GATE_ORDER = 16, 0, "wave", "failure", "in which order a gate meets the requests of a look"
-    WATCHED_WINDOW = 17, 0, "node", "look", "how many requests fail on a running node that is watched"
+    WATCHED_WINDOW = 17, 0, "node", "look", "how many requests fail on a watched running node"
 
 
 def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> WordArray:
