@@ -232,15 +232,24 @@ class TestReference:
         return [name for row in self.rows(heading) for name in row[:-1]]
 
     def test_calls(self):
-        """Every public name is listed, each call with its own parameters [contract]."""
-        listed = dict(re.fullmatch(r"simdeploy\.(\w+)(.*)", row[0]).groups() for row in self.rows("Calls"))
-        assert sorted(listed) == sorted(simdeploy.__all__)
-        for name, parameters in listed.items():
-            if parameters:
-                own = inspect.signature(getattr(simdeploy, name)).parameters.values()
+        """Every public name is listed, each call with its own parameters, each result with attributes it has [contract]."""
+        cells = {row[0]: row[-1].split("|")[2].strip() for row in self.rows("Calls")}
+        assert sorted(cells) == sorted(simdeploy.__all__)
+        sentence = read("docs/reference.md").split("the common ones")[1].split(".")[0]
+        shared = {"scenario", "policy", "policies", *re.findall(r"`(\w+)`", sentence)}
+        for name, cell in cells.items():
+            public = getattr(simdeploy, name)
+            if inspect.isfunction(public):
+                own = inspect.signature(public).parameters.values()
                 first_keyword = next((p.name for p in own if p.kind is p.KEYWORD_ONLY), None)
-                words = [word for p in own for word in (["*"] if p.name == first_keyword else []) + [p.name]]
-                assert parameters == f"({', '.join(words)})"
+                if next(iter(p.name for p in own), None) == "scenario":
+                    words = [p.name for p in own if p.name not in shared]
+                else:
+                    words = [word for p in own for word in (["*"] if p.name == first_keyword else []) + [p.name]]
+                assert cell == ", ".join(words)
+            elif inspect.isclass(public) and not issubclass(public, Exception):
+                fields = {*dir(public), *getattr(public, "__dataclass_fields__", {})}
+                assert {*re.findall(r"`(\w+)`", cell)} <= fields
 
     @pytest.mark.parametrize(
         ("heading", "columns"),
