@@ -323,7 +323,7 @@ def test_an_unknown_dialect_is_a_problem() -> None:
 WRONG = [
     # path in the deployment, JSON text, part of the message
     (("spec", "strategy"), '"rollin"', "did you mean 'rolling'"),
-    (("spec", "strategy"), "1", "not one of the values"),
+    (("spec", "strategy"), "1", "unknown value"),
     (("spec", "max_parallel"), "-1", "negative"),
     (("spec", "max_parallel"), "10.0", "write 10"),
     (("spec", "max_parallel"), "true", "not a whole number"),
@@ -332,9 +332,9 @@ WRONG = [
     (("spec", "canary_count"), "1e9", "not a whole number"),
     (("spec", "canary_percent"), "101", "from 0 to 100"),
     (("spec", "canary_percent"), "0.5", "not a whole number"),
-    (("spec", "auto_promote"), "1", "not true or false"),
-    (("spec", "auto_promote"), '"true"', "not true or false"),
-    (("spec", "no_auto_rollback"), "0", "not true or false"),
+    (("spec", "auto_promote"), "1", "not a boolean"),
+    (("spec", "auto_promote"), '"true"', "not a boolean"),
+    (("spec", "no_auto_rollback"), "0", "not a boolean"),
     (("spec", "max_failed_nodes"), "[]", "not a whole number"),
     (("spec", "max_failed_nodes"), "123456789012345678901234567890", "too large"),
     (("spec", "max_failed_nodes_percent"), "100.5", "from 0 to 100"),

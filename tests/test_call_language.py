@@ -180,7 +180,7 @@ REFUSED = [
     ({"policies": ["wave"]}, "no such policy .* did you mean 'waves'"),
     ({"of": "makespan"}, "nothing that can be measured .* did you mean 'makespan_s'"),
     ({"of": "makespan_s given god"}, "not a condition .* did you mean 'good'"),
-    ({"direction": "least"}, "not a direction"),
+    ({"direction": "least"}, "invalid direction"),
     ({"requirements": "false_alarm"}, r"requirements\[0\]: not a requirement"),
     ({"requirements": ["false_alarm < 1"]}, r"requirements\[0\]: not a requirement"),
     ({"requirements": ["false_alarm <= 5"]}, "lies between 0 and 1.*0.05 is 5 percent"),
@@ -222,7 +222,7 @@ def test_where_it_runs_changes_nothing(name, scenario):
     assert answer(name, scenario, executor=Threads(2)) == expected
     with pytest.raises(InputError, match="an executor says itself"):
         answer(name, scenario, executor=InProcess(), workers=2)
-    with pytest.raises(InputError, match="not an address"):
+    with pytest.raises(InputError, match="invalid address"):
         answer(name, scenario, cluster="here")
 
 

@@ -180,9 +180,9 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
     [
         ({"requirements": ["false_alrm <= 1%"]}, "did you mean 'false_alarm'"),
         ({"requirements": ["cost <= 5"]}, "the scenario has no costs"),
-        ({"requirements": [Requirement(Measure("failed", given="bda"), at_most=0.5)]}, "not a condition"),
-        ({"requirements": []}, "nothing is required"),
-        ({}, "nothing is required"),
+        ({"requirements": [Requirement(Measure("failed", given="bda"), at_most=0.5)]}, "unknown condition"),
+        ({"requirements": []}, "no requirements"),
+        ({}, "no requirements"),
         ({"policies": []}, "no policy"),
         ({"confidence_level": 0.5}, "above 0.5"),
         ({"confidence_level": True}, "above 0.5"),

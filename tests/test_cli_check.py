@@ -110,7 +110,7 @@ def test_without_requirements_there_is_an_example(folder):
     Path("none.yaml").write_text(text)
     result = call("check", "none.yaml")
     assert result.exit_code == 2
-    assert "nothing is required" in result.stderr
+    assert "no requirements" in result.stderr
     # Both examples are right.
     inside, option = re.search(r'"(requirements: .*?)".*--require "(.*?)"', result.stderr).groups()
     Path("none.yaml").write_text(text + inside + "\n")

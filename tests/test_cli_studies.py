@@ -279,7 +279,7 @@ def test_it_chooses_among_gates():
     assert done.stdout.startswith("Use waves with gate.kind pooled: cost ")
     assert "The search: 4 policies" in done.stdout
     assert '"gate": {\n      "kind": "pooled"\n    }' in done.stdout
-    assert "note: gate: pooled is beyond the API, which judges every node and window by the threshold; " in done.stdout
+    assert "note: gate: the API has no pooled gate, only the threshold; " in done.stdout
 
 
 def test_no_choice_is_an_exit_code():

@@ -73,10 +73,10 @@ REFUSED = [
     ("--of costs", "did you mean 'cost'?"),
     ("--direction least", "'least' is not one of"),
     ("--require 'false_alrm <= 1%'", "did you mean 'false_alarm'"),
-    ("--require 'false_alarm < 1%'", "not a requirement"),
-    ("--require 'completed given bda <= 5%'", "not a condition"),
+    ("--require 'false_alarm < 1%'", "invalid requirement"),
+    ("--require 'completed given bda <= 5%'", "unknown condition"),
     ("--vary max_failed_nods=0:2:3", "no such key to vary; did you mean 'max_failed_nodes'?"),
-    ("--vary max_failed_nodes", "no key with values"),
+    ("--vary max_failed_nodes", "not KEY=VALUES"),
 ]
 
 

@@ -137,7 +137,7 @@ def test_a_script_promotes_once_canaries_are_resolved(make_scenario):
     ("acts", "why"),
     [
         ([(10, "resume")], "the deployment is not paused"),
-        ([(10, "pause"), (20, "pause"), (25, "resume")], "the deployment is paused already"),
+        ([(10, "pause"), (20, "pause"), (25, "resume")], "the deployment is already paused"),
         ([(10, "promote")], "there are no canaries"),
         ([(1000, "cancel")], "the deployment is completed"),
     ],

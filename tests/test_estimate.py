@@ -121,7 +121,7 @@ def test_words():
     [
         ({"measures": []}, "measures: nothing to estimate"),
         ({"measures": ["makespan"]}, "did you mean 'makespan_s'"),
-        ({"measures": "cost"}, "no costs are known"),
+        ({"measures": "cost"}, "no costs"),
         ({"measures": "waves"}, "waves: a table of replications has this column"),
         ({"measures": "escaped given fnie"}, "did you mean 'fine'"),
         ({"measures": "escaped", "confidence_level": 95}, "confidence_level: not a confidence level"),

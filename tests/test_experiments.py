@@ -104,7 +104,7 @@ def test_ctrl_c_passes(scenario, monkeypatch):
         ({"replications": True}, "replications"),
         ({"replications": 2.0}, "replications"),
         ({"replications": 1, "policies": []}, "no policy"),
-        ({"replications": 1, "policies": ["at-once", "at-once"]}, "the same name twice"),
+        ({"replications": 1, "policies": ["at-once", "at-once"]}, "duplicate name"),
         ({"replications": 1, "policies": {"x": {"strategy": "rolling"}}}, "health_check"),
     ],
 )

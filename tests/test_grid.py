@@ -190,6 +190,6 @@ def test_what_is_no_table_of_a_sweep(result):
     frame = result.to_frame().rename(columns={"case": "cas"})
     with pytest.raises(InputError, match=r"case: a table of a sweep has this column; did you mean 'cas'"):
         summarize_grid(frame)
-    with pytest.raises(InputError, match="not a confidence level"):
+    with pytest.raises(InputError, match="invalid confidence level"):
         summarize_grid(result, confidence_level=95)
     assert set(QUANTITIES) == {"false_alarm", "escape", *MEANS}

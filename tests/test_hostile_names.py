@@ -203,7 +203,7 @@ def test_names_of_a_scenario(tmp_path, path, change):
     with pytest.raises(InputError) as caught:
         Scenario.from_dict(raw)
     for problems in (errors, caught.value.problems):
-        told = [problem for problem in problems if problem.message == "a character that can't be printed"]
+        told = [problem for problem in problems if problem.message == "unprintable character"]
         assert [str(problem).partition(f"{path}: ")[1] for problem in told] == [f"{path}: "]
         assert_harmless("\n".join(map(str, problems)))
 

@@ -172,7 +172,7 @@ def test_what_is_wrong_in_a_table_is_named(name):
         ('{"result": ' + "[" * 100 + "]" * 100 + "}", "nested deeper than 64"),
         ('{"result": "Check"', "not valid JSON"),
         ("missing.json", "missing.json: can't be read: No such file or directory"),
-        ({"result": {1, 2}}, "can't be written as JSON"),
+        ({"result": {1, 2}}, "not valid JSON data"),
     ],
 )
 def test_what_is_no_document_is_refused(source, message):

@@ -387,7 +387,7 @@ def test_the_picture():
         ({"vary": {"fleet.start_failure": (0.1, 0.1)}}, "scenario.fleet.start_failure: one value is nothing to vary"),
         ({"vary": {"fleet.nodes": [5, 5, 6]}}, "scenario.fleet.nodes: a value twice (found 5, 5, 6)"),
         ({"vary": {"fleet.start_failure": (0.2, 0.1)}}, "scenario.fleet.start_failure: not a range"),
-        ({"vary": {"fleet.start_failure": Range(0, 0.1, log=True)}}, "not a logarithmic range"),
+        ({"vary": {"fleet.start_failure": Range(0, 0.1, log=True)}}, "invalid logarithmic range"),
         ({"vary": {"fleet.start_failure": (0.1, 2.0)}}, "start_failure"),
         ({"vary": [1]}, "vary: no factors"),
         ({"of": "cost"}, "cost"),

@@ -756,7 +756,7 @@ class TestDamage:
         with open_store(folder) as store:
             assert store.finished == set(range(min(whole, N_PARTS)))
             for number in range(whole, N_PARTS):
-                assert f"part {number} is computed again: the journal doesn't have it" in store.notes
+                assert f"recomputing part {number}: the journal doesn't have it" in store.notes
             is_damaged = bool(tail) or not journal[:kept].endswith(b"\n")
             assert any("of the journal" in note for note in store.notes) == (is_damaged and kept + len(tail) > 0)
         assert (folder / "journal.jsonl").read_bytes() == b"".join(journal.splitlines(keepends=True)[:whole])
@@ -828,7 +828,7 @@ class TestDamage:
         others = [make_frame(other) for other in range(N_PARTS) if other != number]
         assert_frame_equal(stored.to_frame(), pd.concat(others, ignore_index=True), check_exact=True)
         assert write_missing(folder, QUESTION, N_PARTS) == (
-            f"part {number} is computed again: the checksum of its file is wrong",
+            f"recomputing part {number}: the checksum of its file is wrong",
         )
         check_complete(folder, reference)
         shutil.rmtree(folder)
@@ -836,7 +836,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("damage", "said"),
         [
-            (lambda path: path.unlink(), "its file is missing"),
+            (lambda path: path.unlink(), "missing file"),
             (lambda path: os.truncate(path, 100), r"its file has 100 bytes instead of \d+"),
             (lambda path: os.truncate(path, 0), r"its file has 0 bytes instead of \d+"),
             (lambda path: path.write_bytes(path.read_bytes() + b"x"), r"its file has \d+ bytes instead of \d+"),
@@ -856,7 +856,7 @@ class TestDamage:
         open_store(folder.with_name("copy")).close()
         assert b"complete" not in (folder.with_name("copy") / "journal.jsonl").read_bytes()
         (note,) = write_missing(folder, QUESTION, N_PARTS)
-        assert re.fullmatch(f"part 1 is computed again: {said}", note)
+        assert re.fullmatch(f"recomputing part 1: {said}", note)
         check_complete(folder, reference)
 
     def test_strays(self, folder, reference):
@@ -954,9 +954,7 @@ sys.stdin.readline()
 
         monkeypatch.setattr("fcntl.flock", refuse)
         with open_store(tmp_path / "store") as store:
-            assert store.notes == (
-                "the file system knows no locks: see to it that no other call writes to this folder",
-            )
+            assert store.notes == ("the file system has no locks: make sure that no other call writes to this folder",)
 
 
 class TestReading:
@@ -1019,9 +1017,9 @@ class TestReading:
 
     def test_nothing_there(self, tmp_path):
         """A folder that isn't there, or is empty, is no store [contract]."""
-        with pytest.raises(InputError, match="there is no such folder"):
+        with pytest.raises(InputError, match="no such folder"):
             read_store(tmp_path / "store")
-        with pytest.raises(InputError, match="this folder is empty"):
+        with pytest.raises(InputError, match="empty folder"):
             read_store(tmp_path)
 
     @pytest.mark.parametrize(

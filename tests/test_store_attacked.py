@@ -360,9 +360,9 @@ class TestStrangers:
             stored.to_frame()
         with pytest.warns(SimdeployWarning) as caught:
             assert len(read_store(folder)) == 2 * 40
-        assert f"part 1 is left out, for {kind} is in the place of its file" in str(caught[0].message)
+        assert f"part 1 is left out, for {kind} instead of a file" in str(caught[0].message)
         notes = finish(folder)
-        assert notes[0] == f"part 1 is computed again: {kind} is in the place of its file"
+        assert notes[0] == f"recomputing part 1: {kind} instead of a file"
         check_untouched(folder)
         if put == "a folder":
             aside = folder / "parts" / ".part-000001.parquet.set-aside"

@@ -299,13 +299,13 @@ def test_no_dialect_of_the_api_knows_a_gate(gate):
     """In the other dialect a gate is lost; in its own it stays in what a scenario says, and is no part of the JSON. [contract]"""
     spec = DeploymentSpec(strategy="rolling", health_check={"deadline": "5m", "gate": gate})
     kind = spec.health_check.gate.kind
-    told = f"gate: {kind} is beyond the API, which judges every node and window by the threshold"
+    told = f"gate: the API has no {kind} gate, only the threshold"
     other = to_rollout(spec)
     assert not other.is_exact
     assert other.losses == (f"{told}; left out",)
     assert other.spec == to_rollout(rolling()).spec
     own = to_deployment(spec)
-    assert (own.spec, own.losses, own.notes) == (spec, (), (f"{told}; the API takes the spec without it",))
+    assert (own.spec, own.losses, own.notes) == (spec, (), (f"{told}; omitted from the API spec",))
     assert own.to_dict()["health_check"]["gate"]["kind"] == kind
     assert json.loads(own.to_json()) == {"strategy": "rolling", "health_check": {"deadline": "5m"}}
     back = to_deployment(RolloutSpec(strategy="rolling", health_check={"deadline": 300 * S, "gate": gate}))

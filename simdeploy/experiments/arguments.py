@@ -39,13 +39,13 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
         or numbers.step != 1
         or not 0 <= numbers.start < numbers.stop <= _MOST_REPLICATIONS
     ):
-        allowed = f"a number from 1 to {_MOST_REPLICATIONS}, or a range of consecutive numbers from 0 on"
+        allowed = f"1 to {_MOST_REPLICATIONS}, or a range of consecutive numbers from 0"
         problems.append(
-            Problem("not a number of replications", ("replications",), found=shorten(replications), allowed=allowed)
+            Problem("invalid number of replications", ("replications",), found=shorten(replications), allowed=allowed)
         )
     if not _is_whole(seed) or not 0 <= seed <= _MOST_SEED:
         allowed = f"0 to {_MOST_SEED}"
-        problems.append(Problem("not a whole number in its range", ("seed",), found=shorten(seed), allowed=allowed))
+        problems.append(Problem("out of range", ("seed",), found=shorten(seed), allowed=allowed))
     try:
         check_engine(engine)
     except InputError as error:
@@ -81,7 +81,7 @@ def name_scenarios(
         several = list(scenario) if isinstance(scenario, Sequence) and not isinstance(scenario, str) else [scenario]
         listed = [(one.name, one) for one in map(as_scenario, several)]
     if not listed:
-        raise InputError(Problem("no scenario to try", ("scenario",)))
+        raise InputError(Problem("no scenario", ("scenario",)))
     return _unique("scenario", listed)
 
 
@@ -94,7 +94,7 @@ def name_policies(policy: Any) -> dict[str, Any]:
     else:
         listed = [(_own_name(policy), policy)]
     if not listed:
-        raise InputError(Problem("no policy to try", ("policies",)))
+        raise InputError(Problem("no policy", ("policies",)))
     return _unique("policies", listed)
 
 
@@ -132,8 +132,8 @@ def _unique(what: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(named) < len(listed):
         names = [name for name, _ in listed]
         twice = next(name for name in names if names.count(name) > 1)
-        hint = "give a mapping from the names that they are to have"
-        raise InputError(Problem("the same name twice", (what,), found=shorten(twice), hint=hint))
+        hint = "give a mapping from distinct names"
+        raise InputError(Problem("duplicate name", (what,), found=shorten(twice), hint=hint))
     return named
 
 

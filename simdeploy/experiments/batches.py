@@ -122,5 +122,5 @@ def read_batches(path: str | os.PathLike[str]) -> JoinedRows:
     stored = [read_store(place_within(folder, place.name)) for place in places]
     begun = tuple(table for table in stored if table.columns)
     if not begun:
-        raise InputError(Problem("no batch is in this folder", file=str(folder)))
+        raise InputError(Problem("the folder has no batch", file=str(folder)))
     return JoinedRows(begun, begun[0].columns)

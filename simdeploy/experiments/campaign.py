@@ -225,8 +225,8 @@ def _check_folder(folder: Path, parts: str) -> None:
     strangers = sorted(place.name for place in folder.iterdir() if not re.fullmatch(parts, place.name))
     if strangers:
         is_sweep = Folder(folder).manifest.exists()
-        message = "this folder holds a single sweep" if is_sweep else "something else is in this folder"
-        allowed = "a new folder, or that of the same question"
+        message = "the folder contains a single sweep" if is_sweep else "the folder contains other files"
+        allowed = "a new folder, or one of the same question"
         raise InputError(Problem(message, ("store",), file=str(folder), found=strangers[0], allowed=allowed))
 
 

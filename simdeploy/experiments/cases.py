@@ -323,7 +323,7 @@ def _placed(
         if len(affected) == count[column[affected[0]]] and len(set(column[affected])) == 1:
             return problem
     first = ", ".join(f"{name}={_word(value)}" for name, value in points.point(cases[0] % len(points)).items())
-    where = f"in {len(cases):,} of {n_cases:,} cases" + (f", the first: {first}" if first else "")
+    where = f"in {len(cases):,} of {n_cases:,} cases" + (f", first: {first}" if first else "")
     return replace(problem, hint=f"{problem.hint}; {where}" if problem.hint else where)
 
 

@@ -120,7 +120,7 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     if design == "list":
         if len(set(lengths)) > 1:
             found = ", ".join(f"{lever.name}: {n}" for lever, n in zip(levers, lengths, strict=True))
-            raise InputError(Problem("lists of unequal lengths can't stand side by side", ("vary",), found=found))
+            raise InputError(Problem("design list needs lists of equal length", ("vary",), found=found))
         index = np.repeat(np.arange(max(lengths, default=1))[:, None], len(levers), axis=1)
     else:
         check_number_of_cases(prod(lengths))
@@ -138,8 +138,8 @@ def _check_design(design: object) -> None:
     if isinstance(design, LatinHypercube):
         points = design.points
         if not isinstance(points, int) or isinstance(points, bool) or not 1 <= points <= MOST_CASES:
-            allowed = f"a number of points from 1 to {MOST_CASES:,}"
-            raise InputError(Problem("not a Latin hypercube", ("design",), found=shorten(points), allowed=allowed))
+            allowed = f"1 to {MOST_CASES:,} points"
+            raise InputError(Problem("invalid Latin hypercube", ("design",), found=shorten(points), allowed=allowed))
     elif design not in _NAMED:
         hint = nearest(design, _NAMED)
         raise InputError(Problem("unknown design", ("design",), found=shorten(design), allowed=_DESIGNS, hint=hint))
@@ -188,7 +188,7 @@ def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points:
     problems: list[Problem] = []
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
     if not levers:
-        problems.append(Problem("nothing to spread points over", ("vary",)))
+        problems.append(Problem("nothing to vary", ("vary",)))
     if problems:
         raise InputError(problems)
     sample = sample_hypercube(len(levers), n_points, seed=seed)

@@ -83,7 +83,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
         cases = cases.sort_values("case", ignore_index=True)
     if identity == "policy" and "scenario" in frame and frame["scenario"].nunique() > 1:
         found = ", ".join(map(str, frame["scenario"].unique()))
-        raise InputError(Problem("policies are compared within one scenario", path=("scenario",), found=found))
+        raise InputError(Problem("comparing policies needs a single scenario", path=("scenario",), found=found))
     place = cases.reset_index().set_index(identity)["index"]
     policies, replications = place[frame[identity]].to_numpy(), frame["replication"].to_numpy(np.int64)
     first = int(replications.min())
@@ -106,15 +106,15 @@ def refuse_weights(columns: Iterable[Any]) -> None:
     InputError
     """
     if WEIGHT in columns:
-        message = "these replications were made under a tilt, and have weights that this analysis doesn't use"
-        hint = "`estimate` uses them; for this, simulate the scenario without its tilt"
+        message = "these replications are weighted (tilted), but this analysis ignores weights"
+        hint = "use `estimate`, or simulate without the tilt"
         raise InputError(Problem(message, (WEIGHT,), hint=hint))
 
 
 def _check(responses: Any, columns: Sequence[str]) -> None:
     there = [str(name) for name in responses.columns]
     problems = [
-        Problem("a table of replications has this column", (name,), hint=nearest(name, there))
+        Problem("a table of replications needs this column", (name,), hint=nearest(name, there))
         for name in ("policy", "replication", *columns)
         if name not in there
     ]
@@ -141,4 +141,4 @@ def _check_twice(cells: np.ndarray, frame: pd.DataFrame, identity: str) -> None:
         row = frame.iloc[first[counts > 1][0]]
         name = row[identity] if identity == "policy" else int(row[identity])
         found = f"{identity} {shorten(name)}, replication {int(row['replication'])}"
-        raise InputError(Problem("a replication is there twice", ("replication",), found=found))
+        raise InputError(Problem("duplicate replication", ("replication",), found=found))

@@ -102,12 +102,12 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
             problems += error.problems
             continue
         if lever.name in levers:
-            problems.append(Problem("the same key twice", (name,), found=lever.name))
+            problems.append(Problem("duplicate key", (name,), found=lever.name))
         levers[lever.name] = lever
     for above in levers:
         below = next((lever for lever in levers if lever.startswith(f"{above}.")), None)
         if below is not None:
-            problems.append(Problem("a key and one below it can't be varied together", (above,), found=below))
+            problems.append(Problem("can't vary a key and a key inside it", (above,), found=below))
     if problems:
         raise InputError(problems)
     return tuple(levers.values())
@@ -149,7 +149,7 @@ class _Catalogue:
             if len(matches) == 1:
                 return catalogue[matches[0]]
             if matches:
-                raise InputError(Problem("several keys end like this", (name,), allowed=listed(matches)))
+                raise InputError(Problem("ambiguous key", (name,), allowed=listed(matches)))
         raise self._unknown(name)
 
     def _spelt_otherwise(self, name: str) -> Lever:
@@ -158,10 +158,10 @@ class _Catalogue:
 
         path = name.removeprefix(FACTOR_PREFIX)
         if path.split(".")[0] in _NO_FACTORS:
-            hint = "a key of the policy has no prefix: max_failed_nodes" if path.startswith("policies.") else None
+            hint = "policy keys have no prefix: max_failed_nodes" if path.startswith("policies.") else None
             if path.split(".")[0] in _NO_MATTER:
-                hint = "no rollout depends on it: give an analysis other ones"
-            raise InputError(Problem("not a factor that can be varied", (name,), hint=hint))
+                hint = "rollouts don't depend on it; change it in the analysis"
+            raise InputError(Problem("this key can't be varied", (name,), hint=hint))
         try:
             return next(Lever(name, _kind(find_key(raw, path).schema)) for raw in self.scenarios)
         except InputError:
@@ -197,8 +197,8 @@ def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]
         raise InputError(Problem("no factors", ("vary",), found=shorten(vary), allowed="a mapping of keys to ranges"))
     if not vary:
         numbers = _stated_numbers(scenario)[:_MOST_NAMED]
-        hint = "it states, for example, " + ", ".join(f"{path} = {value}" for path, value in numbers)
-        allowed = "keys of the scenario with ranges, as uncertain as they are: nobody else can know"
+        hint = "stated there, for example: " + ", ".join(f"{path} = {value}" for path, value in numbers)
+        allowed = "keys of the scenario with your range of uncertainty for each"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed, hint=hint if numbers else None))
     return find_levers(vary, [scenario], [spec])
 

@@ -142,15 +142,15 @@ def make_interval(given: Range, numbers: tuple[Any, Any], kind: str, name: str) 
     found = shorten((given.low, given.high))
     if kind not in ("whole", "number", "duration") or not is_number:
         allowed = "two whole numbers, lowest first" if kind == "whole" else "two numbers, lowest first"
-        hint = "values to choose from belong into a list"
-        return interval, [Problem("not a range", (name,), found=found, allowed=allowed, hint=hint)]
+        hint = "write a list for separate values"
+        return interval, [Problem("invalid range", (name,), found=found, allowed=allowed, hint=hint)]
     if (problem := end_problem(numbers)) is not None:
         return interval, [problem.at(prefix=(name,))]
     if interval.low > interval.high:
-        return interval, [Problem("not a range", (name,), found=found, allowed="the lowest value first")]
+        return interval, [Problem("invalid range", (name,), found=found, allowed="the lowest value first")]
     if given.log and interval.low < _LEAST_RATIO:
-        allowed = f"a lowest value of at least {_LEAST_RATIO:g} where equal ratios are equally likely"
-        return interval, [Problem("not a logarithmic range", (name,), found=found, allowed=allowed)]
+        allowed = f"a lowest value of at least {_LEAST_RATIO:g}"
+        return interval, [Problem("invalid logarithmic range", (name,), found=found, allowed=allowed)]
     return interval, []
 
 
@@ -158,7 +158,7 @@ def end_problem(ends: Sequence[float]) -> Problem | None:
     """Say which end of a range no table could hold."""
     for end in ends:
         if abs(end) > _FURTHEST:
-            return Problem("an end out of reach", found=shorten(end), allowed=f"{-_FURTHEST} to {_FURTHEST}")
+            return Problem("end of range too large", found=shorten(end), allowed=f"{-_FURTHEST} to {_FURTHEST}")
     return None
 
 

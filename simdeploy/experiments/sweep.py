@@ -124,7 +124,7 @@ def sweep(
     scenarios, named = name_scenarios(scenario), name_policies(policies)
     if not vary and len(scenarios) * len(named) == 1:
         find_bases(scenarios, named)  # refuses a policy that there isn't
-        allowed = "at least one key with its values, or several scenarios or policies"
+        allowed = "a key with values, or several scenarios or policies"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
     campaign = Campaign(
         seed=seed,

@@ -223,7 +223,7 @@ def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
                 layout = Layout(n_cases, replications, *sizes)
                 if layout.n_parts == n_parts:
                     return engine, layout
-    raise StoreError(f"manifest.json is damaged (cut: not what a sweep writes, {shorten(cut)})")
+    raise StoreError(f"manifest.json is damaged (invalid cut: {shorten(cut)})")
 
 
 class Gathering:

@@ -109,7 +109,7 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
         if isinstance(child, str) and parents[:depth] == ["orchestrator"]:
             child = {"preset": child}
         if not isinstance(child, dict | list):
-            message = f"{format_path(parents[:depth])} is one value, without keys below it"
+            message = f"{format_path(parents[:depth])} is a single value, without keys"
             raise InputError(Problem(message, places[0]))
         node[part] = copy.copy(child)
         node, schema = node[part], key_schema(schema, part)
@@ -162,4 +162,4 @@ def _item(items: list[Any], head: str) -> int | None:
 
 def _no_such_path(raw: Mapping[str, Any], path: str) -> InputError:
     hint = nearest(path, (key.path for key in all_keys(raw, shared_schema())))
-    return InputError(Problem("no such path in a scenario", (path,), hint=hint))
+    return InputError(Problem("no such key in a scenario", (path,), hint=hint))

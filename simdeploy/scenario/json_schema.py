@@ -51,10 +51,10 @@ def shared_schema() -> dict[str, Any]:
     choices.append(
         {
             "type": "object",
-            "description": "A deployment as the API returns it, or a bare spec, in a JSON file.",
+            "description": "A JSON file with an API deployment or a bare spec.",
             "properties": {
-                "file": {"type": "string", "description": "JSON file, relative to this one."},
-                "dialect": {"enum": list(SPEC_TYPES), "description": "Where the file's fields don't tell."},
+                "file": {"type": "string", "description": "JSON file, relative to the scenario."},
+                "dialect": {"enum": list(SPEC_TYPES), "description": "Dialect, if the file's fields don't show it."},
             },
             "required": ["file"],
             "additionalProperties": False,
@@ -92,7 +92,7 @@ def _inline_spec(dialect: Dialect, definitions: dict[str, Any]) -> dict[str, Any
         definitions[name] = _closed(part)
     spec["properties"]["dialect"] = {
         "const": dialect,
-        "description": "The form this policy is written in; deployment if left out.",
+        "description": "Dialect of this policy; default: deployment.",
     }
     if dialect != "deployment":
         spec["required"] = [*spec["required"], "dialect"]

@@ -60,7 +60,7 @@ def as_scenario(scenario: ScenarioOrPath) -> Scenario:
         return scenario
     if isinstance(scenario, str | os.PathLike):
         return read_scenario(scenario)
-    message = "neither a scenario nor the path of a scenario's file"
+    message = "not a scenario or the path of one"
     raise InputError(Problem(message, ("scenario",), found=shorten(scenario)))
 
 

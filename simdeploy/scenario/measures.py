@@ -192,23 +192,23 @@ def measure_problems(
     if measure.of not in (*NUMBERS, *EVENTS):
         hint = nearest(measure.of, [*NUMBERS, *EVENTS])
         allowed = None if hint else f"a response ({', '.join(NUMBERS)}) or an event ({', '.join(EVENTS)})"
-        problems.append(
-            Problem("nothing that can be measured", ("of",), found=shorten(measure.of), allowed=allowed, hint=hint)
-        )
+        problems.append(Problem("unknown measure", ("of",), found=shorten(measure.of), allowed=allowed, hint=hint))
     if measure.quantile is not None:
         if not 0 < measure.quantile < 1:
-            hint = f"{measure.quantile / 100:g} is {measure.quantile:g} percent" if 1 < measure.quantile < 100 else None
+            hint = (
+                f"write {measure.quantile / 100:g} for {measure.quantile:g} %" if 1 < measure.quantile < 100 else None
+            )
             found, allowed = f"{measure.quantile:g}", "above 0 and below 1, such as 0.95"
-            problems.append(Problem("not a quantile", ("quantile",), found=found, allowed=allowed, hint=hint))
+            problems.append(Problem("invalid quantile", ("quantile",), found=found, allowed=allowed, hint=hint))
         elif measure.of in EVENTS:
-            problems.append(Problem("an event has a rate, and no quantiles", ("quantile",), found=measure.of))
+            problems.append(Problem("an event has no quantiles, only a rate", ("quantile",), found=measure.of))
     known = (*EVENTS, *(kinds or ()))
     if measure.given is not None and kinds is not None and measure.given not in known:
         found, meant = shorten(measure.given), (measure.given, known)
-        problems.append(Problem("not a condition", ("given",), found=found, allowed=listed(known), meant=meant))
+        problems.append(Problem("unknown condition", ("given",), found=found, allowed=listed(known), meant=meant))
     if measure.of in COSTS and has_costs is False:
-        hint = 'add a section `costs`, or ask for something else, such as "makespan_s"'
-        message = f"the scenario has no costs, so {measure.of} can't be measured"
+        hint = 'add a `costs` section or use another measure, such as "makespan_s"'
+        message = f"no costs in the scenario: {measure.of} can't be measured"
         problems.append(Problem(message, ("of",), hint=hint))
     return problems
 
@@ -218,13 +218,13 @@ def requirement_problems(requirement: Requirement) -> list[Problem]:
     given = {key: getattr(requirement, key) for key in ("at_most", "at_least") if getattr(requirement, key) is not None}
     if len(given) != 1:
         found = "both" if given else "none"
-        return [Problem("not exactly one limit", found=found, allowed="at_most or at_least")]
+        return [Problem("exactly one limit is required", found=found, allowed="at_most or at_least")]
     (key, limit), measure = next(iter(given.items())), requirement.measure
     if not _is_finite(limit):
-        return [Problem("not an amount", (key,), found=shorten(limit), allowed="a number")]
+        return [Problem("invalid amount", (key,), found=shorten(limit), allowed="a number")]
     if measure.is_fraction and not 0 <= limit <= 1:
-        hint = f"{limit / 100:g} is {limit:g} percent" if 1 < limit <= 100 else None
-        message = f"{measure.of} lies between 0 and 1"
+        hint = f"write {limit / 100:g} for {limit:g} %" if 1 < limit <= 100 else None
+        message = f"{measure.of} is between 0 and 1"
         return [Problem(message, (key,), found=f"{limit:g}", allowed="a fraction such as 0.01", hint=hint)]
     return []
 
@@ -244,13 +244,13 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
     """
     match = _MEASURE.fullmatch(text.strip())
     if match is None:
-        raise InputError(Problem("not a measure", found=shorten(text), allowed=_FORM))
+        raise InputError(Problem("invalid measure", found=shorten(text), allowed=_FORM))
     how, of, given = match["how"], match["of"], match["given"]
     quantile = None if how in (None, "mean") else _percent(how[1:])
     measure = Measure(of, quantile, given.strip() if given else None)
     problems = measure_problems(measure, kinds)
     if how == "mean" and measure.of in EVENTS:
-        problems.append(Problem("an event has a rate, and no mean", ("of",), found=measure.of))
+        problems.append(Problem("an event has no mean, only a rate", ("of",), found=measure.of))
     if problems:
         raise InputError(of_text(text.strip(), problems))
     return measure
@@ -266,7 +266,7 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
     """
     match = _REQUIREMENT.fullmatch(text.strip())
     if match is None:
-        raise InputError(Problem("not a requirement", found=shorten(text), allowed=_REQUIREMENT_FORM))
+        raise InputError(Problem("invalid requirement", found=shorten(text), allowed=_REQUIREMENT_FORM))
     measure = parse_measure(match["measure"], kinds)
     limit = parse_amount(match["limit"], measure)
     is_most = match["sign"] == "<="
@@ -291,12 +291,12 @@ def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
     for part in re.split(r"\s+and\s+", said):
         match = _CONDITION.fullmatch(part)
         if match is None:
-            problems.append(Problem("not an event", found=shorten(part), allowed=_EVENT_FORM))
+            problems.append(Problem("invalid event", found=shorten(part), allowed=_EVENT_FORM))
             continue
         measure = Measure(match["of"], given=given or None)
         problems += measure_problems(measure, kinds, has_costs=False)
         if (measure.of in EVENTS) == bool(match["sign"]):
-            message = "an event has no limit" if match["sign"] else "a number makes an event with a limit only"
+            message = "an event takes no limit" if match["sign"] else "a response needs a limit"
             problems.append(Problem(message, (measure.of,), allowed=_EVENT_FORM))
         elif match["sign"]:
             conditions.append(Condition(measure.of, match["sign"], parse_amount(match["limit"], measure)))
@@ -333,7 +333,7 @@ def parse_amount(text: str, measure: Measure) -> float:
     if value - value != 0:
         allowed = "a number" + (", or a percentage such as 1%" if measure.is_fraction else "")
         allowed += ", or a duration such as 10m" if measure.is_duration else ""
-        raise InputError(Problem("not an amount", (str(measure),), found=shorten(text), allowed=allowed))
+        raise InputError(Problem("invalid amount", (str(measure),), found=shorten(text), allowed=allowed))
     return value
 
 

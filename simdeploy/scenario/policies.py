@@ -70,12 +70,14 @@ def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ())
     if not is_printable(name):
         return PolicyReading(None, name_problems(name, prefix))
     if not isinstance(raw, Mapping):
-        allowed = 'the keys of a deployment spec, such as "strategy", or {file: deployment.json}'
+        allowed = "a deployment spec such as {strategy: rolling, ...}, or {file: deployment.json}"
         return PolicyReading(None, [Problem("not a deployment spec", prefix, found=shorten(raw), allowed=allowed)])
     dialect = raw.get("dialect")
     if dialect is not None and (not isinstance(dialect, str) or dialect not in SPEC_TYPES):
         hint = nearest(dialect, SPEC_TYPES)
-        problem = Problem("not a dialect", (*prefix, "dialect"), found=shorten(dialect), allowed=", ".join(SPEC_TYPES))
+        problem = Problem(
+            "unknown dialect", (*prefix, "dialect"), found=shorten(dialect), allowed=", ".join(SPEC_TYPES)
+        )
         return PolicyReading(None, [replace(problem, hint=hint)])
     if raw.get("file") is not None:
         return _read_file(name, raw, around, prefix)
@@ -92,11 +94,11 @@ def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ())
 
 
 def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: Path) -> PolicyReading:
-    message = "a policy that is read from a file has no keys but file and dialect"
+    message = "not allowed beside `file`, except `dialect`"
     problems = [Problem(message, (*prefix, key)) for key in raw if key not in ("file", "dialect")]
     file = raw["file"]
     if not isinstance(file, str) or not file.strip():
-        problems.append(Problem("not the name of a file", (*prefix, "file"), found=shorten(file)))
+        problems.append(Problem("not a file name", (*prefix, "file"), found=shorten(file)))
         return PolicyReading(None, problems)
     try:
         text = around.files.text(file)
@@ -119,7 +121,7 @@ def document_policy(name: str, document: DeploymentDocument, around: Surrounding
         if value is None or value == "":
             continue
         if key in around.stated and value != getattr(around.identity, key):
-            message = f"its {key} is used, although deployment.{key} says {shorten(getattr(around.identity, key))}"
+            message = f"its {key} overrides deployment.{key}, {shorten(getattr(around.identity, key))}"
             warnings.append(Problem(message, path, found=shorten(value)))
         identity = replace(identity, **{key: value})
     if identity.type != around.identity.type:

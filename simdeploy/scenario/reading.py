@@ -65,7 +65,7 @@ def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None
     """
     reading = Reading()
     if not isinstance(raw, Mapping):
-        allowed = "keys out of " + ", ".join(ScenarioFile.model_fields)
+        allowed = "the keys " + ", ".join(ScenarioFile.model_fields)
         reading.errors.append(Problem("not a scenario", found=shorten(raw), allowed=allowed))
         return reading
     sections = reading.sections = _read_sections(raw, files, reading.errors, known or {})
@@ -220,7 +220,7 @@ def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
     windows = f"{policy.windows_needed} windows of {format_duration(policy.interval_ns)}"
     if needed_ns > policy.deadline_ns:
         cause = "success_threshold" if policy.min_healthy_ns is None else "min_healthy_time"
-        message = f"no node can ever be healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
+        message = f"no node can become healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
         allowed = f"a deadline of at least {format_duration(needed_ns)}"
         yield Problem(message, path, found=deadline, allowed=allowed)
     if policy.deadline_ns // policy.interval_ns > _MAX_WINDOWS:
@@ -237,12 +237,10 @@ def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
     for number, member in enumerate(affects.members):
         if affects.by == "classes" and member not in known:
             meant = (str(member), names)
-            yield Problem(
-                "no such class in the fleet", (*path, number), found=shorten(member), allowed=allowed, meant=meant
-            )
+            yield Problem("no such class", (*path, number), found=shorten(member), allowed=allowed, meant=meant)
         if affects.by == "zones" and isinstance(member, int) and member >= fleet.zones:
             zones = f"0 to {fleet.zones - 1}"
-            yield Problem("no such zone in the fleet", (*path, number), found=str(member), allowed=zones)
+            yield Problem("no such zone", (*path, number), found=str(member), allowed=zones)
 
 
 def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Problem]:

@@ -42,17 +42,17 @@ Limit = Annotated[
 class RequirementSection(Section):
     """What one policy, or every policy, must achieve."""
 
-    policy: Name | None = optional(None, "The policy that must; every policy of the scenario if left out.")
+    policy: Name | None = optional(None, "The policy it applies to; default: all.")
     of: Name = Field(
-        description="What is measured: a response, whose mean it is; or a verdict, state or sort of release, whose rate it is.",
+        description="Measure: the mean of a response, or the rate of a verdict, state or sort of release.",
         json_schema_extra={"enum": [*NUMBERS, *EVENTS]},
     )
-    quantile: Annotated[float, _QUANTILE] | None = optional(None, "Which quantile of a response, instead of its mean.")
+    quantile: Annotated[float, _QUANTILE] | None = optional(None, "Quantile of a response, instead of its mean.")
     given: Name | None = optional(
-        None, f"Only rollouts in which this is so: {' or '.join(SORTS)}, a kind of the release, a verdict, a state."
+        None, f"Only these rollouts: {' or '.join(SORTS)}, a kind of release, a verdict or a state."
     )
-    at_most: Limit | None = optional(None, "The measure must not exceed this.")
-    at_least: Limit | None = optional(None, "The measure must not fall below this.")
+    at_most: Limit | None = optional(None, "Upper limit of the measure.")
+    at_least: Limit | None = optional(None, "Lower limit of the measure.")
 
     def build(self) -> Requirement:
         """Return the value for analyses."""

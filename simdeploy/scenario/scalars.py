@@ -38,12 +38,12 @@ def resolve(word: str) -> str | int | float | bool | None:
         return _CONSTANTS[word]
     if _WHOLE.fullmatch(word) or _DECIMAL.fullmatch(word):
         if len(word) > _MAX_DIGITS:
-            raise ValueError("a number of more than 400 characters")
+            raise ValueError("number longer than 400 characters")
         if _WHOLE.fullmatch(word):
             return int(word)
         number = float(word)
         if not math.isfinite(number):
-            raise ValueError("too large a number")
+            raise ValueError("number too large")
         return number
     if _OTHER_BASE.fullmatch(word):
         raise ValueError("not a decimal number")

@@ -283,7 +283,7 @@ class Scenario:
         if isinstance(policy, Mapping):
             raw = plain(policy)
             return read_policy(str(raw.get("strategy") or raw.get("file")), raw, around)
-        allowed = "the name of a policy, a dict, a spec or a document of simdeploy.api"
+        allowed = "a policy's name, a dict, a spec or a simdeploy.api document"
         raise InputError(Problem("not a policy", found=shorten(policy), allowed=allowed))
 
 

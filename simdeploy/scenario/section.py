@@ -62,7 +62,7 @@ class Section(BaseModel):
         if isinstance(raw, str) and cls.shorthand is not None:
             raw = {cls.shorthand: raw}
         if not isinstance(raw, dict):
-            allowed = "keys out of " + ", ".join(cls.model_fields)
+            allowed = "the keys " + ", ".join(cls.model_fields)
             raise validation_error([Problem("not a group of keys", found=shorten(raw), allowed=allowed)])
         problems = unknown_keys(raw, cls.model_fields)
         known = {

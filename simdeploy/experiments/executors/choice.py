@@ -47,7 +47,7 @@ def choose_executor(
     if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= _MOST_WORKERS:
         raise InputError(
             Problem(
-                "not a whole number in its range",
+                "out of range",
                 path=("workers",),
                 found=shorten(workers),
                 allowed=f"1 to {_MOST_WORKERS}",
@@ -55,9 +55,9 @@ def choose_executor(
         )
     said = [name for name, is_said in (("workers", workers > 1), ("cluster", cluster is not None)) if is_said]
     if executor is not None and said:
-        raise InputError(Problem("an executor says itself where it runs; leave this out", path=(said[0],)))
+        raise InputError(Problem("can't be combined with an executor", path=(said[0],)))
     if len(said) > 1:
-        raise InputError(Problem("a cluster has its own workers; leave this out", ("workers",), found=str(workers)))
+        raise InputError(Problem("can't be combined with a cluster", ("workers",), found=str(workers)))
     if executor is not None:
         return executor
     if cluster is not None:

@@ -31,12 +31,12 @@ _DEATHS = 2  # of one cell, alone: then it is to blame
 _DEATHS_OF_A_SPAN = 40  # enough to find a cell among a hundred thousand, and an end where every cell is deadly
 _FALSE_STARTS = 3
 
-_DIED = "the worker process died twice on this replication (killed, or out of memory)"
-_DIED_OFTEN = f"worker processes died {_DEATHS_OF_A_SPAN} times on this replication and others beside it"
+_DIED = "the worker process died twice on this replication (killed or out of memory)"
+_DIED_OFTEN = f"worker processes died {_DEATHS_OF_A_SPAN} times on this and neighbouring replications"
 _CANNOT_START = "no worker process could start: {}"
 _UNGUARDED = (
-    "a worker imports the script that was run, and this one starts workers again; "
-    "put its calls with workers > 1 under `if __name__ == '__main__':`"
+    "workers import your script, which starts workers again; "
+    "move calls with workers > 1 under `if __name__ == '__main__':`"
 )
 
 _NAME = "simdeploy worker"
@@ -239,12 +239,12 @@ def _describe_end(status: int | None) -> str:
     if status == _STATUS_UNGUARDED:
         return _UNGUARDED
     if status is None or status >= 0:
-        return f"it ended with exit status {status}; see what it wrote to standard error"
+        return f"it ended with exit status {status}; see its standard error"
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    return f"it was killed by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
+    return f"it was killed by {name}" + (", perhaps out of memory" if name == "SIGKILL" else "")
 
 
 def _send(worker: _Worker, message: bytes) -> None:

@@ -36,7 +36,7 @@ class StrangerError(StoreError):
     """Something else is in the place of one of a store's files."""
 
     def __init__(self, path: Path, kind: str) -> None:
-        super().__init__(f"{path}: this is {kind}, where a store has a file; move it out of the way")
+        super().__init__(f"{path}: {kind} where a store has a file; move it away")
         self.kind = kind
 
 
@@ -55,9 +55,9 @@ def explained(folder: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         is_full = error.errno in _FULL
         cause = f"the disk is full ({reason})" if is_full else f"can't be written to ({reason})"
-        remedy = "once there is room" if is_full else "once that is mended"
+        remedy = "free some space" if is_full else "fix that"
         raise StoreError(
-            f"{folder}: {cause}; what is finished is kept, and {remedy} the same call goes on from there"
+            f"{folder}: {cause}; finished work is saved. To resume, {remedy} and repeat the same call."
         ) from error
 
 
@@ -126,7 +126,7 @@ def read_file(path: Path, *, most: int) -> bytes:
     with open_file(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise StoreError(f"{path}: larger than anything that belongs there; at most {most:,} bytes are read")
+        raise StoreError(f"{path}: larger than {most:,} bytes")
     return content
 
 

@@ -34,7 +34,7 @@ def place_within(folder: str | os.PathLike[str] | None, name: str) -> Path | Non
         return None
     place = Path(folder) / name
     if place.is_symlink():
-        raise StoreError(f"{place}: this is a link, where a store has a folder; move it out of the way")
+        raise StoreError(f"{place}: a link where a store has a folder; move it away")
     return place
 
 
@@ -83,7 +83,7 @@ class Folder:
         """
         kind = find_kind(self.parts)
         if kind is not None and kind != "a folder":
-            raise StoreError(f"{self.parts}: this is {kind}, where a store has a folder; move it out of the way")
+            raise StoreError(f"{self.parts}: {kind} where a store has a folder; move it away")
 
     def find_parts(self) -> list[int]:
         """Return the numbers of the part files that are there, ascending."""

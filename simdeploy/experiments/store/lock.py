@@ -46,8 +46,7 @@ class FolderLock:
             holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "an unknown process"
             os.close(descriptor)
             raise StoreError(
-                f"{path.parent}: another call is writing to this folder ({holder}); wait for its end, or take another "
-                "folder"
+                f"{path.parent}: another call is writing to this folder ({holder}); wait for it, or use another folder"
             ) from None
         except BaseException:
             os.close(descriptor)

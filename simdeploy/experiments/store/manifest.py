@@ -83,7 +83,7 @@ def compare_versions(manifest: Manifest) -> Iterator[str]:
         if version != then.get(name)
     ]
     if changed:
-        yield printable(f"begun with {', '.join(changed)}: the last digits of what is added may differ")
+        yield printable(f"begun with {', '.join(changed)}: last digits of new rows may differ")
 
 
 def read_manifest(folder: Folder) -> dict[str, Any] | None:
@@ -97,7 +97,7 @@ def read_manifest(folder: Folder) -> dict[str, Any] | None:
         If the manifest is damaged.
     """
     if folder.path.exists() and not folder.path.is_dir():
-        raise InputError(Problem("a store is a folder, and this is a file", file=str(folder.path)))
+        raise InputError(Problem("a store must be a folder, not a file", file=str(folder.path)))
     with reading(folder.path):
         if folder.is_new():
             return None
@@ -105,18 +105,18 @@ def read_manifest(folder: Folder) -> dict[str, Any] | None:
         manifest = _load(folder)
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         names = sorted(path.name for path in folder.path.iterdir())
-        raise _refusal(folder, "this folder holds something else than a store", found=shorten(", ".join(names)))
+        raise _refusal(folder, "the folder is not a store", found=shorten(", ".join(names)))
     version = manifest.get("format_version")
     if version not in _READABLE or isinstance(version, bool):
         raise _refusal(
             folder,
-            "a store of a format that this version of simdeploy doesn't know",
+            "this version of simdeploy doesn't know the store's format",
             found=shorten(version),
             allowed=" or ".join(map(str, _READABLE)),
         )
     damaged = _find_damage(manifest)
     if damaged:
-        raise _damage(folder, f"{' and '.join(damaged)}: not what was written")
+        raise _damage(folder, f"{' and '.join(damaged)}: wrong checksum")
     return manifest
 
 
@@ -128,7 +128,7 @@ def check_writable(folder: Folder, manifest: Manifest) -> None:
     InputError
     """
     if manifest["format_version"] != _FORMAT_VERSION:
-        message = "this store is of an older format, which can be read but not gone on with"
+        message = "older store format: it can be read but not resumed"
         raise _refusal(folder, message, found=str(manifest["format_version"]), allowed=str(_FORMAT_VERSION))
 
 
@@ -167,7 +167,7 @@ def _find_damage(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _damage(folder: Folder, reason: str) -> StoreError:
-    return StoreError(f"{folder.path}: manifest.json is damaged ({reason}); it is left as it is; take another folder")
+    return StoreError(f"{folder.path}: manifest.json is damaged ({reason}); nothing was changed; use another folder")
 
 
 def _refusal(folder: Folder, message: str, *, found: str | None = None, allowed: str | None = None) -> InputError:
@@ -185,9 +185,9 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
     file = str(folder.path)
     then, now = manifest["versions"]["simdeploy"], find_versions()["simdeploy"]
     if then != now:
-        message = f"this store was begun with simdeploy {then}, and the numbers of simdeploy {now} may differ"
+        message = f"this store was begun with simdeploy {then}; the numbers of simdeploy {now} may differ"
         raise InputError(
-            Problem(message, file=file, hint=f"go on with simdeploy {then}; any version can read the folder")
+            Problem(message, file=file, hint=f"resume with simdeploy {then}; any version can read the folder")
         )
     differences = list(find_differences(manifest["question"], question))
     if differences:
@@ -196,8 +196,8 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
             for path, there, here in differences[:_MOST_SHOWN]
         ]
         n_more = len(differences) - len(shown)
-        more = f"; {n_more} more differences are not shown" if n_more else ""
-        raise InputError([Problem(f"this store belongs to another question{more}", file=file), *shown])
+        more = f" ({n_more} more differences)" if n_more else ""
+        raise InputError([Problem(f"this store answers another question{more}", file=file), *shown])
 
 
 def find_differences(there: Any, here: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:

@@ -102,7 +102,7 @@ class Store:
                     write_file(folder.manifest, encode_manifest(manifest))
             notes = list(compare_versions(manifest))
             if not lock.is_known:
-                notes.append("the file system knows no locks: see to it that no other call writes to this folder")
+                notes.append("the file system has no locks: make sure that no other call writes to this folder")
             with explained(folder.path):
                 store = cls(folder, lock, manifest, is_resumed=is_resumed, notes=notes)
             resources.pop_all()  # the lock is the store's now
@@ -180,7 +180,7 @@ class Store:
         journal = self._open_journal()
         wrong = sorted(self._entries.keys() ^ set(range(n_parts)))
         if wrong:
-            raise ValueError(f"not all of {n_parts} parts and no others are finished: see part {wrong[0]}")
+            raise ValueError(f"the finished parts are not 0 to {n_parts - 1}: see part {wrong[0]}")
         if self._n_parts != n_parts:
             with self._closing():
                 journal.add_end(n_parts)
@@ -225,7 +225,7 @@ def _find_manifest(folder: Folder, question: Mapping[str, Any]) -> dict[str, Any
             check_writable(folder, manifest)
             check_belongs(folder, manifest, question)
     except InputError as error:
-        way_out = Problem("it is left as it is; take another folder", file=str(folder.path))
+        way_out = Problem("nothing was changed; use another folder", file=str(folder.path))
         raise InputError([*error.problems, way_out]) from error
     return manifest
 
@@ -251,15 +251,15 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
     for stray in folder.find_strays():
         make_way(stray)
     journal = read_journal(folder.journal, n_parts)
-    notes = [f"line {number} of the journal can't be read, and is dropped" for number in journal.unreadable]
+    notes = [f"dropped unreadable line {number} of the journal" for number in journal.unreadable]
     if journal.is_torn:
-        notes.append("the last line of the journal is torn, for the run was ended while it was written, and is dropped")
+        notes.append("dropped the incomplete last line of the journal (the run ended while writing it)")
     damages = {
         number: damage
         for number, entry in journal.entries.items()
         if (damage := find_damage(folder.part(number), entry, verify=True)) is not None
     }
-    notes += [f"part {number} is computed again: {damage}" for number, damage in damages.items()]
+    notes += [f"recomputing part {number}: {damage}" for number, damage in damages.items()]
     for number in damages:
         del journal.entries[number]
     if not journal.is_complete:
@@ -271,7 +271,7 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
         if number not in journal.entries:
             aside = make_way(folder.part(number))
             if number not in damages:
-                notes.append(f"part {number} is computed again: the journal doesn't have it")
+                notes.append(f"recomputing part {number}: not in the journal")
             if aside:
-                notes.append(f"the folder that was in the place of part {number} is called {aside} now")
+                notes.append(f"moved the folder in place of part {number} to {aside}")
     return journal, notes
