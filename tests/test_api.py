@@ -350,7 +350,7 @@ WRONG = [
     (("spec", "health_check", "deadline"), '""', "needs a deadline"),
     (("spec", "health_check", "deadline"), "null", "needs a deadline"),
     (("spec", "health_check", "deadline"), "true", "not a duration"),
-    (("spec", "health_check", "max_error_rate"), "10", "0.10 is ten percent"),
+    (("spec", "health_check", "max_error_rate"), "10", "write 0.10 for 10 %"),
     (("spec", "health_check", "max_error_rate"), '"0.1"', "not a number"),
     (("spec", "health_check", "min_healthy_time"), "{}", "not a duration"),
     (("status",), "[]", "not a group of keys"),

@@ -133,7 +133,7 @@ DEFECTIVE = {"release": {"bad": {"probability": 1, "defective": True}, "fine": {
         (DEFECTIVE, "completed given fine >= 0.1", "no release of the scenario is ever fine"),
         (RESTART, "false_alarm <= 0.1", "a restart releases nothing"),
         (RESTART, "completed given good >= 0.1", "a restart releases nothing"),
-        ({}, "makespan_s <= 10m", "a mean is judged from 1,000 observations on, and the budget is 999"),
+        ({}, "makespan_s <= 10m", "a mean needs 1,000 observations; the budget is 999"),
     ],
 )
 def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
@@ -219,7 +219,7 @@ def test_the_answer_says_what_is_not_met():
     )
     (table,) = unknown.summarize()
     assert table.header[-1] == "why"
-    assert table.rows[1][-1] == "no number of rollouts shows that a rate is 0"
+    assert table.rows[1][-1] == "no number of rollouts can show a rate of 0"
     assert "why" not in both.summarize()[0].header
 
 

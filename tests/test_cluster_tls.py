@@ -158,7 +158,7 @@ class TestMessages:
         result = CliRunner().invoke(app, ["sweep", scenario_file, *SWEEP, "--cluster", "tls://127.0.0.1:1", *options])
         assert result.exit_code == 2
         last = result.stderr.splitlines()[-1]
-        assert last.startswith("error: cluster: these certificates can't be used: ")
+        assert last.startswith("error: cluster: unusable certificates: ")
         assert "text.pem" in last
 
     def test_encryption_required(self):

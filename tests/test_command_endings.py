@@ -68,7 +68,7 @@ REFUSED = [
     ("--out folder.csv", "is not a file"),
     ("--junit x.txt", "must end with one of .xml"),
     ("--junit nowhere/x.xml", "there is no folder"),
-    ("--store file", "'file' is there already and is not a folder"),
+    ("--store file", "'file' exists and is not a folder"),
     ("--store file/x", "can't be written to"),
     ("--of costs", "did you mean 'cost'?"),
     ("--direction least", "'least' is not one of"),

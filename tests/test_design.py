@@ -113,10 +113,7 @@ def test_what_the_scenario_states_comes_first(scenario):
     """An end of a path is looked for among stated keys before defaults, and is refused with all it may mean. [contract]"""
     stated = scenario.with_values({"release.bad.start_failure": 0.1})
     assert problems(find, stated, "start_failure") == [
-        (
-            "start_failure: several keys end like this; "
-            "allowed: scenario.fleet.start_failure, scenario.release.bad.start_failure"
-        )
+        ("start_failure: ambiguous key; allowed: scenario.fleet.start_failure, scenario.release.bad.start_failure")
     ]
     assert find(stated, "fleet.start_failure")[0].name == "scenario.fleet.start_failure"
 
@@ -137,11 +134,11 @@ def test_unknown_keys_are_told_with_the_nearest(scenario):
         "max_eror_rate: no such key to vary; did you mean 'max_error_rate'?",
         "scenario.fleet.nods: no such key to vary; did you mean 'scenario.fleet.nodes'?",
         (
-            "scenario.policies.waves.max_parallel: not a factor that can be varied; "
+            "scenario.policies.waves.max_parallel: this key can't be varied; "
             "policy keys have no prefix: max_failed_nodes"
         ),
-        "max_parallel: the same key twice (found max_parallel)",
-        "scenario.name: not a factor that can be varied",
+        "max_parallel: duplicate key (found max_parallel)",
+        "scenario.name: this key can't be varied",
     ]
 
 
@@ -172,10 +169,7 @@ def test_lists_stand_side_by_side():
     points = make_points([WHOLE, NUMBER], [[1, 2, 3], [0.1, 0.2, 0.3]], "list", seed=0)
     assert values(points) == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert problems(make_points, [WHOLE, NUMBER], [[1, 2, 3], [0.1]], "list", seed=0) == [
-        (
-            "vary: lists of unequal lengths can't stand side by side "
-            "(found max_failed_nodes: 3, health_check.max_error_rate: 1)"
-        )
+        ("vary: design list needs lists of equal length (found max_failed_nodes: 3, health_check.max_error_rate: 1)")
     ]
 
 
@@ -211,7 +205,7 @@ def test_designs_that_there_are_not():
         "design: unknown design (found 'gird'); allowed: \"grid\", \"list\" or LatinHypercube(n); did you mean 'grid'?"
     ]
     assert (
-        "design: not a Latin hypercube (found 0)"
+        "design: invalid Latin hypercube (found 0)"
         in problems(make_points, [NUMBER], [(0, 1)], LatinHypercube(0), seed=0)[0]
     )
     many = [range(1001), np.linspace(0, 1, 1000)]
@@ -248,12 +242,12 @@ def test_ranges_that_there_are_not():
     told = problems(make_points, levers, [("a", "b"), (0.2, 0.1), (0.5, 3)], LatinHypercube(3), seed=0)
     assert told == [
         (
-            "strategy: not a range (found ('a', 'b')); allowed: two numbers, lowest first; "
+            "strategy: invalid range (found ('a', 'b')); allowed: two numbers, lowest first; "
             "write a list for separate values"
         ),
-        "health_check.max_error_rate: not a range (found (0.2, 0.1)); allowed: the lowest value first",
+        "health_check.max_error_rate: invalid range (found (0.2, 0.1)); allowed: the lowest value first",
         (
-            "max_failed_nodes: not a range (found (0.5, 3)); allowed: two whole numbers, lowest first; "
+            "max_failed_nodes: invalid range (found (0.5, 3)); allowed: two whole numbers, lowest first; "
             "write a list for separate values"
         ),
     ]
@@ -353,9 +347,9 @@ def test_every_invalid_value_is_told_at_once(scenario):
         "max_failed_nodes: negative (found -1); allowed: a whole number from 0 to 10,000,000",
         "max_failed_nodes: not a whole number (found 1.5); allowed: a whole number from 0 to 10,000,000",
         "scenario.fleet.start_failure: not a number (found 'often'); allowed: a number from 0 to 1",
-        "scenario.fleet.start_failure: too large (found 2); allowed: a number from 0 to 1; 0.02 is 2 percent",
+        "scenario.fleet.start_failuwrite re: too large (found 2); allowed: a number from 0 to 1; 0.02 for 2 %",
         (
-            "scenario.orchestrator.pacing: not one of the values (found 'barier'); "
+            "scenario.orchestrator.pacing: unknown value (found 'barier'); "
             "allowed: barrier, sliding, rate; did you mean 'barrier'?"
         ),
     ]
@@ -366,7 +360,7 @@ def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
     told = problems(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 120, 600])
     assert len(told) == 3
     assert told[0] == (
-        "health_check.deadline: no node can ever be healthy in time: min_healthy_time needs 12 windows of 10s = 2m0s "
+        "health_check.deadline: no node can become healthy in time: min_healthy_time needs 12 windows of 10s = 2m0s "
         "(found 1m0s); allowed: a deadline of at least 2m0s; "
         "in 1 of 6 cases, the first: health_check.deadline=1m, health_check.min_healthy_time=120"
     )
@@ -437,16 +431,16 @@ def test_several_scenarios_and_policies_need_names():
     one = Scenario.from_dict(SCENARIO)
     assert list(name_scenarios([one])) == ["small"]
     assert list(name_scenarios({"x": one, "y": one})) == ["x", "y"]
-    assert "the same name twice (found 'small')" in problems(name_scenarios, [one, one])[0]
-    assert problems(name_scenarios, []) == ["scenario: no scenario to try"]
+    assert "duplicate name (found 'small')" in problems(name_scenarios, [one, one])[0]
+    assert problems(name_scenarios, []) == ["scenario: no scenario"]
     assert "neither a scenario nor the path" in problems(name_scenarios, [3])[0]
     spec = {"strategy": "immediate"}
     assert list(name_policies("waves")) == ["waves"]
     assert list(name_policies(["waves", spec])) == ["waves", "immediate"]
     assert list(name_policies(spec)) == ["immediate"]
     assert list(name_policies({"a": spec, "b": "waves"})) == ["a", "b"]
-    assert "the same name twice (found 'immediate')" in problems(name_policies, [spec, spec])[0]
-    assert problems(name_policies, []) == ["policies: no policy to try"]
+    assert "duplicate name (found 'immediate')" in problems(name_policies, [spec, spec])[0]
+    assert problems(name_policies, []) == ["policies: no policy"]
     assert "no such policy (found 'wave')" in problems(find_bases, {"small": one}, {"wave": "wave"})[0]
 
 

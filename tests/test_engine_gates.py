@@ -205,7 +205,7 @@ def test_waves_need_pacing_that_has_them(gate: str) -> None:
         ({"kind": "e_process", "prior_mean": 0}, "prior_mean: out of range"),
         ({"kind": "e_process", "prior_mean": 0.001, "prior_strength": 10**5}, "nothing above max_error_rate 0.1"),
         ({"kind": "wald"}, "unknown value"),
-        ({"good": 0.1}, "kind: required, but missing"),
+        ({"good": 0.1}, "kind: required key is missing"),
         ("sptr", "did you mean 'sprt'"),
     ],
 )

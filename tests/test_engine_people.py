@@ -130,7 +130,7 @@ def test_a_script_promotes_once_canaries_are_resolved(make_scenario):
     rollout = simulate(scenario, canary(2))
     assert waves(rollout) == [0, 100]
     assert (10, "script: promote has no effect: not all canaries are resolved") in said(rollout)
-    assert (120, "script: promote has no effect: the canaries are promoted already") in said(rollout)
+    assert (120, "script: promote has no effect: the canaries are already promoted") in said(rollout)
 
 
 @pytest.mark.parametrize(

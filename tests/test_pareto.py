@@ -233,7 +233,7 @@ def test_stored_and_shuffled_rows_say_the_same(tmp_path):
         (
             {"makespan_s": "mix"},
             {},
-            "makespan_s: not a direction (found 'mix'); allowed: min, max; did you mean 'min'?",
+            "makespan_s: invalid direction (found 'mix'); allowed: min, max; did you mean 'min'?",
         ),
         ({"makespan": "min"}, {}, "did you mean 'makespan_s'?"),
         ({"cost": "min"}, {}, "no costs"),

@@ -89,11 +89,11 @@ def test_half_widths_as_people_write_them(measure, text, half_width, is_relative
         (
             "escaped",
             "1%",
-            "is it one of percentage points, or relative? (found '1%'); allowed: 1pp (the same as 0.01), or",
+            "percentage points or relative? (found '1%'); allowed: 1pp (the same as 0.01), or",
         ),
         ("escaped", "x%", "percentage points or relative?"),
-        ("escaped", "5s", "not a half-width (found '5s'); allowed: above 0: percentage points such as 1pp"),
-        ("makespan_s", "1pp", "not a half-width (found '1pp'); allowed: above 0: a half-width such as 5 or 5s"),
+        ("escaped", "5s", "invalid half-width (found '5s'); allowed: above 0: percentage points such as 1pp"),
+        ("makespan_s", "1pp", "invalid half-width (found '1pp'); allowed: above 0: a half-width such as 5 or 5s"),
         ("makespan_s", "0s", "invalid half-width"),
         ("makespan_s", "-1", "invalid half-width"),
         ("makespan_s", "5 relative", "invalid half-width"),
@@ -131,8 +131,8 @@ def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
         ({"makespan": 5}, {}, "did you mean 'makespan_s'"),
         ({"makespan_s": 5, "mean makespan_s": 4}, {}, "two targets for one measure"),
         ({"escaped given fnie": 0.1}, {}, "did you mean 'fine'"),
-        ({"makespan_s": 5}, {"most": 99}, "most: not a number of replications (found 99); allowed: 100 or more"),
-        ({"makespan_s": 5}, {"most": 1e4}, "most: not a number of replications"),
+        ({"makespan_s": 5}, {"most": 99}, "most: invalid number of replications (found 99); allowed: 100 or more"),
+        ({"makespan_s": 5}, {"most": 1e4}, "most: invalid number of replications"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targets, options, told):
@@ -449,7 +449,7 @@ def test_compare_says_how_many_it_took(folder, scenario):
         (["--precision", "makespan_s=5s", "--precision", "makespan_s=4s"], "'makespan_s' is there twice"),
         (["--precision", "makespan_s=5s", "--replications", "10"], "--precision and --replications exclude each other"),
         (["--most", "500"], "--most needs --precision"),
-        (["--precision", "makespan_s=5s", "--most", "50"], "most: not a number of replications (found 50)"),
+        (["--precision", "makespan_s=5s", "--most", "50"], "most: invalid number of replications (found 50)"),
     ],
 )
 def test_compare_refuses_before_the_work(folder, no_work, arguments, told):

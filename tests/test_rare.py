@@ -207,7 +207,7 @@ def test_an_event_that_is_never_met_states_no_probability() -> None:
     found = estimate_rare(
         world(), event="failed_nodes >= 30", tilt={"start_failure": 1.1}, replications=500, engine="compiled"
     )
-    assert "the event happened in none of the 500 replications" in found.answer
+    assert "the event occurred in none of the 500 replications" in found.answer
     nobody = estimate_rare(
         world(waves()),
         event="failed_nodes >= 200",
@@ -302,8 +302,8 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"method": "splittin"}, "method: no such method"),
-        ({"levels": "updated_nodes"}, "levels: no levels"),
+        ({"method": "splittin"}, "method: unknown method"),
+        ({"levels": "updated_nodes"}, "levels: invalid levels"),
         ({"levels": {"failed_nodes": [3, 2]}}, "ascending"),
         ({"levels": {"failed_nodes": [0]}}, "whole numbers above 0"),
         ({"tilt": {"slowdown": 2}}, "the scenario draws nothing here"),

@@ -587,8 +587,8 @@ def test_a_json_policy_brings_its_identity(tmp_path: Path) -> None:
     assert scenario.identity.type == "update"
     messages = " ".join(str(warning.message) for warning in caught)
     assert len(caught) == 2
-    assert "its type is used, although deployment.type says 'update' (found 'restart')" in messages
-    assert "a restart that changes the version (found 4 to 2)" in messages
+    assert "its type overrides deployment.type, 'update' (found 'restart')" in messages
+    assert "a restart keeps the version (found 4 to 2)" in messages
 
 
 @pytest.mark.parametrize(
@@ -624,9 +624,9 @@ def test_versions_are_by_the_type(tmp_path: Path, deployment: dict[str, Any], ve
     ("deployment", "said"),
     [
         ({"type": "create", "from_version": 3, "to_version": 4}, "a create with a version before it"),
-        ({"type": "restart", "from_version": 3, "to_version": 4}, "a restart that changes the version"),
-        ({"type": "stop", "from_version": 3, "to_version": 4}, "a stop that changes the version"),
-        ({"type": "rollback", "from_version": 3, "to_version": 4}, "a rollback to a version that is not older"),
+        ({"type": "restart", "from_version": 3, "to_version": 4}, "a restart keeps the version"),
+        ({"type": "stop", "from_version": 3, "to_version": 4}, "a stop keeps the version"),
+        ({"type": "rollback", "from_version": 3, "to_version": 4}, "a rollback must go to an older version"),
         ({"from_version": 4, "to_version": 3}, "an update to a version that is not newer"),
     ],
 )
@@ -794,7 +794,7 @@ def test_warnings_point_at_the_callers_line(tmp_path: Path) -> None:
     assert [warning.filename for warning in caught] == [__file__] * 4
     assert [str(warning.message) for warning in caught][2:] == [
         "orchestrator.minimum_sample: more than the fleet's 10 nodes: a percent limit never applies (found 11)",
-        "max_parallel: more than the fleet's 10 nodes: one wave takes all (found 11)",
+        "max_parallel: more than the fleet's 10 nodes: one wave updates all (found 11)",
     ]
 
 

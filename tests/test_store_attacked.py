@@ -221,7 +221,7 @@ class TestJournal:
         stored = read_store(folder)
         assert stored.is_complete
         assert_frame_equal(stored.to_frame(), expected, check_exact=True)
-        assert finish(folder) == ("line 5 of the journal can't be read, and is dropped",)
+        assert finish(folder) == ("dropped unreadable line 5 of the journal",)
         assert path.read_bytes() == content
 
     def test_too_large(self, folder, monkeypatch):

@@ -255,7 +255,7 @@ def test_what_never_ends_is_not_known():
 def test_nothing_to_choose_even_as_it_is():
     """Where the choice isn't known with the switches as they are, that is said instead of a table of nothing. [contract]"""
     made = scenario(ZERO, orchestrator={"on_failure": "pause"})
-    with pytest.raises(InputError, match="nothing can be chosen: 100 % of the rollouts of strict never end"):
+    with pytest.raises(InputError, match="no policy can be chosen: 100 % of the rollouts of strict never end"):
         vary_switches(made, replications=5, pairs=False, engine="compiled")
 
 
@@ -346,7 +346,7 @@ def test_one_policy_needs_a_requirement():
     [
         (
             {"of": "cost"},
-            "the scenario has no costs, so cost can't be measured; add a section `costs`, or ask for something else",
+            "no costs in the scenario: cost can't be measured; add a `costs` section or use another measure",
         ),
         ({"of": Measure("makespan_s", quantile=2)}, "invalid quantile"),
         ({"requirements": ["cost <= 1"]}, "the scenario has no costs"),

@@ -366,7 +366,7 @@ def test_forms_for_others():
     [
         ({"vary": {"scenario.fleet.nodes": [1]}}, "can't be varied as a threshold"),
         ({"vary": {"auto_promote": [True]}}, "can't be varied as a threshold"),
-        ({"vary": {"max_failed_nodes": ["many"]}}, "a threshold is a number (found 'many')"),
+        ({"vary": {"max_failed_nodes": ["many"]}}, "a threshold must be a number (found 'many')"),
         ({"axes": ["makespan_s"]}, "at least two measures: x and y"),
         ({"axes": ["makespan_s", "makespan_s"]}, "duplicate measure"),
         ({"axes": ["makespan_s", "cost"]}, "the scenario has no costs"),

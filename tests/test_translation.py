@@ -218,7 +218,10 @@ def test_what_is_lost_is_told():
         (to_deployment(spec), ["interval: windows of 5s can't be said", "failure_threshold: can't be said"]),
         (to_deployment(spec, interval_ns=5 * S, window_reset=False), ["window_reset: ", "failure_threshold: "]),
         (to_rollout(rolling(max_parallel=45), 1000), ["max_parallel: 45 of 1,000 nodes are no whole percent"]),
-        (to_rollout(rolling(max_parallel=3), 1000), ["max_parallel: 3 of 1,000 nodes are no whole percent; 1 percent"]),
+        (
+            to_rollout(rolling(max_parallel=3), 1000),
+            ["max_parallel: 3 of 1,000 nodes is not a whole percent; 1 percent"],
+        ),
         (to_rollout(rolling(), window_reset=False), ["window_reset: "]),
         (to_rollout(rolling(), interval_ns=30 * S, window_reset=False), []),
         (

@@ -1,4 +1,4 @@
-"""The top of the scenario file, and its small sections."""
+"""Top level of the scenario file, and its small sections."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Policies = Annotated[dict[str, Any], PlainValidator(_read_policies)]
 
 
 class ActSection(Section):
-    """One act at a given time."""
+    """An action at a given time."""
 
     at: DurationNs = Field(description="Time after the start.")
     do: Annotated[Literal["pause", "resume", "promote", "cancel"], choice("pause", "resume", "promote", "cancel")] = (
@@ -103,7 +103,7 @@ class CostsSection(Section):
 
 
 class ScenarioFile(Section):
-    """A scenario: what nobody controls, and the policies that are tried on it."""
+    """A scenario: the circumstances of a rollout, and the policies to try."""
 
     simdeploy: Format = optional(1, "Version of this format.")
     name: Name = Field(description="The scenario's name.")

@@ -1,4 +1,4 @@
-"""The file's ``fleet``."""
+"""The ``fleet`` section."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OrNone = BeforeValidator(_none)
 
 
 def none_field(description: str) -> Any:
-    """Declare a field that is none unless it is given."""
+    """Declare a field that defaults to none."""
     return Field(default=None, description=description, json_schema_extra=_or_none)
 
 
@@ -114,7 +114,7 @@ def _check_cycle(mean_s: float) -> None:
 
 
 class BehaviourSection(Section):
-    """How nodes behave: the keys that a class may override."""
+    """Behaviour of nodes: keys that a class may override."""
 
     nullable = ("flapping", "crash", "zone_outage")
 
@@ -196,7 +196,7 @@ class FleetSection(BehaviourSection):
 
 
 def build_fleet(section: FleetSection) -> Fleet:
-    """Turn a checked section into the world's value."""
+    """Build the fleet from a checked section."""
     keys = {name: getattr(section, name) for name in (*BehaviourSection.model_fields, "update_duration")}
     classes = []
     for class_section in section.classes or ():

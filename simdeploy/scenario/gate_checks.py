@@ -1,4 +1,4 @@
-"""What a policy says of its gate, against itself, the fleet and the switches."""
+"""Checks of a policy's gate against the fleet and the switches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def gate_problems(
     scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
 ) -> Iterator[Problem]:
-    """Name what makes a gate unusable although each of its values is allowed."""
+    """List what makes a gate with valid values unusable."""
     policy = scenario_policy.policy
     terms = policy.gate
     if terms is None or policy.strategy == "immediate":
@@ -121,7 +121,7 @@ def _sizes(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[in
 def gate_suspicions(
     scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
 ) -> Iterator[Problem]:
-    """Name what of a gate has no effect, or never gives a verdict."""
+    """List keys of a gate without effect, and gates that never give a verdict."""
     ignored = _ignored_keys(scenario_policy)
     terms = scenario_policy.policy.gate
     path = (*path, "health_check", "gate")

@@ -1,7 +1,6 @@
-"""Distributions as a scenario file writes them: a constant, or one key that names the family.
+"""Distributions in a scenario file: a constant, or one key that names the family.
 
-The table of families here is the one truth of what is allowed: the reader, the messages and the JSON
-Schema are made from it.
+The reader, the messages and the JSON Schema all follow from the table of families.
 """
 
 from __future__ import annotations
@@ -61,18 +60,18 @@ _MAX_SECONDS = MAX_DURATION_NS / NS_PER_S
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a law is of.
+    """Quantity that a distribution describes.
 
     Attributes
     ----------
     name : str
         In words.
     definition : str
-        Name of its laws' JSON Schema.
+        Name of the JSON Schema of its distributions.
     scalar : Kind
         Reads a constant or a parameter as a float.
     low, high : float
-        Where all of the law must lie.
+        Bounds of the distribution's support.
     """
 
     name: str
@@ -85,7 +84,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class LawOf:
-    """A law of a quantity, as pydantic metadata."""
+    """A distribution of a quantity, as pydantic metadata."""
 
     quantity: Quantity
 
@@ -121,7 +120,7 @@ def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
     Parameters
     ----------
     files : Files
-        Where ``empirical: {file: ...}`` is looked for.
+        Where to look for ``empirical: {file: ...}``.
 
     Raises
     ------
@@ -287,7 +286,7 @@ def _check_law(law: Distribution, quantity: Quantity) -> None:
 
 
 def law_schema(quantity: Quantity) -> dict[str, Any]:
-    """Return the JSON Schema of a law."""
+    """Return the JSON Schema of a distribution."""
     scalar = dict(quantity.scalar.schema)
 
     def form(names: tuple[str, ...]) -> dict[str, Any]:

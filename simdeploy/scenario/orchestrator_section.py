@@ -1,4 +1,4 @@
-"""The file's ``orchestrator``: a preset, and switches that differ from it."""
+"""The ``orchestrator`` section: a preset and switches that override it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ else:
 
 
 def build_orchestrator(section: OrchestratorSection) -> Orchestrator:
-    """Turn a checked section into the rules' value: the preset with the switches that were given."""
+    """Build the orchestrator from a checked section: the preset with the given switches."""
     given: dict[str, Any] = {name: getattr(section, name) for name in section.model_fields_set if name != "preset"}
     if "bake_time" in given:
         given["bake_time_ns"] = given.pop("bake_time")
@@ -89,7 +89,7 @@ def build_orchestrator(section: OrchestratorSection) -> Orchestrator:
 
 
 def orchestrator_problems(orchestrator: Orchestrator) -> list[Problem]:
-    """Name switches that contradict each other."""
+    """List contradicting switches."""
     if orchestrator.failed_percent_of == "wave" and orchestrator.pacing != "barrier":
         message = f"wave is invalid under pacing: {orchestrator.pacing}, which has no waves"
         path = ("orchestrator", "failed_percent_of")

@@ -1,4 +1,4 @@
-"""From what Python callers give to the plain data that a file would hold."""
+"""From Python values to plain data as in a file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MAX_BITS = 1024
 
 
 def plain(value: object, path: Path = ()) -> Any:
-    """Copy mappings, sequences, numbers (numpy's, too) and text into dicts, lists, int, float, bool and str.
+    """Convert mappings, sequences, numbers (also numpy's) and text to dict, list, int, float, bool and str.
 
     Raises
     ------
     InputError
-        With all values that no file could hold; also for nesting deeper than 64, hence for cycles.
+        With all values that a file can't hold; also for nesting deeper than 64, hence for cycles.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The file's ``release``: the kinds of what the new version may turn out to be."""
+"""The ``release`` section: kinds of release."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CLASS = Kind("a class of the fleet", _class_name, {"type": "string"})
 
 
 def read_affects(raw: object) -> Affects:
-    """Read which nodes a release can hurt, or raise an `InputError` with relative paths."""
+    """Read which nodes a release can affect, or raise an `InputError` with relative paths."""
     if raw == "all":
         return Affects()
     keys = ("share", "count", "classes", "zones")
@@ -109,7 +109,7 @@ class _AffectsChoice:
 
 
 class KindSection(Section):
-    """One thing that the new version may turn out to be."""
+    """A kind of release."""
 
     probability: ExactProbability = Field(description="Probability of this kind; all kinds sum to 1.")
     defective: Flag = optional(False, "A rollout of this kind should be stopped.")
@@ -157,7 +157,7 @@ Kinds = Annotated[dict[str, KindSection], WrapValidator(_read_kinds)]
 
 
 def build_release(kinds: Mapping[str, KindSection]) -> tuple[ReleaseKind, ...]:
-    """Turn checked sections into the world's values."""
+    """Build kinds of release from checked sections."""
     return tuple(
         ReleaseKind(name=name, **{key: getattr(kind, key) for key in KindSection.model_fields})
         for name, kind in kinds.items()

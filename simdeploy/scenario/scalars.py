@@ -1,7 +1,7 @@
-"""What an unquoted word of a YAML file is: YAML 1.2's core schema, made stricter.
+"""Unquoted YAML words: YAML 1.2's core schema, made stricter.
 
-YAML 1.1, which PyYAML's own loaders follow, reads ``1e-3`` as text, ``1:30`` as 90, ``on`` as true and
-``010`` as 8. None of that happens here, and what readers could take for two different things is refused.
+YAML 1.1, which PyYAML's loaders follow, reads ``1e-3`` as text, ``1:30`` as 90, ``on`` as true and ``010`` as 8. This
+module does not, and refuses ambiguous words.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is legal but probably not meant: warnings."""
+"""Warnings: what is valid but probably not meant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_FAILURES = 0.5
 
 
 def is_given(raw: Mapping[str, Any], *path: str) -> bool:
-    """Say whether a file states a key, rather than leaving it to its default."""
+    """Whether a file states a key."""
     value: Any = raw
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -30,7 +30,7 @@ def is_given(raw: Mapping[str, Any], *path: str) -> bool:
 
 @dataclass(frozen=True)
 class PolicySuspicions:
-    """What is suspicious about one policy in its scenario."""
+    """Warnings about one policy in its scenario."""
 
     scenario_policy: ScenarioPolicy
     path: Path
@@ -145,7 +145,7 @@ def _least_starting_ns(behaviour: Behaviour) -> int:
 
 
 def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrator: Orchestrator) -> Iterator[Problem]:
-    """Look at the world against itself and the switches."""
+    """Warn about fleet and release."""
     nodes = fleet.nodes
     general = fleet.behaviour.start_failure
     own = [
@@ -177,7 +177,7 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
 def process_suspicions(
     raw: Mapping[str, Any], orchestrator: Orchestrator, policies: Mapping[str, ScenarioPolicy]
 ) -> Iterator[Problem]:
-    """Look for keys that have no effect, or less than one would think."""
+    """Warn about keys with little or no effect."""
     if is_given(raw, "orchestrator", "rate") and orchestrator.pacing != "rate":
         message = f"has no effect under pacing: {orchestrator.pacing}"
         yield Problem(message, ("orchestrator", "rate"))

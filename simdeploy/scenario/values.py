@@ -1,4 +1,4 @@
-"""The scalars of a scenario file: what each accepts and what it becomes."""
+"""Scalars of a scenario file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _YEARS = (1970, 2999)
 
 
 def problem_of(kind: Kind, value: object, refused: Refused) -> Problem:
-    """Say that a value was refused."""
+    """Return the problem of a refused value."""
     return Problem(str(refused), found=shorten(value), allowed=kind.allowed, hint=refused.hint, meant=refused.meant)
 
 
@@ -68,7 +68,7 @@ def _numeric_hint(value: object) -> str | None:
 
 
 def whole(low: int, high: int) -> Kind:
-    """Make the kind of whole numbers from `low` to `high`."""
+    """Return the kind of whole numbers from `low` to `high`."""
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -85,7 +85,7 @@ def whole(low: int, high: int) -> Kind:
 def number(
     become: Callable[[int | float], float | Fraction], low: int = 0, high: int = MAX_NUMBER, *, above_low: bool = False
 ) -> Kind:
-    """Make the kind of numbers from `low` (or only above it) to `high`; `become` makes the value to keep."""
+    """Return the kind of numbers from `low` (or above it) to `high`; `become` converts the value."""
 
     def read(value: object) -> float | Fraction:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -117,7 +117,7 @@ _AMOUNT = number(float, -MAX_NUMBER)
 
 
 def duration_ns(value: object, low_ns: int = 0) -> int:
-    """Read a duration as whole nanoseconds: Go's form, or a number of seconds."""
+    """Read a duration in Go's form or in seconds; return whole nanoseconds."""
     if isinstance(value, str):
         try:
             ns = parse_duration(value)

@@ -1,7 +1,6 @@
-"""YAML, strictly: plain data and the line of every key, or problems.
+"""Strict YAML: plain data with the line of every key, or problems.
 
-The parser's *events* are read, not the objects that PyYAML would make of them: no tags, no merge keys, no
-duplicate keys, no cycles, no anchors that multiply into more than memory holds.
+Reads the parser's *events*, not PyYAML's objects: no tags, merge keys, duplicate keys, cycles or exploding anchors.
 """
 
 from __future__ import annotations
@@ -70,19 +69,18 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
     Parameters
     ----------
     problems : list of Problem, optional
-        Takes the problems that hide nothing else (a key twice, a number in a form of its own), so that
-        the data can be checked all the same; without it they are raised.
+        Collects problems that don't prevent further checks (duplicate keys, unusual numbers); by default they are raised.
 
     Returns
     -------
     data : dict, list, str, int, float, bool or None
     positions : dict
-        From the path of the root and of every key and list item to its line and column, from 1.
+        Line and column, from 1, by path of the root and every key and list item.
 
     Raises
     ------
     InputError
-        With every problem that does not hide what follows.
+        With every problem that can be found.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Spans on a cluster: any that Dask runs on, from a laptop to SLURM and Kubernetes."""
+"""Spans on a Dask cluster, from a laptop to SLURM and Kubernetes."""
 
 from __future__ import annotations
 
@@ -37,28 +37,27 @@ _KEPT = "With a store, finished work is saved; repeat the same call to resume."
 
 @dataclass(frozen=True)
 class DaskCluster:
-    """Runs spans on the workers of a Dask cluster (`distributed`), however many there are at the time.
+    """Runs spans on the workers of a Dask cluster (`distributed`), whose number may change.
 
     Attributes
     ----------
     address : str
-        Of the scheduler, such as ``tcp://10.0.0.5:8786``, or ``tls://10.0.0.5:8786`` for an encrypted connection.
+        Scheduler, such as ``tcp://10.0.0.5:8786``, or ``tls://10.0.0.5:8786`` for encryption.
     security : distributed.Security, optional
-        Certificates of a ``tls://`` address; Dask's own configuration (``distributed.comm.tls``) by default.
+        Certificates for a ``tls://`` address; default: Dask's configuration (``distributed.comm.tls``).
 
     Raises
     ------
     InputError
-        If that is no address, or Dask is not installed here; if certificates are missing, can't be used, or are given for
-        an address that doesn't use them.
+        If the address is invalid, Dask is not installed, or certificates are missing, unusable or not used by the address.
 
     Notes
     -----
-    What travels is pickles: whoever reaches the scheduler's port can run code on the workers and here. Only certificates
-    keep others out; the documentation has more under "Who can reach the port".
+    Data is pickled: anyone who reaches the scheduler's port can run code on the workers and here, unless certificates
+    prevent it; see "Who can reach the port" in the documentation.
 
-    A worker that dies costs nothing: Dask runs elsewhere what it had. A span at which workers died again and again, and
-    once more when it was the only one, becomes failed rows with stage "worker".
+    Dask reruns the work of a worker that dies. A span on which workers die repeatedly, and once more when run alone,
+    becomes failed rows with stage "worker".
 
     Examples
     --------
@@ -105,19 +104,19 @@ class DaskCluster:
         return Security() if self.security is None else self.security
 
     def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
-        """Yield each span with its block as they finish; at most two for each of the cluster's threads are under way.
+        """Yield each span with its block as they finish, with at most two spans in flight per thread of the cluster.
 
-        Closed, or interrupted by Ctrl-C, it takes back what no worker has begun.
+        Closing it, or Ctrl-C, cancels spans that no worker has begun.
 
         Raises
         ------
         SimulationError
-            If the scheduler can't be reached or goes away, or if workers don't have this version of simdeploy.
+            If the scheduler can't be reached or is lost, or workers have another version of simdeploy.
 
         Warns
         -----
         SimdeployWarning
-            If the cluster has no workers yet; it waits for the first.
+            If it has to wait for the cluster's first worker.
         """
         from distributed import as_completed
 

@@ -1,4 +1,4 @@
-"""A part: some rows of the table, as a Parquet file that is held against its digests whenever it is read."""
+"""A part: rows of the table in a Parquet file, verified against its digests on reading."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _DamageError(Exception):
 
 
 def encode_part(table: pa.Table) -> bytes:
-    """Return a table as a Parquet file: compressed, and with a checksum in each page."""
+    """Return a table as a compressed Parquet file with page checksums."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -36,7 +36,7 @@ def encode_part(table: pa.Table) -> bytes:
 
 
 def make_entry(number: int, rows: int, content: bytes) -> Entry:
-    """Return what the journal is to say of a part's file."""
+    """Return the journal's entry for a part."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -50,12 +50,12 @@ def make_entry(number: int, rows: int, content: bytes) -> Entry:
 
 
 def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
-    """Say what is wrong with the file of a part, or None.
+    """Return what is wrong with a part's file, or None.
 
     Parameters
     ----------
     verify : bool
-        Whether to read the whole file and compare its digest; its size always is compared.
+        Whether to check the whole file's digest, not only its size.
     """
     try:
         with _explained(), open_file(path) as file:
@@ -68,12 +68,12 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
 
 
 def read_schema(path: Path, entry: Entry) -> pa.Schema:
-    """Read which columns a part has.
+    """Read a part's columns.
 
     Raises
     ------
     StoreError
-        If the file is gone, or what is read of it isn't what was written.
+        If the file is missing or damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -83,12 +83,12 @@ def read_schema(path: Path, entry: Entry) -> pa.Schema:
 
 
 def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read some columns of a part, and nothing of the others; or the whole file, if all are wanted.
+    """Read only some columns of a part, or all.
 
     Raises
     ------
     StoreError
-        If the file is gone, or what is read of it isn't what was written.
+        If the file is missing or damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -205,19 +205,19 @@ def _told(path: Path, entry: Entry) -> Iterator[None]:
 
 
 def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
-    """Return a table as it is stored: with no metadata but the types that its columns have in pandas.
+    """Return a table as stored, with no metadata except its pandas types.
 
     Parameters
     ----------
     table : pyarrow.Table
-        What it knows of pandas counts; if that is nothing, whole numbers that may be missing become `Int64`.
+        Its pandas metadata applies; without it, nullable whole numbers become `Int64`.
     schema : pyarrow.Schema or None
-        That of the parts before.
+        Schema of earlier parts.
 
     Raises
     ------
     InputError
-        If its columns are not those of the parts before.
+        If its columns differ from earlier parts.
     """
     fitted = table.replace_schema_metadata(_pandas_metadata(table.schema))
     if schema is None:
@@ -243,7 +243,7 @@ def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
 
 
 def describe_columns(schema: pa.Schema) -> dict[str, str]:
-    """Say of each column what it holds, in Arrow and in pandas."""
+    """Describe each column's type in Arrow and pandas."""
     dtypes = schema.empty_table().to_pandas().dtypes
     return {
         field.name: f"{field.type}{'' if field.nullable else ' not null'}, in pandas {dtypes[field.name]}"

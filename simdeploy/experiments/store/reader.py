@@ -91,19 +91,18 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
 
 
 class StoredTable:
-    """The table in a store, as it was when it was looked at; made by :func:`read_store`.
+    """The table in a store at the time of reading; made by :func:`read_store`.
 
-    Rows are in the order of the parts' numbers, whatever the order in which they were finished. Nothing that is read is
-    kept: who needs a column twice keeps it.
+    Rows are in the order of the parts' numbers. Nothing is cached: keep a column that you need twice.
 
     Attributes
     ----------
     columns : tuple of str
-        Empty where no part is there.
+        Empty if there is no part.
     manifest : dict
-        What was asked, the versions and the hashes: see `docs/store.md`. Not to be changed.
+        Question, versions and hashes: see `docs/store.md`. Do not change it.
     is_complete : bool
-        Whether all parts are there.
+        Whether no part is missing.
     """
 
     def __init__(self, folder: Folder, manifest: Manifest, entries: Sequence[Entry], *, is_complete: bool) -> None:
@@ -123,7 +122,7 @@ class StoredTable:
         return iter(self.columns)
 
     def __getitem__(self, column: str) -> pd.Series[Any]:
-        """Read one column, and nothing else.
+        """Read a single column.
 
         Raises
         ------
@@ -135,7 +134,7 @@ class StoredTable:
         return self.to_frame([column])[column]
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Read several columns, in the order asked for; all of them by default.
+        """Read several columns in the given order; default: all.
 
         Parameters
         ----------
@@ -161,7 +160,7 @@ class StoredTable:
         return self._convert(pa.concat_tables(self._read(entry, chosen) for entry in self._entries).combine_chunks())
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Read part after part: together they are what :meth:`to_frame` returns, index included.
+        """Read part by part: together the same as :meth:`to_frame`, index included.
 
         Parameters
         ----------
