@@ -83,7 +83,7 @@ def parse_duration(text: str) -> int:
         raise ValueError('not a duration such as "1h30m", "45s" or "500ms"')
     ns = -ns if text[0] == "-" else ns
     if not -(1 << 63) <= ns < 1 << 63:
-        raise ValueError("longer than 292 years, the maximum")
+        raise ValueError("duration too long: at most 292 years")
     return ns
 
 

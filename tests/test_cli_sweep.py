@@ -285,7 +285,7 @@ def test_a_folder_keeps_every_replication(folder):
     pd.testing.assert_frame_equal(table, swept().to_frame())
     again = call(*GRID, *QUICK, "--store", "kept")
     assert again.stdout == first.stdout
-    assert again.stderr == "kept has 24 of 24 rollouts already: nothing is left to do\n"
+    assert again.stderr == "complete: 24 of 24 rollouts are already in kept\n"
 
 
 # -- how it ends -------------------------------------------------------------------------------------------------------
@@ -318,9 +318,9 @@ PRECISE = (
 @pytest.mark.parametrize(
     ("asked", "last", "fewest", "most", "already"),
     [
-        (ASKED, 20, 1, 240, r"\d+ of 240 rollouts already: going on with the rest"),
+        (ASKED, 20, 1, 240, r"resuming: \d+ of 240 rollouts are already in some where"),
         # In a later batch.
-        (PRECISE, 50, 200, 400, r"[\d,]+ rollouts already: going on from there"),
+        (PRECISE, 50, 200, 400, r"resuming: [\d,]+ rollouts are already in some where"),
     ],
 )
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
@@ -336,12 +336,12 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
     if ending is signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in shown
-        told = re.search(r"interrupted; some where has ([\d,]+) rollouts. To go on:\s+simdeploy (.*)", shown)
+        told = re.search(r"interrupted; ([\d,]+) rollouts are saved in some where. To resume:\s+simdeploy (.*)", shown)
         assert fewest <= int(told[1]) < most
         assert shlex.split(told[2]) == asked
     again = CliRunner().invoke(app, asked, catch_exceptions=False)
     assert again.exit_code == 0
-    assert re.match(rf"some where has {already}\n", again.stderr)
+    assert re.match(rf"{already}\n", again.stderr)
     if "--precision" in asked:
         assert "200 replications of each case, as many as 200 at most allow, were too few for 2 of 2" in again.stdout
         table, whole = read_batches("some where"), swept(vary={"max_failed_nodes": [1, 2]}, replications=200)

@@ -220,7 +220,7 @@ def test_interrupted_and_resumed(monkeypatch, name):
     assert words == ["simdeploy", *make_quick(name, engine), "--store", "some where"]
     again = CliRunner().invoke(app, words[1:], catch_exceptions=False)
     assert (again.exit_code, again.stdout) == (expected.exit_code, expected.stdout)
-    assert re.match(r"some where has .* already: going on ", again.stderr)
+    assert re.match(r"resuming: .* already in some where", again.stderr)
 
 
 # -- without room ------------------------------------------------------------------------------------------------------

@@ -216,7 +216,7 @@ def test_which_characters_no_name_has(character):
     """Control characters, line breaks, turns of direction, half pairs and what can't be seen are no part of names. [contract]"""
     assert not is_printable(f"a{character}b")
     assert printable(f"a{character}b") == "a" + ascii(character)[1:-1] + "b"
-    with pytest.raises(InputError, match=r"printed|surrogate"):
+    with pytest.raises(InputError, match=r"unprintable|surrogate"):
         Scenario.from_dict(SCENARIO | {"name": f"a{character}b"})
 
 

@@ -215,7 +215,7 @@ class TestFleet:
     def test_ten_million_nodes(self, huge, call, engine):
         """A fleet of which a rollout takes more than 2 GB is refused, with an estimate and what is possible. [contract]"""
         said = (
-            rf"fleet.nodes: .* memory on the {engine} engine \(found 10,000,000: \d+\.\d GB\); allowed: 2 GB, which is"
+            rf"fleet.nodes: .* memory limit of the {engine} engine \(found 10,000,000: \d+\.\d GB\); allowed: 2 GB, or"
         )
         with pytest.raises(InputError, match=said):
             call(huge, engine)
@@ -227,7 +227,7 @@ class TestFleet:
         file.write_text(re.sub(r"(?m)^  nodes: \d+$", "  nodes: 10000000", text), encoding="utf-8")
         result = CliRunner().invoke(app, ["run", str(file)])
         assert result.exit_code == 2
-        assert "one rollout of so many nodes takes too much memory" in result.stderr
+        assert "too many nodes for the memory limit" in result.stderr
 
     @pytest.mark.parametrize("max_parallel", [1, 4, 1000])
     def test_tables_of_the_compiled_engine(self, make_scenario, max_parallel):
@@ -337,6 +337,4 @@ class TestLimits:
         """Where the compiled engine doesn't fit it is refused in words, rather than ended by one of its libraries. [contract]"""
         done = self.run(tmp_path, repository, of_all=10**9, engine="compiled", workers=workers)
         assert done.returncode == 1
-        assert (
-            "InputError: engine: the compiled engine doesn't fit into the address space" in done.stderr.splitlines()[-1]
-        )
+        assert "InputError: engine: too little address space for the compiled engine" in done.stderr.splitlines()[-1]

@@ -75,7 +75,7 @@ def test_everything_that_is_wrong_is_told_at_once():
     assert found == [
         (0, (), "invalid requirement"),
         (1, ("given",), "unknown condition"),
-        (3, ("at_most",), "false_alarm lies between 0 and 1"),
+        (3, ("at_most",), "false_alarm is between 0 and 1"),
         (4, ("quantile",), "invalid quantile"),
         (4, ("at_least",), "invalid amount"),
         (5, ("of",), "no costs in the scenario: cost can't be measured"),

@@ -214,10 +214,10 @@ def test_what_is_lost_is_told():
     check = RolloutHealthCheck(deadline=60 * S, interval=5 * S, success_threshold=2, failure_threshold=3)
     spec = RolloutSpec(strategy="rolling", max_parallel=5, health_check=check)
     cases = [
-        (to_deployment(spec, interval_ns=5 * S), ["failure_threshold: can't be said"]),
-        (to_deployment(spec), ["interval: windows of 5s can't be said", "failure_threshold: can't be said"]),
+        (to_deployment(spec, interval_ns=5 * S), ["failure_threshold: can't be expressed"]),
+        (to_deployment(spec), ["interval: windows of 5s can't be expressed", "failure_threshold: can't be expressed"]),
         (to_deployment(spec, interval_ns=5 * S, window_reset=False), ["window_reset: ", "failure_threshold: "]),
-        (to_rollout(rolling(max_parallel=45), 1000), ["max_parallel: 45 of 1,000 nodes are no whole percent"]),
+        (to_rollout(rolling(max_parallel=45), 1000), ["max_parallel: 45 of 1,000 nodes is not a whole percent"]),
         (
             to_rollout(rolling(max_parallel=3), 1000),
             ["max_parallel: 3 of 1,000 nodes is not a whole percent; 1 percent"],
@@ -228,7 +228,7 @@ def test_what_is_lost_is_told():
             to_rollout(
                 DeploymentSpec(strategy="rolling", health_check=HealthCheck(deadline="1m", min_healthy_time="0"))
             ),
-            ["min_healthy_time: success_threshold can't be 0"],
+            ["min_healthy_time: a node needs 1 healthy window"],
         ),
     ]
     for translation, losses in cases:
@@ -245,8 +245,8 @@ def test_what_changes_its_form_is_told():
     )
     notes = "\n".join(to_rollout(spec).notes)
     assert "in this fleet of 100, 20 percent are 20 nodes" in notes
-    assert "45s are rounded up to 5 windows of 10s" in notes
-    assert "30 windows of 10s fit the deadline, so that 31 unhealthy ones never end" in notes
+    assert "45s is rounded up to 5 windows of 10s" in notes
+    assert "31, never reached: only 30 windows of 10s fit the deadline" in notes
     assert any("500 nodes are all" in note for note in to_rollout(rolling(max_parallel=500)).notes)
     assert any(
         "7 of this fleet's 100 nodes" in note for note in to_deployment(to_rollout(rolling(max_parallel=7)).spec).notes

@@ -78,7 +78,7 @@ class PolicySuspicions:
     def _sizes(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
         if policy.strategy == "canary" and policy.canary_count > nodes:
-            yield self._say(f"more canaries than nodes ({nodes})", "canary_count", found=policy.canary_count)
+            yield self._say(f"more than the fleet's {nodes} nodes", "canary_count", found=policy.canary_count)
         if self.orchestrator.pacing == "rate" and policy.max_parallel:
             message = "ignored under pacing: rate; use orchestrator.rate"
             yield self._say(message, "max_parallel", found=policy.max_parallel)
