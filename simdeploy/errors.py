@@ -20,8 +20,8 @@ Path = tuple[str | int, ...]
 # More would help nobody, and a file of 10 MB may have millions.
 MOST_PROBLEMS = 100
 
-UNPRINTABLE = "a character that can't be printed"
-NAME_FORM = "a name in one line, without control characters"
+UNPRINTABLE = "unprintable character"
+NAME_FORM = "one line without control characters"
 
 # Longer words are no slip of the pen, and difflib takes their lengths' product.
 _MOST_LETTERS = 100
@@ -220,7 +220,7 @@ def not_among(message: str, path: Path, word: object, known: Iterable[str]) -> P
 
     Examples
     --------
-    >>> print(not_among("no such lever", ("lever",), "canarys", ["canaries", "minutes"]))
+    >>> print(not_among("no such setting", ("lever",), "canarys", ["canaries", "minutes"]))
     lever: no such lever (found 'canarys'); allowed: canaries, minutes; did you mean 'canaries'?
     """
     known = list(known)
@@ -302,6 +302,6 @@ def name_problems(name: str, path: Path = ()) -> list[Problem]:
     Examples
     --------
     >>> print(*name_problems("canary\x1b", ("policies",)))
-    policies: a character that can't be printed (found 'canary\x1b'); allowed: a name in one line, without control characters
+    policies: unprintable character (found 'canary\x1b'); allowed: one line without control characters
     """
     return [] if is_printable(name) else [Problem(UNPRINTABLE, path, found=shorten(name), allowed=NAME_FORM)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simdeploy.errors import InputError, Problem
 
-USE_A_STORE = "keep the rows in a folder: `sweep(..., store=DIR)`, on the command line `simdeploy sweep --store DIR`"
+USE_A_STORE = "save the rows to a folder: `sweep(..., store=DIR)` or `simdeploy sweep --store DIR`"
 
 _PROC = Path("/proc")
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
@@ -47,14 +47,14 @@ def check_rows_fit(n_rows: int, bytes_per_row: int, *, hint: str) -> None:
     >>> check_rows_fit(10**15, 250, hint="use a store")
     Traceback (most recent call last):
     ...
-    simdeploy.errors.InputError: a table of 1,000,000,000,000,000 rows of 250 bytes doesn't fit into memory (found 250,000,000.0 GB); ...
+    simdeploy.errors.InputError: 1,000,000,000,000,000 rows of 250 bytes don't fit in memory (found 250,000,000.0 GB); ...
     """
     free = find_free_bytes()
     size = n_rows * bytes_per_row
     if free is None or size <= free:
         return
-    message = f"a table of {n_rows:,} rows of {bytes_per_row} bytes doesn't fit into memory"
-    allowed = f"{free / _BYTES_PER_GB:,.1f} GB, what is free"
+    message = f"{n_rows:,} rows of {bytes_per_row} bytes don't fit in memory"
+    allowed = f"{free / _BYTES_PER_GB:,.1f} GB, the free memory"
     raise InputError(Problem(message, found=f"{size / _BYTES_PER_GB:,.1f} GB", allowed=allowed, hint=hint))
 
 

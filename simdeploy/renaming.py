@@ -31,7 +31,7 @@ def renamed(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             for old, new in names.items():
                 if old in kwargs:
-                    _warn(function, f"the argument {old} is now {new}")
+                    _warn(function, f"argument {old} was renamed to {new}")
                     _add(function, kwargs, new, kwargs.pop(old))
             return function(*args, **kwargs)
 
@@ -53,7 +53,7 @@ def moved(
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             if len(args) == place + 1 and name not in kwargs and is_meant(args[place]):
-                _warn(function, f"{name} needs its name now: {name}=...")
+                _warn(function, f"pass {name} by keyword: {name}=...")
                 _add(function, kwargs, name, args[place])
                 return function(*args[:place], **kwargs)  # type: ignore[arg-type]
             return function(*args, **kwargs)
@@ -70,4 +70,4 @@ def _add(function: Callable[..., Any], arguments: dict[str, Any], name: str, val
 
 
 def _warn(function: Callable[..., Any], text: str) -> None:
-    warn_user(f"{function.__name__}: {text}; the old form goes in the next release", DeprecationWarning)
+    warn_user(f"{function.__name__}: {text}; the next release removes the old form", DeprecationWarning)

@@ -69,7 +69,7 @@ def parse_duration(text: str) -> int:
     """
     body = text[1:] if text[:1] in ("+", "-") else text
     if len(text) > _MAX_TEXT:
-        raise ValueError("too long for a duration")
+        raise ValueError("duration too long")
     if body == "0":
         return 0
     ns, position = 0, 0
@@ -83,7 +83,7 @@ def parse_duration(text: str) -> int:
         raise ValueError('not a duration such as "1h30m", "45s" or "500ms"')
     ns = -ns if text[0] == "-" else ns
     if not -(1 << 63) <= ns < 1 << 63:
-        raise ValueError("longer than 292 years, the longest duration there is")
+        raise ValueError("duration too long: at most 292 years")
     return ns
 
 

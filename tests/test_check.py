@@ -133,7 +133,7 @@ DEFECTIVE = {"release": {"bad": {"probability": 1, "defective": True}, "fine": {
         (DEFECTIVE, "completed given fine >= 0.1", "no release of the scenario is ever fine"),
         (RESTART, "false_alarm <= 0.1", "a restart releases nothing"),
         (RESTART, "completed given good >= 0.1", "a restart releases nothing"),
-        ({}, "makespan_s <= 10m", "a mean is judged from 1,000 observations on, and the budget is 999"),
+        ({}, "makespan_s <= 10m", "a mean needs 1,000 observations; the budget is 999"),
     ],
 )
 def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
@@ -180,9 +180,9 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
     [
         ({"requirements": ["false_alrm <= 1%"]}, "did you mean 'false_alarm'"),
         ({"requirements": ["cost <= 5"]}, "the scenario has no costs"),
-        ({"requirements": [Requirement(Measure("failed", given="bda"), at_most=0.5)]}, "not a condition"),
-        ({"requirements": []}, "nothing is required"),
-        ({}, "nothing is required"),
+        ({"requirements": [Requirement(Measure("failed", given="bda"), at_most=0.5)]}, "unknown condition"),
+        ({"requirements": []}, "no requirements"),
+        ({}, "no requirements"),
         ({"policies": []}, "no policy"),
         ({"confidence_level": 0.5}, "above 0.5"),
         ({"confidence_level": True}, "above 0.5"),
@@ -219,7 +219,7 @@ def test_the_answer_says_what_is_not_met():
     )
     (table,) = unknown.summarize()
     assert table.header[-1] == "why"
-    assert table.rows[1][-1] == "no number of rollouts shows that a rate is 0"
+    assert table.rows[1][-1] == "no number of rollouts can show a rate of 0"
     assert "why" not in both.summarize()[0].header
 
 

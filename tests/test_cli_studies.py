@@ -208,18 +208,18 @@ def test_how_a_gate_is_written(text, gate):
     ("arguments", "told"),
     [
         (["tradeoff", "--x", "makespan"], "did you mean 'makespan_s'?"),
-        (["gates", "--gate", "sprt,alpha"], "not a gate"),
-        (["gates", "--gate", "=sprt"], "not a gate"),
+        (["gates", "--gate", "sprt,alpha"], "invalid gate"),
+        (["gates", "--gate", "=sprt"], "invalid gate"),
         (["gates", "--gate", "sprt,alpha=0x10"], "not a decimal number"),
-        (["gates", "--gate", "a=sprt", "--gate", "a=bayes"], "the same gate twice (found 'a')"),
-        (["gates", "--sizes", "a"], "not a size of a defect (found 'a')"),
-        (["gates", "--sizes", "5"], "not a size of a defect (found 5.0)"),
+        (["gates", "--gate", "a=sprt", "--gate", "a=bayes"], "duplicate gate (found 'a')"),
+        (["gates", "--sizes", "a"], "invalid size of a defect (found 'a')"),
+        (["gates", "--sizes", "5"], "invalid size of a defect (found 5.0)"),
         (["switches", "--replications", "1"], "--replications"),
         (["sensitivity", "--of", "makespan_s"], "vary: nothing to vary; allowed: keys of the scenario with ranges"),
         (["discover"], "vary: nothing to vary; allowed: keys of the scenario with ranges"),
         (
             ["rare", "--event", "escaped", "--method", "splitting", "--levels", "failed_nodes=2,x"],
-            "no levels (found '2,x')",
+            "invalid levels (found '2,x')",
         ),
     ],
 )
@@ -279,7 +279,7 @@ def test_it_chooses_among_gates():
     assert done.stdout.startswith("Use waves with gate.kind pooled: cost ")
     assert "The search: 4 policies" in done.stdout
     assert '"gate": {\n      "kind": "pooled"\n    }' in done.stdout
-    assert "note: gate: pooled is beyond the API, which judges every node and window by the threshold; " in done.stdout
+    assert "note: gate: the API has no pooled gate, only the threshold; " in done.stdout
 
 
 def test_no_choice_is_an_exit_code():
@@ -288,7 +288,7 @@ def test_no_choice_is_an_exit_code():
     assert done.exit_code == 1
     assert done.stdout.startswith("None of 20 policies is known to meet the requirements")
     assert "subject to false_alarm given good <= 0.01; escaped given defective <= 0.0001" in done.stdout
-    assert "best.yaml is not written: no policy was chosen" in done.stderr
+    assert "best.yaml was not written: no recommended policy" in done.stderr
     assert not Path("best.yaml").exists()
 
 

@@ -104,7 +104,7 @@ def test_it_prints_a_line_for_each_case(folder):
 def test_a_long_table_is_cut(folder):
     """Of very many cases the first are printed, and what shows the others. [contract]"""
     asked = ("--vary", "max_failed_nodes=1:10:10", "--vary", "max_error_rate=0.05:0.45:5", *QUICK)
-    assert call(*asked).stdout.splitlines()[-1] == "and 10 more: --out FILE or --json has all of them"
+    assert call(*asked).stdout.splitlines()[-1] == "10 more rows: use --out FILE or --json"
     assert len(json.loads(call(*asked, "--json").stdout)["cells"]) == 50
 
 
@@ -158,34 +158,34 @@ def test_values_on_the_command_line(scenario, text, expected):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("max_failed_nodes", "--vary: no key with values (found 'max_failed_nodes'); allowed: KEY=low:high:count, or"),
-        ("=3", "--vary: no key with values"),
-        ("max_failed_nodes=", "--vary: no key with values"),
-        ("max_failed_nodes=1,,2", "max_failed_nodes: an empty value; allowed: null leaves a key to its default"),
+        ("max_failed_nodes", "--vary: not KEY=VALUES (found 'max_failed_nodes'); allowed: KEY=low:high:count, or"),
+        ("=3", "--vary: not KEY=VALUES"),
+        ("max_failed_nodes=", "--vary: not KEY=VALUES"),
+        ("max_failed_nodes=1,,2", "max_failed_nodes: empty value; allowed: null for the default"),
         (
             "max_failed_nodes=0:20",
-            "max_failed_nodes: not values (found '0:20'); allowed: low:high:count, or a list with",
+            "max_failed_nodes: invalid values (found '0:20'); allowed: low:high:count, or a list with",
         ),
-        ("max_failed_nodes=0:20:0", "max_failed_nodes: not a number of values (found '0'); allowed: 1 to 1,000,000"),
-        ("max_failed_nodes=0:20:x", "max_failed_nodes: not a number of values (found 'x')"),
-        ("max_failed_nodes=0:2.5:2", "max_failed_nodes: not an end of a range (found '2.5'); allowed: a whole number"),
-        ("max_error_rate=0:x:2", "health_check.max_error_rate: not an end of a range (found 'x'); allowed: a number"),
-        ("deadline=0:5x:2", "health_check.deadline: not an end of a range (found '5x'); allowed: a duration such as"),
-        ("max_error_rate=0:1:1", "health_check.max_error_rate: one value can't have two ends (found 0:1:1)"),
+        ("max_failed_nodes=0:20:0", "max_failed_nodes: invalid number of values (found '0'); allowed: 1 to 1,000,000"),
+        ("max_failed_nodes=0:20:x", "max_failed_nodes: invalid number of values (found 'x')"),
+        ("max_failed_nodes=0:2.5:2", "max_failed_nodes: invalid end of a range (found '2.5'); allowed: a whole number"),
+        ("max_error_rate=0:x:2", "health_check.max_error_rate: invalid end of a range (found 'x'); allowed: a number"),
+        ("deadline=0:5x:2", "health_check.deadline: invalid end of a range (found '5x'); allowed: a duration such as"),
+        ("max_error_rate=0:1:1", "health_check.max_error_rate: a count of 1 needs equal ends (found 0:1:1)"),
         (
             "max_failed_nodes=0:10:4",
             (
                 "max_failed_nodes: not all whole numbers (found 4 values from 0 to 10: 0, 3.33333, 6.66667, ...); "
-                "allowed: a count with which they are, such as 3 or 6"
+                "allowed: a count of 3 or 6"
             ),
         ),
         (
             "max_failed_nodes=0:99999999999999999999:3",
-            "max_failed_nodes: an end out of reach (found 99999999999999999999); allowed: -9223372036854775808 to",
+            "max_failed_nodes: end of range too large (found 99999999999999999999); allowed: -9223372036854775808 to",
         ),
-        ("max_error_rate=0:1e300:3", "health_check.max_error_rate: an end out of reach (found 1e+300)"),
+        ("max_error_rate=0:1e300:3", "health_check.max_error_rate: end of range too large (found 1e+300)"),
         ("max_failed_nodes=0:9000000000000000001:4", "max_failed_nodes: not all whole numbers (found 4 values"),
-        ("max_failed_nodes=0:9:" + "9" * 5000, "max_failed_nodes: not a number of values (found '99"),
+        ("max_failed_nodes=0:9:" + "9" * 5000, "max_failed_nodes: invalid number of values (found '99"),
         ("max_eror_rate=0.1", "max_eror_rate: no such key to vary; did you mean 'max_error_rate'?"),
         ("max_error_rate=0x1f", "health_check.max_error_rate: not a decimal number (found '0x1f')"),
     ],
@@ -200,8 +200,8 @@ def test_values_that_there_are_not(scenario, text, told):
 @pytest.mark.parametrize(
     ("ends", "told"),
     [
-        ("0.1:0.2:lin", "not a number of values (found 'lin'); allowed: 1 to 1,000,000, or log"),
-        ("0.1:1:2:3", "not values (found '0.1:1:2:3'); allowed: low:high, low:high:log, low:high:count, or a list"),
+        ("0.1:0.2:lin", "invalid number of values (found 'lin'); allowed: 1 to 1,000,000, or log"),
+        ("0.1:1:2:3", "invalid values (found '0.1:1:2:3'); allowed: low:high, low:high:log, low:high:count, or a list"),
     ],
 )
 def test_ranges_that_there_are_not(scenario, ends, told):
@@ -271,7 +271,7 @@ def test_a_picture_has_a_row_for_each_combination_of_the_other_keys(folder):
     assert [text.count(f"at scenario.fleet.start_failure {value}") for value in ("0 ", "0.1 ")] == [3, 3]
     result = call(*asked, "--vary", "start_failure=0:0.5:6", *QUICK, "--plot", "six.svg")
     assert result.stderr.splitlines() == [
-        "the picture shows 4 of 6 combinations of the other keys",
+        "the plot shows 4 of 6 combinations of the other keys",
         "wrote six.svg",
     ]
 
@@ -285,7 +285,7 @@ def test_a_folder_keeps_every_replication(folder):
     pd.testing.assert_frame_equal(table, swept().to_frame())
     again = call(*GRID, *QUICK, "--store", "kept")
     assert again.stdout == first.stdout
-    assert again.stderr == "kept has 24 of 24 rollouts already: nothing is left to do\n"
+    assert again.stderr == "complete: 24 of 24 rollouts are already in kept\n"
 
 
 # -- how it ends -------------------------------------------------------------------------------------------------------
@@ -318,9 +318,9 @@ PRECISE = (
 @pytest.mark.parametrize(
     ("asked", "last", "fewest", "most", "already"),
     [
-        (ASKED, 20, 1, 240, r"\d+ of 240 rollouts already: going on with the rest"),
+        (ASKED, 20, 1, 240, r"resuming: \d+ of 240 rollouts are already in some where"),
         # In a later batch.
-        (PRECISE, 50, 200, 400, r"[\d,]+ rollouts already: going on from there"),
+        (PRECISE, 50, 200, 400, r"resuming: [\d,]+ rollouts are already in some where"),
     ],
 )
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
@@ -336,12 +336,12 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
     if ending is signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in shown
-        told = re.search(r"interrupted; some where has ([\d,]+) rollouts. To go on:\s+simdeploy (.*)", shown)
+        told = re.search(r"interrupted; ([\d,]+) rollouts are saved in some where. To resume:\s+simdeploy (.*)", shown)
         assert fewest <= int(told[1]) < most
         assert shlex.split(told[2]) == asked
     again = CliRunner().invoke(app, asked, catch_exceptions=False)
     assert again.exit_code == 0
-    assert re.match(rf"some where has {already}\n", again.stderr)
+    assert re.match(rf"{already}\n", again.stderr)
     if "--precision" in asked:
         assert "200 replications of each case, as many as 200 at most allow, were too few for 2 of 2" in again.stdout
         table, whole = read_batches("some where"), swept(vary={"max_failed_nodes": [1, 2]}, replications=200)

@@ -68,15 +68,15 @@ REFUSED = [
     ("--out folder.csv", "is not a file"),
     ("--junit x.txt", "must end with one of .xml"),
     ("--junit nowhere/x.xml", "there is no folder"),
-    ("--store file", "'file' is there already and is not a folder"),
+    ("--store file", "'file' exists and is not a folder"),
     ("--store file/x", "can't be written to"),
     ("--of costs", "did you mean 'cost'?"),
     ("--direction least", "'least' is not one of"),
     ("--require 'false_alrm <= 1%'", "did you mean 'false_alarm'"),
-    ("--require 'false_alarm < 1%'", "not a requirement"),
-    ("--require 'completed given bda <= 5%'", "not a condition"),
+    ("--require 'false_alarm < 1%'", "invalid requirement"),
+    ("--require 'completed given bda <= 5%'", "unknown condition"),
     ("--vary max_failed_nods=0:2:3", "no such key to vary; did you mean 'max_failed_nodes'?"),
-    ("--vary max_failed_nodes", "no key with values"),
+    ("--vary max_failed_nodes", "not KEY=VALUES"),
 ]
 
 
@@ -220,7 +220,7 @@ def test_interrupted_and_resumed(monkeypatch, name):
     assert words == ["simdeploy", *make_quick(name, engine), "--store", "some where"]
     again = CliRunner().invoke(app, words[1:], catch_exceptions=False)
     assert (again.exit_code, again.stdout) == (expected.exit_code, expected.stdout)
-    assert re.match(r"some where has .* already: going on ", again.stderr)
+    assert re.match(r"resuming: .* already in some where", again.stderr)
 
 
 # -- without room ------------------------------------------------------------------------------------------------------

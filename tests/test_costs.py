@@ -177,7 +177,7 @@ def test_coverage_of_a_skewed_cost():
 
 @pytest.mark.parametrize(
     ("costs", "level", "said"),
-    [(None, 0.95, "add a section `costs`"), ({}, 0.95, "no costs are known"), (COSTS_OF_ALL, 95, "such as 0.95")],
+    [(None, 0.95, "add a `costs` section"), ({}, 0.95, "no costs"), (COSTS_OF_ALL, 95, "such as 0.95")],
 )
 def test_what_has_no_cost(costs, level, said):
     """Missing costs and levels that make no sense are input errors. [contract]"""

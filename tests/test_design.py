@@ -113,10 +113,7 @@ def test_what_the_scenario_states_comes_first(scenario):
     """An end of a path is looked for among stated keys before defaults, and is refused with all it may mean. [contract]"""
     stated = scenario.with_values({"release.bad.start_failure": 0.1})
     assert problems(find, stated, "start_failure") == [
-        (
-            "start_failure: several keys end like this; "
-            "allowed: scenario.fleet.start_failure, scenario.release.bad.start_failure"
-        )
+        ("start_failure: ambiguous key; allowed: scenario.fleet.start_failure, scenario.release.bad.start_failure")
     ]
     assert find(stated, "fleet.start_failure")[0].name == "scenario.fleet.start_failure"
 
@@ -137,11 +134,11 @@ def test_unknown_keys_are_told_with_the_nearest(scenario):
         "max_eror_rate: no such key to vary; did you mean 'max_error_rate'?",
         "scenario.fleet.nods: no such key to vary; did you mean 'scenario.fleet.nodes'?",
         (
-            "scenario.policies.waves.max_parallel: not a factor that can be varied; "
-            "a key of the policy has no prefix: max_failed_nodes"
+            "scenario.policies.waves.max_parallel: this key can't be varied; "
+            "policy keys have no prefix: max_failed_nodes"
         ),
-        "max_parallel: the same key twice (found max_parallel)",
-        "scenario.name: not a factor that can be varied",
+        "max_parallel: duplicate key (found max_parallel)",
+        "scenario.name: this key can't be varied",
     ]
 
 
@@ -172,10 +169,7 @@ def test_lists_stand_side_by_side():
     points = make_points([WHOLE, NUMBER], [[1, 2, 3], [0.1, 0.2, 0.3]], "list", seed=0)
     assert values(points) == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert problems(make_points, [WHOLE, NUMBER], [[1, 2, 3], [0.1]], "list", seed=0) == [
-        (
-            "vary: lists of unequal lengths can't stand side by side "
-            "(found max_failed_nodes: 3, health_check.max_error_rate: 1)"
-        )
+        ("vary: design list needs lists of equal length (found max_failed_nodes: 3, health_check.max_error_rate: 1)")
     ]
 
 
@@ -211,7 +205,7 @@ def test_designs_that_there_are_not():
         "design: unknown design (found 'gird'); allowed: \"grid\", \"list\" or LatinHypercube(n); did you mean 'grid'?"
     ]
     assert (
-        "design: not a Latin hypercube (found 0)"
+        "design: invalid Latin hypercube (found 0)"
         in problems(make_points, [NUMBER], [(0, 1)], LatinHypercube(0), seed=0)[0]
     )
     many = [range(1001), np.linspace(0, 1, 1000)]
@@ -248,13 +242,13 @@ def test_ranges_that_there_are_not():
     told = problems(make_points, levers, [("a", "b"), (0.2, 0.1), (0.5, 3)], LatinHypercube(3), seed=0)
     assert told == [
         (
-            "strategy: not a range (found ('a', 'b')); allowed: two numbers, lowest first; "
-            "values to choose from belong into a list"
+            "strategy: invalid range (found ('a', 'b')); allowed: two numbers, lowest first; "
+            "write a list for separate values"
         ),
-        "health_check.max_error_rate: not a range (found (0.2, 0.1)); allowed: the lowest value first",
+        "health_check.max_error_rate: invalid range (found (0.2, 0.1)); allowed: the lowest value first",
         (
-            "max_failed_nodes: not a range (found (0.5, 3)); allowed: two whole numbers, lowest first; "
-            "values to choose from belong into a list"
+            "max_failed_nodes: invalid range (found (0.5, 3)); allowed: two whole numbers, lowest first; "
+            "write a list for separate values"
         ),
     ]
     assert set(values(make_points([NUMBER], [[0.1, 0.2]], LatinHypercube(8), seed=0))) == {(0.1,), (0.2,)}
@@ -349,16 +343,13 @@ def test_every_invalid_value_is_told_at_once(scenario):
         pacing=["barier", "sliding"],
     )
     assert sorted(told) == [
-        (
-            "health_check.max_error_rate: too large (found 10); allowed: a fraction from 0 to 1; "
-            "0.10 is ten percent: a fraction, not a percentage"
-        ),
+        ("health_check.max_error_rate: too large (found 10); allowed: a fraction from 0 to 1; write 0.10 for 10 %"),
         "max_failed_nodes: negative (found -1); allowed: a whole number from 0 to 10,000,000",
         "max_failed_nodes: not a whole number (found 1.5); allowed: a whole number from 0 to 10,000,000",
         "scenario.fleet.start_failure: not a number (found 'often'); allowed: a number from 0 to 1",
-        "scenario.fleet.start_failure: too large (found 2); allowed: a number from 0 to 1; 0.02 is 2 percent",
+        "scenario.fleet.start_failure: too large (found 2); allowed: a number from 0 to 1; write 0.02 for 2 %",
         (
-            "scenario.orchestrator.pacing: not one of the values (found 'barier'); "
+            "scenario.orchestrator.pacing: unknown value (found 'barier'); "
             "allowed: barrier, sliding, rate; did you mean 'barrier'?"
         ),
     ]
@@ -369,9 +360,9 @@ def test_values_that_contradict_each_other_are_told_with_their_case(scenario):
     told = problems(cases, scenario, deadline=["1m", "5m"], min_healthy_time=[30, 120, 600])
     assert len(told) == 3
     assert told[0] == (
-        "health_check.deadline: no node can ever be healthy in time: min_healthy_time needs 12 windows of 10s = 2m0s "
+        "health_check.deadline: no node can become healthy in time: min_healthy_time needs 12 windows of 10s = 2m0s "
         "(found 1m0s); allowed: a deadline of at least 2m0s; "
-        "in 1 of 6 cases, the first: health_check.deadline=1m, health_check.min_healthy_time=120"
+        "in 1 of 6 cases, first: health_check.deadline=1m, health_check.min_healthy_time=120"
     )
     assert cases(scenario, "waves", "list", deadline=["1m", "20m"], min_healthy_time=[30, 600])
 
@@ -408,10 +399,10 @@ def test_long_lists_in_other_designs(design):
 @pytest.mark.parametrize(
     ("spread", "told"),
     [
-        (Range(0, 10**300), "an end out of reach"),
-        (Range(-(10**20), 0), "an end out of reach"),
-        (Range(-1e308, 1e308), "an end out of reach"),
-        (Range(1e-320, 1, log=True), "not a logarithmic range"),
+        (Range(0, 10**300), "end of range too large"),
+        (Range(-(10**20), 0), "end of range too large"),
+        (Range(-1e308, 1e308), "end of range too large"),
+        (Range(1e-320, 1, log=True), "invalid logarithmic range"),
     ],
 )
 def test_ranges_that_no_table_holds(spread, told):
@@ -426,7 +417,7 @@ def test_only_what_is_tried_is_checked(scenario):
         scenario, "waves", "list", scenario__health__interval=["6m"], deadline=["20m"], min_healthy_time=["7m"]
     )
     assert made.job.groups[0].policies[0].policy.windows_needed == 2
-    assert "no node can ever be healthy" in problems(cases, scenario, scenario__health__interval=["6m"])[0]
+    assert "no node can become healthy" in problems(cases, scenario, scenario__health__interval=["6m"])[0]
 
 
 def test_warnings_are_told_once(scenario):
@@ -440,16 +431,16 @@ def test_several_scenarios_and_policies_need_names():
     one = Scenario.from_dict(SCENARIO)
     assert list(name_scenarios([one])) == ["small"]
     assert list(name_scenarios({"x": one, "y": one})) == ["x", "y"]
-    assert "the same name twice (found 'small')" in problems(name_scenarios, [one, one])[0]
-    assert problems(name_scenarios, []) == ["scenario: no scenario to try"]
-    assert "neither a scenario nor the path" in problems(name_scenarios, [3])[0]
+    assert "duplicate name (found 'small')" in problems(name_scenarios, [one, one])[0]
+    assert problems(name_scenarios, []) == ["scenario: no scenario"]
+    assert "not a scenario or the path" in problems(name_scenarios, [3])[0]
     spec = {"strategy": "immediate"}
     assert list(name_policies("waves")) == ["waves"]
     assert list(name_policies(["waves", spec])) == ["waves", "immediate"]
     assert list(name_policies(spec)) == ["immediate"]
     assert list(name_policies({"a": spec, "b": "waves"})) == ["a", "b"]
-    assert "the same name twice (found 'immediate')" in problems(name_policies, [spec, spec])[0]
-    assert problems(name_policies, []) == ["policies: no policy to try"]
+    assert "duplicate name (found 'immediate')" in problems(name_policies, [spec, spec])[0]
+    assert problems(name_policies, []) == ["policies: no policy"]
     assert "no such policy (found 'wave')" in problems(find_bases, {"small": one}, {"wave": "wave"})[0]
 
 

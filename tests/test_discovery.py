@@ -401,10 +401,10 @@ def test_columns():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"vary": {"fleet.nodes": (5, 2)}}, "scenario.fleet.nodes: not a range"),
-        ({"requirements": None}, "requirements: nothing that could break"),
+        ({"vary": {"fleet.nodes": (5, 2)}}, "scenario.fleet.nodes: invalid range"),
+        ({"requirements": None}, "requirements: no requirement"),
         ({"requirements": "escaped given defective <= 1%"}, "no release of the scenario is ever defective"),
-        ({"points": 10}, "points: not a number of worlds (found 10); allowed: 40 to 1,000,000, half of which"),
+        ({"points": 10}, "points: invalid number of worlds (found 10); allowed: 40 to 1,000,000, half of which"),
         ({"vary": {"fleet.start_failure": Range(0.1, 2)}}, "start_failure"),
     ],
 )
@@ -418,9 +418,9 @@ def test_refusals(arguments, message):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([True], "is_broken: not whether worlds break (found 1 values); allowed: 50 values"),
-        (["yes"] * 50, "is_broken: not whether worlds break"),
-        (None, "requirements: nothing that could break"),
+        ([True], "is_broken: invalid is_broken (found 1 values); allowed: 50 values"),
+        (["yes"] * 50, "is_broken: invalid is_broken"),
+        (None, "requirements: no requirement"),
     ],
 )
 def test_labels_that_are_none(labels, message):

@@ -59,7 +59,7 @@ def said(run: Rollout) -> list[tuple[float, str]]:
 def test_a_wave_passes_at_the_end_of_its_observation() -> None:
     """Both waves pass when every node has its two windows: at the second look after the first start. [contract]"""
     run = rollout("pooled")
-    passed = "passed by its gate"
+    passed = "passed by the gate"
     assert happened(run) == [(30, n, "running", passed) for n in (0, 1)] + [(60, n, "running", passed) for n in (2, 3)]
     assert said(run) == [(30, "wave 1 passes"), (60, "wave 2 passes")]
     assert run.response_values["decision_requests"] == 4 * 2 * 100
@@ -104,15 +104,15 @@ def test_the_observation_ends_before_a_deadline_does() -> None:
     """With the last look before the deadline of those who wait, it is judged without those who start late. [contract]"""
     run = rollout("pooled", fleet=SLOW, policy={"max_parallel": 0}, health_check={"deadline": "52s"})
     fates = {(time, status, reason) for time, _, status, reason in happened(run)}
-    assert fates == {(50, "running", "passed by its gate"), (52, "failed", "not healthy by the deadline")}
+    assert fates == {(50, "running", "passed by the gate"), (52, "failed", "not healthy by the deadline")}
 
 
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
-        ("wait", (60, "failed", "not passed by its gate by the deadline")),
-        ("pass", (30, "running", "passed by its gate")),
-        ("stop", (30, "failed", "its wave failed its gate")),
+        ("wait", (60, "failed", "not passed by the gate before the deadline")),
+        ("pass", (30, "running", "passed by the gate")),
+        ("stop", (30, "failed", "its wave failed the gate")),
     ],
 )
 def test_who_cant_tell_waits_passes_or_stops(action: str, expected: tuple[float, str, str]) -> None:
@@ -129,7 +129,7 @@ def test_pooled_windows_are_judged_as_those_of_a_node() -> None:
     window = {"kind": "pooled", "over": "window"}
     assert [time for time, *_ in happened(rollout(window))] == [30, 30, 60, 60]
     run = rollout(window, release=BAD, nodes=2)
-    assert happened(run)[0] == (60, 0, "failed", "not passed by its gate by the deadline")
+    assert happened(run)[0] == (60, 0, "failed", "not passed by the gate before the deadline")
     assert (run.response_values["state"], said(run)) == ("completed", [])
 
 
@@ -182,8 +182,8 @@ def test_failed_nodes_may_go_back_by_themselves() -> None:
     """Nodes whose wave failed its gate go back like any failed node, once. [contract]"""
     run = rollout(SPRT, release=BAD, orchestrator={"node_local_rollback": True}, fleet={"rollback_duration": 5})
     assert [event for event in happened(run) if event[2] == "rolling_back"] == [
-        (20, 0, "rolling_back", "goes back by itself"),
-        (20, 1, "rolling_back", "goes back by itself"),
+        (20, 0, "rolling_back", "rolls back by itself"),
+        (20, 1, "rolling_back", "rolls back by itself"),
     ]
     assert run.response_values["restored_at_s"] == 25
 
@@ -198,14 +198,14 @@ def test_waves_need_pacing_that_has_them(gate: str) -> None:
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
-        ({"kind": "sprt", "good": 0.2, "bad": 0.1}, "no two error rates to tell apart"),
+        ({"kind": "sprt", "good": 0.2, "bad": 0.1}, "good and bad must be distinct error rates"),
         ({"kind": "sprt", "alpha": 0.6, "beta": 0.5}, "add up to 1 or more"),
         ({"kind": "bayes", "confidence": 0.4}, "confidence: out of range"),
         ({"kind": "cusum", "alarm_every": 1}, "alarm_every: out of range"),
         ({"kind": "e_process", "prior_mean": 0}, "prior_mean: out of range"),
         ({"kind": "e_process", "prior_mean": 0.001, "prior_strength": 10**5}, "nothing above max_error_rate 0.1"),
-        ({"kind": "wald"}, "not one of the values"),
-        ({"good": 0.1}, "kind: required, but missing"),
+        ({"kind": "wald"}, "unknown value"),
+        ({"good": 0.1}, "kind: required key is missing"),
         ("sptr", "did you mean 'sprt'"),
     ],
 )

@@ -130,14 +130,14 @@ def test_a_script_promotes_once_canaries_are_resolved(make_scenario):
     rollout = simulate(scenario, canary(2))
     assert waves(rollout) == [0, 100]
     assert (10, "script: promote has no effect: not all canaries are resolved") in said(rollout)
-    assert (120, "script: promote has no effect: the canaries are promoted already") in said(rollout)
+    assert (120, "script: promote has no effect: the canaries are already promoted") in said(rollout)
 
 
 @pytest.mark.parametrize(
     ("acts", "why"),
     [
         ([(10, "resume")], "the deployment is not paused"),
-        ([(10, "pause"), (20, "pause"), (25, "resume")], "the deployment is paused already"),
+        ([(10, "pause"), (20, "pause"), (25, "resume")], "the deployment is already paused"),
         ([(10, "promote")], "there are no canaries"),
         ([(1000, "cancel")], "the deployment is completed"),
     ],

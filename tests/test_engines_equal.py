@@ -98,16 +98,16 @@ FATES = (
     "did not start",
     "deadline passed while starting",
     "silent until the deadline",
-    "taken for running, but silent",
+    "counted as running, but silent",
     "down when its turn came",
     "unhealthy",
     "not healthy by the deadline",
     "healthy",
-    "passed by its gate",
-    "its wave failed its gate",
-    "not passed by its gate by the deadline",
-    "goes back by itself",
-    "did not come back",
+    "passed by the gate",
+    "its wave failed the gate",
+    "not passed by the gate before the deadline",
+    "rolls back by itself",
+    "rollback failed",
 )
 
 

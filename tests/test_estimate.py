@@ -121,11 +121,11 @@ def test_words():
     [
         ({"measures": []}, "measures: nothing to estimate"),
         ({"measures": ["makespan"]}, "did you mean 'makespan_s'"),
-        ({"measures": "cost"}, "no costs are known"),
-        ({"measures": "waves"}, "waves: a table of replications has this column"),
+        ({"measures": "cost"}, "no costs"),
+        ({"measures": "waves"}, "waves: a table of replications needs this column"),
         ({"measures": "escaped given fnie"}, "did you mean 'fine'"),
-        ({"measures": "escaped", "confidence_level": 95}, "confidence_level: not a confidence level"),
-        ({"measures": "escaped", "confidence_level": True}, "confidence_level: not a confidence level"),
+        ({"measures": "escaped", "confidence_level": 95}, "confidence_level: invalid confidence level"),
+        ({"measures": "escaped", "confidence_level": True}, "confidence_level: invalid confidence level"),
     ],
 )
 def test_what_cannot_be_estimated(asked, told):

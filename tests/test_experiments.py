@@ -104,7 +104,7 @@ def test_ctrl_c_passes(scenario, monkeypatch):
         ({"replications": True}, "replications"),
         ({"replications": 2.0}, "replications"),
         ({"replications": 1, "policies": []}, "no policy"),
-        ({"replications": 1, "policies": ["at-once", "at-once"]}, "the same name twice"),
+        ({"replications": 1, "policies": ["at-once", "at-once"]}, "duplicate name"),
         ({"replications": 1, "policies": {"x": {"strategy": "rolling"}}}, "health_check"),
     ],
 )
@@ -229,8 +229,8 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "it was killed by SIGKILL, perhaps for lack of memory"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "it was killed by SIGSEGV"),
-        ("raise OSError('no library')", "it ended with exit status 1; see what it wrote to standard error"),
-        ("os._exit(0)", "it ended with exit status 0; see what it wrote to standard error"),
+        ("raise OSError('no library')", "it ended with exit status 1; see its standard error"),
+        ("os._exit(0)", "it ended with exit status 0; see its standard error"),
     ],
 )
 def test_workers_that_end_before_they_start(tmp_path, worker, said):

@@ -20,7 +20,7 @@ from simdeploy.errors import MOST_PROBLEMS
 from simdeploy.scenario import load
 
 SPEC = '{"strategy": "immediate", "health_check": {"deadline": "5m"}}'
-OUTSIDE = "outside the folder of the scenario; allow its folder: --allow-files DIR, or allow_files in Python"
+OUTSIDE = "outside the scenario's folder; use --allow-files DIR, or allow_files in Python"
 
 
 def scenario(law="1m", policy=None):
@@ -149,7 +149,7 @@ def test_what_the_caller_names_may_be_a_pipe_but_no_device(tmp_path, read, monke
     for device in ("/dev/zero", "/dev/null"):
         assert refusals(read, device) == [f"{device}: a device, not a file; allowed: a regular file"]
     monkeypatch.setattr(files, "_PATIENCE_S", 0.05)
-    assert refusals(read, pipe) == [f"{pipe}: a pipe that nothing came out of for 0.05 s"]
+    assert refusals(read, pipe) == [f"{pipe}: nothing came from the pipe for 0.05 s"]
 
 
 def test_a_pipe_without_end(tmp_path):

@@ -125,9 +125,9 @@ def test_what_is_not_there_has_no_value():
     [
         (
             {"policies": ["a"], "replication": [0]},
-            r"policy: a table of replications has this column; did you mean 'pol",
+            r"policy: a table of replications needs this column; did you mean 'pol",
         ),
-        ({"policy": ["a"], "replication": [0]}, "makespan_s: a table of replications has this column"),
+        ({"policy": ["a"], "replication": [0]}, "makespan_s: a table of replications needs this column"),
         ({"policy": [], "replication": [], "makespan_s": []}, "the table of replications is empty"),
         ({"policy": ["a"] * 2, "replication": [1, 1], "makespan_s": [1.0] * 2}, "is there twice .*'a', replication 1"),
         (
@@ -197,7 +197,7 @@ def test_given_selects():
     assert same(of("waves given paused"), [nan, nan, nan, nan, 2, 1])
     assert same(of("defective given passed_canary"), [0, nan, 1, nan, 1, nan])
     assert same(of("false_alarm given good"), [0, 1, nan, nan, nan, nan])
-    with pytest.raises(InputError, match=r"not a condition .*'fnie'.*did you mean 'fine'"):
+    with pytest.raises(InputError, match=r"unknown condition .*'fnie'.*did you mean 'fine'"):
         of("waves given fnie")
 
 
@@ -217,7 +217,7 @@ def test_costs_by_hand():
 
 def test_costs_and_measures_are_asked_for_at_the_door():
     """Without costs a cost is refused, and every measure that is none is told at once. [contract]"""
-    with pytest.raises(InputError, match="cost_escape: no costs are known; give the scenario's costs"):
+    with pytest.raises(InputError, match="cost_escape: no costs; pass the scenario's costs"):
         Values(TABLE, ["cost_escape"])
     with pytest.raises(InputError) as caught:
         read_measures(["escapd", "p95 escaped", "waves"])

@@ -188,8 +188,8 @@ def test_the_answer_names_the_ends(result):
 def test_what_is_no_table_of_a_sweep(result):
     """Missing columns are told with the nearest ones, and so is a level that is none. [contract]"""
     frame = result.to_frame().rename(columns={"case": "cas"})
-    with pytest.raises(InputError, match=r"case: a table of a sweep has this column; did you mean 'cas'"):
+    with pytest.raises(InputError, match=r"case: a sweep's table needs this column; did you mean 'cas'"):
         summarize_grid(frame)
-    with pytest.raises(InputError, match="not a confidence level"):
+    with pytest.raises(InputError, match="invalid confidence level"):
         summarize_grid(result, confidence_level=95)
     assert set(QUANTITIES) == {"false_alarm", "escape", *MEANS}

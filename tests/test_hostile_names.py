@@ -203,7 +203,7 @@ def test_names_of_a_scenario(tmp_path, path, change):
     with pytest.raises(InputError) as caught:
         Scenario.from_dict(raw)
     for problems in (errors, caught.value.problems):
-        told = [problem for problem in problems if problem.message == "a character that can't be printed"]
+        told = [problem for problem in problems if problem.message == "unprintable character"]
         assert [str(problem).partition(f"{path}: ")[1] for problem in told] == [f"{path}: "]
         assert_harmless("\n".join(map(str, problems)))
 
@@ -216,7 +216,7 @@ def test_which_characters_no_name_has(character):
     """Control characters, line breaks, turns of direction, half pairs and what can't be seen are no part of names. [contract]"""
     assert not is_printable(f"a{character}b")
     assert printable(f"a{character}b") == "a" + ascii(character)[1:-1] + "b"
-    with pytest.raises(InputError, match=r"printed|surrogate"):
+    with pytest.raises(InputError, match=r"unprintable|surrogate"):
         Scenario.from_dict(SCENARIO | {"name": f"a{character}b"})
 
 

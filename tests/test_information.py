@@ -402,9 +402,9 @@ def test_a_fleet_of_canaries():
     ("policy", "sections", "arguments", "said"),
     [
         ({"strategy": "immediate"}, {}, {}, "watches nothing"),
-        (ROLLING, {"costs": None}, {}, "add a section `costs`"),
+        (ROLLING, {"costs": None}, {}, "add a `costs` section"),
         (ROLLING, {}, {"canaries": [13]}, "0 to 12"),
-        (ROLLING, {}, {"canaries": [1.5]}, "not a number of canaries"),
+        (ROLLING, {}, {"canaries": [1.5]}, "invalid number of canaries"),
         (ROLLING, {}, {"minutes": [math.nan]}, "a finite number"),
     ],
 )

@@ -60,16 +60,16 @@ def test_measures_as_people_write_them(text, measure):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "not a measure"),
-        ("the makespan_s", "not a measure (found 'the makespan_s'); allowed: [mean | p95] NAME [given WHAT]"),
-        ("makespan", "makespan: nothing that can be measured (found 'makespan'); did you mean 'makespan_s'?"),
-        ("zzz", "zzz: nothing that can be measured (found 'zzz'); allowed: a response (makespan_s,"),
-        ("p0 makespan_s", "p0 makespan_s: not a quantile (found '0')"),
-        ("p100 waves", "not a measure"),
-        ("p95 escaped", "p95 escaped: an event has a rate, and no quantiles"),
-        ("mean escaped", "mean escaped: an event has a rate, and no mean"),
-        ("escaped given", "not a measure"),
-        ("escaped given subtel", "escaped given subtel: not a condition (found 'subtel'); allowed: completed"),
+        ("", "invalid measure"),
+        ("the makespan_s", "invalid measure (found 'the makespan_s'); allowed: [mean | p95] NAME [given WHAT]"),
+        ("makespan", "makespan: unknown measure (found 'makespan'); did you mean 'makespan_s'?"),
+        ("zzz", "zzz: unknown measure (found 'zzz'); allowed: a response (makespan_s,"),
+        ("p0 makespan_s", "p0 makespan_s: invalid quantile (found '0')"),
+        ("p100 waves", "invalid measure"),
+        ("p95 escaped", "p95 escaped: an event has no quantiles, only a rate"),
+        ("mean escaped", "mean escaped: an event has no mean, only a rate"),
+        ("escaped given", "invalid measure"),
+        ("escaped given subtel", "escaped given subtel: unknown condition (found 'subtel'); allowed: completed"),
     ],
 )
 def test_what_is_no_measure(text, told):
@@ -128,23 +128,23 @@ def test_amounts(measure, text, value):
 )
 def test_what_is_no_amount(measure, text):
     """A unit that the measure isn't in is refused, as are infinities. [contract]"""
-    with pytest.raises(InputError, match="not an amount"):
+    with pytest.raises(InputError, match="invalid amount"):
         parse_amount(text, parse_measure(measure))
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "not a requirement"),
-        ("makespan_s", "not a requirement"),
-        ("makespan_s < 10m", "not a requirement"),
-        ("escaped <= ", "escaped: not an amount"),
-        ("escaped given <= 5%", "not a measure"),
-        ("escaped <= 150%", "escaped <= 150%: escaped lies between 0 and 1"),
-        ("escaped <= 5", "escaped <= 5: escaped lies between 0 and 1 (found 5); allowed: a fraction such as"),
-        ("escaped >= 200", "escaped >= 200: escaped lies between 0 and 1"),
-        ("escapd <= 1%", "escapd: nothing that can be measured"),
-        ("makespan_s <= soon", "makespan_s: not an amount (found 'soon')"),
+        ("", "invalid requirement"),
+        ("makespan_s", "invalid requirement"),
+        ("makespan_s < 10m", "invalid requirement"),
+        ("escaped <= ", "escaped: invalid amount"),
+        ("escaped given <= 5%", "invalid measure"),
+        ("escaped <= 150%", "escaped <= 150%: escaped is between 0 and 1"),
+        ("escaped <= 5", "escaped <= 5: escaped is between 0 and 1 (found 5); allowed: a fraction such as"),
+        ("escaped >= 200", "escaped >= 200: escaped is between 0 and 1"),
+        ("escapd <= 1%", "escapd: unknown measure"),
+        ("makespan_s <= soon", "makespan_s: invalid amount (found 'soon')"),
     ],
 )
 def test_what_is_no_requirement(text, told):

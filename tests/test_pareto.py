@@ -228,16 +228,16 @@ def test_stored_and_shuffled_rows_say_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("directions", "more", "told"),
     [
-        ({}, {}, "not measures with directions"),
-        (["makespan_s"], {}, "not measures with directions"),
+        ({}, {}, "invalid objectives"),
+        (["makespan_s"], {}, "invalid objectives"),
         (
             {"makespan_s": "mix"},
             {},
-            "makespan_s: not a direction (found 'mix'); allowed: min, max; did you mean 'min'?",
+            "makespan_s: invalid direction (found 'mix'); allowed: min, max; did you mean 'min'?",
         ),
         ({"makespan": "min"}, {}, "did you mean 'makespan_s'?"),
-        ({"cost": "min"}, {}, "no costs are known"),
-        ({"makespan_s": "min"}, {"confidence_level": 1}, "not a confidence level"),
+        ({"cost": "min"}, {}, "no costs"),
+        ({"makespan_s": "min"}, {"confidence_level": 1}, "invalid confidence level"),
     ],
 )
 def test_what_makes_no_sense(directions, more, told):

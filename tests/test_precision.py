@@ -89,20 +89,20 @@ def test_half_widths_as_people_write_them(measure, text, half_width, is_relative
         (
             "escaped",
             "1%",
-            "is it one of percentage points, or relative? (found '1%'); allowed: 1pp (the same as 0.01), or",
+            "percentage points or relative? (found '1%'); allowed: 1pp (the same as 0.01), or",
         ),
-        ("escaped", "x%", "is it one of percentage points, or relative?"),
-        ("escaped", "5s", "not a half-width (found '5s'); allowed: above 0: percentage points such as 1pp"),
-        ("makespan_s", "1pp", "not a half-width (found '1pp'); allowed: above 0: a half-width such as 5 or 5s"),
-        ("makespan_s", "0s", "not a half-width"),
-        ("makespan_s", "-1", "not a half-width"),
-        ("makespan_s", "5 relative", "not a half-width"),
-        ("makespan_s", "100%", "not a half-width"),
-        ("makespan_s", "nan%", "not a half-width"),
-        ("cost", "inf", "not a half-width"),
-        ("waves", "", "not a half-width"),
-        ("waves", True, "not a half-width"),
-        ("waves", None, "not a half-width"),
+        ("escaped", "x%", "percentage points or relative?"),
+        ("escaped", "5s", "invalid half-width (found '5s'); allowed: above 0: percentage points such as 1pp"),
+        ("makespan_s", "1pp", "invalid half-width (found '1pp'); allowed: above 0: a half-width such as 5 or 5s"),
+        ("makespan_s", "0s", "invalid half-width"),
+        ("makespan_s", "-1", "invalid half-width"),
+        ("makespan_s", "5 relative", "invalid half-width"),
+        ("makespan_s", "100%", "invalid half-width"),
+        ("makespan_s", "nan%", "invalid half-width"),
+        ("cost", "inf", "invalid half-width"),
+        ("waves", "", "invalid half-width"),
+        ("waves", True, "invalid half-width"),
+        ("waves", None, "invalid half-width"),
     ],
 )
 def test_what_is_no_half_width(scenario, measure, text, told):
@@ -129,10 +129,10 @@ def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
         ({}, {}, "targets: no target"),
         ("makespan_s=5s", {}, "targets: no target"),
         ({"makespan": 5}, {}, "did you mean 'makespan_s'"),
-        ({"makespan_s": 5, "mean makespan_s": 4}, {}, "a measure has two targets"),
+        ({"makespan_s": 5, "mean makespan_s": 4}, {}, "two targets for one measure"),
         ({"escaped given fnie": 0.1}, {}, "did you mean 'fine'"),
-        ({"makespan_s": 5}, {"most": 99}, "most: not a number of replications (found 99); allowed: 100 or more"),
-        ({"makespan_s": 5}, {"most": 1e4}, "most: not a number of replications"),
+        ({"makespan_s": 5}, {"most": 99}, "most: invalid number of replications (found 99); allowed: 100 or more"),
+        ({"makespan_s": 5}, {"most": 1e4}, "most: invalid number of replications"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targets, options, told):
@@ -205,16 +205,16 @@ def test_why_not_yet():
     assert look(level, "cost", "0.0878") == "the half-width is too large"
     assert look(level[:499], "cost", "9") == "499 values are too few for a mean: it takes 500"
     assert look([1.0] * 500, "cost", "0.001") == ""
-    assert look([np.nan] * 500, "cost", "9") == "no replication says anything of it"
-    assert look([0.0] * 500, "cost", "50%") == "it is 0 so far, to which nothing is relative"
-    assert look([0.0] * 500, "escaped", "50% relative") == "it is 0 so far, to which nothing is relative"
+    assert look([np.nan] * 500, "cost", "9") == "no replication has a value"
+    assert look([0.0] * 500, "cost", "50%") == "the estimate is 0, so a relative width is undefined"
+    assert look([0.0] * 500, "escaped", "50% relative") == "the estimate is 0, so a relative width is undefined"
     assert look(level[:71], "p95 cost", "9") == "71 values are too few for an interval"
     assert look(level[:100], "p50 cost", "2") == ""
     assert look([0.0] * 184, "escaped", "0.01") == ""
     assert look([0.0] * 182, "escaped", "0.01") == "the half-width is too large"
     # One in a hundred: skewness 98 / sqrt(99).
     rare = np.tile([1.0] + [0.0] * 99, 24)
-    assert look(rare, "cost", "1") == f"so skewed, a mean takes {math.ceil(25 * 98**2 / 99):,} values"
+    assert look(rare, "cost", "1") == f"with this skewness, a mean needs {math.ceil(25 * 98**2 / 99):,} values"
     assert look(np.tile(rare, 2), "cost", "1") == ""
 
 
@@ -348,7 +348,7 @@ def test_a_larger_budget_goes_on_from_there(scenario, tmp_path, monkeypatch):
 def test_a_folder_of_a_fixed_number(scenario, tmp_path):
     """A folder of a sweep of a fixed number of replications is refused. [contract]"""
     sweep(scenario, "waves", vary=VARY, replications=2, engine="reference", store=tmp_path / "fixed")
-    with pytest.raises(InputError, match="this folder holds a single sweep"):
+    with pytest.raises(InputError, match="the folder contains a single sweep"):
         sweep_to_precision(scenario, "waves", targets=TARGETS, vary=VARY, store=tmp_path / "fixed", **QUICK)
 
 
@@ -448,8 +448,8 @@ def test_compare_says_how_many_it_took(folder, scenario):
         (["--precision", "=5s"], "is not MEASURE=WIDTH"),
         (["--precision", "makespan_s=5s", "--precision", "makespan_s=4s"], "'makespan_s' is there twice"),
         (["--precision", "makespan_s=5s", "--replications", "10"], "--precision and --replications exclude each other"),
-        (["--most", "500"], "--most is the budget of --precision, which isn't there"),
-        (["--precision", "makespan_s=5s", "--most", "50"], "most: not a number of replications (found 50)"),
+        (["--most", "500"], "--most needs --precision"),
+        (["--precision", "makespan_s=5s", "--most", "50"], "most: invalid number of replications (found 50)"),
     ],
 )
 def test_compare_refuses_before_the_work(folder, no_work, arguments, told):

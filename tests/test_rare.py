@@ -207,7 +207,7 @@ def test_an_event_that_is_never_met_states_no_probability() -> None:
     found = estimate_rare(
         world(), event="failed_nodes >= 30", tilt={"start_failure": 1.1}, replications=500, engine="compiled"
     )
-    assert "the event happened in none of the 500 replications" in found.answer
+    assert "the event occurred in none of the 500 replications" in found.answer
     nobody = estimate_rare(
         world(waves()),
         event="failed_nodes >= 200",
@@ -256,7 +256,7 @@ def test_heavy_weights_are_doubted() -> None:
     one = np.r_[np.ones(2000), 900.0]
     assert any("one replication has" in doubt for doubt in diagnose(one, one).doubts)
     off = chance.uniform(0.5, 1.0, 2000)
-    assert diagnose(off, off).doubts == (f"their mean is {off.mean():.3g} and should be 1",)
+    assert diagnose(off, off).doubts == (f"the mean weight is {off.mean():.3g} instead of 1",)
     light = chance.exponential(size=20_000)
     assert diagnose(light, light).is_trusted
     assert effective_size(np.array([1e-300, 1e-300])) == pytest.approx(2)
@@ -286,11 +286,11 @@ def test_events_are_read_as_they_are_written(text: str, written: str) -> None:
     [
         ("makespan < 3", "did you mean.*makespan_s"),
         ("makespan_s", "with a limit only"),
-        ("escaped > 1", "an event has no limit"),
-        ("makespan_s < soon", "not an amount"),
+        ("escaped > 1", "an event takes no limit"),
+        ("makespan_s < soon", "invalid amount"),
         ("cost > 1", "the scenario has no costs"),
-        ("escaped given bat", "not a condition"),
-        ("< 3", "not an event"),
+        ("escaped given bat", "unknown condition"),
+        ("< 3", "invalid event"),
     ],
 )
 def test_what_is_no_event_is_refused(text: str, message: str) -> None:
@@ -302,13 +302,13 @@ def test_what_is_no_event_is_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"method": "splittin"}, "method: no such method"),
-        ({"levels": "updated_nodes"}, "levels: no levels"),
+        ({"method": "splittin"}, "method: unknown method"),
+        ({"levels": "updated_nodes"}, "levels: invalid levels"),
         ({"levels": {"failed_nodes": [3, 2]}}, "ascending"),
         ({"levels": {"failed_nodes": [0]}}, "whole numbers above 0"),
-        ({"tilt": {"slowdown": 2}}, "nothing is drawn here"),
-        ({"tilt": ["slowdow"]}, "nothing is drawn here"),
-        ({"event": "never"}, "nothing that can be measured"),
+        ({"tilt": {"slowdown": 2}}, "the scenario draws nothing here"),
+        ({"tilt": ["slowdow"]}, "the scenario draws nothing here"),
+        ({"event": "never"}, "unknown measure"),
     ],
 )
 def test_bad_arguments_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -124,7 +124,7 @@ def test_cells_of_every_type_survive(columns):
 def test_replications_are_in_no_document():
     """A result that was read says that it has no replications. [contract]"""
     again = read_result(written("Precision"))
-    with pytest.raises(InputError, match="responses: a result that was read from a document has no replications"):
+    with pytest.raises(InputError, match="responses: a result read from a document has no replications"):
         _ = again.responses
 
 
@@ -160,19 +160,19 @@ def test_what_is_wrong_in_a_table_is_named(name):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({}, "result: doesn't say which result it is of"),
+        ({}, "result: the kind of result is missing"),
         ('{"answer": "a is the best.", "estimates": []}', "write it anew"),
         ({"result": "Chek", "format": 1}, "result: no such kind of result (found 'Chek')"),
         ({"result": "Chek", "format": 1}, "did you mean 'Check'?"),
         ({"result": ["Check"]}, "result: no such kind of result"),
-        ({"result": "Check", "format": 2}, "format: not a format that can be read (found 2); allowed: 1"),
-        ({"result": "Check"}, "format: not a format that can be read (found none); allowed: 1"),
+        ({"result": "Check", "format": 2}, "format: unsupported format (found 2); allowed: 1"),
+        ({"result": "Check"}, "format: unsupported format (found none); allowed: 1"),
         ('{"result": "Check", "result": "Check"}', "duplicate key"),
         ('{"result": NaN}', "not a JSON number"),
         ('{"result": ' + "[" * 100 + "]" * 100 + "}", "nested deeper than 64"),
         ('{"result": "Check"', "not valid JSON"),
         ("missing.json", "missing.json: can't be read: No such file or directory"),
-        ({"result": {1, 2}}, "can't be written as JSON"),
+        ({"result": {1, 2}}, "not valid JSON data"),
     ],
 )
 def test_what_is_no_document_is_refused(source, message):
@@ -189,7 +189,7 @@ def test_a_problem_has_its_place(tmp_path):
     (problem,) = problems_of(file)
     line = file.read_text(encoding="utf-8").splitlines()[problem.line - 1]
     assert (problem.file, line.strip()) == (str(file), '"n": 1.5,')
-    assert str(problem).endswith("verdicts[0].n: a wrong value (found 1.5); allowed: a valid integer")
+    assert str(problem).endswith("verdicts[0].n: wrong value (found 1.5); allowed: a valid integer")
 
 
 def test_a_document_that_contradicts_itself_is_refused():

@@ -73,14 +73,14 @@ def test_everything_that_is_wrong_is_told_at_once():
     found = [(problem.path[1], problem.path[2:], problem.message) for problem in caught.value.problems]
     assert {problem.path[0] for problem in caught.value.problems} == {"requirements"}
     assert found == [
-        (0, (), "not a requirement"),
-        (1, ("given",), "not a condition"),
-        (3, ("at_most",), "false_alarm lies between 0 and 1"),
-        (4, ("quantile",), "not a quantile"),
-        (4, ("at_least",), "not an amount"),
-        (5, ("of",), "the scenario has no costs, so cost can't be measured"),
-        (5, (), "not exactly one limit"),
-        (6, (), "not a requirement"),
+        (0, (), "invalid requirement"),
+        (1, ("given",), "unknown condition"),
+        (3, ("at_most",), "false_alarm is between 0 and 1"),
+        (4, ("quantile",), "invalid quantile"),
+        (4, ("at_least",), "invalid amount"),
+        (5, ("of",), "no costs in the scenario: cost can't be measured"),
+        (5, (), "exactly one limit is required"),
+        (6, (), "invalid requirement"),
     ]
 
 

@@ -587,8 +587,8 @@ def test_a_json_policy_brings_its_identity(tmp_path: Path) -> None:
     assert scenario.identity.type == "update"
     messages = " ".join(str(warning.message) for warning in caught)
     assert len(caught) == 2
-    assert "its type is used, although deployment.type says 'update' (found 'restart')" in messages
-    assert "a restart that changes the version (found 4 to 2)" in messages
+    assert "its type overrides deployment.type, 'update' (found 'restart')" in messages
+    assert "a restart keeps the version (found 4 to 2)" in messages
 
 
 @pytest.mark.parametrize(
@@ -623,11 +623,11 @@ def test_versions_are_by_the_type(tmp_path: Path, deployment: dict[str, Any], ve
 @pytest.mark.parametrize(
     ("deployment", "said"),
     [
-        ({"type": "create", "from_version": 3, "to_version": 4}, "a create with a version before it"),
-        ({"type": "restart", "from_version": 3, "to_version": 4}, "a restart that changes the version"),
-        ({"type": "stop", "from_version": 3, "to_version": 4}, "a stop that changes the version"),
-        ({"type": "rollback", "from_version": 3, "to_version": 4}, "a rollback to a version that is not older"),
-        ({"from_version": 4, "to_version": 3}, "an update to a version that is not newer"),
+        ({"type": "create", "from_version": 3, "to_version": 4}, "a create has no version before it"),
+        ({"type": "restart", "from_version": 3, "to_version": 4}, "a restart keeps the version"),
+        ({"type": "stop", "from_version": 3, "to_version": 4}, "a stop keeps the version"),
+        ({"type": "rollback", "from_version": 3, "to_version": 4}, "a rollback must go to an older version"),
+        ({"from_version": 4, "to_version": 3}, "an update must go to a newer version"),
     ],
 )
 def test_versions_that_contradict_the_type_are_warned_about(deployment: dict[str, Any], said: str) -> None:
@@ -677,9 +677,9 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     ),
     (one(ROLLING, canary_percent=5, auto_promote=True), "policies.p", "rolling ignores canary_percent, auto_promote"),
     (one(ROLLING, max_parallel=11), "policies.p.max_parallel", "one wave"),
-    (one(ROLLING) | {"orchestrator": {"pacing": "rate"}}, "policies.p.max_parallel", "ignores max_parallel"),
+    (one(ROLLING) | {"orchestrator": {"pacing": "rate"}}, "policies.p.max_parallel", "ignored under pacing: rate"),
     ({"orchestrator": {"rate": {"growth": 2}}}, "orchestrator.rate", "barrier"),
-    ({"orchestrator": {"bake_time": "1h"}}, "orchestrator.bake_time", "watched no more"),
+    ({"orchestrator": {"bake_time": "1h"}}, "orchestrator.bake_time", "not watched"),
     (one(strategy="immediate", dialect="rollout"), "policies.p", "expanso-rollout"),
     ({"orchestrator": "expanso-rollout"}, "policies.p", "expanso-rollout"),
     (
@@ -692,9 +692,9 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "policies.p.health_check.deadline",
         "no node of class arm",
     ),
-    ({"operator": {"promote_after": "1h"}}, "operator.promote_after", "wait for a person"),
+    ({"operator": {"promote_after": "1h"}}, "operator.promote_after", "without auto_promote"),
     ({"release": {"a": {"probability": 1, "affects": {"count": 11}}}}, "release.a.affects.count", "10 nodes"),
-    (one(ROLLING, max_parallel=0) | {"fleet": {"nodes": 11}}, "policies.p.max_parallel", "all of the 11 nodes at once"),
+    (one(ROLLING, max_parallel=0) | {"fleet": {"nodes": 11}}, "policies.p.max_parallel", "all 11 nodes at once"),
     (one(CANARY) | {"fleet": {"nodes": 11}}, "policies.p.max_parallel", "nodes after the canaries at once"),
     (
         one(ROLLING, health_check={"deadline": "5m", "min_healthy_time": "31s"}),
@@ -704,7 +704,7 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
     (
         one(ROLLING) | {"fleet": {"requests_per_second": 1, "error_rate": 0.11}},
         "policies.p.health_check.max_error_rate",
-        "0.11 on average",
+        "the average 0.11",
     ),
     (
         one(ROLLING)
@@ -712,11 +712,11 @@ SUSPICIOUS: list[tuple[dict[str, Any], str, str]] = [
         "policies.p.health_check.max_error_rate",
         "nodes of class old",
     ),
-    ({"fleet": {"start_failure": 0.51}}, "fleet.start_failure", "whatever the release"),
+    ({"fleet": {"start_failure": 0.51}}, "fleet.start_failure", "with any release"),
     (
         {"fleet": {"classes": [{"name": "old", "share": 0.5}, {"name": "bad", "share": 0.5, "start_failure": 0.9}]}},
         "fleet.classes[1].start_failure",
-        "whatever the release",
+        "with any release",
     ),
     ({"orchestrator": {"minimum_sample": 11}}, "orchestrator.minimum_sample", "never applies"),
     ({"release": {"a": {"probability": 1, "error_rate": 0.5}}}, "fleet.requests_per_second", "traffic"),
@@ -794,7 +794,7 @@ def test_warnings_point_at_the_callers_line(tmp_path: Path) -> None:
     assert [warning.filename for warning in caught] == [__file__] * 4
     assert [str(warning.message) for warning in caught][2:] == [
         "orchestrator.minimum_sample: more than the fleet's 10 nodes: a percent limit never applies (found 11)",
-        "max_parallel: more than the fleet's 10 nodes: one wave takes all (found 11)",
+        "max_parallel: more than the fleet's 10 nodes: one wave updates all (found 11)",
     ]
 
 
@@ -943,5 +943,5 @@ def test_times_that_are_always_0_are_refused(section: dict[str, Any], key: str):
         "fleet": {"nodes": 3, "update_duration": 3, **section},
         "policies": {"p": {"strategy": "immediate"}},
     }
-    with pytest.raises(InputError, match=rf"fleet\.{key}.*its mean must be above 0"):
+    with pytest.raises(InputError, match=rf"fleet\.{key}.*the mean must be above 0"):
         Scenario.from_dict(raw)

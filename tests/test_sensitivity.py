@@ -384,16 +384,16 @@ def test_the_picture():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"vary": {"fleet.start_failure": (0.1, 0.1)}}, "scenario.fleet.start_failure: one value is nothing to vary"),
-        ({"vary": {"fleet.nodes": [5, 5, 6]}}, "scenario.fleet.nodes: a value twice (found 5, 5, 6)"),
-        ({"vary": {"fleet.start_failure": (0.2, 0.1)}}, "scenario.fleet.start_failure: not a range"),
-        ({"vary": {"fleet.start_failure": Range(0, 0.1, log=True)}}, "not a logarithmic range"),
+        ({"vary": {"fleet.start_failure": (0.1, 0.1)}}, "scenario.fleet.start_failure: a single value can't be varied"),
+        ({"vary": {"fleet.nodes": [5, 5, 6]}}, "scenario.fleet.nodes: duplicate value (found 5, 5, 6)"),
+        ({"vary": {"fleet.start_failure": (0.2, 0.1)}}, "scenario.fleet.start_failure: invalid range"),
+        ({"vary": {"fleet.start_failure": Range(0, 0.1, log=True)}}, "invalid logarithmic range"),
         ({"vary": {"fleet.start_failure": (0.1, 2.0)}}, "start_failure"),
         ({"vary": [1]}, "vary: no factors"),
         ({"of": "cost"}, "cost"),
         ({"of": "escaped given defective"}, "no release of the scenario is ever defective"),
         ({"method": "sobel"}, "method: unknown method (found 'sobel'); allowed: morris, sobol; did you mean 'sobol'?"),
-        ({"size": 2}, "size: not a size of a design (found 2); allowed: at least 4 trajectories"),
+        ({"size": 2}, "size: invalid design size (found 2); allowed: at least 4 trajectories"),
     ],
 )
 def test_refusals(arguments, message):
@@ -407,13 +407,13 @@ def test_refusals(arguments, message):
 def test_responses_of_another_shape_are_refused():
     """Too few numbers don't belong to a design. [contract]"""
     design = design_sensitivity(CUBE)
-    with pytest.raises(InputError, match=r"not the responses of this design \(found shape \(3,\)\)"):
+    with pytest.raises(InputError, match=r"the responses don't match the design \(found shape \(3,\)\)"):
         analyze_sensitivity(design, [1.0, 2.0, 3.0])
 
 
 def test_what_could_be_varied_is_told():
     """Without ranges the message has numbers that the scenario states. [contract]"""
-    with pytest.raises(InputError, match=r"it states, for example, fleet.start_failure = 0.25"):
+    with pytest.raises(InputError, match=r"stated there, for example: fleet.start_failure = 0.25"):
         estimate_sensitivity(make(start_failure=0.25), vary={}, of="makespan_s")
 
 

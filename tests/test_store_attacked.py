@@ -221,7 +221,7 @@ class TestJournal:
         stored = read_store(folder)
         assert stored.is_complete
         assert_frame_equal(stored.to_frame(), expected, check_exact=True)
-        assert finish(folder) == ("line 5 of the journal can't be read, and is dropped",)
+        assert finish(folder) == ("dropped unreadable line 5 of the journal",)
         assert path.read_bytes() == content
 
     def test_too_large(self, folder, monkeypatch):
@@ -360,9 +360,9 @@ class TestStrangers:
             stored.to_frame()
         with pytest.warns(SimdeployWarning) as caught:
             assert len(read_store(folder)) == 2 * 40
-        assert f"part 1 is left out, for {kind} is in the place of its file" in str(caught[0].message)
+        assert f"part 1 is left out, for {kind} instead of a file" in str(caught[0].message)
         notes = finish(folder)
-        assert notes[0] == f"part 1 is computed again: {kind} is in the place of its file"
+        assert notes[0] == f"recomputing part 1: {kind} instead of a file"
         check_untouched(folder)
         if put == "a folder":
             aside = folder / "parts" / ".part-000001.parquet.set-aside"

@@ -306,9 +306,9 @@ def test_warnings_are_given_once(scenario):
     ("options", "told"),
     [
         ({"vary": None}, "vary: nothing to vary; allowed: at least one key with its values, or several"),
-        ({"replications": range(2, 2)}, r"replications: not a number of replications \(found range\(2, 2\)\)"),
-        ({"replications": range(0, 4, 2)}, "replications: not a number of replications"),
-        ({"replications": range(-1, 2)}, "replications: not a number of replications"),
+        ({"replications": range(2, 2)}, r"replications: invalid number of replications \(found range\(2, 2\)\)"),
+        ({"replications": range(0, 4, 2)}, "replications: invalid number of replications"),
+        ({"replications": range(-1, 2)}, "replications: invalid number of replications"),
         ({"design": "grit"}, "design: unknown design"),
     ],
 )

@@ -291,11 +291,11 @@ def test_a_weighted_table_that_is_not_tilted_gives_the_plain_estimates() -> None
     ("factors", "message"),
     [
         ({"start_failur": 2}, "did you mean.*start_failure"),
-        ({"start_failure": 0}, "not a factor"),
-        ({"start_failure": math.inf}, "not a factor"),
-        ({"start_failure": True}, "not a factor"),
-        ({"promote_after": 2}, "nothing is drawn here"),
-        ({"release.god": 2}, "nothing is drawn here"),
+        ({"start_failure": 0}, "invalid factor"),
+        ({"start_failure": math.inf}, "invalid factor"),
+        ({"start_failure": True}, "invalid factor"),
+        ({"promote_after": 2}, "the scenario draws nothing here"),
+        ({"release.god": 2}, "the scenario draws nothing here"),
     ],
 )
 def test_what_makes_no_tilt_is_refused(factors: dict[str, Any], message: str) -> None:

@@ -364,11 +364,11 @@ def test_forms_for_others():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"vary": {"scenario.fleet.nodes": [1]}}, "no threshold that can be moved"),
-        ({"vary": {"auto_promote": [True]}}, "no threshold that can be moved"),
-        ({"vary": {"max_failed_nodes": ["many"]}}, "a threshold is a number (found 'many')"),
+        ({"vary": {"scenario.fleet.nodes": [1]}}, "can't be varied as a threshold"),
+        ({"vary": {"auto_promote": [True]}}, "can't be varied as a threshold"),
+        ({"vary": {"max_failed_nodes": ["many"]}}, "a threshold must be a number (found 'many')"),
         ({"axes": ["makespan_s"]}, "at least two measures: x and y"),
-        ({"axes": ["makespan_s", "makespan_s"]}, "the same measure twice"),
+        ({"axes": ["makespan_s", "makespan_s"]}, "duplicate measure"),
         ({"axes": ["makespan_s", "cost"]}, "the scenario has no costs"),
         ({"axes": ["makespan_s", "escaped given bade"]}, "did you mean 'bad'?"),
     ],
@@ -395,7 +395,7 @@ def test_a_policy_without_thresholds():
     scenario = with_defects(
         policies={"p": {"strategy": "immediate"}}, orchestrator={"limits_apply_to_immediate": False}
     )
-    with pytest.raises(InputError, match="no threshold to move"):
+    with pytest.raises(InputError, match="no threshold to vary"):
         tradeoff(scenario, replications=1)
 
 
@@ -419,7 +419,7 @@ def test_the_picture_joins_points_in_the_order_of_values():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"lever": "max_parallel"}, "no lever that was moved"),
+        ({"lever": "max_parallel"}, "this setting was not varied"),
         ({"x": "makespan_s"}, "x: the result has no such measure (found 'makespan_s')"),
     ],
 )

@@ -214,18 +214,21 @@ def test_what_is_lost_is_told():
     check = RolloutHealthCheck(deadline=60 * S, interval=5 * S, success_threshold=2, failure_threshold=3)
     spec = RolloutSpec(strategy="rolling", max_parallel=5, health_check=check)
     cases = [
-        (to_deployment(spec, interval_ns=5 * S), ["failure_threshold: can't be said"]),
-        (to_deployment(spec), ["interval: windows of 5s can't be said", "failure_threshold: can't be said"]),
+        (to_deployment(spec, interval_ns=5 * S), ["failure_threshold: can't be expressed"]),
+        (to_deployment(spec), ["interval: windows of 5s can't be expressed", "failure_threshold: can't be expressed"]),
         (to_deployment(spec, interval_ns=5 * S, window_reset=False), ["window_reset: ", "failure_threshold: "]),
-        (to_rollout(rolling(max_parallel=45), 1000), ["max_parallel: 45 of 1,000 nodes are no whole percent"]),
-        (to_rollout(rolling(max_parallel=3), 1000), ["max_parallel: 3 of 1,000 nodes are no whole percent; 1 percent"]),
+        (to_rollout(rolling(max_parallel=45), 1000), ["max_parallel: 45 of 1,000 nodes is not a whole percent"]),
+        (
+            to_rollout(rolling(max_parallel=3), 1000),
+            ["max_parallel: 3 of 1,000 nodes is not a whole percent; 1 percent"],
+        ),
         (to_rollout(rolling(), window_reset=False), ["window_reset: "]),
         (to_rollout(rolling(), interval_ns=30 * S, window_reset=False), []),
         (
             to_rollout(
                 DeploymentSpec(strategy="rolling", health_check=HealthCheck(deadline="1m", min_healthy_time="0"))
             ),
-            ["min_healthy_time: success_threshold can't be 0"],
+            ["min_healthy_time: a node needs 1 healthy window"],
         ),
     ]
     for translation, losses in cases:
@@ -242,8 +245,8 @@ def test_what_changes_its_form_is_told():
     )
     notes = "\n".join(to_rollout(spec).notes)
     assert "in this fleet of 100, 20 percent are 20 nodes" in notes
-    assert "45s are rounded up to 5 windows of 10s" in notes
-    assert "30 windows of 10s fit the deadline, so that 31 unhealthy ones never end" in notes
+    assert "45s is rounded up to 5 windows of 10s" in notes
+    assert "31, never reached: only 30 windows of 10s fit the deadline" in notes
     assert any("500 nodes are all" in note for note in to_rollout(rolling(max_parallel=500)).notes)
     assert any(
         "7 of this fleet's 100 nodes" in note for note in to_deployment(to_rollout(rolling(max_parallel=7)).spec).notes
@@ -299,13 +302,13 @@ def test_no_dialect_of_the_api_knows_a_gate(gate):
     """In the other dialect a gate is lost; in its own it stays in what a scenario says, and is no part of the JSON. [contract]"""
     spec = DeploymentSpec(strategy="rolling", health_check={"deadline": "5m", "gate": gate})
     kind = spec.health_check.gate.kind
-    told = f"gate: {kind} is beyond the API, which judges every node and window by the threshold"
+    told = f"gate: the API has no {kind} gate, only the threshold"
     other = to_rollout(spec)
     assert not other.is_exact
     assert other.losses == (f"{told}; left out",)
     assert other.spec == to_rollout(rolling()).spec
     own = to_deployment(spec)
-    assert (own.spec, own.losses, own.notes) == (spec, (), (f"{told}; the API takes the spec without it",))
+    assert (own.spec, own.losses, own.notes) == (spec, (), (f"{told}; omitted from the API spec",))
     assert own.to_dict()["health_check"]["gate"]["kind"] == kind
     assert json.loads(own.to_json()) == {"strategy": "rolling", "health_check": {"deadline": "5m"}}
     back = to_deployment(RolloutSpec(strategy="rolling", health_check={"deadline": 300 * S, "gate": gate}))

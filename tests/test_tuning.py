@@ -388,10 +388,10 @@ class TestGates:
     @pytest.mark.parametrize(
         ("vary", "told"),
         [
-            ({"gate.alpha": [0.1]}, "no gate that is tried reads this (found threshold); vary gate.kind, too"),
+            ({"gate.alpha": [0.1]}, "not used by any gate searched (found threshold); vary gate.kind, too"),
             ({"gate.kind": ["pooled", "bayes"], "gate.alpha": [0.1]}, "alpha is read by sprt, e_process, baseline"),
-            ({"gate": ["sprt", "bayes"]}, "a gate is searched for by its keys"),
-            ({"gate": ["sprt"], "gate.kind": ["bayes"]}, "a key and one below it can't be varied together"),
+            ({"gate": ["sprt", "bayes"]}, "vary a gate by its keys"),
+            ({"gate": ["sprt"], "gate.kind": ["bayes"]}, "can't vary a key and a key inside it"),
             ({"gate.kind": ["sprtt"]}, "did you mean 'sprt'?"),
             ({"gate.kind": ["sprt"], "gate.alpha": [0.01, 2]}, "alpha"),
         ],
@@ -526,7 +526,7 @@ class TestQuestion:
             ({"replications": 1}, "replications: not a whole number"),
             ({"candidates": 0}, "candidates: not a whole number"),
             ({"final": 0}, "final: not a whole number"),
-            ({"indifference": 0}, "no difference that matters"),
+            ({"indifference": 0}, "invalid indifference"),
             ({"vary": {"max_failed_nodes": [-1]}}, "negative"),
         ],
     )
@@ -539,7 +539,7 @@ class TestQuestion:
         """A scenario without costs needs an objective; a requirement on costs is refused, too. [contract]"""
         with pytest.raises(InputError, match=r"no costs.*makespan_s"):
             tune(make_scenario())
-        with pytest.raises(InputError, match="nobody can tell: no release of the scenario is ever defective"):
+        with pytest.raises(InputError, match="can't be decided: no release of the scenario is ever defective"):
             tune(make_scenario(), of="makespan_s", requirements=["escaped given defective <= 1%"])
         with pytest.raises(InputError, match="the scenario has no costs"):
             tune(make_scenario(), of="makespan_s", requirements=["cost <= 5"])

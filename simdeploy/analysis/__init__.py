@@ -22,7 +22,7 @@ _MOVED = {"Verification": "simdeploy.validation", "verify": "simdeploy.validatio
 def __getattr__(name: str) -> Any:
     if name in _MOVED:
         home = _MOVED[name]
-        message = f"simdeploy.analysis.{name} has moved to {home}, and goes in the next release"
+        message = f"simdeploy.analysis.{name} has moved to {home}; the next release removes the old name"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return getattr(import_module(home), name)
     return _find(name)

@@ -8,8 +8,6 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     value = getattr(import_module("simdeploy.statistics.selection"), name)
     if not name.startswith("__"):
-        message = (
-            "simdeploy.analysis.selection has moved to simdeploy.statistics.selection, and goes in the next release"
-        )
+        message = "simdeploy.analysis.selection has moved to simdeploy.statistics.selection; the next release removes the old name"
         warnings.warn(message, DeprecationWarning, stacklevel=2)
     return value

@@ -1,8 +1,8 @@
-"""The wire: the deployment object of the API, field by field, in both dialects.
+"""The API's deployment object, field by field, in both dialects.
 
 Types (frozen pydantic models): `Deployment`, `DeploymentStatus`, and per dialect `DeploymentSpec` with
-`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`. From outside: these and the doors, `read_deployment` and `parse_deployment`
-for JSON, `spec_from_dict` for specs inline in a scenario or in Python.
+`HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`. Readers: `read_deployment` and `parse_deployment` for JSON,
+`spec_from_dict` for specs in a scenario or in Python.
 """
 
 from simdeploy.api.check import spec_from_dict, spec_problems, unknown_keys

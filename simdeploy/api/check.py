@@ -1,4 +1,4 @@
-"""From plain values to a spec, with every problem told at once: bad values, missing and unknown keys, contradictions."""
+"""From plain values to a spec, reporting all problems at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simdeploy.api.spec import SPEC_TYPES, HealthCheck, RolloutHealthCheck, Spec
 from simdeploy.api.wire import Dialect, WireObject
 from simdeploy.errors import MOST_PROBLEMS, Path, Problem, cut, nearest, shorten
 
-MISSING = "required, but missing"
+MISSING = "required key is missing"
 
 W = TypeVar("W", bound=WireObject)
 
@@ -22,24 +22,24 @@ _TWINS: dict[type[WireObject], type[WireObject]] = {HealthCheck: RolloutHealthCh
 
 
 def spec_from_dict(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | None, list[Problem]]:
-    """Check a spec that was written inline in a scenario, or in Python.
+    """Check a spec from a scenario or from Python.
 
-    Durations may be Go strings, or bare numbers: seconds in the deployment dialect, whole nanoseconds
-    in the rollout dialect. The spec holds them in the dialect's own form on the wire.
+    Durations may be Go strings or numbers: seconds in the deployment dialect, whole nanoseconds in the rollout dialect. The
+    spec stores them in the dialect's JSON form.
 
     Parameters
     ----------
     raw : mapping
         The spec's keys, without ``dialect``; not changed.
     dialect : {'deployment', 'rollout'}
-        The form it is written in: never guessed.
+        Its dialect.
 
     Returns
     -------
     spec : DeploymentSpec or RolloutSpec or None
-        None exactly when there are problems.
+        None if there are problems.
     problems : list of Problem
-        All of them, those of `spec_problems` and unknown keys included; paths relative to the spec.
+        All, including `spec_problems` and unknown keys; paths relative to the spec.
 
     Examples
     --------
@@ -55,17 +55,17 @@ def spec_from_dict(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | 
 
 
 def build_spec(raw: Mapping[str, Any], *, dialect: Dialect) -> tuple[Spec | None, list[Problem]]:
-    """Do as `spec_from_dict`, but let unknown keys pass: the way of JSON files."""
+    """Like `spec_from_dict`, but allow unknown keys, as in JSON files."""
     spec, problems = build(SPEC_TYPES[dialect], raw)
     problems += contradictions(spec.to_dict() if spec else raw)
     return (None if problems else spec), problems
 
 
 def spec_problems(spec: Spec) -> list[Problem]:
-    """Name what makes a spec unusable although each of its values is allowed.
+    """List contradictions between valid values.
 
-    That is: rolling or canary without a health check or without its deadline, and canary with neither
-    count nor percent. A spec from `spec_from_dict` or from JSON has none of these.
+    These are: rolling or canary without a health check or its deadline, and canary without count and percent. Specs from
+    `spec_from_dict` or JSON have none.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def spec_problems(spec: Spec) -> list[Problem]:
 
 
 def contradictions(raw: Mapping[str, Any]) -> list[Problem]:
-    """Do as `spec_problems` for a spec that is still plain values, each of which may be wrong."""
+    """Like `spec_problems`, for unchecked plain values."""
     strategy = raw.get("strategy")
     if strategy not in ("rolling", "canary"):
         return []
@@ -90,8 +90,8 @@ def contradictions(raw: Mapping[str, Any]) -> list[Problem]:
         found = shorten(health_check["deadline"]) if "deadline" in health_check else None
         problems.append(Problem(f"{strategy} needs a deadline", path=("health_check", "deadline"), found=found))
     if strategy == "canary" and not any(_is_set(raw.get(key)) for key in ("canary_count", "canary_percent")):
-        message = "canary without canaries: neither canary_count nor canary_percent is set (0 is unset)"
-        problems.append(Problem(message, path=("strategy",), allowed="canary_count or canary_percent of at least 1"))
+        message = "canary needs canary_count or canary_percent (0 is unset)"
+        problems.append(Problem(message, path=("strategy",), allowed="at least 1"))
     return problems
 
 
@@ -101,7 +101,7 @@ def _is_set(size: object) -> bool:
 
 
 def unknown_keys(value: WireObject) -> list[Problem]:
-    """List the keys that were kept although the API doesn't know them, each with the nearest that it does.
+    """List keys that the API doesn't know, each with the nearest known key.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def unknown_keys(value: WireObject) -> list[Problem]:
 
 
 def build(model: type[W], raw: Mapping[str, Any]) -> tuple[W | None, list[Problem]]:
-    """Make an object of a mapping; unknown keys pass. One problem per bad value or missing key."""
+    """Build an object from a mapping; unknown keys pass. One problem per bad value or missing key."""
     try:
         return model.model_validate(_plain(raw)), []
     except ValidationError as error:
@@ -139,17 +139,17 @@ def _problem(details: Mapping[str, Any]) -> Problem:
 
 
 def not_a_group(value: object, path: Path) -> Problem:
-    """Say that an object was due."""
-    return Problem("not a group of keys", path=path, found=shorten(value), allowed="a group of keys (an object)")
+    """Return the problem that an object was expected."""
+    return Problem("not a group of keys", path=path, found=shorten(value), allowed="an object")
 
 
 def _misspelt(name: str, raw: Mapping[str, Any]) -> str | None:
     meant = (key for key in islice(raw, MOST_PROBLEMS) if nearest(key, [name]))
-    return next((f"'{key}' is there: did you mean '{name}'?" for key in meant), None)
+    return next((f"found '{key}': did you mean '{name}'?" for key in meant), None)
 
 
 def unknown_keys_in(raw: Mapping[str, Any], model: type[WireObject]) -> list[Problem]:
-    """List the keys of a mapping that the API doesn't know, at any depth, with the nearest that it does."""
+    """List unknown keys of a mapping at any depth, each with the nearest known key."""
     problems: list[Problem] = []
     for key, value in raw.items():
         field = model.model_fields.get(key)
@@ -170,10 +170,10 @@ def _object_types(annotation: object) -> list[type[WireObject]]:
 def _key_hint(key: str, model: type[WireObject]) -> str | None:
     twin = _TWINS.get(model)
     if twin is not None and key in twin.model_fields:
-        return f"it belongs to the {twin.dialect} dialect: add 'dialect: {twin.dialect}'"
+        return f"a key of the {twin.dialect} dialect: add 'dialect: {twin.dialect}'"
     if twin is not None and key in SPEC_TYPES[model.dialect].model_fields:
-        return "it belongs beside health_check, not below it"
+        return "move it out of health_check"
     for name, field in model.model_fields.items():
         if any(key in part.model_fields for part in _object_types(field.annotation)):
-            return f"it belongs below {name}"
+            return f"move it into {name}"
     return None

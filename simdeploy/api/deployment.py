@@ -23,7 +23,7 @@ Names = Annotated[tuple[Name, ...], Field(fail_fast=True)]
 
 
 class DeploymentStatus(WireObject):
-    """What the control plane reports.
+    """Status reported by the control plane.
 
     Examples
     --------
@@ -32,13 +32,13 @@ class DeploymentStatus(WireObject):
     """
 
     state: State | None = Field(default=None, description="Current state.")
-    message: Prose | None = Field(default=None, description="Why it is in this state.")
+    message: Prose | None = Field(default=None, description="Reason for the state.")
     revision: Version | None = Field(default=None, description="Incremented on any change.")
     current_wave: Count | None = Field(default=None, description="0 before the first wave.")
     total_nodes: Count | None = Field(default=None, description="Nodes to update.")
     updated_nodes: Count | None = Field(default=None, description="Nodes that reached running.")
     failed_nodes: Count | None = Field(default=None, description="Nodes that failed.")
-    canary_nodes: Names | None = Field(default=None, description="Which nodes are the canaries.")
+    canary_nodes: Names | None = Field(default=None, description="Canary nodes.")
     canary_promoted: Flag | None = Field(default=None, description="Whether the canaries were promoted.")
     created_at: Time | None = Field(default=None, description="RFC 3339 time of creation.")
     updated_at: Time | None = Field(default=None, description="RFC 3339 time of the last change.")
@@ -49,10 +49,9 @@ class DeploymentStatus(WireObject):
 
 
 class Deployment(WireObject):
-    """One deployment, as ``GET deployment`` returns it.
+    """A deployment, as returned by ``GET deployment``.
 
-    The spec is given as an object, never as a dict: from a dict the dialect would have to be guessed.
-    `parse_deployment` reads JSON.
+    Pass the spec as an object, not a dict, whose dialect would be unknown. `parse_deployment` reads JSON.
 
     Examples
     --------
@@ -70,15 +69,15 @@ class Deployment(WireObject):
     """
 
     id: Name | None = Field(default=None, description="The deployment's identity.")
-    job_id: Name | None = Field(default=None, description="The identity of the job that is deployed.")
+    job_id: Name | None = Field(default=None, description="The job's identity.")
     job_type: Name | None = Field(default=None, description="The job's type, such as daemon.")
     namespace: Name | None = Field(default=None, description="The job's namespace.")
-    type: DeploymentType | None = Field(default=None, description="What is done to the nodes.")
-    from_version: Version | None = Field(default=None, description="The job's version before.")
-    to_version: Version | None = Field(default=None, description="The job's version after.")
+    type: DeploymentType | None = Field(default=None, description="Type of the deployment.")
+    from_version: Version | None = Field(default=None, description="Version before.")
+    to_version: Version | None = Field(default=None, description="Version after.")
     spec: InstanceOf[DeploymentSpec] | InstanceOf[RolloutSpec] = Field(description="The policy.")
-    status: DeploymentStatus | None = Field(default=None, description="What the control plane reports.")
+    status: DeploymentStatus | None = Field(default=None, description="Status reported by the control plane.")
 
     def to_json(self) -> str:
-        """Return the body of ``GET deployment`` in canonical form, below the key of the spec's dialect."""
+        """Return the body of ``GET deployment`` in canonical form, under the key of the spec's dialect."""
         return canonical_json({self.spec.dialect: self.to_dict()})

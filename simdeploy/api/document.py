@@ -28,13 +28,13 @@ _KEYS: dict[str, Dialect] = {
     "failure_threshold": "rollout",
 }
 _HOW = (
-    "say which: 'dialect: deployment' or 'dialect: rollout' beside the file in a scenario, dialect=... in Python, "
-    'or the wrapper {"deployment": {"spec": ...}} or {"rollout": {"spec": ...}} in the file'
+    "set 'dialect: deployment' or 'dialect: rollout' beside the file in a scenario, dialect=... in Python, "
+    'or wrap the spec: {"deployment": {"spec": ...}} or {"rollout": {"spec": ...}}'
 )
 
 _IDENTITY = {
     "id": "the deployment's id",
-    "job_id": "the id of the job that is deployed",
+    "job_id": "the job's id",
     "job_type": "the job's type, such as daemon",
     "namespace": "the job's namespace, such as default",
 }
@@ -42,20 +42,20 @@ _IDENTITY = {
 
 @dataclass(frozen=True)
 class DeploymentDocument:
-    """What a JSON text said.
+    """A parsed JSON document.
 
     Attributes
     ----------
     spec : DeploymentSpec or RolloutSpec
         The policy.
     dialect : {'deployment', 'rollout'}
-        The form it is written in.
+        Its dialect.
     deployment : Deployment or None
         The whole object; None if the text was a bare spec.
     warnings : tuple of Problem
-        What was kept although the API doesn't know it, with file and line.
+        Unknown keys, which are kept, with file and line.
     wrapper : {'deployment', 'rollout'} or None
-        The key around the object, as in the body of a response.
+        The key around the object, as in a response body.
     beside : mapping
         Unknown keys beside the wrapper.
     """
@@ -68,7 +68,7 @@ class DeploymentDocument:
     beside: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> str:
-        """Return the text in canonical form, with exactly the keys that were read."""
+        """Return the canonical JSON text, with exactly the keys that were read."""
         value = (self.deployment or self.spec).to_dict()
         return canonical_json(value if self.wrapper is None else {**self.beside, self.wrapper: value})
 
@@ -81,19 +81,19 @@ def read_deployment(path: str | os.PathLike[str], *, dialect: Dialect | None = N
     path : path
         The body of ``GET deployment``, a deployment object, or a bare spec.
     dialect : {'deployment', 'rollout'}, optional
-        Without it the dialect is recognised by what only one of them has; with it durations may also
-        have the other dialect's form (a number is seconds for deployment, nanoseconds for rollout).
+        By default recognised from keys that only one dialect has. If given, durations may also have the other dialect's form
+        (a number is seconds for deployment, nanoseconds for rollout).
 
     Raises
     ------
     InputError
-        With everything that is wrong, each with its line.
+        With all problems and their lines.
     """
     return parse_deployment(read_text(path), file=os.fspath(path), dialect=dialect)
 
 
 def parse_deployment(text: str, *, file: str | None = None, dialect: Dialect | None = None) -> DeploymentDocument:
-    """Read a deployment or a spec from JSON text; `file` is named in the messages.
+    """Read a deployment or a spec from JSON text; messages name `file`.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def parse_deployment(text: str, *, file: str | None = None, dialect: Dialect | N
     'deployment'
     """
     if dialect is not None and dialect not in SPEC_TYPES:
-        raise InputError(Problem("no such dialect", found=shorten(dialect), allowed=", ".join(SPEC_TYPES)))
+        raise InputError(Problem("unknown dialect", found=shorten(dialect), allowed=", ".join(SPEC_TYPES)))
     text = text.removeprefix("\ufeff")
     body = parse_json(text, file=file)
     document, problems = read_body(body, dialect)
@@ -118,7 +118,7 @@ def parse_deployment(text: str, *, file: str | None = None, dialect: Dialect | N
 
 
 def read_body(body: object, dialect: Dialect | None) -> tuple[DeploymentDocument | None, list[Problem]]:
-    """Read plain data, and return the document and its warnings, or no document and all problems; paths from its top."""
+    """Read plain data; return the document and its warnings, or None and all problems."""
     if not isinstance(body, dict):
         return None, [Problem("not an object", found=shorten(body), allowed=_FORMS)]
     wrappers = [key for key in _WRAPPERS if key in body]
@@ -185,10 +185,10 @@ def _read_spec(
 
 
 def recognise(spec: Mapping[str, Any], wrapper: Dialect | None) -> Dialect | Problem:
-    """Return the dialect that all evidence speaks for, or the problem of having none or contradicting ones.
+    """Return the dialect of a spec, or a problem if there is no evidence or contradicting evidence.
 
-    Evidence is the wrapping key, a health check's keys that only one dialect has, and the form of its
-    durations: a string (deployment) or a number (rollout).
+    Evidence: the wrapping key, health check keys that only one dialect has, and the form of durations: a string
+    (deployment) or a number (rollout).
 
     Examples
     --------
@@ -213,16 +213,15 @@ def recognise(spec: Mapping[str, Any], wrapper: Dialect | None) -> Dialect | Pro
     if len(spoken) == 1:
         return spoken[0]
     if not spoken:
-        return Problem("nothing here says whether the dialect is deployment or rollout", hint=_HOW)
+        return Problem("the dialect is ambiguous: deployment or rollout", hint=_HOW)
     mix = "; ".join(f"{dialect}: {', '.join(signs)}" for dialect, signs in evidence.items())
-    return Problem("a mix of the dialects deployment and rollout", found=mix, hint=_HOW)
+    return Problem("keys of both dialects, deployment and rollout", found=mix, hint=_HOW)
 
 
 def placeholders(deployment: Mapping[str, Any]) -> list[Problem]:
-    """List the free text that is still the page's "string".
+    """List text fields that still hold the documentation's placeholder "string".
 
-    Such a text may be somebody's real name for a job, so this is asked only where a duration or a time
-    of the same body is the placeholder beyond doubt.
+    That may be a real name, so call this only if a duration or time in the same body is the placeholder.
     """
     status = deployment.get("status")
     status = status if isinstance(status, Mapping) else {}
@@ -231,7 +230,7 @@ def placeholders(deployment: Mapping[str, Any]) -> list[Problem]:
         ((key,), allowed) for key, allowed in _IDENTITY.items() if deployment.get(key) == PLACEHOLDER
     ]
     if status.get("message") == PLACEHOLDER:
-        found.append((("status", "message"), "why the deployment is in its state"))
+        found.append((("status", "message"), "the reason for the state"))
     if isinstance(canary_nodes, list):
         places = (index for index, node in enumerate(canary_nodes) if node == PLACEHOLDER)
         found += [(("status", "canary_nodes", index), "a node's name") for index in islice(places, MOST_PROBLEMS)]

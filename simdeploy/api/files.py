@@ -1,4 +1,4 @@
-"""From a path to text: what a file must be before anything looks into it."""
+"""Reading text files safely."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def read_text(
     inside: Sequence[str | os.PathLike[str]] | None = None,
     most_bytes: int = MAX_BYTES,
 ) -> str:
-    """Read a UTF-8 text file of limited size; a byte order mark at its start is dropped.
+    """Read a UTF-8 text file of limited size; drop a byte order mark.
 
     Parameters
     ----------
     path : path
-        Of a regular file, or of a pipe such as a shell's ``<(...)``.
+        A regular file, or a pipe such as a shell's ``<(...)``.
     inside : sequence of path, optional
-        Folders in or below one of which the file has to be, links followed; no pipe then. By default it may be anywhere.
+        The file must be in or below one of these folders, links resolved, and not a pipe. Default: anywhere.
     most_bytes : int, default 10,000,000
-        How large it may be.
+        Maximum size.
 
     Raises
     ------
     InputError
-        If the file can't be read, is somewhere else, is a folder or a device, too large, empty, binary, or in another
-        encoding; or if nothing came out of a pipe for 30 s.
+        If the file can't be read, is outside the folders, is a folder or device, is too large, empty, binary or not UTF-8, or
+        if a pipe gives nothing for 30 s.
     """
     file = os.fspath(path)
     try:
@@ -64,8 +64,8 @@ def read_text(
 def _find_inside(file: str, folders: Sequence[str | os.PathLike[str]]) -> str:
     real = Path(os.path.realpath(file))
     if not any(real.is_relative_to(os.path.realpath(folder or ".")) for folder in folders):
-        message = "outside the folder of the scenario"
-        hint = "allow its folder: --allow-files DIR, or allow_files in Python"
+        message = "outside the scenario's folder"
+        hint = "use --allow-files DIR, or allow_files in Python"
         raise InputError(Problem(message, file=file, hint=hint))
     return str(real)
 
@@ -95,7 +95,7 @@ def _read(descriptor: int, file: str, most_bytes: int, *, takes_pipes: bool) -> 
 def _chunks_of_pipe(descriptor: int, file: str, most_bytes: int) -> Iterator[bytes]:
     while True:
         if not select.select([descriptor], [], [], _PATIENCE_S)[0]:
-            raise InputError(Problem(f"a pipe that nothing came out of for {_PATIENCE_S:g} s", file=file))
+            raise InputError(Problem(f"nothing came from the pipe for {_PATIENCE_S:g} s", file=file))
         chunk = os.read(descriptor, most_bytes + 1)
         if not chunk:
             return
@@ -107,14 +107,14 @@ def _not_a_file(kind: str, file: str) -> Problem:
 
 
 def decode(data: bytes, *, file: str | None = None, most_bytes: int = MAX_BYTES) -> str:
-    """Turn a file's bytes into text, under the conditions of `read_text`."""
+    """Decode a file's bytes, with the checks of `read_text`."""
     if len(data) > most_bytes:
         raise InputError(Problem(f"larger than {most_bytes / 1e6:g} MB", file=file))
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(Problem("not UTF-8 but UTF-16", file=file, line=1, allowed="UTF-8"))
+        raise InputError(Problem("UTF-16 text", file=file, line=1, allowed="UTF-8"))
     if b"\0" in data:
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise InputError(Problem("a binary file: it holds a NUL byte", file=file, line=line, allowed="UTF-8 text"))
+        raise InputError(Problem("a binary file (NUL byte)", file=file, line=line, allowed="UTF-8 text"))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

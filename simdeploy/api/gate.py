@@ -1,7 +1,6 @@
-"""How nodes on the new version are judged, where a policy names more than the API's threshold: ``health_check.gate``.
+"""``health_check.gate``: how nodes on the new version are judged, beyond the API's threshold.
 
-The API has no such field. It stands where the API has its health check, is read like the rest of a spec, and is left out of
-what is sent to the API (`api_spec`).
+The API has no such field; `api_spec` removes it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ GateKind = Annotated[str, choice(*GATES)]
 
 
 class Gate(WireObject):
-    """How nodes on the new version are judged: a name of `GATES`, or a group of keys with ``kind``.
+    """A gate: a name of `GATES`, or keys including ``kind``.
 
     Examples
     --------
@@ -42,45 +41,45 @@ class Gate(WireObject):
     """
 
     kind: GateKind = Field(
-        description="What judges: the API's threshold, or a test of the whole wave, or of running nodes."
+        description="Kind of gate: the API's threshold, or a test of the whole wave or of running nodes."
     )
     over: Annotated[str, choice("observation", "window")] | None = Field(
-        default=None, description="pooled: one verdict on the whole observation, or one per window."
+        default=None, description="pooled: one verdict for the whole observation, or one per window."
     )
     on: Annotated[str, choice("windows", "requests")] | None = Field(
-        default=None, description="sprt: goes from window to window, or from request to request."
+        default=None, description="sprt: tests window by window, or request by request."
     )
     test: Annotated[str, choice("multinomial", "mann_whitney")] | None = Field(
-        default=None, description="baseline: how the new version is compared with nodes on the old one."
+        default=None, description="baseline: comparison of the new version with nodes on the old one."
     )
     good: FractionNumber | None = Field(
-        default=None, description="sprt, cusum: error rate of a release in order; half of max_error_rate if left out."
+        default=None, description="sprt, cusum: error rate of a good release; default: half of max_error_rate."
     )
     bad: FractionNumber | None = Field(
-        default=None, description="sprt, cusum: error rate to be found; twice max_error_rate if left out."
+        default=None, description="sprt, cusum: error rate to detect; default: twice max_error_rate."
     )
     alpha: FractionNumber | None = Field(
-        default=None, description="sprt, e_process, baseline: probability of stopping what is in order."
+        default=None, description="sprt, e_process, baseline: probability of stopping a good release."
     )
-    beta: FractionNumber | None = Field(default=None, description="sprt: probability of passing what is bad.")
+    beta: FractionNumber | None = Field(default=None, description="sprt: probability of passing a bad release.")
     most: Count | None = Field(
         default=None,
-        description="sprt: requests after which it ends; three times those of a test of fixed size if left out.",
+        description="sprt: most requests; default: three times a fixed-size test's.",
     )
     prior_mean: FractionNumber | None = Field(default=None, description="bayes, e_process: mean of the prior.")
     prior_strength: PositiveNumber | None = Field(
-        default=None, description="bayes, e_process: requests that the prior is worth."
+        default=None, description="bayes, e_process: weight of the prior, in requests."
     )
     confidence: FractionNumber | None = Field(
-        default=None, description="bayes: probability from which on it is sure, either way."
+        default=None, description="bayes: posterior probability required for a verdict, either way."
     )
     tolerance: PositiveNumber | None = Field(
-        default=None, description="baseline, mann_whitney: shift that is let pass, as a part of the estimated one."
+        default=None, description="baseline, mann_whitney: tolerated shift, as a fraction of the estimated one."
     )
     alarm_every: PositiveNumber | None = Field(
-        default=None, description="cusum: looks between false alarms, at least, on average."
+        default=None, description="cusum: minimum average looks between false alarms."
     )
-    minimum_sample: Count | None = Field(default=None, description="Requests before which there is no verdict.")
+    minimum_sample: Count | None = Field(default=None, description="Requests required before a verdict.")
 
     @model_validator(mode="before")
     @classmethod
@@ -89,5 +88,5 @@ class Gate(WireObject):
 
 
 def accept_name(schema: dict[str, Any]) -> None:
-    """Let the JSON Schema of a gate accept its name alone."""
+    """Let a gate's JSON Schema accept its name alone."""
     schema["anyOf"] = [{"type": "string", "enum": list(GATES)}, *(part for part in schema["anyOf"] if "$ref" in part)]

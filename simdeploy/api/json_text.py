@@ -1,4 +1,4 @@
-"""Strict JSON: what the format leaves open is refused, and every place can be found again in the text."""
+"""Strict JSON with positions: ambiguous forms are refused."""
 
 from __future__ import annotations
 
@@ -40,9 +40,8 @@ def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VAL
     Raises
     ------
     InputError
-        For wrong syntax, and at once for every duplicate key, ``NaN``, ``Infinity``, number out of reach
-        and half of a surrogate pair. Nesting deeper than 64, and more values than `most_values`, are refused before
-        they are read.
+        For invalid syntax; or for all duplicate keys, ``NaN``, ``Infinity``, numbers that are too large and unpaired
+        surrogates. Nesting deeper than 64 and more than `most_values` values are refused before parsing.
 
     Examples
     --------
@@ -97,7 +96,7 @@ def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VAL
 
 
 def _out_of_reach(text: str) -> Problem:
-    return Problem("a number out of reach", found=text if len(text) <= _MAX_DIGITS else text[:20] + "...")
+    return Problem("number too large", found=text if len(text) <= _MAX_DIGITS else text[:20] + "...")
 
 
 def _check_size(text: str, file: str | None, most_values: int) -> None:
@@ -120,22 +119,22 @@ def _bad_values(value: object, path: Path) -> Iterator[Problem]:
         yield replace(value.problem, path=path)
     elif isinstance(value, str):
         if not is_unicode(value):
-            yield Problem("half of a Unicode surrogate pair", path=path, found=shorten(ascii(value)))
+            yield Problem("unpaired Unicode surrogate", path=path, found=shorten(ascii(value)))
     elif isinstance(value, dict):
         for key, item in value.items():
             if is_unicode(key):
                 yield from _bad_values(item, (*path, key))
             else:
-                yield Problem("half of a Unicode surrogate pair in a key", path=path, found=ascii(key))
+                yield Problem("unpaired Unicode surrogate in a key", path=path, found=ascii(key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _bad_values(item, (*path, index))
 
 
 def locate(problems: Collection[Problem], text: str, *, file: str | None = None) -> list[Problem]:
-    """Give problems the line and column of their path in valid JSON, and put them in the text's order.
+    """Add line and column to problems in valid JSON, and sort them by position.
 
-    A path that doesn't exist (a missing key) gets the place of the nearest one above it.
+    A missing key gets the position of its nearest existing parent.
     """
     if not problems:
         return []
@@ -203,7 +202,7 @@ def _duplicate_keys(text: str, file: str | None) -> list[Problem]:
             problem = Problem("duplicate key", path=path, file=file)
             if len(problems) < MOST_PROBLEMS:
                 line, column = _place(text, offset)
-                hint = f"it is also in line {_place(text, first[path])[0]}"
+                hint = f"first in line {_place(text, first[path])[0]}"
                 problem = replace(problem, line=line, column=column, hint=hint)
             problems.append(problem)
         else:

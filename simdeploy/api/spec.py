@@ -1,4 +1,4 @@
-"""The two forms of a deployment spec: what an SRE chooses. The descriptions are the editors' help."""
+"""Deployment specs in both dialects. Editors show the field descriptions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ Strategy = Annotated[Literal["immediate", "rolling", "canary"], choice("immediat
 GateKey = Annotated[
     Gate | None,
     Field(
-        description="What judges the new version, beyond the API; threshold if left out.", json_schema_extra=accept_name
+        description="Gate that judges the new version, beyond the API; default: threshold.",
+        json_schema_extra=accept_name,
     ),
 ]
 
@@ -41,29 +42,29 @@ class HealthCheck(WireObject):
     """
 
     deadline: GoDuration | None = Field(
-        default=None, description='Longest wait for one node to become healthy, such as "5m"; required.'
+        default=None, description='Longest time for a node to become healthy, such as "5m"; required.'
     )
     max_error_rate: FractionNumber | None = Field(
-        default=None, description="Highest fraction of failed requests allowed during health checks: 0.10 is 10 %."
+        default=None, description="Highest allowed fraction of failed requests: 0.10 is 10 %."
     )
     min_healthy_time: GoDuration | None = Field(
-        default=None, description='Shortest continuous healthy time required, such as "30s".'
+        default=None, description='Required continuous healthy time, such as "30s".'
     )
     gate: GateKey = None
 
     @property
     def deadline_ns(self) -> int | None:
-        """The deadline in nanoseconds, None where it is unset."""
+        """The deadline in nanoseconds, None if unset."""
         return parse_duration(self.deadline) if self.deadline else None
 
     @property
     def min_healthy_time_ns(self) -> int:
-        """The shortest continuous healthy time in nanoseconds, 30 s where it is unset."""
+        """Minimum continuous healthy time in nanoseconds; default 30 s."""
         return parse_duration(self.effective("min_healthy_time"))
 
 
 class RolloutHealthCheck(WireObject):
-    """Health check of the rollout dialect: durations are whole nanoseconds, healthy is counted in windows.
+    """Health check of the rollout dialect: durations in whole nanoseconds, health counted in windows.
 
     Examples
     --------
@@ -74,17 +75,17 @@ class RolloutHealthCheck(WireObject):
     dialect: ClassVar[Dialect] = "rollout"
 
     deadline: NsDuration | None = Field(
-        default=None, description="Longest wait for one node to become healthy, nanoseconds; required."
+        default=None, description="Longest time for a node to become healthy, nanoseconds; required."
     )
-    interval: NsInterval | None = Field(default=None, description="Length of one evaluation window, nanoseconds.")
+    interval: NsInterval | None = Field(default=None, description="Evaluation window, nanoseconds.")
     max_error_rate: FractionNumber | None = Field(
-        default=None, description="Highest fraction of failed requests in a healthy window: 0.10 is 10 %."
+        default=None, description="Highest allowed fraction of failed requests in a healthy window: 0.10 is 10 %."
     )
     success_threshold: Threshold | None = Field(
-        default=None, description="Consecutive healthy windows until a node is healthy."
+        default=None, description="Consecutive healthy windows before a node is healthy."
     )
     failure_threshold: Threshold | None = Field(
-        default=None, description="Consecutive unhealthy windows until a node is unhealthy."
+        default=None, description="Consecutive unhealthy windows before a node is unhealthy."
     )
     gate: GateKey = None
 
@@ -95,24 +96,22 @@ class RolloutHealthCheck(WireObject):
 
     @property
     def interval_ns(self) -> int:
-        """The length of one evaluation window in nanoseconds, 10 s where it is unset."""
+        """Evaluation window in nanoseconds; default 10 s."""
         return int(self.effective("interval"))
 
 
 class _CommonSpec(WireObject):
     """The fields that mean the same in both dialects."""
 
-    strategy: Strategy = Field(description="How nodes are updated: all at once, in waves, or canaries first.")
-    canary_count: Count | None = Field(default=None, description="Canaries, nodes; 0 is unset.")
-    canary_percent: Percent | None = Field(default=None, description="Canaries, percent of all nodes; 0 is unset.")
-    auto_promote: Flag | None = Field(default=None, description="Promote healthy canaries without a person.")
-    max_failed_nodes: Count | None = Field(default=None, description="Most failed nodes before the rollout stops.")
+    strategy: Strategy = Field(description="Update all nodes at once, in waves, or canaries first.")
+    canary_count: Count | None = Field(default=None, description="Number of canaries; 0 is unset.")
+    canary_percent: Percent | None = Field(default=None, description="Canaries in percent of all nodes; 0 is unset.")
+    auto_promote: Flag | None = Field(default=None, description="Promote healthy canaries automatically.")
+    max_failed_nodes: Count | None = Field(default=None, description="Failed nodes allowed before the rollout stops.")
     max_failed_nodes_percent: PercentNumber | None = Field(
-        default=None, description="Most failed nodes before the rollout stops, percent: 10.0 is 10 %."
+        default=None, description="Failed nodes allowed before the rollout stops, percent: 10.0 is 10 %."
     )
-    no_auto_rollback: Flag | None = Field(
-        default=None, description="Leave the nodes as they are when the rollout fails, instead of rolling back."
-    )
+    no_auto_rollback: Flag | None = Field(default=None, description="Do not roll back when the rollout fails.")
 
 
 class DeploymentSpec(_CommonSpec):
@@ -125,9 +124,9 @@ class DeploymentSpec(_CommonSpec):
     {'strategy': 'rolling', 'max_parallel': 50, 'health_check': {'deadline': '5m'}}
     """
 
-    max_parallel: Count | None = Field(default=None, description="Most nodes updated in parallel; 0 is all at once.")
+    max_parallel: Count | None = Field(default=None, description="Nodes updated in parallel; 0 is all.")
     health_check: HealthCheck | None = Field(
-        default=None, description="When a node is healthy; required for rolling and canary, ignored for immediate."
+        default=None, description="Health check; required for rolling and canary, ignored for immediate."
     )
 
 
@@ -142,11 +141,9 @@ class RolloutSpec(_CommonSpec):
 
     dialect: ClassVar[Dialect] = "rollout"
 
-    max_parallel: Percent | None = Field(
-        default=None, description="Size of a wave, percent of all nodes; 0 is the default."
-    )
+    max_parallel: Percent | None = Field(default=None, description="Wave size, percent of all nodes; 0 is the default.")
     health_check: RolloutHealthCheck | None = Field(
-        default=None, description="When a node is healthy; required for rolling and canary, ignored for immediate."
+        default=None, description="Health check; required for rolling and canary, ignored for immediate."
     )
 
 
@@ -158,7 +155,7 @@ SPEC_TYPES: dict[Dialect, type[DeploymentSpec | RolloutSpec]] = {
 
 
 def api_spec(spec: Spec) -> Spec:
-    """Return a spec as the API takes it: without what is beyond it.
+    """Return a spec as the API accepts it, without a gate.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Instants on the wire: RFC 3339 in the form of Go's ``time.Time``, to the nanosecond."""
+"""RFC 3339 times as Go's ``time.Time`` writes them, to the nanosecond."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def parse_time(text: str) -> int:
     Parameters
     ----------
     text : str
-        As Go writes it: capital ``T`` and ``Z``, an offset with a colon, up to nine decimals.
+        Go's form: capital ``T`` and ``Z``, an offset with a colon, up to nine decimals.
 
     Raises
     ------
     ValueError
-        If the text has another form or names a day or an hour that does not exist.
+        If the form is invalid, or the day or hour does not exist.
 
     Examples
     --------
@@ -54,12 +54,12 @@ def parse_time(text: str) -> int:
 def format_time(epoch_ns: int) -> str:
     """Write nanoseconds since 1970-01-01T00:00:00Z as an RFC 3339 time in UTC.
 
-    Decimals are written as far as they are needed, as Go's ``RFC3339Nano`` does.
+    Trailing zeros of decimals are dropped, as in Go's ``RFC3339Nano``.
 
     Raises
     ------
     SimulationError
-        If the year has not four digits: a rollout that is simulated for thousands of years.
+        If the year doesn't have four digits.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def format_time(epoch_ns: int) -> str:
     try:
         wall = _EPOCH_WALL + timedelta(seconds=seconds)
     except OverflowError:
-        raise SimulationError("an instant outside of the years 1 to 9999, which RFC 3339 cannot name") from None
+        raise SimulationError("outside the years 1 to 9999 of RFC 3339") from None
     fraction = f".{ns:09d}".rstrip("0") if ns else ""
     # isoformat, not strftime: the latter drops leading zeros of early years on some systems.
     return wall.isoformat() + fraction + "Z"

@@ -1,4 +1,4 @@
-"""The kinds of value on the wire: what each accepts, and what a person is told who gave something else."""
+"""Kinds of values in the API, with their checks and messages."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MIN_INTERVAL_NS = 1_000_000
 PROSE_FORM = "text without control characters"
 
 PLACEHOLDER = "string"
-PLACEHOLDER_MESSAGE = "the placeholder of the documentation page, not a value"
+PLACEHOLDER_MESSAGE = "the API documentation's placeholder, not a value"
 
 
 class Refused(ValueError):  # noqa: N818 (what happened to the value)
-    """A value that its field can't have; `hint` says what was probably meant, or `meant` as in a `Problem`."""
+    """An invalid value; `hint` or `meant` suggest another, as in a `Problem`."""
 
     def __init__(self, message: str, hint: str | None = None, meant: tuple[str, tuple[str, ...]] | None = None) -> None:
         super().__init__(message)
@@ -39,16 +39,16 @@ class Refused(ValueError):  # noqa: N818 (what happened to the value)
 
 @dataclass(frozen=True, eq=False)  # compared and hashed by identity: a schema is a dict
 class Kind:
-    """One kind of value, as pydantic metadata: a check that keeps what it was given, and its JSON Schema.
+    """A kind of value, as pydantic metadata: a check and its JSON Schema.
 
     Attributes
     ----------
     allowed : str
         What is accepted, in words.
     read : callable
-        Returns the value to keep, or raises `Refused`.
+        Returns the value, or raises `Refused`.
     schema : mapping
-        The same for editors.
+        JSON Schema.
     """
 
     allowed: str
@@ -120,12 +120,12 @@ def _number_kind(low: int, high: int, allowed: str, hint_above: str | None) -> K
 
 
 def choice(*values: str) -> Kind:
-    """Make the kind of a value out of a closed list."""
+    """Return the kind of values in a closed list."""
 
     def read(value: object) -> str:
         if isinstance(value, str) and value in values:
             return str(value)
-        raise Refused("not one of the values", meant=(value, values) if isinstance(value, str) else None)
+        raise Refused("unknown value", meant=(value, values) if isinstance(value, str) else None)
 
     return Kind(", ".join(values), read, {"type": "string", "enum": list(values)})
 
@@ -133,22 +133,22 @@ def choice(*values: str) -> Kind:
 def _truth(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise Refused("not true or false")
+    raise Refused("not a boolean")
 
 
 def read_prose(value: object) -> str:
-    """Read text of any number of lines, or raise `Refused`."""
+    """Read text, possibly of several lines, or raise `Refused`."""
     if not isinstance(value, str):
         raise Refused("not text", "put it in quotes" if isinstance(value, int | float) else None)
     if not is_unicode(value):
-        raise Refused("half of a Unicode surrogate pair, which no file can hold")
+        raise Refused("unpaired Unicode surrogate")
     if not is_printable(value.replace("\n", "").replace("\t", "")):
         raise Refused(UNPRINTABLE)
     return str(value)
 
 
 def read_name(value: object) -> str:
-    """Read text that can name something: of one line, or raise `Refused`."""
+    """Read text of one line, or raise `Refused`."""
     text = read_prose(value)
     if not is_printable(text):
         raise Refused(UNPRINTABLE)
@@ -156,7 +156,7 @@ def read_name(value: object) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Say whether text can be written as UTF-8: Python's strings can hold halves of surrogate pairs."""
+    """Whether text can be encoded as UTF-8: Python strings may hold unpaired surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -189,11 +189,11 @@ def _go_ns(text: str) -> int:
 
 
 def duration_in_range(ns: int, low: int = 0) -> int:
-    """Return nanoseconds that are a duration of at least `low`, or raise `Refused`."""
+    """Return nanoseconds if they are a valid duration of at least `low`, or raise `Refused`."""
     if ns < 0:
-        raise Refused("a negative duration")
+        raise Refused("negative duration")
     if ns < low:
-        raise Refused("too short a duration")
+        raise Refused("duration too short")
     if ns > MAX_DURATION_NS:
         raise Refused("longer than 100 years")
     return ns
@@ -231,12 +231,8 @@ Count = Annotated[int, _whole_kind(0, MAX_COUNT, "a whole number from 0 to 10,00
 Percent = Annotated[int, _whole_kind(0, 100, "a whole number from 0 to 100")]
 Threshold = Annotated[int, _whole_kind(1, MAX_COUNT, "a whole number of windows from 1 to 10,000,000")]
 Version = Annotated[int, _whole_kind(0, MAX_VERSION, "a whole number from 0 to 9223372036854775807")]
-PercentNumber = Annotated[
-    int | float, _number_kind(0, 100, "a percentage from 0 to 100", "10 is ten percent: there is nothing above 100")
-]
-FractionNumber = Annotated[
-    int | float, _number_kind(0, 1, "a fraction from 0 to 1", "0.10 is ten percent: a fraction, not a percentage")
-]
+PercentNumber = Annotated[int | float, _number_kind(0, 100, "a percentage from 0 to 100", "write 10 for 10 %")]
+FractionNumber = Annotated[int | float, _number_kind(0, 1, "a fraction from 0 to 1", "write 0.10 for 10 %")]
 PositiveNumber = Annotated[int | float, _number_kind(0, MAX_COUNT, "a number from 0 to 10,000,000", None)]
 Flag = Annotated[bool, Kind("true or false", _truth, {"type": "boolean"})]
 Name = Annotated[str, Kind(NAME_FORM, read_name, {"type": "string"})]

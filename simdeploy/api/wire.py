@@ -1,4 +1,4 @@
-"""What every object on the wire has in common, and what the API documents for a field that is left out."""
+"""Base of API objects, with the documented defaults."""
 
 from __future__ import annotations
 
@@ -44,9 +44,8 @@ def _for_editors(schema: dict[str, Any], model: type[WireObject]) -> None:
 class WireObject(BaseModel):
     """A frozen JSON object of the API.
 
-    None is "unset", which is not the same as an explicit 0; `effective` gives what the API documents
-    instead. Keys that the API doesn't know are kept. Direct construction raises pydantic's
-    ``ValidationError``; the readers of this package raise :class:`~simdeploy.errors.InputError`.
+    None means unset, which differs from an explicit 0; `effective` applies the documented default. Unknown keys are kept.
+    Direct construction raises pydantic's ``ValidationError``; readers raise :class:`~simdeploy.errors.InputError`.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", json_schema_extra=_for_editors)
@@ -54,7 +53,7 @@ class WireObject(BaseModel):
     dialect: ClassVar[Dialect] = "deployment"
 
     def effective(self, name: str) -> Any:
-        """Return the field's value; where it is unset the documented default, or None where there is none.
+        """Return the field's value, or its documented default if unset (None if there is none).
 
         Examples
         --------
@@ -67,12 +66,12 @@ class WireObject(BaseModel):
         return DEFAULTS[self.dialect].get(name) if value is None or value == "" else value
 
     def to_dict(self) -> dict[str, Any]:
-        """Return exactly the keys that were read or given, as JSON values."""
+        """Return the keys that were given, as JSON values."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 def canonical_json(value: object) -> str:
-    """Write JSON in the one form that simdeploy writes: sorted keys, two spaces, a line feed at the end.
+    """Write canonical JSON: sorted keys, indent 2, final line feed.
 
     Examples
     --------

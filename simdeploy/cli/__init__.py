@@ -1,7 +1,6 @@
-"""The command: one file for each subcommand, `options` and `study` for what they share.
+"""The command line: one file per subcommand; `options` and `study` are shared.
 
-From outside: `main`. Whatever is heavy is imported inside the command that needs it, so that ``--help`` is
-quick.
+Public: `main`. Commands import heavy modules themselves, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run the command that the arguments name, and exit with its code."""
+    """Run a command and exit with its code."""
     try:
         import signal
 
@@ -30,7 +29,7 @@ def main() -> None:
 
 
 def _prepare_streams() -> None:
-    """Make standard output and error such that writing a name can't fail: not for its letters, nor for being closed."""
+    """Make writes to standard output and error safe for any character, and if they are closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -1,4 +1,4 @@
-"""How commands that answer a question end: the answer first, then the tables; or all of it for another program."""
+"""Output of a command: the answer, then the tables; or everything as JSON."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _MOST_ROWS = 40
 
 
 def say(text: str, *, err: bool = True) -> None:
-    """Print a line for a person, on standard error by default; what would act on a terminal is written out."""
+    """Print a line with control characters escaped, by default on standard error."""
     click.echo(printable(text), err=err)
 
 
 def to_json(result: Result, computed_under: Mapping[str, Any]) -> str:
-    """Write a result as one JSON object: what `Result.to_dict` gives, and what the numbers depend on."""
+    """Return a result as JSON: `Result.to_dict` and `computed_under`."""
     document = result.to_dict() | {"computed_under": dict(computed_under)}
     return json.dumps(document, indent=2, allow_nan=False)
 
 
 def print_answer(answer: str, lines: Iterable[str], tables: Iterable[Table], after: Iterable[str]) -> None:
-    """Print for people on standard output: the answer, `lines`, the tables, and then the lines `after`."""
+    """Print the answer, `lines`, the tables and the lines `after` on standard output."""
     from simdeploy.cli.screen import make_console, print_table
 
     console = make_console()
@@ -46,14 +46,14 @@ def print_answer(answer: str, lines: Iterable[str], tables: Iterable[Table], aft
             print_table(console, table.title, table.header, table.rows[:_MOST_ROWS])
             n_more = len(table.rows) - _MOST_ROWS
             if n_more > 0:
-                console.print(f"and {n_more:,} more: --out FILE or --json has all of them")
+                console.print(f"{n_more:,} more rows: use --out FILE or --json")
         for line in after:
             console.print(line)
 
 
 @contextlib.contextmanager
 def whoever_listens() -> Iterator[None]:
-    """Go on if nobody reads any more: who pipes into `head` has the answer, and still wants the files."""
+    """Ignore a closed pipe: after ``| head`` the files must still be written."""
     try:
         yield
         sys.stdout.flush()
@@ -62,6 +62,6 @@ def whoever_listens() -> Iterator[None]:
 
 
 def abandon_stdout() -> None:
-    """Send what is left to nowhere: at exit Python would try to write it once more, and complain."""
+    """Discard pending output, which Python would otherwise try to write at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""The group of commands, and how each of them ends: exit codes and messages instead of tracebacks."""
+"""The command group: exit codes and messages instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class _Application(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments name; of an unknown one say which was probably meant."""
+        """Find the command; suggest one for an unknown name."""
         if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
             hint = nearest(args[0], _COMMANDS)
             ctx.fail(f"no such command: {shorten(args[0])}; {hint or f'allowed: {listed(_COMMANDS)}'}")
         return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
-        """Run a command; every way in which it may end has its exit code."""
+        """Run a command and exit with its code."""
         extra["standalone_mode"] = False
         with _spoken_warnings():
             try:
@@ -67,7 +67,7 @@ class _Application(click.Group):
 
 
 def _answer(error: BaseException) -> int:
-    """Say what went wrong, in words, and return the exit code; what is nobody's fault but ours is raised again."""
+    """Print an error message and return the exit code; bugs are raised again."""
     match error:
         case click.ClickException():
             vars(error)["message"] = printable(error.message)  # it holds what was typed
@@ -101,7 +101,7 @@ def _describe(error: OSError) -> str:
 
 @contextlib.contextmanager
 def _spoken_warnings() -> Iterator[None]:
-    """Show warnings as lines for a person, each once, without the place in the code that a warning usually shows."""
+    """Print warnings as plain lines, without their place in the code."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", SimdeployWarning)
         warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")

@@ -15,20 +15,20 @@ from simdeploy.errors import InputError, Problem
     policies="all",
     example='simdeploy check scenarios/small-fleet.yaml --require "false_alarm given good <= 1%" --junit verdicts.xml',
 )
-@use(REQUIRE, most_option(), file_option(["--junit"], "Write the verdicts as JUnit XML.", ".xml"))
+@use(REQUIRE, most_option(), file_option(["--junit"], "Write verdicts as JUnit XML.", ".xml"))
 def command(study: Study, *, requirements: tuple[str, ...] | None, most: int, junit: Path | None) -> Finding:
-    """Check whether policies meet requirements, for a CI job.
+    """Check policies against requirements, for CI.
 
-    Simulates the policies of SCENARIO until every requirement is decided, or --most rollouts of a policy don't decide it.
+    Simulates the policies of SCENARIO until every requirement is decided, at most --most rollouts per policy.
     """
     from simdeploy.analysis.checking.checking import check
     from simdeploy.plotting.check import plot_check
     from simdeploy.report.wording import plural
 
     if not requirements and not study.scenario.requirements:
-        hint = 'write them into the scenario, such as "requirements: [{of: false_alarm, given: good, at_most: 0.01}]", '
-        hint += 'or give one, such as --require "false_alarm given good <= 1%"'
-        raise InputError(Problem("nothing is required", ("requirements",), file=study.scenario.source, hint=hint))
+        hint = 'add "requirements: [{of: false_alarm, given: good, at_most: 0.01}]" to the scenario, '
+        hint += 'or use --require "false_alarm given good <= 1%"'
+        raise InputError(Problem("no requirements", ("requirements",), file=study.scenario.source, hint=hint))
     result = study.run(check, study.scenario, study.policies or None)
 
     asked = study.policies or study.scenario.policies
@@ -44,7 +44,7 @@ def command(study: Study, *, requirements: tuple[str, ...] | None, most: int, ju
     return Finding(
         result,
         about=f"at most {plural(most, 'rollout')} of each policy",
-        lines=[f"{name}: no requirement is about this policy, so it was not checked" for name in unasked],
+        lines=[f"{name}: not checked, since it has no requirement" for name in unasked],
         under={"without_requirement": unasked},
         draw=draw_panels((9, 1.6 + 0.45 * len(result.verdicts)), plot_check, result),
         files=write_report,

@@ -1,4 +1,4 @@
-"""A command: its example and exit codes in --help, and old spellings of its options for one release."""
+"""A command: example and exit codes in --help, and deprecated option names."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _NAMED_POLICIES = ("compare", "check", "switches")
 
 
 class Command(click.Command):
-    """A command that knows what was typed, to be able to say how to resume it; its help ends with an `example`."""
+    """A command that remembers its arguments, for resuming, and ends its help with an `example`."""
 
     def __init__(self, *args: Any, example: str, **options: Any) -> None:
         super().__init__(*args, **options)
         self.example = example
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put today's spellings in the place of old ones, and keep what was typed."""
+        """Replace deprecated options, and remember the arguments."""
         args = list(renew(str(self.name), args))
         ctx.meta[_ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
@@ -50,13 +50,13 @@ class Command(click.Command):
 
 
 def typed(ctx: click.Context) -> list[str]:
-    """Return the words after the command's name, in today's spelling."""
+    """Return the command's arguments, with current option names."""
     words: list[str] = ctx.meta[_ARGUMENTS]
     return words
 
 
 def _break(line: str) -> list[str]:
-    """Break a command line before its options, so that it can be pasted as it is."""
+    """Break a command line before its options, so that it can be pasted."""
     lines = [""]
     for part in re.split(r" (?=--)", line):
         joined = f"{lines[-1]} {part}".lstrip() if len(lines) == 1 else f"{lines[-1]} {part}"
@@ -69,7 +69,7 @@ def _break(line: str) -> list[str]:
 
 
 def renew(command: str, args: Sequence[str]) -> Iterator[str]:
-    """Yield the arguments in today's spelling; say on standard error what is old."""
+    """Yield the arguments with current option names; warn about deprecated ones."""
     words = iter(args)
     for word in words:
         if word == "--":
@@ -97,4 +97,4 @@ def renew(command: str, args: Sequence[str]) -> Iterator[str]:
 
 
 def _warn(old: str, new: str) -> None:
-    say(f"warning: {old} is now spelled {new}; the old spelling goes with the next release")
+    say(f"warning: {old} is now {new}; the next release removes the old form")

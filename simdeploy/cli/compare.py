@@ -24,14 +24,13 @@ if TYPE_CHECKING:
     precision=True,
     example="simdeploy compare scenarios/small-fleet.yaml --replications 200 --plot verdicts.png",
 )
-@click.option("--baseline", metavar="A", help="The policy that the others are compared to; the first by default.")
-@click.option("--costs", "by_cause", is_flag=True, help="Split the cost by cause; --plot draws it.")
+@click.option("--baseline", metavar="A", help="Policy to compare the others with; default: the first.")
+@click.option("--costs", "by_cause", is_flag=True, help="Split the cost by cause, also in --plot.")
 def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, by_cause: bool) -> Finding:
     """Compare policies in the same simulated worlds.
 
-    Prints which policy of SCENARIO is the best and which ones can't be told from it; then how likely each verdict is, how
-    long the rollout takes and what it costs, with intervals, and the differences to a baseline. --out writes the responses
-    of every replication.
+    Prints the best policy of SCENARIO and those indistinguishable from it; then verdict rates, makespan and cost with
+    intervals, and the differences from a baseline. --out writes the responses of every replication.
     """
     from simdeploy.analysis.comparison.compare import compare
     from simdeploy.analysis.costs.causes import estimate_costs
@@ -43,10 +42,10 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     scenario, policies = study.scenario, study.policies or {name: name for name in study.scenario.policies}
     # Known at once, so it is said before the long work and not after it.
     if baseline is not None and baseline not in policies:
-        raise InputError(not_among("not one of the policies compared", ("baseline",), baseline, policies))
+        raise InputError(not_among("not among the compared policies", ("baseline",), baseline, policies))
     if by_cause and scenario.costs is None:
-        hint = "add a section `costs`"
-        raise InputError(Problem("the scenario has no costs to split", ("--costs",), found=scenario.name, hint=hint))
+        hint = "add a `costs` section"
+        raise InputError(Problem("the scenario has no costs", ("--costs",), found=scenario.name, hint=hint))
     precise = None
     if targets:
         precise = study.run(replicate_to_precision, scenario, policies, targets=targets)

@@ -17,8 +17,8 @@ _EXAMPLE = 'eval "$(simdeploy completion bash)"    # in ~/.bashrc; likewise zsh\
 @click.argument("shell", type=click.Choice(list(_SCRIPTS)))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands on the Tab key.
+    """Print the shell completion script.
 
-    It completes commands and options in SHELL.
+    Completes commands and options in SHELL on the Tab key.
     """
     click.echo(_SCRIPTS[shell](ctx.find_root().command, {}, "simdeploy", "_SIMDEPLOY_COMPLETE").source())

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 )
 @use(
     REQUIRE,
-    vary_option("Over KEY=low:high, or low:high:log, what is between is varied; keys as for sweep."),
-    whole_option("--points", 500, "Worlds: half to find boxes in, half to judge these."),
+    vary_option("KEY=low:high and low:high:log are ranges. Keys as for sweep."),
+    whole_option("--points", 500, "Worlds to try: half find boxes, half test them."),
 )
 def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
-    """Find the worlds in which a policy breaks.
+    """Find the conditions under which a policy breaks.
 
-    Many worlds around SCENARIO are tried. One breaks if a requirement isn't met there. Prints the box of factors in
-    which it does, how much of the box breaks, and how much of what breaks is in the box; both in worlds that had no
-    part in finding it.
+    Varies factors of SCENARIO; a world breaks if it misses a requirement. Prints the box of factors where worlds break,
+    with its density (how much of the box breaks) and coverage (how much of what breaks is in the box), both from
+    held-out worlds.
     """
     from simdeploy.analysis import discover
 

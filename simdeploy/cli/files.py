@@ -1,4 +1,4 @@
-"""Files that a command writes: refused before the work if they can't be, and never left half-written."""
+"""Output files: checked before the work starts, and never left half-written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FORMULA = "=+-@\t\r"
 
 
 class PathName(click.Path):
-    """An argument that names a file or a folder; what no path can be is refused."""
+    """A file or folder argument; impossible paths are refused."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
@@ -33,12 +33,12 @@ class PathName(click.Path):
 
 
 def file_option(names: Sequence[str], text: str, *endings: str) -> click.Option:
-    """Return an option for a file to be written, with one of these endings; `text` is its help."""
+    """Return an option for an output file with one of these endings; `text` is its help."""
     return click.Option(names, metavar="FILE", type=PathName(), callback=_checker(*endings), help=text)
 
 
 def folder_option(names: Sequence[str], text: str) -> click.Option:
-    """Return an option for a folder that is made, or gone on with; `text` is its help."""
+    """Return an option for a folder that is created or resumed; `text` is its help."""
     return click.Option(names, metavar="DIR", type=PathName(), callback=_check_folder, help=text)
 
 
@@ -48,15 +48,15 @@ def _check_folder(_ctx: click.Context, _param: click.Parameter, value: str | Non
     path = Path(value)
     with usable_path(value):
         if path.exists() and not path.is_dir():
-            raise click.BadParameter(f"{shorten(value)} is there already and is not a folder")
+            raise click.BadParameter(f"{shorten(value)} exists and is not a folder")
         there = next(place for place in (path, *path.absolute().parents) if place.exists())
         if not there.is_dir() or not os.access(there, os.W_OK):
-            raise click.BadParameter(f"the folder {shorten(str(there))} can't be written to")
+            raise click.BadParameter(f"folder {shorten(str(there))} is not writable")
     return path
 
 
 def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | None], Path | None]:
-    """Check a file to be written when the command line is read: its ending, its folder, what is there already."""
+    """Return a callback that checks an output file's ending and folder."""
 
     def check(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
         if value is None:
@@ -66,13 +66,13 @@ def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | N
             raise click.BadParameter(f"{shorten(value)} must end with one of {', '.join(endings)}")
         with usable_path(value):
             if path.exists() and not path.is_file():
-                raise click.BadParameter(f"{shorten(value)} is there already and is not a file")
+                raise click.BadParameter(f"{shorten(value)} exists and is not a file")
             # A link is followed, so that the file it points to is written and the link stays.
             path = path.resolve() if path.is_symlink() else path
             if not path.parent.is_dir():
-                raise click.BadParameter(f"there is no folder {shorten(str(path.parent))}")
+                raise click.BadParameter(f"no such folder: {shorten(str(path.parent))}")
             if not os.access(path.parent, os.W_OK):
-                raise click.BadParameter(f"the folder {shorten(str(path.parent))} can't be written to")
+                raise click.BadParameter(f"folder {shorten(str(path.parent))} is not writable")
         return path
 
     return check
@@ -80,18 +80,18 @@ def _checker(*endings: str) -> Callable[[click.Context, click.Parameter, str | N
 
 @contextlib.contextmanager
 def usable_path(value: str) -> Iterator[None]:
-    """Refuse the value of an option that can't be a path at all: too long, with a NUL, a link to itself."""
+    """Refuse impossible paths: too long, with a NUL, a link to itself."""
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise click.BadParameter(f"{shorten(value)} can't be a path: {reason}") from None
+        raise click.BadParameter(f"{shorten(value)} is not a valid path: {reason}") from None
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, whichever the ending says.
+    """Write a table as CSV or Parquet, by the file's ending.
 
-    In CSV an apostrophe is put before text that a spreadsheet would take for a formula.
+    In CSV, text that a spreadsheet would read as a formula gets a leading apostrophe.
     """
     if path.suffix.lower() == ".csv":
         write_file(path, lambda file: _without_formulas(frame).to_csv(file, index=False))
@@ -123,7 +123,7 @@ def _quote_formula(cell: Any) -> Any:
 
 
 def write_picture(figure: Figure, path: Path) -> None:
-    """Write a picture in the format that the ending says; the same picture gives the same bytes."""
+    """Write a figure in the format of the file's ending; equal figures give equal bytes."""
     import matplotlib as mpl
 
     kind = path.suffix.lower().lstrip(".")
@@ -133,7 +133,7 @@ def write_picture(figure: Figure, path: Path) -> None:
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write beside the target and move it there when all is written: there is the whole file or the old one."""
+    """Write a temporary file and rename it: the target is either complete or unchanged."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("xb") as file:

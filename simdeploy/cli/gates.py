@@ -23,21 +23,20 @@ _FORMS = "KIND, KIND,key=value,..., or NAME=KIND,key=value,..."
     "gates",
     metavar="[NAME=]KIND[,KEY=VALUE...]",
     multiple=True,
-    help="A gate to compare with the threshold, such as sprt, or strict=sprt,alpha=0.001; may be repeated. By default "
-    "every kind, with parameters that follow from the policy.",
+    help="Gate to compare with the threshold, such as sprt or strict=sprt,alpha=0.001; repeatable. Default: every "
+    "kind, with parameters derived from the policy.",
 )
 @click.option(
     "--sizes",
     metavar="A,B,...",
-    help="Error rates that the release adds, such as 0.01,0.02,5%; 0 is always among them. By default up to four times "
-    "the policy's max_error_rate.",
+    help="Added error rates, such as 0.01,0.02,5%; 0 is always included. Default: up to four times max_error_rate.",
 )
 def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Finding:
-    """Compare gates: what each stops and misses, and what it costs.
+    """Compare gates by what they stop, miss and cost.
 
-    All gates meet the same simulated worlds of SCENARIO, over the size of the defect. Prints how the threshold errs, which
-    gates err less, and what they cost; then the gates, a good release, a defect, the curve of what is stopped, and the
-    scenario's own releases.
+    Tests every gate in the same simulated worlds of SCENARIO, by size of defect. Prints the threshold's errors and the
+    gates that err less, with their costs; then tables of the gates, a good release, a defect, the stop rate by size,
+    and the scenario's releases.
     """
     from simdeploy.analysis import compare_gates
     from simdeploy.plotting.gates import plot_gates
@@ -60,7 +59,7 @@ def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Findi
 
 
 def read_gate_options(texts: Sequence[str]) -> dict[str, Any]:
-    """Return gates by name, of what was given to ``--gate``, or raise all that is wrong with it.
+    """Return the gates given with ``--gate`` by name, or raise all problems.
 
     Examples
     --------
@@ -80,7 +79,7 @@ def read_gate_options(texts: Sequence[str]) -> dict[str, Any]:
         if not name or not kind or not all(key.strip() and value.strip() for key, _, value in pairs):
             problems.append(Problem("not a gate", ("--gate",), found=shorten(text), allowed=_FORMS))
         elif name in gates:
-            problems.append(Problem("the same gate twice", ("--gate",), found=shorten(name)))
+            problems.append(Problem("duplicate gate", ("--gate",), found=shorten(name)))
         else:
             try:
                 gates[name] = {"kind": kind, **{key.strip(): resolve(value.strip()) for key, _, value in pairs}}
@@ -99,7 +98,7 @@ def _read_sizes(text: str) -> list[float]:
             sizes.append(float(number.removesuffix("%")) / (100 if number.endswith("%") else 1))
         except ValueError:
             problem = Problem(
-                "not a size of a defect", ("--sizes",), found=shorten(word), allowed="error rates with commas"
+                "invalid size of a defect", ("--sizes",), found=shorten(word), allowed="error rates separated by commas"
             )
             raise InputError(problem) from None
     return sizes

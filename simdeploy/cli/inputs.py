@@ -1,4 +1,4 @@
-"""What commands read: the scenario with its warnings, policies by name or from files, and where it is simulated."""
+"""Inputs of commands: scenario, policies and cluster."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def prepare_cluster(ctx: click.Context) -> None:
-    """Tell Dask of the certificates of a cluster for as long as the command runs; refuse what contradicts it."""
+    """Configure Dask's certificates while the command runs; refuse contradicting options."""
     if ctx.params.get("cluster") is not None and is_given(ctx, "workers"):
-        raise click.UsageError("--workers and --cluster exclude each other: a cluster has its own workers")
+        raise click.UsageError("--workers can't be combined with --cluster, which has its own workers")
     settings = ctx.meta.get(TLS_META)
     if not settings:
         return
     if not (ctx.params["cluster"] or "").startswith("tls://"):
-        raise click.UsageError(f"{flags(list(TLS))} are for a cluster whose address begins with tls://")
+        raise click.UsageError(f"{flags(list(TLS))} need --cluster tls://...")
     with contextlib.suppress(ImportError):  # that Dask is missing is said of --cluster
         import dask
 
@@ -36,7 +36,7 @@ def prepare_cluster(ctx: click.Context) -> None:
 
 
 def read_with_warnings(path: str) -> Scenario:
-    """Read a scenario and show its warnings; of a file that is no use show the warnings, and all errors by raising."""
+    """Read a scenario and print its warnings; raise all errors."""
     from simdeploy.scenario import load
 
     scenario, errors, warnings = load(path, allow_files=click.get_current_context().meta.get(ALLOWED, ()))
@@ -48,7 +48,7 @@ def read_with_warnings(path: str) -> Scenario:
 
 
 def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
-    """Take an argument for a name first; what is no name but looks like a file is read, and called like the file."""
+    """Return a policy by name, or read it from a file and name it after the file."""
     from simdeploy.scenario.policies import POLICY_ENDINGS, read_policy_file
 
     if policy in scenario.policies or not (policy.lower().endswith(POLICY_ENDINGS) or _is_file(policy)):
@@ -57,7 +57,7 @@ def find_policy(scenario: Scenario, policy: str) -> str | ScenarioPolicy:
     name = Path(policy).stem
     problems = name_problems(name, ("--policy",))
     if problems:
-        hint = "a policy has the name of its file: rename that"
+        hint = "the policy is named after its file: rename the file"
         raise InputError(replace(problem, hint=hint) for problem in problems)
     return replace(scenario.policy(read_policy_file(policy)), name=name)
 
@@ -70,23 +70,23 @@ def _is_file(name: str) -> bool:
 
 
 def choose_policies(scenario: Scenario, names: Sequence[str]) -> dict[str, str | ScenarioPolicy]:
-    """Return the policies of several arguments by name; two with the same name are refused."""
+    """Return several policies by name; duplicates are refused."""
     found = [find_policy(scenario, name) for name in names]
     named = {policy if isinstance(policy, str) else policy.name: policy for policy in found}
     if len(named) < len(found):
-        raise click.UsageError(f"two policies with the same name: {listed(names)}")
+        raise click.UsageError(f"duplicate policy names: {listed(names)}")
     return named
 
 
 def describe_orchestrator(orchestrator: Orchestrator) -> str:
-    """Say under which switches something was computed: the preset, and what differs from it."""
+    """Describe the switches: the preset and its changes."""
     from simdeploy.rules.orchestrator import PRESETS
 
     preset = PRESETS[orchestrator.preset].switches()
     changed = {name: value for name, value in orchestrator.switches().items() if value != preset.get(name)}
     changed.pop("preset", None)
     listed = ", ".join(f"{name}: {_plain(value)}" for name, value in changed.items())
-    return f"orchestrator {orchestrator.preset}" + (f" with {listed}" if listed else ", no switch changed")
+    return f"orchestrator {orchestrator.preset}" + (f" with {listed}" if listed else "")
 
 
 def _plain(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A check as JUnit XML, which CI systems show test by test."""
+"""A check as JUnit XML, for CI systems."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ _UNTIMED = "0"
 
 
 def write_junit(check: Check) -> bytes:
-    """Return a check as JUnit XML: a suite for each policy, a test case for each of its requirements.
+    """Return a check as JUnit XML: one suite per policy, one test case per requirement.
 
-    What is not met is a failure. What is undecided is an error, JUnit's word for a test that came to no verdict: a test
-    that is skipped is green in CI systems, and nobody has shown that this one is. Replications that failed are one more
-    test case of their policy, an error.
+    "Not met" is a failure. "Undecided" is an error, since CI systems show skipped tests as green. Failed replications are
+    an additional test case of their policy, an error.
     """
     root = ET.Element("testsuites")
     suites = []
@@ -70,5 +69,5 @@ def _counts(element: ET.Element) -> dict[str, str]:
 
 
 def _clean(text: str) -> str:
-    """Write out what XML 1.0 can't hold in any form, and whatever would act on the terminal that shows it."""
+    """Escape control characters, which XML 1.0 can't hold and terminals interpret."""
     return "\n".join(map(printable, text.split("\n")))

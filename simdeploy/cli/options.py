@@ -1,4 +1,4 @@
-"""The options that commands share: each name has one meaning, one form and one help, wherever it stands."""
+"""Options shared by commands, with the same meaning and help everywhere."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ALLOWED = "simdeploy.allow_files"
 
 # By the names that Dask's own commands have for them, and that its configuration has.
 TLS = {
-    "tls_ca_file": ("distributed.comm.tls.ca-file", "Certificate of the authority of a tls:// cluster, in PEM."),
-    "tls_cert": ("distributed.comm.tls.client.cert", "Our own certificate for a tls:// cluster, in PEM."),
-    "tls_key": ("distributed.comm.tls.client.key", "Private key of our own certificate, in PEM."),
+    "tls_ca_file": ("distributed.comm.tls.ca-file", "CA certificate of a tls:// cluster (PEM)."),
+    "tls_cert": ("distributed.comm.tls.client.cert", "Client certificate for a tls:// cluster (PEM)."),
+    "tls_key": ("distributed.comm.tls.client.key", "Private key of the client certificate (PEM)."),
 }
 
 
 class Choice(click.Choice[str]):
-    """One of several words; of one that is nearly right it is said which was probably meant."""
+    """One of several words, with a suggestion for a misspelt one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value."""
@@ -71,7 +71,7 @@ ALLOW_FILES = click.Option(
     type=PathName(exists=True, file_okay=False),
     callback=_keep_allowed,
     expose_value=False,
-    help="Files that a scenario names may also be in or below this folder, not only its own; may be repeated.",
+    help="Also allow the scenario to name files in or below this folder; repeatable.",
 )
 SEED = whole_option("--seed", 0, "Seed of the random numbers.", least=0, most=(1 << 64) - 1)
 CONFIDENCE_LEVEL = click.Option(
@@ -80,17 +80,15 @@ CONFIDENCE_LEVEL = click.Option(
     default=0.95,
     show_default=True,
     callback=_check_level,
-    help="Of each interval, a fraction.",
+    help="Confidence level of the intervals.",
 )
-ENGINE = click.Option(
-    ["--engine"], type=Choice(ENGINES), default="auto", show_default=True, help="Which engine simulates."
-)
-WORKERS = whole_option("--workers", 1, "Cores of this machine to use; changes no number.")
+ENGINE = click.Option(["--engine"], type=Choice(ENGINES), default="auto", show_default=True, help="Simulation engine.")
+WORKERS = whole_option("--workers", 1, "Local cores to use; results don't change.")
 CLUSTER = (
     click.Option(
         ["--cluster"],
         metavar="ADDRESS",
-        help="Dask scheduler, such as tcp://HOST:PORT, or tls://HOST:PORT with certificates; changes no number.",
+        help="Dask scheduler: tcp://HOST:PORT, or tls://HOST:PORT with certificates; results don't change.",
     ),
     *(
         click.Option(
@@ -108,57 +106,52 @@ PRECISION = click.Option(
     ["--precision"],
     metavar="MEASURE=WIDTH",
     multiple=True,
-    help="Go on until the interval's half-width is no larger, such as 'makespan_s=5s', 'false_alarm given good=1pp' or "
-    "'cost=5%'; may be repeated. Instead of --replications.",
+    help="Simulate until the interval's half-width is at most WIDTH, such as 'makespan_s=5s', 'false_alarm given good=1pp' or "
+    "'cost=5%'; repeatable. Replaces --replications.",
 )
-STORE = folder_option(
-    ["--store"], "Keep every replication in this folder; the same command goes on with what is there."
-)
+STORE = folder_option(["--store"], "Save every replication in this folder; repeat the command to resume.")
 SIMULATING = (CONFIDENCE_LEVEL, ENGINE, WORKERS, *CLUSTER, STORE)
-JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print everything as JSON instead of words.")
-FULL = click.Option(["--full"], is_flag=True, help="Print all tables, not only the one that the answer rests on.")
-OUT = file_option(
-    ["-o", "--out"], "Write the table to this .csv or .parquet, or everything to this .json.", *TABLE_ENDINGS
+JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print everything as JSON.")
+FULL = click.Option(["--full"], is_flag=True, help="Print all tables.")
+OUT = file_option(["-o", "--out"], "Write the table (.csv, .parquet) or everything (.json).", *TABLE_ENDINGS)
+PLOT = file_option(["--plot"], "Draw the result (.png, .svg, .pdf).", ".png", ".svg", ".pdf")
+OF = click.Option(["--of"], default="cost", show_default=True, metavar="MEASURE", help="Measure to examine.")
+DIRECTION = click.Option(
+    ["--direction"], type=Choice(["min", "max"]), help="Which direction is better, if --of doesn't imply it."
 )
-PLOT = file_option(["--plot"], "Draw the answer into this .png, .svg or .pdf.", ".png", ".svg", ".pdf")
-OF = click.Option(
-    ["--of"], default="cost", show_default=True, metavar="MEASURE", help="The measure that the question is about."
-)
-DIRECTION = click.Option(["--direction"], type=Choice(["min", "max"]), help="Which is better, where --of doesn't tell.")
 REQUIRE = click.Option(
     ["--require", "requirements"],
     metavar="REQUIREMENT",
     multiple=True,
     callback=lambda _ctx, _param, value: value or None,
-    help='What a policy has to meet, such as "false_alarm given good <= 1%"; may be repeated. By default the '
-    "requirements of the scenario.",
+    help='Requirement, such as "false_alarm given good <= 1%"; repeatable. Default: those of the scenario.',
 )
 
 
 def policy_option(*, is_all: bool) -> click.Option:
-    """Return ``--policy``; by default all policies of the scenario are meant, or the first."""
-    default = "all of the scenario's" if is_all else "the first of the scenario"
+    """Return ``--policy``; its default is all policies of the scenario, or the first."""
+    default = "all" if is_all else "the first"
     return click.Option(
         ["--policy", "policies"],
         metavar="NAME|FILE",
         multiple=True,
-        help=f"A policy by its name in the scenario, or a policy file (.json, .yaml). Default: {default}.",
+        help=f"Policy name in the scenario, or policy file (.json, .yaml). Default: {default}.",
     )
 
 
 def replications_option(default: int, least: int = 1) -> click.Option:
     """Return ``--replications``."""
-    return whole_option("--replications", default, "Rollouts of each policy, case or setting.", least=least)
+    return whole_option("--replications", default, "Rollouts per policy, case or setting.", least=least)
 
 
 def most_option(default: int = 10_000) -> click.Option:
     """Return ``--most``."""
-    return whole_option("--most", default, "The budget: how many rollouts it may take at most.")
+    return whole_option("--most", default, "Budget: maximum rollouts.")
 
 
 def vary_option(text: str) -> click.Option:
-    """Return ``--vary``; `text` ends its help with the keys that may be varied."""
-    forms = "Values of a key: low:high:count or a list with commas; may be repeated."
+    """Return ``--vary``; `text` ends its help."""
+    forms = "Values of a key: low:high:count or a,b,c; repeatable."
     return click.Option(["--vary"], metavar="KEY=VALUES", multiple=True, help=f"{forms} {text}")
 
 
@@ -179,23 +172,23 @@ def is_given(ctx: click.Context, name: str) -> bool:
 
 
 def read_precision(ctx: click.Context, texts: Sequence[str]) -> dict[str, str]:
-    """Return the half-widths asked for, by measure; none if ``--precision`` wasn't given.
+    """Return the half-widths of ``--precision`` by measure, empty without that option.
 
-    What they mean is for the analysis to say, which checks them before its work.
+    The analysis checks them.
     """
     if not texts:
         if is_given(ctx, "most"):
-            raise click.UsageError("--most is the budget of --precision, which isn't there")
+            raise click.UsageError("--most needs --precision")
         return {}
     if is_given(ctx, "replications"):
-        raise click.UsageError("--precision and --replications exclude each other: --most N is the budget")
+        raise click.UsageError("--precision can't be combined with --replications; use --most N as the budget")
     targets: dict[str, str] = {}
     for text in texts:
         measure, sign, width = (part.strip() for part in text.rpartition("="))
         if not (measure and sign and width):
             raise click.UsageError(f"--precision: {shorten(text)} is not MEASURE=WIDTH, such as 'makespan_s=5s'")
         if measure in targets:
-            raise click.UsageError(f"--precision: {shorten(measure)} is there twice")
+            raise click.UsageError(f"--precision: duplicate measure {shorten(measure)}")
         targets[measure] = width
     return targets
 

@@ -1,4 +1,4 @@
-"""How far a command is, what a folder has already, and after Ctrl-C how to go on."""
+"""Progress of a command, and how to resume it after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from simdeploy.errors import InputError, SimdeployWarning, is_printable, printab
 
 @contextlib.contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on standard error, and remove it in the end; None if that is no terminal.
+    """Show a temporary progress bar on standard error; yield None if that is not a terminal.
 
-    It is given how many are done, and of how many; what is done at the first call doesn't count for the rate.
+    Call it with the numbers done and in total. Work done at the first call doesn't count for the rate.
     """
     if not sys.stderr.isatty():
         yield None
@@ -63,32 +63,32 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
 @contextlib.contextmanager
 def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int, int], None]]:
-    """Show how far the work is, and what a folder has already; on Ctrl-C say how to go on, and end the command."""
+    """Show progress, including saved work; on Ctrl-C print how to resume and exit."""
     try:
         # Of several sweeps the first one's progress doesn't tell what the others have.
         n_there = 0 if store is None or _count_rows(store) is not None else _count_rollouts(store)
-        is_told = store is None or n_there > 0
+        is_announced = store is None or n_there > 0
         if n_there:
-            say(f"{store} has {n_there:,} rollouts already: going on from there")
+            say(f"resuming: {n_there:,} rollouts are already in {store}")
         with progress_bar("rollouts") as bar:
 
             def report(done: int, total: int) -> None:
-                nonlocal is_told
-                if not is_told and done:
-                    rest = "nothing is left to do" if done == total else "going on with the rest"
-                    say(f"{store} has {done:,} of {total:,} rollouts already: {rest}")
-                is_told = True
+                nonlocal is_announced
+                if not is_announced and done:
+                    start = "complete" if done == total else "resuming"
+                    say(f"{start}: {done:,} of {total:,} rollouts are already in {store}")
+                is_announced = True
                 if bar is not None:
                     bar(done, total)
 
             yield report
     except KeyboardInterrupt:
-        _say_how_to_go_on(ctx, store)
+        _say_how_to_resume(ctx, store)
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def _count_rollouts(folder: Path) -> int:
-    """Count what is in a store, or in the stores of a folder."""
+    """Count the rows of a store, or of all stores in a folder."""
     n_here = _count_rows(folder)
     if n_here is not None:
         return n_here
@@ -97,7 +97,7 @@ def _count_rollouts(folder: Path) -> int:
 
 
 def _count_rows(folder: Path) -> int | None:
-    """Return how many rows a store has; None if it is no store, or can't be read."""
+    """Return the number of rows of a store; None if it can't be read."""
     from simdeploy.experiments import StoreError, read_store
 
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
@@ -107,16 +107,16 @@ def _count_rows(folder: Path) -> int | None:
             return None
 
 
-def _say_how_to_go_on(ctx: click.Context, store: Path | None) -> None:
+def _say_how_to_resume(ctx: click.Context, store: Path | None) -> None:
     if store is None:
         say("interrupted; nothing was saved. Run with --store DIR to make it resumable.")
         return
-    say(f"interrupted; {store} has {_count_rollouts(store):,} rollouts. To go on:")
+    say(f"interrupted; {_count_rollouts(store):,} rollouts are saved in {store}. To resume:")
     say(f"  {' '.join(map(_quote, ['simdeploy', str(ctx.info_name), *typed(ctx)]))}")
 
 
 def _quote(word: str) -> str:
-    """Quote a word for a shell; in Bash's own way where it holds what would act on a terminal."""
+    """Quote a word for a shell; control characters in Bash's ``$'...'`` form."""
     if is_printable(word):
         return shlex.quote(word)
     escaped = word.replace("\\", "\\\\").replace("'", "\\'")

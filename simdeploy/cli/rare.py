@@ -21,35 +21,34 @@ from simdeploy.errors import InputError, Problem, shorten
     "--event",
     required=True,
     metavar="EVENT",
-    help='What happens, such as "min_in_service_fraction < 90%", or "failed_requests_excess > 1e6 and escaped".',
+    help='Event, such as "min_in_service_fraction < 90%" or "failed_requests_excess > 1e6 and escaped".',
 )
 @click.option(
     "--method",
     type=Choice(["importance", "splitting"]),
     default="importance",
     show_default=True,
-    help="importance: makes it happen more often, and weighs; splitting: goes on from where it nearly happened.",
+    help="importance: make the event likelier and weight the results; splitting: branch where it nearly happened.",
 )
 @click.option(
     "--tilt",
     "tilts",
     metavar="NAME[=FACTOR]",
     multiple=True,
-    help="What is made likelier, and by how much; with names only a pilot finds the factors. May be repeated; by default "
-    "it tries everything.",
+    help="What to make likelier, and by how much; without factors a pilot finds them. Repeatable; default: everything.",
 )
 @click.option(
     "--levels",
     default="failed_nodes",
     show_default=True,
     metavar="NAME[=N,N,...]",
-    help="What splitting goes by, failed_nodes or peak_exposed_nodes, and its levels; by default a pilot finds these.",
+    help="Splitting by failed_nodes or peak_exposed_nodes, and its levels; default: found by a pilot.",
 )
 def command(study: Study, *, tilts: tuple[str, ...], levels: str) -> Finding:
-    """Estimate how likely a catastrophe is, however rare.
+    """Estimate the probability of a rare catastrophe.
 
-    Prints the probability under a policy of SCENARIO with its interval, what plain simulation would have needed, and
-    what speaks for the estimate. Exits with 3 if it can't be trusted; then no probability is stated.
+    Prints the probability under a policy of SCENARIO with its interval, the cost of plain simulation, and diagnostics.
+    Exits with 3, without a probability, if the estimate is unreliable.
     """
     from simdeploy.analysis.rare.estimating import estimate_rare
     from simdeploy.plotting.rare import plot_rare
@@ -77,8 +76,8 @@ def _read_tilts(tilts: Sequence[str]) -> Mapping[str, float] | list[str] | None:
         try:
             factors[name.strip()] = float(text)
         except ValueError:
-            allowed = "a number above 0 for every name, or for none"
-            problems.append(Problem("not a factor", ("--tilt", name), found=shorten(text), allowed=allowed))
+            allowed = "a number above 0 for every name or for none"
+            problems.append(Problem("invalid factor", ("--tilt", name), found=shorten(text), allowed=allowed))
     if problems:
         raise InputError(problems)
     return factors
@@ -89,7 +88,9 @@ def _read_levels(levels: str) -> str | dict[str, list[int]]:
     if not sign:
         return name.strip()
     try:
-        return {name.strip(): [int(one) for one in text.split(",")]}
+        return {name.strip(): [int(word) for word in text.split(",")]}
     except ValueError:
-        problem = Problem("no levels", ("--levels", name), found=shorten(text), allowed="whole numbers, such as 3,5,7")
+        problem = Problem(
+            "invalid levels", ("--levels", name), found=shorten(text), allowed="whole numbers, such as 3,5,7"
+        )
         raise InputError(problem) from None

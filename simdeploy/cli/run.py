@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 @study_command("run", simulates=False, example="simdeploy run scenarios/small-fleet.yaml --seed 7 --plot rollout.png")
-@use(whole_option("--replication", 0, "Which of the worlds of that seed.", least=0, most=(1 << 32) - 1))
+@use(whole_option("--replication", 0, "Number of the replication.", least=0, most=(1 << 32) - 1))
 def command(study: Study, *, replication: int) -> Finding:
-    """Simulate one rollout and tell what happened.
+    """Simulate one rollout and describe what happened.
 
-    Tells the rollout of SCENARIO wave by wave. --out writes the nodes over time, --plot draws them; --json has the
-    final deployment object of the API under "deployment".
+    Describes the rollout of SCENARIO wave by wave. --out writes the nodes over time, --plot draws them; --json has the
+    API's final deployment object under "deployment".
     """
     from simdeploy.cli.story import tell
     from simdeploy.engines import OneRollout, simulate

@@ -14,13 +14,13 @@ from simdeploy.report import REPORTS
     "kind",
     metavar="KIND",
     type=click.Choice(list(REPORTS)),
-    help=f"The kind of result that a JSON document holds: {', '.join(REPORTS)}.",
+    help=f"Kind of result: {', '.join(REPORTS)}.",
 )
 def command(kind: str | None) -> None:
     """Print the JSON Schema of a scenario file, or of a result.
 
-    By default that of a scenario file, for editors. With --result that of the JSON which commands write; each says under
-    "result" of which kind it is.
+    Default: a scenario file, for editors. With --result: the JSON that commands write, which states its kind under
+    "result".
     """
     import json
 

@@ -1,4 +1,4 @@
-"""Tables on a terminal of any width, or whole when nobody's terminal is at the other end."""
+"""Tables, split to fit a terminal's width."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _EDGES = 5  # what two columns take beside their words
 
 
 def make_console() -> Console:
-    """Return a console on standard output, without colours or line breaks unless that is a terminal."""
+    """Return a console on standard output; colours and wrapping only on a terminal."""
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
     return _Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 class _Console(Console):
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print; what would act on the terminal in words is written out, and no line ends with blanks in a file."""
+        """Print with control characters escaped, and without trailing blanks in files."""
         objects = tuple(_lines(each) if isinstance(each, str) else each for each in objects)
         if self.is_terminal:
             super().print(*objects, **options)
@@ -40,7 +40,7 @@ class _Console(Console):
         self.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
     def on_broken_pipe(self) -> None:
-        """Leave it to the command, which may have files to write; rich would end the process."""
+        """Raise, so that the command can still write files; rich would exit."""
         raise BrokenPipeError
 
 
@@ -49,7 +49,7 @@ def _lines(text: str) -> str:
 
 
 def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; where it is wider than the terminal, as several that repeat the first column."""
+    """Print a table, split into several that repeat the first column if it is too wide."""
     header, rows = [_lines(cell) for cell in header], [[_lines(cell) for cell in row] for row in rows]
     for part, places in enumerate(_parts(console, header, rows)):
         console.print(Text(_lines(title if part == 0 else f"{title} (continued)"), style="bold"))
@@ -57,7 +57,7 @@ def print_table(console: Console, title: str, header: Sequence[str], rows: Seque
 
 
 def _parts(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[list[int]]:
-    """Cut the columns into as few groups as fit, each beginning with the first column."""
+    """Split the columns into as few groups as fit, each with the first column."""
     part = [0]
     for place in range(1, len(header)):
         wider = [*part, place]

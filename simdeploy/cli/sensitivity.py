@@ -15,27 +15,26 @@ from simdeploy.cli.vary import read_vary
     example="simdeploy sensitivity scenarios/small-fleet.yaml --policy canary --of makespan_s "
     "--vary fleet.start_failure=0.001:0.1:log --vary update_duration.lognormal.median=30s:80s",
 )
-@use(vary_option("Over KEY=low:high, or low:high:log, what is between is varied; keys as for sweep."), OF)
+@use(vary_option("KEY=low:high and low:high:log are ranges. Keys as for sweep."), OF)
 @click.option(
     "--method",
     type=Choice(["morris", "sobol"]),
     default="morris",
     show_default=True,
-    help="Rank many factors with few points; or say how much of the variance each explains.",
+    help="morris: rank many factors with few points; sobol: the share of the variance each explains.",
 )
 @use(
     whole_option(
         "--size",
         None,
-        "Morris: trajectories, of one point more than there are factors; 20 by default. Sobol: rows, of two points "
-        "more; 256 by default.",
+        "Morris: trajectories of k+1 points for k factors, default 20. Sobol: rows of k+2 points, default 256.",
     )
 )
 def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
-    """Find which factors move what a policy leads to.
+    """Find the factors that drive a policy's results.
 
-    Factors of SCENARIO are varied over ranges. Nobody but you knows how uncertain a factor is: give each its range. All
-    points meet the same simulated worlds.
+    Varies factors of SCENARIO over the ranges you give, which express how uncertain each factor is. All points share
+    the same simulated worlds.
     """
     from simdeploy.analysis import estimate_sensitivity
     from simdeploy.plotting.sensitivity import plot_sensitivity

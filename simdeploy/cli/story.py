@@ -1,4 +1,4 @@
-"""What happened in a rollout, told line by line from its events."""
+"""A rollout's events as a story, line by line."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from simdeploy.engines import Rollout
 
-# With more waves than this, those in a row in which nothing went wrong are told together.
+# With more waves than this, runs of uneventful waves share a line.
 _MANY_WAVES = 30
 _SETTLED = ("running", "stopped", "skipped", "failed")
 _STATE_WORDS = {"in_progress": "resumed", "paused": "paused", "completed": "completed", "failed": "stopped"}
 
 
 class Line(NamedTuple):
-    """Something to tell: its place among the events, when it was, and the words."""
+    """A line of the story: its place among the events, its time and its text."""
 
     place: float
     time_s: float
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
 @dataclass
 class _Wave:
-    """What became of one wave; places are row numbers of the events."""
+    """Outcome of one wave; places are row numbers of the events."""
 
     begin: int
     begin_s: float
@@ -45,18 +45,18 @@ class _Wave:
 
     @property
     def in_flight(self) -> int:
-        """Nodes whose fate was open when the rollout was over."""
+        """Nodes still unresolved when the rollout ended."""
         return self.size - self.ends.total()
 
     @property
     def is_uneventful(self) -> bool:
-        """Whether every node of it came through."""
+        """Whether no node failed, was skipped or is unresolved."""
         return not self.in_flight and not self.ends["failed"] and not self.ends["skipped"]
 
 
 def tell(rollout: Rollout) -> list[Line]:
-    """Tell a rollout in the order of things: each wave and its end, what control plane and people did, the way back."""
-    lines = [*_tell_waves(rollout), *_tell_control_plane(rollout.events), *_tell_way_back(rollout)]
+    """Return the lines in order: waves and their ends, acts of control plane and people, the rollback."""
+    lines = [*_tell_waves(rollout), *_tell_control_plane(rollout.events), *_tell_rollback(rollout)]
     return sorted(lines, key=lambda line: line.place)
 
 
@@ -70,15 +70,17 @@ def _tell_control_plane(events: pd.DataFrame) -> Iterator[Line]:
             yield Line(place, time_s, f"{_STATE_WORDS.get(after, after)}: {reason}")
 
 
-def _tell_way_back(rollout: Rollout) -> Iterator[Line]:
+def _tell_rollback(rollout: Rollout) -> Iterator[Line]:
     events = rollout.events
     leaving = events["to_status"].eq("rolling_back")
-    by_itself = events[leaving & ~events["reason"].eq("rollback")]
+    individually = events[leaving & ~events["reason"].eq("rollback")]
     together = events[leaving & events["reason"].eq("rollback")]
     back = events[events["from_status"].eq("rolling_back")]
-    if len(by_itself):
-        last = by_itself.iloc[-1]
-        yield Line(by_itself.index[-1], last["time_s"], f"{plural(len(by_itself), 'node')} went back by itself so far")
+    if len(individually):
+        last = individually.iloc[-1]
+        yield Line(
+            individually.index[-1], last["time_s"], f"{plural(len(individually), 'node')} rolled back individually"
+        )
     if len(together):
         first_s = together["time_s"].iloc[0]
         late = first_s > rollout.response_values["makespan_s"]
@@ -86,8 +88,8 @@ def _tell_way_back(rollout: Rollout) -> Iterator[Line]:
         yield Line(together.index[0] - 0.1, first_s, f"people notice: {text}" if late else text)
     if len(back):
         ends = back["to_status"].value_counts()
-        text = ", ".join(f"{count:,} {str(status).replace('_', ' ')}" for status, count in ends.items())
-        yield Line(back.index[-1] + 0.1, back["time_s"].iloc[-1], f"way back over: {text}")
+        text = ", ".join(f"{plural(count, 'node')} {str(status).replace('_', ' ')}" for status, count in ends.items())
+        yield Line(back.index[-1] + 0.1, back["time_s"].iloc[-1], f"rollback finished: {text}")
 
 
 def _tell_waves(rollout: Rollout) -> Iterator[Line]:
@@ -114,7 +116,7 @@ def _tell_waves(rollout: Rollout) -> Iterator[Line]:
 
 
 def _end(events: pd.DataFrame) -> tuple[int, float]:
-    """Return place and time of the rollout's end; of its last event, if it never ends."""
+    """Return place and time of the rollout's end, or of its last event if it never ends."""
     ended = events[events["node"].isna() & events["to_status"].isin(TERMINAL_STATES)]
     if ended.empty:
         return len(events), float(events["time_s"].iloc[-1])
@@ -122,7 +124,7 @@ def _end(events: pd.DataFrame) -> tuple[int, float]:
 
 
 def _read_waves(events: pd.DataFrame, over: int) -> dict[int, _Wave]:
-    """Gather what became of each wave; one pass, because there may be as many waves as nodes."""
+    """Collect each wave's outcome in one pass, since there may be as many waves as nodes."""
     of_waves = events[events["node"].notna() & events["wave"].notna()]
     columns = (of_waves[name] for name in ("wave", "time_s", "from_status", "to_status", "reason"))
     waves: dict[int, _Wave] = {}
@@ -138,7 +140,7 @@ def _read_waves(events: pd.DataFrame, over: int) -> dict[int, _Wave]:
 
 
 def _ends(wave: _Wave) -> Iterator[str]:
-    """Say how many nodes ended how, and of the failed ones why."""
+    """Yield the number of nodes by end, with reasons for failures."""
     for status in _SETTLED:
         if status == "failed" and wave.failures:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in wave.failures.most_common())

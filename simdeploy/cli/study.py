@@ -1,6 +1,6 @@
-"""What the commands that compute have in common: their options, how they run, what they print and how they end.
+"""Common parts of commands that simulate: options, running, output and exit codes.
 
-A command is a function that is given a `Study` and its own options, and returns a `Finding`; `study_command` does the rest.
+A command is a function from a `Study` and further options to a `Finding`; `study_command` does the rest.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a command found, and how it is shown.
+    """A command's result, and how to show it.
 
     Attributes
     ----------
     result : Result
     about : str
-        What was simulated, for the line below the answer: "policy canary, 100 replications of each value".
+        What was simulated, such as "policy canary, 100 replications of each value".
     lines : sequence of str
         Further lines before the tables.
     more : sequence of Table
-        Tables beside the result's own, which an option asked for.
+        Additional tables.
     after : sequence of str
         Lines after the tables.
     table : callable
-        Returns the table that ``--out`` writes; the result's own by default.
+        Returns the table for ``--out``; default: that of the result.
     draw : callable
-        Draws the picture of ``--plot``.
+        Draws the figure for ``--plot``.
     files : callable
-        Writes what is written beside these.
+        Writes other files.
     under : mapping
-        What the numbers depend on, beside what the result knows.
+        What the numbers depend on, besides the result's `computed_under`.
     failed, undecided : bool
-        What the exit code says.
+        Determine the exit code.
     """
 
     result: Result
@@ -69,7 +69,7 @@ class Finding:
 
 
 class Study:
-    """What a command was asked: the scenario, the policies of ``--policy`` by name, and its options."""
+    """A command's input: scenario, policies by name and options."""
 
     def __init__(self, ctx: click.Context, scenario: Scenario, policies: Sequence[str]) -> None:
         self.ctx = ctx
@@ -78,13 +78,13 @@ class Study:
 
     @property
     def policy(self) -> ScenarioPolicy:
-        """The one policy that was asked for, by default the first of the scenario."""
+        """The single policy of ``--policy``; default: the scenario's first."""
         if len(self.policies) > 1:
             raise click.UsageError(f"simdeploy {self.ctx.info_name} takes one --policy, not {len(self.policies)}")
         return self.scenario.policy(next(iter(self.policies.values()), None))
 
     def run(self, function: Callable[..., Any], *args: Any, **own: Any) -> Any:
-        """Call a function that simulates, and show how far it is; an option that is called like an argument is that."""
+        """Call a simulating function with progress; options are passed to arguments of the same name."""
         signature = inspect.signature(function)
         asked = {name: value for name, value in self.ctx.params.items() if name in signature.parameters}
         with resumable(self.ctx, self.ctx.params["store"]) as progress:
@@ -94,7 +94,7 @@ class Study:
 def draw_panels(
     size: tuple[float, float], plot: Callable[..., object], *args: Any, panels: tuple[int, int] | None = None
 ) -> Callable[[], Figure]:
-    """Return what draws a picture of `size` inches: `plot` is given its axes, or an array of `panels`, and the arguments."""
+    """Return a function that draws a figure of `size` inches with `plot(axes, *args)`; `panels` makes an array of axes."""
 
     def draw() -> Figure:
         from matplotlib.figure import Figure
@@ -118,24 +118,23 @@ def study_command(
     simulates: bool = True,
     plot: bool = True,
 ) -> Callable[[Callable[..., Finding]], Command]:
-    """Make a command of a function that is given a `Study` and its own options, and returns a `Finding`.
+    """Make a command from a function of a `Study` and further options that returns a `Finding`.
 
     Parameters
     ----------
     name : str
     example : str
-        A command line that shows what it is for.
+        Command line for the help.
     policies : {'one', 'first', 'all', None}
-        What ``--policy`` is for: one policy; several, by default the first or all of the scenario's. None if there is no
-        scenario.
+        Meaning of ``--policy``: one policy, or several with the first or all as default. None without a scenario.
     replications : int, optional
-        How many by default; there is no such option unless given.
+        Default of ``--replications``; no such option unless given.
     least : int, default 1
-        How many replications at least.
+        Minimum replications.
     precision : bool, default False
-        Whether ``--precision`` and ``--most`` may take the place of ``--replications``.
+        Whether to offer ``--precision`` and ``--most``.
     simulates : bool, default True
-        Whether it simulates at length, and can be told where and how, and where rollouts are kept.
+        Whether to offer options for engine, workers, cluster and store.
     plot : bool, default True
         Whether it has ``--plot``.
     """
@@ -175,7 +174,7 @@ def study_command(
 
 
 def _finish(ctx: click.Context, finding: Finding) -> None:
-    """Print, write and draw what was found, and end with its exit code."""
+    """Print, write and plot the finding, then exit with its code."""
     result = finding.result
     known: Mapping[str, Any] = getattr(result, "computed_under", {})
     under = {**known, **finding.under}
@@ -204,7 +203,7 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
 
 
 def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Iterator[str]:
-    """Say what was simulated, from which seed, on which engine and under which switches."""
+    """Yield lines on what was simulated, with seed, engine and switches."""
     engine = f", engine {under['engine']}" if "engine" in under else ""
     name = f"{under['scenario']}: " if "scenario" in under else ""
     yield f"{name}{finding.about}, seed {ctx.params['seed']}{engine}"

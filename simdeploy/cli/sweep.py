@@ -31,7 +31,7 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
 
     number = read_count(points, MOST_CASES)
     if kind != "lhs" or number is None:
-        message = f"{shorten(value)} is none of grid, list and lhs:N with the number of points, up to {MOST_CASES:,}"
+        message = f"{shorten(value)} is not grid, list or lhs:N (N points, up to {MOST_CASES:,})"
         raise click.BadParameter(message)
     return LatinHypercube(number)
 
@@ -44,23 +44,23 @@ def _read_design(_ctx: click.Context, _param: click.Parameter, value: str) -> st
     example="simdeploy sweep scenarios/small-fleet.yaml --policy rolling --vary max_failed_nodes=0:10:6 "
     "--vary max_error_rate=0.01,0.05,0.1 --replications 200 --plot sweep.png",
 )
-@use(vary_option("Keys are those of the policy, and after 'scenario.' those of the scenario."))
+@use(vary_option("Policy keys, or scenario keys after 'scenario.'."))
 @click.option(
     "--design",
     metavar="grid|list|lhs:N",
     default="grid",
     show_default=True,
     callback=_read_design,
-    help="Every combination; the lists side by side; N points of a Latin hypercube (low:high is a range then, low:high:log "
-    "one in equal ratios).",
+    help="grid: every combination; list: lists side by side; lhs:N: Latin hypercube of N points (with ranges low:high "
+    "or low:high:log).",
 )
 def command(
     study: Study, *, vary: tuple[str, ...], design: str | LatinHypercube, precision: tuple[str, ...]
 ) -> Finding:
-    """Try many values of policy and scenario.
+    """Try many values of policy and scenario keys.
 
-    All cases of SCENARIO meet the same simulated worlds. Prints how often each case stops a good release or lets a
-    defective one through, how long it takes and what it costs, with intervals.
+    All cases share the same simulated worlds of SCENARIO. Prints false alarm and escape rates, makespan and cost per
+    case, with intervals.
     """
     from simdeploy.analysis import summarize_grid
     from simdeploy.analysis.estimates.precision import sweep_to_precision
@@ -71,7 +71,7 @@ def command(
     chosen = study.policies or {(first := next(iter(scenario.policies))): first}
     values = read_vary(vary, scenario, chosen, has_ranges=not isinstance(design, str), is_grid=design == "grid")
     if params["plot"] is not None and not any(len(of_key) > 1 for of_key in values.values()):
-        raise click.UsageError("--plot needs a key with several values: --vary KEY=...")
+        raise click.UsageError("--plot needs --vary KEY=... with several values")
     start = perf_counter()
     precise = None
     if targets:
@@ -114,5 +114,5 @@ def _draw(summary: GridSummary) -> Figure:
     for axes, at in zip(figure.subplots(len(shown), 3, squeeze=False), shown, strict=True):
         plot_heatmap(axes, summary, at=at)
     if len(slices) > len(shown):
-        say(f"the picture shows {len(shown)} of {len(slices)} combinations of the other keys")
+        say(f"the plot shows {len(shown)} of {len(slices)} combinations of the other keys")
     return figure

@@ -16,12 +16,12 @@ from simdeploy.cli.study import Finding, Study, draw_panels, study_command
     example='simdeploy switches scenarios/small-fleet.yaml --require "false_alarm given good <= 5%" --plot tornado.png',
 )
 @use(OF, DIRECTION, REQUIRE)
-@click.option("--pairs/--no-pairs", default=True, show_default=True, help="Try every two values together as well.")
+@click.option("--pairs/--no-pairs", default=True, show_default=True, help="Also try every pair of values.")
 def command(study: Study) -> Finding:
-    """Choose a policy, and see whether a switch changes the choice.
+    """Choose a policy, and test the choice against switches.
 
-    The API leaves open how a control plane reads a policy. Every value of every such switch is tried, alone and with
-    every value of another one, in the same simulated worlds.
+    Switches are the details of a control plane that the API leaves open. Tries every value of every switch, alone and in
+    pairs, in the same simulated worlds.
     """
     from simdeploy.analysis.switches.varying import vary_switches
     from simdeploy.plotting.sensitivity import plot_tornado

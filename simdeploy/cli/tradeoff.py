@@ -24,14 +24,14 @@ _PANEL_IN = (3.9, 3.7)
     replications=1000,
     example="simdeploy tradeoff scenarios/edge-1000.yaml --vary max_failed_nodes=0,5,10,15,20,30,50 --plot curve.png",
 )
-@use(vary_option("Only such keys of the policy are moved; by default every threshold that matters is."))
-@click.option("--x", metavar="MEASURE", help='What the curve has on x, such as "false_alarm given good".')
-@click.option("--y", metavar="MEASURE", help='What it has on y, such as "p95 blast_radius given defective".')
+@use(vary_option("Policy keys to vary; default: every relevant threshold."))
+@click.option("--x", metavar="MEASURE", help='Measure on x, such as "false_alarm given good".')
+@click.option("--y", metavar="MEASURE", help='Measure on y, such as "p95 blast_radius given defective".')
 def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None) -> Finding:
-    """Move each threshold: what false alarms cost in escapes.
+    """Trade false alarms against escapes, by threshold.
 
-    Each threshold of a policy is moved alone on SCENARIO. Prints where the policy stands, where the API's default does,
-    and the nearest value that is better; then every curve with its band.
+    Varies each threshold of a policy alone on SCENARIO. Prints the current policy, the API default and the nearest
+    better value; then every curve with its band.
     """
     from simdeploy.analysis.tradeoffs.moving import default_axes, tradeoff
 
@@ -54,7 +54,7 @@ def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None
 
 
 def _plot(panels: np.ndarray, result: Tradeoff) -> None:
-    """Draw a panel for each key; then, below, the third measure against the fourth if nobody chose the axes."""
+    """Draw a panel per key; with default axes, a second row shows the third and fourth measures."""
     from simdeploy.plotting.tradeoff import plot_tradeoff
 
     pairs = [result.axes[place : place + 2] for place in (0, 2) if len(result.axes) >= place + 2]

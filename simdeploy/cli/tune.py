@@ -30,34 +30,34 @@ POLICY_FILES = (".json", ".yaml", ".yml")
     OF,
     DIRECTION,
     REQUIRE,
-    vary_option(
-        "Only the grid of such keys of the policy is searched; by default strategy, sizes, thresholds and times."
-    ),
+    vary_option("Search only this grid of policy keys; default: strategy, sizes, thresholds and times."),
 )
-@use(whole_option("--candidates", 2000, "Policies that are tried; of more combinations a sample is drawn."))
+@use(whole_option("--candidates", 2000, "Policies to try, sampled if there are more combinations."))
 @click.option(
-    "--indifference", type=float, help="The smallest difference that matters; 5 % of the best, or 0.5 points of a rate."
+    "--indifference",
+    type=float,
+    help="Smallest difference that matters; default: 5 % of the best, or 0.5 points of a rate.",
 )
 @use(
-    whole_option("--final", None, "Rollouts for the final choice, instead of as many as it takes to be sure."),
+    whole_option("--final", None, "Rollouts for the final choice; default: as many as needed."),
     most_option(1_000_000),
     file_option(
         ["--write-policy"],
-        "Write the chosen policy to this .json or .yaml, which every command takes as --policy.",
+        "Write the recommended policy (.json, .yaml) for --policy.",
         *POLICY_FILES,
     ),
 )
 @click.option(
     "--dialect",
     type=Choice(["deployment", "rollout"]),
-    help="Form of the API in which --write-policy writes; that of --policy by default.",
+    help="API dialect of --write-policy; default: that of --policy.",
 )
 def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, dialect: str | None) -> Finding:
-    """Search for the policy that costs least, under requirements.
+    """Find the best policy that meets the requirements.
 
-    Every candidate is tried in --replications worlds of SCENARIO; each stage after that may take --most rollouts. Prints
-    which policy to use and what it saves, what it can't be told from, which requirement holds it back, and the policy as
-    a deployment spec in both dialects of the API.
+    Tries every candidate in --replications worlds of SCENARIO; each later stage takes at most --most rollouts. Prints the
+    recommended policy and its savings, indistinguishable policies, the limiting requirement, and the policy as a
+    deployment spec in both API dialects.
     """
     from simdeploy.analysis import tune
     from simdeploy.plotting.tuning import plot_tuning
@@ -79,11 +79,11 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
 
 
 def _write_policy(result: Tuning, path: Path | None, dialect: str | None) -> None:
-    """Write the choice as the API says it, below the key of its dialect, from which every reader knows the dialect."""
+    """Write the recommended policy in API form, under the key of its dialect."""
     if path is None:
         return
     if result.choice is None:
-        say(f"{path} is not written: no policy was chosen")
+        say(f"{path} was not written: no recommended policy")
         return
     dialect = dialect or next(iter(result.specs))
     policy = {dialect: {"spec": result.specs[dialect]["spec"]}}

@@ -18,7 +18,7 @@ from simdeploy.errors import InputError, Problem
 def command(files: tuple[str, ...]) -> None:
     """Check scenario files and deployments.
 
-    FILEs that end with .json are deployments of the API. Prints "ok" with what was read, or every problem with its line. Exits with 2 if a file has one.
+    A .json FILE is an API deployment. Prints "ok" with a summary, or every problem with its line; then exits with 2.
     """
     problems: list[Problem] = []
     for file in files:

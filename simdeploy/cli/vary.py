@@ -21,10 +21,10 @@ _MOST_VALUES = 1_000_000
 def read_vary(
     texts: Sequence[str], scenario: Scenario, policies: Mapping[str, Any], *, has_ranges: bool, is_grid: bool = False
 ) -> dict[str, Any]:
-    """Return values by the full path of their key, of what was given to ``--vary``, or raise all that is wrong with it.
+    """Return the values given with ``--vary`` by the key's full path, or raise all problems.
 
-    With `has_ranges` ``KEY=low:high`` stands for all that is between, and ``KEY=low:high:log`` for that in equal ratios: a
-    tuple of the ends, or a `Range`. With `is_grid` too many combinations are refused before any is made.
+    With `has_ranges`, ``KEY=low:high`` is a tuple of the ends and ``KEY=low:high:log`` a `Range`. With `is_grid`, too many
+    combinations are refused before any is made.
     """
     from simdeploy.experiments.arguments import find_bases
     from simdeploy.experiments.design import check_number_of_cases
@@ -32,7 +32,7 @@ def read_vary(
 
     parts = [text.partition("=") for text in texts]
     problems = [
-        Problem("no key with values", ("--vary",), found=shorten(text), allowed=_FORMS)
+        Problem("not KEY=VALUES", ("--vary",), found=shorten(text), allowed=_FORMS)
         for text, (name, _, values) in zip(texts, parts, strict=True)
         if not name.strip() or not values.strip()
     ]
@@ -63,7 +63,7 @@ def read_vary(
 
 @dataclass(frozen=True)
 class _Steps:
-    """Evenly spaced values that are still to be made."""
+    """Evenly spaced values, not yet generated."""
 
     low: float
     high: float
@@ -78,9 +78,9 @@ def _read_values(lever: Lever, text: str, *, has_ranges: bool) -> Any:
     if ":" not in text or lever.kind not in ("whole", "number", "duration"):
         return [_read_word(word.strip()) for word in text.split(",")]
     parts = [part.strip() for part in text.split(":")]
-    forms = f"{'low:high, low:high:log, ' if has_ranges else ''}low:high:count, or a list with commas"
+    forms = f"{'low:high, low:high:log, ' if has_ranges else ''}low:high:count, or a,b,c"
     if len(parts) not in ((2, 3) if has_ranges else (3,)):
-        raise InputError(Problem("not values", found=shorten(text), allowed=forms))
+        raise InputError(Problem("invalid values", found=shorten(text), allowed=forms))
     from simdeploy.experiments.ranges import end_problem
 
     low, high = (_read_end(lever, part) for part in parts[:2])
@@ -94,12 +94,12 @@ def _read_values(lever: Lever, text: str, *, has_ranges: bool) -> Any:
         return Range(low, high, log=True)
     if read_count(parts[2], _MOST_VALUES) is None:
         allowed = f"1 to {_MOST_VALUES:,}{', or log' if has_ranges else ''}"
-        raise InputError(Problem("not a number of values", found=shorten(parts[2]), allowed=allowed))
+        raise InputError(Problem("invalid number of values", found=shorten(parts[2]), allowed=allowed))
     return _Steps(low, high, int(parts[2]), is_whole=lever.kind == "whole")
 
 
 def read_count(text: str, most: int) -> int | None:
-    """Return a whole number from 1 to `most`; None for everything else, however long.
+    """Return a whole number from 1 to `most`, or None.
 
     Examples
     --------
@@ -118,17 +118,17 @@ def _read_end(lever: Lever, word: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, kinds):
         allowed = {"whole": "a whole number", "duration": 'a duration such as "45s" or a number of seconds'}
         raise InputError(
-            Problem("not an end of a range", found=shorten(word), allowed=allowed.get(lever.kind, "a number"))
+            Problem("invalid end of a range", found=shorten(word), allowed=allowed.get(lever.kind, "a number"))
         )
     return value
 
 
 def _read_word(word: str) -> Any:
-    """Read a word as a scenario file would."""
+    """Read a word as in a scenario file."""
     from simdeploy.scenario.scalars import resolve
 
     if not word:
-        raise InputError(Problem("an empty value", allowed="null leaves a key to its default"))
+        raise InputError(Problem("empty value", allowed="null for the default"))
     try:
         return resolve(word)
     except ValueError as error:
@@ -136,9 +136,9 @@ def _read_word(word: str) -> Any:
 
 
 def space_evenly(low: float, high: float, count: int, *, whole: bool) -> list[int] | list[float]:
-    """Return evenly spaced values, both ends included; decimals come out as one would write them.
+    """Return evenly spaced values including both ends, in exact decimals.
 
-    Whole numbers that would not stay whole are refused, with counts with which they do.
+    Raises if whole numbers would not stay whole, with counts that work.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def space_evenly(low: float, high: float, count: int, *, whole: bool) -> list[in
     from simdeploy.units import exact
 
     if count == 1 and low != high:
-        raise InputError(Problem("one value can't have two ends", found=f"{low}:{high}:1"))
+        raise InputError(Problem("a count of 1 needs equal ends", found=f"{low}:{high}:1"))
     first, last = exact(low), exact(high)
     step = (last - first) / max(count - 1, 1)
     values: list[Fraction] = [first + step * place for place in range(count)]
@@ -159,7 +159,7 @@ def space_evenly(low: float, high: float, count: int, *, whole: bool) -> list[in
         fewer = (n + 1 for n in range(count - 2, 0, -1) if width % n == 0)
         more = (n + 1 for n in range(count, min(width, _MOST_VALUES) + 1) if width % n == 0)
         fitting = [n for n in (next(fewer, None), next(more, None)) if n is not None]
-        allowed = f"a count with which they are, such as {' or '.join(map(str, fitting))}"
+        allowed = f"a count of {' or '.join(map(str, fitting))}"
         found = f"{count} values from {low} to {high}: {', '.join(f'{float(value):g}' for value in values[:3])}, ..."
         raise InputError(Problem("not all whole numbers", found=found, allowed=allowed))
     return [int(value) for value in values]

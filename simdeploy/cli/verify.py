@@ -14,8 +14,8 @@ from simdeploy.cli.study import Finding, study_command
 def command(ctx: click.Context) -> Finding:
     """Check both engines against closed forms and each other.
 
-    Simulates small scenarios whose means are known without simulating, on this machine: --replications of each case on
-    the reference engine, and 50 times as many on the compiled one. Exits with 1 if something is wrong.
+    Simulates small scenarios with known means on this machine: --replications of each case on the reference engine, and
+    50 times as many on the compiled one. Exits with 1 on a discrepancy.
     """
     from simdeploy.validation.verification import verify
 
@@ -24,7 +24,7 @@ def command(ctx: click.Context) -> Finding:
         result = verify(replications=replications, seed=seed, progress=progress or False)
     return Finding(
         result,
-        about=f"{len(result.comparisons)} comparisons, of which one fails by chance with probability "
-        f"{result.false_alarm_probability:.1g} at most",
+        about=f"{len(result.comparisons)} comparisons; probability of a false failure "
+        f"at most {result.false_alarm_probability:.1g}",
         failed=not result.is_ok,
     )

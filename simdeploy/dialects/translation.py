@@ -93,19 +93,19 @@ def translate_spec(
     >>> translation.spec.max_parallel, translation.spec.health_check.success_threshold
     (4, 3)
     >>> translation.losses
-    ('max_parallel: 45 of 1,000 nodes are no whole percent; 4 percent are 40 nodes',)
+    ('max_parallel: 45 of 1,000 nodes is not a whole percent; 4 percent are 40 nodes',)
     """
     problems = []
     if dialect not in SPEC_TYPES:
         allowed, hint = ", ".join(SPEC_TYPES), nearest(dialect, SPEC_TYPES)
-        problems.append(Problem("no such dialect", found=shorten(dialect), allowed=allowed, hint=hint))
+        problems.append(Problem("unknown dialect", found=shorten(dialect), allowed=allowed, hint=hint))
     if nodes < 1:
-        problems.append(Problem("a fleet without nodes", ("nodes",), found=shorten(nodes), allowed="1 or more"))
+        problems.append(Problem("the fleet has no nodes", ("nodes",), found=shorten(nodes), allowed="1 or more"))
     if problems:
         raise InputError(problems)
     if spec.dialect == dialect:
         gate = name_gate(spec)
-        return Translation(spec, (f"{gate}; the API takes the spec without it",) if gate else ())
+        return Translation(spec, (f"{gate}; omitted from the API spec",) if gate else ())
     translator = _Translator(spec, nodes, interval_ns, window_reset)
     bare = api_spec(spec)
     return translator.to_rollout(bare) if isinstance(bare, DeploymentSpec) else translator.to_deployment(bare)
@@ -117,12 +117,12 @@ def name_gate(spec: Spec) -> str:
     Examples
     --------
     >>> name_gate(DeploymentSpec(strategy="rolling", health_check={"deadline": "5m", "gate": "sprt"}))
-    'gate: sprt is beyond the API, which judges every node and window by the threshold'
+    'gate: the API has no sprt gate, only the threshold'
     """
     gate = None if spec.health_check is None or spec.strategy == "immediate" else spec.health_check.gate
     if gate is None or gate.kind == "threshold":
         return ""
-    return f"gate: {gate.kind} is beyond the API, which judges every node and window by the threshold"
+    return f"gate: the API has no {gate.kind} gate, only the threshold"
 
 
 class _Translator:
@@ -135,12 +135,12 @@ class _Translator:
         self._notes: list[str] = []
         self._losses: list[str] = []
         unknown = [format_path(problem.path) for problem in unknown_keys(spec)]
-        self._notes += [f"{path}: the API doesn't know this key; left out" for path in unknown]
+        self._notes += [f"{path}: not an API key; left out" for path in unknown]
         changed = ("max_parallel", "health_check")
         self._common = {name: value for name, value in spec if value is not None and name not in (*changed, *unknown)}
         if spec.strategy == "immediate":
             ignored = [name for name in changed if getattr(spec, name) is not None]
-            self._notes += [f"{name}: the strategy immediate ignores it; left out" for name in ignored]
+            self._notes += [f"{name}: ignored by immediate; left out" for name in ignored]
         if gate := name_gate(spec):
             self._lose(f"{gate}; left out")
 
@@ -165,16 +165,16 @@ class _Translator:
         if wanted == 0:
             return 100
         if wanted >= nodes:
-            self._notes.append(f"max_parallel: {wanted:,} nodes are all of this fleet's {nodes:,}, 100 percent")
+            self._notes.append(f"max_parallel: {wanted:,} nodes are all {nodes:,} of this fleet, 100 percent")
             return 100
         # Of 0 percent the dialect makes its default.
         percent = max(100 * wanted // nodes, 1)
         wave = ceil(Fraction(percent * nodes, 100))
         meant = f"{percent} percent are {wave:,} nodes"
         if wave == wanted:
-            self._notes.append(f"max_parallel: in this fleet of {nodes:,}, {meant}; a percent grows with the fleet")
+            self._notes.append(f"max_parallel: in this fleet of {nodes:,}, {meant}; a percentage scales with the fleet")
         else:
-            self._lose(f"max_parallel: {wanted:,} of {nodes:,} nodes are no whole percent; {meant}")
+            self._lose(f"max_parallel: {wanted:,} of {nodes:,} nodes is not a whole percent; {meant}")
         return percent
 
     def _windows(self, health_check: HealthCheck) -> RolloutHealthCheck:
@@ -183,15 +183,15 @@ class _Translator:
         successes = -(-healthy_ns // interval_ns)
         window = short_duration(interval_ns)
         if successes == 0:
-            self._lose("min_healthy_time: success_threshold can't be 0; a node needs 1 healthy window")
+            self._lose("min_healthy_time: a node needs 1 healthy window, since success_threshold can't be 0")
         elif healthy_ns % interval_ns:
-            meant = f"{short_duration(healthy_ns)} are rounded up to {successes:,} windows of {window}"
-            self._notes.append(f"min_healthy_time: {meant}, as in any simulation")
+            meant = f"{short_duration(healthy_ns)} is rounded up to {successes:,} windows of {window}"
+            self._notes.append(f"min_healthy_time: {meant}, as in the simulation")
         self._compare_counting(successes)
         fitting = deadline_ns // interval_ns
         self._notes.append(
-            f"failure_threshold: {fitting:,} windows of {window} fit the deadline, so that {fitting + 1:,} unhealthy ones "
-            "never end a node's wait before it; the deployment dialect has no such threshold"
+            f"failure_threshold: {fitting + 1:,}, never reached: only {fitting:,} windows of {window} fit the "
+            "deadline (the deployment dialect has no such threshold)"
         )
         given = {} if health_check.max_error_rate is None else {"max_error_rate": health_check.max_error_rate}
         return RolloutHealthCheck(
@@ -219,7 +219,7 @@ class _Translator:
             return 0
         wave = ceil(Fraction(percent * self._nodes, 100))
         meant = f"{wave:,} of this fleet's {self._nodes:,} nodes are {percent} percent"
-        self._notes.append(f"max_parallel: {meant}; a number of nodes doesn't grow with the fleet")
+        self._notes.append(f"max_parallel: {meant}; a number of nodes doesn't scale with the fleet")
         return wave
 
     def _time(self, health_check: RolloutHealthCheck) -> HealthCheck:
@@ -228,12 +228,12 @@ class _Translator:
         failures = health_check.effective("failure_threshold")
         if interval_ns != self._interval_ns:
             lengths = short_duration(interval_ns), short_duration(self._interval_ns)
-            self._lose(f"interval: windows of {lengths[0]} can't be said; they are those of the scenario, {lengths[1]}")
+            self._lose(f"interval: windows of {lengths[0]} can't be expressed; the scenario's {lengths[1]} apply")
         self._compare_counting(successes)
         if failures <= deadline_ns // interval_ns:
             windows = "unhealthy window" if failures == 1 else "unhealthy windows in a row"
             self._lose(
-                f"failure_threshold: can't be said; a node fails at its deadline, not after {failures:,} {windows}"
+                f"failure_threshold: can't be expressed; a node fails at its deadline, not after {failures:,} {windows}"
             )
         healthy_ns = self._at_most(successes * interval_ns, MAX_DURATION_NS, "min_healthy_time")
         given = {} if health_check.max_error_rate is None else {"max_error_rate": health_check.max_error_rate}
@@ -242,13 +242,13 @@ class _Translator:
     def _compare_counting(self, successes: int) -> None:
         if successes > 1 and not self._window_reset:
             self._lose(
-                "window_reset: under this switch healthy windows add up in the deployment dialect; in the rollout dialect "
-                "they must follow each other"
+                "window_reset: if false, healthy windows add up in the deployment dialect; the rollout dialect needs them "
+                "in a row"
             )
 
     def _at_most(self, value: int, most: int, name: str) -> int:
         if value > most:
-            self._lose(f"{name}: cut to the most that the dialect can say")
+            self._lose(f"{name}: cut to the dialect's maximum")
         return min(value, most)
 
     def _end(self, spec: Spec) -> Translation:

@@ -73,7 +73,7 @@ def _read_source(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[st
         try:
             return json.dumps(dict(source)), None
         except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(Problem("can't be written as JSON", found=str(error))) from None
+            raise InputError(Problem("not valid JSON data", found=str(error))) from None
     if isinstance(source, str) and source.lstrip()[:1] == "{":
         return source, None
     return read_text(source, most_bytes=_MOST_BYTES), os.fspath(source)
@@ -82,12 +82,12 @@ def _read_source(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[st
 def _find_kind(document: Any) -> type[Result]:
     """Return the class that a document names."""
     if not isinstance(document, dict) or "result" not in document:
-        hint = "of documents that older versions wrote nobody knows; write it anew"
-        raise InputError(Problem("doesn't say which result it is of", ("result",), hint=hint))
+        hint = "documents of older versions can't be read; write it again"
+        raise InputError(Problem("the kind of result is missing", ("result",), hint=hint))
     kind = find_kind(document["result"])
     if document.get("format") != FORMAT:
         found, allowed = shorten(document.get("format")), str(FORMAT)
-        raise InputError(Problem("not a format that can be read", ("format",), found=found, allowed=allowed))
+        raise InputError(Problem("unsupported format", ("format",), found=found, allowed=allowed))
     return kind
 
 
@@ -100,7 +100,7 @@ def _find_dtypes(kind: type[Result], document: Mapping[str, Any]) -> dict[str, d
         raise InputError(_problems(error, ("dtypes",))) from None
     tables = kind.tables()
     problems = [
-        Problem("not the type of this column", ("dtypes", name, column), found=shorten(found), allowed=dtype)
+        Problem("wrong type for this column", ("dtypes", name, column), found=shorten(found), allowed=dtype)
         for name, columns in tables.items()
         for column, dtype in columns.dtypes.items()
         if columns.has_more and (found := stated.get(name, {}).get(column)) != dtype
@@ -121,9 +121,9 @@ def _build(kind: type[Result], values: Mapping[str, Any]) -> Result:
         follows = {name: getattr(result, name) for name in kind.also}
     except Exception as error:  # noqa: BLE001 - whatever it is, it comes from the document
         found = f"{type(error).__name__}: {error}"
-        raise InputError(Problem("the values contradict each other, so that nothing follows", found=found)) from None
+        raise InputError(Problem("the values contradict each other", found=found)) from None
     problems = [
-        Problem("doesn't follow from the rest", (name,), found=shorten(values[name]), allowed=shorten(value))
+        Problem("contradicts the rest", (name,), found=shorten(values[name]), allowed=shorten(value))
         for name, value in follows.items()
         if values[name] != value
     ]
@@ -146,6 +146,6 @@ def _problems(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[Prob
                 problem = Problem(str(details["ctx"]["error"]), path, found=found)
             case _:
                 allowed = details["msg"].removeprefix("Input should be ")
-                problem = Problem("a wrong value", path, found=found, allowed=allowed)
+                problem = Problem("wrong value", path, found=found, allowed=allowed)
         problems.setdefault(path, problem)
     return list(problems.values())

@@ -105,8 +105,8 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
         With an estimate of the memory, the limit, and about how many nodes are within it; or with what the engine needs.
     """
     if engine == "compiled" and not has_address_space():
-        message = "the compiled engine doesn't fit into the address space that this process may have (`ulimit -v`)"
-        allowed = f"{_ADDRESS_SPACE / _BYTES_PER_GB:g} GB more than is used, or the reference engine"
+        message = "too little address space for the compiled engine (`ulimit -v`)"
+        allowed = f"{_ADDRESS_SPACE / _BYTES_PER_GB:g} GB beyond current use, or the reference engine"
         raise InputError(Problem(message, ("engine",), found=engine, allowed=allowed))
     nodes = scenario.fleet.nodes
     if nodes * (_REFERENCE + _REFERENCE_WINDOW) <= MOST_BYTES // 100:  # a window or a hundred: no need to count them
@@ -119,9 +119,9 @@ def check_room(scenario: Scenario, policies: Iterable[ScenarioPolicy], engine: s
     if nodes * per_node <= MOST_BYTES:
         return
     size = nodes * per_node / _BYTES_PER_GB
-    message = f"one rollout of so many nodes takes too much memory on the {engine} engine"
-    allowed = f"{MOST_BYTES / _BYTES_PER_GB:g} GB, which is {MOST_BYTES // per_node:,} nodes under these policies"
-    hint = None if engine == "compiled" else "the compiled engine takes less"
+    message = f"too many nodes for the memory limit of the {engine} engine"
+    allowed = f"{MOST_BYTES / _BYTES_PER_GB:g} GB, or {MOST_BYTES // per_node:,} nodes under these policies"
+    hint = None if engine == "compiled" else "the compiled engine needs less"
     raise InputError(
         Problem(message, ("fleet", "nodes"), found=f"{nodes:,}: {size:,.1f} GB", allowed=allowed, hint=hint)
     )

@@ -133,7 +133,7 @@ class Rollout:
         known = len(self._histories[number][1].revisions) if number < len(self._histories) else 0
         if not 1 <= revision <= known:
             what = "rollback" if rollback else "deployment"
-            raise InputError(f"there is no revision {revision} of the {what}: it has {known}")
+            raise InputError(f"no revision {revision} of the {what}: it has {known}")
         return self._deployment(number, revision)
 
     def to_json(self) -> str:

@@ -86,5 +86,5 @@ def simulate(
 def _check_number(name: str, value: object, bits: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << bits:
         raise InputError(
-            Problem("not usable", (name,), found=shorten(value), allowed=f"a whole number from 0 to 2**{bits} - 1")
+            Problem("out of range", (name,), found=shorten(value), allowed=f"a whole number from 0 to 2**{bits} - 1")
         )

@@ -1,6 +1,6 @@
 """Many replications of scenarios under policies, and the tables that come out.
 
-From outside: the names below, and for analyses `gathering`, `levers`, `changes`, `cases` and `progress`.
+Public: the names below; for analyses also `gathering`, `levers`, `changes`, `cases` and `progress`.
 """
 
 from simdeploy.experiments.design import LatinHypercube

@@ -1,4 +1,4 @@
-"""Arguments that several calls take, checked at the door: numbers, and scenarios and policies by the names that they have in tables."""
+"""Shared arguments: checks of numbers, and scenarios and policies by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Bases = dict[tuple[str, str], "ScenarioPolicy"]
 
 
 def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
-    """Return the numbers of the replications, or raise an `InputError` with each argument that makes no sense.
+    """Return the numbers of the replications, or raise an `InputError` with all invalid arguments.
 
     Examples
     --------
@@ -39,13 +39,13 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
         or numbers.step != 1
         or not 0 <= numbers.start < numbers.stop <= _MOST_REPLICATIONS
     ):
-        allowed = f"a number from 1 to {_MOST_REPLICATIONS}, or a range of consecutive numbers from 0 on"
+        allowed = f"1 to {_MOST_REPLICATIONS}, or a range of consecutive numbers from 0"
         problems.append(
-            Problem("not a number of replications", ("replications",), found=shorten(replications), allowed=allowed)
+            Problem("invalid number of replications", ("replications",), found=shorten(replications), allowed=allowed)
         )
     if not _is_whole(seed) or not 0 <= seed <= _MOST_SEED:
         allowed = f"0 to {_MOST_SEED}"
-        problems.append(Problem("not a whole number in its range", ("seed",), found=shorten(seed), allowed=allowed))
+        problems.append(Problem("out of range", ("seed",), found=shorten(seed), allowed=allowed))
     try:
         check_engine(engine)
     except InputError as error:
@@ -60,7 +60,7 @@ def _is_whole(value: object) -> bool:
 
 
 def as_reporter(progress: bool | Progress) -> Progress | None:
-    """Return what is to be called: for True a counter on standard error, for False nothing."""
+    """Return a progress callback: a counter on standard error for True, None for False."""
     if isinstance(progress, bool):
         return _write_counter if progress else None
     return progress
@@ -74,19 +74,19 @@ def _write_counter(done: int, total: int) -> None:
 def name_scenarios(
     scenario: ScenarioOrPath | Sequence[ScenarioOrPath] | Mapping[str, ScenarioOrPath],
 ) -> dict[str, Scenario]:
-    """Return scenarios by the names that they have in tables."""
+    """Return scenarios by their names in tables."""
     if isinstance(scenario, Mapping):
         listed = [(name, as_scenario(one)) for name, one in scenario.items()]
     else:
         several = list(scenario) if isinstance(scenario, Sequence) and not isinstance(scenario, str) else [scenario]
         listed = [(one.name, one) for one in map(as_scenario, several)]
     if not listed:
-        raise InputError(Problem("no scenario to try", ("scenario",)))
+        raise InputError(Problem("no scenario", ("scenario",)))
     return _unique("scenario", listed)
 
 
 def name_policies(policy: Any) -> dict[str, Any]:
-    """Return policies by the names that they have in tables; what they are is for each scenario to say."""
+    """Return policies by their names in tables; scenarios resolve them."""
     if isinstance(policy, Mapping) and not any(isinstance(policy.get(key), str) for key in ("strategy", "file")):
         listed = list(policy.items())
     elif isinstance(policy, Iterable) and not isinstance(policy, str | Mapping) and not hasattr(policy, "strategy"):
@@ -94,12 +94,12 @@ def name_policies(policy: Any) -> dict[str, Any]:
     else:
         listed = [(_own_name(policy), policy)]
     if not listed:
-        raise InputError(Problem("no policy to try", ("policies",)))
+        raise InputError(Problem("no policy", ("policies",)))
     return _unique("policies", listed)
 
 
 def choose_policies(scenario: Scenario, policies: Any) -> tuple[dict[str, ScenarioPolicy], list[Problem]]:
-    """Return the policies of one scenario that are asked for, all of them by default, and what is wrong with others."""
+    """Return the requested policies of a scenario (default: all), and problems."""
     chosen: dict[str, ScenarioPolicy] = {}
     problems: list[Problem] = []
     try:
@@ -132,18 +132,18 @@ def _unique(what: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(named) < len(listed):
         names = [name for name, _ in listed]
         twice = next(name for name in names if names.count(name) > 1)
-        hint = "give a mapping from the names that they are to have"
-        raise InputError(Problem("the same name twice", (what,), found=shorten(twice), hint=hint))
+        hint = "give a mapping from distinct names"
+        raise InputError(Problem("duplicate name", (what,), found=shorten(twice), hint=hint))
     return named
 
 
 def find_bases(scenarios: Mapping[str, Scenario], policies: Mapping[str, Any]) -> Bases:
-    """Return the policies that values are tried on, by scenario and policy.
+    """Return the policies to vary, by scenario and policy name.
 
     Raises
     ------
     InputError
-        With everything that is wrong with a policy as it is.
+        With all problems of the unvaried policies.
     """
     bases: Bases = {}
     problems: dict[Problem, None] = {}

@@ -1,4 +1,4 @@
-"""Consecutive replications of the same cases, taken batch after batch and joined into one table; also in a folder."""
+"""Batches of replications of the same cases, joined into one table, in memory or in a folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCHES = r"batch-\d{2,}"
 
 @dataclass(frozen=True)
 class JoinedRows:
-    """The rows of several tables with the same columns and cases, each with further replications."""
+    """Rows of several tables with the same columns and cases, but different replications."""
 
     parts: tuple[Rows, ...]
     columns: tuple[str, ...]
@@ -42,13 +42,13 @@ class JoinedRows:
         return joined.sort_values(["case", "replication"], ignore_index=True)[chosen]
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Yield some columns of the rows, a part at a time."""
+        """Yield some columns in parts."""
         for part in self.parts:
             yield from part.batches(list(self.columns if columns is None else columns))
 
 
 def join_batches(results: Sequence[SweepResult], *, store: Path | None) -> SweepResult:
-    """Join the results of one sweep over consecutive replications, in their order and all in `store`, as if it were one."""
+    """Join results of a sweep over consecutive replications into one result."""
     all_rows = [result._rows for result in results]  # noqa: SLF001 - of this package
     in_memory = [rows for rows in all_rows if isinstance(rows, RowsInMemory)]
     joined: Rows
@@ -64,7 +64,7 @@ def join_batches(results: Sequence[SweepResult], *, store: Path | None) -> Sweep
 
 
 def batch_name(number: int) -> str:
-    """Return the name of a batch in the folder of a sweep that goes on until it is precise.
+    """Return a batch's folder name, in the store of a sweep to a precision.
 
     Examples
     --------
@@ -75,28 +75,27 @@ def batch_name(number: int) -> str:
 
 
 def read_batches(path: str | os.PathLike[str]) -> JoinedRows:
-    """Read the folder of a sweep that went on until it was precise, as one table.
+    """Read the store of a sweep to a precision as one table.
 
     Parameters
     ----------
     path : path-like
-        The folder, as it was given as `store`. Each folder in it is a store of its own, with further replications of the
-        same cases (`read_store`).
+        The folder given as `store`. Each folder in it is a store with further replications of the same cases (`read_store`).
 
     Returns
     -------
     JoinedRows
-        With `columns`, `to_frame` and `batches`; analyses take it like a `StoredTable`.
+        With `columns`, `to_frame` and `batches`; analyses accept it like a `StoredTable`.
 
     Raises
     ------
     InputError
-        If there is no batch.
+        If the folder has no batch.
 
     Warns
     -----
     SimdeployWarning
-        If the last one is not complete, or parts are damaged and left out.
+        If the last batch is incomplete, or damaged parts are left out.
 
     Examples
     --------
@@ -122,5 +121,5 @@ def read_batches(path: str | os.PathLike[str]) -> JoinedRows:
     stored = [read_store(place_within(folder, place.name)) for place in places]
     begun = tuple(table for table in stored if table.columns)
     if not begun:
-        raise InputError(Problem("no batch is in this folder", file=str(folder)))
+        raise InputError(Problem("the folder has no batch", file=str(folder)))
     return JoinedRows(begun, begun[0].columns)

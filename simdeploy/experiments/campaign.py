@@ -1,4 +1,4 @@
-"""The work of one question: all of its sweeps, in one folder, with one progress, and one word on what failed."""
+"""All sweeps of one question, with a common folder, progress and failure warning."""
 
 from __future__ import annotations
 
@@ -39,29 +39,26 @@ _NO_MATTER = ("description", "policies", "costs", "requirements")
 class Campaign:
     """The sweeps of one question.
 
-    Every call that simulates many rollouts is one: it says where they run and where they are kept, once, and asks for one
-    sweep or for several, each of which may depend on those before.
+    Every call that simulates many rollouts is a campaign of one or more sweeps, which may depend on earlier ones.
 
     Parameters
     ----------
     seed, engine, executor, workers, cluster, store, progress
         As for `sweep`. Progress counts the rollouts of all sweeps.
     parts : str, optional
-        Regular expression of the names that the sweeps have in the store, which then has a folder for each of them.
-        Without it the store is that of the only sweep.
+        Regular expression of the sweeps' folder names in the store. By default the store is that of the only sweep.
     tells_suspicions : bool, default False
-        Whether there is a warning of values that are legal but probably not meant. What is amiss in a store is said in
-        any case.
+        Whether to warn of valid values that are probably not meant. Damaged stores always cause a warning.
 
     Attributes
     ----------
     n_done, n_failed : int
-        Rollouts of all sweeps so far, and how many of them failed.
+        Rollouts of all sweeps so far, and failed ones.
 
     Raises
     ------
     InputError
-        If an argument makes no sense, or if the folder holds something else.
+        If an argument is invalid, or the folder contains something else.
 
     Examples
     --------
@@ -108,15 +105,15 @@ class Campaign:
 
     @property
     def engine(self) -> str:
-        """The engine that did the work; where stores settled it both may have, and of no work it is none."""
+        """The engine used; with stores possibly both, without work none."""
         return " and ".join(self._engines) or "none"
 
     def executor(self, engine: str) -> Executor:
-        """Return where work on an engine runs."""
+        """Return the executor for an engine."""
         return self._where(engine=engine)
 
     def expect(self, n_rollouts: int, *, nodes: int) -> None:
-        """Take note of how large the whole work is, rollouts of so many nodes: progress counts up to it, and the engine suits it."""
+        """Set the size of the whole work, for progress and the choice of the engine."""
         self._n_expected = n_rollouts
         if self.store is None:  # which settles it by itself, once for all calls
             self._engine = choose_engine(self._engine, node_updates=n_rollouts * nodes)
@@ -131,12 +128,12 @@ class Campaign:
         design: Design = "grid",
         replications: range,
     ) -> SweepResult:
-        """Simulate one of the sweeps.
+        """Simulate a sweep.
 
         Parameters
         ----------
         scenarios, policies : mapping
-            By the names that they have in the table.
+            By name in the table.
         part : str, optional
             The sweep's folder in the store.
         vary, design, replications
@@ -180,24 +177,24 @@ class Campaign:
         )
 
     def note(self, n_rollouts: int, engine: str) -> None:
-        """Take note of rollouts that are done, and the engine that did them."""
+        """Record finished rollouts and their engine."""
         self.n_done += n_rollouts
         self._engines.setdefault(engine)
         if engine == "compiled":
             self._engine = engine  # it is loaded now, and the sooner done with small jobs, too
 
     def tell(self, done: int, total: int) -> None:
-        """Tell how far the part is that is worked at; the total grows where nobody knows how much there is to do."""
+        """Report progress of the current part; the total grows if the whole work is unknown."""
         if self._report is not None:
             self._report(self.n_done + done, max(self._n_expected, self.n_done + total))
 
     def tell_failures(self) -> None:
-        """Warn, when everything is done, if a replication failed."""
+        """Warn at the end if replications failed."""
         if self.n_failed:
             self._warn(f"{self.n_failed:,} of {self.n_done:,} replications failed; the first: {self._first_failure}")
 
     def computed_under(self, scenario: Scenario) -> dict[str, Any]:
-        """Return what the numbers were computed under: scenario, seed, engine and switches."""
+        """Return scenario, seed, engine and switches."""
         under = describe_surroundings({scenario.name: scenario}, seed=self.seed, engine=self.engine)
         return {name: value for name, value in under.items() if name != "costs"}
 
@@ -219,14 +216,14 @@ class Campaign:
 
 
 def _check_folder(folder: Path, parts: str) -> None:
-    """Refuse a folder that holds something else than the sweeps of such a question."""
+    """Refuse a folder with other contents."""
     if not folder.is_dir():
         return
     strangers = sorted(place.name for place in folder.iterdir() if not re.fullmatch(parts, place.name))
     if strangers:
         is_sweep = Folder(folder).manifest.exists()
-        message = "this folder holds a single sweep" if is_sweep else "something else is in this folder"
-        allowed = "a new folder, or that of the same question"
+        message = "the folder contains a single sweep" if is_sweep else "the folder contains other files"
+        allowed = "a new folder, or one of the same question"
         raise InputError(Problem(message, ("store",), file=str(folder), found=strangers[0], allowed=allowed))
 
 
@@ -240,13 +237,13 @@ def make_question(
     seed: int,
     engine: str,
 ) -> dict[str, Any]:
-    """Return everything that decides on the rows and their order.
+    """Return everything that determines the rows and their order.
 
     Returns
     -------
     dict
-        `scenario` and `policies` by name, those without what isn't tried, these by scenario; `vary`, `design`,
-        `replications`, `first_replication`, `seed`, `engine`, and the `switches` of each scenario.
+        `scenario` by name, `policies` by name and scenario, `vary`, `design`, `replications`, `first_replication`, `seed`,
+        `engine`, and each scenario's `switches`.
     """
     worlds = {name: scenario.to_question() for name, scenario in scenarios.items()}
     policies: dict[str, dict[str, Any]] = {}
@@ -268,7 +265,7 @@ def make_question(
 
 
 def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engine: str) -> dict[str, Any]:
-    """Return under what a table is computed, and what it costs: of one scenario, or of several by their names."""
+    """Return the context of a table, including costs: of one scenario, or of several by name."""
     names = list(scenarios)
     switches = {name: scenario.orchestrator.switches() for name, scenario in scenarios.items()}
     tilts = {name: scenario.tilt.factors for name, scenario in scenarios.items() if scenario.tilt is not None}

@@ -1,4 +1,4 @@
-"""The cases of a sweep: how they are numbered, and what identifies each of them."""
+"""The cases of a sweep: numbers and identifying columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CaseTable:
-    """Every scenario under every policy at every point, numbered in this order, the last one fastest."""
+    """Every scenario, policy and point, numbered in this order, the point fastest."""
 
     scenarios: tuple[str, ...]
     policies: tuple[str, ...]
@@ -34,23 +34,23 @@ class CaseTable:
 
     @property
     def row_columns(self) -> tuple[str, ...]:
-        """The columns of the table of replications."""
+        """Columns of the table of replications."""
         return (*self.columns, "replication", *columns_of(is_weighted=self.is_weighted))
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """The columns of what is varied."""
+        """Columns of the varied keys."""
         return tuple(lever.name for lever in self.points.levers)
 
     def find(self, case: int) -> tuple[str, str, int]:
-        """Return the scenario, the policy and the point of a case."""
+        """Return a case's scenario, policy and point."""
         scenario, rest = divmod(case, len(self.policies) * len(self.points))
         policy, point = divmod(rest, len(self.points))
         return self.scenarios[scenario], self.policies[policy], point
 
     @cached_property
     def columns(self) -> dict[str, pa.Array]:
-        """What identifies a case: `case`, `scenario`, `policy` and the factors; one value per case."""
+        """Identifying columns: `case`, `scenario`, `policy` and the factors; one value per case."""
         import pyarrow as pa
 
         numbers = np.arange(len(self))
@@ -66,7 +66,7 @@ class CaseTable:
         return columns
 
     def to_frame(self) -> pd.DataFrame:
-        """Return what identifies a case as a DataFrame, with the types of the table of replications."""
+        """Return the identifying columns as a DataFrame, with the types of the table of replications."""
         import pyarrow as pa
 
         from simdeploy.experiments.store.part import fit_table

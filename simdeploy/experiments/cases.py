@@ -1,4 +1,4 @@
-"""From scenarios, policies and points to a job: every case checked, and nothing simulated twice."""
+"""From scenarios, policies and points to a job: every case is checked, equal ones are simulated once."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _MOST_SHOWN = 3
 
 
 class Checked(NamedTuple):
-    """What is known of cases that were checked.
+    """Result of checking cases.
 
     Attributes
     ----------
     warnings : tuple of str
-        What is legal but probably not meant.
+        What is valid but probably not meant.
     node_updates : float
-        How many nodes one replication of a case updates, on average; cases that mean the same count once.
+        Mean nodes updated per replication of a case; equal cases count once.
     """
 
     warnings: tuple[str, ...]
@@ -50,18 +50,18 @@ class Checked(NamedTuple):
 
 @dataclass(frozen=True)
 class Cases:
-    """Consecutive cases of a table, and the job that simulates them.
+    """Consecutive cases of a table, and their job.
 
     Attributes
     ----------
     numbers : range
-        Which of the table's cases.
+        Numbers of the cases in the table.
     job : Job
         Each distinct rollout once.
     group, place : ndarray of int, shape (cases,)
-        Which of the job's groups, and which of its policies, is simulated for a case; -1 for one that can't be.
+        Group and policy of the job that each case uses; -1 if invalid.
     broken : mapping of int to str
-        What is wrong with the cases that can't be simulated, by their numbers.
+        Problems of invalid cases, by number.
     """
 
     table: CaseTable
@@ -76,17 +76,17 @@ class Cases:
         return len(self.numbers)
 
     def with_engine(self, engine: str) -> Cases:
-        """Return the same cases, simulated by an engine."""
+        """Return the same cases for an engine."""
         return replace(self, job=replace(self.job, engine=engine))
 
     def policies_of(self, numbers: range) -> dict[int, np.ndarray]:
-        """Return which of each group's policies some cases need, ascending, by the number of the group."""
+        """Return the policies that some cases need, ascending, by number of the group."""
         here = slice(numbers.start - self.numbers.start, numbers.stop - self.numbers.start)
         groups, places = self.group[here], self.place[here]
         return {int(group): np.unique(places[groups == group]) for group in np.unique(groups) if group >= 0}
 
     def within(self, span: Span, numbers: range) -> np.ndarray:
-        """Return which of some cases a span simulates, ascending."""
+        """Return the cases among `cases` that a span simulates, ascending."""
         members = self._members[span.group]
         first, last = np.searchsorted(members, (numbers.start, numbers.stop))
         members = members[first:last]
@@ -109,7 +109,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class CaseMaker:
-    """What cases are made of."""
+    """Factory of cases."""
 
     table: CaseTable
     scenarios: Mapping[str, Scenario]
@@ -118,12 +118,12 @@ class CaseMaker:
     engine: str
 
     def check(self, numbers: Sequence[int]) -> Checked:
-        """Make some cases, and keep nothing of them but what is to be said.
+        """Check some cases, keeping only the findings.
 
         Raises
         ------
         InputError
-            With every value that its key can't have, and with values that can't be meant together.
+            With all invalid values and invalid combinations.
         """
         making = self._make(numbers, keep_broken=False)
         return Checked(making.told(), making.n_node_updates / len(numbers))
@@ -134,12 +134,12 @@ class CaseMaker:
         Parameters
         ----------
         keep_broken : bool, default False
-            Whether cases that can't be simulated are noted as `broken`, and cost no other one.
+            Whether to record invalid cases as `broken`, instead of raising.
 
         Raises
         ------
         InputError
-            As of `check`, unless they are kept.
+            As `check`, unless `keep_broken`.
         """
         making = self._make(numbers, keep_broken=keep_broken)
         groups = tuple(Group(scenario, tuple(policies)) for scenario, policies in making.groups)
@@ -244,11 +244,11 @@ class _Making:
 
     @property
     def n_node_updates(self) -> int:
-        """How many nodes one replication of all groups updates."""
+        """Nodes updated per replication of all groups."""
         return sum(len(policies) * scenario.fleet.nodes for scenario, policies in self.groups)
 
     def told(self) -> tuple[str, ...]:
-        """Return what is to be said of all cases: each warning once."""
+        """Return distinct warnings of all cases."""
         return tuple(map(str, cut(fold(self.warnings.told(len(self.group), self._points)))))
 
     def _values(self, index: Sequence[int]) -> dict[Lever, Any]:
@@ -271,17 +271,17 @@ class _Making:
 
 @dataclass
 class Findings:
-    """Problems, each with the numbers of the cases that have it."""
+    """Problems, each with its cases' numbers."""
 
     cases: dict[Problem, list[int]] = field(default_factory=dict)
 
     def note(self, problems: Iterable[Problem], case: int) -> None:
-        """Note problems of a case."""
+        """Add problems of a case."""
         for problem in problems:
             self.cases.setdefault(problem, []).append(case)
 
     def of_each_case(self) -> dict[int, str]:
-        """Return what is wrong with each case that has a problem, in words."""
+        """Return the problems of each invalid case as text."""
         said: dict[int, list[str]] = {}
         for problem, cases in self.cases.items():
             for case in cases:
@@ -289,13 +289,13 @@ class Findings:
         return {case: "; ".join(problems) for case, problems in said.items()}
 
     def told(self, n_cases: int, points: Points) -> list[Problem]:
-        """Return the findings; where no single value is to blame, with how many cases they are about, and the first."""
+        """Return the problems; if no single value is the cause, with the number of cases and the first."""
         counts = [np.bincount(column) for column in points.index.T]
         return [_placed(problem, cases, n_cases, points, counts) for problem, cases in self.cases.items()]
 
 
 def fold(problems: Iterable[Problem]) -> list[Problem]:
-    """Return problems that differ only in what was found as one.
+    """Merge problems that differ only in the value found.
 
     Examples
     --------
@@ -323,7 +323,7 @@ def _placed(
         if len(affected) == count[column[affected[0]]] and len(set(column[affected])) == 1:
             return problem
     first = ", ".join(f"{name}={_word(value)}" for name, value in points.point(cases[0] % len(points)).items())
-    where = f"in {len(cases):,} of {n_cases:,} cases" + (f", the first: {first}" if first else "")
+    where = f"in {len(cases):,} of {n_cases:,} cases" + (f", first: {first}" if first else "")
     return replace(problem, hint=f"{problem.hint}; {where}" if problem.hint else where)
 
 

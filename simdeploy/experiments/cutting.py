@@ -1,4 +1,4 @@
-"""Cutting a job into spans that take about a second each, whatever the scenario."""
+"""Cutting a job into spans of about a second each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOSS = 0.15  # so much more may a cell cost in a span of few policies
 
 
 class Piece(NamedTuple):
-    """How large the spans of a group are; those at its edges may be smaller."""
+    """Size of a group's spans; those at the edges may be smaller."""
 
     n_policies: int
     n_replications: int
@@ -49,20 +49,20 @@ class _Cost(NamedTuple):
 
 
 def cut_job(job: Job, replications: int) -> Cut:
-    """Decide how large the spans of each group are, so that one takes about a second of a processor like this one.
+    """Choose the size of each group's spans, so that a span takes about a second on this processor.
 
     Returns
     -------
     tuple of Piece
-        One for each group. All policies of a group are in one span, for an engine may share work among them, unless
-        one replication of them takes longer than a second and parts of them would share as much. A span has at most
-        200,000 rows. Of a job of less than 16 seconds spans are shorter, down to a sixteenth.
+        One per group. A span has all policies of its group, since engines share work among them, unless one replication takes
+        longer than a second and parts would share as much. A span has at most 200,000 rows. For jobs of less than 16 seconds,
+        spans are shorter, down to a sixteenth.
 
     Notes
     -----
-    Simulates a few replications and looks at the clock: about a quarter of a second for each of at most eight groups,
-    and hardly more than a twentieth of the work. So the result differs from call to call; no simulated number depends
-    on it. Jobs of less than 64 replications in all are not measured: their spans are one replication of all policies.
+    Times a few replications: about a quarter of a second for each of at most eight groups, and hardly more than a twentieth
+    of the work. The result varies between calls; simulated numbers don't. Jobs of fewer than 64 replications are not timed:
+    each span is one replication of all policies.
 
     Examples
     --------
@@ -106,14 +106,14 @@ def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[
     Yields
     ------
     Span
-        Together they hold every replication of every policy once.
+        Together they cover every replication of every policy once.
     """
     for number, (group, piece) in enumerate(zip(job.groups, cut, strict=True)):
         yield from cut_rectangle(number, range(len(group.policies)), range(first, first + replications), piece)
 
 
 def cut_rectangle(group: int, policies: range, replications: range, piece: Piece) -> Iterator[Span]:
-    """Yield the spans of some policies of a group and some replications: by policies, then by replications.
+    """Yield the spans of some policies and replications of a group: by policies, then by replications.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def _fit(cost: _Cost, n_policies: int, replications: int, seconds: float) -> Pie
 
 
 def even_size(total: int, most: float) -> int:
-    """Cut `total` into equal parts of at most `most` and return the largest one."""
+    """Cut `total` into equal parts of at most `most`; return the largest."""
     return math.ceil(total / math.ceil(total / max(1, min(total, math.floor(most)))))
 
 

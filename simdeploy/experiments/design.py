@@ -1,4 +1,4 @@
-"""Which values are tried together: a grid, lists side by side, or a Latin hypercube."""
+"""Designs: grid, lists side by side, or Latin hypercube."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _DESIGNS = '"grid", "list" or LatinHypercube(n)'
 
 @dataclass(frozen=True)
 class LatinHypercube:
-    """Points spread over ranges: each range is cut into `points` equal parts, and each part is met once.
+    """Points spread over ranges: each of `points` equal parts of a range is used once.
 
     Attributes
     ----------
     points : int
-        How many.
+        Number of points.
 
     Notes
     -----
-    The method of McKay, Beckman and Conover (1979) [1]_, by `scipy.stats.qmc`; the sweep's seed fixes the points.
+    Method of McKay, Beckman and Conover (1979) [1]_, by `scipy.stats.qmc`; the sweep's seed determines the points.
 
     References
     ----------
@@ -52,16 +52,16 @@ Design = str | LatinHypercube
 
 @dataclass(frozen=True)
 class Points:
-    """Values that are tried together.
+    """Combinations of values.
 
     Attributes
     ----------
     values : tuple of tuple
-        Of each lever, as a file would have them.
+        Values of each lever, as in a file.
     index : ndarray of int, shape (points, levers)
-        Which of a lever's values a point has.
+        Index of each lever's value at a point.
     asked : tuple
-        What was asked of each lever, of values that JSON knows.
+        The requested values of each lever, as JSON values.
     """
 
     levers: tuple[Lever, ...]
@@ -73,7 +73,7 @@ class Points:
         return len(self.index)
 
     def point(self, number: int) -> dict[str, Any]:
-        """Return the values of one point by the names of the levers."""
+        """Return a point's values by name of the lever."""
         return {
             lever.name: values[place]
             for lever, values, place in zip(self.levers, self.values, self.index[number], strict=True)
@@ -86,17 +86,17 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     Parameters
     ----------
     asked : sequence of iterable
-        Values of each lever; in a Latin hypercube also a `Range`, or a tuple of its lowest and its highest value.
+        Values of each lever; for a Latin hypercube also a `Range` or a tuple (lowest, highest).
     design : {'grid', 'list'} or LatinHypercube
-        Every combination, the last lever changing fastest; the first values of all levers, then the second ones, and so
-        on; or points spread over ranges and choices.
+        Every combination, the last lever fastest; the first values of all levers, then the second ones, and so on; or points
+        spread over ranges and choices.
     seed : int
         Of the Latin hypercube.
 
     Raises
     ------
     InputError
-        With every lever that has no values, lists of unequal lengths, or more than a million points.
+        For levers without values, lists of unequal lengths, or more than a million points.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     if design == "list":
         if len(set(lengths)) > 1:
             found = ", ".join(f"{lever.name}: {n}" for lever, n in zip(levers, lengths, strict=True))
-            raise InputError(Problem("lists of unequal lengths can't stand side by side", ("vary",), found=found))
+            raise InputError(Problem("design list needs lists of equal length", ("vary",), found=found))
         index = np.repeat(np.arange(max(lengths, default=1))[:, None], len(levers), axis=1)
     else:
         check_number_of_cases(prod(lengths))
@@ -129,7 +129,7 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
 
 
 def check_number_of_cases(number: int) -> None:
-    """Refuse more cases than anybody means."""
+    """Refuse too many cases."""
     if number > MOST_CASES:
         raise InputError(Problem("too many cases", ("vary",), found=f"{number:,}", allowed=f"up to {MOST_CASES:,}"))
 
@@ -138,15 +138,15 @@ def _check_design(design: object) -> None:
     if isinstance(design, LatinHypercube):
         points = design.points
         if not isinstance(points, int) or isinstance(points, bool) or not 1 <= points <= MOST_CASES:
-            allowed = f"a number of points from 1 to {MOST_CASES:,}"
-            raise InputError(Problem("not a Latin hypercube", ("design",), found=shorten(points), allowed=allowed))
+            allowed = f"1 to {MOST_CASES:,} points"
+            raise InputError(Problem("invalid Latin hypercube", ("design",), found=shorten(points), allowed=allowed))
     elif design not in _NAMED:
         hint = nearest(design, _NAMED)
         raise InputError(Problem("unknown design", ("design",), found=shorten(design), allowed=_DESIGNS, hint=hint))
 
 
 def _listed(lever: Lever, given: object, problems: list[Problem]) -> tuple[Any, ...]:
-    """Return values as a file would have them; what is no list of values is a problem."""
+    """Return values as in a file; add problems."""
     from simdeploy.scenario.plain import plain
 
     if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
@@ -188,7 +188,7 @@ def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points:
     problems: list[Problem] = []
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
     if not levers:
-        problems.append(Problem("nothing to spread points over", ("vary",)))
+        problems.append(Problem("nothing to vary", ("vary",)))
     if problems:
         raise InputError(problems)
     sample = sample_hypercube(len(levers), n_points, seed=seed)
@@ -223,7 +223,7 @@ def sample_hypercube(dimensions: int, n_points: int, *, seed: int | Sequence[int
 
 
 def spread_over(lever: Lever, given: object, problems: list[Problem]) -> Spread:
-    """Return the range, or the values out of which is chosen, that a caller gave for a lever; what is wrong is added to `problems`."""
+    """Return the range or choices given for a lever; add to `problems`."""
     if isinstance(given, Range):
         ends = _listed(lever, [given.low, given.high], problems)
         is_range = len(ends) == 2
@@ -240,7 +240,7 @@ def spread_over(lever: Lever, given: object, problems: list[Problem]) -> Spread:
 
 
 def read_number(kind: Kind, value: Any) -> Any:
-    """Return a duration that is written as text in seconds; everything else as it is.
+    """Convert a duration given as text to seconds; return anything else unchanged.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From a table of replications, however it is kept, to columns by case and replication."""
+"""From any table of replications to columns by case and replication."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NO_FACTORS = {"replication", "status", "stage", "error", *RESPONSES, WEIGHT}
 
 
 class Batches(Protocol):
-    """A table that can be read a part at a time: a `SweepResult`, or what `read_store` returns."""
+    """A table that can be read in parts: a `SweepResult`, or the result of `read_store`."""
 
     @property
     def columns(self) -> Sequence[str]:
         """Names of the columns."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """Yield some columns, a few rows at a time."""
+        """Yield some columns in parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +39,10 @@ class Gathered:
     Attributes
     ----------
     cases : DataFrame
-        One row per case, in their order, or per policy, in the order of the table: `scenario` and `policy` as far as the
-        table has them, `case` and the factors of a sweep.
+        One row per case, in order, or per policy, in the table's order: `scenario` and `policy` if the table has them, and
+        `case` and the factors of a sweep.
     outcomes : Outcomes
-        Its policies are the cases, in this order. What the table doesn't have is not there, as if it had failed.
+        Its policies are the cases, in this order. Missing replications count as failed.
     """
 
     cases: pd.DataFrame
@@ -55,12 +55,12 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     Parameters
     ----------
     responses : DataFrame, SweepResult or StoredTable
-        As from `replicate`, `sweep` or `read_store`. Neither order nor further columns matter.
+        From `replicate`, `sweep` or `read_store`. Order and further columns don't matter.
 
     Raises
     ------
     InputError
-        If it is no such table, lacks a column, or has a replication twice; if it has weights, and `columns` doesn't.
+        If it is not such a table, lacks a column or has duplicate replications; or if it has weights but `columns` does not.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
         cases = cases.sort_values("case", ignore_index=True)
     if identity == "policy" and "scenario" in frame and frame["scenario"].nunique() > 1:
         found = ", ".join(map(str, frame["scenario"].unique()))
-        raise InputError(Problem("policies are compared within one scenario", path=("scenario",), found=found))
+        raise InputError(Problem("comparing policies needs a single scenario", path=("scenario",), found=found))
     place = cases.reset_index().set_index(identity)["index"]
     policies, replications = place[frame[identity]].to_numpy(), frame["replication"].to_numpy(np.int64)
     first = int(replications.min())
@@ -99,22 +99,22 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
 
 
 def refuse_weights(columns: Iterable[Any]) -> None:
-    """Refuse a table whose replications have weights, on behalf of an analysis that doesn't use them.
+    """Refuse a table with weights, for analyses that don't use them.
 
     Raises
     ------
     InputError
     """
     if WEIGHT in columns:
-        message = "these replications were made under a tilt, and have weights that this analysis doesn't use"
-        hint = "`estimate` uses them; for this, simulate the scenario without its tilt"
+        message = "these replications are weighted (tilted), but this analysis ignores weights"
+        hint = "use `estimate`, or simulate without the tilt"
         raise InputError(Problem(message, (WEIGHT,), hint=hint))
 
 
 def _check(responses: Any, columns: Sequence[str]) -> None:
     there = [str(name) for name in responses.columns]
     problems = [
-        Problem("a table of replications has this column", (name,), hint=nearest(name, there))
+        Problem("a table of replications needs this column", (name,), hint=nearest(name, there))
         for name in ("policy", "replication", *columns)
         if name not in there
     ]
@@ -141,4 +141,4 @@ def _check_twice(cells: np.ndarray, frame: pd.DataFrame, identity: str) -> None:
         row = frame.iloc[first[counts > 1][0]]
         name = row[identity] if identity == "policy" else int(row[identity])
         found = f"{identity} {shorten(name)}, replication {int(row['replication'])}"
-        raise InputError(Problem("a replication is there twice", ("replication",), found=found))
+        raise InputError(Problem("duplicate replication", ("replication",), found=found))

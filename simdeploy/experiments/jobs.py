@@ -1,4 +1,4 @@
-"""A job and its spans: what is to be simulated, cut into pieces that any executor can run."""
+"""A job and its spans, which any executor can run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Span(NamedTuple):
-    """Consecutive replications of consecutive policies of one of a job's groups.
+    """Consecutive replications of consecutive policies of one group of a job.
 
     Attributes
     ----------
     group : int
         Place in `Job.groups`.
     policy : int
-        The first policy, by its place in the group.
+        Index of the first policy in the group.
     n_replications : int
         Replications of each of the policies.
     """
@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """A scenario and the policies that are tried on it; all of them meet the same worlds."""
+    """A scenario and its policies, which share the same worlds."""
 
     scenario: Scenario
     policies: tuple[ScenarioPolicy, ...]
@@ -42,12 +42,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that is to be simulated, but for how often.
+    """Everything to simulate, except the number of replications.
 
     Raises
     ------
     InputError
-        If one rollout takes too much memory on the engine.
+        If one rollout needs too much memory on the engine.
     """
 
     groups: tuple[Group, ...]
@@ -55,14 +55,14 @@ class Job:
     engine: str
 
     def __post_init__(self) -> None:
-        """Refuse fleets that are too large for the engine, once it is chosen: before anything is simulated."""
+        """Refuse fleets that are too large for the chosen engine."""
         from simdeploy.engines.choice import check_room
 
         for group in self.groups if self.engine != "auto" else ():
             check_room(group.scenario, group.policies, self.engine)
 
     def run(self, span: Span) -> Block:
-        """Simulate a span; whatever goes wrong in a replication is a row, and costs no other one."""
+        """Simulate a span; a replication that fails becomes a row and affects no other."""
         from simdeploy.engines.running import run_block
 
         group = self.groups[span.group]
@@ -79,18 +79,17 @@ class Job:
             return self.failed(span, "simulate", f"MemoryError: {error}".rstrip(": "))
 
     def failed(self, span: Span, stage: str, error: str) -> Block:
-        """Return the block of a span that came to nothing: every row failed, at `stage`, with `error`."""
+        """Return the block of a failed span: every row failed at `stage` with `error`."""
         row = {"status": "failed", "stage": stage, "error": " ".join(error.split())}
         return Block.of_rows(span.first, [[row] * span.n_replications for _ in range(span.n_policies)])
 
 
 class Executor(Protocol):
-    """Where spans are run: this process, threads, processes, a cluster."""
+    """Runs spans: in this process, threads, processes or a cluster."""
 
     def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
         """Yield every span with its block as they finish, in any order.
 
-        Spans are taken from the iterator a few at a time, so that neither they nor finished blocks pile up when the
-        caller is slower than the workers. Whoever doesn't take them all closes the generator (`contextlib.closing`),
-        which ends what was begun.
+        Takes spans from the iterator a few at a time, so that neither spans nor blocks accumulate if the caller is slow. A
+        caller that doesn't consume all must close the generator (`contextlib.closing`), which ends running work.
         """

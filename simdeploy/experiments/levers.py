@@ -1,4 +1,4 @@
-"""Keys that a sweep varies: found by their path or by a short name, each with the kind of value that it takes; a policy with other values of them."""
+"""Keys that a sweep varies, found by path or short name, and policies with changed values."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Lever:
     Attributes
     ----------
     name : str
-        Its full path, which is its column: a policy's key as in the spec, a scenario's after ``scenario.``.
+        Full path, also its column: a policy's key as in the spec, a scenario's after ``scenario.``.
     kind : {'whole', 'number', 'duration', 'truth', 'other'}
-        Of its values; durations are seconds.
+        Kind of values; durations are seconds.
     """
 
     name: str
@@ -47,34 +47,34 @@ class Lever:
 
     @property
     def is_factor(self) -> bool:
-        """Whether the key is the scenario's, rather than the policy's."""
+        """Whether the key belongs to the scenario, not the policy."""
         return self.name.startswith(FACTOR_PREFIX)
 
     @property
     def path(self) -> str:
-        """The path below the scenario, or below the spec."""
+        """Path in the scenario or the spec."""
         return self.name.removeprefix(FACTOR_PREFIX)
 
 
 def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequence[Spec]) -> tuple[Lever, ...]:
-    """Find the keys that names stand for.
+    """Find keys by name.
 
     Parameters
     ----------
     names : iterable of str
-        Full paths, or ends of them (``max_error_rate``). An end is looked for among the keys of the specs and those that
-        the scenarios state, then among all.
+        Full paths, or ends of paths (``max_error_rate``), searched first among the keys of the specs and those stated in the
+        scenarios, then among all.
 
     Returns
     -------
     tuple of Lever
-        One for each name.
+        One per name.
 
     Raises
     ------
     InputError
-        For every name that stands for none or several keys, with the nearest or all of them, and for keys named twice,
-        or together with one below them.
+        For unknown names, with the nearest key; for ambiguous ones, with all matches; and for keys named twice or together with
+        one inside them.
 
     Examples
     --------
@@ -102,12 +102,12 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
             problems += error.problems
             continue
         if lever.name in levers:
-            problems.append(Problem("the same key twice", (name,), found=lever.name))
+            problems.append(Problem("duplicate key", (name,), found=lever.name))
         levers[lever.name] = lever
     for above in levers:
         below = next((lever for lever in levers if lever.startswith(f"{above}.")), None)
         if below is not None:
-            problems.append(Problem("a key and one below it can't be varied together", (above,), found=below))
+            problems.append(Problem("can't vary a key and a key inside it", (above,), found=below))
     if problems:
         raise InputError(problems)
     return tuple(levers.values())
@@ -139,7 +139,7 @@ class _Catalogue:
             self.likely.setdefault(name, lever)
 
     def find(self, name: str) -> Lever:
-        """Return the key that a name stands for."""
+        """Return the key of a name."""
         if name in self.all:
             return self.all[name]
         if name.startswith(FACTOR_PREFIX):
@@ -149,7 +149,7 @@ class _Catalogue:
             if len(matches) == 1:
                 return catalogue[matches[0]]
             if matches:
-                raise InputError(Problem("several keys end like this", (name,), allowed=listed(matches)))
+                raise InputError(Problem("ambiguous key", (name,), allowed=listed(matches)))
         raise self._unknown(name)
 
     def _spelt_otherwise(self, name: str) -> Lever:
@@ -158,10 +158,10 @@ class _Catalogue:
 
         path = name.removeprefix(FACTOR_PREFIX)
         if path.split(".")[0] in _NO_FACTORS:
-            hint = "a key of the policy has no prefix: max_failed_nodes" if path.startswith("policies.") else None
+            hint = "policy keys have no prefix: max_failed_nodes" if path.startswith("policies.") else None
             if path.split(".")[0] in _NO_MATTER:
-                hint = "no rollout depends on it: give an analysis other ones"
-            raise InputError(Problem("not a factor that can be varied", (name,), hint=hint))
+                hint = "rollouts don't depend on it; change it in the analysis"
+            raise InputError(Problem("this key can't be varied", (name,), hint=hint))
         try:
             return next(Lever(name, _kind(find_key(raw, path).schema)) for raw in self.scenarios)
         except InputError:
@@ -186,19 +186,19 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
 
 
 def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]:
-    """Find the keys that are varied.
+    """Find the keys to vary.
 
     Raises
     ------
     InputError
-        With everything that is wrong; if there is nothing, with numbers of the scenario that could be varied.
+        With all problems; if `vary` is empty, with numbers of the scenario that could be varied.
     """
     if not isinstance(vary, Mapping):
         raise InputError(Problem("no factors", ("vary",), found=shorten(vary), allowed="a mapping of keys to ranges"))
     if not vary:
         numbers = _stated_numbers(scenario)[:_MOST_NAMED]
-        hint = "it states, for example, " + ", ".join(f"{path} = {value}" for path, value in numbers)
-        allowed = "keys of the scenario with ranges, as uncertain as they are: nobody else can know"
+        hint = "stated there, for example: " + ", ".join(f"{path} = {value}" for path, value in numbers)
+        allowed = "keys of the scenario with your range of uncertainty for each"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed, hint=hint if numbers else None))
     return find_levers(vary, [scenario], [spec])
 
@@ -224,20 +224,20 @@ def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
 def change_policy(
     base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario, own: Mapping[str, Any]
 ) -> ScenarioPolicy:
-    """Return a policy with other values, as it is in a scenario.
+    """Return a policy of a scenario with changed values.
 
     Parameters
     ----------
     values : mapping of Lever to value
-        None leaves the key to its default. A number for a duration is seconds in both dialects. Where the kind of the
-        gate is among them, whatever that kind doesn't read is left out of the gate.
+        None means the default. A number for a duration is seconds in both dialects. If the kind of the gate is changed, keys
+        that it doesn't use are removed from the gate.
     own : mapping
-        What the policy says of its identity itself; see `own_identity`.
+        The policy's own identity; see `own_identity`.
 
     Raises
     ------
     InputError
-        With all problems; paths from the spec on.
+        With all problems; paths from the spec.
     """
     from simdeploy.api.check import build_spec
 
@@ -260,13 +260,13 @@ def change_policy(
 
 
 def own_identity(policy: ScenarioPolicy, scenario: Scenario) -> dict[str, Any]:
-    """Return what a policy that was read from JSON says of its identity itself: type, ids, versions."""
+    """Return the identity stated by a policy's JSON file: type, ids, versions."""
     around = asdict(scenario.identity)
     return {key: value for key, value in asdict(policy.identity).items() if value != around[key]}
 
 
 def keep_what_is_read(gate: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a gate without the keys that its kind doesn't read; None without a kind.
+    """Return a gate without the keys that its kind doesn't use; None without a kind.
 
     Examples
     --------

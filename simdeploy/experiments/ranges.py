@@ -1,4 +1,4 @@
-"""What a design spreads points over: a range, even or logarithmic, or a list out of which is chosen."""
+"""Ranges (even or logarithmic) and lists of choices for a design."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _LEAST_RATIO = 1e-100
 
 @dataclass(frozen=True)
 class Range:
-    """Everything between two values, as a design may be asked to spread points over it.
+    """A range of values for a design.
 
     Attributes
     ----------
     low, high : number, or duration such as "45s"
     log : bool, default False
-        Whether equal ratios are equally likely, rather than equal differences: 0.001 to 0.01 as likely as 0.01 to 0.1.
+        Whether equal ratios, not differences, are equally likely: 0.001 to 0.01 as likely as 0.01 to 0.1.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Interval:
-    """A range that is known to be one: of whole numbers each has the same share of [0, 1)."""
+    """A checked range; each whole number has an equal share of [0, 1)."""
 
     low: Any
     high: Any
@@ -60,11 +60,11 @@ class Interval:
 
     @property
     def is_single(self) -> bool:
-        """Whether there is one value only."""
+        """Whether it has a single value."""
         return bool(self.low == self.high)
 
     def draw(self, fractions: np.ndarray) -> list[Any]:
-        """Return the values below which these fractions of the range are; fractions are in [0, 1)."""
+        """Return the values at these fractions of the range, in [0, 1)."""
         if not self.is_whole:
             values: list[Any] = self._between(fractions, self.high).tolist()
             return values
@@ -72,12 +72,12 @@ class Interval:
         return [min(int(value), self.high) for value in self._between(fractions, self.high + 1).tolist()]
 
     def step(self, fractions: np.ndarray) -> list[Any]:
-        """Return values from end to end, both included; fractions are in [0, 1]."""
+        """Return values at fractions in [0, 1], both ends included."""
         values = self._between(fractions, self.high)
         return [math.floor(value + 0.5) for value in values.tolist()] if self.is_whole else values.tolist()
 
     def place(self, values: Sequence[Any]) -> np.ndarray:
-        """Return where in the range values are: 0 at its low, 1 at its high end."""
+        """Return the position of values: 0 at the low end, 1 at the high end."""
         found = np.asarray(values, dtype=np.float64)
         if self.is_log:
             found, low, high = np.log(found), math.log(self.low), math.log(self.high)
@@ -87,7 +87,7 @@ class Interval:
         return placed
 
     def ask(self) -> dict[str, Any]:
-        """Return what was asked, in values that JSON knows."""
+        """Return the request as JSON values."""
         return {"low": self.low, "high": self.high} | ({"log": True} if self.is_log else {})
 
     def _between(self, fractions: np.ndarray, high: Any) -> np.ndarray:
@@ -100,34 +100,34 @@ class Interval:
 
 @dataclass(frozen=True)
 class Choices:
-    """Values out of which is chosen, all equally likely."""
+    """Equally likely choices."""
 
     values: tuple[Any, ...]
 
     @property
     def is_single(self) -> bool:
-        """Whether there is one value only."""
+        """Whether it has a single value."""
         return len(set(map(repr, self.values))) == 1
 
     def draw(self, fractions: np.ndarray) -> list[Any]:
-        """Return the values below which these fractions of the list are; fractions are in [0, 1)."""
+        """Return the values at these fractions of the list, in [0, 1)."""
         return [self.values[place] for place in self.index(fractions).tolist()]
 
     def index(self, fractions: np.ndarray) -> np.ndarray:
-        """Return the places of the values that `draw` returns."""
+        """Return the indices of the values that `draw` returns."""
         return (fractions * len(self.values)).astype(np.int64)
 
     def step(self, fractions: np.ndarray) -> list[Any]:
-        """Return values from the first to the last, both included; fractions are in [0, 1]."""
+        """Return values at fractions in [0, 1], first and last included."""
         last = len(self.values) - 1
         return [self.values[math.floor(fraction * last + 0.5)] for fraction in fractions.tolist()]
 
     def place(self, values: Sequence[Any]) -> np.ndarray:
-        """Return where in the list values are: 0 for the first, 1 for the last."""
+        """Return the position of values: 0 for the first, 1 for the last."""
         return np.array([self.values.index(value) for value in values]) / (len(self.values) - 1)
 
     def ask(self) -> list[Any]:
-        """Return what was asked, in values that JSON knows."""
+        """Return the request as JSON values."""
         return list(self.values)
 
 
@@ -135,30 +135,30 @@ Spread = Interval | Choices
 
 
 def make_interval(given: Range, numbers: tuple[Any, Any], kind: str, name: str) -> tuple[Interval, list[Problem]]:
-    """Return a range whose ends were read, durations in seconds, and what is wrong with it."""
+    """Return a range with these ends (durations in seconds), and its problems."""
     interval = Interval(*numbers, is_whole=kind == "whole", is_log=given.log)
     kinds = int if kind == "whole" else int | float
     is_number = all(isinstance(n, kinds) and not isinstance(n, bool) and math.isfinite(n) for n in numbers)
     found = shorten((given.low, given.high))
     if kind not in ("whole", "number", "duration") or not is_number:
         allowed = "two whole numbers, lowest first" if kind == "whole" else "two numbers, lowest first"
-        hint = "values to choose from belong into a list"
-        return interval, [Problem("not a range", (name,), found=found, allowed=allowed, hint=hint)]
+        hint = "write a list for separate values"
+        return interval, [Problem("invalid range", (name,), found=found, allowed=allowed, hint=hint)]
     if (problem := end_problem(numbers)) is not None:
         return interval, [problem.at(prefix=(name,))]
     if interval.low > interval.high:
-        return interval, [Problem("not a range", (name,), found=found, allowed="the lowest value first")]
+        return interval, [Problem("invalid range", (name,), found=found, allowed="the lowest value first")]
     if given.log and interval.low < _LEAST_RATIO:
-        allowed = f"a lowest value of at least {_LEAST_RATIO:g} where equal ratios are equally likely"
-        return interval, [Problem("not a logarithmic range", (name,), found=found, allowed=allowed)]
+        allowed = f"a lowest value of at least {_LEAST_RATIO:g}"
+        return interval, [Problem("invalid logarithmic range", (name,), found=found, allowed=allowed)]
     return interval, []
 
 
 def end_problem(ends: Sequence[float]) -> Problem | None:
-    """Say which end of a range no table could hold."""
+    """Return a problem if an end of a range is too large."""
     for end in ends:
         if abs(end) > _FURTHEST:
-            return Problem("an end out of reach", found=shorten(end), allowed=f"{-_FURTHEST} to {_FURTHEST}")
+            return Problem("end of range too large", found=shorten(end), allowed=f"{-_FURTHEST} to {_FURTHEST}")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Many replications of one scenario under several policies: one row each."""
+"""Replications of a scenario under several policies, one row each."""
 
 from __future__ import annotations
 
@@ -34,46 +34,45 @@ def replicate(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> pd.DataFrame:
-    """Replicate a scenario under several policies that all meet the same worlds (common random numbers).
+    """Replicate a scenario under several policies in the same worlds (common random numbers).
 
     Parameters
     ----------
     scenario : Scenario or path
-        Or the path of its file. Under a tilt (`Scenario.tilted`) the table has a `weight`, which every estimate must use.
+        With a tilt (`Scenario.tilted`) the table has a `weight`, which every estimate must use.
     policies : str, sequence of str, or mapping, optional
-        Names of the scenario's policies, or specs by the name that they are to have; all of the scenario's by default.
+        Names of the scenario's policies, or specs by name; default: all.
     replications : int or range, default 100
-        How many of each policy, numbered from 0; or their numbers, to go on where others ended.
+        Number per policy, from 0; or a range of numbers, to continue others.
     seed : int
-        With the replication's number it fixes every random number.
+        Determines every random number, together with the replication's number.
     engine : {'auto', 'compiled', 'reference'}
-        By default the compiled one where it pays (:func:`~simdeploy.engines.choice.choose_engine`).
+        Default: compiled if it is faster (:func:`~simdeploy.engines.choice.choose_engine`).
     executor : Executor, optional
-        Where it runs, instead of `workers` or `cluster`: one of `simdeploy.experiments.executors`. Neither of the three
-        changes a value or the order of the rows.
+        One of `simdeploy.experiments.executors`, instead of `workers` or `cluster`. None of the three changes the rows.
     workers : int, default 1
-        How many cores of this machine work at it.
+        Local cores to use.
     cluster : str, optional
-        Address of a Dask scheduler whose workers work at it, such as ``tcp://10.0.0.5:8786``.
+        Address of a Dask scheduler, such as ``tcp://10.0.0.5:8786``.
     store : path-like, optional
-        A folder that keeps every replication. The same call again goes on where an earlier one ended, however it ended.
+        Folder to save every replication in. Repeat the same call to resume.
     progress : bool or callable
-        True writes a counter to standard error; a callable is given the number of finished replications and of all.
+        True writes a counter to standard error; a callable gets the numbers of finished and of all replications.
 
     Returns
     -------
     DataFrame
-        One row per policy and replication: policies in the order asked for, replications ascending. Columns
-        `scenario`, `policy`, `replication`, every response, and `status` ("ok" or "failed"), `stage` and `error`. A
-        replication that failed is a row without responses that says at which stage ("simulate", or "worker" for a
-        process that died) and why. `attrs` says what it was computed under: `scenario`, `seed`, `engine`, `switches`; and the scenario's `costs`.
+        One row per policy and replication: policies in the given order, replications ascending. Columns `scenario`, `policy`,
+        `replication`, every response, and `status` ("ok" or "failed"), `stage` and `error`. A failed replication has no
+        responses, but a stage ("simulate", or "worker" for a process that died) and an error. `attrs` has `scenario`, `seed`,
+        `engine`, `switches` and the scenario's `costs`.
 
     Raises
     ------
     InputError
-        Before anything is simulated: if an argument makes no sense, or the table doesn't fit into memory.
+        Before simulating, if an argument is invalid or the table doesn't fit in memory.
     SimulationError
-        If no worker process can be started; if the cluster can't be reached, or its scheduler goes away.
+        If no worker process can start, or the cluster can't be reached or is lost.
 
     Warns
     -----
@@ -82,11 +81,10 @@ def replicate(
 
     Notes
     -----
-    Memory holds the table once, about 280 bytes a row, and beside it some tens of megabytes whatever the number of
-    replications; `sweep` with a store doesn't hold it at all.
+    Memory: about 280 bytes per row, plus some tens of megabytes; `sweep` with a store doesn't hold the table.
 
-    The cost is that of the single runs, divided by the workers once they have started (processes: about a second). They
-    are told in pieces of about a second (`cut_job`).
+    Time: that of the single runs, divided by the workers once started (processes: about a second). Work is handed out in
+    pieces of about a second (`cut_job`).
 
     Examples
     --------
@@ -118,7 +116,7 @@ def replicate(
 
 
 def to_replications(result: SweepResult) -> pd.DataFrame:
-    """Return the rows of a sweep in which nothing is varied but the policy, as the table that `replicate` gives."""
+    """Return the rows of a sweep that varies only the policy, as the table of `replicate`."""
     rows = result._rows  # noqa: SLF001 - of this package
     names = [name for name in result.columns if name != "case"]
     if not isinstance(rows, RowsInMemory):

@@ -1,4 +1,4 @@
-"""What a sweep gives."""
+"""Result of a sweep."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _MOST_SHOWN = 8
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SweepResult:
-    """Every case's replications, as `sweep` gives them.
+    """Replications of every case, from `sweep`.
 
     Attributes
     ----------
     cases : DataFrame
-        One row per case: `case`, `scenario`, `policy`, and a column for each key that was varied.
+        One row per case: `case`, `scenario`, `policy`, and a column per varied key.
     factors : tuple of str
         These columns.
     scenarios, policies : tuple of str
-        By the names that they have in the table.
+        Names in the table.
     replications : int
-        Of each case.
+        Number per case.
     columns : tuple of str
-        Of the table: those of `cases`, `replication`, the responses, `status`, `stage`, `error`.
+        Columns of the table: those of `cases`, `replication`, the responses, `status`, `stage`, `error`.
     store : Path or None
-        The folder that the rows are in; None if they are in memory.
+        Folder of the rows; None if they are in memory.
     attrs : mapping
-        What it was computed under: `scenario`, `seed`, the `engine` that did it, `switches`. Of several scenarios `scenario` is a list
-        of names, and `switches` has those of each by its name. Switches that were varied are in the table.
+        `scenario`, `seed`, `engine` and `switches`. For several scenarios, `scenario` is a list of names and `switches` is by
+        name. Varied switches are in the table.
     """
 
     cases: pd.DataFrame
@@ -57,17 +57,17 @@ class SweepResult:
         Parameters
         ----------
         columns : sequence of str, optional
-            Only these; all by default. From a store nothing else is read.
+            Columns to return; default: all. Only these are read from a store.
 
         Returns
         -------
         DataFrame
-            By case, then by replication, wherever the rows are. What is missing is NaN, NA where numbers are whole.
+            By case, then replication. Missing values are NaN, or NA for whole numbers.
 
         Raises
         ------
         InputError
-            For a column that there isn't.
+            For an unknown column.
         """
         chosen = self._choose(columns)
         frame = self._rows.to_frame(chosen)
@@ -75,7 +75,7 @@ class SweepResult:
         return frame
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Yield the table, or some of its columns, a part at a time, so that not all of it is in memory.
+        """Yield the table, or some columns, in parts, so that it need not fit in memory.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class SweepResult:
         Yields
         ------
         DataFrame
-            Together they are the rows of `to_frame`; those of one case may be in several parts.
+            Together they are the rows of `to_frame`; a case may be spread over several parts.
         """
         return self._rows.batches(self._choose(columns))
 
@@ -112,7 +112,7 @@ class SweepResult:
         return f"<table><caption>{html.escape(self._summary())}</caption><tbody>{rows}</tbody></table>"
 
     def describe(self, key: str) -> str:
-        """Say in words which values a key has: how many, and all of a few, or the first and the last.
+        """Describe a key's values: their number, and all of them or the first and last.
 
         Parameters
         ----------

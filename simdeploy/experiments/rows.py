@@ -1,4 +1,4 @@
-"""The rows of a sweep, in memory or in a store: blocks beside what identifies their cases, cut into parts in the table's order."""
+"""The rows of a sweep, in memory or in a store, cut into parts in the table's order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Rectangle(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """How the rows of a table are cut into parts that read in the table's order, by case, then by replication.
+    """Division of a table's rows into parts, by case, then by replication.
 
     A part has all replications of a few cases, or some replications of one case.
 
@@ -56,7 +56,7 @@ class Layout:
 
     @classmethod
     def of_size(cls, n_cases: int, replications: range, *, n_rows: int, most_cases: int | None = None) -> Self:
-        """Return a layout of parts that are alike, with at most so many rows and cases.
+        """Return a layout of equal parts with a limited number of rows and cases.
 
         Examples
         --------
@@ -68,44 +68,44 @@ class Layout:
 
     @property
     def n_chunks(self) -> int:
-        """Into how many parts the replications of a case are cut."""
+        """Number of parts of a case's replications."""
         return ceil(len(self.replications) / self.replications_per_part)
 
     @property
     def n_parts(self) -> int:
-        """How many parts there are."""
+        """Number of parts."""
         return ceil(self.n_cases / self.cases_per_part) * self.n_chunks
 
     def part(self, number: int) -> Rectangle:
-        """Return what is in a part."""
+        """Return the cases and replications of a part."""
         block, chunk = divmod(number, self.n_chunks)
         first = block * self.cases_per_part
         cases = range(first, min(first + self.cases_per_part, self.n_cases))
         return Rectangle(cases, self.replications[chunk * self.replications_per_part :][: self.replications_per_part])
 
     def parts_of(self, cases: range) -> range:
-        """Return the numbers of the parts of some cases: all that have one of them."""
+        """Return the numbers of all parts that contain some of the cases."""
         first, stop = cases.start // self.cases_per_part, ceil(cases.stop / self.cases_per_part)
         return range(first * self.n_chunks, stop * self.n_chunks)
 
     def count_rows(self, parts: Iterable[int]) -> int:
-        """Return how many rows some parts have."""
+        """Return the number of rows of some parts."""
         return sum(len(cases) * len(replications) for cases, replications in map(self.part, parts))
 
 
 class Rows(Protocol):
-    """Where the rows of a sweep are; a stored table is one, too."""
+    """Rows of a sweep; a stored table qualifies."""
 
     def to_frame(self, columns: Sequence[str]) -> pd.DataFrame:
         """Return some columns of all rows, by case, then by replication."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """Yield some columns of the rows, a part at a time: together they are all rows in the same order."""
+        """Yield some columns of all rows in parts, in order."""
 
 
 @dataclass(frozen=True)
 class RowsInMemory:
-    """Blocks, which become rows when they are asked for."""
+    """Blocks, converted to rows on demand."""
 
     cases: Cases
     blocks: list[tuple[Span, Block]]
@@ -118,7 +118,7 @@ class RowsInMemory:
         return frame
 
     def batches(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """Yield some columns of the rows, some hundred thousand at a time."""
+        """Yield some columns, some hundred thousand rows at a time."""
         first = 0
         for table in self._tables(columns):
             frame: pd.DataFrame = table.to_pandas()
@@ -137,7 +137,7 @@ class RowsInMemory:
         return outcomes
 
     def failing(self) -> Iterator[pd.DataFrame]:
-        """Yield what is told of failures, for each block that has some."""
+        """Yield the failures of each block that has some."""
         for span, block in self.blocks:
             if not block.is_ok.all():
                 here = self.cases.within(span, self.cases.numbers)
@@ -154,7 +154,7 @@ class RowsInMemory:
 
 
 class Failures(NamedTuple):
-    """How many replications failed; the case of the first of them, and what happened to it in words."""
+    """Number of failed replications, with the first one's case and description."""
 
     number: int
     case: int
@@ -162,7 +162,7 @@ class Failures(NamedTuple):
 
 
 def count_failures(rows: Rows) -> Failures:
-    """Count the replications that failed."""
+    """Count failed replications."""
     number, case, first = 0, -1, ""
     for batch in rows.failing() if isinstance(rows, RowsInMemory) else rows.batches(_TOLD_OF_FAILURES):
         failed = batch[batch["status"].eq("failed")]
@@ -186,12 +186,12 @@ def make_rows(
     Parameters
     ----------
     blocks : iterable of (Span, Block)
-        Together they have all of it, and perhaps more.
+        Together they cover all rows, and possibly more.
 
     Returns
     -------
     pyarrow.Table
-        Columns and types don't depend on what is chosen, nor on the blocks.
+        Columns and types don't depend on the selection or the blocks.
     """
     import pyarrow as pa
 

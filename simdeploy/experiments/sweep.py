@@ -1,4 +1,4 @@
-"""Many values of many keys, in the same worlds: one row per case and replication."""
+"""Sweeps: many values of many keys in the same worlds, one row per case and replication."""
 
 from __future__ import annotations
 
@@ -43,35 +43,33 @@ def sweep(
     Parameters
     ----------
     scenario : Scenario or path, or several
-        A sequence, or a mapping from the names that they are to have in the table.
+        A sequence, or a mapping from names in the table.
     policies : str, mapping, spec or document, or several
-        Of the scenario: a policy's name; or a spec. A sequence, or a mapping from the names that they are to have.
+        Names of the scenario's policies, or specs; a sequence, or a mapping from names in the table.
     vary : mapping of str to iterable, optional
-        Values by key. A policy's key is its path in the spec (``health_check.max_error_rate``), a scenario's follows
-        ``scenario.`` (``scenario.fleet.start_failure``); the end of a path will do where only one key ends like that.
-        Values are as a file would have them; a number for a duration is seconds. May be left out if there are several
-        scenarios or policies.
+        Values by key. A policy's key is its path in the spec (``health_check.max_error_rate``), a scenario's starts with
+        ``scenario.`` (``scenario.fleet.start_failure``); an unambiguous end of a path suffices. Values are as in a file; a
+        number for a duration is seconds. Optional with several scenarios or policies.
     design : {'grid', 'list'} or LatinHypercube, default 'grid'
-        Every combination of values; the lists side by side, which must be equally long; or a number of points that are
-        spread over ranges, given as a tuple of the lowest and the highest value, and over lists of choices.
+        Every combination of values; lists of equal length side by side; or points spread over ranges, given as a tuple (lowest,
+        highest), and lists of choices.
     replications : int or range, default 100
-        How many of each case, numbered from 0; or their numbers, to go on where others ended.
+        Number per case, from 0; or a range of numbers, to continue others.
     seed : int, default 0
-        With the replication's number it fixes every random number; also the points of a Latin hypercube.
+        Determines every random number, together with the replication's number, and the points of a Latin hypercube.
     engine : {'auto', 'compiled', 'reference'}
-        Both engines give the same numbers; ``auto`` is the one that is done sooner.
+        Both engines give the same numbers; ``auto`` chooses the faster.
     executor : Executor, optional
-        Where it runs, instead of `workers` or `cluster`: one of `simdeploy.experiments.executors`.
+        One of `simdeploy.experiments.executors`, instead of `workers` or `cluster`.
     workers : int, default 1
-        How many cores of this machine work at it.
+        Local cores to use.
     cluster : str, optional
-        Address of a Dask scheduler whose workers work at it, such as ``tcp://10.0.0.5:8786``.
+        Address of a Dask scheduler, such as ``tcp://10.0.0.5:8786``.
     store : path-like, optional
-        A folder for the rows, which then aren't kept in memory. The same call again goes on where an earlier one
-        ended, however it ended.
+        Folder for the rows, instead of memory. Repeat the same call to resume.
     progress : bool or callable, default False
-        True writes a counter to standard error; a callable is given the number of finished replications and of all, at
-        first those that the store had.
+        True writes a counter to standard error; a callable gets the numbers of finished (at first those in the store) and of
+        all replications.
 
     Returns
     -------
@@ -80,27 +78,25 @@ def sweep(
     Raises
     ------
     InputError
-        Before anything is simulated: with every value that its key can't have, every key that isn't there, and every
-        other argument that makes no sense; or if the folder belongs to another question.
+        Before simulating: with all invalid values, unknown keys and invalid arguments; or if the folder belongs to another
+        question.
     SimulationError
-        If no worker process can be started; if the cluster can't be reached, or its scheduler goes away.
+        If no worker process can start, or the cluster can't be reached or is lost.
     StoreError
-        If another call writes to the folder, or it can't be written to.
+        If another call is writing to the folder, or it is not writable.
 
     Warns
     -----
     SimdeployWarning
-        For values that are legal but probably not meant, for what was amiss in the folder, and if a replication failed.
+        For valid values that are probably not meant, for damage in the folder, and for failed replications.
 
     Notes
     -----
-    Case and replication fix every number; design, engine, executor, store and what else is tried do not matter. Cases
-    that mean the same are simulated once. Policies on one scenario are simulated together: an engine shares among them
-    what doesn't depend on the policy.
+    Case and replication determine every number; design, engine, executor, store and other cases do not matter. Equal cases
+    are simulated once. Policies on one scenario are simulated together, sharing what doesn't depend on the policy.
 
-    Checking costs about a tenth of a millisecond per case, and half of one per combination of the scenario's values. Of
-    more than 20,000 cases that go into a store, some 10,000 are checked at first; the others when their turn comes, and
-    those that can't be simulated become failed rows with stage "check".
+    Checks take about 0.1 ms per case, and 0.5 ms per combination of scenario values. With a store and more than 20,000
+    cases, some 10,000 are checked first and the rest later; invalid ones become failed rows with stage "check".
 
     Examples
     --------
@@ -124,7 +120,7 @@ def sweep(
     scenarios, named = name_scenarios(scenario), name_policies(policies)
     if not vary and len(scenarios) * len(named) == 1:
         find_bases(scenarios, named)  # refuses a policy that there isn't
-        allowed = "at least one key with its values, or several scenarios or policies"
+        allowed = "a key with values, or several scenarios or policies"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
     campaign = Campaign(
         seed=seed,

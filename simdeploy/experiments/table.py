@@ -1,4 +1,4 @@
-"""The table of replications: its columns and their types, and how blocks become one."""
+"""The table of replications: columns, types, and assembly from blocks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROW_BYTES = sum({"str": 18, "int64": 8, "Int64": 9, "float64": 8}[dtype] for dty
 
 
 def columns_of(*, is_weighted: bool) -> tuple[str, ...]:
-    """Return the columns of a table of replications behind what identifies them: with weights if a tilt asks for them.
+    """Return the columns after the identifying ones, with weights for a tilt.
 
     Examples
     --------
@@ -41,16 +41,16 @@ def columns_of(*, is_weighted: bool) -> tuple[str, ...]:
 
 
 class Outcomes:
-    """What came of each replication of each policy, in columns that blocks are put into in any order.
+    """Outcomes by policy and replication, in columns filled from blocks in any order.
 
     Parameters
     ----------
     columns : sequence of str, optional
-        Which of a block's columns are kept; all of them by default.
+        Columns to keep; default: all.
 
     Notes
     -----
-    About 150 bytes for each replication of each policy.
+    About 150 bytes per replication of a policy.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class Outcomes:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Numbers of policies and of replications."""
+        """Numbers of policies and replications."""
         n_policies, n_replications = self._is_ok.shape
         return n_policies, n_replications
 
@@ -89,19 +89,19 @@ class Outcomes:
 
     @property
     def is_ok(self) -> np.ndarray:
-        """Whether a replication is there, and came to its end: by policy and replication."""
+        """Whether a replication exists and succeeded, by policy and replication."""
         return self._is_ok
 
     def numbers(self, name: str) -> np.ndarray:
-        """Return a column of numbers by policy and replication; NaN where there is none."""
+        """Return a column of numbers by policy and replication; NaN if missing."""
         return np.where(self._is_ok, self._numbers[name], np.nan)
 
     def codes(self, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Return a column of words by policy and replication as places in a list of words, -1 where there is none."""
+        """Return a column of words by policy and replication as indices into a list of words, -1 if missing."""
         return np.where(self._is_ok, self._codes[name], -1), tuple(self._places[name])
 
     def put(self, policy: int | np.ndarray, block: Block) -> None:
-        """Note a block whose first policy is number `policy`, or whose policies have these numbers."""
+        """Add a block whose first policy is number `policy`, or whose policies have these numbers."""
         n_policies, n_replications = block.index.shape
         start = block.first - self._first
         of_policies = slice(policy, policy + n_policies) if isinstance(policy, int) else policy
@@ -117,7 +117,7 @@ class Outcomes:
             codes[here] = known[block.codes[name]][block.index]
 
     def put_rows(self, policies: np.ndarray, replications: np.ndarray, rows: pd.DataFrame) -> None:
-        """Note rows of a table of replications, with the place of each one's policy and the number of its replication."""
+        """Add rows of a table of replications, given their policies' indices and replication numbers."""
         import pandas as pd
 
         here = (policies, replications - self._first)
@@ -132,18 +132,18 @@ class Outcomes:
             codes[here] = known[found]
 
     def to_table(self, keys: Mapping[str, Any]) -> pa.Table:
-        """Return a row for each replication of each policy; policies first, then replications.
+        """Return a row per policy and replication, in this order.
 
         Parameters
         ----------
         keys : mapping of str to sequence, ndarray or pyarrow.Array
-            Columns that go in front, such as `scenario` and `policy`: one value for each policy.
+            Leading columns such as `scenario` and `policy`: one value per policy.
 
         Returns
         -------
         pyarrow.Table
-            The columns of `keys`, `replication`, and, as far as they are kept, every response, `status`, `stage`, `error`. Responses of a failed
-            replication are missing, as is every unknown one; words are `large_string`, `keys` included.
+            The columns of `keys`, `replication`, and of those kept every response, `status`, `stage`, `error`. Unknown responses
+            and those of failed replications are null; words, including `keys`, are `large_string`.
         """
         import pyarrow as pa
 
@@ -162,7 +162,7 @@ class Outcomes:
         return pa.table(columns)
 
     def to_frame(self, keys: Mapping[str, Any]) -> pd.DataFrame:
-        """Return the same rows as a DataFrame with the types that `DTYPES` says, for the caller to keep and to change.
+        """Return the same rows as a DataFrame with the types of `DTYPES`, owned by the caller.
 
         Parameters
         ----------
@@ -172,12 +172,11 @@ class Outcomes:
         Returns
         -------
         DataFrame
-            What is missing in a column of numbers is NaN, or NA where they are whole.
+            Missing numbers are NaN, or NA for whole ones.
 
         Notes
         -----
-        The table is in memory once: numbers are handed over, words are let go of column by column. Nothing can be put or
-        read here afterwards.
+        Columns are handed over, so that the table is in memory once. This object can't be used afterwards.
 
         Examples
         --------

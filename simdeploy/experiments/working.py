@@ -1,4 +1,4 @@
-"""The work of one sweep: into memory, or into a store whose parts, the rows of the table in its order, are finished one by one."""
+"""The work of one sweep, into memory or part by part into a store."""
 
 from __future__ import annotations
 
@@ -52,24 +52,24 @@ _MOST_CELLS = 4_000_000
 
 
 class Work:
-    """The work of one sweep, checked.
+    """Checked work of one sweep.
 
     Parameters
     ----------
     where : callable
         Returns the executor for an engine.
     report : callable or None
-        Is given how many rows are there, and of how many.
+        Gets the numbers of finished and of all rows.
 
     Attributes
     ----------
     warnings : tuple of str
-        What is legal but probably not meant.
+        What is valid but probably not meant.
 
     Raises
     ------
     InputError
-        With every value that its key can't have, and with values that can't be meant together.
+        With all invalid values and invalid combinations.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Work:
         self.warnings = checked.warnings
 
     def in_memory(self) -> tuple[RowsInMemory, str]:
-        """Simulate everything; return the rows, and the engine that did it."""
+        """Simulate everything; return the rows and the engine."""
         engine = self._choose_engine()
         cases = self._make(range(self._n_cases)).with_engine(engine)
         n = len(self._replications)
@@ -110,7 +110,7 @@ class Work:
         return RowsInMemory(cases, sorted(blocks, key=itemgetter(0))), engine
 
     def into_store(self, path: str | os.PathLike[str], question: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-        """Simulate what a folder doesn't have; return what the user should be told, and the engine that did it."""
+        """Simulate what the folder lacks; return notes for the user and the engine."""
         with Store.open(path, question=question, make_cut=self._cut) as store:
             # The engine is that of the first call, which another one might not choose.
             engine, layout = read_cut(store.cut, self._n_cases, self._replications)
@@ -176,21 +176,21 @@ def _choose_some(table: CaseTable) -> list[int]:
 
 
 def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: float) -> dict[str, Any]:
-    """Decide how the rows are cut into parts, in a value that JSON knows.
+    """Choose the division of the rows into parts, as a JSON value.
 
     Parameters
     ----------
     node_updates : float
-        Of one replication of a case.
+        Per replication of a case.
 
     Returns
     -------
     dict
-        `engine`, so that all parts are of the same; `cases_per_part`; `replications_per_part`; `n_parts`.
+        `engine` (the same for all parts), `cases_per_part`, `replications_per_part`, `n_parts`.
 
     Notes
     -----
-    No clock decides on it: the same question to the same engine gives the same files.
+    It doesn't depend on timing: the same question and engine give the same files.
 
     Examples
     --------
@@ -214,7 +214,7 @@ def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
     Raises
     ------
     StoreError
-        If it is no such value: somebody else has written the manifest.
+        If the value is invalid, because the manifest was not written by `cut_parts`.
     """
     match cut:
         case {"engine": "compiled" | "reference" as engine, "n_parts": n_parts} if isinstance(n_parts, int):
@@ -223,18 +223,18 @@ def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
                 layout = Layout(n_cases, replications, *sizes)
                 if layout.n_parts == n_parts:
                     return engine, layout
-    raise StoreError(f"manifest.json is damaged (cut: not what a sweep writes, {shorten(cut)})")
+    raise StoreError(f"manifest.json is damaged (invalid cut: {shorten(cut)})")
 
 
 class Gathering:
-    """Consecutive cases of a layout, while they are simulated and their parts are put together.
+    """Consecutive cases of a layout, during simulation and assembly of their parts.
 
     Parameters
     ----------
     cases : Cases
-        No part may have some of them only.
+        They must fill whole parts.
     cut : Cut
-        Of the cases' job: how large the spans are.
+        Span sizes of the cases' job.
     """
 
     def __init__(self, cases: Cases, layout: Layout, cut: Cut) -> None:
@@ -247,19 +247,19 @@ class Gathering:
     def gather(
         self, finished: AbstractSet[int], simulate: Simulate, tell: Callable[[int], None]
     ) -> Generator[tuple[int, pa.Table], None, None]:
-        """Simulate what isn't finished, and yield each part with its rows.
+        """Simulate unfinished parts, and yield each with its rows.
 
         Parameters
         ----------
         simulate : callable
-            Yields each of the spans that it is given with its block, in any order.
+            Yields each given span with its block, in any order.
         tell : callable
-            Is given how many rows a span is good for, when it is there.
+            Gets the number of rows of each finished span.
 
         Yields
         ------
         int, pyarrow.Table
-            The parts in any order, the rows of a part always in the same.
+            Parts in any order, each with its rows in fixed order.
         """
         with closing(simulate(self._spans(finished))) as blocks:
             for span, block in blocks:

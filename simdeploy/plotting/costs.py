@@ -143,7 +143,7 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
     """
     rows = result.savings[result.savings["lever"].eq(lever)]
     if rows.empty:
-        raise InputError(not_among("no such lever", ("lever",), lever, result.savings["lever"].unique()))
+        raise InputError(not_among("no such setting", ("lever",), lever, result.savings["lever"].unique()))
     limit = result.limits[result.limits["lever"].eq(lever)].iloc[0]
     for cause, line in _LINES.items():
         part = rows[rows["cause"].eq(cause)]

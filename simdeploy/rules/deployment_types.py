@@ -69,11 +69,11 @@ def doubt_versions(kind: str, from_version: int, to_version: int) -> str | None:
     """
     traits = TYPES[kind]
     if traits.begins and from_version != 0:
-        return f"a {kind} with a version before it, which has none (from_version is 0)"
+        return f"a {kind} has no version before it (from_version is 0)"
     if traits.step == 0 and to_version != from_version:
-        return f"a {kind} that changes the version"
+        return f"a {kind} keeps the version"
     if traits.step > 0 and to_version <= from_version:
-        return f"{'an' if kind == 'update' else 'a'} {kind} to a version that is not newer"
+        return f"{'an' if kind == 'update' else 'a'} {kind} must go to a newer version"
     if traits.step < 0 and to_version >= from_version:
-        return f"a {kind} to a version that is not older"
+        return f"a {kind} must go to an older version"
     return None

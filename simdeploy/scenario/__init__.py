@@ -1,7 +1,6 @@
-"""The scenario file <-> one frozen value; the only door.
+"""Scenario files and scenarios, which are frozen values.
 
-From outside: `read_scenario`, `load` (for the command: errors and warnings as values), `as_scenario` (for every call that
-takes a scenario), `Scenario`,
+Public: `read_scenario`, `load` (returns errors and warnings), `as_scenario` (for calls that take a scenario), `Scenario`,
 `ScenarioPolicy`, `Identity`, `Costs`, `scenario_schema`. Imports dialects, rules, world, api, units, errors.
 """
 

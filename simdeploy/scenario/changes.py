@@ -1,4 +1,4 @@
-"""New values at paths written with dots, checked against what the schema knows."""
+"""New values at dotted paths, checked against the schema."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _INDEX = re.compile(r"\[(\d+)\]")
 
 
 def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a scenario's plain data with values at new places; what doesn't change is shared, not copied.
+    """Return a scenario's plain data with changed values; unchanged parts are shared, not copied.
 
     Raises
     ------
     InputError
-        For every path that leads nowhere, with the nearest one that exists.
+        For every path that doesn't exist, with the nearest one.
 
     Examples
     --------
@@ -44,11 +44,11 @@ class Key(NamedTuple):
     Attributes
     ----------
     path : str
-        With dots.
+        Dotted path.
     schema : mapping
-        What may stand there.
+        JSON Schema of its value.
     is_stated : bool
-        Whether something stands there, rather than a default.
+        Whether the value is stated, rather than a default.
     """
 
     path: str
@@ -57,12 +57,12 @@ class Key(NamedTuple):
 
 
 def find_key(raw: Mapping[str, Any], path: str) -> Key:
-    """Return the key at a path, as `set_values` understands it.
+    """Return the key at a path, in the form of `set_values`.
 
     Raises
     ------
     InputError
-        If there is no such path in a scenario, with the nearest one that exists.
+        If the path doesn't exist, with the nearest one.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def find_key(raw: Mapping[str, Any], path: str) -> Key:
 
 
 def all_keys(node: object, schema: Mapping[str, Any], prefix: str = "", *, is_stated: bool = True) -> Iterator[Key]:
-    """Go through every key that there is or may be below a value of this schema, those of defaults included."""
+    """Yield every existing or possible key of a value of this schema, including those of defaults."""
     if isinstance(node, list):
         children = [
             (str(item.get("name", number)) if isinstance(item, Mapping) else str(number), item, number)
@@ -109,7 +109,7 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
         if isinstance(child, str) and parents[:depth] == ["orchestrator"]:
             child = {"preset": child}
         if not isinstance(child, dict | list):
-            message = f"{format_path(parents[:depth])} is one value, without keys below it"
+            message = f"{format_path(parents[:depth])} is a single value, without keys"
             raise InputError(Problem(message, places[0]))
         node[part] = copy.copy(child)
         node, schema = node[part], key_schema(schema, part)
@@ -162,4 +162,4 @@ def _item(items: list[Any], head: str) -> int | None:
 
 def _no_such_path(raw: Mapping[str, Any], path: str) -> InputError:
     hint = nearest(path, (key.path for key in all_keys(raw, shared_schema())))
-    return InputError(Problem("no such path in a scenario", (path,), hint=hint))
+    return InputError(Problem("no such key in a scenario", (path,), hint=hint))

@@ -1,4 +1,4 @@
-"""The top of the scenario file, and its small sections."""
+"""Top level of the scenario file, and its small sections."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _read_policies(raw: object) -> dict[str, Any]:
             [Problem("not policies", found=shorten(raw), allowed="names, each with a deployment spec")]
         )
     if not raw:
-        raise validation_error([Problem("no policy", allowed="at least one: a name with a deployment spec")])
+        raise validation_error([Problem("no policy", allowed="at least one, a name with a deployment spec")])
     return raw
 
 
@@ -45,11 +45,11 @@ Policies = Annotated[dict[str, Any], PlainValidator(_read_policies)]
 
 
 class ActSection(Section):
-    """One act at a given time."""
+    """An action at a given time."""
 
     at: DurationNs = Field(description="Time after the start.")
     do: Annotated[Literal["pause", "resume", "promote", "cancel"], choice("pause", "resume", "promote", "cancel")] = (
-        Field(description="What is done.")
+        Field(description="Action.")
     )
 
 
@@ -57,36 +57,36 @@ class OperatorSection(Section):
     """The people around a rollout."""
 
     promote_after: DurationLaw = optional(
-        "0s", "Time from the last canary resolved to the operator's act, without auto_promote."
+        "0s", "Time from the last resolved canary to the operator's decision, without auto_promote."
     )
     notices_defect: Probability = optional(
-        0, "Probability that a defect the canaries show is noticed, and the rollout cancelled."
+        0, "Probability that a visible defect in the canaries is noticed and the rollout cancelled."
     )
-    rejects_good: Probability = optional(0, "Probability that a rollout that shows no defect is cancelled.")
-    escape_detection: DurationLaw = optional("1h", "Time until a defective release that completed is noticed.")
-    script: Annotated[list[ActSection] | None, OrNone] = none_field("Acts at given times after the start.")
+    rejects_good: Probability = optional(0, "Probability that a rollout without a visible defect is cancelled.")
+    escape_detection: DurationLaw = optional("1h", "Time until a completed defective release is noticed.")
+    script: Annotated[list[ActSection] | None, OrNone] = none_field("Actions at given times after the start.")
 
 
 class HealthSection(Section):
-    """Health checks, where a policy says nothing of it."""
+    """Health check defaults."""
 
-    interval: IntervalNs = optional("10s", "Length of one evaluation window, where the policy's dialect states none.")
+    interval: IntervalNs = optional("10s", "Evaluation window, if the policy's dialect states none.")
 
 
 class DeploymentSection(Section):
     """Identity shown in the deployment object."""
 
     type: Annotated[Literal["update", "create", "restart", "rollback", "stop"], choice(*_TYPES)] = optional(
-        "update", "What is done to the nodes."
+        "update", "Type of the deployment."
     )
-    job_id: Name = optional("sensor-pipeline", "Identity of the job.")
+    job_id: Name = optional("sensor-pipeline", "Job ID.")
     job_type: Name = optional("daemon", "The job's type.")
     namespace: Name = optional("default", "The job's namespace.")
     from_version: Version | None = optional(
-        None, "The job's version before; by the type: create 0, update 1, rollback 2, restart and stop 1."
+        None, "Version before; default by type: create 0, update 1, rollback 2, restart and stop 1."
     )
     to_version: Version | None = optional(
-        None, "The job's version after; by the type: one more, of a rollback one less, of restart and stop the same."
+        None, "Version after; default by type: one more; rollback one less; restart and stop the same."
     )
     created_at: Instant = optional("2026-01-01T00:00:00Z", "Start of the rollout, RFC 3339.")
 
@@ -94,30 +94,32 @@ class DeploymentSection(Section):
 class CostsSection(Section):
     """Money or points per unit."""
 
-    failed_request: Amount = optional(0, "Per failed request beyond the baseline.")
-    unavailable_node_hour: Amount = optional(0, "Per node and hour out of service, the excess only.")
+    failed_request: Amount = optional(0, "Per excess failed request.")
+    unavailable_node_hour: Amount = optional(0, "Per excess node-hour out of service.")
     hour_of_delay: Amount = optional(0, "Per hour of makespan.")
-    false_alarm: Amount = optional(0, "Per good release that was stopped.")
-    escape: Amount = optional(0, "Per defective release that completed.")
-    unit: Unit = optional("", "What they are counted in, such as EUR or points: shown behind every amount.")
+    false_alarm: Amount = optional(0, "Per stopped good release.")
+    escape: Amount = optional(0, "Per completed defective release.")
+    unit: Unit = optional("", "Unit shown after every amount, such as EUR or points.")
 
 
 class ScenarioFile(Section):
-    """A scenario: what nobody controls, and the policies that are tried on it."""
+    """A scenario: the circumstances of a rollout, and the policies to try."""
 
     simdeploy: Format = optional(1, "Version of this format.")
     name: Name = Field(description="The scenario's name.")
-    description: Prose = optional("", "What it is for.")
+    description: Prose = optional("", "Purpose of the scenario.")
     fleet: FleetSection = Field(description="The nodes and how they behave.")
-    release: Kinds = optional({"good": {"probability": 1}}, "What the new version may turn out to be: name -> kind.")
+    release: Kinds = optional(
+        {"good": {"probability": 1}}, "Kinds of release that the new version may be: name -> kind."
+    )
     operator: OperatorSection = optional({}, "The people around a rollout.")
     orchestrator: OrchestratorSection = optional(
-        "expanso", "How the control plane reads a policy: a preset, or a preset with switches."
+        "expanso", "How the control plane interprets a policy: a preset, or a preset with switches."
     )
-    health: HealthSection = optional({}, "Health checks, where a policy says nothing of it.")
+    health: HealthSection = optional({}, "Health check defaults.")
     deployment: DeploymentSection = optional({}, "Identity shown in the deployment object.")
-    costs: Annotated[CostsSection | None, OrNone] = none_field("Money or points per unit, for decisions.")
+    costs: Annotated[CostsSection | None, OrNone] = none_field("Costs per unit.")
     requirements: list[RequirementSection] = optional(
-        [], "What policies must achieve: for `simdeploy check`, and constraints of a search."
+        [], "Requirements for policies: tested by `simdeploy check`, constraints of a search."
     )
-    policies: Policies = Field(description="Name -> a deployment spec, field by field as in the API.")
+    policies: Policies = Field(description="Policies: name -> deployment spec as in the API.")

@@ -1,4 +1,4 @@
-"""Files that a scenario names."""
+"""Files named by a scenario."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ Folder = str | os.PathLike[str]
 
 
 class Files:
-    """Files that a scenario names, relative to its own; each is read once and then kept.
+    """Files named by a scenario, relative to it; each is read once and cached.
 
-    Kept texts make a scenario independent of the disk: it can be changed, or sent to another process,
-    after its files have changed or gone.
+    So a scenario can be changed or sent to another process after its files have changed.
 
     Parameters
     ----------
     base : str
-        Folder that relative names start from; empty for the working directory.
+        Folder of relative names; empty for the working directory.
     allowed : sequence of path
-        Folders in or below which the files may be, besides `base`.
+        Further folders that may contain the files.
     texts : mapping of str to str
-        What is known already, by name.
+        Texts already read, by name.
     """
 
     def __init__(self, base: str, allowed: Sequence[Folder] = (), texts: Mapping[str, str] | None = None) -> None:
@@ -37,7 +36,7 @@ class Files:
         self.texts: dict[str, str] = dict(texts or {})
 
     def path(self, name: str) -> str:
-        """Return where the file is."""
+        """Return the file's path."""
         return str(Path(self.base) / name)
 
     def text(self, name: str) -> str:
@@ -58,7 +57,7 @@ class Files:
 
 
 def first_word(text: str) -> str:
-    """Return what is shown of a text out of a file that a scenario names: the file may be another one than was meant.
+    """Return the first word of a text: messages show no more of a file, which may be the wrong one.
 
     Examples
     --------
@@ -69,7 +68,7 @@ def first_word(text: str) -> str:
 
 
 def without_contents(problem: Problem) -> Problem:
-    """Return a problem of a file that a scenario names, with no more of its contents than a word."""
+    """Return a problem that shows at most one word of the file's contents."""
     is_quoted = problem.found is not None and problem.found[0] in "'\"[{"
     return replace(
         problem, found=first_word(problem.found.strip("'\"")) if is_quoted and problem.found else problem.found

@@ -1,4 +1,4 @@
-"""The file's ``fleet``."""
+"""The ``fleet`` section."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ OrNone = BeforeValidator(_none)
 
 
 def none_field(description: str) -> Any:
-    """Declare a field that is none unless it is given."""
+    """Declare a field that defaults to none."""
     return Field(default=None, description=description, json_schema_extra=_or_none)
 
 
 class FlappingSection(Section):
-    """Degraded spells with exponential times."""
+    """Alternating good and degraded periods, exponential."""
 
-    good: DurationNs = Field(description="Mean length of a good spell.")
-    degraded: DurationNs = Field(description="Mean length of a degraded spell.")
+    good: DurationNs = Field(description="Mean length of a good period.")
+    degraded: DurationNs = Field(description="Mean length of a degraded period.")
     error_rate: Probability = Field(description="Fraction of requests that fail while degraded.")
 
     @field_validator("good", "degraded")
@@ -95,7 +95,7 @@ class ZoneOutageSection(Section):
 class CrashSection(ZoneOutageSection):
     """Up and repair times of a node."""
 
-    renewed_by_update: Flag = optional(False, "Whether a successful start begins a new up time.")
+    renewed_by_update: Flag = optional(False, "A successful start begins a new up time.")
 
     def build(self) -> Outages:
         """Return the value for the world."""
@@ -104,37 +104,37 @@ class CrashSection(ZoneOutageSection):
 
 def _check_lasts(mean_s: float) -> None:
     if mean_s <= 0:
-        raise validation_error([Problem("too short: its mean must be above 0", found=f"{mean_s:g} s")])
+        raise validation_error([Problem("too short: the mean must be above 0", found=f"{mean_s:g} s")])
 
 
 def _check_cycle(mean_s: float) -> None:
     if mean_s < _MIN_CYCLE_S:
-        message = "too short: the two times of a cycle have a mean of less than 1ms together"
+        message = "too short: the mean cycle must be at least 1ms"
         raise validation_error([Problem(message, found=f"{mean_s:g} s")])
 
 
 class BehaviourSection(Section):
-    """How nodes behave: the keys that a class may override."""
+    """Behaviour of nodes: keys that a class may override."""
 
     nullable = ("flapping", "crash", "zone_outage")
 
     requests_per_second: ExactNumber = optional(0, "Requests per second to each node.")
-    rollback_duration: DurationLaw | None = optional(
-        None, "Time to go back to the old version; the same as update_duration unless given."
-    )
-    rollback_failure: Probability = optional(0, "Probability that going back fails, per node.")
-    slowdown: FactorLaw = optional(1, "One factor per replication on every update_duration (a slow registry).")
+    rollback_duration: DurationLaw | None = optional(None, "Rollback time per node; default: update_duration.")
+    rollback_failure: Probability = optional(0, "Probability that a node's rollback fails.")
+    slowdown: FactorLaw = optional(1, "Factor on every update_duration, drawn once per replication (a slow registry).")
     start_failure: ProbabilityLaw = optional(
         0,
-        "Probability that an attempt to start fails, known when it ends; a distribution is drawn once per "
-        "replication (failures that come together).",
+        "Probability that a start attempt fails, known at its end; a distribution is drawn once per "
+        "replication (correlated failures).",
     )
-    start_attempts: Attempts = optional(1, "Tries, each of update_duration, before a node counts as failed.")
-    start_hang: Probability = optional(0, "Probability of silence until the deadline, per attempt.")
+    start_attempts: Attempts = optional(1, "Start attempts, each of update_duration, before a node fails.")
+    start_hang: Probability = optional(0, "Probability per attempt that the node is silent until the deadline.")
     error_rate: ProbabilityLaw = optional(
-        0, "Fraction of requests that fail anyway; a distribution is drawn once per node."
+        0, "Baseline fraction of failed requests; a distribution is drawn once per node."
     )
-    flapping: Annotated[FlappingSection | None, OrNone] = none_field("Degraded spells with exponential times.")
+    flapping: Annotated[FlappingSection | None, OrNone] = none_field(
+        "Alternating good and degraded periods, exponential."
+    )
     crash: Annotated[CrashSection | None, OrNone] = none_field("Crashes and repairs of each node.")
     zone_outage: Annotated[ZoneOutageSection | None, OrNone] = none_field("Outages of whole zones.")
 
@@ -152,7 +152,7 @@ class ClassSection(BehaviourSection):
 
     name: Name = Field(description="The class's name.")
     share: ExactProbability = Field(description="Fraction of the fleet's nodes.")
-    update_duration: DurationLaw | None = optional(None, "Time of one attempt to start.")
+    update_duration: DurationLaw | None = optional(None, "Duration of one start attempt.")
 
 
 class FleetSection(BehaviourSection):
@@ -161,12 +161,12 @@ class FleetSection(BehaviourSection):
     nodes: Nodes = Field(description="Number of nodes.")
     zones: Zones = optional(1, "Number of zones; node i is in zone i mod zones.")
     order: Annotated[Literal["index", "random", "zone"], choice("index", "random", "zone")] = optional(
-        "index", "In which order nodes are updated."
+        "index", "Update order of the nodes."
     )
     update_duration: DurationLaw = Field(
-        description="Time of one attempt to start; the node is out of service meanwhile."
+        description="Duration of one start attempt; the node is out of service meanwhile."
     )
-    classes: Annotated[list[ClassSection] | None, OrNone] = none_field("Shares of the fleet that behave differently.")
+    classes: Annotated[list[ClassSection] | None, OrNone] = none_field("Parts of the fleet that behave differently.")
 
     @field_validator("zones")
     @classmethod
@@ -183,12 +183,12 @@ class FleetSection(BehaviourSection):
         first: dict[str, int] = {}
         for number, section in enumerate(classes or ()):
             if section.name in first:
-                message = f"a second class of this name; the first is classes[{first[section.name]}]"
+                message = f"duplicate name; first used by classes[{first[section.name]}]"
                 problems.append(Problem(message, (number, "name"), found=repr(section.name)))
             first.setdefault(section.name, number)
         total = sum(section.share for section in classes or ())
         if total > 1:
-            message = f"the classes' shares add up to {float(total):.12g}, more than 1"
+            message = f"the shares add up to {float(total):.12g}, more than 1"
             problems.append(Problem(message))
         if problems:
             raise validation_error(problems)
@@ -196,7 +196,7 @@ class FleetSection(BehaviourSection):
 
 
 def build_fleet(section: FleetSection) -> Fleet:
-    """Turn a checked section into the world's value."""
+    """Build the fleet from a checked section."""
     keys = {name: getattr(section, name) for name in (*BehaviourSection.model_fields, "update_duration")}
     classes = []
     for class_section in section.classes or ():

@@ -1,4 +1,4 @@
-"""What a policy says of its gate, against itself, the fleet and the switches."""
+"""Checks of a policy's gate against the fleet and the switches."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 def gate_problems(
     scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
 ) -> Iterator[Problem]:
-    """Name what makes a gate unusable although each of its values is allowed."""
+    """List what makes a gate with valid values unusable."""
     policy = scenario_policy.policy
     terms = policy.gate
     if terms is None or policy.strategy == "immediate":
         return
     path = (*path, "health_check", "gate")
     if judges_waves(policy) and orchestrator.pacing == "sliding":
-        message = "judges waves, of which there are none under pacing: sliding"
+        message = "judges waves, but pacing: sliding has none"
         allowed = "threshold or cusum, or pacing: barrier or rate"
         yield Problem(message, (*path, "kind"), found=terms.kind, allowed=allowed)
     yield from _number_problems(terms, path)
@@ -44,11 +44,11 @@ def gate_problems(
     if terms.kind in ("sprt", "cusum"):
         yield from _rate_problems(terms, limit, path)
     if terms.kind in ("e_process", "bayes") and not 0 < limit < 1:
-        message = f"{terms.kind} needs an error rate between 0 and 1 to judge by"
+        message = f"{terms.kind} needs an error rate between 0 and 1"
         yield Problem(message, (*path[:-1], "max_error_rate"), found=f"{limit:g}", allowed="above 0 and below 1")
     elif terms.kind == "e_process" and not _has_mass_above(terms, limit):
-        message = f"a prior that has nothing above max_error_rate {limit:g} to look for"
-        yield Problem(message, (*path, "prior_mean"), allowed="a larger mean, or less strength")
+        message = f"the prior has no mass above max_error_rate {limit:g}"
+        yield Problem(message, (*path, "prior_mean"), allowed="a larger mean or a smaller strength")
     if judges_waves(policy) and orchestrator.pacing != "sliding":
         yield from _size_problems(policy, path, fleet, orchestrator)
 
@@ -83,7 +83,7 @@ def _number_problems(terms: GateTerms, path: Path) -> Iterator[Problem]:
         alpha = DEFAULT_ERROR if terms.alpha is None else terms.alpha
         beta = DEFAULT_ERROR if terms.beta is None else terms.beta
         if alpha + beta >= 1:
-            message = "errors that add up to 1 or more: nothing is left to be decided"
+            message = "alpha and beta sum to 1 or more"
             yield Problem(message, (*path, "alpha"), found=f"alpha {alpha:g}, beta {beta:g}", allowed="a sum below 1")
 
 
@@ -92,17 +92,17 @@ def _rate_problems(terms: GateTerms, limit: float, path: Path) -> Iterator[Probl
     if not 0 < good < bad < 1:
         key = "good" if terms.good is not None or terms.bad is None else "bad"
         found = f"good {good:g}, bad {bad:g}"
-        allowed = "0 < good < bad < 1; where they are left out they are half and twice max_error_rate"
-        yield Problem("no two error rates to tell apart", (*path, key), found=found, allowed=allowed)
+        allowed = "0 < good < bad < 1; defaults: half and twice max_error_rate"
+        yield Problem("good and bad must be distinct error rates", (*path, key), found=found, allowed=allowed)
 
 
 def _size_problems(policy: Policy, path: Path, fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Problem]:
     in_window, in_all = _most_requests(policy, fleet, orchestrator)
     if in_all > MOST_GATED_REQUESTS:
-        message = f"more than {MOST_GATED_REQUESTS:,} requests of one wave until the deadline"
-        yield Problem(message, (*path, "kind"), found=f"{in_all:,}", allowed="a gate of nodes: threshold")
+        message = f"more than {MOST_GATED_REQUESTS:,} requests per wave until the deadline"
+        yield Problem(message, (*path, "kind"), found=f"{in_all:,}", allowed="the gate threshold, which judges nodes")
     if policy.gate is not None and method_of(policy.gate) == "sprt_requests" and in_window > MOST_ORDERED_REQUESTS:
-        message = f"more than {MOST_ORDERED_REQUESTS:,} requests of one wave in a window, to be taken one by one"
+        message = f"more than {MOST_ORDERED_REQUESTS:,} requests per wave and window for a test request by request"
         yield Problem(message, (*path, "on"), found=f"{in_window:,}", allowed="on: windows")
 
 
@@ -121,7 +121,7 @@ def _sizes(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[in
 def gate_suspicions(
     scenario_policy: ScenarioPolicy, path: Path, fleet: Fleet, orchestrator: Orchestrator
 ) -> Iterator[Problem]:
-    """Name what of a gate has no effect, or never gives a verdict."""
+    """List keys of a gate without effect, and gates that never give a verdict."""
     ignored = _ignored_keys(scenario_policy)
     terms = scenario_policy.policy.gate
     path = (*path, "health_check", "gate")
@@ -132,17 +132,17 @@ def gate_suspicions(
         scenario_policy.identity.type == "create" or len(_sizes(scenario_policy.policy, fleet, orchestrator)) == 1
     )
     if terms is not None and terms.kind == "baseline" and is_alone:
-        message = "no wave has anybody to compare with: " + (
-            "stops every rollout" if orchestrator.cant_tell == "stop" else "lets every release pass"
+        message = "no wave has old nodes to compare with: " + (
+            "stops every rollout" if orchestrator.cant_tell == "stop" else "passes every release"
         )
         yield Problem(message, (*path, "kind"), found="baseline")
     if terms is not None and terms.kind == "sprt" and 0 < (terms.most or 0) < (terms.minimum_sample or 0):
-        message = "fewer requests than minimum_sample, before which it does not end"
+        message = "below minimum_sample, before which the test can't end"
         yield Problem(message, (*path, "most"), found=f"{terms.most:,}")
     if judges_waves(scenario_policy.policy) and terms is not None and terms.minimum_sample:
         _, most = _most_requests(scenario_policy.policy, fleet, orchestrator)
         if most < terms.minimum_sample:
-            message = f"no wave can ever meet so many requests until its deadline: at most {most:,}"
+            message = f"no wave can reach this before its deadline: at most {most:,} requests"
             yield Problem(message, (*path, "minimum_sample"), found=f"{terms.minimum_sample:,}")
 
 

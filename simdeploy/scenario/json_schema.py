@@ -1,4 +1,4 @@
-"""The scenario file as JSON Schema, for editors; and what can be asked of it."""
+"""JSON Schema of the scenario file, and queries on it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def scenario_schema() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def shared_schema() -> dict[str, Any]:
-    """Return the same without copying it: for readers that change nothing."""
+    """Return the same without copying; do not change it."""
     schema = ScenarioFile.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     definitions = schema["$defs"]
@@ -51,10 +51,10 @@ def shared_schema() -> dict[str, Any]:
     choices.append(
         {
             "type": "object",
-            "description": "A deployment as the API returns it, or a bare spec, in a JSON file.",
+            "description": "A JSON file with an API deployment or a bare spec.",
             "properties": {
-                "file": {"type": "string", "description": "JSON file, relative to this one."},
-                "dialect": {"enum": list(SPEC_TYPES), "description": "Where the file's fields don't tell."},
+                "file": {"type": "string", "description": "JSON file, relative to the scenario."},
+                "dialect": {"enum": list(SPEC_TYPES), "description": "Dialect, if the file's fields don't show it."},
             },
             "required": ["file"],
             "additionalProperties": False,
@@ -92,7 +92,7 @@ def _inline_spec(dialect: Dialect, definitions: dict[str, Any]) -> dict[str, Any
         definitions[name] = _closed(part)
     spec["properties"]["dialect"] = {
         "const": dialect,
-        "description": "The form this policy is written in; deployment if left out.",
+        "description": "Dialect of this policy; default: deployment.",
     }
     if dialect != "deployment":
         spec["required"] = [*spec["required"], "dialect"]
@@ -105,14 +105,14 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def spec_schema(dialect: Dialect) -> Mapping[str, Any]:
-    """Return the schema of a spec that stands inline in a scenario, in one of the dialects; not to be changed."""
+    """Return the schema of an inline spec in a dialect; do not change it."""
     choices: list[dict[str, Any]] = shared_schema()["$defs"]["Policy"]["anyOf"]
     return next(choice for choice in choices if choice["properties"]["dialect"].get("const") == dialect)
 
 
 @_remembered
 def key_types(schema: Mapping[str, Any]) -> frozenset[str]:
-    """Return the types of JSON that a value of this schema may have.
+    """Return the JSON types that a value of this schema may have.
 
     Examples
     --------
@@ -143,12 +143,12 @@ def _go_through(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 @_remembered
 def known_keys(schema: Mapping[str, Any]) -> list[str]:
-    """Return the keys that a value of this schema may have by name."""
+    """Return the named keys of a value of this schema."""
     return list(dict.fromkeys(key for part in _alternatives(schema) for key in part.get("properties", ())))
 
 
 def key_default(schema: Mapping[str, Any], key: str | int) -> Any:
-    """Return the default of a key, as a file would write it, or None."""
+    """Return a key's default as written in a file, or None."""
     for part in _alternatives(schema):
         default = part.get("properties", {}).get(key, {}).get("default")
         if default is not None:
@@ -157,13 +157,13 @@ def key_default(schema: Mapping[str, Any], key: str | int) -> Any:
 
 
 def may_add_keys(schema: Mapping[str, Any]) -> bool:
-    """Say whether a value of this schema may have keys with names of the user's choice."""
+    """Whether a value of this schema may have keys of any name."""
     return any(isinstance(part.get("additionalProperties"), Mapping) for part in _alternatives(schema))
 
 
 @_remembered
 def key_schema(schema: Mapping[str, Any], key: str | int) -> Mapping[str, Any]:
-    """Return the schema of what is below a key, or of a list's item; empty if there is none."""
+    """Return the schema of a key's value or a list's item; empty if there is none."""
     found = []
     for part in _alternatives(schema):
         if isinstance(key, int):

@@ -1,7 +1,6 @@
-"""Distributions as a scenario file writes them: a constant, or one key that names the family.
+"""Distributions in a scenario file: a constant, or one key that names the family.
 
-The table of families here is the one truth of what is allowed: the reader, the messages and the JSON
-Schema are made from it.
+The reader, the messages and the JSON Schema all follow from the table of families.
 """
 
 from __future__ import annotations
@@ -61,18 +60,18 @@ _MAX_SECONDS = MAX_DURATION_NS / NS_PER_S
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a law is of.
+    """Quantity that a distribution describes.
 
     Attributes
     ----------
     name : str
         In words.
     definition : str
-        Name of its laws' JSON Schema.
+        Name of the JSON Schema of its distributions.
     scalar : Kind
         Reads a constant or a parameter as a float.
     low, high : float
-        Where all of the law must lie.
+        Bounds of the distribution's support.
     """
 
     name: str
@@ -85,7 +84,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class LawOf:
-    """A law of a quantity, as pydantic metadata."""
+    """A distribution of a quantity, as pydantic metadata."""
 
     quantity: Quantity
 
@@ -121,7 +120,7 @@ def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
     Parameters
     ----------
     files : Files
-        Where ``empirical: {file: ...}`` is looked for.
+        Where to look for ``empirical: {file: ...}``.
 
     Raises
     ------
@@ -153,17 +152,17 @@ def _family(raw: Mapping[str, Any]) -> str:
     if unknown:
         allowed = ", ".join(_ALL_FAMILIES)
         hint = nearest(unknown[0], _ALL_FAMILIES) or _family_of_parameters(tuple(raw))
-        raise InputError(Problem("not a family of distributions", (unknown[0],), allowed=allowed, hint=hint))
+        raise InputError(Problem("unknown distribution", (unknown[0],), allowed=allowed, hint=hint))
     if len(raw) != 1:
         found = "{" + listed(raw) + "}"
-        raise InputError(Problem("not exactly one family of distributions", found=found, allowed="one key"))
+        raise InputError(Problem("exactly one distribution is required", found=found, allowed="one key"))
     return next(iter(raw))
 
 
 def _family_of_parameters(keys: tuple[str, ...]) -> str | None:
     for family, forms in FAMILIES.items():
         if any(sorted(names) == sorted(keys) for names, _ in forms):
-            return f"name the family, such as {family}: {{{', '.join(keys)}}}"
+            return f"name the distribution: {family}: {{{', '.join(keys)}}}"
     return None
 
 
@@ -172,7 +171,7 @@ def _of_family(family: str, raw: object, quantity: Quantity, files: Files) -> Di
         return Constant(read_value(quantity.scalar, raw))
     forms = "{values: [...]} or {file: x.csv}" if family == "empirical" else _forms_in_words(family)
     if not isinstance(raw, Mapping):
-        raise InputError(Problem(f"not the parameters of {family}", found=shorten(raw), allowed=forms))
+        raise InputError(Problem(f"invalid parameters of {family}", found=shorten(raw), allowed=forms))
     given = {key: value for key, value in raw.items() if value is not None}
     if family == "empirical":
         return Empirical(_empirical_values(given, quantity, files, forms))
@@ -186,7 +185,7 @@ def _forms_in_words(family: str) -> str:
 def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms: str) -> Distribution:
     known = tuple(dict.fromkeys(name for names, _ in FAMILIES[family] for name in names))
     problems = [
-        Problem(f"not a parameter of {family}", (key,), allowed=forms, meant=(key, known))
+        Problem(f"{family} has no such parameter", (key,), allowed=forms, meant=(key, known))
         for key in given
         if key not in known
     ]
@@ -201,7 +200,7 @@ def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms
     form = next((form for form in FAMILIES[family] if sorted(form[0]) == sorted(given)), None)
     if form is None and all(key in known for key in given):
         found = "{" + listed(given) + "}"
-        problems.append(Problem(f"not a set of parameters of {family}", found=found, allowed=forms))
+        problems.append(Problem(f"invalid set of parameters of {family}", found=found, allowed=forms))
     if problems or form is None:
         raise InputError(problems)
     names, make = form
@@ -216,11 +215,11 @@ def _empirical_values(given: Mapping[str, Any], quantity: Quantity, files: Files
         found = "{" + listed(given) + "}"
         unknown = next((key for key in given if key not in ("values", "file")), None)
         hint = nearest(unknown, ("values", "file")) if unknown else None
-        raise InputError(Problem("not a set of parameters of empirical", found=found, allowed=forms, hint=hint))
+        raise InputError(Problem("invalid set of parameters of empirical", found=found, allowed=forms, hint=hint))
     if "file" in given:
         name = given["file"]
         if not isinstance(name, str) or not name.strip():
-            raise InputError(Problem("not the name of a file", ("file",), found=shorten(name)))
+            raise InputError(Problem("not a file name", ("file",), found=shorten(name)))
         return _file_values(name, quantity, files)
     items = given["values"]
     if not isinstance(items, list) or not items:
@@ -246,16 +245,16 @@ def _file_values(name: str, quantity: Quantity, files: Files) -> tuple[float, ..
     path = files.path(name)
     for number, line in enumerate(StringIO(text.rstrip(), newline=None), start=1):
         if number > _MAX_LINES or len(problems) == _MAX_BAD_LINES:
-            most = f"{_MAX_LINES:,} values" if number > _MAX_LINES else f"{_MAX_BAD_LINES} lines like these"
+            most = f"{_MAX_LINES:,} values" if number > _MAX_LINES else f"{_MAX_BAD_LINES} bad lines"
             problems.append(Problem(f"more than {most}: the rest was not read", ("file",), path, number))
             break
         cell = line.strip().strip('"')
         try:
             values.append(read_value(quantity.scalar, _cell_value(cell)))
         except InputError as error:
-            hint = "the first line is a value, too, not a header" if number == 1 else None
+            hint = "a header line is not allowed" if number == 1 else None
             problem = error.problems[0]
-            message = problem.message if cell else "an empty line"
+            message = problem.message if cell else "empty line"
             problems.append(
                 Problem(message, ("file",), path, number, found=first_word(cell), allowed=problem.allowed, hint=hint)
             )
@@ -276,18 +275,18 @@ def _check_law(law: Distribution, quantity: Quantity) -> None:
     mean = law.mean
     message = None
     if low < quantity.low or high > quantity.high:
-        message = f"reaches from {low:g} to {high:g}: a law of a {quantity.name} must lie in "
+        message = f"range {low:g} to {high:g}: a {quantity.name} must lie in "
         message += f"[{quantity.low:g}, {quantity.high:g}]" if quantity.high < math.inf else "[0, infinity)"
     elif not math.isfinite(mean) or (quantity is DURATION and mean > _MAX_SECONDS):
-        message = "a mean of more than 100 years" if quantity is DURATION else "a mean that is not finite"
+        message = "the mean is above 100 years" if quantity is DURATION else "the mean is not finite"
     elif quantity.positive_mean and mean <= 0:
-        message = f"a {quantity.name} that is always 0"
+        message = f"the {quantity.name} is always 0"
     if message is not None:
         raise InputError(Problem(message))
 
 
 def law_schema(quantity: Quantity) -> dict[str, Any]:
-    """Return the JSON Schema of a law."""
+    """Return the JSON Schema of a distribution."""
     scalar = dict(quantity.scalar.schema)
 
     def form(names: tuple[str, ...]) -> dict[str, Any]:

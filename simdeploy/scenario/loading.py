@@ -21,20 +21,19 @@ def read_scenario(path: str | os.PathLike[str], *, allow_files: Sequence[Folder]
     Parameters
     ----------
     path : path
-        Of a file, or of a pipe. Files that it names are looked for beside it, and have to be in its folder or below,
-        links followed.
+        A file or pipe. Files that it names are relative to it and must be in or below its folder, links resolved.
     allow_files : sequence of path, optional
-        Further folders in or below which they may be.
+        Further folders that may contain them.
 
     Raises
     ------
     InputError
-        With everything that is wrong, each with its line.
+        With all problems and their lines.
 
     Warns
     -----
     SimdeployWarning
-        For what is legal but probably not meant; also in the scenario's `warnings`.
+        For what is valid but probably not meant; also in the scenario's `warnings`.
     """
     scenario, errors, warnings = load(path, allow_files=allow_files)
     if scenario is None:
@@ -44,12 +43,12 @@ def read_scenario(path: str | os.PathLike[str], *, allow_files: Sequence[Folder]
 
 
 def as_scenario(scenario: ScenarioOrPath) -> Scenario:
-    """Return the scenario that a call is given, read from its file if that is what it is given.
+    """Return a scenario, reading it if a path is given.
 
     Raises
     ------
     InputError
-        If it is neither, or with everything that is wrong with the file.
+        If it is neither, or with all problems of the file.
 
     Warns
     -----
@@ -60,14 +59,14 @@ def as_scenario(scenario: ScenarioOrPath) -> Scenario:
         return scenario
     if isinstance(scenario, str | os.PathLike):
         return read_scenario(scenario)
-    message = "neither a scenario nor the path of a scenario's file"
+    message = "not a scenario or the path of one"
     raise InputError(Problem(message, ("scenario",), found=shorten(scenario)))
 
 
 def load(
     path: str | os.PathLike[str], *, allow_files: Sequence[Folder] = ()
 ) -> tuple[Scenario | None, tuple[Problem, ...], tuple[Problem, ...]]:
-    """Read a scenario file and return it, or None, with its errors and its warnings: nothing is raised."""
+    """Read a scenario file; return it (or None), its errors and its warnings. Raises nothing."""
     file = os.fspath(path)
     problems: list[Problem] = []
     try:

@@ -1,4 +1,4 @@
-"""What is asked of a policy: a mean, a quantile or a rate, of all rollouts or of some; and what is required of it."""
+"""Measures of a policy (mean, quantile or rate, of all rollouts or some), events and requirements."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _REQUIREMENT = re.compile(r"(?P<measure>.*?)\s*(?P<sign><=|>=)\s*(?P<limit>.*)")
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that is estimated over the replications of a policy.
+    """A quantity estimated from a policy's replications.
 
     Attributes
     ----------
     of : str
-        One of `NUMBERS`, of which it is the mean or a quantile; or one of `EVENTS`, of which it is the rate.
+        One of `NUMBERS` (mean or quantile) or of `EVENTS` (rate).
     quantile : float or None
-        Strictly between 0 and 1: which quantile of a number; None for its mean.
+        Quantile of a number, strictly between 0 and 1; None for the mean.
     given : str or None
-        Only the rollouts in which this is so: ``good`` and ``defective`` releases, one kind of the scenario by its
-        name, ``passed_canary``, a verdict, a state.
+        Only these rollouts: ``good`` or ``defective`` releases, a kind of release by name, ``passed_canary``, a verdict or a
+        state.
 
     Notes
     -----
-    A release is defective if its kind is. ``passed_canary``: something was dispatched after the first wave (the
-    canaries, if there are any), or the rollout completed. Rates of verdicts are over the rollouts that got one.
+    ``passed_canary``: something was dispatched after the first wave (the canaries, if any), or the rollout completed. Rates
+    of verdicts are over the rollouts with a verdict.
 
     Examples
     --------
@@ -65,14 +65,14 @@ class Measure:
 
     @property
     def kind(self) -> Literal["mean", "quantile", "rate"]:
-        """What is estimated, which says how."""
+        """Kind of estimate."""
         if self.of in EVENTS:
             return "rate"
         return "mean" if self.quantile is None else "quantile"
 
     @property
     def is_fraction(self) -> bool:
-        """Whether it lies between 0 and 1, and is shown as a percentage."""
+        """Whether it is between 0 and 1 and shown as a percentage."""
         return self.kind == "rate" or self.of in FRACTIONS
 
     @property
@@ -88,12 +88,12 @@ class Measure:
 
 @dataclass(frozen=True)
 class Condition:
-    """A number held against a limit; or an event, which has neither sign nor limit.
+    """A number compared with a limit; or an event, without sign and limit.
 
     Attributes
     ----------
     of : str
-        One of `NUMBERS` but a cost, or one of `EVENTS`.
+        One of `NUMBERS` except costs, or of `EVENTS`.
     sign : {'<', '<=', '>', '>='} or None
     """
 
@@ -107,12 +107,12 @@ class Condition:
 
 @dataclass(frozen=True)
 class Event:
-    """What may happen in a rollout: everything that is named at once.
+    """What may happen in a rollout: all conditions together.
 
     Attributes
     ----------
     given : str or None
-        Only the rollouts in which this is so, as of a `Measure`.
+        Only these rollouts, as in `Measure`.
 
     Examples
     --------
@@ -131,14 +131,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a measure must not exceed, or fall below.
+    """An upper or lower limit of a measure.
 
     Attributes
     ----------
     at_most, at_least : float or None
-        Exactly one of them; seconds, fractions, or what the measure is in.
+        Exactly one, in the measure's unit (seconds, fractions, ...).
     policy : str or None
-        The policy that must meet it; None for every policy.
+        The policy it applies to; None for all.
 
     Examples
     --------
@@ -154,13 +154,13 @@ class Requirement:
 
     @property
     def limit(self) -> float:
-        """The number that it is held against."""
+        """The limit, upper or lower."""
         limit = self.at_least if self.at_most is None else self.at_most
         assert limit is not None  # noqa: S101 - one of them is there
         return limit
 
     def is_broken_by(self, values: np.ndarray) -> np.ndarray:
-        """Say which values are beyond the limit; NaN breaks nothing.
+        """Return which values are beyond the limit; NaN never is.
 
         Examples
         --------
@@ -179,94 +179,94 @@ class Requirement:
 def measure_problems(
     measure: Measure, kinds: tuple[str, ...] | None = None, *, has_costs: bool | None = None
 ) -> list[Problem]:
-    """Say what is wrong with a measure; paths are its keys.
+    """Return a measure's problems; paths are its keys.
 
     Parameters
     ----------
     kinds : tuple of str, optional
-        Names of the scenario's kinds of release; where they are unknown, `given` may be any name.
+        Kinds of release of the scenario; if unknown, `given` may be any name.
     has_costs : bool, optional
-        Whether the scenario has costs; where that is unknown, a cost may be measured.
+        Whether the scenario has costs; if unknown, costs are allowed.
     """
     problems = []
     if measure.of not in (*NUMBERS, *EVENTS):
         hint = nearest(measure.of, [*NUMBERS, *EVENTS])
         allowed = None if hint else f"a response ({', '.join(NUMBERS)}) or an event ({', '.join(EVENTS)})"
-        problems.append(
-            Problem("nothing that can be measured", ("of",), found=shorten(measure.of), allowed=allowed, hint=hint)
-        )
+        problems.append(Problem("unknown measure", ("of",), found=shorten(measure.of), allowed=allowed, hint=hint))
     if measure.quantile is not None:
         if not 0 < measure.quantile < 1:
-            hint = f"{measure.quantile / 100:g} is {measure.quantile:g} percent" if 1 < measure.quantile < 100 else None
+            hint = (
+                f"write {measure.quantile / 100:g} for {measure.quantile:g} %" if 1 < measure.quantile < 100 else None
+            )
             found, allowed = f"{measure.quantile:g}", "above 0 and below 1, such as 0.95"
-            problems.append(Problem("not a quantile", ("quantile",), found=found, allowed=allowed, hint=hint))
+            problems.append(Problem("invalid quantile", ("quantile",), found=found, allowed=allowed, hint=hint))
         elif measure.of in EVENTS:
-            problems.append(Problem("an event has a rate, and no quantiles", ("quantile",), found=measure.of))
+            problems.append(Problem("an event has no quantiles, only a rate", ("quantile",), found=measure.of))
     known = (*EVENTS, *(kinds or ()))
     if measure.given is not None and kinds is not None and measure.given not in known:
         found, meant = shorten(measure.given), (measure.given, known)
-        problems.append(Problem("not a condition", ("given",), found=found, allowed=listed(known), meant=meant))
+        problems.append(Problem("unknown condition", ("given",), found=found, allowed=listed(known), meant=meant))
     if measure.of in COSTS and has_costs is False:
-        hint = 'add a section `costs`, or ask for something else, such as "makespan_s"'
-        message = f"the scenario has no costs, so {measure.of} can't be measured"
+        hint = 'add a `costs` section or use another measure, such as "makespan_s"'
+        message = f"no costs in the scenario: {measure.of} can't be measured"
         problems.append(Problem(message, ("of",), hint=hint))
     return problems
 
 
 def requirement_problems(requirement: Requirement) -> list[Problem]:
-    """Say what is wrong with a requirement's limits; paths are its keys."""
+    """Return problems of a requirement's limits; paths are its keys."""
     given = {key: getattr(requirement, key) for key in ("at_most", "at_least") if getattr(requirement, key) is not None}
     if len(given) != 1:
         found = "both" if given else "none"
-        return [Problem("not exactly one limit", found=found, allowed="at_most or at_least")]
+        return [Problem("exactly one limit is required", found=found, allowed="at_most or at_least")]
     (key, limit), measure = next(iter(given.items())), requirement.measure
     if not _is_finite(limit):
-        return [Problem("not an amount", (key,), found=shorten(limit), allowed="a number")]
+        return [Problem("invalid amount", (key,), found=shorten(limit), allowed="a number")]
     if measure.is_fraction and not 0 <= limit <= 1:
-        hint = f"{limit / 100:g} is {limit:g} percent" if 1 < limit <= 100 else None
-        message = f"{measure.of} lies between 0 and 1"
+        hint = f"write {limit / 100:g} for {limit:g} %" if 1 < limit <= 100 else None
+        message = f"{measure.of} is between 0 and 1"
         return [Problem(message, (key,), found=f"{limit:g}", allowed="a fraction such as 0.01", hint=hint)]
     return []
 
 
 def of_text(text: str, problems: Iterable[Problem]) -> list[Problem]:
-    """Return problems of what somebody wrote as text, which has no keys: their path is the text."""
+    """Return problems with the text itself as their path."""
     return [replace(problem, path=(text,)) for problem in problems]
 
 
 def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
-    """Read a measure as a person writes it: ``makespan_s``, ``p95 blast_radius given defective``.
+    """Parse a measure: ``makespan_s``, ``p95 blast_radius given defective``.
 
     Raises
     ------
     InputError
-        With everything that is wrong.
+        With all problems.
     """
     match = _MEASURE.fullmatch(text.strip())
     if match is None:
-        raise InputError(Problem("not a measure", found=shorten(text), allowed=_FORM))
+        raise InputError(Problem("invalid measure", found=shorten(text), allowed=_FORM))
     how, of, given = match["how"], match["of"], match["given"]
     quantile = None if how in (None, "mean") else _percent(how[1:])
     measure = Measure(of, quantile, given.strip() if given else None)
     problems = measure_problems(measure, kinds)
     if how == "mean" and measure.of in EVENTS:
-        problems.append(Problem("an event has a rate, and no mean", ("of",), found=measure.of))
+        problems.append(Problem("an event has no mean, only a rate", ("of",), found=measure.of))
     if problems:
         raise InputError(of_text(text.strip(), problems))
     return measure
 
 
 def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requirement:
-    """Read a requirement as a person writes it: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``.
+    """Parse a requirement: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``.
 
     Raises
     ------
     InputError
-        With everything that is wrong.
+        With all problems.
     """
     match = _REQUIREMENT.fullmatch(text.strip())
     if match is None:
-        raise InputError(Problem("not a requirement", found=shorten(text), allowed=_REQUIREMENT_FORM))
+        raise InputError(Problem("invalid requirement", found=shorten(text), allowed=_REQUIREMENT_FORM))
     measure = parse_measure(match["measure"], kinds)
     limit = parse_amount(match["limit"], measure)
     is_most = match["sign"] == "<="
@@ -278,12 +278,12 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
 
 
 def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
-    """Read an event as a person writes it: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``.
+    """Parse an event: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``.
 
     Raises
     ------
     InputError
-        With everything that is wrong.
+        With all problems.
     """
     said, _, given = (part.strip() for part in text.partition(" given "))
     conditions = []
@@ -291,12 +291,12 @@ def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
     for part in re.split(r"\s+and\s+", said):
         match = _CONDITION.fullmatch(part)
         if match is None:
-            problems.append(Problem("not an event", found=shorten(part), allowed=_EVENT_FORM))
+            problems.append(Problem("invalid event", found=shorten(part), allowed=_EVENT_FORM))
             continue
         measure = Measure(match["of"], given=given or None)
         problems += measure_problems(measure, kinds, has_costs=False)
         if (measure.of in EVENTS) == bool(match["sign"]):
-            message = "an event has no limit" if match["sign"] else "a number makes an event with a limit only"
+            message = "an event takes no limit" if match["sign"] else "a response needs a limit"
             problems.append(Problem(message, (measure.of,), allowed=_EVENT_FORM))
         elif match["sign"]:
             conditions.append(Condition(measure.of, match["sign"], parse_amount(match["limit"], measure)))
@@ -308,12 +308,12 @@ def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
 
 
 def parse_amount(text: str, measure: Measure) -> float:
-    """Read a number in a measure's unit: ``0.01`` and ``1%`` of a fraction, ``600`` and ``10m`` of a time.
+    """Parse a number in a measure's unit: ``0.01`` or ``1%`` for a fraction, ``600`` or ``10m`` for a time.
 
     Raises
     ------
     InputError
-        If it is none.
+        If it is invalid.
 
     Examples
     --------
@@ -333,7 +333,7 @@ def parse_amount(text: str, measure: Measure) -> float:
     if value - value != 0:
         allowed = "a number" + (", or a percentage such as 1%" if measure.is_fraction else "")
         allowed += ", or a duration such as 10m" if measure.is_duration else ""
-        raise InputError(Problem("not an amount", (str(measure),), found=shorten(text), allowed=allowed))
+        raise InputError(Problem("invalid amount", (str(measure),), found=shorten(text), allowed=allowed))
     return value
 
 

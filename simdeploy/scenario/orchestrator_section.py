@@ -1,4 +1,4 @@
-"""The file's ``orchestrator``: a preset, and switches that differ from it."""
+"""The ``orchestrator`` section: a preset and switches that override it."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from simdeploy.scenario.section import Section, optional
 from simdeploy.scenario.values import DurationNs, ExactPositive, Sample
 
 _DESCRIPTIONS = {
-    "pacing": "When the next nodes go: the whole wave resolved, a slot free, or by the clock.",
-    "failed_node_holds_slot": "Under sliding: whether a failed node keeps its slot.",
-    "limit_comparison": "Whether the rollout stops above a limit or at it.",
-    "limit_combination": "Whether one of count and percent is enough, or both must be crossed.",
-    "failed_percent_of": "The denominator of the percent limit.",
-    "limits_judged": "When the limits are judged; under sliding always at once.",
-    "limits_apply_to_immediate": "Whether limits stop an immediate rollout.",
-    "canary_size": "Which of count and percent decides when both are set.",
-    "canary_rounding": "How a percent of the nodes is rounded; never below 1.",
-    "canary_gate": "Whether one failed canary stops the rollout, or canaries count like any node.",
-    "deadline_starts": "When the deadline's clock starts.",
-    "window_reset": "Whether one bad window restarts min_healthy_time.",
-    "no_traffic": "What a window without requests is.",
-    "node_local_rollback": "Whether a failed node goes back by itself.",
-    "on_failure": "What a crossed limit does.",
-    "rollback_pacing": "How nodes go back.",
-    "unreachable_nodes": "What happens to nodes that are down when their turn comes.",
-    "paused_clocks": "Whether bake time, promotion delay and rate clock go on while paused.",
-    "explicit_zero_limit": "What an explicit 0 of a limit means.",
-    "cant_tell": "What a gate does that can't tell at the end of the observation.",
+    "pacing": "What starts the next nodes: the wave resolved, a free slot, or the clock.",
+    "failed_node_holds_slot": "A failed node keeps its slot (sliding).",
+    "limit_comparison": "Stop above a limit or at it.",
+    "limit_combination": "Limits to cross: count or percent, or both.",
+    "failed_percent_of": "Denominator of the percent limit.",
+    "limits_judged": "When limits are judged; always at once under sliding.",
+    "limits_apply_to_immediate": "Limits stop an immediate rollout.",
+    "canary_size": "Which of count and percent applies if both are set.",
+    "canary_rounding": "Rounding of a percent of the nodes; at least 1.",
+    "canary_gate": "One failed canary stops the rollout, or canaries count like other nodes.",
+    "deadline_starts": "Start of the deadline's clock.",
+    "window_reset": "A bad window restarts min_healthy_time.",
+    "no_traffic": "How a window without requests counts.",
+    "node_local_rollback": "A failed node rolls back by itself.",
+    "on_failure": "Effect of a crossed limit.",
+    "rollback_pacing": "Pacing of a rollback.",
+    "unreachable_nodes": "Treatment of nodes that are down when their turn comes.",
+    "paused_clocks": "Bake time, promotion delay and rate clock run while paused.",
+    "explicit_zero_limit": "Meaning of an explicit limit of 0.",
+    "cant_tell": "What an undecided gate does at the end of the observation.",
 }
 
 
@@ -51,11 +51,9 @@ class _OrchestratorBase(Section):
 
     shorthand = "preset"
 
-    preset: Annotated[str, choice(*PRESETS)] = optional("expanso", "The bundle that the other switches start from.")
-    minimum_sample: Sample = optional(0, "Resolved nodes before a percent limit applies.")
-    bake_time: DurationNs = optional(
-        "0s", "Pause after a wave; a running node is watched no more, so it buys only time."
-    )
+    preset: Annotated[str, choice(*PRESETS)] = optional("expanso", "Preset that the other switches modify.")
+    minimum_sample: Sample = optional(0, "Resolved nodes required before a percent limit applies.")
+    bake_time: DurationNs = optional("0s", "Pause after a wave; running nodes are not watched.")
     rate: RateSection = optional({}, "Batches, under pacing: rate.")
 
 
@@ -80,7 +78,7 @@ else:
 
 
 def build_orchestrator(section: OrchestratorSection) -> Orchestrator:
-    """Turn a checked section into the rules' value: the preset with the switches that were given."""
+    """Build the orchestrator from a checked section: the preset with the given switches."""
     given: dict[str, Any] = {name: getattr(section, name) for name in section.model_fields_set if name != "preset"}
     if "bake_time" in given:
         given["bake_time_ns"] = given.pop("bake_time")
@@ -91,9 +89,9 @@ def build_orchestrator(section: OrchestratorSection) -> Orchestrator:
 
 
 def orchestrator_problems(orchestrator: Orchestrator) -> list[Problem]:
-    """Name switches that contradict each other."""
+    """List contradicting switches."""
     if orchestrator.failed_percent_of == "wave" and orchestrator.pacing != "barrier":
-        message = f"wave has no meaning under pacing: {orchestrator.pacing}, which has no waves to be resolved"
+        message = f"wave is invalid under pacing: {orchestrator.pacing}, which has no waves"
         path = ("orchestrator", "failed_percent_of")
         return [Problem(message, path, found="wave", allowed="fleet or resolved, or pacing: barrier")]
     return []

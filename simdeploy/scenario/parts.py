@@ -1,4 +1,4 @@
-"""The parts of a scenario that belong to neither the world nor the rules."""
+"""Parts of a scenario outside world and rules."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ DeploymentType = Literal["update", "create", "restart", "rollback", "stop"]
 
 @dataclass(frozen=True)
 class Identity:
-    """What the deployment object says of itself.
+    """Identity shown in the deployment object.
 
     Attributes
     ----------
     type : {'update', 'create', 'restart', 'rollback', 'stop'}
     created_at : str
-        RFC 3339; the start of the rollout.
+        Start of the rollout, RFC 3339.
     """
 
     type: DeploymentType
@@ -43,17 +43,17 @@ class Costs:
     Attributes
     ----------
     failed_request : float
-        Per failed request beyond the baseline.
+        Per excess failed request.
     unavailable_node_hour : float
-        Per node and hour out of service, the excess only.
+        Per excess node-hour out of service.
     hour_of_delay : float
         Per hour of makespan.
     false_alarm : float
-        Per good release that was stopped.
+        Per stopped good release.
     escape : float
-        Per defective release that completed.
+        Per completed defective release.
     unit : str
-        What all of them are counted in, as it is shown behind an amount: EUR, points. Empty where nobody said.
+        Unit shown after amounts, such as EUR or points; may be empty.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Costs:
     unit: str = ""
 
     def to_dict(self) -> dict[str, float | str]:
-        """Return the amounts by their names, and the unit if there is one: what ``Costs(**amounts)`` is made of.
+        """Return the arguments of ``Costs``, with the unit if there is one.
 
         Examples
         --------
@@ -81,16 +81,16 @@ class Costs:
 
 @dataclass(frozen=True)
 class ScenarioPolicy:
-    """A policy as a scenario has it.
+    """A policy of a scenario.
 
     Attributes
     ----------
     spec : DeploymentSpec or RolloutSpec
-        On the wire, as it was read.
+        API form, as it was read.
     policy : Policy
-        For the rules.
+        Form for the rules.
     identity : Identity
-        The scenario's, with what a JSON file said in its place.
+        The scenario's, overridden by a JSON file.
     """
 
     name: str
@@ -100,7 +100,7 @@ class ScenarioPolicy:
 
 
 class FrozenMapping(Mapping[str, V]):
-    """A mapping that nobody can change, and that can be pickled.
+    """An immutable mapping that can be pickled.
 
     Examples
     --------

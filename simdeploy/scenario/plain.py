@@ -1,4 +1,4 @@
-"""From what Python callers give to the plain data that a file would hold."""
+"""From Python values to plain data as in a file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MAX_BITS = 1024
 
 
 def plain(value: object, path: Path = ()) -> Any:
-    """Copy mappings, sequences, numbers (numpy's, too) and text into dicts, lists, int, float, bool and str.
+    """Convert mappings, sequences, numbers (also numpy's) and text to dict, list, int, float, bool and str.
 
     Raises
     ------
     InputError
-        With all values that no file could hold; also for nesting deeper than 64, hence for cycles.
+        With all values that a file can't hold; also for nesting deeper than 64, hence for cycles.
 
     Examples
     --------
@@ -60,11 +60,11 @@ def _scalar_problem(value: object, path: Path) -> Problem | None:
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return Problem("too large a number", path) if value.bit_length() > _MAX_BITS else None
+        return Problem("number too large", path) if value.bit_length() > _MAX_BITS else None
     if isinstance(value, float):
         return None if math.isfinite(value) else Problem("not a finite number", path, found=shorten(value))
     if isinstance(value, str):
-        return None if is_unicode(value) else Problem("half of a Unicode surrogate pair, which no file can hold", path)
+        return None if is_unicode(value) else Problem("unpaired Unicode surrogate", path)
     allowed = "None, True, False, numbers, text, lists, dicts"
     return Problem("not plain data", path, found=shorten(value), allowed=allowed)
 
@@ -75,5 +75,5 @@ def _copy_mapping(value: Mapping[Any, Any], path: Path, problems: list[Problem])
         if isinstance(key, str):
             copy[str(key)] = _copy(item, (*path, key), problems)
         else:
-            problems.append(Problem("a key that is not text", path, found=shorten(key)))
+            problems.append(Problem("a key must be text", path, found=shorten(key)))
     return copy

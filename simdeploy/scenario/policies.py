@@ -1,4 +1,4 @@
-"""From what a scenario, a caller or a file of its own says of a policy to a `ScenarioPolicy`."""
+"""Policies from a scenario, a caller or a file."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ POLICY_ENDINGS = (".json", *YAML_ENDINGS)
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a policy takes from its scenario.
+    """Context that a policy takes from its scenario.
 
     Attributes
     ----------
     stated : tuple of str
-        Keys of the identity that the scenario's file states, which a JSON file should not contradict.
+        Identity keys stated in the scenario, which a JSON file should not contradict.
     interval_ns : int
-        Evaluation window, where the dialect states none.
+        Evaluation window, if the dialect states none.
     """
 
     identity: Identity
@@ -54,9 +54,9 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class PolicyReading:
-    """A policy, or what is wrong with it; paths from the policy's own name on.
+    """A policy or its problems, with paths from the policy's name.
 
-    `stand_in` is there where only other keys than the health check are wrong: it can still be held against the fleet.
+    `stand_in` allows checks against the fleet if only keys outside the health check are invalid.
     """
 
     policy: ScenarioPolicy | None
@@ -66,16 +66,18 @@ class PolicyReading:
 
 
 def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ()) -> PolicyReading:
-    """Read a policy of a scenario file: a spec inline, or the name of a JSON file."""
+    """Read a policy of a scenario file: an inline spec, or the name of a JSON file."""
     if not is_printable(name):
         return PolicyReading(None, name_problems(name, prefix))
     if not isinstance(raw, Mapping):
-        allowed = 'the keys of a deployment spec, such as "strategy", or {file: deployment.json}'
+        allowed = "a deployment spec such as {strategy: rolling, ...}, or {file: deployment.json}"
         return PolicyReading(None, [Problem("not a deployment spec", prefix, found=shorten(raw), allowed=allowed)])
     dialect = raw.get("dialect")
     if dialect is not None and (not isinstance(dialect, str) or dialect not in SPEC_TYPES):
         hint = nearest(dialect, SPEC_TYPES)
-        problem = Problem("not a dialect", (*prefix, "dialect"), found=shorten(dialect), allowed=", ".join(SPEC_TYPES))
+        problem = Problem(
+            "unknown dialect", (*prefix, "dialect"), found=shorten(dialect), allowed=", ".join(SPEC_TYPES)
+        )
         return PolicyReading(None, [replace(problem, hint=hint)])
     if raw.get("file") is not None:
         return _read_file(name, raw, around, prefix)
@@ -92,11 +94,11 @@ def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ())
 
 
 def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: Path) -> PolicyReading:
-    message = "a policy that is read from a file has no keys but file and dialect"
+    message = "not allowed beside `file`, except `dialect`"
     problems = [Problem(message, (*prefix, key)) for key in raw if key not in ("file", "dialect")]
     file = raw["file"]
     if not isinstance(file, str) or not file.strip():
-        problems.append(Problem("not the name of a file", (*prefix, "file"), found=shorten(file)))
+        problems.append(Problem("not a file name", (*prefix, "file"), found=shorten(file)))
         return PolicyReading(None, problems)
     try:
         text = around.files.text(file)
@@ -111,7 +113,7 @@ def _read_file(name: str, raw: Mapping[str, Any], around: Surroundings, prefix: 
 
 
 def document_policy(name: str, document: DeploymentDocument, around: Surroundings, path: Path = ()) -> PolicyReading:
-    """Make a policy of a JSON document: its type, ids and versions come before the scenario's."""
+    """Make a policy from a JSON document, whose type, ids and versions override the scenario's."""
     warnings = list(document.warnings)
     identity = around.identity
     for key in _IDENTITY_KEYS if document.deployment is not None else ():
@@ -119,7 +121,7 @@ def document_policy(name: str, document: DeploymentDocument, around: Surrounding
         if value is None or value == "":
             continue
         if key in around.stated and value != getattr(around.identity, key):
-            message = f"its {key} is used, although deployment.{key} says {shorten(getattr(around.identity, key))}"
+            message = f"its {key} overrides deployment.{key}, {shorten(getattr(around.identity, key))}"
             warnings.append(Problem(message, path, found=shorten(value)))
         identity = replace(identity, **{key: value})
     if identity.type != around.identity.type:
@@ -129,7 +131,7 @@ def document_policy(name: str, document: DeploymentDocument, around: Surrounding
 
 
 def version_suspicions(identity: Identity, path: Path) -> list[Problem]:
-    """Say what is odd about the versions of a deployment."""
+    """Return problems of a deployment's versions."""
     doubt = doubt_versions(identity.type, identity.from_version, identity.to_version)
     found = f"{identity.from_version} to {identity.to_version}"
     return [] if doubt is None else [Problem(doubt, path, found=found)]
@@ -146,7 +148,7 @@ def _with_versions_of_type(identity: Identity, document: DeploymentDocument, aro
 
 
 def spec_policy(name: str, spec: Spec, around: Surroundings) -> PolicyReading:
-    """Make a policy of a spec that a caller built."""
+    """Make a policy from a spec."""
     problems = spec_problems(spec)
     if problems:
         return PolicyReading(None, problems)
@@ -163,25 +165,25 @@ def read_policy_file(path: str | os.PathLike[str]) -> DeploymentDocument:
     Parameters
     ----------
     path : path
-        What ends with .yaml or .yml is YAML, everything else JSON.
+        .yaml and .yml files are YAML, all others JSON.
 
     Raises
     ------
     InputError
-        With everything that is wrong, each with its line.
+        With all problems and their lines.
     """
     return parse_policy(read_text(path), file=os.fspath(path))
 
 
 def parse_policy(text: str, *, file: str, dialect: Dialect | None = None) -> DeploymentDocument:
-    r"""Read a policy from the text of a file, whose ending says what it is written in.
+    r"""Parse a policy from a file's text; the file's ending determines the format.
 
-    In YAML a key `dialect` beside the spec may say which form it has, as for a policy inside a scenario.
+    YAML may have a `dialect` key beside the spec, as in a scenario.
 
     Raises
     ------
     InputError
-        With everything that is wrong, each with its line.
+        With all problems and their lines.
 
     Examples
     --------

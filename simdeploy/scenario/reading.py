@@ -1,4 +1,4 @@
-"""From plain data to the parts of a scenario, or everything that is wrong with it: all checks meet here."""
+"""From plain data to the parts of a scenario, with all checks."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _MAX_REQUESTS = 10**12
 
 @dataclass
 class Reading:
-    """What was read.
+    """Parts of a scenario, with problems.
 
     Attributes
     ----------
     parts : dict
-        A scenario's fields by name; without those that could not be read.
+        A scenario's fields by name, as far as they are valid.
     surroundings : Surroundings
-        What a further policy takes from the scenario.
+        Context for further policies.
     errors, warnings : list of Problem
         Without file and line.
     sections : dict
-        Sections by name, as far as they could be read.
+        Sections by name, as far as they are valid.
     """
 
     parts: dict[str, Any] = field(default_factory=dict)
@@ -58,14 +58,13 @@ class Reading:
 
 
 def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None) -> Reading:
-    """Check everything, and build what can be built.
+    """Check everything, and build all valid parts.
 
-    A section that can't be read doesn't keep the others from being checked, among each other, too. Sections that are
-    `known` already, from the same data, are not read again.
+    An invalid section doesn't prevent checks of the others. Sections `known` from the same data are not read again.
     """
     reading = Reading()
     if not isinstance(raw, Mapping):
-        allowed = "keys out of " + ", ".join(ScenarioFile.model_fields)
+        allowed = "the keys " + ", ".join(ScenarioFile.model_fields)
         reading.errors.append(Problem("not a scenario", found=shorten(raw), allowed=allowed))
         return reading
     sections = reading.sections = _read_sections(raw, files, reading.errors, known or {})
@@ -210,7 +209,7 @@ def _suspect(raw: Mapping[str, Any], reading: Reading) -> None:
 
 
 def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Problem]:
-    """Compare a policy's deadline with the windows that a node needs: each key may be right, and both can't be meant."""
+    """Compare a policy's deadline with the windows that a node needs."""
     policy = scenario_policy.policy
     if policy.strategy == "immediate" or policy.deadline_ns is None:
         return
@@ -220,7 +219,7 @@ def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
     windows = f"{policy.windows_needed} windows of {format_duration(policy.interval_ns)}"
     if needed_ns > policy.deadline_ns:
         cause = "success_threshold" if policy.min_healthy_ns is None else "min_healthy_time"
-        message = f"no node can ever be healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
+        message = f"no node can become healthy in time: {cause} needs {windows} = {format_duration(needed_ns)}"
         allowed = f"a deadline of at least {format_duration(needed_ns)}"
         yield Problem(message, path, found=deadline, allowed=allowed)
     if policy.deadline_ns // policy.interval_ns > _MAX_WINDOWS:
@@ -237,16 +236,14 @@ def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
     for number, member in enumerate(affects.members):
         if affects.by == "classes" and member not in known:
             meant = (str(member), names)
-            yield Problem(
-                "no such class in the fleet", (*path, number), found=shorten(member), allowed=allowed, meant=meant
-            )
+            yield Problem("no such class", (*path, number), found=shorten(member), allowed=allowed, meant=meant)
         if affects.by == "zones" and isinstance(member, int) and member >= fleet.zones:
             zones = f"0 to {fleet.zones - 1}"
-            yield Problem("no such zone in the fleet", (*path, number), found=str(member), allowed=zones)
+            yield Problem("no such zone", (*path, number), found=str(member), allowed=zones)
 
 
 def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Problem]:
-    """Bound the requests of one window."""
+    """Limit the requests of one window."""
     longest_ns = max(intervals_ns, default=0)
     paths: list[Path] = [("fleet", "requests_per_second")]
     paths += [("fleet", "classes", number, "requests_per_second") for number in range(len(fleet.classes))]

@@ -1,4 +1,4 @@
-"""The file's ``release``: the kinds of what the new version may turn out to be."""
+"""The ``release`` section: kinds of release."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ _AFFECTS_FORMS = "all, {share: 0.3}, {count: 5}, {classes: [a]} or {zones: [0]}"
 
 def _class_name(value: object) -> str:
     if not isinstance(value, str):
-        raise Refused("not the name of a class")
+        raise Refused("not a class name")
     return value
 
 
-_CLASS = Kind("the name of a class of the fleet", _class_name, {"type": "string"})
+_CLASS = Kind("a class of the fleet", _class_name, {"type": "string"})
 
 
 def read_affects(raw: object) -> Affects:
-    """Read which nodes a release can hurt, or raise an `InputError` with relative paths."""
+    """Read which nodes a release can affect, or raise an `InputError` with relative paths."""
     if raw == "all":
         return Affects()
     keys = ("share", "count", "classes", "zones")
     if not isinstance(raw, Mapping):
-        raise InputError(Problem("not a choice of nodes", found=shorten(raw), allowed=_AFFECTS_FORMS))
+        raise InputError(Problem("invalid choice of nodes", found=shorten(raw), allowed=_AFFECTS_FORMS))
     given = {key: value for key, value in raw.items() if value is not None}
     unknown = [Problem("unknown key", (key,), meant=(key, keys)) for key in given if key not in keys]
     if unknown:
         raise InputError(unknown)
     if len(given) != 1:
         found = "{" + listed(given) + "}"
-        raise InputError(Problem("not exactly one choice of nodes", found=found, allowed=_AFFECTS_FORMS))
+        raise InputError(Problem("exactly one choice of nodes is required", found=found, allowed=_AFFECTS_FORMS))
     key, value = next(iter(given.items()))
     try:
         if key == "share":
@@ -70,7 +70,7 @@ def read_affects(raw: object) -> Affects:
 
 def _members(raw: object, kind: Kind) -> tuple[Any, ...]:
     if not isinstance(raw, list) or not raw:
-        raise InputError(Problem("not a list", found=shorten(raw), allowed="a list of at least one"))
+        raise InputError(Problem("not a list", found=shorten(raw), allowed="a non-empty list"))
     members, problems = [], []
     for position, item in enumerate(raw):
         try:
@@ -109,26 +109,24 @@ class _AffectsChoice:
 
 
 class KindSection(Section):
-    """One thing that the new version may turn out to be."""
+    """A kind of release."""
 
-    probability: ExactProbability = Field(description="Of this kind; those of all kinds sum to 1.")
-    defective: Flag = optional(False, "Whether it should be stopped.")
+    probability: ExactProbability = Field(description="Probability of this kind; all kinds sum to 1.")
+    defective: Flag = optional(False, "A rollout of this kind should be stopped.")
     error_rate: Probability = optional(
-        0, "The release's own level of failed requests; independent causes combine as 1-(1-a)(1-b)."
+        0, "Fraction of requests that the release makes fail; independent causes combine as 1-(1-a)(1-b)."
     )
-    start_failure: Probability = optional(0, "Probability that it adds to a failed start.")
-    start_hang: Probability = optional(0, "Probability that it adds to a hang.")
-    after: DurationLaw = optional(0, "Exposure before its error level shows, per node.")
-    affects: Annotated[Affects, _AffectsChoice()] = optional("all", "Which nodes it can hurt.")
+    start_failure: Probability = optional(0, "Added probability of a failed start.")
+    start_hang: Probability = optional(0, "Added probability of a hang.")
+    after: DurationLaw = optional(0, "Exposure per node before its error rate shows.")
+    affects: Annotated[Affects, _AffectsChoice()] = optional("all", "Nodes that it can affect.")
     crash_rate: Factor = optional(1, "Factor on the crash rate of exposed, affected nodes.")
 
 
 def _read_kinds(raw: object, handler: ValidatorFunctionWrapHandler) -> dict[str, KindSection]:
     if not isinstance(raw, dict) or not raw:
         found = shorten(raw)
-        raise validation_error(
-            [Problem("not kinds of a release", found=found, allowed="names, each with a probability")]
-        )
+        raise validation_error([Problem("not kinds of release", found=found, allowed="names, each with a probability")])
     given = {name: kind for name, kind in raw.items() if kind is not None}
     problems = [problem for name in given for problem in name_problems(name, (name,))]
     problems += _sum_problems(given)
@@ -152,14 +150,14 @@ def _sum_problems(raw: Mapping[str, Any]) -> list[Problem]:
             return []
     if abs(total - 1) <= _SUM_TOLERANCE:
         return []
-    return [Problem("the kinds' probabilities do not sum to 1", found=f"{float(total):.12g}")]
+    return [Problem("the probabilities of the kinds must sum to 1", found=f"{float(total):.12g}")]
 
 
 Kinds = Annotated[dict[str, KindSection], WrapValidator(_read_kinds)]
 
 
 def build_release(kinds: Mapping[str, KindSection]) -> tuple[ReleaseKind, ...]:
-    """Turn checked sections into the world's values."""
+    """Build kinds of release from checked sections."""
     return tuple(
         ReleaseKind(name=name, **{key: getattr(kind, key) for key in KindSection.model_fields})
         for name, kind in kinds.items()

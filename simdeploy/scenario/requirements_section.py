@@ -1,4 +1,4 @@
-"""The file's ``requirements``: what policies must achieve, for `simdeploy check` and as constraints of a search."""
+"""The ``requirements`` section, for `simdeploy check` and as constraints of a search."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ Limit = Annotated[
 
 
 class RequirementSection(Section):
-    """What one policy, or every policy, must achieve."""
+    """A requirement for one policy or all."""
 
-    policy: Name | None = optional(None, "The policy that must; every policy of the scenario if left out.")
+    policy: Name | None = optional(None, "The policy it applies to; default: all.")
     of: Name = Field(
-        description="What is measured: a response, whose mean it is; or a verdict, state or sort of release, whose rate it is.",
+        description="Measure: the mean of a response, or the rate of a verdict, state or sort of release.",
         json_schema_extra={"enum": [*NUMBERS, *EVENTS]},
     )
-    quantile: Annotated[float, _QUANTILE] | None = optional(None, "Which quantile of a response, instead of its mean.")
+    quantile: Annotated[float, _QUANTILE] | None = optional(None, "Quantile of a response, instead of its mean.")
     given: Name | None = optional(
-        None, f"Only rollouts in which this is so: {' or '.join(SORTS)}, a kind of the release, a verdict, a state."
+        None, f"Only these rollouts: {' or '.join(SORTS)}, a kind of release, a verdict or a state."
     )
-    at_most: Limit | None = optional(None, "The measure must not exceed this.")
-    at_least: Limit | None = optional(None, "The measure must not fall below this.")
+    at_most: Limit | None = optional(None, "Upper limit of the measure.")
+    at_least: Limit | None = optional(None, "Lower limit of the measure.")
 
     def build(self) -> Requirement:
-        """Return the value for analyses."""
+        """Return the requirement."""
         return Requirement(Measure(self.of, self.quantile, self.given), self.at_most, self.at_least, self.policy)
 
 
@@ -66,7 +66,7 @@ def cross_check_requirements(
     kinds: tuple[str, ...] | None,
     has_costs: bool,
 ) -> Iterator[Problem]:
-    """Compare requirements with what the rest of the file has; `kinds` is None where they could not be read."""
+    """Check requirements against the rest of the file; `kinds` is None if invalid."""
     for number_, requirement in enumerate(requirements):
         for problem in cross_check_requirement(requirement, policies=policies, kinds=kinds, has_costs=has_costs):
             yield problem.at(prefix=("requirements", number_))
@@ -79,7 +79,7 @@ def cross_check_requirement(
     kinds: tuple[str, ...] | None,
     has_costs: bool | None,
 ) -> list[Problem]:
-    """Compare one requirement with what else is known, None where it isn't; paths are its keys."""
+    """Check one requirement against what is known (None if unknown); paths are its keys."""
     problems = measure_problems(requirement.measure, kinds, has_costs=has_costs) + requirement_problems(requirement)
     if requirement.policy is not None and policies is not None and requirement.policy not in policies:
         meant, found = (requirement.policy, tuple(policies)), shorten(requirement.policy)

@@ -1,7 +1,7 @@
-"""What an unquoted word of a YAML file is: YAML 1.2's core schema, made stricter.
+"""Unquoted YAML words: YAML 1.2's core schema, made stricter.
 
-YAML 1.1, which PyYAML's own loaders follow, reads ``1e-3`` as text, ``1:30`` as 90, ``on`` as true and
-``010`` as 8. None of that happens here, and what readers could take for two different things is refused.
+YAML 1.1, which PyYAML's loaders follow, reads ``1e-3`` as text, ``1:30`` as 90, ``on`` as true and ``010`` as 8. This
+module does not, and refuses ambiguous words.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def resolve(word: str) -> str | int | float | bool | None:
         return _CONSTANTS[word]
     if _WHOLE.fullmatch(word) or _DECIMAL.fullmatch(word):
         if len(word) > _MAX_DIGITS:
-            raise ValueError("a number of more than 400 characters")
+            raise ValueError("number longer than 400 characters")
         if _WHOLE.fullmatch(word):
             return int(word)
         number = float(word)
         if not math.isfinite(number):
-            raise ValueError("too large a number")
+            raise ValueError("number too large")
         return number
     if _OTHER_BASE.fullmatch(word):
         raise ValueError("not a decimal number")

@@ -1,4 +1,4 @@
-"""A scenario: one frozen value made of world, rules and policies."""
+"""Scenarios: frozen values of world, rules and policies."""
 
 from __future__ import annotations
 
@@ -41,32 +41,32 @@ class _Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """What nobody controls, and the policies that are tried on it.
+    """The circumstances of a rollout, and the policies to try.
 
-    Made by `read_scenario` or `Scenario.from_dict`, which check everything; two scenarios are equal if
-    they mean the same, however they were written.
+    Made by `read_scenario` or `Scenario.from_dict`, which check everything. Scenarios are equal if they mean the same,
+    however they are written.
 
     Attributes
     ----------
     name, description : str
     fleet : Fleet
     release : tuple of ReleaseKind
-        What the new version may turn out to be.
+        Kinds of release that the new version may be.
     operator : Operator
     orchestrator : Orchestrator
-        How the control plane reads a policy.
+        How the control plane interprets a policy.
     health_interval_ns : int
-        Evaluation window where a policy's dialect states none, nanoseconds.
+        Evaluation window if a policy's dialect states none, nanoseconds.
     identity : Identity
     costs : Costs or None
     requirements : tuple of Requirement
-        What policies must achieve.
+        Requirements for policies.
     policies : mapping of str to ScenarioPolicy
         In the file's order; read-only.
     tilt : Tilt or None
-        Other chances than the file's, under which replications have weights; see `tilted`. No part of a file.
+        Changed probabilities, so that replications have weights; see `tilted`. Not part of a file.
     warnings : tuple of Problem
-        What is legal but probably not meant.
+        What is valid but probably not meant.
     source : str or None
         The file's name.
     """
@@ -91,16 +91,16 @@ class Scenario:
     def from_dict(
         cls, d: Mapping[str, Any], *, base: str | os.PathLike[str] | None = None, allow_files: Sequence[Folder] = ()
     ) -> Scenario:
-        """Make a scenario of what a file would say.
+        """Make a scenario from the contents of a file.
 
         Parameters
         ----------
         d : mapping
             Not changed.
         base : path, optional
-            Folder of the files that it names, which have to be in or below it; the working directory unless given.
+            Folder that contains the files it names; default: the working directory.
         allow_files : sequence of path, optional
-            Further folders in or below which they may be.
+            Further folders that may contain them.
 
         Raises
         ------
@@ -129,16 +129,16 @@ class Scenario:
         return scenario
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a file would say, as it was said; names of files are made absolute.
+        """Return the contents of its file, with absolute file names.
 
-        `from_dict` reads it again with `base`, or `allow_files`, naming the folder of the files.
+        To read it again with `from_dict`, pass the folder of the files as `base` or `allow_files`.
         """
         raw = copy.deepcopy(dict(self._origin.raw))
         _make_absolute(raw, self._origin.surroundings.files)
         return raw
 
     def to_question(self) -> dict[str, Any]:
-        """Return what a file would say, wherever it is: beside the name of every file that it names stands its digest.
+        """Return the contents of its file, with a digest beside every file name.
 
         Examples
         --------
@@ -157,18 +157,18 @@ class Scenario:
         return raw
 
     def with_values(self, values: Mapping[str, Any]) -> Scenario:
-        """Return a scenario with other values.
+        """Return a scenario with changed values.
 
         Parameters
         ----------
         values : mapping
-            From paths with dots to values as a file would have them. Items of a list are named by their
-            number, classes also by their name. A key that the file leaves to its default may be set, too.
+            Values as in a file, by dotted path. List items are named by number, classes also by name. Keys that the file leaves to
+            their defaults may be set.
 
         Raises
         ------
         InputError
-            For a path that doesn't exist, with the nearest one, and for everything else that is wrong.
+            For paths that don't exist, with the nearest one, and for all other problems.
 
         Examples
         --------
@@ -196,17 +196,17 @@ class Scenario:
         return scenario.tilted(self.tilt)
 
     def tilted(self, tilt: Tilt | Mapping[str, float] | None) -> Scenario:
-        """Return the same scenario with other chances: its replications have a `weight` that makes up for them.
+        """Return the scenario with changed probabilities; the `weight` of its replications corrects for them.
 
         Parameters
         ----------
         tilt : Tilt, mapping of str to float, or None
-            Factors by name; None takes a tilt away. A tilt is put in the place of the one before.
+            Factors by name, replacing any earlier tilt; None removes it.
 
         Raises
         ------
         InputError
-            For a factor of something that isn't drawn in this scenario.
+            For a factor of something that this scenario doesn't draw.
 
         Examples
         --------
@@ -228,18 +228,18 @@ class Scenario:
     def policy(
         self, policy: str | Mapping[str, Any] | Spec | DeploymentDocument | ScenarioPolicy | None = None
     ) -> ScenarioPolicy:
-        """Return one of the scenario's policies, or make one that it doesn't have.
+        """Return one of the scenario's policies, or make a new one.
 
         Parameters
         ----------
         policy : str, mapping, DeploymentSpec, RolloutSpec, DeploymentDocument or ScenarioPolicy, optional
-            A name; a spec as it would be inline in the file; a spec or a document of the API. The first
-            of the scenario's policies unless given. A policy without a name is called by its strategy.
+            A name; a spec as in the file; a spec or document of the API. Default: the scenario's first policy. A policy without a
+            name is named after its strategy.
 
         Raises
         ------
         InputError
-            For a name that doesn't exist, with the nearest one, or for a spec that is no use here.
+            For an unknown name, with the nearest one, or for an unusable spec.
 
         Examples
         --------
@@ -283,7 +283,7 @@ class Scenario:
         if isinstance(policy, Mapping):
             raw = plain(policy)
             return read_policy(str(raw.get("strategy") or raw.get("file")), raw, around)
-        allowed = "the name of a policy, a dict, a spec or a document of simdeploy.api"
+        allowed = "a policy's name, a dict, a spec or a simdeploy.api document"
         raise InputError(Problem("not a policy", found=shorten(policy), allowed=allowed))
 
 
@@ -295,9 +295,9 @@ def build(
     positions: Positions | None = None,
     known: Mapping[str, Any] | None = None,
 ) -> tuple[Scenario | None, tuple[Problem, ...]]:
-    """Make a scenario of plain data, or say all that is wrong; the scenario holds its warnings.
+    """Make a scenario from plain data, or return all problems; the scenario holds its warnings.
 
-    `known` has sections that were read of the same data before.
+    `known` has sections already read from the same data.
     """
     reading = read_parts(raw, files, known)
     file, places = (source, positions) if positions is not None else (None, {})
@@ -309,7 +309,7 @@ def build(
 
 
 def warn(problems: Iterable[Problem]) -> None:
-    """Emit warnings as those of the public function that calls this."""
+    """Emit warnings on behalf of the calling public function."""
     for problem in problems:
         warn_user(str(problem))
 

@@ -1,4 +1,4 @@
-"""What all sections of a scenario file have in common, and how pydantic's errors become problems: one per mistake."""
+"""Base of the sections of a scenario file, and conversion of pydantic's errors to one problem per mistake."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from simdeploy.scenario.yaml_text import Positions
 
 
 def optional(default: Any, description: str) -> Any:
-    """Declare a key that may be left out; its default is written as a file would write it, and read like that."""
+    """Declare an optional key, with its default as written in a file."""
     return Field(default=default, description=description)
 
 
 def unknown_keys(raw: Mapping[str, Any], known: Collection[str]) -> list[Problem]:
-    """Name the keys that don't exist."""
+    """List unknown keys."""
     words = tuple(known)
     return [Problem("unknown key", (key,), meant=(key, words)) for key in raw if key not in known]
 
 
 def is_explained(problem: Problem, unknown: Sequence[Problem]) -> bool:
-    """Say whether a key is missing only because it is misspelt, which has been told."""
+    """Whether a key is missing only because of a reported misspelling."""
     if problem.message != MISSING or len(problem.path) != 1:
         return False
     return any(nearest(other.path[-1], [str(problem.path[0])]) for other in unknown[:MOST_PROBLEMS])
 
 
 class Section(BaseModel):
-    """A group of keys. Defaults are written as a file would write them.
+    """A group of keys, with defaults as written in a file.
 
     Attributes
     ----------
     shorthand : str or None
-        Key whose value may stand for the whole group, where that is text.
+        Key whose text value may stand for the whole group.
     nullable : tuple of str
-        Keys for which null says something: "none of these here". Elsewhere it is the same as leaving the key out.
+        Keys for which null means none. For others, null is the same as leaving the key out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True)
@@ -62,7 +62,7 @@ class Section(BaseModel):
         if isinstance(raw, str) and cls.shorthand is not None:
             raw = {cls.shorthand: raw}
         if not isinstance(raw, dict):
-            allowed = "keys out of " + ", ".join(cls.model_fields)
+            allowed = "the keys " + ", ".join(cls.model_fields)
             raise validation_error([Problem("not a group of keys", found=shorten(raw), allowed=allowed)])
         problems = unknown_keys(raw, cls.model_fields)
         known = {
@@ -81,7 +81,7 @@ class Section(BaseModel):
 
 
 def validation_error(problems: Iterable[Problem]) -> ValidationError:
-    """Make the exception that a validator raises: pydantic adds it to what else is wrong, below the field's path."""
+    """Return the exception for a validator to raise; pydantic adds it to other problems, below the field's path."""
     return ValidationError.from_exception_data(
         "problems",
         [
@@ -94,7 +94,7 @@ def validation_error(problems: Iterable[Problem]) -> ValidationError:
 
 
 def problems_of(error: ValidationError, prefix: Path = ()) -> list[Problem]:
-    """Return what an exception of pydantic says, in words for people."""
+    """Convert a pydantic exception to problems."""
     return [_problem(details, prefix) for details in error.errors(include_url=False)]
 
 
@@ -117,9 +117,9 @@ def _problem(details: Mapping[str, Any], prefix: Path) -> Problem:
 
 
 def located(problems: Iterable[Problem], file: str | None, positions: Positions) -> list[Problem]:
-    """Give problems their file and line, and put them in the file's order.
+    """Add file and line to problems, and sort them by position.
 
-    A path that is not in the file (a missing key) gets the line of the nearest one above it.
+    A missing key gets the line of its nearest existing parent.
     """
 
     def placed(problem: Problem) -> Problem:

@@ -1,4 +1,4 @@
-"""What is legal but probably not meant: warnings."""
+"""Warnings: what is valid but probably not meant."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_FAILURES = 0.5
 
 
 def is_given(raw: Mapping[str, Any], *path: str) -> bool:
-    """Say whether a file states a key, rather than leaving it to its default."""
+    """Whether a file states a key."""
     value: Any = raw
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -30,7 +30,7 @@ def is_given(raw: Mapping[str, Any], *path: str) -> bool:
 
 @dataclass(frozen=True)
 class PolicySuspicions:
-    """What is suspicious about one policy in its scenario."""
+    """Warnings about one policy in its scenario."""
 
     scenario_policy: ScenarioPolicy
     path: Path
@@ -58,7 +58,7 @@ class PolicySuspicions:
         dialect, preset = self.scenario_policy.policy.dialect, self.orchestrator.preset
         usual = {"deployment": "expanso", "rollout": "expanso-rollout"}[dialect]
         if preset != usual:
-            yield self._say(f"a {dialect} policy under the preset {preset}; the one for this dialect is {usual}")
+            yield self._say(f"{dialect} policy under preset {preset}; its usual preset is {usual}")
 
     def _ignored(self) -> Iterator[Problem]:
         spec = self.scenario_policy.spec
@@ -78,16 +78,16 @@ class PolicySuspicions:
     def _sizes(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
         if policy.strategy == "canary" and policy.canary_count > nodes:
-            yield self._say(f"more canaries than the fleet's {nodes} nodes", "canary_count", found=policy.canary_count)
+            yield self._say(f"more than the fleet's {nodes} nodes", "canary_count", found=policy.canary_count)
         if self.orchestrator.pacing == "rate" and policy.max_parallel:
-            message = "pacing: rate ignores max_parallel; orchestrator.rate sets the batches"
+            message = "ignored under pacing: rate; use orchestrator.rate"
             yield self._say(message, "max_parallel", found=policy.max_parallel)
         elif policy.dialect == "deployment" and policy.max_parallel > nodes:
-            message = f"more than the fleet's {nodes} nodes: one wave takes all"
+            message = f"more than the fleet's {nodes} nodes: one wave updates all"
             yield self._say(message, "max_parallel", found=policy.max_parallel)
         elif policy.dialect == "deployment" and not policy.max_parallel and nodes > _FEW_NODES:
             after = " after the canaries" if policy.strategy == "canary" else ""
-            yield self._say(f"0 updates all of the {nodes} nodes{after} at once", "max_parallel", found=0)
+            yield self._say(f"0 updates all {nodes} nodes{after} at once", "max_parallel", found=0)
 
     def _limits(self) -> Iterator[Problem]:
         policy, nodes = self.scenario_policy.policy, self.fleet.nodes
@@ -109,7 +109,7 @@ class PolicySuspicions:
             least_ns = _least_starting_ns(behaviour)
             if windows_ns <= deadline_ns < least_ns + windows_ns:
                 message = (
-                    f"no node{name} can ever be healthy in time: an update takes at least {format_duration(least_ns)}, "
+                    f"no node{name} can become healthy in time: an update takes at least {format_duration(least_ns)}, "
                     f"its windows {format_duration(windows_ns)}"
                 )
                 yield self._say(message, "health_check", "deadline", found=format_duration(deadline_ns))
@@ -128,9 +128,7 @@ class PolicySuspicions:
         for name, behaviour in self._behaviours():
             usual = behaviour.error_rate.mean
             if behaviour.requests_per_second and usual > limit:
-                message = (
-                    f"below what nodes{name} have without any release, {usual:.3g} on average: good nodes look bad"
-                )
+                message = f"below the average {usual:.3g} of nodes{name} without a release: good nodes look bad"
                 yield self._say(message, "health_check", "max_error_rate", found=f"{limit:g}")
 
     def _behaviours(self) -> Iterator[tuple[str, Behaviour]]:
@@ -147,7 +145,7 @@ def _least_starting_ns(behaviour: Behaviour) -> int:
 
 
 def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrator: Orchestrator) -> Iterator[Problem]:
-    """Look at the world against itself and the switches."""
+    """Warn about fleet and release."""
     nodes = fleet.nodes
     general = fleet.behaviour.start_failure
     own = [
@@ -157,7 +155,7 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
     ]
     for where, failure in (("fleet", "start_failure"), general), *own:
         if failure.mean > _MOST_FAILURES:
-            message = "most attempts to start fail, whatever the release"
+            message = "most start attempts fail with any release"
             yield Problem(message, where, found=f"{failure.mean:.3g}")
     for kind in release:
         if kind.affects.count > nodes:
@@ -172,26 +170,26 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
         for behaviour in fleet.behaviours
     )
     if fails and not any(behaviour.requests_per_second for behaviour in fleet.behaviours):
-        message = "0, so that no window sees any traffic and no error_rate has an effect"
+        message = "0: windows see no traffic, so no error_rate has an effect"
         yield Problem(message, ("fleet", "requests_per_second"))
 
 
 def process_suspicions(
     raw: Mapping[str, Any], orchestrator: Orchestrator, policies: Mapping[str, ScenarioPolicy]
 ) -> Iterator[Problem]:
-    """Look for keys that have no effect, or less than one would think."""
+    """Warn about keys with little or no effect."""
     if is_given(raw, "orchestrator", "rate") and orchestrator.pacing != "rate":
         message = f"has no effect under pacing: {orchestrator.pacing}"
         yield Problem(message, ("orchestrator", "rate"))
     gates = {policy.policy.gate.kind for policy in policies.values() if policy.policy.gate is not None}
     if is_given(raw, "orchestrator", "cant_tell") and not gates:
-        message = "has no effect: no policy has a gate beyond the threshold"
+        message = "no effect: every gate is threshold"
         yield Problem(message, ("orchestrator", "cant_tell"), found=orchestrator.cant_tell)
     if orchestrator.bake_time_ns > 0 and "cusum" not in gates:
-        message = "a running node is watched no more: bake_time only buys time for `after` and for the operator"
+        message = "running nodes are not watched: bake_time only gives `after` and the operator time"
         found = format_duration(orchestrator.bake_time_ns)
         yield Problem(message, ("orchestrator", "bake_time"), found=found)
     waits = any(policy.policy.strategy == "canary" and not policy.policy.auto_promote for policy in policies.values())
     if is_given(raw, "operator", "promote_after") and not waits:
-        message = "has no effect: no policy has canaries that wait for a person (canary without auto_promote)"
+        message = "no effect: no canary policy without auto_promote"
         yield Problem(message, ("operator", "promote_after"))

@@ -1,4 +1,4 @@
-"""The scalars of a scenario file: what each accepts and what it becomes."""
+"""Scalars of a scenario file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _YEARS = (1970, 2999)
 
 
 def problem_of(kind: Kind, value: object, refused: Refused) -> Problem:
-    """Say that a value was refused."""
+    """Return the problem of a refused value."""
     return Problem(str(refused), found=shorten(value), allowed=kind.allowed, hint=refused.hint, meant=refused.meant)
 
 
@@ -68,7 +68,7 @@ def _numeric_hint(value: object) -> str | None:
 
 
 def whole(low: int, high: int) -> Kind:
-    """Make the kind of whole numbers from `low` to `high`."""
+    """Return the kind of whole numbers from `low` to `high`."""
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -85,7 +85,7 @@ def whole(low: int, high: int) -> Kind:
 def number(
     become: Callable[[int | float], float | Fraction], low: int = 0, high: int = MAX_NUMBER, *, above_low: bool = False
 ) -> Kind:
-    """Make the kind of numbers from `low` (or only above it) to `high`; `become` makes the value to keep."""
+    """Return the kind of numbers from `low` (or above it) to `high`; `become` converts the value."""
 
     def read(value: object) -> float | Fraction:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -93,7 +93,7 @@ def number(
         if value != value or value in (float("inf"), float("-inf")):
             raise Refused("not a finite number")
         if 0 < abs(value) < MIN_NUMBER:
-            raise Refused("too close to 0 to be computed with")
+            raise Refused("too close to 0")
         if above_low and value == low:
             raise Refused("too small")
         _check_range(value, low, high)
@@ -109,7 +109,7 @@ def _check_range(value: float, low: int, high: int) -> None:
     if value < low:
         raise Refused("negative" if value < 0 and low >= 0 else "too small")
     if value > high:
-        hint = f"{value / 100:g} is {value:g} percent" if high == 1 and value <= 100 else None
+        hint = f"write {value / 100:g} for {value:g} %" if high == 1 and value <= 100 else None
         raise Refused("too large", hint)
 
 
@@ -117,7 +117,7 @@ _AMOUNT = number(float, -MAX_NUMBER)
 
 
 def duration_ns(value: object, low_ns: int = 0) -> int:
-    """Read a duration as whole nanoseconds: Go's form, or a number of seconds."""
+    """Read a duration in Go's form or in seconds; return whole nanoseconds."""
     if isinstance(value, str):
         try:
             ns = parse_duration(value)
@@ -135,8 +135,8 @@ def duration_ns(value: object, low_ns: int = 0) -> int:
 def _clock_hint(text: str) -> str:
     *hours, first, second = (int(part) for part in text.split(":"))
     if hours:
-        return f"as hours, minutes and seconds: {hours[0]}h{first}m{second}s"
-    return f"{first}h{second}m or {first}m{second}s?"  # nobody can know which of the two was meant
+        return f"write {hours[0]}h{first}m{second}s"
+    return f"write {first}h{second}m or {first}m{second}s"  # nobody can know which of the two was meant
 
 
 def _duration_hint(text: str) -> str | None:
@@ -145,7 +145,7 @@ def _duration_hint(text: str) -> str | None:
     if _CLOCK.fullmatch(text):
         return _clock_hint(text)
     if _NUMERIC.fullmatch(text):
-        return f'write "{text}s", or remove the quotes'
+        return f'write "{text}s" or remove the quotes'
     bare = _DAYS.sub(lambda days: f"{int(days[1]) * 24}h", text.replace(" ", "").lower())
     for words, unit in _UNIT_WORDS:
         bare = re.sub(rf"(?<=\d){words}\b", unit, bare)
@@ -183,11 +183,11 @@ def _time(value: object) -> str:
 
 def _format(value: object) -> int:
     if value != 1 or isinstance(value, bool) or not isinstance(value, int):
-        raise Refused("not a version of this format that this simdeploy reads")
+        raise Refused("unsupported format version")
     return 1
 
 
-_DURATION_WORDS = 'a duration such as "1h30m", "45s" or a number of seconds, at most 100 years'
+_DURATION_WORDS = 'a duration such as "1h30m" or "45s", or seconds, up to 100 years'
 
 # Key of a reference to a shared definition, until the JSON Schema is put together: pydantic knows only its own.
 SHARED = "x-shared"
@@ -225,7 +225,7 @@ Name = Annotated[str, Kind(NAME_FORM, _name, {"type": "string", "minLength": 1})
 Unit = Annotated[
     str,
     Kind(
-        f"{NAME_FORM}, of at most {_LONGEST_UNIT} characters",
+        f"{NAME_FORM}, at most {_LONGEST_UNIT} characters",
         _unit,
         {"type": "string", "maxLength": _LONGEST_UNIT, "examples": ["EUR", "points"]},
     ),

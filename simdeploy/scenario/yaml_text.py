@@ -1,7 +1,6 @@
-"""YAML, strictly: plain data and the line of every key, or problems.
+"""Strict YAML: plain data with the line of every key, or problems.
 
-The parser's *events* are read, not the objects that PyYAML would make of them: no tags, no merge keys, no
-duplicate keys, no cycles, no anchors that multiply into more than memory holds.
+Reads the parser's *events*, not PyYAML's objects: no tags, merge keys, duplicate keys, cycles or exploding anchors.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ Positions = dict[Path, tuple[int, int]]
 
 # What libyaml says, in words for people who don't know its grammar.
 _PLAIN_WORDS = {
-    "found character that cannot start any token": "a character that can't stand here (a tab, '@', '`' or '%')",
-    "mapping values are not allowed in this context": "a second ':' on this line, or wrong indentation: quote text that holds ': '",
-    "did not find expected key": "the indentation doesn't fit the lines above, or something is left over before this place",
+    "found character that cannot start any token": "a character not allowed here (a tab, '@', '`' or '%')",
+    "mapping values are not allowed in this context": "a second ':' on this line, or wrong indentation: quote text with ': '",
+    "did not find expected key": "the indentation doesn't match the lines above, or stray text precedes it",
     "did not find expected ',' or '}'": "a '{' is not closed, or a ',' is missing",
     "did not find expected ',' or ']'": "a '[' is not closed, or a ',' is missing",
     "did not find expected '-' indicator": "a list item doesn't start with '- ', or its indentation differs",
     "could not find expected ':'": "a key without ':'",
     "found unexpected end of stream": "the file ends inside quotes",
     "did not find expected node content": "a value is missing here",
-    "did not find expected <document start>": "something is left over after the end of the data",
-    "block sequence entries are not allowed in this context": "a list item ('- ') can't stand here",
+    "did not find expected <document start>": "stray text after the data",
+    "block sequence entries are not allowed in this context": "a list item ('- ') is not allowed here",
     "found a tab character that violates indentation": "a tab; indent with spaces",
     "found a tab character where an indentation space is expected": "a tab; indent with spaces",
     "exceeded maximum nesting depth": f"nested deeper than {MAX_DEPTH} levels",
@@ -70,19 +69,18 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
     Parameters
     ----------
     problems : list of Problem, optional
-        Takes the problems that hide nothing else (a key twice, a number in a form of its own), so that
-        the data can be checked all the same; without it they are raised.
+        Collects problems that don't prevent further checks (duplicate keys, unusual numbers); by default they are raised.
 
     Returns
     -------
     data : dict, list, str, int, float, bool or None
     positions : dict
-        From the path of the root and of every key and list item to its line and column, from 1.
+        Line and column, from 1, by path of the root and every key and list item.
 
     Raises
     ------
     InputError
-        With every problem that does not hide what follows.
+        With every problem that can be found.
 
     Examples
     --------
@@ -94,7 +92,7 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
     if control is not None:
         line = text.count("\n", 0, control.start()) + 1
         code = f"U+{ord(control[0]):04X}"
-        raise InputError(Problem("a control character, which no text holds", file=file, line=line, found=code))
+        raise InputError(Problem("control character", file=file, line=line, found=code))
     found_here: list[Problem] = [] if problems is None else problems
     try:
         root = _Composer(file, found_here).compose(yaml.parse(text, Loader=_LOADER))
@@ -137,7 +135,7 @@ class _Composer:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    raise self._fatal(event, "a second document; a file holds one", hint="remove the line '---'")
+                    raise self._fatal(event, "only one document per file", hint="remove the line '---'")
                 root = self._node(next(events), ())
         if root is None or (root.kind == "scalar" and root.value is None):
             raise InputError([*self.problems, Problem("the file is empty", file=self.file)])
@@ -149,9 +147,7 @@ class _Composer:
             raise self._fatal(event, f"nested deeper than {MAX_DEPTH} levels")
         if self.nodes > MAX_NODES:
             message = f"more than {MAX_NODES:,} values"
-            raise self._fatal(
-                event, message, hint="put measured values into a file of their own: empirical: {file: x.csv}"
-            )
+            raise self._fatal(event, message, hint="move measured values to a file: empirical: {file: x.csv}")
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         node = _Node(path, event.start_mark.line + 1, event.start_mark.column + 1)
@@ -160,7 +156,7 @@ class _Composer:
         if event.tag is not None:
             self._problem(
                 node,
-                "a tag, which this file format doesn't have",
+                "tags are not supported",
                 shorten(event.tag.replace("tag:yaml.org,2002:", "!!")),
             )
         if isinstance(event, yaml.ScalarEvent):
@@ -186,7 +182,7 @@ class _Composer:
         try:
             return resolve(event.value)
         except ValueError as error:
-            hint = "in quotes it would be text" if "decimal" in str(error) else None
+            hint = "quote it if it is text" if "decimal" in str(error) else None
             self._problem(node, str(error), shorten(event.value), hint)
             return 0
 
@@ -210,11 +206,11 @@ class _Composer:
             if not isinstance(key.value, str):
                 found = {"list": "a list", "mapping": "a map"}.get(key.kind) or shorten(key.value)
                 hint = None if key.kind != "scalar" or key.value is None else "put it in quotes"
-                self._problem(key, "a key that is not text", found, hint)
+                self._problem(key, "a key must be text", found, hint)
             elif key.value == "<<" and plain:
-                self._problem(key, "a merge key (<<), which this file format doesn't have", hint="write the keys out")
+                self._problem(key, "merge keys (<<) are not supported", hint="write the keys out")
             elif key.value in lines:
-                self._problem(key, f"a key that is there already, in line {lines[key.value]}", shorten(key.value))
+                self._problem(key, f"duplicate key, first in line {lines[key.value]}", shorten(key.value))
             else:
                 lines[key.value] = key.line
                 # The place of a value is that of its key: there a person looks first.

@@ -18,7 +18,9 @@ def level_problems(confidence_level: object, *, above: float = 0) -> list[Proble
         return []
     bounds = "between 0 and 1" if above == 0 else f"above {above:g} and below 1"
     allowed = f"a fraction {bounds}, such as 0.95"
-    return [Problem("not a confidence level", ("confidence_level",), found=shorten(confidence_level), allowed=allowed)]
+    return [
+        Problem("invalid confidence level", ("confidence_level",), found=shorten(confidence_level), allowed=allowed)
+    ]
 
 
 def share_out(confidence_level: float, number: int) -> float:

@@ -98,16 +98,18 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray) -> Diagnosis:
     k_hat = tail_shape(np.abs(hits))
     doubts = []
     if not len(hits):
-        doubts.append(f"the event happened in none of the {n:,} replications")
+        doubts.append(f"the event occurred in none of the {n:,} replications")
     else:
         if effective_hits < _FEWEST:
-            doubts.append(f"the {len(hits):,} that count are worth {effective_hits:.3g}, and {_FEWEST} are needed")
+            doubts.append(
+                f"effective sample size {effective_hits:.3g} of {len(hits):,} events; at least {_FEWEST} needed"
+            )
         if share > _LARGEST_SHARE:
-            doubts.append(f"one replication has {100 * share:.3g} % of the sum")
+            doubts.append(f"one replication has {100 * share:.3g} % of the total weight")
         if k_hat > _HEAVIEST:
-            doubts.append(f"their tail is too heavy (k-hat {k_hat:.2f}, and {_HEAVIEST} is the most)")
+            doubts.append(f"the tail of the weights is too heavy (k-hat {k_hat:.2f}, at most {_HEAVIEST})")
         if effective_n >= _FEWEST and abs(mean - 1) > _OFF_BY * error:
-            doubts.append(f"their mean is {mean:.3g} and should be 1")
+            doubts.append(f"the mean weight is {mean:.3g} instead of 1")
     return Diagnosis(n, mean, error, effective_n, len(hits), effective_hits, share, k_hat, tuple(doubts))
 
 

@@ -281,8 +281,8 @@ class Residual(Law):
     law: Distribution
 
     def __post_init__(self) -> None:
-        require(self.law.support[0] >= 0, "a law of times must not go below 0")
-        require(self.law.mean > 0, "a law of times must have a mean above 0")
+        require(self.law.support[0] >= 0, "times must not be below 0")
+        require(self.law.mean > 0, "times must have a mean above 0")
 
     @property
     def mean(self) -> float:

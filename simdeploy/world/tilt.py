@@ -70,7 +70,7 @@ class Tilt:
             is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not is_number or not 0 < value < math.inf:
                 problems.append(
-                    Problem("not a factor", ("tilt", name), found=shorten(value), allowed="a number above 0")
+                    Problem("invalid factor", ("tilt", name), found=shorten(value), allowed="a number above 0")
                 )
         if problems:
             raise InputError(problems)
@@ -98,7 +98,7 @@ class Tilt:
             else:
                 allowed = ", ".join((*NAMES, "release.KIND"))
                 hint = nearest(name, NAMES)
-                problems.append(Problem("nothing that can be tilted", ("tilt", name), allowed=allowed, hint=hint))
+                problems.append(Problem("can't be tilted", ("tilt", name), allowed=allowed, hint=hint))
         if problems:
             raise InputError(problems)
         return cls(**own, release=kinds)
@@ -129,7 +129,12 @@ def tilt_problems(tilt: Tilt, fleet: Fleet, release: Sequence[ReleaseKind], oper
     """Say which factors change nothing in a world, since nothing is drawn there."""
     able = tiltable(fleet, release, operator)
     return [
-        Problem("nothing is drawn here", _path(name), allowed=", ".join(able) or "nothing", hint=nearest(name, able))
+        Problem(
+            "the scenario draws nothing here",
+            _path(name),
+            allowed=", ".join(able) or "nothing",
+            hint=nearest(name, able),
+        )
         for name in tilt.factors
         if name not in able
     ]

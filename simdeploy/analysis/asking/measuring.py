@@ -93,8 +93,8 @@ class Values:
         if costs is None:
             missing = [m for m in self.measures if m.of in COSTS]
             if missing:
-                hint = "give the scenario's costs"
-                raise InputError([Problem("no costs are known", (str(measure),), hint=hint) for measure in missing])
+                hint = "pass the scenario's costs"
+                raise InputError([Problem("no costs", (str(measure),), hint=hint) for measure in missing])
         telling = [name for name in _TELLING if name not in needed and name in responses.columns]
         self.is_weighted = takes_weights and WEIGHT in responses.columns
         gathered = gather(responses, [*needed, *telling, *((WEIGHT,) if self.is_weighted else ())])

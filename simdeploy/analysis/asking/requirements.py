@@ -85,7 +85,7 @@ def _read(one: Any) -> Requirement:
     if isinstance(one, str):
         return parse_requirement(one)
     if not isinstance(one, Requirement):
-        raise InputError(Problem("not a requirement", found=shorten(one), allowed=_FORM))
+        raise InputError(Problem("invalid requirement", found=shorten(one), allowed=_FORM))
     return one
 
 
@@ -112,12 +112,12 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
         if concerned is None:
             continue
         if not TYPES[type_].releases:
-            return f"a {type_} releases nothing, so that no rollout is good, defective or has a verdict"
+            return f"a {type_} has no release, so rollouts have no verdict and are not good or defective"
         possible = (kind for kind in release if kind.probability > 0)
         # That something never happens is a rate of 0; of what never happens nothing can be said.
         if event == measure.given and not any(concerned in (kind.name, kind.defective) for kind in possible):
             sort = concerned if isinstance(concerned, str) else SORTS[concerned]
-            return f"no release of the scenario is ever {sort}, so that no rollout is {event}"
+            return f"the scenario has no {sort} release, so no rollout is {event}"
     return None
 
 

@@ -144,6 +144,6 @@ def read_direction(direction: Any, measure: Measure) -> Direction:
         return find_direction(measure) or "min"
     if direction not in ("min", "max"):
         hint, allowed = nearest(direction, ("min", "max")), '"min" or "max"'
-        problem = Problem("not a direction", ("direction",), found=shorten(direction), allowed=allowed, hint=hint)
+        problem = Problem("invalid direction", ("direction",), found=shorten(direction), allowed=allowed, hint=hint)
         raise InputError(problem)
     return "min" if direction == "min" else "max"

@@ -72,15 +72,15 @@ class Question:
         given, limit = self.requirement.measure.given, self.requirement.limit
         n, fewest = self.judged.n.item(), self.judged.fewest.item()
         if self.n_unknown:
-            count = "" if given is None else " that count"
+            count = "" if given is None else " considered"
             return f"{100 * self.unknown_fraction:.3g} % of the rollouts{count} never end"
         if n == 0:
             return "no rollout has a value" if given is None else f"no rollout has a value given {given}"
         if math.isinf(fewest):
-            return f"no number of rollouts shows that a rate is {limit:g}"
+            return f"no number of rollouts can show a rate of {limit:g}"
         if n < fewest:
-            return f"it takes at least {fewest:,.0f} observations to show this; there are {n:,}"
-        return "the limit lies between the bounds"
+            return f"needs at least {fewest:,.0f} observations, has {n:,}"
+        return "the limit is inside the interval"
 
 
 def ask(
@@ -100,7 +100,7 @@ def ask(
         (policy, requirement) for policy in policies for requirement in read if requirement.policy in (None, policy)
     ]
     if not pairs and not problems:
-        message = "nothing is required" + (" of these policies" if read else "")
+        message = "no requirements" + (" of these policies" if read else "")
         problems.append(Problem(message, ("requirements",), hint=f"for example {_EXAMPLE}"))
     if problems:
         raise InputError(problems)
@@ -128,7 +128,7 @@ def check_numbers(confidence_level: object, most: object) -> None:
     problems = level_problems(confidence_level, above=0.5)
     if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= _MOST:
         allowed = f"a whole number from 1 to {_MOST}"
-        problems.append(Problem("not a number of replications", ("most",), found=shorten(most), allowed=allowed))
+        problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
     if problems:
         raise InputError(problems)
 
@@ -140,5 +140,5 @@ def _why_never(scenario: Scenario, type_: str, requirement: Requirement, most: i
     if why is not None:
         return why
     if measure.kind == "mean" and most < FEWEST_OF_A_MEAN:
-        return f"a mean is judged from {FEWEST_OF_A_MEAN:,} observations on, and the budget is {most:,}"
+        return f"a mean needs {FEWEST_OF_A_MEAN:,} observations; the budget is {most:,}"
     return ""

@@ -253,7 +253,7 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
     if baseline not in policies:
         problems.append(
             Problem(
-                "not a policy of the table",
+                "no such policy in the table",
                 path=("baseline",),
                 found=shorten(baseline),
                 allowed=listed(policies),

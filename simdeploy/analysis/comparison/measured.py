@@ -57,9 +57,9 @@ def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
     of_world = [name for name in keys if name == "scenario" or name.startswith(FACTOR_PREFIX)]
     varied = [name for name in of_world if cases[name].nunique(dropna=False) > 1]
     if varied:
-        hint = "give the rows of one world, or compare policies over worlds with `estimate_regret`"
+        hint = "select one world, or use `estimate_regret` for several"
         raise InputError(
-            Problem("policies are compared in one world", ("responses",), found=", ".join(varied), hint=hint)
+            Problem("comparing policies needs a single world", ("responses",), found=", ".join(varied), hint=hint)
         )
     named = name_cases(cases, [name for name in keys if name not in of_world])
     return responses.assign(policy=responses["case"].map(dict(zip(cases["case"], named, strict=True))))
@@ -126,7 +126,7 @@ def find_rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
 
 def _check(responses: pd.DataFrame) -> None:
     problems = [
-        Problem("a table of replications has this column", path=(name,), hint=nearest(name, responses.columns))
+        Problem("a table of replications needs this column", path=(name,), hint=nearest(name, responses.columns))
         for name in ("policy", "replication")
         if name not in responses
     ]

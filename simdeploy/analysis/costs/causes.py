@@ -172,9 +172,9 @@ def check_arguments(costs: object, confidence_level: object) -> Costs:
 
     problems = []
     if not isinstance(costs, Costs):
-        hint = "add a section `costs` to the scenario" if costs is None else None
+        hint = "add a `costs` section to the scenario" if costs is None else None
         allowed = "the costs of a scenario, such as scenario.costs"
-        problems.append(Problem("no costs are known", ("costs",), found=shorten(costs), allowed=allowed, hint=hint))
+        problems.append(Problem("no costs", ("costs",), found=shorten(costs), allowed=allowed, hint=hint))
     problems += level_problems(confidence_level)
     if problems or not isinstance(costs, Costs):
         raise InputError(problems)

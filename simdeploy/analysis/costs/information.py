@@ -196,16 +196,16 @@ def _gather(
     fractions = dict(zip(values.cases["policy"], unknown.tolist(), strict=True))
     policies = [policy for policy, fraction in fractions.items() if not fraction]
     if len(policies) < min(2, len(fractions)):
-        message = "no choice can be made: the cost is unknown of policies with rollouts that never end"
+        message = "can't choose: rollouts that never end make some policies' costs unknown"
         found = listed(f"{100 * fraction:.3g} % of {policy}" for policy, fraction in fractions.items() if fraction)
         raise InputError(Problem(message, found=found))
     cost = cost[unknown == 0]
     if "release" not in responses:
         hint = nearest("release", responses.columns)
-        raise InputError(Problem("a table of replications has this column", ("release",), hint=hint))
+        raise InputError(Problem("a table of replications needs this column", ("release",), hint=hint))
     is_known = ~np.isnan(cost).any(axis=0)
     if is_known.sum() < 2:
-        message = "fewer than two replications in which the cost of every policy is known"
+        message = "fewer than two replications with known costs of all policies"
         raise InputError(Problem(message, found=str(is_known.sum())))
     # A world has one kind, whichever policy's row says so.
     of_world = responses.groupby("replication")["release"].first()

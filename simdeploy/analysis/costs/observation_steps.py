@@ -60,7 +60,7 @@ def make_steps(
         If the policy watches nothing, or a value makes no sense.
     """
     if policy.policy.strategy == "immediate" or policy.policy.deadline_ns is None:
-        message = "a policy without a health check watches nothing"
+        message = "the policy has no health check"
         allowed = "a rolling or canary policy"
         raise InputError(Problem(message, ("policy",), found=policy.name, allowed=allowed))
     _check(scenario, canaries, minutes)
@@ -72,12 +72,17 @@ def make_steps(
 def _check(scenario: Scenario, canaries: Sequence[int] | None, minutes: Sequence[float] | None) -> None:
     nodes = scenario.fleet.nodes
     problems = [
-        Problem("not a number of canaries", ("canaries",), found=shorten(value), allowed=f"0 to {nodes}, the nodes")
+        Problem(
+            "invalid number of canaries",
+            ("canaries",),
+            found=shorten(value),
+            allowed=f"0 to {nodes}, the number of nodes",
+        )
         for value in canaries or ()
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= nodes
     ]
     problems += [
-        Problem("not a number of minutes", ("minutes",), found=shorten(value), allowed="a finite number")
+        Problem("invalid number of minutes", ("minutes",), found=shorten(value), allowed="a finite number")
         for value in minutes or ()
         if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0
     ]

@@ -70,8 +70,6 @@ def read_labels(labels: object, n: int) -> Breaking:
     is_truth = given.map(lambda value: isinstance(value, bool | np.bool_) or value in (0, 1)).to_numpy(dtype=bool)
     if len(given) != n or not (is_truth | is_missing).all():
         allowed = f"{n:,} values True, False or missing, one for each world"
-        raise InputError(
-            Problem("not whether worlds break", ("is_broken",), found=f"{len(given):,} values", allowed=allowed)
-        )
+        raise InputError(Problem("invalid is_broken", ("is_broken",), found=f"{len(given):,} values", allowed=allowed))
     is_broken = np.array([bool(value) if known else False for value, known in zip(given, ~is_missing, strict=True)])
     return Breaking(is_broken, np.zeros(n, dtype=bool), np.where(is_missing, NO_VALUE, "").astype(object))

@@ -163,7 +163,7 @@ def _read_requirements(
     else:
         if not wanted:
             allowed = 'a requirement such as "false_alarm given good <= 5%"'
-            problems.append(Problem("nothing that could break", ("requirements",), allowed=allowed))
+            problems.append(Problem("no requirement", ("requirements",), allowed=allowed))
     reasons = {str(one): why_impossible(one.measure, scenario.release, type_) for one in wanted}
     problems += [Problem(why, ("requirements",), found=one) for one, why in reasons.items() if why is not None]
     if problems:
@@ -173,8 +173,8 @@ def _read_requirements(
 
 def _check_points(points: object) -> int:
     if not isinstance(points, int) or isinstance(points, bool) or not LEAST_POINTS <= points <= MOST_CASES:
-        allowed = f"{LEAST_POINTS} to {MOST_CASES:,}, half of which are held out"
-        raise InputError(Problem("not a number of worlds", ("points",), found=shorten(points), allowed=allowed))
+        allowed = f"{LEAST_POINTS} to {MOST_CASES:,} (half are held out)"
+        raise InputError(Problem("invalid number of worlds", ("points",), found=shorten(points), allowed=allowed))
     return points // 2
 
 

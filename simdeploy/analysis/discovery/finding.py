@@ -105,7 +105,7 @@ def find_boxes(
         wanted = read_requirements(requirements)
         if not wanted:
             allowed = "is_broken, or requirements for a table of replications"
-            raise InputError(Problem("nothing that could break", ("requirements",), allowed=allowed))
+            raise InputError(Problem("no requirement", ("requirements",), allowed=allowed))
         values = Values(worlds, [one.measure for one in wanted], costs=costs)
         points = _factors(values.cases)
         policy = str(values.cases["policy"].iloc[0])
@@ -118,7 +118,7 @@ def find_boxes(
         known = read_labels(is_broken, len(points))
     if len(points) < LEAST_POINTS or points.shape[1] == 0:
         found = f"{len(points):,} worlds of {points.shape[1]} factors"
-        allowed = f"at least {LEAST_POINTS} worlds, half of which are held out, and one factor"
+        allowed = f"at least {LEAST_POINTS} worlds (half are held out) and one factor"
         raise InputError(Problem("too few worlds", ("worlds",), found=found, allowed=allowed))
     is_search = np.random.default_rng(seed).permutation(len(points)) < len(points) // 2
     return make_discovery(
@@ -196,7 +196,7 @@ def make_discovery(
 def _factors(cases: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that make a case a world."""
     problems = [
-        Problem(f"worlds of one {name}", (name,), found=", ".join(map(str, cases[name].unique())))
+        Problem(f"a single {name}", (name,), found=", ".join(map(str, cases[name].unique())))
         for name in ("scenario", "policy")
         if name in cases and cases[name].nunique() > 1
     ]

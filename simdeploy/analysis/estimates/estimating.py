@@ -183,6 +183,6 @@ def _estimate_case(
     found = estimate_weighted(of_cases[case], values.weights[case], measure, confidence_level)
     if not found.diagnosis.is_trusted:
         doubts = "; ".join(found.diagnosis.doubts)
-        message = f"{measure}: the weights can't be trusted: {doubts}: no interval is given"
+        message = f"{measure}: unreliable weights ({doubts}), so no interval"
         warnings.warn(SimdeployWarning(message), stacklevel=4)
     return found.estimate

@@ -142,7 +142,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
 
 def _check(columns: Sequence[str]) -> None:
     problems = [
-        Problem("a table of a sweep has this column", (name,), hint=nearest(name, columns))
+        Problem("a sweep's table needs this column", (name,), hint=nearest(name, columns))
         for name in (*_KEYS, "replication", "verdict")
         if name not in columns
     ]

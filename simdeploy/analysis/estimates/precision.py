@@ -273,8 +273,8 @@ def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence
     read, costs = read_targets(targets, scenarios)
     problems = level_problems(confidence_level)
     if isinstance(most, bool) or not isinstance(most, int) or most < FIRST_LOOK:
-        allowed = f"{FIRST_LOOK} or more, for nothing is judged on fewer"
-        problems.append(Problem("not a number of replications", ("most",), found=shorten(most), allowed=allowed))
+        allowed = f"at least {FIRST_LOOK}"
+        problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
     if problems:
         raise InputError(problems)
     release = [kind for scenario in scenarios for kind in scenario.release]

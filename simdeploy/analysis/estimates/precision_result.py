@@ -78,7 +78,7 @@ class Precision(Result, Generic[Responses]):
             If it was read from a document, which has no replications.
         """
         if self._responses is None:
-            raise InputError(Problem("a result that was read from a document has no replications", ("responses",)))
+            raise InputError(Problem("a result read from a document has no replications", ("responses",)))
         return self._responses
 
 

@@ -102,7 +102,7 @@ def parse_target(text: str, measure: Measure) -> Target:
     if is_share and not is_relative and measure.is_fraction:
         share = amount[:-1].strip()
         allowed = f"{share}{_POINTS} (the same as {_hundredth(share)}), or {share}% {_RELATIVE}"
-        message = "is it one of percentage points, or relative?"
+        message = "percentage points or relative?"
         raise InputError(Problem(message, (str(measure),), found=shorten(asked), allowed=allowed))
     try:
         if is_share:
@@ -112,7 +112,7 @@ def parse_target(text: str, measure: Measure) -> Target:
         if not is_relative:
             return _checked(Target(measure, parse_amount(amount, measure)), asked)
     except (ValueError, InputError) as error:
-        if isinstance(error, InputError) and error.problems[0].message != "not an amount":
+        if isinstance(error, InputError) and error.problems[0].message != "invalid amount":
             raise
     raise InputError(_not_a_target(measure, asked))
 
@@ -137,11 +137,11 @@ def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tup
             continue
         measure = read[-1].measure
         if measure in [target.measure for target in read[:-1]]:
-            problems.append(Problem("a measure has two targets", ("targets",), found=str(measure)))
+            problems.append(Problem("two targets for one measure", ("targets",), found=str(measure)))
         problems += of_text(str(measure), _impossible(measure, scenarios))
     costs = {scenario.costs for scenario in scenarios}
     if len(costs) > 1:
-        hint = "one target at a time, each scenario by itself"
+        hint = "use one scenario at a time"
         problems += [
             Problem("the scenarios have different costs", (str(target.measure),), hint=hint)
             for target in read
@@ -173,7 +173,7 @@ def _not_a_target(measure: Measure, asked: Any) -> Problem:
     else:
         absolute = "5 or 5s" if measure.is_duration else "5"
         allowed = f"above 0: a half-width such as {absolute}; or relative such as 5%"
-    return Problem("not a half-width", (str(measure),), found=shorten(asked), allowed=allowed)
+    return Problem("invalid half-width", (str(measure),), found=shorten(asked), allowed=allowed)
 
 
 def _impossible(measure: Measure, scenarios: Collection[Scenario]) -> list[Problem]:
@@ -245,19 +245,19 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     ['', 'the half-width is too large']
     """
     if not found.n:
-        return "no replication says anything of it"
+        return "no replication has a value"
     limit = target.limit(found.estimate)
     if target.is_relative and limit == 0:
-        return "it is 0 so far, to which nothing is relative"
+        return "the estimate is 0, so a relative width is undefined"
     if math.isnan(found.half_width):
         return f"{found.n:,} values are too few for an interval"
     widening = 1.0
     if target.measure.kind == "mean":
         if found.n < FEWEST_OF_A_MEAN:
-            return f"{found.n:,} values are too few for a mean: it takes {FEWEST_OF_A_MEAN:,}"
+            return f"{found.n:,} values are too few for a mean, which needs {FEWEST_OF_A_MEAN:,}"
         fewest = float(fewest_of_a_mean(values))
         if found.n < fewest:
-            return f"so skewed, a mean takes {math.ceil(fewest):,} values"
+            return f"with this skewness, a mean needs {math.ceil(fewest):,} values"
         widening = math.sqrt(1 + math.sqrt((float(standardised_moment(values, 4)) - 1) / found.n))
     return "" if found.half_width * widening <= limit else "the half-width is too large"
 

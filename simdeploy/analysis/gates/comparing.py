@@ -132,8 +132,8 @@ def compare_gates(
     of_curve = read_sizes(sizes, scenario, chosen)
     variants, left_out = make_variants(scenario, chosen, gates)
     if len(variants) == 1:
-        allowed = "at least one gate beside the threshold"
-        raise InputError(Problem("nothing to compare the threshold with", ("gates",), allowed=allowed))
+        allowed = "at least one gate besides threshold"
+        raise InputError(Problem("no gate to compare with the threshold", ("gates",), allowed=allowed))
     worlds = {f"defect {size:g}": scenario_of_size(scenario, size) for size in of_curve}
     policies = {variant.gate: variant.policy for variant in variants}
     campaign = Campaign(
@@ -175,10 +175,10 @@ def compare_gates(
 def _check_policy(policy: ScenarioPolicy) -> None:
     type_ = policy.identity.type
     if not TYPES[type_].releases:
-        message = f"a {type_} releases nothing that a gate could judge"
+        message = f"a {type_} has no release for a gate to judge"
         raise InputError(Problem(message, ("policy",), found=policy.name))
     if policy.policy.strategy == "immediate":
-        message = "immediate has no health check that a gate could be in"
+        message = "immediate has no health check, so no gate"
         raise InputError(Problem(message, ("policy",), found=policy.name, allowed="rolling or canary"))
 
 

@@ -38,12 +38,12 @@ def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: Scenario
         return tuple(sorted({0.0, *(steps - crowded), *rates}))
     given: list[Any] = list(sizes) if isinstance(sizes, Iterable) and not isinstance(sizes, str) else [sizes]
     problems = [
-        Problem("not a size of a defect", ("sizes", number), found=shorten(size), allowed="error rates from 0 to 1")
+        Problem("invalid size of a defect", ("sizes", number), found=shorten(size), allowed="error rates from 0 to 1")
         for number, size in enumerate(given)
         if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size <= 1
     ]
     if not problems and not any(given):
-        problems.append(Problem("no defect to find", ("sizes",), allowed="at least one error rate above 0"))
+        problems.append(Problem("no defect", ("sizes",), allowed="at least one error rate above 0"))
     if len(given) > _MOST_SIZES:
         problems.append(Problem("too many sizes", ("sizes",), found=f"{len(given):,}", allowed=f"{_MOST_SIZES:,}"))
     if problems:

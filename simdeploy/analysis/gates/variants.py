@@ -75,13 +75,15 @@ def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[st
         if isinstance(raw, str) or raw is None:
             raw = {"kind": THRESHOLD if raw is None else raw}
         if not isinstance(raw, Mapping):
-            problem = Problem("not a gate", ("gates", name), found=shorten(raw), allowed="a kind, or keys with a kind")
+            problem = Problem(
+                "invalid gate", ("gates", name), found=shorten(raw), allowed="a kind, or keys with a kind"
+            )
             problems.append(problem)
             continue
         gate, found = build(Gate, raw)
         problems += [problem.at(prefix=("gates", name)) for problem in [*found, *unknown_keys_in(raw, Gate)]]
         if gate is not None and gate.kind != THRESHOLD and name in (THRESHOLD, CURRENT):
-            problems.append(Problem("this name is taken", ("gates", name), found=gate.kind, hint="call it otherwise"))
+            problems.append(Problem("duplicate name", ("gates", name), found=gate.kind, hint="choose another name"))
         elif gate is not None and gate.kind != THRESHOLD:
             read[name] = gate
     if problems:
@@ -95,7 +97,7 @@ def _name_gates(gates: Any) -> dict[str, Any]:
     kinds = [gates] if isinstance(gates, str) or not isinstance(gates, Iterable) else list(gates)
     if not all(isinstance(kind, str) for kind in kinds):
         allowed = "kinds, or a mapping from names to gates"
-        raise InputError(Problem("not gates", ("gates",), found=shorten(gates), allowed=allowed))
+        raise InputError(Problem("invalid gates", ("gates",), found=shorten(gates), allowed=allowed))
     return {kind: kind for kind in kinds}
 
 

@@ -97,7 +97,10 @@ def _check_names(scenario: Scenario, names: Sequence[str]) -> list[str]:
     able = tiltable(scenario.fleet, scenario.release, scenario.operator)
     problems = [
         Problem(
-            "nothing is drawn here", ("tilt", str(name)), allowed=", ".join(able) or "nothing", hint=nearest(name, able)
+            "the scenario draws nothing here",
+            ("tilt", str(name)),
+            allowed=", ".join(able) or "nothing",
+            hint=nearest(name, able),
         )
         for name in asked
         if name not in able

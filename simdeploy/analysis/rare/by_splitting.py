@@ -62,11 +62,11 @@ def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequenc
     n_rollouts = sum(stage.n for stage in stages)
     doubts = list(doubt_unknown(int(sum(stage.unknown for stage in stages)), 0))
     if n_hits < _REPETITIONS - 1:
-        doubts.insert(0, f"{n_hits} of {_REPETITIONS} independent repetitions met the event")
+        doubts.insert(0, f"the event occurred in {n_hits} of {_REPETITIONS} independent repetitions")
     elif happened.max() > _LARGEST_SHARE * happened.sum():
         doubts.insert(
             0,
-            f"one of {_REPETITIONS} independent repetitions has {100 * happened.max() / happened.sum():.0f} % of the sum",
+            f"one of {_REPETITIONS} independent repetitions has {100 * happened.max() / happened.sum():.0f} % of the total",
         )
     numbers = describe_numbers(
         probability,

@@ -30,7 +30,7 @@ FOLDERS = r"pilot-\d{3,}|estimate|splitting"
 METHODS = ("importance", "splitting")
 # What chooses never judges: the pilots' worlds begin here.
 PILOT = 1 << 31
-FEWER = "ask for fewer rollouts"
+FEWER = "use fewer rollouts"
 _BYTES_OF_A_TRAJECTORY = 40  # what it came to, in five numbers
 _PILOT_SHARE = 50
 _FEWEST_PILOTS = 400
@@ -96,21 +96,21 @@ def check_question(
     if method not in METHODS:
         hint = nearest(method, METHODS)
         problems.append(
-            Problem("no such method", ("method",), found=shorten(method), allowed=", ".join(METHODS), hint=hint)
+            Problem("unknown method", ("method",), found=shorten(method), allowed=", ".join(METHODS), hint=hint)
         )
     if scenario.tilt is not None:
-        problems.append(Problem("the scenario is tilted already", ("scenario",), hint="give the tilt to estimate_rare"))
+        problems.append(Problem("the scenario is already tilted", ("scenario",), hint="pass the tilt to estimate_rare"))
     counts = levels if isinstance(levels, str) else next(iter(levels), "")
     asked = [] if isinstance(levels, str) else list(levels.get(counts, ()))
     if counts not in LEVELS_OF or (not isinstance(levels, str) and len(levels) != 1):
         hint = nearest(counts, LEVELS_OF)
         problems.append(
-            Problem("no levels", ("levels",), found=shorten(levels), allowed=", ".join(LEVELS_OF), hint=hint)
+            Problem("invalid levels", ("levels",), found=shorten(levels), allowed=", ".join(LEVELS_OF), hint=hint)
         )
     whole = [isinstance(one, int | np.integer) and not isinstance(one, bool) and one >= 1 for one in asked]
     if not all(whole) or any(one >= other for one, other in pairwise(asked)):
         allowed = "whole numbers above 0, ascending"
-        problems.append(Problem("no levels", ("levels", counts), found=shorten(asked), allowed=allowed))
+        problems.append(Problem("invalid levels", ("levels", counts), found=shorten(asked), allowed=allowed))
     try:
         check_numbers(replications=rollouts, seed=seed, engine=engine)
         kinds = tuple(kind.name for kind in scenario.release)

@@ -163,7 +163,7 @@ def doubt_unknown(n_unknown: int, n_failed: int) -> list[str]:
     """Say which rollouts leave it open whether the event happened."""
     doubts = []
     if n_unknown:
-        doubts.append(f"{n_unknown:,} rollouts never end, so that nobody can tell of them")
+        doubts.append(f"{n_unknown:,} rollouts never end, so the event is unknown for them")
     if n_failed:
         doubts.append(f"{n_failed:,} rollouts failed")
     return doubts

@@ -59,7 +59,7 @@ def read_values(
     if missing or not names:
         hint = nearest(missing[0], costs) if missing else None
         found = ", ".join(missing) or "no column `scenario`"
-        raise InputError(Problem("no costs are known for a scenario", ("costs",), found=found, hint=hint))
+        raise InputError(Problem("a scenario has no costs", ("costs",), found=found, hint=hint))
     costs = {name: costs[name] for name in dict.fromkeys(names)}
     counted_under = describe_costs(costs, measures)
     if counted_under:
@@ -77,7 +77,7 @@ def _refuse_units(costs: Mapping[str, Costs]) -> None:
     for name, own in costs.items():
         of_unit.setdefault(own.unit, []).append(name)
     if len(of_unit) > 1:
-        message, hint = "the scenarios' costs have different units", "give all of them costs in one unit"
+        message, hint = "the scenarios' costs have different units", "use one unit for all"
         found = "; ".join(f"{unit or 'no unit'} in {listed(names)}" for unit, names in of_unit.items())
         raise InputError(Problem(message, ("costs", "unit"), found=found, hint=hint))
 
@@ -203,8 +203,8 @@ def find_worlds(cases: pd.DataFrame) -> Worlds:
     if (case < 0).any():
         row, column = np.argwhere(case < 0)[0]
         found = f"{candidates['candidate'][row]} in {worlds['world'][column]}"
-        hint = 'vary keys of policy and scenario together by design="grid"'
-        raise InputError(Problem("a candidate is missing in a world", found=found, hint=hint))
+        hint = 'vary policy and scenario keys with design="grid"'
+        raise InputError(Problem("missing candidate in a world", found=found, hint=hint))
     return Worlds(candidates, worlds, case)
 
 

@@ -105,15 +105,17 @@ def analyze_sensitivity(
         raise InputError(problems)
     if hasattr(responses, "columns"):
         if of is None:
-            raise InputError(Problem("no measure for a table of replications", ("of",), allowed="such as makespan_s"))
+            raise InputError(Problem("a table of replications needs a measure", ("of",), allowed="such as makespan_s"))
         (measure,) = read_measures([of])
         values = Values(responses, [measure], costs=costs)
         return analyze_table(design, values, measure, confidence_level, read_computed_under(responses))
     numbers = np.asarray(responses, dtype=np.float64)
     if numbers.ndim not in (1, 2) or len(numbers) != len(design) or 0 in numbers.shape:
-        allowed = f"{len(design):,} numbers, or rows of replications, one for each point"
+        allowed = f"{len(design):,} numbers or replication rows, one per point"
         raise InputError(
-            Problem("not the responses of this design", ("responses",), found=f"shape {numbers.shape}", allowed=allowed)
+            Problem(
+                "the responses don't match the design", ("responses",), found=f"shape {numbers.shape}", allowed=allowed
+            )
         )
     responded = respond(numbers, None)
     n_failed = int((~np.isfinite(numbers)).sum())

@@ -149,12 +149,12 @@ def make_design(
     if problems:
         raise InputError(problems)
     problems += [
-        Problem("one value is nothing to vary", (lever.name,), allowed="a range, or a list of several values")
+        Problem("a single value can't be varied", (lever.name,), allowed="a range, or a list of several values")
         for lever, spread in zip(levers, spreads, strict=True)
         if spread.is_single
     ]
     problems += [
-        Problem("a value twice", (lever.name,), found=describe_spread(spread), allowed="each value once")
+        Problem("duplicate value", (lever.name,), found=describe_spread(spread), allowed="each value once")
         for lever, spread in zip(levers, spreads, strict=True)
         if isinstance(spread, Choices) and len(set(map(repr, spread.values))) < len(spread.values)
     ]
@@ -198,7 +198,7 @@ def _problems(levers: Sequence[Lever], method: object, size: object) -> list[Pro
         if not isinstance(size, int) or isinstance(size, bool) or size < least:
             what = "trajectories" if method == "morris" else "rows"
             allowed = f"at least {least} {what}"
-            problems.append(Problem("not a size of a design", ("size",), found=shorten(size), allowed=allowed))
+            problems.append(Problem("invalid design size", ("size",), found=shorten(size), allowed=allowed))
     return problems
 
 

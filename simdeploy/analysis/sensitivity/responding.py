@@ -106,12 +106,12 @@ def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -
     """
     cases = values.cases
     problems = [
-        Problem(f"a design has one {name}", (name,), found=", ".join(map(str, cases[name].unique())))
+        Problem(f"the design needs a single {name}", (name,), found=", ".join(map(str, cases[name].unique())))
         for name in ("scenario", "policy")
         if name in cases and cases[name].nunique() > 1
     ]
     if "case" not in cases:
-        problems.append(Problem("the table of a sweep has this column", ("case",)))
+        problems.append(Problem("a sweep's table needs this column", ("case",)))
     if problems:
         raise InputError(problems)
     rows = cases["case"].to_numpy(dtype=np.int64)
@@ -133,7 +133,7 @@ def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarr
         )
     for name, spread, of_lever in zip(design.names, design.spreads, design.values, strict=True):
         if name not in cases:
-            raise InputError(Problem("the table is of another design: it has no such column", (name,)))
+            raise InputError(Problem("the table is of another design: no such column", (name,)))
         if isinstance(spread, Interval):
             expected = np.asarray(of_lever, dtype=np.float64)[rows]
             differs = cases[name].to_numpy(dtype=np.float64) != expected

@@ -108,11 +108,11 @@ def why_unknown(standings: Standings, of: Measure) -> str:
         standings.policies, standings.unknown_fractions, standings.estimates, standings.feasibility, strict=True
     ):
         if fraction > 0:
-            return f"{100 * fraction:.3g} % of the rollouts of {policy} never end: their {name} is unknown"
+            return f"{100 * fraction:.3g} % of {policy}'s rollouts never end, so their {name} is unknown"
         if not feasibility.is_known:
-            return f"some rollouts of {policy} never end: whether it meets its requirements is unknown"
+            return f"some of {policy}'s rollouts never end, so its requirements can't be judged"
         if math.isnan(estimate.estimate):
-            return f"no rollout of {policy} has a value: {name}"
+            return f"no rollout of {policy} has a value of {name}"
     return ""
 
 

@@ -30,8 +30,8 @@ class Choice:
     def __init__(self, rule: Rule, base: Standings) -> None:
         reason = why_unknown(base, rule.of)
         if reason:
-            hint = "choose by something that is known of every rollout, such as blast_radius"
-            raise InputError(Problem(f"nothing can be chosen: {reason}", ("of",), found=str(rule.of), hint=hint))
+            hint = "use a measure known for every rollout, such as blast_radius"
+            raise InputError(Problem(f"no policy can be chosen: {reason}", ("of",), found=str(rule.of), hint=hint))
         self._rule = rule
         self._base = base
         self._choice = choose(base, rule.direction)

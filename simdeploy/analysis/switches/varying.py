@@ -151,7 +151,7 @@ def vary_switches(
     base, *simulated = settings.simulate_values([(), *singles])
     if campaign.n_failed == campaign.n_done:
         campaign.tell_failures()
-        raise SimulationError("nothing can be chosen: every replication failed")
+        raise SimulationError("no policy can be chosen: every replication failed")
     choice = Choice(rule, base.standings)
     of_values = [choice.row(each) for each in simulated]
     of_pairs = choice.pair_rows(settings, both, simulated) if both else []
@@ -202,10 +202,8 @@ def _read(
     except InputError as error:
         problems += error.problems
     if len(chosen) == 1 and not wanted:
-        hint = "name a second policy, or say what is required of this one"
-        problems.append(
-            Problem("one policy leaves nothing to choose", ("policies",), found=next(iter(chosen)), hint=hint)
-        )
+        hint = "add a second policy, or a requirement"
+        problems.append(Problem("only one policy to choose from", ("policies",), found=next(iter(chosen)), hint=hint))
     if problems or measure is None:
         raise InputError(problems)
     return chosen, Rule(measure, read_direction(direction, measure), confidence_level), wanted

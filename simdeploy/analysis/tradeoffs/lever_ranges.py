@@ -85,14 +85,12 @@ def find_ranges(
     """
     asked = dict(_default_ranges(scenario, policy)) if vary is None else dict(vary)
     if not asked:
-        message = "no threshold to move" if vary is None else "nothing to vary"
-        hint = "a policy of strategy immediate has none here; give `vary`" if vary is None else None
+        message = "no threshold to vary" if vary is None else "nothing to vary"
+        hint = "strategy immediate has no default; pass `vary`" if vary is None else None
         raise InputError(Problem(message, (policy.name,), hint=hint))
     levers = find_levers(asked, [scenario], [policy.spec])
     problems = [
-        Problem(
-            "no threshold that can be moved", (lever.name,), allowed="keys of the policy whose values have an order"
-        )
+        Problem("can't be varied as a threshold", (lever.name,), allowed="policy keys with ordered values")
         for lever in levers
         if lever.is_factor or lever.kind not in _NUMERIC
     ]
@@ -151,7 +149,7 @@ class _Laying:
             return None
         number = read_number(lever.kind, value)
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise InputError(Problem("a threshold is a number", (lever.name,), found=shorten(value)))
+            raise InputError(Problem("a threshold must be a number", (lever.name,), found=shorten(value)))
         if lever.path == "max_parallel" and number == 0:
             return float(self._scenario.fleet.nodes if dialect == "deployment" else DEFAULT_WAVE_PERCENT)
         return float(number)

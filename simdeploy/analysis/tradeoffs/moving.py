@@ -97,7 +97,9 @@ class Tradeoff(Result):
         if not found:
             names = [lever.name for lever in self.levers]
             allowed, hint = listed(names), nearest(name, names)
-            problem = Problem("no lever that was moved", ("lever",), found=shorten(name), allowed=allowed, hint=hint)
+            problem = Problem(
+                "this setting was not varied", ("lever",), found=shorten(name), allowed=allowed, hint=hint
+            )
             raise InputError(problem)
         return found[0]
 
@@ -236,7 +238,9 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
     if axes is None:
         return read_measures(default_axes(scenario, type_))
     if isinstance(axes, str) or len(axes) < 2:
-        raise InputError(Problem("not axes", ("axes",), found=shorten(axes), allowed="at least two measures: x and y"))
+        raise InputError(
+            Problem("invalid axes", ("axes",), found=shorten(axes), allowed="at least two measures: x and y")
+        )
     measures = read_measures(axes)
     kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
     problems = [
@@ -247,7 +251,7 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
     reasons = {measure: why_impossible(measure, scenario.release, type_) for measure in measures}
     problems += [Problem(why, ("axes",), found=str(measure)) for measure, why in reasons.items() if why is not None]
     if len(set(measures)) < len(measures):
-        problems.append(Problem("the same measure twice", ("axes",), found=", ".join(map(str, measures))))
+        problems.append(Problem("duplicate measure", ("axes",), found=", ".join(map(str, measures))))
     if problems:
         raise InputError(problems)
     return measures

@@ -215,11 +215,9 @@ def _half_widths(estimated: Sequence[Sequence[Estimate]]) -> np.ndarray:
 def _read_directions(directions: Mapping[Measure | str, Direction]) -> dict[Measure, Direction]:
     if not isinstance(directions, Mapping) or not directions:
         allowed = '{"makespan_s": "min", ...}'
-        raise InputError(
-            Problem("not measures with directions", ("directions",), found=shorten(directions), allowed=allowed)
-        )
+        raise InputError(Problem("invalid objectives", ("directions",), found=shorten(directions), allowed=allowed))
     problems = [
-        Problem("not a direction", (str(name),), found=shorten(word), allowed="min, max", hint=nearest(word, _WORDS))
+        Problem("invalid direction", (str(name),), found=shorten(word), allowed="min, max", hint=nearest(word, _WORDS))
         for name, word in directions.items()
         if word not in _WORDS
     ]

@@ -84,7 +84,7 @@ def read_question(
     )
     if indifference is not None and not 0 < indifference < float("inf"):
         problems.append(
-            Problem("no difference that matters", ("indifference",), found=shorten(indifference), allowed="above 0")
+            Problem("invalid indifference", ("indifference",), found=shorten(indifference), allowed="above 0")
         )
     problems += level_problems(confidence_level, above=0.5)
     objective = _read_objective(scenario, type_, of, problems)
@@ -95,7 +95,7 @@ def read_question(
         problems += error.problems
     for number, requirement in enumerate(required):
         if reason := why_impossible(requirement.measure, scenario.release, type_):
-            problems.append(Problem(f"nobody can tell: {reason}", ("requirements", number), found=str(requirement)))
+            problems.append(Problem(f"can't be decided: {reason}", ("requirements", number), found=str(requirement)))
     sign = 1
     if objective is not None:
         try:
@@ -122,7 +122,7 @@ def read_question(
 
 def _number_problems(**numbers: tuple[Any, int, int]) -> list[Problem]:
     return [
-        Problem("not a whole number in its range", (name,), found=shorten(value), allowed=f"{least} to {most}")
+        Problem("out of range", (name,), found=shorten(value), allowed=f"{least} to {most}")
         for name, (value, least, most) in numbers.items()
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most
     ]
@@ -137,15 +137,15 @@ def _read_objective(scenario: Scenario, type_: str, of: Measure | str, problems:
     kinds = tuple(kind.name for kind in scenario.release)
     found = measure_problems(measure, kinds, has_costs=scenario.costs is not None)
     if measure.kind == "quantile":
-        message = "a quantile can't be searched for with a stated probability"
-        found.append(Problem(message, found=str(measure), hint="search for a mean or a rate, and require the quantile"))
+        message = "a quantile can't be optimised with a stated probability"
+        found.append(Problem(message, found=str(measure), hint="optimise a mean or a rate, and require the quantile"))
     elif measure.given is not None and measure.given not in (*SORTS, *kinds):
-        message = "what is given depends on the policy, so that means of different rollouts would be compared"
+        message = "the condition depends on the policy, so different rollouts would be compared"
         found.append(Problem(message, found=str(measure), allowed="good, defective, or a kind of the release"))
     elif measure.of in _NO_OBJECTIVES:
-        message = "it is known of the rollouts only in which it happens, and policies differ in these"
+        message = "known only for some rollouts, which differ between policies"
         found.append(Problem(message, found=str(measure)))
     elif reason := why_impossible(measure, scenario.release, type_):
-        found.append(Problem(f"nobody can tell: {reason}", found=str(measure)))
+        found.append(Problem(f"can't be decided: {reason}", found=str(measure)))
     problems += [replace(problem, path=("of",)) for problem in found]
     return measure

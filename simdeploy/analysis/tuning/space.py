@@ -278,7 +278,7 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
     tried = next((set(of) for lever, of in zip(levers, values, strict=True) if lever.path == GATE_KIND), {own_kind})
     read = {key for kind in tried for key in READ_BY.get(kind or "threshold", READ_BY)}
     problems = [
-        Problem("a gate is searched for by its keys", (lever.name,), hint="vary gate.kind, and what the kinds read")
+        Problem("vary a gate by its keys", (lever.name,), hint="vary gate.kind and the keys of the kinds")
         for lever in levers
         if lever.path == GATE
     ]
@@ -287,8 +287,8 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
         if is_of_gate(lever) and lever.path != GATE_KIND and key not in read:
             kinds = ", ".join(kind for kind, keys in READ_BY.items() if key in keys)
             found = ", ".join(sorted(map(str, tried)))
-            hint = f"vary gate.kind, too; {key} is read by {kinds}"
-            problems.append(Problem("no gate that is tried reads this", (lever.name,), found=found, hint=hint))
+            hint = f"also vary gate.kind; {key} is used by {kinds}"
+            problems.append(Problem("not used by any gate searched", (lever.name,), found=found, hint=hint))
     if problems:
         raise InputError(problems)
 

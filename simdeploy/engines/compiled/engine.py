@@ -110,7 +110,7 @@ def _to_block(
             "verdict": VERDICTS,
             "status": ("ok", "failed"),
             "stage": ("simulate",),
-            "error": ("SimulationError: the rollout runs for more than 146 years: its times don't fit into 64 bits",),
+            "error": ("SimulationError: the rollout exceeds 146 years, the limit of 64-bit times",),
         },
         numbers={
             "makespan_s": real[:, at.MAKESPAN],

@@ -243,14 +243,14 @@ class Controller:
         if self.state in TERMINAL_STATES:
             return f"the deployment is {self.state}"
         if action == "pause" and self._is_paused:
-            return "the deployment is paused already"
+            return "the deployment is already paused"
         if action == "resume" and not self._is_paused:
             return "the deployment is not paused"
         if action == "promote":
             if not self.canaries:
                 return "there are no canaries"
             if self._promoted or self._promotion_wanted:
-                return "the canaries are promoted already"
+                return "the canaries are already promoted"
             if not self.dispatcher.waves or not self.dispatcher.waves[0].is_over:
                 return "not all canaries are resolved"
         return None
@@ -437,7 +437,7 @@ class Controller:
             case "baked":
                 what = f"baked after {wave}"
             case "await":
-                what = "the canaries await promotion"
+                what = "canaries await promotion"
             case _:
                 what = wave if self.dispatcher.waves else "nothing dispatched yet"
         return f"{what}; {self._remark}" if self._remark else what

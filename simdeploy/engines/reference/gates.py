@@ -183,23 +183,23 @@ class WaveGates:
         if not self._site.is_over and not watched.judge.can_tell:
             verdict = watched.judge.without_verdict()
         if verdict is None:
-            node.fail_from_outside("not passed by its gate by the deadline")
+            node.fail_from_outside("not passed by the gate before the deadline")
         else:
             self._speak(watched, verdict)
 
     def _speak(self, watched: WatchedWave, verdict: Verdict) -> None:
         judge = watched.judge
         watched.verdict = verdict
-        told = "" if judge.can_tell else ", which can't tell"
+        told = "" if judge.can_tell else ", undecided"
         name = self._gate.method.replace("_", " ")
         what = f"gate {name}{told}: {judge.failed} of {judge.requests} requests failed"
         self._said.append(f"wave {watched.wave.number} {verdict}es" if verdict == "pass" else what)
         if verdict == "pass":
             for node in sorted(watched.waiting, key=lambda node: node.number):
                 if node.fate.resolved_ns is None:
-                    node.run_from_outside("passed by its gate")
+                    node.run_from_outside("passed by the gate")
             return
         self._alarm = what
         for node in sorted(watched.nodes, key=lambda node: node.number):
             if node.fate.started_ns is not None and node.fate.resolved_ns is None:
-                node.fail_from_outside("its wave failed its gate")
+                node.fail_from_outside("its wave failed the gate")

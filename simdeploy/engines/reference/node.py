@@ -109,7 +109,7 @@ class Node:
         self._stop_waiting()
         self.fail(reason)
         if self._site.goes_back_by_itself:
-            self._begin_to_go_back("goes back by itself")
+            self._begin_to_go_back("rolls back by itself")
             self._process = self._site.env.process(self._come_back())
 
     def _stop_waiting(self) -> None:
@@ -131,7 +131,7 @@ class Node:
         except simpy.Interrupt:
             return
         if self.fate.ever_failed and self._site.goes_back_by_itself:
-            yield from self._go_back("goes back by itself")
+            yield from self._go_back("rolls back by itself")
 
     def _leave(self) -> Process:
         """Serve until the time is up, then leave for good: no start, no windows."""
@@ -180,7 +180,7 @@ class Node:
         site, env = self._site, self._site.env
         if not site.rule.is_checked:
             yield env.timeout(duration)
-            self._resolve(RUNNING, "taken for running, but silent")
+            self._resolve(RUNNING, "counted as running, but silent")
             return
         yield env.timeout(duration + site.rule.deadline_ns if deadline is None else deadline - env.now)
         self.fail("silent until the deadline")
@@ -217,7 +217,7 @@ class Node:
         site, env = self._site, self._site.env
         deadline = self._begin_validation(deadline)
         if gates.has_started(self):
-            self.fail("its wave failed its gate")
+            self.fail("its wave failed the gate")
             return
         record = HealthRecord(site.rule)
         is_observed = site.rule.windows_needed == 0
@@ -238,7 +238,7 @@ class Node:
                 return
             is_observed = verdict == "running"
             if is_observed and gates.has_observation(self):
-                self._resolve(RUNNING, "passed by its gate")
+                self._resolve(RUNNING, "passed by the gate")
                 return
         yield env.timeout(deadline - start)
         if not is_observed:
@@ -263,7 +263,7 @@ class Node:
         yield site.env.timeout(site.world.rollback_ns(self.number))
         fate.back_until_ns = site.env.now
         if site.world.rollback_fails(self.number):
-            self._become(ROLLBACK_FAILED, "did not come back")
+            self._become(ROLLBACK_FAILED, "rollback failed")
         else:
             self._become(REMOVED if site.type.begins else ROLLED_BACK, "back")
         self._listeners.rollback.has_returned(self)

@@ -105,9 +105,9 @@ class Rollback:
         is_over = self._returned + self._failed == len(self.nodes)
         if is_over and self._completed_ns is None:
             self._completed_ns = self._site.env.now
-        message = f"{self._returned} of {len(self.nodes)} nodes are back"
+        message = f"{self._returned} of {len(self.nodes)} nodes rolled back"
         if self._failed:
-            message += f", {self._failed} failed to come back"
+            message += f", {self._failed} failed to roll back"
         self.history.settle(
             self._site.env.now,
             StatusFields(

@@ -76,7 +76,7 @@ class RunningWatch:
             return []
         else:
             is_alarm = gate.cant_tell == "stop"
-            told = ", which can't tell"
+            told = ", undecided"
         self._requests = self._failed = 0
         if not is_alarm:
             return []

@@ -70,7 +70,7 @@ class Site:
     def _settle(self, _: simpy.Event) -> None:
         self._is_rung = False
         if self.env.now > MAX_RUN_NS:
-            raise SimulationError("the rollout runs for more than 146 years: its times don't fit into 64 bits")
+            raise SimulationError("the rollout exceeds 146 years, the limit of 64-bit times")
         self.begin_round()
         self.when_settled()
         # What was done may happen at this very instant; if so, there is another look before it ends.

@@ -1,6 +1,6 @@
-"""Where spans are run: this process, its threads, processes of this machine, a cluster; the same numbers everywhere.
+"""Executors: this process, threads, processes or a cluster, with the same numbers.
 
-From outside: `choose_executor`.
+Public: `choose_executor`.
 """
 
 from simdeploy.experiments.executors.choice import choose_executor

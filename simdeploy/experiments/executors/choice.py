@@ -1,4 +1,4 @@
-"""From the number of workers or the address of a cluster to an executor."""
+"""Choice of the executor."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _HOLD_THE_LOCK = ("reference",)  # engines in plain Python: two threads of them 
 def choose_executor(
     *, executor: Executor | None = None, workers: int = 1, cluster: str | None = None, engine: str
 ) -> Executor:
-    """Return where a job is to run.
+    """Return the executor of a job.
 
     Parameters
     ----------
     executor : Executor, optional
-        If there is one it is returned; then there may be neither `workers` nor `cluster`.
+        Returned if given; excludes `workers` and `cluster`.
     workers : int, default 1
-        How many spans are run at a time; 1 is this process alone.
+        Spans run at a time; 1 is this process alone.
     cluster : str, optional
         Address of a Dask scheduler, such as ``tcp://10.0.0.5:8786``; then `workers` must be 1.
     engine : str
-        The reference engine needs processes to use several cores; others use threads, which start at once.
+        The reference engine needs processes to use several cores; others use threads, which start instantly.
 
     Raises
     ------
     InputError
-        If the number of workers or the address makes no sense, if Dask is not installed, or if too much is said.
+        If the number of workers or the address is invalid, Dask is not installed, or arguments exclude each other.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def choose_executor(
     if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= _MOST_WORKERS:
         raise InputError(
             Problem(
-                "not a whole number in its range",
+                "out of range",
                 path=("workers",),
                 found=shorten(workers),
                 allowed=f"1 to {_MOST_WORKERS}",
@@ -55,9 +55,9 @@ def choose_executor(
         )
     said = [name for name, is_said in (("workers", workers > 1), ("cluster", cluster is not None)) if is_said]
     if executor is not None and said:
-        raise InputError(Problem("an executor says itself where it runs; leave this out", path=(said[0],)))
+        raise InputError(Problem("can't be combined with an executor", path=(said[0],)))
     if len(said) > 1:
-        raise InputError(Problem("a cluster has its own workers; leave this out", ("workers",), found=str(workers)))
+        raise InputError(Problem("can't be combined with a cluster", ("workers",), found=str(workers)))
     if executor is not None:
         return executor
     if cluster is not None:

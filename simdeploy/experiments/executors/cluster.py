@@ -1,4 +1,4 @@
-"""Spans on a cluster: any that Dask runs on, from a laptop to SLURM and Kubernetes."""
+"""Spans on a Dask cluster, from a laptop to SLURM and Kubernetes."""
 
 from __future__ import annotations
 
@@ -26,39 +26,38 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+")
 _PATIENCE_S = 10.0
 _LOOK_AGAIN_S = 1.0  # at the size of the cluster
-_DIED = "Dask's workers died again and again at this piece of {} replications (killed, or out of memory)"
-_OTHER = "a Dask worker has simdeploy {there}, and this is {here}; both need the same version"
+_DIED = "Dask workers died repeatedly on this piece of {} replications (killed or out of memory)"
+_OTHER = "a Dask worker has simdeploy {there}, not {here}; install the same version"
 _CERTIFICATES = (
-    "give --tls-ca-file, --tls-cert and --tls-key, in Python DaskCluster(address, security=distributed.Security(...)), "
-    "or set distributed.comm.tls in Dask's configuration"
+    "use --tls-ca-file, --tls-cert and --tls-key, DaskCluster(address, security=distributed.Security(...)) in Python, "
+    "or distributed.comm.tls in Dask's configuration"
 )
-_KEPT = "What was finished is kept if there is a store; the same call, once the cluster is there again, does the rest."
+_KEPT = "With a store, finished work is saved; repeat the same call to resume."
 
 
 @dataclass(frozen=True)
 class DaskCluster:
-    """Runs spans on the workers of a Dask cluster (`distributed`), however many there are at the time.
+    """Runs spans on the workers of a Dask cluster (`distributed`), whose number may change.
 
     Attributes
     ----------
     address : str
-        Of the scheduler, such as ``tcp://10.0.0.5:8786``, or ``tls://10.0.0.5:8786`` for an encrypted connection.
+        Scheduler, such as ``tcp://10.0.0.5:8786``, or ``tls://10.0.0.5:8786`` for encryption.
     security : distributed.Security, optional
-        Certificates of a ``tls://`` address; Dask's own configuration (``distributed.comm.tls``) by default.
+        Certificates for a ``tls://`` address; default: Dask's configuration (``distributed.comm.tls``).
 
     Raises
     ------
     InputError
-        If that is no address, or Dask is not installed here; if certificates are missing, can't be used, or are given for
-        an address that doesn't use them.
+        If the address is invalid, Dask is not installed, or certificates are missing, unusable or not used by the address.
 
     Notes
     -----
-    What travels is pickles: whoever reaches the scheduler's port can run code on the workers and here. Only certificates
-    keep others out; the documentation has more under "Who can reach the port".
+    Data is pickled: anyone who reaches the scheduler's port can run code on the workers and here, unless certificates
+    prevent it; see "Who can reach the port" in the documentation.
 
-    A worker that dies costs nothing: Dask runs elsewhere what it had. A span at which workers died again and again, and
-    once more when it was the only one, becomes failed rows with stage "worker".
+    Dask reruns the work of a worker that dies. A span on which workers die repeatedly, and once more when run alone,
+    becomes failed rows with stage "worker".
 
     Examples
     --------
@@ -71,16 +70,16 @@ class DaskCluster:
 
     def __post_init__(self) -> None:
         if not isinstance(self.address, str) or not _ADDRESS.fullmatch(self.address):
-            allowed = "that of a Dask scheduler, such as tcp://10.0.0.5:8786"
-            raise InputError(Problem("not an address", ("cluster",), found=shorten(self.address), allowed=allowed))
+            allowed = "a Dask scheduler such as tcp://10.0.0.5:8786"
+            raise InputError(Problem("invalid address", ("cluster",), found=shorten(self.address), allowed=allowed))
         try:
             import distributed  # noqa: F401
         except ImportError:
             hint = "pip install 'simdeploy[cluster]'"
-            raise InputError(Problem("a cluster needs Dask, which is not installed", ("cluster",), hint=hint)) from None
+            raise InputError(Problem("Dask is not installed", ("cluster",), hint=hint)) from None
         if not self.address.startswith("tls://"):
             if self.security is not None:
-                message = "certificates are for an address that begins with tls://"
+                message = "certificates need a tls:// address"
                 raise InputError(Problem(message, ("cluster",), found=shorten(self.address)))
             if self._security().require_encryption and self.address.startswith("tcp://"):
                 message = "Dask's configuration requires encryption"
@@ -88,7 +87,7 @@ class DaskCluster:
             return
         settings = self._security().get_tls_config_for_role("client")
         if not settings["ca_file"] or not settings["cert"]:
-            message = "tls:// needs the certificate of the authority, and a certificate and a key of our own"
+            message = "tls:// needs a CA certificate and a client certificate with its key"
             raise InputError(Problem(message, ("cluster",), found=shorten(self.address), hint=_CERTIFICATES))
         try:
             self._security().get_connection_args("client")
@@ -96,7 +95,7 @@ class DaskCluster:
             given = [settings[name] for name in ("ca_file", "cert", "key") if settings[name]]
             # Dask also takes the text of a certificate or a key, which is nothing to show.
             names = ", ".join("PEM text" if "\n" in text else shorten(text, 400) for text in given)
-            message = f"these certificates can't be used: {error.strerror or error}"
+            message = f"unusable certificates: {error.strerror or error}"
             raise InputError(Problem(message, ("cluster",), found=names, allowed="readable PEM files")) from None
 
     def _security(self) -> Security:
@@ -105,19 +104,19 @@ class DaskCluster:
         return Security() if self.security is None else self.security
 
     def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
-        """Yield each span with its block as they finish; at most two for each of the cluster's threads are under way.
+        """Yield each span with its block as they finish, with at most two spans in flight per thread of the cluster.
 
-        Closed, or interrupted by Ctrl-C, it takes back what no worker has begun.
+        Closing it, or Ctrl-C, cancels spans that no worker has begun.
 
         Raises
         ------
         SimulationError
-            If the scheduler can't be reached or goes away, or if workers don't have this version of simdeploy.
+            If the scheduler can't be reached or is lost, or workers have another version of simdeploy.
 
         Warns
         -----
         SimdeployWarning
-            If the cluster has no workers yet; it waits for the first.
+            If it has to wait for the cluster's first worker.
         """
         from distributed import as_completed
 
@@ -158,7 +157,7 @@ class DaskCluster:
                 pool.submit(asyncio.run, _greet(self.address, self._security())).result()
             client = Client(self.address, timeout=_PATIENCE_S, set_as_default=False, security=self._security())
         except OSError as error:
-            reason = " ".join(str(error).split()) or "what listens there is none"
+            reason = " ".join(str(error).split()) or "not a Dask scheduler"
             raise SimulationError(
                 f"cannot reach a Dask scheduler at {self.address} ({reason}); is it running? {_KEPT}"
             ) from error

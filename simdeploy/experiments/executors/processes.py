@@ -1,4 +1,4 @@
-"""Spans on processes of this machine: the same blocks, whatever happens to a process."""
+"""Spans on processes of this machine, robust against crashes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _DEATHS = 2  # of one cell, alone: then it is to blame
 _DEATHS_OF_A_SPAN = 40  # enough to find a cell among a hundred thousand, and an end where every cell is deadly
 _FALSE_STARTS = 3
 
-_DIED = "the worker process died twice on this replication (killed, or out of memory)"
-_DIED_OFTEN = f"worker processes died {_DEATHS_OF_A_SPAN} times on this replication and others beside it"
+_DIED = "the worker process died twice on this replication (killed or out of memory)"
+_DIED_OFTEN = f"worker processes died {_DEATHS_OF_A_SPAN} times on this and neighbouring replications"
 _CANNOT_START = "no worker process could start: {}"
 _UNGUARDED = (
-    "a worker imports the script that was run, and this one starts workers again; "
-    "put its calls with workers > 1 under `if __name__ == '__main__':`"
+    "workers import your script, which starts workers again; "
+    "move calls with workers > 1 under `if __name__ == '__main__':`"
 )
 
 _NAME = "simdeploy worker"
@@ -46,18 +46,17 @@ _LOOK_AT_PARENT_S = 1.0
 
 @dataclass(frozen=True)
 class Processes:
-    """Runs spans on processes, which take about a second to start.
+    """Runs spans on processes, which start in about a second.
 
     Attributes
     ----------
     workers : int
-        How many processes.
+        Number of processes.
 
     Notes
     -----
-    A worker that dies (killed, out of memory) is replaced. The span that it was at is tried again alone, and if it
-    kills again in halves, until what is to blame is found: a replication of a policy that killed two workers is a
-    failed row with stage "worker", and costs no other one.
+    A worker that dies (killed, out of memory) is replaced. Its span is retried alone, then in halves, until the cause is
+    found: a replication that killed two workers becomes a failed row with stage "worker".
 
     Examples
     --------
@@ -68,14 +67,14 @@ class Processes:
     workers: int
 
     def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
-        """Yield each span with its block as they finish; at most two for each worker are under way.
+        """Yield each span with its block as they finish, with at most two spans in flight per worker.
 
-        Closed, or interrupted by Ctrl-C, it ends its workers at once.
+        Closing it, or Ctrl-C, ends the workers at once.
 
         Raises
         ------
         SimulationError
-            If no worker process can be started.
+            If no worker process can start.
         """
         first = list(islice(spans, self.workers))
         waiting = chain(first, spans)
@@ -124,9 +123,9 @@ class _Crew:
             worker.process.join()
 
     def run(self, spans: Iterator[Span], size: int, ahead: int) -> Iterator[tuple[Span, Block | None]]:
-        """Run spans on `size` workers, each of which has up to `ahead`; yield None for the block if its worker died.
+        """Run spans on `size` workers with up to `ahead` each; yield None for a block whose worker died.
 
-        After a death no further span is handed out: what had too little memory beside others may do alone.
+        After a death no further span starts: one that ran out of memory may succeed alone.
         """
         ends = size == 0
         while True:
@@ -239,12 +238,12 @@ def _describe_end(status: int | None) -> str:
     if status == _STATUS_UNGUARDED:
         return _UNGUARDED
     if status is None or status >= 0:
-        return f"it ended with exit status {status}; see what it wrote to standard error"
+        return f"it ended with exit status {status}; see its standard error"
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    return f"it was killed by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
+    return f"it was killed by {name}" + (", perhaps out of memory" if name == "SIGKILL" else "")
 
 
 def _send(worker: _Worker, message: bytes) -> None:
@@ -294,7 +293,7 @@ def _end_with_parent() -> None:
 
 
 def halve(span: Span) -> tuple[Span, Span]:
-    """Cut a span of more than one cell in two: by replications, or by policies where there is one replication.
+    """Halve a span of more than one cell: by replications, or by policies if it has a single replication.
 
     Examples
     --------
@@ -311,7 +310,7 @@ def halve(span: Span) -> tuple[Span, Span]:
 
 
 def join_blocks(span: Span, parts: Sequence[tuple[Span, Block]]) -> Block:
-    """Make the block of a span of those of its parts, which hold each of its cells once."""
+    """Join the blocks of a span's parts."""
     index = np.empty((span.n_policies, span.n_replications), dtype=np.int32)
     n_rows = 0
     for part, block in parts:

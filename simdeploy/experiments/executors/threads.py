@@ -1,4 +1,4 @@
-"""Spans in this process: one after the other, or on threads, for an engine that lets go of the interpreter's lock."""
+"""Spans in this process, one by one or on threads, for engines that release the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simdeploy.experiments.jobs import Job, Span
 
 @dataclass(frozen=True)
 class InProcess:
-    """Runs spans here and now.
+    """Runs spans in this process.
 
     Examples
     --------
@@ -36,12 +36,12 @@ class InProcess:
 
 @dataclass(frozen=True)
 class Threads:
-    """Runs spans on threads, which start at once and share what the engine has compiled.
+    """Runs spans on threads, which start instantly and share compiled code.
 
     Attributes
     ----------
     workers : int
-        How many threads.
+        Number of threads.
 
     Examples
     --------
@@ -59,9 +59,9 @@ class Threads:
     workers: int
 
     def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
-        """Yield each span with its block as they finish; at most two for each thread are under way.
+        """Yield each span with its block as they finish, with at most two spans in flight per thread.
 
-        Closed, or interrupted by Ctrl-C, it waits for the spans that its threads are at, and begins no other.
+        Closing it, or Ctrl-C, waits for running spans and starts no others.
         """
         under_way: dict[Future[Block], Span] = {}
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="simdeploy")

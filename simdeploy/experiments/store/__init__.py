@@ -1,6 +1,6 @@
-"""The store: a folder that keeps what is finished, whatever happens, and that others can read without simdeploy.
+"""The store: a folder of finished work that survives crashes and can be read without simdeploy.
 
-From outside: the names below.
+Public: the names below.
 """
 
 from simdeploy.experiments.store.durable import StoreError

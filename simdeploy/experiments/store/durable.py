@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, also after a power cut; and what to say when they can't be written."""
+"""Atomic, durable files, and errors of writing them."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class StoreError(SimdeployError):
 
 
 class StrangerError(StoreError):
-    """Something else is in the place of one of a store's files."""
+    """Something that is not a file is in the place of a store's file."""
 
     def __init__(self, path: Path, kind: str) -> None:
-        super().__init__(f"{path}: this is {kind}, where a store has a file; move it out of the way")
+        super().__init__(f"{path}: {kind} where a store has a file; move it away")
         self.kind = kind
 
 
 @contextlib.contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says into what it means for a store.
+    """Convert errors of the operating system to a `StoreError`.
 
     Raises
     ------
@@ -55,15 +55,15 @@ def explained(folder: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         is_full = error.errno in _FULL
         cause = f"the disk is full ({reason})" if is_full else f"can't be written to ({reason})"
-        remedy = "once there is room" if is_full else "once that is mended"
+        remedy = "free some space" if is_full else "fix that"
         raise StoreError(
-            f"{folder}: {cause}; what is finished is kept, and {remedy} the same call goes on from there"
+            f"{folder}: {cause}; finished work is saved. To resume, {remedy} and repeat the same call."
         ) from error
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what the operating system says into an error of a store that is read.
+    """Convert errors of reading to a `StoreError`.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def find_kind(path: Path) -> str | None:
-    """Say what is there that is no file, such as "a folder" or "a link"; None for a file, or if nothing is there."""
+    """Return what is at a path, such as "a folder" or "a link"; None for a file or nothing."""
     try:
         return _KINDS.get(stat.S_IFMT(path.lstat().st_mode))
     except FileNotFoundError:
@@ -90,9 +90,9 @@ def open_descriptor(path: Path, flags: int) -> int:
     Raises
     ------
     StrangerError
-        If something else than a file is there: a link, a folder, a named pipe, a device.
+        If it is not a file but a link, a folder, a named pipe or a device.
     OSError
-        If there is nothing, unless `flags` make it, or it can't be opened.
+        If it doesn't exist (unless `flags` create it) or can't be opened.
     """
     try:
         descriptor = os.open(path, flags | _GUARDED, 0o666)
@@ -114,36 +114,36 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_file(path: Path, *, most: int) -> bytes:
-    """Read a file of at most so many bytes.
+    """Read a file of limited size.
 
     Raises
     ------
     StoreError
-        If it is larger, or no file.
+        If it is larger, or not a file.
     OSError
-        If there is nothing, or it can't be read.
+        If it doesn't exist or can't be read.
     """
     with open_file(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise StoreError(f"{path}: larger than anything that belongs there; at most {most:,} bytes are read")
+        raise StoreError(f"{path}: larger than {most:,} bytes")
     return content
 
 
 def write_all(descriptor: int, content: bytes) -> None:
-    """Write all of `content`, however little of it the operating system takes at a time."""
+    """Write all of `content`."""
     left = memoryview(content)
     while left:
         left = left[os.write(descriptor, left) :]
 
 
 def name_beside(path: Path) -> Path:
-    """Return where a file is written before it is moved to its place: hidden, so that nobody's reader takes it."""
+    """Return the hidden temporary path of a file that is being written."""
     return path.with_name(f".{path.name}.tmp")
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file and flush it to the disk; whatever happens meanwhile, there is the whole of it or what was before."""
+    """Write a file atomically and flush it to the disk."""
     beside = name_beside(path)
     make_way(beside)
     try:
@@ -162,12 +162,12 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def make_way(path: Path) -> str | None:
-    """Remove a file, or what else is in its place, and say what became of it; a folder keeps what is in it.
+    """Remove a file or whatever is in its place; a folder is renamed instead.
 
     Returns
     -------
     str or None
-        The name that a folder has now.
+        New name of a folder.
     """
     if find_kind(path) != "a folder":
         path.unlink(missing_ok=True)
@@ -182,7 +182,7 @@ def make_way(path: Path) -> str | None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush which files a folder has; Windows does so by itself, and can't be asked to."""
+    """Flush a folder's entries to the disk; Windows does so automatically."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -193,7 +193,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, where they are missing."""
+    """Create a folder and its parents if missing."""
     missing = []
     while not folder.is_dir():
         missing.append(folder)

@@ -1,4 +1,4 @@
-"""What lies where in the folder of a store."""
+"""Paths in a store's folder."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ def place_within(folder: str | os.PathLike[str], name: str) -> Path: ...
 
 
 def place_within(folder: str | os.PathLike[str] | None, name: str) -> Path | None:
-    """Return the place of one of the stores of a folder that has several; None without a folder.
+    """Return the path of one of several stores in a folder; None without a folder.
 
     Raises
     ------
     StoreError
-        If it is a link, which may lead out of the folder.
+        If it is a link, which could lead out of the folder.
     """
     if folder is None:
         return None
     place = Path(folder) / name
     if place.is_symlink():
-        raise StoreError(f"{place}: this is a link, where a store has a folder; move it out of the way")
+        raise StoreError(f"{place}: a link where a store has a folder; move it away")
     return place
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The places of a store's files."""
+    """Paths of a store's files."""
 
     path: Path
 
     @property
     def manifest(self) -> Path:
-        """What was asked, and with which versions; written once."""
+        """The question and the versions; written once."""
         return self.path / "manifest.json"
 
     @property
@@ -65,7 +65,7 @@ class Folder:
         return self.path / "simdeploy.lock"
 
     def part(self, number: int) -> Path:
-        """Return the place of a part.
+        """Return a part's path.
 
         Examples
         --------
@@ -75,7 +75,7 @@ class Folder:
         return self.parts / f"part-{number:06d}.parquet"
 
     def check(self) -> None:
-        """Refuse a folder whose parts are elsewhere.
+        """Refuse a folder whose `parts` is not a folder.
 
         Raises
         ------
@@ -83,22 +83,22 @@ class Folder:
         """
         kind = find_kind(self.parts)
         if kind is not None and kind != "a folder":
-            raise StoreError(f"{self.parts}: this is {kind}, where a store has a folder; move it out of the way")
+            raise StoreError(f"{self.parts}: {kind} where a store has a folder; move it away")
 
     def find_parts(self) -> list[int]:
-        """Return the numbers of the part files that are there, ascending."""
+        """Return the numbers of existing part files, ascending."""
         found = (_PART.fullmatch(path.name) for path in self.parts.iterdir())
         return sorted(int(match[1]) for match in found if match)
 
     def find_strays(self) -> list[Path]:
-        """Return what a run that was ended has left half-written."""
+        """Return temporary files of an interrupted run."""
         beside = [name_beside(self.manifest), name_beside(self.journal)]
         return [path for path in beside if os.path.lexists(path)] + [
             path for path in self.parts.iterdir() if _BESIDE_PART.fullmatch(path.name)
         ]
 
     def is_new(self) -> bool:
-        """Tell whether a store may be begun: nothing is there, or what a run left that was ended before it began one."""
+        """Whether a new store may be created: the folder is missing, empty, or has only remains of a run that didn't start."""
         if not self.path.exists():
             return True
         names = set(self.path.iterdir())

@@ -1,4 +1,4 @@
-"""The journal: one line for each finished part, in the order in which they were finished; only ever added to."""
+"""The append-only journal: one line per finished part, in order of completion."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _MOST = 1 << 48
 
 
 class Entry(NamedTuple):
-    """What the journal says of a finished part.
+    """The journal's entry for a finished part.
 
     Attributes
     ----------
     part : int
-        Its number, from 0.
+        Number, from 0.
     size : int
-        Of its file, in bytes.
+        File size, bytes.
     sha256 : str
-        Of its file, in hexadecimal.
+        SHA-256 of its file, hexadecimal.
     footer : str or None
-        SHA-256 of the footer of its file, which says what is where. None in stores of format 1, as is `columns`.
+        SHA-256 of its file's footer. None in stores of format 1, as is `columns`.
     columns : tuple of str or None
-        For each column the first 16 digits of the SHA-256 of what is stored of it.
+        First 16 digits of the SHA-256 of each stored column.
     """
 
     part: int
@@ -55,18 +55,18 @@ class Entry(NamedTuple):
 
 @dataclass
 class Journal:
-    """What a journal says.
+    """Contents of a journal.
 
     Attributes
     ----------
     entries : dict of int to Entry
-        By the number of the part; of two lines about one part the later one counts.
+        By part; later lines override earlier ones.
     n_parts : int or None
-        How many parts there are in all; None unless the store was finished.
+        Total parts; None unless the store is finished.
     unreadable : list of int
-        Lines in the middle that say nothing, counted from 1.
+        Unreadable lines before the last, counted from 1.
     is_torn : bool
-        Whether the last line has no end: it was being written when the run was ended.
+        Whether the last line is incomplete, since the run ended while writing it.
     """
 
     entries: dict[int, Entry] = field(default_factory=dict)
@@ -76,27 +76,27 @@ class Journal:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all parts are there, and no others."""
+        """Whether it has exactly all parts."""
         return len(self.entries) == self.n_parts and all(number < self.n_parts for number in self.entries)
 
     def to_bytes(self) -> bytes:
-        """Return the journal as its file has it, without what could not be read."""
+        """Return the file's contents, without unreadable lines."""
         end = b"" if self.n_parts is None else _last_line(self.n_parts)
         return b"".join(entry.to_line() for entry in self.entries.values()) + end
 
 
 def read_journal(path: Path, n_parts: int | None) -> Journal:
-    """Read a journal as far as it can be read; one that isn't there says nothing.
+    """Read a journal's valid lines; a missing one is empty.
 
     Parameters
     ----------
     n_parts : int or None
-        How many parts there will be, if the manifest says so: a line about others says nothing.
+        Total parts, if the manifest states it; lines about others are ignored.
 
     Raises
     ------
     StoreError
-        If it is no file, or larger than any journal.
+        If it is not a file, or too large.
     """
     journal = Journal()
     try:
@@ -154,18 +154,18 @@ def _last_line(n_parts: int) -> bytes:
 
 
 class JournalWriter:
-    """The journal, open for adding lines; each is on the disk when the call returns."""
+    """A journal open for appending; each line is on the disk when the call returns."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = open_descriptor(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         flush_folder(path.parent)
 
     def add(self, entry: Entry) -> None:
-        """Add the line of a part that is finished."""
+        """Add the line of a finished part."""
         self._add(entry.to_line())
 
     def add_end(self, n_parts: int) -> None:
-        """Add the line that says that all parts are there."""
+        """Add the line that marks the store as complete."""
         self._add(_last_line(n_parts))
 
     def close(self) -> None:

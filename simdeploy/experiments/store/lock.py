@@ -1,4 +1,4 @@
-"""The right to write to a folder: one call has it at a time, and loses it when its process ends, however that ends."""
+"""Exclusive write access to a folder, released when the process ends."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _BEHIND = 1 << 30  # the byte that Windows locks: what it locks nobody else can 
 
 
 class FolderLock:
-    """A lock that the operating system takes back when the process ends; a file that is left behind locks nothing.
+    """A lock that the operating system releases when the process ends; a leftover file locks nothing.
 
     Parameters
     ----------
     path : Path
-        The file that is locked. It says who has the lock, and stays.
+        The locked file, which names the holder and is not removed.
 
     Attributes
     ----------
     is_known : bool
-        False where the file system knows no locks: nothing is locked then.
+        False if the file system has no locks; nothing is locked then.
 
     Raises
     ------
     StoreError
-        If another call has the lock, be it of another process or of this one.
+        If another call, in any process, has the lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,8 +46,7 @@ class FolderLock:
             holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "an unknown process"
             os.close(descriptor)
             raise StoreError(
-                f"{path.parent}: another call is writing to this folder ({holder}); wait for its end, or take another "
-                "folder"
+                f"{path.parent}: another call is writing to this folder ({holder}); wait for it, or use another folder"
             ) from None
         except BaseException:
             os.close(descriptor)
@@ -57,7 +56,7 @@ class FolderLock:
         _register_fork()
 
     def release(self) -> None:
-        """Give the lock back; a second time nothing happens."""
+        """Release the lock; further calls do nothing."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

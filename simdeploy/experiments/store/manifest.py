@@ -1,4 +1,4 @@
-"""The manifest: what was asked, how the work was cut, and with which versions."""
+"""The manifest: question, division of the work, and versions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ABSENT = object()
 
 
 def make_manifest(question: Mapping[str, Any], cut: Any) -> dict[str, Any]:
-    """Make the manifest of a new folder; both must be as they come from a JSON file."""
+    """Make the manifest of a new folder from JSON values."""
     hashes = {"question": hash_json(question), "cut": hash_json(cut)}
     hashes |= {name: hash_json(question[name]) for name in _HASHED if name in question}
     return {
@@ -43,12 +43,12 @@ def make_manifest(question: Mapping[str, Any], cut: Any) -> dict[str, Any]:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the manifest as its file has it, for people to read."""
+    """Return the manifest's file contents."""
     return f"{json.dumps(manifest, indent=2, ensure_ascii=False)}\n".encode()
 
 
 def as_json(value: Any) -> Any:
-    """Return a value as it comes back from a JSON file."""
+    """Return a value after a round trip through JSON."""
     return json.loads(json.dumps(value, allow_nan=False))
 
 
@@ -65,7 +65,7 @@ def hash_json(value: Any) -> str:
 
 
 def find_versions() -> dict[str, str]:
-    """Return the versions of what numbers and files come from."""
+    """Return the versions of simdeploy and its libraries."""
     # Not by an import statement: it would count as one of all that simdeploy has, and imports point one way.
     versions = {"simdeploy": import_module("simdeploy").__version__, "python": platform.python_version()}
     for name in _LIBRARIES:
@@ -75,7 +75,7 @@ def find_versions() -> dict[str, str]:
 
 
 def compare_versions(manifest: Manifest) -> Iterator[str]:
-    """Say which versions are others than those that the folder was begun with."""
+    """Yield a note on versions that differ from those in the folder."""
     then = manifest["versions"]
     changed = [
         f"{name} {then.get(name, 'absent')} (now {version})"
@@ -83,21 +83,21 @@ def compare_versions(manifest: Manifest) -> Iterator[str]:
         if version != then.get(name)
     ]
     if changed:
-        yield printable(f"begun with {', '.join(changed)}: the last digits of what is added may differ")
+        yield printable(f"begun with {', '.join(changed)}: last digits of new rows may differ")
 
 
 def read_manifest(folder: Folder) -> dict[str, Any] | None:
-    """Read the manifest of a folder, or return None where a store may be begun because nothing is there.
+    """Read a folder's manifest; None if a new store may be created there.
 
     Raises
     ------
     InputError
-        If it is no folder, or a folder of something else, or of a format that isn't known.
+        If it is not a folder or not a store, or has an unknown format.
     StoreError
         If the manifest is damaged.
     """
     if folder.path.exists() and not folder.path.is_dir():
-        raise InputError(Problem("a store is a folder, and this is a file", file=str(folder.path)))
+        raise InputError(Problem("a store must be a folder, not a file", file=str(folder.path)))
     with reading(folder.path):
         if folder.is_new():
             return None
@@ -105,35 +105,35 @@ def read_manifest(folder: Folder) -> dict[str, Any] | None:
         manifest = _load(folder)
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
         names = sorted(path.name for path in folder.path.iterdir())
-        raise _refusal(folder, "this folder holds something else than a store", found=shorten(", ".join(names)))
+        raise _refusal(folder, "the folder is not a store", found=shorten(", ".join(names)))
     version = manifest.get("format_version")
     if version not in _READABLE or isinstance(version, bool):
         raise _refusal(
             folder,
-            "a store of a format that this version of simdeploy doesn't know",
+            "this version of simdeploy doesn't know the store's format",
             found=shorten(version),
             allowed=" or ".join(map(str, _READABLE)),
         )
     damaged = _find_damage(manifest)
     if damaged:
-        raise _damage(folder, f"{' and '.join(damaged)}: not what was written")
+        raise _damage(folder, f"{' and '.join(damaged)}: wrong checksum")
     return manifest
 
 
 def check_writable(folder: Folder, manifest: Manifest) -> None:
-    """Refuse to go on with a folder of an older format.
+    """Refuse to resume a folder of an older format.
 
     Raises
     ------
     InputError
     """
     if manifest["format_version"] != _FORMAT_VERSION:
-        message = "this store is of an older format, which can be read but not gone on with"
+        message = "older store format: it can be read but not resumed"
         raise _refusal(folder, message, found=str(manifest["format_version"]), allowed=str(_FORMAT_VERSION))
 
 
 def count_parts(manifest: Manifest) -> int | None:
-    """Return how many parts there will be, where whoever cut the work has said so."""
+    """Return the total number of parts, if known."""
     cut = manifest["cut"]
     n_parts = cut.get("n_parts") if isinstance(cut, Mapping) else None
     return n_parts if isinstance(n_parts, int) and not isinstance(n_parts, bool) and n_parts >= 0 else None
@@ -167,7 +167,7 @@ def _find_damage(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _damage(folder: Folder, reason: str) -> StoreError:
-    return StoreError(f"{folder.path}: manifest.json is damaged ({reason}); it is left as it is; take another folder")
+    return StoreError(f"{folder.path}: manifest.json is damaged ({reason}); nothing was changed; use another folder")
 
 
 def _refusal(folder: Folder, message: str, *, found: str | None = None, allowed: str | None = None) -> InputError:
@@ -175,19 +175,19 @@ def _refusal(folder: Folder, message: str, *, found: str | None = None, allowed:
 
 
 def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any]) -> None:
-    """Check that a folder may be gone on with.
+    """Check that a folder may be resumed.
 
     Raises
     ------
     InputError
-        If it was begun by another version of simdeploy, whose numbers may differ, or for another question.
+        If it belongs to another version of simdeploy, whose numbers may differ, or to another question.
     """
     file = str(folder.path)
     then, now = manifest["versions"]["simdeploy"], find_versions()["simdeploy"]
     if then != now:
-        message = f"this store was begun with simdeploy {then}, and the numbers of simdeploy {now} may differ"
+        message = f"this store was begun with simdeploy {then}; the numbers of simdeploy {now} may differ"
         raise InputError(
-            Problem(message, file=file, hint=f"go on with simdeploy {then}; any version can read the folder")
+            Problem(message, file=file, hint=f"resume with simdeploy {then}; any version can read the folder")
         )
     differences = list(find_differences(manifest["question"], question))
     if differences:
@@ -196,14 +196,14 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
             for path, there, here in differences[:_MOST_SHOWN]
         ]
         n_more = len(differences) - len(shown)
-        more = f"; {n_more} more differences are not shown" if n_more else ""
-        raise InputError([Problem(f"this store belongs to another question{more}", file=file), *shown])
+        more = f" ({n_more} more differences)" if n_more else ""
+        raise InputError([Problem(f"this store answers another question{more}", file=file), *shown])
 
 
 def find_differences(there: Any, here: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
     """Find where two JSON values differ.
 
-    The order of keys counts, for it may be the order of rows; and so does 1 or 1.0, for it may be a column's type.
+    The order of keys matters (it may be that of rows), and so do 1 and 1.0 (a column's type).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A part: some rows of the table, as a Parquet file that is held against its digests whenever it is read."""
+"""A part: rows of the table in a Parquet file, verified against its digests on reading."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _DamageError(Exception):
 
 
 def encode_part(table: pa.Table) -> bytes:
-    """Return a table as a Parquet file: compressed, and with a checksum in each page."""
+    """Return a table as a compressed Parquet file with page checksums."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -36,7 +36,7 @@ def encode_part(table: pa.Table) -> bytes:
 
 
 def make_entry(number: int, rows: int, content: bytes) -> Entry:
-    """Return what the journal is to say of a part's file."""
+    """Return the journal's entry for a part."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -50,12 +50,12 @@ def make_entry(number: int, rows: int, content: bytes) -> Entry:
 
 
 def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
-    """Say what is wrong with the file of a part, or None.
+    """Return what is wrong with a part's file, or None.
 
     Parameters
     ----------
     verify : bool
-        Whether to read the whole file and compare its digest; its size always is compared.
+        Whether to check the whole file's digest, not only its size.
     """
     try:
         with _explained(), open_file(path) as file:
@@ -68,12 +68,12 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
 
 
 def read_schema(path: Path, entry: Entry) -> pa.Schema:
-    """Read which columns a part has.
+    """Read a part's columns.
 
     Raises
     ------
     StoreError
-        If the file is gone, or what is read of it isn't what was written.
+        If the file is missing or damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -83,12 +83,12 @@ def read_schema(path: Path, entry: Entry) -> pa.Schema:
 
 
 def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read some columns of a part, and nothing of the others; or the whole file, if all are wanted.
+    """Read only some columns of a part, or all.
 
     Raises
     ------
     StoreError
-        If the file is gone, or what is read of it isn't what was written.
+        If the file is missing or damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -115,9 +115,9 @@ def _read_whole(file: BinaryIO, entry: Entry) -> bytes:
     import pyarrow.parquet as pq
 
     content = file.read(entry.size)
-    _check(_digest(content) == entry.sha256, "the checksum of its file is wrong")
+    _check(_digest(content) == entry.sha256, "wrong file checksum")
     rows = pq.read_metadata(pa.BufferReader(content)).num_rows
-    _check(rows == entry.rows, f"its file has {rows} rows instead of {entry.rows}")
+    _check(rows == entry.rows, f"{rows} rows instead of {entry.rows}")
     return content
 
 
@@ -129,9 +129,9 @@ def _read_some(file: BinaryIO, entry: Entry, columns: Sequence[str]) -> bytearra
     _fill(file, content, entry.size - _TAIL, entry.size)
     footer = _find_footer(content)
     _fill(file, content, footer, entry.size)
-    _check(_digest(content[footer:]) == entry.footer, "the checksum of its footer is wrong")
+    _check(_digest(content[footer:]) == entry.footer, "wrong footer checksum")
     metadata = pq.read_metadata(pa.BufferReader(content))
-    _check(metadata.num_rows == entry.rows, f"its file has {metadata.num_rows} rows instead of {entry.rows}")
+    _check(metadata.num_rows == entry.rows, f"{metadata.num_rows} rows instead of {entry.rows}")
     for place, digest in enumerate(entry.columns or ()):
         name = metadata.schema.column(place).name
         if name in columns:
@@ -139,7 +139,7 @@ def _read_some(file: BinaryIO, entry: Entry, columns: Sequence[str]) -> bytearra
             for first, stop in chunks:
                 _fill(file, content, first, stop)
             stored = b"".join(content[first:stop] for first, stop in chunks)
-            _check(_digest(stored)[:DIGITS] == digest, f"the checksum of its column {name} is wrong")
+            _check(_digest(stored)[:DIGITS] == digest, f"wrong checksum of column {name}")
     return content
 
 
@@ -151,7 +151,7 @@ def _fill(file: BinaryIO, content: bytearray, first: int, stop: int) -> None:
 def _find_footer(content: bytes | bytearray) -> int:
     """Return where the footer of a Parquet file begins."""
     length = int.from_bytes(content[-_TAIL:][:4], "little")
-    _check(_TAIL < length + _TAIL <= len(content), "its footer is damaged")
+    _check(_TAIL < length + _TAIL <= len(content), "damaged footer")
     return len(content) - _TAIL - length
 
 
@@ -169,7 +169,7 @@ def _digest(content: bytes | bytearray) -> str:
 
 def _check_size(file: BinaryIO, entry: Entry) -> None:
     size = os.fstat(file.fileno()).st_size
-    _check(size == entry.size, f"its file has {size} bytes instead of {entry.size}")
+    _check(size == entry.size, f"{size} bytes instead of {entry.size}")
 
 
 def _check(is_right: bool, reason: str) -> None:
@@ -183,9 +183,9 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise _DamageError("its file is missing") from None
+        raise _DamageError("missing file") from None
     except StrangerError as error:
-        raise _DamageError(f"{error.kind} is in the place of its file") from None
+        raise _DamageError(f"{error.kind} instead of a file") from None
 
 
 @contextlib.contextmanager
@@ -201,25 +201,23 @@ def _told(path: Path, entry: Entry) -> Iterator[None]:
         reason = printable(" ".join(str(error).split()))
     else:
         return
-    raise StoreError(
-        f"{path}: part {entry.part} can't be read ({reason}); the call that wrote it, given again, repairs it"
-    )
+    raise StoreError(f"{path}: part {entry.part} can't be read ({reason}); repeat the call that wrote it to repair it")
 
 
 def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
-    """Return a table as it is stored: with no metadata but the types that its columns have in pandas.
+    """Return a table as stored, with no metadata except its pandas types.
 
     Parameters
     ----------
     table : pyarrow.Table
-        What it knows of pandas counts; if that is nothing, whole numbers that may be missing become `Int64`.
+        Its pandas metadata applies; without it, nullable whole numbers become `Int64`.
     schema : pyarrow.Schema or None
-        That of the parts before.
+        Schema of earlier parts.
 
     Raises
     ------
     InputError
-        If its columns are not those of the parts before.
+        If its columns differ from earlier parts.
     """
     fitted = table.replace_schema_metadata(_pandas_metadata(table.schema))
     if schema is None:
@@ -227,7 +225,7 @@ def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
     before, now = describe_columns(schema), describe_columns(fitted.schema)
     problems = [
         Problem(
-            "a part has other columns than those before it",
+            "the part's columns differ from earlier parts",
             path=(name,),
             found=now.get(name, "no such column"),
             allowed=before.get(name, "no such column"),
@@ -237,7 +235,7 @@ def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
     ]
     if not problems and list(before) != list(now):
         problems.append(
-            Problem("a part has its columns in another order", found=", ".join(now), allowed=", ".join(before))
+            Problem("the part's columns are in another order", found=", ".join(now), allowed=", ".join(before))
         )
     if problems:
         raise InputError(problems)
@@ -245,7 +243,7 @@ def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
 
 
 def describe_columns(schema: pa.Schema) -> dict[str, str]:
-    """Say of each column what it holds, in Arrow and in pandas."""
+    """Describe each column's type in Arrow and pandas."""
     dtypes = schema.empty_table().to_pandas().dtypes
     return {
         field.name: f"{field.type}{'' if field.nullable else ' not null'}, in pandas {dtypes[field.name]}"

@@ -61,8 +61,8 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
     folder = Folder(Path(path))
     manifest = read_manifest(folder)
     if manifest is None:
-        what = "this folder is empty" if folder.path.exists() else "there is no such folder"
-        raise InputError(Problem(what, file=str(folder.path), allowed="a folder that a store was written to"))
+        what = "empty folder" if folder.path.exists() else "no such folder"
+        raise InputError(Problem(what, file=str(folder.path), allowed="a store's folder"))
     n_parts = count_parts(manifest)
     with reading(folder.path):
         journal = read_journal(folder.journal, n_parts)
@@ -74,7 +74,7 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
     entries = [journal.entries[number] for number in sorted(journal.entries.keys() - damages.keys())]
     for number, damage in sorted(damages.items()):
         warnings.warn(
-            f"{folder.path}: part {number} is left out, for {damage}; the call that wrote it, given again, repairs it",
+            f"{folder.path}: part {number} is left out ({damage}); repeat the call that wrote it to repair it",
             SimdeployWarning,
             stacklevel=2,
         )
@@ -83,7 +83,7 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
     if not is_complete:
         n_missing = "some" if n_parts is None else f"{n_parts - len(entries)} of {n_parts}"
         warnings.warn(
-            f"{folder.path}: {n_missing} parts are missing; the call that wrote the others, given again, adds them",
+            f"{folder.path}: {n_missing} parts are missing; repeat the call that wrote the others to add them",
             SimdeployWarning,
             stacklevel=2,
         )
@@ -91,19 +91,18 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
 
 
 class StoredTable:
-    """The table in a store, as it was when it was looked at; made by :func:`read_store`.
+    """The table in a store at the time of reading; made by :func:`read_store`.
 
-    Rows are in the order of the parts' numbers, whatever the order in which they were finished. Nothing that is read is
-    kept: who needs a column twice keeps it.
+    Rows are in the order of the parts' numbers. Nothing is cached: keep a column that you need twice.
 
     Attributes
     ----------
     columns : tuple of str
-        Empty where no part is there.
+        Empty if there is no part.
     manifest : dict
-        What was asked, the versions and the hashes: see `docs/store.md`. Not to be changed.
+        Question, versions and hashes: see `docs/store.md`. Do not change it.
     is_complete : bool
-        Whether all parts are there.
+        Whether no part is missing.
     """
 
     def __init__(self, folder: Folder, manifest: Manifest, entries: Sequence[Entry], *, is_complete: bool) -> None:
@@ -123,7 +122,7 @@ class StoredTable:
         return iter(self.columns)
 
     def __getitem__(self, column: str) -> pd.Series[Any]:
-        """Read one column, and nothing else.
+        """Read a single column.
 
         Raises
         ------
@@ -135,7 +134,7 @@ class StoredTable:
         return self.to_frame([column])[column]
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Read several columns, in the order asked for; all of them by default.
+        """Read several columns in the given order; default: all.
 
         Parameters
         ----------
@@ -161,7 +160,7 @@ class StoredTable:
         return self._convert(pa.concat_tables(self._read(entry, chosen) for entry in self._entries).combine_chunks())
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
-        """Read part after part: together they are what :meth:`to_frame` returns, index included.
+        """Read part by part: together the same as :meth:`to_frame`, index included.
 
         Parameters
         ----------
@@ -201,7 +200,7 @@ class StoredTable:
                         "no such column",
                         file=str(self._folder.path),
                         found=shorten(name),
-                        allowed=", ".join(self.columns) or "none, for there is no part yet",
+                        allowed=", ".join(self.columns) or "none yet",
                         hint=nearest(name, self.columns),
                     )
                     for name in unknown
@@ -217,7 +216,7 @@ class StoredTable:
         except (ValueError, TypeError, LookupError, AttributeError, pa.ArrowException) as error:
             # The bytes are those of the journal, so this was written by something else than a store.
             reason = shorten(str(error))
-            raise StoreError(f"{self._folder.path}: the columns are of types that no store has ({reason})") from error
+            raise StoreError(f"{self._folder.path}: unknown column types ({reason})") from error
         return frame
 
     def _read(self, entry: Entry, columns: Sequence[str]) -> pa.Table:
@@ -225,5 +224,5 @@ class StoredTable:
         # The digest of a whole file takes one look, those of its columns one each.
         table = read_part(path, entry, None if tuple(columns) == self.columns else list(columns))
         if list(table.schema) != [self._schema.field(name) for name in columns]:
-            raise StoreError(f"{path}: part {entry.part} has other columns than the part before it")
+            raise StoreError(f"{path}: the columns of part {entry.part} differ from the previous part")
         return table

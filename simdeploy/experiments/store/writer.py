@@ -1,4 +1,4 @@
-"""Writing a store: part by part, each of them finished for good when the call returns."""
+"""Writing a store part by part; a part is durable when the call returns."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """A folder of finished parts, open for adding to them; made by :meth:`open` and used in a ``with``.
+    """A folder of finished parts, open for adding more; made by :meth:`open` and used in a ``with``.
 
-    One call at a time writes to a folder, from one thread.
+    Only one call at a time writes to a folder, from one thread.
 
     Attributes
     ----------
     cut : JSON value
-        How the work was cut into parts when the folder was begun.
+        Division of the work into parts, fixed when the folder was created.
     is_resumed : bool
-        Whether an earlier call began the folder.
+        Whether an earlier call created the folder.
     notes : tuple of str
-        What the user should be told, a sentence each: which parts are damaged and must be computed again, and the like.
+        Notes for the user, such as damaged parts to recompute.
 
     Notes
     -----
-    `docs/store.md` says what lies in the folder, and what survives what.
+    `docs/store.md` describes the folder and its guarantees.
 
     Examples
     --------
@@ -63,17 +63,17 @@ class Store:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, question: Mapping[str, Any], make_cut: Callable[[], Any]) -> Self:
-        """Begin a folder, or go on with one that was begun for the same question.
+        """Create a folder, or resume one of the same question.
 
         Parameters
         ----------
         path : path-like
-            A folder: a new one, an empty one, or one of a call that asked the same. Those above it are made, too.
+            A new or empty folder, or one of the same question. Parents are created.
         question : mapping
-            What is asked, of values that JSON knows. Whatever changes a value or the order of the rows belongs into it.
+            The question, as JSON values: everything that affects the rows or their order.
         make_cut : callable
-            Says how the work is cut into parts, in a value that JSON knows; it is called only for a new folder. If
-            that is a mapping with the key `n_parts`, readers can tell how many parts are missing.
+            Returns the division into parts as a JSON value; called only for a new folder. With a key `n_parts`, readers know how
+            many parts are missing.
 
         Returns
         -------
@@ -82,10 +82,9 @@ class Store:
         Raises
         ------
         InputError
-            If the folder belongs to another question, to another version of simdeploy, or is no store. It is left as
-            it is.
+            If the folder belongs to another question or version of simdeploy, or is not a store. It is not changed.
         StoreError
-            If another call is writing to the folder, or it can't be written to.
+            If another call is writing to the folder, or it is not writable.
         """
         folder, asked = Folder(Path(path)), as_json(question)
         with ExitStack() as resources:
@@ -102,7 +101,7 @@ class Store:
                     write_file(folder.manifest, encode_manifest(manifest))
             notes = list(compare_versions(manifest))
             if not lock.is_known:
-                notes.append("the file system knows no locks: see to it that no other call writes to this folder")
+                notes.append("the file system has no locks: make sure that no other call writes to this folder")
             with explained(folder.path):
                 store = cls(folder, lock, manifest, is_resumed=is_resumed, notes=notes)
             resources.pop_all()  # the lock is the store's now
@@ -126,29 +125,28 @@ class Store:
 
     @property
     def finished(self) -> AbstractSet[int]:
-        """Numbers of the parts that are finished: their files are whole, and have the right checksum."""
+        """Numbers of finished parts, with verified files."""
         return self._entries.keys()
 
     def write(self, number: int, table: pa.Table) -> None:
-        """Write a part; when the call returns, it is finished and survives whatever happens to the process.
+        """Write a part durably.
 
         Parameters
         ----------
         number : int
-            From 0. Parts may come in any order; readers get them by their numbers.
+            From 0. Parts may be written in any order; readers get them by number.
         table : pyarrow.Table
-            With the columns and types of all other parts. What pandas makes of them is kept for readers (`Int64`,
-            `str`); what was an index there is a column like others.
+            With the columns and types of the other parts. Pandas types (`Int64`, `str`) are kept for readers; a pandas index becomes
+            a column.
 
         Raises
         ------
         InputError
-            If the columns are others than those of the parts before.
+            If the columns differ from earlier parts.
         StoreError
-            If the disk is full, or the folder can't be written to for another reason. The store is closed then, and
-            can be opened again to go on.
+            If the disk is full, or the folder is not writable. The store is closed then; open it again to resume.
         ValueError
-            If the part is finished already, or the number is negative, or the store is closed.
+            If the part is already finished, the number is negative, or the store is closed.
         """
         journal = self._open_journal()
         if number < 0 or number in self._entries:
@@ -163,31 +161,31 @@ class Store:
         self._schema = table.schema
 
     def finish(self, n_parts: int) -> None:
-        """Note that the store is complete.
+        """Mark the store as complete.
 
         Parameters
         ----------
         n_parts : int
-            How many parts there are: those from 0 to `n_parts - 1`, each of which must be finished.
+            Total parts; those from 0 to `n_parts - 1` must be finished.
 
         Raises
         ------
         StoreError
-            As of :meth:`write`.
+            As :meth:`write`.
         ValueError
-            If other parts than these are finished, or the store is closed.
+            If the finished parts differ from these, or the store is closed.
         """
         journal = self._open_journal()
         wrong = sorted(self._entries.keys() ^ set(range(n_parts)))
         if wrong:
-            raise ValueError(f"not all of {n_parts} parts and no others are finished: see part {wrong[0]}")
+            raise ValueError(f"the finished parts are not 0 to {n_parts - 1}: see part {wrong[0]}")
         if self._n_parts != n_parts:
             with self._closing():
                 journal.add_end(n_parts)
             self._n_parts = n_parts
 
     def close(self) -> None:
-        """Let other calls write to the folder; a second time nothing happens."""
+        """Close the store and release the folder; further calls do nothing."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -225,7 +223,7 @@ def _find_manifest(folder: Folder, question: Mapping[str, Any]) -> dict[str, Any
             check_writable(folder, manifest)
             check_belongs(folder, manifest, question)
     except InputError as error:
-        way_out = Problem("it is left as it is; take another folder", file=str(folder.path))
+        way_out = Problem("nothing was changed; use another folder", file=str(folder.path))
         raise InputError([*error.problems, way_out]) from error
     return manifest
 
@@ -251,15 +249,15 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
     for stray in folder.find_strays():
         make_way(stray)
     journal = read_journal(folder.journal, n_parts)
-    notes = [f"line {number} of the journal can't be read, and is dropped" for number in journal.unreadable]
+    notes = [f"dropped unreadable line {number} of the journal" for number in journal.unreadable]
     if journal.is_torn:
-        notes.append("the last line of the journal is torn, for the run was ended while it was written, and is dropped")
+        notes.append("dropped the incomplete last line of the journal (the run ended while writing it)")
     damages = {
         number: damage
         for number, entry in journal.entries.items()
         if (damage := find_damage(folder.part(number), entry, verify=True)) is not None
     }
-    notes += [f"part {number} is computed again: {damage}" for number, damage in damages.items()]
+    notes += [f"recomputing part {number}: {damage}" for number, damage in damages.items()]
     for number in damages:
         del journal.entries[number]
     if not journal.is_complete:
@@ -271,7 +269,7 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
         if number not in journal.entries:
             aside = make_way(folder.part(number))
             if number not in damages:
-                notes.append(f"part {number} is computed again: the journal doesn't have it")
+                notes.append(f"recomputing part {number}: not in the journal")
             if aside:
-                notes.append(f"the folder that was in the place of part {number} is called {aside} now")
+                notes.append(f"moved the folder in place of part {number} to {aside}")
     return journal, notes

@@ -227,12 +227,12 @@ def _refuse(k: int, indifference: float, alpha: float, n0: int, batch: int, most
     problems += number_problems("batch", batch, 1) + number_problems("start", start, 0)
     if not 0 < indifference < math.inf:
         found = shorten(indifference)
-        problems.append(Problem("no difference that matters", ("indifference",), found=found, allowed="above 0"))
+        problems.append(Problem("invalid indifference", ("indifference",), found=found, allowed="above 0"))
     if k > MOST_CANDIDATES:
         allowed = f"at most {MOST_CANDIDATES:,}"
         problems.append(Problem("too many", ("candidates",), found=f"{k:,}", allowed=allowed, hint="screen them first"))
     if not problems and most is not None and most < n0 * batch:
         allowed = f"at least n0 x batch, {n0 * batch:,}"
-        problems.append(Problem("not enough for the first round", ("most",), found=f"{most:,}", allowed=allowed))
+        problems.append(Problem("budget too small for the first round", ("most",), found=f"{most:,}", allowed=allowed))
     if problems:
         raise InputError(problems)

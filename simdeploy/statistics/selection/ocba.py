@@ -93,7 +93,7 @@ def select_ocba(
     problems = number_problems("n0", n0, 2) + number_problems("step", step, 1) + number_problems("start", start, 0)
     if not problems and budget < n0 * len(ids):
         allowed = f"at least n0 of each candidate, {n0 * len(ids):,}"
-        problems.append(Problem("not enough to begin with", ("budget",), found=f"{budget:,}", allowed=allowed))
+        problems.append(Problem("budget too small to begin", ("budget",), found=f"{budget:,}", allowed=allowed))
     if problems:
         raise InputError(problems)
     if len(ids) == 1:

@@ -159,10 +159,10 @@ def read_candidates(candidates: Sequence[int] | np.ndarray) -> np.ndarray:
     ids = np.asarray(candidates)
     if ids.ndim != 1 or not len(ids) or ids.dtype.kind not in "iu":
         raise InputError(
-            Problem("no candidates", ("candidates",), allowed="one whole number or more, in one dimension")
+            Problem("no candidates", ("candidates",), allowed="one or more whole numbers, in one dimension")
         )
     if len(np.unique(ids)) < len(ids):
-        raise InputError(Problem("a candidate occurs twice", ("candidates",), allowed="different numbers"))
+        raise InputError(Problem("duplicate candidate", ("candidates",), allowed="different numbers"))
     return ids.astype(np.int64)
 
 
@@ -171,7 +171,7 @@ def error_probability_problems(alpha: float) -> list[Problem]:
     if 0 < alpha < 0.5:
         return []
     # From one half on the bounds turn round: the best of two would be dropped for a lead of nothing.
-    return [Problem("no probability of error", ("alpha",), found=shorten(alpha), allowed="above 0 and below 0.5")]
+    return [Problem("invalid probability of error", ("alpha",), found=shorten(alpha), allowed="above 0 and below 0.5")]
 
 
 def number_problems(name: str, number: float, least: int) -> list[Problem]:

@@ -135,7 +135,9 @@ def verify(
     if replications < FEWEST:
         allowed = f"{FEWEST} or more"
         found = str(replications)
-        raise InputError(Problem("too few for the normal law", ("replications",), found=found, allowed=allowed))
+        raise InputError(
+            Problem("too few for the normal approximation", ("replications",), found=found, allowed=allowed)
+        )
     report = as_reporter(progress)
     comparisons: list[dict[str, Any]] = []
     agreement: list[dict[str, Any]] = []

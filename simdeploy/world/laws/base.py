@@ -136,7 +136,7 @@ def require_positive(**parameters: float) -> None:
 def require_spread(mean: float, sd: float) -> None:
     """Refuse a mean and standard deviation, both above 0, so far apart that the law would be lost to rounding."""
     require_positive(mean=mean, sd=sd)
-    require(sd >= 1e-5 * mean, f"sd ({sd}) is too small beside the mean ({mean}): use constant")
+    require(sd >= 1e-5 * mean, f"sd ({sd}) is too small for the mean ({mean}): use constant")
 
 
 def require_moments(moments: Callable[[], tuple[float, float]], hint: str) -> None:
@@ -153,7 +153,7 @@ def require_moments(moments: Callable[[], tuple[float, float]], hint: str) -> No
         usable = all(math.isfinite(moment) for moment in moments())
     except OverflowError:
         usable = False
-    require(usable, f"the mean or the variance is too large to be computed: {hint}")
+    require(usable, f"the mean or variance overflows: {hint}")
 
 
 def _like(argument: Numbers, value: Any) -> Numbers:

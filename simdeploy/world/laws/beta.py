@@ -32,7 +32,7 @@ class Beta(Distribution):
     def from_mean_sd(cls, mean: float, sd: float) -> Beta:
         """Make the law with this mean and standard deviation."""
         require_spread(mean, sd)
-        require(mean < 1, f"the mean of a beta law must be below 1, not {mean}")
+        require(mean < 1, f"the mean of a beta distribution must be below 1, not {mean}")
         most = mean * (1 - mean)
         require(sd**2 < most, f"sd ({sd}) is too large: with mean {mean} it must be below {most**0.5:.6g}")
         total = most / sd**2 - 1

@@ -45,7 +45,7 @@ class Lognormal(Distribution):
         """Make the law with this mean and standard deviation."""
         require_positive(mean=mean, sd=sd)
         log_variance = math.log1p((sd / mean) * (sd / mean))
-        require(math.isfinite(log_variance), f"sd ({sd}) is too large beside the mean ({mean})")
+        require(math.isfinite(log_variance), f"sd ({sd}) is too large for the mean ({mean})")
         return cls(mean * math.exp(-log_variance / 2), math.sqrt(log_variance))
 
     @property
