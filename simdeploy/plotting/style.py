@@ -36,7 +36,7 @@ PALE_GREY = "#E3E3E3"
 STRIPE = "#F2F2F2"  # behind what is drawn
 
 _NAME_WIDTH = 28  # characters
-_LABEL_GAP_PT = 6  # between the end of a line and its label
+_LABEL_GAP_PT = 9  # between the end of a line and its label
 _DARKEST_LABEL = 0.45  # luminance; lighter colours can't be read as text on white
 
 
@@ -90,6 +90,9 @@ OUTCOME_LOOKS = {
     "failed": Look(VERMILION, "D"),
     "canceled": Look(BLACK, "X"),
 }
+
+# Policies by their part in a question: the one in use, a better one, and one with the thresholds of the API.
+CURRENT, BETTER, DEFAULT = Look(BLACK, "o"), Look(BLACK, "*"), Look(BLACK, "s")
 
 # What a requirement, or a candidate, turned out to be.
 GOOD, BAD, OPEN = Look(GREEN, "o"), Look(VERMILION, "X"), Look(GREY, "s")
@@ -170,6 +173,7 @@ def label_line_ends(
                 "shrinkA": 0,
                 "shrinkB": 0,
                 "relpos": (0, 0.5),
+                "patchA": None,
             },
             parse_math=False,
         )
@@ -195,12 +199,15 @@ def before_drawing(ax: Axes, act: Callable[[Any], None]) -> None:
 
 
 def _move_apart(ax: Axes, labels: Sequence[Any], renderer: Any) -> None:
+    from matplotlib.text import Text
+
     if not labels:
         return
     to_pt = 72 / ax.figure.dpi
     box = ax.get_window_extent(renderer)
     wanted = [float(label.xycoords.transform(label.xy)[1]) for label in labels]
-    sizes = [label.get_window_extent(renderer).height for label in labels]
+    # Without the line that leads to it, which an annotation counts among its extent.
+    sizes = [Text.get_window_extent(label, renderer).height for label in labels]
     places = spread(wanted, max(sizes), box.y0 + max(sizes) / 2, box.y1 - max(sizes) / 2)
     for label, place, height in zip(labels, places, wanted, strict=True):
         label.set_position((_LABEL_GAP_PT, (place - height) * to_pt))
