@@ -37,7 +37,8 @@ STRIPE = "#F2F2F2"  # behind what is drawn
 
 _NAME_WIDTH = 28  # characters
 _LABEL_GAP_PT = 9  # between the end of a line and its label
-_DARKEST_LABEL = 0.45  # luminance; lighter colours can't be read as text on white
+_LIGHTEST_LABEL = 0.45  # luminance; lighter colours can't be read as text on white
+_LIGHT = 0.5  # luminance
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ STATUS_LOOKS = {
     "rolled_back": Look(BLUE, hatch=".."),
     "rollback_failed": Look(BLACK),
     "removed": Look(PURPLE, hatch="++"),
-    "stopped": Look(DARK_GREY),
+    "stopped": Look(DARK_GREY, hatch="||"),
     "skipped": Look(LIGHT_GREY, hatch="--"),
     "pending": Look(PALE_GREY),
 }
@@ -123,7 +124,14 @@ def darken(colour: str) -> str:
     from matplotlib.colors import to_hex, to_rgb
 
     rgb = np.array(to_rgb(colour))
-    return to_hex(tuple(rgb * min(1.0, _DARKEST_LABEL / max(_luminance(rgb), 1e-9))))
+    return to_hex(tuple(rgb * min(1.0, _LIGHTEST_LABEL / max(_luminance(rgb), 1e-9))))
+
+
+def is_dark(colour: str) -> bool:
+    """Return whether what lies on a colour should be white."""
+    from matplotlib.colors import to_rgb
+
+    return _luminance(to_rgb(colour)) < _LIGHT
 
 
 def label_line_ends(
