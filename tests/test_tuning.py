@@ -659,6 +659,11 @@ class TestResult:
 
     def test_the_picture_of_settings(self, result):
         """Each value of each setting is drawn at the best estimate with it; recommended and current ones are marked. [property]"""
+        # Each value with a second, worse candidate.
+        worse = result.candidates.assign(
+            estimate=result.candidates["estimate"] + 50, candidate=result.candidates["candidate"] + 100
+        )
+        result = replace(result, candidates=pd.concat([result.candidates, worse], ignore_index=True))
         figure = Figure(figsize=(7, 3), layout="constrained")
         ax = plot_settings(figure.subplots(), result)
         draw(figure)

@@ -170,7 +170,8 @@ def _name_curves(ax: Axes, shown: pd.DataFrame, looks: dict[str, Look], in_front
     words = [gate for gate in dict.fromkeys([*in_front, farthest]) if apart[gate].notna().any()]
     if not words:
         return
-    places = [(float(size), float(table[gate][size])) for gate in words for size in [apart[gate].idxmax()]]
+    tops = {gate: int(np.nanargmax(apart[gate])) for gate in words}
+    places = [(float(table.index[top]), float(table[gate].iloc[top])) for gate, top in tops.items()]
     lines = [sample_line(np.column_stack([table.index, table[gate]])) for gate in looks]
     colours = [looks[word].colour for word in words]
     label_points(ax, np.array(places), words, range(len(words)), colours=colours, avoid=np.vstack(lines))

@@ -103,14 +103,14 @@ class _Stretch(NamedTuple):
     few: int
     total: int
 
-    def forward(self, nodes: Any) -> np.ndarray:
+    def forward(self, nodes: Any) -> Any:
         nodes = np.asarray(nodes, dtype=float)
         if not self.few:
             return nodes
         low, high = self._slopes()
         return np.where(nodes <= self.few, low * nodes, low * self.few + high * (nodes - self.few))
 
-    def inverse(self, heights: Any) -> np.ndarray:
+    def inverse(self, heights: Any) -> Any:
         heights = np.asarray(heights, dtype=float)
         if not self.few:
             return heights
@@ -200,7 +200,7 @@ def _find_places(
     centres = (np.arange(_N_COLUMNS) + 0.5) / _N_COLUMNS
     steps = np.searchsorted(times_s, centres * times_s[-1], side="right") - 1
 
-    def rise(nodes: np.ndarray) -> np.ndarray:
+    def rise(nodes: np.ndarray) -> Any:
         points = np.column_stack([np.zeros(len(nodes)), nodes])
         return (ax.transData.transform(points)[:, 1] - corner[1]) * to_pt
 

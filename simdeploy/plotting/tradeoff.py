@@ -167,7 +167,7 @@ def plot_levers(ax: Axes, result: Tradeoff, *, x: Measure | str | None = None, y
         if lever not in moving:
             continue
         of = values[lever][:, :, 0].T
-        line = {"color": look.colour, "marker": look.marker, "linestyle": look.line}
+        line: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": look.line}
         ax.plot(*of.T, **line, markersize=4, linewidth=1.4, label=lever.name, clip_on=False, zorder=3)
         lines.append(sample_line(of))
         rows = curves[lever][curves[lever]["measure"].eq(str(measures[0]))]

@@ -240,13 +240,9 @@ def _draw_setting(ax: Axes, row: int, best: Mapping[str, float], chosen: str | N
             markersize=4 if is_small else 0.75 * _MARKER_SIZES[look.marker],
         )  # fmt: skip
     # The most important first: labels without room are left out.
-    order = [
-        value
-        for value in dict.fromkeys([chosen, current, *sorted(best, key=lambda value: -best[value])])
-        if value in best
-    ]
+    order = [value for value in (chosen, current, *sorted(best, key=lambda value: -best[value])) if value in best]
     taken: list[tuple[float, float]] = []
-    for value in order:
+    for value in dict.fromkeys(value for value in order if value is not None):
         side = _find_room(
             ax, best[value], len(value) * _CHARACTER_PT, taken, sides=3 if value in (chosen, current) else 1
         )
