@@ -410,7 +410,7 @@ def test_the_picture_joins_points_in_the_order_of_values():
     ax = plot_tradeoff(Figure().subplots(), found, lever="max_failed_nodes")
     curve = found.curves.pivot_table(index="value", columns="measure", values="estimate")
     draw(ax.figure)
-    line, default, policy = ax.get_lines()
+    line, default, policy, *_ = ax.get_lines()
     np.testing.assert_allclose(line.get_xdata(), curve[str(FALSE_ALARM)])
     np.testing.assert_allclose(line.get_ydata(), curve[str(ESCAPED)])
     for mark in (default, policy):
@@ -480,6 +480,9 @@ def test_the_better_value_is_marked(levers):
         [str(FALSE_ALARM), str(ESCAPED)]
     ].tolist()
     assert "better: max_error_rate 0.02" in {text.get_text() for text in ax.texts if text.get_visible()}
+    alone = plot_tradeoff(Figure().subplots(), better, lever="health_check.max_error_rate")
+    draw(alone.figure)
+    assert any(text.get_text().splitlines()[1:] in (["better"], ["better 0.02"]) for text in alone.texts)
     without = plot_levers(Figure().subplots(), replace(levers, improvement=None))
     assert "better" not in [line.get_label() for line in without.lines]
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
 _MOST_MEASURE_TICKS = 6
+_LEAST_FACTOR = 5  # over which a logarithmic axis is worth it
 _LABEL_SIZE = "small"
 _CHARACTER_PT = 5.6  # mean width of one in the size of axis labels
 _BESIDE_PT = 5
@@ -88,6 +89,23 @@ def set_unit_axis(axis: Axis, unit: str, longest: float, label: str) -> None:
     if unit == "fraction":
         axis.set_major_formatter(FuncFormatter(write_percent))
     axis.set_label_text(label)
+
+
+def set_log_axis(ax: Axes, which: str, low: float, high: float) -> None:
+    """Make an axis of counts logarithmic, with plain numbers at its ticks, few enough to stand beside each other.
+
+    Over less than a factor of five it stays linear: there would hardly be a tick.
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    if high >= _LEAST_FACTOR * low:
+        subs = (1.0, 2.0, 5.0) if high < 10 * low else (1.0, 3.0) if high < 50 * low else (1.0,)
+        getattr(ax, f"set_{which}scale")("log")
+        axis.set_major_locator(LogLocator(subs=subs, numticks=6))
+        axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axis.set_minor_formatter(NullFormatter())
+    getattr(ax, f"set_{which}lim")(low, high)
 
 
 def write_percent(value: float, _place: float | None = None) -> str:

@@ -13,7 +13,14 @@ from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import label_points, sample_line, set_limits, set_measure_axis, write_percent
+from simdeploy.plotting.axes import (
+    label_points,
+    sample_line,
+    set_limits,
+    set_log_axis,
+    set_measure_axis,
+    write_percent,
+)
 from simdeploy.plotting.style import Look, in_plain_text, set_rows, wrap_name
 
 if TYPE_CHECKING:
@@ -219,8 +226,7 @@ def _draw_measure(ax: Axes, result: GateComparison, looks: dict[str, Look], name
             ax.set_xlim(max(low, 0.0), high)
         set_measure_axis(ax.xaxis, measure, longest)
         if is_log:
-            ax.set_xscale("log")
-            ax.set_xlim(ends.min() / 1.3, 1.3 * ends.max())
+            set_log_axis(ax, "x", ends.min() / 1.3, 1.3 * ends.max())
     else:
         ax.set_xlabel(describe_measure(measure))
         ax.set_xticks([])

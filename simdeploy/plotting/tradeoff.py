@@ -113,6 +113,8 @@ def plot_tradeoff(
     _draw_intervals(ax, values, alpha=0.35)
     points = values[:, :, 0].T
     ax.plot(*points.T, color=BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
+    better: Mapping[str, Any] = result.improvement or {"lever": None, "value": np.nan}
+    rows = rows.assign(is_better=rows["value"].eq(better["value"]) & (better["lever"] == chosen.name))
     marked = _mark(ax, points, rows)
     words, places = _name_points(ax, chosen, rows, points)
     order = [places[number] for number in (*marked, 0, len(rows) - 1, *range(len(rows)))]
@@ -286,7 +288,7 @@ def _name_points(ax: Axes, lever: Lever, rows: pd.DataFrame, points: np.ndarray)
         members = [other for other, start in enumerate(first) if start == first[place]]
         word = value if len(members) == 1 else f"{values[members[0]]} to {values[members[-1]]}"
         roles: dict[str, list[str]] = {}
-        for column, role in (("is_current", "current"), ("is_default", "API default")):
+        for column, role in (("is_current", "current"), ("is_default", "API default"), ("is_better", "better")):
             at = [member for member in members if rows[column].iloc[member]]
             if at:
                 roles.setdefault(values[at[0]], []).append(role)
@@ -296,9 +298,13 @@ def _name_points(ax: Axes, lever: Lever, rows: pd.DataFrame, points: np.ndarray)
 
 
 def _mark(ax: Axes, points: np.ndarray, rows: pd.DataFrame) -> list[int]:
-    """Mark the current policy and the default, and return where they are."""
+    """Mark the default, the current policy and the nearest better value, and return where they are."""
     marked = []
-    for column, label, look in (("is_default", "API default", _DEFAULT), ("is_current", "current policy", _POLICY)):
+    for column, label, look in (
+        ("is_default", "API default", _DEFAULT),
+        ("is_current", "current policy", _POLICY),
+        ("is_better", "better", _BETTER),
+    ):
         places = np.flatnonzero(rows[column].to_numpy())
         if len(places):
             x, y = points[places[:1]].T
