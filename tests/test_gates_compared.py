@@ -7,10 +7,11 @@ import warnings
 from dataclasses import replace
 from types import MappingProxyType
 
-import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from pictures import draw, find_unreadable
 from scipy import stats
 
 from simdeploy import InputError, Scenario, compare_gates, replicate
@@ -24,6 +25,7 @@ from simdeploy.engines import running
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.jobs import Job
 from simdeploy.plotting import plot_gates
+from simdeploy.plotting.gates import PANELS
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference
 from simdeploy.statistics.intervals import proportion_interval
@@ -482,32 +484,68 @@ def test_the_cheapest_is_named(found):
 # -- picture, store --------------------------------------------------------------------------------------------------
 
 
+def rows_of(ax):
+    """Return the value and the row of each mark of a panel, by gate: hollow marks are False, filled ones True."""
+    marks = {}
+    for line in ax.lines:
+        (value,), (row,) = line.get_data()
+        is_filled = to_hex(line.get_markerfacecolor()) == to_hex(line.get_color())
+        marks[line.get_label(), is_filled] = (value, row)
+    return marks
+
+
 def test_the_picture_has_every_gate(found):
-    """Each panel has a line for each gate; the sixth axes hold the legend; other numbers of axes are refused. [contract]"""
-    axes = Figure(figsize=(12, 7)).subplots(2, 3)
+    """The curves have a line for each gate, every other panel a row; other numbers of axes are refused. [contract]"""
+    axes = Figure(figsize=(8, 5)).subplots(2, 3)
     assert plot_gates(axes, found) is axes
-    flat = axes.ravel()
-    for ax in flat[:5]:
-        assert [line.get_label() for line in ax.lines if not line.get_label().startswith("_")] == [
-            "threshold",
-            "pooled",
-            "sprt",
-        ]
-    assert [text.get_text() for text in flat[5].get_legend().get_texts()] == ["threshold", "pooled", "sprt"]
-    drawn = dict(zip(*flat[0].lines[0].get_data(), strict=True))
-    assert drawn == stopped(found, "threshold")
-    assert plot_gates(Figure().subplots(5), found)[0].get_legend() is not None
+    curves, errors, *others = axes.ravel()
+    gates = ["threshold", "pooled", "sprt"]
+    assert [line.get_label() for line in curves.lines if not line.get_label().startswith("_")] == gates
+    assert dict(zip(*curves.lines[0].get_data(), strict=True)) == stopped(found, "threshold")
+    for place, gate in enumerate(gates):
+        by_size = stopped(found, gate)
+        assert rows_of(errors)[gate, False] == (by_size[0.0], place)
+        assert rows_of(errors)[gate, True] == (1 - by_size[found.size], place)
+    assert [label.get_text() for label in errors.get_yticklabels()] == gates
+    for ax, name, size in zip(others[1:], PANELS[2:], (found.size, 0.0, found.size), strict=True):
+        assert rows_of(ax)["pooled", size > 0] == (found.row("pooled", size, name)["estimate"], 1)
+    assert plot_gates(Figure().subplots(5), found)[1].get_title(loc="left").startswith("○ good release")
     with pytest.raises(InputError, match=r"not as many axes as panels \(found 2\)"):
         plot_gates(Figure().subplots(2), found)
 
 
+def test_curves_end_where_all_gates_stop_everything(found):
+    """The axis of sizes ends at the first size that every gate stops, and says so; elsewhere at the last. [property]"""
+    curves = found.curves
+    at = curves["measure"].eq(STOPPED) & curves["size"].eq(found.sizes[1])
+    for estimate, end in ((1.0, found.sizes[1]), (0.5, found.sizes[-1])):
+        changed = replace(found, curves=curves.assign(estimate=curves["estimate"].mask(at, estimate)), size=0.01)
+        ax = plot_gates(Figure().subplots(5), changed)[0]
+        assert ax.get_xlim()[1] == pytest.approx(1.03 * end)
+        assert ("all gates stop larger defects" in ax.get_xlabel()) == (estimate == 1.0)
+
+
+@pytest.mark.parametrize("size", [(8, 5), (10, 6)])
+def test_the_picture_of_gates_can_be_read(found, size):
+    """No text lies on another or is cut off, with long names of gates too. [contract]"""
+    named = {"pooled": "pooled over all of the nodes of a wave"}
+    changed = replace(found, gates=found.gates.replace(named), curves=found.curves.replace(named), best=named["pooled"])
+    figure = Figure(figsize=size, layout="constrained")
+    plot_gates(figure.subplots(2, 3), changed)
+    assert find_unreadable(draw(figure)) == []
+
+
 def test_a_log_axis_draws_no_zero(found):
-    """Failed requests of a good release, which are 0, and ends below 0 aren't on the logarithmic axes. [contract]"""
+    """Failed requests that are 0, and ends of intervals below 0, aren't on the logarithmic axes. [contract]"""
     curves = found.curves.assign(low=found.curves["low"] - 1e9)
-    ax = plot_gates(Figure().subplots(5), replace(found, curves=curves))[2]
-    assert ax.get_yscale() == "log"
-    assert all((np.asarray(line.get_ydata()) > 0).all() for line in ax.lines[:3])
-    assert all((path.vertices[:, 1] > 0).all() for bars in ax.collections for path in bars.get_paths())
+    is_first = curves["measure"].eq("failed_requests_excess") & curves["gate"].eq("threshold")
+    ax = plot_gates(
+        Figure().subplots(5), replace(found, curves=curves.assign(estimate=curves["estimate"].mask(is_first, 0.0)))
+    )[2]
+    assert ax.get_xscale() == "log"
+    assert {gate for gate, _ in rows_of(ax)} == {"pooled", "sprt"}
+    assert [text.get_text() for text in ax.texts] == ["no value"]
+    assert all((path.vertices[:, 0] > 0).all() for bars in ax.collections for path in bars.get_paths())
 
 
 def test_failed_replications_are_told(monkeypatch):

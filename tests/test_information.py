@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from pictures import find_unreadable
 from scipy import stats
 
 from simdeploy.analysis.costs import knowing
@@ -415,7 +416,7 @@ def test_what_cannot_be_watched(policy, sections, arguments, said):
 
 
 def test_the_picture_of_watching():
-    """The line has the savings, the current policy is marked, and where more doesn't surely pay is shaded. [contract]"""
+    """Lines have their names at their ends, the current policy is marked, and more without a significant gain is shaded. [contract]"""
     release = {"latent": {"probability": 1, "defective": True, "error_rate": 1, "after": "90s"}}
     small = scenario(ROLLING, release=release, costs={"escape": 100, "hour_of_delay": 1})
     result = value_of_observation(small, replications=4, minutes=[1, 2, 3])
@@ -424,10 +425,11 @@ def test_the_picture_of_watching():
     assert plot_value_of_observation(ax, result, lever="minutes") is ax
     canvas.draw()
     lines = {line.get_label(): line for line in ax.lines}
-    assert lines["in all"].get_xdata().tolist() == [0, 1, 2, 3]
-    assert lines["as it is"].get_xdata().tolist() == [0]
+    assert lines["total"].get_xdata().tolist() == [0, 1, 2, 3]
+    assert lines["current"].get_xdata().tolist() == [0]
     assert {"delay", "escapes"} <= set(lines)
-    words = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "more doesn't surely pay" in words
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["current", "no significant gain"]
+    assert {"total", "delay", "escapes"} <= {text.get_text() for text in ax.texts}
+    assert find_unreadable(figure) == []
     with pytest.raises(InputError, match="did you mean 'minutes'"):
         plot_value_of_observation(ax, result, lever="minute")

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from pictures import find_overlaps
+from matplotlib.text import Text
+from pictures import find_overlaps, find_unreadable
 
 from simdeploy.analysis import compare
 from simdeploy.engines import simulate
 from simdeploy.engines.schema import STATUSES
 from simdeploy.errors import InputError
 from simdeploy.plotting import plot_comparison, plot_timeline
+from simdeploy.plotting.style import STATUS_LOOKS, label_line_ends, spread
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import VERDICTS
 
@@ -83,6 +87,40 @@ def legend_words(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
+@pytest.mark.parametrize("is_log", [False, True])
+def test_labels_of_line_ends_do_not_overlap(is_log):
+    """Labels of lines that end at the same place, or at an edge, stand apart, in order, and beside the axes. [property]"""
+    ends = [1.0, 1.0, 1.01, 5.0, 10.0, 10.0, float("nan")]
+    words = [f"line {number}" for number in range(7)]
+
+    def plot(ax):
+        if is_log:
+            ax.set_yscale("log")
+        ax.set(xlim=(0, 1), ylim=(1, 10))
+        label_line_ends(ax, ends, words, ["black"] * 7)
+        return ax
+
+    ax = drawn(plot)
+    assert [text.get_text() for text in ax.texts] == words[:-1]
+    assert find_unreadable(ax.figure) == []
+    boxes = [Text.get_window_extent(text) for text in ax.texts]
+    assert [box.y0 for box in boxes] == sorted(box.y0 for box in boxes)
+    assert min(box.x0 for box in boxes) > ax.bbox.x1
+
+
+def test_places_are_spread_as_little_as_can_be():
+    """Places that are apart stay where they are; others move as little as makes room, within the limits. [property]"""
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        wanted = rng.uniform(0, 100, rng.integers(1, 9)).tolist()
+        places = np.array(spread(wanted, 6, 0, 100))
+        in_order = places[np.argsort(wanted, kind="stable")]
+        assert (np.diff(in_order) > 6 - 1e-9).all()
+        assert -1e-9 <= in_order[0] <= in_order[-1] <= 100 + 1e-9
+    assert spread([10, 50, 90], 6, 0, 100) == [10, 50, 90]
+    assert spread([50, 50], 6, 0, 100) == [47, 53]
+
+
 STOPPED = {"start_failure": 0.6}
 ROLLOUTS = {
     "completed": {},
@@ -127,22 +165,63 @@ def test_a_timeline_can_be_read(case, size):
     assert 2 <= len(ticks) <= 12
 
 
+def areas_of(ax):
+    """Return the stacked areas by status, from the bottom."""
+    return {area.get_label().replace(" ", "_"): area for area in ax.collections if not area.get_label().startswith("_")}
+
+
 def test_statuses_are_stacked_to_the_fleet():
     """At every time the areas stand on one another and add up to all nodes, each as high as its count. [property]"""
     result = rollout(**STOPPED)
     ax = drawn(lambda ax: plot_timeline(ax, result))
-    words = [word.replace(" ", "_") for word in legend_words(ax)]
-    occurring = [status for status in STATUSES if result.timeline[status].any()]
-    assert sorted(words[:-1]) == sorted(occurring)
-    assert words[-1] == "in_service"
+    areas = areas_of(ax)
+    assert sorted(areas) == sorted(status for status in STATUSES if result.timeline[status].any())
     floor = 0.0
-    for area, status in zip(ax.collections, words[:-1], strict=False):
+    for status, area in areas.items():
         path = area.get_paths()[0].vertices
         last = result.timeline[status].iloc[-1]
         at_end = path[path[:, 0] == path[:, 0].max(), 1]
         assert (at_end.min(), at_end.max()) == (floor, floor + last)
         floor += last
     assert floor == 60
+
+
+@pytest.mark.parametrize("case", ROLLOUTS)
+def test_every_status_is_named_once(case):
+    """Each status has its name inside its area, or in the legend; nodes in service have theirs beside the line. [contract]"""
+    ax = drawn(lambda ax: plot_timeline(ax, rollout(**ROLLOUTS[case])))
+    inside = {text.get_text().replace(" ", "_"): text for text in ax.texts if text.get_transform() == ax.transAxes}
+    legend = [word.replace(" ", "_") for word in legend_words(ax)] if ax.get_legend() else []
+    areas = areas_of(ax)
+    assert sorted([*inside, *legend]) == sorted(areas)
+    assert [text.get_text() for text in ax.texts].count("in service") == 1
+    for status, text in inside.items():
+        height = text.get_transform().transform(text.get_position())
+        assert areas[status].get_paths()[0].contains_point(ax.transData.inverted().transform(height))
+
+
+def test_statuses_differ_in_grey():
+    """Statuses that may lie on each other differ in lightness, or one of them is hatched. [contract]"""
+    for look, other in combinations(STATUS_LOOKS.values(), 2):
+        lightness = [to_rgb(one.colour) @ np.array([0.299, 0.587, 0.114]) for one in (look, other)]
+        assert abs(lightness[0] - lightness[1]) > 0.08 or look.hatch != other.hatch
+
+
+CANARIES = {"strategy": "canary", "canary_count": 6, "auto_promote": True, "max_parallel": 100}
+
+
+@pytest.mark.parametrize("nodes", [600, 60])
+def test_six_canaries_can_be_seen(nodes):
+    """The areas of six canaries have a tenth of the height at least; an axis with two scales says so. [contract]"""
+    result = rollout(nodes, spec={**CANARIES, "health_check": {"deadline": "5m"}})
+    ax = drawn(lambda ax: plot_timeline(ax, result))
+    low, high = (ax.transAxes.inverted().transform(ax.transData.transform((0, nodes)))[1] for nodes in (0, 6))
+    assert high - low > 0.08
+    is_enlarged = nodes == 600
+    assert ax.get_ylabel() == ("nodes (lowest 8 enlarged)" if is_enlarged else "nodes")
+    assert ((ax.get_yticks() > 0) & (ax.get_yticks() <= 8)).any() or not is_enlarged
+    assert nodes in ax.get_yticks()
+    assert find_unreadable(ax.figure) == []
 
 
 def test_the_end_and_the_way_back_are_marked():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from pictures import draw, find_unreadable
 from small import maybe_bad, rolling, small
 
 from simdeploy.analysis.asking.measuring import Values
@@ -19,7 +21,7 @@ from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
 from simdeploy.experiments.jobs import Job
 from simdeploy.experiments.levers import Lever
-from simdeploy.plotting.tradeoff import plot_tradeoff
+from simdeploy.plotting.tradeoff import plot_levers, plot_tradeoff
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import estimate_difference
@@ -407,13 +409,82 @@ def test_the_picture_joins_points_in_the_order_of_values():
     found = tradeoff(with_defects(), vary={"max_failed_nodes": [5, 0, 2]}, replications=60, engine="compiled")
     ax = plot_tradeoff(Figure().subplots(), found, lever="max_failed_nodes")
     curve = found.curves.pivot_table(index="value", columns="measure", values="estimate")
-    line, default, policy = ax.get_lines()
+    draw(ax.figure)
+    line, default, policy, *_ = ax.get_lines()
     np.testing.assert_allclose(line.get_xdata(), curve[str(FALSE_ALARM)])
     np.testing.assert_allclose(line.get_ydata(), curve[str(ESCAPED)])
     for mark in (default, policy):
         assert (mark.get_xdata()[0], mark.get_ydata()[0]) == tuple(curve.loc[10.0, [str(FALSE_ALARM), str(ESCAPED)]])
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["API's default", "policy"]
+    labels = [text.get_text() for text in ax.texts if text.get_visible()]
+    assert any("current and API default" in label for label in labels)
+    assert any(label.startswith("0") for label in labels)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("false alarms of good releases", "escapes of defective releases")
+
+
+def test_values_at_one_place_share_a_label():
+    """Neighbours on the curve that share a place have one label with the first and the last value. [contract]"""
+    found = tradeoff(with_defects(), vary={"max_failed_nodes": [0, 2, 5]}, replications=60, engine="compiled")
+    same = (
+        found.curves.groupby(["lever", "measure"])["estimate"].transform("first").mask(found.curves["value"].eq(0), 0.5)
+    )
+    ax = plot_tradeoff(Figure().subplots(), replace(found, curves=found.curves.assign(estimate=same)))
+    draw(ax.figure)
+    values = sorted(found.curves["value"].unique())
+    shared = f"{values[1]:g} to {values[-1]:g}\ncurrent and API default 10"
+    assert {text.get_text() for text in ax.texts if text.get_visible()} == {shared, "0"}
+
+
+@pytest.fixture(scope="module")
+def levers():
+    """Return the curves of three levers, of which one moves nothing."""
+    vary = {"max_failed_nodes": [0, 2], "max_error_rate": [0.02, 0.5], "max_parallel": [2]}
+    found = tradeoff(with_defects(), vary=vary, axes=[FALSE_ALARM, ESCAPED], replications=60, engine="compiled")
+    curves = found.curves
+    still = curves["lever"].eq("max_parallel")
+    of_current = curves[curves["is_current"]].groupby("measure")["estimate"].first()
+    estimates = curves["estimate"].mask(still, curves["measure"].map(of_current))
+    return replace(found, curves=curves.assign(estimate=estimates))
+
+
+def test_all_levers_leave_from_the_current_policy(levers):
+    """Each lever that moves something has a line through its estimates; the current policy is marked. [contract]"""
+    ax = plot_levers(Figure(figsize=(4.2, 3.9), layout="constrained").subplots(), levers)
+    draw(ax.figure)
+    lines = {line.get_label(): line for line in ax.lines}
+    assert set(lines) - {"better"} == {"max_failed_nodes", "health_check.max_error_rate", "current policy"}
+    for name in ("max_failed_nodes", "health_check.max_error_rate"):
+        curve = levers.curves[levers.curves["lever"].eq(name)].pivot_table(
+            index="value", columns="measure", values="estimate"
+        )
+        np.testing.assert_allclose(lines[name].get_xdata(), curve[str(FALSE_ALARM)])
+        np.testing.assert_allclose(lines[name].get_ydata(), curve[str(ESCAPED)])
+    current = levers.curves[levers.curves["is_current"]].groupby("measure")["estimate"].first()
+    assert lines["current policy"].get_xdata()[0] == current[str(FALSE_ALARM)]
+    assert lines["current policy"].get_ydata()[0] == current[str(ESCAPED)]
+    assert ax.get_title(loc="left") == "moves neither: max_parallel"
+    labels = {text.get_text() for text in ax.texts if text.get_visible()}
+    assert {"current", "max_failed_nodes 0", "max_error_rate 0.5"} <= labels
+    assert "better" in ax.get_xlabel()
+    assert find_unreadable(ax.figure) == []
+
+
+def test_the_better_value_is_marked(levers):
+    """The nearest better value has a star at its estimates, with its key and value; without one there is none. [contract]"""
+    value = 0.02
+    better = replace(levers, improvement={"lever": "health_check.max_error_rate", "value": value, "current": 0.1})
+    ax = plot_levers(Figure(figsize=(5, 4), layout="constrained").subplots(), better)
+    draw(ax.figure)
+    (star,) = [line for line in ax.lines if line.get_label() == "better"]
+    curve = levers.curves[levers.curves["lever"].eq("health_check.max_error_rate") & levers.curves["value"].eq(value)]
+    assert [*star.get_xdata(), *star.get_ydata()] == curve.set_index("measure")["estimate"][
+        [str(FALSE_ALARM), str(ESCAPED)]
+    ].tolist()
+    assert "better: max_error_rate 0.02" in {text.get_text() for text in ax.texts if text.get_visible()}
+    alone = plot_tradeoff(Figure().subplots(), better, lever="health_check.max_error_rate")
+    draw(alone.figure)
+    assert any(text.get_text().splitlines()[1:] in (["better"], ["better 0.02"]) for text in alone.texts)
+    without = plot_levers(Figure().subplots(), replace(levers, improvement=None))
+    assert "better" not in [line.get_label() for line in without.lines]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from pictures import draw, find_unreadable
 from scipy import stats
 
 import simdeploy
@@ -22,7 +23,7 @@ from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.worlds import unconditional
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments.levers import change_policy, find_levers
-from simdeploy.plotting import plot_tuning
+from simdeploy.plotting.tuning import plot_settings, plot_tuning
 from simdeploy.scenario import Scenario
 from simdeploy.validation import oracles
 
@@ -628,14 +629,57 @@ class TestResult:
         assert "4 may, which the budget was too small to tell" in replace(result, choice=None, n_undecided=4).answer
 
     def test_its_picture(self, result):
-        """Every candidate is drawn once, at its estimate; today's policy is a line. [contract]"""
+        """Every candidate is drawn once, at its estimate; the policies in front have names, numbers and units. [contract]"""
+        figure = Figure(figsize=(7, 2.5), layout="constrained")
+        ax = plot_tuning(figure.subplots(), result)
+        draw(figure)
+        points = np.concatenate(
+            [np.asarray(part.get_offsets()) for part in ax.collections if len(part.get_offsets()) > 1]
+        )
+        estimates = result.candidates["estimate"]
+        assert len(points) == len(estimates)
+        assert sorted(points[:, 0]) == pytest.approx(sorted(estimates))
+        marks = {line.get_label(): line.get_xdata()[0] for line in ax.lines}
+        assert marks == {
+            name: role(result, key)["estimate"] for key, name in (("choice", "recommended"), ("current", "current"))
+        }
+        labels = [text.get_text() for text in ax.texts if text.get_visible()]
+        assert [label.partition(":")[0] for label in labels] == ["recommended", "current"]
+        assert find_unreadable(figure) == []
+
+    def test_candidates_have_a_row_by_requirement(self, result):
+        """The rows of the cloud count the candidates that meet the requirements and those that don't. [property]"""
         ax = plot_tuning(Figure().subplots(), result)
-        points = np.concatenate([np.asarray(part.get_offsets()) for part in ax.collections])
-        assert sorted(points[:, 1]) == pytest.approx(sorted(result.candidates["estimate"]))
-        (line,) = ax.lines
-        assert line.get_ydata()[0] == role(result, "current")["estimate"]
-        labels = [text.get_text() for text in ax.get_legend().get_texts()]
-        assert {"chosen", "waves as it is", "misses a requirement"} <= set(labels)
+        rows = dict(label.get_text().split("\n") for label in ax.get_yticklabels())
+        missed = int(result.candidates["outcome"].eq("misses a requirement").sum())
+        assert int(rows["misses a requirement"]) == missed > 0
+        assert sum(map(int, rows.values())) == len(result.candidates)
+        ax = plot_tuning(Figure().subplots(), replace(result, requirements=()))
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["candidates\n20"]
+
+    def test_the_picture_of_settings(self, result):
+        """Each value of each setting is drawn at the best estimate with it; recommended and current ones are marked. [property]"""
+        # Each value with a second, worse candidate.
+        worse = result.candidates.assign(
+            estimate=result.candidates["estimate"] + 50, candidate=result.candidates["candidate"] + 100
+        )
+        result = replace(result, candidates=pd.concat([result.candidates, worse], ignore_index=True))
+        figure = Figure(figsize=(7, 3), layout="constrained")
+        ax = plot_settings(figure.subplots(), result)
+        draw(figure)
+        settings = [label.get_text() for label in ax.get_yticklabels()]
+        assert settings == ["max_failed_nodes"]
+        candidates = result.candidates.set_index("candidate")
+        outcomes = candidates["outcome"][candidates["equal_to"].fillna(candidates.index.to_series())]
+        misses = outcomes.isin(["misses a requirement", "not known to meet the requirements"]).to_numpy()
+        best = candidates[~misses].groupby("max_failed_nodes", dropna=False)["estimate"].min()
+        marks = [line for line in ax.lines if len(line.get_xdata()) == 1]
+        assert sorted(line.get_xdata()[0] for line in marks) == pytest.approx(sorted(best))
+        (star,) = [line for line in marks if line.get_marker() == "*"]
+        assert star.get_xdata()[0] == best[result.choice["max_failed_nodes"]]
+        labels = [text.get_text() for text in ax.texts if text.get_visible()]
+        assert f"{result.choice['max_failed_nodes']}" in labels
+        assert find_unreadable(figure) == []
 
 
 class TestStore:

@@ -41,7 +41,7 @@ def command(study: Study, *, replication: int) -> Finding:
             *(f"{short_duration(line.time_s * NS_PER_S):>10}  {line.text}" for line in story),
         ],
         table=lambda: rollout.timeline,
-        draw=draw_panels((9, 5), plot_timeline, rollout),
+        draw=draw_panels((7.5, 4.5), plot_timeline, rollout),
     )
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from simdeploy.analysis.tradeoffs.moving import Tradeoff
+    from simdeploy.scenario.measures import Measure
 
-_MOST_COLUMNS = 4
-_PANEL_IN = (3.9, 3.7)
+_PANEL_IN = (4.2, 3.9)
 
 
 @study_command(
@@ -42,24 +42,26 @@ def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None
         default_x, default_y, *_ = default_axes(study.scenario, policy.identity.type)
         axes = [default_x if x is None else x, default_y if y is None else y]
     result = study.run(tradeoff, study.scenario, policy, vary=values, axes=axes)
-    columns = min(_MOST_COLUMNS, len(result.levers))
-    rows = -(-len(result.levers) // columns) * (2 if len(result.axes) >= 4 else 1)
-    size = (max(columns, 2) * _PANEL_IN[0], rows * _PANEL_IN[1])
+    n_pairs = len(_pairs(result))
     return Finding(
         result,
         about=f"policy {result.policy}, {study.ctx.params['replications']:,} replications of each value",
-        draw=draw_panels(size, _plot, result, panels=(rows, columns)),
+        draw=draw_panels((_PANEL_IN[0] * n_pairs, _PANEL_IN[1]), _plot, result, panels=(1, n_pairs)),
         failed=bool(result.n_failed),  # a warning has said which
     )
 
 
 def _plot(panels: np.ndarray, result: Tradeoff) -> None:
-    """Draw a panel per key; with default axes, a second row shows the third and fourth measures."""
-    from simdeploy.plotting.tradeoff import plot_tradeoff
+    """Draw the curves of all settings; with default axes, a second panel shows the third and fourth measures."""
+    from simdeploy.plotting.tradeoff import plot_levers, plot_tradeoff
 
-    pairs = [result.axes[place : place + 2] for place in (0, 2) if len(result.axes) >= place + 2]
-    for (x, y), axes in zip(pairs, panels.reshape(len(pairs), -1), strict=True):
-        for ax, lever in zip(axes, result.levers, strict=False):
-            plot_tradeoff(ax, result, lever=lever.name, x=x, y=y)
-        for ax in axes[len(result.levers) :]:
-            ax.set_axis_off()
+    for ax, (x, y) in zip(panels.ravel(), _pairs(result), strict=True):
+        if len(result.levers) == 1:
+            plot_tradeoff(ax, result, x=x, y=y)
+        else:
+            plot_levers(ax, result, x=x, y=y)
+
+
+def _pairs(result: Tradeoff) -> list[tuple[Measure, ...]]:
+    """Return the measures of each panel."""
+    return [result.axes[place : place + 2] for place in (0, 2) if len(result.axes) >= place + 2]

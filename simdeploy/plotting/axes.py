@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import textwrap
 from collections.abc import Iterable, Sequence
-from itertools import chain, count
+from itertools import chain, count, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,19 +14,30 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.errors import InputError, not_among
-from simdeploy.plotting.style import INK
+from simdeploy.plotting.style import INK, before_drawing, darken
 from simdeploy.report.wording import time_scale
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.backend_bases import RendererBase
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
     from simdeploy.scenario.measures import Measure
 
 _MOST_MEASURE_TICKS = 6
-_LINE_PT, _CHARACTER_PT = 12, 3.8  # what a word takes
-_BESIDE_PT = 6
+_LEAST_FACTOR = 5  # over which a logarithmic axis is worth it
+_LABEL_SIZE = "small"
+_CHARACTER_PT = 5.6  # mean width of one in the size of axis labels
+_BESIDE_PT = 5
+# Where a label may be beside its point, best first, on a grid of -1, 0 and 1 in both directions.
+_SIDES = [
+    np.array(side) * far
+    for far in (1.0, 2.2)
+    for side in ((1, 1), (1, 0), (1, -1), (-1, 1), (-1, 0), (-1, -1), (0, 1), (0, -1))
+]
 
 # Steps between ticks: those that people count a unit of time in, and decimal parts of it for narrow axes.
 _PARTS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -68,65 +81,149 @@ def unit_of(measure: Measure) -> str:
 
 def set_unit_axis(axis: Axis, unit: str, longest: float, label: str) -> None:
     """Label an axis, whose limits are set, for data in a unit of `LABELS`."""
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import FuncFormatter
 
     if unit == "s":
         set_time_axis(axis, longest, label)
         return
     if unit == "fraction":
-        axis.set_major_formatter(PercentFormatter(1))
+        axis.set_major_formatter(FuncFormatter(write_percent))
     axis.set_label_text(label)
 
 
-def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float]) -> float:
+def set_log_axis(ax: Axes, which: str, low: float, high: float) -> None:
+    """Make an axis of counts logarithmic, with plain numbers at its ticks, few enough to stand beside each other.
+
+    Over less than a factor of five it stays linear: there would hardly be a tick.
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    if high >= _LEAST_FACTOR * low:
+        subs = (1.0, 2.0, 5.0) if high < 10 * low else (1.0, 3.0) if high < 50 * low else (1.0,)
+        getattr(ax, f"set_{which}scale")("log")
+        axis.set_major_locator(LogLocator(subs=subs, numticks=6))
+        axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axis.set_minor_formatter(NullFormatter())
+    getattr(ax, f"set_{which}lim")(low, high)
+
+
+def write_percent(value: float, _place: float | None = None) -> str:
+    """Return a tick of a fraction's axis.
+
+    Examples
+    --------
+    >>> write_percent(0.07), write_percent(0.025)
+    ('7%', '2.5%')
+    """
+    return f"{round(100 * value, 6):g}%"
+
+
+def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float], room: float = 0.05) -> float:
     """Fit an axis to values and the ends of their intervals; return the largest of them.
 
-    A fraction's axis begins at 0 and ends at 100 % at most, with a little room for marks.
+    A fraction's axis begins at 0 and ends at 100 % at most. `room` for marks, a part of the length, is at both ends.
     """
     known = np.array([end for end in ends if np.isfinite(end)])
     low, high = float(known.min()), float(known.max())
-    margin = 0.05 * (high - low) if high > low else max(0.05 * abs(high), 0.01)
+    margin = room * (high - low) if high > low else max(0.05 * abs(high), 0.01)
     if measure.is_fraction:
         low, high = max(low, 0.0), min(high, 1.0)
-        margin = 0.05 * (high - low) if high > low else 0.01
+        margin = room * (high - low) if high > low else 0.01
     getattr(ax, f"set_{which}lim")(low - margin, high + margin)
     return high
 
 
-def label_points(ax: Axes, points: np.ndarray, words: list[str], order: Iterable[int]) -> None:
+def wrap_axis_label(ax: Axes, which: str) -> None:
+    """Break the label of an axis into lines that are no longer than the axis."""
+    size = ax.get_window_extent()
+    length_pt = (size.width if which == "x" else size.height) * 72 / ax.figure.dpi
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_label_text(
+        textwrap.fill(axis.get_label_text().replace("\n", " "), max(12, int(length_pt / _CHARACTER_PT)))
+    )
+
+
+def sample_line(points: np.ndarray, n: int = 20) -> np.ndarray:
+    """Return points along the line through points, `n` of each part of it."""
+    known = points[~np.isnan(points).any(axis=1)]
+    parts = np.linspace(0, 1, n)[:, None]
+    return np.vstack([known, *(start + parts * (end - start) for start, end in pairwise(known))])
+
+
+def label_points(
+    ax: Axes,
+    points: np.ndarray,
+    words: Sequence[str],
+    order: Iterable[int],
+    *,
+    colours: Sequence[str] | None = None,
+    avoid: np.ndarray | None = None,
+) -> list[Annotation]:
     """Write words beside points, as far as there is room.
 
-    The limits of the axes are set. `points` has a row of x and y for each, `order` is of their places, the most important
-    first: what would run into a word before is left out.
+    `points` has a row of x and y for each, `order` is of their places, the most important first. When the axes are drawn,
+    each label takes the place beside its point that hides the fewest points and lines; it is left out where every place
+    would run into another label or leave the axes. `avoid` are further points of the data to keep free, such as along lines.
     """
     from matplotlib.patheffects import withStroke
 
-    to_pt = 72 / ax.figure.dpi
-    places = ax.transData.transform(points) * to_pt
-    end_pt = ax.transAxes.transform((1, 1))[0] * to_pt
-    taken: list[np.ndarray] = []
-    for number in order:
-        if np.isnan(points[number]).any():
-            continue
-        width = _CHARACTER_PT * len(words[number])
-        is_left = places[number, 0] + _BESIDE_PT + width > end_pt
-        start = places[number] + (-_BESIDE_PT - width if is_left else _BESIDE_PT, _BESIDE_PT)
-        box = np.array([start, start + np.array([width, _LINE_PT])])
-        if any((box[0] < other[1]).all() and (other[0] < box[1]).all() for other in taken):
-            continue
-        taken.append(box)
+    labels = [
         ax.annotate(
             words[number],
             points[number],
-            xytext=(-_BESIDE_PT if is_left else _BESIDE_PT, _BESIDE_PT),
+            xytext=(0, 0),
             textcoords="offset points",
-            ha="right" if is_left else "left",
-            fontsize="x-small",
-            color=INK,
+            ha="left",
+            va="bottom",
+            fontsize=_LABEL_SIZE,
+            color=INK if colours is None else darken(colours[number]),
             path_effects=[withStroke(linewidth=2, foreground="white")],
             parse_math=False,
+            in_layout=False,
             zorder=6,
         )
+        for number in dict.fromkeys(order)
+        if not np.isnan(points[number]).any()
+    ]
+    free = points if avoid is None else np.vstack([points, avoid])
+    before_drawing(ax, lambda renderer: _place_labels(ax, labels, free[~np.isnan(free).any(axis=1)], renderer))
+    return labels
+
+
+def _place_labels(ax: Axes, labels: Sequence[Annotation], avoid: np.ndarray, renderer: RendererBase) -> None:
+    """Put each label where it hides the least, the first ones first; hide those without room."""
+    to_px = ax.figure.dpi / 72
+    kept_free = ax.transData.transform(avoid)
+    area = ax.get_window_extent(renderer)
+    inside = np.array([area.min, area.max])
+    taken = [np.array([box.min, box.max]) for box in _list_boxes(ax, labels, renderer)]
+    for label in labels:
+        label.set(visible=True, position=(0, 0))
+        extent = label.get_window_extent(renderer)
+        size, at = np.array([extent.width, extent.height]), ax.transData.transform(label.xy)
+        best, fewest = None, math.inf
+        for side in _SIDES:
+            start = at + side * _BESIDE_PT * to_px + (np.sign(side) - 1) / 2 * size
+            box = np.array([start, start + size])
+            if (box[0] < inside[0]).any() or (box[1] > inside[1]).any():
+                continue
+            if any((box[0] < other[1] + 3).all() and (other[0] < box[1] + 3).all() for other in taken):
+                continue
+            hidden = int(((kept_free > box[0] - 1) & (kept_free < box[1] + 1)).all(axis=1).sum())
+            if hidden < fewest:
+                best, fewest = box, hidden
+        label.set_visible(best is not None)
+        if best is not None:
+            taken.append(best)
+            label.set_position(tuple((best[0] - at) / to_px))
+
+
+def _list_boxes(ax: Axes, labels: Sequence[Annotation], renderer: RendererBase) -> list[Bbox]:
+    """Return the extents of the other words on the axes."""
+    others = [text for text in ax.texts if text not in labels and text.get_visible() and text.get_text()]
+    legend = ax.get_legend()
+    return [artist.get_window_extent(renderer) for artist in (*others, *([] if legend is None else [legend]))]
 
 
 def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:

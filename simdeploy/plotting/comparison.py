@@ -22,19 +22,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.comparison.compare import Comparison
     from simdeploy.analysis.estimates.estimating import Estimates
 
-_MARKS = {
-    "completed_good": (style.GREEN, "o"),
-    "stopped_defective": (style.BLUE, "s"),
-    "false_alarm": (style.ORANGE, "^"),
-    "escaped": (style.VERMILION, "D"),
-    "pending": (style.LIGHT_GREY, "v"),
-    "in_progress": (style.SKY_BLUE, "<"),
-    "paused": (style.PURPLE, ">"),
-    "completed": (style.GREEN, "o"),
-    "failed": (style.VERMILION, "D"),
-    "canceled": (style.BLACK, "X"),
-}
-_ANY_LEVEL = (style.INK, "o")
+_ANY_LEVEL = style.Look(style.INK, "o")
 
 # A filled circle may be the best, a hollow square isn't: told apart without colour, too.
 _BEST, _NOT_BEST = style.BLUE, style.VERMILION
@@ -108,11 +96,20 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
 
 
 def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: str | None) -> None:
-    colour, marker = _ANY_LEVEL if level is None else _MARKS[level]
+    look = _ANY_LEVEL if level is None else style.OUTCOME_LOOKS[level]
     estimate, low, high = (rows[name].to_numpy() for name in ("estimate", "low", "high"))
-    ax.hlines(heights, low, high, color=colour, linewidth=1.6)
+    ax.hlines(heights, low, high, color=look.colour, linewidth=1.6)
     label = None if level is None else level.replace("_", " ")
-    ax.plot(estimate, heights, linestyle="none", marker=marker, color=colour, markersize=5, label=label, clip_on=False)
+    ax.plot(
+        estimate,
+        heights,
+        linestyle="none",
+        marker=look.marker,
+        color=look.colour,
+        markersize=5,
+        label=label,
+        clip_on=False,
+    )
     for value, height in zip(estimate, heights, strict=True):
         if level is None and math.isnan(value):
             say_no_value(ax, height)
@@ -210,7 +207,7 @@ def _set_difference_axis(ax: Axes, of: str, rows: pd.DataFrame, comparison: Comp
 
     at_once = f"{100 * comparison.confidence_level:g} % intervals for all policies at once"
     measure = parse_measure(of)
-    label = f"{describe_measure(measure)} less that of the best of the others"
+    label = f"difference in {describe_measure(measure)} from the best other policy"
     if measure.is_duration:
         longest_s = float(rows[["estimate", "low", "high"]].abs().max().max())
         set_time_axis(ax.xaxis, longest_s, f"{label}, {at_once}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     ... })
     >>> costs = Costs(failed_request=0.1, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000)
     >>> plot_costs(Figure().subplots(), estimate_costs(table, costs=costs)).get_xlabel()
-    'mean cost of a rollout, with 95 % intervals'
+    'mean cost per rollout, with 95 % intervals'
     """
     totals = result.totals
     n_cases = len(totals)
@@ -95,7 +95,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
         ax, [name_row(name, n) for name, n in zip(name_cases(totals, result.case_columns), totals["n"], strict=True)]
     )
     ax.axvline(0, color=style.INK, linewidth=0.8)
-    label = f"mean cost of a rollout, with {100 * result.confidence_level:g} % intervals"
+    label = f"mean cost per rollout, with {100 * result.confidence_level:g} % intervals"
     ax.set_xlabel(add_cost_unit(label, _COST, find_cost_unit(result.computed_under)))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
@@ -104,7 +104,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
 
 @in_plain_text
 def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str = "canaries") -> Axes:
-    """Draw what each amount of watching saves against the policy as it is.
+    """Draw what each amount of watching saves against the current policy.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
 
     Notes
     -----
-    The thick line is what is saved in all, with its intervals; thin ones are its parts. Up to the shaded part each
-    further step surely saves.
+    The thick line is the total saving with its intervals; thin lines are its parts. Up to the shaded part each further step
+    saves significantly.
 
     Examples
     --------
@@ -152,25 +152,23 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
             ax.plot(part["value"], part["estimate"], color=_LOOKS[cause][0], linestyle=line, linewidth=1.4, label=label)
     total = rows[rows["cause"].eq("cost")]
     ax.vlines(total["value"], total["low"], total["high"], color=style.INK, linewidth=1.6)
-    ax.plot(total["value"], total["estimate"], "o-", color=style.INK, linewidth=2, markersize=5, label="in all")
+    ax.plot(total["value"], total["estimate"], "o-", color=style.INK, linewidth=2, markersize=5, label="total")
     now = total[total["is_current"]]
-    ax.plot(
-        now["value"],
-        now["estimate"],
-        "D",
-        color="white",
-        markeredgecolor=style.INK,
-        markersize=8,
-        label="as it is",
-        zorder=4,
-    )
+    look: dict[str, Any] = {"color": "white", "markeredgecolor": style.INK, "markersize": 8, "label": "current"}
+    ax.plot(now["value"], now["estimate"], "D", **look, zorder=4)
     ax.axhline(0, color=style.INK, linewidth=0.8, zorder=0)
-    if limit["pays_until"] < total["value"].max():
-        ax.axvspan(
-            limit["pays_until"], total["value"].max(), color=style.STRIPE, zorder=-1, label="more doesn't surely pay"
-        )
+    last = float(total["value"].max())
+    ax.set_xlim(right=last)
+    if limit["pays_until"] < last:
+        ax.axvspan(limit["pays_until"], last, color=style.STRIPE, zorder=-1, label="no significant gain")
+    lines = [line for line in ax.lines if line.get_linestyle() != "None" and np.size(line.get_xdata()) == len(total)]
+    ends = [float(np.asarray(line.get_ydata(), dtype=float)[-1]) for line in lines]
+    style.label_line_ends(
+        ax, ends, [str(line.get_label()) for line in lines], [str(line.get_color()) for line in lines]
+    )
     ax.set_xlabel(_AXES[lever])
-    label = f"saved a rollout,\nwith {100 * result.confidence_level:g} % intervals"
+    label = f"saved per rollout,\nwith {100 * result.confidence_level:g} % intervals"
     ax.set_ylabel(add_cost_unit(label, _COST, find_cost_unit(result.computed_under)))
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
+    handles = [handle for handle in ax.get_legend_handles_labels()[0] if handle not in lines]
+    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize="small", frameon=False)
     return ax

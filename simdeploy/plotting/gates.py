@@ -1,8 +1,10 @@
-"""Gates side by side over the size of the defect: what is stopped, looked at, failed meanwhile, and how long it takes."""
+"""Gates side by side: what each stops over the size of the defect, how it errs, and what it costs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +13,15 @@ from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.errors import InputError, Problem
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import set_limits, set_measure_axis
-from simdeploy.plotting.style import in_plain_text
+from simdeploy.plotting.axes import (
+    label_points,
+    sample_line,
+    set_limits,
+    set_log_axis,
+    set_measure_axis,
+    write_percent,
+)
+from simdeploy.plotting.style import Look, in_plain_text, set_rows, wrap_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,25 +34,35 @@ PANELS = (STOPPED, "decision_requests", "failed_requests_excess", "makespan_s gi
 _LEAST_ROLLOUTS = 10
 # Counts that differ by powers of ten.
 _LOGARITHMIC = ("decision_requests", "failed_requests_excess")
-_COLOURS = (style.BLUE, style.SKY_BLUE, style.VERMILION, style.ORANGE, style.GREEN, style.PURPLE, style.GREY)
-_FIRST: dict[str, Any] = {"color": style.BLACK, "marker": "o", "linestyle": "-", "linewidth": 1.8}
-_LOOKS: tuple[dict[str, Any], ...] = tuple(
-    {"color": colour, "marker": marker, "linestyle": line, "linewidth": 1.2}
-    for line, markers in (("-", "s^Dv<>P"), ("--", "X*hpdH8"))
-    for colour, marker in zip(_COLOURS, markers, strict=True)
-)
+# At which releases a measure is shown: good ones (hollow marks), or those with the defect that the answer speaks of.
+_GOOD, _DEFECT = "good", "defect"
+_SHOWN_AT = {
+    "decision_requests": (_GOOD, _DEFECT),
+    "failed_requests_excess": (_DEFECT,),
+    "makespan_s given completed": (_GOOD,),
+    "stopped_at_s": (_DEFECT,),
+}
+_ALL_STOPPED = 0.99
+_LABEL_WIDTH = 16  # characters
+_THRESHOLD = Look(style.BLACK, "^")
+_LOOKS = {
+    "better": Look(style.GREEN, "o"),
+    "trades": Look(style.ORANGE, "D", "--"),
+    "worse": Look(style.VERMILION, "X", (0, (5, 1, 1, 1))),
+    "unclear": Look(style.GREY, "s", (0, (1, 1))),
+    "unknown": Look(style.LIGHT_GREY, "s", (0, (1, 1))),
+}
 
 
 @in_plain_text
 def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Sequence[Axes] | np.ndarray:
-    """Draw the curves of all gates over the size of the defect, a panel for each measure.
+    """Draw what each gate stops over the size of the defect, and a row for each gate in a panel for each measure.
 
     Parameters
     ----------
     axes : sequence of matplotlib.axes.Axes
-        Five, for how often a release is stopped, the requests looked at, failed requests served, the makespan of what
-        completes, and the time until what is stopped is stopped; some 4 inches wide each. With a sixth the legend is there,
-        otherwise in the first.
+        Five, some 2.5 inches wide each: how often a release is stopped, requests examined, excess failed requests, makespan
+        of rollouts that complete, and time until the stop. With six, the second shows the errors: false alarms and misses.
     result : GateComparison
 
     Returns
@@ -58,9 +77,10 @@ def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Seq
 
     Notes
     -----
-    A release of size 0 is a good one, and what is stopped there are false alarms. Bars are intervals; those of a gate in a
-    panel hold together. Requests are on logarithmic axes, which have no 0. Points of fewer than ten rollouts, and those of
-    which something is unknown, are left out.
+    The threshold is black. Other gates have the colour and mark of their verdict. Hollow marks are good releases, filled
+    ones have the defect of `result.size`. Lines are intervals. The curves end at the size from which all gates stop every
+    release. Requests are on logarithmic axes, which have no 0. Points of fewer than ten rollouts, and those with an unknown
+    part, are left out.
 
     Examples
     --------
@@ -78,52 +98,167 @@ def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Seq
     'stopped'
     """
     flat = list(np.asarray(axes, dtype=object).ravel())
-    if len(flat) not in (len(PANELS), len(PANELS) + 1):
-        allowed = f"{len(PANELS)}, or {len(PANELS) + 1} with one for the legend"
+    n_panels = len(PANELS)
+    if len(flat) not in (n_panels, n_panels + 1):
+        allowed = f"{n_panels}, or {n_panels + 1} with one for the errors"
         raise InputError(Problem("not as many axes as panels", ("axes",), found=str(len(flat)), allowed=allowed))
-    for ax, name in zip(flat, PANELS, strict=False):
-        _draw_panel(ax, result, name)
-    handles, labels = flat[0].get_legend_handles_labels()
-    if len(flat) == len(PANELS):
-        flat[0].legend(handles, labels, loc="best", fontsize="x-small", framealpha=1, edgecolor="none")
-    else:
-        flat[-1].set_axis_off()
-        title = f"{result.policy}, {result.n_replications:,} replications,\n{100 * result.confidence_level:g} % bands"
-        flat[-1].legend(handles, labels, loc="center", fontsize="small", frameon=False, title=title)
+    looks = _choose_looks(result)
+    first, *panels = flat
+    _draw_curves(first, result, looks)
+    if len(panels) == n_panels:
+        _draw_errors(panels[0], result, looks)
+    for ax, name in zip(panels[1 - n_panels :], PANELS[1:], strict=True):
+        _draw_measure(ax, result, looks, name)
+    _name_rows_once(panels)
     return axes
 
 
-def _draw_panel(ax: Axes, result: GateComparison, name: str) -> None:
-    from matplotlib.ticker import PercentFormatter
+def _name_rows_once(panels: Sequence[Axes]) -> None:
+    """Leave the names of the gates out where the panel to the left has them."""
+    for left, ax in pairwise(panels):
+        here, there = ax.get_subplotspec(), left.get_subplotspec()
+        if here is not None and there is not None and here.rowspan.start == there.rowspan.start:
+            ax.tick_params(labelleft=False)
 
+
+def _choose_looks(result: GateComparison) -> dict[str, Look]:
+    """Return the look of each gate: the first is the threshold."""
+    gates = result.gates.iloc[1:]
+    verdicts = zip(gates["gate"], gates["verdict"], strict=True)
+    return {result.gates["gate"].iloc[0]: _THRESHOLD, **{gate: _LOOKS[verdict] for gate, verdict in verdicts}}
+
+
+def _select(result: GateComparison, name: str, least: int = 0) -> pd.DataFrame:
     rows = result.curves[result.curves["measure"].eq(name)]
-    shown = rows[rows["unknown_fraction"].eq(0) & rows["n"].ge(min(_LEAST_ROLLOUTS, result.n_replications))]
-    if name in _LOGARITHMIC:
-        shown = shown[shown["estimate"].gt(0)].reset_index(drop=True)
-        least = shown["estimate"].min() / 2
-        shown = shown.assign(low=shown["low"].clip(lower=least))
-    for place, gate in enumerate(result.gates["gate"]):
-        look = _LOOKS[(place - 1) % len(_LOOKS)] if place else _FIRST
-        _draw_gate(ax, shown[shown["gate"].eq(gate)], str(gate), look)
-    ends = shown[["estimate", "low", "high"]].to_numpy().ravel()
-    measure = as_measure(name)
-    if np.isfinite(ends).any():
-        longest = set_limits(ax, "y", measure, ends)
-        set_measure_axis(ax.yaxis, measure, longest)
-    else:
-        ax.set_ylabel(describe_measure(measure))
-    if name in _LOGARITHMIC and len(shown):
-        ax.set_yscale("log")
-        ax.set_ylim(least, 2 * shown["estimate"].max())
-    if name == STOPPED:
-        ax.set_ylabel(STOPPED)
-    margin = 0.03 * result.sizes[-1]
-    ax.set_xlim(-margin, result.sizes[-1] + margin)
-    ax.set_xlabel("error rate that the release adds")
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    return rows[rows["unknown_fraction"].eq(0) & rows["n"].ge(min(least, result.n_replications))]
+
+
+def _draw_curves(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> None:
+    """Draw how often each gate stops a release; the threshold and the best gate, or the second, stand out."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    shown = _select(result, STOPPED)
+    by_size = shown.groupby("size")["estimate"].min()
+    enough = [size for size in by_size.index[by_size.ge(_ALL_STOPPED)] if size >= result.size]
+    end = enough[0] if enough else result.sizes[-1]
+    gates = list(looks)
+    in_front = [gates[0], *([result.best] if result.best else gates[1:2])]
+    for gate, look in looks.items():
+        rows = shown[shown["gate"].eq(gate)]
+        strong: dict[str, Any] = {"linewidth": 2.0, "markersize": 4.5, "zorder": 4}
+        weak: dict[str, Any] = {"linewidth": 0.9, "markersize": 2.5, "alpha": 0.7, "zorder": 2}
+        if gate in in_front:
+            ax.vlines(rows["size"], rows["low"], rows["high"], color=look.colour, alpha=0.4, linewidth=1.4)
+        ax.plot(
+            rows["size"], rows["estimate"], color=look.colour, marker=look.marker, linestyle=look.line, label=gate,
+            **(strong if gate in in_front else weak),
+        )  # fmt: skip
+    ax.set_ylim(-0.04, 1.12)
+    ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
+    ax.set_ylabel(STOPPED, fontsize="small")
+    ax.set_xlim(-0.03 * end, 1.03 * end)
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(FuncFormatter(write_percent))
+    beyond = "\n(all gates stop larger defects)" if end < result.sizes[-1] else ""
+    ax.set_xlabel(f"error rate that the release adds{beyond}", fontsize="small")
     ax.axvline(result.size, color=style.LIGHT_GREY, linewidth=0.8, linestyle=":", zorder=0)
+    ax.tick_params(labelsize="small")
+    _name_curves(ax, shown[shown["size"].le(end)], looks, in_front)
+    ax.set_title("Stopped releases", fontsize="small", loc="left")
 
 
-def _draw_gate(ax: Axes, rows: pd.DataFrame, gate: str, look: dict[str, Any]) -> None:
-    ax.vlines(rows["size"], rows["low"], rows["high"], color=look["color"], alpha=0.35, linewidth=1.2)
-    ax.plot(rows["size"], rows["estimate"], **look, markersize=4, label=gate, clip_on=False, zorder=3)
+def _name_curves(ax: Axes, shown: pd.DataFrame, looks: dict[str, Look], in_front: list[str]) -> None:
+    """Name the lines in front and the one farthest from all others, each where it is farthest from them."""
+    table = shown.pivot_table(index="size", columns="gate", values="estimate").reindex(columns=list(looks))
+    # Where a curve is level, every other one may be below the same label.
+    steep = table.where(table.ge(0.02) & table.le(0.98))
+    apart = {gate: table.drop(columns=gate).sub(steep[gate], axis=0).abs().min(axis=1) for gate in looks}
+    farthest = max(looks, key=lambda gate: apart[gate].max() if apart[gate].notna().any() else -1.0)
+    words = [gate for gate in dict.fromkeys([*in_front, farthest]) if apart[gate].notna().any()]
+    if not words:
+        return
+    tops = {gate: int(np.nanargmax(apart[gate])) for gate in words}
+    places = [(float(table.index[top]), float(table[gate].iloc[top])) for gate, top in tops.items()]
+    lines = [sample_line(np.column_stack([table.index, table[gate]])) for gate in looks]
+    colours = [looks[word].colour for word in words]
+    label_points(ax, np.array(places), words, range(len(words)), colours=colours, avoid=np.vstack(lines))
+
+
+def _draw_errors(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> None:
+    """Draw false alarms and misses of each gate, with its verdict beside them."""
+    stopped = _select(result, STOPPED)
+    good, defect = (stopped[stopped["size"].eq(size)] for size in (0.0, result.size))
+    missed = defect.assign(estimate=1 - defect["estimate"], low=1 - defect["high"], high=1 - defect["low"])
+    _draw_rows(ax, looks, {_GOOD: good, _DEFECT: missed})
+    both = np.concatenate([rows[["estimate", "low", "high"]].to_numpy().ravel() for rows in (good, missed)])
+    if np.isfinite(both).any():
+        longest = set_limits(ax, "x", as_measure(STOPPED), both)
+        set_measure_axis(ax.xaxis, as_measure(STOPPED), longest)
+    ax.set_xlabel("share of releases", fontsize="small")
+    for row, (gate, verdict) in enumerate(zip(result.gates["gate"], result.gates["verdict"], strict=True)):
+        if row:
+            ax.annotate(
+                verdict, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize="x-small",
+                color=style.darken(looks[gate].colour),
+            )  # fmt: skip
+    if result.best is not None:
+        ax.get_yticklabels()[list(looks).index(result.best)].set_fontweight("bold")
+    ax.set_title(f"Errors: ○ false alarms\n● misses of {_name_size(result)}", fontsize="small", loc="left")
+
+
+def _draw_measure(ax: Axes, result: GateComparison, looks: dict[str, Look], name: str) -> None:
+    sizes = {_GOOD: 0.0, _DEFECT: result.size}
+    rows = _select(result, name, _LEAST_ROLLOUTS)
+    measure, is_log = as_measure(name), name in _LOGARITHMIC
+    shown = {at: rows[rows["size"].eq(sizes[at])] for at in _SHOWN_AT[name]}
+    drawn = _join(shown)
+    if is_log:
+        least = drawn.loc[drawn["estimate"].gt(0), "estimate"].min() / 2
+        shown = {at: of[of["estimate"].gt(0)].assign(low=of["low"].clip(lower=least)) for at, of in shown.items()}
+        drawn = _join(shown)
+    _draw_rows(ax, looks, shown)
+    ends = drawn[["estimate", "low", "high"]].to_numpy().ravel()
+    ends = ends[np.isfinite(ends)]
+    if len(ends):
+        longest = set_limits(ax, "x", measure, ends)
+        if not is_log:
+            low, high = ax.get_xlim()
+            ax.set_xlim(max(low, 0.0), high)
+        set_measure_axis(ax.xaxis, measure, longest)
+        if is_log:
+            set_log_axis(ax, "x", ends.min() / 1.3, 1.3 * ends.max())
+    else:
+        ax.set_xlabel(describe_measure(measure))
+        ax.set_xticks([])
+    ax.set_xlabel(ax.get_xlabel(), fontsize="small")
+    marks = {_GOOD: "○ good release", _DEFECT: f"● {_name_size(result)}"}
+    ax.set_title("\n".join(marks[at] for at in shown), fontsize="small", loc="left")
+
+
+def _join(shown: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat(list(shown.values()))
+
+
+def _name_size(result: GateComparison) -> str:
+    return f"a {100 * result.size:g} % defect"
+
+
+def _draw_rows(ax: Axes, looks: dict[str, Look], shown: dict[str, pd.DataFrame]) -> None:
+    """Draw the estimates of each gate with their intervals in a row."""
+    set_rows(ax, [wrap_name(gate, _LABEL_WIDTH) for gate in looks])
+    for at, rows in shown.items():
+        by_gate = rows.set_index("gate")
+        for row, (gate, look) in enumerate(looks.items()):
+            if gate not in by_gate.index or math.isnan(by_gate["estimate"][gate]):
+                if len(shown) == 1:
+                    style.say_no_value(ax, row)
+                continue
+            face = look.colour if at == _DEFECT else "white"
+            ax.hlines(row, by_gate["low"][gate], by_gate["high"][gate], color=look.colour, linewidth=1.3)
+            ax.plot(
+                by_gate["estimate"][gate], row, look.marker, color=look.colour, markerfacecolor=face, markersize=4.5,
+                label=gate, clip_on=False, zorder=3,
+            )  # fmt: skip
+    ax.tick_params(labelsize="small")

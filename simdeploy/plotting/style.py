@@ -1,9 +1,10 @@
-"""What all pictures have in common: colours, rows for policies, and text that is no formula."""
+"""What all pictures share: looks of policies and statuses, direct labels, rows for policies, and plain text."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -25,6 +26,7 @@ YELLOW = "#F0E442"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
+DARK_GREEN = "#00704F"  # darker than the sky blue and the yellow that it lies beside
 
 INK = "#222222"  # lines and words that mean no category
 DARK_GREY = "#555555"
@@ -34,9 +36,217 @@ PALE_GREY = "#E3E3E3"
 STRIPE = "#F2F2F2"  # behind what is drawn
 
 _NAME_WIDTH = 28  # characters
+_LABEL_GAP_PT = 9  # between the end of a line and its label
+_LIGHTEST_LABEL = 0.45  # luminance; lighter colours can't be read as text on white
+_LIGHT = 0.5  # luminance
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a category is drawn: in one colour everywhere, and with a shape, a line and a hatch that grey leaves apart."""
+
+    colour: str
+    marker: str = "o"
+    line: str | tuple[int, tuple[float, ...]] = "-"
+    hatch: str = ""
+
+
+# By the order of the policies of a scenario. Neighbours differ in lightness.
+POLICY_LOOKS = (
+    Look(BLUE, "o", "-", ""),
+    Look(ORANGE, "s", "--", "//"),
+    Look(BLACK, "^", "-", ".."),
+    Look(GREEN, "D", (0, (5, 1, 1, 1)), "\\\\"),
+    Look(VERMILION, "v", "-", "xx"),
+    Look(SKY_BLUE, "P", "--", "--"),
+    Look(PURPLE, "X", (0, (1, 1)), "++"),
+    Look(GREY, "*", "-", "oo"),
+)
+
+# From the bottom of a stack: the new version, what is under way, what went wrong, what is still to come.
+STATUS_LOOKS = {
+    "running": Look(DARK_GREEN),
+    "validating": Look(YELLOW, hatch="//"),
+    "starting": Look(SKY_BLUE),
+    "failed": Look(VERMILION, hatch="xx"),
+    "rolling_back": Look(ORANGE, hatch="\\\\"),
+    "rolled_back": Look(BLUE, hatch=".."),
+    "rollback_failed": Look(BLACK),
+    "removed": Look(PURPLE, hatch="++"),
+    "stopped": Look(DARK_GREY, hatch="||"),
+    "skipped": Look(LIGHT_GREY, hatch="--"),
+    "pending": Look(PALE_GREY),
+}
+
+# Verdicts on a rollout, and states of one.
+OUTCOME_LOOKS = {
+    "completed_good": Look(GREEN, "o"),
+    "stopped_defective": Look(BLUE, "s"),
+    "false_alarm": Look(ORANGE, "^"),
+    "escaped": Look(VERMILION, "D"),
+    "pending": Look(LIGHT_GREY, "v"),
+    "in_progress": Look(SKY_BLUE, "<"),
+    "paused": Look(PURPLE, ">"),
+    "completed": Look(GREEN, "o"),
+    "failed": Look(VERMILION, "D"),
+    "canceled": Look(BLACK, "X"),
+}
+
+# Policies by their part in a question: the one in use, a better one, and one with the thresholds of the API.
+CURRENT, BETTER, DEFAULT = Look(BLACK, "o"), Look(BLACK, "*"), Look(BLACK, "s")
+
+# What a requirement, or a candidate, turned out to be.
+GOOD, BAD, OPEN = Look(GREEN, "o"), Look(VERMILION, "X"), Look(GREY, "s")
 
 P = ParamSpec("P")
 A = TypeVar("A")
+
+
+def look_of_policies(names: Iterable[str]) -> dict[str, Look]:
+    """Return a look for each policy, by its place among those of the scenario.
+
+    Examples
+    --------
+    >>> look_of_policies(["canary", "rolling"])["rolling"].marker
+    's'
+    """
+    return {name: POLICY_LOOKS[place % len(POLICY_LOOKS)] for place, name in enumerate(names)}
+
+
+def darken(colour: str) -> str:
+    """Return the colour for words: the same, or a darker shade of it if it is too light to be read on white.
+
+    Examples
+    --------
+    >>> darken(BLUE) == BLUE.lower(), darken(YELLOW)
+    (True, '#817b24')
+    """
+    from matplotlib.colors import to_hex, to_rgb
+
+    rgb = np.array(to_rgb(colour))
+    return to_hex(tuple(rgb * min(1.0, _LIGHTEST_LABEL / max(_luminance(rgb), 1e-9))))
+
+
+def is_dark(colour: str) -> bool:
+    """Return whether what lies on a colour should be white."""
+    from matplotlib.colors import to_rgb
+
+    return _luminance(to_rgb(colour)) < _LIGHT
+
+
+def label_line_ends(
+    ax: Axes,
+    ends: Sequence[float],
+    words: Sequence[str],
+    colours: Sequence[str],
+    *,
+    at: float | None = None,
+    fontsize: str = "small",
+) -> list[Any]:
+    """Write a label beside the right end of each line, in its colour; labels move apart where they would overlap.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    ends : sequence of float
+        The height at which each line ends, in data; a NaN has no label.
+    words, colours : sequences of str
+    at : float, optional
+        Where the lines end, in data; by default at the right edge of the axes.
+    fontsize : str, default 'small'
+
+    Returns
+    -------
+    list of matplotlib.text.Annotation
+        The labels. They are in place once the figure has been drawn; a layout engine makes room for them.
+    """
+    from matplotlib.transforms import blended_transform_factory
+
+    across = ax.transAxes if at is None else ax.transData
+    labels = [
+        ax.annotate(
+            word,
+            (1.0 if at is None else at, end),
+            xycoords=blended_transform_factory(across, ax.transData),
+            xytext=(_LABEL_GAP_PT, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=fontsize,
+            color=darken(colour),
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.7,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+                "patchA": None,
+            },
+            parse_math=False,
+        )
+        for word, end, colour in zip(words, ends, colours, strict=True)
+        if not np.isnan(end)
+    ]
+    before_drawing(ax, lambda renderer: _move_apart(ax, labels, renderer))
+    return labels
+
+
+def before_drawing(ax: Axes, act: Callable[[Any], None]) -> None:
+    """Call a function with the renderer whenever the axes are drawn, before what is on them: sizes are known then."""
+    from matplotlib.artist import Artist
+
+    class Hook(Artist):
+        def draw(self, renderer: Any) -> None:
+            act(renderer)
+
+    hook = Hook()
+    hook.set_zorder(-100)
+    hook.set_in_layout(False)
+    ax.add_artist(hook)
+
+
+def _move_apart(ax: Axes, labels: Sequence[Any], renderer: Any) -> None:
+    from matplotlib.text import Text
+
+    if not labels:
+        return
+    to_pt = 72 / ax.figure.dpi
+    box = ax.get_window_extent(renderer)
+    wanted = [float(label.xycoords.transform(label.xy)[1]) for label in labels]
+    # Without the line that leads to it, which an annotation counts among its extent.
+    sizes = [Text.get_window_extent(label, renderer).height for label in labels]
+    places = spread(wanted, max(sizes), box.y0 + max(sizes) / 2, box.y1 - max(sizes) / 2)
+    for label, place, height in zip(labels, places, wanted, strict=True):
+        label.set_position((_LABEL_GAP_PT, (place - height) * to_pt))
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Return places as near as can be to those wanted, in the same order, at least `gap` apart and between the limits.
+
+    Where there is no room for all of them, they begin at `low` and go beyond `high`.
+
+    Examples
+    --------
+    >>> spread([5.0, 5.0, 20.0], gap=4, low=0, high=30)
+    [3.0, 7.0, 20.0]
+    >>> spread([0.0, 1.0], gap=4, low=0, high=30)
+    [0.0, 4.0]
+    """
+    order = np.argsort(wanted, kind="stable")
+    # Without the gaps in front of each, the places only have to ascend: the nearest such are means of pools.
+    pools: list[list[float]] = []
+    for place, index in enumerate(order.tolist()):
+        pools.append([wanted[index] - place * gap, 1.0])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (mean, n), (last, m) = pools[-2:]
+            pools[-2:] = [[(mean * n + last * m) / (n + m), n + m]]
+    highest = max(high - (len(wanted) - 1) * gap, low)
+    ascending = [min(max(mean, low), highest) for mean, n in pools for _ in range(int(n))]
+    places = [0.0] * len(wanted)
+    for place, (index, start) in enumerate(zip(order.tolist(), ascending, strict=True)):
+        places[index] = float(start + place * gap)
+    return places
 
 
 def set_rows(ax: Axes, labels: Sequence[str]) -> None:
@@ -71,8 +281,12 @@ def say_no_value(ax: Axes, row: float) -> None:
 
 def contrast_to(mappable: ScalarMappable, value: Any) -> str:
     """Return the colour of words on top of the colour that stands for a value."""
-    red, green, blue, _ = mappable.to_rgba(value)
-    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
+    return "white" if _luminance(mappable.to_rgba(value)[:3]) < 0.5 else "black"
+
+
+def _luminance(rgb: Sequence[float] | np.ndarray) -> float:
+    red, green, blue = rgb
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def in_plain_text(plot: Callable[P, A]) -> Callable[P, A]:

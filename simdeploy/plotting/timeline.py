@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_time_axis
-from simdeploy.plotting.style import in_plain_text
+from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
 from simdeploy.report.wording import Scale, format_number, time_scale
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.axes import Axes
 
     from simdeploy.engines import Rollout
 
-# From the bottom: what serves the new version, what is under way, what went wrong, what is still to come.
-_COLOURS = {
-    "running": style.GREEN,
-    "validating": style.YELLOW,
-    "starting": style.SKY_BLUE,
-    "failed": style.VERMILION,
-    "rolling_back": style.ORANGE,
-    "rolled_back": style.BLUE,
-    "rollback_failed": style.BLACK,
-    "removed": style.PURPLE,
-    "stopped": style.DARK_GREY,
-    "skipped": style.LIGHT_GREY,
-    "pending": style.PALE_GREY,
-}
+# From the bottom: what went wrong, the new version, what is under way, what is still to come. Trouble and canaries are few
+# nodes: they are at the bottom, where the axis can be enlarged.
+_TROUBLE = ("failed", "rollback_failed", "rolling_back", "rolled_back", "removed")
+_FROM_BOTTOM = (*_TROUBLE, "stopped", "skipped", "running", "validating", "starting", "pending")
+_FEW = 0.06  # of the fleet: less can't be seen
+_ENLARGED_SHARE = 0.35  # of the height of the fleet
 _MOST_STEPS = 3000  # more than any screen has pixels across
 _MOST_TRIANGLES = 25
 _CHARACTER_PT = 5.5  # width of one in the smallest type, in points
+_LABEL_PT = 13  # height of a label, with a little room
+_N_COLUMNS = 300  # of the grid on which room for labels is looked for
 _LEGEND_COLUMNS = 4
 
 
@@ -53,7 +49,8 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
 
     Notes
     -----
-    The marks on top are the starts of waves. Above some thousand changes the steps are thinned to what a screen can
+    The marks on top are the starts of waves. Where canaries or failed nodes are too few to be seen, the lowest part of the
+    vertical axis is enlarged, up to the white line. Above some thousand changes the steps are thinned to what a screen can
     show; the lowest number of nodes in service within each interval is kept.
 
     Examples
@@ -71,21 +68,76 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     'nodes'
     """
     timeline = rollout.timeline
-    total = int(timeline[list(_COLOURS)].iloc[0].sum())
+    total = int(timeline[list(_FROM_BOTTOM)].iloc[0].sum())
     last_s = float(timeline["time_s"].iloc[-1])
     # The last status is drawn on a little: a step of no width can't be seen, and a label stands there.
     right_s = last_s * 1.07 if last_s > 0 else 1.0
     shown = _thin(timeline)
-    times_s = [*shown["time_s"], right_s]
-    legend = _draw_statuses(ax, shown, times_s)
+    times_s = np.array([*shown["time_s"], right_s])
+    stretch = _find_stretch(rollout, total)
+    ax.set_yscale("function", functions=(stretch.forward, stretch.inverse))
     ax.set_xlim(0, right_s)
-    _draw_end(ax, rollout, total, time_scale(last_s))
+    bands, in_service = _draw_statuses(ax, shown, times_s)
+    marks = _list_marks(rollout)
+    # First as if every status had its label: what is left for the legend needs more room.
+    _set_height(ax, stretch, 0)
+    places = _find_places(ax, bands, in_service, times_s, [time_s for time_s, _, _ in marks])
+    left = [band for band in bands if band.status not in places]
+    _set_height(ax, stretch, len(left))
+    if left:
+        places = _find_places(ax, bands, in_service, times_s, [time_s for time_s, _, _ in marks])
+        _draw_legend(ax, [band for band in bands if band.status not in places])
+    _label_statuses(ax, bands, places)
+    _draw_marks(ax, marks, stretch, time_scale(last_s))
     _draw_waves(ax, rollout.events, total, right_s)
-    _draw_legend(ax, legend, total)
+    label_line_ends(ax, [in_service[-1]], ["in service"], [style.INK])
     set_time_axis(ax.xaxis, last_s, "time since the start")
-    ax.set_ylabel("nodes")
+    _set_node_axis(ax, stretch)
     ax.set_title(_title(rollout), loc="left", fontsize="small", parse_math=False)
     return ax
+
+
+class _Stretch(NamedTuple):
+    """A vertical axis that is linear up to `few` nodes, and linear with another scale above."""
+
+    few: int
+    total: int
+
+    def forward(self, nodes: Any) -> Any:
+        nodes = np.asarray(nodes, dtype=float)
+        if not self.few:
+            return nodes
+        low, high = self._slopes()
+        return np.where(nodes <= self.few, low * nodes, low * self.few + high * (nodes - self.few))
+
+    def inverse(self, heights: Any) -> Any:
+        heights = np.asarray(heights, dtype=float)
+        if not self.few:
+            return heights
+        low, high = self._slopes()
+        return np.where(heights <= low * self.few, heights / low, self.few + (heights - low * self.few) / high)
+
+    def _slopes(self) -> tuple[float, float]:
+        share = _ENLARGED_SHARE
+        return share * self.total / self.few, (1 - share) * self.total / (self.total - self.few)
+
+
+class _Band(NamedTuple):
+    """A status that occurs: where its area begins and ends."""
+
+    status: str
+    area: Any
+    bottom: np.ndarray
+    top: np.ndarray
+
+
+def _find_stretch(rollout: Rollout, total: int) -> _Stretch:
+    """Enlarge the axis if canaries, or nodes in trouble, would be too few to be seen."""
+    dispatched = rollout.events[rollout.events["to_status"].eq("starting") & rollout.events["node"].notna()]
+    first_wave = int((dispatched["wave"] == dispatched["wave"].min()).sum())
+    peaks = [int(rollout.timeline[status].max()) for status in _TROUBLE]
+    few = [nodes for nodes in (first_wave, *peaks) if 0 < nodes < _FEW * total]
+    return _Stretch(-(-max(few) * 5 // 4) if few else 0, total)
 
 
 def _thin(timeline: pd.DataFrame) -> pd.DataFrame:
@@ -98,47 +150,119 @@ def _thin(timeline: pd.DataFrame) -> pd.DataFrame:
     return timeline.loc[sorted(kept)]
 
 
-def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: list[float]) -> list[tuple[object, str]]:
-    """Draw the stacked statuses that occur and the line of nodes in service; return the legend's entries."""
-    import numpy as np
-
-    entries: list[tuple[object, str]] = []
+def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: np.ndarray) -> tuple[list[_Band], np.ndarray]:
+    """Draw the stacked statuses that occur and the line of nodes in service; return both."""
+    bands: list[_Band] = []
     bottom = np.zeros(len(times_s))
-    for status, colour in _COLOURS.items():
+    for status in _FROM_BOTTOM:
         nodes = _held(shown[status])
         if nodes.any():
-            top = bottom + nodes
-            area = ax.fill_between(times_s, bottom, top, step="post", color=colour, linewidth=0)
-            entries.append((area, status.replace("_", " ")))
+            top, look = bottom + nodes, STATUS_LOOKS[status]
+            area = ax.fill_between(
+                times_s, bottom, top, step="post", facecolor=look.colour, hatch=look.hatch,
+                edgecolor=_hatch_colour(look.colour), linewidth=0, label=status.replace("_", " "),
+            )  # fmt: skip
+            bands.append(_Band(status, area, bottom, top))
             bottom = top
-    (line,) = ax.step(times_s, _held(shown["in_service"]), where="post", color=style.INK, linewidth=1.2)
-    entries.append((line, "in service"))
-    return entries
+    in_service = _held(shown["in_service"])
+    ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
+    ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service")
+    return bands, in_service
+
+
+def _hatch_colour(colour: str) -> str:
+    """Return a colour that stands out from an area, also in grey."""
+    return "white" if style.is_dark(colour) else style.darken(colour)
 
 
 def _held(column: pd.Series) -> np.ndarray:
     """Return the column with its last value once more, for the end of the axis."""
-    import numpy as np
-
     values = column.to_numpy(dtype=float)
     return np.append(values, values[-1])
 
 
-def _draw_end(ax: Axes, rollout: Rollout, total: int, scale: Scale) -> None:
-    """Mark when the rollout ended and when service was whole again, in the axis's unit of time."""
+def _set_height(ax: Axes, stretch: _Stretch, n_in_legend: int) -> None:
+    """Leave room above the fleet for the marks of waves, and for a legend."""
+    height = ax.get_window_extent().height * 72 / ax.figure.dpi
+    rows = -(-n_in_legend // _LEGEND_COLUMNS)
+    # A row of small type is about 13 points high; the wave marks need another one.
+    share = min(0.6, (13 * rows + 20) / height)
+    ax.set_ylim(0, float(stretch.inverse(stretch.forward(stretch.total) / (1 - share))))
+
+
+def _find_places(
+    ax: Axes, bands: Sequence[_Band], in_service: np.ndarray, times_s: np.ndarray, marks_s: Sequence[float]
+) -> dict[str, tuple[float, float]]:
+    """Return where the name of a status fits into its area, in parts of the axes, for those in which it does."""
+    to_pt = 72 / ax.figure.dpi
+    corner = ax.transAxes.transform((0, 0))
+    width, height = (ax.transAxes.transform((1, 1)) - corner) * to_pt
+    centres = (np.arange(_N_COLUMNS) + 0.5) / _N_COLUMNS
+    steps = np.searchsorted(times_s, centres * times_s[-1], side="right") - 1
+
+    def rise(nodes: np.ndarray) -> Any:
+        points = np.column_stack([np.zeros(len(nodes)), nodes])
+        return (ax.transData.transform(points)[:, 1] - corner[1]) * to_pt
+
+    line = rise(in_service[steps])
+    # The words at a mark are left of it, those of the second one right of it.
+    taken = np.any(
+        [np.abs(centres * times_s[-1] - at) * width / times_s[-1] < 1.3 * _LABEL_PT for at in marks_s], axis=0
+    )
+    places = {}
+    for band in bands:
+        n = int(np.ceil((len(band.status) + 2) * _CHARACTER_PT / width * _N_COLUMNS))
+        if n > _N_COLUMNS:
+            continue
+        bottom, top = rise(band.bottom[steps]), rise(band.top[steps])
+        low, high = _slide(bottom, n).max(axis=1), _slide(top, n).min(axis=1)
+        under, over = _slide(line, n).min(axis=1) - 2, _slide(line, n).max(axis=1) + 2
+        # Below the line of nodes in service, above it, or anywhere if it is elsewhere.
+        parts = np.stack([[low, np.minimum(high, under)], [np.maximum(low, over), high]])
+        room = np.where(_slide(np.broadcast_to(taken, _N_COLUMNS), n).any(axis=1), -1.0, parts[:, 1] - parts[:, 0])
+        part, place = np.unravel_index(np.argmax(room), room.shape)
+        if room[part, place] >= _LABEL_PT:
+            across = float(centres[place]) + (n - 1) / 2 / _N_COLUMNS
+            places[band.status] = across, float(parts[part, :, place].mean()) / height
+    return places
+
+
+def _slide(values: np.ndarray, n: int) -> np.ndarray:
+    return np.lib.stride_tricks.sliding_window_view(values, n)
+
+
+def _label_statuses(ax: Axes, bands: Sequence[_Band], places: dict[str, tuple[float, float]]) -> None:
+    """Write names into areas."""
+    for band in bands:
+        if band.status not in places:
+            continue
+        is_dark = style.is_dark(STATUS_LOOKS[band.status].colour)
+        box = {"facecolor": STATUS_LOOKS[band.status].colour, "edgecolor": "none", "pad": 1.0}
+        ax.text(
+            *places[band.status], band.status.replace("_", " "), transform=ax.transAxes, ha="center", va="center",
+            fontsize="small", color="white" if is_dark else "black", bbox=box if STATUS_LOOKS[band.status].hatch else None,
+        )  # fmt: skip
+
+
+def _list_marks(rollout: Rollout) -> list[tuple[float, str, str]]:
+    """Return when the rollout ended and when service was whole again, with a word and a line for each."""
     values = rollout.response_values
     marks = [(values["makespan_s"], values["state"], "--")]
     if values["restored_at_s"] != values["makespan_s"]:
         marks.append((values["restored_at_s"], "restored", ":"))
-    marks = [mark for mark in marks if mark[0] == mark[0]]  # NaN: it did not happen
+    return [mark for mark in marks if mark[0] == mark[0]]  # NaN: it did not happen
+
+
+def _draw_marks(ax: Axes, marks: list[tuple[float, str, str]], stretch: _Stretch, scale: Scale) -> None:
+    """Draw a line at each mark, with its time in the axis's unit."""
     right_s = ax.get_xlim()[1]
     for number, (time_s, word, line) in enumerate(marks):
-        ax.vlines(time_s, 0, total, color=style.INK, linestyle=line, linewidth=1.2)
+        ax.vlines(time_s, 0, stretch.total, color=style.INK, linestyle=line, linewidth=1.2)
         # The first label stands left of its line and the second right of it, so that they never meet.
         leftwards = number == 0 and time_s > 0.05 * right_s
         ax.annotate(
             f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}",
-            xy=(time_s, total / 2),
+            xy=(time_s, float(stretch.inverse(stretch.forward(stretch.total) / 2))),
             xytext=(-3 if leftwards else 3, 0),
             textcoords="offset points",
             rotation=90,
@@ -174,24 +298,41 @@ def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> N
             free_from_s = start_s + (len(text) + 3) * _CHARACTER_PT * seconds_per_pt
 
 
-def _draw_legend(ax: Axes, entries: list[tuple[object, str]], total: int) -> None:
-    """Put the legend above the fleet, inside the axes, where it hides nothing and is never cut off."""
-    height = ax.get_window_extent().height * 72 / ax.figure.dpi
-    rows = -(-len(entries) // _LEGEND_COLUMNS)
-    # A row of small type is about 13 points high; the wave marks need another one.
-    share = min(0.6, (13 * rows + 22) / height)
-    ax.set_ylim(0, total / (1 - share))
-    ax.legend(
-        *zip(*entries, strict=True),
-        loc="upper left",
-        ncols=min(_LEGEND_COLUMNS, len(entries)),
-        fontsize="small",
-        frameon=False,
-        borderaxespad=0.2,
-        labelspacing=0.2,
-        columnspacing=1.2,
-    )
-    ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= total and tick == int(tick)])
+def _draw_legend(ax: Axes, bands: Sequence[_Band]) -> None:
+    """Put a legend of the areas that have no room for their names above the fleet, inside the axes."""
+    if bands:
+        ax.legend(
+            handles=[band.area for band in bands],
+            loc="upper left",
+            ncols=min(_LEGEND_COLUMNS, len(bands)),
+            fontsize="small",
+            frameon=False,
+            borderaxespad=0.2,
+            labelspacing=0.2,
+            columnspacing=1.2,
+        )
+
+
+def _set_node_axis(ax: Axes, stretch: _Stretch) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    total, few = stretch.total, stretch.few
+    low: list[float] = []
+    if few:
+        low = [tick for tick in MaxNLocator(3, integer=True).tick_values(0, few) if 0 <= tick <= few]
+        ax.axhline(few, color="white", linewidth=1.6)
+        # So that ticks on both sides of the line don't meet.
+        least = float(stretch.inverse(stretch.forward(low[-1]) + 0.09 * total))
+        ax.set_ylabel(f"nodes (lowest {few} enlarged)")
+    else:
+        least = 0.0
+        ax.set_ylabel("nodes")
+    high = [
+        tick
+        for tick in MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]).tick_values(0, total)
+        if least <= tick <= total
+    ]
+    ax.set_yticks([*low, *high])
 
 
 def _title(rollout: Rollout) -> str:

@@ -1,37 +1,55 @@
-"""All candidates of a search, from the best to the worst, and where the choice and today's policy stand among them."""
+"""All candidates of a search with the recommended, the current and the default policy, and which settings matter."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.plotting.axes import add_cost_unit, set_measure_axis
-from simdeploy.plotting.style import BLACK, BLUE, GREEN, LIGHT_GREY, ORANGE, PALE_GREY, VERMILION, in_plain_text
-from simdeploy.report.wording import find_cost_unit
+from simdeploy.analysis.asking.naming import describe_measure, format_value
+from simdeploy.plotting.axes import add_cost_unit, label_points, set_measure_axis
+from simdeploy.plotting.style import (
+    BETTER,
+    BLACK,
+    BLUE,
+    CURRENT,
+    DEFAULT,
+    GREY,
+    LIGHT_GREY,
+    ORANGE,
+    PALE_GREY,
+    VERMILION,
+    Look,
+    in_plain_text,
+    set_rows,
+)
+from simdeploy.report.wording import find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from simdeploy.analysis.tuning import Tuning
 
-# What came of a candidate -> how it is drawn; the last ones lie on top.
-_LOOKS = {
-    "misses a requirement": (VERMILION, "x", 14),
-    "not known to meet the requirements": (ORANGE, "+", 22),
-    "ruled out": (LIGHT_GREY, "o", 7),
-    "not better": (BLUE, "o", 16),
-    "can't be told from the choice": (GREEN, "s", 30),
-    "chosen": (BLACK, "*", 130),
+# Rows of the cloud, from the top, each with what came of its candidates, and how they are drawn.
+_ROWS = {
+    "meets the requirements": (("chosen", "can't be told from the choice", "not better", "ruled out"), Look(BLUE, "o")),
+    "undecided": (("not known to meet the requirements",), Look(ORANGE, "+")),
+    "misses a requirement": (("misses a requirement",), Look(VERMILION, "x")),
 }
-_LABELS = {"ruled out": "surely worse"}
+_WITHOUT_REQUIREMENTS = "candidates"
+_ROLES = {"choice": ("recommended", BETTER), "current": ("current", CURRENT), "defaults": ("API defaults", DEFAULT)}
+_MARKER_SIZES = {"*": 13, "o": 7, "s": 7}
 _MUCH = 30  # a factor beyond which an axis is logarithmic
+_JITTER = 0.3
+_CHARACTER_PT = 4.6  # width of one in the type of a value
 
 
 @in_plain_text
 def plot_tuning(ax: Axes, result: Tuning) -> Axes:
-    """Draw every candidate's estimate of the first stage, from the best to the worst.
+    """Draw every candidate's estimate of the first stage, and the recommended, the current and the default policy.
 
     Parameters
     ----------
@@ -41,7 +59,12 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The same. Horizontal lines are today's policy, and it with the API's default thresholds.
+        The same.
+
+    Notes
+    -----
+    Candidates have a row by whether they meet the requirements; within a row their height says nothing. The marks in front
+    are the policies of the result at their estimates in new worlds, with intervals.
 
     Examples
     --------
@@ -56,41 +79,192 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     ... })
     >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, replications=2)
     >>> plot_tuning(Figure().subplots(), result).get_xlabel()
-    'candidates, the best first'
+    'makespan (min)'
     """
+    frame = _read_candidates(result)
+    rows = _split(frame, result)
+    # The same heights in every picture of a result.
+    heights = np.random.default_rng(0).uniform(-_JITTER, _JITTER, len(frame))
+    for row, (_, look, is_in) in enumerate(rows):
+        ax.scatter(
+            frame.loc[is_in, "estimate"], row + heights[is_in], s=7, color=look.colour, marker=look.marker,
+            alpha=0.35 if len(frame) > 100 else 0.8, linewidths=0.0 if look.marker == "o" else 0.6, zorder=2,
+        )  # fmt: skip
+    set_rows(ax, [f"{name}\n{is_in.sum():,}" for name, _, is_in in rows])
+    _set_objective_axis(ax, result, frame)
+    _draw_roles(ax, result, rows)
+    ax.tick_params(axis="y", labelsize="small")
+    return ax
+
+
+def _read_candidates(result: Tuning) -> pd.DataFrame:
+    """Return the candidates with an estimate; those that are equal have the same outcome."""
+    frame = result.candidates[result.candidates["estimate"].notna()]
+    outcomes = result.candidates.set_index("candidate")["outcome"]
+    stands_for = frame["equal_to"].fillna(frame["candidate"])
+    return frame.assign(outcome=outcomes.loc[stands_for].to_numpy()).reset_index(drop=True)
+
+
+def _split(frame: pd.DataFrame, result: Tuning) -> list[tuple[str, Look, np.ndarray]]:
+    """Return the rows with candidates: a name, a look, and which ones are in it."""
+    if not result.requirements:
+        return [(_WITHOUT_REQUIREMENTS, Look(BLUE, "o"), np.ones(len(frame), dtype=bool))]
+    rows = [(name, look, frame["outcome"].isin(outcomes).to_numpy()) for name, (outcomes, look) in _ROWS.items()]
+    others = ~np.any([is_in for _, _, is_in in rows], axis=0)
+    rows.append(("unknown", Look(GREY, "+"), others))
+    return [row for row in rows if row[2].any()]
+
+
+def _set_objective_axis(ax: Axes, result: Tuning, frame: pd.DataFrame) -> None:
     from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
     measure, unit = result.of, find_cost_unit(result.computed_under)
-    frame = result.candidates[result.candidates["estimate"].notna()]
-    # Candidates that are equal look the same.
-    outcomes = result.candidates.set_index("candidate")["outcome"]
-    stands_for = frame["equal_to"].fillna(frame["candidate"])
-    frame = frame.assign(outcome=outcomes.loc[stands_for].to_numpy())
-    frame = frame.sort_values("estimate", ascending=result.direction == "min", kind="stable")
-    frame = frame.assign(place=np.arange(1, len(frame) + 1))
-    for outcome, (colour, marker, size) in _LOOKS.items():
-        rows = frame[frame["outcome"].eq(outcome)]
-        if len(rows):
-            label = _LABELS.get(outcome, outcome)
-            ax.scatter(
-                rows["place"], rows["estimate"], s=size, color=colour, marker=marker, label=label, linewidths=0.8,
-                zorder=3 if outcome in ("chosen", "can't be told from the choice") else 2,
-            )  # fmt: skip
-    roles = result.policies[result.policies["measure"].eq(str(measure))].set_index("policy")
-    names = {"current": f"{result.current_policy} as it is", "defaults": "with the API's default thresholds"}
-    for role, style in (("current", "--"), ("defaults", ":")):
-        if role in roles.index:
-            ax.axhline(float(roles["estimate"][role]), color=BLACK, linestyle=style, linewidth=1, label=names[role])
-    lowest, largest = float(frame["estimate"].min()), float(frame["estimate"].max())
+    roles = result.policies[result.policies["measure"].eq(str(measure))]
+    values = np.concatenate([frame["estimate"], roles[["estimate", "low", "high"]].to_numpy().ravel()])
+    values = values[np.isfinite(values)]
+    lowest, largest = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     if lowest > 0 and largest > _MUCH * lowest and not measure.is_fraction and not measure.is_duration:
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-        ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
-        ax.set_ylabel(add_cost_unit(describe_measure(measure), measure, unit))
+        ax.set_xscale("log")
+        ax.set_xlim(lowest / 1.3, largest * 1.3)
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
+        ax.set_xlabel(add_cost_unit(describe_measure(measure), measure, unit))
     else:
-        set_measure_axis(ax.yaxis, measure, largest, unit)
-    ax.set_xlabel("candidates, the best first")
-    ax.grid(visible=True, axis="y", color=PALE_GREY, linewidth=0.6)
+        room = 0.06 * (largest - lowest) or max(0.05 * abs(largest), 0.01)
+        ax.set_xlim(lowest - room, largest + room)
+        set_measure_axis(ax.xaxis, measure, largest, unit)
+    ax.grid(visible=True, axis="x", color=PALE_GREY, linewidth=0.6)
     ax.set_axisbelow(True)
-    ax.legend(loc="best", fontsize="small", frameon=False)
+
+
+def _draw_roles(ax: Axes, result: Tuning, rows: Sequence[tuple[str, Look, np.ndarray]]) -> None:
+    """Draw the policies of the result in the row of the candidates like them, each with its name and estimate."""
+    frame, unit = _read_candidates(result), find_cost_unit(result.computed_under)
+    roles = result.policies[result.policies["measure"].eq(str(result.of))].set_index("policy")
+    points, words = [], []
+    for role, (name, look) in _ROLES.items():
+        if role not in roles.index or not np.isfinite(roles["estimate"][role]):
+            continue
+        if role == "current" and result.keeps_current:
+            continue
+        place = np.flatnonzero(frame["candidate"].eq(roles["candidate"][role]).to_numpy())
+        row = next((number for number, (_, _, is_in) in enumerate(rows) if len(place) and is_in[place[0]]), 0)
+        value, low, high = (float(roles[column][role]) for column in ("estimate", "low", "high"))
+        ax.hlines(row, low, high, color=look.colour, linewidth=1.6, zorder=4)
+        face = "white" if look is DEFAULT else look.colour
+        ax.plot(
+            value, row, look.marker, color=look.colour, markerfacecolor=face, markersize=_MARKER_SIZES[look.marker],
+            markeredgecolor="white" if face != "white" else look.colour, label=name, zorder=5,
+        )  # fmt: skip
+        scale = measure_scale(result.of, value, unit)
+        number = format_number(value * scale.factor, (high - low) / 2 * scale.factor)
+        points.append((value, float(row)))
+        both = " and current" if role == "choice" and result.keeps_current else ""
+        words.append(f"{name}{both}: {number} {scale.unit}".rstrip())
+    if points:
+        label_points(ax, np.array(points), words, range(len(words)))
+
+
+@in_plain_text
+def plot_settings(ax: Axes, result: Tuning) -> Axes:
+    """Draw the best estimate that can be reached with each value of each setting.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; about a quarter of an inch of height per setting.
+    result : Tuning
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Notes
+    -----
+    A point is the best candidate of the first stage with that value, among those that may meet all requirements. A setting
+    matters where its points are far apart. The star is the recommended value, the circle the current one. Settings of which
+    one value was tried are left out.
+    """
+    frame = _read_candidates(result)
+    missing = (*_ROWS["misses a requirement"][0], *_ROWS["undecided"][0], "never ends", "failed")
+    reachable = frame[~frame["outcome"].isin(missing)]
+    is_min = result.direction == "min"
+    settings = _find_settings(result, reachable)
+    best = {name: _find_best(reachable, name, is_min=is_min) for name in settings}
+    # The ones that matter most on top.
+    order = sorted(settings, key=lambda name: -_spread(list(best[name].values())))
+    set_rows(ax, [name.rpartition(".")[2] for name in order])
+    _set_objective_axis(ax, result, frame)
+    ax.set_xlabel(f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} with this value")
+    current = result.candidates.iloc[0]
+    for row, name in enumerate(order):
+        chosen = None if result.choice is None else _name_value(result.choice[name])
+        _draw_setting(ax, row, best[name], chosen, _name_value(current[name]))
+    ax.tick_params(axis="y", labelsize="small")
     return ax
+
+
+def _find_settings(result: Tuning, reachable: pd.DataFrame) -> list[str]:
+    """Return the settings with several values among candidates that can be reached."""
+    columns = list(result.candidates.columns)
+    names = columns[columns.index("candidate") + 1 : columns.index("n")]
+    return [name for name in names if reachable[name].map(_name_value).nunique() > 1]
+
+
+def _name_value(value: Any) -> str:
+    import pandas as pd
+
+    return "unset" if value is None or pd.isna(value) else format_value(value)
+
+
+def _find_best(reachable: pd.DataFrame, name: str, *, is_min: bool) -> dict[str, float]:
+    """Return the best estimate with each value of a setting."""
+    by_value = reachable.groupby(reachable[name].map(_name_value), sort=False)["estimate"]
+    return {str(value): float(estimate) for value, estimate in (by_value.min() if is_min else by_value.max()).items()}
+
+
+def _spread(values: Sequence[float]) -> float:
+    low, high = min(values), max(values)
+    return math.log(high / low) if low > 0 else high - low
+
+
+def _draw_setting(ax: Axes, row: int, best: Mapping[str, float], chosen: str | None, current: str) -> None:
+    """Draw the points of a setting with their values above them; values that are close to each other share a label."""
+    ax.plot([min(best.values()), max(best.values())], [row, row], color=LIGHT_GREY, linewidth=1.0, zorder=2)
+    for value, estimate in best.items():
+        look = BETTER if value == chosen else CURRENT if value == current else Look(GREY, "o")
+        is_small = look.colour == GREY
+        ax.plot(
+            estimate, row + 0.12, look.marker, color=look.colour, zorder=3 if is_small else 4,
+            markersize=4 if is_small else 0.75 * _MARKER_SIZES[look.marker],
+        )  # fmt: skip
+    # The most important first: labels without room are left out.
+    order = [value for value in (chosen, current, *sorted(best, key=lambda value: -best[value])) if value in best]
+    taken: list[tuple[float, float]] = []
+    for value in dict.fromkeys(value for value in order if value is not None):
+        side = _find_room(
+            ax, best[value], len(value) * _CHARACTER_PT, taken, sides=3 if value in (chosen, current) else 1
+        )
+        if side is None:
+            continue
+        ax.annotate(
+            value, (best[value], row + 0.12), xytext=(0, 3.5), textcoords="offset points", ha=side, va="bottom",
+            fontsize="x-small", fontweight="bold" if value == chosen else "normal", color=BLACK, zorder=5,
+        )  # fmt: skip
+
+
+def _find_room(ax: Axes, at: float, width_pt: float, taken: list[tuple[float, float]], *, sides: int) -> str | None:
+    """Return how a label is aligned to its point, so that it overlaps no other one, and note its place; None without room."""
+    to_pt = 72 / ax.figure.dpi
+    place = ax.transData.transform((at, 0))[0] * to_pt
+    left, right = (ax.transAxes.transform((end, 0))[0] * to_pt for end in (0, 1))
+    for side, before in list({"center": 0.5, "left": 0.0, "right": 1.0}.items())[:sides]:
+        start = place - before * width_pt
+        end = start + width_pt
+        if start < left or end > right:
+            continue
+        if all(end + _CHARACTER_PT < other or start > further + _CHARACTER_PT for other, further in taken):
+            taken.append((start, end))
+            return side
+    return None
