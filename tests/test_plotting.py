@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from itertools import combinations
@@ -14,13 +15,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from pictures import find_overlaps, find_unreadable
+from pictures import find_overlaps, find_unreadable, list_texts
 
 from simdeploy.analysis import compare
 from simdeploy.engines import simulate
 from simdeploy.engines.schema import STATUSES
 from simdeploy.errors import InputError
 from simdeploy.plotting import plot_comparison, plot_timeline
+from simdeploy.plotting.axes import set_log_axis
 from simdeploy.plotting.style import STATUS_LOOKS, label_line_ends, spread
 from simdeploy.scenario import Scenario
 from simdeploy.vocabulary import VERDICTS
@@ -106,6 +108,21 @@ def test_labels_of_line_ends_do_not_overlap(is_log):
     boxes = [Text.get_window_extent(text) for text in ax.texts]
     assert [box.y0 for box in boxes] == sorted(box.y0 for box in boxes)
     assert min(box.x0 for box in boxes) > ax.bbox.x1
+
+
+@pytest.mark.parametrize(("low", "high"), [(110, 190), (110, 560), (7, 120), (40, 3000), (10, 40_000), (1, 2e6)])
+def test_counts_have_plain_numbers_at_their_ticks(low, high):
+    """An axis of counts over any range has two numbers at least, and none lies on another. [contract]"""
+
+    def plot(ax):
+        set_log_axis(ax, "x", low, high)
+        return ax
+
+    ax = drawn(plot, (2.6, 2))
+    words = [text.get_text() for text in list_texts(ax.figure) if text in ax.get_xticklabels(which="both")]
+    assert len(words) >= 2
+    assert all(re.fullmatch(r"[\d,]+( M)?", word) for word in words)
+    assert find_unreadable(ax.figure) == []
 
 
 def test_places_are_spread_as_little_as_can_be():

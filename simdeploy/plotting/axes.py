@@ -96,16 +96,20 @@ def set_log_axis(ax: Axes, which: str, low: float, high: float) -> None:
 
     Over less than a factor of five it stays linear: there would hardly be a tick.
     """
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis = ax.xaxis if which == "x" else ax.yaxis
     if high >= _LEAST_FACTOR * low:
         subs = (1.0, 2.0, 5.0) if high < 10 * low else (1.0, 3.0) if high < 50 * low else (1.0,)
         getattr(ax, f"set_{which}scale")("log")
         axis.set_major_locator(LogLocator(subs=subs, numticks=6))
-        axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axis.set_major_formatter(FuncFormatter(_write_count))
         axis.set_minor_formatter(NullFormatter())
     getattr(ax, f"set_{which}lim")(low, high)
+
+
+def _write_count(value: float, _place: float | None = None) -> str:
+    return f"{value / 1e6:,g} M" if value >= 1e6 else f"{value:,.6g}"
 
 
 def write_percent(value: float, _place: float | None = None) -> str:

@@ -110,7 +110,7 @@ def plot_tradeoff(
         _draw_nothing(ax, unknown)
         return ax
     _set_axes(ax, measures, values.reshape(2, -1), find_cost_unit(result.computed_under))
-    _draw_intervals(ax, values, alpha=0.35)
+    _draw_intervals(ax, values)
     points = values[:, :, 0].T
     ax.plot(*points.T, color=BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
     better: Mapping[str, Any] = result.improvement or {"lever": None, "value": np.nan}
@@ -146,8 +146,8 @@ def plot_levers(ax: Axes, result: Tradeoff, *, x: Measure | str | None = None, y
 
     Notes
     -----
-    A label stands at the ends of each curve: the key and its value. Bars are the intervals of the current policy. Levers
-    that move neither measure are named below the curves.
+    A label stands at the ends of each curve: the key and its value. Grey bars are the intervals of the current policy. Levers
+    that move neither measure are named in the title.
     """
     measures = _choose_measures(result.axes, x, y)
     curves = {lever: result.curves[result.curves["lever"].eq(lever.name)] for lever in result.levers}
@@ -179,7 +179,7 @@ def plot_levers(ax: Axes, result: Tradeoff, *, x: Measure | str | None = None, y
             colours.append(look.colour)
     order = list(range(len(words)))
     if start is not None:
-        _draw_intervals(ax, start[:, None, :], alpha=0.35)
+        _draw_intervals(ax, start[:, None, :], CURRENT.colour, width=6, alpha=0.2)
         ax.plot(*start[:, 0], **_POLICY, label="current policy", zorder=5)
         points, words, colours = [*points, start[:, 0]], [*words, "current"], [*colours, CURRENT.colour]
         order = [len(words) - 1, *order]
@@ -191,8 +191,9 @@ def plot_levers(ax: Axes, result: Tradeoff, *, x: Measure | str | None = None, y
     if points:
         label_points(ax, np.array(points), words, order, colours=colours, avoid=np.vstack(lines or [np.empty((0, 2))]))
     still = [lever.name.rpartition(".")[2] for lever in result.levers if lever not in moving]
-    if still:
-        ax.set_title(f"moves neither: {', '.join(still)}", fontsize="small", loc="left")
+    notes = [f"grey: {100 * result.confidence_level:g} % band"] if start is not None else []
+    notes += [f"moves neither: {', '.join(still)}"] if still else []
+    ax.set_title("\n".join(notes), fontsize="small", loc="left")
     return ax
 
 
@@ -268,10 +269,11 @@ def _set_axes(
         wrap_axis_label(ax, which)
 
 
-def _draw_intervals(ax: Axes, values: np.ndarray, alpha: float) -> None:
+def _draw_intervals(ax: Axes, values: np.ndarray, colour: str = BLUE, width: float = 1.2, alpha: float = 0.35) -> None:
     (x, x_low, x_high), (y, y_low, y_high) = values.transpose(0, 2, 1)
-    ax.hlines(y, x_low, x_high, color=BLUE, alpha=alpha, linewidth=1.2)
-    ax.vlines(x, y_low, y_high, color=BLUE, alpha=alpha, linewidth=1.2)
+    look: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": width, "zorder": 2}
+    ax.hlines(y, x_low, x_high, **look)
+    ax.vlines(x, y_low, y_high, **look)
 
 
 def _name_points(ax: Axes, lever: Lever, rows: pd.DataFrame, points: np.ndarray) -> tuple[list[str], list[int]]:
@@ -382,7 +384,7 @@ def plot_pareto(
     ):
         x_values, y_values = points[standing.isin(words)].T
         ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)
-    _draw_intervals(ax, values[:, is_on], alpha=0.35)
+    _draw_intervals(ax, values[:, is_on])
     x_values, y_values = points[is_on].T
     if len(known) == 2:
         order = np.lexsort((y_values, x_values))
