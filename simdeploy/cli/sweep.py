@@ -89,7 +89,7 @@ def command(
         about=f"{several} {', '.join(result.policies)}, {len(result.cases):,} cases, "
         f"{result.replications:,} replications of each",
         lines=[
-            *(f"{name}, {result.describe(name)}" for name in result.factors),
+            *(f"{name}, {result.list_values(name)}" for name in result.factors),
             *([] if precise is None else [precise.answer]),
         ],
         more=[] if precise is None else precise.summarize(),

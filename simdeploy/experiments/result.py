@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.errors import InputError, Problem, nearest, warn_user
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,12 +107,17 @@ class SweepResult:
     def _repr_html_(self) -> str:
         named = ("scenario", "policy", *self.factors)
         rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{html.escape(self.describe(name))}</td></tr>" for name in named
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(self.list_values(name))}</td></tr>" for name in named
         )
         return f"<table><caption>{html.escape(self._summary())}</caption><tbody>{rows}</tbody></table>"
 
     def describe(self, key: str) -> str:
-        """Describe a key's values: their number, and all of them or the first and last.
+        """Call `list_values` by its former name, which pandas uses for something else; the next release removes it."""
+        warn_user("SweepResult.describe is now list_values; the next release removes the old name", DeprecationWarning)
+        return self.list_values(key)
+
+    def list_values(self, key: str) -> str:
+        """Return the number of values of a key, and all of them or the first and last, as text.
 
         Parameters
         ----------
