@@ -127,12 +127,12 @@ DEFECTIVE = {"release": {"bad": {"probability": 1, "defective": True}, "fine": {
 @pytest.mark.parametrize(
     ("more", "text", "reason"),
     [
-        ({}, "blast_radius given defective <= 0.1", "no release of the scenario is ever defective"),
-        ({}, "p95 makespan_s given escaped <= 10m", "no release of the scenario is ever defective"),
-        (DEFECTIVE, "false_alarm given good <= 0.1", "no release of the scenario is ever good"),
-        (DEFECTIVE, "completed given fine >= 0.1", "no release of the scenario is ever fine"),
-        (RESTART, "false_alarm <= 0.1", "a restart releases nothing"),
-        (RESTART, "completed given good >= 0.1", "a restart releases nothing"),
+        ({}, "blast_radius given defective <= 0.1", "the scenario has no defective release"),
+        ({}, "p95 makespan_s given escaped <= 10m", "the scenario has no defective release"),
+        (DEFECTIVE, "false_alarm given good <= 0.1", "the scenario has no good release"),
+        (DEFECTIVE, "completed given fine >= 0.1", "the scenario has no fine release"),
+        (RESTART, "false_alarm <= 0.1", "a restart has no release"),
+        (RESTART, "completed given good >= 0.1", "a restart has no release"),
         ({}, "makespan_s <= 10m", "a mean needs 1,000 observations; the budget is 999"),
     ],
 )

@@ -149,18 +149,18 @@ def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targe
         (
             {"deployment": {"type": "restart"}, "release": None},
             "escaped",
-            "escaped: a restart releases nothing",
+            "escaped: a restart has no release",
         ),
         (
             {"deployment": {"type": "restart"}, "release": None},
             "waves given good",
-            "waves given good: a restart releases nothing",
+            "waves given good: a restart has no release",
         ),
         ({"release": {"fine": {"probability": 1}}}, "escaped given defective", "is ever defective"),
         (
             {"release": {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True}}},
             "escaped given defective",
-            "escaped given defective: no release of the scenario is ever defective",
+            "escaped given defective: the scenario has no defective release",
         ),
     ],
 )

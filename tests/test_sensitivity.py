@@ -391,7 +391,7 @@ def test_the_picture():
         ({"vary": {"fleet.start_failure": (0.1, 2.0)}}, "start_failure"),
         ({"vary": [1]}, "vary: no factors"),
         ({"of": "cost"}, "cost"),
-        ({"of": "escaped given defective"}, "no release of the scenario is ever defective"),
+        ({"of": "escaped given defective"}, "the scenario has no defective release"),
         ({"method": "sobel"}, "method: unknown method (found 'sobel'); allowed: morris, sobol; did you mean 'sobol'?"),
         ({"size": 2}, "size: invalid design size (found 2); allowed: at least 4 trajectories"),
     ],

@@ -466,7 +466,7 @@ class TestWhatIsRuledOut:
         )
         result = search(scenario, vary={"max_parallel": [1, 5], "max_failed_nodes": [0, 9]})
         assert set(result.policies["measure"]) == {"cost", "makespan_s", "failed"}
-        with pytest.raises(InputError, match="a restart releases nothing"):
+        with pytest.raises(InputError, match="a restart has no release"):
             search(scenario, of="makespan_s given good")
 
     def test_the_scenarios_other_policies_are_candidates(self, limits):
@@ -540,7 +540,7 @@ class TestQuestion:
         """A scenario without costs needs an objective; a requirement on costs is refused, too. [contract]"""
         with pytest.raises(InputError, match=r"no costs.*makespan_s"):
             tune(make_scenario())
-        with pytest.raises(InputError, match="can't be decided: no release of the scenario is ever defective"):
+        with pytest.raises(InputError, match="can't be decided: the scenario has no defective release"):
             tune(make_scenario(), of="makespan_s", requirements=["escaped given defective <= 1%"])
         with pytest.raises(InputError, match="the scenario has no costs"):
             tune(make_scenario(), of="makespan_s", requirements=["cost <= 5"])
