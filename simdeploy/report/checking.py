@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, fewest_observations
+from simdeploy.analysis.asking.judging import fewest_observations
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import (
@@ -88,14 +88,16 @@ def tell(check: Check) -> str:
             sentences.append([f"{n_open:,} {is_or_are(n_open)} undecided"])
     elif n_open:
         tried = int(check.verdicts.loc[verdicts.eq("undecided"), "replications"].max())
-        may_be_decided = any(_may_be_decided(check, row) for row in check.verdicts.to_dict("records"))
-        what = f"undecided after {plural(tried, 'rollout')} per policy" if tried else "undecided"
+        may_be_decided = any(_may_be_decided(row) for row in check.verdicts.to_dict("records"))
+        what = f"undecided after {plural(tried, 'rollout')} per policy" if tried else ""
+        what = what or ("undecided" if may_be_decided else "undecidable")
         start = _count(n_open, n, what)
         sentences = [[*_name(check, "undecided", start), start]]
         if may_be_decided:
             sentences.append(["Raise `most` (--most) to decide"])
         if n_open < n:
-            sentences.append([f"The {n - n_open:,} others are met ({level} confidence)"])
+            others = "The other is" if n - n_open == 1 else f"The {n - n_open:,} others are"
+            sentences.append([f"{others} met ({level} confidence)"])
     else:
         sentences = [[f"{_count(n, n, 'met')} ({level} confidence{' each' if n > 1 else ''})"]]
     if n_failed := sum(check.n_failed.values()):
@@ -118,7 +120,7 @@ def tabulate(check: Check) -> tuple[Table, ...]:
     return (make_table(title, rows, _COLUMNS),)
 
 
-def _may_be_decided(check: Check, row: Mapping[Hashable, Any]) -> bool:
+def _may_be_decided(row: Mapping[Hashable, Any]) -> bool:
     """Say whether more replications may decide an undecided requirement."""
     requirement = requirement_of(row)
     if (
@@ -127,7 +129,7 @@ def _may_be_decided(check: Check, row: Mapping[Hashable, Any]) -> bool:
         or math.isinf(fewest_observations(requirement, 0.5))
     ):
         return False
-    return row["replications"] > 0 or (requirement.measure.kind == "mean" and check.looks[-1] < FEWEST_OF_A_MEAN)
+    return row["replications"] > 0 or "budget" in row["reason"]
 
 
 def _count(some: int, n: int, what: str) -> str:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.costs.knowing import KIND, WORLD
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import cost_scale, find_cost_unit, join_answer, percent, say_unknown, write_estimate
+from simdeploy.report.wording import (
+    Scale,
+    cost_scale,
+    find_cost_unit,
+    join_answer,
+    percent,
+    say_unknown,
+    write_estimate,
+)
 
 if TYPE_CHECKING:
     from simdeploy.analysis.costs.information import InformationResult
@@ -15,16 +23,16 @@ if TYPE_CHECKING:
 
 def tell(result: InformationResult) -> str:
     """Say what knowing the kind of release, or everything, would save."""
-    scale = cost_scale(find_cost_unit(result.computed_under))
+    unit = find_cost_unit(result.computed_under)
     rows = {row["information"]: row for row in result.values.to_dict("records")}
-    of_kind = write_estimate(rows[KIND], scale, level=result.confidence_level)
+    of_kind = write_estimate(rows[KIND], cost_scale(unit), level=result.confidence_level)
     unknown = say_unknown(result.unknown_fractions, "cost")
-    start = "Among policies with known cost, knowing" if unknown else "Knowing"
+    of_world = write_estimate(rows[WORLD], Scale(1, unit))
     saved = (
-        f"{start} the kind of release in advance saves {of_kind} against always using {result.policy}, "
-        f"knowing everything {write_estimate(rows[WORLD], scale)}"
+        f"Knowing the kind of release in advance saves {of_kind} over always using {result.policy}; "
+        f"knowing everything saves {of_world}"
     )
-    return join_answer([saved, unknown])
+    return join_answer([saved, f"Excluded: {unknown[0].lower()}{unknown[1:]}" if unknown else ""])
 
 
 def tabulate(result: InformationResult) -> tuple[Table, ...]:

@@ -67,7 +67,8 @@ def tabulate(found: Precision[Any]) -> tuple[Table, ...]:
     rows = []
     for name, row in zip(names, found.estimates.to_dict("records"), strict=True):
         target = _find_target(found, row["measure"])
-        rows.append({**row, "named": f"{name}: {describe_measure(target.measure)}", **_say_reached(row, target, unit)})
+        row["named"] = f"{name}: {describe_measure(target.measure)}"
+        rows.append(row | _say_reached(row, target, unit))
     what = "case" if "case" in found.case_columns else "policy"
     title = f"Precision ({percent(found.confidence_level)} CI)"
     return (make_table(title, rows, [Column("named", f"{what} and measure"), *_COLUMNS]),)

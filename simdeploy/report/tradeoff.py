@@ -111,7 +111,8 @@ def _find_value(result: Tradeoff, lever: Lever, which: str) -> float | None:
 def _tell_changes(result: Tradeoff, lever: Lever, value: float) -> str:
     """Say what a value changes on the axes, changes first."""
     rows = result.differences[result.differences["lever"].eq(lever.name) & result.differences["value"].eq(value)]
-    changes, others = [], []
+    changes: list[str] = []
+    others: list[str] = []
     for measure, row in zip(result.axes[:2], rows.to_dict("records"), strict=False):
         if row["verdict"] == "unknown" or not math.isnan(row["low"]):
             is_changed = row["verdict"] not in ("unknown", "equal", "unclear")
