@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import LABELS, describe_measure
+from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
@@ -19,6 +19,7 @@ from simdeploy.report.wording import (
     join_words,
     list_forms,
     list_some,
+    name_briefly,
     percent,
     say_unknown,
     scale_of,
@@ -108,7 +109,7 @@ def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str
     noun, most, more = _BEST_BY[of]
     if len(ranked) == 1:
         return [f"{best[0]}: {noun} {amount}"]
-    among = f"Of the policies with known {_noun(of)}, " if _find_unknown(comparison, of) else ""
+    among = f"Of those with known {_noun(of)}, " if _find_unknown(comparison, of) else ""
     if not others:
         return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
     if of == "cost" and not rivals:
@@ -131,7 +132,7 @@ def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Sca
 
 
 def _noun(of: str) -> str:
-    return describe_measure(parse_measure(of))
+    return name_briefly(parse_measure(of))
 
 
 def tabulate(comparison: Comparison) -> tuple[Table, ...]:

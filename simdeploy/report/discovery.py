@@ -48,7 +48,8 @@ def tell(result: Discovery) -> str:
     """Say in which worlds the policy breaks, and how many of all breaking worlds those are."""
     subject = "The policy" if result.policy is None else result.policy
     if result.is_refused:
-        return join_answer([f"Where {subject} breaks is unknown: {_say_left_out(result)}", _say_remedy(result)])
+        where = f"Where {result.policy or 'the policy'} breaks"
+        return join_answer([f"{where} is unknown: {_say_left_out(result)}", _say_remedy(result)])
     found = result.boxes[result.boxes["is_found"]]
     n_of = f"{result.n_broken:,} of {result.n_known:,} worlds"
     interval = (result.share, result.share_low, result.share_high)

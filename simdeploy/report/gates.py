@@ -8,6 +8,7 @@ from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
+    LONGEST_ANSWER,
     PERCENT,
     POINTS,
     cost_scale,
@@ -95,7 +96,8 @@ def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]
         ends = (row["low"], row["high"]) if size == 0 else (-row["high"], -row["low"])
         how = "change by" if row["verdict"] in ("better", "worse") else "stay within"
         changes.append(f"{name} {how} {format_interval(*ends, POINTS)}")
-    return [f"{start}: {', '.join(changes)} ({level} CI)", start]
+    text = f"{start}: {', '.join(changes)} ({level} CI)"
+    return [text if len(text) < LONGEST_ANSWER else start]
 
 
 def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> Iterator[list[str]]:

@@ -32,7 +32,7 @@ def tell(result: InformationResult) -> str:
         f"Knowing the kind of release in advance saves {of_kind} over always using {result.policy}; "
         f"knowing everything saves {of_world}"
     )
-    return join_answer([saved, f"Excluded: {unknown[0].lower()}{unknown[1:]}" if unknown else ""])
+    return join_answer([saved, unknown])
 
 
 def tabulate(result: InformationResult) -> tuple[Table, ...]:

@@ -44,7 +44,7 @@ def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -
     amount = format_estimate(*ends, cost_scale(find_cost_unit(result.computed_under)), level=level)
     effect = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {amount}"
     if row["verdict"] == "better":
-        return f"{effect}, and more pays up to {_write_amount(lever, limit['pays_until'])}"
+        return f"{effect}, worthwhile up to {_write_amount(lever, limit['pays_until'])}"
     return effect if row["verdict"] == "worse" else f"{effect}, not distinguishable from 0"
 
 

@@ -59,7 +59,7 @@ def _tell_lowest(found: Robustness, worlds: str) -> list[str | list[str]]:
     start = f"{first['candidate']} has the lowest worst-case regret in {name} over {worlds}"
     rivals = others.loc[others["regret_verdict"].ne("worse"), "candidate"].tolist()
     if not rivals:
-        ends = [", lower than all others"]
+        ends = [f", lower than {names}" for names in list_forms(others["candidate"].tolist(), separator=";")]
     elif len(rivals) == len(others) > 1:
         ends = [", but no other candidate is distinguishable from it"]
     else:

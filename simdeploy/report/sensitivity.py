@@ -60,7 +60,7 @@ def tell(result: Sensitivity) -> str:
     return join_answer(
         [
             _say_first(result, moving.iloc[0]),
-            "" if result.is_first_sure else "Which is first is not statistically significant",
+            "" if result.is_first_sure else "Its lead is not statistically significant",
             left_out,
             [f"Next: {'; '.join(others[:n])}" for n in range(len(others), 0, -1)],
             [f"{names} {has} no effect" for names in list_forms(without_effect)],

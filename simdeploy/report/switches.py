@@ -87,7 +87,10 @@ def _say_margin(result: Switches) -> list[str]:
         return [f"its lead over {result.base['rival'].iloc[0]} is uncertain: {margin}", "its lead is uncertain"]
     undecided = result.policies.loc[result.policies["verdict"].eq("undecided"), "policy"].tolist()
     text = f"the recommendation is uncertain ({percent(result.confidence_level)} confidence)"
-    return [f"{text}: whether {names} can meet the requirements is undecided" for names in list_forms(undecided)]
+    return [
+        *(f"{text}: whether {names} can meet the requirements is undecided" for names in list_forms(undecided)),
+        text,
+    ]
 
 
 def _tabulate_policies(result: Switches) -> Table:

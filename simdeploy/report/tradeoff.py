@@ -86,7 +86,9 @@ def _tell_current(result: Tradeoff, lever: Lever) -> tuple[list[str], str]:
     current = write_value(lever, float(rows["value"].iloc[0]))
     default = ", the API default" if rows["is_default"].iloc[0] else ""
     values = f"{lever.name} {current} (current{default})"
-    return unknown, f"{values}: {', '.join(known)}" if known else f"{values} is unknown"
+    if known:
+        return unknown, f"{values}: {', '.join(known)}"
+    return unknown, f"The current {lever.name} {current} is the API default" if default else ""
 
 
 def _tell_default(result: Tradeoff, lever: Lever) -> str:
@@ -128,7 +130,7 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
         return f"{name} unchanged"
     by = format_interval(change["low"], change["high"], difference_scale(scale))
     if verdict == "unclear":
-        return f"{name} within {by}"
+        return f"no significant change in {name} ({by})"
     rows = result.curves[result.curves["lever"].eq(change["lever"]) & result.curves["measure"].eq(str(measure))]
     changed, current = rows[rows["value"].eq(change["value"])].iloc[0], rows[rows["is_current"]].iloc[0]
     if changed["n"] != current["n"]:  # means over different rollouts don't differ by the estimated difference
