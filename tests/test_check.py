@@ -146,7 +146,10 @@ def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
     assert (row["n"], row["replications"]) == (0, 0)
     assert math.isnan(row["estimate"])
     assert found.computed_under["engine"] == "none"
-    assert found.answer.startswith("The requirement can't be decided (p, ")
+    is_of_budget = "budget" in reason
+    how = "undecided" if is_of_budget else "undecidable"
+    assert found.answer.startswith(f"The requirement is {how}: p, ")
+    assert ("Raise `most` (--most) to decide." in found.answer) == is_of_budget
 
 
 def test_a_type_without_verdicts_can_be_checked():
@@ -172,7 +175,7 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
     assert found.verdicts.loc[0, ["n", "replications"]].tolist() == [98, 100]
     assert found.n_failed == {"p": 2}
     assert found.failures == {"p": "replication 3, simulate: ZeroDivisionError: by chance"}
-    assert "2 replications failed and are left out" in found.answer
+    assert "2 replications failed and are excluded" in found.answer
 
 
 @pytest.mark.parametrize(
@@ -205,22 +208,19 @@ def test_bad_arguments(arguments, said):
 def test_the_answer_says_what_is_not_met():
     """The answer names what isn't met or undecided, and says how sure that is. [contract]"""
     both = check(failing(), requirements=["failed <= 0.9", "failed <= 0.1"], most=100)
-    assert both.answer == (
-        "1 of 2 requirements is not met, with 95 % confidence (p, rollouts that fail: at most 10 %)."
-    )
+    assert both.answer == ("1 of 2 requirements is not met (95 % confidence): p, failed rollouts at most 10 %.")
     assert (
-        check(failing(), requirements="failed <= 0.9", most=100).answer
-        == "The requirement is met, with 95 % confidence."
+        check(failing(), requirements="failed <= 0.9", most=100).answer == "The requirement is met (95 % confidence)."
     )
     unknown = check(failing(), requirements=["failed <= 0.9", "escaped <= 0"], most=100)
     assert unknown.answer == (
-        "1 of 2 requirements is undecided after 100 rollouts of a policy (p, escapes: at most 0 %); "
-        "the others are met, each with 95 % confidence."
+        "1 of 2 requirements is undecided after 100 rollouts per policy: p, escapes at most 0 %. "
+        "The other is met (95 % confidence)."
     )
     (table,) = unknown.summarize()
-    assert table.header[-1] == "why"
+    assert table.header[-1] == "reason"
     assert table.rows[1][-1] == "no number of rollouts can show a rate of 0"
-    assert "why" not in both.summarize()[0].header
+    assert "reason" not in both.summarize()[0].header
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_every_verdict_that_is_told_is_in_the_plain_form(texts, verdict, said):
     assert plain["verdict"] == verdict
     assert plain["answer"].startswith(said)
     judged = [row["verdict"] for row in plain["verdicts"]]
-    assert ("; 1 is undecided" in plain["answer"]) == (verdict == "not met" and "undecided" in judged)
+    assert (" 1 is undecided." in plain["answer"]) == (verdict == "not met" and "undecided" in judged)
     for row in plain["verdicts"]:
         limit = f"at most {100 * row['at_most']:g} %"
         assert (limit in plain["answer"]) == (len(texts) > 1 and row["verdict"] == verdict)
@@ -253,7 +253,7 @@ def test_rows_are_requirements():
     assert [requirement_of(row) for row in frame] == requirements
     assert rows[0]["high"] is None  # 100 observations don't bound a 0.99 quantile from above
     assert format_found(frame[0]).endswith("or more)")
-    assert describe_requirement(requirements[1]) == "least in service: at least 10 %"
+    assert describe_requirement(requirements[1]) == "minimum in service at least 10 %"
 
 
 def drawn(found):
@@ -286,8 +286,7 @@ def test_the_picture_has_what_was_found_relative_to_its_limit():
     # 100 observations bound a 0.99 quantile from below only.
     assert {style for style, _ in lines[2]} == {"-", ":"}
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["met", "not met", "undecided"]
-    assert "completed" not in ax.get_yticklabels()[1].get_text()
-    assert ax.get_yticklabels()[1].get_text().startswith("p\nrollouts that complete: at least 80 %\nfound ")
+    assert ax.get_yticklabels()[1].get_text().startswith("p\ncompleted rollouts at least 80 %\nfound ")
 
 
 def test_the_picture_of_what_was_never_tried():

@@ -101,7 +101,7 @@ def test_what_never_ends_has_no_cost():
     result = estimate_costs(rollouts(makespan_s=[np.nan] * 3), costs=COSTS_OF_ALL)
     assert result.parts[["estimate", "low", "high"]].isna().all(axis=None)
     assert set(result.parts["n"]) == {0}
-    assert result.answer == "100 % of the rollouts of a never end, which leaves its cost unknown."
+    assert result.answer == "Cost unknown for a: 100 % of its rollouts never end."
     ax = plot_costs(Figure().subplots(), result)
     assert [text.get_text() for text in ax.texts] == ["no value"]
 
@@ -125,8 +125,9 @@ def test_every_verdict_that_is_told_is_in_the_plain_form(hours, cheapest, cause)
     plain = estimate_costs(pd.concat(tables), costs=COSTS_OF_ALL).to_dict()
     assert {row["policy"] for row in plain["parts"] if row["is_cheapest"]} == ({cheapest} if cheapest else set())
     assert {row["cause"] for row in plain["parts"] if row["is_largest_cause"]} == ({cause} if cause else set())
-    assert ("costs least" in plain["answer"]) == plain["answer"].startswith(f"{cheapest} costs least") == bool(cheapest)
-    assert ("most of it is the cost of escapes" in plain["answer"]) == bool(cause)
+    lowest = "has the lowest mean cost: "
+    assert (lowest in plain["answer"]) == plain["answer"].startswith(f"{cheapest} {lowest}") == bool(cheapest)
+    assert ("Largest cause: escapes, " in plain["answer"]) == bool(cause)
 
 
 def test_all_parts_are_over_the_same_rollouts():

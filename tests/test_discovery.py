@@ -118,7 +118,7 @@ def test_two_boxes():
     assert result.boxes["is_found"].tolist()[:2] == [True, True]
     assert result.boxes["limits"][0].startswith("d is below 0.")
     assert result.boxes["limits"][1].startswith("a is above 0.")
-    assert "; of the rest, where a is above 0." in result.answer
+    assert ". Of the rest, where a is above 0." in result.answer
     in_first = result.worlds["box"] == 1
     assert (result.worlds["d"][in_first] < 0.22).all()
     assert result.boxes["coverage"].sum() <= 1
@@ -221,7 +221,7 @@ def test_what_is_not_known_shifts_nothing():
     labels[[3, 77, 200]] = None
     result = find_boxes(points, labels)
     assert dict(result.left_out) == {"no value": 3}
-    assert "; 3 of 400 worlds are left out (no value in 3); " in result.answer
+    assert ". 3 of 400 worlds are excluded (no value in 3). " in result.answer
     assert result.worlds["is_broken"].isna().to_numpy().nonzero()[0].tolist() == [3, 77, 200]
     known = result.worlds.drop(index=[3, 77, 200])
     assert (known["is_broken"] == (known["a"] > 0.6)).all()
@@ -237,7 +237,7 @@ def test_too_much_unknown():
     result = find_boxes(points, labels)
     assert result.is_refused
     assert result.boxes.empty
-    assert result.answer.startswith("Nothing can be said of where It breaks: 41 of 400 worlds are left out")
+    assert result.answer.startswith("Where the policy breaks is unknown: 41 of 400 worlds are excluded")
 
 
 def test_a_rollout_that_takes_too_long():
@@ -316,7 +316,7 @@ def test_rollouts_that_never_end():
     known = {"vary": VARY, "points": 40, "replications": 8, "engine": "reference"}
     result = discover(scenario, requirements="makespan_s <= 6m", **known)
     assert result.is_refused
-    assert result.answer.endswith(" Require something that is known of every rollout, such as in_progress <= 1%.")
+    assert result.answer.endswith(" Require something known of every rollout, such as in_progress <= 1%.")
     assert not discover(scenario, requirements="paused <= 5%", **known).is_refused
 
 
@@ -324,9 +324,9 @@ def test_all_or_none():
     """Where all worlds break or none does the answer says so, with an interval, and no box. [contract]"""
     known = {"vary": VARY, "points": 40, "replications": 5, "engine": "reference"}
     none = discover(make(), requirements="p50 makespan_s <= 1h", **known)
-    assert none.answer == "waves breaks in none of 40 worlds, 0.0 % (0.0 to 8.8)."
+    assert none.answer == "waves breaks in none of 40 worlds: 0.0 % (95 % CI 0.0 to 8.8)."
     every = discover(make(), requirements="p50 makespan_s <= 1m", **known)
-    assert every.answer == "waves breaks in all 40 worlds, 100.0 % (91.2 to 100.0)."
+    assert every.answer == "waves breaks in all 40 worlds: 100.0 % (95 % CI 91.2 to 100.0)."
     assert none.boxes.empty
     assert every.boxes.empty
     plot_peeling_path(Figure().subplots(), none)
@@ -339,7 +339,7 @@ def test_undecided_worlds_are_told():
     result = discover(scenario, vary=vary, requirements="paused <= 40%", points=60, replications=10, engine="reference")
     n_undecided = int(result.worlds["is_undecided"].sum())
     assert 0 < n_undecided < 60
-    assert f"; {n_undecided} worlds are undecided with 10 replications" in result.answer
+    assert f". {n_undecided} worlds are undecided after 10 replications" in result.answer
     row = result.boxes.iloc[0]
     inside = result.worlds[result.worlds["is_held_out"] & (result.worlds["box"] == 1)]
     assert row["n_undecided"] == inside["is_undecided"].sum()
@@ -360,10 +360,8 @@ def test_in_words_and_json():
     points = worlds(400, 1)
     result = find_boxes(points, points["a"] > 0.6)
     low = f"{result.limits['low'].iloc[0]:.4g}"
-    assert result.answer.startswith(f"It breaks where a is above {low}: ")
-    assert re.search(
-        r": \S+ % \(.*\) of the worlds there, \S+ % \(.*\) of all that break; in all it breaks in ", result.answer
-    )
+    assert result.answer.startswith(f"The policy breaks where a is above {low}: ")
+    assert re.search(r": \S+ % \(.*\) of those worlds, \S+ % \(.*\) of all that break\. Overall ", result.answer)
     boxes, limits, path = result.summarize()
     assert (boxes.header[0], limits.header, path.header[0]) == ("box", ("box", "limit", "quasi-p-value"), "step")
     assert sum("chosen" in row[0] for row in path.rows) == 1
@@ -435,20 +433,20 @@ def test_labels_that_are_none(labels, message):
 @pytest.mark.parametrize(
     ("breaks", "known", "expected", "words"),
     [
-        (lambda p: p["a"] > 0.6, 400, "found", "It breaks where a is above "),
+        (lambda p: p["a"] > 0.6, 400, "found", "The policy breaks where a is above "),
         (
             lambda p: p["noise"] > 0.6,
             400,
             "not found",
-            "; no box of factors was found that has more of them than chance",
+            ". No box of factors has significantly more of them.",
         ),
-        (lambda p: p["a"] > 2, 400, "none", "It breaks in none of 400 worlds, "),
-        (lambda p: p["a"] < 2, 400, "all", "It breaks in all 400 worlds, "),
+        (lambda p: p["a"] > 2, 400, "none", "The policy breaks in none of 400 worlds: "),
+        (lambda p: p["a"] < 2, 400, "all", "The policy breaks in all 400 worlds: "),
         (
             lambda p: p["a"] > 0.6,
             100,
             "refused",
-            "Nothing can be said of where It breaks: 300 of 400 worlds are left out",
+            "Where the policy breaks is unknown: 300 of 400 worlds are excluded",
         ),
     ],
 )
@@ -472,4 +470,4 @@ def test_verdicts_are_data(breaks, known, expected, words):
     assert document["share_low"] <= document["share"] <= document["share_high"]
     if verdict == "found":
         lost = replace(result, boxes=result.boxes.assign(is_found=False))
-        assert "; no box of factors was found" in lost.answer
+        assert "No box of factors has" in lost.answer

@@ -84,9 +84,8 @@ def test_the_answer_says_what_the_json_has():
     found = estimate(SMALL, "makespan_s")
     rows = found.to_dict()["estimates"]
     ends = [min(rows, key=lambda row: row["estimate"]), max(rows, key=lambda row: row["estimate"])]
-    told = found.answer
-    assert [f"under {row['policy']}" in told for row in ends] == [True, True]
-    assert told.index(f"under {ends[0]['policy']}") <= told.index(f"under {ends[1]['policy']}")
+    lowest, highest = found.answer.split(", highest ")
+    assert [f"for {row['policy']}" in part for row, part in zip(ends, (lowest, highest), strict=True)] == [True, True]
 
 
 def test_too_few_are_no_value():
@@ -99,16 +98,14 @@ def test_too_few_are_no_value():
     assert rows.loc[("a", "makespan_s"), "estimate"] == 1
     assert rows.loc["a", ["low", "high", "half_width", "standard_error"]].isna().all(axis=None)
     assert rows.loc["b", ["estimate", "low", "high", "half_width", "standard_error"]].isna().all(axis=None)
-    assert estimate(few, "escaped").answer == "No replication says anything of escapes."
+    assert estimate(few, "escaped").answer == "No replication has a value for escapes."
     assert found.to_dict()["estimates"][1]["estimate"] is None
 
 
 def test_words():
     """The answer tells the lowest and the highest policy; the table has a line for each policy. [contract]"""
     found = estimate(SMALL, ["makespan_s", "escaped given defective"])
-    assert re.fullmatch(
-        r"Makespan: from 2\.8 s \(.*\) under b to 4\.5 s \(.*\) under a, with 95 % intervals\.", found.answer
-    )
+    assert re.fullmatch(r"Makespan: lowest 2\.8 s \(95 % CI .*\) for b, highest 4\.5 s \(.*\) for a\.", found.answer)
     (words,) = found.summarize()
     assert words.header == ("policy", "makespan", "escapes of defective releases")
     assert [row[0] for row in words.rows] == ["a", "b"]

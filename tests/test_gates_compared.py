@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import replace
 from types import MappingProxyType
@@ -225,7 +226,7 @@ def test_what_the_policy_can_not_have_is_left_out():
     found = compare_gates(scenario, sizes=[0.05], replications=2, engine="reference")
     assert found.gates["gate"].tolist() == ["threshold", "cusum"]
     assert set(found.left_out) == set(DEFAULT_GATES) - {"cusum"}
-    assert find_table(found, "The gates of").rows[-1][3].startswith("left out: judges waves, but pacing")
+    assert find_table(found, "Gates of").rows[-1][3].startswith("excluded: judges waves, but pacing")
     with pytest.raises(InputError, match=r"gates\.bayes\.health_check\.gate\.kind: judges waves"):
         compare_gates(scenario, gates=["bayes"], replications=2, engine="reference")
 
@@ -377,9 +378,9 @@ def test_verdicts_are_what_the_intervals_support():
         "bad": "worse",
     }
     assert result.best == "both"
-    assert "both is surely better than the threshold, and errs least by the estimates: " in result.answer
-    assert "false alarms change by -20.0 to -10.0 pp and escapes change by -20.0 to -10.0 pp" in result.answer
-    assert "Surely better are also quiet and sharp." in result.answer
+    assert "Use both: better than the threshold, with the lowest estimated errors: " in result.answer
+    assert "false alarms change by -20.0 to -10.0 pp, escapes change by -20.0 to -10.0 pp" in result.answer
+    assert "quiet and sharp are also better." in result.answer
     assert "blind trades one error for the other." in result.answer
 
 
@@ -389,12 +390,12 @@ UNKNOWN = (math.nan, math.nan)
 @pytest.mark.parametrize(
     ("less", "verdict", "shown", "said"),
     [
-        (((-0.2, -0.1), (-0.1, 0.1)), "better", "better", "other is surely better than the threshold: "),
-        (((0.1, 0.2), (0.0, 0.0)), "worse", "worse", "other surely errs more."),
+        (((-0.2, -0.1), (-0.1, 0.1)), "better", "better", "Use other: better than the threshold: "),
+        (((0.1, 0.2), (0.0, 0.0)), "worse", "worse", "other has more errors."),
         (((-0.2, -0.1), (-0.2, -0.1)), "trades", "trades", "other trades one error for the other."),
-        (((0.0, 0.0), (0.0, 0.0)), "equal", "not sure", "The only other gate isn't surely better"),
-        (((-0.1, 0.1), (0.0, 0.0)), "unclear", "not sure", "The only other gate isn't surely better"),
-        (((-0.2, -0.1), UNKNOWN), "unknown", "not known", "The only other gate isn't surely better"),
+        (((0.0, 0.0), (0.0, 0.0)), "equal", "equal", "No other gate is shown to be better"),
+        (((-0.1, 0.1), (0.0, 0.0)), "unclear", "unclear", "No other gate is shown to be better"),
+        (((-0.2, -0.1), UNKNOWN), "unknown", "unknown", "No other gate is shown to be better"),
     ],
 )
 def test_every_verdict_is_data(less, verdict, shown, said):
@@ -417,11 +418,11 @@ def test_requests_and_costs_are_judged():
     result = pretend({"other": (-9.0, -1.0), "bad": (-19.0, -9.0)}, cost, **errors)
     document = result.to_dict()
     assert (document["fewest_failed_requests"], document["cheapest"]) == ("other", "other")
-    assert "other serves the fewest failed requests without surely erring more: " in result.answer
-    assert "other costs least, surely less than the threshold: -2.0" in result.answer
+    assert "Fewest excess failed requests without more errors: other, " in result.answer
+    assert "other has the lowest mean cost, -2.0 per rollout (-3.0 to -1.0) against the threshold" in result.answer
     unsure = pretend(cost=[cost[0], cost[1] | {"verdict": "unclear"}], **errors)
     assert unsure.to_dict()["mixture"][1]["verdict"] == "unclear"
-    assert "not surely less than the threshold" in unsure.answer
+    assert ", not distinguishable from the threshold" in unsure.answer
     assert pretend(**errors).to_dict()["fewest_failed_requests"] is None
 
 
@@ -429,8 +430,8 @@ def test_nothing_is_better_than_what_is_sure():
     """Where no interval says so, no gate is called better. [contract]"""
     result = pretend(threshold=(0.3, 0.1), other=(0.1, 0.0, (-0.4, 0.01), (-0.01, 0.2)))
     assert result.answer == (
-        "The only other gate isn't surely better than the threshold. The threshold of waves stops 30 % of good releases "
-        "and lets 10 % of defects of 5 % through."
+        "No other gate is shown to be better than the threshold (95 % confidence). "
+        "Threshold: 30 % false alarms, 10 % escapes of 5 % defects."
     )
 
 
@@ -450,8 +451,8 @@ def test_what_never_ends_has_no_verdict():
     assert found.row("threshold", 0.0, STOPPED)["n"] > 2
     assert math.isnan(found.difference("pooled", 0.0, STOPPED)["low"])
     assert found.gates["verdict"].tolist()[1:] == ["unknown"]
-    assert "of the rollouts of threshold and pooled never end, which leaves their verdict unknown" in found.answer
-    assert "not known" in found.summarize()[2].rows[0]
+    assert "Verdict unknown for threshold and pooled: " in found.answer
+    assert "unknown" in found.summarize()[2].rows[0]
     axes = plot_gates(Figure().subplots(5), found)
     assert 0.08 not in axes[0].lines[0].get_xdata()
 
@@ -476,9 +477,9 @@ def test_the_cheapest_is_named(found):
     cost = found.mixture[found.mixture["measure"].eq("cost")].set_index("gate")
     best = cost["estimate"].idxmin()
     assert best != "threshold"
-    sure = "surely less" if cost.loc[best, "difference_high"] < 0 else "not surely less"
+    sure = " against" if cost.loc[best, "difference_high"] < 0 else ", not distinguishable from"
     told = replace(found, best=None).answer  # with room for it
-    assert f"{best} costs least, {sure} than the threshold" in told
+    assert re.search(rf"{best} has the lowest mean cost, \S+ per rollout \(.*\){sure} the threshold", told)
 
 
 # -- picture, store --------------------------------------------------------------------------------------------------

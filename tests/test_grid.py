@@ -159,12 +159,12 @@ def test_a_table_of_words(result):
     """A table has a line for each case, with the shortest names of what was varied and intervals in brackets. [contract]"""
     summary = summarize_grid(result)
     (words,) = summary.summarize()
-    assert words.title == "Estimates with 95 % intervals"
-    assert words.header[:5] == ("case", "max_failed_nodes", "canary_percent", "false alarms %", "escapes %")
-    assert [row[:3] for row in words.rows[:2]] == [("0", "0", "unset"), ("1", "0", "0")]
-    estimate = float(words.rows[0][3].split(" ")[0])
+    assert words.title == "Estimates (95 % CI)"
+    assert words.header[:3] == ("max_failed_nodes, canary_percent", "false alarms %", "escapes %")
+    assert [row[0] for row in words.rows[:2]] == ["0, unset", "0, 0"]
+    estimate = float(words.rows[0][1].split(" ")[0])
     assert estimate == pytest.approx(100 * summary.cells["false_alarm_estimate"][0], abs=0.5)
-    assert "<td>unset</td>" in summary._repr_html_()
+    assert "<td>0, unset</td>" in summary._repr_html_()
     assert repr(summary) == f"<GridSummary: {summary.answer}>"
 
 
@@ -172,7 +172,7 @@ def test_the_answer_names_the_ends(result):
     """It says where false alarms are lowest and where they are highest, which the JSON has as well. [contract]"""
     summary = summarize_grid(result)
     assert re.fullmatch(
-        r"False alarms: from .* under .* to .* under .*, among 6 cases, with 95 % intervals\.", summary.answer
+        r"False alarms in 6 cases: lowest .* \(95 % CI .*\) for .*, highest .* for .*\.", summary.answer
     )
     assert len(summary.answer) <= 240
     document = json.loads(json.dumps(summary.to_dict(), allow_nan=False))
@@ -182,7 +182,7 @@ def test_the_answer_names_the_ends(result):
     nothing = summarize_grid(
         result.to_frame().assign(verdict=None, makespan_s=math.nan, failed_requests_excess=math.nan)
     )
-    assert nothing.answer == "No replication of 6 cases says anything."
+    assert nothing.answer == "No replication of 6 cases has a value."
 
 
 def test_what_is_no_table_of_a_sweep(result):

@@ -199,8 +199,8 @@ def test_what_knowing_is_told_in_words():
         rollouts([[1, 9, 1, 9], [4, 4, 4, 4]], ["good", "bad"] * 2), costs=TIME_IS_MONEY, confidence_level=0.5
     )
     assert result.answer == (
-        "Knowing the kind of release beforehand would save 1.5 a rollout (0.0 to 2.7) against b for all; knowing all that "
-        "will happen, 1.50 a rollout (0.84 to 2.73), at 50 % confidence."
+        "Knowing the kind of release in advance saves 1.5 per rollout (50 % CI 0.0 to 2.7) over always using b; "
+        "knowing everything saves 1.50 (0.84 to 2.73)."
     )
     assert result.summarize()[1].rows == (("good", "50.0 %", "a", "1.0", "3.0"), ("bad", "50.0 %", "b", "4.0", "0.0"))
     assert result.to_dict()["kinds"][0]["policy"] == "a"
@@ -214,11 +214,9 @@ def test_every_choice_that_is_told_is_in_the_plain_form():
     lost = table["policy"].eq("c") & table["replication"].eq(0)
     table.loc[lost, "makespan_s"] = np.nan
     plain = value_of_perfect_information(table, costs=TIME_IS_MONEY).to_dict()
-    assert f"against {plain['policy']} for all" in plain["answer"]
+    assert f"over always using {plain['policy']};" in plain["answer"]
     assert plain["unknown_fractions"] == {"a": 0, "b": 0, "c": 0.25}
-    assert plain["answer"].startswith(
-        "25 % of the rollouts of c never end, which leaves its cost unknown. Among the others"
-    )
+    assert plain["answer"].endswith("Cost unknown for c: 25 % of its rollouts never end.")
 
 
 # -- watching more -----------------------------------------------------------------------------------------------------
@@ -273,7 +271,7 @@ def test_a_minute_that_finds_a_latent_defect():
     limit = result.limits.set_index("lever").loc["minutes"]
     assert (limit["current"], limit["pays_until"], limit["stops_at"]) == (0, 1, 2)
     assert "one more minute of observation saves 5" in result.answer
-    assert "it pays up to 1 minute more" in result.answer
+    assert "worthwhile up to 1 minute more" in result.answer
 
 
 def test_canaries_that_are_fragile():
@@ -349,7 +347,7 @@ def test_one_replication_knows_no_interval():
     """With one replication nothing surely pays. [contract]"""
     result = value_of_observation(scenario(CANARY), replications=1)
     assert (result.limits["pays_until"] == result.limits["current"]).all()
-    assert "can't be told from nothing" in result.answer
+    assert "not distinguishable from 0" in result.answer
 
 
 def test_rollouts_that_never_end_tell_nothing():
@@ -357,13 +355,13 @@ def test_rollouts_that_never_end_tell_nothing():
     paused = scenario(ROLLING, operator={"script": [{"at": 10, "do": "pause"}]})
     result = value_of_observation(paused, replications=3)
     assert result.savings[["cost", "estimate"]].isna().all(axis=None)
-    assert "nothing is known of one more canary" in result.answer
+    assert "the effect of one more canary is unknown" in result.answer
     assert plot_value_of_observation(Figure().subplots(), result).get_xlabel() == "canaries"
 
 
 def told(watched):
     """Say what the sentence says of a lever's next step."""
-    words = {"can't be told from nothing": "unclear", "nothing is known": "unknown", "pays up to": "better"}
+    words = {"not distinguishable": "unclear", "is unknown": "unknown", "worthwhile": "better"}
     return next((verdict for said, verdict in words.items() if said in watched), "worse")
 
 
@@ -389,7 +387,7 @@ def test_every_verdict_of_watching_is_in_the_plain_form(verdict, n, sections):
     said = plain["answer"].split("; ")[1]
     assert told(said) == {"equal": "unclear"}.get(verdict, verdict)
     (limit,) = (row for row in plain["limits"] if row["lever"] == "minutes")
-    assert (limit["pays_until"] == 1) == ("pays up to 1 minute more" in said) == (verdict == "better")
+    assert (limit["pays_until"] == 1) == ("worthwhile up to 1 minute more" in said) == (verdict == "better")
 
 
 def test_a_fleet_of_canaries():

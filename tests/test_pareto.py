@@ -160,11 +160,14 @@ def test_by_hand():
     assert found.cases["dominated_by"].tolist() == [pd.NA, pd.NA, 1]
     assert len(found.estimates) == 6
     assert found.estimates["n"].eq(2).all()
-    assert "2 of 3 cases are on the front of makespan (min), blast radius (min): p, case 0; p, case 1." in found.answer
-    assert "1 more could be, 0 are surely dominated" in found.answer
+    assert (
+        "2 of 3 cases are on the Pareto front of makespan (min) and blast radius (min): p, case 0; p, case 1."
+        in found.answer
+    )
+    assert "1 more may be, 0 are dominated (95 % confidence)." in found.answer
     types = {"is_on_front": "boolean", "dominated_by": "Int64", "is_surely_dominated": "bool", "makespan_s": "float64"}
     assert {name: str(found.cases[name].dtype) for name in types} == types
-    assert [row[-1] for row in found.summarize()[0].rows] == ["on the front", "on the front", "could be"]
+    assert [row[-1] for row in found.summarize()[0].rows] == ["on the front", "on the front", "may be on the front"]
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["cases"][2]["dominated_by"] == 1
     assert "<table>" in found._repr_html_()
 
@@ -175,10 +178,10 @@ def test_what_has_no_value_is_not_judged():
     assert found.cases["is_on_front"].isna().tolist() == [True, False]
     assert found.cases["is_on_front"][1]
     assert not found.cases["is_surely_dominated"].any()
-    assert found.answer.endswith("100 % of the rollouts of p, case 0 never end, which leaves its place unknown.")
+    assert found.answer.endswith("Standing unknown for p, case 0: 100 % of its rollouts never end.")
     ended = pareto_front(table([[1.0, 1.0], [5.0, 5.0]], [[np.nan, np.nan], [0.5, 0.5]]), BOTH)
     assert ended.cases["is_on_front"].isna().tolist() == [True, False]
-    assert ended.answer.endswith("0 are surely dominated, 1 have no value.")
+    assert ended.answer.endswith("0 are dominated, 1 have no value (95 % confidence).")
 
 
 def test_every_standing_is_data():
@@ -192,11 +195,12 @@ def test_every_standing_is_data():
     standings = ["on the front", "on the front", "could be", "surely dominated", "no value", "unknown"]
     assert [row["standing"] for row in document["cases"]] == standings
     assert [row["unknown_fraction"] for row in document["cases"]] == [0, 0, 0, 0, 0, 1]
-    assert "2 of 6 cases are on the front" in found.answer
+    assert "2 of 6 cases are on the Pareto front" in found.answer
     assert (
-        "1 more could be, 1 are surely dominated, 1 have no value. 100 % of the rollouts of p, case 5" in found.answer
+        "1 more may be, 1 are dominated, 1 have no value (95 % confidence). Standing unknown for p, case 5"
+        in found.answer
     )
-    shown = ["on the front", "on the front", "could be", "not known"]
+    shown = ["on the front", "on the front", "may be on the front", "unknown"]
     assert [row[-1] for row in found.summarize()[0].rows] == shown
 
 

@@ -367,8 +367,8 @@ def test_a_budget_that_is_too_small(scenario):
     assert document["is_reached"] is False
     assert [row["is_hardest"] for row in document["estimates"]] == [True, False]
     assert (
-        "too few for 1 of 2 estimates: hardest is makespan under waves (the half-width is too large; about"
-        in found.answer
+        "1 of 2 estimates are not precise enough after 500 replications per policy (limit 999). "
+        "Hardest: makespan for waves (the half-width is too large; about" in found.answer
     )
     (words,) = found.summarize()
     assert [row[-1] for row in words.rows] == ["no: the half-width is too large", "yes"]

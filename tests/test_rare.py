@@ -198,7 +198,7 @@ def test_an_absurd_tilt_states_no_probability() -> None:
     )
     assert math.isnan(found.probability)
     assert math.isnan(found.gain)
-    assert "the weights can't be trusted, so no probability is stated" in found.answer
+    assert "probability unknown, the weights can't be trusted" in found.answer
     assert found.to_dict()["probability"] is None
 
 
@@ -337,7 +337,7 @@ def found() -> Rare:
 def test_a_result_says_everything(found: Rare) -> None:
     """The sentence, the tables, one row and JSON have the event, the numbers and the diagnosis. [contract]"""
     assert found.answer.startswith("failed_nodes >= 8: ")
-    assert "2,000 rollouts did what plain simulation needs" in found.answer
+    assert "2,000 rollouts replaced" in found.answer
     assert found.to_dict()["event"] == "failed_nodes >= 8"
     assert found.to_dict()["tilt"] == {"start_failure": 6.0}
     assert found.to_frame()["probability"].iloc[0] == found.probability
@@ -348,9 +348,9 @@ def test_a_result_says_everything(found: Rare) -> None:
 @pytest.mark.parametrize(
     ("verdicts", "words"),
     [
-        ({"is_trusted": True, "is_cheaper": True}, "2,000 rollouts did what plain simulation needs"),
-        ({"is_trusted": True, "is_cheaper": False}, "plain simulation would have needed only"),
-        ({"is_trusted": False, "is_cheaper": False}, "the weights can't be trusted, so no probability is stated: why"),
+        ({"is_trusted": True, "is_cheaper": True}, "2,000 rollouts replaced"),
+        ({"is_trusted": True, "is_cheaper": False}, "Plain simulation needs only"),
+        ({"is_trusted": False, "is_cheaper": False}, "probability unknown, the weights can't be trusted: why"),
     ],
 )
 def test_verdicts_are_data(found: Rare, verdicts: dict[str, bool], words: str) -> None:

@@ -193,7 +193,7 @@ def test_what_never_ends_is_unknown():
     assert result.candidates["n_worlds"].tolist() == [1, 1]
     assert result.candidates["max_regret"].tolist() == [0, 20]
     assert result.regrets["verdict"].iloc[3] == "undecided"
-    assert "1 of 2 worlds left out" in result.answer
+    assert "1 of 2 worlds is excluded: makespan is unknown there." in result.answer
     status = np.where(np.isnan(values), "failed", "ok")
     failed = estimate_regret(table(values, status=status), of="makespan_s")
     assert (failed.n_failed, failed.regrets["n"].tolist()) == (1, [2, 2, 2, 1])
@@ -204,7 +204,7 @@ def test_nothing_known_is_said():
     """Where no world is known there is no number and no zero. [contract]"""
     values = np.full((2, 1, 3), np.nan)
     result = estimate_regret(table(values), of="makespan_s")
-    assert result.answer == "No regret in makespan is known; 1 of 1 world left out: makespan isn't known there."
+    assert result.answer == "Regret in makespan is unknown. 1 of 1 world is excluded: makespan is unknown there."
     assert result.candidates[["max_regret", "mean_regret", "max_regret_high"]].isna().all(axis=None)
     assert result.to_dict()["candidates"][0]["worst_world"] is None
     plot_regret(Figure().subplots(), result)
@@ -241,7 +241,7 @@ def test_units_are_not_mixed():
     assert estimate_regret(frame, of="makespan_s", costs=of_each).regrets["regret"].max() == 3600
     result = estimate_regret(frame, costs={"w0": euros, "w1": more, "w2": euros, "elsewhere": points})
     assert list(result.computed_under["costs"]) == ["w0", "w1", "w2"]
-    assert "2.0 EUR" in result.answer
+    assert "0.0 EUR (no interval)" in result.answer
 
 
 @pytest.mark.parametrize(
@@ -276,11 +276,12 @@ def test_what_makes_no_sense_is_refused(arguments, told):
     ],
 )
 def test_every_verdict_is_data(other, verdict):
-    """Whether the next candidate is surely worse than the one that is regretted least is in the JSON. [contract]"""
+    """Whether the next candidate is worse than the one with the lowest regret is in the JSON. [contract]"""
     result = estimate_regret(table([[[10.0, 11.0, 12.0]], [other]]), of="makespan_s")
     assert [row["regret_verdict"] for row in result.to_dict()["candidates"]] == [None, verdict]
-    assert ("No regret in makespan is known" in result.answer) == (verdict == "unknown")
-    assert ("isn't sure" in result.answer) == (verdict in ("equal", "unclear"))
+    assert ("Regret in makespan is unknown" in result.answer) == (verdict == "unknown")
+    assert ("but p1 is indistinguishable from it" in result.answer) == (verdict in ("equal", "unclear"))
+    assert ("lower than p1" in result.answer) == (verdict == "worse")
 
 
 def test_every_candidate_has_to_be_in_every_world():
@@ -315,14 +316,15 @@ def test_worlds_and_candidates_of_a_sweep(tmp_path):
     stored = estimate_regret(sweep(scenarios, ["fast", "slow"], store=tmp_path / "s", **how), of="makespan_s")
     pd.testing.assert_frame_equal(stored.regrets, result.regrets)
     json.dumps(result.to_dict(), allow_nan=False)
-    assert result.answer.startswith(result.candidates["candidate"].iloc[0] + " is regretted least: over 4 worlds")
+    first = result.candidates["candidate"].iloc[0]
+    assert result.answer.startswith(f"{first} has the lowest worst-case regret in makespan over 4 worlds: ")
     assert "<table>" in result._repr_html_()
 
 
 def test_one_candidate_has_nothing_to_regret():
     """A single candidate has no regrets, and still meets its requirements or not. [contract]"""
     result = estimate_regret(table(np.ones((1, 2, 9))), of="makespan_s", requirements=["p50 makespan_s <= 2"])
-    assert result.answer == "p0 is the only candidate in 2 worlds; it meets its requirements in 2 of 2 worlds."
+    assert result.answer == "p0 is the only candidate in 2 worlds. It meets its requirements in 2 of 2 worlds."
     assert result.regrets["regret"].tolist() == [0, 0]
 
 

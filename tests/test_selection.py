@@ -233,16 +233,16 @@ def test_a_used_up_budget_decides_nothing():
     assert selection.n_used.tolist() == [100, 100, 20]
     assert set(selection.survivors) == {0, 1}
     assert selection.best == selection.survivors[0] == selection.means[:2].argmin()
-    assert selection.answer.startswith("Undecided between 2 of 3 candidates")
+    assert selection.answer.startswith("Undecided: 2 of 3 candidates remain")
     assert selection.to_dict()["probability_correct"] is None
 
 
 @pytest.mark.parametrize(
     ("is_decided", "probability", "words"),
     [
-        (True, 0.95, "Candidate 1 is the best of 3 with probability 0.95 or more."),
-        (False, 0.875, "Candidate 1 has the lowest mean of 3, and is the best with probability 0.875 or so."),
-        (False, math.nan, "Undecided between 2 of 3 candidates, of which candidate 1 has the lowest mean."),
+        (True, 0.95, "Candidate 1 is the best of 3 with probability at least 0.95."),
+        (False, 0.875, "Candidate 1 has the lowest mean of 3 and is the best with probability about 0.875."),
+        (False, math.nan, "Undecided: 2 of 3 candidates remain, candidate 1 has the lowest mean."),
     ],
 )
 def test_verdicts_are_data(is_decided, probability, words):

@@ -112,8 +112,8 @@ def test_morris_of_a_rollout():
     assert effects.round(6).tolist() == [600.0, 300.0, 0.0]
     assert index(result, "sigma")["estimate"].round(6).tolist() == [0.0, 0.0, 0.0]
     assert result.answer == (
-        "update_duration moves makespan under waves most: from end to end of its range by 10.0 min (10.0 to 10.0) on average; "
-        "next is health_check.min_healthy_time (5.0 min (5.0 to 5.0)); rollback_duration changes not one number."
+        "update_duration moves makespan under waves most: by 10.0 min (95 % CI 10.0 to 10.0) on average across its range. "
+        "Next: health_check.min_healthy_time 5.0 min (5.0 to 5.0). rollback_duration has no effect."
     )
 
 
@@ -254,7 +254,7 @@ def test_a_failed_run_shifts_no_row(method, point):
     pd.testing.assert_frame_equal(result.indices.set_index(["factor", "index"])[columns],
                                   expected.indices.set_index(["factor", "index"])[columns], rtol=1e-9)  # fmt: skip
     assert (result.n_blocks, result.n_used, dict(result.left_out)) == (40, 39, {"a replication failed": 1})
-    assert result.answer.endswith(" are left out (a replication failed in 1).")
+    assert " are excluded (a replication failed in 1)." in result.answer
 
 
 def test_a_failed_simulation_in_the_middle(monkeypatch):
@@ -296,8 +296,9 @@ def test_rollouts_that_never_end():
     assert result.indices["estimate"].isna().all()
     n_out = result.n_blocks - result.n_used
     assert result.answer == (
-        f"Nothing can be said of makespan under p: {n_out} of 10 trajectories are left out (some rollouts never end in {n_out}). "
-        "Ask for something that is known of every rollout, such as in_progress or blast_radius."
+        f"What moves makespan under p is unknown: {n_out} of 10 trajectories are excluded "
+        f"(some rollouts never end in {n_out}). "
+        "Choose a measure known of every rollout, such as in_progress or blast_radius."
     )
     assert not estimate_sensitivity(scenario, of="blast_radius", **known).is_refused
 
@@ -365,10 +366,10 @@ def test_sobol_in_words():
     """The answer names what moves the response most, what is next, and what doesn't move it. [contract]"""
     design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)}, method="sobol")
     result = analyze_sensitivity(design, 9 * design.points["x"] + design.points["y"])
-    assert result.answer.startswith("x moves the response most: alone it explains 98.")
-    assert result.answer.endswith("z changes not one number.")
+    assert result.answer.startswith("x moves the response most: it explains 98.")
+    assert result.answer.endswith("z has no effect.")
     assert result.summarize()[0].header == (
-        "factor", "varied over", "alone (first order)", "with all others (total order)",
+        "factor", "range", "alone (first order)", "with interactions (total order)",
     )  # fmt: skip
 
 
@@ -424,10 +425,10 @@ def test_what_could_be_varied_is_told():
         (
             lambda p: p["x"] * p["y"] + p["z"] * p["y"] + p["x"] * p["z"],
             (False, False, False, []),
-            "is first isn't sure",
+            "Its lead is not statistically significant.",
         ),
         (lambda p: 0 * p["x"], (False, True, None, ["x", "y", "z"]), "None of the 3 factors moves"),
-        (lambda p: p["x"] / 0, (True, False, None, []), "Nothing can be said"),
+        (lambda p: p["x"] / 0, (True, False, None, []), "What moves the response is unknown"),
     ],
 )
 def test_verdicts_are_data(respond, expected, words):
@@ -440,5 +441,5 @@ def test_verdicts_are_data(respond, expected, words):
     assert words in result.answer
     if expected[2] is not None:
         other = replace(result, is_first_sure=not result.is_first_sure, factors=result.factors.assign(is_inert=False))
-        assert ("isn't sure" in other.answer) == result.is_first_sure
-        assert "not one number" not in other.answer
+        assert ("lead is not statistically" in other.answer) == result.is_first_sure
+        assert "no effect" not in other.answer

@@ -102,7 +102,10 @@ def test_known_switches_flip_the_choice(policies, choice, expected):
     assert (rows["margin_high"] < 0).all()
     assert set(rows["choice"]) == {name for name in policies if name != choice}
     n = int(result.values["is_possible"].sum())
-    assert f"holds under {n - len(expected) - int('on_failure: continue' in expected)} of {n} values" in result.answer
+    assert (
+        f"recommended under {n - len(expected) - int('on_failure: continue' in expected)} of {n} switch values"
+        in result.answer
+    )
 
 
 def test_two_switches_that_flip_the_choice_together():
@@ -246,7 +249,7 @@ def test_what_never_ends_is_not_known():
     row = result.values.set_index(["switch", "value"]).loc[("on_failure", "pause")]
     assert row[["choice", "holds", "margin", "effect"]].isna().all()
     assert row["reason"] == "100 % of the rollouts of strict never end: their cost is unknown"
-    assert "it isn't known under on_failure: pause" in result.answer
+    assert "nknown under on_failure: pause" in result.answer
     pairs = result.pairs[result.pairs["other_value"].eq("pause") & result.pairs["is_possible"]]
     assert pairs["interaction"].isna().sum() == pairs["holds"].isna().sum() > 0
     json.dumps(result.to_dict(), allow_nan=False)
@@ -275,14 +278,14 @@ def test_requirements_decide_before_the_measure():
     assert bound.policies["verdict"].tolist() == ["undecided", "undecided"]
     assert bound.to_dict()["unsure_of"] == "requirements"
     assert (
-        "the choice itself isn't sure at 95 %: whether fast and slow can meet the requirements is undecided"
+        "he recommendation is uncertain (95 % confidence): whether fast and slow can meet the requirements is undecided"
         in bound.answer
     )
     none = vary_switches(
         scenario(ZERO, requirements=strict), policies=["strict"], replications=50, pairs=False, engine="compiled"
     )
     assert none.choice is None
-    assert none.answer.startswith("No policy meets the requirements; that holds under")
+    assert none.answer.startswith("No policy meets the requirements under")
     assert flips(none) == {"explicit_zero_limit: default", "on_failure: continue"}
     assert none.values["margin"].isna().all()
 
@@ -303,11 +306,11 @@ def test_verdicts_are_data(few_values):
     assert {"holds", "flips"} <= set(result.values["verdict"])
     assert document["unsure_of"] is None
     told = {
-        "holds": "holds under 1 of 6 values",
-        "holds, not surely": "holds under 1 of 6 values",
-        "flips": "it flips under ",
-        "may flip": "it may flip under ",
-        "not known": "it isn't known under ",
+        "holds": "recommended under 1 of 6 switch values",
+        "holds, not surely": "recommended under 1 of 6 switch values",
+        "flips": "hanges under ",
+        "may flip": "ay change under ",
+        "not known": "nknown under ",
     }
     for verdict, part in told.items():
         others = "flips" if verdict.startswith("holds") else "holds"
@@ -315,12 +318,12 @@ def test_verdicts_are_data(few_values):
         made = replace(result, values=result.values.assign(verdict=verdicts))
         assert part in made.answer
         assert made.to_dict()["values"][0]["verdict"] == verdict
-    for unsure_of, part in (("margin", "it leads "), ("requirements", "can meet the requirements is undecided")):
+    for unsure_of, part in (("margin", "lead over "), ("requirements", "he recommendation is uncertain")):
         made = replace(result, unsure_of=unsure_of)
         assert part in made.answer
         assert made.to_dict()["unsure_of"] == unsure_of
     together = result.pairs.assign(flips_together=True, verdict="may flip")
-    assert f"{len(together)} of {len(together)} pairs may flip it" in replace(result, pairs=together).answer
+    assert f"{len(together)} of {len(together)} pairs may change it" in replace(result, pairs=together).answer
 
 
 def test_one_policy_needs_a_requirement():
@@ -335,7 +338,7 @@ def test_one_policy_needs_a_requirement():
         pairs=False,
         engine="compiled",
     )
-    assert result.answer.startswith("That fast meets its requirements holds under")
+    assert result.answer.startswith("fast meets its requirements under ")
     assert flips(result) == {"limit_comparison: reaches"}
     ax = plot_tornado(Figure().subplots(), result)
     assert ax.get_xlabel().startswith("change of cost of fast")

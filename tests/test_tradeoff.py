@@ -223,7 +223,7 @@ def test_the_answer_names_a_better_limit():
     assert found.points.query("value == 6")["steps"].tolist() == [1]
     change = found.differences.query("value == 6").iloc[0]
     assert change["low"] <= truths[6] - truths[2] <= change["high"]
-    assert "max_failed_nodes 6 instead of 2 takes false alarms from" in found.answer
+    assert "Use max_failed_nodes 6 instead of 2: false alarms from" in found.answer
     assert "10 (default)" in [row[0] for row in found.summarize()[0].rows]
 
 
@@ -231,8 +231,8 @@ def test_nothing_is_claimed_of_a_few_rollouts():
     """With three rollouts of each value nothing is surely better, and the answer says so. [contract]"""
     found = tradeoff(with_defects(), replications=3, engine="reference")
     assert found.improvement is None
-    assert "surely better" in found.answer
-    assert " takes " not in found.answer
+    assert found.answer.startswith("No other value is shown to improve ")
+    assert " from " not in found.answer
 
 
 def test_what_is_better_seldom_is_a_mistake():
@@ -278,12 +278,12 @@ LESS, MORE, NONE, WITHIN = (-0.2, -0.1), (0.1, 0.2), (0.0, 0.0), (-0.1, 0.1)
 @pytest.mark.parametrize(
     ("intervals", "verdicts", "both", "said", "shown"),
     [
-        ((LESS, WITHIN), ["better", "unclear"], "better", "takes false alarms from", "better"),
-        ((MORE, NONE), ["worse", "equal"], "worse", "leaves makespan as it is", "worse"),
-        ((LESS, MORE), ["better", "worse"], "trades", "isn't surely better in", "trades"),
-        ((NONE, NONE), ["equal", "equal"], "equal", "leaves false alarms as it is", "not sure"),
-        ((WITHIN, NONE), ["unclear", "equal"], "unclear", "leaves false alarms within", "not sure"),
-        ((LESS, None), ["better", "unknown"], "unknown", "makespan unknown", "not known"),
+        ((LESS, WITHIN), ["better", "unclear"], "better", "1: false alarms from", "better"),
+        ((MORE, NONE), ["worse", "equal"], "worse", "makespan unchanged", "worse"),
+        ((LESS, MORE), ["better", "worse"], "trades", "No other value is shown to improve", "trades"),
+        ((NONE, NONE), ["equal", "equal"], "equal", "false alarms unchanged", "equal"),
+        ((WITHIN, NONE), ["unclear", "equal"], "unclear", "no significant change in false alarms (", "unclear"),
+        ((LESS, None), ["better", "unknown"], "unknown", "Makespan unknown", "unknown"),
     ],
 )
 def test_every_verdict_is_data(intervals, verdicts, both, said, shown):
@@ -295,7 +295,7 @@ def test_every_verdict_is_data(intervals, verdicts, both, said, shown):
     improvement = {"lever": "max_failed_nodes", "value": 2.0, "current": 1.0} if both == "better" else None
     assert document["improvement"] == improvement
     assert ("max_failed_nodes 2 instead of 1" in found.answer) == (improvement is not None)
-    assert ("isn't surely better" in found.answer) == (improvement is None)
+    assert ("No other value is shown to improve" in found.answer) == (improvement is None)
     assert said in found.answer
     assert found.summarize()[0].rows[1][-1] == shown
 
@@ -329,7 +329,7 @@ def test_unknown_is_unknown():
     escapes = found.curves[found.curves["measure"].eq(str(ESCAPED))]
     assert escapes[["estimate", "low", "high"]].isna().all(axis=None)
     assert escapes["n"].eq(0).all()
-    assert found.answer.startswith("Nothing is known of escapes.")
+    assert f" Escapes unknown for {found.policy}." in found.answer
     assert "nothing is known" in plot_tradeoff(Figure().subplots(), found).texts[0].get_text()
 
 
@@ -337,7 +337,7 @@ def test_one_rollout_has_no_interval():
     """One replication gives estimates of means without intervals, and no claim. [contract]"""
     found = tradeoff(with_defects(), vary={"max_parallel": [2]}, axes=["makespan_s", "waves"], replications=1)
     assert found.curves[["low", "high"]].isna().all(axis=None)
-    assert "takes" not in found.answer
+    assert " from " not in found.answer
 
 
 def test_what_has_no_better_side_is_no_improvement():
@@ -355,7 +355,7 @@ def test_forms_for_others():
     found = tradeoff(with_defects(), vary={"max_error_rate": [0.05, 0.2]}, replications=10, engine="reference")
     assert len(found.to_frame()) == 3 * len(found.axes)
     (table,) = found.summarize()
-    assert [row[0] for row in table.rows] == ["0.05", "0.1 (policy, default)", "0.2"]
+    assert [row[0] for row in table.rows] == ["0.05", "0.1 (current, default)", "0.2"]
     assert found._repr_html_().count("<tr>") == 4
     dtypes = {"lever": "str", "value": "float64", "is_default": "bool", "is_current": "bool", "measure": "str"}
     dtypes |= {"estimate": "float64", "low": "float64", "high": "float64", "n": "int64", "unknown_fraction": "float64"}

@@ -66,7 +66,7 @@ def share(table):
 @pytest.fixture(scope="module")
 def said(share):
     """Return what is said of them."""
-    return f"{100 * share:.3g} % of the rollouts of strict never end, which leaves its"
+    return f"strict: {100 * share:.3g} % of its rollouts never end"
 
 
 def test_what_is_unknown(pausing, table, share):
@@ -98,12 +98,12 @@ def test_what_failed_is_not_unknown(pausing, table):
     failed.loc[rows, "status"] = "failed"
     assert Values(failed, ["cost"], costs=pausing.costs).unknown_fractions(parse_measure("cost")).tolist() == [0, 0, 0]
     # Where strict ends at all, it does the same as lax.
-    assert compare(failed, costs=pausing.costs).answer.startswith("strict and lax cost least")
+    assert compare(failed, costs=pausing.costs).answer.startswith("Use strict or lax: mean cost ")
     assert value_of_perfect_information(failed, costs=pausing.costs).n_left_out == rows.sum()
 
 
 def test_a_comparison(pausing, table, said):
-    """A policy of which the cost is unknown has no rank, and the answer says why before it compares the others. [contract]"""
+    """A policy of which the cost is unknown has no rank, and the answer says why after it compares the others. [contract]"""
     comparison = compare(table, costs=pausing.costs)
     estimates = comparison.estimates.query("response == 'cost'").set_index("policy")
     assert estimates["estimate"].idxmin() == "strict"
@@ -111,29 +111,29 @@ def test_a_comparison(pausing, table, said):
     assert ranking.loc["strict", ["rank", "is_among_best"]].isna().all()
     assert ranking.loc["strict", "unknown_fraction"] == estimates.loc["strict", "unknown_fraction"] > 0
     assert ranking["is_among_best"].tolist()[1:] == [True, False]
-    assert comparison.answer.startswith(f"{said} cost unknown. Of the others lax costs least: ")
-    assert "surely less than laxer, at 95 %" in comparison.answer
+    assert comparison.answer.startswith("Of those with known cost, use lax: mean cost ")
+    assert comparison.answer.endswith(f"lower than laxer. Cost unknown for {said}.")
     # Where the number is known of every rollout, it is compared.
     assert comparison.ranking.query("response == 'blast_radius'")["rank"].notna().all()
     of_two = compare(table[table["policy"].ne("laxer")], costs=pausing.costs).answer
-    assert of_two.startswith(f"{said} cost unknown. lax: cost ")
-    assert "least" not in of_two
-    assert "surely" not in of_two
+    assert of_two.startswith("lax: mean cost ")
+    assert of_two.endswith(f". Cost unknown for {said}.")
+    assert "low" not in of_two
     without_costs = table.copy()
     del without_costs.attrs["costs"]
     without_costs = compare(without_costs).answer
-    assert without_costs.startswith(
-        "100 % of the rollouts of strict that count never end, which leaves its escapes of defective releases unknown. "
-    )
+    assert without_costs.endswith("Escapes unknown for strict: 100 % of its relevant rollouts never end.")
 
 
 def test_costs(pausing, table, said):
     """The cheapest is the cheapest of those whose cost is known. [contract]"""
     result = estimate_costs(table, costs=pausing.costs)
     assert result.totals["estimate"].idxmin() == 0
-    assert result.answer.startswith(f"{said} cost unknown. Of the others lax costs least: ")
+    assert result.answer.startswith("Of the cases with known cost, lax has the lowest mean cost: ")
+    assert result.answer.endswith(f"Cost unknown for {said}.")
     alone = estimate_costs(table[table["policy"].ne("laxer")], costs=pausing.costs).answer
-    assert alone.startswith(f"{said} cost unknown. lax costs: ")
+    assert alone.startswith("Mean cost of lax: ")
+    assert alone.endswith(f"Cost unknown for {said}.")
 
 
 def test_a_front(pausing, table, said):
@@ -144,8 +144,8 @@ def test_a_front(pausing, table, said):
     assert cases["is_on_front"].isna().tolist() == [True, False, False]
     assert "strict" not in cases["dominated_by"].tolist()
     assert cases["is_surely_dominated"].tolist()[:2] == [False, False]
-    assert front.answer.endswith(f"{said} place unknown.")
-    assert [row[-1] for row in front.summarize()[0].rows if row[0] == "strict"] == ["not known"]
+    assert front.answer.endswith(f"Standing unknown for {said}.")
+    assert [row[-1] for row in front.summarize()[0].rows if row[0] == "strict"] == ["unknown"]
     known = pareto_front(table, {"blast_radius": "min"}).cases.set_index("policy")
     assert known["is_on_front"].tolist() == [True, False, False]
 
@@ -172,7 +172,8 @@ def test_perfect_information(pausing, table, share, said):
     others = value_of_perfect_information(table[table["policy"].ne("strict")], costs=pausing.costs)
     assert result.values.equals(others.values)
     assert (result.policy, result.n_left_out) == ("lax", 0)
-    assert result.answer.startswith(f"{said} cost unknown. Among the others knowing the kind of release")
+    assert result.answer.startswith("Knowing the kind of release in advance saves ")
+    assert result.answer.endswith(f"Cost unknown for {said}.")
     with pytest.raises(InputError, match=rf"no choice can be made: .* never end \(found {100 * share:.3g} % of strict"):
         value_of_perfect_information(table[table["policy"].ne("laxer")], costs=pausing.costs)
 
@@ -183,8 +184,8 @@ def test_watching(pausing):
     assert result.savings[["estimate", "low", "high"]].isna().all(axis=None)
     assert result.savings["cost"].gt(0).any()
     assert (result.limits["pays_until"] == result.limits["current"]).all()
-    assert "nothing is known of one more canary" in result.answer
-    assert result.answer.endswith("% of the rollouts never end, which leaves their cost unknown.")
+    assert "the effect of one more canary is unknown" in result.answer
+    assert result.answer.endswith("% of the rollouts: they never end.")
 
 
 def test_a_tradeoff(pausing):
@@ -203,7 +204,7 @@ def test_a_tradeoff(pausing):
     assert found.differences.query("measure == 'blast_radius'")["high"].lt(0).all()
     assert "instead of" not in found.answer
     judged = {row[0]: row[-1] for row in found.summarize()[0].rows}
-    assert judged["0"] == "not known"
+    assert judged["0"] == "unknown"
     other_way = tradeoff(
         pausing,
         "strict",
@@ -212,5 +213,5 @@ def test_a_tradeoff(pausing):
         replications=N,
         engine="compiled",
     )
-    assert "never end, which leaves its cost unknown" in other_way.answer
+    assert "Cost unknown for strict: " in other_way.answer
     assert np.isnan(other_way.differences.query("measure == 'cost'")["low"]).all()

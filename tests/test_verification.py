@@ -69,8 +69,8 @@ def test_both_engines_pass(verified):
     ("missed", "apart", "words"),
     [
         ([], False, "Both engines agree with the closed forms in all "),
-        (["compiled"], False, "Something is wrong: the compiled engine missed "),
-        ([], True, "Something is wrong: the engines differ in 3 of "),
+        (["compiled"], False, "Verification failed: the compiled engine missed "),
+        ([], True, "Verification failed: the engines differ in 3 of "),
     ],
 )
 def test_verdicts_are_data(verified, missed, apart, words):
@@ -142,7 +142,7 @@ def test_a_broken_reference_engine_is_found(few_cases, monkeypatch):
     assert not found.is_ok
     assert ("reference", "makespan, s") in wrong_cases(found)
     assert not any(engine == "compiled" for engine, _ in wrong_cases(found))
-    assert found.answer.startswith("Something is wrong: the reference engine missed ")
+    assert found.answer.startswith("Verification failed: the reference engine missed ")
     assert "the engines differ in" in found.answer
     assert not found.to_dict()["is_ok"]
     assert found.summarize()[1].title == "Where the engines differ"

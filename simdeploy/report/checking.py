@@ -1,17 +1,19 @@
-"""Requirements and their verdicts in the words of a person."""
+"""Requirements and their verdicts in words."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.judging import fewest_observations
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import (
     find_cost_unit,
     format_amount,
     is_or_are,
-    list_some,
+    join_answer,
+    list_forms,
     measure_scale,
     percent,
     plural,
@@ -26,35 +28,34 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 _COLUMNS = (
-    Column("policy", "policy"),
     Column("required", "requirement"),
     Column("verdict", "verdict"),
-    Column("found", "found"),
+    Column("found", "estimate"),
     Column("n", "observations", "count"),
     Column("replications", "rollouts", "count"),
-    Column("reason", "why", is_optional=True),
+    Column("reason", "reason", is_optional=True),
 )
 
 
 def describe_requirement(requirement: Requirement, cost_unit: str = "") -> str:
-    """Say what is required; an amount of costs in `cost_unit`.
+    """Describe a requirement; costs are in `cost_unit`.
 
     Examples
     --------
     >>> from simdeploy.scenario.measures import parse_requirement
     >>> for text in ("false_alarm given good <= 1%", "p95 makespan_s <= 30m", "min_in_service_fraction >= 0.9"):
     ...     print(describe_requirement(parse_requirement(text)))
-    false alarms of good releases: at most 1 %
-    p95 of makespan: at most 30 min
-    least in service: at least 90 %
+    false alarms of good releases at most 1 %
+    p95 of makespan at most 30 min
+    minimum in service at least 90 %
     """
     scale = measure_scale(requirement.measure, abs(requirement.limit), cost_unit)
     sign = "at most" if requirement.at_least is None else "at least"
-    return f"{describe_measure(requirement.measure)}: {sign} {format_amount(requirement.limit, scale, digits=6)}"
+    return f"{describe_measure(requirement.measure)} {sign} {format_amount(requirement.limit, scale, digits=6)}"
 
 
 def requirement_of(row: Mapping[Hashable, Any]) -> Requirement:
-    """Return the requirement that a row of `Check.verdicts` is about."""
+    """Return the requirement of a row of `Check.verdicts`."""
     quantile, at_most, at_least = (
         None if math.isnan(row[name]) else row[name] for name in ("quantile", "at_most", "at_least")
     )
@@ -63,7 +64,7 @@ def requirement_of(row: Mapping[Hashable, Any]) -> Requirement:
 
 
 def format_found(row: Mapping[Hashable, Any], cost_unit: str = "") -> str:
-    """Write the estimate of a row of `Check.verdicts` with its bounds, in the unit in which its limit is told.
+    """Write the estimate and bounds of a row of `Check.verdicts`, in the unit of its limit.
 
     Examples
     --------
@@ -76,49 +77,77 @@ def format_found(row: Mapping[Hashable, Any], cost_unit: str = "") -> str:
 
 
 def tell(check: Check) -> str:
-    """Return the answer of a check, in a sentence."""
-    verdicts, confidence = check.verdicts["verdict"], f"{percent(check.confidence_level)} confidence"
+    """Say whether all requirements are met, and which are not."""
+    verdicts = check.verdicts["verdict"]
     n, n_missed, n_open = len(verdicts), int(verdicts.eq("not met").sum()), int(verdicts.eq("undecided").sum())
+    level = percent(check.confidence_level)
     if n_missed:
-        text = f"{_count(n_missed, n, 'not met')}, with {confidence} ({_name(check, 'not met')})"
-        text += f"; {n_open:,} {is_or_are(n_open)} undecided" if n_open else ""
+        start = f"{_count(n_missed, n, 'not met')} ({level} confidence)"
+        sentences = [[*_name(check, "not met", start), start]]
+        if n_open:
+            sentences.append([f"{n_open:,} {is_or_are(n_open)} undecided"])
     elif n_open:
-        tried = check.verdicts.loc[verdicts.eq("undecided"), "replications"].max()
-        some = "The requirement" if n == 1 else f"{n_open:,} of {n:,} requirements"
-        after = (
-            f"{is_or_are(n_open)} undecided after {plural(tried, 'rollout')} of a policy"
-            if tried
-            else "can't be decided"
-        )
-        text = f"{some} {after} ({_name(check, 'undecided')})"
-        text += f"; the others are met, each with {confidence}" if n_open < n else ""
+        tried = int(check.verdicts.loc[verdicts.eq("undecided"), "replications"].max())
+        may_be_decided = any(_may_be_decided(row) for row in check.verdicts.to_dict("records"))
+        what = f"undecided after {plural(tried, 'rollout')} per policy" if tried else ""
+        what = what or ("undecided" if may_be_decided else "undecidable")
+        start = _count(n_open, n, what)
+        sentences = [[*_name(check, "undecided", start), start]]
+        if may_be_decided:
+            sentences.append(["Raise `most` (--most) to decide"])
+        if n_open < n:
+            others = "The other is" if n - n_open == 1 else f"The {n - n_open:,} others are"
+            sentences.append([f"{others} met ({level} confidence)"])
     else:
-        text = f"{_count(n, n, 'met')}, {'each ' if n > 1 else ''}with {confidence}"
-    n_failed = sum(check.n_failed.values())
-    failed = f" {plural(n_failed, 'replication')} failed and {is_or_are(n_failed)} left out."
-    return f"{text}." + (failed if n_failed else "")
+        sentences = [[f"{_count(n, n, 'met')} ({level} confidence{' each' if n > 1 else ''})"]]
+    if n_failed := sum(check.n_failed.values()):
+        sentences.append([f"{plural(n_failed, 'replication')} failed and {is_or_are(n_failed)} excluded"])
+    return join_answer(sentences)
 
 
 def tabulate(check: Check) -> tuple[Table, ...]:
-    """Return the verdicts of a check as a table of words."""
+    """Return the verdicts as a table."""
     unit = find_cost_unit(check.computed_under)
     rows = [
-        {**row, "required": describe_requirement(requirement_of(row), unit), "found": format_found(row, unit)}
+        {
+            **row,
+            "required": f"{row['policy']}: {describe_requirement(requirement_of(row), unit)}",
+            "found": format_found(row, unit),
+        }
         for row in check.verdicts.to_dict("records")
     ]
-    title = f"Verdicts, each with {percent(check.confidence_level)} confidence, as has each bound by itself"
+    title = f"Verdicts and one-sided bounds, {percent(check.confidence_level)} confidence each"
     return (make_table(title, rows, _COLUMNS),)
 
 
+def _may_be_decided(row: Mapping[Hashable, Any]) -> bool:
+    """Say whether more replications may decide an undecided requirement."""
+    requirement = requirement_of(row)
+    if (
+        row["verdict"] != "undecided"
+        or row["unknown_fraction"] > 0
+        or math.isinf(fewest_observations(requirement, 0.5))
+    ):
+        return False
+    return row["replications"] > 0 or "budget" in row["reason"]
+
+
 def _count(some: int, n: int, what: str) -> str:
-    return f"{some:,} of {n:,} requirements {is_or_are(some)} {what}" if n > 1 else f"The requirement is {what}"
+    if n == 1:
+        return f"The requirement is {what}"
+    return (
+        f"All {n:,} requirements are {what}"
+        if some == n
+        else f"{some:,} of {n:,} requirements {is_or_are(some)} {what}"
+    )
 
 
-def _name(check: Check, verdict: str) -> str:
+def _name(check: Check, verdict: str, start: str) -> list[str]:
+    """Return a sentence that names the requirements with a verdict, and shorter ones."""
     rows = check.verdicts[check.verdicts["verdict"].eq(verdict)].to_dict("records")
     named, unit = [], find_cost_unit(check.computed_under)
     for row in rows:
-        # Where nobody can know, that is the reason.
-        but = f", but {row['reason']}" if row["unknown_fraction"] > 0 else ""
-        named.append(f"{row['policy']}, {describe_requirement(requirement_of(row), unit)}{but}")
-    return list_some(named, separator=";")
+        # Rollouts that never end are the reason why nobody can know.
+        reason = f", but {row['reason']}" if row["unknown_fraction"] > 0 else ""
+        named.append(f"{row['policy']}, {describe_requirement(requirement_of(row), unit)}{reason}")
+    return [f"{start}: {names}" for names in list_forms(named, separator=";")]

@@ -1,20 +1,25 @@
-"""Which policy is the best, in sentences that can be read aloud; and a comparison as tables of words."""
+"""Which policy is best, in words and as tables."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import LABELS, describe_measure
+from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
     Scale,
+    capitalize,
     cost_scale,
     difference_scale,
     find_cost_unit,
     format_interval,
+    is_or_are,
+    join_answer,
     join_words,
+    list_forms,
     list_some,
+    name_briefly,
     percent,
     say_unknown,
     scale_of,
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from simdeploy.report.tables import Kind
     from simdeploy.result import Table
 
-# A change review asks what may go wrong, how long it takes, how many it can hit and what it costs the users.
+# What a change review asks for.
 _SHOWN = {
     "false_alarm given good": "false alarms",
     "escaped given defective": "escapes",
@@ -43,104 +48,107 @@ _SHOWN = {
 }
 
 
-# How the policy that is the best by a measure is spoken of, several best ones, and the rest.
+# By what policies are compared: a noun, the best, and how it compares with others.
 _BEST_BY = {
-    "cost": ("costs least", "cost least", "less than"),
-    "false_alarm given good": ("raises the fewest false alarms", "raise the fewest false alarms", "fewer than"),
-    "escaped given defective": ("lets the fewest defects escape", "let the fewest defects escape", "fewer than"),
-    "makespan_s": ("ends soonest", "end soonest", "before"),
-    "makespan_s given completed": ("completes soonest", "complete soonest", "before"),
+    "cost": ("mean cost", "lowest", "lower than"),
+    "false_alarm given good": ("false alarms", "fewest", "fewer than"),
+    "escaped given defective": ("escapes", "fewest", "fewer than"),
+    "makespan_s": ("mean makespan", "shortest", "shorter than"),
+    "makespan_s given completed": ("mean makespan if completed", "shortest", "shorter than"),
 }
 
 
 def tell(comparison: Comparison) -> str:
-    """Say which policy is the best, and which ones can't be told from it.
-
-    By what `Comparison.judged_by` says. Of a policy with rollouts that never end it says how many, and the best one is that
-    of the others.
-    """
+    """Say which policy is best by `Comparison.judged_by`, which are indistinguishable, and what is unknown."""
+    best: list[list[str]] = []
+    for of in comparison.judged_by:
+        level = None if best else comparison.confidence_level
+        best += [forms for forms in [_tell_best(comparison, of, level)] if forms]
     unknown = _tell_unknown(comparison)
-    sentences = [said for of in comparison.judged_by if (said := _tell_best(comparison, of))]
-    if not sentences:
-        return " ".join(unknown) or "No rollout ended: nothing can be said of the policies."
-    at_once = " for all policies at once" if len(comparison.policies) > 2 else ""
-    told = f"{'. '.join(sentences)}, at {percent(comparison.confidence_level)} confidence{at_once}."
-    return " ".join([*unknown, told])
+    return join_answer([*best, *unknown] or ["No rollout ended, so the policies can't be compared"])
 
 
 def _tell_unknown(comparison: Comparison) -> list[str]:
-    """Say of which policies what isn't known, as they never end; what is unknown of the same ones in one sentence."""
+    """Say what is unknown of policies whose rollouts never end; one sentence for the same policies."""
     nouns: dict[tuple[bool, tuple[tuple[str, float], ...]], list[str]] = {}
     for of in comparison.judged_by:
         if unknown := _find_unknown(comparison, of):
             is_conditional = parse_measure(of).given is not None
             nouns.setdefault((is_conditional, tuple(unknown.items())), []).append(_noun(of))
     return [
-        f"{say_unknown(dict(unknown), join_words(of), is_conditional=is_conditional)}."
+        say_unknown(dict(unknown), join_words(of), is_conditional=is_conditional)
         for (is_conditional, unknown), of in nouns.items()
     ]
 
 
 def _find_unknown(comparison: Comparison, of: str) -> dict[str, float]:
-    """Return for how many of the rollouts of which policies a measure is unknown."""
+    """Return the fraction of unknown rollouts of each policy that has some."""
     rows = find_rows(comparison.ranking, parse_measure(of))
     rows = rows[rows["unknown_fraction"].gt(0)]
     return dict(zip(rows["policy"], rows["unknown_fraction"], strict=True))
 
 
 def _find_ranked(comparison: Comparison, of: str) -> pd.DataFrame:
-    """Return the ranking of the policies that have a place, best first, with each one's own estimate."""
-    ranked, own = (find_rows(frame, parse_measure(of)) for frame in (comparison.ranking, comparison.estimates))
-    found = ranked.dropna(subset="rank").merge(own.add_prefix("own_"), left_on="policy", right_on="own_policy")
-    return found.sort_values("rank", kind="stable")
+    """Return the ranked policies, best first, each with its estimate."""
+    ranked, estimates = (find_rows(frame, parse_measure(of)) for frame in (comparison.ranking, comparison.estimates))
+    ranked = ranked.dropna(subset="rank").merge(
+        estimates.add_prefix("policy_"), left_on="policy", right_on="policy_policy"
+    )
+    return ranked.sort_values("rank", kind="stable")
 
 
-def _tell_best(comparison: Comparison, of: str) -> str:
+def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str]:
+    """Return a sentence on the best policies by one measure, and shorter ones; the interval is of confidence `level`."""
     ranked = _find_ranked(comparison, of)
     if ranked.empty:
-        return ""
+        return []
     is_first = ranked["rank"].eq(1)
     best, others = ranked.loc[is_first, "policy"].tolist(), ranked.loc[~is_first, "policy"].tolist()
-    told = write_estimate(ranked.iloc[0], _scale_of_best(comparison, of, ranked), "own_estimate")
-    if len(ranked) == 1:
-        return f"{best[0]}: {_noun(of)} {told}"
-    of_others = "Of the others " if _find_unknown(comparison, of) else ""
-    does, do, less = _BEST_BY[of]
-    begun = f"{of_others}{list_some(best)} {does if len(best) == 1 else do}: {told}"
     rivals = ranked.loc[~is_first & ranked["verdict"].ne("worse"), "policy"].tolist()
+    amount = write_estimate(ranked.iloc[0], _scale_of_best(comparison, of, ranked), "policy_estimate", level=level)
+    noun, most, more = _BEST_BY[of]
+    if len(ranked) == 1:
+        return [f"{best[0]}: {noun} {amount}"]
+    among = f"Of those with known {_noun(of)}, " if _find_unknown(comparison, of) else ""
     if not others:
-        return f"{begun}, one like the other"
+        return [f"{among}{names} have the same {noun}: {amount}" for names in list_forms(best)]
+    if of == "cost" and not rivals:
+        names = list_some(best, word="or")
+        start = capitalize(f"{among}use {names}: {noun} {amount}")
+    else:
+        start = f"{among}{list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
     if not rivals:
-        return f"{begun}, surely {less} {list_some(others)}"
+        return [f"{start}, {more} {names}" for names in list_forms(others)]
     them = "it" if len(best) == 1 else "them"
     if len(rivals) == len(others) > 1:
-        return f"{begun}; none of the others can be told from {them}"
-    return f"{begun}; {list_some(rivals)} can't be told from {them}"
+        return [f"{start}, but no other policy is distinguishable from {them}"]
+    are = is_or_are(len(rivals))
+    return [f"{start}, but {names} {are} indistinguishable from {them}" for names in list_forms(rivals)]
 
 
 def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Scale:
     unit = find_cost_unit(comparison.computed_under)
-    return cost_scale(unit) if of == "cost" else scale_of(parse_measure(of), ranked["own_estimate"], unit)
+    return cost_scale(unit) if of == "cost" else scale_of(parse_measure(of), ranked["policy_estimate"], unit)
 
 
 def _noun(of: str) -> str:
-    return describe_measure(parse_measure(of))
+    return name_briefly(parse_measure(of))
 
 
 def tabulate(comparison: Comparison) -> tuple[Table, ...]:
-    """Return the estimates of the main responses, the differences if there are any, and the ranking."""
-    level, unit = f"{percent(comparison.confidence_level)} intervals", find_cost_unit(comparison.computed_under)
-    kept = {policy: n - comparison.n_failed[policy] for policy, n in comparison.n_replications.items()}
-    counts = {policy: f"n = {n}" for policy, n in kept.items()}
+    """Return the main estimates, their differences if there are several policies, and the ranking."""
+    level, unit = f"{percent(comparison.confidence_level)} CI", find_cost_unit(comparison.computed_under)
+    n_used = {policy: n - comparison.n_failed[policy] for policy, n in comparison.n_replications.items()}
+    counts = {policy: f"n = {n}" for policy, n in n_used.items()}
     counts |= {policy: f"{counts[policy]}\n{n} failed" for policy, n in comparison.n_failed.items() if n}
-    title = f"Estimates with {level}"
-    tables = [_tabulate_responses(title, comparison.estimates, "stacked estimate", kept, counts, unit)]
+    title = f"Estimates ({level})"
+    tables = [_tabulate_responses(title, comparison.estimates, "stacked estimate", n_used, counts, unit)]
     if len(comparison.policies) > 1:
         pairs = {str(policy): int(n) for policy, n in comparison.differences.groupby("policy")["n"].max().items()}
         counts = {policy: f"{n} pairs" for policy, n in pairs.items()}
-        title = f"Differences to {comparison.baseline} in the same worlds, with {level}"
+        title = f"Differences from {comparison.baseline} in the same worlds ({level})"
         tables.append(_tabulate_responses(title, comparison.differences, "stacked difference", pairs, counts, unit))
-    # Of two policies the differences have said it all.
+    # For two policies the differences suffice.
     if len(comparison.policies) > 2:
         ranked = {of: _find_ranked(comparison, of) for of in comparison.judged_by}
         tables += [_tabulate_ranking(comparison, of, rows) for of, rows in ranked.items() if len(rows)]
@@ -150,34 +158,34 @@ def tabulate(comparison: Comparison) -> tuple[Table, ...]:
 def _tabulate_responses(
     title: str, frame: pd.DataFrame, kind: Kind, most: Mapping[str, int], counts: Mapping[str, str], cost_unit: str
 ) -> Table:
-    """Return a line for each policy; a cell says over how many replications it is where they are not the most."""
+    """Return a row per policy; cells over fewer replications say how many."""
     notes = [f"n = {n}" if 0 < n < most[policy] else "" for policy, n in zip(frame["policy"], frame["n"], strict=True)]
     rows = frame.assign(of=name_rows(frame), note=notes)
-    told = rows["of"].unique()
-    # Where nobody knows what completed, all makespans are told.
-    shown = _SHOWN if any(of.startswith("makespan_s given") for of in told) else {"makespan_s": "makespan"} | _SHOWN
+    measures = rows["of"].unique()
+    # Without verdicts, show the makespan of all rollouts.
+    shown = _SHOWN if any(of.startswith("makespan_s given") for of in measures) else {"makespan_s": "makespan"} | _SHOWN
     wide = spread(rows[rows["of"].isin(shown)], "policy", "of", also=("note",))
     columns = [Column("policy", "policy", below="count")]
     for of, heading in shown.items():
-        if of in told:
+        if of in measures:
             columns.append(Column(of, heading, kind, parse_measure(of), below=f"{of}_note", is_optional=True))
     return make_table(title, wide.assign(count=wide["policy"].map(counts)), columns, cost_unit)
 
 
 def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Table:
     scale = _scale_of_best(comparison, of, ranked)
-    # A policy with nobody beside it has no verdict, and is the best.
+    # A policy without rivals has no verdict, and is the best.
     words = {"better": "yes", "worse": "no", "unknown": "yes"}
     ends = zip(ranked["low"], ranked["high"], strict=True)
     rows = ranked.assign(
-        less=[format_interval(low, high, difference_scale(scale)) for low, high in ends],
+        gap=[format_interval(low, high, difference_scale(scale)) for low, high in ends],
         is_best=[words.get(verdict, "may be") for verdict in ranked["verdict"]],
     )
     columns = (
         Column("policy", "policy"),
-        Column("own_estimate", _noun(of), "estimate", scale),
-        Column("less", "less the best of the others"),
-        Column("is_best", "the best?"),
+        Column("policy_estimate", _noun(of), "estimate", scale),
+        Column("gap", "minus best other"),
+        Column("is_best", "best?"),
     )
     level = percent(comparison.confidence_level)
-    return make_table(f"Against the best of the others, {level} for all policies at once", rows, columns)
+    return make_table(f"Against the best other policy ({level} CI, simultaneous)", rows, columns)

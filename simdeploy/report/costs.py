@@ -1,4 +1,4 @@
-"""What rollouts cost, in words and as a table."""
+"""The cost of rollouts in words and as a table."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from simdeploy.report.wording import (
     cost_scale,
     find_cost_unit,
     format_number,
+    join_answer,
     percent,
     say_unknown,
     write_estimate,
@@ -28,33 +29,35 @@ _COLUMNS = (
 
 
 def tell(result: CostResult) -> str:
-    """Say what the cheapest case costs, and what of it weighs most; and of which cases the cost is unknown."""
+    """Say which case has the lowest mean cost, its largest cause, and where the cost is unknown."""
     totals = result.totals
     names, fractions = name_cases(totals, result.case_columns), totals["unknown_fraction"]
     unknown = say_unknown(dict(zip(names, fractions, strict=True)), "cost")
-    if not totals["is_cheapest"].any():
-        return f"{unknown}." if unknown else "No rollout ended: nothing can be said of its cost."
-    return f"{unknown}. {_tell_cheapest(result, names)}" if unknown else _tell_cheapest(result, names)
+    if totals["is_cheapest"].any():
+        return join_answer([_tell_cheapest(result, names), unknown])
+    return join_answer([unknown or "No rollout ended, so the cost is unknown"])
 
 
 def _tell_cheapest(result: CostResult, names: list[str]) -> str:
     totals, unit = result.totals, find_cost_unit(result.computed_under)
     place = totals["is_cheapest"].tolist().index(True)
-    best, has_unknown = totals.iloc[place], totals["unknown_fraction"].gt(0)
+    has_unknown = totals["unknown_fraction"].gt(0)
     is_compared = (totals["estimate"].notna() & ~has_unknown).sum() > 1
-    of_others = "Of the others " if has_unknown.any() and is_compared else ""
-    told = write_estimate(best, cost_scale(unit))
-    begun = f"{of_others}{names[place]} costs{' least' if is_compared else ''}: {told}"
+    among = "Of the cases with known cost, " if has_unknown.any() and is_compared else ""
+    amount = write_estimate(totals.iloc[place], cost_scale(unit), level=result.confidence_level)
+    start = f"{among}{names[place]} has the lowest mean cost" if is_compared else f"Mean cost of {names[place]}"
+    text = f"{start}: {amount}"
     largest = result.parts[result.parts["is_cheapest"] & result.parts["is_largest_cause"]]
     if largest.empty:
-        return f"{begun}."
-    cause, weight = largest["cause"].item(), format_number(largest["estimate"].item(), largest["half_width"].item())
-    return f"{begun}; most of it is the {LABELS[cause][0]}, {f'{weight} {unit}'.rstrip()}."
+        return text
+    cause = LABELS[largest["cause"].item()][0].removeprefix("cost of ")
+    share = format_number(largest["estimate"].item(), largest["half_width"].item())
+    return f"{text}. Largest cause: {cause}, {share} {unit}".rstrip()
 
 
 def tabulate(result: CostResult) -> tuple[Table, ...]:
-    """Return the cost of each case, split by cause."""
+    """Return the cost of each case by cause."""
     parts = result.parts.assign(named=name_cases(result.parts, result.case_columns))
-    title = f"Cost of a rollout by cause, with {percent(result.confidence_level)} intervals"
+    title = f"Cost per rollout by cause ({percent(result.confidence_level)} CI)"
     unit = find_cost_unit(result.computed_under)
     return (make_table(title, spread(parts, "named", "cause"), _COLUMNS, unit),)

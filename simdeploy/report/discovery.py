@@ -1,4 +1,4 @@
-"""In which worlds a policy breaks, in a sentence, and the boxes, their limits and the path to them as tables."""
+"""In which worlds a policy breaks: in words, and the boxes, their limits and the peeling path as tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from simdeploy.analysis.sensitivity.responding import NEVER_ENDS, NO_VALUE
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import (
     PERCENT,
+    capitalize,
     format_estimate,
     join_answer,
     percent,
@@ -44,58 +45,59 @@ _PATH = (
 
 
 def tell(result: Discovery) -> str:
-    """Say in which worlds the policy breaks, and how much of what breaks that is."""
-    subject = "It" if result.policy is None else result.policy
+    """Say in which worlds the policy breaks, and how many of all breaking worlds those are."""
+    subject = "The policy" if result.policy is None else result.policy
     if result.is_refused:
-        return f"Nothing can be said of where {subject} breaks: {_say_left_out(result)}.{_say_remedy(result)}"
+        where = f"Where {result.policy or 'the policy'} breaks"
+        return join_answer([f"{where} is unknown: {_say_left_out(result)}", _say_remedy(result)])
     found = result.boxes[result.boxes["is_found"]]
-    share = f"{result.n_broken:,} of {result.n_known:,} worlds"
-    overall = format_estimate(result.share, result.share_low, result.share_high, PERCENT)
+    n_of = f"{result.n_broken:,} of {result.n_known:,} worlds"
+    interval = (result.share, result.share_low, result.share_high)
+    share = format_estimate(*interval, PERCENT, level=result.confidence_level)
     if not result.n_broken:
-        parts = [f"{subject} breaks in none of {result.n_known:,} worlds, {overall}"]
+        sentences = [f"{subject} breaks in none of {result.n_known:,} worlds: {share}"]
     elif result.n_broken == result.n_known:
-        parts = [f"{subject} breaks in all {result.n_known:,} worlds, {overall}"]
+        sentences = [f"{subject} breaks in all {result.n_known:,} worlds: {share}"]
     elif found.empty:
-        parts = [
-            f"{subject} breaks in {share}, {overall}",
-            "no box of factors was found that has more of them than chance",
-        ]
+        sentences = [f"{subject} breaks in {n_of}: {share}", "No box of factors has significantly more of them"]
     else:
         first, *others = (row for _, row in found.iterrows())
-        of_first = f"{_density(first)} of the worlds there, {_coverage(first)} of all that break"
-        parts = [
-            f"{subject} breaks where {first['limits']}: {of_first}",
-            *(f"of the rest, where {row['limits']}: {_density(row)}, {_coverage(row)}" for row in others),
-            f"in all it breaks in {share}, {overall}",
+        density = write_estimate(first, PERCENT, "density", level=result.confidence_level)
+        coverage = write_estimate(first, PERCENT, "coverage")
+        overall = format_estimate(*interval, PERCENT)
+        sentences = [
+            f"{subject} breaks where {first['limits']}: {density} of those worlds, {coverage} of all that break",
+            *(
+                f"Of the rest, where {row['limits']}: {_write(row, 'density')}, {_write(row, 'coverage')}"
+                for row in others
+            ),
+            f"Overall {n_of} break: {overall}",
         ]
     if result.left_out:
-        parts.insert(1, _say_left_out(result))
+        sentences.insert(1, capitalize(_say_left_out(result)))
     if n_undecided := int(result.worlds["is_undecided"].sum()):
         n = plural(result.n_replications, "replication")
-        parts.append(f"{plural(n_undecided, 'world is', 'worlds are')} undecided with {n}")
-    return join_answer(parts, separator="; ", end=".")
+        sentences.append(f"{plural(n_undecided, 'world is', 'worlds are')} undecided after {n}")
+    return join_answer(sentences)
 
 
 def tabulate(result: Discovery) -> tuple[Table, ...]:
-    """Return the boxes, their limits, and the path of the first one."""
+    """Return the boxes, their limits, and the peeling path of the first box."""
     tables = []
+    level = percent(result.confidence_level)
     if len(result.boxes):
         boxes = result.boxes.assign(undecided=[f"{row.n_undecided} of {row.n}" for row in result.boxes.itertuples()])
-        title = f"Boxes in held-out worlds, with {percent(result.confidence_level)} intervals"
-        tables += [make_table(title, boxes, _BOXES), make_table("Their limits", result.limits, _LIMITS)]
+        title = f"Boxes in held-out worlds ({level} CI)"
+        tables += [make_table(title, boxes, _BOXES), make_table("Limits of the boxes", result.limits, _LIMITS)]
     path = result.path[result.path["box"].eq(1)]
     if len(path) > 1:
         steps = path.assign(step=path["step"].astype(str) + path["is_chosen"].map({True: " chosen", False: ""}))
-        tables.append(make_table("Peeling path of the first box, in the worlds of the search", steps, _PATH))
+        tables.append(make_table("Peeling path of box 1, in the worlds searched", steps, _PATH))
     return tuple(tables)
 
 
-def _density(row: pd.Series) -> str:
-    return write_estimate(row, PERCENT, "density")
-
-
-def _coverage(row: pd.Series) -> str:
-    return write_estimate(row, PERCENT, "coverage")
+def _write(row: pd.Series, name: str) -> str:
+    return write_estimate(row, PERCENT, name)
 
 
 def _say_left_out(result: Discovery) -> str:
@@ -104,5 +106,5 @@ def _say_left_out(result: Discovery) -> str:
 
 def _say_remedy(result: Discovery) -> str:
     if NEVER_ENDS in result.left_out:
-        return " Require something that is known of every rollout, such as in_progress <= 1%."
-    return " More replications in each world might do." if NO_VALUE in result.left_out else ""
+        return "Require something known of every rollout, such as in_progress <= 1%"
+    return "More replications per world may help" if NO_VALUE in result.left_out else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
-from simdeploy.report.wording import find_cost_unit, percent, scale_of, write_estimate
+from simdeploy.report.wording import capitalize, find_cost_unit, join_answer, percent, scale_of, write_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,29 +19,34 @@ if TYPE_CHECKING:
 
 
 def tell(found: Estimates) -> str:
-    """Say of the first measure where it is lowest and where it is highest."""
+    """Say where the first measure is lowest and highest."""
     measure = found.measures[0]
     rows = found.estimates[found.estimates["measure"].eq(str(measure))]
     name = describe_measure(measure)
     if rows["estimate"].isna().all():
-        return f"No replication says anything of {name}."
+        return join_answer([f"No replication has a value for {name}"])
     scale = scale_of(measure, rows["estimate"], find_cost_unit(found.computed_under))
-    told = tell_range(name, rows, name_cases(rows, found.case_columns), scale)
-    return f"{told}, with {percent(found.confidence_level)} intervals."
+    return join_answer([tell_range(name, rows, name_cases(rows, found.case_columns), scale, found.confidence_level)])
 
 
-def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale) -> str:
-    """Say from what to what estimates go, and where; at least one of them isn't missing."""
-    ends = dict.fromkeys(int(place) for place in (rows["estimate"].argmin(), rows["estimate"].argmax()))
-    words = " to ".join(f"{write_estimate(rows.iloc[place], scale)} under {cases[place]}" for place in ends)
-    return f"{name[0].upper()}{name[1:]}: {'from ' if len(ends) > 1 else ''}{words}"
+def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale, level: float) -> list[str]:
+    """Say where an estimate is lowest and highest, also without the cases; at least one estimate isn't missing."""
+    lowest, highest = int(rows["estimate"].argmin()), int(rows["estimate"].argmax())
+    low, high = write_estimate(rows.iloc[lowest], scale, level=level), write_estimate(rows.iloc[highest], scale)
+    start = capitalize(name)
+    if lowest == highest:
+        return [f"{start}: {low} for {cases[lowest]}", f"{start}: {low}"]
+    return [
+        f"{start}: lowest {low} for {cases[lowest]}, highest {high} for {cases[highest]}",
+        f"{start}: lowest {low}, highest {high}",
+    ]
 
 
 def tabulate(found: Estimates) -> tuple[Table, ...]:
-    """Return one table: a line for each case, a column for each measure."""
+    """Return a row for each case, with a column for each measure."""
     rows = found.estimates.assign(named=name_cases(found.estimates, found.case_columns))
     frame = spread(rows, "named", "measure")
-    title = f"Estimates with {percent(found.confidence_level)} intervals"
+    title = f"Estimates ({percent(found.confidence_level)} CI)"
     what = "case" if "case" in found.case_columns else "policy"
     columns = [Column("named", what), *measure_columns(found.measures)]
     return (make_table(title, frame, columns, find_cost_unit(found.computed_under)),)

@@ -1,4 +1,4 @@
-"""What gates side by side say, in sentences that can be read aloud."""
+"""Gates compared, in words and as tables."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from simdeploy.analysis.gates.curves import STOPPED, as_measure
 from simdeploy.analysis.gates.variants import THRESHOLD
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
+    LONGEST_ANSWER,
     PERCENT,
     POINTS,
-    Scale,
+    cost_scale,
     find_cost_unit,
     format_amount,
     format_interval,
     interval_names,
-    is_or_are,
     join_answer,
-    list_some,
+    list_forms,
     percent,
     say_unknown,
     write_estimate,
@@ -40,26 +40,27 @@ _GATE = Column("gate", "gate")
 _GATES = (
     _GATE,
     Column("says", "health_check.gate"),
-    Column("observation", "a node's own observation"),
+    Column("observation", "observation per node"),
     Column("why", "", is_optional=True),
 )
 
 
 def tell(result: GateComparison) -> str:
-    """Say which gate errs less than the threshold, what the others do, what it costs, and how the threshold errs."""
+    """Say which gate is better than the threshold, what the others do, and how the threshold errs."""
     verdicts = _find_verdicts(result)
-    parts = [_tell_unknown(result)]
-    if result.best is not None:
-        is_only = list(verdicts.values()).count("better") == 1
-        least = "" if is_only else ", and errs least by the estimates"
-        changes = _tell_changes(result, result.best)
-        parts.append(f"{result.best} is surely better than the threshold{least}: {changes}.")
-    parts += [_tell_better(result, verdicts), _tell_cost(result), _tell_served(result, verdicts)]
-    return join_answer([*parts, *_tell_worse(verdicts), _tell_threshold(result)])
+    sentences = [
+        _tell_best(result, verdicts),
+        _tell_unknown(result),
+        _tell_cost(result),
+        _tell_served(result, verdicts),
+        *_tell_others(result, verdicts),
+        _tell_threshold(result),
+    ]
+    return join_answer(sentences)
 
 
 def _find_verdicts(result: GateComparison) -> dict[str, str]:
-    """Return the verdict on each gate but the threshold."""
+    """Return the verdict on each gate except the threshold."""
     return {row["gate"]: row["verdict"] for row in result.gates.to_dict("records") if row["gate"] != THRESHOLD}
 
 
@@ -73,54 +74,53 @@ def _tell_threshold(result: GateComparison) -> str:
         return ""
     escapes = format_amount(1 - bad["estimate"], PERCENT)
     alarms = format_amount(good["estimate"], PERCENT)
-    defects = f"defects of {_size(result.size)}"
-    return f"The threshold of {result.policy} stops {alarms} of good releases and lets {escapes} of {defects} through."
+    return f"Threshold: {alarms} false alarms, {escapes} escapes of {_size(result.size)} defects"
 
 
 def _tell_unknown(result: GateComparison) -> str:
     stopped = result.curves[result.curves["measure"].eq(STOPPED)]
     unknown = stopped.groupby("gate", sort=False)["unknown_fraction"].max()
-    text = say_unknown({str(gate): fraction for gate, fraction in unknown.items()}, "verdict")
-    return f"{text}." if text else ""
+    return say_unknown({str(gate): fraction for gate, fraction in unknown.items()}, "verdict")
 
 
-def _tell_changes(result: GateComparison, gate: str) -> str:
-    told = []
+def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]:
+    """Say which gate is best and how it changes both errors, or that none is better."""
+    level = percent(result.confidence_level)
+    if result.best is None:
+        return [f"No other gate is shown to be better than the threshold ({level} confidence)"]
+    is_only = list(verdicts.values()).count("better") == 1
+    start = f"Use {result.best}: better than the threshold{'' if is_only else ', with the lowest estimated errors'}"
+    changes = []
     for name, size in (("false alarms", 0.0), ("escapes", result.size)):
-        row = result.difference(gate, size, STOPPED)
+        row = result.difference(result.best, size, STOPPED)
         ends = (row["low"], row["high"]) if size == 0 else (-row["high"], -row["low"])
         how = "change by" if row["verdict"] in ("better", "worse") else "stay within"
-        told.append(f"{name} {how} {format_interval(*ends, POINTS)}")
-    return " and ".join(told)
+        changes.append(f"{name} {how} {format_interval(*ends, POINTS)}")
+    text = f"{start}: {', '.join(changes)} ({level} CI)"
+    return [text if len(text) < LONGEST_ANSWER else start]
 
 
-def _tell_better(result: GateComparison, verdicts: Mapping[str, str]) -> str:
-    if result.best is None:
-        none = "The only other gate isn't" if len(verdicts) == 1 else f"None of the {len(verdicts)} other gates is"
-        return f"{none} surely better than the threshold."
-    names = [gate for gate, verdict in verdicts.items() if verdict == "better" and gate != result.best]
-    return f"Surely better {is_or_are(len(names))} also {list_some(names)}." if names else ""
-
-
-def _tell_worse(verdicts: Mapping[str, str]) -> Iterator[str]:
-    for its, one, several in (
+def _tell_others(result: GateComparison, verdicts: Mapping[str, str]) -> Iterator[list[str]]:
+    for verdict, is_so, are_so in (
+        ("better", "is also better", "are also better"),
         ("trades", "trades one error for the other", "trade one error for the other"),
-        ("worse", "surely errs more", "surely err more"),
+        ("worse", "has more errors", "have more errors"),
     ):
-        if names := [gate for gate, verdict in verdicts.items() if verdict == its]:
-            yield f"{list_some(names)} {one if len(names) == 1 else several}."
+        names = [gate for gate, of_gate in verdicts.items() if of_gate == verdict and gate != result.best]
+        if names and (verdict != "better" or result.best is not None):
+            yield [f"{listed} {is_so if len(names) == 1 else are_so}" for listed in list_forms(names)]
 
 
 def _tell_served(result: GateComparison, verdicts: Mapping[str, str]) -> str:
-    """Say which gate serves the fewest failed requests of the defect, of those that don't surely err more."""
+    """Say which gate serves the fewest failed requests of the defect, of those not shown to have more errors."""
     best = result.fewest_failed_requests
     if best is None:
         return ""
     rows = (result.row(gate, result.size, "failed_requests_excess") for gate in (best, THRESHOLD))
-    its, own = (f"{row['estimate']:,.0f}" for row in rows)
+    of_best, of_threshold = (f"{row['estimate']:,.0f}" for row in rows)
     is_of_all = set(verdicts.values()) <= {"better", "equal", "unclear"}
-    among = "" if is_of_all else " without surely erring more"
-    return f"{best} serves the fewest failed requests{among}: {its} instead of {own}."
+    among = "" if is_of_all else " without more errors"
+    return f"Fewest excess failed requests{among}: {best}, {of_best} instead of {of_threshold}"
 
 
 def _tell_cost(result: GateComparison) -> str:
@@ -129,14 +129,14 @@ def _tell_cost(result: GateComparison) -> str:
     rows = result.mixture[result.mixture["measure"].eq("cost") & result.mixture["gate"].eq(result.cheapest)]
     best = rows.iloc[0]
     if result.cheapest == THRESHOLD:
-        return "None costs less than the threshold by the estimates."
-    less = write_estimate(best, Scale(1, find_cost_unit(result.computed_under)), "difference", sign=True)
-    how = "surely" if best["verdict"] == "better" else "not surely"
-    return f"{result.cheapest} costs least, {how} less than the threshold: {less} a rollout."
+        return "The threshold has the lowest mean cost"
+    difference = write_estimate(best, cost_scale(find_cost_unit(result.computed_under)), "difference", sign=True)
+    how = " against" if best["verdict"] == "better" else ", not distinguishable from"
+    return f"{result.cheapest} has the lowest mean cost, {difference}{how} the threshold"
 
 
 def tabulate(result: GateComparison) -> tuple[Table, ...]:
-    """Return the curve of what is stopped, both sorts of release, the gates, and the scenario's own releases."""
+    """Return the fraction stopped by size, good and defective releases, the gates, and the scenario's releases."""
     tables = [_tabulate_curve(result), _tabulate_good(result), _tabulate_defect(result), _tabulate_gates(result)]
     return (*tables, _tabulate_mixture(result))
 
@@ -144,10 +144,10 @@ def tabulate(result: GateComparison) -> tuple[Table, ...]:
 def _tabulate_gates(result: GateComparison) -> Table:
     import pandas as pd
 
-    left_out = [{"gate": gate, "why": f"left out: {why}"} for gate, why in result.left_out.items()]
+    left_out = [{"gate": gate, "why": f"excluded: {why}"} for gate, why in result.left_out.items()]
     observed = [short_duration(round(seconds * NS_PER_S)) for seconds in result.gates["observation_s"]]
     rows = pd.concat([result.gates.assign(observation=observed, why=""), pd.DataFrame(left_out)])
-    return make_table(f"The gates of {result.policy}", rows, _GATES)
+    return make_table(f"Gates of {result.policy}", rows, _GATES)
 
 
 def _tabulate_good(result: GateComparison) -> Table:
@@ -155,13 +155,13 @@ def _tabulate_good(result: GateComparison) -> Table:
     alarms = Column(STOPPED, "false alarms", "estimate", PERCENT)
     columns = (_GATE, alarms, *measure_columns(map(as_measure, _OF_GOOD)))
     level = percent(result.confidence_level)
-    title = f"A good release, {result.n_replications:,} replications, with {level} bands over {len(result.sizes)} sizes"
+    title = f"Good release, {result.n_replications:,} replications ({level} bands over {len(result.sizes)} sizes)"
     return make_table(title, frame, columns)
 
 
 def _tabulate_defect(result: GateComparison) -> Table:
     frame = _spread_curves(result, result.size)
-    # What isn't stopped escapes.
+    # Releases that aren't stopped escape.
     estimate, low, high = interval_names(STOPPED)
     frame[[estimate, low, high]] = 1 - frame[[estimate, high, low]].to_numpy()
     frame["verdict"] = frame["gate"].map(_find_verdicts(result))
@@ -169,9 +169,9 @@ def _tabulate_defect(result: GateComparison) -> Table:
         _GATE,
         Column(STOPPED, "escapes", "estimate", PERCENT),
         *measure_columns(map(as_measure, _OF_DEFECT)),
-        Column("verdict", "errors against the threshold", "verdict"),
+        Column("verdict", "against threshold"),
     )
-    return make_table(f"A defect of {_size(result.size)}", frame, columns)
+    return make_table(f"Defect of {_size(result.size)}", frame, columns)
 
 
 def _spread_curves(result: GateComparison, size: float) -> pd.DataFrame:
@@ -181,7 +181,7 @@ def _spread_curves(result: GateComparison, size: float) -> pd.DataFrame:
 def _tabulate_curve(result: GateComparison) -> Table:
     rows = result.curves[result.curves["measure"].eq(STOPPED)]
     widest = float(((rows["high"] - rows["low"]) / 2).max())
-    title = f"Stopped, over the error rate that the release adds; each within {100 * widest:.1f} pp at most"
+    title = f"Fraction stopped by the error rate that the release adds (within {100 * widest:.1f} pp)"
     columns = (_GATE, *(Column(f"{size}", _size(size), "share") for size in result.sizes))
     return make_table(title, spread(rows, "gate", "size", also=_UNKNOWN), columns)
 
@@ -195,7 +195,7 @@ def _tabulate_mixture(result: GateComparison) -> Table:
     for column in measure_columns(map(parse_measure, result.mixture["measure"].unique())):
         columns.append(column)
         if column.name == "cost":
-            columns.append(Column("difference", "cost less the threshold's", "difference", column.scale))
+            columns.append(Column("difference", "cost minus threshold", "difference", column.scale))
     level = percent(result.confidence_level)
-    title = f"The scenario's own releases, with {level} intervals; differences for all gates at once"
+    title = f"Releases of the scenario ({level} CI, differences simultaneous)"
     return make_table(title, frame, columns, unit)

@@ -1,15 +1,15 @@
-"""The cases of a sweep as a table of words: one line each."""
+"""The cases of a sweep, in words and as a table."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.naming import LABELS, name_cases, shorten_names
+from simdeploy.analysis.asking.naming import LABELS, format_value, name_cases, shorten_names
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import PERCENT, Scale, percent, plural, response_scale
+from simdeploy.report.wording import PERCENT, Scale, join_answer, percent, plural, response_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,44 +17,47 @@ if TYPE_CHECKING:
     from simdeploy.analysis.estimates.grid import GridSummary
     from simdeploy.result import Table
 
-# What a change review asks for; the rest is in the cells.
+# What a change review asks for; `cells` has the rest.
 SHOWN = ("false_alarm", "escape", "completed_makespan_s", "failed_requests_excess")
 TITLES = {"false_alarm": "false alarms", "escape": "escapes", "completed_makespan_s": "makespan if completed"}
 
 
 def tell(summary: GridSummary) -> str:
-    """Say where false alarms, or what there is instead, are lowest and where they are highest."""
+    """Say where false alarms, or else the next known quantity, are lowest and highest."""
     cells = summary.cells
     known = [name for name in SHOWN if cells.get(f"{name}_estimate", cells["case"] * math.nan).notna().any()]
     n = plural(len(cells), "case")
     if not known:
-        return f"No replication of {n} says anything."
+        return join_answer([f"No replication of {n} has a value"])
     name = known[0]
     columns = {f"{name}_{what}": what for what in ("estimate", "low", "high")}
     rows = cells[list(columns)].rename(columns=columns)
     cases = name_cases(cells, ["scenario", "policy", *summary.factors])
-    told = tell_range(quantity_title(name), rows, cases, quantity_scale(name, cells))
-    return f"{told}, among {n}, with {percent(summary.confidence_level)} intervals."
+    title = f"{quantity_title(name)} in {n}"
+    return join_answer([tell_range(title, rows, cases, quantity_scale(name, cells), summary.confidence_level)])
 
 
 def tabulate(summary: GridSummary) -> tuple[Table, ...]:
-    """Return one table: a line for each case, with what it is and each estimate with its interval."""
+    """Return a row for each case, with what was varied and the estimates."""
     cells = summary.cells
     varied = [name for name in ("scenario", "policy") if cells[name].nunique() > 1]
-    headings = [*varied, *shorten_names(summary.factors)]
-    columns = [Column("case", "case")]
-    columns += [Column(*each, "value") for each in zip([*varied, *summary.factors], headings, strict=True)]
+    factors = [*varied, *summary.factors]
+    values = [[format_value(value) for value in cells[name]] for name in factors]
+    # A table that continues repeats its first column alone, so that column identifies the case.
+    named = [", ".join(words) for words in zip(*values, strict=True)] if factors else cells["case"].astype(str)
+    columns = [Column("named", ", ".join([*varied, *shorten_names(summary.factors)]) or "case")]
     for name in SHOWN:
         if f"{name}_estimate" in cells:
             # The unit stands above the numbers.
             factor, unit = quantity_scale(name, cells)
             heading = f"{quantity_title(name)} {unit}".rstrip()
             columns.append(Column(f"{name}_estimate", heading, "estimate", Scale(factor, "")))
-    return (make_table(f"Estimates with {percent(summary.confidence_level)} intervals", cells, columns),)
+    title = f"Estimates ({percent(summary.confidence_level)} CI)"
+    return (make_table(title, cells.assign(named=named), columns),)
 
 
 def quantity_title(name: str) -> str:
-    """Say what a quantity is.
+    """Name a quantity.
 
     Examples
     --------
@@ -65,5 +68,5 @@ def quantity_title(name: str) -> str:
 
 
 def quantity_scale(name: str, cells: pd.DataFrame) -> Scale:
-    """Return how a quantity is shown: one scale for all cells."""
+    """Return one scale for all cells of a quantity."""
     return PERCENT if name in PROPORTIONS else response_scale(MEANS[name], float(cells[f"{name}_estimate"].max()))

@@ -1,4 +1,4 @@
-"""What it is worth to know the world, or the kind of release, in words and as tables."""
+"""The value of knowing the world, or the kind of release, in words and as tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.costs.knowing import KIND, WORLD
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import cost_scale, find_cost_unit, percent, say_unknown, write_estimate
+from simdeploy.report.wording import (
+    Scale,
+    cost_scale,
+    find_cost_unit,
+    join_answer,
+    percent,
+    say_unknown,
+    write_estimate,
+)
 
 if TYPE_CHECKING:
     from simdeploy.analysis.costs.information import InformationResult
@@ -14,21 +22,23 @@ if TYPE_CHECKING:
 
 
 def tell(result: InformationResult) -> str:
-    """Say what knowing would save."""
-    scale = cost_scale(find_cost_unit(result.computed_under))
-    told = {row["information"]: write_estimate(row, scale) for row in result.values.to_dict("records")}
+    """Say what knowing the kind of release, or everything, would save."""
+    unit = find_cost_unit(result.computed_under)
+    rows = {row["information"]: row for row in result.values.to_dict("records")}
+    of_kind = write_estimate(rows[KIND], cost_scale(unit), level=result.confidence_level)
     unknown = say_unknown(result.unknown_fractions, "cost")
-    return (
-        f"{f'{unknown}. Among the others knowing' if unknown else 'Knowing'} the kind of release beforehand would save "
-        f"{told[KIND]} against {result.policy} for all; knowing all that will happen, {told[WORLD]}, at "
-        f"{percent(result.confidence_level)} confidence."
+    of_world = write_estimate(rows[WORLD], Scale(1, unit))
+    saved = (
+        f"Knowing the kind of release in advance saves {of_kind} over always using {result.policy}; "
+        f"knowing everything saves {of_world}"
     )
+    return join_answer([saved, unknown])
 
 
 def tabulate(result: InformationResult) -> tuple[Table, ...]:
-    """Return both values, and what would be done for each kind of release."""
-    title = f"What it is worth to know, with {percent(result.confidence_level)} intervals"
-    of_kinds = f"The cheapest policy for each kind of release, against {result.policy} for all"
+    """Return both values, and the cheapest policy for each kind of release."""
+    title = f"Value of information ({percent(result.confidence_level)} CI)"
+    of_kinds = f"Policy with the lowest mean cost per kind of release, against always {result.policy}"
     unit = find_cost_unit(result.computed_under)
     values = (Column("information", "known"), Column("estimate", "saved", "estimate", cost_scale(unit)))
     kinds = (

@@ -1,4 +1,4 @@
-"""What it saves to watch a rollout more, in words and as tables."""
+"""The savings of more observation, in words and as tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.naming import LABELS
 from simdeploy.analysis.costs.observation_steps import LEVERS
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import Scale, cost_scale, find_cost_unit, format_estimate, percent
+from simdeploy.report.wording import Scale, cost_scale, find_cost_unit, format_estimate, join_answer, percent
 from simdeploy.vocabulary import CAUSES
 
 if TYPE_CHECKING:
@@ -18,29 +18,34 @@ _ONE_MORE = {"canaries": "one more canary", "minutes": "one more minute of obser
 
 
 def tell(result: ObservationResult) -> str:
-    """Say what one more canary and one more minute would save, and up to where more of it pays."""
-    told = [said for lever in LEVERS if (said := _tell_one_more(result, lever))]
+    """Say what one more canary and one more minute save, and up to which value more pays."""
+    level: float | None = result.confidence_level
+    effects = []
+    for lever in LEVERS:
+        if effect := _tell_one_more(result, lever, level):
+            effects.append(effect)
+            level = None
     most = result.savings["unknown_fraction"].max()
-    unknown = f" Up to {100 * most:.3g} % of the rollouts never end, which leaves their cost unknown." if most else ""
-    return f"Under {result.policy} {'; '.join(told)}, at {percent(result.confidence_level)} confidence.{unknown}"
+    unknown = f"Cost unknown for up to {100 * most:.3g} % of the rollouts: they never end" if most else ""
+    return join_answer([f"Under {result.policy}, {'; '.join(effects)}", unknown])
 
 
-def _tell_one_more(result: ObservationResult, lever: str) -> str:
+def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -> str:
     limit = result.limits[result.limits["lever"].eq(lever)].iloc[0]
     steps = result.steps[result.steps["lever"].eq(lever)]
-    one = steps[steps["previous"].eq(limit["current"])]
-    if one.empty:
+    next_step = steps[steps["previous"].eq(limit["current"])]
+    if next_step.empty:
         return ""
-    row = one.iloc[0]
+    row = next_step.iloc[0]
     if row["verdict"] == "unknown":
-        return f"nothing is known of {_ONE_MORE[lever]}"
+        return f"the effect of {_ONE_MORE[lever]} is unknown"
     saves = row["estimate"] >= 0
     ends = (row["estimate"], row["low"], row["high"]) if saves else (-row["estimate"], -row["high"], -row["low"])
-    scale = cost_scale(find_cost_unit(result.computed_under))
-    told = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {format_estimate(*ends, scale)}"
+    amount = format_estimate(*ends, cost_scale(find_cost_unit(result.computed_under)), level=level)
+    effect = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {amount}"
     if row["verdict"] == "better":
-        return f"{told}, and it pays up to {_write_amount(lever, limit['pays_until'])}"
-    return told if row["verdict"] == "worse" else f"{told}, which can't be told from nothing"
+        return f"{effect}, worthwhile up to {_write_amount(lever, limit['pays_until'])}"
+    return effect if row["verdict"] == "worse" else f"{effect}, not distinguishable from 0"
 
 
 def _write_amount(lever: str, value: float) -> str:
@@ -50,23 +55,23 @@ def _write_amount(lever: str, value: float) -> str:
 
 
 def tabulate(result: ObservationResult) -> tuple[Table, ...]:
-    """Return for each lever what its values save, split by cause, and what each step saves."""
+    """Return what the values of each setting save, by cause and by step."""
     return tuple(_tabulate_lever(result, lever) for lever in LEVERS if result.savings["lever"].eq(lever).any())
 
 
 def _tabulate_lever(result: ObservationResult, lever: str) -> Table:
     of_lever = result.savings[result.savings["lever"].eq(lever)]
     steps = result.steps[result.steps["lever"].eq(lever)]
-    seen = [cause for cause in CAUSES if of_lever.loc[of_lever["cause"].eq(cause), "cost"].any()]
+    causes = [cause for cause in CAUSES if of_lever.loc[of_lever["cause"].eq(cause), "cost"].any()]
     current = of_lever.loc[of_lever["is_current"], "value"].iloc[0]
     frame = spread(of_lever, "value", "cause").sort_values("value").merge(steps, on="value", how="left")
-    frame = frame.assign(named=[f"{value:g}{' (now)' if value == current else ''}" for value in frame["value"]])
-    headings = {"cost": "in all", **{cause: LABELS[cause][0].removeprefix("cost of ") for cause in seen}}
+    frame = frame.assign(named=[f"{value:g}{' (current)' if value == current else ''}" for value in frame["value"]])
+    headings = {"cost": "total", **{cause: LABELS[cause][0].removeprefix("cost of ") for cause in causes}}
     scale = Scale(1, find_cost_unit(result.computed_under))
     columns = (
         Column("named", lever),
         *(Column(name, heading, "stacked difference", scale) for name, heading in headings.items()),
         Column("estimate", "by this step", "stacked difference", scale),
     )
-    title = f"Saved by {lever}, against {result.policy}, with {percent(result.confidence_level)} intervals"
+    title = f"Cost saved by {lever}, against {result.policy} ({percent(result.confidence_level)} CI)"
     return make_table(title, frame, columns)

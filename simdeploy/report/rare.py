@@ -1,4 +1,4 @@
-"""How likely a rare event is, in a sentence and tables; small probabilities, and large numbers, as a person reads them."""
+"""The probability of a rare event, in words and as tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import PERCENT, format_estimate, percent
+from simdeploy.report.wording import PERCENT, format_estimate, join_answer, percent
 from simdeploy.result import Table
 
 if TYPE_CHECKING:
@@ -17,34 +17,36 @@ _HITS = (Column("n", "rollouts", "count"), Column("n_hits", "with the event", "c
 
 
 def tell(rare: Rare) -> str:
-    """Say how likely the event is, and what that took; or why it can't be said."""
+    """Say how likely the event is and what that took, or why it is unknown."""
     if not rare.is_trusted:
-        whose = "the weights" if rare.method == "importance" else "the estimate"
-        return f"{rare.event}: {whose} can't be trusted, so no probability is stated: {'; '.join(rare.doubts)}."
-    interval = format_probability(rare.probability, rare.low, rare.high)
+        what = "weights" if rare.method == "importance" else "estimate"
+        start = f"{rare.event}: probability unknown, the {what} can't be trusted"
+        reasons = [f"{start}: {'; '.join(rare.doubts[:n])}" for n in range(len(rare.doubts), 0, -1)]
+        return join_answer([[*reasons, start]])
+    interval = format_probability(rare.probability, rare.low, rare.high, level=rare.confidence_level)
     often = f"once in {format_count(1 / rare.probability)} rollouts" if rare.probability > 0 else "never"
     given = " that count" if rare.event.given is not None else ""
     plain = format_count(rare.plain_rollouts)
     if rare.is_cheaper:
-        work = f"{rare.n_rollouts + rare.n_pilot:,} rollouts did what plain simulation needs {plain} for"
+        work = f"{rare.n_rollouts + rare.n_pilot:,} rollouts replaced {plain} plain ones"
     else:
-        work = f"plain simulation would have needed only {plain} rollouts"
-    return f"{rare.event}: {interval}: {often}{given}; {work}."
+        work = f"Plain simulation needs only {plain} rollouts"
+    return join_answer([f"{rare.event}: probability {interval}, {often}{given}", work])
 
 
 def tabulate(rare: Rare) -> tuple[Table, ...]:
-    """Return the estimate and what speaks for it, then the tilts or the levels."""
+    """Return the estimate with its diagnosis, then the tilts or levels."""
     probability = format_probability(rare.probability, rare.low, rare.high) if rare.is_trusted else "not stated"
     chosen = "levels" if rare.method == "splitting" else "tilt"
-    in_updates = f"at as many updates of nodes by {format_count(rare.gain_in_updates)}"
+    in_updates = f"per node update, {format_count(rare.gain_in_updates)}"
     rows = (
-        ("probability in one rollout", probability),
-        ("rollouts", f"{rare.n_rollouts:,}, and {rare.n_pilot:,} to choose the {chosen}"),
+        ("probability per rollout", probability),
+        ("rollouts", f"{rare.n_rollouts:,}, plus {rare.n_pilot:,} to choose the {chosen}"),
         ("plain rollouts for the same error", format_count(rare.plain_rollouts)),
-        ("variance is smaller by", f"{format_count(rare.gain)}; {in_updates}"),
+        ("variance reduction, times", f"{format_count(rare.gain)}; {in_updates}"),
         *_say_diagnosis(rare),
     )
-    title = f"The estimate, with a {percent(rare.confidence_level)} interval"
+    title = f"Estimate ({percent(rare.confidence_level)} CI)"
     estimate = Table(title, ("number", "value"), rows)
     if rare.steps.empty:
         return (estimate,)
@@ -54,30 +56,30 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
 def _say_diagnosis(rare: Rare) -> list[tuple[str, str]]:
     found = rare.diagnosis
     if rare.method == "splitting":
-        return [("independent repetitions", f"{found['repetitions']}, {found['n_hits']} of which met the event")]
+        return [("independent repetitions", f"{found['repetitions']}, {found['n_hits']} with the event")]
     k_hat, error = found["k_hat"], f"standard error {found['mean_weight_error']:.2g}"
-    shape = "too few to tell" if math.isnan(k_hat) else "bounded" if found["is_bounded"] else f"{k_hat:.2f}"
-    hits = f"{found['n_hits']:,}, worth {found['effective_hits']:,.0f} of equal weights"
+    shape = "too few events" if math.isnan(k_hat) else "bounded" if found["is_bounded"] else f"{k_hat:.2f}"
+    hits = f"{found['n_hits']:,}, effectively {found['effective_hits']:,.0f}"
     return [
-        ("mean weight, expected to be 1", f"{found['mean_weight']:.3g} ({error})"),
+        ("mean weight (expected: 1)", f"{found['mean_weight']:.3g} ({error})"),
         ("rollouts with the event", hits),
-        ("largest share of one of them", f"{100 * found['largest_share']:.2g} %"),
-        ("tail of their weights (k-hat)", shape),
+        ("largest share of one rollout", f"{100 * found['largest_share']:.2g} %"),
+        ("tail of the weights (k-hat)", shape),
     ]
 
 
 def _tabulate_stages(rare: Rare) -> Table:
     levels = ["the end" if math.isnan(level) else f"{level:g}" for level in rare.steps["level"]]
     columns = (
-        Column("level", f"{rare.counts}, from the level before to"),
+        Column("level", f"{rare.counts}, up to"),
         *_HITS,
-        Column("fraction", "reached it", "share"),
+        Column("fraction", "reached", "share"),
     )
     return make_table("Stages", rare.steps.assign(level=levels), columns)
 
 
 def _tabulate_tilts(rare: Rare) -> Table:
-    """Show the scenario as it is, the tilt that was chosen, and the best of the others."""
+    """Show the unchanged scenario, the chosen tilt, and the best others."""
     steps = rare.steps.assign(is_other=~rare.steps["used"] & (rare.steps.index > 0))
     others = steps[steps["is_other"]].nlargest(_MOST_TILTS, "fraction").index
     shown = steps.loc[[*steps.index[~steps["is_other"]], *others]]
@@ -87,11 +89,11 @@ def _tabulate_tilts(rare: Rare) -> Table:
         Column("fraction", "effective hits", "share"),
         Column("used", "used", "yes"),
     )
-    return make_table(f"The best of {len(steps):,} tilts that were tried", shown, columns)
+    return make_table(f"Best of {len(steps):,} tilts tried", shown, columns)
 
 
-def format_probability(probability: float, low: float, high: float) -> str:
-    """Write a probability with its interval, with two digits of the half-width.
+def format_probability(probability: float, low: float, high: float, *, level: float | None = None) -> str:
+    """Write a probability with its interval, to two digits of the half-width.
 
     Examples
     --------
@@ -101,15 +103,16 @@ def format_probability(probability: float, low: float, high: float) -> str:
     if not high > low or not probability > 0:
         return f"{probability:.2g} (no interval)"
     if probability >= 1e-3:
-        return format_estimate(probability, low, high, PERCENT)
+        return format_estimate(probability, low, high, PERCENT, level=level)
     exponent = math.floor(math.log10(probability))
     decimals = min(max(exponent - math.floor(math.log10((high - low) / 2)) + 1, 1), 4)
     estimate, *ends = (f"{value:.{decimals}e}" for value in (probability, low, high))
-    return f"{estimate} ({' to '.join(ends)})"
+    confidence = "" if level is None else f"{percent(level)} CI "
+    return f"{estimate} ({confidence}{' to '.join(ends)})"
 
 
 def format_count(number: float) -> str:
-    """Write a number with two digits, and in millions where it has many.
+    """Write a number to two digits, large ones in millions.
 
     Examples
     --------

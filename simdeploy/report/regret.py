@@ -1,4 +1,4 @@
-"""Regrets over worlds in words and as tables."""
+"""Regrets over worlds, in words and as tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table, spread
-from simdeploy.report.wording import difference_scale, find_cost_unit, percent, plural, scale_of, write_estimate
+from simdeploy.report.wording import (
+    difference_scale,
+    find_cost_unit,
+    is_or_are,
+    join_answer,
+    list_forms,
+    percent,
+    plural,
+    scale_of,
+    write_estimate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,40 +31,46 @@ _MOST_COLUMNS = 12
 
 
 def tell(found: Robustness) -> str:
-    """Say which candidate has the least worst-case regret, how sure that is, and where it meets its requirements."""
+    """Say which candidate has the lowest worst-case regret, whether that is certain, and where it meets requirements."""
     n_worlds = found.regrets["world"].nunique()
     worlds = plural(n_worlds, "world")
-    parts = [_tell_least(found, worlds)]
-    n_left_out = n_worlds - int(found.candidates["n_worlds"].iloc[0])
-    if n_left_out:
-        parts.append(f"{n_left_out} of {worlds} left out: {describe_measure(found.of)} isn't known there")
+    sentences: list[str | list[str]] = [*_tell_lowest(found, worlds)]
+    if n_left_out := n_worlds - int(found.candidates["n_worlds"].iloc[0]):
+        excluded = f"{n_left_out:,} of {worlds} {is_or_are(n_left_out)} excluded"
+        sentences.append([f"{excluded}: {describe_measure(found.of)} is unknown there", excluded])
     if found.requirements:
-        rows = found.regrets[found.regrets["candidate"].eq(found.candidates["candidate"].iloc[0])]
-        counts = rows["verdict"].value_counts()
+        first = found.candidates["candidate"].iloc[0]
+        counts = found.regrets.loc[found.regrets["candidate"].eq(first), "verdict"].value_counts()
         undecided = f" ({counts['undecided']} undecided)" if "undecided" in counts else ""
-        parts.append(f"it meets its requirements in {counts.get('met', 0)} of {worlds}{undecided}")
-    return f"{'; '.join(parts)}."
+        sentences.append(f"It meets its requirements in {counts.get('met', 0)} of {worlds}{undecided}")
+    return join_answer(sentences)
 
 
-def _tell_least(found: Robustness, worlds: str) -> str:
+def _tell_lowest(found: Robustness, worlds: str) -> list[str | list[str]]:
     first, others = found.candidates.iloc[0], found.candidates.iloc[1:]
     name = describe_measure(found.of)
     if found.candidates["max_regret"].isna().all():
-        return f"No regret in {name} is known"
+        return [f"Regret in {name} is unknown"]
     if others.empty:
-        return f"{first['candidate']} is the only candidate in {worlds}"
-    where = f", in {first['worst_world']}" if first["max_regret"] > 0 else ""
-    text = f"{first['candidate']} is regretted least: over {worlds} its {name} is at most "
+        return [f"{first['candidate']} is the only candidate in {worlds}"]
     scale = _scale(found, found.candidates["max_regret"])
-    text += f"{write_estimate(first, scale, 'max_regret')} from the best{where}"
-    text += f"; next is {others['candidate'].iloc[0]} with {write_estimate(others.iloc[0], scale, 'max_regret')}"
-    if not others["regret_verdict"].eq("worse").all():
-        text += f"; which of them is least isn't sure at {percent(found.confidence_level)}"
-    return text
+    regret = write_estimate(first, scale, "max_regret", level=found.confidence_level)
+    where = f" in {first['worst_world']}" if first["max_regret"] > 0 else ""
+    start = f"{first['candidate']} has the lowest worst-case regret in {name} over {worlds}"
+    rivals = others.loc[others["regret_verdict"].ne("worse"), "candidate"].tolist()
+    if not rivals:
+        ends = [f", lower than {names}" for names in list_forms(others["candidate"].tolist(), separator=";")]
+    elif len(rivals) == len(others) > 1:
+        ends = [", but no other candidate is distinguishable from it"]
+    else:
+        are = is_or_are(len(rivals))
+        listed = [*list_forms(rivals, separator=";"), plural(len(rivals), "other")]
+        ends = [f", but {names} {are} indistinguishable from it" for names in listed]
+    return [[f"{start}: {regret}{where}{ends[0]}", *(f"{start}: {regret}{end}" for end in ends), f"{start}{ends[-1]}"]]
 
 
 def tabulate(found: Robustness) -> tuple[Table, ...]:
-    """Return the candidates with their regrets over worlds, and the regrets world by world."""
+    """Return the regrets of the candidates over all worlds, and in each world."""
     rows = [
         {
             **row,
@@ -68,16 +84,22 @@ def tabulate(found: Robustness) -> tuple[Table, ...]:
         Column("max_regret", "largest regret", "estimate", _scale(found, found.candidates["max_regret"])),
         Column("where", "where"),
         Column("mean_regret", "mean regret", "estimate", _scale(found, found.candidates["mean_regret"])),
-        Column("met", "worlds where requirements are met", is_optional=True),
+        Column("met", "requirements met in worlds", is_optional=True),
     ]
-    tables = [make_table(f"Regret in {describe_measure(found.of)} over worlds, all intervals together", rows, columns)]
+    tables = [
+        make_table(
+            f"Regret in {describe_measure(found.of)} over worlds ({percent(found.confidence_level)} CI, simultaneous)",
+            rows,
+            columns,
+        )
+    ]
     worlds = list(found.regrets["world"].unique())
     if len(worlds) <= _MOST_COLUMNS:
         frame = spread(found.regrets, "candidate", "world", of="regret")
         frame = frame.set_index("candidate").loc[found.candidates["candidate"]].reset_index()
         scale = _scale(found, found.regrets["regret"])
         columns = [Column("candidate", "candidate"), *(Column(world, world, "estimate", scale) for world in worlds)]
-        tables.append(make_table("Regret in each world, each interval by itself", frame, columns))
+        tables.append(make_table(f"Regret in each world ({percent(found.confidence_level)} CI)", frame, columns))
     return tuple(tables)
 
 

@@ -1,4 +1,4 @@
-"""How one rollout ended, in a sentence, and its responses as a table of words."""
+"""How one rollout ended, in words, and its responses as a table."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def tell(rollout: OneRollout) -> str:
     """Say how it ended."""
     verdict, makespan_s = rollout.responses["verdict"], rollout.responses["makespan_s"]
     ended = _VERDICTS[verdict] if isinstance(verdict, str) else f"The rollout is {rollout.responses['state']}"
-    return f"{ended}." if math.isnan(makespan_s) else f"{ended}, after {short_duration(makespan_s * NS_PER_S)}."
+    return f"{ended}." if math.isnan(makespan_s) else f"{ended} after {short_duration(makespan_s * NS_PER_S)}."
 
 
 def tabulate(rollout: OneRollout) -> tuple[Table, ...]:
-    """Write the responses in words."""
+    """Return the responses."""
     rows = tuple((name, _word(name, value)) for name, value in rollout.responses.items())
     return (Table("Responses", ("response", "value"), rows),)
 

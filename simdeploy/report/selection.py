@@ -1,4 +1,4 @@
-"""Which candidate was selected, in a sentence, and the rounds that it took as a table."""
+"""The selected candidate in words, and the rounds as a table."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ if TYPE_CHECKING:
 
 _ROUNDS = (
     Column("round", "round"),
-    Column("survivors", "candidates still in", "count"),
-    Column("n", "observations of each", "count"),
-    Column("n_observations", "observations in all", "count"),
+    Column("survivors", "candidates left", "count"),
+    Column("n", "observations each", "count"),
+    Column("n_observations", "total observations", "count"),
 )
 
 
 def tell(selection: Selection) -> str:
-    """Say which candidate is chosen, and how far that can be relied on."""
-    total = len(selection.candidates)
+    """Say which candidate is selected, and with which probability it is the best."""
+    total, best = len(selection.candidates), selection.best
     if total == 1:
-        return f"Candidate {selection.best} is the only one."
+        return f"Candidate {best} is the only one."
     if selection.is_decided:
-        sure = f"with probability {selection.probability_correct:.4g} or more"
-        return f"Candidate {selection.best} is the best of {total} {sure}."
+        return f"Candidate {best} is the best of {total} with probability at least {selection.probability_correct:.4g}."
     if math.isnan(selection.probability_correct):
-        lowest = f"of which candidate {selection.best} has the lowest mean"
-        return f"Undecided between {len(selection.survivors)} of {total} candidates, {lowest}."
-    sure = f"with probability {selection.probability_correct:.4g} or so"
-    return f"Candidate {selection.best} has the lowest mean of {total}, and is the best {sure}."
+        n_left = len(selection.survivors)
+        return f"Undecided: {n_left} of {total} candidates remain, candidate {best} has the lowest mean."
+    probability = f"{selection.probability_correct:.4g}"
+    return f"Candidate {best} has the lowest mean of {total} and is the best with probability about {probability}."
 
 
 def tabulate(selection: Selection) -> tuple[Table, ...]:

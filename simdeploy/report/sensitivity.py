@@ -1,4 +1,4 @@
-"""Which factors move a response, in a sentence, and the indices of each as a table."""
+"""Which factors move a response, in words, and their indices as a table."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from simdeploy.report.wording import (
     Scale,
     difference_scale,
     find_cost_unit,
-    is_or_are,
-    join_words,
+    join_answer,
+    list_forms,
     percent,
     say_left_out,
     scale_of,
@@ -35,61 +35,65 @@ _HEADINGS = {
     "mu": "mean effect (mu)",
     "sigma": "spread of effects (sigma)",
     "first": "alone (first order)",
-    "total": "with all others (total order)",
+    "total": "with interactions (total order)",
 }
 
 
 def tell(result: Sensitivity) -> str:
-    """Say which factors move the response most, and which don't move it."""
+    """Say which factors move the response most, and which have no effect."""
     subject = say_subject(result)
+    left_out = _say_left_out(result) if result.left_out else ""
     if result.is_refused:
-        return f"Nothing can be said of {subject}: {_say_left_out(result)}.{_say_remedy(result)}"
+        return join_answer([f"What moves {subject} is unknown: {_say_left_out(result)}", _say_remedy(result)])
     if result.is_constant:
         n = len(result.factors)
         text = f"None of the {n} factors moves {subject}" if n > 1 else f"The factor doesn't move {subject}"
-        return _end(result, f"{text}: it is the same at every point")
+        return join_answer([f"{text}: it is the same at every point", left_out])
     short, scale = short_names(result), index_scale(result)
     inert = set(result.factors["factor"][result.factors["is_inert"]])
     ranked = result.indices[result.indices["index"].eq(RANKED_BY[result.method])]
     moving = ranked[~ranked["factor"].isin(inert)]
-    parts = [_say_first(result, moving.iloc[0])]
     next_ones = moving.iloc[1:_MOST_NAMED].to_dict("records")
-    if others := [f"{short[row['factor']]} ({write_estimate(row, scale)})" for row in next_ones]:
-        parts.append(f"next {is_or_are(len(others))} {join_words(others)}")
-    if not result.is_first_sure:
-        parts.append(f"which of them is first isn't sure at {percent(result.confidence_level)}")
-    if inert:
-        names = join_words([short[name] for name in ranked["factor"] if name in inert])
-        parts.append(f"{names} change{'s' if len(inert) == 1 else ''} not one number")
-    return _end(result, "; ".join(parts))
+    others = [f"{short[row['factor']]} {write_estimate(row, scale)}" for row in next_ones]
+    without_effect = [short[name] for name in ranked["factor"] if name in inert]
+    has = "has" if len(inert) == 1 else "have"
+    return join_answer(
+        [
+            _say_first(result, moving.iloc[0]),
+            "" if result.is_first_sure else "Its lead is not statistically significant",
+            left_out,
+            [f"Next: {'; '.join(others[:n])}" for n in range(len(others), 0, -1)],
+            [f"{names} {has} no effect" for names in list_forms(without_effect)],
+        ]
+    )
 
 
 def tabulate(result: Sensitivity) -> tuple[Table, ...]:
-    """Return the indices of each factor, what moves the response most first."""
+    """Return the indices of the factors, the most important first."""
     frame = spread(result.indices, "factor", "index").merge(result.factors, on="factor", how="left")
     columns = [
         Column("factor", "factor"),
-        Column("over", "varied over"),
+        Column("over", "range"),
         *(Column(kind, _HEADINGS[kind], "estimate", index_scale(result)) for kind in result.indices["index"].unique()),
     ]
-    title = f"What moves {say_subject(result)}, with {percent(result.confidence_level)} intervals"
+    title = f"Effects on {say_subject(result)} ({percent(result.confidence_level)} CI)"
     return (make_table(title, frame.assign(factor=frame["factor"].map(short_names(result))), columns),)
 
 
 def say_subject(result: Sensitivity) -> str:
-    """Say what was looked at."""
+    """Name the response."""
     name = "the response" if result.of is None else describe_measure(result.of)
     return name if result.policy is None else f"{name} under {result.policy}"
 
 
 def short_names(result: Sensitivity) -> dict[str, str]:
-    """Return the factors' names as they are told, by their full ones."""
+    """Return the short names of factors by their full names."""
     names = list(result.factors["factor"])
     return dict(zip(names, name_factors(names), strict=True))
 
 
 def index_scale(result: Sensitivity) -> Scale:
-    """Return how indices are shown."""
+    """Return the scale of the indices."""
     if result.method == "sobol":
         return PERCENT
     if result.of is None:
@@ -98,13 +102,14 @@ def index_scale(result: Sensitivity) -> Scale:
 
 
 def _say_first(result: Sensitivity, row: pd.Series) -> str:
-    scale = index_scale(result)
-    text, moves = f"{short_names(result)[row['factor']]} moves {say_subject(result)} most", write_estimate(row, scale)
+    scale, level = index_scale(result), result.confidence_level
+    text = f"{short_names(result)[row['factor']]} moves {say_subject(result)} most"
     if result.method == "morris":
-        return f"{text}: from end to end of its range by {moves} on average"
+        return f"{text}: by {write_estimate(row, scale, level=level)} on average across its range"
     indices = result.indices
     alone = indices[indices["factor"].eq(row["factor"]) & indices["index"].eq("first")].iloc[0]
-    return f"{text}: alone it explains {write_estimate(alone, scale)} of the variance, with all others {moves}"
+    alone_share = write_estimate(alone, scale, level=level)
+    return f"{text}: it explains {alone_share} of the variance alone, {write_estimate(row, scale)} with interactions"
 
 
 def _say_left_out(result: Sensitivity) -> str:
@@ -114,9 +119,5 @@ def _say_left_out(result: Sensitivity) -> str:
 
 def _say_remedy(result: Sensitivity) -> str:
     if NEVER_ENDS in result.left_out:
-        return " Ask for something that is known of every rollout, such as in_progress or blast_radius."
-    return " More replications at each point might do." if NO_VALUE in result.left_out else ""
-
-
-def _end(result: Sensitivity, text: str) -> str:
-    return f"{text}; {_say_left_out(result)}." if result.left_out else f"{text}."
+        return "Choose a measure known of every rollout, such as in_progress or blast_radius"
+    return "More replications per point may help" if NO_VALUE in result.left_out else ""

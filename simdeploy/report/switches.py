@@ -1,4 +1,4 @@
-"""Whether a choice hangs on a switch, in a sentence; and the policies, the values and the pairs that interact as tables."""
+"""Whether the recommendation depends on a switch, in words; values, policies and interacting pairs as tables."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import (
+    LONGEST_ANSWER,
+    capitalize,
     difference_scale,
     find_cost_unit,
+    fit_forms,
     join_answer,
-    list_some,
+    list_forms,
+    name_objective,
     percent,
     scale_of,
     write_estimate,
@@ -23,31 +27,31 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 _MOST_NAMED = 3
+_WORDS = {"holds, not surely": "holds, uncertain", "flips": "changes", "may flip": "may change", "not known": "unknown"}
 
 
 def tell(result: Switches) -> str:
-    """Say under how many values the choice holds, and what flips it."""
+    """Say under how many values the recommendation holds, and which values change it."""
     verdicts = result.values["verdict"]
-    possible = result.values[verdicts.ne("not possible")]
-    n, n_holds = len(possible), int(verdicts.isin(["holds", "holds, not surely"]).sum())
-    text = f"{_say_choice(result)} holds under "
-    text += f"all {n} values of the switches" if n_holds == n else f"{n_holds} of {n} values of the switches"
+    n, n_holds = int(verdicts.ne("not possible").sum()), int(verdicts.isin(["holds", "holds, not surely"]).sum())
+    count = f"all {n}" if n_holds == n else f"{n_holds} of {n}"
     n_pairs = int(result.pairs["is_possible"].sum())
     is_flipped = result.pairs["flips_together"].fillna(value=False).any()
-    parts = [
-        text,
-        _named("it flips under", result.values[verdicts.eq("flips")]),
+    first = f"{_say_choice(result)} under {count} switch values"
+    clauses = [
+        _named("changes under", result.values[verdicts.eq("flips")]),
         _say_margin(result),
-        _say_pairs(result),
-        _named("it may flip under", result.values[verdicts.eq("may flip")]),
-        _named("it isn't known under", result.values[verdicts.eq("not known")]),
-        f"none of {n_pairs} pairs does otherwise" if n_pairs and not is_flipped else "",
+        *_say_pairs(result),
+        _named("may change under", result.values[verdicts.eq("may flip")]),
+        _named("unknown under", result.values[verdicts.eq("not known")]),
+        [f"none of {n_pairs} pairs changes it"] if n_pairs and not is_flipped else [],
     ]
-    return join_answer(parts, separator="; ", end=".")
+    second = "; ".join(fit_forms(clauses, LONGEST_ANSWER - len(first) - len(". ."), "; "))
+    return join_answer([first, capitalize(second)])
 
 
 def tabulate(result: Switches) -> tuple[Table, ...]:
-    """Return every value, the policies with the switches as they are, and the pairs that interact."""
+    """Return all values, the policies under the current switches, and the interacting pairs."""
     tables = [_tabulate_values(result), _tabulate_policies(result)]
     interacting = result.pairs[result.pairs["interacts"].fillna(value=False)]
     if len(interacting):
@@ -57,44 +61,47 @@ def tabulate(result: Switches) -> tuple[Table, ...]:
 
 def _say_choice(result: Switches) -> str:
     if result.choice is None:
-        return "No policy meets the requirements; that"
+        return "No policy meets the requirements"
     if len(result.policies) == 1:
-        return f"That {result.choice} meets its requirements"
-    how = "least" if result.direction == "min" else "most"
-    return f"The choice of {result.choice} ({how} {describe_measure(result.of)})"
+        return f"{result.choice} meets its requirements"
+    how = "lowest" if result.direction == "min" else "highest"
+    return f"{result.choice} ({how} {name_objective(result.of)}) stays recommended"
 
 
-def _say_pairs(result: Switches) -> str:
+def _say_pairs(result: Switches) -> list[list[str]]:
     n = int(result.pairs["is_possible"].sum())
     together = result.pairs[result.pairs["flips_together"].fillna(value=False)]
-    parts = []
-    for verdict, flip in (("flips", "flip"), ("may flip", "may flip")):
+    sentences = []
+    for verdict, change in (("flips", "change"), ("may flip", "may change")):
         rows = together[together["verdict"].eq(verdict)]
-        parts.append(_named(f"{len(rows)} of {n} pairs {flip} it:", rows, most=1))
-    return "; ".join(part for part in parts if part)
+        sentences.append(_named(f"{len(rows)} of {n} pairs {change} it:", rows, most=1))
+    return sentences
 
 
-def _say_margin(result: Switches) -> str:
+def _say_margin(result: Switches) -> list[str]:
     if result.unsure_of is None:
-        return ""
-    text = f"the choice itself isn't sure at {percent(result.confidence_level)}"
+        return []
     if result.unsure_of == "margin":
         scale = difference_scale(scale_of(result.of, result.base["margin"], find_cost_unit(result.computed_under)))
-        margin = write_estimate(result.base.iloc[0], scale, "margin", sign=True)
-        return f"{text}: it leads {result.base['rival'].iloc[0]} by {margin}"
-    undecided = result.policies.loc[result.policies["verdict"].eq("undecided"), "policy"]
-    return f"{text}: whether {' and '.join(undecided)} can meet the requirements is undecided"
+        margin = write_estimate(result.base.iloc[0], scale, "margin", sign=True, level=result.confidence_level)
+        return [f"its lead over {result.base['rival'].iloc[0]} is uncertain: {margin}", "its lead is uncertain"]
+    undecided = result.policies.loc[result.policies["verdict"].eq("undecided"), "policy"].tolist()
+    text = f"the recommendation is uncertain ({percent(result.confidence_level)} confidence)"
+    return [
+        *(f"{text}: whether {names} can meet the requirements is undecided" for names in list_forms(undecided)),
+        text,
+    ]
 
 
 def _tabulate_policies(result: Switches) -> Table:
-    policies = result.policies.assign(chosen=result.policies["is_chosen"].map({True: "chosen", False: ""}))
+    policies = result.policies.assign(chosen=result.policies["is_chosen"].map({True: "recommended", False: ""}))
     columns = [
         Column("policy", "policy"),
         Column("estimate", describe_measure(result.of), "estimate", result.of),
         *([Column("verdict", "requirements")] if result.requirements else []),
         Column("chosen", ""),
     ]
-    return make_table("With the switches as they are", policies, columns, find_cost_unit(result.computed_under))
+    return make_table("Under the current switches", policies, columns, find_cost_unit(result.computed_under))
 
 
 def _tabulate_values(result: Switches) -> Table:
@@ -102,45 +109,48 @@ def _tabulate_values(result: Switches) -> Table:
     has_effect = values["has_effect"].fillna(value=False)
     values = values.assign(
         setting=values["switch"] + ": " + values["value"],
-        today=values["switch"].map(result.own_values),
-        verdict=values["verdict"].mask(values["has_effect"].eq(other=False).fillna(value=False), "no effect"),
+        current=values["switch"].map(result.own_values),
+        verdict=values["verdict"]
+        .replace(_WORDS)
+        .mask(values["has_effect"].eq(other=False).fillna(value=False), "no effect"),
         margin=values["margin"].where(has_effect),
         effect=values["effect"].where(has_effect),
     )
     columns = (
         Column("setting", "value"),
-        Column("today", "instead of"),
+        Column("current", "current"),
         *_columns_of_choice(result),
-        Column("effect", f"change of {describe_measure(result.of)}", "difference", result.of),
-        Column("reason", "why"),
+        Column("effect", f"change in {describe_measure(result.of)}", "difference", result.of),
+        Column("reason", "reason"),
     )
     return make_table("One switch at a time", values, columns, find_cost_unit(result.computed_under))
 
 
 def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
-    one, other = pairs["switch"] + ": " + pairs["value"], pairs["other_switch"] + ": " + pairs["other_value"]
-    pairs = pairs.assign(size=pairs["interaction"].abs(), setting=one + ", " + other)
+    first, second = pairs["switch"] + ": " + pairs["value"], pairs["other_switch"] + ": " + pairs["other_value"]
+    pairs = pairs.assign(size=pairs["interaction"].abs(), setting=first + ", " + second)
+    pairs["verdict"] = pairs["verdict"].replace(_WORDS)
     pairs = pairs.sort_values(["flips_together", "size"], ascending=False, kind="stable")
     columns = (
         Column("setting", "values"),
         *_columns_of_choice(result),
-        Column("interaction", "beyond the sum", "difference", result.of),
-        Column("reason", "why"),
+        Column("interaction", "beyond the sum of effects", "difference", result.of),
+        Column("reason", "reason"),
     )
-    title = f"Two switches together: the {len(pairs):,} pairs out of {len(result.pairs):,} that interact"
+    title = f"Pairs of switches: {len(pairs):,} of {len(result.pairs):,} interact"
     return make_table(title, pairs, columns, find_cost_unit(result.computed_under))
 
 
 def _columns_of_choice(result: Switches) -> tuple[Column, ...]:
-    margin = Column("margin", "margin of the choice", "difference", result.of)
-    return Column("verdict", "the choice"), Column("choice", "chosen"), margin
+    margin = Column("margin", "margin", "difference", result.of)
+    return Column("verdict", "verdict"), Column("choice", "recommended"), margin
 
 
-def _named(what: str, rows: pd.DataFrame, most: int = _MOST_NAMED) -> str:
-    """Name the settings of some rows; the empty text if there are none."""
+def _named(what: str, rows: pd.DataFrame, most: int = _MOST_NAMED) -> list[str]:
+    """Name the settings of some rows, also in shorter forms; empty if there are none."""
     texts = [
         f"{row['switch']}: {row['value']}"
         + (f" with {row['other_switch']}: {row['other_value']}" if "other_switch" in row else "")
         for row in rows.to_dict("records")
     ]
-    return f"{what} {list_some(texts, most)}" if texts else ""
+    return [f"{what} {names}" for names in list_forms(texts, most)]

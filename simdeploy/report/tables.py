@@ -43,7 +43,6 @@ Kind = Literal[
     "p-value",
     "share",
     "yes",
-    "verdict",
     "estimate",
     "difference",
     "stacked estimate",
@@ -60,7 +59,6 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "p-value": "{:.2g}".format,
     "share": lambda share: f"{100 * share:.1f} %",
     "yes": lambda is_so: "yes" if is_so else "no",
-    "verdict": lambda word: str({"equal": "not sure", "unclear": "not sure", "unknown": "not known"}.get(word, word)),
 }
 
 
@@ -76,7 +74,7 @@ class Column:
         That people read.
     kind : Kind, default 'text'
         A value of what was varied; a count; a number with one decimal, or with four digits; a p-value; a share as a
-        percentage; yes or no; a verdict; an estimate with its interval, or a difference, which has a sign and of
+        percentage; yes or no; an estimate with its interval, or a difference, which has a sign and of
         percentages is in points; either of them stacked, with the interval below.
     scale : Scale, Measure or str
         Of an estimate, or of the estimates that differ: that of the measure which fits all rows; or the name of the
@@ -129,7 +127,7 @@ def _write_cells(frame: pd.DataFrame, rows: list[dict[Any, Any]], column: Column
 
 def _write_cell(row: Row, column: Column, scale: Scale, *, is_missing: bool) -> str:
     if row.get(f"{column.name}_unknown_fraction", 0) > 0:
-        return "not known"
+        return "unknown"
     if is_missing and column.kind not in ("value", "estimate", "stacked estimate"):
         return ""
     if column.kind in _WRITERS:

@@ -1,4 +1,4 @@
-"""Whether the engines agree with the closed forms and with each other, in a sentence and as tables."""
+"""Whether the engines agree with the closed forms and each other, in words and as tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import join_answer
 from simdeploy.validation.verification.verifying import WITHIN
 
 if TYPE_CHECKING:
@@ -14,10 +15,9 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
     from simdeploy.validation.verification.verifying import Verification
 
-# Few digits, for numbers are to be compared by eye.
+# Few digits, so that numbers can be compared by eye.
 _COMPARISONS = (
-    Column("case", "case"),
-    Column("quantity", "quantity"),
+    Column("named", "case"),
     Column("closed_form", "closed form", "digits"),
     Column("engine", "engine"),
     Column("rollouts", "rollouts", "count"),
@@ -30,30 +30,33 @@ _APART = (
     Column("case", "case"),
     Column("rollouts", "rollouts", "count"),
     Column("different", "different", "count"),
-    Column("note", "the first: reference and compiled"),
+    Column("note", "first difference: reference and compiled"),
 )
 
 
 def tell(found: Verification) -> str:
-    """Say whether all is well, what is wrong, and which engine was not tried."""
+    """Say whether the engines agree, what is wrong, and which engine was not tried."""
     comparisons = found.comparisons
     tried = comparisons.dropna(subset="ok")
     untried = comparisons[comparisons["ok"].isna()].drop_duplicates("engine").to_dict("records")
-    left_out = "".join(f" The {row['engine']} engine was not tried: {row['note']}." for row in untried)
+    left_out = [f"The {row['engine']} engine was not tried: {row['note']}" for row in untried]
     if tried.empty:
-        return left_out.strip()
+        return join_answer(left_out)
     names, n_both = tried["engine"].unique(), int(found.agreement["rollouts"].sum())
     if not found.is_ok:
-        return f"Something is wrong: {_tell_wrong(found, tried, n_both)}.{left_out}"
+        return join_answer([f"Verification failed: {_tell_wrong(found, tried, n_both)}", *left_out])
     who = f"The {names[0]} engine agrees" if len(names) == 1 else "Both engines agree"
     other = f", and with each other in all {n_both:,} rollouts" if n_both else ""
-    return f"{who} with the closed forms in all {len(tried)} comparisons{other}.{left_out}"
+    return join_answer([f"{who} with the closed forms in all {len(tried)} comparisons{other}", *left_out])
 
 
 def tabulate(found: Verification) -> tuple[Table, ...]:
-    """Return the comparisons in words, and the cases in which the engines differ, if there are any."""
-    title = f"Means, which lie within {WITHIN:g} standard errors of the closed forms if all is well"
-    rows = [{**row, "verdict": _say_verdict(row)} for row in found.comparisons.to_dict("records")]
+    """Return the comparisons, and the cases in which the engines differ."""
+    title = f"Means, expected within {WITHIN:g} standard errors of the closed forms"
+    rows = [
+        {**row, "named": f"{row['case']}: {row['quantity']}", "verdict": _say_verdict(row)}
+        for row in found.comparisons.to_dict("records")
+    ]
     comparisons = make_table(title, rows, _COMPARISONS)
     apart = found.agreement[found.agreement["ok"].eq(other=False)]
     return (comparisons, make_table("Where the engines differ", apart, _APART)) if len(apart) else (comparisons,)
@@ -61,16 +64,16 @@ def tabulate(found: Verification) -> tuple[Table, ...]:
 
 def _tell_wrong(found: Verification, tried: pd.DataFrame, n_both: int) -> str:
     missed, n_apart = tried[tried["ok"].eq(other=False)], int(found.agreement["different"].sum())
-    said = []
+    failures = []
     if len(missed):
         who = " and ".join(f"the {name} engine" for name in missed["engine"].unique())
-        said.append(f"{who} missed {len(missed)} of {len(tried)} comparisons with closed forms")
+        failures.append(f"{who} missed {len(missed)} of {len(tried)} comparisons with closed forms")
     if n_apart:
-        said.append(f"the engines differ in {n_apart:,} of {n_both:,} rollouts")
-    return " and ".join(said)
+        failures.append(f"the engines differ in {n_apart:,} of {n_both:,} rollouts")
+    return " and ".join(failures)
 
 
 def _say_verdict(row: Mapping[Any, Any]) -> str:
-    # What was not tried compares as neither true nor false.
+    # Comparisons that were not tried are neither true nor false.
     ok = "yes" if row["ok"] is True else "not tried" if row["ok"] is not False else "NO"
     return f"{ok}: {row['note']}" if row["note"] else ok

@@ -1,4 +1,4 @@
-"""Responses and numbers in the words of a person: labels, units, as many digits as an interval deserves."""
+"""Responses and numbers in words: labels, units, and the digits that an interval supports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Scale(NamedTuple):
-    """How a quantity is shown: multiplied by `factor`, with the `unit` behind it."""
+    """How to show a quantity: multiplied by `factor`, followed by `unit`."""
 
     factor: float
     unit: str
@@ -31,7 +31,7 @@ POINTS = Scale(100, "pp")
 NO_SCALE = Scale(1, "")
 LONGEST_ANSWER = 240
 
-# What is asked for most, as it is called where there is no room for more.
+# Short names of the most common measures.
 _BRIEF = {
     "false_alarm given good": "false alarms",
     "escaped given defective": "escapes",
@@ -42,7 +42,7 @@ _BRIEF = {
 
 
 def difference_scale(scale: Scale) -> Scale:
-    """Return how a difference of what is shown so is shown: that of percentages in points.
+    """Return the scale of a difference: percentages differ in points.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def difference_scale(scale: Scale) -> Scale:
 
 
 def time_scale(longest_s: float) -> Scale:
-    """Return the unit of time in which durations up to `longest_s` are easy to read.
+    """Return the unit of time that suits durations up to `longest_s`.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def time_scale(longest_s: float) -> Scale:
 
 
 def response_scale(response: str, largest: float) -> Scale:
-    """Return how values of a response up to `largest` are shown."""
+    """Return the scale of a response with values up to `largest`."""
     unit = LABELS[response][1]
     if unit == "s":
         return time_scale(largest)
@@ -75,9 +75,7 @@ def response_scale(response: str, largest: float) -> Scale:
 
 
 def find_cost_unit(computed_under: Mapping[str, Any]) -> str:
-    """Return the unit of the costs that a result was computed under; the empty text if there is none.
-
-    Costs of several scenarios, by their names, have one unit.
+    """Return the unit of a result's costs, or the empty string. Costs of several scenarios share one unit.
 
     Examples
     --------
@@ -90,35 +88,39 @@ def find_cost_unit(computed_under: Mapping[str, Any]) -> str:
 
 
 def cost_scale(cost_unit: str) -> Scale:
-    """Return how the cost of a rollout is shown.
+    """Return the scale of the cost per rollout.
 
     Examples
     --------
     >>> cost_scale("EUR").unit, cost_scale("").unit
-    ('EUR a rollout', 'a rollout')
+    ('EUR per rollout', 'per rollout')
     """
-    return Scale(1, f"{cost_unit} a rollout".lstrip())
+    return Scale(1, f"{cost_unit} per rollout".lstrip())
 
 
 def measure_scale(measure: Measure, largest: float, cost_unit: str) -> Scale:
-    """Return how values of a measure up to `largest` are shown; costs are in `cost_unit`, as from `find_cost_unit`."""
+    """Return the scale of a measure with values up to `largest`; costs are in `cost_unit`."""
     if measure.of in COSTS:
         return Scale(1, cost_unit)
     return PERCENT if measure.kind == "rate" else response_scale(measure.of, largest)
 
 
 def scale_of(measure: Measure, values: pd.Series[Any], cost_unit: str) -> Scale:
-    """Return one scale for all values of a measure, so that they can be compared."""
+    """Return one scale for all values of a measure, so that they compare."""
     return measure_scale(measure, float(values.abs().max()), cost_unit)
 
 
-def format_estimate(estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False) -> str:
-    """Write an estimate with its interval and its unit, in one line.
+def format_estimate(
+    estimate: float, low: float, high: float, scale: Scale, *, sign: bool = False, level: float | None = None
+) -> str:
+    """Write an estimate with its unit and interval; with `level`, the interval names its confidence.
 
     Examples
     --------
     >>> format_estimate(0.0512, 0.04, 0.07, PERCENT)
     '5.1 % (4.0 to 7.0)'
+    >>> format_estimate(0.0512, 0.04, 0.07, PERCENT, level=0.95)
+    '5.1 % (95 % CI 4.0 to 7.0)'
     >>> format_estimate(61.0, float("nan"), float("nan"), Scale(1, "s"))
     '61.0 s (no interval)'
     >>> format_estimate(61.0, 55.0, float("nan"), Scale(1, "s"))
@@ -128,16 +130,17 @@ def format_estimate(estimate: float, low: float, high: float, scale: Scale, *, s
         return "no value"
     half_widths = [(high - low) / 2, estimate - low, high - estimate]
     half_width = next((width for width in half_widths if not math.isnan(width)), 0.0) * scale.factor
-    word, *ends = (format_number(value * scale.factor, half_width, sign=sign) for value in (estimate, low, high))
+    number, *ends = (format_number(value * scale.factor, half_width, sign=sign) for value in (estimate, low, high))
     if math.isnan(high):
         interval = "no interval" if math.isnan(low) else f"{ends[0]} or more"
     else:
         interval = f"at most {ends[1]}" if math.isnan(low) else f"{ends[0]} to {ends[1]}"
-    return f"{word} {scale.unit}".rstrip() + f" ({interval})"
+    confidence = "" if level is None or (math.isnan(low) and math.isnan(high)) else f"{percent(level)} CI "
+    return f"{number} {scale.unit}".rstrip() + f" ({confidence}{interval})"
 
 
 def interval_names(name: str) -> tuple[str, str, str]:
-    """Return the columns of an estimate and of the ends of its interval.
+    """Return the columns of an estimate and of the bounds of its interval.
 
     Examples
     --------
@@ -148,20 +151,22 @@ def interval_names(name: str) -> tuple[str, str, str]:
     return name, f"{stem}low", f"{stem}high"
 
 
-def write_estimate(row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False) -> str:
-    """Write an estimate of a row with its interval, as `format_estimate` does.
+def write_estimate(
+    row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False, level: float | None = None
+) -> str:
+    """Write the estimate of a row with its interval, as `format_estimate` does.
 
     Examples
     --------
     >>> write_estimate({"estimate": 0.0512, "low": 0.04, "high": 0.07}, PERCENT)
     '5.1 % (4.0 to 7.0)'
     """
-    estimate, low, high = (float(row[each]) for each in interval_names(name))
-    return format_estimate(estimate, low, high, scale, sign=sign)
+    estimate, low, high = (float(row[column]) for column in interval_names(name))
+    return format_estimate(estimate, low, high, scale, sign=sign, level=level)
 
 
 def format_interval(low: float, high: float, scale: Scale) -> str:
-    """Write the interval of a difference; an end near 0 keeps the digits that tell it from 0.
+    """Write the interval of a difference; a bound near 0 keeps the digits that distinguish it from 0.
 
     Examples
     --------
@@ -178,9 +183,7 @@ def format_interval(low: float, high: float, scale: Scale) -> str:
 
 
 def format_number(value: float, uncertainty: float, *, sign: bool = False) -> str:
-    """Write a number with the digits that its uncertainty leaves: two of the half-width, no more.
-
-    The uncertainty is 0 or NaN where there is no interval; with `sign` a plus is written, too.
+    """Write a number to two digits of its uncertainty, the half-width of its interval; 0 or NaN if it has none.
 
     Examples
     --------
@@ -194,7 +197,7 @@ def format_number(value: float, uncertainty: float, *, sign: bool = False) -> st
 
 
 def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
-    """Write a number that has no interval, with its unit.
+    """Write a number without an interval, with its unit.
 
     Examples
     --------
@@ -209,40 +212,53 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
 
 
 def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, what: str) -> str:
-    """Say how many of some things are left out, and why.
+    """Say how many things are excluded, and why.
 
     Examples
     --------
     >>> say_left_out({"no value": 2, "never ends": 1}, 3, 64, "worlds")
-    '3 of 64 worlds are left out (no value in 2; never ends in 1)'
+    '3 of 64 worlds are excluded (no value in 2; never ends in 1)'
     """
-    told = "; ".join(f"{reason} in {number:,}" for reason, number in reasons.items())
-    return f"{n_out:,} of {n:,} {what} are left out ({told})"
+    listed = "; ".join(f"{reason} in {number:,}" for reason, number in reasons.items())
+    return f"{n_out:,} of {n:,} {what} are excluded ({listed})"
 
 
 def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bool = False) -> str:
-    """Say how many rollouts of which policies never end, and what isn't known for that; the empty text if none.
+    """Say what is unknown of which policies because rollouts never end; empty if nothing is.
 
-    A policy of which everything is known has the fraction 0; `is_conditional` is whether some of the rollouts count only.
+    `is_conditional` is whether only some of the rollouts count.
 
     Examples
     --------
     >>> say_unknown({"lax": 0.0, "strict": 0.6}, "cost")
-    '60 % of the rollouts of strict never end, which leaves its cost unknown'
+    'Cost unknown for strict: 60 % of its rollouts never end'
     >>> say_unknown({"lax": 0.593, "strict": 0.6}, "makespan", is_conditional=True)
-    '59.3 to 60 % of the rollouts of lax and strict that count never end, which leaves their makespan unknown'
+    'Makespan unknown for lax and strict: 59.3 to 60 % of their relevant rollouts never end'
     """
     unknown = {policy: fraction for policy, fraction in fractions.items() if fraction > 0}
     if not unknown:
         return ""
     ends = dict.fromkeys(f"{100 * fraction:.3g}" for fraction in (min(unknown.values()), max(unknown.values())))
-    whose = "its" if len(unknown) == 1 else "their"
-    share = f"{' to '.join(ends)} % of the rollouts of {list_some(list(unknown))}"
-    return f"{share}{' that count' if is_conditional else ''} never end, which leaves {whose} {what} unknown"
+    whose = f"{'its' if len(unknown) == 1 else 'their'}{' relevant' if is_conditional else ''}"
+    return (
+        f"{capitalize(what)} unknown for {list_some(list(unknown))}: "
+        f"{' to '.join(ends)} % of {whose} rollouts never end"
+    )
+
+
+def capitalize(text: str) -> str:
+    """Return a text with a capital first letter, the rest unchanged.
+
+    Examples
+    --------
+    >>> capitalize("p95 of makespan"), capitalize("")
+    ('P95 of makespan', '')
+    """
+    return text[:1].upper() + text[1:]
 
 
 def percent(fraction: float) -> str:
-    """Write a fraction as a percentage, with the digits that it has.
+    """Write a fraction as a percentage, with all its digits.
 
     Examples
     --------
@@ -253,7 +269,7 @@ def percent(fraction: float) -> str:
 
 
 def plural(n: int, noun: str, nouns: str = "") -> str:
-    """Write how many there are of something.
+    """Write a number of things.
 
     Examples
     --------
@@ -264,23 +280,23 @@ def plural(n: int, noun: str, nouns: str = "") -> str:
 
 
 def is_or_are(n: int) -> str:
-    """Return the verb that goes with a number of things."""
+    """Return the verb for a number of things."""
     return "is" if n == 1 else "are"
 
 
-def join_words(words: Sequence[str]) -> str:
-    """Write one or several words as in a sentence.
+def join_words(words: Sequence[str], *, word: str = "and") -> str:
+    """Join words as in a sentence.
 
     Examples
     --------
-    >>> join_words(["a"]), join_words(["a", "b"]), join_words(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
+    >>> join_words(["a"]), join_words(["a", "b"]), join_words(["a", "b", "c"], word="or")
+    ('a', 'a and b', 'a, b or c')
     """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    return f" {word} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def name_briefly(measure: Measure) -> str:
-    """Name a measure in a few words.
+    """Name a measure briefly.
 
     Examples
     --------
@@ -291,26 +307,90 @@ def name_briefly(measure: Measure) -> str:
     return _BRIEF.get(str(measure)) or describe_measure(measure)
 
 
-def join_answer(parts: Iterable[str], *, separator: str = " ", end: str = "") -> str:
-    """Join the parts of an answer, the most important first; a part that no longer fits is left out.
+def name_objective(measure: Measure) -> str:
+    """Name a measure that policies are ranked by: a mean is called one.
 
     Examples
     --------
-    >>> join_answer(["It holds.", "", "n" * 240, "Nothing flips it."])
-    'It holds. Nothing flips it.'
+    >>> from simdeploy.scenario.measures import parse_measure
+    >>> name_objective(parse_measure("cost")), name_objective(parse_measure("p95 makespan_s"))
+    ('mean cost', 'p95 of makespan')
     """
-    answer = ""
-    for part in filter(None, parts):
-        longer = f"{answer}{separator}{part}" if answer else part
-        if not answer or len(longer) + len(end) <= LONGEST_ANSWER:
-            answer = longer
-    return answer + end
+    return f"{'mean ' if measure.kind == 'mean' else ''}{describe_measure(measure)}"
 
 
-def list_some(words: Sequence[str], most: int = 3, *, separator: str = ",") -> str:
-    """Write a few words as in a sentence, of many the first ones and how many more there are.
+def end_sentence(text: str) -> str:
+    """Return a sentence with one full stop, also after a name or a unit that ends in one.
 
-    What has commas itself is separated by ";".
+    Examples
+    --------
+    >>> end_sentence("It costs 5 EUR"), end_sentence("It costs 5 Rp.")
+    ('It costs 5 EUR.', 'It costs 5 Rp.')
+    """
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def join_answer(sentences: Iterable[str | Sequence[str]]) -> str:
+    """Join sentences, the most important first, into an answer of at most `LONGEST_ANSWER` characters.
+
+    Empty ones are skipped. A sentence may come in several forms, the longest first: the first form that fits is taken.
+    The last sentences are left out if even their shortest forms don't fit.
+
+    Examples
+    --------
+    >>> join_answer(["It holds", "", "n" * 240, "Nothing flips it"])
+    'It holds. Nothing flips it.'
+    >>> join_answer([["a" * 240, "Use a, b or c", "Use a"], "No other is close"])
+    'Use a, b or c. No other is close.'
+    >>> len(join_answer(["word " * 100]))
+    240
+    """
+    chosen = fit_forms([_end_sentences(forms) for forms in sentences], LONGEST_ANSWER)
+    answer = " ".join(chosen)
+    return answer if len(answer) <= LONGEST_ANSWER else f"{answer[: LONGEST_ANSWER - 1]}…"
+
+
+def _end_sentences(forms: str | Sequence[str]) -> list[str]:
+    return [end_sentence(text) for text in ([forms] if isinstance(forms, str) else forms) if text]
+
+
+def fit_forms(parts: Iterable[Sequence[str]], longest: int, separator: str = " ") -> list[str]:
+    """Choose a form of each part, the longest first, such that all together fit; see `join_answer`.
+
+    Examples
+    --------
+    >>> fit_forms([["one", "1"], [], ["two", "2"], ["three"]], 5)
+    ['one', '2']
+    """
+    chosen: list[str] = []
+    kept = []
+    for forms in filter(None, parts):
+        if not chosen or len(separator.join([*chosen, forms[-1]])) <= longest:
+            chosen.append(forms[-1])
+            kept.append(forms)
+    for place, forms in enumerate(kept):
+        for form in forms:
+            changed = [*chosen[:place], form, *chosen[place + 1 :]]
+            if len(separator.join(changed)) <= longest:
+                chosen = changed
+                break
+    return chosen
+
+
+def list_forms(words: Sequence[str], most: int = 3, *, separator: str = ",") -> list[str]:
+    """Return lists of some words for `join_answer`, from `most` words down to one.
+
+    Examples
+    --------
+    >>> list_forms(["a", "b", "c", "d"], 2)
+    ['a, b and 2 more', 'a and 3 more']
+    """
+    longest = range(min(most, len(words)), 0, -1)
+    return list(dict.fromkeys(list_some(words, n, separator=separator) for n in longest))
+
+
+def list_some(words: Sequence[str], most: int = 3, *, separator: str = ",", word: str = "and") -> str:
+    """Join the first few words, and say how many more there are. Separate words that have commas by ";".
 
     Examples
     --------
@@ -319,4 +399,4 @@ def list_some(words: Sequence[str], most: int = 3, *, separator: str = ",") -> s
     """
     if len(words) > most + 1:
         words = [*words[:most], f"{'' if separator == ',' else 'and '}{len(words) - most:,} more"]
-    return join_words(words) if separator == "," else f"{separator} ".join(words)
+    return join_words(words, word=word) if separator == "," else f"{separator} ".join(words)

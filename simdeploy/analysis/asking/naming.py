@@ -1,4 +1,4 @@
-"""Names of responses and measures, and of cases and of what was varied, as short as they can be told apart."""
+"""Names of responses, measures, cases and factors, as short as they stay distinct."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from simdeploy.scenario.measures import Measure
 
-# What a response is called and its unit; "fraction" is shown as a percentage, "s" in whatever unit of time fits.
+# The name and unit of each response; "fraction" is shown as a percentage, "s" in the unit of time that fits.
 LABELS: dict[str, tuple[str, str]] = {
     "makespan_s": ("makespan", "s"),
     "stopped_at_s": ("stopped at", "s"),
@@ -23,16 +23,16 @@ LABELS: dict[str, tuple[str, str]] = {
     "updated_nodes": ("updated nodes", ""),
     "failed_nodes": ("failed nodes", ""),
     "touched_nodes": ("touched nodes", ""),
-    "peak_exposed_nodes": ("peak of exposed nodes", ""),
+    "peak_exposed_nodes": ("peak exposed nodes", ""),
     "blast_radius": ("blast radius", "fraction"),
     "exposed_node_s": ("exposed node-seconds", ""),
     "defective_node_s": ("defective node-seconds", ""),
-    "failed_requests_excess": ("failed requests in excess", ""),
+    "failed_requests_excess": ("excess failed requests", ""),
     "unavailable_node_s": ("unavailable node-seconds", ""),
-    "min_in_service_fraction": ("least in service", "fraction"),
-    "unavailable_excess_node_s": ("unavailable node-seconds in excess", ""),
+    "min_in_service_fraction": ("minimum in service", "fraction"),
+    "unavailable_excess_node_s": ("excess unavailable node-seconds", ""),
     "decision_windows": ("decision windows", ""),
-    "decision_requests": ("requests looked at", ""),
+    "decision_requests": ("requests examined", ""),
     "cost": ("cost", ""),
     "cost_delay": ("cost of delay", ""),
     "cost_failed_requests": ("cost of failed requests", ""),
@@ -41,33 +41,33 @@ LABELS: dict[str, tuple[str, str]] = {
     "cost_escape": ("cost of escapes", ""),
 }
 
-# What an event is called when it is counted.
+# The name of each event when counted.
 EVENTS = {
-    "completed_good": "good releases that complete",
-    "stopped_defective": "defective releases that are stopped",
+    "completed_good": "completed good releases",
+    "stopped_defective": "stopped defective releases",
     "false_alarm": "false alarms",
     "escaped": "escapes",
-    "pending": "rollouts that are pending",
+    "pending": "pending rollouts",
     "in_progress": "rollouts that never end",
     "paused": "rollouts that stay paused",
-    "completed": "rollouts that complete",
-    "failed": "rollouts that fail",
-    "canceled": "rollouts that are canceled",
+    "completed": "completed rollouts",
+    "failed": "failed rollouts",
+    "canceled": "canceled rollouts",
     "good": "good releases",
     "defective": "defective releases",
-    "passed_canary": "rollouts that pass their canaries",
+    "passed_canary": "rollouts past their canaries",
 }
 _GIVEN = {
     "good": "of good releases",
     "defective": "of defective releases",
-    "completed_good": "of good releases that complete",
-    "completed": "of rollouts that complete",
-    "passed_canary": "after the canaries passed",
+    "completed_good": "of completed good releases",
+    "completed": "of completed rollouts",
+    "passed_canary": "past the canaries",
 }
 
 
 def describe_measure(measure: Measure) -> str:
-    """Say what a measure is, as the heading of a column.
+    """Name a measure, as the heading of a column.
 
     Examples
     --------
@@ -85,18 +85,18 @@ def describe_measure(measure: Measure) -> str:
 
 
 def name_cases(cases: pd.DataFrame, columns: Sequence[str] | None = None) -> list[str]:
-    """Return a name for the case of each row: what differs among them.
+    """Return a name for the case of each row: the values that differ.
 
     Parameters
     ----------
     columns : sequence of str, optional
-        What identifies a case, a column ``case`` left out; by default all columns.
+        Columns that identify a case, without ``case``; by default all.
 
     Returns
     -------
     list of str
-        The scenario and the policy by their names, what was varied with the end of its key. If nothing differs, the
-        policy; and where no name would tell cases apart (a point that a design has twice), the number of the case as well.
+        Scenario and policy by name, factors with the end of their key; the policy if nothing differs. Cases that a
+        design has twice get their number as well.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def name_cases(cases: pd.DataFrame, columns: Sequence[str] | None = None) -> lis
 
 
 def shorten_names(names: Sequence[str]) -> list[str]:
-    """Return the shortest ends of paths by which they can be told apart.
+    """Return the shortest distinct ends of paths.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def shorten_names(names: Sequence[str]) -> list[str]:
     short = []
     for name in names:
         parts = name.split(".")
-        # The keys of a gate say little without its name.
+        # Keys of a gate are unclear alone.
         least = 2 if parts[-2:-1] == ["gate"] else 1
         ends = (".".join(parts[-n:]) for n in range(least, len(parts) + 1))
         others = [other for other in names if other != name]
@@ -158,7 +158,7 @@ def shorten_names(names: Sequence[str]) -> list[str]:
 
 
 def name_factors(names: Sequence[str]) -> list[str]:
-    """Return names of factors that can be understood alone: without the section of the scenario, if that is no loss.
+    """Return names of factors without the section of the scenario, if they stay distinct.
 
     Examples
     --------
