@@ -1,15 +1,52 @@
-"""Whether a picture can be read: which of its texts lie on each other."""
+"""Whether a picture can be read: which of its texts lie on each other, or are cut off."""
 
 from __future__ import annotations
 
 from itertools import combinations
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
 
 def find_overlaps(texts):
     """Return the pairs of texts of a picture, which has been drawn, that overlap."""
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text() and text.get_visible()]
+    # An annotation's own extent has the line that leads to it.
+    boxes = [
+        (text.get_text(), Text.get_window_extent(text)) for text in texts if text.get_text() and text.get_visible()
+    ]
     return [
         (one, other)
         for (one, box), (other, other_box) in combinations(boxes, 2)
         if box.shrunk(0.98, 0.9).overlaps(other_box.shrunk(0.98, 0.9))
     ]
+
+
+def draw(figure):
+    """Draw a figure, as saving would, and return it."""
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def list_texts(figure):
+    """Return all texts of a figure, which has been drawn, that can be seen."""
+    texts = []
+    for ax in figure.axes:
+        legend = ax.get_legend()
+        texts += [*ax.texts, ax.title, ax._left_title, ax._right_title, ax.xaxis.label, ax.yaxis.label]
+        texts += [] if legend is None else legend.get_texts()
+        for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())), (ax.yaxis, sorted(ax.get_ylim()))):
+            texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [text for text in texts if text.get_text() and text.get_visible()]
+
+
+def find_unreadable(figure):
+    """Return the texts of a figure, which has been drawn, that overlap or are cut off."""
+    texts = list_texts(figure)
+    cut = [text.get_text() for text in texts if not _is_within(Text.get_window_extent(text), figure.bbox)]
+    return find_overlaps(texts) + cut
+
+
+def _is_within(box, whole):
+    return all(whole.x0 <= x <= whole.x1 for x in (box.x0, box.x1)) and all(
+        whole.y0 <= y <= whole.y1 for y in (box.y0, box.y1)
+    )

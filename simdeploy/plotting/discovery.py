@@ -26,6 +26,7 @@ _LOW_HALF = 0.3
 _STRETCH = 1.03
 
 _MOST_RATIO = 2000  # of the ends of a logarithmic axis that has room for ticks at 1, 2 and 5
+_FAINT = 0.35
 _LINE_PT = 11  # of a number beside the path
 
 
@@ -72,18 +73,7 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     axes = [_read_axis(result.worlds, name) for name in shown]
     x = axes[0]
     y = axes[1] if len(axes) > 1 else _Axis(np.zeros(len(result.worlds)), ("",))
-    is_broken = result.worlds["is_broken"]
-    is_beyond = _is_beyond(result.worlds, limits[~limits["factor"].isin(shown)])
-    for is_it, marker, size, colour, label, look in (
-        (False, "o", 12, LIGHT_GREY, "holds", {"linewidths": 0}),
-        (True, "X", 28, VERMILION, "breaks", {"linewidths": 0.5, "edgecolors": BLACK}),
-    ):
-        of_sort = is_broken.eq(is_it).to_numpy(dtype=bool, na_value=False)
-        for left_out, alpha in ((False, 1.0), (True, 0.35)):
-            which = of_sort & (is_beyond == left_out)
-            if which.any() or not left_out:
-                named = {} if left_out else {"label": label}
-                ax.scatter(x.values[which], y.values[which], size, colour, marker=marker, alpha=alpha, **named, **look)
+    _draw_worlds(ax, result, x, y, _is_beyond(result.worlds, limits[~limits["factor"].isin(shown)]))
     _dress(ax, x, y)
     if len(limits):
         is_found = bool(result.boxes.loc[result.boxes["box"].eq(box), "is_found"].iloc[0])
@@ -99,6 +89,19 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
         handletextpad=0.1, borderpad=0,
     )  # fmt: skip
     return ax
+
+
+def _draw_worlds(ax: Axes, result: Discovery, x: _Axis, y: _Axis, is_beyond: np.ndarray) -> None:
+    """Draw worlds that hold as pale dots, below dark crosses where the policy breaks; what is beyond other limits is faint."""
+    looks: tuple[tuple[bool, str, dict[str, Any]], ...] = (
+        (False, "holds", {"s": 12, "color": LIGHT_GREY, "marker": "o", "linewidths": 0}),
+        (True, "breaks", {"s": 28, "facecolor": VERMILION, "marker": "X", "linewidths": 0.5, "edgecolors": BLACK}),
+    )
+    for is_it, label, look in looks:
+        of_sort = result.worlds["is_broken"].eq(is_it).to_numpy(dtype=bool, na_value=False)
+        ax.scatter(x.values[of_sort & ~is_beyond], y.values[of_sort & ~is_beyond], label=label, **look)
+        if is_beyond.any():
+            ax.scatter(x.values[of_sort & is_beyond], y.values[of_sort & is_beyond], alpha=_FAINT, **look)
 
 
 def _is_beyond(worlds: pd.DataFrame, limits: pd.DataFrame) -> np.ndarray:
@@ -280,9 +283,10 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, shown: list[str], x: _Axis, y: _Ax
             spans.append([(place - 0.5, place + 0.5) for place in places])
         else:
             spans.append([(max(float(row["low"]), one.ends[0]), min(float(row["high"]), one.ends[1]))])
-            for limit in (float(row["low"]), float(row["high"])):
+            is_whole = bool((one.values == np.round(one.values)).all())
+            for limit, nearest in ((float(row["low"]), math.ceil), (float(row["high"]), math.floor)):
                 if one.ends[0] < limit < one.ends[1]:
-                    _label_limit(ax, which, limit, is_whole=bool((one.values == np.round(one.values)).all()))
+                    _label_limit(ax, which, limit, nearest(limit) if is_whole else float(f"{limit:.3g}"))
     area: dict[str, Any] = {"facecolor": ORANGE, "alpha": 0.18, "zorder": 0, "linewidth": 0}
     edge = {"fill": False, "edgecolor": INK, "linewidth": 1.6, "linestyle": "-" if is_found else "--"}
     for (left, right), (bottom, top) in product(*spans):
@@ -290,9 +294,9 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, shown: list[str], x: _Axis, y: _Ax
             ax.add_patch(Rectangle((left, bottom), right - left, top - bottom, **look))
 
 
-def _label_limit(ax: Axes, which: str, limit: float, *, is_whole: bool) -> None:
+def _label_limit(ax: Axes, which: str, limit: float, written: float) -> None:
     """Write a limit outside of the axes, at the end of a line that goes on from the edge of the box."""
-    words = format_value(round(limit) if is_whole else float(f"{limit:.3g}"))
+    words = format_value(written)
     look: dict[str, Any] = {"color": INK, "linewidth": 0.7, "linestyle": ":", "zorder": 0.5}
     text: dict[str, Any] = {"textcoords": "offset points", "fontsize": "small", "fontweight": "bold", "color": INK}
     if which == "x":

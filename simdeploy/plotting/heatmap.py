@@ -75,8 +75,9 @@ def plot_heatmap(
     a case. Where not every combination was tried (lists, a Latin hypercube) each case is a point, and the title says in
     what else the points differ. If one key was varied, the estimates are lines with their intervals.
 
-    A cell without a value (no defective release in any replication, say) is hatched. The second line of a title says
-    how wide the intervals are at most.
+    A cell without a value (no defective release in any replication, say) is hatched, a point a cross. Numbers stand in the
+    cells where there is room for all of them, with the unit in the title; else a bar says what the colours mean. The second
+    line of a title says how wide the intervals are at most.
 
     Examples
     --------
@@ -200,8 +201,7 @@ def _draw_points(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
         linewidths=0.3,
     )
     if missing.any():
-        ax.scatter(x[missing], y[missing], s=size, marker="x", color=GREY, linewidths=0.8, label="no value")
-        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="x-small", frameon=False, borderaxespad=0)
+        ax.scatter(x[missing], y[missing], s=size, marker="x", color=GREY, linewidths=0.8)
     return points
 
 
@@ -290,8 +290,8 @@ def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -
         widest = float(widths.max()) * scale.factor
         lines.append(f"{100 * confidence_level:g} % CI: ± {format_number(widest, widest)} {unit} at most".rstrip())
     missing = shown.cells[f"{quantity}_estimate"].isna()
-    if shown.y is not None and shown.is_grid and missing.any() and not missing.all():
-        lines.append("hatched: no value")
+    if shown.y is not None and missing.any() and not missing.all():
+        lines.append("hatched: no value" if shown.is_grid else "crosses: no value")
     if shown.note:
         width = max(20, int(ax.get_window_extent().width * 72 / ax.figure.dpi / _TITLE_CHARACTER_PT))
         lines += textwrap.wrap(shown.note, width, break_long_words=False, break_on_hyphens=False)

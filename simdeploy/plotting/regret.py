@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     ... })
     >>> ax = plot_regret(Figure().subplots(), estimate_regret(table, of="makespan_s"))
     >>> [text.get_text() for text in ax.texts]
-    ['0.0', '10.0', '10.0', '20.0', '0.0', '20.0']
+    ['0.0', '10.0', '20.0', '0.0', '10.0', '20.0']
     """
     from matplotlib.colors import PowerNorm
 
@@ -75,7 +75,8 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     widths = (result.regrets["regret_high"] - result.regrets["regret_low"]) / 2 * scale.factor
     uncertainty = float(widths[widths > 0].median()) if (widths > 0).any() else 0.0
     shown = np.ma.masked_where(is_missed | np.isnan(regrets), regrets * scale.factor)
-    norm = PowerNorm(0.5, vmin=0, vmax=largest * scale.factor or 1.0)
+    highest = largest * scale.factor or 1.0
+    norm = PowerNorm(0.5, vmin=0, vmax=highest)
     image = ax.imshow(shown, cmap=_COLOURS, norm=norm, aspect="auto")
     _draw_borders(ax, is_missed)
 
@@ -95,7 +96,7 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
         _write_numbers(ax, image, shown, words, sizes[0], misses)
     label = f"{describe_measure(result.of)} ({scale.unit})" if scale.unit else describe_measure(result.of)
     if not sizes:
-        ax.figure.colorbar(image, ax=ax, label=f"regret in {label}", format="{x:,g}", ticks=_ticks(norm.vmax))
+        ax.figure.colorbar(image, ax=ax, label=f"regret in {label}", format="{x:,g}", ticks=_ticks(highest))
     _label_worlds(ax, result.regrets, worlds, places, headings, room_pt)
     numbers = [_write(value * scale.factor, uncertainty, "") for value in result.candidates["max_regret"]]
     _sum_up(ax, result, places, numbers)
@@ -142,13 +143,15 @@ def _draw_borders(ax: Axes, is_missed: np.ndarray) -> None:
 def _write_numbers(
     ax: Axes, image: AxesImage, shown: np.ma.MaskedArray, words: list[list[str]], size: str, misses: str
 ) -> None:
-    for (row, column), value in np.ma.ndenumerate(shown, compressed=False):
+    is_hidden = np.ma.getmaskarray(shown)
+    for (row, column), value in np.ndenumerate(shown.data):
         text = words[row][column]
+        look: dict[str, Any]
         if text == _MISSES:
             text = misses
             background = {"facecolor": PALE_GREY, "edgecolor": "none", "pad": 1}
             look = {"fontsize": "x-small", "color": "black", "bbox": background}
-        elif value is np.ma.masked:
+        elif is_hidden[row, column]:
             look = {"fontsize": size, "color": DARK_GREY}
         else:
             look = {"fontsize": size, "color": contrast_to(image, value)}
@@ -171,7 +174,7 @@ def _label_worlds(
 ) -> None:
     """Label the columns: worlds with the values of what varies, whose names are on the left."""
     table = regrets.drop_duplicates("world").set_index("world").loc[worlds]
-    names = [name for name in table if str(name).startswith(FACTOR_PREFIX) or name == "scenario"]
+    names = [str(name) for name in table if str(name).startswith(FACTOR_PREFIX) or name == "scenario"]
     names = [name for name in names if table[name].nunique(dropna=False) > 1]
     if names in ([], ["scenario"]) or table.duplicated(names).any():
         names, labels = [], [_wrap(world) for world in worlds]
@@ -183,7 +186,7 @@ def _label_worlds(
     ax.set_xticks([*range(len(worlds)), *places], [*labels, *headings], parse_math=False)
     ax.tick_params(axis="x", labelsize="small")
     for tick in ax.get_xticklabels()[: len(worlds)] if is_wide else []:
-        tick.set(rotation=60, ha="right", rotation_mode="anchor")
+        tick.set_rotation(90)
     if names:
         varied = [name for name in names if name != "scenario"]
         short = {"scenario": "scenario", **dict(zip(varied, shorten_names(varied), strict=True))}

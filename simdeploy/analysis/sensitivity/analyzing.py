@@ -236,7 +236,9 @@ def _directions(
     places = np.stack([spread.place(values) for spread, values in pairs], axis=1).reshape(design.places.shape)
 
     def moments(of: np.ndarray) -> np.ndarray:
-        return slope_moments(places, design.moved, of.reshape(places.shape[:2]))[is_used]
+        of_all: np.ndarray = slope_moments(places, design.moved, of.reshape(places.shape[:2]))
+        used: np.ndarray = of_all[is_used]
+        return used
 
     found = estimate_with_errors(
         moments(responses.all),
