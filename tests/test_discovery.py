@@ -414,7 +414,7 @@ def test_worlds_that_break_look_different_from_those_that_hold():
     ax = draw_boxes(plot_discovery, result)
     shown = {ax.get_xlabel(), ax.get_ylabel()}
     (further,) = result.limits[~result.limits["factor"].isin(shown)].to_dict("records")
-    assert further["limits"] in ax.get_title(loc="left")
+    assert further["limits"] in ax.get_title(loc="left").replace("\n", " ")
     column = result.worlds[further["factor"]]
     beyond = int((~column.between(further["low"], further["high"])).sum())
     dots = [dots for dots in ax.collections if isinstance(dots, PathCollection)]

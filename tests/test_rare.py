@@ -379,7 +379,7 @@ def test_the_picture_shows_both_ways(found: Rare) -> None:
         f"importance sampling:\n{format_count(found.n_rollouts + found.n_pilot)} rollouts",
         f"plain simulation:\n{format_count(found.plain_rollouts)} rollouts",
     ]
-    assert format_probability(found.probability, found.low, found.high) in ax.get_title(loc="left")
+    assert format_probability(found.probability, found.low, found.high) in ax.get_title(loc="left").replace("\n", " ")
     assert not find_unreadable(draw(figure))
     absurd = estimate_rare(
         world(), event="failed_nodes >= 8", tilt={"start_failure": 90}, replications=300, engine="compiled"

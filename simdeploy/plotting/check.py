@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.plotting.style import DARK_GREY, GREEN, GREY, VERMILION, in_plain_text, say_no_value, set_rows, wrap_name
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.checking import describe_requirement, format_found, requirement_of
 from simdeploy.report.wording import find_cost_unit
 
@@ -80,7 +81,7 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     verdicts = check.verdicts["verdict"]
     title = f"{int(verdicts.eq('met').sum())} of {len(rows)} requirements met"
     title += f" ({100 * check.confidence_level:g} % confidence each)"
-    ax.set_title(title, fontsize="medium", wrap=True, pad=16)
+    ax.set_title(wrap_words(ax, title), fontsize="medium", pad=16)
     return ax
 
 

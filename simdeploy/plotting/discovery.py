@@ -11,6 +11,7 @@ import numpy as np
 from simdeploy.analysis.asking.naming import format_value, name_factors
 from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.plotting.style import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION, in_plain_text
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.wording import PERCENT, format_amount
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _STRETCH = 1.03
 
 _MOST_RATIO = 2000  # of the ends of a logarithmic axis that has room for ticks at 1, 2 and 5
 _FAINT = 0.35
+_BREAKS = "#A34700"  # vermilion, as dark as it takes to stand out against the grey of what holds
 _LINE_PT = 11  # of a number beside the path
 
 
@@ -80,9 +82,8 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
         _draw_box(ax, limits, shown, x, y, is_found=is_found)
     ax.set_xlabel(short[shown[0]], parse_math=False)
     ax.set_ylabel(short[shown[1]] if len(shown) > 1 else "", parse_math=False)
-    ax.set_title(
-        _say_box(result, limits, shown, box), loc="left", fontsize="medium", wrap=True, pad=30, parse_math=False
-    )
+    title = wrap_words(ax, _say_box(result, limits, shown, box))
+    ax.set_title(title, loc="left", fontsize="medium", pad=30, parse_math=False)
     # Above the axes: a box may be in any corner of them.
     ax.legend(
         fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=1.3,
@@ -95,7 +96,7 @@ def _draw_worlds(ax: Axes, result: Discovery, x: _Axis, y: _Axis, is_beyond: np.
     """Draw worlds that hold as pale dots, below dark crosses where the policy breaks; what is beyond other limits is faint."""
     looks: tuple[tuple[bool, str, dict[str, Any]], ...] = (
         (False, "holds", {"s": 12, "color": LIGHT_GREY, "marker": "o", "linewidths": 0}),
-        (True, "breaks", {"s": 28, "facecolor": VERMILION, "marker": "X", "linewidths": 0.5, "edgecolors": BLACK}),
+        (True, "breaks", {"s": 26, "color": _BREAKS, "marker": "X", "linewidths": 0}),
     )
     for is_it, label, look in looks:
         of_sort = result.worlds["is_broken"].eq(is_it).to_numpy(dtype=bool, na_value=False)
@@ -189,9 +190,7 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     _number_factors(ax, path)
     ax.set_xlabel("coverage (% of all that breaks)")
     ax.set_ylabel("density (% of the box that breaks)")
-    ax.set_title(
-        "Peeling path: each point is a box\nnumbers: factors with a limit", loc="left", fontsize="medium", wrap=True
-    )
+    ax.set_title("Peeling path: each point is a box\nnumbers: factors with a limit", loc="left", fontsize="medium")
     ax.legend(fontsize="small", loc="lower left")
     return ax
 

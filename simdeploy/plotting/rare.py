@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, INK, in_plain_text
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.rare import format_count, format_probability
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
     """
     from textwrap import fill
 
-    ax.set_title(str(rare.event), loc="left", fontsize="medium", wrap=True)
+    ax.set_title(wrap_words(ax, str(rare.event)), loc="left", fontsize="medium")
     if rare.doubts or not rare.probability > 0:
         text = fill(f"no probability is stated: {'; '.join(rare.doubts)}", 48)
         ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY)
@@ -56,7 +57,7 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
         return ax
     probability = format_probability(rare.probability, rare.low, rare.high)
     title = f"{rare.event}\nprobability {probability}, {100 * rare.confidence_level:g} % CI"
-    ax.set_title(title, loc="left", fontsize="medium", wrap=True, parse_math=False)
+    ax.set_title(wrap_words(ax, title), loc="left", fontsize="medium", parse_math=False)
     n_all = rare.n_rollouts + rare.n_pilot
     error = rare.standard_error / rare.probability
     plain = rare.plain_rollouts

@@ -9,6 +9,7 @@ import numpy as np
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.plotting.style import DARK_GREY, GREY, PALE_GREY, contrast_to, in_plain_text, wrap_name
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
@@ -107,10 +108,8 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     if is_missed.any():
         title += f"\n{_MISSES if sizes and misses else 'hatched'}: misses a requirement"
     if "undecided" in verdicts and sizes:
-        title += (
-            "; ?: undecided whether it does" if is_missed.any() else "\n?: undecided whether it meets the requirements"
-        )
-    ax.set_title(title, fontsize="medium", wrap=True, parse_math=False)
+        title += "; ?: undecided" if is_missed.any() else "\n?: undecided whether it meets the requirements"
+    ax.set_title(wrap_words(ax, title), fontsize="medium", parse_math=False)
     return ax
 
 

@@ -21,6 +21,7 @@ from simdeploy.plotting.style import (
     in_plain_text,
     wrap_name,
 )
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.sensitivity import index_scale, say_subject, short_names
 from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, scale_of
 
@@ -122,8 +123,9 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     label = f"{what}{unit} (lines: {100 * result.confidence_level:g} % CI)"
     if result.method == "sobol" and (inner["estimate"] > bars["estimate"]).any():
         label += "\nA dark bar longer than its light bar is estimation error."
-    ax.set_xlabel(label, fontsize="small", wrap=True)
-    ax.set_title(f"What moves {say_subject(result)}", fontsize="medium", wrap=True, pad=36, parse_math=False)
+    ax.set_xlabel(wrap_words(ax, label, "small"), fontsize="small", parse_math=False)
+    title = wrap_words(ax, f"What moves {say_subject(result)}")
+    ax.set_title(title, fontsize="medium", pad=36, parse_math=False)
     # Above the axes, where no bar is.
     ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), frameon=False, borderaxespad=0.1)
     return ax
@@ -320,10 +322,10 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float
     if linear < math.inf:
         text += f" (logarithmic beyond {linear:g})"
     n_others = int(result.values["verdict"].ne("not possible").sum()) - n_shown
-    if n_others:
-        text += f"\n{n_others} further values change it by less or not at all"
-    ax.set_xlabel(text, fontsize="small", wrap=True, parse_math=False)
+    text += f"\nlines: {100 * result.confidence_level:g} % CI"
+    text += f"; {n_others} further values change it by less or not at all" if n_others else ""
+    ax.set_xlabel(wrap_words(ax, text, "small"), fontsize="small", parse_math=False)
     verdicts = result.values["verdict"]
     n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("not possible").sum())
-    title = f"{n_flips} of {n} values of a switch flip or may flip the choice (lines: {100 * result.confidence_level:g} % CI)"
-    ax.set_title(title, fontsize="medium", wrap=True, pad=18)
+    title = f"{n_flips} of {n} values of a switch flip or may flip the choice"
+    ax.set_title(wrap_words(ax, title), fontsize="medium", pad=18)
