@@ -237,11 +237,13 @@ def test_texts_do_not_overlap(frame, size):
     assert not find_unreadable(drawn(frame, size)[0].figure)
 
 
-def test_numbers_are_inside_their_cells():
-    """No number is wider than its cell. [property]"""
-    for ax in drawn(grid(8, 8, n=3), (9, 3.4)):
-        width = ax.get_window_extent().width / 8
-        assert all(text.get_window_extent().width < width for text in ax.texts)
+@pytest.mark.parametrize(("n", "is_numbered"), [(5, True), (16, False)])
+def test_numbers_are_inside_their_cells(n, is_numbered):
+    """No number is wider than its cell; where one would be there are none. [property]"""
+    ax = drawn(grid(n, 8, n=3), (9, 3.4))[0]
+    assert bool(ax.texts) == is_numbered
+    width = ax.get_window_extent().width / n
+    assert all(text.get_window_extent().width < width for text in ax.texts)
 
 
 def test_numbers_are_written_where_there_is_room():
