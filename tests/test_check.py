@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from pictures import draw, find_unreadable
 
 from simdeploy import Scenario
 from simdeploy.analysis.asking.judging import plan_looks
@@ -257,12 +258,13 @@ def test_rows_are_requirements():
 
 
 def drawn(found):
-    """Draw a check; return the axes and the segments of each row, by height."""
+    """Draw a check, as large as half a page; return the axes and the segments of each row, by height."""
     from matplotlib.figure import Figure
 
     from simdeploy.plotting.check import plot_check
 
-    ax = plot_check(Figure().subplots(), found)
+    ax = plot_check(Figure(figsize=(6, 4), layout="constrained").subplots(), found)
+    assert not find_unreadable(draw(ax.figure))
     lines = {}
     for line in ax.get_lines():
         heights = set(line.get_ydata())
@@ -285,8 +287,14 @@ def test_the_picture_has_what_was_found_relative_to_its_limit():
         assert sorted(ends) == pytest.approx(sorted(places[1:]))
     # 100 observations bound a 0.99 quantile from below only.
     assert {style for style, _ in lines[2]} == {"-", ":"}
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["met", "not met", "undecided"]
-    assert ax.get_yticklabels()[1].get_text().startswith("p\ncompleted rollouts at least 80 %\nfound ")
+    words = {(text.xy[1], text.get_va()): text.get_text() for text in ax.texts if text.xy[0] == 1.02}
+    for height, row in enumerate(found.verdicts.to_dict("records")):
+        assert words[height, "bottom"] == row["verdict"]
+        assert words[height, "top"] == format_found(row)
+    assert "completed" not in ax.get_yticklabels()[1].get_text()
+    assert ax.get_yticklabels()[1].get_text() == "p\nrollouts that complete:\nat least 80 %"
+    n_met = int(found.verdicts["verdict"].eq("met").sum())
+    assert ax.get_title().startswith(f"{n_met} of 4 requirements met")
 
 
 def test_the_picture_of_what_was_never_tried():

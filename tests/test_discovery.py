@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from pictures import draw, find_unreadable
 from scipy import stats
 from small import one_by_one
 
@@ -370,20 +372,57 @@ def test_in_words_and_json():
     assert len(document["worlds"]) == 400
 
 
+def draw_boxes(plot, result):
+    """Draw a discovery as large as half a page."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    plot(figure.subplots(), result)
+    (ax,) = draw(figure).axes
+    return ax
+
+
 def test_pictures():
     """The box is drawn where its limits are, on a logarithmic axis where the range is one; the path with its star. [contract]"""
     rng = np.random.default_rng(0)
     points = pd.DataFrame({"p": 10 ** rng.uniform(-3, -1, 400), "q": rng.random(400)})
     result = find_boxes(points, (points["p"] > 0.02) & (points["q"] < 0.5))
-    ax = plot_discovery(Figure().subplots(), result)
+    ax = draw_boxes(plot_discovery, result)
     axis = {"x": (ax.get_xlabel(), ax.get_xscale()), "y": (ax.get_ylabel(), ax.get_yscale())}
     assert set(axis.values()) == {("p", "log"), ("q", "linear")}
     corner = dict(zip("xy", ax.patches[0].get_xy(), strict=True))
     of_p = next(name for name, (label, _) in axis.items() if label == "p")
-    assert corner[of_p] == result.limits.set_index("factor").loc["p", "low"]
-    trail = plot_peeling_path(Figure().subplots(), result)
+    limits = result.limits.set_index("factor")
+    assert corner[of_p] == limits.loc["p", "low"]
+    assert {float(text.get_text()) for text in ax.texts} == {
+        float(f"{limits.loc[name, end]:.3g}") for name, end in (("p", "low"), ("q", "high"))
+    }
+    assert not find_unreadable(ax.figure)
+    trail = draw_boxes(plot_peeling_path, result)
     star = trail.lines[-1]
     assert (star.get_xdata()[0], star.get_ydata()[0]) == tuple(100 * result.boxes[["coverage", "density"]].iloc[0])
+    lowest = 100 * result.path[["coverage", "held_out_coverage"]].min().min()
+    assert 0 <= lowest - trail.get_xlim()[0] <= max(0.06 * (100 - lowest), 0.5) + 1e-9
+    assert not find_unreadable(trail.figure)
+
+
+def test_worlds_that_break_look_different_from_those_that_hold():
+    """They have their own lightness and mark; worlds beyond a limit without an axis are faint, and the title has it. [contract]"""
+    rng = np.random.default_rng(0)
+    points = pd.DataFrame({"x": rng.random(1200), "y": rng.random(1200), "n": rng.integers(0, 10, 1200)})
+    result = find_boxes(points, (points["x"] > 0.5) & (points["y"] < 0.5) & (points["n"] > 5))
+    ax = draw_boxes(plot_discovery, result)
+    shown = {ax.get_xlabel(), ax.get_ylabel()}
+    (further,) = result.limits[~result.limits["factor"].isin(shown)].to_dict("records")
+    assert further["limits"] in ax.get_title(loc="left").replace("\n", " ")
+    column = result.worlds[further["factor"]]
+    beyond = int((~column.between(further["low"], further["high"])).sum())
+    dots = [dots for dots in ax.collections if isinstance(dots, PathCollection)]
+    assert sum(len(each.get_offsets()) for each in dots) == 1200
+    assert sum(len(each.get_offsets()) for each in dots if each.get_alpha() is not None) == beyond
+    holds, breaks = (next(each for each in dots if each.get_label() == name) for name in ("holds", "breaks"))
+    greys = [float(np.dot(each.get_facecolor()[0][:3], (0.299, 0.587, 0.114))) for each in (holds, breaks)]
+    assert greys[0] - greys[1] > 0.15
+    assert len(holds.get_paths()[0].vertices) != len(breaks.get_paths()[0].vertices)
+    assert not find_unreadable(ax.figure)
 
 
 def test_columns():

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from pictures import draw, find_unreadable
 
 from simdeploy import InputError, Rare, Scenario, Tilt, estimate_rare
 from simdeploy.plotting import plot_rare
+from simdeploy.report.rare import format_count, format_probability
 from simdeploy.scenario.measures import parse_event
 from simdeploy.statistics.weights import diagnose, effective_size, tail_shape
 from simdeploy.validation.oracles import binomial_tail, slowest_exceeds
@@ -368,10 +370,17 @@ def test_verdicts_are_data(found: Rare, verdicts: dict[str, bool], words: str) -
 
 def test_the_picture_shows_both_ways(found: Rare) -> None:
     """Two lines, this one below the other, and as much apart as the gain; what states nothing says why. [contract]"""
-    ax = plot_rare(Figure().subplots(), found)
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    ax = plot_rare(figure.subplots(), found)
     plain, here = ax.get_lines()[:2]
     heights = np.asarray(plain.get_ydata()) / np.asarray(here.get_ydata())
     assert heights == pytest.approx(math.sqrt(found.gain))
+    assert [text.get_text() for text in ax.texts] == [
+        f"importance sampling:\n{format_count(found.n_rollouts + found.n_pilot)} rollouts",
+        f"plain simulation:\n{format_count(found.plain_rollouts)} rollouts",
+    ]
+    assert format_probability(found.probability, found.low, found.high) in ax.get_title(loc="left").replace("\n", " ")
+    assert not find_unreadable(draw(figure))
     absurd = estimate_rare(
         world(), event="failed_nodes >= 8", tilt={"start_failure": 90}, replications=300, engine="compiled"
     )

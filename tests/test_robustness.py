@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from pictures import draw, find_unreadable
 from scipy import stats
 from small import rolling, small
 
@@ -328,10 +329,49 @@ def test_one_candidate_has_nothing_to_regret():
     assert result.regrets["regret"].tolist() == [0, 0]
 
 
+def draw_regret(result):
+    """Draw regrets as large as half a page."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    plot_regret(figure.subplots(), result)
+    return draw(figure).axes[0]
+
+
 def test_the_picture_shows_every_regret():
     """Every cell has its number, candidates stand in order, and names of any kind are shown as they are. [contract]"""
     frame = table(np.array([[[30.0], [10.0]], [[10.0], [20.0]]])).replace({"policy": {"p0": "$x$ [b]"}})
-    ax = plot_regret(Figure(figsize=(6, 3)).subplots(), estimate_regret(frame, of="makespan_s"))
-    assert [text.get_text() for text in ax.texts] == ["0.0", "10.0", "10.0", "20.0", "0.0", "20.0"]
+    ax = draw_regret(estimate_regret(frame, of="makespan_s"))
+    assert [text.get_text() for text in ax.texts] == ["0.0", "10.0", "20.0", "0.0", "10.0", "20.0"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["p1", "$x$ [b]"]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["w0", "w1", "largest"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["w0", "w1", "largest\nregret"]
+    assert ax.get_title() == "Regret: makespan (s) lost against the best policy of each world"
+    assert not find_unreadable(ax.figure)
+
+
+def test_the_picture_hides_the_regret_of_what_is_infeasible():
+    """Where a requirement is missed a cell has no colour but a hatch, and says so; doubt is a question mark. [contract]"""
+    rng = np.random.default_rng(0)
+    values = np.array([[[100.0], [200.0]], [[140.0], [150.0]]]) + rng.normal(size=(2, 2, 200))
+    result = estimate_regret(table(values), of="makespan_s", requirements=["p50 makespan_s <= 150"])
+    verdicts = result.regrets.pivot(index="candidate", columns="world", values="verdict")
+    verdicts = verdicts.loc[result.candidates["candidate"]].to_numpy()
+    assert {"met", "not met", "undecided"} == set(verdicts.ravel())
+    ax = draw_regret(result)
+    np.testing.assert_array_equal(np.ma.getmaskarray(ax.images[0].get_array()), verdicts == "not met")
+    hatched = {tuple(np.array(patch.get_xy()) + 0.5) for patch in ax.patches if patch.get_hatch()}
+    assert hatched == {(column, row) for row, column in np.argwhere(verdicts == "not met")}
+    words = {text.get_position(): text.get_text() for text in ax.texts}
+    for (row, column), verdict in np.ndenumerate(verdicts):
+        assert (words[column, row] == "infeasible") == (verdict == "not met")
+        assert words[column, row].endswith("?") == (verdict == "undecided")
+    assert "infeasible: misses a requirement" in ax.get_title().replace("\n", " ")
+    assert not find_unreadable(ax.figure)
+
+
+@pytest.mark.parametrize(("n_candidates", "n_worlds"), [(3, 6), (12, 20)])
+def test_the_picture_of_regrets_has_room(n_candidates, n_worlds):
+    """Numbers stand in cells that have room for them; else a bar says what the colours mean. [property]"""
+    values = np.arange(n_candidates * n_worlds * 2.0).reshape(n_candidates, n_worlds, 2) ** 2
+    figure = draw_regret(estimate_regret(table(values), of="makespan_s")).figure
+    n_texts, n_axes = len(figure.axes[0].texts), len(figure.axes)
+    assert (n_texts, n_axes) == ((n_candidates * (n_worlds + 1), 1) if n_worlds == 6 else (n_candidates, 2))
+    assert not find_unreadable(figure)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from pictures import draw, find_unreadable
 from scipy import stats
 
 from simdeploy.analysis.asking.judging import Feasibility
@@ -537,15 +538,49 @@ def test_a_choice_is_only_sure_if_requirements_are():
     assert flipped.margin == pytest.approx((-1, -1, -1))
 
 
+def draw_tornado(result):
+    """Draw switches as large as half a page."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    plot_tornado(figure.subplots(), result)
+    (ax,) = draw(figure).axes
+    return ax, [label.get_text() for label in ax.get_yticklabels()]
+
+
 def test_the_picture_shows_flips_and_sizes():
-    """The longest bar is on top, flips are named in words, and all values are accounted for. [contract]"""
+    """Flips are on top and named in words, the rest by size with its number, and all values are accounted for. [contract]"""
     result = vary_switches(scenario(GATE), replications=50, pairs=False, engine="compiled")
-    ax = plot_tornado(Figure(figsize=(9, 6)).subplots(), result)
-    labels = [label.get_text() for label in ax.get_yticklabels()]
-    words = {text.get_text(): labels[round(text.xy[1])] for text in ax.texts}
-    assert set(words) == {"flips to canary"}
-    assert {"canary_gate: limits", "on_failure: continue"} <= set(labels)
-    widths = [abs(bar.get_width()) for bar in ax.patches]
-    assert widths == sorted(widths, reverse=True)
-    further, unknown = (int(number) for number in re.findall(r"(\d+) (?:further|leave)", ax.get_xlabel()))
-    assert len(labels) + further + unknown == result.values["is_possible"].sum()
+    ax, labels = draw_tornado(result)
+    words = {labels[round(text.xy[1])]: text.get_text() for text in ax.texts if text.xy[0] == 1.01}
+    values = result.values.assign(name=result.values["switch"] + ": " + result.values["value"]).set_index("name")
+    assert list(words) == labels
+    flips = values.index[values["verdict"].isin(["flips", "may flip"])]
+    assert {"canary_gate: limits", "on_failure: continue"} == set(flips) == set(labels[: len(flips)])
+    for name, word in words.items():
+        row = values.loc[name]
+        if name in flips:
+            assert word == f"{row['verdict']} to {row['choice']}"
+        elif row["verdict"] == "not known":
+            assert word == "not known"
+        else:
+            assert float(word.replace(",", "")) == pytest.approx(row["margin"], abs=0.51)
+    marks = [line for line in ax.lines if line.get_marker() in ("D", "s", "o")]
+    known = values.loc[labels, "margin"].dropna()
+    assert [line.get_xdata()[0] for line in marks] == pytest.approx(known.tolist())
+    sizes = (known.drop(flips) - result.base["margin"].iloc[0]).abs()
+    assert sizes.is_monotonic_decreasing
+    further = int(re.search(r"(\d+) further", ax.get_xlabel())[1])
+    assert len(labels) + further == result.values["is_possible"].sum()
+    assert not find_unreadable(ax.figure)
+
+
+def test_one_large_margin_flattens_no_other():
+    """Where margins differ by orders of magnitude the axis is logarithmic beyond what it says, else linear. [contract]"""
+    result = vary_switches(scenario(GATE), replications=20, pairs=False, engine="compiled")
+    ax, _ = draw_tornado(result)
+    assert ax.get_xscale() == "linear"
+    largest = result.values["margin"].abs().idxmax()
+    far = result.values.assign(margin=result.values["margin"].mask(result.values.index == largest, 1e5))
+    ax, _ = draw_tornado(replace(result, values=far.assign(margin_low=far["margin"], margin_high=far["margin"])))
+    assert ax.get_xscale() == "symlog"
+    assert "logarithmic beyond" in ax.get_xlabel()
+    assert not find_unreadable(ax.figure)

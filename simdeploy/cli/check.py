@@ -46,7 +46,7 @@ def command(study: Study, *, requirements: tuple[str, ...] | None, most: int, ju
         about=f"at most {plural(most, 'rollout')} of each policy",
         lines=[f"{name}: not checked, since it has no requirement" for name in unasked],
         under={"without_requirement": unasked},
-        draw=draw_panels((9, 1.6 + 0.45 * len(result.verdicts)), plot_check, result),
+        draw=draw_panels((7, 1.3 + 0.45 * len(result.verdicts)), plot_check, result),
         files=write_report,
         failed=result.verdict == "not met" or any(result.n_failed.values()),  # a warning has said which failed
         undecided=result.verdict == "undecided",

@@ -42,7 +42,7 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
         about=f"policy {policy.name}, {len(result.worlds):,} worlds, {result.n_replications:,} replications in each",
         lines=[f"required: {requirement}" for requirement in result.requirements],
         table=lambda: result.worlds,
-        draw=draw_panels((11, 4.6), _plot, result, panels=(1, 2)),
+        draw=draw_panels((10, 4.4), _plot, result, panels=(1, 2)),
         under={"requirements": list(map(str, result.requirements))},
         failed=bool(result.n_failed),  # a warning has said which
         undecided=result.is_refused,

@@ -110,7 +110,7 @@ def _draw(summary: GridSummary) -> Figure:
 
     slices = list_slices(summary)
     shown = slices[:_MOST_PANELS]
-    figure = Figure(figsize=(13, 4.4 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(9.6, 3.6 * len(shown)), layout="constrained")
     for axes, at in zip(figure.subplots(len(shown), 3, squeeze=False), shown, strict=True):
         plot_heatmap(axes, summary, at=at)
     if len(slices) > len(shown):

@@ -34,7 +34,7 @@ def command(study: Study) -> Finding:
         result,
         about=f"{replications:,} replications of each policy under each of {n_settings:,} settings",
         lines=[f"required: {requirement}" for requirement in result.requirements],
-        draw=draw_panels((9, 1.8 + 0.27 * n_bars), plot_tornado, result),
+        draw=draw_panels((7, 1.6 + 0.2 * min(n_bars, 18)), plot_tornado, result),
         under={"replications": replications, "requirements": list(map(str, result.requirements))},
         failed=bool(result.n_failed),
     )

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.plotting.style import DARK_GREY, GREEN, GREY, VERMILION, in_plain_text, say_no_value, set_rows, wrap_name
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.checking import describe_requirement, format_found, requirement_of
 from simdeploy.report.wording import find_cost_unit
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Requirement
 
 _MARKS = {"met": (GREEN, "o"), "not met": (VERMILION, "D"), "undecided": (GREY, "s")}
-_WIDTH = 60  # of a line of words, in characters
+_WIDTH = 34  # of a line of words, in characters
 _ROOM = 1.15
 
 
@@ -55,15 +56,17 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     ...     "policies": {"at-once": {"strategy": "immediate"}},
     ... })
     >>> plot_check(Figure().subplots(), check(scenario, requirements="p95 makespan_s <= 2m", most=100)).get_xlabel()
-    'distance from the limit, in % of the limit'
+    'distance from the limit (% of the limit)'
     """
     rows = check.verdicts.to_dict("records")
-    ax.axvline(0, color="black", linewidth=1)
+    unit = find_cost_unit(check.computed_under)
+    ax.axvline(0, color="black", linewidth=1.2)
     places = [_place(requirement_of(row), row) for row in rows]
     known = [value for place in places for value in place if not math.isnan(value)]
     left, right = _ROOM * min([-1.0, *known]), _ROOM * max([0.5, *known])
     for height, (row, (estimate, near, far)) in enumerate(zip(rows, places, strict=True)):
         colour, marker = _MARKS[row["verdict"]]
+        _write_verdict(ax, height, row, unit)
         if math.isnan(estimate):
             say_no_value(ax, height)
             continue
@@ -71,18 +74,23 @@ def plot_check(ax: Axes, check: Check) -> Axes:
             is_known = not math.isnan(bound)
             ends, style = (estimate, bound if is_known else edge), "solid" if is_known else "dotted"
             ax.plot(ends, (height, height), color=colour, linewidth=1.8, linestyle=style)
-        ax.plot([estimate], [height], linestyle="none", marker=marker, color=colour, markersize=6, clip_on=False)
-    for verdict in dict.fromkeys(row["verdict"] for row in rows):
-        colour, marker = _MARKS[verdict]
-        ax.plot([], [], color=colour, marker=marker, linewidth=1.8, label=verdict)
-    unit = find_cost_unit(check.computed_under)
+        ax.plot([estimate], [height], linestyle="none", marker=marker, color=colour, markersize=7, clip_on=False)
     set_rows(ax, [_name(row, unit) for row in rows])
     ax.tick_params(axis="y", labelsize="small")
     _set_distance_axis(ax, left, right)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
-    title = f"bounds with {100 * check.confidence_level:g} % confidence each"
-    ax.set_title(title, loc="right", fontsize="small")
+    verdicts = check.verdicts["verdict"]
+    title = f"{int(verdicts.eq('met').sum())} of {len(rows)} requirements met"
+    title += f" ({100 * check.confidence_level:g} % confidence each)"
+    ax.set_title(wrap_words(ax, title), fontsize="medium", pad=16)
     return ax
+
+
+def _write_verdict(ax: Axes, height: int, row: Mapping[Hashable, Any], cost_unit: str) -> None:
+    """Write beside a row what was found, and the verdict, which is heavy unless all is well."""
+    weight = "normal" if row["verdict"] == "met" else "bold"
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": "small"}
+    ax.annotate(row["verdict"], (1.02, height), xytext=(0, 1), va="bottom", fontweight=weight, **place)
+    ax.annotate(format_found(row, cost_unit), (1.02, height), xytext=(0, -1), va="top", **place)
 
 
 def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float, float, float]:
@@ -96,7 +104,8 @@ def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float
 
 def _name(row: Mapping[Hashable, Any], cost_unit: str) -> str:
     required = describe_requirement(requirement_of(row), cost_unit)
-    return f"{wrap_name(row['policy'], _WIDTH)}\n{wrap_name(required, _WIDTH)}\nfound {format_found(row, cost_unit)}"
+    measure, _, limit = required.rpartition(": ")
+    return "\n".join([*(wrap_name(text, _WIDTH) for text in (row["policy"], f"{measure}:")), limit])
 
 
 def _set_distance_axis(ax: Axes, left: float, right: float) -> None:
@@ -104,15 +113,21 @@ def _set_distance_axis(ax: Axes, left: float, right: float) -> None:
 
     ax.set_xscale("symlog", linthresh=1, linscale=1)
     ax.set_xlim(left, right)
-    reach = max(-left, right)
     # As many as find room beside each other.
-    digits = (1, 2) if reach < 5 else (1, 5) if reach < 10 else (1,)
-    powers = range(math.floor(math.log10(reach)) + 1)
-    sizes = [0.5, *(digit * 10.0**power for power in powers for digit in digits)]
+    sizes = [10.0**power for power in range(math.floor(math.log10(max(-left, right))) + 1)]
+    sizes = [0.5, *sizes] if len(sizes) < 3 else sizes
     ticks = [0.0, *sizes, *(-size for size in sizes)]
     ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if left <= tick <= right]))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+,.0f} %" if value else "limit"))
-    ax.set_xlabel("distance from the limit, in % of the limit")
-    for place, words, side in ((0.02, "within", "left"), (0.98, "beyond", "right")):
-        ax.text(place, 0.02, words, transform=ax.transAxes, ha=side, va="bottom", fontsize="small", color=DARK_GREY)
+    ax.tick_params(axis="x", labelsize="small")
+    ax.set_xlabel("distance from the limit (% of the limit)", fontsize="small")
+    # Above the axes: there may be a mark anywhere in them.
+    for words, side, offset_pt in (
+        ("\N{LEFTWARDS ARROW} within", "right", -4),
+        ("beyond \N{RIGHTWARDS ARROW}", "left", 4),
+    ):
+        ax.annotate(
+            words, (0, 1), xytext=(offset_pt, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha=side, va="bottom", fontsize="small", color=DARK_GREY,
+        )  # fmt: skip

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import name_factors
+from simdeploy.analysis.asking.naming import format_value, name_factors
 from simdeploy.analysis.discovery.columns import read_columns
 from simdeploy.plotting.style import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION, in_plain_text
+from simdeploy.plotting.wrapping import wrap_words
+from simdeploy.report.wording import PERCENT, format_amount
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,11 @@ _NO_FACTORS = ("is_held_out", "is_broken", "is_undecided", "reason", "box")
 # Values half of which are in less than this part of their range, at its low end, are shown on a logarithmic axis.
 _LOW_HALF = 0.3
 _STRETCH = 1.03
+
+_MOST_RATIO = 2000  # of the ends of a logarithmic axis that has room for ticks at 1, 2 and 5
+_FAINT = 0.35
+_BREAKS = "#A34700"  # vermilion, as dark as it takes to stand out against the grey of what holds
+_LINE_PT = 11  # of a number beside the path
 
 
 @in_plain_text
@@ -44,8 +51,9 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     Notes
     -----
     The factors are those whose limits have the smallest quasi-p-values; where a box has limits for fewer than two, others are
-    shown without. Where it has more, worlds inside the rectangle may be outside of the box: those in it are ringed.
-    Worlds of which nothing is known are left out. A box that doesn't hold is dashed.
+    shown without. Further limits are in the title: worlds inside the rectangle that they leave out are paler. The limits stand
+    at the ends of the lines that go on from the edges. Worlds of which nothing is known are left out. A box that doesn't
+    hold is dashed.
 
     Examples
     --------
@@ -67,34 +75,62 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     axes = [_read_axis(result.worlds, name) for name in shown]
     x = axes[0]
     y = axes[1] if len(axes) > 1 else _Axis(np.zeros(len(result.worlds)), ("",))
-    is_broken = result.worlds["is_broken"]
-    for is_it, marker, colour, label in ((False, "o", LIGHT_GREY, "holds"), (True, "X", VERMILION, "breaks")):
-        of_sort = is_broken.eq(is_it).to_numpy(dtype=bool, na_value=False)
-        size = 14 if is_it else 8
-        ax.scatter(x.values[of_sort], y.values[of_sort], size, colour, marker=marker, linewidths=0, label=label)
-    inside = result.worlds["box"].eq(box).to_numpy()
-    if len(limits) > len(axes) and inside.any():
-        ax.scatter(
-            x.values[inside],
-            y.values[inside],
-            40,
-            facecolors="none",
-            edgecolors=BLUE,
-            linewidths=0.7,
-            label="in the box",
-        )
+    _draw_worlds(ax, result, x, y, _is_beyond(result.worlds, limits[~limits["factor"].isin(shown)]))
     _dress(ax, x, y)
     if len(limits):
         is_found = bool(result.boxes.loc[result.boxes["box"].eq(box), "is_found"].iloc[0])
         _draw_box(ax, limits, shown, x, y, is_found=is_found)
     ax.set_xlabel(short[shown[0]], parse_math=False)
     ax.set_ylabel(short[shown[1]] if len(shown) > 1 else "", parse_math=False)
-    subject = "it" if result.policy is None else result.policy
-    title = f"Where {subject} breaks" if len(limits) else f"Where {subject} breaks: no box was found"
-    ax.set_title(title, loc="left", fontsize="medium", parse_math=False)
+    title = wrap_words(ax, _say_box(result, limits, shown, box))
+    ax.set_title(title, loc="left", fontsize="medium", pad=30, parse_math=False)
     # Above the axes: a box may be in any corner of them.
-    ax.legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0.2)
+    ax.legend(
+        fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=1.3,
+        handletextpad=0.1, borderpad=0,
+    )  # fmt: skip
     return ax
+
+
+def _draw_worlds(ax: Axes, result: Discovery, x: _Axis, y: _Axis, is_beyond: np.ndarray) -> None:
+    """Draw worlds that hold as pale dots, below dark crosses where the policy breaks; what is beyond other limits is faint."""
+    looks: tuple[tuple[bool, str, dict[str, Any]], ...] = (
+        (False, "holds", {"s": 12, "color": LIGHT_GREY, "marker": "o", "linewidths": 0}),
+        (True, "breaks", {"s": 26, "color": _BREAKS, "marker": "X", "linewidths": 0}),
+    )
+    for is_it, label, look in looks:
+        of_sort = result.worlds["is_broken"].eq(is_it).to_numpy(dtype=bool, na_value=False)
+        ax.scatter(x.values[of_sort & ~is_beyond], y.values[of_sort & ~is_beyond], label=label, **look)
+        if is_beyond.any():
+            ax.scatter(x.values[of_sort & is_beyond], y.values[of_sort & is_beyond], alpha=_FAINT, **look)
+
+
+def _is_beyond(worlds: pd.DataFrame, limits: pd.DataFrame) -> np.ndarray:
+    """Say which worlds are beyond limits of factors that have no axis."""
+    is_beyond = np.zeros(len(worlds), dtype=bool)
+    for limit in limits.to_dict("records"):
+        (column,) = read_columns(worlds[[limit["factor"]]])
+        if column.words is None:
+            is_beyond |= (column.values < limit["low"]) | (column.values > limit["high"])
+        else:
+            allowed = [column.words.index(word) for word in str(limit["values"]).split(", ")]
+            is_beyond |= ~np.isin(column.values, allowed)
+    return is_beyond
+
+
+def _say_box(result: Discovery, limits: pd.DataFrame, shown: list[str], box: int) -> str:
+    """Say what the box is worth, and which of its limits have no axis."""
+    subject = "it" if result.policy is None else result.policy
+    if limits.empty:
+        return f"Where {subject} breaks: no box was found"
+    row = result.boxes[result.boxes["box"].eq(box)].iloc[0]
+    found = "Box" if row["is_found"] else "Box (not statistically significant)"
+    density, coverage = (format_amount(row[name], PERCENT, digits=2) for name in ("density", "coverage"))
+    lines = [f"Where {subject} breaks", f"{found}: {density} of its worlds break; it has {coverage} of all that break"]
+    further = limits.loc[~limits["factor"].isin(shown), "limits"]
+    if len(further):
+        lines.append(f"further limits (pale: beyond): {' and '.join(further)}")
+    return "\n".join(lines)
 
 
 @in_plain_text
@@ -136,14 +172,6 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     ):
         x, y = 100 * path[f"{stem}coverage"], 100 * path[f"{stem}density"]
         ax.plot(x, y, line, color=colour, markersize=4, linewidth=1, label=label)
-    before = -1
-    for _, row in path.iterrows():
-        if row["n_restricted"] != before:
-            place = 100 * row["coverage"], 100 * row["density"]
-            ax.annotate(
-                f"{row['n_restricted']}", place, (4, 4), textcoords="offset points", fontsize="small", color=INK
-            )
-        before = row["n_restricted"]
     chosen = path[path["is_chosen"]]
     ax.plot(
         100 * chosen["coverage"], 100 * chosen["density"], "o", color=ORANGE, markersize=9, label="chosen on the path"
@@ -154,13 +182,38 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
             100 * found["coverage"], 100 * found["density"], "*", color=VERMILION, markersize=15, markeredgecolor=BLACK,
             label="the box, in held-out worlds",
         )  # fmt: skip
-    ax.set_xlim(-3, 103)
-    ax.set_ylim(-3, 106)
-    ax.set_xlabel("coverage, % of all that breaks")
-    ax.set_ylabel("density, % of the box")
-    ax.set_title("Peeling path, with the number of factors", fontsize="medium")
+    known = 100 * path[["coverage", "density", "held_out_coverage", "held_out_density"]].to_numpy(dtype=float)
+    for setter, numbers in ((ax.set_xlim, known[:, ::2]), (ax.set_ylim, known[:, 1::2])):
+        low = float(np.nanmin(numbers)) if np.isfinite(numbers).any() else 0.0
+        margin = max(0.06 * (100 - low), 0.5)
+        setter(low - margin, 100 + margin)
+    _number_factors(ax, path)
+    ax.set_xlabel("coverage (% of all that breaks)")
+    ax.set_ylabel("density (% of the box that breaks)")
+    ax.set_title("Peeling path: each point is a box\nnumbers: factors with a limit", loc="left", fontsize="medium")
     ax.legend(fontsize="small", loc="lower left")
     return ax
+
+
+def _number_factors(ax: Axes, path: pd.DataFrame) -> None:
+    """Write where on the path of the search another factor gets a limit, as far as there is room."""
+    firsts = path[path["n_restricted"].diff().ne(0)]
+    before_pt = math.inf
+    for row in firsts.to_dict("records"):
+        place = 100 * row["coverage"], 100 * row["density"]
+        height_pt = ax.transData.transform(place)[1] * 72 / ax.figure.dpi
+        if abs(height_pt - before_pt) < _LINE_PT:
+            continue
+        before_pt = height_pt
+        ax.annotate(
+            f"{row['n_restricted']}",
+            place,
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+            color=INK,
+        )
 
 
 class _Axis(NamedTuple):
@@ -194,11 +247,16 @@ def _read_axis(worlds: pd.DataFrame, name: str) -> _Axis:
 
 
 def _dress(ax: Axes, x: _Axis, y: _Axis) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     for axis, one in (("x", x), ("y", y)):
         if one.is_log:
             ax.set(**{f"{axis}scale": "log"})
+            if one.values.max() / one.values.min() < _MOST_RATIO:
+                which = getattr(ax, f"{axis}axis")
+                which.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                which.set_minor_formatter(NullFormatter())
         elif one.words is None and (one.values == np.round(one.values)).all():
             getattr(ax, f"{axis}axis").set_major_locator(MaxNLocator(integer=True))
         if one.words is not None:
@@ -213,7 +271,7 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, shown: list[str], x: _Axis, y: _Ax
 
     by_factor = {row["factor"]: row for row in limits.to_dict("records")}
     spans = []
-    for number, one in enumerate((x, y)):
+    for number, (which, one) in enumerate((("x", x), ("y", y))):
         name = shown[number] if number < len(shown) else ""
         if name not in by_factor:
             spans.append([one.ends])
@@ -224,8 +282,26 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, shown: list[str], x: _Axis, y: _Ax
             spans.append([(place - 0.5, place + 0.5) for place in places])
         else:
             spans.append([(max(float(row["low"]), one.ends[0]), min(float(row["high"]), one.ends[1]))])
+            is_whole = bool((one.values == np.round(one.values)).all())
+            for limit, nearest in ((float(row["low"]), math.ceil), (float(row["high"]), math.floor)):
+                if one.ends[0] < limit < one.ends[1]:
+                    _label_limit(ax, which, limit, nearest(limit) if is_whole else float(f"{limit:.3g}"))
     area: dict[str, Any] = {"facecolor": ORANGE, "alpha": 0.18, "zorder": 0, "linewidth": 0}
     edge = {"fill": False, "edgecolor": INK, "linewidth": 1.6, "linestyle": "-" if is_found else "--"}
     for (left, right), (bottom, top) in product(*spans):
         for look in (area, edge):
             ax.add_patch(Rectangle((left, bottom), right - left, top - bottom, **look))
+
+
+def _label_limit(ax: Axes, which: str, limit: float, written: float) -> None:
+    """Write a limit outside of the axes, at the end of a line that goes on from the edge of the box."""
+    words = format_value(written)
+    look: dict[str, Any] = {"color": INK, "linewidth": 0.7, "linestyle": ":", "zorder": 0.5}
+    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": "small", "fontweight": "bold", "color": INK}
+    if which == "x":
+        ax.axvline(limit, **look)
+        ax.annotate(words, (limit, 1), xytext=(0, 2), xycoords=("data", "axes fraction"), ha="center", **text)
+    else:
+        ax.axhline(limit, **look)
+        place = (1, limit)
+        ax.annotate(words, place, xytext=(3, 0), xycoords=("axes fraction", "data"), va="center", **text)

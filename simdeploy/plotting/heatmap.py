@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _COLOURS = "YlGnBu"
 _OF_WHAT = {"false_alarm": "of good releases", "escape": "of defective releases"}
 
-_MOST_NUMBERED = 64  # cells that have room for their number
+_SIZES = (("small", 6.0), ("x-small", 5.0))  # of numbers in cells, with what a character takes in points
 _TICK_PT = 18  # what a tick label takes along a vertical axis
 _CHARACTER_PT = 6.5  # of a tick label, with what must be free beside it
 _TITLE_CHARACTER_PT = 4.3
@@ -75,8 +75,9 @@ def plot_heatmap(
     a case. Where not every combination was tried (lists, a Latin hypercube) each case is a point, and the title says in
     what else the points differ. If one key was varied, the estimates are lines with their intervals.
 
-    A cell without a value (no defective release in any replication, say) is hatched. The second line of a title says
-    how wide the intervals are at most.
+    A cell without a value (no defective release in any replication, say) is hatched, a point a cross. Numbers stand in the
+    cells where there is room for all of them, with the unit in the title; else a bar says what the colours mean. The second
+    line of a title says how wide the intervals are at most.
 
     Examples
     --------
@@ -102,9 +103,11 @@ def plot_heatmap(
         elif shown.cells[f"{quantity}_estimate"].isna().all():
             _draw_nothing(ax, shown)
         else:
-            mappable = _draw_cells(ax, shown, quantity) if shown.is_grid else _draw_points(ax, shown, quantity)
-            bar = ax.figure.colorbar(mappable, ax=ax)
-            _set_values(bar.ax.yaxis, shown, quantity)
+            draw = _draw_cells if shown.is_grid else _draw_points
+            mappable = draw(ax, shown, quantity)
+            if not ax.texts:  # else the numbers are in the cells
+                bar = ax.figure.colorbar(mappable, ax=ax)
+                _set_values(bar.ax.yaxis, shown, quantity)
         _set_title(ax, shown, quantity, summary.confidence_level)
     return axes
 
@@ -133,8 +136,7 @@ def _draw_cells(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     mesh = ax.pcolormesh(*edges, np.ma.masked_invalid(estimates), **_choose_colours(quantity, shown.whole))
     # Shows where there is no cell.
     ax.patch.set(facecolor="white", hatch="////", edgecolor=GREY, linewidth=0)
-    if estimates.size <= _MOST_NUMBERED:
-        _write_numbers(ax, estimates, shown, quantity, mesh)
+    _write_numbers(ax, estimates, shown, quantity, mesh)
     for axis, name, values in ((ax.xaxis, shown.x, x_values), (ax.yaxis, str(shown.y), y_values)):
         _label_cells(axis, name, values)
     return mesh
@@ -149,14 +151,24 @@ def _places(column: pd.Series) -> tuple[list[Any], np.ndarray]:
 
 
 def _write_numbers(ax: Axes, estimates: np.ndarray, shown: Slice, quantity: str, mesh: ScalarMappable) -> None:
+    """Write each estimate into its cell, if there is room for all of them."""
     scale = quantity_scale(quantity, shown.whole)
     widths = shown.cells[f"{quantity}_half_width"] * scale.factor
     uncertainty = 0.0 if widths.isna().all() else float(widths.median())
-    for (row, column), value in np.ndenumerate(estimates):
-        if not np.isnan(value):
-            text = format_number(value * scale.factor, uncertainty)
-            colour = contrast_to(mesh, value)
-            ax.text(column, row, text, ha="center", va="center", fontsize="x-small", color=colour)
+    words = {
+        place: format_number(value * scale.factor, uncertainty)
+        for place, value in np.ndenumerate(estimates)
+        if not np.isnan(value)
+    }
+    extent, dpi = ax.get_window_extent(), ax.figure.dpi
+    width_pt, height_pt = (
+        72 * size / dpi / n for size, n in zip((extent.width, extent.height), estimates.shape[::-1], strict=True)
+    )
+    longest = max(map(len, words.values()))
+    sizes = [size for size, character_pt in _SIZES if longest * character_pt < width_pt and height_pt > _TICK_PT]
+    for (row, column), text in words.items() if sizes else ():
+        colour = contrast_to(mesh, estimates[row, column])
+        ax.text(column, row, text, ha="center", va="center", fontsize=sizes[0], color=colour)
 
 
 def _label_cells(axis: Axis, name: str, values: Sequence[Any]) -> None:
@@ -189,8 +201,7 @@ def _draw_points(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
         linewidths=0.3,
     )
     if missing.any():
-        ax.scatter(x[missing], y[missing], s=size, marker="x", color=GREY, linewidths=0.8, label="no value")
-        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="x-small", frameon=False, borderaxespad=0)
+        ax.scatter(x[missing], y[missing], s=size, marker="x", color=GREY, linewidths=0.8)
     return points
 
 
@@ -219,11 +230,16 @@ def _choose_colours(quantity: str, cells: pd.DataFrame) -> dict[str, Any]:
 
 def _set_values(axis: Axis, shown: Slice, quantity: str) -> None:
     """Label an axis on which a quantity is."""
+    longest = float(shown.whole[f"{quantity}_estimate"].max())
+    label, unit = _name_quantity(quantity)
+    set_unit_axis(axis, unit, longest, label)
+
+
+def _name_quantity(quantity: str) -> tuple[str, str]:
+    """Return what a quantity is called, and its unit."""
     if quantity in PROPORTIONS:
-        label, unit = f"{quantity_title(quantity)} {_OF_WHAT[quantity]}", "fraction"
-    else:
-        label, unit = f"mean {quantity_title(quantity)}", LABELS[MEANS[quantity]][1]
-    set_unit_axis(axis, unit, float(shown.whole[f"{quantity}_estimate"].max()), label)
+        return f"{quantity_title(quantity)} {_OF_WHAT[quantity]}", "fraction"
+    return f"mean {quantity_title(quantity)}", LABELS[MEANS[quantity]][1]
 
 
 def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:
@@ -262,18 +278,20 @@ def _draw_nothing(ax: Axes, shown: Slice) -> None:
 
 
 def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -> None:
-    lines = [quantity_title(quantity)]
+    scale = quantity_scale(quantity, shown.whole)
+    has_numbers = shown.y is not None and bool(ax.texts) and not shown.cells[f"{quantity}_estimate"].isna().all()
+    # The unit of numbers that stand in the cells; else the axis or the bar has it.
+    lines = [
+        f"{_name_quantity(quantity)[0]} ({scale.unit})" if has_numbers and scale.unit else quantity_title(quantity)
+    ]
     widths = shown.cells[f"{quantity}_half_width"]
     if not widths.isna().all():
-        scale = quantity_scale(quantity, shown.whole)
         unit = POINTS.unit if quantity in PROPORTIONS else scale.unit
         widest = float(widths.max()) * scale.factor
-        lines.append(
-            f"{100 * confidence_level:g} % intervals: ± {format_number(widest, widest)} {unit} at most".rstrip()
-        )
+        lines.append(f"{100 * confidence_level:g} % CI: ± {format_number(widest, widest)} {unit} at most".rstrip())
     missing = shown.cells[f"{quantity}_estimate"].isna()
-    if shown.y is not None and shown.is_grid and missing.any() and not missing.all():
-        lines.append("hatched: no value")
+    if shown.y is not None and missing.any() and not missing.all():
+        lines.append("hatched: no value" if shown.is_grid else "crosses: no value")
     if shown.note:
         width = max(20, int(ax.get_window_extent().width * 72 / ax.figure.dpi / _TITLE_CHARACTER_PT))
         lines += textwrap.wrap(shown.note, width, break_long_words=False, break_on_hyphens=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.plotting.style import BLUE, GREY, ORANGE, in_plain_text
+from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, INK, in_plain_text
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.rare import format_count, format_probability
 
 if TYPE_CHECKING:
@@ -48,31 +49,36 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
     """
     from textwrap import fill
 
-    ax.set_title(str(rare.event), loc="left", fontsize="medium")
+    ax.set_title(wrap_words(ax, str(rare.event)), loc="left", fontsize="medium")
     if rare.doubts or not rare.probability > 0:
         text = fill(f"no probability is stated: {'; '.join(rare.doubts)}", 48)
         ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY)
         ax.set_axis_off()
         return ax
+    probability = format_probability(rare.probability, rare.low, rare.high)
+    title = f"{rare.event}\nprobability {probability}, {100 * rare.confidence_level:g} % CI"
+    ax.set_title(wrap_words(ax, title), loc="left", fontsize="medium", parse_math=False)
     n_all = rare.n_rollouts + rare.n_pilot
     error = rare.standard_error / rare.probability
     plain = rare.plain_rollouts
     ends = [min(n_all, plain) / 10, max(n_all, plain) * 10]
-    for color, at, name in ((ORANGE, plain, "plain simulation"), (BLUE, n_all, _NAMES[rare.method])):
-        ax.plot(ends, [error * math.sqrt(at / n) for n in ends], color=color, linewidth=1.8, label=name)
-    ax.plot([n_all, plain], [error, error], color=GREY, linestyle="dotted")
-    ax.plot(n_all, error, marker="o", color=BLUE)
-    ax.plot(plain, error, marker="o", color=ORANGE, fillstyle="none")
-    ax.annotate(f"{n_all:,}", (n_all, error), xytext=(6, 6), textcoords="offset points", color=BLUE)
-    ax.annotate(
-        format_count(plain), (plain, error), xytext=(-6, -14), textcoords="offset points", ha="right", color=ORANGE
-    )
-    ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle="dashed")
-    ax.set(xscale="log", yscale="log", xlabel="rollouts", ylabel="standard error / probability")
+    ax.set(xscale="log", yscale="log", xlabel="rollouts", ylabel="relative error (standard error / probability)")
+    for colour, style, at, name in (
+        (GREY, "--", plain, "plain simulation"),
+        (BLUE, "-", n_all, _NAMES[rare.method]),
+    ):
+        ax.plot(ends, [error * math.sqrt(at / n) for n in ends], style, color=colour, linewidth=1.8, label=name)
+    ax.plot([n_all, plain], [error, error], color=INK, linestyle="dotted")
+    for colour, at, name in ((BLUE, n_all, _NAMES[rare.method]), (DARK_GREY, plain, "plain simulation")):
+        # Between the lines, on either side of the dotted one.
+        is_left = at == min(n_all, plain)
+        ax.plot(at, error, "o", color=colour, markerfacecolor=colour if at == n_all else "white")
+        ax.annotate(
+            f"{name}:\n{format_count(at)} rollouts", (at, error), xytext=(5, 4) if is_left else (-5, -5),
+            textcoords="offset points", ha="left" if is_left else "right", va="bottom" if is_left else "top", color=colour,
+        )  # fmt: skip
     ax.yaxis.set_major_formatter(_percent)
     ax.margins(x=0)
-    probability = format_probability(rare.probability, rare.low, rare.high)
-    ax.legend(title=probability, frameon=False, loc="best", alignment="left")
     return ax
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.plotting.style import GREY, contrast_to, in_plain_text, wrap_name
+from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
+from simdeploy.experiments.levers import FACTOR_PREFIX
+from simdeploy.plotting.style import DARK_GREY, GREY, PALE_GREY, contrast_to, in_plain_text, wrap_name
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
@@ -18,13 +21,17 @@ if TYPE_CHECKING:
 
 # Light is where one wants to be; it reads in grey and with any colour vision.
 _COLOURS = "YlGnBu"
-_MOST_NUMBERED = 150  # cells that have room for their number
+_SIZES = (("medium", 6.4), ("small", 5.3), ("x-small", 4.5))  # of numbers, with what a character takes in points
 _NAME_WIDTH = 16
+_CHARACTER_PT = 5.5  # of a tick label, with what must be free beside it
+_MISSES = "infeasible"
+_MISSES_PT = 37  # what this takes
+_SUMMARY_PT = 52  # what a column beside the cells takes
 
 
 @in_plain_text
 def plot_regret(ax: Axes, result: Robustness) -> Axes:
-    """Draw the regret of each candidate in each world, and the largest of each candidate in a column of its own.
+    """Draw the regret of each candidate in each world, and beside them the largest of each candidate.
 
     Parameters
     ----------
@@ -39,8 +46,9 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
 
     Notes
     -----
-    Candidates are in the order of their largest regret. Under a number stands where requirements are not met, or where
-    that is undecided. A cell that isn't known is hatched.
+    Candidates are in the order of their largest regret. Colours are on a square root scale, so that small regrets differ, too.
+    A cell has no colour and is hatched where a requirement is not met; a question mark is where that is undecided. A cell
+    that isn't known is empty. The columns on the right, which have no colour, sum up the row.
 
     Examples
     --------
@@ -53,45 +61,139 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     ... })
     >>> ax = plot_regret(Figure().subplots(), estimate_regret(table, of="makespan_s"))
     >>> [text.get_text() for text in ax.texts]
-    ['0.0', '10.0', '10.0', '20.0', '0.0', '20.0']
+    ['0.0', '10.0', '20.0', '0.0', '10.0', '20.0']
     """
+    from matplotlib.colors import PowerNorm
+
     candidates = list(result.candidates["candidate"])
     worlds = list(result.regrets["world"].unique())
     by_cell = result.regrets.set_index(["candidate", "world"])
     regrets = by_cell["regret"].unstack("world").loc[candidates, worlds].to_numpy()
     verdicts = by_cell["verdict"].unstack("world").loc[candidates, worlds].to_numpy(object)
-    shown = np.column_stack([regrets, result.candidates["max_regret"]])
-    largest = 0.0 if np.isnan(shown).all() else float(np.nanmax(shown))
-    image = ax.imshow(np.ma.masked_invalid(shown), cmap=_COLOURS, vmin=0, vmax=largest or 1.0, aspect="auto")
-    ax.patch.set(facecolor="white", hatch="////", edgecolor=GREY, linewidth=0)
-    ax.axvline(len(worlds) - 0.5, color="white", linewidth=4)
-    unit = ""
-    if shown.size <= _MOST_NUMBERED:
-        unit = _write_numbers(ax, image, result, shown, verdicts, largest)
-    ax.set_xticks(range(len(worlds) + 1), [_wrap(name) for name in [*worlds, "largest"]], parse_math=False)
-    ax.tick_params(axis="x", labelrotation=0 if len(worlds) < 8 else 60, labelsize="small")
-    ax.set_yticks(range(len(candidates)), [_wrap(name) for name in candidates], parse_math=False)
-    ax.tick_params(length=0)
-    title = f"Regret in {describe_measure(result.of)}" + (f", {unit}" if unit else "")
-    ax.set_title(title + ": lost against the best candidate of each world", fontsize="medium", parse_math=False)
-    return ax
-
-
-def _write_numbers(
-    ax: Axes, image: AxesImage, result: Robustness, shown: np.ndarray, verdicts: np.ndarray, largest: float
-) -> str:
-    """Write each regret, and what is to be said of the requirements; return the unit."""
+    is_missed = verdicts == "not met"
+    largest = 0.0 if np.isnan(regrets).all() else float(np.nanmax(regrets))
     scale = difference_scale(measure_scale(result.of, largest, find_cost_unit(result.computed_under)))
     widths = (result.regrets["regret_high"] - result.regrets["regret_low"]) / 2 * scale.factor
     uncertainty = float(widths[widths > 0].median()) if (widths > 0).any() else 0.0
-    for (row, column), value in np.ndenumerate(shown):
-        if np.isnan(value):
-            continue
-        verdict = verdicts[row, column] if column < verdicts.shape[1] else ""
-        text = format_number(value * scale.factor, uncertainty)
-        text += f"\n{verdict}" if verdict in ("not met", "undecided") else ""
-        ax.text(column, row, text, ha="center", va="center", fontsize="small", color=contrast_to(image, value))
-    return scale.unit
+    shown = np.ma.masked_where(is_missed | np.isnan(regrets), regrets * scale.factor)
+    highest = largest * scale.factor or 1.0
+    norm = PowerNorm(0.5, vmin=0, vmax=highest)
+    image = ax.imshow(shown, cmap=_COLOURS, norm=norm, aspect="auto")
+    _draw_borders(ax, is_missed)
+
+    headings = ["largest\nregret", "requirements\nmet in"][: 1 + bool(result.requirements)]
+    room_pt = (ax.get_window_extent().width * 72 / ax.figure.dpi - len(headings) * _SUMMARY_PT) / len(worlds)
+    summary_width = _SUMMARY_PT / max(room_pt, 1)
+    places = [len(worlds) - 0.5 + (number + 0.5) * summary_width for number in range(len(headings))]
+    ax.set_xlim(-0.5, len(worlds) - 0.5 + len(headings) * summary_width)
+    words = [
+        [_write(value * scale.factor, uncertainty, verdict) for value, verdict in zip(*row, strict=True)]
+        for row in zip(regrets, verdicts, strict=True)
+    ]
+    longest = max(len(word) for row in words for word in row if word != _MISSES)
+    sizes = [size for size, character_pt in _SIZES if (longest + 1) * character_pt < room_pt]
+    misses = _MISSES if room_pt > _MISSES_PT else ""
+    if sizes:
+        _write_numbers(ax, image, shown, words, sizes[0], misses)
+    label = f"{describe_measure(result.of)} ({scale.unit})" if scale.unit else describe_measure(result.of)
+    if not sizes:
+        ax.figure.colorbar(image, ax=ax, label=f"regret in {label}", format="{x:,g}", ticks=_ticks(highest))
+    _label_worlds(ax, result.regrets, worlds, places, headings, room_pt)
+    numbers = [_write(value * scale.factor, uncertainty, "") for value in result.candidates["max_regret"]]
+    _sum_up(ax, result, places, numbers)
+    ax.set_yticks(range(len(candidates)), [_wrap(name) for name in candidates], parse_math=False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    title = f"Regret: {label} lost against the best policy of each world"
+    if is_missed.any():
+        title += f"\n{_MISSES if sizes and misses else 'hatched'}: misses a requirement"
+    if "undecided" in verdicts and sizes:
+        title += "; ?: undecided" if is_missed.any() else "\n?: undecided whether it meets the requirements"
+    ax.set_title(wrap_words(ax, title), fontsize="medium", parse_math=False)
+    return ax
+
+
+def _write(value: float, uncertainty: float, verdict: str) -> str:
+    """Write a regret, or what stands in its place."""
+    if verdict == "not met":
+        return _MISSES
+    if np.isnan(value):
+        return "unknown"
+    return format_number(value, uncertainty) + ("?" if verdict == "undecided" else "")
+
+
+def _ticks(largest: float) -> list[float]:
+    from matplotlib.ticker import MaxNLocator
+
+    return [tick for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(0, largest) if 0 <= tick <= largest]
+
+
+def _draw_borders(ax: Axes, is_missed: np.ndarray) -> None:
+    """Part the cells, and hatch those in which a requirement is not met: nobody can want their regret."""
+    from matplotlib.patches import Rectangle
+
+    for (row, column), is_hatched in np.ndenumerate(is_missed):
+        corner = column - 0.5, row - 0.5
+        if is_hatched:
+            ax.add_patch(Rectangle(corner, 1, 1, facecolor=PALE_GREY, edgecolor=GREY, hatch="////", linewidth=0))
+        ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1))
+
+
+def _write_numbers(
+    ax: Axes, image: AxesImage, shown: np.ma.MaskedArray, words: list[list[str]], size: str, misses: str
+) -> None:
+    is_hidden = np.ma.getmaskarray(shown)
+    for (row, column), value in np.ndenumerate(shown.data):
+        text = words[row][column]
+        look: dict[str, Any]
+        if text == _MISSES:
+            text = misses
+            background = {"facecolor": PALE_GREY, "edgecolor": "none", "pad": 1}
+            look = {"fontsize": "x-small", "color": "black", "bbox": background}
+        elif is_hidden[row, column]:
+            look = {"fontsize": size, "color": DARK_GREY}
+        else:
+            look = {"fontsize": size, "color": contrast_to(image, value)}
+        ax.text(column, row, text, ha="center", va="center", **look)
+
+
+def _sum_up(ax: Axes, result: Robustness, places: list[float], numbers: list[str]) -> None:
+    """Write beside each row what a candidate has in all worlds."""
+    n = len(result.regrets["world"].unique())
+    for row, (candidate, number) in enumerate(zip(result.candidates.to_dict("records"), numbers, strict=True)):
+        ax.text(places[0], row, number, ha="center", va="center", fontweight="bold")
+        if result.requirements:
+            n_met, n_open = (round(candidate[f"{name}_fraction"] * n) for name in ("met", "undecided"))
+            text = f"{n_met} of {n}" + (f", {n_open}?" if n_open else "")
+            ax.text(places[1], row, text, ha="center", va="center", fontsize="small")
+
+
+def _label_worlds(
+    ax: Axes, regrets: pd.DataFrame, worlds: list[str], places: list[float], headings: list[str], room_pt: float
+) -> None:
+    """Label the columns: worlds with the values of what varies, whose names are on the left."""
+    table = regrets.drop_duplicates("world").set_index("world").loc[worlds]
+    names = [str(name) for name in table if str(name).startswith(FACTOR_PREFIX) or name == "scenario"]
+    names = [name for name in names if table[name].nunique(dropna=False) > 1]
+    if names in ([], ["scenario"]) or table.duplicated(names).any():
+        names, labels = [], [_wrap(world) for world in worlds]
+    else:
+        labels = ["\n".join(format_value(value) for value in values) for values in table[names].to_numpy(object)]
+    is_wide = max(len(line) for label in labels for line in label.split("\n")) * _CHARACTER_PT > room_pt
+    if is_wide:
+        labels = [label.replace("\n", ", ") for label in labels] if names else worlds
+    ax.set_xticks([*range(len(worlds)), *places], [*labels, *headings], parse_math=False)
+    ax.tick_params(axis="x", labelsize="small")
+    for tick in ax.get_xticklabels()[: len(worlds)] if is_wide else []:
+        tick.set_rotation(90)
+    if names:
+        varied = [name for name in names if name != "scenario"]
+        short = {"scenario": "scenario", **dict(zip(varied, shorten_names(varied), strict=True))}
+        text = (", " if is_wide else "\n").join(short[name] for name in names)
+        ax.annotate(
+            text, (0, 0), xytext=(-4, -3.5), xycoords="axes fraction", textcoords="offset points",
+            ha="right", va="top", fontsize="small", color=DARK_GREY,
+        )  # fmt: skip
 
 
 def _wrap(name: str) -> str:

@@ -5,12 +5,30 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.plotting.style import BLUE, INK, ORANGE, SKY_BLUE, VERMILION, in_plain_text
+from simdeploy.plotting.style import (
+    BLACK,
+    BLUE,
+    DARK_GREY,
+    GREY,
+    INK,
+    ORANGE,
+    SKY_BLUE,
+    STRIPE,
+    VERMILION,
+    in_plain_text,
+    wrap_name,
+)
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.sensitivity import index_scale, say_subject, short_names
-from simdeploy.report.wording import difference_scale, find_cost_unit, scale_of
+from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, scale_of
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from typing import Any
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -18,16 +36,22 @@ if TYPE_CHECKING:
     from simdeploy.analysis.switches.result import Switches
     from simdeploy.report.wording import Scale
 
-# Of each method the index with the longer bars first: what it is called, its colour and its hatch.
+# Of each method: the index that is a bar, and what the other one is.
 _BARS = {
-    "morris": (("mu_star", "mean absolute effect", BLUE, ""), ("sigma", "spread of effects", ORANGE, "///")),
-    "sobol": (("total", "with all others", SKY_BLUE, "///"), ("first", "alone", BLUE, "")),
+    "morris": ("mu_star", "mean absolute effect (mu*)", BLUE),
+    "sobol": ("total", "with all other factors (total)", SKY_BLUE),
 }
-_BAR_HEIGHT = 0.38
+_DIRECTIONS = {"rises": "\N{BLACK UP-POINTING TRIANGLE} rises", "falls": "\N{BLACK DOWN-POINTING TRIANGLE} falls"}
+_OUTER, _INNER = 0.64, 0.26  # heights of bars
+_BESIDE = 0.23  # of the middle of a bar, where the interval of the other index is
+_LABEL_WIDTH = 20  # characters
 
 # A flip has a word beside it, too.
-_HOLDS, _FLIPS = BLUE, {"flips": VERMILION, "may flip": ORANGE}
-_MOST_BARS = 24
+_FLIPS = {"flips": (VERMILION, "D"), "may flip": (ORANGE, "s")}
+_HOLDS = BLUE, "o"
+_ORDER = ("flips", "may flip", "holds, not surely", "holds", "not known")
+_MOST_ROWS = 18
+_SMALLEST_RATIO = 8  # of the largest to the typical margin, above which the scale is logarithmic
 
 
 @in_plain_text
@@ -47,9 +71,12 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
 
     Notes
     -----
-    Morris: the mean absolute effect, and how much effects differ from place to place, which they do where a factor acts
-    together with others or not in a straight line. Sobol: the total and the first order index, between which is what a
-    factor does only together with others. Lines are intervals. Factors without an index have no bar.
+    Sobol: a light bar is the total index, the dark bar inside it the first order index; the light rest is what the factor does
+    only together with others. An estimate of the total may be below that of the first order, by less than their intervals.
+    Morris: a bar is the mean absolute effect. A diamond is the spread of the effects, which is large where a factor acts
+    together with others or not in a straight line. Lines are intervals.
+
+    Words on the right say what the response does as the factor rises: `direction` of `Sensitivity.factors`.
 
     Examples
     --------
@@ -58,42 +85,95 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     >>> design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     >>> result = analyze_sensitivity(design, 3 * design.points["x"] - design.points["y"])
     >>> ax = plot_sensitivity(Figure().subplots(), result)
-    >>> [label.get_text() for label in ax.get_yticklabels()]
-    ['x', 'y']
+    >>> [text.get_text() for text in ax.texts[:2]]
+    ['▲ rises', '▼ falls']
     """
     short = short_names(result)
     factors = list(dict.fromkeys(result.indices["factor"]))
+    over = dict(zip(result.factors["factor"], result.factors["over"], strict=True))
     scale = index_scale(result)
-    for number, (index, label, colour, hatch) in enumerate(_BARS[result.method]):
-        rows = result.indices[result.indices["index"].eq(index)].set_index("factor").loc[factors]
-        offset = (number - 0.5) * _BAR_HEIGHT
-        places = [place + offset for place in range(len(factors))]
-        ax.barh(
-            places,
-            rows["estimate"] * scale.factor,
-            _BAR_HEIGHT,
-            color=colour,
-            hatch=hatch,
-            edgecolor="white",
-            label=label,
-        )
-        _draw_intervals(ax, rows, places, scale.factor)
+    index, label, colour = _BARS[result.method]
+    bars = _rows_of(result, index, factors) * scale.factor
+    ax.barh(range(len(factors)), bars["estimate"], _OUTER, color=colour, label=label)
+    if result.method == "sobol":
+        inner = _rows_of(result, "first", factors) * scale.factor
+        ax.barh(range(len(factors)), inner["estimate"], _INNER, color=BLUE, label="alone (first order)")
+        _draw_intervals(ax, bars, -_BESIDE, BLACK)
+        _draw_intervals(ax, inner, 0, BLACK)
+    else:
+        # Where nothing changes there is no spread to show.
+        is_inert = result.factors.set_index("factor").loc[factors, "is_inert"]
+        spread = _rows_of(result, "sigma", factors)[~is_inert].reindex(factors) * scale.factor
+        _draw_intervals(ax, bars, 0, BLACK)
+        _draw_intervals(ax, spread, _OUTER / 2 + 0.06, GREY)
+        ax.plot(
+            spread["estimate"], [place + _OUTER / 2 + 0.06 for place in range(len(factors))], "D", color="white",
+            markeredgecolor=INK, markersize=5, label="spread of effects (sigma)",
+        )  # fmt: skip
     ax.axvline(0, color=INK, linewidth=0.8)
-    ax.set_yticks(range(len(factors)), [short[name] for name in factors], parse_math=False)
-    ax.invert_yaxis()
-    what = "part of the variance" if result.method == "sobol" else "effect from end to end of its range"
+    labels = [f"{_break_name(short[name])}\n{wrap_name(over[name], _LABEL_WIDTH)}" for name in factors]
+    ax.set_yticks(range(len(factors)), labels, parse_math=False)
+    ax.tick_params(axis="y", length=0, labelsize="small")
+    ax.set_ylim(len(factors) - 0.4, -0.6)
+    _name_directions(ax, result, factors)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    what = "part of the variance" if result.method == "sobol" else "effect over its whole range"
     unit = f", {scale.unit}" if scale.unit else ""
-    ax.set_xlabel(f"{what}{unit}, with {100 * result.confidence_level:g} % intervals")
-    ax.set_title(f"What moves {say_subject(result)}", fontsize="medium", parse_math=False)
-    ax.legend(fontsize="small", loc="lower right")
+    label = f"{what}{unit} (lines: {100 * result.confidence_level:g} % CI)"
+    if result.method == "sobol" and (inner["estimate"] > bars["estimate"]).any():
+        label += "\nA dark bar longer than its light bar is estimation error."
+    ax.set_xlabel(wrap_words(ax, label, "small"), fontsize="small", parse_math=False)
+    title = wrap_words(ax, f"What moves {say_subject(result)}")
+    ax.set_title(title, fontsize="medium", pad=36, parse_math=False)
+    # Above the axes, where no bar is.
+    ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), frameon=False, borderaxespad=0.1)
     return ax
 
 
-def _draw_intervals(ax: Axes, rows: pd.DataFrame, places: list[float], factor: float) -> None:
-    known = rows["low"].notna().to_numpy()
-    for place, (_, row), is_known in zip(places, rows.iterrows(), known, strict=True):
-        if is_known:
-            ax.plot([row["low"] * factor, row["high"] * factor], [place, place], color=INK, linewidth=1.4)
+def _rows_of(result: Sensitivity, index: str, factors: list[str]) -> pd.DataFrame:
+    """Return estimates and intervals of an index, a row for each factor."""
+    rows = result.indices[result.indices["index"].eq(index)].set_index("factor")
+    return rows.loc[factors, ["estimate", "low", "high"]]
+
+
+def _draw_intervals(ax: Axes, rows: pd.DataFrame, offset: float, colour: str) -> None:
+    for place, (low, high) in enumerate(zip(rows["low"], rows["high"], strict=True)):
+        if high > low:
+            ax.plot([low, high], [place + offset, place + offset], color=colour, linewidth=1.4)
+
+
+def _name_directions(ax: Axes, result: Sensitivity, factors: list[str]) -> None:
+    """Write beside each bar what the response does as the factor rises."""
+    by_name = {row["factor"]: row for row in result.factors.to_dict("records")}
+    for place, name in enumerate(factors):
+        row = by_name[name]
+        text = _DIRECTIONS.get(row["direction"], "" if math.isnan(row["slope"]) else "unclear")
+        text = "no effect" if row["is_inert"] else text
+        colour = INK if row["direction"] in _DIRECTIONS else DARK_GREY
+        ax.annotate(
+            text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize="small", color=colour
+        )
+    ax.annotate(
+        "as the factor\nrises, this", (1.02, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points",
+        va="bottom", fontsize="small", color=DARK_GREY,
+    )  # fmt: skip
+
+
+def _break_name(name: str) -> str:
+    """Break a long path after a dot.
+
+    Examples
+    --------
+    >>> _break_name("update_duration.lognormal.median").splitlines()
+    ['update_duration.', 'lognormal.median']
+    """
+    lines = [""]
+    for part in name.replace(".", ".\0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(part) > _LABEL_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 @in_plain_text
@@ -103,7 +183,7 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Drawn on; about a quarter of an inch of height per bar.
+        Drawn on; about a quarter of an inch of height per row.
     result : Switches
 
     Returns
@@ -113,11 +193,13 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
 
     Notes
     -----
-    A bar goes from the margin with the switches as they are to the margin under a value; the line is its interval. Left
-    of 0 another policy is better. A word on the right says which policy is chosen where it is another one, also for
-    reasons of its requirements. Where there is no margin (one policy, or only one that meets the requirements) bars are
-    the change of the choice's measure. Values that change nothing, or under which nothing is known, have no bar; the
-    label of the axis counts them.
+    Values that flip the choice are on top, then those that may; in each group the largest change first, values of which
+    nothing is known at the end. The vertical line is the margin with the switches as they are; a stem goes from it to the
+    margin under a value, the line through the mark is its interval. In the grey area left of 0 another policy is better.
+    The words on the right say which policy is chosen where it is another one, also for reasons of its requirements, and
+    the margin elsewhere. Where margins differ by orders of magnitude the axis is linear near 0 and logarithmic beyond; its
+    label says from where on. Where there is no margin (one policy, or only one that meets the requirements) the change of
+    the choice's measure is shown. Values that change nothing have no row; the label of the axis counts them.
 
     Examples
     --------
@@ -138,63 +220,112 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     has_margin = bool(result.values["margin"].notna().any() and result.base["margin"].notna().all())
     name = "margin" if has_margin else "effect"
     start = float(result.base["margin"].iloc[0]) if has_margin else 0.0
-    rows = result.values.assign(size=(result.values[name] - start).abs())
-    flips = rows["verdict"].isin(_FLIPS)
+    rows = result.values[result.values["verdict"].isin(_ORDER)]
+    rows = rows.assign(size=(rows[name] - start).abs(), rank=rows["verdict"].map(_ORDER.index))
     # A flip has a row even where no margin is left; a value that changes only what is not in question has none.
-    moved = rows[flips | (rows["size"] > 0)].sort_values(["size"], ascending=False, kind="stable", na_position="first")
-    shown = moved.iloc[:_MOST_BARS]
+    is_named = rows["verdict"].isin([*_FLIPS, "not known"])
+    moved = rows[is_named | (rows["size"] > 0)]
+    order = ["rank", "size"], [True, False]
+    moved = moved.assign(rank=moved["rank"].where(is_named, _ORDER.index("holds")))
+    shown = moved.sort_values(order[0], ascending=order[1], kind="stable", na_position="first").iloc[:_MOST_ROWS]
     scale = difference_scale(scale_of(result.of, shown[name], find_cost_unit(result.computed_under)))
-    for place, (_, row) in enumerate(shown.iterrows()):
-        _draw_bar(ax, place, row, name, start, scale)
-    ax.set_yticks(
-        range(len(shown)), [f"{row['switch']}: {row['value']}" for _, row in shown.iterrows()], parse_math=False
-    )
+    ends = shown[[name, f"{name}_low", f"{name}_high"]].to_numpy() * scale.factor
+    linear = _set_margin_scale(ax, ends, start * scale.factor)
+    for place, row in enumerate(shown.to_dict("records")):
+        _draw_row(ax, place, row, name, start, scale)
+    labels = [f"{row['switch']}: {row['value']}" for row in shown.to_dict("records")]
+    ax.set_yticks(range(len(shown)), [wrap_name(label, 36) for label in labels], parse_math=False)
     ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0, labelsize="small")
     ax.axvline(start * scale.factor, color=INK, linewidth=1)
-    if has_margin:
+    if has_margin and ax.get_xlim()[0] < 0:
+        ax.axvspan(ax.get_xlim()[0], 0, color=STRIPE, zorder=-1)
         ax.axvline(0, color=INK, linewidth=1, linestyle=":")
+    if has_margin:
+        _name_lines(ax, start * scale.factor)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
-    _label(ax, result, scale, len(shown), has_margin=has_margin)
+    _label(ax, result, scale, len(shown), linear, has_margin=has_margin)
     return ax
 
 
-def _draw_bar(ax: Axes, place: int, row: pd.Series, name: str, start: float, scale: Scale) -> None:
-    value, low, high = (float(row[f"{name}{end}"]) * scale.factor for end in ("", "_low", "_high"))
-    start *= scale.factor
-    colour = _FLIPS.get(row["verdict"], _HOLDS)
-    if not math.isnan(value):
-        ax.barh(place, value - start, left=start, height=0.6, color=colour)
-        ax.hlines(place, low, high, color=INK, linewidth=1)
-    if row["verdict"] in _FLIPS:
-        to = "no policy" if isinstance(row["choice"], float) else row["choice"]
+def _name_lines(ax: Axes, start: float) -> None:
+    """Say above the rows what the vertical lines are."""
+    words = [(start, f" current {start:+,.3g}", "left")]
+    if start >= 0 > ax.get_xlim()[0]:
+        words.append((0.0, "another policy is better ", "right"))
+    for place, text, side in words:
         ax.annotate(
-            f"{row['verdict']} to {to}",
-            (1.01, place),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize="small",
-            color=colour,
-            parse_math=False,
+            text, (place, 1), xytext=(0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha=side, va="bottom", fontsize="small", color=DARK_GREY,
+        )  # fmt: skip
+
+
+def _set_margin_scale(ax: Axes, ends: np.ndarray, start: float) -> float:
+    """Choose the scale and its limits; return up to where it is linear, infinity if it is so everywhere."""
+    known = np.append(ends[np.isfinite(ends)], [start, 0.0])
+    sizes = np.abs(ends[:, 0][np.isfinite(ends[:, 0])])
+    sizes = sizes[sizes > 0]
+    low, high = float(known.min()), float(known.max())
+    if not len(sizes) or sizes.max() < _SMALLEST_RATIO * np.median(sizes):
+        margin = 0.05 * (high - low) or 1.0
+        ax.set_xlim(low - margin * (low < 0), high + margin * (high > 0))
+        return math.inf
+    linear = float(10 ** math.floor(math.log10(np.median(sizes))))
+    ax.set_xscale("symlog", linthresh=linear, linscale=0.8)
+    ax.set_xlim(min(1.6 * low, 0.0), max(1.6 * high, 0.0))
+    _set_power_ticks(ax, linear)
+    return linear
+
+
+def _set_power_ticks(ax: Axes, linear: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = ax.get_xlim()
+    powers = [linear * 10.0**power for power in range(math.ceil(math.log10(max(-low, high) / linear)) + 1)]
+    ticks = [-power for power in powers] + [0.0] + powers
+    ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+,g}" if value else "0"))
+
+
+def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], name: str, start: float, scale: Scale) -> None:
+    value, low, high = (float(row[f"{name}{end}"]) * scale.factor for end in ("", "_low", "_high"))
+    colour, marker = _FLIPS.get(row["verdict"], _HOLDS)
+    if not math.isnan(value):
+        ax.plot(
+            [start * scale.factor, value], [place, place], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt"
         )
+        ax.hlines(place, low, high, color=INK, linewidth=1)
+        ax.plot([value], [place], marker=marker, color=colour, markersize=5, clip_on=False, zorder=4)
+    if row["verdict"] in _FLIPS:
+        text = f"{row['verdict']} to {'no policy' if isinstance(row['choice'], float) else row['choice']}"
+    elif math.isnan(value):
+        text = "not known"
+    else:
+        half_width = (high - low) / 2
+        text = format_number(value, 0.0 if math.isnan(half_width) else half_width, sign=True)
+    ax.annotate(
+        text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize="small", parse_math=False,
+        color=INK if row["verdict"] in _FLIPS else DARK_GREY,
+        fontweight="bold" if row["verdict"] in _FLIPS else "normal",
+    )  # fmt: skip
 
 
-def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, *, has_margin: bool) -> None:
+def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float, *, has_margin: bool) -> None:
     measure, unit = describe_measure(result.of), f", {scale.unit}" if scale.unit else ""
     subject = result.choice or "the best policy"
     if has_margin:
-        text = f"margin of {subject} over the best other policy in {measure}{unit}"
+        text = f"lead of {subject} over the best other policy in {measure}{unit}"
     else:
         text = f"change of {measure} of {subject}{unit}"
+    if linear < math.inf:
+        text += f" (logarithmic beyond {linear:g})"
+    n_others = int(result.values["verdict"].ne("not possible").sum()) - n_shown
+    text += f"\nlines: {100 * result.confidence_level:g} % CI"
+    text += f"; {n_others} further values change it by less or not at all" if n_others else ""
+    ax.set_xlabel(wrap_words(ax, text, "small"), fontsize="small", parse_math=False)
     verdicts = result.values["verdict"]
-    n_unknown = int(verdicts.eq("not known").sum())
-    n_others = int(verdicts.ne("not possible").sum()) - n_shown - n_unknown
-    notes = [f"{n_others} further values change it by less or not at all" if n_others else ""]
-    notes.append(f"{n_unknown} leave it unknown" if n_unknown else "")
-    ax.set_xlabel(
-        "\n".join([text, "; ".join(note for note in notes if note)]).strip(), fontsize="small", parse_math=False
-    )
-    ax.set_title(
-        f"What each value of a switch does, with {100 * result.confidence_level:g} % intervals", fontsize="medium"
-    )
+    n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("not possible").sum())
+    title = f"{n_flips} of {n} values of a switch flip or may flip the choice"
+    ax.set_title(wrap_words(ax, title), fontsize="medium", pad=18)

@@ -98,6 +98,42 @@ def effect_indices(means: np.ndarray, n: int) -> np.ndarray:
     return np.stack([absolute, effect, np.sqrt(variance)], axis=-2)
 
 
+def slope_moments(places: np.ndarray, moved: np.ndarray | None, responses: np.ndarray) -> np.ndarray:
+    """Return by block what `slopes` are made of: shape (blocks, 4, levers).
+
+    Of each lever a block has two points that differ in nothing else: before and after a step of Morris' trajectories, A and A
+    with the column from B of Sobol's rows. With the step as part of the range: step times change, squared step, and
+    the changes against which the response rises and falls.
+
+    Parameters
+    ----------
+    places : ndarray of float, shape (blocks, points of each, levers)
+    moved : ndarray of int, shape (blocks, levers), or None
+        Morris: at which step each lever moves.
+    responses : ndarray of float, shape (blocks, points of each)
+    """
+    levers = np.arange(places.shape[2])
+    if moved is None:
+        step = places[:, 2 + levers, levers] - places[:, 0, :]
+        change = responses[:, 2:] - responses[:, :1]
+    else:
+        step = np.take_along_axis(np.diff(places, axis=1), moved[:, None, :], axis=1)[:, 0, :]
+        change = np.take_along_axis(np.diff(responses, axis=1), moved, axis=1)
+    upwards = np.sign(step) * change
+    return np.stack([step * change, step**2, np.maximum(upwards, 0), np.maximum(-upwards, 0)], axis=1)
+
+
+def slopes(means: np.ndarray) -> np.ndarray:
+    """Return least-squares slopes from the means of `slope_moments` over blocks, both of shape (..., levers).
+
+    By how much the response rises from end to end of the range, on average; where all steps are equally long, as Morris' are,
+    that is his mean effect.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope: np.ndarray = means[..., 0, :] / means[..., 1, :]
+    return slope
+
+
 class Estimated(NamedTuple):
     """Indices with their errors; shapes as the statistic's."""
 

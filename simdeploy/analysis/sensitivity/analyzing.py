@@ -14,12 +14,14 @@ from simdeploy.analysis.sensitivity.responding import FAILED, Responses, respond
 from simdeploy.analysis.sensitivity.result import (
     FACTOR,
     INDEX,
+    LEAST_MONOTONE_FRACTION,
     MOST_UNKNOWN_FRACTION,
     RANKED_BY,
     Sensitivity,
     make_interval,
 )
 from simdeploy.errors import InputError, Problem
+from simdeploy.experiments.ranges import Choices
 from simdeploy.result import make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.indices import (
@@ -28,6 +30,8 @@ from simdeploy.statistics.indices import (
     effect_indices,
     effect_moments,
     estimate_with_errors,
+    slope_moments,
+    slopes,
     variance_indices,
     variance_moments,
 )
@@ -36,6 +40,7 @@ from simdeploy.statistics.levels import level_problems
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simdeploy.experiments.ranges import Spread
     from simdeploy.scenario.parts import Costs
 
 _NEVER_NEGATIVE = ("mu_star", "sigma")
@@ -158,12 +163,17 @@ def _analyze(
     is_refused = bool(indices["estimate"].isna().all()) and not is_constant
     ranked = indices[indices["index"].eq(RANKED_BY[design.method])]
     is_inert = ranked["estimate"].eq(0) & ranked["standard_error"].eq(0)
+    directions = (
+        [{} for _ in design.names]
+        if is_refused or is_too_little
+        else _directions(design, responses, is_used, confidence_level)
+    )
     return Sensitivity(
         method=design.method,
         of=measure,
         policy=policy,
         indices=indices,
-        factors=_factors(design, set(ranked["factor"][is_inert])),
+        factors=_factors(design, set(ranked["factor"][is_inert]), directions),
         points=points,
         n_blocks=n_blocks,
         n_used=n_used,
@@ -220,9 +230,54 @@ def _is_first_sure(moving: pd.DataFrame) -> bool | None:
     return None if moving.empty else bool((moving["high"].iloc[1:] < moving["low"].iloc[0]).all())
 
 
-def _factors(design: SensitivityDesign, inert: set[str]) -> pd.DataFrame:
+def _directions(
+    design: SensitivityDesign, responses: Responses, is_used: np.ndarray, confidence_level: float
+) -> list[dict[str, Any]]:
+    """Say of each factor how the response changes as it rises, where anything can be said."""
+    pairs = zip(design.spreads, design.values, strict=True)
+    places = np.stack([spread.place(values) for spread, values in pairs], axis=1).reshape(design.places.shape)
+
+    def moments(of: np.ndarray) -> np.ndarray:
+        of_all: np.ndarray = slope_moments(places, design.moved, of.reshape(places.shape[:2]))
+        used: np.ndarray = of_all[is_used]
+        return used
+
+    found = estimate_with_errors(
+        moments(responses.all),
+        np.stack([moments(one) for one in responses.without]) if len(responses.without) else np.empty((0,)),
+        lambda means, _: slopes(means),
+        has_error=responses.has_error,
+        confidence_level=confidence_level,
+    )
+    _, _, up, down = moments(responses.all).sum(axis=0)
+    return [
+        _direction(*numbers) if _has_order(spread) else {}
+        for spread, *numbers in zip(design.spreads, found.estimate, found.half_width, up, down, strict=True)
+    ]
+
+
+def _direction(slope: float, half_width: float, up: float, down: float) -> dict[str, Any]:
+    _, low, high = make_interval(float(slope), float(half_width), -math.inf)
+    part = (up if slope > 0 else down) / (up + down) if up + down > 0 and slope else math.nan
+    is_clear = part >= LEAST_MONOTONE_FRACTION and (low > 0 or high < 0)
+    direction = ("rises" if slope > 0 else "falls") if is_clear else None
+    return {
+        "slope": float(slope), "slope_low": low, "slope_high": high, "monotone_fraction": float(part), "direction": direction,
+    }  # fmt: skip
+
+
+def _has_order(spread: Spread) -> bool:
+    if not isinstance(spread, Choices):
+        return True
+    values = spread.values
+    is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return is_number and list(values) == sorted(values)
+
+
+def _factors(design: SensitivityDesign, inert: set[str], directions: list[dict[str, Any]]) -> pd.DataFrame:
+    unknown = dict.fromkeys(FACTOR)
     rows = [
-        {"factor": name, "over": describe_spread(spread), "is_inert": name in inert}
-        for name, spread in zip(design.names, design.spreads, strict=True)
+        {**unknown, "factor": name, "over": describe_spread(spread), "is_inert": name in inert, **direction}
+        for name, spread, direction in zip(design.names, design.spreads, directions, strict=True)
     ]
     return make_frame(rows, FACTOR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from simdeploy.analysis.sensitivity.designs import Method
 from simdeploy.result import INTERVAL, Columns, Result
@@ -20,13 +20,26 @@ RANKED_BY = {"morris": "mu_star", "sobol": "total"}
 # If more blocks than these have no value for what happens in the simulation, the others are other worlds.
 MOST_UNKNOWN_FRACTION = 0.1
 
+# If less of all changes goes the way of the slope, the response has no one direction.
+LEAST_MONOTONE_FRACTION = 0.75
+
 INDEX = {
     "factor": "str",
     "index": "str",
     **INTERVAL,
     "standard_error": "float64",
 }
-FACTOR = {"factor": "str", "over": "str", "is_inert": "bool"}
+FACTOR = {
+    "factor": "str",
+    "over": "str",
+    "is_inert": "bool",
+    "slope": "float64",
+    "slope_low": "float64",
+    "slope_high": "float64",
+    "monotone_fraction": "float64",
+    "direction": "str",
+}
+Direction = Literal["rises", "falls"]
 POINT = {"block": "int64", "response": "float64", "reason": "str"}
 
 
@@ -46,7 +59,13 @@ class Sensitivity(Result):
         fractions of the variance), `estimate`, `low`, `high`, each interval by itself, `standard_error`. NaN where the
         answer is refused.
     factors : DataFrame
-        One row per factor: `factor`, what it is varied `over`, and `is_inert`, whether it changes not one number.
+        One row per factor: `factor`, what it is varied `over`, `is_inert`, whether it changes not one number, and the
+        direction. `slope` is by how much the response rises over the range of the factor, by least squares over pairs of
+        points that differ in this factor only (Morris: mu), with `slope_low` and `slope_high`. `monotone_fraction` is
+        the part of all changes between these points, by absolute value, that have the sign of the slope; 1 if the response
+        is monotone. `direction` is what the response does as the factor rises: "rises" or "falls"; missing if the interval
+        of the slope contains 0 or the fraction is below 0.75. All are missing for a list whose values are not numbers in
+        ascending order, and where the answer is refused.
     points : DataFrame
         One row per point of the design: its `block`, the factors, the `response`, and the `reason` why it has none.
     n_blocks, n_used : int
@@ -72,7 +91,7 @@ class Sensitivity(Result):
     of: Measure | None
     policy: str | None
     indices: Annotated[pd.DataFrame, Columns(INDEX)]
-    factors: Annotated[pd.DataFrame, Columns(FACTOR)]
+    factors: Annotated[pd.DataFrame, Columns(FACTOR, words={"direction": Direction})]
     points: Annotated[pd.DataFrame, Columns(POINT, has_more=True)]
     n_blocks: int
     n_used: int
