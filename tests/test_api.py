@@ -345,7 +345,7 @@ WRONG = [
     (("spec", "health_check", "deadline"), '"5 m"', "not a duration"),
     (("spec", "health_check", "deadline"), '"-5m"', "negative"),
     (("spec", "health_check", "deadline"), '"1000000h"', "longer than 100 years"),
-    (("spec", "health_check", "deadline"), '"9999999h"', "longer than 292 years"),
+    (("spec", "health_check", "deadline"), '"9999999h"', "at most 292 years"),
     (("spec", "health_check", "deadline"), '"string"', "placeholder"),
     (("spec", "health_check", "deadline"), '""', "needs a deadline"),
     (("spec", "health_check", "deadline"), "null", "needs a deadline"),

@@ -217,8 +217,8 @@ def test_how_a_gate_is_written(text, gate):
         (["gates", "--sizes", "a"], "invalid size of a defect (found 'a')"),
         (["gates", "--sizes", "5"], "invalid size of a defect (found 5.0)"),
         (["switches", "--replications", "1"], "--replications"),
-        (["sensitivity", "--of", "makespan_s"], "vary: nothing to vary; allowed: keys of the scenario with ranges"),
-        (["discover"], "vary: nothing to vary; allowed: keys of the scenario with ranges"),
+        (["sensitivity", "--of", "makespan_s"], "vary: nothing to vary; allowed: keys of the scenario with your range"),
+        (["discover"], "vary: nothing to vary; allowed: keys of the scenario with your range"),
         (
             ["rare", "--event", "escaped", "--method", "splitting", "--levels", "failed_nodes=2,x"],
             "invalid levels (found '2,x')",

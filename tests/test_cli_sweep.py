@@ -164,7 +164,7 @@ def test_values_on_the_command_line(scenario, text, expected):
         ("max_failed_nodes=1,,2", "max_failed_nodes: empty value; allowed: null for the default"),
         (
             "max_failed_nodes=0:20",
-            "max_failed_nodes: invalid values (found '0:20'); allowed: low:high:count, or a list with",
+            "max_failed_nodes: invalid values (found '0:20'); allowed: low:high:count, or a,b,c",
         ),
         ("max_failed_nodes=0:20:0", "max_failed_nodes: invalid number of values (found '0'); allowed: 1 to 1,000,000"),
         ("max_failed_nodes=0:20:x", "max_failed_nodes: invalid number of values (found 'x')"),
@@ -257,7 +257,7 @@ def test_a_picture_needs_values(folder):
     for vary in ([], ["--vary", "max_failed_nodes=3"]):
         result = call("--policy", "waves", "--policy", "at-once", *vary, "--plot", "x.png", *QUICK)
         assert result.exit_code == 2
-        assert "--plot needs a key with several values" in result.stderr
+        assert "--plot needs --vary KEY=... with several values" in result.stderr
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

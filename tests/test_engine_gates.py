@@ -117,7 +117,7 @@ def test_the_observation_ends_before_a_deadline_does() -> None:
 )
 def test_who_cant_tell_waits_passes_or_stops(action: str, expected: tuple[float, str, str]) -> None:
     """Below the minimum sample the switch decides at the end of the observation; who waits fails at the deadline. [contract]"""
-    with pytest.warns(SimdeployWarning, match="no wave can ever meet so many requests"):
+    with pytest.warns(SimdeployWarning, match="no wave can reach this"):
         run = rollout({"kind": "pooled", "minimum_sample": 10**6}, nodes=2, orchestrator={"cant_tell": action})
     time, status, reason = expected
     assert happened(run)[0] == (time, 0, status, reason)
@@ -140,7 +140,7 @@ def test_the_last_wave_has_nobody_to_compare_with() -> None:
     assert run.response_values["decision_requests"] == 2 * 2 * 100
     stops = rollout("baseline", orchestrator={"cant_tell": "stop"})
     assert said(stops)[-1] == (60, "gate multinomial, which can't tell: 0 of 0 requests failed")
-    with pytest.warns(SimdeployWarning, match="no wave has anybody to compare with"):
+    with pytest.warns(SimdeployWarning, match="no wave has old nodes to compare with"):
         rollout("baseline", policy={"max_parallel": 0})
 
 
@@ -199,7 +199,7 @@ def test_waves_need_pacing_that_has_them(gate: str) -> None:
     ("gate", "message"),
     [
         ({"kind": "sprt", "good": 0.2, "bad": 0.1}, "good and bad must be distinct error rates"),
-        ({"kind": "sprt", "alpha": 0.6, "beta": 0.5}, "add up to 1 or more"),
+        ({"kind": "sprt", "alpha": 0.6, "beta": 0.5}, "sum to 1 or more"),
         ({"kind": "bayes", "confidence": 0.4}, "confidence: out of range"),
         ({"kind": "cusum", "alarm_every": 1}, "alarm_every: out of range"),
         ({"kind": "e_process", "prior_mean": 0}, "prior_mean: out of range"),
@@ -223,7 +223,7 @@ def test_keys_that_a_gate_does_not_read_are_told() -> None:
 
 def test_too_many_requests_are_refused() -> None:
     """Totals beyond whole numbers of 64 bits, and requests one by one by the million, are refused by name. [contract]"""
-    with pytest.raises(InputError, match="requests of one wave until the deadline"):
+    with pytest.raises(InputError, match="requests per wave until the deadline"):
         rollout("pooled", fleet={"requests_per_second": 10**9})
-    with pytest.raises(InputError, match="to be taken one by one"):
+    with pytest.raises(InputError, match="for a test request by request"):
         rollout({"kind": "sprt", "on": "requests"}, fleet={"requests_per_second": 10**6})

@@ -219,7 +219,7 @@ def test_processes_give_up_a_span_in_the_end(tmp_path, monkeypatch):
     job = make_job(1, folder=str(tmp_path), deadly=tuple((0, number) for number in range(8)))
     table = tabulate(job, Processes(1).run(job, spans((Piece(1, 8),), job, 16)), 16)
     assert table["stage"].eq("worker").tolist() == [True] * 8 + [False] * 8
-    assert table["error"].dropna().str.contains("times on this replication and others").all()
+    assert table["error"].dropna().str.contains("times on this and neighbouring replications").all()
 
 
 def test_a_cluster_loses_a_span_and_no_more(executor_of_dask, tmp_path):
@@ -336,9 +336,9 @@ class TestChoice:
         [
             ({"workers": 0}, "workers: out of range"),
             ({"workers": True}, "workers: out of range"),
-            ({"workers": 2, "cluster": "tcp://10.0.0.5:8786"}, "workers: a cluster has its own workers"),
-            ({"workers": 2, "executor": InProcess()}, "workers: an executor says itself where it runs"),
-            ({"cluster": "tcp://h:1", "executor": InProcess()}, "cluster: an executor says itself where it runs"),
+            ({"workers": 2, "cluster": "tcp://10.0.0.5:8786"}, "workers: can't be combined with a cluster"),
+            ({"workers": 2, "executor": InProcess()}, "workers: can't be combined with an executor"),
+            ({"cluster": "tcp://h:1", "executor": InProcess()}, "cluster: can't be combined with an executor"),
         ],
     )
     def test_too_much_or_nothing(self, options, said):

@@ -129,10 +129,13 @@ def test_what_is_not_there_has_no_value():
         ),
         ({"policy": ["a"], "replication": [0]}, "makespan_s: a table of replications needs this column"),
         ({"policy": [], "replication": [], "makespan_s": []}, "the table of replications is empty"),
-        ({"policy": ["a"] * 2, "replication": [1, 1], "makespan_s": [1.0] * 2}, "is there twice .*'a', replication 1"),
+        (
+            {"policy": ["a"] * 2, "replication": [1, 1], "makespan_s": [1.0] * 2},
+            "duplicate replication .*'a', replication 1",
+        ),
         (
             {"policy": ["a", "b"], "scenario": ["s", "t"], "replication": [0, 0], "makespan_s": [1.0] * 2},
-            "within one scenario",
+            "needs a single scenario",
         ),
         (
             {"case": [1, 1], "policy": ["a"] * 2, "replication": [0, 0], "makespan_s": [1.0] * 2},

@@ -357,7 +357,7 @@ POLICIES = [
     policy("an unknown key of a spec", "strategy: immediate, max_paralel: 5", "max_paralel", "'max_parallel'"),
     policy("rolling without a health check", "strategy: rolling", "health_check", "health"),
     health("rolling without a deadline", "", ".deadline", "deadline"),
-    policy("canary without canaries", ROLLING.replace("rolling", "canary"), "strategy", "canary_count"),
+    policy("canary needs canary_count", ROLLING.replace("rolling", "canary"), "strategy", "canary_count"),
     health("a percentage as an error rate", "deadline: 5m, max_error_rate: 5", ".max_error_rate", "0 to 1"),
     policy("percent above 100", ROLLING + ", max_failed_nodes_percent: 101", "max_failed_nodes_percent", "0 to 100"),
     policy("a negative limit", ROLLING + ", max_failed_nodes: -1", "max_failed_nodes", "negative"),

@@ -55,7 +55,7 @@ def test_importing_is_cheap():
 )
 def test_old_paths_work_and_warn(old, name, new):
     """A public name that has moved is still found at its old path, with a warning that says the new one. [contract]"""
-    with pytest.warns(DeprecationWarning, match=f"{old}.*has moved to {new}, and goes in the next release"):
+    with pytest.warns(DeprecationWarning, match=f"{old}.*has moved to {new}; the next release removes the old name"):
         value = getattr(importlib.import_module(old), name)
     assert value is getattr(importlib.import_module(new), name)
 

@@ -161,7 +161,7 @@ def test_what_is_wrong_in_a_table_is_named(name):
     ("source", "message"),
     [
         ({}, "result: the kind of result is missing"),
-        ('{"answer": "a is the best.", "estimates": []}', "write it anew"),
+        ('{"answer": "a is the best.", "estimates": []}', "write it again"),
         ({"result": "Chek", "format": 1}, "result: no such kind of result (found 'Chek')"),
         ({"result": "Chek", "format": 1}, "did you mean 'Check'?"),
         ({"result": ["Check"]}, "result: no such kind of result"),

@@ -288,7 +288,7 @@ def test_every_verdict_is_data(other, verdict):
 def test_every_candidate_has_to_be_in_every_world():
     """A candidate that some world doesn't have is named; a case that is there twice counts once. [contract]"""
     frame = table(np.ones((2, 2, 2)))
-    with pytest.raises(InputError, match=r"missing in a world \(found p1 in w1\)"):
+    with pytest.raises(InputError, match=r"missing candidate in a world \(found p1 in w1\)"):
         estimate_regret(frame[frame["case"] != 3], of="makespan_s")
     again = frame[frame["case"] == 3].assign(case=4, makespan_s=1.0)
     assert len(estimate_regret(pd.concat([frame, again]), of="makespan_s").regrets) == 4

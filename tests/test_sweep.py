@@ -307,7 +307,7 @@ def test_warnings_are_given_once(scenario):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"vary": None}, "vary: nothing to vary; allowed: at least one key with its values, or several"),
+        ({"vary": None}, "vary: nothing to vary; allowed: a key with values, or several"),
         ({"replications": range(2, 2)}, r"replications: invalid number of replications \(found range\(2, 2\)\)"),
         ({"replications": range(0, 4, 2)}, "replications: invalid number of replications"),
         ({"replications": range(-1, 2)}, "replications: invalid number of replications"),

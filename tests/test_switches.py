@@ -232,7 +232,7 @@ def test_what_is_not_possible_is_listed():
     result = vary_switches(made, replications=5, engine="compiled")
     row = result.values.set_index(["switch", "value"]).loc[("failed_percent_of", "wave")]
     assert not row["is_possible"]
-    assert "no meaning under pacing: sliding" in row["reason"]
+    assert "invalid under pacing: sliding" in row["reason"]
     assert row[["choice", "holds", "is_sure", "margin", "effect", "has_effect"]].isna().all()
     assert [row[1:3] for row in result.summarize()[0].rows if row[0] == "failed_percent_of: wave"] == [
         ("fleet", "not possible")

@@ -247,7 +247,7 @@ def test_every_analysis_of_a_table_refuses_or_uses_weights() -> None:
         lambda: replicate_to_precision(tilted, targets={"makespan_s": 10.0}, most=100),
         lambda: vary_switches(costly, of="makespan_s", replications=5, pairs=False),
     ):
-        with pytest.raises(InputError, match="weight: these replications were made under a tilt"):
+        with pytest.raises(InputError, match="weight: these replications are weighted"):
             of_table()
 
 
@@ -270,7 +270,7 @@ def test_estimates_of_a_weighted_table() -> None:
 def test_weights_that_cannot_be_trusted_leave_no_interval() -> None:
     """Under an absurd tilt `estimate` warns, says why, and gives no interval. [contract]"""
     table = replicate(world().tilted({"start_failure": 400}), replications=300, engine="compiled")
-    with pytest.warns(UserWarning, match="the weights can't be trusted: .*: no interval is given"):
+    with pytest.warns(UserWarning, match="unreliable weights .*so no interval"):
         found = estimate(table, "failed_nodes").to_frame()
     assert np.isnan(found["low"].iloc[0])
 

@@ -389,7 +389,7 @@ class TestGates:
     @pytest.mark.parametrize(
         ("vary", "told"),
         [
-            ({"gate.alpha": [0.1]}, "not used by any gate searched (found threshold); vary gate.kind, too"),
+            ({"gate.alpha": [0.1]}, "not used by any gate searched (found threshold); also vary gate.kind"),
             ({"gate.kind": ["pooled", "bayes"], "gate.alpha": [0.1]}, "alpha is read by sprt, e_process, baseline"),
             ({"gate": ["sprt", "bayes"]}, "vary a gate by its keys"),
             ({"gate": ["sprt"], "gate.kind": ["bayes"]}, "can't vary a key and a key inside it"),
@@ -521,9 +521,9 @@ class TestQuestion:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"of": "p95 cost"}, "a quantile can't be searched for"),
-            ({"of": "makespan_s given completed"}, "what is given depends on the policy"),
-            ({"of": "restored_at_s"}, "known of the rollouts only in which it happens"),
+            ({"of": "p95 cost"}, "a quantile can't be optimised"),
+            ({"of": "makespan_s given completed"}, "the condition depends on the policy"),
+            ({"of": "restored_at_s"}, "known only for some rollouts"),
             ({"replications": 1}, "replications: not a whole number"),
             ({"candidates": 0}, "candidates: not a whole number"),
             ({"final": 0}, "final: not a whole number"),
