@@ -237,18 +237,18 @@ def test_compare_answers_first(folder):
     costs = simdeploy.read_scenario("c.yaml").costs
     result = call("compare", "c.yaml", *arguments, "--full")
     assert result.stdout.splitlines()[0] == simdeploy.compare(table, costs=costs).answer
-    assert "a rollout" in result.stdout.splitlines()[0]
-    assert result.stdout.count("95 % for all policies at once") == 1
+    assert "per rollout" in result.stdout.splitlines()[0]
+    assert result.stdout.count("95 % CI, simultaneous") == 1
     assert "cost of escapes" not in result.stdout
     one = call("compare", "c.yaml", *arguments, "--policy", "careful").stdout
-    assert one.startswith("careful: cost ")
+    assert one.startswith("careful: mean cost ")
 
 
 def test_compare_splits_the_cost(folder):
     """With --costs there is a table of the cost by cause; a scenario without costs is refused. [contract]"""
     (folder / "c.yaml").write_text(SCENARIO + COSTS)
     out = call("compare", "c.yaml", "--replications", 10, "--costs").stdout
-    split = out[out.index("Cost of a rollout by cause") :]
+    split = out[out.index("Cost per rollout by cause") :]
     assert all(f"{policy} " in split for policy in ("in-tens", "careful", "at-once"))
     result = call("compare", "s.yaml", "--replications", 10, "--costs")
     assert result.exit_code == 2

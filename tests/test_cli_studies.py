@@ -250,7 +250,7 @@ def test_a_tilt_that_says_nothing_is_undecided():
     asked = ("--event", "failed_nodes >= 6", "--tilt", "start_failure=1.01", "--replications", "100")
     result = call("rare", "s.yaml", *asked, "--engine", "reference")
     assert result.exit_code == 3
-    assert "no probability is stated" in result.stdout
+    assert "probability unknown" in result.stdout
 
 
 # -- the policy that a search finds --------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def test_the_choice_is_printed_in_both_dialects():
     assert "minimise cost" in done.stdout.splitlines()
     specs = [
         part.split("dialect:\n")[1].split("\n\n")[0].split("\nnote:")[0]
-        for part in done.stdout.split("The choice in the ")[1:]
+        for part in done.stdout.split("Recommended policy in the ")[1:]
     ]
     first, second = map(json.loads, specs)
     assert first["max_failed_nodes"] == second["max_failed_nodes"]
@@ -278,8 +278,8 @@ def test_it_chooses_among_gates():
     """`--vary gate.kind=...` makes gates candidates, and the spec that is printed has the gate with a note. [contract]"""
     asked = ("--vary", "gate.kind=threshold,pooled,sprt", "--vary", "gate.alpha=0.2,0.3", "--replications", "50")
     done = call("tune", "little-traffic.yaml", "--engine", "compiled", "--full", *asked)
-    assert done.stdout.startswith("Use waves with gate.kind pooled: cost ")
-    assert "The search: 4 policies" in done.stdout
+    assert done.stdout.startswith("Use waves with gate.kind pooled: mean cost ")
+    assert "Search: 4 policies" in done.stdout
     assert '"gate": {\n      "kind": "pooled"\n    }' in done.stdout
     assert "note: gate: the API has no pooled gate, only the threshold; " in done.stdout
 

@@ -165,7 +165,7 @@ class TestKnownOptimum:
         stages = result.stages.set_index("stage")
         assert stages.loc["select", "rollouts"] == 20_000
         assert 0 < result.expected_correct <= 1
-        assert "with a probability of about" in result.answer
+        assert "finalists with probability about" in result.answer
         assert math.isnan(search(limits, vary={"max_failed_nodes": [1, 6]}).expected_correct)
 
 
@@ -327,7 +327,7 @@ class TestGates:
     def test_pooling_is_found_where_it_is_better(self, found):
         """Where nodes see so little that chance fails them, the search picks the gate that judges them together. [oracle]"""
         assert found.choice == {"health_check.gate.kind": "pooled", "health_check.gate.alpha": None}
-        assert found.answer.startswith("Use waves with gate.kind pooled: cost ")
+        assert found.answer.startswith("Use waves with gate.kind pooled: mean cost ")
         n, p = 3 * 20, 0.02
         # A node fails by itself if one of its three windows has more than one failed request of twenty.
         fails = 1 - stats.binom.cdf(1, 20, p) ** 3
@@ -425,7 +425,7 @@ class TestWhatIsRuledOut:
         scenario = limits.with_values({"orchestrator.on_failure": "pause"})
         result = search(scenario, vary={"max_failed_nodes": [0, 1]}, of=of)
         assert result.choice is None
-        assert "known of none of 3 policies: their rollouts never end, or failed" in result.answer
+        assert "of all 3 policies is unknown, as rollouts never end or failed" in result.answer
 
     def test_a_policy_of_today_that_never_ends_has_no_mean(self, make_scenario):
         """The cost of today's policy is not told as that of the rollouts that end; how many don't is. [contract]"""
@@ -437,7 +437,7 @@ class TestWhatIsRuledOut:
         )
         result = search(scenario, vary={"max_parallel": [10]})
         assert result.choice == {"max_parallel": 10}
-        assert "against an unknown cost as it is, which never ends in" in result.answer
+        assert "against an unknown value for the current policy (" in result.answer
 
     def test_failed_replications_are_told(self, limits, monkeypatch):
         """A candidate whose replications fail is out, counted, and warned about; it is not said never to end. [contract]"""
@@ -499,7 +499,7 @@ class TestWhatIsRuledOut:
         raw = {**LIMITS, "policies": {"waves": {**LIMITS["policies"]["waves"], "max_failed_nodes": 5}}}
         result = search(Scenario.from_dict(raw), vary={"max_failed_nodes": values}, **options)
         assert result.changes() == {}
-        assert result.answer.startswith("Stay with waves")
+        assert result.answer.startswith("Keep waves: ")
         assert result.choice == {"max_failed_nodes": 5}
 
 
@@ -591,14 +591,13 @@ class TestResult:
     def test_its_words(self, result):
         """The answer names what to change, what it costs, what it saves, how sure that is and what holds it back. [contract]"""
         limit = result.choice["max_failed_nodes"]
-        assert result.answer.startswith(f"Use waves with max_failed_nodes {limit}: cost ")
-        assert " as it is" in result.answer
-        assert "The best of 20 that meet the requirements, if lower by " in result.answer
-        assert "or more, is chosen with probability 95 %" in result.answer
+        assert result.answer.startswith(f"Use waves with max_failed_nodes {limit}: mean cost ")
+        assert " for the current policy" in result.answer
+        assert "Best of 20 tried that meet the requirements (95 % confidence if it leads by " in result.answer
         assert result.binding == "false_alarm given good <= 0.01"
         titles = [table.title for table in result.summarize()]
-        assert [title.split(",")[0] for title in titles] == [
-            "On 4", "What they are", "Requirements", "The search: 20 policies",
+        assert [title.split(" in ")[0] for title in titles] == [
+            "Policies", "Settings that differ", "Requirements", "Search: 20 policies",
         ]  # fmt: skip
         html = result._repr_html_()
         assert html.startswith("<p>Use waves with")
@@ -614,19 +613,17 @@ class TestResult:
         assert objective["current"]["verdict"] == "worse"
         assert objective["without false_alarm given good <= 0.01"]["verdict"] == "better"
         assert {row["unknown_fraction"] for row in objective.values()} == {0}
-        assert replace(result, keeps_current=True).answer.startswith("Stay with waves: its cost is ")
+        assert replace(result, keeps_current=True).answer.startswith("Keep waves: mean cost ")
         unsure = replace(result, is_decided=False, probability_correct=math.nan)
         assert unsure.to_dict()["probability_correct"] is None
-        assert "The budget was too small to tell" in unsure.answer
+        assert "raise `most` (--most)" in unsure.answer
         budgeted = replace(result, expected_correct=0.99, probability_correct=0.97)
-        assert "it is the best with a probability of about 97 %" in budgeted.answer
+        assert " with probability about 97 %" in budgeted.answer
         is_current = result.policies["policy"].eq("current")
         unknown = result.policies.assign(unknown_fraction=np.where(is_current, 0.25, 0.0))
-        assert (
-            "an unknown cost as it is, which never ends in 25 % of the worlds"
-            in replace(result, policies=unknown).answer
-        )
-        assert "4 may, which the budget was too small to tell" in replace(result, choice=None, n_undecided=4).answer
+        against = "against an unknown value for the current policy (25 % of its rollouts never end)"
+        assert against in replace(result, policies=unknown).answer
+        assert "4 may: raise `most` (--most) to decide." in replace(result, choice=None, n_undecided=4).answer
 
     def test_its_picture(self, result):
         """Every candidate is drawn once, at its estimate; the policies in front have names, numbers and units. [contract]"""

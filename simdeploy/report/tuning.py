@@ -109,14 +109,15 @@ def _tell_other(found: Tuning) -> str:
 
 
 def _tell_certainty(found: Tuning) -> str:
-    """Say with which probability the recommended policy is the best; a guarantee stands in the table of the search."""
+    """Say with which probability the recommended policy is the best."""
     meets = " that meet the requirements" if found.requirements else ""
     if not math.isnan(found.expected_correct):
         n_left = int(found.stages.loc[found.stages["stage"].eq("select"), "candidates"].iloc[-1])
         return f"Best of {n_left:,} finalists{meets} with probability about {100 * found.probability_correct:.0f} %"
-    if found.is_decided:
-        return f"Best of {len(found.candidates):,} tried{meets} ({percent(found.confidence_level)} confidence)"
     margin = _tell_amount(found, found.indifference, is_difference=True)
+    if found.is_decided:
+        level = percent(found.confidence_level)
+        return f"Best of {len(found.candidates):,} tried{meets} ({level} confidence if it leads by {margin})"
     return f"Undecided whether another is {_better(found)} by {margin}: raise `most` (--most)"
 
 
@@ -146,14 +147,6 @@ def _tell_amount(found: Tuning, value: float, *, is_difference: bool = False) ->
     scale = objective_scale(found)
     unit = (difference_scale(scale) if is_difference else scale).unit
     return f"{format_number(value * scale.factor, abs(value * scale.factor) / 10)} {unit}".rstrip()
-
-
-def _say_guarantee(found: Tuning) -> str:
-    """Say with which probability the best policy is selected, if that is guaranteed."""
-    if not found.is_decided or not math.isnan(found.expected_correct):
-        return ""
-    margin = _tell_amount(found, found.indifference, is_difference=True)
-    return f"; the best is selected with probability {percent(found.confidence_level)} if it leads by {margin} or more"
 
 
 def describe_specs(found: Tuning) -> list[str]:
@@ -220,4 +213,4 @@ def _tabulate_verdicts(found: Tuning) -> Table:
 def _tabulate_stages(found: Tuning) -> Table:
     n = len(found.candidates)
     tried = f"{n:,} policies" + ("" if n == found.n_possible else f", a sample of {found.n_possible:,}")
-    return make_table(f"Search: {tried}{_say_guarantee(found)}", found.stages, _STAGES)
+    return make_table(f"Search: {tried}", found.stages, _STAGES)
