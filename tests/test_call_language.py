@@ -343,7 +343,7 @@ def test_a_folder_of_something_else_is_refused(name, scenario, tmp_path):
         answer(name, scenario, store=tmp_path)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["notes.txt"]
     answer(name, scenario, store=tmp_path / "kept")
-    with pytest.raises(InputError, match="store answers another question"):
+    with pytest.raises(InputError, match="store belongs to another question"):
         answer(name, scenario, store=tmp_path / "kept", seed=1)
 
 

@@ -201,7 +201,7 @@ def test_values_that_there_are_not(scenario, text, told):
     ("ends", "told"),
     [
         ("0.1:0.2:lin", "invalid number of values (found 'lin'); allowed: 1 to 1,000,000, or log"),
-        ("0.1:1:2:3", "invalid values (found '0.1:1:2:3'); allowed: low:high, low:high:log, low:high:count, or a list"),
+        ("0.1:1:2:3", "invalid values (found '0.1:1:2:3'); allowed: low:high, low:high:log, low:high:count, or a,b,c"),
     ],
 )
 def test_ranges_that_there_are_not(scenario, ends, told):
@@ -226,7 +226,7 @@ def test_whole_numbers_stay_whole(low, high, count):
     try:
         values = space_evenly(low, high, count, whole=True)
     except InputError as error:
-        for fitting in map(int, re.findall(r"\d+", str(error).rpartition("such as")[2])):
+        for fitting in map(int, re.findall(r"\d+", str(error).rpartition("a count of")[2])):
             assert len(space_evenly(low, high, fitting, whole=True)) == fitting
         return
     assert (values[0], values[-1], len(values)) == (low, high, count)
@@ -240,7 +240,7 @@ def test_whole_numbers_stay_whole(low, high, count):
     ("arguments", "told"),
     [
         (["--vary", "scenario.fleet.start_failure=2"], "scenario.fleet.start_failure: too large (found 2)"),
-        (["--design", "lhs"], "'lhs' is none of grid, list and lhs:N"),
+        (["--design", "lhs"], "'lhs' is not grid, list or lhs:N"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_work(folder, monkeypatch, arguments, told):

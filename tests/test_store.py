@@ -482,7 +482,7 @@ class TestRefusals:
         """A folder of another version of simdeploy is refused with what to do, and can be read [contract]."""
         monkeypatch.setattr(simdeploy, "__version__", "9.8.7")
         now = re.escape(json.loads((folder / "manifest.json").read_text())["versions"]["simdeploy"])
-        self.check_refusal(folder, f"begun with simdeploy {now}, and .* 9.8.7 may differ; resume with simdeploy {now}")
+        self.check_refusal(folder, f"begun with simdeploy {now}; .* 9.8.7 may differ; resume with simdeploy {now}")
         assert len(read_store(folder)) == N_PARTS * N_ROWS
 
     def test_other_libraries(self, folder, monkeypatch):
@@ -511,15 +511,15 @@ class TestRefusals:
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
-        self.check_refusal(tmp_path, "something else than a store")
-        with pytest.raises(InputError, match="something else than a store"):
+        self.check_refusal(tmp_path, "the folder is not a store")
+        with pytest.raises(InputError, match="the folder is not a store"):
             read_store(tmp_path)
 
     def test_later_format(self, folder):
         """A format that isn't known is refused, to writers and readers [contract]."""
         text = (folder / "manifest.json").read_text()
         (folder / "manifest.json").write_text(text.replace('"format_version": 2', '"format_version": 3'))
-        self.check_refusal(folder, r"doesn't know \(found 3\); allowed: 1 or 2")
+        self.check_refusal(folder, r"doesn't know the store's format \(found 3\); allowed: 1 or 2")
         with pytest.raises(InputError, match="doesn't know"):
             read_store(folder)
 
@@ -818,7 +818,7 @@ class TestDamage:
         content[place] ^= 1 << data.draw(st.integers(0, 7), label="bit")
         path.write_bytes(content)
         with (
-            pytest.warns(SimdeployWarning, match=f"part {number} is left out, for the checksum"),
+            pytest.warns(SimdeployWarning, match=rf"part {number} is left out \(wrong file checksum"),
             pytest.warns(SimdeployWarning, match="1 of 3 parts are missing"),
         ):
             stored = read_store(folder, verify=True)
@@ -842,7 +842,7 @@ class TestDamage:
         """A part that is missing or of another size is left out by readers, and computed again [contract]."""
         damage(folder / "parts/part-000001.parquet")
         with (
-            pytest.warns(SimdeployWarning, match=f"store: part 1 is left out, for {said}; the call"),
+            pytest.warns(SimdeployWarning, match=rf"store: part 1 is left out \({said}\); repeat the call"),
             pytest.warns(SimdeployWarning, match="1 of 3 parts are missing"),
         ):
             stored = read_store(folder)
@@ -1023,7 +1023,7 @@ class TestReading:
     def test_no_part(self, tmp_path, cut, said):
         """A store without a part has no rows and no columns, and says what is missing as far as it is known [contract]."""
         Store.open(tmp_path / "store", question=QUESTION, make_cut=lambda: cut).close()
-        with pytest.warns(SimdeployWarning, match=f"store: {said}.* missing; the call that wrote the others"):
+        with pytest.warns(SimdeployWarning, match=f"store: {said}.* missing; repeat the call that wrote the others"):
             stored = read_store(tmp_path / "store")
         assert (len(stored), stored.columns, stored.is_complete) == (0, (), False)
         assert stored.to_frame().empty

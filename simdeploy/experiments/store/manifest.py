@@ -197,7 +197,7 @@ def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any
         ]
         n_more = len(differences) - len(shown)
         more = f" ({n_more} more differences)" if n_more else ""
-        raise InputError([Problem(f"this store answers another question{more}", file=file), *shown])
+        raise InputError([Problem(f"this store belongs to another question{more}", file=file), *shown])
 
 
 def find_differences(there: Any, here: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
