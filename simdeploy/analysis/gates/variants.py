@@ -1,4 +1,4 @@
-"""The policy under each gate: what differs is who judges, and how long a node is watched by itself."""
+"""The policy under each gate: only the judge and the node's own observation differ."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ GateInput = str | Mapping[str, Any] | Gate | None
 
 @dataclass(frozen=True)
 class Variant:
-    """The policy under one gate: what that is called here, its kind, and how a file has it."""
+    """The policy under one gate: its name here, its kind, and its form in a file."""
 
     gate: str
     kind: str
@@ -48,16 +48,15 @@ class Variant:
 
     @property
     def observation_s(self) -> float:
-        """How long a node is watched by itself, seconds."""
+        """A node's own observation, in seconds."""
         policy = self.policy.policy
         return policy.windows_needed * policy.interval_ns / NS_PER_S
 
 
 def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[str, Gate]:
-    """Return gates by the names that they are to have; the threshold is always the first.
+    """Return gates by name; the threshold is always first.
 
-    They are given as kinds, or as in a file by name, and by default `DEFAULT_GATES`. An `InputError` says everything
-    that is wrong with any of them.
+    Gates are kinds, or as in a file by name; by default `DEFAULT_GATES`. An `InputError` lists everything invalid.
 
     Examples
     --------
@@ -102,7 +101,7 @@ def _name_gates(gates: Any) -> dict[str, Any]:
 def make_variants(
     scenario: Scenario, base: ScenarioPolicy, gates: Iterable[str] | Mapping[str, GateInput] | None
 ) -> tuple[tuple[Variant, ...], dict[str, str]]:
-    """Put each gate into a policy.
+    """Combine a policy with each gate.
 
     Parameters
     ----------
@@ -112,16 +111,16 @@ def make_variants(
     Returns
     -------
     variants : tuple of Variant
-        The threshold first. Under a gate that can pass early (sprt, bayes) a node needs one healthy window by itself, if
-        it needs any, where a gate that can't tell waits: elsewhere the wave's observation would be over, and with it the
-        test, after that window. Under the others it has the policy's own observation.
+        The threshold first. Under a gate that can pass early (sprt, bayes) and waits when undecided, a node that needs
+        an observation needs one healthy window: if the gate doesn't wait, the wave's observation, and with it the test,
+        would end after that window. Under other gates the policy's observation applies.
     left_out : dict of str to str
-        Gates of the default that this policy can't have here, with the reason.
+        Default gates that this policy can't have here, with the reason.
 
     Raises
     ------
     InputError
-        With everything that is wrong with the gates that were asked for.
+        Lists everything wrong with the requested gates.
     """
     variants: list[Variant] = []
     left_out: dict[str, str] = {}
@@ -156,7 +155,7 @@ def _make_variant(scenario: Scenario, base: ScenarioPolicy, name: str, gate: Gat
 
 
 def write_gate(gate: Gate) -> str:
-    """Write a gate as a file has it, in one line.
+    """Write a gate in one line, as in a file.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a search is asked: read and checked before anything is simulated."""
+"""The question of a search, read and checked before anything is simulated."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _MOST_CANDIDATES, _MOST_WORLDS, _MOST_ROLLOUTS = 1_000_000, 1_000_000, 10_000_00
 
 @dataclass(frozen=True)
 class Question:
-    """What a search is asked.
+    """The question of a search.
 
     Attributes
     ----------
     base : ScenarioPolicy
         The current policy.
     sign : int
-        1 to minimise it, -1 to maximise it.
+        1 to minimise the objective, -1 to maximise it.
     shown : tuple of Measure
-        Further measures that are told of the policies in the end.
+        Further measures to report of the final policies.
     indifference : float or None
         None for the default, which depends on the first stage.
     """
@@ -54,7 +54,7 @@ class Question:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """Everything that is measured of a rollout."""
+        """Every measure of a rollout that is needed."""
         required = (requirement.measure for requirement in self.requirements)
         return tuple(dict.fromkeys([self.objective, *required, *self.shown]))
 
@@ -73,7 +73,7 @@ def read_question(
     most: int,
     confidence_level: float,
 ) -> Question:
-    """Read the arguments of `tune`; an `InputError` has everything that makes no sense."""
+    """Read the arguments of `tune`; an `InputError` lists everything invalid."""
     base = scenario.policy(policy)
     type_ = base.identity.type
     problems = _number_problems(
