@@ -1,4 +1,4 @@
-"""Rollouts as a process that can be split, and the levels that suit them."""
+"""Rollouts as a process that can be split, and suitable levels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Entrances(NamedTuple):
 
 @dataclass(frozen=True)
 class Rollouts:
-    """The rollouts of a policy, by the number of nodes that failed, or that are exposed."""
+    """The rollouts of a policy, by the number of failed or of exposed nodes."""
 
     scenario: Scenario
     policy: ScenarioPolicy
@@ -65,10 +65,10 @@ class Rollouts:
 
 
 def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[int], int]:
-    """Find levels each of which about a fifth of the trajectories from the one before reaches, in a run of its own.
+    """Find levels that about a fifth of the trajectories from the previous one reach, in a separate run.
 
-    There are `effort` trajectories in each stage, numbered from `first` on. The levels end where the event happens in a
-    tenth of them, or nobody gets any further. Returned is also how many rollouts that took.
+    Each stage has `effort` trajectories, numbered from `first`. The levels end where the event happens in a tenth of
+    them, or none gets further. Also returns the number of rollouts.
     """
     levels: list[int] = []
     numbers = np.arange(effort, dtype=np.int64) + first
@@ -94,7 +94,7 @@ def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[i
 
 
 def _next_level(heights: np.ndarray, levels: Sequence[int]) -> int | None:
-    """Return the highest level that enough trajectories reach; the next one above the last, if that is all that some reach."""
+    """Return the highest level that enough trajectories reach; otherwise the next one above the last, if any reach it."""
     last = levels[-1] if levels else 0
     high = int(np.sort(heights)[-max(int(len(heights) * _SHARE), 1)])
     if high > last:

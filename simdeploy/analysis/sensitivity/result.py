@@ -1,4 +1,4 @@
-"""What a sensitivity analysis gives: indices by factor, and what they decide."""
+"""Result of a sensitivity analysis: indices by factor."""
 
 from __future__ import annotations
 
@@ -32,40 +32,39 @@ POINT = {"block": "int64", "response": "float64", "reason": "str"}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sensitivity(Result):
-    """What `estimate_sensitivity` found.
+    """Result of `estimate_sensitivity`.
 
     Attributes
     ----------
     method : {'morris', 'sobol'}
     of : Measure or None
-        The response; None for numbers that a caller computed.
+        The response; None for numbers from the caller.
     policy : str or None
     indices : DataFrame
-        One row per factor and index, the factors that move the response most first: `factor`, `index` (Morris:
-        "mu_star", "mu", "sigma", in the unit of the response per range of the factor; Sobol: "first", "total",
-        fractions of the variance), `estimate`, `low`, `high`, each interval by itself, `standard_error`. NaN where the
-        answer is refused.
+        One row per factor and index, the most influential factors first: `factor`, `index` (Morris: "mu_star", "mu",
+        "sigma", in the unit of the response per range of the factor; Sobol: "first", "total", fractions of the
+        variance), `estimate`, `low`, `high`, each interval separately, `standard_error`. NaN if `is_refused`.
     factors : DataFrame
-        One row per factor: `factor`, what it is varied `over`, and `is_inert`, whether it changes not one number.
+        One row per factor: `factor`, its range `over`, and `is_inert`, whether it changes no number at all.
     points : DataFrame
-        One row per point of the design: its `block`, the factors, the `response`, and the `reason` why it has none.
+        One row per point of the design: its `block`, the factors, the `response`, and the `reason` if there is none.
     n_blocks, n_used : int
-        Trajectories or rows, and those without a point that has no response.
+        Trajectories or rows, and how many of them have all responses.
     left_out : dict
-        How many blocks are left out for which reason.
+        Number of blocks left out, by reason.
     is_refused : bool
-        Whether too many points have no response for anything to be said.
+        Whether too many points have no response to give indices.
     is_constant : bool
         Whether the response is the same at all points that have one.
     is_first_sure : bool or None
-        Whether the intervals tell the factor that moves the response most from all others; None where none does.
+        Whether the most influential factor is significantly ahead of all others; None if no factor has an effect.
     n_replications : int
-        At each point; 0 for numbers that a caller computed.
+        At each point; 0 for numbers from the caller.
     n_failed : int
-        Replications that failed.
+        Failed replications.
     confidence_level : float
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says; and the costs, if anything counts them.
+        Scenario, seed, engine and switches, if the table has them, and the costs, if a measure uses them.
     """
 
     method: Method
@@ -87,7 +86,7 @@ class Sensitivity(Result):
 
 
 def make_interval(estimate: float, half_width: float, least: float) -> tuple[float, float, float]:
-    """Return an estimate and its interval, no less than a least value; unknown ends stay so.
+    """Return an estimate and its interval, clipped at a lower bound; unknown ends stay unknown.
 
     Examples
     --------
