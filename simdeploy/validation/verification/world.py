@@ -1,4 +1,4 @@
-"""Cases of what the release, the people and the nodes do."""
+"""Cases of the release, the people and the nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ONE_WINDOW = {"deadline": "1m", "min_healthy_time": "10s"}
 
 
 def canaries() -> tuple[Case, ...]:
-    """What canaries show, and what people make of it."""
+    """What canaries show, and how people respond."""
     broken = {"probability": 1, "defective": True, "error_rate": 1}
 
     def rollout(name: str, quantity: str, held: str, truth: Callable[[], float], column: str, **more: Any) -> Case:
@@ -70,7 +70,7 @@ def canaries() -> tuple[Case, ...]:
 
 
 def service() -> tuple[Case, ...]:
-    """Nodes that are down or degraded, and what a release adds to that."""
+    """Nodes that are down or degraded, and the failures that a release adds."""
     escapes = {"strategy": "immediate", **NEVER_STOPS}
     noticed = {"escape_detection": "1h"}
     bad = {"probability": 1, "defective": True}
