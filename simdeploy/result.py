@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Declared = TypeVar("Declared")
 
-# Of the documents that `Result.to_dict` makes; another one means that older versions can't read them.
+# Of documents from `Result.to_dict`; it changes when older versions can't read them.
 FORMAT = 1
 
 # Columns of an estimate, alone and with all that `Estimate.to_row` has.
@@ -97,7 +97,7 @@ class Result:
     """
 
     also: ClassVar[tuple[str, ...]] = ()
-    # Finds `simdeploy.report`, which lies above: the face of the package hands it down.
+    # Finds `simdeploy.report`, a higher layer: the package's `__init__` sets it.
     find_report: ClassVar[Callable[[], Any]]
 
     @property

@@ -15,7 +15,7 @@ import lazy_loader
 
 _find, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-# Where names have gone that were here in version 0.1; to be dropped in the next one.
+# Where names of version 0.1 moved; to be removed in the next one.
 _MOVED = {"Verification": "simdeploy.validation", "verify": "simdeploy.validation"}
 
 

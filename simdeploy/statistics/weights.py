@@ -14,7 +14,7 @@ from simdeploy.statistics.intervals import mean_interval
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
-# Of the generalised Pareto law: beyond this an average of weights converges too slowly to be believed [1]_.
+# Shape of the generalised Pareto distribution beyond which an average of weights converges too slowly [1]_.
 _HEAVIEST = 0.7
 _FEWEST = 50
 _LARGEST_SHARE = 0.1
@@ -144,7 +144,7 @@ def tail_shape(values: np.ndarray) -> float:
         return math.nan
     ordered = np.sort(values)
     beyond = ordered[-n_tail:] - ordered[-n_tail - 1]
-    # Equal weights, multiplied up in another order, differ in their last digits: that is no tail.
+    # Equal weights multiplied in another order differ in their last digits; that is not a tail.
     digits = _LAST_DIGITS * ordered[-1]
     beyond = beyond[beyond > digits]
     if len(beyond) < _TAIL_NEEDS or ordered[-1] - ordered[-_TAIL_NEEDS] <= digits:

@@ -100,11 +100,11 @@ class Alternating:
         spell = self._forget_after(t)
         if not self._is_bad(spell) and rate != self._rate:
             age = t - self._start
-            if self._rate > 0:  # at rate 0 a spell may outlive its law, whose hazard is infinite there
+            if self._rate > 0:  # at rate 0 a spell may exceed its longest duration, where the hazard is infinite
                 self._hazard_left -= self._rate * (self._hazard(age) - self._hazard(self._age_ns))
             self._age_ns = age
             self._rate = rate
-            # Rounded to whole nanoseconds a spell may outlive its hazard by a hair: it keeps its end.
+            # Rounding to whole nanoseconds may put a spell slightly past its hazard: it keeps its end.
             if self._hazard_left > 0:
                 self._ends[spell] = max(t, self._start + self._end_age())
         self._rate = rate
@@ -169,7 +169,7 @@ class Alternating:
         if self._rate == 0:
             return MAX_DURATION_NS
         hazard = self._hazard(self._age_ns) + self._hazard_left / self._rate
-        # A slow rate may leave a survival that is too small to be told from 0: the spell then has no end in sight.
+        # A slow rate may leave a survival that underflows to 0: the spell then has no end.
         ns = self._law.inverse_survival(math.exp(-hazard)) * NS_PER_S + 0.5
         return math.floor(ns) if ns < MAX_DURATION_NS else MAX_DURATION_NS
 

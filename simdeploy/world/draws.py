@@ -16,7 +16,7 @@ _NODES = 1 << _NODES_BITS
 _WORTH_A_CALL = 256
 _INDICES_BITS = 7
 _INDICES = 1 << _INDICES_BITS
-# Blocks of what is drawn for one node from its dispatch on, and for nobody before.
+# Blocks drawn for a node only from its dispatch on.
 BRANCHING = frozenset(
     stream.block for stream in (Stream.UPDATE_DURATION, Stream.START_HANG, Stream.WINDOW, Stream.ROLLBACK_DURATION)
 )

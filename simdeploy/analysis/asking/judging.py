@@ -20,8 +20,7 @@ Verdict = Literal["met", "not met", "undecided"]
 MET, MISSED, UNDECIDED = "met", "not met", "undecided"
 _DTYPE = "<U9"
 
-# Student's bounds know nothing of what they haven't seen: what happens once in 200 rollouts is missed by 1,000 of them
-# once in 150 times.
+# Student's bounds reflect only observed events: 1,000 rollouts miss an event of one rollout in 200 one time in 150.
 FEWEST_OF_A_MEAN = 1000
 
 FIRST_LOOK = 100
@@ -135,7 +134,7 @@ def fewest_observations(requirement: Requirement, error: float) -> float:
     measure, limit = requirement.measure, requirement.limit
     if measure.kind == "mean":
         return FEWEST_OF_A_MEAN
-    # However they turn out, n observations of a probability p are all the same with p**n, which has to be below `error`.
+    # n observations with probability p all agree with probability p**n, which must be below `error`.
     if measure.quantile is not None:
         probability = measure.quantile if requirement.at_least is None else 1 - measure.quantile
     else:

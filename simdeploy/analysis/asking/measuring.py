@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _DEFECTIVE = ("stopped_defective", "escaped")
 _COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
 _HOUR_S = 3600
-# Not measured, but where a table has them it can be told of which rollouts a measure is unknown.
+# Not measured, but needed to know for which rollouts a measure is unknown.
 _TELLING = ("makespan_s", "release", "touched_nodes")
 
 
@@ -85,7 +85,7 @@ class Values:
         self._costs = costs = None if isinstance(known, Mapping) else known
         self._release = {kind.name: float(kind.defective) for kind in release}
         needed = list(dict.fromkeys(name for measure in self.measures for name in _columns(measure)))
-        # Where no release is told, verdicts say whether one was defective.
+        # Without a release column, verdicts show whether a release was defective.
         self._tells_sorts = "release" in responses.columns
         if not self._tells_sorts and not any(_names_kind(measure) for measure in self.measures):
             needed = [name for name in needed if name != "release"]
@@ -232,7 +232,7 @@ class Values:
         number = self._outcomes.numbers
         match name:
             case "cost_delay":
-                # A defective release that is stopped is not delayed: nobody wanted it out.
+                # A stopped defective release causes no delay.
                 delay_s = np.where(self._is_verdict("stopped_defective"), 0.0, number("makespan_s"))
                 values = costs.hour_of_delay / _HOUR_S * delay_s
             case "cost_failed_requests":

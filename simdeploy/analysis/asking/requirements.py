@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
     from simdeploy.world.release import ReleaseKind
 
-# What callers may give: one requirement or several, as values or as text.
+# One requirement or several, as values or text.
 Asked = str | Requirement | Iterable[str | Requirement]
 
 _FORM = 'such as "false_alarm given good <= 1%"'
@@ -113,7 +113,7 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
         if not TYPES[type_].releases:
             return f"a {type_} releases nothing, so that no rollout is good, defective or has a verdict"
         possible = (kind for kind in release if kind.probability > 0)
-        # That something never happens is a rate of 0; of what never happens nothing can be said.
+        # An event that never happens has rate 0; a condition that never holds leaves nothing to measure.
         if event == measure.given and not any(concerned in (kind.name, kind.defective) for kind in possible):
             sort = concerned if isinstance(concerned, str) else SORTS[concerned]
             return f"no release of the scenario is ever {sort}, so that no rollout is {event}"

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 Verdict = Literal["better", "worse", "equal", "unclear", "unknown"]
-# Of several differences together: one may be better, and another one worse.
+# For several differences: one may be better, another worse.
 JointVerdict = Literal[Verdict, "trades"]
 
 Direction = Literal["min", "max"]
 
-# What isn't here has no better side that holds for every release. Failed nodes of a defective release are what a health
-# check is for; rollouts that were stopped are restored at some time, and which ones those are depends on the policy.
+# Other measures have no side that is better for every release: a health check should find failed nodes of a defective
+# release, and which stopped rollouts are restored depends on the policy.
 _RESPONSES: dict[str, Direction] = {
     "makespan_s": "min",
     "peak_exposed_nodes": "min",

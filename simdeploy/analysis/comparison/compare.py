@@ -40,7 +40,7 @@ _DIFFERENCE = {
     "verdict": "str",
 }
 _UNKNOWN = {"unknown_fraction": "float64"}
-# What the best policy is the best by: the first of these of which anything was seen, or else the last.
+# Measures that decide on the best policy: the first of these with observations, otherwise the last.
 _JUDGED_BY = (
     ("cost",),
     ("false_alarm given good", "escaped given defective"),

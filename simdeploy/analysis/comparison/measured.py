@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario.parts import Costs
 
-# Categories whose levels are known, so that a level nobody saw is a proportion of 0 and not a missing row. The kind
-# of release is left out: no policy has an influence on it.
+# Categories with known levels, so a level that never occurs has proportion 0 instead of a missing row. The kind
+# of release is left out because no policy affects it.
 LEVELS: dict[str, tuple[str, ...]] = {"state": STATES, "verdict": VERDICTS}
-# A false alarm can only be raised of a good release, and a defective one can only escape.
+# Only good releases have false alarms, only defective ones escape.
 _SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": "defective", "escaped": "defective"}
 
 

@@ -137,7 +137,7 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
         highest = _highest(apart)
         found["rank"][is_known] = _rank(_means(compared) if np.isnan(highest).any() else highest)
         found["estimate"][is_known] = 0.0 + sign * highest
-        # Under the other sign an interval turns round; 0 - 0 is 0, where -0 would be shown as one.
+        # The other sign reverses an interval; 0 - 0 avoids -0.
         found["low"][is_known], found["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
     return Ranking(**found, n=n, is_among_best=is_among_best)
 
@@ -147,7 +147,7 @@ def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.
     low = np.where(is_best, np.minimum(_highest(limits), 0.0), 0.0)
     rivals = is_best[None, :] & ~np.eye(len(limits), dtype=bool)
     above = np.maximum(-limits.T, 0.0)
-    # Where one rival's limit is unknown, there is no limit.
+    # Unknown if one rival's limit is unknown.
     high = np.where(rivals, above, 0.0).max(axis=1)
     return low, high
 
@@ -203,7 +203,7 @@ def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
         if direction is None:
             continue
         unknown = values.unknown_fractions(measure)
-        # What may still become anything can't be placed: as if it had no value.
+        # A policy with unknown values is not ranked, as if it had none.
         placed = np.where(unknown[:, None] > 0, np.nan, values.of(measure))
         found = rank_policies(
             placed, is_rate=measure.kind == "rate", direction=direction, confidence_level=confidence_level

@@ -206,7 +206,7 @@ def _gather(
     if is_known.sum() < 2:
         message = "fewer than two replications in which the cost of every policy is known"
         raise InputError(Problem(message, found=str(is_known.sum())))
-    # A world has one kind, whichever policy's row says so.
+    # A world has one kind, the same for all policies.
     of_world = responses.groupby("replication")["release"].first()
     named = [str(of_world[number]) for number in values.first + np.flatnonzero(is_known)]
     kinds = list(dict.fromkeys(of_world.astype(str)))

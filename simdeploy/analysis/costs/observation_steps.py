@@ -65,7 +65,7 @@ def make_steps(
         raise InputError(Problem(message, ("policy",), found=policy.name, allowed=allowed))
     _check(scenario, canaries, minutes)
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # What is amiss with the policy was said when it was read.
+        # Warnings about the policy were given when it was read.
         return [*_canary_steps(scenario, policy, canaries), *_minute_steps(scenario, policy, minutes)]
 
 
@@ -106,7 +106,7 @@ def _with_canaries(scenario: Scenario, policy: ScenarioPolicy, count: int) -> Sc
         Lever("canary_percent", "whole"): None,
     }
     if count and policy.policy.strategy != "canary":
-        # Nobody was asked so far: what is tried is the canaries, not a person beside them.
+        # The policy has no manual promotion: vary the canaries alone, without a person.
         values[Lever("auto_promote", "truth")] = True
     return change_policy(policy, values, scenario, own_identity(policy, scenario))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.statistics.boxes import Box, Column, Limits
 
-# A limit without which the density were as high by chance more often than this tells nothing.
+# A limit with a larger quasi-p-value than this is uninformative.
 MOST_QUASI_P = 0.05
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.discovery.breaking import Breaking
 
-# More than these are a list, not an answer; and a further one is to have this part of all that breaks.
+# Most boxes in an answer; and the least fraction of breaking worlds in a further box.
 MOST_BOXES = 3
 LEAST_COVERAGE = 0.1
 

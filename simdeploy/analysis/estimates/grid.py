@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from simdeploy.experiments.gathering import Batches
 
-# Of the rollouts that got a verdict: how often this one, out of these two.
+# Among rollouts with one of these two verdicts, the frequency of the first.
 PROPORTIONS = {
     "false_alarm": ("false_alarm", ("completed_good", "false_alarm")),
     "escape": ("escaped", ("stopped_defective", "escaped")),
 }
-# Means, each with its response. A rollout that was stopped early ended soon, which is no merit: how long a rollout takes is
-# told of those that did what they were for.
+# Means, each with its response. Stopped rollouts end early, so their makespan is not comparable: the makespan is also
+# given for completed rollouts.
 MEANS = {
     "completed_makespan_s": "makespan_s",
     "makespan_s": "makespan_s",

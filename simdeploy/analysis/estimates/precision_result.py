@@ -99,6 +99,6 @@ def precision_frame(values: Values, targets: Sequence[Target], confidence_level:
         rows.append((target.half_width, target.is_relative, not reason, reason, n, needed))
     columns = zip(_ADDED.items(), zip(*rows, strict=True), strict=False)
     frame = frame.assign(**{name: pd.Series(list(column), dtype=dtype) for (name, dtype), column in columns})
-    # It decides on how many it would take; of one that nobody can tell that is unknown.
+    # The hardest needs the most replications; an unknown need sorts first, so a known one takes precedence.
     missed = frame.loc[~frame["is_reached"], "n_needed"].sort_values(na_position="first", kind="stable")
     return frame.assign(is_hardest=frame.index.isin(missed.index[-1:]))

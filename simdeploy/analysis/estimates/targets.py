@@ -27,7 +27,7 @@ Targets = Mapping[Measure | str, float | str] | Mapping[str, float | str] | Mapp
 _POINTS, _RELATIVE = "pp", "relative"
 
 FIRST_LOOK = 100
-# What one rollout in a hundred does is missed by 100 of them one time in three, and by 500 one time in 150.
+# 100 rollouts miss an event of one rollout in a hundred one time in three, 500 one time in 150.
 FEWEST_OF_A_MEAN = 500
 
 

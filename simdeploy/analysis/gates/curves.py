@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.asking.verdicts import Direction
 
 STOPPED = "stopped"
-# What is measured at each size beside how often a release is stopped.
+# Further measures at each size, besides how often a release is stopped.
 ALONG = (
     "decision_requests",
     "failed_requests_excess",
@@ -32,7 +32,7 @@ ALONG = (
     "makespan_s",
 )
 MEASURES = (STOPPED, *ALONG)
-# A release is stopped by either name, depending on whether it should have been.
+# Either verdict means that a release was stopped; the name depends on whether it should have been.
 _STOPS = (Measure("false_alarm"), Measure("stopped_defective"))
 
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.release import ReleaseKind
 
-# Times the policy's limit: the interesting defects are near it.
+# Multiples of the policy's limit: the interesting defects are near it.
 _STEPS = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)
 _LIMIT_WITHOUT_ONE = 0.1
-# A defect that is plain, where the scenario has none: times the limit.
+# A clear defect, if the scenario has none: a multiple of the limit.
 _PLAIN = 2
-# A step so near to a defect of the scenario, as a part of it, would say the same twice.
+# A step this close to a defect of the scenario, as a fraction of it, is redundant.
 _NEAR = 0.1
 _MOST_SIZES = 1000
 
@@ -77,7 +77,7 @@ def scenario_of_size(scenario: Scenario, size: float) -> Scenario:
         kept = {key: raw[key] for key in ("after", "affects") if raw.get(key) is not None}
         release = {"defect": {"probability": 1, "defective": True, "error_rate": size, **kept}}
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # Requirements may name a kind that isn't there any more, and matter to no rollout.
+        # Requirements may name a kind that was removed, and don't affect rollouts.
         return scenario.with_values({"release": release, "requirements": []})
 
 

@@ -31,7 +31,7 @@ DEFAULT_GATES: Mapping[str, Mapping[str, str]] = {
     "cusum": {"kind": "cusum"},
 }
 
-# Their verdict may come before the end of the observation; a node's own observation would only hold it up.
+# Their verdict may come before the end of the observation; a node's own observation would only delay it.
 _EARLY = ("sprt", "bayes")
 
 GateInput = str | Mapping[str, Any] | Gate | None
@@ -149,7 +149,7 @@ def _make_variant(scenario: Scenario, base: ScenarioPolicy, name: str, gate: Gat
         else:
             values[Lever("health_check.min_healthy_time", "duration")] = format_duration(base.policy.interval_ns)
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # What is suspicious about the policy as it is was told when it was read.
+        # Warnings about the policy were given when it was read.
         policy = change_policy(base, values, scenario, own_identity(base, scenario))
     return Variant(name, gate.kind, write_gate(gate), policy)
 

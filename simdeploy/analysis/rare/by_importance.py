@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
     from simdeploy.world.release import ReleaseKind
 
-# Effective hits below which a pilot says nothing of a tilt but how many hits there were.
+# With fewer effective hits, a pilot compares tilts only by the number of hits.
 _FEWEST_HITS = 5.0
 _FIRST_HIT = 8
 _MOST_ROUNDS = 3
 _WORTH_IT = 1.3
-# A search on few replications must not make a kind of release so rare that what it leads to is missed.
+# A search on few replications must not make a kind of release so rare that its consequences are missed.
 _RAREST_KIND = 0.1
 
 
@@ -69,7 +69,7 @@ def estimate_by_importance(
         | {"n_hits": rung.n_hits, "fraction": rung.score, "used": rung.tilt == best}
         for rung in rungs
     ]
-    # What a rollout costs without a tilt, over what it costs here.
+    # Cost of a rollout without a tilt, divided by its cost here.
     cost_ratio = touched * question.rollouts / max(float(met.touched.sum()), 1.0)
     return {
         **numbers,
@@ -180,7 +180,7 @@ class _Ladder:
         best = start
         for step in (2.0, 0.5):
             factor, missed = 1.0, 0
-            # Where nothing leads to the event yet, the first hit may be many steps away.
+            # While there is no hit, the first may be many steps away.
             while missed < (_FIRST_HIT if best.score == 0 and step > 1 else 2):
                 factor *= step
                 rung = self._rung({**start.tilt.factors, name: factor})

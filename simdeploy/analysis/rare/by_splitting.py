@@ -97,7 +97,7 @@ def _tabulate(levels: Sequence[int], stages: Sequence[Stage]) -> list[dict[str, 
     for number in range(len(levels) + 1):
         found = [stage for stage in stages if stage.stage == number]
         is_last = number == len(levels)
-        # Where a repetition ended before, nobody reached the level.
+        # If a repetition ended earlier, no trajectory reached the level.
         fractions = {stage.repetition: stage.fraction for stage in found}
         rows.append(
             {

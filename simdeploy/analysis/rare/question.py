@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# What a folder of such a question holds.
+# Contents of a folder for such a question.
 FOLDERS = r"pilot-\d{3,}|estimate|splitting"
 
 METHODS = ("importance", "splitting")
-# What chooses never judges: the pilots' worlds begin here.
+# Pilots use worlds from here on, never those of the estimate.
 PILOT = 1 << 31
 FEWER = "ask for fewer rollouts"
 _BYTES_OF_A_TRAJECTORY = 40  # what it came to, in five numbers

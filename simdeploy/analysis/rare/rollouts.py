@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Event
 
-# Columns of a stage's values: whether the event happened, and what is given was so; both of rollouts of which that is known.
+# Columns of a stage's values: whether the event happened, and whether its condition held; both for known rollouts.
 HAPPENED, CONCERNED, TOUCHED, UNKNOWN, HEIGHT = range(5)
 
-# A level is to be reached by about this share of the trajectories from the one before.
+# About this share of the trajectories from one level should reach the next.
 _SHARE = 0.2
 _MOST_LEVELS = 60
 _OFTEN = 0.1
@@ -52,7 +52,7 @@ class Rollouts:
         return self._run(before.branches.branch(parents, before.kept, numbers), level)
 
     def _run(self, branches: Branches, level: int | None) -> Stage:
-        # Nobody reaches a level beyond the fleet.
+        # No trajectory reaches a level beyond the fleet.
         branches = branches.towards(self.scenario.fleet.nodes + 1 if level is None else level)
         block, kept, reached = run_branches(self.scenario, self.policy, branches, seed=self.seed, engine=self.engine)
         outcomes = Outcomes(*block.index.shape, first=block.first)
@@ -78,7 +78,7 @@ def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[i
         level = _next_level(stage.values[:, HEIGHT], levels)
         if level is None:
             break
-        # The same trajectories once more, to find where they reach it: what they do, they do again.
+        # Rerun the same trajectories to find where they reach it; they behave identically.
         branches = stage.entrances.branches
         stage = process._run(branches, level)  # noqa: SLF001 - of this module
         used += effort

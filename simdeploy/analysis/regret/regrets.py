@@ -197,7 +197,7 @@ def find_worlds(cases: pd.DataFrame) -> Worlds:
     candidates, candidate = _distinct(cases, of_candidate, "candidate")
     worlds, world = _distinct(cases, of_world, "world")
     case = np.full((len(candidates), len(worlds)), -1)
-    # A case that is there twice (a point that a design has twice) is the same rollouts twice.
+    # A duplicate case (a point that a design has twice) has the same rollouts.
     case[candidate[::-1], world[::-1]] = np.arange(len(cases))[::-1]
     if (case < 0).any():
         row, column = np.argwhere(case < 0)[0]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # By which of a method's indices factors are ranked.
 RANKED_BY = {"morris": "mu_star", "sobol": "total"}
 
-# If more blocks than these have no value for what happens in the simulation, the others are other worlds.
+# If more blocks than this are left out because of simulated outcomes, the others are not representative.
 MOST_UNKNOWN_FRACTION = 0.1
 
 INDEX = {

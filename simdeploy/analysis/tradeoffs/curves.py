@@ -80,7 +80,7 @@ def estimate_curves(
                     current = one.numbers.index(one.current)
                     found = estimate_difference(of_lever[measure][place], of_lever[measure][current], measure, level)
                     fraction = fractions[[place, current]].max()
-                    # What may still become anything is no difference.
+                    # An unknown value has no difference.
                     ends = (math.nan,) * 3 if fraction > 0 else found[:3]
                     verdict = judge_change(*ends[1:], find_direction(measure), unknown=fraction > 0)
                     difference_rows.append((*point, str(measure), *ends, found.n, fraction, verdict))

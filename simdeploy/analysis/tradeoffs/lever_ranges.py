@@ -24,7 +24,7 @@ _NUMERIC = ("whole", "number", "duration")
 _LIMITS = ("max_failed_nodes", "max_failed_nodes_percent", "health_check.max_error_rate")
 _LEAST_ERROR_RATE = 0.01  # where nodes fail no request by themselves
 _DEADLINES = (Fraction(1, 2), Fraction(3, 4), Fraction(1), Fraction(3, 2), Fraction(2), Fraction(4))  # of the policy's
-_MOST_WAVES = 50  # a rollout of more is a matter of weeks, and of nobody's choice
+_MOST_WAVES = 50  # more waves would take weeks
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _default_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tupl
     """Yield the settings that matter, each with values that suit the fleet."""
     nodes, orchestrator = scenario.fleet.nodes, scenario.orchestrator
     strategy, dialect, leaves = policy.policy.strategy, policy.spec.dialect, policy.identity.type == "stop"
-    # Nothing fails under type stop, and nobody looks at limits that don't apply.
+    # Nothing fails under type stop, and limits that don't apply have no effect.
     if not leaves and (strategy != "immediate" or orchestrator.limits_apply_to_immediate):
         yield "max_failed_nodes", [0, *ladder(1, nodes)]
         yield "max_failed_nodes_percent", [0, *ladder(1, 50)]

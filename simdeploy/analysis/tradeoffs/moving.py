@@ -254,11 +254,11 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
 def default_axes(scenario: Scenario, type_: str) -> list[str]:
     """Return the measures that the scenario can have: error rates of a policy first, then what it takes."""
     if not TYPES[type_].releases:
-        # Who is stopped early is quickly over, and keeps its nodes in service.
+        # Stopped rollouts end early, and keep their nodes in service.
         honest = ("makespan_s given completed", "failed", "min_in_service_fraction given completed")
         return [*honest, *(["cost"] if scenario.costs is not None else [])]
-    # A stopped rollout is quickly over, and a good release is meant to reach every node: either number says something
-    # only of the rollouts of one sort.
+    # Stopped rollouts end early, and a good release should reach every node: each measure is comparable only given one
+    # kind of rollout.
     axes = (
         "false_alarm given good",
         "escaped given defective",

@@ -152,7 +152,7 @@ def report(
 def _state_probability(question: Question, probability: float, *, is_decided: bool) -> float:
     if question.final is None:
         return question.confidence_level if is_decided else math.nan
-    # What was ruled out before has an error of its own.
+    # Earlier eliminations have their own error.
     return min(probability, (1 + question.confidence_level) / 2) if not math.isnan(probability) else math.nan
 
 
@@ -166,7 +166,7 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
         if place > 0 and found.outcome[number] == OPEN and confirmed.is_near(place):
             n_runners_up += 1
             roles[f"{RUNNER_UP}{n_runners_up}"] = place
-    # The API's defaults may be what there is, and what there is may be the choice.
+    # API defaults may be the current policy, and the current policy may be the recommended one.
     others = {role: shown.index(number) for role, number in today.items() if number != shown[0]}
     roles |= {role: place for role, place in others.items() if role != DEFAULTS or place != others.get(CURRENT)}
     judged, _ = judge_candidates(confirmed.measured.of, question.requirements, confirmed.alpha)
@@ -254,7 +254,7 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
     levers = find_levers(choice, [], [base.spec])
     values = dict(zip(levers, choice.values(), strict=True))
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # That a limit can never stop a rollout is meant: the other one decides.
+        # A limit that can never stop a rollout is intended here: the other one decides.
         spec = change_policy(base, values, scenario, own_identity(base, scenario)).spec
     other: Dialect = "rollout" if spec.dialect == "deployment" else "deployment"
     specs: dict[str, dict[str, Any]] = {}

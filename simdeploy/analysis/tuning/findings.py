@@ -144,7 +144,7 @@ class Findings:
         if not len(values):
             return 1.0
         best = abs(float(values[(values * question.sign).argmin()]))
-        # Where the best costs nothing, 5 % of the worst; where nothing costs anything, any number does.
+        # If the best is 0, 5 % of the worst; if all are 0, any number works.
         return _MATTERS * (best or float(np.abs(values).max())) or 1.0
 
 

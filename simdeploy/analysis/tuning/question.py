@@ -16,10 +16,10 @@ from simdeploy.statistics.levels import level_problems
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# What is told of every policy in the end, beside what was asked; of restart and stop, which release nothing, how many fail.
+# Measures reported for every final policy; for restart and stop, which release nothing, the number of failed nodes.
 _SHOWN = ("makespan_s", "blast_radius", "false_alarm given good", "escaped given defective")
 _SHOWN_WITHOUT_RELEASE = ("makespan_s", "failed")
-# Missing where it did not happen, which is no reason to leave a rollout out.
+# Missing where it did not happen; the rollout still counts.
 _NO_OBJECTIVES = ("stopped_at_s", "restored_at_s")
 
 _MOST_CANDIDATES, _MOST_WORLDS, _MOST_ROLLOUTS = 1_000_000, 1_000_000, 10_000_000_000

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from simdeploy.statistics.selection import Selection
 
 _MOST_SHOWN = 5
-# A choice that turns out not to meet the requirements ruled others out that may be better: all of it begins again.
+# A choice that fails the requirements may have eliminated better ones, so the search is repeated.
 _MOST_ATTEMPTS = 5
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CURRENT, DEFAULTS = "current", "defaults"
 
-# What the API has a default for, and what decides when a rollout stops: the rest of a policy is its plan.
+# Settings with an API default, which decide when a rollout stops; the rest of a policy is its plan.
 _THRESHOLDS = (
     "max_failed_nodes",
     "max_failed_nodes_percent",
@@ -119,7 +119,7 @@ def make_candidates(
         rows = [drop_unread(levers, tuple(points.point(n).values()), own_kind) for n in range(len(points))]
     current = tuple(_look_up(base.spec.to_dict(), lever) for lever in levers)
     defaults = drop_unread(levers, tuple(map(_default, levers, current)), own_kind)
-    # What the policy leaves to its default is no change if it is written.
+    # Writing out a default is not a change.
     defaults_of_keys = {GATE_KIND: "threshold"} | {
         lever.path: DEFAULTS_OF_API[base.spec.dialect].get(lever.path.rpartition(".")[2])
         for lever in levers

@@ -27,17 +27,17 @@ from simdeploy.statistics.selection import Selection, screen, select_kim_nelson,
 # Costs are rare and large: so many worlds are averaged into one observation, which is nearly normal then, as the
 # procedure of Kim and Nelson supposes; and it begins with so many of them.
 _BATCH, _FIRST_BATCHES = 50, 20
-# Into which a budget is cut: every step is a sweep, which has a cost of its own.
+# Steps of a budget: every step is a sweep with its own overhead.
 _STEPS = 20
 
-# Candidates are compared after the first stage, and twice more in so many times as many worlds, unless few are left.
+# Candidates are compared after the first stage, and twice more in this many times as many worlds, unless few are left.
 _GROWTH, _FEW = (1, 5, 25), 20
-# Candidates that were equal in so many worlds are taken for one.
+# Candidates with equal rollouts in this many worlds are merged.
 _ENOUGH_WORLDS = 1000
 
 # Candidates whose requirements are settled at once while one is looked for that meets them; and how often.
 _AT_ONCE, _TRIES = 16, 12
-# More than these, the most promising ones, are not carried into the long stages.
+# Only this many of the most promising candidates enter the long stages.
 _MOST_CARRIED = 500
 _FEWEST_NEW_WORLDS = 2000
 
@@ -154,7 +154,7 @@ class Stages:
         values, n = measured.observations, measured.n_worlds
         rivals = np.flatnonzero(np.isin(numbers, certified))
         kept = screen(values, alpha=self._alpha_of_choice / len(_GROWTH), rivals=rivals, family=family)
-        # What is dear and seldom may not have happened yet: a rival is taken to have met the worst in one world more.
+        # A rare, expensive event may not have happened yet: assume that a rival met the worst in one more world.
         means = values.mean(axis=1)
         with_the_worst = (n * means[rivals] + np.nanmax(self._tried.observations)) / (n + 1)
         is_kept: np.ndarray = kept | (means <= with_the_worst.min() + self.indifference)

@@ -32,11 +32,11 @@ DEFAULT_ERROR = 0.05
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_TOLERANCE = 0.25
 DEFAULT_ALARM_EVERY = 10_000.0
-# Of the beta mixtures, where no prior is given: Jeffreys'.
+# Default prior of the beta mixtures: Jeffreys'.
 _JEFFREYS = 0.5
 # An SPRT ends at this multiple of the requests of a test of fixed size with the same errors.
 _TRUNCATED_AT = 3
-# A comparison by ranks takes all pairs of looks: it stops to collect after so many.
+# A comparison by ranks uses all pairs of looks, so it collects no more than this many.
 MOST_RANKED = 1000
 # Totals of a wave are compared with an error rate in whole numbers of 64 bits.
 MOST_GATED_REQUESTS = 10**9

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from simdeploy.statistics.selection.selected import Sampler
 
-# Of the largest difference: what is nearer to the best counts as so near, for the rule divides by differences.
+# Fraction of the largest difference: smaller differences count as this large, because the rule divides by them.
 _NEAREST = 1e-6
 
 

@@ -10,8 +10,8 @@ from simdeploy.statistics.selection.selected import error_probability_problems, 
 if TYPE_CHECKING:
     import numpy as np
 
-# Each candidate is compared to so many of those with the lowest means. The work grows with it; what it drops hardly
-# does, for who survives the hundred best survives nearly all.
+# Each candidate is compared with this many of those with the lowest means. More take longer but eliminate hardly more,
+# because a candidate that survives the hundred best survives nearly all.
 MOST_RIVALS = 100
 
 

@@ -169,7 +169,7 @@ def error_probability_problems(alpha: float) -> list[Problem]:
     """Return what is wrong with a probability of error."""
     if 0 < alpha < 0.5:
         return []
-    # From one half on the bounds turn round: the best of two would be dropped for a lead of nothing.
+    # From one half on the bounds reverse: the best of two would be eliminated without any lead.
     return [Problem("no probability of error", ("alpha",), found=shorten(alpha), allowed="above 0 and below 0.5")]
 
 

@@ -43,7 +43,7 @@ _COMPARISON = {
 _AGREEMENT = {"case": "str", "rollouts": "int64", "different": "int64", "ok": "boolean", "note": "str"}
 # The compiled engine does as many in a tenth of the time, which find errors a seventh of the size.
 _TIMES_COMPILED = 50
-# Standard errors mean what they say only where a mean is nearly normal.
+# Standard errors are reliable only if a mean is nearly normal.
 FEWEST = 100
 
 # Standard errors.
@@ -183,7 +183,7 @@ def simulate_case(case: Case, engine: str, replications: int, seed: int) -> pd.D
     if engine == "compiled" and find_spec("numba") is None:
         return _NOT_THERE
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cases are suspicious on purpose, and what fails is told in the table
+        warnings.simplefilter("ignore")  # cases are unusual on purpose, and failures are in the table
         scenario = Scenario.from_dict(case.scenario)
         try:
             return replicate(scenario, replications=replications, seed=seed, engine=engine)
