@@ -1,7 +1,7 @@
 """simdeploy: discrete-event simulation and policy analysis for software rollouts.
 
-From outside: the names that `__init__.pyi` lists, once for the reader, the type checker and the interpreter. They are imported
-when they are first used, so that ``import simdeploy`` costs next to nothing.
+From outside: the names in `__init__.pyi`, the one list for readers, type checkers and the interpreter. They are
+imported on first use, so ``import simdeploy`` is fast.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What all results have in common: an answer in a sentence, tables, and forms for notebooks and other programs."""
+"""What all results share: an answer in a sentence, tables, and forms for notebooks and other programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Declared = TypeVar("Declared")
 
-# Of the documents that `Result.to_dict` makes; another one means that older versions can't read them.
+# Of documents from `Result.to_dict`; it changes when older versions can't read them.
 FORMAT = 1
 
 # Columns of an estimate, alone and with all that `Estimate.to_row` has.
@@ -25,16 +25,16 @@ ESTIMATE = {**INTERVAL, "half_width": "float64", "n": "int64", "standard_error":
 
 @dataclass(frozen=True)
 class Columns:
-    """What a table of a result holds: it is written, described and read by this.
+    """The columns of a result's table, used to write, describe and read it.
 
     Attributes
     ----------
     dtypes : mapping of str to str
-        By the names of the columns that it always has.
+        By the names of the columns that are always present.
     has_more : bool
-        Whether it has further columns, such as the factors of a sweep: a document states the types of all of them.
+        Whether there are further columns, such as the factors of a sweep: a document states the types of all.
     words : mapping of str to Literal
-        Which words those columns hold that have a few only, such as verdicts.
+        Allowed words of columns with few, such as verdicts.
     """
 
     dtypes: Mapping[str, str]
@@ -44,27 +44,27 @@ class Columns:
 
 @dataclass(frozen=True)
 class Row:
-    """What a mapping holds that is one row of a table, a value by column."""
+    """The values of a mapping that is one row of a table, by column."""
 
     dtypes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Array:
-    """What an array holds."""
+    """The element type of an array."""
 
     dtype: str
 
 
 @dataclass(frozen=True)
 class Written:
-    """That a value stands in a document as people write it, and how that is read."""
+    """Marks a value that a document holds as text, and how to parse it."""
 
     parse: Callable[[str], Any]
 
 
 class LateTable(cached_property["pd.DataFrame"]):
-    """A table of a result that is computed when it is first asked for: a method with this as decorator."""
+    """A table of a result that is computed on first access: a method decorator."""
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
@@ -77,7 +77,7 @@ class LateTable(cached_property["pd.DataFrame"]):
 
 @dataclass(frozen=True)
 class Table:
-    """A table for people: cells of text; a cell may have several lines."""
+    """A table for people: cells of text, possibly with several lines."""
 
     title: str
     header: tuple[str, ...]
@@ -85,37 +85,37 @@ class Table:
 
 
 class Result:
-    """The base of every analysis' frozen result, whose public fields are tidy tables and plain values.
+    """Base of every analysis' frozen result; its public fields are tidy tables and plain values.
 
-    What is said of a result stands in `simdeploy.report`, which knows by the type of the result which sentence and which
-    tables are meant. It is looked up when somebody asks, so that no analysis imports a word.
+    `simdeploy.report` puts a result into words: it chooses the sentence and the tables by the result's type. It is
+    imported on first use, so analyses contain no wording.
 
     Attributes
     ----------
     also : tuple of str
-        Properties that a document has beside the fields, from which they follow.
+        Properties, derived from the fields, that a document also contains.
     """
 
     also: ClassVar[tuple[str, ...]] = ()
-    # Finds `simdeploy.report`, which lies above: the face of the package hands it down.
+    # Finds `simdeploy.report`, a higher layer: the package's `__init__` sets it.
     find_report: ClassVar[Callable[[], Any]]
 
     @property
     def answer(self) -> str:
-        """The answer, in a sentence that can be read aloud."""
+        """The answer in one or two sentences."""
         return cast("str", Result.find_report().tell(self))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the main table: the first one, where nothing else is said."""
+        """Return the main table, by default the first."""
         return cast("pd.DataFrame", getattr(self, next(iter(self.tables()))))
 
     def summarize(self) -> tuple[Table, ...]:
-        """Return the tables that a person wants to see, in words."""
+        """Return the tables to show to people, in words."""
         return cast("tuple[Table, ...]", Result.find_report().tabulate(self))
 
     @classmethod
     def hints(cls, **names: Any) -> dict[str, Any]:
-        """Return the type of each public field, with what else is declared; `names` stand for those in annotations."""
+        """Return the type of each public field, with its declarations; `names` replace names in annotations."""
         # Modules of results import these for the type checker only.
         known = {"pd": SimpleNamespace(DataFrame=Any), "np": SimpleNamespace(ndarray=Any), **names}
         hints = get_type_hints(cls, localns=known, include_extras=True)
@@ -128,11 +128,11 @@ class Result:
         return declared | {name: late.columns for name, late in vars(cls).items() if isinstance(late, LateTable)}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything in values that JSON knows; `simdeploy.read_result` makes the result of it again.
+        """Return everything in JSON values; `simdeploy.read_result` restores the result.
 
-        The type of the `result`, the `format` of the document and the `answer`, then every public field, tables as lists of
-        rows, and as `dtypes` the types of the columns of those tables whose columns depend on what was asked. Unknown is
-        None, and infinity a word.
+        Contains the type of the `result`, the `format` of the document and the `answer`, then every public field, with
+        tables as lists of rows, and as `dtypes` the column types of tables whose columns depend on the question.
+        Unknown is None, and infinity a word.
         """
         hints, tables = self.hints(), self.tables()
         document = {"result": type(self).__name__, "format": FORMAT, "answer": self.answer}
@@ -154,12 +154,12 @@ class Result:
 
 
 def find_declared(hint: Any, kind: type[Declared]) -> Declared | None:
-    """Return what is declared of a field beside its type."""
+    """Return the declaration of a field beside its type."""
     return next((found for found in getattr(hint, "__metadata__", ()) if isinstance(found, kind)), None)
 
 
 def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
-    """Return rows as a table with these columns, also if there are none; what else a row has is left out.
+    """Return rows as a table with these columns, even if empty; other keys of a row are left out.
 
     Examples
     --------
@@ -172,9 +172,9 @@ def make_frame(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> 
 
 
 def read_computed_under(responses: Any) -> dict[str, Any]:
-    """Return what a table of replications says of its origin: scenario, seed, engine and switches, if it says so.
+    """Return the origin recorded with a table of replications: scenario, seed, engine and switches, if any.
 
-    What a scenario costs had no part in a rollout; whoever counts costs says which.
+    Costs are not included: they don't affect rollouts, and each analysis reports those it uses.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def read_computed_under(responses: Any) -> dict[str, Any]:
 
 
 def to_plain(value: Any) -> Any:
-    """Return a value in what JSON knows.
+    """Return a value in JSON types.
 
     Examples
     --------

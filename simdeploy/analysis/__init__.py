@@ -1,10 +1,10 @@
-"""What replications mean: a package for each question, whose main file has the public function.
+"""Analyses of replications: a package for each question, whose main file has the public function.
 
-A call takes values in (a scenario to simulate, or a table of replications) and returns a frozen result whose verdicts are
-columns. What is said of a result stands in `simdeploy.report`, what it looks like in `simdeploy.plotting`; arithmetic that
-knows no rollouts in `simdeploy.statistics`. `asking` has what all questions share: measures, requirements, directions.
+A call takes values (a scenario to simulate, or a table of replications) and returns a frozen result with verdicts as
+columns. `simdeploy.report` puts results into words, `simdeploy.plotting` into pictures; `simdeploy.statistics` has
+arithmetic independent of rollouts, `asking` what all questions share: measures, requirements, directions.
 
-From outside: the names that `__init__.pyi` lists, which are imported when they are first used.
+From outside: the names that `__init__.pyi` lists, imported on first use.
 """
 
 import warnings
@@ -15,7 +15,7 @@ import lazy_loader
 
 _find, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-# Where names have gone that were here in version 0.1; to be dropped in the next one.
+# Where names of version 0.1 moved; to be removed in the next one.
 _MOVED = {"Verification": "simdeploy.validation", "verify": "simdeploy.validation"}
 
 

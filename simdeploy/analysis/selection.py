@@ -1,4 +1,4 @@
-"""Moved to `simdeploy.statistics.selection`; this path goes in the next release."""
+"""Moved to `simdeploy.statistics.selection`; this path will be removed in the next release."""
 
 import warnings
 from importlib import import_module

@@ -12,17 +12,17 @@ class TypeTraits:
     Attributes
     ----------
     releases : bool
-        Whether nodes come to serve a new version.
+        Whether nodes serve a new version.
     undone : bool
         Whether a stop or an escape is rolled back.
     begins : bool
-        Whether there is no old version (create): going back removes a node.
+        Whether there is no old version (create): rollback removes a node.
     leaves : bool
         Whether nodes leave for good (stop).
     first : int
-        The version before, where nothing is said of versions.
+        Version before, if versions are not given.
     step : int
-        What the version after is more than the one before, usually.
+        Usual increase of the version.
     """
 
     releases: bool
@@ -43,7 +43,7 @@ TYPES = {
 
 
 def fill_versions(kind: str, from_version: int | None, to_version: int | None) -> tuple[int, int]:
-    """Return the versions before and after a deployment of a type; what is not known is what it usually is.
+    """Return the versions before and after a deployment of a type; unknown ones get their usual values.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def fill_versions(kind: str, from_version: int | None, to_version: int | None) -
 
 
 def doubt_versions(kind: str, from_version: int, to_version: int) -> str | None:
-    """Say what is odd about the versions of a deployment of a type; None if nothing is.
+    """Return what is odd about the versions of a deployment of a type; None if nothing is.
 
     Examples
     --------

@@ -25,11 +25,11 @@ class HealthRule:
     interval_ns : int
         Length of a window.
     is_checked : bool
-        False for the strategy immediate, which looks at no node and knows no deadline.
+        False for the strategy immediate, which checks no node and has no deadline.
     deadline_ns : int
         Longest wait for a verdict.
     deadline_from_dispatch : bool
-        Whether the deadline's clock starts at dispatch, else when starting ends.
+        Whether the deadline's clock starts at dispatch, otherwise when starting ends.
     windows_needed : int
         Healthy windows until a node is running; 0 needs none.
     consecutive : bool
@@ -49,11 +49,11 @@ class HealthRule:
     no_traffic_is_healthy: bool
 
     def requests_per_window(self, requests_per_second: Fraction) -> int:
-        """Return the requests that a node meets in one window, halves up."""
+        """Return a node's requests in one window, halves up."""
         return round_half_up(requests_per_second * self.interval_ns / NS_PER_S)
 
     def allowed_failures(self, requests: int) -> int:
-        """Return the most failed requests of a healthy window; -1 if no window of so many requests is healthy.
+        """Return the most failed requests of a healthy window; -1 if no window with this many requests is healthy.
 
         Examples
         --------
@@ -75,12 +75,12 @@ def read_max_error_rate(policy: Policy, orchestrator: Orchestrator) -> Fraction:
 
 
 def judges_waves(policy: Policy) -> bool:
-    """Whether a gate judges the requests of whole waves, so that a node by itself only has to be up."""
+    """Whether a gate judges the requests of whole waves, so that a single node only has to be up."""
     return policy.gate is not None and policy.gate.kind not in ("threshold", "cusum")
 
 
 def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
-    """Read a policy's health check the way an orchestrator does: how a node is judged by itself."""
+    """Read a policy's health check as an orchestrator does: how each node is judged."""
     immediate = policy.strategy == "immediate"
     rate = Fraction(1) if judges_waves(policy) else read_max_error_rate(policy, orchestrator)
     return HealthRule(
@@ -98,7 +98,7 @@ def read_health_rule(policy: Policy, orchestrator: Orchestrator) -> HealthRule:
 
 
 class HealthRecord:
-    """What the windows of one node have said so far.
+    """The windows of one node so far.
 
     Examples
     --------
@@ -116,7 +116,7 @@ class HealthRecord:
         self._unhealthy = 0
 
     def add(self, healthy: bool) -> Literal["running", "failed"] | None:
-        """Take one more window; return the verdict on the node, if there is one now."""
+        """Add a window; return the verdict on the node, if there is one now."""
         rule = self._rule
         if healthy:
             self._healthy += 1

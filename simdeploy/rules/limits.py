@@ -1,4 +1,4 @@
-"""When a rollout has failed too often: the limits, exact, in whole numbers (model section 4)."""
+"""When a rollout has too many failures: the limits, exact, in whole numbers (model section 4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_MAX_FAILED_NODES_PERCENT = Fraction(10)
 
 @dataclass(frozen=True)
 class Counts:
-    """What the limits look at.
+    """The counts compared with the limits.
 
     Attributes
     ----------
@@ -39,14 +39,14 @@ class Limits:
     Attributes
     ----------
     reaches : bool
-        Whether a limit is crossed when it is reached, else only above it.
+        Whether a limit is crossed when reached, otherwise only above it.
     both : bool
-        Whether both must be crossed, else either.
+        Whether both must be crossed, otherwise either.
     percent_of : {'fleet', 'resolved', 'wave'}
     minimum_sample : int
         Resolved nodes below which the percent limit is not crossed.
     total : int
-        Nodes of the fleet, skipped ones included.
+        Nodes of the fleet, including skipped ones.
     """
 
     max_failed_nodes: int
@@ -58,10 +58,10 @@ class Limits:
     total: int
 
     def crossed(self, counts: Counts) -> str | None:
-        """Say which limit is crossed, in words for the deployment's message; None if the rollout may go on.
+        """Return which limit is crossed, in words for the deployment's message; None if the rollout may continue.
 
-        Nothing is crossed before a node has failed, so `reaches` with a limit of 0 doesn't stop what
-        has not failed.
+        Nothing is crossed before a node has failed, so `reaches` with a limit of 0 doesn't stop a rollout without
+        failures.
 
         Examples
         --------
@@ -113,7 +113,7 @@ class Limits:
 
 
 def read_limits(policy: Policy, orchestrator: Orchestrator, total: int) -> Limits | None:
-    """Read a policy's limits the way an orchestrator does; None where no limit applies.
+    """Read a policy's limits as an orchestrator does; None if no limit applies.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How a control plane reads a policy: the switches that the API leaves undocumented, and their presets."""
+"""How a control plane interprets a policy: the switches that the API leaves undocumented, and their presets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CantTell = Literal["wait", "pass", "stop"]
 
 @dataclass(frozen=True)
 class Rate:
-    """Batches under ``pacing: rate``: one a minute, each larger than the one before.
+    """Batches under ``pacing: rate``: one a minute, each larger than the previous.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Rate:
     growth : Fraction
         Factor from batch to batch.
     max_per_minute : Fraction or None
-        Largest batch; none without a limit.
+        Largest batch; None without a limit.
     """
 
     per_minute: Fraction = Fraction(50)
@@ -124,7 +124,7 @@ class Orchestrator:
 
 
 def switch_values() -> dict[str, tuple[str | bool, ...]]:
-    """Return the values of every switch that has a closed list of them, the default first.
+    """Return the values of every switch with a closed list, the default first.
 
     Examples
     --------

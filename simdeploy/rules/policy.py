@@ -1,4 +1,4 @@
-"""The general policy that every dialect of the API becomes, before an orchestrator reads it."""
+"""The general policy that every dialect of the API becomes, before an orchestrator interprets it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Dialect = Literal["deployment", "rollout"]
 
 @dataclass(frozen=True)
 class GateTerms:
-    """The keys of ``health_check.gate``; None where one is left out.
+    """The keys of ``health_check.gate``; None for missing ones.
 
     Attributes
     ----------
@@ -24,13 +24,13 @@ class GateTerms:
     over, on, test : str or None
         Variants of pooled, sprt and baseline.
     good, bad : float or None
-        Error rates, fractions: of what is in order, and of what is to be found.
+        Error rates, fractions: of a good release, and of one to detect.
     alpha, beta : float or None
         Error probabilities.
     most : int or None
         Requests after which an SPRT ends.
     prior_mean, prior_strength : float or None
-        Of a beta prior: its mean, and the requests that it is worth.
+        Of a beta prior: its mean, and its weight in requests.
     minimum_sample : int or None
         Requests.
     """

@@ -1,4 +1,4 @@
-"""The plan: who goes when, as a pure function of policy, orchestrator and fleet size (model section 4)."""
+"""The plan of waves, as a pure function of policy, orchestrator and fleet size (model section 4)."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ DEFAULT_WAVE_PERCENT = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """How many nodes go in which wave.
+    """Number of nodes per wave.
 
     Attributes
     ----------
     total : int
         Nodes of the fleet.
     canaries : int
-        Size of the canary set, a wave of its own; 0 without one.
+        Size of the canary set, which is a separate wave; 0 without one.
     parallel : int
         Nodes in flight at once: a wave's size, or the slots under sliding.
     pacing : {'barrier', 'sliding', 'rate'}
     sizes : tuple of int
-        Nodes of every wave, canaries first; they sum to `total`. Under sliding all nodes after the
-        canaries are one wave.
+        Nodes of every wave, canaries first; they sum to `total`. Under sliding all nodes after the canaries are one
+        wave.
     """
 
     total: int
@@ -113,9 +113,9 @@ def _batches(rate: Rate, total: int) -> list[int]:
 def batch_size(rate: Rate, k: int, most: int) -> int:
     """Return the size of batch `k` under rate pacing: floor(min(max_per_minute, per_minute x growth^k)), at least 1.
 
-    Sizes above `most` may be returned as any number of at least `most`. Powers are taken in floating
-    point and repeated exactly only near a whole number, where rounding could change the answer: exact
-    powers of a long decimal have more digits than a fleet has nodes.
+    A size above `most` may be returned as any number of at least `most`. Powers are computed in floating point and
+    repeated exactly only near a whole number, where rounding could change the answer, because exact powers of a long
+    decimal have too many digits.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Boxes, a part of the range of each of some factors; and PRIM, the patient rule induction method, which finds them."""
+"""Boxes, ranges of some factors, and PRIM, the patient rule induction method, which finds them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Column:
     Attributes
     ----------
     values : ndarray of float, shape (points,)
-        Numbers; of a factor without an order the places of its words.
+        Numbers; for an unordered factor the indices of its words.
     words : tuple of str, or None
-        What such a factor can be; None for numbers.
+        Possible values of such a factor; None for numbers.
     is_whole : bool
         Whether all numbers are whole.
     """
@@ -41,7 +41,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a box asks of one factor: numbers from `low` to `high`, both included; or the places of some words."""
+    """Limits of one factor: numbers from `low` to `high`, both included; or the indices of some words."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -91,15 +91,15 @@ class Box:
 
 
 def peel(columns: Sequence[Column], is_broken: np.ndarray) -> list[Box]:
-    r"""Return the peeling path to a box full of what is broken, from all points to the smallest box.
+    r"""Return the peeling path, from all points to the smallest box, in search of a high density of broken points.
 
     Notes
     -----
-    Top-down peeling of Friedman and Fisher (1999 [1]_): from each end of each factor about a part
-    :math:`\alpha = 0.05` of the points would be taken, or one word of a factor without an order. Taken is the piece that
-    raises the density most per point that is lost, for pieces differ in size where values repeat. A limit is half-way between
-    the last point outside and the first one inside. It ends where no piece can be taken, at density 1, or below a
-    twentieth of the points or ten of them.
+    Top-down peeling of Friedman and Fisher (1999 [1]_): each candidate piece is about a fraction :math:`\alpha = 0.05`
+    of the points at one end of one factor, or one word of an unordered factor. The piece removed is the one that raises
+    the density most per point lost, because pieces differ in size where values repeat. A limit is half-way between the
+    last point outside and the first inside. Peeling ends if no piece can be removed, at density 1, or below a twentieth
+    of the points or ten of them.
 
     References
     ----------
@@ -135,7 +135,7 @@ def peel(columns: Sequence[Column], is_broken: np.ndarray) -> list[Box]:
 
 
 def pieces(box: Box, columns: Sequence[Column], inside: np.ndarray) -> Iterator[tuple[int, Limits]]:
-    """Yield for each piece that could be taken from a box what would be left of the factor."""
+    """Yield, for each removable piece of a box, the remaining limits of the factor."""
     for number, column in enumerate(columns):
         limits = box.limits.get(number, Limits())
         values = column.values[inside]
@@ -153,7 +153,7 @@ def pieces(box: Box, columns: Sequence[Column], inside: np.ndarray) -> Iterator[
 
 
 def cut_below(values: np.ndarray, fraction: float) -> float | None:
-    """Return where to cut so that about a fraction of the values is below, all of the lowest ones at least; None if all are the same.
+    """Return where to cut so that about a fraction of the values, and all the lowest, is below; None if all are equal.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""One estimate with its interval, and one paired difference: what all analyses are made of."""
+"""One estimate with its interval, and one paired difference: the basis of all analyses."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 
 class Estimate(NamedTuple):
-    """An estimate over `n` observations with its interval; what is unknown is NaN, and so is the standard error of a
-    quantile.
-    """
+    """An estimate over `n` observations with its interval; NaN where unknown, as is the standard error of a quantile."""
 
     estimate: float
     low: float
@@ -32,11 +30,11 @@ class Estimate(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Half of the interval."""
+        """Half the width of the interval."""
         return (self.high - self.low) / 2
 
     def to_row(self) -> dict[str, Any]:
-        """Return the cells of a table that has the half-width, too."""
+        """Return the cells of a table, including the half-width."""
         return {**self._asdict(), "half_width": self.half_width}
 
 
@@ -46,13 +44,13 @@ def estimate_values(values: np.ndarray, measure: Measure, confidence_level: floa
     Parameters
     ----------
     values : ndarray of float
-        As `Values.of` gives them for one case; those that are NaN are left out.
+        One case, as from `Values.of`; NaN is ignored.
 
     Returns
     -------
     Estimate
-        Of a mean with Student's t interval; of a rate with the exact interval of Clopper and Pearson; of a quantile with
-        the interval between two order statistics. See `simdeploy.statistics.intervals`.
+        A mean with Student's t interval; a rate with the exact interval of Clopper and Pearson; a quantile with the
+        interval between two order statistics. See `simdeploy.statistics.intervals`.
 
     Examples
     --------
@@ -80,7 +78,7 @@ def estimate_values(values: np.ndarray, measure: Measure, confidence_level: floa
 
 
 class EstimateRows(NamedTuple):
-    """Estimates of several cases with their intervals; what is unknown is NaN."""
+    """Estimates of several cases with their intervals; NaN where unknown."""
 
     estimate: np.ndarray
     low: np.ndarray
@@ -89,7 +87,7 @@ class EstimateRows(NamedTuple):
 
 
 def estimate_rows(values: np.ndarray, measure: Measure, confidence_level: float) -> EstimateRows:
-    """Estimate a measure of several cases, a row each, as `estimate_values` does.
+    """Estimate a measure of several cases, one per row, as `estimate_values` does.
 
     Examples
     --------
@@ -113,14 +111,14 @@ def estimate_rows(values: np.ndarray, measure: Measure, confidence_level: float)
 
 
 def quantile_place(n: int, quantile: float) -> int:
-    r"""Return the place of a quantile among n values in ascending order: that of :math:`X_{(\lceil nq \rceil)}`, from 0.
+    r"""Return the index of a quantile among n values in ascending order: that of :math:`X_{(\lceil nq \rceil)}`, from 0.
 
     Parameters
     ----------
     n : int
         At least 1.
     quantile : float
-        Above 0 and below 1; meant is the decimal that it is written as.
+        Above 0 and below 1; taken as its decimal notation.
 
     Examples
     --------
@@ -131,20 +129,20 @@ def quantile_place(n: int, quantile: float) -> int:
 
 
 def estimate_difference(values: np.ndarray, others: np.ndarray, measure: Measure, confidence_level: float) -> Estimate:
-    r"""Estimate a measure of one policy less that of another in the same worlds.
+    r"""Estimate a measure of one policy minus that of another in the same worlds.
 
     Parameters
     ----------
     values, others : ndarray of float
-        As `Values.of` gives them for two cases.
+        Two cases, as from `Values.of`.
 
     Returns
     -------
     Estimate
-        Of a mean or a rate that of the difference, over the replications in which both have a value: with Student's t
-        interval, of a rate with the conservative one of `paired_proportions_interval`. Of a quantile each policy has an
-        interval of level :math:`1 - \alpha/2`, and the difference lies between their farthest ends: by Bonferroni's
-        inequality it does so with probability :math:`1 - \alpha` at least. `n` is the smaller number of observations then.
+        For a mean or a rate, the difference over the replications in which both have a value: with Student's t
+        interval, for a rate with the conservative one of `paired_proportions_interval`. For a quantile each policy has
+        an interval of level :math:`1 - \alpha/2`, and the difference lies between their farthest ends with probability
+        at least :math:`1 - \alpha`, by Bonferroni's inequality; `n` is then the smaller number of observations.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Sensitivity indices, Morris' elementary effects and Sobol's, and how sure they are."""
+"""Sensitivity indices, Morris' elementary effects and Sobol's, with their errors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MOST_PARTS = 20
 
 
 def variance_moments(responses: np.ndarray) -> np.ndarray:
-    """Return by row what the indices are made of: shape (rows, 1 + 2 * levers).
+    """Return by row the terms of the indices: shape (rows, 1 + 2 * levers).
 
-    Responses, of shape (rows, 2 + levers), are those of A, of B, and of A with each column from B. Made of them are
-    squared differences: of A and B, of B and the mixed ones, of A and the mixed ones. Averages of them are all that
-    `variance_indices` needs.
+    Responses, shape (rows, 2 + levers), are those of A, of B, and of A with each column from B. The terms are squared
+    differences: of A and B, of B and the mixed ones, of A and the mixed ones. `variance_indices` needs only their
+    averages.
     """
     a, b, mixed = responses[:, :1], responses[:, 1:2], responses[:, 2:]
     return np.concatenate([(a - b) ** 2, (b - mixed) ** 2, (a - mixed) ** 2], axis=1)
@@ -40,9 +40,9 @@ def variance_indices(means: np.ndarray) -> np.ndarray:
         .. math:: S_i = 1 - \frac{1}{2 N V} \sum_j (f(B)_j - f(A_B^{(i)})_j)^2, \qquad
                   T_i = \frac{1}{2 N V} \sum_j (f(A)_j - f(A_B^{(i)})_j)^2,
 
-        with the variance taken in the same way, :math:`V = \frac{1}{2N} \sum_j (f(A)_j - f(B)_j)^2`. What A and B happen to have in
-        common is then above and below the line: a factor that does nothing has indices of exactly 0, one that does
-        everything of exactly 1, and large indices lose most of their error. NaN if the variance is 0.
+        with the variance estimated in the same way, :math:`V = \frac{1}{2N} \sum_j (f(A)_j - f(B)_j)^2`. Random
+        deviations common to A and B then cancel: a factor without effect has indices of exactly 0, one with the only
+        effect exactly 1, and large indices lose most of their error. NaN if the variance is 0.
 
     References
     ----------
@@ -64,21 +64,21 @@ def variance_indices(means: np.ndarray) -> np.ndarray:
 
 
 def effect_moments(places: np.ndarray, moved: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    r"""Return by trajectory what the indices are averages of.
+    r"""Return by trajectory the terms whose averages are the indices.
 
     Parameters
     ----------
     places : ndarray of float, shape (trajectories, points of each, levers)
-        Where in its range each lever is, from 0 to 1.
+        Position of each factor in its range, from 0 to 1.
     moved : ndarray of int, shape (trajectories, levers)
-        At which step each lever moves.
+        Step at which each factor moves.
     responses : ndarray of float, shape (trajectories, points of each)
 
     Returns
     -------
     ndarray of float, shape (trajectories, 3, levers)
-        The elementary effect :math:`(y(x + e_i \Delta) - y(x)) / \Delta` of Morris (1991), section 2, with the
-        distance as a part of the factor's range; its absolute value; its square.
+        The elementary effect :math:`(y(x + e_i \Delta) - y(x)) / \Delta` of Morris (1991), section 2, with the distance
+        as a fraction of the factor's range; its absolute value; its square.
     """
     change = np.take_along_axis(np.diff(responses, axis=1), moved, axis=1)
     steps = np.diff(places, axis=1)
@@ -150,28 +150,27 @@ def estimate_with_errors(
     has_error: bool,
     confidence_level: float,
 ) -> Estimated:
-    r"""Estimate a function of means over blocks, with an interval for both that blocks and worlds are a sample.
+    r"""Estimate a function of means over blocks, with an interval for sampled blocks and sampled worlds.
 
     Parameters
     ----------
     moments : ndarray of float, shape (blocks, ...)
-        What is averaged, from all replications.
+        Terms to average, from all replications.
     moments_without : ndarray of float, shape (parts, blocks, ...)
-        The same, each without one part of the replications; no parts for a function that isn't random.
+        The same without each part of the replications; no parts for a deterministic function.
     statistic : callable
         Of the means and of the number of blocks.
     has_error : bool
-        Whether the replications tell how much they vary; otherwise there is no interval.
+        Whether the variation between replications is known; otherwise there is no interval.
 
     Notes
     -----
-    Both are jackknives (Efron and Stein 1981 [1]_). With :math:`\theta_{(j)}` without block j of n the variance that the choice
-    of the points adds is :math:`\frac{n-1}{n} \sum_j (\theta_{(j)} - \bar\theta)^2`; with :math:`\theta_{(g)}`
-    without part g of G of the worlds theirs is the same in G. Their sum errs upwards, by the part that both share
+    Both errors are jackknives (Efron and Stein 1981 [1]_). With :math:`\theta_{(j)}` without block j of n, the variance
+    from the choice of points is :math:`\frac{n-1}{n} \sum_j (\theta_{(j)} - \bar\theta)^2`; with :math:`\theta_{(g)}`
+    without part g of G, that from the worlds is the same in G. Their sum is too large by the part that both share
     (Cameron, Gelbach and Miller 2011 [2]_, who subtract it). Noise of few replications looks like an effect and like
-    variance; it makes an error of order 1/r, which the second jackknife takes away:
-    :math:`G\,\theta - (G-1)\,\bar\theta` (Quenouille 1956 [3]_). Student's t has the degrees of freedom of Welch
-    and Satterthwaite, for n - 1 and G - 1.
+    variance, an error of order 1/r that the second jackknife removes: :math:`G\,\theta - (G-1)\,\bar\theta` (Quenouille
+    1956 [3]_). Student's t has the degrees of freedom of Welch and Satterthwaite, for n - 1 and G - 1.
 
     References
     ----------

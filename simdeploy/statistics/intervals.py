@@ -1,6 +1,6 @@
-"""Confidence intervals of a mean, a proportion, a quantile, and of a difference of paired proportions.
+"""Confidence intervals of a mean, a proportion, a quantile, and a difference of paired proportions.
 
-Every function takes sufficient statistics and returns ``(low, high)``; too few observations give NaN.
+Every function takes sufficient statistics and returns ``(low, high)``; NaN with too few observations.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def mean_interval(mean: float, standard_error: float, n: int, confidence_level: 
     Notes
     -----
     :math:`\bar x \pm t_{n-1, 1-\alpha/2} \, s / \sqrt n` (Student 1908 [1]_). Exact for normal observations, and
-    asymptotically for others; of few and very skewed observations it covers less than it says.
+    asymptotically for others; covers less than its level for few and very skewed observations.
 
     References
     ----------
@@ -60,7 +60,7 @@ def proportion_interval(
 def proportion_interval(
     successes: int | np.ndarray, n: int | np.ndarray, confidence_level: float
 ) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
-    r"""Return the exact interval of Clopper and Pearson for a binomial proportion, or for many.
+    r"""Return the exact interval of Clopper and Pearson for one or many binomial proportions.
 
     Parameters
     ----------
@@ -74,10 +74,10 @@ def proportion_interval(
 
     Notes
     -----
-    The proportions at which neither tail of the observed count is below :math:`\alpha / 2` (Clopper and Pearson
-    1934 [1]_), written with quantiles of the beta distribution,
-    :math:`B(\alpha/2;\, k,\, n-k+1)` and :math:`B(1-\alpha/2;\, k+1,\, n-k)`. It covers at least as often as it
-    says, for every proportion and every n: with 0 of n the upper limit is :math:`1 - (\alpha/2)^{1/n}`.
+    The proportions for which neither tail of the observed count is below :math:`\alpha / 2` (Clopper and Pearson 1934
+    [1]_), as quantiles of the beta distribution, :math:`B(\alpha/2;\, k,\, n-k+1)` and
+    :math:`B(1-\alpha/2;\, k+1,\, n-k)`. It covers at least at its level for every proportion and n: with 0 of n the
+    upper limit is :math:`1 - (\alpha/2)^{1/n}`.
 
     References
     ----------
@@ -109,20 +109,19 @@ def quantile_interval(ordered: np.ndarray, quantile: float, confidence_level: fl
     ordered : ndarray of float
         Observations, ascending.
     quantile : float
-        Which one, strictly between 0 and 1.
+        Strictly between 0 and 1.
 
     Returns
     -------
     low, high : float
-        A side for which there are too few observations is NaN: a 95 % interval of the 0.95 quantile needs 72
-        of them.
+        A side with too few observations is NaN: a 95 % interval of the 0.95 quantile needs 72.
 
     Notes
     -----
     :math:`(X_{(l)}, X_{(u)})` with the largest `l` for which :math:`P(K < l) \le \alpha/2` and the smallest `u` for
-    which :math:`P(K \ge u) \le \alpha/2`, `K` being binomial with `n` trials and the quantile's probability: each
-    tail errs with at most :math:`\alpha/2` whatever the distribution (David and Nagaraja 2003 [1]_, section 7.1).
-    For distributions with atoms it covers more often.
+    which :math:`P(K \ge u) \le \alpha/2`, with `K` binomial with `n` trials and the quantile's probability: each tail
+    errs with at most :math:`\alpha/2` for any distribution (David and Nagaraja 2003 [1]_, section 7.1). For
+    distributions with atoms it covers more often.
 
     References
     ----------
@@ -155,25 +154,25 @@ def quantile_interval(ordered: np.ndarray, quantile: float, confidence_level: fl
 
 
 def paired_proportions_interval(gained: int, lost: int, n: int, confidence_level: float) -> tuple[float, float]:
-    r"""Return an interval of a difference of paired proportions that covers at least as often as it says.
+    r"""Return a conservative interval of a difference of paired proportions: it covers at least at its level.
 
     Parameters
     ----------
     gained, lost : int
-        Pairs in which only the first, and only the second of the two has the property.
+        Pairs in which only the first, and only the second, has the property.
     n : int
         Pairs; for 0 pairs the interval is NaN.
 
     Returns
     -------
     low, high : float
-        Of the proportion of the first less that of the second, within [-1, 1].
+        Of the first proportion minus the second, within [-1, 1].
 
     Notes
     -----
-    Two limits of `paired_proportions_limit`, each with half of the error. Simpler intervals, Wald's with adjusted counts
-    among them, cover much less than they say where one policy's false alarms are among the other's, which is the
-    rule in common worlds.
+    Two limits of `paired_proportions_limit`, each with half of the error. Simpler intervals, such as Wald's with
+    adjusted counts, cover much less than their level if one policy's false alarms are among the other's, which is usual
+    in common worlds.
 
     Examples
     --------
@@ -197,16 +196,16 @@ def paired_proportions_limit(
     gained, lost, n : int or ndarray of int
         As for `paired_proportions_interval`; for 0 pairs the limit is NaN.
     error : float
-        Probability that the difference lies below it, at most.
+        Largest probability that the difference lies below the limit.
 
     Notes
     -----
-    With b pairs gained, c lost and m = b + c: given m, b is binomial with a probability :math:`\theta`, the share of
-    the first among the pairs that differ; m is binomial with :math:`q`; and the difference is
-    :math:`(2\theta - 1)\,q`. The limit is made of those of Clopper and Pearson (1934 [1]_) for both, which err with
-    :math:`0.9\,\epsilon` and :math:`0.05\,\epsilon` a side. Where nothing is gained, the limit for :math:`\theta` is 0
-    whatever its error, and all of it goes to :math:`q`. Its sign is that of McNemar's exact test (McNemar 1947 [2]_).
-    Summed over all outcomes of up to 60 pairs, it never errs more often than it says; the tests repeat it for 20.
+    With b pairs gained, c lost and m = b + c: given m, b is binomial with probability :math:`\theta`, the share of the
+    first among the pairs that differ; m is binomial with :math:`q`; and the difference is :math:`(2\theta - 1)\,q`. The
+    limit combines those of Clopper and Pearson (1934 [1]_) for both, with errors :math:`0.9\,\epsilon` and
+    :math:`0.05\,\epsilon` a side. If nothing is gained, the limit for :math:`\theta` is 0 whatever its error, and
+    :math:`q` gets the whole error. The sign is that of McNemar's exact test (McNemar 1947 [2]_). Summed over all
+    outcomes of up to 60 pairs, it never errs more often than nominal; the tests repeat this for 20.
 
     References
     ----------

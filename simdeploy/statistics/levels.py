@@ -1,4 +1,4 @@
-"""Confidence levels: checked at the door of every analysis, and shared out among intervals that hold together."""
+"""Confidence levels: validation, and division among intervals that hold together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from simdeploy.errors import Problem, shorten
 
 
 def level_problems(confidence_level: object, *, above: float = 0) -> list[Problem]:
-    """Say what is wrong with a confidence level; it must be above 0.5 where a verdict hangs on it.
+    """Return what is wrong with a confidence level; it must be above 0.5 if a verdict depends on it.
 
     Examples
     --------
@@ -24,7 +24,7 @@ def level_problems(confidence_level: object, *, above: float = 0) -> list[Proble
 
 
 def share_out(confidence_level: float, number: int) -> float:
-    """Return the level of each of several intervals that are to hold together, by Bonferroni's inequality.
+    """Return the level of each of several intervals that hold together, by Bonferroni's inequality.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Every policy less every other in the same worlds, with limits that can be made to hold all at once."""
+"""Differences of all pairs of policies in the same worlds, with limits that can hold simultaneously."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from simdeploy.statistics.intervals import paired_proportions_limit
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Differences of all pairs of policies, in matrices: of the row less the column.
+    """Differences of all pairs of policies, as matrices: row minus column.
 
     Attributes
     ----------
     estimate : ndarray of float, shape (policies, policies)
-        The mean difference; 0 on the diagonal, NaN where two policies have no replication in common.
+        Mean difference; 0 on the diagonal, NaN for two policies without a common replication.
     n : ndarray of int
         Replications in which both have a value.
     standard_error : ndarray of float
@@ -38,25 +38,25 @@ class Pairs:
     is_rate: bool
 
     def lower_limits(self, error: float) -> np.ndarray:
-        r"""Return limits above which each difference lies, which err with a probability of `error` each.
+        r"""Return lower limits of the differences, each with probability `error` of being wrong.
 
         Parameters
         ----------
         error : float
-            Of one limit by itself, between 0 and 1/2. Limits of all K pairs err together with at most
-            K times as much (Bonferroni), however the policies depend on each other.
+            Of one limit separately, between 0 and 1/2. All K limits together err with at most K times as much
+            (Bonferroni), whatever the dependence between policies.
 
         Returns
         -------
         ndarray of float
-            NaN where there are too few replications. The upper limits are ``-lower_limits(error).T``.
+            NaN with too few replications. The upper limits are ``-lower_limits(error).T``.
 
         Notes
         -----
-        Of means: :math:`\bar D - t_{n-1, 1-\epsilon} S_D / \sqrt n` of the paired differences (Law 2015 [1]_, section
+        For means: :math:`\bar D - t_{n-1, 1-\epsilon} S_D / \sqrt n` of the paired differences (Law 2015 [1]_, section
         10.2.1).
 
-        Of rates: `paired_proportions_limit`, conservative for every n.
+        For rates: `paired_proportions_limit`, conservative for every n.
 
         References
         ----------
@@ -77,13 +77,14 @@ class Pairs:
 
 
 def pair_policies(values: np.ndarray, *, is_rate: bool) -> Pairs:
-    """Take all differences of policies within replications; values have the shape (policies, replications), NaN where
-    there is none.
+    """Return all differences of policies within replications.
+
+    Values have shape (policies, replications), NaN if missing.
 
     Notes
     -----
-    The cost is quadratic in the policies and linear in the replications: a second for a hundred policies and ten
-    thousand replications.
+    Time is quadratic in the policies and linear in the replications: a second for a hundred policies and ten thousand
+    replications.
 
     Examples
     --------
@@ -127,9 +128,9 @@ def _describe(differences: np.ndarray) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Gaps:
-    """How much worse the policy of the row is than that of the column: below 0 where it is better.
+    """How much worse the row's policy is than the column's; negative where it is better.
 
-    NaN where there is too little, and the limits on the diagonal.
+    NaN with too few values, and for limits on the diagonal.
     """
 
     estimate: np.ndarray
@@ -145,23 +146,23 @@ def estimate_gaps(
     confidence_level: float,
     together: int = 1,
 ) -> Gaps:
-    r"""Estimate how much worse each policy is than each other one that met the same worlds.
+    r"""Estimate how much worse each policy is than each other one in the same worlds.
 
     Parameters
     ----------
     values : ndarray of float, shape (policies, replications)
     direction : {'min', 'max'}
-        Whether less or more of it is better.
+        Whether lower or higher is better.
     together : int, default 1
-        How many of the intervals are to hold together with this level: each errs with
-        :math:`(1 - level) / together` (Bonferroni's inequality).
+        Number of intervals that hold together with this level: each errs with :math:`(1 - level) / together`
+        (Bonferroni's inequality).
 
     Returns
     -------
     Gaps
-        Of means and rates with the two-sided intervals that `Pairs.lower_limits` makes of paired differences. Quantiles
-        have no paired difference: the gap is that of the two estimates, and its interval goes from the least to the
-        largest difference between two intervals that hold together by the same inequality.
+        Means and rates have the two-sided intervals of paired differences from `Pairs.lower_limits`. Quantiles have no
+        paired difference: the gap is that of the two estimates, and its interval spans the differences between two
+        intervals that hold together by the same inequality.
 
     Examples
     --------

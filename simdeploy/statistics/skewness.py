@@ -1,4 +1,4 @@
-"""How skewed values are, and how many of them Student's interval of their mean takes."""
+"""Skewness of values, and how many of them Student's interval of their mean needs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _NOTHING = 1e-12
 
 
 def standardised_moment(values: np.ndarray, order: Literal[3, 4]) -> np.ndarray:
-    r"""Return the mean of a power of the deviations from the mean, in standard deviations, row by row.
+    r"""Return the mean of a power of the standardised deviations from the mean, row by row.
 
     Parameters
     ----------
     values : ndarray of float, shape (..., n)
-        Those that are NaN are left out.
+        NaN is ignored.
     order : {3, 4}
         3 for the skewness, 4 for the kurtosis :math:`b_2`.
 
     Returns
     -------
     ndarray of float, shape (...)
-        :math:`m_k / m_2^{k/2}` of the central moments (Cramér 1946 [1]_, section 27.4). Where nothing varies, or there
-        is nothing, the least that there is: 0 of an odd order, 1 of an even one.
+        :math:`m_k / m_2^{k/2}` of the central moments (Cramér 1946 [1]_, section 27.4). Without variation or values,
+        the least possible: 0 for an odd order, 1 for an even one.
 
     References
     ----------
@@ -55,9 +55,9 @@ def standardised_moment(values: np.ndarray, order: Literal[3, 4]) -> np.ndarray:
 
 
 def fewest_of_a_mean(values: np.ndarray) -> np.ndarray:
-    """Return how many values it takes for Student's interval of a mean to hold about as often as it says, row by row.
+    """Return how many values Student's interval of a mean needs for about its nominal coverage, row by row.
 
-    It is 25 times the square of their skewness (Cochran 1977, *Sampling Techniques*, section 2.15); NaN are left out.
+    25 times the square of their skewness (Cochran 1977, *Sampling Techniques*, section 2.15); NaN is ignored.
 
     Examples
     --------

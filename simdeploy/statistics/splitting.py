@@ -1,4 +1,4 @@
-"""Multilevel splitting with a fixed effort: of any process that can be gone on with from where it reached a level."""
+"""Multilevel splitting with fixed effort, for any process that can resume from where it reached a level."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 
 class Stage(NamedTuple):
-    """What trajectories did on their way to a level.
+    """Trajectories on their way to a level.
 
     Attributes
     ----------
     reached : ndarray of bool, shape (trajectories,)
-        Whether each of them reached it.
+        Whether each reached it.
     values : ndarray of float, shape (trajectories, functionals)
-        What each of them came to in the end, level or not.
+        Final values of each, whether or not it reached the level.
     entrances : object
-        What the process needs to go on from where they reached it.
+        What the process needs to resume from where they reached it.
     """
 
     reached: np.ndarray
@@ -30,21 +30,23 @@ class Stage(NamedTuple):
 class Process(Protocol):
     """A process that can be split.
 
-    Each trajectory depends on its number only; what goes on from an entrance must have the law that the process has,
-    given all that happened up to there.
+    Each trajectory depends only on its number; one that resumes from an entrance must have the distribution of the
+    process given everything up to there.
     """
 
     def start(self, numbers: np.ndarray, level: int | None) -> Stage:
-        """Run trajectories from the start to their end; `level` is the one to be noticed on the way, None for none."""
+        """Run trajectories from start to end; `level` is the one to watch for, None for none."""
 
     def go_on(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
-        """Run trajectories on from the entrances of some that reached the level before."""
+        """Resume trajectories from the entrances of some that reached the previous level."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One run of the whole scheme: unbiased estimates of the mean of each functional; of the trajectories from one
-    level the fractions that reached the next; and of each stage the values that its trajectories came to.
+    """One run of the whole scheme.
+
+    Unbiased estimates of the mean of each functional; per level, the fraction of its trajectories that reached the
+    next; and per stage the values of its trajectories.
     """
 
     estimates: np.ndarray
@@ -64,16 +66,17 @@ def split(process: Process, levels: Sequence[int], *, effort: int, first: int, s
     first : int
         Number of the first trajectory; the others follow.
     seed : int
-        With `first`, of which entrance each trajectory goes on from.
+        With `first`, determines the entrance from which each trajectory resumes.
 
     Notes
     -----
-    From the `R` entrances of a stage the next one has `effort` trajectories, spread as evenly as can be, the rest at random. A trajectory
-    that reaches the next level stands for those that follow it; one that doesn't counts with what it came to. So the
-    estimate of :math:`E f` is :math:`\sum_k \prod_{i<k} (R_i / N) \cdot \frac1N \sum f`, the inner sum over the trajectories of
-    stage k that didn't reach level k + 1; it is unbiased for every functional, also if an event happens without any
-    level being reached (Garvels 2000 [1]_, section 2.2; the last stage alone is his estimate). Estimates of one run depend on each
-    other: intervals take independent runs.
+    The `effort` trajectories of a stage resume from the `R` entrances of the previous one, spread as evenly as
+    possible, the rest at random. A trajectory that reaches the next level is represented by those that resume from it;
+    one that doesn't counts with its value. So the estimate of :math:`E f` is
+    :math:`\sum_k \prod_{i<k} (R_i / N) \cdot \frac1N \sum f`, the inner sum over the trajectories of stage k that
+    didn't reach level k + 1. It is unbiased for every functional, also if an event happens without any level being
+    reached (Garvels 2000 [1]_, section 2.2; his estimate is the last stage alone). Estimates within a run are
+    dependent: intervals need independent runs.
 
     References
     ----------
@@ -102,7 +105,7 @@ def split(process: Process, levels: Sequence[int], *, effort: int, first: int, s
 
 
 def _parents(reached: np.ndarray, effort: int, chance: np.random.Generator) -> np.ndarray:
-    """Choose whose entrance each of the next trajectories has: each equally often, but for a rest that is drawn."""
+    """Choose the entrance of each next trajectory: each equally often, except for a random rest."""
     entrances = np.flatnonzero(reached)
     rest = chance.permutation(entrances)[: effort % len(entrances)]
     return np.concatenate([np.repeat(entrances, effort // len(entrances)), rest])

@@ -1,4 +1,4 @@
-"""Weighted replications, of a table that was made under a tilt: whether their weights can be trusted, and estimates."""
+"""Weighted replications, from a table made under a tilt: estimates, and whether their weights can be trusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simdeploy.statistics.intervals import mean_interval
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
-# Of the generalised Pareto law: beyond this an average of weights converges too slowly to be believed [1]_.
+# Shape of the generalised Pareto distribution beyond which an average of weights converges too slowly [1]_.
 _HEAVIEST = 0.7
 _FEWEST = 50
 _LARGEST_SHARE = 0.1
@@ -25,24 +25,25 @@ _OFF_BY = 4.0
 
 @dataclass(frozen=True)
 class Diagnosis:
-    r"""What is known of the weights of one estimate.
+    r"""Quality of the weights of one estimate.
 
     Attributes
     ----------
     n : int
         Replications.
     mean_weight, mean_weight_error : float
-        The mean of all weights, which is 1 in expectation, and its standard error.
+        Mean of all weights, 1 in expectation, and its standard error.
     effective_n : float
-        :math:`(\sum w)^2 / \sum w^2` over all replications: how many without weights would tell as much of a mean.
+        :math:`(\sum w)^2 / \sum w^2` over all replications: the number of unweighted ones with as much information on a
+        mean.
     n_hits : int
-        Replications that contribute: those in which an event happened.
+        Replications that contribute: the event happened.
     effective_hits : float
-        The same over what these contribute.
+        The same over the contributions.
     largest_share : float
-        Of one replication in the sum of all contributions.
+        Largest share of one replication in the sum of contributions.
     k_hat : float
-        Shape of the generalised Pareto law of the largest contributions; NaN where there are too few to tell.
+        Shape of the generalised Pareto distribution of the largest contributions; NaN if there are too few.
     doubts : tuple of str
         Why the estimate can't be trusted; empty if it can.
     """
@@ -59,22 +60,22 @@ class Diagnosis:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether nothing speaks against the estimate."""
+        """Whether the estimate can be trusted."""
         return not self.doubts
 
 
 def diagnose(weights: np.ndarray, contributions: np.ndarray) -> Diagnosis:
-    r"""Look at the weights of all replications, and at what each of them adds to an estimate.
+    r"""Diagnose the weights of all replications, and the contribution of each to an estimate.
 
-    That is its weight times how much it counts, 0 where the event didn't happen.
+    A contribution is the weight times the value, 0 where the event didn't happen.
 
     Notes
     -----
-    Doubts are: fewer than 50 effective hits; one replication with more than a tenth of the sum; :math:`\hat k > 0.7`, of
-    the largest min(0.2 h, :math:`3\sqrt h`) of h contributions (Vehtari et al. 2024 [1]_, section 2.2 and eq. 8), fitted as
-    Zhang and Stephens (2009 [2]_) do; and a mean weight that is more than 4 of its errors off 1, if at least 50 effective
-    replications know it. Where the event was seldom or never met at all, nothing of this may show: a tilt that
-    misses a way in which the event happens gives too low an estimate with the best of weights.
+    Doubts are: fewer than 50 effective hits; one replication with more than a tenth of the sum; :math:`\hat k > 0.7`,
+    from the largest min(0.2 h, :math:`3\sqrt h`) of h contributions (Vehtari et al. 2024 [1]_, section 2.2 and eq. 8),
+    fitted as in Zhang and Stephens (2009 [2]_); and a mean weight more than 4 of its errors from 1, given at least 50
+    effective replications. If the event was rarely or never met, none of these may show: a tilt that misses one way in
+    which the event happens underestimates, even with perfect weights.
 
     References
     ----------
@@ -114,7 +115,7 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray) -> Diagnosis:
 
 
 def effective_size(weights: np.ndarray) -> float:
-    """Return how many equal weights are worth as much as these.
+    """Return the number of equal weights with the same information.
 
     Examples
     --------
@@ -129,9 +130,9 @@ def effective_size(weights: np.ndarray) -> float:
 
 
 def tail_shape(values: np.ndarray) -> float:
-    """Fit a generalised Pareto law to the largest values; return its shape, NaN if they are too few to tell.
+    """Fit a generalised Pareto distribution to the largest values; return its shape, NaN with too few values.
 
-    Values of which the largest come again and again have a bounded law, whose shape is minus infinity.
+    If the largest values repeat, the distribution is bounded, and the shape is minus infinity.
 
     Examples
     --------
@@ -145,7 +146,7 @@ def tail_shape(values: np.ndarray) -> float:
         return math.nan
     ordered = np.sort(values)
     beyond = ordered[-n_tail:] - ordered[-n_tail - 1]
-    # Equal weights, multiplied up in another order, differ in their last digits: that is no tail.
+    # Equal weights multiplied in another order differ in their last digits; that is not a tail.
     digits = _LAST_DIGITS * ordered[-1]
     beyond = beyond[beyond > digits]
     if len(beyond) < _TAIL_NEEDS or ordered[-1] - ordered[-_TAIL_NEEDS] <= digits:
@@ -168,21 +169,20 @@ def _pareto_shape(x: np.ndarray) -> float:
 
 
 class Weighted(NamedTuple):
-    """An estimate, and what is to be thought of its weights."""
+    """An estimate, and the diagnosis of its weights."""
 
     estimate: Estimate
     diagnosis: Diagnosis
 
 
 def estimate_weighted(values: np.ndarray, weights: np.ndarray, measure: Measure, confidence_level: float) -> Weighted:
-    r"""Estimate a measure from weighted values, as `Values` gives them; without an interval where weights can't be
-    trusted.
+    r"""Estimate a measure from weighted values, as from `Values`; no interval where weights can't be trusted.
 
     Notes
     -----
-    A rate of all replications is :math:`\sum w x / n`, which is unbiased. Everything else, a mean or what is `given`, is the
-    ratio :math:`\sum w x / \sum w` over the replications that have a value, with the error of a ratio (Owen 2013 [1]_,
-    section 9.2); its bias falls with 1/n. A quantile is that of the weighted values, between those at which the weighted
+    A rate of all replications is :math:`\sum w x / n`, which is unbiased. A mean or a conditional measure is the ratio
+    :math:`\sum w x / \sum w` over the replications with a value, with the error of a ratio (Owen 2013 [1]_, section
+    9.2); its bias falls with 1/n. A quantile is that of the weighted values, between those at which the weighted
     proportion below is one half-width lower and higher (Woodruff 1952 [2]_).
 
     References
@@ -221,7 +221,7 @@ def estimate_weighted(values: np.ndarray, weights: np.ndarray, measure: Measure,
 
 
 def plain_mean(contributions: np.ndarray) -> tuple[float, float]:
-    """Return the mean of what replications contribute, and its standard error."""
+    """Return the mean contribution of replications, and its standard error."""
     n = len(contributions)
     if n < 2:
         return (float(contributions.mean()) if n else math.nan), math.nan
@@ -245,9 +245,9 @@ def ratio(upper: np.ndarray, lower: np.ndarray) -> tuple[float, float]:
 
 
 def log_interval(value: float, error: float, degrees: int, confidence_level: float) -> tuple[float, float]:
-    r"""Return an interval of a positive number that is as far below as above, in proportion: :math:`p e^{\pm t s/p}`.
+    r"""Return an interval of a positive number, symmetric in proportion: :math:`p e^{\pm t s/p}`.
 
-    Estimates of small probabilities are skewed, and this doesn't go below 0.
+    Suits estimates of small probabilities, which are skewed; never goes below 0.
 
     Examples
     --------

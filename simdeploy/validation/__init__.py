@@ -1,7 +1,7 @@
-"""Whether the numbers are right: closed forms (`oracles`), and both engines held against them (`verification`).
+"""Validation of the numbers: closed forms (`oracles`), and both engines compared with them (`verification`).
 
-Nothing else uses it, so that an error can't hide on both sides. From outside: `verify`, `Verification`, and the closed
-forms of `oracles`.
+Nothing else uses it, so an error can't affect both sides. From outside: `verify`, `Verification`, and the closed forms
+of `oracles`.
 """
 
 import lazy_loader

@@ -1,7 +1,7 @@
 """Up and down, good and degraded: alternating renewal processes, stationary at time 0 (model section 3).
 
-A process is a function of time that is worked out as far as somebody asks: no event has to be
-scheduled for a node that nobody looks at. Times are whole nanoseconds; a spell is [start, end).
+A process is a function of time, computed only as far as needed: no event is scheduled for a node that nothing examines.
+Times are whole nanoseconds; a spell is [start, end).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Spell = tuple[int, int]
 
 
 class SpellStreams(NamedTuple):
-    """The streams of one kind of process: the state at time 0, the good and the bad spells."""
+    """The streams of one kind of process: state at time 0, good spells, bad spells."""
 
     state: Stream
     good: Stream
@@ -40,14 +40,14 @@ ZONE_STREAMS = SpellStreams(Stream.ZONE_STATE, Stream.ZONE_UP, Stream.ZONE_REPAI
 
 
 class Alternating:
-    """One process of alternating good and bad spells of one subject (a node or a zone), from time 0 on.
+    """One process of alternating good and bad spells of one subject (a node or a zone), from time 0.
 
-    The spells are numbered from 0, the one that runs at time 0. A spell's uniform has the index of the
-    spell among those of its kind, where index 0 is kept for the one that runs at time 0.
+    Spells are numbered from 0, the one in progress at time 0. A spell's uniform has the index of the spell among those
+    of its kind; index 0 is reserved for the one in progress at time 0.
 
-    The rate at which good spells end may be multiplied for a while, and a good spell may be renewed. The
-    conditional survival is raised to the power of the current rate, so a good spell ends when
-    ``sum of rate x cumulative hazard`` reaches ``-log(1 - u)`` for its one uniform u.
+    The rate at which good spells end may be multiplied for a while, and a good spell may be renewed. The conditional
+    survival is raised to the power of the current rate, so a good spell ends when ``sum of rate x cumulative hazard``
+    reaches ``-log(1 - u)`` for its one uniform u.
     """
 
     __slots__ = (
@@ -75,11 +75,11 @@ class Alternating:
         self._begin(0, 0)
 
     def bad_at(self, t: int) -> bool:
-        """Tell whether t lies in a bad spell."""
+        """Return whether t lies in a bad spell."""
         return self._is_bad(self._spell_at(t))
 
     def good_again(self, t: int) -> int:
-        """Return the first instant from t on that lies in a good spell."""
+        """Return the first instant from t on in a good spell."""
         spell = self._spell_at(t)
         while self._is_bad(spell):
             t = self._ends[spell]
@@ -87,7 +87,7 @@ class Alternating:
         return t
 
     def bad_spells(self, start: int, end: int) -> Iterator[Spell]:
-        """Yield the parts of bad spells that lie in [start, end), in order, empty ones left out."""
+        """Yield the non-empty parts of bad spells in [start, end), in order."""
         while start < end:
             spell = self._spell_at(start)
             until = min(self._ends[spell], end)
@@ -96,21 +96,21 @@ class Alternating:
             start = until
 
     def set_rate(self, t: int, rate: float) -> None:
-        """Multiply the rate at which good spells end by `rate` from t on; 1 is the law's own."""
+        """Multiply the rate at which good spells end by `rate` from t on; 1 is the distribution's own."""
         spell = self._forget_after(t)
         if not self._is_bad(spell) and rate != self._rate:
             age = t - self._start
-            if self._rate > 0:  # at rate 0 a spell may outlive its law, whose hazard is infinite there
+            if self._rate > 0:  # at rate 0 a spell may exceed its longest duration, where the hazard is infinite
                 self._hazard_left -= self._rate * (self._hazard(age) - self._hazard(self._age_ns))
             self._age_ns = age
             self._rate = rate
-            # Rounded to whole nanoseconds a spell may outlive its hazard by a hair: it keeps its end.
+            # Rounding to whole nanoseconds may put a spell slightly past its hazard: it keeps its end.
             if self._hazard_left > 0:
                 self._ends[spell] = max(t, self._start + self._end_age())
         self._rate = rate
 
     def renew(self, t: int) -> None:
-        """Begin a new good spell at t, if t lies in one."""
+        """Begin a new good spell at t, if t is in one."""
         spell = self._forget_after(t)
         if not self._is_bad(spell):
             self._renewals += 1
@@ -125,7 +125,7 @@ class Alternating:
         return index if bad else index + self._renewals
 
     def _spell_at(self, t: int) -> int:
-        """Return the number of the spell that contains t, worked out first if need be."""
+        """Return the number of the spell that contains t, computing it if needed."""
         ends = self._ends
         while ends[-1] <= t:
             ends.append(ends[-1] + self._length(len(ends), ends[-1]))
@@ -139,7 +139,7 @@ class Alternating:
         return processes.good_ns(self._subject, index) if self._rate == 1.0 else self._end_age()
 
     def _begin(self, spell: int, start: int) -> None:
-        """Note the law of a good spell that starts, and the hazard at which it will end."""
+        """Record the distribution of a new good spell, and the hazard at which it ends."""
         self._law = self._processes.good if spell or self._renewals else self._processes.good_residual
         self._start = start
         self._age_ns = 0
@@ -149,9 +149,9 @@ class Alternating:
             self._hazard_left = -math.log1p(-self._processes.good_uniform(self._subject, self._index(spell)))
 
     def _forget_after(self, t: int) -> int:
-        """Drop what was worked out beyond the spell at t: a change at t makes it another future.
+        """Discard spells after the one at t: a change at t changes the future.
 
-        Only a process that nothing has changed yet is ever asked about its future.
+        Only a process without changes is ever asked about its future.
         """
         spell = self._spell_at(t)
         if spell + 1 < len(self._ends):
@@ -165,27 +165,27 @@ class Alternating:
         return -math.log(survival) if survival > 0 else math.inf
 
     def _end_age(self) -> int:
-        """Solve for the age at which the hazard that is left is used up at the current rate."""
+        """Solve for the age at which the remaining hazard is used up at the current rate."""
         if self._rate == 0:
             return MAX_DURATION_NS
         hazard = self._hazard(self._age_ns) + self._hazard_left / self._rate
-        # A slow rate may leave a survival that is too small to be told from 0: the spell then has no end in sight.
+        # A slow rate may leave a survival that underflows to 0: the spell then has no end.
         ns = self._law.inverse_survival(math.exp(-hazard)) * NS_PER_S + 0.5
         return math.floor(ns) if ns < MAX_DURATION_NS else MAX_DURATION_NS
 
 
 class Processes:
-    """The processes of many subjects (nodes or zones) under one law, made when somebody looks.
+    """The processes of many subjects (nodes or zones) with the same distributions, created on first use.
 
-    The state at time 0 and the end of the first spell are worked out for all subjects at once:
-    most of them never get any further within a rollout.
+    The state at time 0 and the end of the first spell are computed for all subjects together: most need no more within
+    a rollout.
 
     Parameters
     ----------
     subjects : ndarray of int
         Numbers of the nodes or zones.
     good, bad : Distribution
-        Laws of the two kinds of spell, seconds.
+        Distributions of the two kinds of spell, seconds.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class Processes:
         return int(sample_ns(self._bad, self._draws.draw(self._streams.bad, subject, index)))
 
     def undisturbed(self, subject: int) -> Alternating:
-        """Make a subject's process anew, as it is when nothing renews it or changes its rate."""
+        """Recreate a subject's process, without renewals or changes of rate."""
         return Alternating(self, subject, self._bad_at_first[subject], self._first_end[subject])
 
     def of(self, subject: int) -> Alternating:
@@ -236,13 +236,13 @@ class Processes:
         return process
 
     def bad_at(self, subject: int, t: int) -> bool:
-        """Tell whether t lies in one of the subject's bad spells."""
+        """Return whether t lies in one of the subject's bad spells."""
         if t < self._first_end[subject] and subject not in self._made:
             return self._bad_at_first[subject]
         return self.of(subject).bad_at(t)
 
     def is_good_until(self, subject: int, end: int) -> bool:
-        """Tell at a glance whether the subject is in the good spell of time 0 until `end`; False if not at a glance."""
+        """Return quickly whether the subject is in the good spell of time 0 until `end`; False if not quickly known."""
         return end <= self._first_end[subject] and not self._bad_at_first[subject] and subject not in self._made
 
     def bad_spells(self, subject: int, start: int, end: int) -> Iterator[Spell]:
@@ -252,10 +252,10 @@ class Processes:
 
 @dataclass(frozen=True)
 class Residual(Law):
-    """The time until the next renewal, seen from any fixed instant of a stationary renewal process.
+    """The time until the next renewal, from any fixed instant of a stationary renewal process.
 
-    If the times between renewals follow `law`, with survival S, the residual has the survival
-    S_e(x) = (1 / mean) * integral of S(t) from x to infinity.
+    If the times between renewals follow `law`, with survival S, the residual has the survival S_e(x) = (1 / mean) *
+    integral of S(t) from x to infinity.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ class Residual(Law):
     Raises
     ------
     ValueError
-        If the law is not one of times.
+        If it is not a distribution of times.
 
     References
     ----------
@@ -308,7 +308,7 @@ class Residual(Law):
         return self._invert(1 - s, s)
 
     def _invert(self, below: Any, above: Any) -> Any:
-        """Go by whichever of the two shares, which sum to 1, is the smaller one and so has all its digits."""
+        """Use the smaller of the two shares, which sum to 1, because it has all its digits."""
         shares = np.atleast_1d(below).ravel(), np.atleast_1d(above).ravel()
         lower = shares[0] <= 0.5
         x = np.empty(lower.shape)

@@ -1,8 +1,8 @@
-"""How many requests of a health window fail: the binomial quantile at one uniform.
+"""Failed requests of a health window: the binomial quantile at one uniform.
 
-An engine may ask for the number, or compare the uniform with the cdf at the highest number that is still healthy. Both
-must agree for every input, so the two functions share their arithmetic:
-``failed_requests(n, p, u) <= k`` if and only if ``u <= binomial_cdf(k, n, p)``.
+An engine may compute the number, or compare the uniform with the cdf at the highest number that is still healthy. Both
+must agree for every input, so the two functions share their arithmetic: ``failed_requests(n, p, u) <= k`` if and only
+if ``u <= binomial_cdf(k, n, p)``.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def binomial_cdf(k: int, requests: int, p: float) -> float:
 
 @lru_cache(maxsize=1 << 16)
 def _table(requests: int, p: float) -> array[float] | None:
-    """Cumulated probabilities of 0, 1, ..., up to where they stop growing; 1 from there on. None if it doesn't serve."""
+    """Cumulative probabilities of 0, 1, ..., until they stop growing; 1 from there on. None if unsuitable."""
     if requests * p > _LONGEST_MEAN or requests * math.log1p(-p) < _SMALLEST_LOG:
         return None
     term = math.exp(requests * math.log1p(-p))
@@ -107,7 +107,7 @@ def _table(requests: int, p: float) -> array[float] | None:
 
 
 def _search(requests: int, p: float, is_enough: Callable[[int], bool]) -> int:
-    """Find the smallest number in 0, ..., `requests` that is enough, by pivots that depend on the outcomes only."""
+    """Find the smallest sufficient number in 0, ..., `requests`, by pivots that depend on the outcomes only."""
     low, high = 0, requests
     mean, reach = requests * p, _BRACKET_SDS * math.sqrt(requests * p * (1.0 - p)) + 1.0
     for pivot in (math.floor(mean - reach), math.ceil(mean + reach)):

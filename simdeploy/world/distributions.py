@@ -1,7 +1,8 @@
-"""The laws that a scenario may name, and how one becomes a duration.
+"""The distributions that a scenario may name, and how they give durations.
 
-Every law inverts one uniform per value, and never decreases with it: the same uniform under another policy, or under
-a slightly different law, gives the same or a slightly different value, which keeps common random numbers effective.
+Every distribution inverts one uniform per value and is non-decreasing in it: the same uniform under another policy, or
+under a slightly different distribution, gives the same or a slightly different value, which keeps common random numbers
+effective.
 """
 
 from __future__ import annotations
@@ -61,13 +62,13 @@ def sample_ns(law: Law, u: Any, factor: float = 1.0) -> Any:
     u : float or ndarray of float
         Uniforms in (0, 1).
     factor : float
-        Multiplies the duration before it is rounded.
+        Multiplies the duration before rounding.
 
     Returns
     -------
     int or ndarray of int64
-        As :func:`to_ns` of the quantile. A constant is read as its shortest decimal literal, so that a duration in a
-        file is exactly that many nanoseconds.
+        As :func:`to_ns` of the quantile. A constant is taken as its shortest decimal literal, so a duration in a file
+        is exactly that many nanoseconds.
 
     Examples
     --------

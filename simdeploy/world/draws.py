@@ -16,7 +16,7 @@ _NODES = 1 << _NODES_BITS
 _WORTH_A_CALL = 256
 _INDICES_BITS = 7
 _INDICES = 1 << _INDICES_BITS
-# Blocks of what is drawn for one node from its dispatch on, and for nobody before.
+# Blocks drawn for a node only from its dispatch on.
 BRANCHING = frozenset(
     stream.block for stream in (Stream.UPDATE_DURATION, Stream.START_HANG, Stream.WINDOW, Stream.ROLLBACK_DURATION)
 )
@@ -25,7 +25,7 @@ BRANCHING = frozenset(
 class Draws:
     """Random numbers of one (seed, replication), each equal to :func:`~simdeploy.world.streams.uniform`.
 
-    The cache is an optimisation for an engine that asks for one number at a time; it changes no number.
+    The cache speeds up engines that need one number at a time; it changes no number.
 
     Parameters
     ----------
@@ -34,10 +34,9 @@ class Draws:
     replication : int
         In [0, 2**32).
     n_nodes : int, optional
-        How many nodes there are; others may be asked for, but cost more.
+        Number of nodes; others are allowed, but slower.
     lineage : ndarray of int, shape (n_nodes,), optional
-        The replication that each node has what happens to it in the update from, instead of `replication`: see
-        `BRANCHING`.
+        Replication that supplies each node's numbers during the update, instead of `replication`: see `BRANCHING`.
 
     Raises
     ------

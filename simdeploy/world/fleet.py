@@ -1,4 +1,4 @@
-"""What a fleet is and how its nodes behave: the part of a scenario that no policy changes."""
+"""The fleet and the behaviour of its nodes: the part of a scenario that no policy changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Flapping:
     good_s, degraded_s : float
         Mean lengths of the two kinds of spell, seconds.
     error_rate : float
-        Level of failed requests while degraded, a fraction.
+        Fraction of failed requests while degraded.
     """
 
     good_s: float
@@ -49,30 +49,30 @@ class Outages:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How nodes of one kind behave.
+    """Behaviour of one class of nodes.
 
     Attributes
     ----------
     requests_per_second : Fraction
         Per node.
     update_duration, rollback_duration : Distribution
-        Seconds for one attempt to start, and for going back.
+        Seconds of one attempt to start, and of a rollback.
     rollback_failure : float
-        Probability that going back fails.
+        Probability that a rollback fails.
     slowdown : Distribution
         Factor on every `update_duration`, drawn once per replication.
     start_failure : Distribution
         Probability that an attempt to start fails, drawn once per replication.
     start_attempts : int
-        Tries before the node counts as failed.
+        Attempts before the node counts as failed.
     start_hang : float
         Probability that an attempt leaves the node silent until its deadline.
     error_rate : Distribution
-        Level of failed requests, drawn once per node.
+        Fraction of failed requests, drawn once per node.
     crash : Outages or None
-        The node's own.
+        Of the node itself.
     zone_outage : Outages or None
-        Those of the node's zone.
+        Of the node's zone.
     """
 
     requests_per_second: Fraction
@@ -91,14 +91,14 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class NodeClass:
-    """A share of the fleet that behaves in its own way.
+    """A share of the fleet with different behaviour.
 
     Attributes
     ----------
     share : Fraction
         Of the fleet; exactly round(share x nodes) nodes, halves up.
     behaviour : Behaviour
-        The fleet's, with the class's own keys in place.
+        The fleet's, with the keys of the class replaced.
     """
 
     name: str
@@ -115,9 +115,9 @@ class Fleet:
     zones : int
         Node i is in zone ``i % zones``.
     order : {'index', 'random', 'zone'}
-        In which nodes are updated.
+        Order in which nodes are updated.
     behaviour : Behaviour
-        Of nodes that are in no class.
+        Of nodes in no class.
     """
 
     nodes: int
@@ -128,5 +128,5 @@ class Fleet:
 
     @property
     def behaviours(self) -> tuple[Behaviour, ...]:
-        """The behaviours by class number: 0 is the fleet's own, then the classes in the file's order."""
+        """Behaviours by class number: 0 is the fleet's own, then the classes in the file's order."""
         return (self.behaviour, *(node_class.behaviour for node_class in self.classes))

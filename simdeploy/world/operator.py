@@ -1,4 +1,4 @@
-"""What the people do: promote or cancel by hand, notice an escape, act at given times."""
+"""The people: they promote or cancel, notice an escape, or act at given times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Action = Literal["pause", "resume", "promote", "cancel"]
 
 @dataclass(frozen=True)
 class ScriptedAct:
-    """One act at a given time.
+    """One action at a given time.
 
     Attributes
     ----------
@@ -33,15 +33,15 @@ class Operator:
     Attributes
     ----------
     promote_after : Distribution
-        Seconds from the last canary resolved (and the bake time after it) to the operator's act.
+        Seconds from the last canary resolved (and its bake time) to the operator's decision.
     notices_defect : float
-        Probability that a defect which the canaries show is noticed, and the rollout cancelled.
+        Probability that a defect which the canaries show is noticed and the rollout cancelled.
     rejects_good : float
-        Probability that a rollout which shows no defect is cancelled all the same.
+        Probability that a rollout without a visible defect is cancelled.
     escape_detection : Distribution
         Seconds until people notice a defective release that completed, or undo a stop by hand.
     script : tuple of ScriptedAct
-        Acts at given times, in the file's order.
+        Actions at given times, in the file's order.
     """
 
     promote_after: Distribution

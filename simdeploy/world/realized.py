@@ -1,7 +1,7 @@
-"""One replication's world: what each node would meet, whenever it is asked (model sections 2 and 3).
+"""One replication's world: what each node meets, in any order of queries (model sections 2 and 3).
 
-Everything here is a function of (scenario, seed, replication). Nothing is drawn "next": the engine
-asks for a node's second attempt, or its ninth window, and gets the same number in any order.
+Everything is a function of (scenario, seed, replication). No number is drawn "next": an engine may query a node's
+second attempt or its ninth window in any order and gets the same number.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ _BLOCK = 1024  # nodes whose draws of one index are made together
 
 
 class World:
-    """What one replication's nodes, release and people are.
+    """The nodes, release and people of one replication.
 
     Parameters
     ----------
     release : sequence of ReleaseKind
-        What the new version may turn out to be; empty where there is no new version (restart, stop).
+        Possible kinds of the new version; empty if there is none (restart, stop).
     tilt : Tilt, optional
-        Other chances than the scenario's.
+        Probabilities other than the scenario's.
     lineage : ndarray of int, optional
-        As :class:`~simdeploy.world.draws.Draws` takes it.
+        As for :class:`~simdeploy.world.draws.Draws`.
 
     Attributes
     ----------
     release : ReleaseKind or None
-        What the new version is this time.
+        The actual release.
     order : list of int
-        The nodes in the order in which they are updated.
+        Nodes in update order.
     behaviours : tuple of Behaviour
         By class; class 0 is the fleet's own behaviour.
     class_of, zone_of : ndarray of int
         Per node.
     class_numbers : list of int
-        The same as `class_of`, for quick access to one.
+        `class_of` as a list, for quick access.
     behaviour_of : list of Behaviour
         Per node.
     anything_goes_down : bool
         Whether any node of the fleet can be down at all.
     affected : list of bool
-        Whether the release can hurt the node.
+        Whether the release can affect the node.
     baseline : list of float
-        Level of failed requests without a release and while not degraded, per node.
+        Fraction of failed requests without a release and while not degraded, per node.
     """
 
     def __init__(
@@ -118,25 +118,25 @@ class World:
     # -- one node, one attempt ---------------------------------------------------------------------
 
     def start_ns(self, node: int, attempt: int) -> int:
-        """Return how long an attempt to start takes, nanoseconds."""
+        """Return the duration of an attempt to start, nanoseconds."""
         return self._start_ns(node, attempt)
 
     def start_hangs(self, node: int, attempt: int) -> bool:
-        """Tell whether an attempt leaves the node silent."""
+        """Return whether an attempt leaves the node silent."""
         p = self._p_start_hang[self.class_numbers[node]][self.affected[node]]
         return p > 0 and self.draws.draw(Stream.START_HANG, node, attempt) < p
 
     def start_fails(self, node: int, attempt: int) -> bool:
-        """Tell whether an attempt that did not hang fails."""
+        """Return whether an attempt that did not hang fails."""
         p = self._p_start_failure[self.class_numbers[node]][self.affected[node]]
         return p > 0 and self.draws.draw(Stream.START_FAILURE, node, attempt) < p
 
     def rollback_ns(self, node: int) -> int:
-        """Return how long going back takes, nanoseconds."""
+        """Return the duration of a rollback, nanoseconds."""
         return self._rollback_ns(node, 0)
 
     def rollback_fails(self, node: int) -> bool:
-        """Tell whether going back fails."""
+        """Return whether a rollback fails."""
         p = self._p_rollback_failure[self.class_numbers[node]]
         return p > 0 and self.draws.draw(Stream.ROLLBACK_FAILURE, node, 0) < p
 
@@ -147,11 +147,11 @@ class World:
     # -- what the release adds ---------------------------------------------------------------------
 
     def added_level(self, node: int) -> float:
-        """Return the level of failed requests that the release adds on a node once it shows, 0 to 1."""
+        """Return the fraction of failed requests that the release adds on a node once it shows, 0 to 1."""
         return self.release.error_rate if self.release and self.affected[node] else 0.0
 
     def after_ns(self, node: int) -> int:
-        """Return the exposure after which the release's level shows on a node, nanoseconds."""
+        """Return the exposure after which the release's failures show on a node, nanoseconds."""
         return self._after_ns(node, 0)
 
     def crash_rate(self, node: int) -> float:
@@ -161,7 +161,7 @@ class World:
     # -- up or down, degraded or not ---------------------------------------------------------------
 
     def is_down(self, node: int, t: int) -> bool:
-        """Tell whether a node is down at t: crashed, or its zone is out."""
+        """Return whether a node is down at t: crashed, or its zone is out."""
         crash, zone = self._crash[node], self._zones[node]
         return bool(crash and crash.bad_at(node, t)) or bool(zone and zone.bad_at(int(self.zone_of[node]), t))
 
@@ -174,14 +174,14 @@ class World:
         return t
 
     def was_up(self, node: int, start: int, end: int) -> bool:
-        """Tell whether a node was up throughout [start, end)."""
+        """Return whether a node was up throughout [start, end)."""
         crash, zone = self._crash[node], self._zones[node]
         if crash and not crash.is_good_until(node, end) and any(crash.bad_spells(node, start, end)):
             return False
         return not (zone and any(zone.bad_spells(int(self.zone_of[node]), start, end)))
 
     def down_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
-        """Yield the spells within [start, end) in which a node is crashed, then those in which its zone is out."""
+        """Yield a node's crashed spells in [start, end), then those in which its zone is out."""
         crash, zone = self._crash[node], self._zones[node]
         if crash:
             yield from crash.bad_spells(node, start, end)
@@ -189,7 +189,7 @@ class World:
             yield from zone.bad_spells(int(self.zone_of[node]), start, end)
 
     def undisturbed_down_spells(self, node: int, start: int, end: int) -> Iterator[Spell]:
-        """Yield the same spells as they would be if nobody had updated the node."""
+        """Yield the same spells as if the node had not been updated."""
         crash, zone = self._crash[node], self._zones[node]
         if crash:
             yield from crash.undisturbed(node).bad_spells(start, end)
@@ -197,7 +197,7 @@ class World:
             yield from zone.bad_spells(int(self.zone_of[node]), start, end)
 
     def is_undegraded_until(self, node: int, end: int) -> bool:
-        """Tell at a glance whether a node was never degraded before `end`; False if not at a glance."""
+        """Return quickly whether a node was never degraded before `end`; False if not quickly known."""
         flapping = self._flapping[node]
         return flapping is None or flapping.is_good_until(node, end)
 
@@ -207,11 +207,11 @@ class World:
         return flapping.bad_spells(node, start, end) if flapping else iter(())
 
     def may_go_down(self, node: int) -> bool:
-        """Tell whether a node can be down at all."""
+        """Return whether a node can be down at all."""
         return self._crash[node] is not None or self._zones[node] is not None
 
     def note_start(self, node: int, t: int) -> None:
-        """Take note that a node has begun to serve the new version: its crash rate and clock may change."""
+        """Record that a node has begun to serve the new version: its crash rate and clock may change."""
         crash = self._crash[node]
         if crash is None:
             return
@@ -222,13 +222,13 @@ class World:
             crash.of(node).set_rate(t, self.crash_rate(node))
 
     def note_rollback(self, node: int, t: int) -> None:
-        """Take note that a node has begun to go back."""
+        """Record that a node's rollback has begun."""
         crash = self._crash[node]
         if crash is not None and self.crash_rate(node) != 1.0:
             crash.of(node).set_rate(t, 1.0)
 
     def is_disturbed(self, node: int) -> bool:
-        """Tell whether an update changes when a node crashes."""
+        """Return whether an update changes when a node crashes."""
         crash = self.behaviour_of[node].crash
         return crash is not None and (crash.renewed_by_update or self.crash_rate(node) != 1.0)
 
@@ -374,7 +374,7 @@ def _flapping_laws(behaviour: Behaviour) -> tuple[Distribution, Distribution] | 
 
 
 class _Blocks:
-    """Whole numbers per node and index, worked out for a block of neighbouring nodes at a time."""
+    """Whole numbers per node and index, computed for a block of neighbouring nodes at a time."""
 
     __slots__ = ("_compute", "_made", "_n_nodes")
 
@@ -409,18 +409,18 @@ def either(a: float, b: float) -> float:
 def mean_level(
     baseline: float, added: float, degraded: float, length: int, added_for: int, degraded_for: int, both_for: int
 ) -> float:
-    """Return the time-average of a node's level of failed requests over a window.
+    """Return the time-average of a node's fraction of failed requests over a window.
 
-    The level at an instant is ``1 - (1 - baseline)(1 - added)(1 - degraded)``, with the causes that are
-    there; its average needs only for how long each of them, and both at once, were.
+    At any instant it is ``1 - (1 - baseline)(1 - added)(1 - degraded)``, with the causes present; the average depends
+    only on how long each, and both at once, were present.
 
     Parameters
     ----------
     baseline, added, degraded : float
-        Levels of the node itself, of the release, and of a degraded spell.
+        Fractions of the node itself, of the release, and of a degraded spell.
     length, added_for, degraded_for, both_for : int
-        Nanoseconds: of the window, and of the parts in which the release's level shows, the node is
-        degraded, and both.
+        Nanoseconds: of the window, and of the parts in which the release's failures show, the node is degraded, and
+        both.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the new version may turn out to be."""
+"""Possible kinds of the new version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AffectedBy = Literal["all", "share", "count", "classes", "zones"]
 
 @dataclass(frozen=True)
 class Affects:
-    """Which nodes a release can hurt.
+    """Which nodes a release can affect.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Affects:
     share : Fraction
         With ``share``: the independent probability of each node.
     count : int
-        With ``count``: exactly so many nodes, at random.
+        With ``count``: exactly this many nodes, at random.
     members : tuple of str or int
         With ``classes`` the classes' names, with ``zones`` the zones' numbers: all of their nodes.
     """
@@ -37,22 +37,22 @@ class Affects:
 
 @dataclass(frozen=True)
 class ReleaseKind:
-    """One thing that the new version may turn out to be.
+    """One possible kind of the new version.
 
     Attributes
     ----------
     name : str
         The key in the file.
     probability : Fraction
-        Of this kind; those of all kinds sum to 1.
+        Of this kind; all kinds sum to 1.
     defective : bool
         Whether it should be stopped.
     error_rate : float
-        The level of failed requests that it adds on affected nodes, a fraction.
+        Fraction of failed requests that it adds on affected nodes.
     start_failure, start_hang : float
         Probabilities that it adds to an attempt to start on affected nodes.
     after : Distribution
-        Exposure before the error level shows, seconds, drawn per node.
+        Exposure before the failures show, seconds, drawn per node.
     affects : Affects
         Which nodes.
     crash_rate : float

@@ -1,8 +1,8 @@
-"""The functions of ``scipy.special``, imported when one is first used, and two written with them.
+"""Functions of ``scipy.special``, imported on first use, and two more built on them.
 
-Laws are inverted with these functions only, and never with numpy's own ``exp``, ``log`` and ``power``: numpy has one
-implementation for arrays and another for single numbers, and others again on other processors, so that a last digit
-would depend on who asks. scipy has one loop for both.
+Distributions are inverted only with these, never with numpy's own ``exp``, ``log`` and ``power``: numpy implements
+arrays and single numbers differently, and differently again on other processors, so last digits would differ between
+callers. scipy has one loop for both.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ def philox4x32(counter: npt.ArrayLike, key: npt.ArrayLike) -> WordArray:
 def block_uniforms(
     seed: int, replication: npt.ArrayLike, block: int, nodes: npt.ArrayLike, index_blocks: npt.ArrayLike
 ) -> FloatArray:
-    """Both lanes of the blocks at (replication, node, index block), all three broadcast against each other.
+    """Both lanes of the blocks at (replication, node, index block), all broadcast against each other.
 
     Returns
     -------
@@ -188,13 +188,13 @@ def uniforms(
     seed : int
         In [0, 2**64).
     replication, nodes, indices : int or array_like of int
-        In [0, 2**32); what node and index mean is in the registry.
+        In [0, 2**32); the registry defines node and index.
     stream : Stream
 
     Returns
     -------
     ndarray of float
-        In (0, 1), each equal to :func:`uniform` of the same place.
+        In (0, 1), each equal to :func:`uniform` with the same arguments.
 
     Raises
     ------
@@ -239,12 +239,12 @@ def uniform(seed: int, replication: int, stream: Stream, node: int, index: int =
 
 
 def whole_number(value: object, name: str, limit: int) -> int:
-    """Check a whole number in [0, limit) at the door.
+    """Validate a whole number in [0, limit).
 
     Raises
     ------
     InputError
-        Naming `name`; booleans and floats are no whole numbers.
+        Naming `name`; booleans and floats are not whole numbers.
 
     Examples
     --------

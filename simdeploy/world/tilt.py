@@ -1,4 +1,4 @@
-"""A change of measure: other chances for what is drawn, and the weight that makes up for them (model section 9)."""
+"""A change of measure: other probabilities of what is drawn, and the weight that compensates (model section 9)."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ _RELEASE = "release."
 
 @dataclass(frozen=True, kw_only=True)
 class Tilt:
-    r"""How much more often than in the scenario something is to happen: 1 is as often.
+    r"""How much more often than in the scenario events happen; 1 is unchanged.
 
     Attributes
     ----------
     start_failure, start_hang, rollback_failure : float
-        What the odds p / (1 - p) of an attempt to start, or to go back, are multiplied by, whatever p is.
+        Factor on the odds p / (1 - p) for an attempt to start, or a rollback, whatever p is.
     update_duration, rollback_duration, slowdown, start_failure_level, promote_after, escape_detection : float
-        What the hazard of a draw is divided by: its survival :math:`S` becomes :math:`S^{1/f}`. Above 1 it is longer
-        (or larger), and no weight is above f. The level is the probability of a failed start where that has a law.
+        Divisor of a draw's hazard: its survival :math:`S` becomes :math:`S^{1/f}`. Above 1 the value is longer (or
+        larger), and no weight is above f. `start_failure_level` is the probability of a failed start if it has a
+        distribution.
     release : mapping of str to float
-        By kind of release: what its probability is multiplied by, before all are divided by their sum.
+        By kind of release: factor on its probability, before all are divided by their sum.
 
     Raises
     ------
     InputError
-        For a factor that is no number above 0.
+        For a factor that is not a number above 0.
 
     Examples
     --------
@@ -64,7 +65,7 @@ class Tilt:
     release: Mapping[str, float] | tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the factors, and make them floats that can be hashed."""
+        """Validate the factors, and make them floats that can be hashed."""
         problems = []
         for name, value in self._all():
             is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -80,12 +81,12 @@ class Tilt:
 
     @classmethod
     def of(cls, factors: Mapping[str, float]) -> Tilt:
-        """Make a tilt of factors by name, as `factors` has them: kinds of release are ``release.NAME``.
+        """Make a tilt from factors by name, as in `factors`: kinds of release are ``release.NAME``.
 
         Raises
         ------
         InputError
-            For a name that nothing has, with the nearest one.
+            For an unknown name, with the nearest one.
         """
         own: dict[str, Any] = {}
         kinds: dict[str, float] = {}
@@ -105,7 +106,7 @@ class Tilt:
 
     @property
     def factors(self) -> dict[str, float]:
-        """The factors that are not 1, by name; of kinds of release ``release.NAME``."""
+        """The factors that are not 1, by name; kinds of release are ``release.NAME``."""
         return {name: factor for name, factor in self._all() if factor != 1}
 
     def __str__(self) -> str:
@@ -126,7 +127,7 @@ NO_TILT = Tilt()
 
 
 def tilt_problems(tilt: Tilt, fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -> list[Problem]:
-    """Say which factors change nothing in a world, since nothing is drawn there."""
+    """Return which factors have no effect in a world, because nothing is drawn there."""
     able = tiltable(fleet, release, operator)
     return [
         Problem(
@@ -141,7 +142,7 @@ def tilt_problems(tilt: Tilt, fleet: Fleet, release: Sequence[ReleaseKind], oper
 
 
 def tiltable(fleet: Fleet, release: Sequence[ReleaseKind], operator: Operator) -> tuple[str, ...]:
-    """Return the names of what chance decides in a world, as far as it can be tilted."""
+    """Return the names of what can be tilted in a world."""
     behaviours = fleet.behaviours
     may_happen = {
         "start_failure": any(b.start_failure.mean > 0 for b in behaviours)
@@ -175,12 +176,12 @@ def odds_times(p: float, factor: float) -> float:
 
 
 def log_weight_of_chance(p: float, factor: float, *, happened: bool) -> float:
-    """Return the log of how much likelier an outcome is with probability `p` than with odds `factor` times those."""
+    """Return the log ratio of an outcome's probability with `p` to that with odds `factor` times those."""
     return math.log(1 - p + p * factor) - (math.log(factor) if happened else 0.0)
 
 
 def bend(u: Any, factor: float) -> Any:
-    """Return the uniform that stands for `u` where the hazard is divided by `factor`: 1 - (1 - u) ** factor.
+    """Return the uniform that replaces `u` if the hazard is divided by `factor`: 1 - (1 - u) ** factor.
 
     Examples
     --------
@@ -193,7 +194,7 @@ def bend(u: Any, factor: float) -> Any:
 
 
 def log_weight_of_draw(u: float, factor: float) -> float:
-    """Return the log of how much likelier a draw is than where its hazard is divided by `factor`; `u` is not bent yet."""
+    """Return the log ratio of a draw's density to that with its hazard divided by `factor`; `u` is not bent yet."""
     return math.log(factor) + (factor - 1) * math.log1p(-u)
 
 

@@ -1,4 +1,4 @@
-"""What all questions share: values of measures, requirements, which side is better, and what can't be known.
+"""What all questions share: values of measures, requirements, directions, and unknown values.
 
 From outside: everything, by analyses, reports and pictures.
 """

@@ -1,4 +1,4 @@
-"""Whether requirements are met: the one rule by which every analysis judges them."""
+"""Whether requirements are met: the one rule that every analysis uses."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ Verdict = Literal["met", "not met", "undecided"]
 MET, MISSED, UNDECIDED = "met", "not met", "undecided"
 _DTYPE = "<U9"
 
-# Student's bounds know nothing of what they haven't seen: what happens once in 200 rollouts is missed by 1,000 of them
-# once in 150 times.
+# Student's bounds reflect only observed events: 1,000 rollouts miss an event of one rollout in 200 one time in 150.
 FEWEST_OF_A_MEAN = 1000
 
 FIRST_LOOK = 100
@@ -29,18 +28,18 @@ FIRST_LOOK = 100
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """How several cases stand to one requirement.
+    """Verdicts of several cases on one requirement.
 
     Attributes
     ----------
     verdict : ndarray of str, shape (cases,)
         ``met``, ``not met`` or ``undecided``.
     estimate, low, high : ndarray of float, shape (cases,)
-        Each bound errs with the probability that was allowed.
+        Each bound errs with the allowed probability.
     n : ndarray of int, shape (cases,)
         Observations.
     fewest : ndarray of float, shape (cases,)
-        How many it takes at least to show that the requirement is met.
+        Fewest observations that can show the requirement to be met.
     """
 
     verdict: np.ndarray
@@ -52,34 +51,34 @@ class Judged:
 
 
 def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown: np.ndarray | bool = False) -> Judged:
-    r"""Say of each case whether what was seen shows that a requirement is met, or that it isn't.
+    r"""Judge for each case whether observations show a requirement to be met, or not met.
 
     Parameters
     ----------
     values : ndarray of float, shape (cases, replications)
-        What the measure is taken over; those that are NaN are left out.
+        Of the measure; NaN is ignored.
     error : float
-        Probability with which a verdict may be wrong, at most 1/2.
+        Probability of a wrong verdict, at most 1/2.
     unknown : bool or ndarray of bool, shape (cases,)
-        Whether there are rollouts whose value nobody knows, since they never end: they could break any limit.
+        Whether some rollouts never end: their unknown values could break any limit.
 
     Returns
     -------
     Judged
         ``met`` if the bound on the far side of the limit keeps within it, ``not met`` if the bound on the near side is
-        beyond it; a limit itself is met.
+        beyond it; a value at the limit meets it.
 
     Notes
     -----
-    One lower and one upper bound, each wrong with probability `error`: exact of a rate (Clopper and Pearson); between
-    order statistics of a quantile, which is the exact test of the rate :math:`P(X \le limit)` against the quantile's
-    probability; Student's of a mean. See `simdeploy.statistics.intervals`. Only one of the two verdicts can be wrong,
-    whatever the truth, so a verdict is wrong with probability `error` at most, and several looks at the same
-    requirement, by Boole's inequality (Feller 1968 [1]_, section IV.5), with the sum of theirs.
+    One lower and one upper bound, each wrong with probability `error`: exact for a rate (Clopper and Pearson); between
+    order statistics for a quantile, which is the exact test of the rate :math:`P(X \le limit)` against the quantile's
+    probability; Student's for a mean. See `simdeploy.statistics.intervals`. Only one of the two verdicts can be wrong,
+    whatever the true value, so a verdict is wrong with probability at most `error`, and several looks at the same
+    requirement with at most the sum of theirs, by Boole's inequality (Feller 1968 [1]_, section IV.5).
 
-    Student's bounds hold approximately. A mean is not judged before it has 1,000 observations, nor before it has 25
-    times the square of their skewness (Cochran 1977 [2]_, section 2.15). That rule is meant for intervals; of skewed values
-    one of the two bounds errs more often than it says: at 5 %, in 7.3 % of samples of 1,000 lognormal values (sigma 1).
+    Student's bounds are approximate. A mean is undecided below 1,000 observations, and below 25 times the square of
+    their skewness (Cochran 1977 [2]_, section 2.15). That rule is for intervals; for skewed values one of the two
+    bounds errs more often than nominal: at 5 %, in 7.3 % of samples of 1,000 lognormal values (sigma 1).
 
     References
     ----------
@@ -108,7 +107,7 @@ def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown
 
 
 def join(verdicts: np.ndarray) -> np.ndarray:
-    """Return one verdict for several requirements, case by case: whether all are met, or one isn't.
+    """Return one verdict per case for several requirements: whether all are met, or one isn't.
 
     Parameters
     ----------
@@ -124,7 +123,7 @@ def join(verdicts: np.ndarray) -> np.ndarray:
 
 
 def fewest_observations(requirement: Requirement, error: float) -> float:
-    """Say how many observations it takes at least to show that a requirement is met; infinite if none would do.
+    """Return the fewest observations that can show a requirement to be met; infinite if none can.
 
     Examples
     --------
@@ -135,7 +134,7 @@ def fewest_observations(requirement: Requirement, error: float) -> float:
     measure, limit = requirement.measure, requirement.limit
     if measure.kind == "mean":
         return FEWEST_OF_A_MEAN
-    # However they turn out, n observations of a probability p are all the same with p**n, which has to be below `error`.
+    # n observations with probability p all agree with probability p**n, which must be below `error`.
     if measure.quantile is not None:
         probability = measure.quantile if requirement.at_least is None else 1 - measure.quantile
     else:
@@ -147,19 +146,19 @@ def fewest_observations(requirement: Requirement, error: float) -> float:
 
 @dataclass(frozen=True)
 class Feasibility:
-    """How one policy stands to its requirements.
+    """How one policy compares with its requirements.
 
     Attributes
     ----------
     is_met : bool
-        By the estimates: none of them is on the wrong side of its limit. One without an estimate (`escaped given
-        defective` where no release was defective) was broken by nobody.
+        By the estimates: none is on the wrong side of its limit. A requirement without an estimate (`escaped given
+        defective` without a defective release) counts as met.
     verdict : {'met', 'not met', 'undecided'}
-        By `judge`: all are met, one is not, or neither is known.
+        By `judge`: all are met, one is not, or undecided.
     broken : tuple of str
         Requirements that the estimates break.
     is_known : bool
-        Whether every rollout that the requirements are about has ended.
+        Whether every rollout that the requirements cover has ended.
     """
 
     is_met: bool
@@ -171,9 +170,9 @@ class Feasibility:
 def judge_requirements(
     values: Values, requirements: Sequence[Requirement], *, confidence_level: float
 ) -> tuple[Feasibility, ...]:
-    """Hold every case against the requirements that are its policy's; without requirements it meets them for sure.
+    """Judge every case by its policy's requirements; a case without requirements meets them.
 
-    `confidence_level` is that of the verdict on each requirement by itself; below 1/2 it is taken for 1/2.
+    `confidence_level` is that of the verdict on each requirement separately; below 1/2 it counts as 1/2.
     """
     policies = values.cases["policy"]
     error = min(1 - confidence_level, 0.5)
@@ -197,7 +196,7 @@ def _take(names: Collection[str], chosen: np.ndarray) -> tuple[str, ...]:
 
 
 def plan_looks(most: int, first: int = FIRST_LOOK) -> tuple[int, ...]:
-    """Say after how many replications a requirement is looked at: `first`, then twice as many each time, at last `most`.
+    """Return the numbers of replications at which to look: `first`, then doubling, and finally `most`.
 
     Examples
     --------

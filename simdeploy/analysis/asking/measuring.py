@@ -1,4 +1,4 @@
-"""From a table of replications to the values of any measure, by case and replication: where every analysis begins."""
+"""Values of any measure, by case and replication, from a table of replications: the start of every analysis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _DEFECTIVE = ("stopped_defective", "escaped")
 _COSTLY = ("verdict", "makespan_s", "failed_requests_excess", "unavailable_excess_node_s")
 _HOUR_S = 3600
-# Not measured, but where a table has them it can be told of which rollouts a measure is unknown.
+# Not measured, but needed to know for which rollouts a measure is unknown.
 _TELLING = ("makespan_s", "release", "touched_nodes")
 
 
@@ -33,21 +33,20 @@ class Values:
     Parameters
     ----------
     responses : DataFrame, SweepResult or StoredTable
-        As from `replicate`, `sweep` or `read_store`. Neither order nor further columns matter.
+        From `replicate`, `sweep` or `read_store`. Row order and further columns are irrelevant.
     measures : sequence of Measure or str
-        What will be measured; only the columns that they need are read.
+        Measures to evaluate; only the columns they need are read.
     costs : Costs, optional
-        In which the measures `cost` and `cost_...` are counted; by default what the table says of its scenario.
+        For the measures `cost` and `cost_...`; by default those recorded with the table.
     release : sequence of ReleaseKind, optional
-        The scenario's. Without it, whether a kind is defective is known by the verdicts of its rollouts, as far as
-        there are any.
+        The scenario's. Without it, verdicts show whether a kind is defective, if there are any.
     takes_weights : bool, default False
-        Whether the caller uses `weights`; a table that has some is refused otherwise.
+        Whether the caller uses `weights`; otherwise a weighted table is an error.
 
     Attributes
     ----------
     cases : DataFrame
-        One row per case: `policy`, and what else identifies it.
+        One row per case: `policy` and other identifying columns.
     measures : tuple of Measure
     n_replications : int
     first : int
@@ -58,7 +57,7 @@ class Values:
     Raises
     ------
     InputError
-        With everything that is wrong with the table or a measure.
+        Lists everything wrong with the table or a measure.
 
     Examples
     --------
@@ -86,7 +85,7 @@ class Values:
         self._costs = costs = None if isinstance(known, Mapping) else known
         self._release = {kind.name: float(kind.defective) for kind in release}
         needed = list(dict.fromkeys(name for measure in self.measures for name in _columns(measure)))
-        # Where no release is told, verdicts say whether one was defective.
+        # Without a release column, verdicts show whether a release was defective.
         self._tells_sorts = "release" in responses.columns
         if not self._tells_sorts and not any(_names_kind(measure) for measure in self.measures):
             needed = [name for name in needed if name != "release"]
@@ -110,24 +109,24 @@ class Values:
 
     @property
     def counted_under(self) -> dict[str, Any]:
-        """What was measured depends on this, beside what the table is computed under: see `describe_costs`."""
+        """What the values depend on besides the table's `computed_under`: see `describe_costs`."""
         return describe_costs(self._costs, self.measures)
 
     @property
     def is_ok(self) -> np.ndarray:
-        """Whether a replication is there and came to its end, by case and replication."""
+        """Whether a replication is present and did not fail, by case and replication."""
         return self._outcomes.is_ok
 
     @property
     def weights(self) -> np.ndarray:
-        """What each replication counts, by case and replication; 1 without a tilt, NaN for one that failed."""
+        """Weight of each replication, by case and replication; 1 without a tilt, NaN for failures."""
         if self.is_weighted:
             return self._outcomes.numbers(WEIGHT)
         ones: np.ndarray = np.where(self.is_ok, 1.0, np.nan)
         return ones
 
     def of(self, measure: Measure) -> np.ndarray:
-        """Return what a measure is taken over, by case and replication.
+        """Return a measure's values, by case and replication.
 
         Parameters
         ----------
@@ -137,7 +136,7 @@ class Values:
         Returns
         -------
         ndarray of float, shape (cases, replications)
-            Of an event 1 and 0. NaN where there is no value, or where what is `given` isn't so.
+            For an event 1 and 0. NaN without a value, or where the condition doesn't hold.
         """
         values = self._number(measure.of) if measure.kind != "rate" else self.holds(measure.of)
         if measure.given is None:
@@ -145,7 +144,7 @@ class Values:
         return np.where(self.holds(measure.given) == 1, values, np.nan)
 
     def is_unknown(self, measure: Measure) -> np.ndarray:
-        """Return which rollouts a measure is about, or may be, of which it is unknown since they never end.
+        """Return which rollouts that a measure covers, or may cover, have an unknown value because they never end.
 
         Parameters
         ----------
@@ -155,7 +154,7 @@ class Values:
         Returns
         -------
         ndarray of bool, shape (cases, replications)
-            False throughout for a table without makespans, which doesn't say what never ends.
+            All False for a table without makespans, which doesn't show what never ends.
         """
         if "makespan_s" not in self._read:
             return np.zeros(self.is_ok.shape, dtype=bool)
@@ -164,17 +163,17 @@ class Values:
         return is_unknown
 
     def unknown_fractions(self, measure: Measure) -> np.ndarray:
-        """Return by case for how many of the rollouts that a measure is about it is unknown, since they never end.
+        """Return by case the fraction of a measure's rollouts with unknown value, because they never end.
 
-        Such a rollout may still become the dearest of all, so that a mean over the others says little. Replications that
-        failed are neither among these rollouts nor unknown.
+        Such a rollout may become the most expensive of all, so a mean over the others says little. Failed replications
+        are not counted.
         """
         n_meant = self.may_concern(measure).sum(axis=1)
         fractions: np.ndarray = self.is_unknown(measure).sum(axis=1) / np.maximum(n_meant, 1)
         return fractions
 
     def may_concern(self, measure: Measure) -> np.ndarray:
-        """Return which rollouts a measure is about, as far as that is known: those of which what is `given` isn't ruled out.
+        """Return which rollouts a measure covers, as far as known: those whose condition isn't ruled out.
 
         A rollout without a verdict may still get any that its release allows.
         """
@@ -188,12 +187,12 @@ class Values:
         return is_possible
 
     def holds(self, event: str) -> np.ndarray:
-        """Return 1 where an event is so, 0 where it isn't, NaN where that is unknown; by case and replication.
+        """Return 1 where an event holds, 0 where it doesn't, NaN where unknown; by case and replication.
 
         Parameters
         ----------
         event : str
-            Out of what `measures` name, or are given.
+            One that `measures` name, or are given.
         """
         if event in VERDICTS:
             known = self._codes("verdict")[0] >= 0
@@ -215,7 +214,7 @@ class Values:
         return _indicator(codes == _place(words, event), codes >= 0)
 
     def cost_by_cause(self) -> dict[str, np.ndarray]:
-        """Return what each cause costs, by case and replication; NaN where that is unknown."""
+        """Return the cost of each cause, by case and replication; NaN where unknown."""
         return {cause: self._number(cause) for cause in CAUSES}
 
     def _number(self, name: str) -> np.ndarray:
@@ -227,13 +226,13 @@ class Values:
         return self._outcomes.numbers(name)
 
     def _cause(self, name: str) -> np.ndarray:
-        """Return what one cause costs; what a rollout that hasn't ended may still cost is unknown."""
+        """Return the cost of one cause; unknown for a rollout that hasn't ended."""
         costs = self._costs
         assert costs is not None  # noqa: S101 - checked at the door
         number = self._outcomes.numbers
         match name:
             case "cost_delay":
-                # A defective release that is stopped is not delayed: nobody wanted it out.
+                # A stopped defective release causes no delay.
                 delay_s = np.where(self._is_verdict("stopped_defective"), 0.0, number("makespan_s"))
                 values = costs.hour_of_delay / _HOUR_S * delay_s
             case "cost_failed_requests":
@@ -260,7 +259,7 @@ class Values:
 
     @cached_property
     def _sorts(self) -> Mapping[str, float]:
-        """Whether each kind of release is defective: as the scenario says, or by the verdicts that its rollouts got."""
+        """Whether each kind of release is defective: by the scenario, or by its rollouts' verdicts."""
         verdict_codes, verdicts = self._codes("verdict")
         release_codes, kinds = self._codes("release")
         known = (release_codes >= 0) & (verdict_codes >= 0)
@@ -271,7 +270,7 @@ class Values:
 
 
 def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
-    """Return measures that may be written as text; an `InputError` says everything that is wrong with them."""
+    """Return measures, parsed if they are text; an `InputError` lists everything wrong."""
     read: list[Measure] = []
     problems: list[Problem] = []
     for measure in measures:
@@ -287,7 +286,7 @@ def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
 
 
 def _columns(measure: Measure) -> tuple[str, ...]:
-    """Say which columns of the table a measure needs."""
+    """Return the columns of the table that a measure needs."""
     columns: list[str] = list(_COSTLY) if measure.of in COSTS else [] if measure.kind == "rate" else [measure.of]
     for event in (measure.of if measure.kind == "rate" else None, measure.given):
         if event in VERDICTS:
@@ -302,7 +301,7 @@ def _columns(measure: Measure) -> tuple[str, ...]:
 
 
 def _names_kind(measure: Measure) -> bool:
-    """Say whether a measure is about a kind of release by its name."""
+    """Return whether a measure names a kind of release."""
     events = (measure.of if measure.kind == "rate" else None, measure.given)
     return any(event not in (*VERDICTS, *STATES, *SORTS, PASSED, None) for event in events)
 
@@ -314,7 +313,7 @@ def _indicator(is_so: np.ndarray, is_known: np.ndarray) -> np.ndarray:
 def find_costs(
     responses: object, costs: Costs | Mapping[str, Costs] | None = None
 ) -> Costs | Mapping[str, Costs] | None:
-    """Return the costs that are given, or else those that a table says its scenario has; by name where several differ.
+    """Return the given costs, or those recorded with a table; by scenario name if they differ.
 
     Examples
     --------
@@ -338,7 +337,7 @@ def find_costs(
 
 
 def describe_costs(costs: Costs | Mapping[str, Costs] | None, measures: Iterable[Measure]) -> dict[str, Any]:
-    """Return what a result's `computed_under` has of costs, by name if scenarios differ: nothing if no measure counts them.
+    """Return the entry for costs in `computed_under`, by name if scenarios differ; empty if no measure uses them.
 
     Examples
     --------
@@ -357,5 +356,5 @@ def describe_costs(costs: Costs | Mapping[str, Costs] | None, measures: Iterable
 
 
 def _place(words: tuple[str, ...], word: str) -> int:
-    """Return the place of a word; one that nobody saw has none."""
+    """Return the index of a word; -2 for one that doesn't occur."""
     return words.index(word) if word in words else -2

@@ -1,4 +1,4 @@
-"""What is required, read and held against a scenario; and whether that can ever be so."""
+"""Requirements, read and checked against a scenario, and whether they can ever be met."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
     from simdeploy.world.release import ReleaseKind
 
-# What callers may give: one requirement or several, as values or as text.
+# One requirement or several, as values or text.
 Asked = str | Requirement | Iterable[str | Requirement]
 
 _FORM = 'such as "false_alarm given good <= 1%"'
@@ -24,22 +24,22 @@ _FORM = 'such as "false_alarm given good <= 1%"'
 def read_requirements(
     asked: Asked | None, *, scenario: Scenario | None = None, policies: Collection[str] | None = None
 ) -> tuple[Requirement, ...]:
-    """Return requirements that may be written as text, each of them once.
+    """Return requirements without duplicates, parsed if they are text.
 
     Parameters
     ----------
     asked : str, Requirement, or several of them; or None
         The scenario's own if None.
     scenario : Scenario, optional
-        That they are held against; without it, kinds of release and costs may be anything.
+        Checks kinds of release and costs; without it, they may be anything.
     policies : collection of str, optional
-        The policies that are asked about; what is required of another one of the scenario is left out. By default
-        every policy of the scenario.
+        The policies in question; requirements of other policies of the scenario are left out. By default every policy
+        of the scenario.
 
     Raises
     ------
     InputError
-        With everything that is wrong, below ``requirements`` and the number of the requirement.
+        Lists everything wrong, below ``requirements`` and the number of the requirement.
 
     Examples
     --------
@@ -90,8 +90,7 @@ def _read(one: Any) -> Requirement:
 
 
 def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str) -> str | None:
-    """Say why no rollout of a deployment of this type ever has a value of a measure, whatever the policy; None if some
-    may have.
+    """Return why no rollout of this type of deployment, under any policy, has a value of a measure; None if some may.
 
     Examples
     --------
@@ -114,7 +113,7 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
         if not TYPES[type_].releases:
             return f"a {type_} has no release, so rollouts have no verdict and are not good or defective"
         possible = (kind for kind in release if kind.probability > 0)
-        # That something never happens is a rate of 0; of what never happens nothing can be said.
+        # An event that never happens has rate 0; a condition that never holds leaves nothing to measure.
         if event == measure.given and not any(concerned in (kind.name, kind.defective) for kind in possible):
             sort = concerned if isinstance(concerned, str) else SORTS[concerned]
             return f"the scenario has no {sort} release, so no rollout is {event}"
@@ -122,7 +121,7 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
 
 
 def _concerned(event: str | None, kinds: set[str]) -> bool | str | None:
-    """Return which releases an event is about: defective or good ones, or a kind; None if it is about none."""
+    """Return the releases that an event concerns: defective or good ones, or a kind; None if it doesn't depend on them."""
     if event in VERDICTS:
         return event in ("stopped_defective", "escaped")
     if event in SORTS:

@@ -1,4 +1,4 @@
-"""Which way is better, and what the interval of a difference says: better, worse, equal, or what keeps it from that."""
+"""Which direction is better, and the verdict that the interval of a difference supports."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 Verdict = Literal["better", "worse", "equal", "unclear", "unknown"]
-# Of several differences together: one may be better, and another one worse.
+# For several differences: one may be better, another worse.
 JointVerdict = Literal[Verdict, "trades"]
 
 Direction = Literal["min", "max"]
 
-# What isn't here has no better side that holds for every release. Failed nodes of a defective release are what a health
-# check is for; rollouts that were stopped are restored at some time, and which ones those are depends on the policy.
+# Other measures have no side that is better for every release: a health check should find failed nodes of a defective
+# release, and which stopped rollouts are restored depends on the policy.
 _RESPONSES: dict[str, Direction] = {
     "makespan_s": "min",
     "peak_exposed_nodes": "min",
@@ -53,22 +53,22 @@ def judge_difference(
     *,
     unknown: np.ndarray | bool = False,
 ) -> Verdict | np.ndarray:
-    """Say whether one thing is better than another, from the interval of the first less the second.
+    """Return the verdict on the first of two, from the interval of the first minus the second.
 
     Parameters
     ----------
     low, high : float or ndarray
-        NaN where there is no limit.
+        NaN without a limit.
     direction : {'min', 'max'}
-        Whether less or more is better.
+        Whether lower or higher is better.
     unknown : bool or ndarray of bool
-        Whether nobody knows the difference, whatever the interval.
+        Whether the difference is unknown, whatever the interval.
 
     Returns
     -------
     str or ndarray of str
-        ``better`` or ``worse`` if all of the interval is beyond 0, ``equal`` if it is 0 alone, else ``unclear``; or
-        ``unknown``.
+        ``better`` or ``worse`` if the whole interval is beyond 0, ``equal`` if it is exactly 0, otherwise ``unclear``;
+        or ``unknown``.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def judge_difference(
 
 
 def judge_change(low: float, high: float, direction: Direction | None, *, unknown: bool = False) -> Verdict | None:
-    """Say the same of what may have no better side; None where such a thing surely differs.
+    """Return the same for a measure that may have no better side; None if such a measure significantly differs.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def judge_change(low: float, high: float, direction: Direction | None, *, unknow
 
 
 def join_verdicts(verdicts: Collection[Any]) -> JointVerdict:
-    """Return one verdict for several differences; what is none of the words has no better side.
+    """Return one verdict for several differences; a value that is not a verdict has no better side.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def join_verdicts(verdicts: Collection[Any]) -> JointVerdict:
 
 
 def find_direction(measure: Measure) -> Direction | None:
-    """Say whether less or more of a measure is better; None where neither is.
+    """Return whether lower or higher is better for a measure; None if neither.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def find_direction(measure: Measure) -> Direction | None:
 
 
 def read_direction(direction: Any, measure: Measure) -> Direction:
-    """Return whether less or more of a measure is better: as it is said, or else as `find_direction` knows it, or less.
+    """Return whether lower or higher is better: as given, otherwise by `find_direction`, otherwise lower.
 
     Raises
     ------

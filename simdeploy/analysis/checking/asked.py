@@ -1,4 +1,4 @@
-"""What a check asks of each policy: read, held against the scenario, and told apart from what can't be decided."""
+"""The questions of a check: requirements of each policy, and which can be decided."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _EXAMPLE = 'requirements: [{of: false_alarm, given: good, at_most: 0.01}], or "f
 
 @dataclass
 class Question:
-    """One requirement of one policy, and what was seen of it so far.
+    """One requirement of one policy, and the observations so far.
 
     Attributes
     ----------
     hopeless : str
-        Why no number of rollouts can decide it; else empty.
+        Why no number of rollouts can decide it; otherwise empty.
     seen : list of ndarray
-        Values, without those that are NaN.
+        Values, without NaN.
     n_meant, n_unknown : int
-        Rollouts that it is about, or may be; and those of them that never end, so that nobody knows their value.
+        Rollouts the requirement covers or may cover; and those of them that never end, so their value is unknown.
     judged : Judged or None
         At the last look.
     replications : int
@@ -51,22 +51,22 @@ class Question:
 
     @property
     def unknown_fraction(self) -> float:
-        """Of how many of the rollouts nobody knows the value."""
+        """Fraction of the rollouts whose value is unknown."""
         return self.n_unknown / self.n_meant if self.n_meant else 0.0
 
     @property
     def is_open(self) -> bool:
-        """Whether further replications may decide it; what never ended stays unknown."""
+        """Whether further replications may decide it; rollouts that never end stay unknown."""
         return not self.hopeless and not self.n_unknown and self.verdict == UNDECIDED
 
     @property
     def verdict(self) -> str:
-        """What the last look says."""
+        """The verdict at the last look."""
         return UNDECIDED if self.judged is None else self.judged.verdict.item()
 
     @property
     def reason(self) -> str:
-        """Why it is undecided; else empty."""
+        """Why it is undecided; otherwise empty."""
         if self.judged is None or self.verdict != UNDECIDED:
             return self.hopeless
         given, limit = self.requirement.measure.given, self.requirement.limit
@@ -90,7 +90,7 @@ def ask(
     most: int,
     problems: list[Problem],
 ) -> list[Question]:
-    """Return what is asked of each policy; an `InputError` has all that is wrong, the policies' `problems` included."""
+    """Return the questions of each policy; an `InputError` lists everything wrong, including the policies' `problems`."""
     read: tuple[Requirement, ...] = ()
     try:
         read = read_requirements(requirements, scenario=scenario, policies=[*scenario.policies, *policies])
@@ -112,7 +112,7 @@ def ask(
 
 
 def is_requirement(asked: object) -> bool:
-    """Tell whether an argument is a requirement, or several, and names no policy.
+    """Return whether an argument is one or several requirements, not policy names.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def is_requirement(asked: object) -> bool:
 
 
 def check_numbers(confidence_level: object, most: object) -> None:
-    """Refuse numbers that make no sense, with an `InputError`."""
+    """Raise `InputError` for invalid numbers."""
     problems = level_problems(confidence_level, above=0.5)
     if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= _MOST:
         allowed = f"a whole number from 1 to {_MOST}"
@@ -134,7 +134,7 @@ def check_numbers(confidence_level: object, most: object) -> None:
 
 
 def _why_never(scenario: Scenario, type_: str, requirement: Requirement, most: int) -> str:
-    """Say why no number of rollouts within the budget can decide a requirement; empty if it may."""
+    """Return why no number of rollouts within the budget can decide a requirement; empty if one may."""
     measure = requirement.measure
     why = why_impossible(measure, scenario.release, type_)
     if why is not None:

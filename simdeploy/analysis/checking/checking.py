@@ -1,4 +1,4 @@
-"""Whether policies meet their requirements: replicated until that is decided, or the budget is used up."""
+"""Whether policies meet their requirements: replicate until decided, or until the budget is spent."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ _ROW = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Check(Result):
-    """What `check` found.
+    """Result of `check`.
 
     Attributes
     ----------
     verdicts : DataFrame
-        One row per policy and requirement: `policy`, `requirement` as it is written, its parts `of`, `quantile`, `given`,
+        One row per policy and requirement: `policy`, `requirement` as text, its parts `of`, `quantile`, `given`,
         `at_most`, `at_least`; `verdict` ("met", "not met", "undecided"), `estimate`, the bounds `low` and `high`, `n`
-        (observations that it is over), `replications` (that it took), `unknown_fraction` (the share of the rollouts that never
-        end, so that nobody knows their value), and why it is undecided (`reason`).
+        (observations used), `replications` (needed), `unknown_fraction` (share of rollouts that never end, so their
+        value is unknown), and the `reason` if undecided.
     confidence_level : float
-        Of each verdict by itself, and of each bound by itself at whichever look.
+        Of each verdict separately, and of each bound separately, at any look.
     looks : tuple of int
-        After how many replications it was looked; the last is the budget.
+        Numbers of replications at which requirements are judged; the last is the budget.
     n_failed : dict of str to int
-        Replications of a policy that failed and are left out.
+        Failed replications per policy; they are left out.
     failures : dict of str to str
-        Of a policy of which some failed, why the first one did.
+        Per policy with failures, the error of the first.
     computed_under : dict
-        Scenario, seed, engine ("none" if nothing had to be simulated; "auto" may begin with one and go on with the other) and
-        switches; and the costs, if anything counts them.
+        Scenario, seed, switches and engine ("none" if nothing had to be simulated; "auto" may start with one and
+        continue with the other); and the costs, if a measure uses them.
     """
 
     also = ("verdict",)
@@ -78,7 +78,7 @@ class Check(Result):
 
     @property
     def verdict(self) -> Verdict:
-        """Of all together: "not met" if one is not met, "met" if all are."""
+        """Overall verdict: "not met" if any is not met, "met" if all are."""
         verdict: Verdict = join(self.verdicts["verdict"].to_numpy(str)[None])[0].item()
         return verdict
 
@@ -99,27 +99,27 @@ def check(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Check:
-    r"""Check whether policies meet requirements, with as many replications as that takes.
+    r"""Check whether policies meet requirements, with as many replications as needed.
 
     Parameters
     ----------
     scenario : Scenario or path
     policies : str, sequence of str, or mapping, optional
-        Which policies are checked, as for `replicate`; all of the scenario's by default.
+        Policies to check, as for `replicate`; by default all of the scenario's.
     requirements : str or Requirement, or several of them, optional
-        Such as ``"false_alarm given good <= 1%"``; the scenario's own by default.
+        For example ``"false_alarm given good <= 1%"``; by default the scenario's.
     most : int, default 10,000
-        The budget: replications of each policy.
+        Budget: replications of each policy.
     confidence_level : float, default 0.95
-        Of each verdict by itself: a fraction above 0.5 and below 1.
+        Of each verdict separately, above 0.5 and below 1.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster
         As for `replicate`.
     store : path-like, optional
-        A folder for all rollouts; the same call goes on with what is there.
+        A folder for all rollouts; the same call resumes from it.
     progress : bool or callable, default False
-        As for `replicate`; it is given the rollouts that are done, and those there will be at the next look.
+        As for `replicate`; a callable receives the rollouts done and the total at the next look.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def check(
     Raises
     ------
     InputError
-        If there are no requirements, or an argument makes no sense.
+        If there are no requirements, or an argument is invalid.
 
     Warns
     -----
@@ -137,16 +137,17 @@ def check(
 
     Notes
     -----
-    It is looked K times, after 100, 200, 400, ... replications and at last after `most`. Each look at a requirement may
-    err with probability :math:`(1 - confidence\_level) / K`, so all of them together with :math:`1 - confidence\_level` at
-    most, whenever they stop (Boole's inequality; `simdeploy.analysis.asking.judging.judge` has the tests). A verdict that is
-    reached stays. A policy without an open requirement is replicated no further.
+    Requirements are judged at K looks: after 100, 200, 400, ... replications, and after `most`. Each look at a
+    requirement errs with probability at most :math:`(1 - confidence\_level) / K`, so all looks together err with at
+    most :math:`1 - confidence\_level`, whenever they stop (Boole's inequality;
+    `simdeploy.analysis.asking.judging.judge` has the tests). A verdict is final once reached. A policy without open
+    requirements is replicated no further.
 
-    Each verdict has its confidence by itself: of 20 verdicts at 95 % one may be wrong. What never can be decided (a
-    condition that can't occur, a mean within fewer than 1,000 replications) is undecided at once, and costs nothing.
-    Rollouts that a measure isn't about are left out. One that never ends may still break any limit, so that a requirement
-    of which its value is unknown is undecided, and stays so: a policy is replicated no further for it. Rates of `paused` and
-    `in_progress` are known of every rollout.
+    The confidence holds for each verdict separately: of 20 verdicts at 95 %, one may be wrong. A requirement that can
+    never be decided (an impossible condition, a mean with fewer than 1,000 replications) is undecided at once, without
+    simulation. Rollouts outside a measure's condition are left out. A rollout that never ends could still break any
+    limit, so a requirement with such an unknown value stays undecided, and the policy is replicated no further for it.
+    Rates of `paused` and `in_progress` are known for every rollout.
 
     Examples
     --------
@@ -208,7 +209,7 @@ def check(
 
 
 def _look(responses: SweepResult, questions: list[Question], scenario: Scenario, look: int, error: float) -> None:
-    """Add what the replications say to each question, and decide it if that is possible."""
+    """Add the replications' values to each question, and decide it if possible."""
     import numpy as np
 
     values = Values(

@@ -1,5 +1,5 @@
-"""Policies side by side in the same worlds: estimates, differences, all pairs at once, and which is the best.
+"""Policies compared in the same worlds: estimates, differences, all pairs, and the best.
 
-`compare` has the call, `measured` what is compared, `ranking` all policies at once.
-From outside: `compare`, `Comparison`, and `measured` by reports and pictures.
+Modules: `compare` is the call, `measured` defines what is compared, `ranking` compares all policies at once. From
+outside: `compare`, `Comparison`, and `measured` by reports and pictures.
 """

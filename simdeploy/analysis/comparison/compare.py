@@ -1,4 +1,4 @@
-"""Estimates of every response under every policy, differences to a baseline, and all policies held against all others."""
+"""Estimates of every response under every policy, differences from a baseline, and comparisons of all policies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _DIFFERENCE = {
     "verdict": "str",
 }
 _UNKNOWN = {"unknown_fraction": "float64"}
-# What the best policy is the best by: the first of these of which anything was seen, or else the last.
+# Measures that decide on the best policy: the first of these with observations, otherwise the last.
 _JUDGED_BY = (
     ("cost",),
     ("false_alarm given good", "escaped given defective"),
@@ -52,32 +52,33 @@ _JUDGED_BY = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Result):
-    """What `compare` found.
+    """Result of `compare`.
 
     Attributes
     ----------
     estimates : DataFrame
         One row per policy, response and level: `estimate` (a mean, or the proportion of the `level` of a state or
-        verdict; of verdicts out of the good or the defective releases, as `given` says. The makespan is there twice: of all
-        rollouts, and `given` that they completed, with a good release if there are verdicts), `low`, `high`, `half_width`, `n` (the observations it is over), `standard_error`, and `unknown_fraction`,
-        the share of the rollouts that never end, so that nobody knows their value.
+        verdict), `low`, `high`, `half_width`, `n` (observations used), `standard_error` and `unknown_fraction` (share
+        of rollouts that never end, so their value is unknown). Verdicts are proportions of good or of defective
+        releases, named in `given`. The makespan appears twice: over all rollouts, and `given` completion (with a good
+        release if there are verdicts).
     differences : DataFrame
-        The same of the policy less the `baseline`, over the `n` replications in which both have a value, and
-        `variance_removed_fraction`: how much smaller the variance of the difference is than it would be had the two
-        policies met unrelated worlds. Negative where common random numbers did harm. `verdict` says whether the policy is
-        surely ``better`` or ``worse`` than the baseline, or ``equal``, or ``unclear``; ``unknown`` if rollouts of one of them
-        never end; it is missing where neither side is better.
+        The same columns for policy minus `baseline`, over the `n` replications in which both have a value.
+        `variance_removed_fraction` is the reduction in variance compared with independent worlds; negative means that
+        common random numbers increased it. `verdict` compares the policy with the baseline: ``better``, ``worse``,
+        ``equal``, ``unclear``, or ``unknown`` if some rollouts of either never end; missing if the response has no
+        better side.
     judged_by : tuple of str
-        The measures by which `answer` says which policy is the best: the cost, if there is one; else false alarms of good
-        releases and escapes of defective ones; where there are no verdicts the makespan of what completed.
+        Measures that decide which policy `answer` recommends: the cost, if there is one; otherwise false alarms of good
+        releases and escapes of defective ones; without verdicts, the makespan of completed rollouts.
     baseline : str
     confidence_level : float
     policies : tuple of str
         In the order of the table.
     n_replications, n_failed : dict of str to int
-        Replications of a policy, and those among them that failed; failed ones are left out.
+        Replications per policy, and how many of them failed. Failed replications are left out.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table of responses says; and the costs, if there are any.
+        Scenario, seed, engine and switches, if the table has them, and the costs, if any.
     """
 
     estimates: Annotated[pd.DataFrame, Columns(_ESTIMATE | _UNKNOWN)]
@@ -93,30 +94,31 @@ class Comparison(Result):
 
     @LateTable(Columns(PAIR, words={"verdict": Verdict}))
     def pairs(self) -> pd.DataFrame:
-        """All pairs: each policy less each of those that follow it, with intervals that hold for all pairs at once.
+        """All pairwise differences, with intervals that hold simultaneously.
 
-        One row per pair (`policy` and `other`), response, level and `given`: `estimate`, `low`, `high`; `n`, the replications
-        in which both have a value; and `verdict`, as in `differences`. Computed when it is first asked for; see the notes of
-        `compare`.
+        One row per pair (`policy` minus `other`, a later one), response, level and `given`: `estimate`, `low`, `high`,
+        `n` (replications in which both have a value), and `verdict` as in `differences`. Computed on first access; see
+        the notes of `compare`.
         """
         return tabulate_pairs(self._values, self.confidence_level)
 
     @LateTable(Columns(RANKING, words={"verdict": Verdict}))
     def ranking(self) -> pd.DataFrame:
-        """Each policy against the best of the others, with intervals that hold for all policies at once.
+        """Each policy compared with the best of the others, with intervals that hold simultaneously.
 
-        One row per policy, and response, level and `given` of which one side is better: `rank` by the estimate, from 1, equals
-        sharing one; `is_among_best`, whether it may be the best; `estimate`, `low` and `high` of its difference to the
-        best of the others; `n`, the fewest replications that it has in common with one of them; `unknown_fraction`. A policy
-        without values, or of which some rollouts never end, has no place (`rank` and `is_among_best` are missing), and the
-        others are compared without it. `verdict` says how the policy stands to the best of the others: ``better`` if it alone
-        may be the best, ``worse`` if it isn't; of several that may be, ``equal`` or ``unclear``; ``unknown`` if it has no
-        place, or no other has one. Computed when it is first asked for; see the notes of `compare`.
+        One row per policy and per response, level and `given` that has a better side: `rank` by the estimate, from 1,
+        with ties sharing a rank; `is_among_best`, whether the policy may be the best; `estimate`, `low` and `high` of
+        its difference from the best of the others; `n`, the fewest replications shared with another policy;
+        `unknown_fraction`. A policy without values, or with rollouts that never end, is not ranked (`rank` and
+        `is_among_best` are missing), and the others are compared without it. `verdict` compares the policy with the
+        best of the others: ``better`` if it alone may be the best, ``worse`` if it can't be, ``equal`` or ``unclear``
+        if several may be, ``unknown`` if it is not ranked or no other policy is. Computed on first access; see the
+        notes of `compare`.
         """
         return tabulate_ranking(self._values, self.confidence_level)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return estimates and differences in one table; what only the other ones have is missing."""
+        """Return estimates and differences in one table; columns that only differences have are missing for estimates."""
         import pandas as pd
 
         dtypes = _DIFFERENCE | _UNKNOWN
@@ -131,21 +133,20 @@ def compare(
     confidence_level: float = 0.95,
     costs: Costs | None = None,
 ) -> Comparison:
-    r"""Estimate every response under every policy, its difference to a baseline, and which policy is the best.
+    r"""Estimate every response under every policy, its difference from a baseline, and which policy is the best.
 
     Parameters
     ----------
     responses : DataFrame, SweepResult or StoredTable
-        As from `replicate`, `sweep` or `read_store`. Policies are paired by the number of the replication, so the order of
-        rows is irrelevant. Where a sweep has several cases of a policy, each of them counts as a policy.
+        From `replicate`, `sweep` or `read_store`. Policies are paired by replication number; row order is irrelevant.
+        If a sweep has several cases of a policy, each case counts as a policy.
     baseline : str, optional
-        The policy that the others are compared to; the first one of the table by default.
+        Policy to compare the others with; by default the first one in the table.
     confidence_level : float
-        Of each estimate and each difference to the baseline by itself; of all pairs, and of all policies of a ranking,
-        at once. Between 0 and 1.
+        Between 0 and 1. Holds for each estimate and each difference from the baseline separately, but simultaneously
+        for all pairs and for all policies of a ranking.
     costs : Costs, optional
-        By default those of the scenario, which `replicate` and `sweep` know. With them `cost` and its causes are compared
-        like responses.
+        Adds `cost` and its causes as responses. By default the scenario's costs, from `replicate` or `sweep`.
 
     Returns
     -------
@@ -154,34 +155,37 @@ def compare(
     Raises
     ------
     InputError
-        If the table is none of replications, holds one twice, or mixes scenarios, or worlds; or if the baseline isn't in it.
+        If `responses` is not a table of replications, contains a replication twice, or mixes scenarios or worlds; or if
+        the baseline is not in it.
 
     Notes
     -----
-    A response has its mean with Student's t interval; a state or verdict has the proportion of each of its levels with
-    the exact interval of Clopper and Pearson. Missing values are left out and `n` says how many are left: a mean
-    makespan is over the rollouts that ended, a proportion of false alarms over the good releases that got a verdict. What
-    becomes of a rollout that never ends is unknown; a policy that has such rollouts is estimated by the others, but not ranked by them.
+    A response is summarized by its mean with Student's t interval, a state or verdict by the proportion of each level
+    with the exact interval of Clopper and Pearson. Missing values are left out and `n` counts the rest: a mean makespan
+    covers the rollouts that ended, a proportion of false alarms the good releases with a verdict. The value of a
+    rollout that never ends is unknown; a policy with such rollouts is estimated from the others, but not ranked.
 
-    Differences are taken within replications, in which all policies meet the same world: of means with Student's t
-    interval of the paired differences, of proportions with a conservative one of matched pairs. With X
-    and Y the two policies' observations and D = X - Y, `variance_removed_fraction` is
-    :math:`1 - \mathrm{Var}(D) / (\mathrm{Var}(X) + \mathrm{Var}(Y))`: what common random numbers saved (Law 2015 [1]_,
-    section 11.2). The formulas of the intervals are in `simdeploy.statistics.intervals`.
+    Differences are taken within replications, in which all policies meet the same world: Student's t interval of paired
+    differences for means, a conservative interval of matched pairs for proportions. With X and Y the two policies'
+    observations and D = X - Y, `variance_removed_fraction` is
+    :math:`1 - \mathrm{Var}(D) / (\mathrm{Var}(X) + \mathrm{Var}(Y))`, the benefit of common random numbers (Law 2015
+    [1]_, section 11.2). `simdeploy.statistics.intervals` has the formulas of the intervals.
 
-    `Comparison.pairs` has all :math:`K = k (k - 1) / 2` pairs of k policies. Each interval has the level
-    :math:`1 - \alpha / K`, so that by Bonferroni's inequality all pairs of one response hold at once with
-    :math:`1 - \alpha`, whatever common random numbers do to the dependence between them (Law 2015 [1]_, section 10.3.2;
-    Clark and Yang 1986 [2]_): of means Student's t interval of the paired differences, of proportions an exact one
-    (`simdeploy.statistics.pairs.Pairs.lower_limits`). Two policies whose interval holds 0 can't be told apart.
+    `Comparison.pairs` covers all :math:`K = k (k - 1) / 2` pairs of k policies. Each interval has level
+    :math:`1 - \alpha / K`, so by Bonferroni's inequality all pairs of one response hold simultaneously with probability
+    :math:`1 - \alpha`, whatever the dependence between them (Law 2015 [1]_, section 10.3.2; Clark and Yang 1986 [2]_).
+    Means use Student's t interval of paired differences, proportions an exact interval
+    (`simdeploy.statistics.pairs.Pairs.lower_limits`). Two policies are indistinguishable if their interval contains 0.
 
     `Comparison.ranking` compares each policy with the best of the others, which needs k - 1 limits instead of K
-    (`simdeploy.analysis.comparison.ranking.rank_policies`): the best policy has `is_among_best` with :math:`1 - \alpha`. Responses
-    of which neither side is better, such as `waves`, have no ranking. Across responses nothing is adjusted.
+    (`simdeploy.analysis.comparison.ranking.rank_policies`): with probability :math:`1 - \alpha` the best policy has
+    `is_among_best`. Responses without a better side, such as `waves`, are not ranked. Nothing is adjusted across
+    responses.
 
-    Too few observations give NaN: an interval of a mean needs two. A t interval knows only what it has seen: where a cost
-    comes from an event in a hundred rollouts, replicate until it has been seen some dozens of times. The cost of
-    estimates and differences is linear in the rows; that of pairs and ranking grows with the policies' square.
+    With too few observations the result is NaN: the interval of a mean needs two. A t interval reflects only observed
+    events: if a cost comes from an event in one of a hundred rollouts, replicate until you have seen it some dozens of
+    times. Estimates and differences take time linear in the rows; pairs and ranking grow with the square of the number
+    of policies.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What is compared: every response that a table of replications has, and every level of its categories, as measures."""
+"""What is compared: every response of a table of replications, and every level of its categories."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from simdeploy.experiments.gathering import Batches
     from simdeploy.scenario.parts import Costs
 
-# Categories whose levels are known, so that a level nobody saw is a proportion of 0 and not a missing row. The kind
-# of release is left out: no policy has an influence on it.
+# Categories with known levels, so a level that never occurs has proportion 0 instead of a missing row. The kind
+# of release is left out because no policy affects it.
 LEVELS: dict[str, tuple[str, ...]] = {"state": STATES, "verdict": VERDICTS}
-# A false alarm can only be raised of a good release, and a defective one can only escape.
+# Only good releases have false alarms, only defective ones escape.
 _SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": "defective", "escaped": "defective"}
 
 
 def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
-    """Return the rows of a table of replications; where there are several cases of a policy, each is one by itself.
+    """Return the rows of a table of replications; each case counts as a policy if a policy has several.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        In which `policy` has the name of the case, as in the summary of a grid, if policies have several.
+        If policies have several cases, `policy` holds the name of the case, as in the summary of a grid.
 
     Raises
     ------
     InputError
-        If the cases differ in something else than the policy.
+        If the cases differ in anything but the policy.
     """
     import pandas as pd
 
@@ -66,10 +66,10 @@ def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
 
 
 def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Values:
-    """Return the replications of one scenario by policy, ready for everything that can be compared.
+    """Return the replications of one scenario by policy, ready to be compared.
 
-    Neither the order of the rows nor further columns matter. With costs, `cost` and its causes are measures, too. An
-    `InputError` says what keeps a table from being one of replications.
+    Row order and further columns are irrelevant. With costs, `cost` and its causes are measures too. Raises
+    `InputError` if the table is not one of replications.
     """
     refuse_weights(responses.columns)
     _check(responses)
@@ -89,10 +89,10 @@ def measure_policies(responses: pd.DataFrame, costs: Costs | None = None) -> Val
 
 
 def find_completed(responses: pd.DataFrame) -> str | None:
-    """Return the event that a rollout did what it was for; None if the table doesn't say.
+    """Return the event that a rollout achieved its purpose; None if the table has no such information.
 
-    A rollout that was stopped early ended soon, which is no merit: how long rollouts take is compared of those that completed,
-    with a good release where there are verdicts.
+    Stopped rollouts end early, so makespans are compared over completed rollouts only, with a good release if there are
+    verdicts.
     """
     if "verdict" in responses and responses["verdict"].notna().any():
         return "completed_good"
@@ -100,7 +100,7 @@ def find_completed(responses: pd.DataFrame) -> str | None:
 
 
 def name_measure(measure: Measure) -> dict[str, str | None]:
-    """Return the cells by which a measure is found in the tables of a comparison.
+    """Return the cells that identify a measure in the tables of a comparison.
 
     Examples
     --------
@@ -114,13 +114,13 @@ def name_measure(measure: Measure) -> dict[str, str | None]:
 
 
 def name_rows(frame: pd.DataFrame) -> pd.Series[str]:
-    """Return the measure that each row of a comparison's table is about, as it is written."""
+    """Return the measure of each row of a comparison's table, as text."""
     given = (" given " + frame["given"]).fillna("")
     return frame["level"].fillna(frame["response"]) + given
 
 
 def find_rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
-    """Return the rows of a comparison's table that are about a measure; a verdict is always one of its sort of release."""
+    """Return the rows of a comparison's table for a measure; a verdict always has its kind of release as condition."""
     return frame[name_rows(frame).eq(str(replace(measure, given=measure.given or _SORTS.get(measure.of))))]
 
 

@@ -1,4 +1,4 @@
-"""All policies compared at once in the same worlds: each pair, and each policy against the best of the others."""
+"""All policies compared in the same worlds: every pair, and each policy with the best of the others."""
 
 from __future__ import annotations
 
@@ -48,19 +48,20 @@ RANKING = {
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Policies held against the best of the others, in their order.
+    """Policies compared with the best of the others, in their order.
 
     Attributes
     ----------
     rank : ndarray of float
-        By `estimate`, from 1, the best; equals share a rank. So a policy that has values in easy worlds only is ranked by
-        what the others do there; policies without a replication in common by their own means. NaN without values.
+        By `estimate`, from 1, the best; ties share a rank. A policy with values only in easy worlds is compared with
+        the others in those worlds; policies without a common replication are ranked by their own means. NaN without
+        values.
     estimate, low, high : ndarray of float
-        Its mean less that of the best of the others.
+        Mean minus that of the best of the others.
     n : ndarray of int
-        The fewest replications that it has in common with another.
+        Fewest replications shared with another policy.
     is_among_best : ndarray of bool
-        Whether it may be the best.
+        Whether the policy may be the best.
     """
 
     rank: np.ndarray
@@ -79,25 +80,26 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
     values : ndarray of float, shape (policies, replications)
         NaN where there is none.
     is_rate : bool
-        Whether they are 1 and 0.
+        Whether values are 1 and 0.
     direction : {'min', 'max'}
-        Whether less or more is better.
+        Whether lower or higher is better.
     confidence_level : float
-        With which all intervals hold at once, and the best policy is among those that may be the best.
+        All intervals hold simultaneously, and the set of possible best policies contains the best, with this
+        probability.
 
     Notes
     -----
-    Multiple comparisons with the best, constrained: intervals of :math:`\mu_i - \min_{j \ne i} \mu_j` (Hsu 1984 [1]_),
-    made of the limits of each policy against the others, as if it were the control (Edwards and Hsu 1983 [2]_), and under
-    common random numbers, where policies depend on each other, with Bonferroni's inequality (Nelson and Matejcik
-    1995 [3]_; Law 2015 [4]_, section 10.3.3).
+    Constrained multiple comparisons with the best: intervals of :math:`\mu_i - \min_{j \ne i} \mu_j` (Hsu 1984 [1]_),
+    built from the limits of each policy against the others as if it were the control (Edwards and Hsu 1983 [2]_).
+    Common random numbers make policies dependent, so the limits are combined by Bonferroni's inequality (Nelson and
+    Matejcik 1995 [3]_; Law 2015 [4]_, section 10.3.3).
 
-    Let :math:`L_{ij}` be lower limits of :math:`\mu_i - \mu_j` that err with :math:`\alpha / (k - 1)` each
-    (`Pairs.lower_limits`). Whichever policy b is the best, its k - 1 limits hold together with probability
-    :math:`1 - \alpha`; from that all follows. b is in :math:`G = \{i: L_{ij} \le 0 \text{ for all } j \ne i\}`. The
-    interval of i reaches from :math:`\max_j L_{ij}` if i is in G, else from 0; to
-    :math:`\max_{j \in G, j \ne i} (-L_{ji})^+`, or to 0 if there is no such j. Two policies that have no replication in
-    common can't be told apart. Where higher is better the signs are changed.
+    Let :math:`L_{ij}` be lower limits of :math:`\mu_i - \mu_j` with error :math:`\alpha / (k - 1)` each
+    (`Pairs.lower_limits`). For the best policy b, whichever it is, all k - 1 limits hold together with probability
+    :math:`1 - \alpha`; the rest follows. b is in :math:`G = \{i: L_{ij} \le 0 \text{ for all } j \ne i\}`. The interval
+    of i starts at :math:`\max_j L_{ij}` if i is in G, otherwise at 0; it ends at
+    :math:`\max_{j \in G, j \ne i} (-L_{ji})^+`, or at 0 if there is no such j. Two policies without a common
+    replication are indistinguishable. Where higher is better the signs are reversed.
 
     References
     ----------
@@ -135,7 +137,7 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
         highest = _highest(apart)
         found["rank"][is_known] = _rank(_means(compared) if np.isnan(highest).any() else highest)
         found["estimate"][is_known] = 0.0 + sign * highest
-        # Under the other sign an interval turns round; 0 - 0 is 0, where -0 would be shown as one.
+        # The other sign reverses an interval; 0 - 0 avoids -0.
         found["low"][is_known], found["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
     return Ranking(**found, n=n, is_among_best=is_among_best)
 
@@ -145,7 +147,7 @@ def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.
     low = np.where(is_best, np.minimum(_highest(limits), 0.0), 0.0)
     rivals = is_best[None, :] & ~np.eye(len(limits), dtype=bool)
     above = np.maximum(-limits.T, 0.0)
-    # Where one rival's limit is unknown, there is no limit.
+    # Unknown if one rival's limit is unknown.
     high = np.where(rivals, above, 0.0).max(axis=1)
     return low, high
 
@@ -157,7 +159,7 @@ def _means(values: np.ndarray) -> np.ndarray:
 
 
 def _rank(numbers: np.ndarray) -> np.ndarray:
-    """Return the places of numbers, from the lowest; equals share one."""
+    """Return ranks from the lowest value; ties share a rank."""
     places: np.ndarray = 1.0 + (numbers[None, :] < numbers[:, None]).sum(axis=1)
     return places
 
@@ -201,7 +203,7 @@ def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
         if direction is None:
             continue
         unknown = values.unknown_fractions(measure)
-        # What may still become anything can't be placed: as if it had no value.
+        # A policy with unknown values is not ranked, as if it had none.
         placed = np.where(unknown[:, None] > 0, np.nan, values.of(measure))
         found = rank_policies(
             placed, is_rate=measure.kind == "rate", direction=direction, confidence_level=confidence_level
@@ -225,7 +227,7 @@ def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
 
 
 def _judge(found: Ranking) -> np.ndarray:
-    """Say how each policy stands to the best of the others."""
+    """Compare each policy with the best of the others."""
     has_place = ~np.isnan(found.rank)
     conditions = {
         "unknown": ~has_place | (has_place.sum() < 2),

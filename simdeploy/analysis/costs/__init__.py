@@ -1,5 +1,5 @@
-"""What rollouts cost, by cause; what it is worth to know more, and to watch longer.
+"""Costs of rollouts by cause, and the value of more information and of longer observation.
 
-`causes`, `information` and `observation` have the calls. From outside: `estimate_costs`, `value_of_perfect_information`,
-`value_of_observation` and their results.
+Modules: `causes`, `information` and `observation` are the calls. From outside: `estimate_costs`,
+`value_of_perfect_information`, `value_of_observation` and their results.
 """

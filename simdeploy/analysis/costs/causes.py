@@ -1,4 +1,4 @@
-"""What a rollout costs under each policy, and what of it comes from which cause."""
+"""Cost of a rollout under each policy, by cause."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _PART = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CostResult(Result):
-    """What `estimate_costs` found.
+    """Result of `estimate_costs`.
 
     Attributes
     ----------
     parts : DataFrame
-        One row per case and cause: `policy` and what else identifies the case; `cause`, which is `cost` for the total,
-        followed by its parts; `estimate` (the mean of a rollout), `low`, `high`, `half_width`, `n` and `standard_error`;
-        `unknown_fraction`, the share of the rollouts that never end, so that nobody knows what they will have cost;
-        `is_cheapest`, whether the case costs least of those whose cost is known; and `is_largest_cause`, whether most of what
-        the case costs comes from this cause.
+        One row per case and cause: `policy` and other identifying columns; `cause`, first `cost` for the total, then
+        its parts; `estimate` (mean per rollout), `low`, `high`, `half_width`, `n` and `standard_error`;
+        `unknown_fraction`, the share of rollouts that never end, so their cost is unknown; `is_cheapest`, whether the
+        case has the lowest cost among those with known costs; and `is_largest_cause`, whether this cause is the case's
+        largest.
     confidence_level : float
-        Of each interval by itself.
+        Of each interval separately.
     costs : dict of str to float
-        The costs per unit that it was computed with.
+        The costs per unit used.
     n_left_out : int
-        Replications, of all cases together, of which the cost isn't known: they failed, or never end.
+        Replications of all cases with unknown cost: they failed, or never end.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says; and the costs with their unit.
+        Scenario, seed, engine and switches, if the table has them, and the costs with their unit.
     """
 
     parts: Annotated[pd.DataFrame, Columns(_PART, has_more=True)]
@@ -63,12 +63,12 @@ class CostResult(Result):
 
     @property
     def case_columns(self) -> tuple[str, ...]:
-        """The columns of `parts` that identify a case."""
+        """Columns of `parts` that identify a case."""
         return tuple(str(name) for name in self.parts if name not in _PART)
 
     @property
     def totals(self) -> pd.DataFrame:
-        """The rows of the total, one per case."""
+        """Rows of the total, one per case."""
         return self.parts[self.parts["cause"].eq("cost")].reset_index(drop=True)
 
 
@@ -76,16 +76,16 @@ class CostResult(Result):
 def estimate_costs(
     responses: pd.DataFrame | Batches, *, costs: Costs | None = None, confidence_level: float = 0.95
 ) -> CostResult:
-    r"""Estimate what a rollout costs under each policy, and what of it comes from which cause.
+    r"""Estimate the cost of a rollout under each policy, by cause.
 
     Parameters
     ----------
     responses : DataFrame, SweepResult or StoredTable
-        As from `replicate`, `sweep` or `read_store`. Neither order nor further columns matter.
+        From `replicate`, `sweep` or `read_store`. Row order and further columns are irrelevant.
     costs : Costs, optional
-        By default those of the scenario, which `replicate` and `sweep` know; the result is in the same unit.
+        By default the scenario's, from `replicate` or `sweep`; the result is in the same unit.
     confidence_level : float, default 0.95
-        Of each interval by itself, between 0 and 1.
+        Of each interval separately, between 0 and 1.
 
     Returns
     -------
@@ -94,19 +94,19 @@ def estimate_costs(
     Raises
     ------
     InputError
-        If there are no costs, or if the table is none of replications.
+        If there are no costs, or the table is not one of replications.
 
     Notes
     -----
-    Of a rollout: `hour_of_delay` times its makespan, also of one that is stopped by a false alarm, but not of a defective
-    release that is stopped, which nobody wanted out; `failed_request` times `failed_requests_excess`;
-    `unavailable_node_hour` times `unavailable_excess_node_s`, which may be below 0 where updates repair nodes;
-    `false_alarm` and `escape` once for each of these verdicts.
+    Per rollout: `hour_of_delay` times its makespan, also if a false alarm stopped it, but not if it was a defective
+    release that was stopped; `failed_request` times `failed_requests_excess`; `unavailable_node_hour` times
+    `unavailable_excess_node_s`, which may be negative where updates repair nodes; `false_alarm` and `escape` once for
+    each of these verdicts.
 
-    Each row is a mean over the same replications, those whose cost is known, so the parts add up to the total. The
-    intervals are Student's t (Law 2015 [1]_, equation 4.12). They know only what was seen: a cost that comes
-    from an event in a hundred rollouts needs some thousands of them. A rollout that never ends has no
-    known cost, and may still become the dearest; a case with such rollouts is never called the cheapest.
+    All rows of a case are means over the same replications, those with known cost, so the parts add up to the total.
+    Intervals are Student's t (Law 2015 [1]_, equation 4.12) and reflect only observed events: if a cost comes from an
+    event in one of a hundred rollouts, it needs some thousands of rollouts. A rollout that never ends has no known cost
+    and may become the most expensive, so a case with such rollouts is never called the cheapest.
 
     References
     ----------
@@ -160,14 +160,14 @@ def estimate_costs(
 
 
 def _find_cheapest(rows: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return the place of the case that costs least of those whose cost is known; None if it is known of none."""
+    """Return the index of the case with the lowest known cost; None if none is known."""
     totals = [row["estimate"] if not row["unknown_fraction"] else math.nan for row in rows[:: len(COSTS)]]
     known = [place for place, total in enumerate(totals) if not math.isnan(total)]
     return min(known, key=totals.__getitem__, default=None)
 
 
 def check_arguments(costs: object, confidence_level: object) -> Costs:
-    """Return the costs; refuse what is neither costs nor a confidence level with an `InputError`."""
+    """Return the costs; raise `InputError` for invalid costs or confidence level."""
     from simdeploy.scenario.parts import Costs
 
     problems = []

@@ -1,4 +1,4 @@
-"""What it would be worth to know the world, or the kind of release, before a policy is chosen."""
+"""The value of knowing the world, or the kind of release, before choosing a policy."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ _KIND = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InformationResult(Result):
-    """What `value_of_perfect_information` found.
+    """Result of `value_of_perfect_information`.
 
     Attributes
     ----------
     values : DataFrame
-        One row for what could be known, `information`: the whole ``world``, or the ``kind of release``. `estimate` is what
-        knowing it would save per rollout, in the unit of the costs; `low`, `high`, `half_width`, `n`, `standard_error`.
+        One row per `information`: the whole ``world``, or the ``kind of release``. `estimate` is what knowing it would
+        save per rollout, in the unit of the costs; `low`, `high`, `half_width`, `n`, `standard_error`.
     kinds : DataFrame
-        One row per kind of `release`: `n` and `share` of the rollouts; `policy`, the cheapest one for it; its mean `cost`;
+        One row per kind of `release`: `n` and `share` of the rollouts; `policy`, the cheapest for it; its mean `cost`;
         `cost_of_single`, that of the single policy; `saved`, the difference.
     policy : str
-        The single policy that costs least of all without knowing anything.
+        The single policy with the lowest mean cost without information.
     confidence_level : float
-        Of each interval by itself.
+        Of each interval separately.
     n_left_out : int
-        Replications of which some policy's failed.
+        Replications in which some policy failed.
     unknown_fractions : dict of str to float
-        Of each policy, the share of its rollouts that never end, so that nobody knows what they will have cost. Policies
-        with such rollouts are not among those that are chosen from.
+        Per policy, the share of rollouts that never end, so their cost is unknown. Policies with such rollouts are
+        excluded from the choice.
     note : str
-        Which way the estimates lean.
+        Direction of the estimates' bias.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says; and the costs.
+        Scenario, seed, engine and switches, if the table has them, and the costs.
     """
 
     values: Annotated[pd.DataFrame, Columns(_VALUE)]
@@ -78,16 +78,16 @@ class InformationResult(Result):
 def value_of_perfect_information(
     responses: pd.DataFrame, *, costs: Costs | None = None, confidence_level: float = 0.95
 ) -> InformationResult:
-    r"""Estimate what it would save to know the world, or the kind of release, before the policy is chosen.
+    r"""Estimate what it would save to know the world, or the kind of release, before choosing the policy.
 
     Parameters
     ----------
     responses : DataFrame
-        As from `replicate`, with several policies in the same worlds.
+        From `replicate`, with several policies in the same worlds.
     costs : Costs, optional
-        By default those of the scenario, which `replicate` knows.
+        By default the scenario's, from `replicate`.
     confidence_level : float, default 0.95
-        Of each interval by itself, between 0 and 1.
+        Of each interval separately, between 0 and 1.
 
     Returns
     -------
@@ -96,39 +96,38 @@ def value_of_perfect_information(
     Raises
     ------
     InputError
-        If there are no costs, the table is none of replications, no two replications have all costs, or rollouts of so many
-        policies never end that there is nothing left to choose from.
+        If there are no costs, the table is not one of replications, fewer than two replications have all costs, or
+        rollouts of so many policies never end that no choice is left.
 
     Notes
     -----
-    With :math:`C_p` the cost of policy p in a world, :math:`C_*` that of the cheapest policy in it, and K the kind of
-    release in it, the expected value of perfect information is (Raiffa and Schlaifer 1961 [1]_, section 4.3; Howard
-    1966 [2]_)
+    With :math:`C_p` the cost of policy p in a world, :math:`C_*` that of the cheapest policy in it, and K its kind of
+    release, the expected value of perfect information is (Raiffa and Schlaifer 1961 [1]_, section 4.3; Howard 1966
+    [2]_)
 
     .. math:: \min_p E[C_p] - E[\min_p C_p] = \min_p E[C_p - C_*],
 
-    an upper bound of what any test, canary or person could be worth that tells something before the choice; and of the
-    kind alone
+    an upper bound on the value of any test, canary or person that informs the choice. For the kind alone it is
 
     .. math:: \min_p E[C_p] - E\big[\min_p E[C_p \mid K]\big] = \min_p \max_g E[C_p - C_{g(K)}]
 
-    over all rules g that choose a policy for each kind. Worlds are shared by the policies, so both are means of
-    differences within replications; replications that failed under some policy are left out. A policy of which some rollouts never end has no
-    expected cost that anybody knows, and is none of the policies p.
+    over all rules g that choose a policy for each kind. Policies share worlds, so both are means of differences within
+    replications; replications in which some policy failed are left out. A policy with rollouts that never end has no
+    known expected cost and is excluded from the policies p.
 
     **Bias.** Expectations are replaced by means. The least of means is on average below the least expectation, so the
-    value of knowing the world comes out too low, by less the more replications there are. Choosing for each kind leans
-    the other way, and most for kinds that are seldom seen.
+    value of knowing the world is underestimated, less so with more replications. The value of knowing the kind is
+    biased the other way, most for rare kinds.
 
-    **Intervals.** For the unknown best policy p the paired t limit of :math:`C_p - C_*` holds; so the least of the lower
-    limits of all k policies, with :math:`\alpha / 2` each, is a lower limit, and the least of the upper ones, with
-    :math:`\alpha / (2 k)` each by Bonferroni's inequality, an upper one. Of the kind, the lower limit is that of the rule
-    with the least means; since it was chosen among :math:`k^m` rules for m kinds, with :math:`\alpha / (2 k^m)` each. It saves
-    no more than the best rule, so that it can't bound that one from above. The upper limit is therefore the least over p of the
-    largest over all rules g of the upper limits of :math:`C_p - C_{g(K)}`, with :math:`\alpha / (2 k)` each: of each p only
-    the limit of the true best rule has to hold, and the largest is no less
-    (`simdeploy.analysis.costs.knowing.largest_limits`). As t limits they need replications enough to have seen what is dear, and kinds that nobody saw are in none of them. Neither
-    a value nor a limit is below 0.
+    **Intervals.** For the unknown best policy p the paired t limit of :math:`C_p - C_*` holds. So the least of the
+    lower limits of all k policies, with :math:`\alpha / 2` each, is a lower limit, and the least of the upper ones,
+    with :math:`\alpha / (2 k)` each by Bonferroni's inequality, an upper one. For the kind, the lower limit is that of
+    the rule with the least means, chosen among :math:`k^m` rules for m kinds, hence with :math:`\alpha / (2 k^m)` each.
+    That rule saves no more than the best rule, so it gives no upper limit. The upper limit is the least over p of the
+    largest over all rules g of the upper limits of :math:`C_p - C_{g(K)}`, with :math:`\alpha / (2 k)` each: for each p
+    only the limit of the true best rule must hold, and the largest is no less
+    (`simdeploy.analysis.costs.knowing.largest_limits`). t limits need enough replications to have seen the expensive
+    events, and don't cover kinds that never occurred. Values and limits are never below 0.
 
     References
     ----------
@@ -190,7 +189,7 @@ def value_of_perfect_information(
 def _gather(
     responses: pd.DataFrame, costs: Costs
 ) -> tuple[list[str], np.ndarray, np.ndarray, list[str], int, dict[str, float]]:
-    """Return policies, costs by policy and world, the kind of each world, the kinds, and how much is left out, or unknown."""
+    """Return policies, costs by policy and world, each world's kind, the kinds, and numbers left out or unknown."""
     values, of = measure_policies(responses, costs), Measure("cost")
     cost, unknown = values.of(of), values.unknown_fractions(of)
     fractions = dict(zip(values.cases["policy"], unknown.tolist(), strict=True))
@@ -207,7 +206,7 @@ def _gather(
     if is_known.sum() < 2:
         message = "fewer than two replications with known costs of all policies"
         raise InputError(Problem(message, found=str(is_known.sum())))
-    # A world has one kind, whichever policy's row says so.
+    # A world has one kind, the same for all policies.
     of_world = responses.groupby("replication")["release"].first()
     named = [str(of_world[number]) for number in values.first + np.flatnonzero(is_known)]
     kinds = list(dict.fromkeys(of_world.astype(str)))

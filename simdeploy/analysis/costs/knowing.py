@@ -1,4 +1,4 @@
-"""What knowing the world, or the kind of release, is worth: estimates and intervals from costs by policy and world."""
+"""The value of knowing the world, or the kind of release: estimates and intervals from costs by policy and world."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ROUNDS = 8
 def estimate_values_of_knowing(
     cost: np.ndarray, kind_of: np.ndarray, confidence_level: float
 ) -> dict[str, dict[str, Any]]:
-    """Estimate both values of `value_of_perfect_information`, whose notes have the formulas: by name what a row has.
+    """Estimate both values of `value_of_perfect_information`, which has the formulas; columns of a row by name.
 
     Parameters
     ----------
     cost : ndarray of float, shape (policies, worlds)
     kind_of : ndarray of int, shape (worlds,)
-        The kind of each world, from 0; each is there.
+        Kind of each world, from 0; every kind occurs.
     """
     single, tail = find_single(cost), (1 - confidence_level) / 2
     by_kind = mean_by_kind(cost, kind_of)
@@ -43,7 +43,7 @@ def estimate_values_of_knowing(
 
 
 def find_single(cost: np.ndarray) -> int:
-    """Return the place of the policy with the least mean."""
+    """Return the index of the policy with the lowest mean."""
     return int(np.argmin(cost.mean(axis=1)))
 
 
@@ -62,7 +62,7 @@ def _upper_limits(saved: np.ndarray, error: float) -> np.ndarray:
 
 
 def _value(saved: np.ndarray, single: int, error: float, upper: np.ndarray) -> dict[str, Any]:
-    """Estimate the least mean of the rows, between the least of its lower limits and of the upper ones."""
+    """Estimate the least mean of the rows, between the least lower limit and the least upper limit."""
     n = saved.shape[1]
     mean, standard_error = moments(saved[single])
     low, high = max(-float(_upper_limits(-saved, error).max()), 0.0), max(float(upper.min()), 0.0)
@@ -77,16 +77,16 @@ def _value(saved: np.ndarray, single: int, error: float, upper: np.ndarray) -> d
 
 
 def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.ndarray:
-    r"""Return for each policy the largest upper limit of what a rule saves against it, over all rules.
+    r"""Return, per policy, the largest upper limit over all rules of what a rule saves against it.
 
     Parameters
     ----------
     cost : ndarray of float, shape (policies, worlds)
     kind_of : ndarray of int, shape (worlds,)
-        The kind of each world, from 0; each is there.
+        Kind of each world, from 0; every kind occurs.
     error : float
-        Of the limit of one rule, below 1/2. Since the true best rule is one of them, the largest limit is below what that
-        one saves with this probability at most, though nobody knows which it is.
+        Error of one rule's limit, below 1/2. The unknown best rule is one of them, so the largest limit is below what
+        it saves with at most this probability.
 
     Returns
     -------
@@ -94,19 +94,18 @@ def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.nd
 
     Notes
     -----
-    A rule g chooses a policy for each of m kinds. Against policy p it saves :math:`D = C_p - C_{g(K)}` in a world, and its
-    limit is Student's, :math:`U = \bar D + t\, s_D / \sqrt n`. Mean and variance of D are made of sums by kind. All
-    :math:`k^m` rules of k policies are looked at if there are no more than about a million.
+    A rule g chooses a policy for each of m kinds. Against policy p it saves :math:`D = C_p - C_{g(K)}` in a world, and
+    its limit is Student's, :math:`U = \bar D + t\, s_D / \sqrt n`. Mean and variance of D are sums over kinds. All
+    :math:`k^m` rules of k policies are tried if there are no more than about a million.
 
-    Of more rules the largest limit is bounded kind by kind. With :math:`v = \overline{D^2} - \bar D^2` and
-    :math:`a = t / \sqrt{n - 1}`, so that :math:`U = \bar D + a \sqrt v`, it is for any number c and any
-    :math:`\lambda > 0`
+    For more rules the largest limit is bounded kind by kind. With :math:`v = \overline{D^2} - \bar D^2` and
+    :math:`a = t / \sqrt{n - 1}`, so that :math:`U = \bar D + a \sqrt v`, any number c and any :math:`\lambda > 0` give
 
     .. math:: U \le \bar D + \frac{a}{2} \Big(\lambda + \frac{1}{\lambda}\, \overline{(D - c)^2}\Big),
 
-    since :math:`v \le \overline{(D - c)^2}` and :math:`2 \sqrt v \le \lambda + v / \lambda`. The right side is a sum over
-    kinds, so its maximum is that of each kind by itself. The least of it over some c and :math:`\lambda` is a limit that
-    is a little too large, never too small.
+    since :math:`v \le \overline{(D - c)^2}` and :math:`2 \sqrt v \le \lambda + v / \lambda`. The right side is a sum
+    over kinds, so it is maximized for each kind separately. Its least value over some c and :math:`\lambda` is slightly
+    too large, never too small.
 
     Examples
     --------
@@ -128,7 +127,7 @@ def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.nd
 
 
 def _over_all(means: np.ndarray, squares: np.ndarray, _shares: np.ndarray, width: float) -> float:
-    """Return the largest limit of all rules, from the parts by policy and kind of the means of D and of its square."""
+    """Return the largest limit of all rules, from means of D and its square by policy and kind."""
     mean, square = np.zeros(1), np.zeros(1)
     for of_kind, square_of_kind in zip(means.T, squares.T, strict=True):
         mean = (mean[:, None] + of_kind).ravel()
@@ -137,7 +136,7 @@ def _over_all(means: np.ndarray, squares: np.ndarray, _shares: np.ndarray, width
 
 
 def _kind_by_kind(means: np.ndarray, squares: np.ndarray, shares: np.ndarray, width: float) -> float:
-    """Return what the largest limit of all rules is at most."""
+    """Return an upper bound of the largest limit of all rules."""
     scale = np.sqrt(squares.max(axis=0).sum())
     if scale == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""What it saves to watch a rollout more: one more canary, one more minute for each node."""
+"""The value of observing a rollout more: one more canary, one more minute per node."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ _LIMIT = {"lever": "str", "current": "float64", "pays_until": "float64", "stops_
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ObservationResult(Result):
-    """What `value_of_observation` found.
+    """Result of `value_of_observation`.
 
     Attributes
     ----------
     savings : DataFrame
-        What each amount of watching saves against the policy as it is. One row per `lever` (``canaries``, or ``minutes``
-        by which each node is watched longer), `value` and `cause` (``cost`` for the total): the mean `cost`; and what is
-        saved per rollout, `estimate`, `low`, `high`, `half_width`, `n`, `standard_error`. `is_current` marks the policy as it is.
-        `unknown_fraction` is the share of the rollouts that never end, so that nobody knows what they will have cost; what
-        is saved by or against such a policy is missing.
+        Savings of each amount of observation against the current policy. One row per `lever` (``canaries``, or
+        ``minutes`` of additional observation per node), `value` and `cause` (``cost`` for the total): the mean `cost`,
+        and the saving per rollout, `estimate`, `low`, `high`, `half_width`, `n`, `standard_error`. `is_current` marks
+        the current policy. `unknown_fraction` is the share of rollouts that never end, so their cost is unknown;
+        savings by or against such a policy are missing.
     steps : DataFrame
-        What each value saves against the next lower one, `previous`; and `verdict`, whether that is surely ``better``
-        (it saves) or ``worse`` (it costs), ``equal``, ``unclear`` or ``unknown``.
+        Savings of each value against the next lower one, `previous`. `verdict`: ``better`` (it saves), ``worse`` (it
+        costs), ``equal``, ``unclear`` or ``unknown``.
     limits : DataFrame
-        One row per lever: its `current` value; `pays_until`, the value up to which every step from there surely saves;
-        `stops_at`, the first one that doesn't, missing if all do.
+        One row per setting: its `current` value; `pays_until`, the value up to which every step significantly saves;
+        `stops_at`, the first that doesn't, missing if all do.
     policy : str
     confidence_level : float
-        Of each interval by itself; and of `pays_until`.
+        Of each interval separately; and of `pays_until`.
     n_left_out : int
-        Replications, of all these policies together, of which the cost isn't known: they failed, or never end.
+        Replications of all these policies with unknown cost: they failed, or never end.
     computed_under : dict
         Scenario, seed, engine, switches, replications and the costs.
     """
@@ -95,7 +95,7 @@ def value_of_observation(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> ObservationResult:
-    r"""Estimate what it saves to watch a rollout more: more canaries, or each node for longer.
+    r"""Estimate what it saves to observe a rollout more: more canaries, or longer observation of each node.
 
     Parameters
     ----------
@@ -104,12 +104,12 @@ def value_of_observation(
     policy : str, mapping, spec or document, optional
         As for `Scenario.policy`; a rolling or canary policy. The scenario's first one by default.
     canaries : sequence of int, optional
-        Numbers of canaries to try; by default none, half as many as there are, and 1, 2, 4 and 8 more.
+        Numbers of canaries to try; by default none, half of the current number, and 1, 2, 4 and 8 more.
     minutes : sequence of float, optional
-        By how many minutes each node is watched longer, below 0 for less; by default as little as can be, and 1, 2, 4 and
+        Additional minutes of observation per node, negative for less; by default the shortest possible, and 1, 2, 4 and
         8 more.
     replications : int or range, default 1000
-        Of each amount of watching.
+        Of each amount of observation.
     confidence_level : float, default 0.95
     seed, engine, executor, workers, cluster, store, progress
         As for `replicate`.
@@ -121,24 +121,23 @@ def value_of_observation(
     Raises
     ------
     InputError
-        If the scenario has no costs, the policy has no health check, or a value makes no sense.
+        If the scenario has no costs, the policy has no health check, or a value is invalid.
 
     Notes
     -----
-    The net gain of sampling (Raiffa and Schlaifer 1961 [1]_, section 4.5): what the news of a further
-    observation saves, less what it costs. Here both are in the cost of the rollout, as delay and false alarms on one
-    side, escapes and failed requests on the other, and the control plane decides by its rules; so it is the mean of the
-    paired differences of cost in the same worlds, with Student's t interval. Where some rollouts of either policy never
-    end, the difference is unknown.
+    The net gain of sampling (Raiffa and Schlaifer 1961 [1]_, section 4.5): the savings from a further observation minus
+    its cost. Both are part of a rollout's cost, as delay and false alarms on one side, escapes and failed requests on
+    the other, and the control plane decides by its rules. So the net gain is the mean of the paired differences of cost
+    in the same worlds, with Student's t interval. It is unknown where rollouts of either policy never end.
 
-    More canaries are `canary_count` alone; with none the strategy is rolling, and a rolling policy gets canaries that
-    are promoted without a person. More minutes are added to `min_healthy_time`, in the rollout dialect as whole
-    windows to `success_threshold`, and to the deadline, so that a node has as long to start as before. A node that is
-    healthy is watched no more, so every wave takes longer by that time.
+    More canaries change only `canary_count`; with none the strategy is rolling, and a rolling policy gets canaries with
+    automatic promotion. More minutes are added to `min_healthy_time` (in the rollout dialect as whole windows to
+    `success_threshold`) and to the deadline, so a node has as long to start as before. Observation ends when a node is
+    healthy, so every wave takes longer by that time.
 
-    A value pays until the first step that doesn't surely save. The steps are looked at in order and the first failure
-    ends it, so that all steps up to `pays_until` save with the confidence level together, without further adjustment
-    (a priori ordered hypotheses: Maurer, Hothorn and Lehmacher 1995 [2]_).
+    A value pays until the first step that doesn't significantly save. Steps are tested in order and the first failure
+    ends the sequence, so all steps up to `pays_until` save with the confidence level together, without further
+    adjustment (a priori ordered hypotheses: Maurer, Hothorn and Lehmacher 1995 [2]_).
 
     References
     ----------
@@ -217,7 +216,7 @@ def _compare(
 
 
 def _limit(steps: Sequence[Step], of_steps: Sequence[Mapping[str, Any]], lever: str) -> dict[str, Any]:
-    """Follow the steps from the current value on to the first one that doesn't surely save."""
+    """Follow the steps from the current value to the first that doesn't significantly save."""
     current = next(step.value for step in steps if step.lever == lever and step.is_current)
     further = [row for row in of_steps if row["lever"] == lever and row["previous"] >= current]
     stops = next((row for row in further if row["verdict"] != "better"), None)

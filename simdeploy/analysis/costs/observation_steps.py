@@ -1,4 +1,4 @@
-"""A policy that watches more, or less: other numbers of canaries, other times until a node counts as healthy."""
+"""Policies that observe more or less: other numbers of canaries, other times until a node is healthy."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _MORE_MINUTES = (1, 2, 4, 8)
 
 
 class Step(NamedTuple):
-    """A policy that watches as much as `value` says; `is_current` says whether it is the policy as it is.
+    """A policy with an amount of observation, `value`; `is_current` marks the current policy.
 
-    A value is a number of canaries; or by how many minutes each node is watched longer, below 0 for a shorter time.
+    A value is a number of canaries, or the additional minutes of observation per node, negative for less.
     """
 
     lever: Kind
@@ -40,24 +40,24 @@ def make_steps(
     canaries: Sequence[int] | None = None,
     minutes: Sequence[float] | None = None,
 ) -> list[Step]:
-    """Make the policies that watch more, or less, than a rolling or canary policy.
+    """Make policies that observe more or less than a rolling or canary policy.
 
     Parameters
     ----------
     canaries : sequence of int, optional
-        By default none, half as many, as many, and 1, 2, 4 and 8 more, as far as there are nodes.
+        By default none, half as many, as many, and 1, 2, 4 and 8 more, up to the number of nodes.
     minutes : sequence of float, optional
-        By default as little as can be, 0, and 1, 2, 4 and 8 more.
+        By default the shortest possible, 0, and 1, 2, 4 and 8 more.
 
     Returns
     -------
     list of Step
-        By lever, ascending; the policy as it is and one canary, one minute more are always among them.
+        By setting, ascending; always includes the current policy, one more canary, and one more minute.
 
     Raises
     ------
     InputError
-        If the policy watches nothing, or a value makes no sense.
+        If the policy observes nothing, or a value is invalid.
     """
     if policy.policy.strategy == "immediate" or policy.policy.deadline_ns is None:
         message = "the policy has no health check"
@@ -65,7 +65,7 @@ def make_steps(
         raise InputError(Problem(message, ("policy",), found=policy.name, allowed=allowed))
     _check(scenario, canaries, minutes)
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # What is amiss with the policy was said when it was read.
+        # Warnings about the policy were given when it was read.
         return [*_canary_steps(scenario, policy, canaries), *_minute_steps(scenario, policy, minutes)]
 
 
@@ -111,7 +111,7 @@ def _with_canaries(scenario: Scenario, policy: ScenarioPolicy, count: int) -> Sc
         Lever("canary_percent", "whole"): None,
     }
     if count and policy.policy.strategy != "canary":
-        # Nobody was asked so far: what is tried is the canaries, not a person beside them.
+        # The policy has no manual promotion: vary the canaries alone, without a person.
         values[Lever("auto_promote", "truth")] = True
     return change_policy(policy, values, scenario, own_identity(policy, scenario))
 
@@ -140,7 +140,7 @@ def _minute_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[fl
 def _with_time(scenario: Scenario, policy: ScenarioPolicy, added_ns: int) -> ScenarioPolicy:
     """Return the policy with another time until a node is healthy, and the deadline moved by as much.
 
-    So a node has as long to start as before, and what differs is the watching alone.
+    A node has as long to start as before; only the observation differs.
     """
     now = policy.policy
     assert now.deadline_ns is not None  # noqa: S101 - there is a health check

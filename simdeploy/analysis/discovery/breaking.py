@@ -1,4 +1,4 @@
-"""In which worlds a policy breaks: what is required of it, held against each of them."""
+"""Worlds in which a policy breaks a requirement."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 
 class Breaking(NamedTuple):
-    """What is known of each world: whether an estimate is beyond its limit, whether the intervals leave that open, and
-    why nothing is known, if so; else the reason is empty.
+    """What is known of each world.
+
+    That is: whether it breaks (an estimate is beyond its limit), whether the intervals leave that undecided, and the
+    reason if it is unknown (otherwise empty).
     """
 
     is_broken: np.ndarray
@@ -27,23 +29,23 @@ class Breaking(NamedTuple):
 
     @property
     def is_known(self) -> np.ndarray:
-        """Which worlds can be told."""
+        """Which worlds are known to break or not."""
         known: np.ndarray = self.reason == ""
         return known
 
     def take(self, rows: np.ndarray) -> Breaking:
-        """Return what is known of some worlds."""
+        """Return the same for some worlds."""
         return Breaking(*(column[rows] for column in self))
 
 
 def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confidence_level: float) -> Breaking:
-    """Say for each case, which is a world, whether the policy breaks there; each requirement is judged by itself.
+    """Return for each case, which is a world, whether the policy breaks there; each requirement is judged separately.
 
     Notes
     -----
-    A world breaks if the estimate of any requirement's measure is beyond the limit. It is undecided where
-    `simdeploy.analysis.asking.judging.judge` says so. Nothing is known where a replication failed, where some rollouts that a
-    measure is about never end, or where it has no observation.
+    A world breaks if the estimate of any requirement's measure is beyond the limit. It is undecided if
+    `simdeploy.analysis.asking.judging.judge` says so. It is unknown if a replication failed, if some rollouts covered
+    by a measure never end, or if there is no observation.
     """
     judged = judge_requirements(values, requirements, confidence_level=confidence_level)
     reason = np.full(len(judged), "", dtype=object)
@@ -59,9 +61,9 @@ def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confide
 
 
 def read_labels(labels: object, n: int) -> Breaking:
-    """Return what a caller knows of each world: True and False, missing where nobody knows.
+    """Return a caller's labels of the worlds: True and False, missing where unknown.
 
-    An `InputError` refuses everything else, and what isn't one for each world.
+    Raises `InputError` for anything else, and for a wrong number of labels.
     """
     import pandas as pd
 

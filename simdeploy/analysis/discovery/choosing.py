@@ -1,4 +1,4 @@
-"""Which box on a path, and which of its limits: by the worlds of the search; and whether it is more than chance."""
+"""Choice of a box on a path and of its limits, by the search half, and its test against chance."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from simdeploy.statistics.boxes import Box, Column, Limits
 
-# A limit without which the density were as high by chance more often than this tells nothing.
+# A limit with a larger quasi-p-value than this is uninformative.
 MOST_QUASI_P = 0.05
 
 
 class Share(NamedTuple):
-    """What a box has of the worlds: how many are in it, and how many of them break; and the same of all worlds."""
+    """Worlds in a box, and how many of them break; the same for all worlds."""
 
     n: int
     broken: int
@@ -24,42 +24,43 @@ class Share(NamedTuple):
 
     @property
     def density(self) -> float:
-        """Which part of the box breaks."""
+        """Fraction of the box that breaks."""
         return self.broken / self.n if self.n else math.nan
 
     @property
     def coverage(self) -> float:
-        """Which part of all that breaks is in the box."""
+        """Fraction of all breaking worlds that is in the box."""
         return self.broken / self.of_broken if self.of_broken else math.nan
 
     @property
     def mass(self) -> float:
-        """Which part of all worlds is in the box."""
+        """Fraction of all worlds that is in the box."""
         return self.n / self.of_n if self.of_n else math.nan
 
     @property
     def balance(self) -> float:
-        """The harmonic mean of coverage and density."""
+        """Harmonic mean of coverage and density."""
         return 2 * self.broken / (self.n + self.of_broken) if self.n + self.of_broken else 0.0
 
 
 def share(box: Box, columns: Sequence[Column], is_broken: np.ndarray) -> Share:
-    """Count what a box has."""
+    """Count the worlds of a box."""
     inside = box.contain(columns)
     return Share(int(inside.sum()), int(is_broken[inside].sum()), len(is_broken), int(is_broken.sum()))
 
 
 def choose(path: Sequence[Box], columns: Sequence[Column], is_broken: np.ndarray) -> tuple[int, Box]:
-    """Choose a box of a path; return its place, and what is left of it.
+    """Choose a box on a path; return its index, and the polished box.
 
-    It is the box with the largest harmonic mean of coverage and density (of equals the first, which is the largest),
-    polished, then without the limits that tell nothing.
+    It is the box with the largest harmonic mean of coverage and density (the first, largest box of ties), polished,
+    then without uninformative limits.
 
     Notes
     -----
-    Polishing moves one end of one factor at a time, in or out, to where the harmonic mean is largest, as long as it grows;
-    outwards it is the bottom-up pasting of Friedman and Fisher (1999), which gives back what was taken too much. A limit tells nothing if without it the harmonic mean is no smaller, or if its quasi-p-value is
-    above 0.05; the one with the largest goes first, and what is left is polished and looked at again.
+    Polishing moves one end of one factor at a time, in or out, to where the harmonic mean is largest, as long as it
+    grows; moves outwards are the bottom-up pasting of Friedman and Fisher (1999), which restores what was removed in
+    excess. A limit is uninformative if the harmonic mean without it is no smaller, or if its quasi-p-value is above
+    0.05; the one with the largest is removed first, and the rest is polished and tested again.
     """
     balances = [share(box, columns, is_broken).balance for box in path]
     place = int(np.argmax(balances))
@@ -71,7 +72,7 @@ def choose(path: Sequence[Box], columns: Sequence[Column], is_broken: np.ndarray
 
 
 def _without_needless(box: Box, columns: Sequence[Column], is_broken: np.ndarray) -> Box | None:
-    """Return the box without the limits that tell least, if they tell nothing."""
+    """Return the box without its least informative limits, if they are uninformative."""
     now = share(box, columns, is_broken).balance
     needless = {
         number: (
@@ -87,7 +88,7 @@ def _without_needless(box: Box, columns: Sequence[Column], is_broken: np.ndarray
 
 
 def quasi_p(box: Box, number: int, columns: Sequence[Column], is_broken: np.ndarray) -> float:
-    r"""Return how likely it is that the box were as dense if one factor's limits meant nothing.
+    r"""Return how likely the box would be as dense if one factor's limits had no effect.
 
     Parameters
     ----------
@@ -100,9 +101,9 @@ def quasi_p(box: Box, number: int, columns: Sequence[Column], is_broken: np.ndar
     Returns
     -------
     float
-        :math:`P(K \ge k)` with K binomial, of as many trials as there are worlds in the box, k of which break, and the
-        density of the box without the factor's limits: the quasi-p-value of Bryant and Lempert (2010 [1]_). NaN for an
-        empty box.
+        :math:`P(K \ge k)` with K binomial: trials are the worlds in the box, k of which break, and the probability is
+        the density of the box without the factor's limits. This is the quasi-p-value of Bryant and Lempert (2010 [1]_).
+        NaN for an empty box.
 
     References
     ----------
@@ -131,7 +132,7 @@ def _polish(box: Box, columns: Sequence[Column], is_broken: np.ndarray) -> Box:
 
 
 def _neighbours(box: Box, columns: Sequence[Column], is_broken: np.ndarray, of_broken: int) -> Iterator[Box]:
-    """Yield the box with the best other end at each side of each factor that it restricts, or with one word more or less."""
+    """Yield the box with the best other end at each side of each restricted factor, or with one word more or less."""
     for number in box.restricted:
         limits, column = box.limits[number], columns[number]
         if limits.places is not None:
@@ -150,7 +151,7 @@ def _neighbours(box: Box, columns: Sequence[Column], is_broken: np.ndarray, of_b
 
 
 def _best_low(values: np.ndarray, is_broken: np.ndarray, of_broken: int) -> float:
-    """Return the lower limit above which the harmonic mean is largest, half-way between two values; of equals the lowest."""
+    """Return the lower limit with the largest harmonic mean, half-way between two values; the lowest of ties."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     lost = np.concatenate([[0], np.cumsum(is_broken[order])])[:-1]
@@ -162,13 +163,13 @@ def _best_low(values: np.ndarray, is_broken: np.ndarray, of_broken: int) -> floa
 
 
 def hypergeometric_tail(broken: int, n: int, of_broken: int, of_n: int) -> float:
-    r"""Return the probability that of n worlds, those of a box, out of all at least so many break.
+    r"""Return the probability that n random worlds, as many as in the box, contain at least this many that break.
 
     Notes
     -----
-    The one-sided exact test of Fisher (1935 [1]_): given how many worlds are in the box and how many break, which ones
-    do is a draw without replacement if the box means nothing. So it errs at most as often as it says, whatever the
-    share that breaks.
+    The one-sided exact test of Fisher (1935 [1]_): given the numbers of worlds in the box and of worlds that break, the
+    breaking ones in the box are a draw without replacement if the box has no effect. So the test errs at most at its
+    nominal level, whatever the share that breaks.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""From a table of worlds to columns that can be cut, and what a box asks of them in words."""
+"""Columns that can be cut, from a table of worlds, and descriptions of boxes in words."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def read_columns(worlds: pd.DataFrame) -> list[Column]:
-    """Return what can be cut of a table with a column for each factor.
+    """Return the factors of a table, a column each, as columns that can be cut.
 
-    Numbers have an order; whatever else there is, and numbers of which one is missing, are words.
+    Numbers are ordered; everything else, including numbers with missing values, is words.
 
     Examples
     --------
@@ -45,13 +45,13 @@ def read_columns(worlds: pd.DataFrame) -> list[Column]:
 
 
 def describe_box(box: Box, columns: Sequence[Column], names: Mapping[str, str]) -> str:
-    """Say in words what a box asks; `names` are those of the factors, by that of their column."""
+    """Describe a box in words; `names` are those of the factors, by that of their column."""
     told = [describe_limits(box.limits[number], columns[number], names) for number in box.restricted]
     return " and ".join(told) or "all worlds"
 
 
 def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) -> str:
-    """Say what is asked of one factor.
+    """Describe the limits of one factor in words.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) ->
 
 
 def _write_ends(limits: Limits, column: Column) -> tuple[str, str]:
-    """Return both ends as text, empty where there is none; those of whole numbers are within the box."""
+    """Return both ends as text, empty where there is none; ends of whole numbers are inside the box."""
     low, high = limits.low, limits.high
     if column.is_whole:
         low, high = (

@@ -1,4 +1,4 @@
-"""In which worlds a policy breaks: tried in many of them."""
+"""Scenario discovery by simulation of many worlds."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def discover(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Discovery:
-    """Find out in which worlds a policy breaks.
+    """Find the worlds in which a policy breaks a requirement.
 
     Parameters
     ----------
@@ -59,23 +59,23 @@ def discover(
     policy : str, mapping, spec or document, optional
         A policy's name, or a spec; the scenario's first policy by default.
     vary : mapping of str to range or list
-        Over what each factor is varied, by its key as for `sweep`: a tuple of the lowest and the highest value, a
-        `Range` (which may be logarithmic), or a list of values.
+        Range of each factor, by its key as for `sweep`: a tuple of the lowest and the highest value, a `Range` (which
+        may be logarithmic), or a list of values.
     requirements : str or Requirement, or several of them, optional
-        A world breaks if one of them isn't met there; the scenario's own by default.
+        A world breaks if one of them isn't met there; by default the scenario's.
     points : int, default 500
-        Worlds: half of them to find boxes in, half to judge these.
+        Worlds: half to find boxes in, half to test them.
     replications : int, default 400
-        In each world; other ones in the second half.
+        In each world; the second half uses different ones.
     confidence_level : float, default 0.95
-        Of each interval; and what is left to 1 is how often a box is found at most where there is none.
+        Of each interval; 1 minus it is also the largest probability of finding a box where there is none.
     seed : int, default 0
         Of the points, and of the replications.
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster, progress
         As for `sweep`.
     store : path-like, optional
-        A folder for the rows of both halves; the same call goes on with what is there.
+        A folder for the rows of both halves; the same call resumes from it.
 
     Returns
     -------
@@ -84,13 +84,13 @@ def discover(
     Raises
     ------
     InputError
-        Before anything is simulated: with everything that makes no sense.
+        Before anything is simulated: lists everything invalid.
 
     Notes
     -----
-    The worlds of each half are a Latin hypercube over the ranges. See `judge_worlds` for what breaks, and `find_boxes` for
-    how boxes are found and judged. The halves have no replication in common, so that luck of the first half's
-    replications can't confirm itself in the second.
+    The worlds of each half are a Latin hypercube over the ranges. `judge_worlds` defines when a world breaks,
+    `find_boxes` how boxes are found and tested. The halves share no replication, so random effects of the first half
+    can't confirm themselves in the second.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def _check_points(points: object) -> int:
 
 
 def _spread(levers: tuple[Lever, ...], asked: list[Any], n: int, seed: tuple[int, int]) -> dict[str, list[Any]]:
-    """Return the values of each lever in the worlds of one half."""
+    """Return the values of each factor in the worlds of one half."""
     problems: list[Problem] = []
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
     if problems:

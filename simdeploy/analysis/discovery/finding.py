@@ -48,18 +48,18 @@ def find_boxes(
     Parameters
     ----------
     worlds : DataFrame, SweepResult or StoredTable
-        A row for each world and a column for each factor, together with `is_broken`; or the table of a sweep of one
-        policy, together with `requirements`.
+        One row per world and one column per factor, with `is_broken`; or the table of a sweep of one policy, with
+        `requirements`.
     is_broken : array_like of bool, optional
-        Whether each world breaks; missing where that isn't known.
+        Whether each world breaks; missing if unknown.
     requirements : str or Requirement, or several of them
         For a table of replications: a world, which is a case, breaks if one of them isn't met.
     costs : Costs, optional
         The scenario's; for requirements on costs.
     confidence_level : float, default 0.95
-        Of each interval; and what is left to 1 is how often a box is found at most where there is none.
+        Of each interval; 1 minus it is also the largest probability of finding a box where there is none.
     seed : int, default 0
-        By which worlds are dealt to the two halves.
+        Of the random split of worlds into halves.
 
     Returns
     -------
@@ -68,21 +68,21 @@ def find_boxes(
     Raises
     ------
     InputError
-        If it makes no sense.
+        If an argument is invalid.
 
     Notes
     -----
-    In one half of the worlds PRIM looks for boxes (`peel`), and one of the path is chosen (`choose`). In the other half,
-    which had no part in that, the box is judged: it is found if Fisher's exact test (`hypergeometric_tail`) says that it
-    is denser than the rest, and its density and coverage are estimated there, with the exact intervals of Clopper
-    and Pearson. So in noise a box is found with probability :math:`1 -` `confidence_level` at most, whatever was tried in
-    the search. If one is found another is looked for in what it leaves, up to three (`search`).
+    PRIM searches one half of the worlds (`peel`), and one box of the path is chosen (`choose`). The other, held-out
+    half tests it: the box is found if by Fisher's exact test (`hypergeometric_tail`) it is denser than the rest. Its
+    density and coverage are estimated there, with exact intervals of Clopper and Pearson. So noise yields a box with
+    probability at most :math:`1 -` `confidence_level`, whatever the search tried. After a box is found, the search
+    continues in the remaining worlds, for up to three boxes (`search`).
 
-    Worlds of which nothing is known are left out. If that are more than a tenth for anything but failures, nothing is
-    said: the rest are other worlds.
+    Unknown worlds are left out. If they are more than a tenth for reasons other than failures, no boxes are given,
+    because the remaining worlds are not representative.
 
-    A table of a sweep has the same replications in all worlds, so that their luck is in both halves; `discover` takes
-    other ones for each.
+    In a table of a sweep all worlds share the same replications, so random effects are common to both halves;
+    `discover` uses different ones for each half.
 
     Examples
     --------
@@ -146,9 +146,9 @@ def make_discovery(
     confidence_level: float,
     under: Mapping[str, Any],
 ) -> Discovery:
-    """Search worlds, a factor a column, of which it is known whether they break, and put together what is found.
+    """Search worlds, one column per factor, that are known to break or not, and build the result.
 
-    `is_search` says which of them boxes are looked for in; the others are held out. The rest is as in `Discovery`.
+    `is_search` marks the worlds to search; the others are held out. The rest is as in `Discovery`.
     """
     import pandas as pd
 
@@ -194,7 +194,7 @@ def make_discovery(
 
 
 def _factors(cases: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that make a case a world."""
+    """Return the columns that distinguish worlds."""
     problems = [
         Problem(f"a single {name}", (name,), found=", ".join(map(str, cases[name].unique())))
         for name in ("scenario", "policy")

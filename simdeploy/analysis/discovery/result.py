@@ -1,4 +1,4 @@
-"""What a discovery gives: boxes of worlds in which a policy breaks, and what they are worth."""
+"""Result of a discovery: boxes of worlds in which a policy breaks, and their quality."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ WORLD = {"is_held_out": "bool", "is_broken": "boolean", "is_undecided": "bool", 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Discovery(Result):
-    """What `discover` found.
+    """Result of `discover`.
 
     Attributes
     ----------
@@ -63,35 +63,35 @@ class Discovery(Result):
     requirements : tuple of Requirement
         A world breaks if one of them isn't met.
     boxes : DataFrame
-        One row per box, in the order in which they were found: `box`; `is_found`, whether it holds in the held-out
-        worlds; its `limits` in words; `density`, which part of its worlds break, and `coverage`, which part of all that
-        break it has, each with `_low` and `_high`; `mass`, which part of the worlds it is; `n`, `n_broken` and
-        `n_undecided` of its worlds; `density_outside`; and `p_value`, how likely chance alone had made it as dense. All
-        of it in held-out worlds; of the second box, in what the first one leaves, but for the coverage.
+        One row per box, in the order of search: `box`; `is_found`, whether the held-out worlds confirm it; its `limits`
+        in words; `density`, the fraction of its worlds that break, and `coverage`, the fraction of all breaking worlds
+        that it contains, each with `_low` and `_high`; `mass`, its fraction of the worlds; `n`, `n_broken` and
+        `n_undecided` of its worlds; `density_outside`; and `p_value`, the probability of such a density by chance. All
+        in held-out worlds; for the second box, in those outside the first one, except for the coverage.
     limits : DataFrame
-        One row per box and factor: `box`, `factor`, `low` and `high` (infinite where there is no limit), `values` of a
-        factor without an order, `limits` in words, and `quasi_p`, how likely the box were as dense without them.
+        One row per box and factor: `box`, `factor`, `low` and `high` (infinite without a limit), `values` of an
+        unordered factor, `limits` in words, and `quasi_p`, the probability of such a density without them.
     path : DataFrame
-        The peeling paths: `box` that was looked for, `step`, `coverage`, `density` and `mass` in the worlds of the search,
+        The peeling paths: `box` searched for, `step`, `coverage`, `density` and `mass` in the search half,
         `held_out_coverage`, `held_out_density`, `n_restricted` factors, `limits` in words, `is_chosen`.
     worlds : DataFrame
-        One row per world: the factors; `is_held_out`; `is_broken`, missing where it isn't known; `is_undecided`;
-        `reason` why it isn't known; `box` that it is in, 0 for none.
+        One row per world: the factors; `is_held_out`; `is_broken`, missing if unknown; `is_undecided`; `reason` if
+        unknown; `box` that contains it, 0 for none.
     n_known, n_broken : int
-        Worlds of which it is known whether they break, and those that do.
+        Worlds known to break or not, and those that break.
     share, share_low, share_high : float
-        Which part of them that is, with its interval; NaN if nothing is known.
+        Fraction that breaks, with its interval; NaN if no world is known.
     left_out : dict
-        How many worlds are left out for which reason.
+        Number of worlds left out, by reason.
     is_refused : bool
-        Whether too many are.
+        Whether too many are left out.
     n_replications : int
-        In each world; 0 for labels that a caller had.
+        In each world; 0 for labels from the caller.
     n_failed : int
-        Replications that failed.
+        Failed replications.
     confidence_level : float
     computed_under : dict
-        Scenario, seed, engine and switches, as far as they are known; and the costs, if anything counts them.
+        Scenario, seed, engine and switches, if known; and the costs, if a measure uses them.
     """
 
     policy: str | None

@@ -1,4 +1,4 @@
-"""Boxes one after the other: found in the worlds of the search, each judged in worlds held out from it."""
+"""Boxes in sequence: found in the search half, each tested in held-out worlds."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.discovery.breaking import Breaking
 
-# More than these are a list, not an answer; and a further one is to have this part of all that breaks.
+# Most boxes in an answer; and the least fraction of breaking worlds in a further box.
 MOST_BOXES = 3
 LEAST_COVERAGE = 0.1
 
 
 class Found(NamedTuple):
-    """What a search came to: tables as in `Discovery`, and the box that each of all worlds is in, 0 for none."""
+    """Outcome of a search: tables as in `Discovery`, and the box of each world, 0 for none."""
 
     boxes: pd.DataFrame
     limits: pd.DataFrame
@@ -44,17 +44,16 @@ class _Half(NamedTuple):
 
 
 def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *, confidence_level: float) -> Found:
-    """Find boxes, one after the other, until one of them doesn't hold.
+    """Find boxes in sequence until one is not confirmed.
 
-    They are looked for in the worlds of `is_search`, and judged in the others; worlds of which nothing is known are in
-    neither.
+    The worlds of `is_search` are searched, the others test; unknown worlds are in neither.
 
     Notes
     -----
-    Covering (Friedman and Fisher 1999): the second box is looked for in what the first one leaves, and judged
-    there. The boxes are tested in this order, and the first that isn't denser than chance ends the search, so that all
-    tests together err at most as often as one of them (fixed sequence). It also ends after three boxes, or when a further
-    one has less than a tenth of all that breaks in the worlds of the search.
+    Covering (Friedman and Fisher 1999): the second box is searched for, and tested, outside the first one. Boxes are
+    tested in this order and the first that isn't significantly denser ends the search, so all tests together err at
+    most as often as one (fixed sequence). The search also ends after three boxes, or if a further box has less than a
+    tenth of all breaking worlds of the search half.
     """
     names = dict(zip([one.name for one in columns], name_factors([one.name for one in columns]), strict=True))
     rows = [np.flatnonzero(known.is_known & half) for half in (is_search, ~is_search)]
@@ -88,7 +87,7 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
 def _judge(
     number: int, box: Box, held_out: _Half, of_all: int, confidence_level: float, names: dict[str, str]
 ) -> dict[str, Any]:
-    """Return what a box is in the worlds that had no part in finding it."""
+    """Return the properties of a box in the held-out worlds."""
     found = share(box, held_out.columns, held_out.known.is_broken)
     inside = box.contain(held_out.columns)
     density_low, density_high = proportion_interval(found.broken, found.n, confidence_level)

@@ -37,22 +37,22 @@ ESTIMATE_COLUMNS = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimates(Result):
-    """What `estimate` found.
+    """Result of `estimate`.
 
     Attributes
     ----------
     estimates : DataFrame
-        One row per case and measure. What identifies the case (`scenario`, `policy`, `case` and the factors of a sweep);
-        the `measure` as it is written, and its parts `of`, `quantile` and `given`; `estimate`, `low`, `high`,
-        `half_width`, the `n` observations that it is over, the `n_left_out` replications that failed or aren't in the
-        table, and the `standard_error` of a mean or a rate.
+        One row per case and measure: the columns that identify the case (`scenario`, `policy`, `case` and the factors
+        of a sweep); the `measure` as text, and its parts `of`, `quantile` and `given`; `estimate`, `low`, `high`,
+        `half_width`; `n` observations used; `n_left_out` replications that failed or are not in the table; and the
+        `standard_error` of a mean or rate.
     measures : tuple of Measure
     case_columns : tuple of str
-        The columns that identify a case.
+        Columns that identify a case.
     confidence_level : float
-        Of each interval by itself.
+        Of each interval separately.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says; and the costs, if anything counts them.
+        Scenario, seed, engine and switches, if the table has them, and the costs, if a measure uses them.
     """
 
     estimates: Annotated[pd.DataFrame, Columns(ESTIMATE_COLUMNS, has_more=True)]
@@ -74,15 +74,16 @@ def estimate(
     Parameters
     ----------
     responses : DataFrame, SweepResult or StoredTable
-        As from `replicate`, `sweep` or `read_store`. If it has weights, they are used as
-        `simdeploy.statistics.weights` says, and what can't be trusted has no interval.
+        From `replicate`, `sweep` or `read_store`. Weights are used as described in `simdeploy.statistics.weights`; an
+        estimate that can't be trusted has no interval.
     measures : Measure or str, or several
-        ``makespan_s`` is a mean, ``p95 blast_radius given defective`` a quantile of some rollouts, ``false_alarm given
-        good`` a rate, ``defective given passed_canary`` the probability that what has passed the canaries is defective.
+        ``makespan_s`` is a mean, ``p95 blast_radius given defective`` a quantile over some rollouts, ``false_alarm
+        given good`` a rate, ``defective given passed_canary`` the probability that a release that passed the canaries
+        is defective.
     costs : Costs, optional
-        In which ``cost`` and its causes are counted; by default those that `replicate` and `sweep` know of the scenario.
+        For ``cost`` and its causes. By default the scenario's costs, from `replicate` or `sweep`.
     confidence_level : float, default 0.95
-        Of each interval by itself, between 0 and 1.
+        Of each interval separately, between 0 and 1.
 
     Returns
     -------
@@ -91,7 +92,7 @@ def estimate(
     Raises
     ------
     InputError
-        With everything that is wrong with the table, a measure, or the level.
+        Lists everything wrong with the table, the measures or the level.
 
     Warns
     -----
@@ -100,19 +101,19 @@ def estimate(
 
     Notes
     -----
-    With the `n` values that there are:
+    With the `n` available values:
 
-    - A mean has Student's interval, :math:`\bar x \pm t_{n-1,1-\alpha/2}\, s/\sqrt n` (Law 2015 [1]_, eq. 4.12). It is exact
-      of normal values. Of skewed ones the lack of coverage falls with :math:`\gamma_1^2/n`; Cochran's rule (1977 [2]_,
-      section 2.15) is that :math:`n \ge 25\,\gamma_1^2` leaves a nominal 95 % above 94 %: 100 of an exponential law,
-      about 1,000 of a cost that one rollout in forty has.
-    - A rate has the exact interval of Clopper and Pearson (1934 [3]_), which covers at least as often as it says. What
-      is ``given`` only selects replications, so that a conditional rate is a proportion of those.
-    - A quantile is the order statistic :math:`X_{(\lceil nq \rceil)}`, with the interval between two others whatever the
-      law (David and Nagaraja 2003 [4]_, section 7.1).
+    - A mean has Student's interval, :math:`\bar x \pm t_{n-1,1-\alpha/2}\, s/\sqrt n` (Law 2015 [1]_, eq. 4.12). It is
+      exact for normal values. For skewed ones the coverage error falls with :math:`\gamma_1^2/n`; by Cochran's rule
+      (1977 [2]_, section 2.15) :math:`n \ge 25\,\gamma_1^2` keeps a nominal 95 % above 94 %: 100 values of an
+      exponential distribution, about 1,000 of a cost that one rollout in forty has.
+    - A rate has the exact interval of Clopper and Pearson (1934 [3]_), which covers at least at its nominal level.
+      ``given`` selects replications, so a conditional rate is a proportion of those.
+    - A quantile is the order statistic :math:`X_{(\lceil nq \rceil)}`, with a distribution-free interval between two
+      others (David and Nagaraja 2003 [4]_, section 7.1).
 
-    Too few values give NaN: a mean's interval needs two, a side of a quantile's interval enough of them beyond it (the
-    0.95 quantile 72, the 0.99 quantile 368, at 95 %). The cost is linear in the rows.
+    With too few values the result is NaN: a mean's interval needs two; each side of a quantile's interval needs enough
+    values beyond it (at 95 %, 72 for the 0.95 quantile and 368 for the 0.99 quantile). Time is linear in the rows.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What the cases of a sweep come to: one row each, from rows that are read a part at a time."""
+"""Summaries of the cases of a sweep, one row each, from rows read in parts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from simdeploy.experiments.gathering import Batches
 
-# Of the rollouts that got a verdict: how often this one, out of these two.
+# Among rollouts with one of these two verdicts, the frequency of the first.
 PROPORTIONS = {
     "false_alarm": ("false_alarm", ("completed_good", "false_alarm")),
     "escape": ("escaped", ("stopped_defective", "escaped")),
 }
-# Means, each with its response. A rollout that was stopped early ended soon, which is no merit: how long a rollout takes is
-# told of those that did what they were for.
+# Means, each with its response. Stopped rollouts end early, so their makespan is not comparable: the makespan is also
+# given for completed rollouts.
 MEANS = {
     "completed_makespan_s": "makespan_s",
     "makespan_s": "makespan_s",
@@ -43,22 +43,22 @@ _NO_FACTORS = {*_KEYS, "replication", *RESPONSES, WEIGHT, "status", "stage", "er
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GridSummary(Result):
-    """What `summarize_grid` found.
+    """Result of `summarize_grid`.
 
     Attributes
     ----------
     cells : DataFrame
-        One row per case, ascending: `case`, `scenario`, `policy`, what was varied; `replications`, and `failed` ones
-        among them, which are left out. Then of each quantity `_n`, the observations that it is over, `_estimate`,
-        `_low`, `_high` and `_half_width`: `false_alarm`, the probability that a good release is stopped; `escape`, that
-        a defective one completes; and the means of `makespan_s`, `blast_radius`, `failed_requests_excess` and
-        `unavailable_excess_node_s`, and of the makespan of those rollouts that completed with a good release (where there
-        are no verdicts, that completed): `completed_makespan_s`.
+        One row per case, ascending: `case`, `scenario`, `policy` and the varied factors; `replications`, and how many
+        `failed` and are left out. Each quantity has the columns `_n` (observations used), `_estimate`, `_low`, `_high`
+        and `_half_width`: `false_alarm`, the probability that a good release is stopped; `escape`, that a defective one
+        completes; the means of `makespan_s`, `blast_radius`, `failed_requests_excess` and `unavailable_excess_node_s`;
+        and `completed_makespan_s`, the mean makespan of rollouts that completed with a good release (without verdicts,
+        that completed).
     factors : tuple of str
-        The columns of what was varied.
+        Columns of the varied factors.
     confidence_level : float
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says.
+        Scenario, seed, engine and switches, if the table has them.
     """
 
     cells: Annotated[pd.DataFrame, Columns(_CELL, has_more=True)]
@@ -68,14 +68,14 @@ class GridSummary(Result):
 
 
 def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 0.95) -> GridSummary:
-    r"""Estimate for each case of a sweep how often it errs, how long it takes and what it costs.
+    r"""Estimate error rates, makespan and cost measures for each case of a sweep.
 
     Parameters
     ----------
     result : SweepResult, StoredTable or DataFrame
-        As from `sweep`, from `read_store`, or rows of such a table. Neither order nor further columns matter.
+        From `sweep` or `read_store`, or rows of such a table. Row order and further columns are irrelevant.
     confidence_level : float, default 0.95
-        Of each interval by itself, between 0 and 1.
+        Of each interval separately, between 0 and 1.
 
     Returns
     -------
@@ -84,15 +84,15 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     Raises
     ------
     InputError
-        If the table is none of a sweep.
+        If the table is not from a sweep.
 
     Notes
     -----
-    Proportions are over the rollouts of good, and of defective, releases that got a verdict, with the exact interval of
-    Clopper and Pearson; means are over the rollouts that have a value, with Student's t interval (see
-    `simdeploy.statistics.intervals`). Too few observations give NaN.
+    Proportions cover rollouts of good, or of defective, releases with a verdict and have the exact interval of Clopper
+    and Pearson. Means cover rollouts with a value and have Student's t interval (see `simdeploy.statistics.intervals`).
+    With too few observations the result is NaN.
 
-    Rows are read a part at a time: memory depends on the number of cases only.
+    Rows are read in parts: memory depends only on the number of cases.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def _check(columns: Sequence[str]) -> None:
 
 
 def _is_completed(batch: pd.DataFrame) -> np.ndarray:
-    """Say which rollouts completed with a good release, or where there is no verdict completed."""
+    """Return which rollouts completed with a good release; without a verdict, which completed."""
     is_completed = batch["verdict"].eq("completed_good")
     if "state" in batch:
         is_completed |= batch["verdict"].isna() & batch["state"].eq("completed")
@@ -159,7 +159,7 @@ def _is_completed(batch: pd.DataFrame) -> np.ndarray:
 
 
 class _Counts:
-    """How many rows of each case there are, how many failed, and how many have each verdict."""
+    """Rows, failures and verdicts of each case."""
 
     def __init__(self) -> None:
         self._counts: dict[str, np.ndarray] = {}
@@ -185,10 +185,10 @@ class _Counts:
 
 
 class _Moments:
-    """Number, mean and sum of squared deviations of each case's values, added up part by part.
+    """Number, mean and sum of squared deviations of each case's values, accumulated part by part.
 
-    Values are taken from the case's first one on, so that values that are all the same have a variance of exactly 0;
-    parts are joined by the formulas of Chan, Golub and LeVeque (1983).
+    Values are taken relative to the case's first one, so identical values have a variance of exactly 0. Parts are
+    joined by the formulas of Chan, Golub and LeVeque (1983).
     """
 
     def __init__(self) -> None:
@@ -229,7 +229,7 @@ class _Moments:
 
 
 def _grown(values: np.ndarray, size: int, fill: float) -> np.ndarray:
-    """Return the values with more behind them, up to a length."""
+    """Return the values padded to a length."""
     if len(values) >= size:
         return values
     more = np.full(size - len(values), fill, dtype=values.dtype)

@@ -1,4 +1,4 @@
-"""As many replications as it takes: until every estimate is as precise as asked, or the budget is used up."""
+"""Replicate until every estimate reaches its requested precision, or the budget is spent."""
 
 from __future__ import annotations
 
@@ -54,40 +54,40 @@ def replicate_to_precision(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Precision[pd.DataFrame]:
-    r"""Replicate a scenario until every estimate under every policy is as precise as asked.
+    r"""Replicate a scenario until every estimate under every policy is as precise as requested.
 
     Parameters
     ----------
     scenario : Scenario or path
-        Or the path of its file. Its costs are those of the measures `cost` and its causes.
+        Its costs apply to the measures `cost` and its causes.
     policies : str, sequence of str, or mapping, optional
         As for `replicate`.
     targets : mapping of Measure or str to float or str
-        The half-width that each measure's interval must not exceed. A number is in the measure's unit; a text is, too
-        (``5s`` of a time, ``1pp`` or ``0.01`` of a fraction), or relative to the estimate (``5%``; of a fraction ``5%
-        relative``, for ``5%`` alone might be either and is refused).
+        Largest half-width of each measure's interval. A number is in the measure's unit. Text is too (``5s`` for a
+        time, ``1pp`` or ``0.01`` for a fraction), or it is relative to the estimate (``5%``; for a fraction ``5%
+        relative``, because ``5%`` alone is ambiguous and an error).
     most : int, default 10,000
-        Replications of each policy that it may take. The first look is at 100, the next ones at 200, 500, 1,000, 2,000,
-        5,000, ...; the last one is the largest of these that is no more than `most`.
+        Most replications of each policy. Looks are at 100, 200, 500, 1,000, 2,000, 5,000, ...; the last is the largest
+        of these that does not exceed `most`.
     confidence_level : float, default 0.95
-        Of each interval by itself.
+        Of each interval separately.
     seed, engine, executor, workers, cluster
         As for `replicate`.
     store : path-like, optional
         A folder, as for `sweep_to_precision`.
     progress : bool or callable, default False
-        As for `replicate`; it is given the rollouts that are done, and those there will be at the next look.
+        As for `replicate`; a callable receives the rollouts done and the total at the next look.
 
     Returns
     -------
     Precision
-        With the numbers, and in `responses` the table, that one `replicate` of so many replications gives.
+        Its numbers and the table in `responses` equal those of one `replicate` with as many replications.
 
     Raises
     ------
     InputError
-        Before anything is simulated: with every target, and every argument, that makes no sense; also for what no
-        replication of this scenario could tell.
+        Before anything is simulated: lists every invalid target and argument, and every target that no replication of
+        this scenario can measure.
 
     Warns
     -----
@@ -96,14 +96,14 @@ def replicate_to_precision(
 
     Notes
     -----
-    A sequential procedure: the first look at which every half-width is narrow enough is the last one (Law 2015 [1]_,
-    section 9.4.1, with :math:`\gamma/(1+\gamma)` for a relative :math:`\gamma`; Chow and Robbins 1965 [2]_). As each look
-    doubles the one before at least, there are few, and about one and a half times the necessary number is used on average. Of a mean it takes
-    more than a narrow interval, for such rules stop too early where it is skewed:
-    :func:`~simdeploy.analysis.estimates.targets.why_not_yet` has the conditions. With them, nominal 95 % intervals were seen to
-    cover 93 to 96 % of the time, also of lognormal costs with a skewness of 6 and of a cost that one rollout in fifty has.
-    What happens less often than once in some hundred rollouts may still be missed by the first 500: ask for the precision
-    of its rate as well, whose interval knows of it.
+    A sequential procedure that stops at the first look at which every half-width is small enough (Law 2015 [1]_,
+    section 9.4.1, with :math:`\gamma/(1+\gamma)` for a relative :math:`\gamma`; Chow and Robbins 1965 [2]_). Each look
+    at least doubles the previous one, so there are few looks, and on average about one and a half times the necessary
+    number of replications. For skewed means such rules stop too early, so a mean must meet further conditions:
+    :func:`~simdeploy.analysis.estimates.targets.why_not_yet`. With them, nominal 95 % intervals covered 93 to 96 % of
+    the time in tests, including lognormal costs with a skewness of 6 and a cost that one rollout in fifty has. The
+    first 500 replications may still miss events rarer than once in some hundred rollouts: request the precision of the
+    event's rate as well, whose interval accounts for it.
 
     References
     ----------
@@ -172,7 +172,7 @@ def sweep_to_precision(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Precision[SweepResult]:
-    """Sweep until every estimate in every case is as precise as asked; all cases get the same number of replications.
+    """Sweep until every estimate in every case is precise enough, with equally many replications of each case.
 
     Parameters
     ----------
@@ -181,14 +181,13 @@ def sweep_to_precision(
     targets, most, confidence_level, progress
         As for `replicate_to_precision`.
     store : path-like, optional
-        A folder. The replications of each look are a store in it (``batch-00``, ``batch-01``, ...), so that the same call
-        again goes on where an earlier one ended, however it ended; so does one with other targets, another level or a
-        larger budget. `read_batches` reads it as one table.
+        A folder with one store per look (``batch-00``, ``batch-01``, ...). The same call resumes an interrupted one,
+        also with other targets, another level or a larger budget. `read_batches` reads the stores as one table.
 
     Returns
     -------
     Precision
-        Its `responses` is the `SweepResult` that one sweep with so many replications gives.
+        Its `responses` is the `SweepResult` of one sweep with as many replications.
 
     Raises
     ------
@@ -202,8 +201,8 @@ def sweep_to_precision(
 
     Notes
     -----
-    See `replicate_to_precision`. The case that is hardest decides for all of them: comparisons within replications need
-    the same ones everywhere.
+    See `replicate_to_precision`. The hardest case decides for all: comparisons within replications need the same
+    replications everywhere.
 
     Examples
     --------
@@ -241,7 +240,7 @@ def sweep_to_precision(
 
 @dataclass(frozen=True)
 class _Question:
-    """How precise what is to be, and when one looks."""
+    """The requested precision, and when to look."""
 
     targets: tuple[Target, ...]
     costs: Costs | None
@@ -251,7 +250,7 @@ class _Question:
     confidence_level: float
 
     def look(self, responses: Responses) -> Precision[Responses]:
-        """Estimate from what there is."""
+        """Estimate from the replications so far."""
         measures = [target.measure for target in self.targets]
         values = Values(responses, measures, costs=self.costs, release=self.release)
         estimates = precision_frame(values, self.targets, self.confidence_level)
@@ -269,7 +268,7 @@ class _Question:
 
 
 def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence_level: Any) -> _Question:
-    """Return what is asked; refuse targets, a budget or a level that make no sense."""
+    """Return the question; refuse invalid targets, budgets and levels."""
     read, costs = read_targets(targets, scenarios)
     problems = level_problems(confidence_level)
     if isinstance(most, bool) or not isinstance(most, int) or most < FIRST_LOOK:
@@ -287,7 +286,7 @@ def _go_on(
     take: Callable[..., SweepResult],
     join: Callable[[Sequence[SweepResult]], Responses],
 ) -> Precision[Responses]:
-    """Take batch after batch until a look says that it is enough."""
+    """Run batch after batch until a look is precise enough."""
     batches: list[SweepResult] = []
     for number, span in enumerate(starmap(range, pairwise((0, *question.looks)))):
         batches.append(take(part=batch_name(number), replications=span))

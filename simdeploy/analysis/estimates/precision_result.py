@@ -1,4 +1,4 @@
-"""How precise estimates are, and how precise they were to be."""
+"""The precision of estimates, requested and reached."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ _ADDED = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Precision(Result, Generic[Responses]):
-    """What `replicate_to_precision` and `sweep_to_precision` found.
+    """Result of `replicate_to_precision` and `sweep_to_precision`.
 
     Attributes
     ----------
     estimates : DataFrame
-        One row per case and measure with the columns of `Estimates.estimates`, and: the `target`, a half-width in the
-        measure's unit or, where `is_relative`, a fraction of the estimate; whether it `is_reached`, and the `reason` why
-        not; the `n_replications` used, and the `n_needed` that would about do if so many gave this half-width;
-        `is_hardest`, of those that aren't reached the one that is furthest away.
+        One row per case and measure, with the columns of `Estimates.estimates` and: the `target`, a half-width in the
+        measure's unit or, if `is_relative`, a fraction of the estimate; `is_reached`, and the `reason` if not;
+        `n_replications` used; `n_needed`, about how many would be enough, judging by this half-width; `is_hardest`,
+        which of the estimates not reached is furthest from its target.
     n_replications : int
         Of each policy or case.
     most : int
         The budget.
     targets : tuple of Target
     case_columns : tuple of str
-        The columns that identify a case.
+        Columns that identify a case.
     confidence_level : float
-        Of each interval by itself.
+        Of each interval separately.
     is_reached : bool
-        Whether every estimate is as precise as asked.
+        Whether every estimate is as precise as requested.
     computed_under : dict
-        Scenario, seed, switches and engine; the engines in their order if the first looks were another one's; and the costs,
-        if anything counts them.
+        Scenario, seed, switches and engine; the engines in order of use if there were several; and the costs, if a
+        measure uses them.
     """
 
     estimates: Annotated[pd.DataFrame, Columns(ESTIMATE_COLUMNS | _ADDED, has_more=True)]
@@ -70,12 +70,12 @@ class Precision(Result, Generic[Responses]):
 
     @property
     def responses(self) -> Responses:
-        """All replications: the table that one `replicate` of so many gives, or the result of one such `sweep`.
+        """All replications: the table of one `replicate`, or the result of one `sweep`, with as many replications.
 
         Raises
         ------
         InputError
-            If it was read from a document, which has no replications.
+            If the result was read from a document, which has no replications.
         """
         if self._responses is None:
             raise InputError(Problem("a result read from a document has no replications", ("responses",)))
@@ -99,6 +99,6 @@ def precision_frame(values: Values, targets: Sequence[Target], confidence_level:
         rows.append((target.half_width, target.is_relative, not reason, reason, n, needed))
     columns = zip(_ADDED.items(), zip(*rows, strict=True), strict=False)
     frame = frame.assign(**{name: pd.Series(list(column), dtype=dtype) for (name, dtype), column in columns})
-    # It decides on how many it would take; of one that nobody can tell that is unknown.
+    # The hardest needs the most replications; an unknown need sorts first, so a known one takes precedence.
     missed = frame.loc[~frame["is_reached"], "n_needed"].sort_values(na_position="first", kind="stable")
     return frame.assign(is_hardest=frame.index.isin(missed.index[-1:]))

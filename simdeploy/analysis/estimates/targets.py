@@ -1,4 +1,4 @@
-"""How precise an estimate has to be, a half-width in the measure's unit or relative; and when it is precise enough."""
+"""The requested precision of an estimate, absolute or relative, and when it is reached."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ Targets = Mapping[Measure | str, float | str] | Mapping[str, float | str] | Mapp
 _POINTS, _RELATIVE = "pp", "relative"
 
 FIRST_LOOK = 100
-# What one rollout in a hundred does is missed by 100 of them one time in three, and by 500 one time in 150.
+# 100 rollouts miss an event of one rollout in a hundred one time in three, 500 one time in 150.
 FEWEST_OF_A_MEAN = 500
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the half-width of a measure's interval must not exceed: in the measure's unit, or a fraction of what is
-    estimated.
+    """Largest half-width of a measure's interval: in the measure's unit, or as a fraction of the estimate.
 
     Examples
     --------
@@ -48,14 +47,14 @@ class Target:
     is_relative: bool = False
 
     def limit(self, estimate: float) -> float:
-        r"""Return the half-width that is narrow enough around an estimate.
+        r"""Return the largest half-width allowed for an estimate.
 
         Notes
         -----
-        Of a relative target :math:`\gamma` it is :math:`\gamma / (1 + \gamma)` of the estimate: where the interval holds
-        the truth :math:`\mu`, a half-width of at most :math:`\gamma' |\hat\mu|` means
+        For a relative target :math:`\gamma` it is :math:`\gamma / (1 + \gamma)` of the estimate. If the interval
+        contains the true value :math:`\mu`, a half-width of at most :math:`\gamma' |\hat\mu|` means
         :math:`|\hat\mu - \mu| \le \gamma' |\hat\mu| \le \gamma' (|\mu| + |\hat\mu - \mu|)`, hence an error of at most
-        :math:`\gamma' / (1 - \gamma') = \gamma` of the truth (Law 2015 [1]_, section 9.4.1).
+        :math:`\gamma' / (1 - \gamma') = \gamma` of the true value (Law 2015 [1]_, section 9.4.1).
 
         References
         ----------
@@ -74,18 +73,18 @@ class Target:
 
 
 def parse_target(text: str, measure: Measure) -> Target:
-    """Read a half-width as a person writes it.
+    """Parse a half-width.
 
     Parameters
     ----------
     text : str
-        In the measure's unit, ``5`` or ``5s`` of a time, ``0.01`` or ``1pp`` (percentage points) of a fraction; relative to
-        the estimate, ``5% relative`` or, where the measure is none that is shown as a percentage, ``5%``.
+        In the measure's unit: ``5`` or ``5s`` for a time, ``0.01`` or ``1pp`` (percentage points) for a fraction.
+        Relative to the estimate: ``5% relative``, or ``5%`` for a measure that is not shown as a percentage.
 
     Raises
     ------
     InputError
-        If it is neither; and for ``1%`` of a fraction, which might be either.
+        If it is neither; also for ``1%`` of a fraction, which is ambiguous.
 
     Examples
     --------
@@ -118,11 +117,11 @@ def parse_target(text: str, measure: Measure) -> Target:
 
 
 def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tuple[Target, ...], Costs | None]:
-    """Return targets that may be written as text, and the costs that their measures are counted in.
+    """Return targets, parsed if they are text, and the costs for their measures.
 
-    A number is a half-width in the measure's unit, a text as for `parse_target`. What is measured must be possible in
-    at least one of the scenarios, and all must have the same costs if they matter; an `InputError` says everything that
-    is wrong.
+    A number is a half-width in the measure's unit; text is as for `parse_target`. Each measure must be possible in at
+    least one scenario, and all scenarios must have the same costs if a measure uses them; an `InputError` lists
+    everything wrong.
     """
     if not isinstance(targets, Mapping) or not targets:
         allowed = 'a mapping from measures to half-widths, such as {"makespan_s": "5s"}'
@@ -177,7 +176,7 @@ def _not_a_target(measure: Measure, asked: Any) -> Problem:
 
 
 def _impossible(measure: Measure, scenarios: Collection[Scenario]) -> list[Problem]:
-    """Say why no replication of these scenarios could tell anything of a measure; paths are its keys."""
+    """Return why no replication of these scenarios can measure something; paths are its keys."""
     kinds = tuple(dict.fromkeys(kind.name for scenario in scenarios for kind in scenario.release))
     problems = measure_problems(measure, kinds, has_costs=any(scenario.costs is not None for scenario in scenarios))
     reasons = [why_impossible(measure, scenario.release, scenario.identity.type) for scenario in scenarios]
@@ -194,9 +193,9 @@ def _hundredth(share: str) -> str:
 
 
 def plan_looks(most: int) -> tuple[int, ...]:
-    """Say after how many replications one looks: 100, 200, 500, 1,000, 2,000, ..., as far as `most` goes.
+    """Return the numbers of replications at which to look: 100, 200, 500, 1,000, 2,000, ..., up to `most`.
 
-    They depend on nothing that was seen, nor on `most`: who goes on with a larger one looks at the same numbers.
+    They don't depend on results, and a run resumed with a larger `most` has the same looks.
 
     Examples
     --------
@@ -212,19 +211,18 @@ def plan_looks(most: int) -> tuple[int, ...]:
 
 
 def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
-    r"""Say why an estimate of these values, NaN left out, isn't precise enough; the empty text if it is.
+    r"""Return why an estimate of these values, ignoring NaN, isn't precise enough; empty if it is.
 
     Notes
     -----
-    Stopping at the first look at which the interval is narrow favours looks at which the variance is underestimated;
-    what is skewed is then underestimated with it. That such intervals cover as often as they say holds only in the limit
-    of narrow ones (Chow and Robbins 1965 [1]_). Intervals of rates and quantiles have enough in hand. A mean has not, so of
-    a mean it takes more:
+    Stopping at the first narrow interval favours looks that underestimate the variance, and with it the mean of skewed
+    values. Such intervals have their nominal coverage only in the limit of narrow intervals (Chow and Robbins 1965
+    [1]_). Intervals of rates and quantiles are conservative enough. A mean also needs:
 
-    - at least 500 values, lest what is rare was not seen at all;
+    - at least 500 values, so that rare events are likely to be seen;
     - at least 25 times the square of their skewness (Cochran 1977 [2]_, section 2.15);
-    - a half-width that would be narrow enough even if the variance were larger by its own standard error, whose ratio to
-      it is :math:`\sqrt{(b_2 - 1)/n}`, :math:`b_2` being the kurtosis (Cramér 1946 [3]_, section 27.4).
+    - a half-width that would be narrow enough even if the variance were larger by its own standard error, whose ratio
+      to the variance is :math:`\sqrt{(b_2 - 1)/n}`, with kurtosis :math:`b_2` (Cramér 1946 [3]_, section 27.4).
 
     References
     ----------
@@ -263,9 +261,10 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
 
 
 def count_needed(n: int, found: Estimate, target: Target) -> float:
-    """Say about how many replications would do, if so many gave this half-width; NaN if that can't be said.
+    """Return about how many replications would be enough, given this half-width; NaN if unknown.
 
-    The half-width falls with the root of the number (Law 2015, *Simulation Modeling and Analysis*, eq. 9.2 and 9.3).
+    The half-width falls with the square root of the number (Law 2015, *Simulation Modeling and Analysis*, eq. 9.2 and
+    9.3).
     """
     limit = target.limit(found.estimate)
     return n * (found.half_width / limit) ** 2 if limit > 0 else math.nan

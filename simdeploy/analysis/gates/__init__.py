@@ -1,5 +1,5 @@
-"""Gates side by side in the same worlds, over the size of the defect.
+"""Gates compared in the same worlds, over the size of the defect.
 
-`comparing` has the call, `curves` the measures over the size of a defect, and who errs less. From outside: `compare_gates`,
-`GateComparison`.
+Modules: `comparing` is the call, `curves` estimates measures over the size of a defect, and which gate errs less. From
+outside: `compare_gates`, `GateComparison`.
 """

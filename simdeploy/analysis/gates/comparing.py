@@ -1,4 +1,4 @@
-"""Gates side by side in the same worlds: what each stops, lets through, looks at and takes, over the size of the defect."""
+"""Gates compared in the same worlds: what each stops, misses, examines and takes, over the size of the defect."""
 
 from __future__ import annotations
 
@@ -54,30 +54,30 @@ def compare_gates(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> GateComparison:
-    r"""Put gates side by side in the same worlds, over the size of the defect.
+    r"""Compare gates in the same worlds, over the size of the defect.
 
     Parameters
     ----------
     scenario : Scenario
     policy : str, mapping, spec or document, optional
-        The policy that gets the gates; the scenario's first one by default.
+        The policy to combine with the gates; the scenario's first one by default.
     gates : iterable of str, or mapping of str to gate, optional
-        Kinds (``["sprt", "bayes"]``), or gates as in a file by the names that they are to have. The threshold, which is
-        the policy without a gate, is always the first. By default every kind, with the parameters that follow from the
-        policy's health check, and the policy's own gate if it has one; those that it can't have here are left out.
+        Kinds (``["sprt", "bayes"]``), or gates as in a file by name. The threshold, the policy without a gate, is
+        always first. By default every kind, with parameters derived from the policy's health check, and the policy's
+        own gate if it has one; gates that the policy can't have here are left out.
     sizes : iterable of float, optional
-        Error rates that a release adds, fractions; 0, a good release, is always among them. By default from 0 to four
+        Error rates that a release adds, as fractions; 0, a good release, is always included. By default from 0 to four
         times the policy's `max_error_rate`, and those of the scenario's defects.
     replications : int or range, default 1000
         Of each gate at each size.
     confidence_level : float, default 0.95
-        Of the curve of a gate in a measure, and of all differences in a measure together.
+        Of one gate's curve in one measure, and of all differences in one measure together.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster, progress
         As for `sweep`.
     store : path-like, optional
-        A folder for all rollouts; the same call goes on with what is there.
+        A folder for all rollouts; the same call resumes from it.
 
     Returns
     -------
@@ -86,23 +86,23 @@ def compare_gates(
     Raises
     ------
     InputError
-        Before anything is simulated: with everything that makes no sense; for a policy without a health check, and for
+        Before anything is simulated: lists everything invalid; also for a policy without a health check, and for
         restart and stop, which release nothing.
 
     Notes
     -----
-    Each gate is put into the policy; nothing else of it changes, with one exception. A gate that can pass a wave before the
-    observation is over (sprt, bayes) can't be sooner than a node's own observation, so under it a node needs one healthy
-    window by itself. That is so where a gate that can't tell waits (`cant_tell`): where it passes or stops at the end of
-    the observation instead, the policy's own observation is the time that the test has.
+    Only the gate of the policy changes, with one exception. A gate that can pass a wave early (sprt, bayes) must wait
+    for each node's own observation, so under it a node needs only one healthy window, provided the gate waits when
+    undecided (`cant_tell`). If it passes or stops at the end of the observation instead, the policy's observation
+    stays, as the time available to the test.
 
-    At each size every release is the same: it adds this error rate, on the nodes and after the time that the scenario's first
-    defective kind says. All gates meet the same worlds, at each size and across sizes: a node has the same crashes,
-    spells and windows whatever the release adds. Then they meet the scenario's own mixture of releases.
+    At each size every release adds this error rate, on the nodes and after the time of the scenario's first defective
+    kind. All gates meet the same worlds, at each size and across sizes: a node has the same crashes, spells and windows
+    for any release. Then they meet the scenario's own mixture of releases.
 
-    The curve of a gate over k sizes has k intervals of level :math:`1 - \alpha / k`, which hold together by Bonferroni's
-    inequality; differences of m gates to the threshold have the level :math:`1 - \alpha / (k m)`. Makespans are compared
-    of the rollouts that complete under both gates: a rollout that is stopped is over soon, which is no virtue.
+    A gate's curve over k sizes has k intervals of level :math:`1 - \alpha / k`, which hold together by Bonferroni's
+    inequality; differences of m gates from the threshold have level :math:`1 - \alpha / (k m)`. Makespans are compared
+    over rollouts that complete under both gates, because stopped rollouts end early.
 
     Examples
     --------

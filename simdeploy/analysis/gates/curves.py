@@ -1,4 +1,4 @@
-"""Estimates by gate and size of the defect, with bands; and only what they support: how gates stand to the threshold."""
+"""Estimates by gate and size of the defect, with simultaneous intervals, and how gates compare with the threshold."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.asking.verdicts import Direction
 
 STOPPED = "stopped"
-# What is measured at each size beside how often a release is stopped.
+# Further measures at each size, besides how often a release is stopped.
 ALONG = (
     "decision_requests",
     "failed_requests_excess",
@@ -32,28 +32,27 @@ ALONG = (
     "makespan_s",
 )
 MEASURES = (STOPPED, *ALONG)
-# A release is stopped by either name, depending on whether it should have been.
+# Either verdict means that a release was stopped; the name depends on whether it should have been.
 _STOPS = (Measure("false_alarm"), Measure("stopped_defective"))
 
 
 def measures_along() -> tuple[Measure, ...]:
-    """Return what has to be read from a table of sizes."""
+    """Return the columns needed from a table of sizes."""
     return (*_STOPS, *map(parse_measure, ALONG))
 
 
 def as_measure(name: str) -> Measure:
-    """Return what a name of `MEASURES` is estimated as."""
+    """Return the measure for a name of `MEASURES`."""
     return _STOPS[1] if name == STOPPED else parse_measure(name)
 
 
 def estimate_curves(
     values: Values, gates: Sequence[str], sizes: Sequence[float], confidence_level: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Estimate every measure of every gate at every size, and its difference to the first gate: tables of
-    `GateComparison`.
+    """Estimate measures by gate and size, and differences from the first gate: tables of `GateComparison`.
 
-    Values are of `measures_along`, cases size by size, and of each size gate by gate. The level is that of the curve of
-    a gate and a measure, over all sizes; and of all differences in a measure.
+    Values are those of `measures_along`, ordered by size, then gate. The level holds for the curve of a gate and a
+    measure over all sizes, and for all differences in a measure.
     """
     shape = (len(sizes), len(gates), -1)
     curve_rows, difference_rows = [], []
@@ -78,10 +77,9 @@ def estimate_curves(
 def estimate_mixture(
     values: Values, gates: Sequence[str], measures: Sequence[Measure], confidence_level: float
 ) -> pd.DataFrame:
-    """Estimate measures of every gate, a case each, under the scenario's own releases, and differences to the first
-    one.
+    """Estimate measures of every gate, one case each, under the scenario's releases, and differences from the first.
 
-    The level is that of each interval of an estimate, and of all differences in a measure together.
+    The level holds for each interval of an estimate, and for all differences in a measure together.
     """
     level = share_out(confidence_level, max(len(gates) - 1, 1))
     rows = []
@@ -101,7 +99,7 @@ def estimate_mixture(
 
 
 def _measured(values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of a measure by case and replication, and by case how many are unknown."""
+    """Return a measure's values by case and replication, and the number unknown by case."""
     if name != STOPPED:
         measure = parse_measure(name)
         return values.of(measure), values.unknown_fractions(measure)
@@ -109,12 +107,12 @@ def _measured(values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_better(name: str, size: float) -> Direction | None:
-    """Return whether less or more of a measure is better at a size; of what is stopped that depends on the release."""
+    """Return whether lower or higher is better for a measure at a size; for `stopped` it depends on the release."""
     return find_direction(_STOPS[size > 0] if name == STOPPED else parse_measure(name))
 
 
 def _difference(found: Mapping[str, Any], unknown_fraction: float, direction: Direction | None) -> dict[str, Any]:
-    """Return a difference with its verdict; what may still become anything is none."""
+    """Return a difference with its verdict; none if the value is unknown."""
     ends = dict.fromkeys(("estimate", "low", "high"), math.nan) if unknown_fraction > 0 else {}
     row = {**found, **ends, "unknown_fraction": unknown_fraction}
     unknown = math.isnan(row["estimate"])
@@ -122,7 +120,7 @@ def _difference(found: Mapping[str, Any], unknown_fraction: float, direction: Di
 
 
 class Conclusion(NamedTuple):
-    """What is concluded from curves and differences, as `GateComparison` has it."""
+    """What curves and differences imply, as in `GateComparison`."""
 
     gates: pd.DataFrame
     best: str | None
@@ -133,7 +131,7 @@ class Conclusion(NamedTuple):
 def conclude(
     gates: pd.DataFrame, curves: pd.DataFrame, differences: pd.DataFrame, mixture: pd.DataFrame, size: float
 ) -> Conclusion:
-    """Judge each gate by its errors: good releases that are stopped, and defects of a size that are not."""
+    """Judge each gate by its errors: good releases stopped, and defects of a size not stopped."""
     stopped = curves[curves["measure"].eq(STOPPED)].set_index(["size", "gate"])["estimate"]
     errors = stopped[0.0] + (1 - stopped[size])
     of_errors = differences[differences["measure"].eq(STOPPED) & differences["size"].isin([0.0, size])]

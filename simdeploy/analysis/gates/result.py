@@ -1,4 +1,4 @@
-"""What the comparison of gates found."""
+"""Result of a comparison of gates."""
 
 from __future__ import annotations
 
@@ -27,48 +27,48 @@ GATE = {"gate": "str", "kind": "str", "says": "str", "observation_s": "float64",
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GateComparison(Result):
-    """What `compare_gates` found.
+    """Result of `compare_gates`.
 
     Attributes
     ----------
     curves : DataFrame
-        One row per gate, size of the defect and measure: `gate`, `size` (the error rate that the release adds, a fraction; 0
-        is a good release), `measure`, `estimate`, `low`, `high`, `n`, and `unknown_fraction`, the share of the rollouts
-        that never end, so that nobody knows their value. The intervals of one gate and one measure hold together for all
+        One row per gate, size of the defect and measure: `gate`, `size` (the error rate that the release adds, a
+        fraction; 0 is a good release), `measure`, `estimate`, `low`, `high`, `n`, and `unknown_fraction`, the share of
+        rollouts that never end, so their value is unknown. The intervals of one gate and measure hold together for all
         sizes. Measures: `stopped`, `decision_requests`, `failed_requests_excess`, `makespan_s given completed`,
         `stopped_at_s`, `makespan_s`.
     differences : DataFrame
-        The same columns without the first gate: the measure less that under the threshold, in the same worlds, over the
-        replications in which both have a value. The intervals of one measure hold for all gates and sizes together. And the
-        `verdict` that they support: better, worse, equal, unclear or unknown; missing where it surely differs and neither
-        side is better. Fewer good releases stopped are better, and more defective ones.
+        The same columns for all but the first gate: the measure minus that under the threshold, in the same worlds,
+        over the replications in which both have a value. The intervals of one measure hold for all gates and sizes
+        together. `verdict`: better, worse, equal, unclear or unknown; missing for a significant difference without a
+        better side. Fewer good releases stopped are better, and more defective ones.
     mixture : DataFrame
-        Under the scenario's own releases, one row per gate and measure: `gate`, `measure`, `estimate`, `low`, `high`, `n`,
-        `unknown_fraction`, each interval by itself; and less the threshold `difference`, `difference_low`,
+        Under the scenario's own releases, one row per gate and measure: `gate`, `measure`, `estimate`, `low`, `high`,
+        `n`, `unknown_fraction`, each interval separately; and minus the threshold `difference`, `difference_low`,
         `difference_high`, which hold for all gates together, with their `verdict`.
     gates : DataFrame
-        One row per gate: `gate`, `kind`, `says` (as a file has it), `observation_s` (how long a node is watched by itself),
-        and, but for the threshold, the `verdict` on false alarms and escapes at `size` together: also trades, if one is
-        better and the other one worse.
+        One row per gate: `gate`, `kind`, `says` (as in a file), `observation_s` (a node's own observation), and, except
+        for the threshold, the `verdict` on false alarms and escapes at `size` together, which may also be trades: one
+        is better and the other worse.
     best : str or None
-        The gate that errs least by the estimates, of those whose verdict is better.
+        Among gates with verdict better, the one with the fewest errors by the estimates.
     fewest_failed_requests : str or None
-        The gate under which the fewest failed requests of a defect of `size` are served, if that is surely better than
-        under the threshold; of those that don't surely err more.
+        Among gates not significantly worse in errors, the one with the fewest failed requests for a defect of `size`,
+        if significantly fewer than under the threshold.
     cheapest : str or None
-        The gate that costs least by the estimates, the threshold among them.
+        Gate with the lowest cost by the estimates; may be the threshold.
     left_out : dict of str to str
-        Gates of the default that this policy can't have here, with the reason.
+        Default gates that this policy can't have here, with the reason.
     policy : str
     size : float
-        The size of the defect that the answer speaks of.
+        Size of the defect named in the answer.
     confidence_level : float
     n_replications : int
         Of each gate at each size.
     n_failed : int
-        Rollouts that failed and are left out.
+        Failed rollouts, which are left out.
     computed_under : dict
-        Scenario, seed, engine and switches; and the costs, if anything counts them.
+        Scenario, seed, engine and switches; and the costs, if a measure uses them.
     """
 
     curves: Annotated[pd.DataFrame, Columns(CURVE)]
@@ -88,7 +88,7 @@ class GateComparison(Result):
 
     @property
     def sizes(self) -> tuple[float, ...]:
-        """The sizes of the curve, ascending; the first is 0."""
+        """Sizes of the curve, ascending; the first is 0."""
         return tuple(self.curves["size"].drop_duplicates().tolist())
 
     def row(self, gate: str, size: float, measure: str) -> Mapping[Any, Any]:

@@ -1,4 +1,4 @@
-"""How large a defect is: the scenario with one kind of release, of which only the error rate differs."""
+"""The size of a defect: the scenario with one kind of release, varied only in its error rate."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.release import ReleaseKind
 
-# Times the policy's limit: the interesting defects are near it.
+# Multiples of the policy's limit: the interesting defects are near it.
 _STEPS = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)
 _LIMIT_WITHOUT_ONE = 0.1
-# A defect that is plain, where the scenario has none: times the limit.
+# A clear defect, if the scenario has none: a multiple of the limit.
 _PLAIN = 2
-# A step so near to a defect of the scenario, as a part of it, would say the same twice.
+# A step this close to a defect of the scenario, as a fraction of it, is redundant.
 _NEAR = 0.1
 _MOST_SIZES = 1000
 
 
 def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: ScenarioPolicy) -> tuple[float, ...]:
-    """Return the sizes of the curve, ascending: the error rates that a release adds, fractions; 0 is a good one.
+    """Return the sizes of the curve, ascending: error rates that a release adds, as fractions; 0 is a good one.
 
-    By default they go from a quarter to four times the policy's `max_error_rate`, and have what the scenario's defects
-    have instead of steps that are near to it. An `InputError` refuses what is no fraction, and sizes of which none is
-    above 0.
+    By default from a quarter to four times the policy's `max_error_rate`; the error rates of the scenario's defects
+    replace nearby steps. Raises `InputError` for values that are not fractions, and if none is above 0.
     """
     if sizes is None:
         limit = _find_limit(scenario, base)
@@ -52,7 +51,7 @@ def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: Scenario
 
 
 def choose_size(sizes: tuple[float, ...], scenario: Scenario, base: ScenarioPolicy) -> float:
-    """Return the size that is spoken of: the nearest to the scenario's own defect, or to twice the limit without one."""
+    """Return the size nearest to the scenario's own defect or, without one, to twice the limit."""
     kind = find_defect(scenario)
     wanted = kind.error_rate if kind is not None else 0.0
     wanted = wanted or _PLAIN * _find_limit(scenario, base)
@@ -60,7 +59,7 @@ def choose_size(sizes: tuple[float, ...], scenario: Scenario, base: ScenarioPoli
 
 
 def find_defect(scenario: Scenario) -> ReleaseKind | None:
-    """Return the scenario's first defective kind, of those with an error rate if there are any."""
+    """Return the scenario's first defective kind, preferring kinds with an error rate."""
     kinds = sorted((kind for kind in scenario.release if kind.defective), key=lambda kind: kind.error_rate == 0)
     return kinds[0] if kinds else None
 
@@ -68,7 +67,7 @@ def find_defect(scenario: Scenario) -> ReleaseKind | None:
 def scenario_of_size(scenario: Scenario, size: float) -> Scenario:
     """Return a scenario in which every release adds this error rate; a good one at 0.
 
-    Which nodes are affected, and after which time, is that of `find_defect`.
+    Affected nodes and onset are those of `find_defect`.
     """
     if size == 0:
         release: dict[str, Any] = {"good": {"probability": 1}}
@@ -78,7 +77,7 @@ def scenario_of_size(scenario: Scenario, size: float) -> Scenario:
         kept = {key: raw[key] for key in ("after", "affects") if raw.get(key) is not None}
         release = {"defect": {"probability": 1, "defective": True, "error_rate": size, **kept}}
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # Requirements may name a kind that isn't there any more, and matter to no rollout.
+        # Requirements may name a kind that was removed, and don't affect rollouts.
         return scenario.with_values({"release": release, "requirements": []})
 
 

@@ -1,4 +1,4 @@
-"""The policy under each gate: what differs is who judges, and how long a node is watched by itself."""
+"""The policy under each gate: only the judge and the node's own observation differ."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEFAULT_GATES: Mapping[str, Mapping[str, str]] = {
     "cusum": {"kind": "cusum"},
 }
 
-# Their verdict may come before the end of the observation; a node's own observation would only hold it up.
+# Their verdict may come before the end of the observation; a node's own observation would only delay it.
 _EARLY = ("sprt", "bayes")
 
 GateInput = str | Mapping[str, Any] | Gate | None
@@ -39,7 +39,7 @@ GateInput = str | Mapping[str, Any] | Gate | None
 
 @dataclass(frozen=True)
 class Variant:
-    """The policy under one gate: what that is called here, its kind, and how a file has it."""
+    """The policy under one gate: its name here, its kind, and its form in a file."""
 
     gate: str
     kind: str
@@ -48,16 +48,15 @@ class Variant:
 
     @property
     def observation_s(self) -> float:
-        """How long a node is watched by itself, seconds."""
+        """A node's own observation, in seconds."""
         policy = self.policy.policy
         return policy.windows_needed * policy.interval_ns / NS_PER_S
 
 
 def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[str, Gate]:
-    """Return gates by the names that they are to have; the threshold is always the first.
+    """Return gates by name; the threshold is always first.
 
-    They are given as kinds, or as in a file by name, and by default `DEFAULT_GATES`. An `InputError` says everything
-    that is wrong with any of them.
+    Gates are kinds, or as in a file by name; by default `DEFAULT_GATES`. An `InputError` lists everything invalid.
 
     Examples
     --------
@@ -104,7 +103,7 @@ def _name_gates(gates: Any) -> dict[str, Any]:
 def make_variants(
     scenario: Scenario, base: ScenarioPolicy, gates: Iterable[str] | Mapping[str, GateInput] | None
 ) -> tuple[tuple[Variant, ...], dict[str, str]]:
-    """Put each gate into a policy.
+    """Combine a policy with each gate.
 
     Parameters
     ----------
@@ -114,16 +113,16 @@ def make_variants(
     Returns
     -------
     variants : tuple of Variant
-        The threshold first. Under a gate that can pass early (sprt, bayes) a node needs one healthy window by itself, if
-        it needs any, where a gate that can't tell waits: elsewhere the wave's observation would be over, and with it the
-        test, after that window. Under the others it has the policy's own observation.
+        The threshold first. Under a gate that can pass early (sprt, bayes) and waits when undecided, a node that needs
+        an observation needs one healthy window: if the gate doesn't wait, the wave's observation, and with it the test,
+        would end after that window. Under other gates the policy's observation applies.
     left_out : dict of str to str
-        Gates of the default that this policy can't have here, with the reason.
+        Default gates that this policy can't have here, with the reason.
 
     Raises
     ------
     InputError
-        With everything that is wrong with the gates that were asked for.
+        Lists everything wrong with the requested gates.
     """
     variants: list[Variant] = []
     left_out: dict[str, str] = {}
@@ -152,13 +151,13 @@ def _make_variant(scenario: Scenario, base: ScenarioPolicy, name: str, gate: Gat
         else:
             values[Lever("health_check.min_healthy_time", "duration")] = format_duration(base.policy.interval_ns)
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # What is suspicious about the policy as it is was told when it was read.
+        # Warnings about the policy were given when it was read.
         policy = change_policy(base, values, scenario, own_identity(base, scenario))
     return Variant(name, gate.kind, write_gate(gate), policy)
 
 
 def write_gate(gate: Gate) -> str:
-    """Write a gate as a file has it, in one line.
+    """Write a gate in one line, as in a file.
 
     Examples
     --------

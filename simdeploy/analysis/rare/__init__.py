@@ -1,4 +1,5 @@
-"""How likely is a catastrophe: importance sampling, and splitting, for what plain simulation would never meet.
+"""Probabilities of rare events, by importance sampling or splitting, beyond the reach of plain simulation.
 
-`estimating` has the call, `by_importance` and `by_splitting` the methods. From outside: `estimate_rare`, `Rare`.
+Modules: `estimating` is the call, `by_importance` and `by_splitting` the methods. From outside: `estimate_rare`,
+`Rare`.
 """

@@ -1,4 +1,4 @@
-"""`estimate_rare` by importance sampling: a pilot that chooses the tilt, then the estimate under it."""
+"""`estimate_rare` by importance sampling: a pilot chooses the tilt, then the estimate uses it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario
     from simdeploy.world.release import ReleaseKind
 
-# Effective hits below which a pilot says nothing of a tilt but how many hits there were.
+# With fewer effective hits, a pilot compares tilts only by the number of hits.
 _FEWEST_HITS = 5.0
 _FIRST_HIT = 8
 _MOST_ROUNDS = 3
 _WORTH_IT = 1.3
-# A search on few replications must not make a kind of release so rare that what it leads to is missed.
+# A search on few replications must not make a kind of release so rare that its consequences are missed.
 _RAREST_KIND = 0.1
 
 
 def estimate_by_importance(
     question: Question, tilt: Tilt | Mapping[str, float] | Sequence[str] | None
 ) -> dict[str, Any]:
-    """Return what a `Rare` has beside the question; `tilt` is as `estimate_rare` takes it."""
+    """Return the fields of a `Rare` other than the question; `tilt` is as for `estimate_rare`."""
     scenario = question.scenario
     rungs: list[Rung] = []
     if isinstance(tilt, Tilt | Mapping):
@@ -69,7 +69,7 @@ def estimate_by_importance(
         | {"n_hits": rung.n_hits, "fraction": rung.score, "used": rung.tilt == best}
         for rung in rungs
     ]
-    # What a rollout costs without a tilt, over what it costs here.
+    # Cost of a rollout without a tilt, divided by its cost here.
     cost_ratio = touched * question.rollouts / max(float(met.touched.sum()), 1.0)
     return {
         **numbers,
@@ -111,9 +111,7 @@ def _check_names(scenario: Scenario, names: Sequence[str]) -> list[str]:
 
 
 class Rung(NamedTuple):
-    """What a tilt is worth by a few replications: in how many the event happened, and what each is worth in hits of
-    equal weights.
-    """
+    """Quality of a tilt by a few replications: how many hits, and their value in equally weighted hits."""
 
     tilt: Tilt
     n_hits: int
@@ -123,18 +121,18 @@ class Rung(NamedTuple):
 def choose_tilt(
     scenario: Scenario, try_tilt: Callable[[Tilt], Met], names: Sequence[str] | None = None
 ) -> tuple[Tilt, list[Rung]]:
-    r"""Find a tilt under which an event happens often, and with weights that are much the same each time.
+    r"""Find a tilt under which an event happens often and with similar weights.
 
-    `try_tilt` simulates a few replications under a tilt, the same ones each time. By default everything may be tilted
-    that chance decides. Returned is also everything that was tried, in order.
+    `try_tilt` simulates a few replications under a tilt, the same ones each time. By default everything random may be
+    tilted. Also returns everything tried, in order.
 
     Notes
     -----
-    A tilt is as good as the effective number of hits that it gives, :math:`(\sum w 1_A)^2 / \sum w^2 1_A`, for n times the relative
-    variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. Each factor alone is doubled, or halved, as long as that
-    helps; then the others are tried in turn on top of the best one, and kept if they are worth it. The ladder is coarse on
-    purpose: the optimum is flat, and a search on few replications would follow their noise. No kind of release is made rarer than
-    a tenth, unless it is: what it leads to might be missed, and no weight would tell.
+    The quality of a tilt is its effective number of hits, :math:`(\sum w 1_A)^2 / \sum w^2 1_A`, because n times the
+    relative variance of the estimate is :math:`n \sum w^2 1_A / (\sum w 1_A)^2 - 1`. Each factor alone is doubled, or
+    halved, as long as that helps; then the others are added in turn to the best one, and kept if they help. The ladder
+    is coarse because the optimum is flat and a fine search on few replications would follow noise. No kind of release
+    is made rarer than a tenth, unless it already is: its consequences might be missed, and no weight would show it.
     """
     if names is None:
         able = tiltable(scenario.fleet, scenario.release, scenario.operator)
@@ -158,7 +156,7 @@ class _Ladder:
         self.rungs: list[Rung] = []
 
     def climb_all(self, names: Sequence[str]) -> Rung:
-        """Climb by every name alone, then by each on top of the best, until that helps no more; drop what doesn't help."""
+        """Climb with every name alone, then add each to the best until that helps no more; drop what doesn't help."""
         start = self._rung({})
         best = max([start, *(self._climb(start, name) for name in names)], key=_worth)
         for _ in range(_MOST_ROUNDS):
@@ -181,11 +179,11 @@ class _Ladder:
         return best
 
     def _climb(self, start: Rung, name: str) -> Rung:
-        """Double a factor as long as that helps; if it doesn't at all, halve it."""
+        """Double a factor as long as that helps; if it never does, halve it."""
         best = start
         for step in (2.0, 0.5):
             factor, missed = 1.0, 0
-            # Where nothing leads to the event yet, the first hit may be many steps away.
+            # While there is no hit, the first may be many steps away.
             while missed < (_FIRST_HIT if best.score == 0 and step > 1 else 2):
                 factor *= step
                 rung = self._rung({**start.tilt.factors, name: factor})
@@ -203,7 +201,7 @@ class _Ladder:
         return self._rung({other: factor for other, factor in rung.tilt.factors.items() if other != name})
 
     def _is_bold(self, tilt: Tilt) -> bool:
-        """Tell whether a tilt makes some kind of release rarer than it is and than may be."""
+        """Return whether a tilt makes some kind of release rarer than allowed and than it is."""
         probabilities = tilted_probabilities(self._kinds, tilt)
         return any(
             float(probability) < min(_RAREST_KIND, float(kind.probability))

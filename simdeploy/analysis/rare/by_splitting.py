@@ -1,4 +1,4 @@
-"""`estimate_rare` by splitting: a pilot that chooses the levels, then independent runs, each kept in a store."""
+"""`estimate_rare` by splitting: a pilot chooses the levels, then independent runs follow, each saved in a store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BYTES_PER_NODE = 32
 
 
 def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """Return what a `Rare` has beside the question; `levels` are as `estimate_rare` takes them."""
+    """Return the fields of a `Rare` other than the question; `levels` are as for `estimate_rare`."""
     counts = levels if isinstance(levels, str) else next(iter(levels))
     process = Rollouts(question.scenario, question.policy, question.event, counts, question.seed, question.engine)  # type: ignore[arg-type]
     bytes_of_lineage = _BYTES_PER_NODE * question.scenario.fleet.nodes
@@ -97,7 +97,7 @@ def _tabulate(levels: Sequence[int], stages: Sequence[Stage]) -> list[dict[str, 
     for number in range(len(levels) + 1):
         found = [stage for stage in stages if stage.stage == number]
         is_last = number == len(levels)
-        # Where a repetition ended before, nobody reached the level.
+        # If a repetition ended earlier, no trajectory reached the level.
         fractions = {stage.repetition: stage.fraction for stage in found}
         rows.append(
             {
@@ -114,7 +114,7 @@ def _tabulate(levels: Sequence[int], stages: Sequence[Stage]) -> list[dict[str, 
 
 
 class Stage(NamedTuple):
-    """What the trajectories of one stage of one repetition came to.
+    """Outcome of one stage of one repetition.
 
     `happened`, `touched` and `unknown` are sums over its `n` trajectories, `fraction` is that of those that reached the
     next level, NaN for the last stage; estimates are those of the whole repetition.
@@ -134,9 +134,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Repetitions:
-    """The job of an executor: each replication of a span is a whole run through the levels, with `effort` trajectories
-    a stage.
-    """
+    """Job of an executor: each replication is a whole run through the levels, with `effort` trajectories per stage."""
 
     process: Rollouts
     levels: Sequence[int]
@@ -145,7 +143,7 @@ class Repetitions:
 
     @property
     def n_rollouts(self) -> int:
-        """Of one repetition that reaches the last level."""
+        """Rollouts of one repetition that reaches the last level."""
         return self.effort * (len(self.levels) + 1)
 
     def run(self, span: Span) -> list[Stage]:
@@ -170,7 +168,7 @@ class Repetitions:
         ]
 
     def failed(self, _span: Span, _stage: str, error: str) -> list[Stage]:
-        """Give up: nothing can stand in for a repetition."""
+        """Give up: a repetition can't be replaced."""
         raise SimulationError(error)
 
 
@@ -180,11 +178,10 @@ def repeat(
     find_levels: Callable[[], tuple[list[int], int]],
     make_job: Callable[[list[int]], Repetitions],
 ) -> tuple[list[int], int, list[Stage]]:
-    """Run repetitions, but for those that a store has; return the levels, the rollouts of a pilot, and stages by
-    repetition.
+    """Run the repetitions missing in a store; return the levels, the rollouts of a pilot, and stages by repetition.
 
-    `find_levels` returns the levels, and how many rollouts a pilot took; it isn't asked for what a store knows, in
-    which `question` has everything that decides on the numbers.
+    `find_levels` returns the levels and the number of rollouts of its pilot; it is called only for what the store
+    lacks. `question` contains everything that determines the numbers.
     """
     folder = place_within(campaign.store, "splitting")
     if folder is None:
@@ -214,7 +211,7 @@ def repeat(
 def _run(
     campaign: Campaign, job: Repetitions, numbers: Sequence[int], n_pilot: int
 ) -> Iterator[tuple[int, list[Stage]]]:
-    """Yield repetitions as they finish, and tell how many are done."""
+    """Yield repetitions as they finish, and report how many are done."""
     n_done, n_all = n_pilot + (job.number - len(numbers)) * job.n_rollouts, n_pilot + job.number * job.n_rollouts
     campaign.tell(n_done, n_all)
     spans = (Span(0, 0, 1, first=number, n_replications=1) for number in numbers)

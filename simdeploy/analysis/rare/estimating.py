@@ -1,4 +1,4 @@
-"""The probability of an event that plain simulation would hardly ever meet."""
+"""The probability of an event too rare for plain simulation."""
 
 from __future__ import annotations
 
@@ -42,37 +42,37 @@ def estimate_rare(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Rare:
-    r"""Estimate the probability of an event that is so rare that plain simulation would hardly ever meet it.
+    r"""Estimate the probability of an event too rare for plain simulation.
 
     Parameters
     ----------
     scenario : Scenario or path
         Without a tilt.
     policy : str, mapping, spec or document, optional
-        The scenario's first unless given.
+        By default the scenario's first.
     event : Event or str
         What happens in a rollout: ``min_in_service_fraction < 90%``, ``failed_requests_excess > 1e6 and escaped``,
         ``failed_nodes >= 12 given defective``.
     method : {'importance', 'splitting'}
-        Importance sampling, where what chance decides once or for each node alone makes the event (failed starts, long updates, a
-        slow day, a bad release); splitting, where it builds up over the waves of a rollout.
+        Importance sampling, if the event comes from randomness drawn once or per node (failed starts, long updates, a
+        slow day, a bad release); splitting, if it builds up over the waves of a rollout.
     tilt : Tilt, mapping of str to float, or sequence of str, optional
-        Of importance sampling: factors by name, or the names of what may be tilted. By default a pilot chooses among everything
-        that chance decides.
+        For importance sampling: factors by name, or the names of what may be tilted. By default a pilot chooses among
+        everything random.
     levels : str, or mapping of str to sequence of int, default "failed_nodes"
-        Of splitting: the response that it goes by, ``failed_nodes`` or ``peak_exposed_nodes``, and by it the levels; those a
-        pilot chooses unless given.
+        For splitting: the response that defines levels, ``failed_nodes`` or ``peak_exposed_nodes``, optionally with its
+        levels; by default a pilot chooses them.
     replications : int, default 20,000
-        That the estimate is over. A pilot takes some more.
+        Of the estimate. A pilot adds some.
     confidence_level : float, default 0.95
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster
         As for `replicate`.
     store : path-like, optional
-        A folder for all rollouts; the same call goes on with what is there.
+        A folder for all rollouts; the same call resumes from it.
     progress : bool or callable, default False
-        As for `replicate`; the total grows, since nobody knows what a pilot takes.
+        As for `replicate`; the total grows, since the size of a pilot is unknown.
 
     Returns
     -------
@@ -81,15 +81,16 @@ def estimate_rare(
     Raises
     ------
     InputError
-        With everything that is wrong with the arguments.
+        Lists everything wrong with the arguments.
 
     Notes
     -----
-    Importance sampling averages :math:`w 1_A`, w being the weight of a replication (model section 9). Splitting averages 10 independent
-    runs of the scheme in `simdeploy.statistics.splitting`. Both are unbiased. What is ``given`` divides them by its
-    probability, where the scenario says that of the kinds of release; otherwise by an average of its own, with the error of a ratio.
-    The interval is :math:`p e^{\pm t s / p}`, with n - 1 degrees of freedom, n being the rollouts or the runs (Asmussen and Glynn
-    2007 [1]_, section VI.1, on relative errors; section V.2 on importance sampling).
+    Importance sampling averages :math:`w 1_A`, with w the weight of a replication (model section 9). Splitting averages
+    10 independent runs of the scheme in `simdeploy.statistics.splitting`. Both are unbiased. A condition (``given``)
+    divides them by its probability, if the scenario states that of the kinds of release; otherwise by an estimate of
+    it, with the error of a ratio. The interval is :math:`p e^{\pm t s / p}`, with n - 1 degrees of freedom, where n is
+    the number of rollouts or of runs (Asmussen and Glynn 2007 [1]_, section VI.1, on relative errors; section V.2 on
+    importance sampling).
 
     References
     ----------

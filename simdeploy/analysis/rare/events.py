@@ -26,20 +26,20 @@ _HOLDS: dict[str, Callable[[Any, float], Any]] = {
 
 
 class Met(NamedTuple):
-    """What the replications of one policy say of an event; one entry each.
+    """An event in the replications of one policy; one entry each.
 
     Attributes
     ----------
     is_known : ndarray of bool
-        Whether it can be told what happened. Of the others everything is 0 but what they cost.
+        Whether the outcome is known. Otherwise all entries are 0 except their cost.
     weights : ndarray of float
         1 without a tilt.
     happened, concerned : ndarray of float
-        1 where the event happened, and where what is given is so.
+        1 where the event happened, and where its condition holds.
     touched : ndarray of float
-        Nodes dispatched: what a replication cost.
+        Nodes dispatched: the cost of a replication.
     n_unknown, n_failed : int
-        Replications that are not known since they never end, and since they failed.
+        Replications that are unknown because they never end, and because they failed.
     """
 
     is_known: np.ndarray
@@ -74,7 +74,7 @@ def look_for(event: Event, table: pd.DataFrame | Batches, scenario: Scenario) ->
 
 
 def _holds(condition: Condition, values: np.ndarray) -> np.ndarray:
-    """Tell where a condition is so; of what is unknown nothing is."""
+    """Return where a condition holds; unknown counts as not."""
     is_event = condition.sign is None or condition.limit is None
     held: np.ndarray = values == 1 if is_event else _HOLDS[condition.sign or ""](values, condition.limit or 0.0)
     return held

@@ -1,4 +1,4 @@
-"""What is asked of `estimate_rare`, checked at the door."""
+"""The question of `estimate_rare`, checked before anything is simulated."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# What a folder of such a question holds.
+# Contents of a folder for such a question.
 FOLDERS = r"pilot-\d{3,}|estimate|splitting"
 
 METHODS = ("importance", "splitting")
-# What chooses never judges: the pilots' worlds begin here.
+# Pilots use worlds from here on, never those of the estimate.
 PILOT = 1 << 31
 FEWER = "use fewer rollouts"
 _BYTES_OF_A_TRAJECTORY = 40  # what it came to, in five numbers
@@ -38,7 +38,7 @@ _FEWEST_PILOTS = 400
 
 @dataclass(frozen=True)
 class Question:
-    """How likely an event is under a policy, and how much work the answer may take."""
+    """An event under a policy, and the work allowed for the answer."""
 
     scenario: Scenario
     policy: ScenarioPolicy
@@ -50,7 +50,7 @@ class Question:
 
     @property
     def pilot_rollouts(self) -> int:
-        """How many rollouts a pilot takes for each thing that it tries."""
+        """Rollouts of a pilot for each candidate that it tries."""
         return max(self.rollouts // _PILOT_SHARE, _FEWEST_PILOTS)
 
     @property
@@ -59,7 +59,7 @@ class Question:
         return self.campaign.seed
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything that decides on the numbers, in values that JSON knows."""
+        """Return everything that determines the numbers, in values for JSON."""
         names = {self.scenario.name: self.scenario}, {(self.scenario.name, self.policy.name): self.policy}
         points = make_points((), [], "grid", seed=self.seed)
         how: dict[str, Any] = {"replications": range(self.rollouts), "seed": self.seed, "engine": self.engine}
@@ -67,7 +67,7 @@ class Question:
 
     @property
     def condition(self) -> float | None:
-        """The probability of what is given, where the scenario says it: that of kinds of release; None otherwise."""
+        """Probability of the condition, if the scenario states it (kinds of release); None otherwise."""
         given = self.event.given
         if given is None:
             return 1.0
@@ -91,7 +91,7 @@ def check_question(
     seed: int,
     engine: str,
 ) -> Event:
-    """Return the event, read; an `InputError` has everything that is wrong with the question."""
+    """Return the parsed event; an `InputError` lists everything wrong with the question."""
     problems = level_problems(confidence_level)
     if method not in METHODS:
         hint = nearest(method, METHODS)

@@ -1,4 +1,4 @@
-"""What `estimate_rare` found, and what follows from the estimate of a small probability."""
+"""Result of `estimate_rare`, and what follows from the estimate of a small probability."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NUMBERS = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Rare(Result):
-    """What `estimate_rare` found.
+    """Result of `estimate_rare`.
 
     Attributes
     ----------
@@ -52,33 +52,34 @@ class Rare(Result):
     confidence_level : float
     standard_error : float
     n_rollouts, n_pilot : int
-        Rollouts that the estimate is over, and those before that chose the tilt or the levels.
+        Rollouts of the estimate, and of the pilot that chose the tilt or the levels.
     plain_rollouts : float
         Rollouts that plain simulation needs for the same standard error.
     gain : float
-        By how much the variance is smaller than that of plain simulation with as many rollouts, those of the pilot included.
+        Variance of plain simulation with as many rollouts, pilot included, divided by this one.
     gain_in_updates : float
-        The same at as many updates of nodes.
+        The same for as many updates of nodes.
     is_cheaper : bool
         Whether it took fewer rollouts than plain simulation needs.
     doubts : tuple of str
         Why the estimate can't be trusted; empty if it can.
     is_trusted : bool
-        Whether it can.
+        Whether it can be trusted.
     n_failed : int
-        Replications that failed; an estimate without them can't be trusted.
+        Failed replications; with any, the estimate can't be trusted.
     tilt : dict of str to float
         The factors, by name; empty under splitting.
     levels : tuple of int
         Of `counts`; empty under importance sampling.
     counts : str
-        What the levels are of.
+        The response that defines the levels.
     diagnosis : dict
-        Under importance sampling the parts of a `Diagnosis`, and whether their tail `is_bounded`; under splitting the `repetitions`, and in how many of them the event happened.
+        Under importance sampling the parts of a `Diagnosis`, and whether their tail `is_bounded`; under splitting the
+        `repetitions`, and in how many of them the event happened.
     steps : DataFrame
-        Under importance sampling the tilts that were tried: `tilt`, `n` rollouts, the `n_hits` in which the event happened, and as
-        `fraction` what each rollout is worth in hits of equal weights. Under splitting the stages: the `level` that they go to, `n` rollouts, the `n_hits`, and
-        the `fraction` of them that reached it. `used` says which of them the estimate has.
+        Under importance sampling the tilts tried: `tilt`, `n` rollouts, the `n_hits` in which the event happened, and
+        as `fraction` the value of each rollout in equally weighted hits. Under splitting the stages: the `level` to
+        reach, `n` rollouts, the `n_hits`, and the `fraction` that reached it. `used` marks those in the estimate.
     computed_under : dict
         Scenario, seed, engine and switches.
     """
@@ -160,7 +161,7 @@ def describe_numbers(
 
 
 def doubt_unknown(n_unknown: int, n_failed: int) -> list[str]:
-    """Say which rollouts leave it open whether the event happened."""
+    """Return which rollouts leave open whether the event happened."""
     doubts = []
     if n_unknown:
         doubts.append(f"{n_unknown:,} rollouts never end, so the event is unknown for them")

@@ -1,4 +1,4 @@
-"""Rollouts as a process that can be split, and the levels that suit them."""
+"""Rollouts as a process that can be split, and suitable levels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Event
 
-# Columns of a stage's values: whether the event happened, and what is given was so; both of rollouts of which that is known.
+# Columns of a stage's values: whether the event happened, and whether its condition held; both for known rollouts.
 HAPPENED, CONCERNED, TOUCHED, UNKNOWN, HEIGHT = range(5)
 
-# A level is to be reached by about this share of the trajectories from the one before.
+# About this share of the trajectories from one level should reach the next.
 _SHARE = 0.2
 _MOST_LEVELS = 60
 _OFTEN = 0.1
@@ -33,7 +33,7 @@ class _Entrances(NamedTuple):
 
 @dataclass(frozen=True)
 class Rollouts:
-    """The rollouts of a policy, by the number of nodes that failed, or that are exposed."""
+    """The rollouts of a policy, by the number of failed or of exposed nodes."""
 
     scenario: Scenario
     policy: ScenarioPolicy
@@ -52,7 +52,7 @@ class Rollouts:
         return self._run(before.branches.branch(parents, before.kept, numbers), level)
 
     def _run(self, branches: Branches, level: int | None) -> Stage:
-        # Nobody reaches a level beyond the fleet.
+        # No trajectory reaches a level beyond the fleet.
         branches = branches.towards(self.scenario.fleet.nodes + 1 if level is None else level)
         block, kept, reached = run_branches(self.scenario, self.policy, branches, seed=self.seed, engine=self.engine)
         outcomes = Outcomes(*block.index.shape, first=block.first)
@@ -65,10 +65,10 @@ class Rollouts:
 
 
 def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[int], int]:
-    """Find levels each of which about a fifth of the trajectories from the one before reaches, in a run of its own.
+    """Find levels that about a fifth of the trajectories from the previous one reach, in a separate run.
 
-    There are `effort` trajectories in each stage, numbered from `first` on. The levels end where the event happens in a
-    tenth of them, or nobody gets any further. Returned is also how many rollouts that took.
+    Each stage has `effort` trajectories, numbered from `first`. The levels end where the event happens in a tenth of
+    them, or none gets further. Also returns the number of rollouts.
     """
     levels: list[int] = []
     numbers = np.arange(effort, dtype=np.int64) + first
@@ -78,7 +78,7 @@ def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[i
         level = _next_level(stage.values[:, HEIGHT], levels)
         if level is None:
             break
-        # The same trajectories once more, to find where they reach it: what they do, they do again.
+        # Rerun the same trajectories to find where they reach it; they behave identically.
         branches = stage.entrances.branches
         stage = process._run(branches, level)  # noqa: SLF001 - of this module
         used += effort
@@ -94,7 +94,7 @@ def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[i
 
 
 def _next_level(heights: np.ndarray, levels: Sequence[int]) -> int | None:
-    """Return the highest level that enough trajectories reach; the next one above the last, if that is all that some reach."""
+    """Return the highest level that enough trajectories reach; otherwise the next one above the last, if any reach it."""
     last = levels[-1] if levels else 0
     high = int(np.sort(heights)[-max(int(len(heights) * _SHARE), 1)])
     if high > last:

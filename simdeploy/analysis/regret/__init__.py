@@ -1,4 +1,4 @@
-"""The same policies in many worlds: what each of them loses against the best.
+"""The same policies in many worlds: the loss of each against the best.
 
-`robustness` has the call, `regrets` the numbers. From outside: `estimate_regret`, `Robustness`.
+Modules: `robustness` is the call, `regrets` computes the numbers. From outside: `estimate_regret`, `Robustness`.
 """

@@ -1,4 +1,4 @@
-"""Candidates, which one chooses, and worlds, which nobody does; regrets of the first in the second, in numbers."""
+"""Candidates (to choose), worlds (given), and the regrets of candidates in worlds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SUMMARY = {
 def read_values(
     responses: pd.DataFrame | Batches, measures: Sequence[Measure], costs: Costs | Mapping[str, Costs] | None
 ) -> tuple[list[tuple[Values, np.ndarray]], dict[str, Any]]:
-    """Return the values under each scenario's costs with the cases for which these are the ones; and what counts in them."""
+    """Return the values under each scenario's costs with the cases these costs apply to, and the costs used."""
     costs = find_costs(responses, costs)
     if not isinstance(costs, Mapping):
         values = Values(responses, measures, costs=costs)
@@ -72,7 +72,7 @@ def read_values(
 
 
 def _refuse_units(costs: Mapping[str, Costs]) -> None:
-    """Refuse costs of several units, none among them: what is lost in one can't be held against what is in another."""
+    """Raise `InputError` for costs in several units (or some without unit), which can't be compared."""
     of_unit: dict[str, list[str]] = {}
     for name, own in costs.items():
         of_unit.setdefault(own.unit, []).append(name)
@@ -90,7 +90,7 @@ def estimate_regrets(
     direction: Direction,
     confidence_level: float,
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the columns of the table of regrets, and the limits that hold together: (candidates, worlds, 2)."""
+    """Return the columns of the table of regrets, and simultaneous limits, shape (candidates, worlds, 2)."""
     n_candidates, n_worlds = worlds.case.shape
     regrets, bounds = (np.full((n_candidates, n_worlds, size), np.nan) for size in (3, 2))
     n_pairs = n_candidates * (n_candidates - 1) // 2
@@ -117,7 +117,7 @@ def estimate_regrets(
 
 
 def largest_gaps(gaps: Gaps) -> np.ndarray:
-    """Return each candidate's regret with its interval: the largest gap to any other, which is 0 for the best."""
+    """Return each candidate's regret with its interval: the largest gap to any other, 0 for the best."""
     found = []
     for gap in (gaps.estimate, gaps.low, gaps.high):
         # A candidate isn't compared to itself; its limit is NaN only for want of replications.
@@ -150,7 +150,7 @@ def summarize_candidates(regrets: pd.DataFrame, bounds: np.ndarray, worlds: Worl
 
 
 def _judge(candidates: pd.DataFrame) -> list[str | None]:
-    """Judge the largest regret of each candidate against the least, from the intervals of both."""
+    """Compare each candidate's largest regret with the least, from the intervals of both."""
     least, others = candidates.iloc[0], candidates.iloc[1:]
     low, high = others["max_regret_low"] - least["max_regret_high"], others["max_regret_high"] - least["max_regret_low"]
     unknown = others["max_regret"].isna().to_numpy()
@@ -159,9 +159,9 @@ def _judge(candidates: pd.DataFrame) -> list[str | None]:
 
 @dataclass(frozen=True, eq=False)
 class Worlds:
-    """Candidates and worlds, one row each in the order of the cases: as text, and the columns that they are made of.
+    """Candidates and worlds, one row each in the order of the cases: as text, and their columns.
 
-    `case`, of shape (candidates, worlds), says which case is a candidate in a world.
+    `case`, shape (candidates, worlds), is the case of a candidate in a world.
     """
 
     candidates: pd.DataFrame
@@ -179,8 +179,7 @@ class Worlds:
 
 
 def find_worlds(cases: pd.DataFrame) -> Worlds:
-    """Tell candidates from worlds in the cases of `Values`; an `InputError` says where a candidate is missing in a
-    world.
+    """Separate candidates from worlds in the cases of `Values`; `InputError` if a candidate is missing in a world.
 
     Examples
     --------
@@ -198,7 +197,7 @@ def find_worlds(cases: pd.DataFrame) -> Worlds:
     candidates, candidate = _distinct(cases, of_candidate, "candidate")
     worlds, world = _distinct(cases, of_world, "world")
     case = np.full((len(candidates), len(worlds)), -1)
-    # A case that is there twice (a point that a design has twice) is the same rollouts twice.
+    # A duplicate case (a point that a design has twice) has the same rollouts.
     case[candidate[::-1], world[::-1]] = np.arange(len(cases))[::-1]
     if (case < 0).any():
         row, column = np.argwhere(case < 0)[0]
@@ -209,7 +208,7 @@ def find_worlds(cases: pd.DataFrame) -> Worlds:
 
 
 def _distinct(cases: pd.DataFrame, columns: Sequence[str], what: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the distinct values of some columns with a text for each, and the place of each case."""
+    """Return the distinct values of some columns with a text for each, and the index of each case."""
     if not columns:
         import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Which candidate to regret least when nobody knows which world it will be: regrets over worlds, and requirements."""
+"""Regrets of candidates over uncertain worlds, and the share of worlds that meet the requirements."""
 
 from __future__ import annotations
 
@@ -35,30 +35,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Robustness(Result):
-    """What `estimate_regret` found.
+    """Result of `estimate_regret`.
 
     Attributes
     ----------
     of : Measure
     direction : {'min', 'max'}
-        Whether less or more of it is better.
+        Whether lower or higher is better.
     requirements : tuple of Requirement
     confidence_level : float
     regrets : DataFrame
-        One row per candidate and world: both as text, what they are made of (`policy`, its factors; `scenario`, its
+        One row per candidate and world: both as text and by their columns (`policy`, its factors; `scenario`, its
         factors), the `estimate` of the measure with `low`, `high` and `n`; `regret` with `regret_low` and
-        `regret_high`, each interval by itself; `is_best`; `unknown_fraction`, the share of the rollouts that never end
-        so that nobody knows their value; `verdict` on the requirements ("met", "not met", "undecided").
+        `regret_high`, each interval separately; `is_best`; `unknown_fraction`, the share of rollouts that never end, so
+        their value is unknown; `verdict` on the requirements ("met", "not met", "undecided").
     candidates : DataFrame
         One row per candidate, the least `max_regret` first: `max_regret` and `mean_regret` over worlds with `_low` and
-        `_high`, which hold together for all candidates; `worst_world`; `n_worlds` that they are over;
-        `met_fraction`, `not_met_fraction` and `undecided_fraction` of all worlds; `regret_verdict` on
-        the `max_regret` against that of the first: worse, equal or unclear; unknown where no regret is, missing of the
-        first itself.
+        `_high`, which hold together for all candidates; `worst_world`; `n_worlds` used; `met_fraction`,
+        `not_met_fraction` and `undecided_fraction` of all worlds; `regret_verdict` compares `max_regret` with that of
+        the first: worse, equal or unclear; unknown without a regret, missing for the first.
     n_failed : int
-        Replications that failed, and are left out.
+        Failed replications, which are left out.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says; and the costs, if anything counts them.
+        Scenario, seed, engine and switches, if the table has them, and the costs, if a measure uses them.
     """
 
     of: Measure
@@ -85,17 +84,17 @@ def estimate_regret(
     Parameters
     ----------
     responses : SweepResult, StoredTable or DataFrame
-        As from `sweep` over several scenarios or factors. A world is a scenario with values of the keys that begin with
-        ``scenario.``; a candidate is a policy with values of its own keys. Each candidate has to be in each world.
+        From `sweep` over several scenarios or factors. A world is a scenario with values of the keys that begin with
+        ``scenario.``; a candidate is a policy with values of its own keys. Each candidate must occur in each world.
     of : Measure or str, default 'cost'
-        What is lost.
+        The measure to compare.
     direction : {'min', 'max'}, optional
-        Whether less or more of it is better; by default more of `completed_good`, `stopped_defective` and
-        `min_in_service_fraction`, less of everything else.
+        Whether lower or higher is better; by default higher for `completed_good`, `stopped_defective` and
+        `min_in_service_fraction`, lower for everything else.
     requirements : str or Requirement, or several of them
         What candidates must achieve in a world.
     costs : Costs or mapping of str to Costs, optional
-        Of all scenarios, or of each by its name; for measures of costs. By default those that `sweep` knows of each.
+        For all scenarios, or by scenario name. By default each scenario's, from `sweep`.
     confidence_level : float, default 0.95
 
     Returns
@@ -105,34 +104,34 @@ def estimate_regret(
     Raises
     ------
     InputError
-        If the table is none of replications or lacks a candidate in a world; for a measure or requirement that makes no
-        sense, and costs that are missing or in different units.
+        If the table is not one of replications or lacks a candidate in a world; for an invalid measure or requirement,
+        and for costs that are missing or in different units.
 
     Notes
     -----
-    With :math:`\theta_{iw}` the measure of candidate i in world w (less is better), the regret (Savage 1951 [1]_) is
+    With :math:`\theta_{iw}` the measure of candidate i in world w (lower is better), the regret (Savage 1951 [1]_) is
 
     .. math:: r_{iw} = \theta_{iw} - \min_j \theta_{jw} = \max(0, \max_{j \ne i} (\theta_{iw} - \theta_{jw})).
 
-    The differences are estimated within replications, and the regret is put together of them. The estimate is
-    that of the largest difference, which is a little too large where several candidates are nearly the best. Its
-    interval is :math:`[\max(0, \max_j L_{ij}), \max(0, \max_j U_{ij})]` of intervals :math:`[L_{ij}, U_{ij}]` of the
-    differences that hold together by Bonferroni's inequality, k - 1 of them: whenever all of them hold, so does that of
-    their maximum, whichever candidate is the best (the argument of multiple comparisons with the best, Hsu 1984 [2]_).
-    It covers at least as often as it says; about as often where only two candidates compete.
+    Differences are estimated within replications. The regret's estimate is the largest estimated difference, slightly
+    too large where several candidates are nearly the best. Its interval is
+    :math:`[\max(0, \max_j L_{ij}), \max(0, \max_j U_{ij})]`, from k - 1 intervals :math:`[L_{ij}, U_{ij}]` of the
+    differences that hold together by Bonferroni's inequality: if all hold, so does that of their maximum, whichever
+    candidate is the best (as in multiple comparisons with the best, Hsu 1984 [2]_). It covers at least at its nominal
+    level, and about at that level if only two candidates compete.
 
-    `max_regret` is :math:`\max_w r_{iw}`, the smallest of which is Savage's minimax regret; `mean_regret` weighs
-    all worlds equally. Their intervals are made in the same way from the intervals of all pairs in all worlds, so they
-    hold together for all candidates.
+    `max_regret` is :math:`\max_w r_{iw}`; its smallest value is Savage's minimax regret. `mean_regret` weights all
+    worlds equally. Their intervals come in the same way from the intervals of all pairs in all worlds, so they hold
+    together for all candidates.
 
-    The share of worlds in which requirements are met is Starr's domain criterion (Herman, Reed, Zeff and Characklis
-    2015 [3]_, section "Robustness measures"). Whether a candidate meets them in a world is judged as in
-    `check` (`simdeploy.analysis.asking.judging.judge`), each requirement by itself.
+    The share of worlds that meet the requirements is Starr's domain criterion (Herman, Reed, Zeff and Characklis 2015
+    [3]_, section "Robustness measures"). Requirements are judged in each world as in `check`
+    (`simdeploy.analysis.asking.judging.judge`), each separately.
 
-    A replication that failed is left out. Where some rollouts of any candidate never end, their value is unknown and
-    could be anything, so the regrets of that world are NaN, and the summary is over the others.
+    Failed replications are left out. If some rollouts of any candidate never end, their value is unknown, so the
+    regrets of that world are NaN and the summary covers the other worlds.
 
-    The cost is quadratic in the candidates.
+    Time is quadratic in the number of candidates.
 
     References
     ----------

@@ -1,6 +1,6 @@
-"""Which factors move a response: a design, its responses, and indices with intervals.
+"""Which factors affect a response: a design, its responses, and indices with intervals.
 
-`designs` spreads points, `responding` says what a point's response is and which points have none; the indices are those of
-`simdeploy.statistics.indices`. `analyzing` and `estimating` have the calls. From outside: `estimate_sensitivity`,
-`design_sensitivity`, `analyze_sensitivity`, `Sensitivity`, `SensitivityDesign`.
+Modules: `designs` places the points, `responding` computes their responses, `simdeploy.statistics.indices` the indices;
+`analyzing` and `estimating` are the calls. From outside: `estimate_sensitivity`, `design_sensitivity`,
+`analyze_sensitivity`, `Sensitivity`, `SensitivityDesign`.
 """

@@ -1,4 +1,4 @@
-"""From responses at the points of a design to the indices of its factors."""
+"""Indices of factors from responses at the points of a design."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ def analyze_sensitivity(
     Parameters
     ----------
     design : SensitivityDesign
-        Of `design_sensitivity`.
+        From `design_sensitivity`.
     responses : array_like, DataFrame, SweepResult or StoredTable
-        One number for each point in the order of `design.points`; or a row of replications for each; or the table of a
-        sweep over these points, a list design, in which `case` is the number of the point.
+        One number per point in the order of `design.points`; or one row of replications per point; or the table of a
+        sweep over these points as a list design, in which `case` is the number of the point.
     of : Measure or str, optional
-        Needed for a table: the response.
+        The response; required for a table.
     costs : Costs, optional
-        For measures of costs; by default those that `sweep` knows of the scenario.
+        For measures of costs. By default the scenario's, from `sweep`.
     confidence_level : float, default 0.95
-        Of each interval by itself.
+        Of each interval separately.
 
     Returns
     -------
@@ -78,19 +78,18 @@ def analyze_sensitivity(
     Raises
     ------
     InputError
-        If the responses don't belong to the design.
+        If the responses don't match the design.
 
     Notes
     -----
-    Formulas are at `effect_indices` and `variance_indices`, intervals at `estimate_with_errors`: they account for the
-    choice of the points and, where there are replications, for the choice of the worlds. The replications are cut into
-    at most 20 parts. One number a point is taken as it is, for a function that isn't random; a single replication has
-    no interval.
+    See `effect_indices` and `variance_indices` for formulas, `estimate_with_errors` for intervals: they include the
+    error from the choice of points and, with replications, from the choice of worlds. Replications are divided into at
+    most 20 parts. One number per point is taken as exact, for a deterministic function; a single replication gives no
+    interval.
 
-    A point of which a replication failed, or whose measure is unknown since some rollouts never end, or for which there
-    is no observation, has no response; then its whole trajectory or row is left out, so that no other point is taken
-    for it. Rollouts that never end are no accident: if more than a tenth of the blocks has no value for anything but
-    failures, or fewer than four blocks are left, the answer is refused.
+    A point has no response if a replication failed, if its measure is unknown because rollouts never end, or if it has
+    no observation. Then its whole trajectory or row is left out. If more than a tenth of the blocks is left out for
+    reasons other than failures, or fewer than four blocks remain, no indices are given.
 
     Examples
     --------
@@ -131,7 +130,7 @@ def analyze_sensitivity(
 def analyze_table(
     design: SensitivityDesign, values: Values, measure: Measure, confidence_level: float, under: Mapping[str, Any]
 ) -> Sensitivity:
-    """Estimate indices from the values of a table whose cases are the points."""
+    """Estimate indices from a table whose cases are the points."""
     responses, n = respond_table(design, values, measure), values.n_replications
     policy, n_failed = str(values.cases["policy"].iloc[0]), len(design) * n - int(values.is_ok.sum())
     under = {**under, **values.counted_under}
@@ -226,7 +225,7 @@ def _moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
 
 
 def _is_first_sure(moving: pd.DataFrame) -> bool | None:
-    """Say whether the first of the factors that move the response surely moves it most; None if there is none."""
+    """Return whether the first of the active factors has significantly the largest index; None if there is none."""
     return None if moving.empty else bool((moving["high"].iloc[1:] < moving["low"].iloc[0]).all())
 
 

@@ -1,4 +1,4 @@
-"""At which points a model is tried to learn which factors move it: Morris' trajectories, or Sobol's rows."""
+"""The points of a sensitivity analysis: Morris' trajectories, or Sobol's rows."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _LEVELS = 4
 
 @dataclass(frozen=True, eq=False)
 class SensitivityDesign:
-    """The points of one method, in blocks that stand or fall together.
+    """The points of one method, in blocks that are used or left out as a whole.
 
     Attributes
     ----------
     method : {'morris', 'sobol'}
     levers : tuple of Lever
-        What is varied.
+        The factors.
     spreads : tuple of Interval or Choices
-        Over what.
+        Their ranges.
     values : tuple of tuple
-        Of each lever, one at each point.
+        Of each factor, one per point.
     places : ndarray of float, shape (blocks, points of a block, levers)
-        Where in its range each value is, from 0 to 1.
+        Position of each value in its range, from 0 to 1.
     moved : ndarray of int, shape (blocks, levers), or None
-        Morris: at which step of a trajectory a lever moves.
+        Morris: step of a trajectory at which a factor moves.
     seed : int
     """
 
@@ -64,12 +64,12 @@ class SensitivityDesign:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of what is varied."""
+        """Names of the factors."""
         return tuple(lever.name for lever in self.levers)
 
     @property
     def points(self) -> pd.DataFrame:
-        """The points, one a row, block by block."""
+        """The points, one per row, block by block."""
         import pandas as pd
 
         return pd.DataFrame(dict(zip(self.names, self.values, strict=True)))
@@ -78,7 +78,7 @@ class SensitivityDesign:
 def design_sensitivity(
     vary: Mapping[str, Any], *, method: Method = "morris", size: int | None = None, seed: int = 0
 ) -> SensitivityDesign:
-    r"""Choose the points at which a function is to be evaluated.
+    r"""Choose the points at which to evaluate a function.
 
     Parameters
     ----------
@@ -86,30 +86,30 @@ def design_sensitivity(
         By name: a tuple of the lowest and the highest value, a `Range`, or a list of values.
     method : {'morris', 'sobol'}
     size : int, optional
-        Morris: how many trajectories, each of one point more than there are factors; 20 by default. Sobol: how many
-        rows, each of two points more; 256 by default.
+        Morris: number of trajectories, each with one point more than there are factors; 20 by default. Sobol: number of
+        rows, each with two points more; 256 by default.
     seed : int, default 0
-        Fixes the points.
+        Determines the points.
 
     Returns
     -------
     SensitivityDesign
-        Its `points` is a DataFrame; `analyze_sensitivity` takes the responses in the same order.
+        Its `points` is a DataFrame; pass the responses to `analyze_sensitivity` in the same order.
 
     Raises
     ------
     InputError
-        With every factor that has no range.
+        Lists every factor without a range.
 
     Notes
     -----
-    Morris (1991 [1]_, section 3): a trajectory begins at a random point of the grid of four levels
+    Morris (1991 [1]_, section 3): a trajectory starts at a random point of the grid of four levels
     :math:`\{0, 1/3, 2/3, 1\}` and moves each factor once, in random order, by :math:`\Delta = 2/3` of its range up or
-    down: the matrix B* of that section. A factor with fewer values than levels is moved from one to another, and
-    its effect is taken per range as well.
+    down: the matrix B* of that section. A factor with fewer values than levels moves from one value to another, and its
+    effect is also per range.
 
     Sobol: matrices A and B of Saltelli et al. (2010 [2]_, section 3), here the two halves of the columns of one Latin
-    hypercube (McKay, Beckman and Conover 1979 [3]_), so that any number of rows will do; and for each factor the matrix
+    hypercube (McKay, Beckman and Conover 1979 [3]_), so any number of rows is allowed; and for each factor the matrix
     :math:`A_B^{(i)}`, A with one column from B. Row j of all of them is one block.
 
     References
@@ -139,7 +139,7 @@ def design_sensitivity(
 def make_design(
     levers: Sequence[Lever], asked: Sequence[Any], method: object, size: int | None, *, seed: int
 ) -> SensitivityDesign:
-    """Choose the points of levers that are known, as `design_sensitivity` does for any names."""
+    """Choose the points for known settings, as `design_sensitivity` does for any names."""
     problems = _problems(levers, method, size)
     if problems:
         raise InputError(problems)
@@ -174,7 +174,7 @@ def make_design(
 
 
 def describe_spread(spread: Spread) -> str:
-    """Say over what something is varied.
+    """Describe a range in words.
 
     Examples
     --------
@@ -203,12 +203,12 @@ def _problems(levers: Sequence[Lever], method: object, size: object) -> list[Pro
 
 
 def _by_lever(spreads: Sequence[Spread], fractions: np.ndarray) -> list[tuple[Spread, np.ndarray]]:
-    """Return each spread with the column of its fractions, all blocks one after the other."""
+    """Return each range with its column of fractions, all blocks in sequence."""
     return list(zip(spreads, fractions.reshape(-1, len(spreads)).T, strict=True))
 
 
 def _trajectories(n_levers: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of Morris' trajectories, and at which step each lever moves."""
+    """Return the points of Morris' trajectories, and the step at which each factor moves."""
     rng = np.random.default_rng(seed)
     lowest = rng.integers(0, _LEVELS // 2, size=(n, n_levers)) / (_LEVELS - 1)
     delta = _LEVELS / (2 * (_LEVELS - 1))

@@ -1,4 +1,4 @@
-"""Which factors move what a policy leads to: simulated at the points of a design."""
+"""Which factors affect the outcome of a policy: simulation at the points of a design."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def estimate_sensitivity(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Sensitivity:
-    """Find out which factors move what a policy leads to.
+    """Estimate which factors affect the outcome of a policy.
 
     Parameters
     ----------
@@ -53,19 +53,20 @@ def estimate_sensitivity(
     policy : str, mapping, spec or document, optional
         A policy's name, or a spec; the scenario's first policy by default.
     vary : mapping of str to range or list
-        Over what each factor is varied, by its key as for `sweep`: a tuple of the lowest and the highest value, a
-        `Range` (which may be logarithmic), or a list of values.
+        Range of each factor, by its key as for `sweep`: a tuple of the lowest and the highest value, a `Range` (which
+        may be logarithmic), or a list of values.
     of : Measure or str, default 'cost'
         The response.
     method : {'morris', 'sobol'}
-        Morris' screening ranks many factors with few points; Sobol's indices say how much of the variance each explains.
+        Morris' screening ranks many factors with few points; Sobol's indices are the fractions of variance each
+        explains.
     size : int, optional
-        Morris: trajectories, of one point more than there are factors; 20 by default. Sobol: rows, of two points more;
-        256 by default.
+        Morris: trajectories, each with one point more than there are factors; 20 by default. Sobol: rows, each with two
+        points more; 256 by default.
     replications : int or range, default 100
-        At each point, in the same worlds at all of them.
+        At each point, in the same worlds at all points.
     confidence_level : float, default 0.95
-        Of each interval by itself.
+        Of each interval separately.
     seed : int, default 0
         Of the points, and of the worlds.
     engine : {'auto', 'compiled', 'reference'}
@@ -79,11 +80,11 @@ def estimate_sensitivity(
     Raises
     ------
     InputError
-        Before anything is simulated: with everything that makes no sense.
+        Before anything is simulated: lists everything invalid.
 
     Notes
     -----
-    See `design_sensitivity` for the points and `analyze_sensitivity` for what is made of them. The response at a point is the
+    See `design_sensitivity` for the points and `analyze_sensitivity` for the indices. The response at a point is the
     measure over all replications; the indices are those of its expectation.
 
     Examples

@@ -1,4 +1,4 @@
-"""The response at each point of a design, also without a part of the worlds; and why a point has none."""
+"""The response at each point of a design, also with parts of the worlds left out, or why there is none."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ FAILED, NEVER_ENDS, NO_VALUE = "a replication failed", "some rollouts never end"
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """What was found at each point.
+    """The response at each point.
 
     Attributes
     ----------
     all : ndarray of float, shape (points,)
         The measure over all replications; NaN where there is a reason.
     without : ndarray of float, shape (parts, points)
-        The measure without each part of the replications; no parts if there is one number at each point.
+        The measure without each part of the replications; no parts with one number per point.
     reason : ndarray of object, shape (points,)
-        Why a point has no response; else empty.
+        Why a point has no response; otherwise empty.
     has_error : bool
-        Whether it is known how much replications vary.
+        Whether the variation between replications is known.
     """
 
     all: np.ndarray
@@ -51,16 +51,16 @@ def respond(
     is_failed: np.ndarray | None = None,
     never_ends: np.ndarray | None = None,
 ) -> Responses:
-    """Take a measure at each point.
+    """Compute a measure at each point.
 
     Parameters
     ----------
     values : ndarray of float, shape (points,) or (points, replications)
-        What it is taken over; NaN where it isn't about a replication. One number a point is the response itself.
+        Values of the measure; NaN where it doesn't apply to a replication. One number per point is the response itself.
     measure : Measure or None
-        None for the mean of numbers that all are meant.
+        None for the mean of numbers.
     is_failed, never_ends : ndarray of bool, shape (points,), optional
-        Points of which a replication failed, or is unknown. Without them whatever is not finite failed.
+        Points with a failed replication, or an unknown value. Without them every value that is not finite is a failure.
     """
     if is_failed is None:
         finite = np.isfinite(values)
@@ -85,7 +85,7 @@ def respond(
 
 
 def _take(values: np.ndarray, measure: Measure | None) -> np.ndarray:
-    """Return the mean, or the quantile, of each row over what isn't NaN."""
+    """Return the mean, or the quantile, of each row, ignoring NaN."""
     n = (~np.isnan(values)).sum(axis=1)
     if measure is None or measure.quantile is None:
         # From the first value on: what is the same in all replications comes out as it is.
@@ -100,9 +100,9 @@ def _take(values: np.ndarray, measure: Measure | None) -> np.ndarray:
 
 
 def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -> Responses:
-    """Take a measure at each point from the table of a sweep, whose cases are the points.
+    """Compute a measure at each point from the table of a sweep whose cases are the points.
 
-    An `InputError` refuses one of several policies or scenarios, or of other points.
+    Raises `InputError` for a table with several policies or scenarios, or with other points.
     """
     cases = values.cases
     problems = [

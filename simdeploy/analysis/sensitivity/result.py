@@ -1,4 +1,4 @@
-"""What a sensitivity analysis gives: indices by factor, and what they decide."""
+"""Result of a sensitivity analysis: indices by factor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # By which of a method's indices factors are ranked.
 RANKED_BY = {"morris": "mu_star", "sobol": "total"}
 
-# If more blocks than these have no value for what happens in the simulation, the others are other worlds.
+# If more blocks than this are left out because of simulated outcomes, the others are not representative.
 MOST_UNKNOWN_FRACTION = 0.1
 
 # If less of all changes goes the way of the slope, the response has no one direction.
@@ -45,46 +45,44 @@ POINT = {"block": "int64", "response": "float64", "reason": "str"}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sensitivity(Result):
-    """What `estimate_sensitivity` found.
+    """Result of `estimate_sensitivity`.
 
     Attributes
     ----------
     method : {'morris', 'sobol'}
     of : Measure or None
-        The response; None for numbers that a caller computed.
+        The response; None for numbers from the caller.
     policy : str or None
     indices : DataFrame
-        One row per factor and index, the factors that move the response most first: `factor`, `index` (Morris:
-        "mu_star", "mu", "sigma", in the unit of the response per range of the factor; Sobol: "first", "total",
-        fractions of the variance), `estimate`, `low`, `high`, each interval by itself, `standard_error`. NaN where the
-        answer is refused.
+        One row per factor and index, the most influential factors first: `factor`, `index` (Morris: "mu_star", "mu",
+        "sigma", in the unit of the response per range of the factor; Sobol: "first", "total", fractions of the
+        variance), `estimate`, `low`, `high`, each interval separately, `standard_error`. NaN if `is_refused`.
     factors : DataFrame
-        One row per factor: `factor`, what it is varied `over`, `is_inert`, whether it changes not one number, and the
-        direction. `slope` is by how much the response rises over the range of the factor, by least squares over pairs of
-        points that differ in this factor only (Morris: mu), with `slope_low` and `slope_high`. `monotone_fraction` is
-        the part of all changes between these points, by absolute value, that have the sign of the slope; 1 if the response
-        is monotone. `direction` is what the response does as the factor rises: "rises" or "falls"; missing if the interval
-        of the slope contains 0 or the fraction is below 0.75. All are missing for a list whose values are not numbers in
-        ascending order, and where the answer is refused.
+        One row per factor: `factor`, its range `over`, `is_inert`, whether it changes no number at all, and its direction.
+        `slope` is the least-squares change of the response over the range of the factor, from pairs of points that differ
+        in this factor only (Morris: mu), with `slope_low` and `slope_high`. `monotone_fraction` is the part of these
+        changes, by absolute value, that have the sign of the slope; 1 if the response is monotone. `direction` is "rises"
+        or "falls"; missing if the interval of the slope contains 0 or the fraction is below 0.75. All are missing for a
+        list whose values are not ascending numbers, and if `is_refused`.
     points : DataFrame
-        One row per point of the design: its `block`, the factors, the `response`, and the `reason` why it has none.
+        One row per point of the design: its `block`, the factors, the `response`, and the `reason` if there is none.
     n_blocks, n_used : int
-        Trajectories or rows, and those without a point that has no response.
+        Trajectories or rows, and how many of them have all responses.
     left_out : dict
-        How many blocks are left out for which reason.
+        Number of blocks left out, by reason.
     is_refused : bool
-        Whether too many points have no response for anything to be said.
+        Whether too many points have no response to give indices.
     is_constant : bool
         Whether the response is the same at all points that have one.
     is_first_sure : bool or None
-        Whether the intervals tell the factor that moves the response most from all others; None where none does.
+        Whether the most influential factor is significantly ahead of all others; None if no factor has an effect.
     n_replications : int
-        At each point; 0 for numbers that a caller computed.
+        At each point; 0 for numbers from the caller.
     n_failed : int
-        Replications that failed.
+        Failed replications.
     confidence_level : float
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says; and the costs, if anything counts them.
+        Scenario, seed, engine and switches, if the table has them, and the costs, if a measure uses them.
     """
 
     method: Method
@@ -106,7 +104,7 @@ class Sensitivity(Result):
 
 
 def make_interval(estimate: float, half_width: float, least: float) -> tuple[float, float, float]:
-    """Return an estimate and its interval, no less than a least value; unknown ends stay so.
+    """Return an estimate and its interval, clipped at a lower bound; unknown ends stay unknown.
 
     Examples
     --------

@@ -1,5 +1,5 @@
-"""The conclusion under every value of every switch that the API leaves undocumented.
+"""The recommended policy under every value of every switch that the API leaves undocumented.
 
-`varying` has the call, `switch_values` what is tried and simulated, `conclusions` and `switch_choice` say what follows. From
-outside: `vary_switches`, `Switches`.
+Modules: `varying` is the call, `switch_values` defines and simulates the values, `conclusions` and `switch_choice` draw
+the conclusions. From outside: `vary_switches`, `Switches`.
 """

@@ -1,4 +1,4 @@
-"""What follows from the estimates of some policies: which one is chosen, by how much, and how sure that is."""
+"""The policy chosen from estimates, its margin, and whether the choice is significant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Span(NamedTuple):
-    """A number with its interval; NaN is what isn't known."""
+    """A number with its interval; NaN if unknown."""
 
     estimate: float = math.nan
     low: float = math.nan
@@ -31,7 +31,7 @@ _UNKNOWN = Span()
 
 @dataclass(frozen=True)
 class Rule:
-    """How one policy is chosen among several: the best by a measure of those that meet the requirements."""
+    """How to choose among policies: the best by a measure among those that meet the requirements."""
 
     of: Measure
     direction: Direction
@@ -45,9 +45,9 @@ class Standings:
     Attributes
     ----------
     values : ndarray of float, shape (policies, replications)
-        Of the measure by which one is chosen.
+        Of the measure that decides.
     unknown_fractions : ndarray of float, shape (policies,)
-        How many of the rollouts never end, so that their value isn't known.
+        Fraction of the rollouts that never end, so their value is unknown.
     """
 
     policies: tuple[str, ...]
@@ -69,15 +69,15 @@ class Conclusion:
     Attributes
     ----------
     choice : str or None
-        None if no policy meets the requirements, and where that isn't known.
+        None if no policy meets the requirements, or if unknown.
     is_sure : bool
-        Whether intervals support that the `subject` is, or isn't, the choice: those of the requirements each by
-        itself, those of its gaps to all others together.
+        Whether intervals support that the `subject` is, or isn't, the choice: those of the requirements each
+        separately, those of its gaps to all others together.
     margin : Span
-        How much better the subject is than the best of the others that meet the requirements; below 0 where that one
-        is better. NaN if no other one meets them.
+        How much better the subject is than the best of the others that meet the requirements; negative if worse. NaN if
+        no other meets them.
     rival : str or None
-        That other one.
+        That other policy.
     reason : str
         Why the subject isn't chosen, or why nothing is known.
     """
@@ -91,7 +91,7 @@ class Conclusion:
 
 
 def choose(standings: Standings, direction: Direction) -> int | None:
-    """Return the place of the best policy that meets the requirements, of equals the first; None if none does."""
+    """Return the index of the best policy that meets the requirements, the first of ties; None if none does."""
     sign = 1 if direction == "min" else -1
     ranked = [
         (sign * estimate.estimate, place)
@@ -102,7 +102,7 @@ def choose(standings: Standings, direction: Direction) -> int | None:
 
 
 def why_unknown(standings: Standings, of: Measure) -> str:
-    """Say why no choice can be made; the empty text if one can."""
+    """Return why no choice can be made; empty if one can."""
     name = describe_measure(of)
     for policy, fraction, estimate, feasibility in zip(
         standings.policies, standings.unknown_fractions, standings.estimates, standings.feasibility, strict=True
@@ -117,7 +117,7 @@ def why_unknown(standings: Standings, of: Measure) -> str:
 
 
 def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None) -> Conclusion:
-    """Say whether a choice holds: what becomes of the policy `subject` if `base` was chosen, None if no policy was."""
+    """Return whether a choice holds: the status of policy `subject` if `base` was chosen, None if no policy was."""
     reason = why_unknown(standings, rule.of)
     if reason:
         return Conclusion(None, is_known=False, reason=reason)

@@ -1,4 +1,4 @@
-"""What `vary_switches` found: its tables, with a verdict in each row."""
+"""Result of `vary_switches`: its tables, with a verdict in each row."""
 
 from __future__ import annotations
 
@@ -66,43 +66,43 @@ POLICY = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Switches(Result):
-    """What `vary_switches` found.
+    """Result of `vary_switches`.
 
     Attributes
     ----------
     of : Measure
     direction : {'min', 'max'}
-        Whether less or more of it is better.
+        Whether lower or higher is better.
     requirements : tuple of Requirement
     confidence_level : float
     replications : int
         Of each policy under each setting.
     policies : DataFrame
-        With the switches as they are, one row per policy: the `estimate` of the measure with `low`, `high`, `n`;
+        Under the scenario's own switches, one row per policy: the `estimate` of the measure with `low`, `high`, `n`;
         `verdict` of the intervals on the requirements ("met", "not met", "undecided"); `meets_requirements` by the
         estimates; `is_chosen`.
     base : DataFrame
-        One row as in `values`: the choice with the switches as they are.
+        One row as in `values`: the choice under the scenario's own switches.
     values : DataFrame
-        One row per `switch` and `value`: `is_possible`; `choice`, missing where no policy meets the requirements or
-        nothing is known; whether the choice `holds`, and whether that `is_sure`, both missing where nothing is known;
-        the best of the other policies that meet the requirements (`rival`), and by how much the choice is better
-        (`margin`, `margin_low`, `margin_high`; below 0 where it is worse); the difference of the choice's measure to
-        what it is with the switches as they are (`effect`, ...); `has_effect`, false if not a single response of any
-        rollout of any policy differs; `reason`, why the choice doesn't hold, isn't known, or the value isn't possible;
-        `verdict`, all of this in a word: "holds", "holds, not surely", "may flip", "flips", "not known", "not possible".
+        One row per `switch` and `value`: `is_possible`; `choice`, missing if no policy meets the requirements or
+        nothing is known; whether the choice `holds`, and whether that `is_sure`, both missing if nothing is known;
+        `rival`, the best of the other policies that meet the requirements, and the choice's `margin` over it
+        (`margin_low`, `margin_high`; negative if worse); the change in the choice's measure from the scenario's own
+        switches (`effect`, ...); `has_effect`, false if no response of any rollout of any policy differs; `reason`, why
+        the choice doesn't hold, isn't known, or the value isn't possible; `verdict`, the summary: "holds", "holds, not
+        surely", "may flip", "flips", "not known", "not possible".
     pairs : DataFrame
-        The same of two values together, with `other_switch` and `other_value`; `interaction` (by how much the margin
-        changes beyond what the two change by themselves) with `_low` and `_high`, its `p_value` adjusted for all pairs,
-        `flips_together` (a flip that neither value makes by itself), and `interacts`.
+        The same for two values together, with `other_switch` and `other_value`; `interaction` (change in the margin
+        beyond the sum of the two separate changes) with `_low` and `_high`, its `p_value` adjusted for all pairs,
+        `flips_together` (a flip that neither value causes alone), and `interacts`.
     own_values : dict of str to str
-        The value that each switch has in the scenario.
+        Each switch's value in the scenario.
     unsure_of : {'margin', 'requirements'} or None
-        What leaves the choice itself open, with the switches as they are; None if it is sure.
+        What leaves the choice open under the scenario's own switches; None if it is significant.
     n_failed : int
-        Replications that failed, and are left out.
+        Failed replications, which are left out.
     computed_under : dict
-        Scenario, seed, engine, and the scenario's switches; and the costs, if anything counts them.
+        Scenario, seed, engine, and the scenario's switches; and the costs, if a measure uses them.
     """
 
     of: Measure
@@ -121,7 +121,7 @@ class Switches(Result):
 
     @property
     def choice(self) -> str | None:
-        """The policy that is chosen with the switches as they are; None if none meets the requirements."""
+        """The policy chosen under the scenario's own switches; None if none meets the requirements."""
         chosen = self.policies.loc[self.policies["is_chosen"], "policy"]
         return None if chosen.empty else str(chosen.iloc[0])
 
@@ -138,7 +138,7 @@ def make_table(
     order: Mapping[Setting, int],
     dtypes: Mapping[str, str],
 ) -> pd.DataFrame:
-    """Make a table of rows and of settings that aren't possible, in an order."""
+    """Make an ordered table of rows and of impossible settings."""
     import pandas as pd
 
     nothing = {"is_possible": False, **dict.fromkeys(name for name in dtypes if dtypes[name] == "float64")}
@@ -159,7 +159,7 @@ def make_table(
 
 
 def _judge(row: Mapping[str, Any]) -> Verdict:
-    """Say in a word what becomes of the choice."""
+    """Summarize in a word whether the choice holds."""
     if not row["is_possible"]:
         return "not possible"
     if row["holds"] is None:

@@ -1,4 +1,4 @@
-"""One choice with the switches as they are, and what becomes of it under other settings, row by row."""
+"""The choice under the scenario's own switches, and under other settings, row by row."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 
 class Choice:
-    """The choice that is made with the switches as they are; an `InputError` if there is none, since rollouts never
-    end.
-    """
+    """The choice under the scenario's own switches; `InputError` if there is none because rollouts never end."""
 
     def __init__(self, rule: Rule, base: Standings) -> None:
         reason = why_unknown(base, rule.of)
@@ -46,7 +44,7 @@ class Choice:
         return conclude(standings, self._rule, subject=self._subject, base=self._choice)
 
     def policies(self) -> pd.DataFrame:
-        """Return how the policies stand with the switches as they are."""
+        """Return the policies' standings under the scenario's own switches."""
         import pandas as pd
 
         rows = [
@@ -95,7 +93,7 @@ class Choice:
     def pair_rows(
         self, settings: Settings, both: Sequence[Setting], simulated: Sequence[Simulated]
     ) -> list[dict[str, Any]]:
-        """Simulate two values at a time and return the rows of the table of pairs."""
+        """Simulate pairs of values and return the rows of the table of pairs."""
         quantities = {each.setting: self._quantity(each.standings) for each in simulated}
         keeps = {each.setting: self._row(each.setting, each.standings)["holds"] is True for each in simulated}
         none = self._quantity(self._base)
@@ -118,7 +116,7 @@ class Choice:
         return rows
 
     def _quantity(self, standings: Standings) -> np.ndarray:
-        """Return the margin of the choice over its first rival in each world, or its measure if it has no rival."""
+        """Return, by world, the margin of the choice over its first rival, or its measure without a rival."""
         if self._rule.of.kind == "quantile" or why_unknown(standings, self._rule.of):
             return np.full(standings.values.shape[1], np.nan)
         sign = 1 if self._rule.direction == "min" else -1
@@ -128,7 +126,7 @@ class Choice:
 
 
 class Interaction(NamedTuple):
-    """A difference of differences with its interval, and the probability of one as large where there is none."""
+    """A difference of differences with its interval and p-value."""
 
     estimate: float
     low: float
@@ -139,25 +137,25 @@ class Interaction(NamedTuple):
 def estimate_interaction(
     none: np.ndarray, first: np.ndarray, second: np.ndarray, both: np.ndarray, *, confidence_level: float
 ) -> Interaction:
-    r"""Estimate what two changes do together beyond what each does by itself.
+    r"""Estimate the effect of two changes together beyond the sum of their separate effects.
 
     Parameters
     ----------
     none, first, second, both : ndarray of float
-        A quantity in the same replications: without the changes, with each of them, and with both.
+        A quantity in the same replications: without the changes, with each, and with both.
     confidence_level : float
-        Of the interval by itself.
+        Of the interval separately.
 
     Returns
     -------
     Interaction
-        NaN below two replications in which all four are known.
+        NaN with fewer than two replications in which all four are known.
 
     Notes
     -----
-    The mean of :math:`D = f_{ab} - f_a - f_b + f_0` (twice the interaction effect of a two-by-two factorial design,
-    Law 2015 [1]_, section 12.2), taken within replications, with Student's t interval and the two-sided p-value of
-    Student's test of 0. If all D are the same the p-value is 1 where they are 0, and 0 elsewhere.
+    The mean of :math:`D = f_{ab} - f_a - f_b + f_0` (twice the interaction effect of a two-by-two factorial design, Law
+    2015 [1]_, section 12.2), taken within replications, with Student's t interval and the two-sided p-value of
+    Student's test of 0. If all D are equal the p-value is 1 if they are 0, and 0 otherwise.
 
     References
     ----------
@@ -185,10 +183,10 @@ def estimate_interaction(
 
 
 def adjust_by_holm(p_values: np.ndarray) -> np.ndarray:
-    r"""Return p-values that may all be held against one level: whatever is below it is so with that error in all.
+    r"""Return adjusted p-values that can all be compared with one level, the probability of any false finding.
 
-    With the m tests, without those that are NaN, in ascending order :math:`\max_{i \le j} \min(1, (m - i + 1) p_{(i)})`
-    (Holm 1979 [1]_): the probability of any false finding is at most the level, however the tests depend on each other.
+    With the m tests, ignoring NaN, in ascending order: :math:`\max_{i \le j} \min(1, (m - i + 1) p_{(i)})` (Holm 1979
+    [1]_). Holds whatever the dependence between tests.
 
     References
     ----------

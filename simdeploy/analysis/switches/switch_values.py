@@ -1,4 +1,4 @@
-"""Which values of the orchestrator's switches are tried, and the same policies under many settings of them."""
+"""The values of the orchestrator's switches to try, and the same policies under many settings of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MOST_ROWS = 600_000
 
 @dataclass(frozen=True)
 class SwitchValue:
-    """A value of one switch, by its key below ``orchestrator``: as a file would have it, and in words."""
+    """A value of one switch, by its key below ``orchestrator``: as in a file, and in words."""
 
     switch: str
     value: Any = field(compare=False)
@@ -50,10 +50,10 @@ class SwitchValue:
 def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     """List the values of every switch other than the scenario's own, in the order of the model's section 6.
 
-    Of switches with a closed list they are all values. Of the three others the preset's value and two that tell
-    something in this fleet: `minimum_sample` a tenth and a half of the nodes; `bake_time` the mean duration of an
-    update (of the slowest class) and ten times that, in whole seconds and at most a day; `rate` a twentieth of the
-    nodes a minute, and a hundredth that doubles every minute.
+    For switches with a closed list, all values. For the three others the preset's value and two informative for this
+    fleet: `minimum_sample` a tenth and a half of the nodes; `bake_time` the mean duration of an update (of the slowest
+    class) and ten times that, in whole seconds and at most a day; `rate` a twentieth of the nodes a minute, and a
+    hundredth that doubles every minute.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
 
 
 def list_own_values(scenario: Scenario) -> dict[str, SwitchValue]:
-    """Return the value that each switch has in a scenario, by its name."""
+    """Return each switch's value in a scenario, by name."""
     switches = (switch.name for switch in fields(Orchestrator) if switch.name != "preset")
     own = (_as_in_a_file(name, getattr(scenario.orchestrator, name)) for name in switches)
     return {value.switch: value for value in own}
@@ -115,7 +115,7 @@ Setting = tuple[SwitchValue, ...]
 
 
 class Simulated(NamedTuple):
-    """A setting with what came of it; `has_effect` says whether any rollout differs from those of the first setting."""
+    """A setting and its results; `has_effect` is whether any rollout differs from those of the first setting."""
 
     setting: Setting
     standings: Standings
@@ -124,7 +124,7 @@ class Simulated(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one scenario's switches; the campaign has a sweep for the values, one for each part of the pairs."""
+    """Settings of one scenario's switches; the campaign has one sweep for values, and one per part of the pairs."""
 
     scenario: Scenario
     policies: Mapping[str, ScenarioPolicy]
@@ -134,7 +134,7 @@ class Settings:
     campaign: Campaign
 
     def simulate_values(self, settings: Sequence[Setting]) -> list[Simulated]:
-        """Simulate settings of which the first is the scenario's own, and tell which of them change nothing at all."""
+        """Simulate settings, the scenario's own first, and report which of them change nothing."""
         result = self._sweep("values", settings)
         outcomes = gather(result, list(RESPONSES)).outcomes
         columns = [
@@ -154,7 +154,7 @@ class Settings:
         ]
 
     def simulate_pairs(self, settings: Sequence[Setting]) -> Iterator[tuple[Setting, Standings]]:
-        """Simulate settings, some at a time, so that not all of their replications are in memory."""
+        """Simulate settings, some at a time to save memory."""
         n_rows = len(settings) * len(self.policies) * len(self.replications)
         n_parts = min(-(-n_rows // _MOST_ROWS), max(len(settings) // 2, 1))
         for number, places in enumerate(np.array_split(np.arange(len(settings)), n_parts), start=1):
@@ -187,7 +187,7 @@ class Settings:
 
 
 def why_refused(scenario: Scenario, setting: Setting) -> str:
-    """Say why values of switches can't be meant together; the empty text if they can."""
+    """Return why values of switches can't be combined; empty if they can."""
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
         try:
             scenario.with_values({f"orchestrator.{value.switch}": value.value for value in setting})

@@ -1,4 +1,4 @@
-"""Whether the choice of a policy hangs on a switch of the orchestrator that nobody has documented."""
+"""Whether the choice of a policy depends on an undocumented switch of the orchestrator."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ def vary_switches(
     Parameters
     ----------
     scenario : Scenario
-        Its own switches are where everything starts from.
+        Its own switches are the starting point.
     policies : str, sequence of str, or mapping, optional
-        Names of the scenario's policies, or specs by name; all of the scenario's by default.
+        Names of the scenario's policies, or specs by name; by default all of the scenario's.
     of : Measure or str, default 'cost'
-        By what the choice is made. Without costs in the scenario something else has to be said.
+        The measure that decides. Required if the scenario has no costs.
     direction : {'min', 'max'}, optional
-        Whether less or more of it is better; by default more of `completed_good`, `stopped_defective` and
-        `min_in_service_fraction`, less of everything else.
+        Whether lower or higher is better; by default higher for `completed_good`, `stopped_defective` and
+        `min_in_service_fraction`, lower for everything else.
     requirements : str or Requirement, or several of them, optional
-        What a policy has to achieve to be chosen; the scenario's by default.
+        What a policy must achieve to be chosen; by default the scenario's.
     pairs : bool, default True
-        Whether values of two switches are tried together.
+        Whether to try values of two switches together.
     replications : int or range, default 500
         Of each policy under each setting.
     confidence_level : float, default 0.95
@@ -75,8 +75,7 @@ def vary_switches(
     executor, workers, cluster, progress
         As for `sweep`.
     store : path-like, optional
-        A folder for the replications, in one store for each part of the work. The same call again goes on where an
-        earlier one ended.
+        A folder for the replications, one store for each part of the work. The same call resumes an interrupted one.
 
     Returns
     -------
@@ -85,8 +84,8 @@ def vary_switches(
     Raises
     ------
     InputError
-        Before anything is simulated for an argument that makes no sense, and for `cost` without costs; afterwards if
-        nothing can be chosen even with the switches as they are, since rollouts never end.
+        Before anything is simulated for an invalid argument, and for `cost` without costs; afterwards if no choice is
+        possible under the scenario's own switches, because rollouts never end.
     SimulationError
         If every replication failed.
 
@@ -98,20 +97,19 @@ def vary_switches(
     Notes
     -----
     The choice is the policy with the best estimate of `of` among those whose estimates meet the requirements. Its
-    margin is how much better it is than the best of the others that meet them, in the same worlds; the interval is
-    that of the least of several differences that hold together (Bonferroni; see `estimate_regret`). A choice, or a flip,
-    is sure if the intervals support it: of the requirements, and of the differences to all policies that may meet them.
+    margin is how much better it is than the best of the others that meet them, in the same worlds, with an interval for
+    the least of several differences that hold together (Bonferroni; see `estimate_regret`). A choice, or a flip, is
+    sure if the intervals support it: of the requirements, and of the differences from all policies that may meet them.
 
-    Values of two switches interact if the margin of the choice over its first rival (of one policy: its measure)
-    changes under both by something else than the sum of what each changes: the mean of
-    :math:`f_{ab} - f_a - f_b + f_0` over worlds differs from 0 by Student's test, adjusted by Holm's method for all
-    pairs; or if the two together flip the choice and neither does by itself. A quantile has no such difference, so that
-    only flips tell.
+    Values of two switches interact if they change the margin of the choice over its first rival (with one policy: its
+    measure) by something other than the sum of their separate changes: the mean of :math:`f_{ab} - f_a - f_b + f_0`
+    over worlds differs from 0 by Student's test, adjusted by Holm's method for all pairs. They also interact if
+    together they flip the choice and neither does alone. A quantile has no such difference, so only flips count.
 
-    Where a rollout never ends (`on_failure: pause` waits for a person), its cost is unknown, and so is the choice.
+    If a rollout never ends (`on_failure: pause` waits for a person), its cost is unknown, and so is the choice.
 
-    The values are those of `list_switch_values`. With pairs there are about 550 settings; the cost is that of
-    as many times the policies and replications.
+    The values are those of `list_switch_values`. With pairs there are about 550 settings, each of which simulates all
+    policies and replications.
 
     Examples
     --------
@@ -185,7 +183,7 @@ def _read(
     requirements: Asked | None,
     confidence_level: Any,
 ) -> tuple[Mapping[str, ScenarioPolicy], Rule, tuple[Requirement, ...]]:
-    """Check what is asked, all of it at once."""
+    """Check all arguments at once."""
     kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
     problems = level_problems(confidence_level)
     measure: Measure | None = None

@@ -1,4 +1,4 @@
-"""What one gives for what: each threshold moved alone, and the front of Pareto.
+"""Trade-offs between measures: each threshold varied alone, and the Pareto front.
 
-`moving` and `pareto` have the calls. From outside: `tradeoff`, `pareto_front` and their results.
+Modules: `moving` and `pareto` are the calls. From outside: `tradeoff`, `pareto_front` and their results.
 """

@@ -1,4 +1,4 @@
-"""Curves of estimates whose intervals hold together, and what they support: what moving the thresholds is worth."""
+"""Curves of estimates with simultaneous intervals, and the conclusions they support."""
 
 from __future__ import annotations
 
@@ -35,10 +35,9 @@ POINT = {"lever": "str", "value": "float64", "is_default": "bool", "steps": "int
 
 
 def estimate_band(points: Mapping[Measure, np.ndarray], confidence_level: float) -> dict[Measure, list[Estimate]]:
-    """Estimate measures at several points with intervals that hold together, by Bonferroni's inequality over points and
-    measures.
+    """Estimate measures at several points with intervals that hold together (Bonferroni over points and measures).
 
-    Values of each measure have the shape (points, replications).
+    Values of each measure have shape (points, replications).
 
     Examples
     --------
@@ -60,11 +59,10 @@ def estimate_curves(
     unknown: Mapping[Measure, np.ndarray],
     confidence_level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Estimate measures at every point of every lever, and their differences to the policy as it is: tables of
-    `Tradeoff`.
+    """Estimate measures at every point of every setting, and differences from the current policy: tables of `Tradeoff`.
 
-    Values of each measure, of shape (points, replications), and which fractions are unknown, are lever by lever. The
-    level is that of the intervals of one lever together, and of those of all differences together.
+    Values of each measure, shape (points, replications), and unknown fractions are ordered setting by setting. The
+    level holds for all intervals of one setting together, and for all differences together.
     """
     first = np.cumsum([0, *(len(one.numbers) for one in ranges)])
     n_moved = sum(len(one.numbers) - 1 for one in ranges if one.current is not None)
@@ -82,7 +80,7 @@ def estimate_curves(
                     current = one.numbers.index(one.current)
                     found = estimate_difference(of_lever[measure][place], of_lever[measure][current], measure, level)
                     fraction = fractions[[place, current]].max()
-                    # What may still become anything is no difference.
+                    # An unknown value has no difference.
                     ends = (math.nan,) * 3 if fraction > 0 else found[:3]
                     verdict = judge_change(*ends[1:], find_direction(measure), unknown=fraction > 0)
                     difference_rows.append((*point, str(measure), *ends, found.n, fraction, verdict))
@@ -96,7 +94,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], dtypes: Mapping[str, str]) -> pd.Dat
 
 
 class Conclusion(NamedTuple):
-    """What is concluded from the differences of all values, as `Tradeoff` has it."""
+    """What the differences of all values imply, as in `Tradeoff`."""
 
     points: pd.DataFrame
     improvement: dict[str, Any] | None
@@ -104,7 +102,7 @@ class Conclusion(NamedTuple):
 
 
 def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Measure]) -> Conclusion:
-    """Judge each value of each lever by x and y, the first two axes."""
+    """Judge each value of each setting by x and y, the first two axes."""
     kinds = {str(measure): measure.kind for measure in axes[:2]}
     of_levers = curves.drop_duplicates(["lever", "value"])
     places = {point: place for place, point in enumerate(zip(of_levers["lever"], of_levers["value"], strict=True))}
@@ -141,6 +139,6 @@ def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Mea
 
 
 def _clarity(change: Mapping[Any, Any]) -> float:
-    """Return how large a change is, in half-widths of its interval."""
+    """Return the size of a change in half-widths of its interval."""
     half_width = (change["high"] - change["low"]) / 2
     return abs(change["estimate"]) / half_width if half_width > 0 else math.inf if change["estimate"] else 0.0

@@ -1,4 +1,4 @@
-"""Which of many points dominate which, in any number of dimensions; and which surely do."""
+"""Dominance among many points in any number of dimensions, by estimates and by significance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CELLS = 4_000_000  # of a comparison of many points with the front, at a time
 
 
 def find_front(losses: np.ndarray) -> np.ndarray:
-    """Say which points, a row of measures each, no other point dominates; less is better.
+    """Return which points, a row of measures each, no other point dominates; lower is better.
 
     A point with NaN neither dominates nor belongs to the front.
 
@@ -49,10 +49,10 @@ def _count_no_worse(points: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: np.ndarray) -> np.ndarray:
-    """Return for each point the place of the one on the front that dominates it most clearly, -1 if none does.
+    """Return for each point the index of the front point that dominates it most clearly, -1 if none does.
 
-    In units of the half-widths of their intervals, of shape (points, measures) as the losses are, the smallest of the
-    distances is made as large as possible.
+    "Most clearly" maximizes the smallest distance, in half-widths of the intervals, shape (points, measures) like the
+    losses.
 
     Examples
     --------
@@ -82,10 +82,10 @@ def find_surely_dominated(
     opponents: np.ndarray,
     confidence_level: float,
 ) -> np.ndarray:
-    """Say which cases are worse than their opponent in every measure, beyond doubt.
+    """Return which cases are significantly worse than their opponent in every measure.
 
-    Values of each measure, of shape (cases, replications), are those of `Values.of`, opponents those of
-    `choose_opponents`. The level is that with which no case that belongs on the front is among them.
+    Values of each measure, shape (cases, replications), are those of `Values.of`, opponents those of
+    `choose_opponents`. The level is the probability that no case on the true front is among them.
     """
     n = len(opponents)
     level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # of which one side does harm

@@ -1,4 +1,4 @@
-"""Which thresholds of a policy are moved, one at a time, and over which values."""
+"""Which thresholds of a policy to vary, one at a time, and over which values."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ _NUMERIC = ("whole", "number", "duration")
 _LIMITS = ("max_failed_nodes", "max_failed_nodes_percent", "health_check.max_error_rate")
 _LEAST_ERROR_RATE = 0.01  # where nodes fail no request by themselves
 _DEADLINES = (Fraction(1, 2), Fraction(3, 4), Fraction(1), Fraction(3, 2), Fraction(2), Fraction(4))  # of the policy's
-_MOST_WAVES = 50  # a rollout of more is a matter of weeks, and of nobody's choice
+_MOST_WAVES = 50  # more waves would take weeks
 
 
 @dataclass(frozen=True)
 class LeverRange:
-    """The values over which a lever is moved.
+    """Values over which a setting is varied.
 
     Attributes
     ----------
     values : tuple
-        As a file would have them; None leaves the key to its default.
+        As in a file; None leaves the key to its default.
     numbers : tuple of float
-        What they mean, ascending: durations in seconds; `max_parallel` 0 of the deployment dialect is the whole fleet.
+        The same as numbers, ascending: durations in seconds; `max_parallel` 0 of the deployment dialect is the whole
+        fleet.
     current, default : float or None
-        What the policy has, and the API's default; None where there is none.
+        The policy's value, and the API's default; None where there is none.
     """
 
     lever: Lever
@@ -51,23 +52,23 @@ class LeverRange:
 def find_ranges(
     scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Iterable[Any]] | None
 ) -> tuple[LeverRange, ...]:
-    """Lay out the values of each lever.
+    """Return the values of each setting.
 
     Parameters
     ----------
     vary : mapping of str to iterable or None
-        Values by key, as for `sweep`; None for the thresholds of the policy that matter in this scenario, in steps of
-        1, 2, 5, 10 that suit its fleet. Of those, values that the scenario would refuse or warn about are left out.
+        Values by key, as for `sweep`; None for the policy's thresholds that matter in this scenario, in steps of 1, 2,
+        5, 10 that suit its fleet, without values that the scenario would refuse or warn about.
 
     Returns
     -------
     tuple of LeverRange
-        The value of the policy, and the API's default where the policy can have it, are in every range.
+        Every range contains the policy's value, and the API's default if the policy can have it.
 
     Raises
     ------
     InputError
-        For keys that are none of the policy, or not numbers; or if the policy has no threshold.
+        For keys that the policy doesn't have or that are not numbers; or if the policy has no threshold.
 
     Examples
     --------
@@ -104,7 +105,7 @@ def find_ranges(
 
 
 class _Laying:
-    """The values of levers of one policy, while they are laid out."""
+    """The values of one policy's settings, under construction."""
 
     def __init__(self, scenario: Scenario, policy: ScenarioPolicy) -> None:
         self._scenario, self._policy = scenario, policy
@@ -128,7 +129,7 @@ class _Laying:
         return LeverRange(lever, values, tuple(numbers), current, default if default in numbers else None)
 
     def raw(self, lever: Lever) -> Any:
-        """Return what the policy says, as a file would; None where it leaves the key out."""
+        """Return the policy's value, as in a file; None where it leaves the key out."""
         value: Any = self._policy.spec
         for key in lever.path.split("."):
             value = getattr(value, key, None)
@@ -138,7 +139,7 @@ class _Laying:
         return format_duration(value) if is_ns else value
 
     def _meaning(self, lever: Lever, value: Any) -> float | None:
-        """Return what a value comes to as a number; None where the key is unset and has no default."""
+        """Return a value as a number; None where the key is unset and has no default."""
         dialect = self._policy.spec.dialect
         is_default = self._scenario.orchestrator.explicit_zero_limit == "default" and lever.path in _LIMITS
         if value is None or (value == 0 and is_default):
@@ -155,7 +156,7 @@ class _Laying:
         return float(number)
 
     def _warnings(self, values: Mapping[Lever, Any]) -> frozenset[str] | None:
-        """Return what the scenario says against the policy with other values; None if it refuses it."""
+        """Return the scenario's warnings about the policy with other values; None if it refuses it."""
         with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
             try:
                 change_policy(self._policy, values, self._scenario, self._own)
@@ -165,10 +166,10 @@ class _Laying:
 
 
 def _default_ranges(scenario: Scenario, policy: ScenarioPolicy) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the levers that matter, each with values that suit the fleet."""
+    """Yield the settings that matter, each with values that suit the fleet."""
     nodes, orchestrator = scenario.fleet.nodes, scenario.orchestrator
     strategy, dialect, leaves = policy.policy.strategy, policy.spec.dialect, policy.identity.type == "stop"
-    # Nothing fails under type stop, and nobody looks at limits that don't apply.
+    # Nothing fails under type stop, and limits that don't apply have no effect.
     if not leaves and (strategy != "immediate" or orchestrator.limits_apply_to_immediate):
         yield "max_failed_nodes", [0, *ladder(1, nodes)]
         yield "max_failed_nodes_percent", [0, *ladder(1, 50)]

@@ -1,4 +1,4 @@
-"""What each threshold of a policy trades for what: false alarms against escapes, as it moves alone."""
+"""What each threshold of a policy trades: false alarms against escapes, when varied alone."""
 
 from __future__ import annotations
 
@@ -35,28 +35,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tradeoff(Result):
-    """What `tradeoff` found.
+    """Result of `tradeoff`.
 
     Attributes
     ----------
     curves : DataFrame
-        One row per lever, value and measure: `lever`, `value` (durations in seconds), `is_default` (the API's default),
-        `is_current` (the policy's own); `measure`, `estimate`, `low`, `high`, `n`, and `unknown_fraction`, the
-        share of the rollouts that never end, so that nobody knows their value. All intervals of one lever hold together
-        with `confidence_level`.
+        One row per setting, value and measure: `lever`, `value` (durations in seconds), `is_default` (the API's
+        default), `is_current` (the policy's value), `measure`, `estimate`, `low`, `high`, `n`, and `unknown_fraction`,
+        the share of rollouts that never end, so their value is unknown. All intervals of one setting hold together with
+        `confidence_level`.
     differences : DataFrame
-        The same columns without the policy's own value: the measure there less that of the policy as it is, over the
-        replications in which both have a value; missing where it is unknown for some rollouts of either. All intervals of
-        this table hold together. And the `verdict` that they support: better, worse, equal, unclear or unknown; missing
-        where it surely differs and neither side is better.
+        The same columns for every other value: its measure minus that of the current policy, over the replications in
+        which both have a value; missing where rollouts of either never end. All intervals of this table hold together.
+        `verdict`: better, worse, equal, unclear or unknown; missing for a significant difference without a better side.
     points : DataFrame
-        One row per lever and value other than the policy's own: `lever`, `value`, `is_default`, how many values it is away
-        (`steps`), and the `verdict` on x and y together: also trades, if one is better and the other one worse.
+        One row per setting and value other than the policy's: `lever`, `value`, `is_default`, its distance in `steps`,
+        and the `verdict` on x and y together, which may also be trades: one is better and the other worse.
     improvement : dict or None
-        `lever` and `value` of the nearest point that is better, and the policy's own value (`current`); one that errs less often comes before one that is only
-        quicker.
+        `lever` and `value` of the nearest better point, and the policy's value (`current`); points with fewer errors
+        precede points that are only quicker.
     lever_of_interest : str
-        That the answer speaks of.
+        The setting named in the answer.
     policy : str
     levers : tuple of Lever
     axes : tuple of Measure
@@ -65,9 +64,9 @@ class Tradeoff(Result):
     n_replications : int
         Of each point.
     n_failed : int
-        Rows that failed and are left out.
+        Failed rows, which are left out.
     computed_under : dict
-        Scenario, seed, engine and switches; and the costs, if anything counts them.
+        Scenario, seed, engine and switches; and the costs, if a measure uses them.
     """
 
     curves: Annotated[pd.DataFrame, Columns(CURVE)]
@@ -84,12 +83,12 @@ class Tradeoff(Result):
     computed_under: Mapping[str, Any]
 
     def lever(self, name: str | None = None) -> Lever:
-        """Return a lever by its name or the end of it; the first one unless given.
+        """Return a setting by its name or the end of it; by default the first.
 
         Raises
         ------
         InputError
-            If it was not moved.
+            If it was not varied.
         """
         if name is None:
             return self.levers[0]
@@ -120,7 +119,7 @@ def tradeoff(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Tradeoff:
-    r"""Move each threshold of a policy alone, and see what it trades for what.
+    r"""Vary each threshold of a policy alone, and estimate what it trades.
 
     Parameters
     ----------
@@ -128,24 +127,24 @@ def tradeoff(
     policy : str, mapping, spec or document, optional
         A policy's name, or a spec; the scenario's first policy by default.
     vary : mapping of str to iterable, optional
-        Only these keys of the policy, over these values, as for `sweep`. By default every threshold that matters: the
-        two limits of failed nodes, the size of waves and of canaries, `max_error_rate`, `min_healthy_time` (or
-        `success_threshold` and `failure_threshold`) and `deadline`, each in steps of 1, 2, 5, 10 that suit the fleet.
-        The value of the policy and the API's default are always there, the latter unless the policy can't have it.
+        Keys of the policy and their values, as for `sweep`. By default every threshold that matters: the two limits of
+        failed nodes, the size of waves and of canaries, `max_error_rate`, `min_healthy_time` (or `success_threshold`
+        and `failure_threshold`) and `deadline`, each in steps of 1, 2, 5, 10 that suit the fleet. The policy's value is
+        always added, and the API's default if the policy can have it.
     axes : sequence of Measure or str, optional
-        What is measured at each point, x and y first. By default, as far as the scenario can have them,
-        `false_alarm given good`, `escaped given defective`, `makespan_s given completed_good`,
-        `blast_radius given defective` and `cost`; of a restart or a stop `makespan_s` and `min_in_service_fraction`.
+        Measures at each point, x and y first. By default those the scenario can have of `false_alarm given good`,
+        `escaped given defective`, `makespan_s given completed_good`, `blast_radius given defective` and `cost`; for a
+        restart or stop `makespan_s` and `min_in_service_fraction`.
     replications : int or range, default 1000
         Of each point.
     confidence_level : float, default 0.95
-        Of the whole band of a lever, and of all differences together.
+        Of all intervals of a setting together, and of all differences together.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
     executor, workers, cluster, progress
         As for `sweep`.
     store : path-like, optional
-        A folder for the rows; the same call goes on with what is there.
+        A folder for the rows; the same call resumes from it.
 
     Returns
     -------
@@ -154,21 +153,20 @@ def tradeoff(
     Raises
     ------
     InputError
-        Before anything is simulated: with everything that makes no sense.
+        Before anything is simulated: lists everything invalid.
 
     Notes
     -----
-    The curve of a lever is what operators of detectors know as the receiver operating characteristic (Egan 1975 [1]_),
-    with escapes (misses) instead of hits upwards, so that the corner to aim at is the lower left one.
+    A setting's curve is a receiver operating characteristic (Egan 1975 [1]_) with escapes (misses) instead of hits on
+    the vertical axis, so the ideal corner is the lower left.
 
-    A curve of k points in m measures has k m intervals, each of level :math:`1 - \alpha / (k m)`; by Bonferroni's
-    inequality (Miller 1981 [2]_, section 1.5) all of them hold together with probability :math:`1 - \alpha` at least,
-    whatever the dependence among points, which meet the same worlds. Rates have the exact interval of Clopper and
-    Pearson, means Student's t interval, quantiles that between order statistics; see `simdeploy.statistics.intervals`.
-    `differences` are shared out likewise over all points of all levers, so that the best of them may be picked
-    afterwards.
+    A curve of k points in m measures has k m intervals of level :math:`1 - \alpha / (k m)`; by Bonferroni's inequality
+    (Miller 1981 [2]_, section 1.5) all hold together with probability at least :math:`1 - \alpha`, whatever the
+    dependence among points, which meet the same worlds. Rates have the exact interval of Clopper and Pearson, means
+    Student's t interval, quantiles the interval between order statistics; see `simdeploy.statistics.intervals`.
+    `differences` are corrected in the same way over all points of all settings, so you may pick the best afterwards.
 
-    One sweep makes all points: a case is simulated once, however many levers share it.
+    One sweep covers all points: a case shared by several settings is simulated once.
 
     References
     ----------
@@ -258,13 +256,13 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
 
 
 def default_axes(scenario: Scenario, type_: str) -> list[str]:
-    """Return the measures that the scenario can have: how often a policy errs comes before what it takes."""
+    """Return the measures that the scenario can have: error rates of a policy first, then what it takes."""
     if not TYPES[type_].releases:
-        # Who is stopped early is quickly over, and keeps its nodes in service.
+        # Stopped rollouts end early, and keep their nodes in service.
         honest = ("makespan_s given completed", "failed", "min_in_service_fraction given completed")
         return [*honest, *(["cost"] if scenario.costs is not None else [])]
-    # A stopped rollout is quickly over, and a good release is meant to reach every node: either number says something
-    # only of the rollouts of one sort.
+    # Stopped rollouts end early, and a good release should reach every node: each measure is comparable only given one
+    # kind of rollout.
     axes = (
         "false_alarm given good",
         "escaped given defective",
@@ -276,7 +274,7 @@ def default_axes(scenario: Scenario, type_: str) -> list[str]:
 
 
 def _side_by_side(ranges: Sequence[LeverRange]) -> dict[str, list[Any]]:
-    """Return lists in which each lever moves while all others are what the policy has."""
+    """Return lists in which each setting varies while all others keep the policy's values."""
     lists: dict[str, list[Any]] = {}
     for one in ranges:
         still = one.values[one.numbers.index(one.current)] if one.current is not None else None

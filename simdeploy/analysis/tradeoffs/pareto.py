@@ -1,4 +1,4 @@
-"""Which cases no other case beats: the Pareto front over any measures, and what is sure about it."""
+"""The Pareto front over any measures, and which cases are significantly dominated."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ _ESTIMATE = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParetoFront(Result):
-    """What `pareto_front` found.
+    """Result of `pareto_front`.
 
     Attributes
     ----------
     cases : DataFrame
-        One row per case: what identifies it; the estimate of each measure, in a column of its name; `is_on_front`, by
-        the estimates, missing where one of them is, or is unknown since some rollouts never end; `dominated_by`, the case on the front that beats it most clearly,
-        by its `case` (its `policy` where the table has no cases), else missing; `is_surely_dominated`; its `standing` ("on the
-        front", "could be", "surely dominated", "unknown" or "no value"); and the `unknown_fraction` of the measure of which
-        most is unknown.
+        One row per case: its identifying columns; the estimate of each measure, in a column of its name; `is_on_front`,
+        by the estimates, missing if one is missing or unknown because rollouts never end; `dominated_by`, the front
+        case that beats it most clearly, by `case` (by `policy` where the table has no cases), otherwise missing;
+        `is_surely_dominated`; `standing` ("on the front", "could be", "surely dominated", "unknown" or "no value"); and
+        `unknown_fraction`, the largest over the measures.
     estimates : DataFrame
-        One row per case and measure: what identifies the case, `measure`, `estimate`, `low`, `high`, `n`, and
-        `unknown_fraction`, the share of the rollouts that never end. Each interval holds by itself with
+        One row per case and measure: identifying columns, `measure`, `estimate`, `low`, `high`, `n`, and
+        `unknown_fraction`, the share of rollouts that never end. Each interval holds separately with
         `confidence_level`.
     directions : dict of Measure to {'min', 'max'}
     confidence_level : float
     n_failed : int
-        Replications, of all cases together, that failed or aren't in the table, and are left out.
+        Replications of all cases that failed or are not in the table; they are left out.
     computed_under : dict
-        Scenario, seed, engine and switches, as far as the table says; and the costs, if anything counts them.
+        Scenario, seed, engine and switches, if the table has them, and the costs, if a measure uses them.
     """
 
     cases: Annotated[pd.DataFrame, Columns(_CASE, has_more=True, words={"standing": Standing})]
@@ -72,7 +72,7 @@ class ParetoFront(Result):
 
     @property
     def case_columns(self) -> tuple[str, ...]:
-        """The columns that identify a case."""
+        """Columns that identify a case."""
         return tuple(str(name) for name in self.estimates if name not in _ESTIMATE)
 
 
@@ -88,13 +88,13 @@ def pareto_front(
     Parameters
     ----------
     responses : DataFrame, SweepResult or StoredTable
-        As from `replicate`, `sweep` or `read_store`.
+        From `replicate`, `sweep` or `read_store`.
     directions : mapping of Measure or str to {'min', 'max'}
-        Whether one wants little or much of each measure.
+        Whether to minimize or maximize each measure.
     costs : Costs, optional
-        For the measure `cost`; by default those that `replicate` and `sweep` know of the scenario.
+        For the measure `cost`. By default the scenario's, from `replicate` or `sweep`.
     confidence_level : float, default 0.95
-        Of each interval of an estimate by itself; and with which no case that belongs on the front is called surely
+        Of each estimate's interval separately; also the probability that no case on the true front is called surely
         dominated.
 
     Returns
@@ -104,27 +104,26 @@ def pareto_front(
     Raises
     ------
     InputError
-        With everything that is wrong with the table, a measure or a direction.
+        Lists everything wrong with the table, a measure or a direction.
 
     Notes
     -----
-    A case dominates another one if it is no worse in any measure and better in one. In lexicographic order no case is
-    dominated by a later one, so the first that is left belongs on the front, and what it dominates is dropped: n log n
-    comparisons for the order, with which the algorithms of Kung, Luccio and Preparata (1975 [1]_, equation 1.1) begin,
-    and at most n for each case on the front. Equal cases don't dominate each other.
+    A case dominates another if it is no worse in any measure and better in one. Equal cases don't dominate each other.
+    In lexicographic order no case is dominated by a later one, so the first one left is on the front, and the cases it
+    dominates are dropped: n log n comparisons for the order, the first step of the algorithms of Kung, Luccio and
+    Preparata (1975 [1]_, equation 1.1), and at most n for each case on the front.
 
-    Estimates err, and so does their front. A case is *surely dominated* by another one if the interval of the paired
-    difference says of every measure that it is worse. That all of them say so although one is wrong is no more likely
-    than that this one errs (an intersection-union test; Casella and Berger 2002 [2]_, theorem 8.3.23), so the measures
-    need no correction. The pairs do: with n cases each interval errs to the harmful side with probability
-    :math:`\alpha / (n (n - 1))`, and by Bonferroni's inequality the probability that *any* case which belongs on the true front is
-    called surely dominated is at most :math:`\alpha`. What isn't surely dominated could be on the front. Each case is
-    held against one opponent, the one that beats it most clearly by the estimates; this choice costs nothing, for all
-    pairs are paid for. The intervals are approximate as in `estimate_difference`; for very skewed responses and many
-    cases they need many replications.
+    The front of estimates has errors. A case is *surely dominated* by another if the interval of the paired difference
+    shows it to be worse in every measure. This is an intersection-union test (Casella and Berger 2002 [2]_, theorem
+    8.3.23), so the measures need no correction. The pairs do: with n cases each interval errs to the harmful side with
+    probability :math:`\alpha / (n (n - 1))`, and by Bonferroni's inequality *any* case on the true front is called
+    surely dominated with probability at most :math:`\alpha`. Other cases could be on the front. Each case is compared
+    only with the opponent that beats it most clearly by the estimates; this selection is valid because the correction
+    covers all pairs. The intervals are approximate as in `estimate_difference`; very skewed responses and many cases
+    need many replications.
 
-    A rollout that never ends may still become anything. A case of which a measure is unknown for that reason is neither
-    on the front nor dominated, and dominates nothing.
+    The value of a rollout that never ends is unknown. A case with such a measure is neither on the front nor dominated,
+    and dominates nothing.
 
     10,000 cases take seconds.
 
@@ -188,7 +187,7 @@ def pareto_front(
 
 
 def _stand(cases: pd.DataFrame) -> pd.Series[Any]:
-    """Return where each case stands to the front, in a word."""
+    """Return each case's standing relative to the front."""
     import pandas as pd
 
     words = {
@@ -202,7 +201,7 @@ def _stand(cases: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _losses(estimated: Sequence[Sequence[Estimate]], directions: Mapping[Measure, Direction]) -> np.ndarray:
-    """Return the estimates by case and measure, such that less is better."""
+    """Return the estimates by case and measure, signed so that lower is better."""
     signs = [1 if direction == "min" else -1 for direction in directions.values()]
     losses: np.ndarray = np.array([[found.estimate for found in of] for of in estimated]).T * signs + 0.0
     return losses

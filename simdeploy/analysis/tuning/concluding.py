@@ -1,4 +1,4 @@
-"""From what was found to what is told: the tables of a `Tuning`."""
+"""The tables of a `Tuning`, made from the findings."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0, math.nan)
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What was found of the choice and its rivals in new worlds: in `shown` the candidates that were simulated, the
-    choice first.
+    """The recommended policy and its rivals in new worlds; `shown` lists the simulated candidates, the recommended one
+    first.
 
-    `held_back` is what might be chosen without a requirement, by that requirement; `alpha` the probability of a false
-    verdict on a requirement, at each look.
+    `held_back` maps a requirement to the candidate that might be recommended without it. `alpha` is the probability of
+    a false verdict on a requirement at each look.
     """
 
     question: Question
@@ -56,42 +56,44 @@ class Confirmed:
 
     @property
     def choice(self) -> int:
-        """The chosen candidate."""
+        """The recommended candidate."""
         return self.shown[0]
 
     def difference(self, place: int, measure: Measure, level: float) -> Estimate:
-        """Return a measure of a shown candidate less that of the choice."""
+        """Return a measure of a shown candidate minus that of the recommended one."""
         values = self.measured.of[measure]
         return estimate_difference(values[place], values[0], measure, level)
 
     def less_the_choice(self, place: int) -> Estimate:
-        """Return the objective less that of the choice, with an interval that holds for all shown at once (Bonferroni)."""
+        """Return the objective minus that of the recommended candidate; intervals hold for all shown together
+        (Bonferroni).
+        """
         level = share_out(self.question.confidence_level, len(self.shown) - 1)
         return self.difference(place, self.question.objective, level)
 
     def is_near(self, place: int) -> bool:
-        """Tell whether a shown candidate can't be told from the choice."""
+        """Return whether a shown candidate is indistinguishable from the recommended one."""
         less = self.less_the_choice(place)
         return not (less.low > 0 or less.high < 0)
 
     def is_better(self, place: int) -> bool:
-        """Tell whether a shown candidate is surely better than the choice."""
+        """Return whether a shown candidate is significantly better than the recommended one."""
         less = self.less_the_choice(place)
         return less.high < 0 if self.question.sign > 0 else less.low > 0
 
     def is_as_good(self, number: int, indifference: float) -> bool:
-        """Tell whether a shown candidate is surely worse than the choice by less than what matters, if at all."""
+        """Return whether a shown candidate's loss against the choice is significantly below the indifference."""
         less = self.less_the_choice(self.shown.index(number))
         return less.high < indifference if self.question.sign > 0 else less.low > -indifference
 
     def choose(self, number: int) -> Confirmed:
-        """Return the same with another choice."""
+        """Return a copy with another recommended candidate."""
         order = [self.shown.index(number), *(p for p, shown in enumerate(self.shown) if shown != number)]
         measured = self.measured.take(np.array(order))
         return replace(self, shown=tuple(self.shown[place] for place in order), measured=measured)
 
     def find_better(self, verdicts: np.ndarray) -> np.ndarray:
-        """Return the shown candidates that meet the requirements and are surely better than the choice."""
+        """Return the shown candidates that meet the requirements and are significantly better than the recommended one."""
         places = [place for place in range(1, len(self.shown)) if verdicts[place] == MET]
         return np.array([self.shown[place] for place in places if self.is_better(place)], dtype=np.int64)
 
@@ -105,7 +107,7 @@ def report(
     indifference: float,
     campaign: Campaign,
 ) -> Tuning:
-    """Make the result; `confirmed` is None if no candidate is known to meet the requirements."""
+    """Build the result; `confirmed` is None if no candidate is known to meet the requirements."""
     roles: dict[str, int] = {}
     choice, probability, is_decided = None, math.nan, False
     if confirmed is not None:
@@ -150,12 +152,12 @@ def report(
 def _state_probability(question: Question, probability: float, *, is_decided: bool) -> float:
     if question.final is None:
         return question.confidence_level if is_decided else math.nan
-    # What was ruled out before has an error of its own.
+    # Earlier eliminations have their own error.
     return min(probability, (1 + question.confidence_level) / 2) if not math.isnan(probability) else math.nan
 
 
 def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> dict[str, int]:
-    """Say which of the shown candidates are told, and as what: the choice, runners-up, what there is today."""
+    """Return which shown candidates to report, and as what: recommended, runner-up, current policy."""
     shown = confirmed.shown
     roles = {CHOICE: 0}
     today = {role: found.candidates.roles[role] for role in (CURRENT, DEFAULTS)}
@@ -164,7 +166,7 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
         if place > 0 and found.outcome[number] == OPEN and confirmed.is_near(place):
             n_runners_up += 1
             roles[f"{RUNNER_UP}{n_runners_up}"] = place
-    # The API's defaults may be what there is, and what there is may be the choice.
+    # API defaults may be the current policy, and the current policy may be the recommended one.
     others = {role: shown.index(number) for role, number in today.items() if number != shown[0]}
     roles |= {role: place for role, place in others.items() if role != DEFAULTS or place != others.get(CURRENT)}
     judged, _ = judge_candidates(confirmed.measured.of, question.requirements, confirmed.alpha)
@@ -224,7 +226,7 @@ def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: M
 
 
 def _find_binding(confirmed: Confirmed | None, roles: Mapping[str, int]) -> tuple[str | None, float]:
-    """Find the requirement without which another policy is surely better by most, and by how much."""
+    """Find the requirement whose removal gives the largest significant improvement, and how large that is."""
     gains = [(0.0, "")]
     for role, place in roles.items():
         if confirmed is not None and role.startswith(WITHOUT):
@@ -235,7 +237,7 @@ def _find_binding(confirmed: Confirmed | None, roles: Mapping[str, int]) -> tupl
 
 
 def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFrame:
-    """Say how near candidates come to each requirement that meet all the others; nothing where one was chosen."""
+    """Return how near candidates that meet all other requirements come to each one; empty if one was recommended."""
     rows = []
     for place, requirement in enumerate(question.requirements if found is not None else ()):
         assert found is not None  # noqa: S101 - there are requirements to tell of
@@ -252,7 +254,7 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
     levers = find_levers(choice, [], [base.spec])
     values = dict(zip(levers, choice.values(), strict=True))
     with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
-        # That a limit can never stop a rollout is meant: the other one decides.
+        # A limit that can never stop a rollout is intended here: the other one decides.
         spec = change_policy(base, values, scenario, own_identity(base, scenario)).spec
     other: Dialect = "rollout" if spec.dialect == "deployment" else "deployment"
     specs: dict[str, dict[str, Any]] = {}
@@ -269,7 +271,7 @@ def _specs(scenario: Scenario, question: Question, choice: Mapping[str, Any]) ->
 
 
 def _without_nothing(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out keys that are left to their default."""
+    """Leave out keys left to their default."""
     nested = {key: _without_nothing(value) if isinstance(value, dict) else value for key, value in raw.items()}
     return {key: value for key, value in nested.items() if value is not None and value != {}}
 

@@ -1,4 +1,4 @@
-"""What is known of each candidate while a search goes on; whether it meets requirements, in ever more worlds."""
+"""What a search knows of each candidate, and its verdicts on requirements in ever more worlds."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Findings:
     Attributes
     ----------
     outcome : list of str
-        Of each candidate; `OPEN` while nothing speaks against it.
+        Of each candidate; `OPEN` while it is not ruled out.
     equal_to : ndarray of int
-        The candidate that stands for it; itself as a rule.
+        Candidate that represents it; usually itself.
     estimates : ndarray of float
         Of the objective, in the first stage.
     required : ndarray of float, shape (candidates, requirements)
         Estimates of the requirements' measures, in the first stage.
     is_cut : bool
-        Whether more candidates survived than could be carried on.
+        Whether survivors were dropped because there were too many.
     """
 
     def __init__(self, candidates: Candidates) -> None:
@@ -51,16 +51,16 @@ class Findings:
 
     @property
     def is_open(self) -> np.ndarray:
-        """Whether nothing speaks against a candidate yet."""
+        """Whether a candidate is not ruled out yet."""
         is_open: np.ndarray = self.outcome == OPEN
         return is_open
 
     def open_numbers(self) -> np.ndarray:
-        """Return the candidates that nothing speaks against."""
+        """Return the candidates not ruled out."""
         return np.flatnonzero(self.is_open)
 
     def rule_out(self, numbers: np.ndarray, why: str) -> None:
-        """Note why candidates are out; who is out already stays so."""
+        """Note why candidates are ruled out; earlier reasons stay."""
         numbers = np.asarray(numbers, dtype=np.int64)
         self.outcome[numbers[self.is_open[numbers]]] = why
 
@@ -69,12 +69,12 @@ class Findings:
         self.estimates, self.worlds = estimates, worlds
 
     def note_requirements(self, estimates: Sequence[np.ndarray], requirements: Sequence[Requirement]) -> None:
-        """Note the requirements' estimates of the first stage, and who looks as if it met them."""
+        """Note the requirements' estimates of the first stage, and which candidates seem to meet them."""
         self.required = np.array(estimates).reshape(len(requirements), len(self.candidates)).T
         self.looks_feasible = self.meets(requirements, range(len(requirements)))
 
     def meets(self, requirements: Sequence[Requirement], which: Sequence[int]) -> np.ndarray:
-        """Tell who meets some of the requirements, by the estimates of the first stage."""
+        """Return which candidates meet some of the requirements, by the estimates of the first stage."""
         meets = np.ones(len(self.candidates), dtype=bool)
         for place in which:
             values = self.required[:, place]
@@ -82,7 +82,7 @@ class Findings:
         return meets
 
     def find_held_back(self, question: Question, choice: int, most: int) -> dict[str, np.ndarray]:
-        """Find the candidates that look better than the choice and miss one requirement only, by that requirement."""
+        """Find, by requirement, candidates that look better than the recommended one and miss only that requirement."""
         held_back: dict[str, np.ndarray] = {}
         is_out = np.isin(self.outcome, [NEVER_ENDS, FAILED, EQUAL])
         estimates = np.where(is_out, np.inf, question.sign * self.estimates)
@@ -95,15 +95,15 @@ class Findings:
         return held_back
 
     def note_stage(self, stage: str, candidates: int, worlds: int, rollouts: int, node_updates: int) -> None:
-        """Note what a stage cost."""
+        """Note the cost of a stage."""
         cost = {"worlds": worlds, "rollouts": rollouts, "node_updates": node_updates}
         self.stages.append({"stage": stage, "candidates": candidates, **cost})
 
     def merge_equal(self, numbers: np.ndarray, observed: Sequence[np.ndarray], certified: np.ndarray) -> np.ndarray:
-        """Take candidates whose rollouts were equal in every world for one; return which ones stand for themselves.
+        """Merge candidates with equal rollouts in every world; return the representatives.
 
-        It is the one nearest to the current policy, or one that is known to meet the requirements: what is true of
-        one is true of all.
+        The representative is the candidate nearest to the current policy, or one known to meet the requirements; what
+        holds for one holds for all.
         """
         rows = np.concatenate(observed, axis=1)
         stands: dict[bytes, int] = {}
@@ -126,17 +126,17 @@ class Findings:
         self.outcome[numbers] = EQUAL
 
     def admit(self, numbers: np.ndarray) -> None:
-        """Take candidates back that turned out to be better than the choice."""
+        """Restore candidates that proved better than the recommended one."""
         self.outcome[numbers] = OPEN
 
     def reopen(self) -> None:
-        """Take back whatever a choice ruled out that doesn't meet the requirements."""
+        """Restore everything ruled out by a candidate that doesn't meet the requirements."""
         back = np.isin(self.outcome, [RULED_OUT, EQUAL])
         self.outcome[back] = OPEN
         self.equal_to[back] = np.flatnonzero(back)
 
     def default_indifference(self, question: Question) -> float:
-        """Return the smallest difference that matters where nobody said it."""
+        """Return the default of the smallest difference that matters."""
         if question.objective.is_fraction:
             return _MATTERS_OF_A_RATE
         values = self.estimates[self.is_open]
@@ -144,17 +144,17 @@ class Findings:
         if not len(values):
             return 1.0
         best = abs(float(values[(values * question.sign).argmin()]))
-        # Where the best costs nothing, 5 % of the worst; where nothing costs anything, any number does.
+        # If the best is 0, 5 % of the worst; if all are 0, any number works.
         return _MATTERS * (best or float(np.abs(values).max())) or 1.0
 
 
 def judge_candidates(
     measured: Mapping[Measure, np.ndarray], requirements: Sequence[Requirement], error: float
 ) -> tuple[tuple[Judged, ...], np.ndarray]:
-    """Judge each requirement of each candidate by itself, and all of a candidate's together.
+    """Judge each requirement of each candidate separately, and all of a candidate's together.
 
-    Values of each measure have the shape (candidates, worlds), NaN where there is no value, or what is given isn't so.
-    Returned is one `Judged` per requirement, and one verdict per candidate.
+    Values of each measure have shape (candidates, worlds); NaN where there is no value or the condition doesn't hold.
+    Returns one `Judged` per requirement, and one verdict per candidate.
     """
     judged = tuple(judge(measured[requirement.measure], requirement, error) for requirement in requirements)
     n = len(next(iter(measured.values())))
@@ -172,12 +172,12 @@ def settle(
     most: int,
     enough: int | None = None,
 ) -> tuple[np.ndarray, int]:
-    r"""Simulate candidates until each is known to meet or to miss the requirements, or the budget is spent.
+    r"""Simulate candidates until each is known to meet or miss the requirements, or the budget is spent.
 
     Parameters
     ----------
     measure : callable
-        Given candidates, the first world and how many.
+        Takes candidates, the first world and the number of worlds.
     error : float
         Probability of a false verdict on one requirement of one candidate, over all looks.
     first : int
@@ -185,19 +185,19 @@ def settle(
     fewest, most : int
         Worlds at the first and at the last look.
     enough : int, optional
-        Stop when so many candidates are known to meet the requirements.
+        Stop once this many candidates are known to meet the requirements.
 
     Returns
     -------
     verdicts : ndarray of str
-        One for each candidate; `UNDECIDED` where the budget or `enough` came first.
+        Per candidate; `UNDECIDED` where the budget or `enough` came first.
     end : int
-        The first world that was not used.
+        The first unused world.
 
     Notes
     -----
-    Worlds double from look to look. The chance of error is divided by the number of looks, which the budget fixes
-    beforehand (Bonferroni), so that looking often is no way to a verdict that isn't true.
+    Worlds double from look to look. The error is divided by the number of looks, fixed in advance by the budget
+    (Bonferroni), so repeated looks don't increase it.
     """
     looks = plan_looks(most, fewest)
     verdicts = np.full(len(numbers), UNDECIDED, dtype="<U9")

@@ -1,4 +1,4 @@
-"""What a search is asked: read and checked before anything is simulated."""
+"""The question of a search, read and checked before anything is simulated."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from simdeploy.statistics.levels import level_problems
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
-# What is told of every policy in the end, beside what was asked; of restart and stop, which release nothing, how many fail.
+# Measures reported for every final policy; for restart and stop, which release nothing, the number of failed nodes.
 _SHOWN = ("makespan_s", "blast_radius", "false_alarm given good", "escaped given defective")
 _SHOWN_WITHOUT_RELEASE = ("makespan_s", "failed")
-# Missing where it did not happen, which is no reason to leave a rollout out.
+# Missing where it did not happen; the rollout still counts.
 _NO_OBJECTIVES = ("stopped_at_s", "restored_at_s")
 
 _MOST_CANDIDATES, _MOST_WORLDS, _MOST_ROLLOUTS = 1_000_000, 1_000_000, 10_000_000_000
@@ -27,16 +27,16 @@ _MOST_CANDIDATES, _MOST_WORLDS, _MOST_ROLLOUTS = 1_000_000, 1_000_000, 10_000_00
 
 @dataclass(frozen=True)
 class Question:
-    """What a search is asked.
+    """The question of a search.
 
     Attributes
     ----------
     base : ScenarioPolicy
         The current policy.
     sign : int
-        1 to minimise it, -1 to maximise it.
+        1 to minimise the objective, -1 to maximise it.
     shown : tuple of Measure
-        Further measures that are told of the policies in the end.
+        Further measures to report of the final policies.
     indifference : float or None
         None for the default, which depends on the first stage.
     """
@@ -54,7 +54,7 @@ class Question:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """Everything that is measured of a rollout."""
+        """Every measure of a rollout that is needed."""
         required = (requirement.measure for requirement in self.requirements)
         return tuple(dict.fromkeys([self.objective, *required, *self.shown]))
 
@@ -73,7 +73,7 @@ def read_question(
     most: int,
     confidence_level: float,
 ) -> Question:
-    """Read the arguments of `tune`; an `InputError` has everything that makes no sense."""
+    """Read the arguments of `tune`; an `InputError` lists everything invalid."""
     base = scenario.policy(policy)
     type_ = base.identity.type
     problems = _number_problems(

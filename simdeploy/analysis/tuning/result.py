@@ -1,4 +1,4 @@
-"""What a search found: the choice, what it can't be told from, what holds it back, and the spec to paste."""
+"""Result of a search: the recommended policy, its rivals, the binding requirement, and the spec to paste."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STAGE = {"stage": "str", "candidates": "int64", "worlds": "int64", "rollouts": "
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tuning(Result):
-    """What `tune` found.
+    """Result of `tune`.
 
     Attributes
     ----------
@@ -36,56 +36,57 @@ class Tuning(Result):
     direction : {'min', 'max'}
     requirements : tuple of Requirement
     choice : dict or None
-        The levers' values of the chosen policy; None if no candidate is known to meet the requirements.
+        Settings of the recommended policy; None if no candidate is known to meet the requirements.
     specs : mapping of str to dict
-        The chosen policy by dialect, ready to paste: `spec`, and `notes` on what the other dialect can't say.
+        The recommended policy by dialect, ready to paste: `spec`, and `notes` on what the other dialect can't express.
     policies : DataFrame
-        The choice, the runners-up that it can't be told from, the current policy, the API's defaults, and what might be
-        chosen without one of the requirements, in the same new worlds: `policy`, `candidate`, `measure`, `estimate`, `low`, `high`, `n`, and the difference to the choice
-        `difference`, `difference_low`, `difference_high`; of the objective these intervals hold for all policies at once.
-        Their `verdict` is better, worse, equal, unclear or unknown than the choice; missing of the choice itself, and where
-        a measure surely differs that has no better side. `unknown_fraction`, of the objective, is the share of the choice's
-        worlds in which there is no value, as a rollout never ends.
+        The recommended policy, indistinguishable runners-up, the current policy, API defaults, and what might be
+        recommended without one of the requirements, all in the same new worlds: `policy`, `candidate`, `measure`,
+        `estimate`, `low`, `high`, `n`, and the difference from the recommended policy `difference`, `difference_low`,
+        `difference_high`; for the objective these intervals hold for all policies together. `verdict` compares with the
+        recommended policy: better, worse, equal, unclear or unknown; missing for that policy itself, and for a
+        significant difference in a measure without a better side. `unknown_fraction`, of the objective, is the share of
+        its worlds without a value because a rollout never ends.
     verdicts : DataFrame
-        `policy`, `requirement`, `estimate`, the bounds `low` and `high` by which it is judged, `n`, and the `verdict` (met,
+        `policy`, `requirement`, `estimate`, the bounds `low` and `high` used to judge it, `n`, and the `verdict` (met,
         not met or undecided) in the same worlds.
     binding : str or None
-        The requirement without which a surely better policy could be chosen.
+        Requirement without which a significantly better policy could be recommended.
     out_of_reach : DataFrame
-        If there is no choice, each requirement with the nearest `estimate` to it of the candidates that meet all others,
-        by the first stage; NaN where none does.
+        Without a recommended policy: per requirement, the nearest `estimate` among candidates that meet all others, by
+        the first stage; NaN where none does.
     gain_without_binding : float
-        How much better, in the new worlds; NaN without such a requirement.
+        The improvement, in the new worlds; NaN without such a requirement.
     candidates : DataFrame
-        All that were tried: `candidate`, the levers, `n`, `estimate` of the objective, `outcome` (chosen, can't be told
+        All candidates: `candidate`, the settings, `n`, `estimate` of the objective, `outcome` (chosen, can't be told
         from the choice, not better, ruled out, misses a requirement, not known to meet the requirements, never ends,
-        failed, equal to another), and of what is equal to another one `equal_to`.
+        failed, equal to another), and `equal_to`, the candidate with equal rollouts.
     stages : DataFrame
-        `stage`, `candidates`, `worlds` (of each; the most), `rollouts`, `node_updates`.
+        `stage`, `candidates`, `worlds` (the most per candidate), `rollouts`, `node_updates`.
     current_policy : str
         Its name.
     n_possible : int
-        Combinations of the levers, of which `candidates` may be a sample.
+        Combinations of the settings; `candidates` may be a sample.
     indifference : float
-        The smallest difference that matters, in the objective's unit.
+        Smallest difference that matters, in the objective's unit.
     confidence_level : float
     is_decided : bool
         Whether the budget was enough for the stated probability.
     expected_correct : float
-        With `final` alone: the approximate probability that the choice is the best; NaN where Kim and Nelson's procedure
-        guarantees `confidence_level`.
+        With `final` only: approximate probability that the recommended policy is the best; NaN where Kim and Nelson's
+        procedure guarantees `confidence_level`.
     probability_correct : float
-        With which the choice is said to be the right one: `confidence_level` if that is guaranteed; with `final`
-        `expected_correct`, but no more than what was ruled out before leaves; NaN if there is no choice, or the budget was
-        too small to tell.
+        Stated probability that the recommended policy is the right one: `confidence_level` if guaranteed; with `final`,
+        `expected_correct`, limited by the error of earlier eliminations; NaN without a recommended policy or with too
+        small a budget.
     keeps_current : bool
-        Whether the choice is the current policy.
+        Whether the recommended policy is the current one.
     n_undecided : int
-        If there is no choice, the candidates that may meet the requirements all the same.
+        Without a recommended policy: candidates that may still meet the requirements.
     n_failed : int
-        Replications that failed, of all candidates.
+        Failed replications, of all candidates.
     computed_under : dict
-        Scenario, seed, the engine or engines that ran, and switches; and the costs, if anything counts them.
+        Scenario, seed, engines used and switches; and the costs, if a measure uses them.
     """
 
     of: Measure
@@ -113,21 +114,21 @@ class Tuning(Result):
     computed_under: Mapping[str, Any]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return all candidates with what came of them."""
+        """Return all candidates and their outcomes."""
         return self.candidates
 
     def changes(self) -> dict[str, Any]:
-        """Return the chosen values that the current policy doesn't have, by the levers' full names."""
+        """Return the recommended values that differ from the current policy, by the settings' full names."""
         return find_changes(self.choice, self.candidates)
 
     def objective_row(self, policy: str) -> Mapping[Any, Any] | None:
-        """Return the row of `policies` with the objective of one of them; None if it isn't told."""
+        """Return the objective's row of `policies` for one policy; None if it isn't reported."""
         rows = self.policies[self.policies["measure"].eq(str(self.of)) & self.policies["policy"].eq(policy)]
         return None if rows.empty else rows.iloc[0].to_dict()
 
 
 def find_changes(choice: Mapping[str, Any] | None, candidates: pd.DataFrame) -> dict[str, Any]:
-    """Return the chosen values that the first candidate, the current policy, doesn't have."""
+    """Return the recommended values that differ from the first candidate, the current policy."""
     current = candidates.iloc[0]
     return {name: value for name, value in (choice or {}).items() if _differ(value, current[name])}
 

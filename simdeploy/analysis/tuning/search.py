@@ -1,4 +1,4 @@
-"""The search itself: many policies in a few worlds, few policies in many worlds, and the answer in new worlds."""
+"""The search: many policies in few worlds, few policies in many worlds, and the answer in new worlds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from simdeploy.statistics.selection import Selection
 
 _MOST_SHOWN = 5
-# A choice that turns out not to meet the requirements ruled others out that may be better: all of it begins again.
+# A choice that fails the requirements may have eliminated better ones, so the search is repeated.
 _MOST_ATTEMPTS = 5
 
 
@@ -56,43 +56,43 @@ def tune(
     store: str | os.PathLike[str] | None = None,
     progress: bool | Progress = False,
 ) -> Tuning:
-    r"""Search the levers of a policy for the least expected cost, or the best of any response, under constraints.
+    r"""Search a policy's settings for the lowest expected cost, or the best of any response, under requirements.
 
     Parameters
     ----------
     scenario : Scenario
     policy : str, mapping, spec or document, optional
-        The current policy, as for `Scenario.policy`; by default the scenario's first. Keys that are no levers stay as
-        they are in it.
+        The current policy, as for `Scenario.policy`; by default the scenario's first. Keys that are not varied keep
+        their values.
     of : Measure or str, default "cost"
-        What is to be best: a mean or a rate, also given a sort or kind of release.
+        Objective: a mean or a rate, optionally given a kind of release.
     direction : {'min', 'max'}, optional
-        Which is better, where the measure doesn't tell.
+        Which is better, where the measure doesn't determine it.
     requirements : sequence of Requirement or str, optional
-        What the choice must meet, such as ``"false_alarm given good <= 1%"``. By default the scenario's requirements for
-        this policy and for every policy.
+        For example ``"false_alarm given good <= 1%"``. By default the scenario's requirements for this policy and for
+        every policy.
     vary : mapping of str to iterable, optional
         Values by key, as for `sweep`: their grid is searched. By default strategy, sizes of waves and canaries, failure
-        limits, `max_error_rate`, time of observation and deadline, in steps that suit the fleet.
+        limits, `max_error_rate`, observation time and deadline, in steps that suit the fleet.
     candidates : int, default 2000
-        Of more combinations, so many are drawn at random.
+        If there are more combinations, this many are drawn at random.
     indifference : float, optional
-        The smallest difference that matters, in the objective's unit. By default 5 % of the best candidate's value in
-        the first stage, of a rate half a percentage point.
+        Smallest difference that matters, in the objective's unit. By default 5 % of the best candidate's value in the
+        first stage; half a percentage point for a rate.
     final : int, optional
-        Rollouts that choosing among the remaining candidates may cost. Then they are spent where they help most
-        (OCBA), instead of as many as the stated probability needs.
+        Budget of rollouts for the final selection. They are allocated by OCBA, instead of running as many as the stated
+        probability needs.
     replications : int, default 100
-        Worlds in which every candidate is tried at first.
+        Worlds of the first stage.
     most : int, default 1,000,000
-        Rollouts that settling the requirements, comparing for the third time, and selecting may cost, each; more only where the
-        first look needs them.
+        Budget of rollouts for each of: settling the requirements, the third comparison, and the selection. Exceeded
+        only if the first look needs more.
     confidence_level : float, default 0.95
-        The probability of correct selection, and the level of intervals and verdicts.
+        Probability of correct selection, and level of intervals and verdicts.
     seed, engine, executor, workers, cluster
         As for `sweep`.
     store : path-like, optional
-        A folder for all rollouts. The same call again goes on where an earlier one ended, however it ended.
+        A folder for all rollouts. The same call resumes an interrupted one.
     progress : bool or callable
         As for `sweep`; the total grows from stage to stage.
 
@@ -103,40 +103,37 @@ def tune(
     Raises
     ------
     InputError
-        Before anything is simulated, if the question makes no sense.
+        Before anything is simulated, if an argument is invalid.
     StoreError
         If the folder can't be written to.
 
     Notes
     -----
-    Stages meet worlds that no earlier stage has met, and within a stage all candidates meet the same ones.
+    Each stage uses new worlds; within a stage all candidates meet the same ones.
 
-    1. Every candidate in `replications` worlds. Those that surely miss a requirement are left out.
-    2. With requirements: some promising candidates are simulated until one is known to meet them all.
-    3. Whatever is surely worse than a candidate that is known to meet the requirements is left out, by paired
-       differences with Bonferroni's inequality over all candidates: subset selection after Nelson, Swann, Goldsman and
-       Song (2001) [1]_; up to three times, in 1, 5 and 25 times as many worlds. What is seldom and dear may not have
-       happened yet: a rival is taken to have met one world more, in which it cost the most that any candidate ever
-       did. Candidates whose rollouts were equal in a thousand worlds or more are taken for one, the one that differs
-       least from the current policy.
-    4. With requirements: the survivors' are settled, too.
-    5. Selection by the procedure of Kim and Nelson (2001) [2]_ under common random numbers: a candidate that is better
-       than all others by `indifference` is chosen with the probability `confidence_level`. Averages of 50 worlds are
-       its observations, and it begins with a thousand worlds. Or, with `final` rollouts, by OCBA (Chen, Lin, Yücesan and
-       Chick 2000 [3]_).
-    6. The choice, runners-up, the current policy and the API's defaults in new worlds: their estimates of the
-       objective owe nothing to having been chosen. A choice that doesn't surely meet the requirements there is
-       dropped, and everything that follows the first stage begins again; one that is surely worse there than another
-       candidate is dropped, and the fifth step is repeated.
+    1. All candidates in `replications` worlds. Those that miss a requirement at the stage's confidence are eliminated.
+    2. With requirements: simulate promising candidates until one is known to meet them all.
+    3. Eliminate candidates significantly worse than one known to meet the requirements, by paired differences with
+    Bonferroni's inequality over all candidates: subset selection after Nelson, Swann, Goldsman and Song (2001) [1]_; up
+    to three times, in 1, 5 and 25 times as many worlds. A rare, expensive event may not have happened yet, so each
+    rival is assumed to have met one more world, with the highest cost any candidate ever had. Candidates with equal
+    rollouts in a thousand worlds or more are merged into the one closest to the current policy.
+    4. With requirements: settle those of the survivors.
+    5. Selection by the procedure of Kim and Nelson (2001) [2]_ under common random numbers: a candidate better than all
+    others by `indifference` is selected with probability `confidence_level`. Observations are averages of 50 worlds,
+    starting with a thousand worlds. With `final`: OCBA (Chen, Lin, Yücesan and Chick 2000 [3]_).
+    6. The recommended policy, runners-up, the current policy and API defaults in new worlds, so that selection doesn't
+    bias their estimates of the objective. If the recommended policy is not confirmed to meet the requirements, it is
+    dropped and everything after the first stage is repeated. If another candidate is significantly better, it is
+    dropped and step 5 is repeated.
 
-    The error :math:`\alpha` is shared out: half to the third step and half to the fifth; with requirements an eighth each,
-    and a quarter each to false verdicts on the best candidate's requirements in the first, the fourth and the sixth
-    step. So the promise holds for candidates that are known to meet the requirements. It supposes that averages are nearly
-    normal: an event that happens once in more than some three hundred worlds may be unknown to all of it.
+    The error :math:`\alpha` is divided: half each to steps 3 and 5; with requirements an eighth each, and a quarter
+    each to false verdicts on the best candidate's requirements in steps 1, 4 and 6. The guarantee covers candidates
+    known to meet the requirements. It assumes nearly normal averages: events rarer than one in about three hundred
+    worlds may go unnoticed.
 
-    The API's defaults are the current policy with limits, `max_error_rate` and the time of observation left
-    to their defaults; strategy, sizes of waves and canaries and the deadline, for which the API has no useful
-    default, stay.
+    API defaults are the current policy with default limits, `max_error_rate` and observation time; it keeps strategy,
+    sizes of waves and canaries, and deadline, for which the API has no useful default.
 
     References
     ----------
@@ -182,13 +179,13 @@ def tune(
 
 
 class _Search:
-    """The course of one call."""
+    """The state of one call."""
 
     def __init__(self, question: Question, stages: Stages) -> None:
         self._question, self._stages, self._found = question, stages, stages.found
 
     def run(self, scenario: Scenario) -> Tuning:
-        """Go through the stages, and report."""
+        """Run the stages, and report."""
         self._stages.try_all()
         confirmed = None
         for attempt in range(1, _MOST_ATTEMPTS + 1):
@@ -205,7 +202,7 @@ class _Search:
         return report(scenario, self._question, self._found, confirmed, indifference=indifference, campaign=campaign)
 
     def _attempt(self, certified: np.ndarray, attempt: int) -> Confirmed | None:
-        """Choose among what is open; None if the choice turns out not to meet the requirements, or nothing is left."""
+        """Choose among the open candidates; None if the choice doesn't meet the requirements, or nothing is left."""
         stages, found = self._stages, self._found
         certified = stages.settle(stages.screen(certified), certified)
         while len(certified):
@@ -233,7 +230,7 @@ class _Search:
         return None
 
     def _prefer_today(self, confirmed: Confirmed, verdicts: np.ndarray) -> Confirmed:
-        """Stay with the current policy if it meets the requirements, and nothing is better by what matters."""
+        """Keep the current policy if it meets the requirements and nothing is better by the indifference."""
         today = self._found.candidates.roles[CURRENT]
         place = confirmed.shown.index(today)
         is_known = verdicts[place] == MET and not np.isnan(confirmed.measured.observations[place]).any()
@@ -243,7 +240,7 @@ class _Search:
         return confirmed
 
     def _shown(self, selection: Selection, choice: int) -> list[int]:
-        """Return what is simulated in new worlds: the choice first, then its nearest rivals, then what there is today."""
+        """Return what to simulate in new worlds: the recommended policy, its nearest rivals, then the current policy."""
         order = np.lexsort([selection.means, -selection.n_used])  # who was dropped last came nearest
         others = [n for n in selection.candidates[order].tolist() if n != choice and self._found.is_open[n]]
         roles = self._found.candidates.roles

@@ -1,4 +1,4 @@
-"""The policies that a search tries: values of the levers, laid out for the fleet and the dialect."""
+"""The candidates of a search: values of the settings that suit the fleet and the dialect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CURRENT, DEFAULTS = "current", "defaults"
 
-# What the API has a default for, and what decides when a rollout stops: the rest of a policy is its plan.
+# Settings with an API default, which decide when a rollout stops; the rest of a policy is its plan.
 _THRESHOLDS = (
     "max_failed_nodes",
     "max_failed_nodes_percent",
@@ -53,13 +53,13 @@ class Candidates:
     Attributes
     ----------
     levers : tuple of str
-        Full names of what differs.
+        Full names of the varied settings.
     points : tuple of tuple
-        The levers' values of each candidate, as a file would have them; None leaves a key out.
+        Each candidate's values, as in a file; None leaves a key out.
     roles : mapping of str to int
-        Which candidate is the `current` policy, and which is it with the API's `defaults`.
+        Which candidate is the `current` policy, and which has the API `defaults`.
     n_possible : int
-        How many combinations there are; more than there are candidates if they were sampled.
+        Number of combinations; larger than the number of candidates if they were sampled.
     """
 
     levers: tuple[str, ...]
@@ -71,12 +71,12 @@ class Candidates:
         return len(self.points)
 
     def columns(self, numbers: Iterable[int]) -> dict[str, list[Any]]:
-        """Return the values of some candidates by lever: what a sweep over lists varies."""
+        """Return the values of some candidates by setting: what a sweep over lists varies."""
         chosen = [self.points[number] for number in numbers]
         return {name: [point[place] for point in chosen] for place, name in enumerate(self.levers)}
 
     def n_changes(self, number: int) -> int:
-        """Return in how many levers a candidate differs from the current policy."""
+        """Return in how many settings a candidate differs from the current policy."""
         current = self.points[self.roles[CURRENT]]
         return sum(mine != its for mine, its in zip(self.points[number], current, strict=True))
 
@@ -84,29 +84,29 @@ class Candidates:
 def make_candidates(
     scenario: Scenario, base: ScenarioPolicy, vary: Mapping[str, Iterable[Any]] | None, *, most: int, seed: int
 ) -> Candidates:
-    """Lay out the policies of a search.
+    """Make the candidates of a search.
 
     Parameters
     ----------
     base : ScenarioPolicy
-        The current policy; whatever isn't a lever stays as it is there.
+        The current policy; settings that are not varied keep its values.
     vary : mapping of str to iterable, optional
-        Values by key, as for `sweep`: the grid of them. By default strategy, sizes of waves and canaries, thresholds and
-        times in steps that suit the fleet.
+        Values by key, as for `sweep`: their grid. By default strategy, sizes of waves and canaries, thresholds and
+        times, in steps that suit the fleet.
     most : int
-        Of more combinations a sample is drawn.
+        A sample is drawn if there are more combinations.
     seed : int
         Of the sample.
 
     Returns
     -------
     Candidates
-        The current policy first, then it with the API's default thresholds; none twice.
+        The current policy first, then the same with default thresholds; no duplicates.
 
     Raises
     ------
     InputError
-        For keys and values that make no sense.
+        For invalid keys and values.
     """
     own_kind = base.policy.gate.kind if base.policy.gate is not None else "threshold"
     if vary is None:
@@ -119,7 +119,7 @@ def make_candidates(
         rows = [drop_unread(levers, tuple(points.point(n).values()), own_kind) for n in range(len(points))]
     current = tuple(_look_up(base.spec.to_dict(), lever) for lever in levers)
     defaults = drop_unread(levers, tuple(map(_default, levers, current)), own_kind)
-    # What the policy leaves to its default is no change if it is written.
+    # Writing out a default is not a change.
     defaults_of_keys = {GATE_KIND: "threshold"} | {
         lever.path: DEFAULTS_OF_API[base.spec.dialect].get(lever.path.rpartition(".")[2])
         for lever in levers
@@ -145,14 +145,14 @@ def make_candidates(
 
 
 def _default(lever: Lever, current: Any) -> Any:
-    """Return what a lever has with the API's defaults: where the API has none, what the policy has."""
+    """Return a setting's API default; the policy's value where the API has none."""
     if lever.path == GATE_KIND:
         return "threshold"
     return None if lever.path in _THRESHOLDS else current
 
 
 def _other_policies(scenario: Scenario, base: ScenarioPolicy, levers: Sequence[Lever]) -> list[tuple[Any, ...]]:
-    """Return the scenario's other policies, as far as the levers can make them of the current one."""
+    """Return the scenario's other policies, as far as the settings can express them."""
     rows = []
     for policy in scenario.policies.values():
         if policy.spec.dialect == base.spec.dialect and policy.identity == base.identity:
@@ -163,7 +163,7 @@ def _other_policies(scenario: Scenario, base: ScenarioPolicy, levers: Sequence[L
 
 
 def _without(raw: Mapping[str, Any], levers: Sequence[Lever], prefix: str = "") -> dict[str, Any]:
-    """Return what a spec says beside the levers."""
+    """Return the rest of a spec, without the settings."""
     paths = {lever.path for lever in levers}
     rest: dict[str, Any] = {}
     for key, value in raw.items():
@@ -183,7 +183,7 @@ def _look_up(raw: Mapping[str, Any], lever: Lever) -> Any:
 
 
 class _Space:
-    """The levers' values where nobody gave any: every combination is a row, in the order of `_SHARED` and `_HEALTH`."""
+    """The default values of the settings: every combination is a row, in the order of `_SHARED` and `_HEALTH`."""
 
     def __init__(self, scenario: Scenario, base: ScenarioPolicy) -> None:
         self._scenario, self._base, self._dialect = scenario, base, base.spec.dialect
@@ -201,7 +201,7 @@ class _Space:
         ]
 
     def _auto_promote(self) -> bool:
-        """Leave it to a person where a person promotes today."""
+        """Keep manual promotion where the current policy has it."""
         spec = self._base.spec
         return spec.strategy != "canary" or bool(spec.effective("auto_promote"))
 
@@ -215,7 +215,7 @@ class _Space:
         return ladder(1, max(1, self._nodes // 4))
 
     def _limits(self) -> list[tuple[int, float]]:
-        """Let the count decide, whose steps are finer, and put the percentage out of its way."""
+        """Vary the count, which has finer steps, and set the percentage so that it doesn't matter."""
         orchestrator = self._scenario.orchestrator
         zero_is_zero = orchestrator.explicit_zero_limit == "zero_tolerance"
         never, always = 100.0, 0.0 if zero_is_zero else 0.001
@@ -224,7 +224,7 @@ class _Space:
         return [(n, percent) for n in counts]
 
     def _health(self) -> list[tuple[Any, ...]]:
-        """Return times of observation, each with deadlines that leave a slow node time for it."""
+        """Return observation times, each with deadlines that leave time for a slow node."""
         interval_ns = self._base.policy.interval_ns
         rows: list[tuple[Any, ...]] = []
         for windows, factor in product(_HEALTHY_WINDOWS, _DEADLINES):
@@ -247,13 +247,13 @@ class _Space:
 
 
 def _round_up(seconds: float) -> float:
-    """Round up to whole minutes, of short times to ten seconds: a person reads it."""
+    """Round up to whole minutes, short times to ten seconds, for readability."""
     step = 60 if seconds > 120 else 10
     return math.ceil(seconds / step) * step
 
 
 def _write_duration(ns: int) -> str:
-    """Write a duration as a person does: without parts that are 0.
+    """Write a duration without parts that are 0.
 
     Examples
     --------
@@ -267,13 +267,13 @@ def _write_duration(ns: int) -> str:
 
 
 def is_of_gate(lever: Lever) -> bool:
-    """Whether a lever is a key of the gate."""
+    """Return whether a setting is a key of the gate."""
     return lever.path.startswith(f"{GATE}.")
 
 
 def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], own_kind: str) -> None:
-    """Refuse what no candidate would read, with an `InputError`: whole gates as values, and parameters of kinds that
-    aren't tried.
+    """Raise `InputError` for settings that no candidate would use: whole gates as values, and parameters of kinds not
+    tried.
     """
     tried = next((set(of) for lever, of in zip(levers, values, strict=True) if lever.path == GATE_KIND), {own_kind})
     read = {key for kind in tried for key in READ_BY.get(kind or "threshold", READ_BY)}
@@ -294,9 +294,9 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
 
 
 def drop_unread(levers: Sequence[Lever], row: tuple[Any, ...], own_kind: str) -> tuple[Any, ...]:
-    """Return a candidate's values with None for every parameter of the gate that its kind doesn't read.
+    """Return a candidate's values with None for every gate parameter that its kind doesn't use.
 
-    The gate is of `own_kind` where none of the levers says it.
+    The kind is `own_kind` if it isn't varied.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The stages of a search, each in worlds that no earlier one has met."""
+"""The stages of a search, each in new worlds."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from simdeploy.statistics.selection import Selection, screen, select_kim_nelson,
 # Costs are rare and large: so many worlds are averaged into one observation, which is nearly normal then, as the
 # procedure of Kim and Nelson supposes; and it begins with so many of them.
 _BATCH, _FIRST_BATCHES = 50, 20
-# Into which a budget is cut: every step is a sweep, which has a cost of its own.
+# Steps of a budget: every step is a sweep with its own overhead.
 _STEPS = 20
 
-# Candidates are compared after the first stage, and twice more in so many times as many worlds, unless few are left.
+# Candidates are compared after the first stage, and twice more in this many times as many worlds, unless few are left.
 _GROWTH, _FEW = (1, 5, 25), 20
-# Candidates that were equal in so many worlds are taken for one.
+# Candidates with equal rollouts in this many worlds are merged.
 _ENOUGH_WORLDS = 1000
 
 # Candidates whose requirements are settled at once while one is looked for that meets them; and how often.
 _AT_ONCE, _TRIES = 16, 12
-# More than these, the most promising ones, are not carried into the long stages.
+# Only this many of the most promising candidates enter the long stages.
 _MOST_CARRIED = 500
 _FEWEST_NEW_WORLDS = 2000
 
 
 class NoValueError(Exception):
-    """A candidate has no value in some world, after many in which it had; it is ruled out now."""
+    """A candidate lost its value in a late world; it is ruled out now."""
 
 
 class Stages:
-    """What is done with candidates, stage by stage."""
+    """The operations on candidates, stage by stage."""
 
     def __init__(self, question: Question, candidates: Candidates, worlds: Worlds) -> None:
         self.worlds, self.found = worlds, Findings(candidates)
@@ -65,7 +65,7 @@ class Stages:
         return self._question.indifference or self.found.default_indifference(self._question)
 
     def try_all(self) -> None:
-        """Try every candidate, and rule out what is not worth pursuing."""
+        """Try every candidate, and rule out the unpromising."""
         question, found = self._question, self.found
         numbers = np.arange(len(found.candidates))
         self._tried = measured = self._measure("try all", numbers, question.worlds)
@@ -76,7 +76,7 @@ class Stages:
         found.rule_out(numbers[overall == MISSED], MISSES)
 
     def find_feasible(self) -> np.ndarray:
-        """Look among the most promising candidates for some that surely meet the requirements; without any, all do."""
+        """Look for promising candidates that are confirmed to meet the requirements; without requirements, all are."""
         found = self.found
         numbers = found.open_numbers()
         if not self._question.requirements:
@@ -94,7 +94,7 @@ class Stages:
         return none
 
     def settle(self, survivors: np.ndarray, certified: np.ndarray) -> np.ndarray:
-        """Settle the requirements of whatever survived; return all that surely meet them."""
+        """Settle the requirements of the survivors; return those confirmed to meet them all."""
         if not self._question.requirements:
             return survivors
         is_known = np.isin(survivors, [*certified.tolist(), *self._met])
@@ -119,7 +119,7 @@ class Stages:
         return verdicts
 
     def screen(self, certified: np.ndarray) -> np.ndarray:
-        """Leave out what is surely worse than something that surely meets the requirements, in ever more worlds."""
+        """Eliminate candidates significantly worse than one confirmed to meet the requirements, in ever more worlds."""
         numbers = self.found.open_numbers()
         measured = self._tried.take(numbers)
         family = len(numbers)
@@ -154,14 +154,14 @@ class Stages:
         values, n = measured.observations, measured.n_worlds
         rivals = np.flatnonzero(np.isin(numbers, certified))
         kept = screen(values, alpha=self._alpha_of_choice / len(_GROWTH), rivals=rivals, family=family)
-        # What is dear and seldom may not have happened yet: a rival is taken to have met the worst in one world more.
+        # A rare, expensive event may not have happened yet: assume that a rival met the worst in one more world.
         means = values.mean(axis=1)
         with_the_worst = (n * means[rivals] + np.nanmax(self._tried.observations)) / (n + 1)
         is_kept: np.ndarray = kept | (means <= with_the_worst.min() + self.indifference)
         return is_kept
 
     def select(self, numbers: np.ndarray) -> tuple[Selection, int]:
-        """Select the best, and return it too: of equal ones the one that is nearest to the current policy."""
+        """Select and return the best; of ties, the one closest to the current policy."""
         question, n0 = self._question, _FIRST_BATCHES
         before, first = self.worlds.done, self._next_world
         try:
@@ -194,7 +194,7 @@ class Stages:
         return values
 
     def find_held_back(self, choice: int) -> dict[str, int]:
-        """Find what might be chosen if one requirement were dropped: the best of a few in more worlds, by requirement."""
+        """Find, by requirement, the best of a few candidates without it, in more worlds."""
         held_back = {}
         for name, numbers in self.found.find_held_back(self._question, choice, _AT_ONCE).items():
             means = self._measure("without one", numbers, _ENOUGH_WORLDS).observations.mean(axis=1)
@@ -203,9 +203,9 @@ class Stages:
         return held_back
 
     def confirm(self, shown: Sequence[int], attempt: int) -> tuple[Measured, np.ndarray, float]:
-        """Simulate in new worlds until it is clear whether the first one meets the requirements.
+        """Simulate in new worlds until it is clear whether the first candidate meets the requirements.
 
-        Returned are the verdicts on the requirements of each, too, and the probability of a false one at each look.
+        Also returns the verdicts on each candidate's requirements, and the probability of a false one at each look.
         """
         count = max(_FEWEST_NEW_WORLDS, self._question.worlds)
         most = max(count, self._question.most // len(shown))
@@ -219,7 +219,7 @@ class Stages:
             measured = measured.join(self._measure("confirm", shown, measured.n_worlds))
 
     def rule_out_valueless(self, numbers: np.ndarray) -> None:
-        """Rule out candidates of which a rollout has no value: it failed, or never ends."""
+        """Rule out candidates with a rollout without a value: it failed, or never ends."""
         has_failed = np.isin(numbers, list(self.worlds.failed))
         self.found.rule_out(numbers[has_failed], FAILED)
         self.found.rule_out(numbers[~has_failed], NEVER_ENDS)

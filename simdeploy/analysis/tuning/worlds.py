@@ -1,4 +1,4 @@
-"""Where the candidates of a search are simulated: any of them in any worlds, through the sweep and its store."""
+"""Simulation of any candidates in any worlds, through the sweep and its store."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _TOUCHED = Measure("touched_nodes")
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of candidates in consecutive worlds.
+    """Results of candidates in consecutive worlds.
 
     Attributes
     ----------
     of : mapping of Measure to ndarray, shape (candidates, worlds)
         As `Values.of`.
     observations : ndarray of float, shape (candidates, worlds)
-        What is to be minimised; NaN where a rollout has no value.
+        To be minimised; NaN where a rollout has no value.
     """
 
     of: Mapping[Measure, np.ndarray]
@@ -46,11 +46,11 @@ class Measured:
 
     @property
     def n_worlds(self) -> int:
-        """How many worlds there are."""
+        """Number of worlds."""
         return int(self.observations.shape[1])
 
     def take(self, rows: np.ndarray) -> Measured:
-        """Return some of the candidates, by place or by mask."""
+        """Return some candidates, by index or mask."""
         return Measured({measure: values[rows] for measure, values in self.of.items()}, self.observations[rows])
 
     def join(self, more: Measured) -> Measured:
@@ -60,9 +60,9 @@ class Measured:
 
 
 class Worlds:
-    """Rollouts of candidates, counted; each call's rows go into a numbered folder of the campaign's store.
+    """Rollouts of candidates, counted; the rows of each call go into a numbered folder of the campaign's store.
 
-    `failed` are the candidates of which a replication failed.
+    `failed` lists candidates with a failed replication.
     """
 
     def __init__(self, scenario: Scenario, question: Question, candidates: Candidates, campaign: Campaign) -> None:
@@ -105,7 +105,7 @@ class Worlds:
         return Measured(of, self._observe(values, of[self._question.objective]))
 
     def _observe(self, values: Values, objective: np.ndarray) -> np.ndarray:
-        """Return what is to be minimised, without gaps where something is given."""
+        """Return what is to be minimised, without gaps for conditions."""
         question, given = self._question, self._question.objective.given
         if given is not None:
             kinds = find_kinds(given, self._scenario.release)
@@ -116,21 +116,20 @@ class Worlds:
 
 
 def unconditional(values: np.ndarray, is_given: np.ndarray, probability: float) -> np.ndarray:
-    r"""Return observations without gaps whose mean is that of a measure given a sort or kind of release.
+    r"""Return observations without gaps whose mean is that of a measure given a kind of release.
 
-    Values are those of `Values.of`, and whether what is given is so that of `Values.holds`; `probability` is that of
-    it.
+    Values are those of `Values.of`, the condition that of `Values.holds`; `probability` is the condition's.
 
     Notes
     -----
-    How often a release is of a kind is known, and no policy has an influence on it. So
+    The probability of a kind of release is known and independent of the policy, so
     :math:`E[X \mid G] = E[X 1_G] / P(G)`, and :math:`X 1_G / P(G)` is an observation in every world.
     """
     return np.where(is_given == 0, 0.0, values) / probability
 
 
 def find_kinds(given: str, release: Sequence[ReleaseKind]) -> list[ReleaseKind]:
-    """Return the kinds of release that a condition means: those of a sort, or the one of that name."""
+    """Return the kinds of release that a condition covers: all good or defective ones, or the one of that name."""
     if given in SORTS:
         return [kind for kind in release if kind.defective == (given == "defective")]
     return [kind for kind in release if kind.name == given]

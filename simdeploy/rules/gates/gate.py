@@ -1,4 +1,4 @@
-"""A gate as an orchestrator reads it: every bound worked out once, at the door."""
+"""A gate as an orchestrator interprets it, with every bound computed in advance."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ DEFAULT_ERROR = 0.05
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_TOLERANCE = 0.25
 DEFAULT_ALARM_EVERY = 10_000.0
-# Of the beta mixtures, where no prior is given: Jeffreys'.
+# Default prior of the beta mixtures: Jeffreys'.
 _JEFFREYS = 0.5
 # An SPRT ends at this multiple of the requests of a test of fixed size with the same errors.
 _TRUNCATED_AT = 3
-# A comparison by ranks takes all pairs of looks: it stops to collect after so many.
+# A comparison by ranks uses all pairs of looks, so it collects no more than this many.
 MOST_RANKED = 1000
 # Totals of a wave are compared with an error rate in whole numbers of 64 bits.
 MOST_GATED_REQUESTS = 10**9
@@ -55,7 +55,7 @@ class Gate:
     minimum_sample : int
         Requests before which there is no verdict.
     cant_tell : {'wait', 'pass', 'stop'}
-        What happens at the end of the observation without a verdict.
+        Action if the observation ends without a verdict.
     max_error_rate : Fraction
         The policy's, in effect.
     windows_needed : int
@@ -67,18 +67,18 @@ class Gate:
     if_failed, if_served : float
         What one failed, and one served, request adds to the log-likelihood ratio of bad to good (sprt, cusum).
     upper, lower : float
-        The log-likelihood ratio at which a test fails, and at which it passes (sprt); log of the evidence at which it fails
-        (e_process, multinomial); where the sum raises an alarm (cusum).
+        Log-likelihood ratio at which a test fails, and at which it passes (sprt); log evidence at which it fails
+        (e_process, multinomial); sum that raises an alarm (cusum).
     most : int
         Requests after which an SPRT ends.
     null : float
-        The probability up to which all is in order (e_process, multinomial, bayes).
+        Largest acceptable probability of failure (e_process, multinomial, bayes).
     prior_a, prior_b : float
         Of the beta prior.
     confidence : float
-        Posterior probability from which on it is sure (bayes).
+        Posterior probability that decides (bayes).
     tolerance, z : float
-        Of mann_whitney: the part of the shift that is let pass, and the normal quantile of its interval.
+        For mann_whitney: fraction of the shift that is tolerated, and the normal quantile of its interval.
     """
 
     method: Method
@@ -102,7 +102,7 @@ class Gate:
 
     @property
     def watches_running(self) -> bool:
-        """Whether it looks at running nodes, rather than at a wave."""
+        """Whether it judges running nodes, not a wave."""
         return self.method == "cusum"
 
     @property
@@ -112,7 +112,7 @@ class Gate:
 
 
 def method_of(terms: GateTerms) -> Method | None:
-    """Return the method that a policy's gate names; None for the API's threshold."""
+    """Return the method of a policy's gate; None for the API's threshold."""
     match terms.kind:
         case "threshold":
             return None
@@ -131,7 +131,7 @@ def method_of(terms: GateTerms) -> Method | None:
 
 
 def good_and_bad(terms: GateTerms, max_error_rate: float) -> tuple[float, float]:
-    """Return the two error rates that an SPRT or a CUSUM tells apart: half and twice the limit where they are left out."""
+    """Return the two error rates that an SPRT or a CUSUM distinguishes; by default half and twice the limit."""
     good = max_error_rate / 2 if terms.good is None else terms.good
     bad = min(2 * max_error_rate, (1 + max_error_rate) / 2) if terms.bad is None else terms.bad
     return good, bad
@@ -140,9 +140,9 @@ def good_and_bad(terms: GateTerms, max_error_rate: float) -> tuple[float, float]
 def beta_prior(terms: GateTerms, max_error_rate: float) -> tuple[float, float]:
     """Return both parameters of the beta prior.
 
-    Where they are left out, a mixture has Jeffreys' prior, a Bayesian gate a mean of half the limit, worth as many requests as
-    have one failure at that rate: the limit is then exceeded with about 13 % beforehand, unless it is very wide. A prior worth
-    much more is sure before the first request, and lets anything pass.
+    By default a mixture has Jeffreys' prior, and a Bayesian gate a mean of half the limit with the weight of as many
+    requests as have one failure at that rate: the prior probability of exceeding the limit is then about 13 %, unless
+    the limit is very wide. A much heavier prior decides before the first request, and lets anything pass.
     """
     if terms.kind != "bayes" and terms.prior_mean is None and terms.prior_strength is None:
         return _JEFFREYS, _JEFFREYS
@@ -152,7 +152,7 @@ def beta_prior(terms: GateTerms, max_error_rate: float) -> tuple[float, float]:
 
 
 def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
-    """Read a policy's gate the way an orchestrator does; None where the API's threshold judges, or nothing does.
+    """Read a policy's gate as an orchestrator does; None if the API's threshold judges, or nothing does.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def read_gate(policy: Policy, orchestrator: Orchestrator) -> Gate | None:
 
 
 def fixed_size(good: float, bad: float, alpha: float, beta: float) -> int:
-    """Return the requests of a test of fixed size that tells two error rates apart, by the normal approximation.
+    """Return the sample size of a fixed-size test between two error rates, by the normal approximation.
 
     Examples
     --------

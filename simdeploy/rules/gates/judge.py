@@ -1,4 +1,4 @@
-"""One wave before its gate: the evidence so far, and what is said after each look."""
+"""One wave before its gate: the evidence so far, and the verdict after each look."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Verdict = Literal["pass", "fail"]
 
 @dataclass(frozen=True)
 class Look:
-    """What came in since the look before.
+    """New evidence since the previous look.
 
     Attributes
     ----------
     requests, failed : int
         Of nodes on the new version.
     old_failed : int
-        Failed requests of the nodes on the old version that they are compared with, under as many requests.
+        Failed requests of the compared nodes on the old version, among as many requests.
     """
 
     requests: int
@@ -38,18 +38,18 @@ class Judge:
     Parameters
     ----------
     gate : Gate
-        Any but one that watches running nodes.
+        Any but one that judges running nodes.
     uniform : callable
         Random numbers by index, for the order of requests.
 
     Attributes
     ----------
     requests, failed : int
-        Of the new version, as far as they were looked at.
+        Of the new version, as far as examined.
     can_compare : bool
-        Whether there is anybody to compare with, for a gate that compares; to be said before the first look.
+        Whether there are nodes to compare with, for a gate that compares; set before the first look.
     can_tell : bool
-        Whether the last look could say anything; it may have been "unhealthy, so far".
+        Whether the last look was informative; it may have been "unhealthy, so far".
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Judge:
         Parameters
         ----------
         is_over : bool
-            Whether the observation has come to its end: no later look is sure to come in time.
+            Whether the observation has ended: no later look is certain to come in time.
         """
         if self._gate.method == "pooled_window":
             return self._take_window(look)
@@ -91,9 +91,9 @@ class Judge:
         return verdict or (self.without_verdict() if is_over else None)
 
     def without_verdict(self) -> Verdict | None:
-        """Say what becomes of a wave of which it can't be told.
+        """Return what happens to a wave without a verdict.
 
-        Where there is nobody to compare with, waiting brings no evidence: the wave passes.
+        Without nodes to compare with, waiting brings no evidence, so the wave passes.
         """
         if self._gate.cant_tell == "wait" and not self.can_compare:
             return "pass"
@@ -128,7 +128,7 @@ class Judge:
         return self.requests >= max(self._gate.minimum_sample, 1)
 
     def _add(self, look: Look) -> Verdict | None:
-        """Add a look to the totals; say what may be said at any look."""
+        """Add a look to the totals; return a verdict that is possible at any look."""
         gate = self._gate
         self.requests += look.requests
         self.failed += look.failed
@@ -184,7 +184,7 @@ class Judge:
         return self._by_ratio() if walk.is_over else None
 
     def _conclude(self) -> Verdict | None:
-        """Say what may be said at the end of the observation only."""
+        """Return a verdict that is possible only at the end of the observation."""
         gate = self._gate
         if not self._has_sample:
             return None
@@ -197,16 +197,16 @@ class Judge:
 
 
 class Walk(NamedTuple):
-    """How far a test came in a look.
+    """Progress of a test in a look.
 
     Attributes
     ----------
     requests, failed : int
         Totals up to where it stopped, or to the end of the look.
     is_over : bool
-        Whether a bound was met, or the most requests.
+        Whether it reached a bound, or the most requests.
     draws : int
-        Random numbers that were taken, in all.
+        Random numbers used in total.
     """
 
     requests: int
@@ -226,15 +226,15 @@ def walk_requests(
     most: int,
     uniform: Callable[[int], float],
 ) -> Walk:
-    """Go through the requests of one look one by one, and stop where a bound is met.
+    """Process the requests of one look one by one, and stop at a bound.
 
-    Which of them are the failed ones is a random choice, made from one failure to the next: J. S. Vitter, "Faster methods
-    for random sampling", Communications of the ACM 27 (1984) 703-718, method A (the gap before the next one, by inversion).
+    The failed ones are a random choice, made from one failure to the next: J. S. Vitter, "Faster methods for random
+    sampling", Communications of the ACM 27 (1984) 703-718, method A (the gap before the next one, by inversion).
 
     Parameters
     ----------
     before : Walk
-        Where the test stands.
+        Current state of the test.
     requests, failed : int
         Of this look.
     bounds : (float, float)
@@ -242,7 +242,7 @@ def walk_requests(
     steps : (float, float)
         What a failed and a served request add to it.
     least, most : int
-        Requests before which nothing is decided, and at which it ends; `least` comes first where it is larger.
+        Requests before which nothing is decided, and at which it ends; `least` takes precedence if larger.
     uniform : callable
         The random number of an index.
 

@@ -34,15 +34,15 @@ def log_likelihood_ratio(failed: int, requests: int, if_failed: float, if_served
 
 
 def log_mixture_evidence(failed: int, requests: int, null: float, a: float, b: float) -> float:
-    """Return the log of the evidence that more than a part `null` of all requests fail.
+    """Return the log of the evidence that more than a fraction `null` of all requests fail.
 
-    The likelihood ratio of a probability p to `null`, averaged over a Beta(a, b) prior that is cut to p > null [2]_. Whatever
-    the true probability up to `null` is, it exceeds 1 / alpha at any look, ever, with a probability of at most alpha.
+    The likelihood ratio of a probability p to `null`, averaged over a Beta(a, b) prior truncated to p > null [2]_. For
+    any true probability up to `null`, it ever exceeds 1 / alpha, at any look, with probability at most alpha.
 
-    With `null` 1/2, `failed` the failures on the new version and `requests` those on both, it is the evidence that the new
-    version fails more often than the old one does under as many requests [3]_. The failures of a look are then no independent
-    draws, but drawn without replacement among all its requests; the average of what is convex in them is less for it [4]_, so
-    that the bound holds at looks of any size.
+    With `null` 1/2, `failed` the failures on the new version and `requests` those on both, it is the evidence that the
+    new version fails more often than the old one under as many requests [3]_. The failures of a look are then not
+    independent draws, but drawn without replacement among all its requests; the average of a convex function of them is
+    smaller [4]_, so the bound holds at looks of any size.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def log_mixture_evidence(failed: int, requests: int, null: float, a: float, b: f
 
 
 def posterior_above(failed: int, requests: int, limit: float, a: float, b: float) -> float:
-    """Return the probability that more than a part `limit` of all requests fail, after a Beta(a, b) prior.
+    """Return the probability that more than a fraction `limit` of all requests fail, after a Beta(a, b) prior.
 
     Examples
     --------
@@ -76,10 +76,11 @@ def posterior_above(failed: int, requests: int, limit: float, a: float, b: float
 
 
 def next_sum(before: float, failed: int, requests: int, if_failed: float, if_served: float) -> float:
-    """Return the sum of a CUSUM after one more look: E. S. Page, "Continuous inspection schemes", Biometrika 41 (1954) 100-115.
+    """Return the sum of a CUSUM after one more look: E. S. Page, "Continuous inspection schemes", Biometrika 41 (1954)
+    100-115.
 
-    An alarm at log(n) comes, while all is in order, after n looks or more on average: G. Lorden, "Procedures for reacting to a
-    change in distribution", Annals of Mathematical Statistics 42 (1971) 1897-1908, theorem 2.
+    For a good release an alarm at log(n) comes after at least n looks on average: G. Lorden, "Procedures for reacting
+    to a change in distribution", Annals of Mathematical Statistics 42 (1971) 1897-1908, theorem 2.
 
     Examples
     --------
@@ -92,25 +93,25 @@ def next_sum(before: float, failed: int, requests: int, if_failed: float, if_ser
 def judge_ranks(
     new: Sequence[float], old: Sequence[float], *, tolerance: float, z: float
 ) -> Literal["higher", "alike"] | None:
-    """Tell whether the new series lies above the old one by more than a tolerance; None where there is too little to tell.
+    """Return whether the new series is higher than the old one by more than a tolerance; None with too little data.
 
     Parameters
     ----------
     new, old : sequence of float
-        Error rates, one a look.
+        Error rates, one per look.
     tolerance : float
-        The part of the estimated shift below which the lower end of its interval is let pass.
+        Fraction of the estimated shift below which the lower end of its interval is tolerated.
     z : float
-        Normal quantile of the two-sided interval. Only its lower end counts, so a release in order is called higher about half as
-        often as the interval errs, or less.
+        Normal quantile of the two-sided interval. Only its lower end counts, so a good release is called higher at most
+        about half as often as the interval errs.
 
     Notes
     -----
-    The judge of Kayenta. The estimate of the shift is Hodges and Lehmann's, with its interval by the order of all differences
+    Kayenta's judge. The shift's estimate is Hodges and Lehmann's, with its interval by the order of all differences
     (Moses) [1]_, whose end is placed by the normal approximation [2]_. Kayenta's judge (`MannWhitneyClassifier` in
-    spinnaker/kayenta) calls a metric high if the lower end of that interval is above a part, the tolerance, of the size of the
-    estimated shift; it is called with a confidence of 0.98 and a tolerance of 0.25. It finds the end where the test's own
-    statistic, with a correction for ties and for continuity, meets the quantile, which is about the same.
+    spinnaker/kayenta) calls a metric high if the lower end of that interval is above a fraction, the tolerance, of the
+    size of the estimated shift; it is called with a confidence of 0.98 and a tolerance of 0.25. It finds the end where
+    the test's own statistic, corrected for ties and continuity, meets the quantile, which is about the same.
 
     References
     ----------

@@ -1,6 +1,6 @@
-"""Ranking and selection: the best of many candidates, with a stated probability, from as few simulations as may be.
+"""Ranking and selection: the best of many candidates, with a stated probability, from few simulations.
 
-Generic and for minimisation: a candidate is a whole number, and a `Sampler` makes its observations.
+Generic, for minimisation: a candidate is a whole number, and a `Sampler` makes its observations.
 
 From outside: the names below.
 """

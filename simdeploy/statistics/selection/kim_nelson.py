@@ -1,4 +1,4 @@
-"""The procedure of Kim and Nelson: drop candidates round by round until one is left."""
+"""The procedure of Kim and Nelson: eliminate candidates round by round until one is left."""
 
 from __future__ import annotations
 
@@ -46,32 +46,32 @@ def select_kim_nelson(
     Parameters
     ----------
     sample : Sampler
-        Makes the observations; common random numbers make it quicker and cost nothing of the promise.
+        Makes the observations; common random numbers speed it up without affecting the guarantee.
     candidates : sequence of int
         At most 4,000; `screen` more of them first, with a part of `alpha` and other observations.
     indifference : float
-        The difference that matters, in the unit of the observations, above 0.
+        Smallest difference that matters, in the unit of the observations, above 0.
     alpha : float
-        Probability of a wrong choice at most, below 0.5.
+        Largest probability of a wrong choice, below 0.5.
     n0 : int
-        Batches of the first round, at least 2; the variances are estimated from these alone, so 10 or more.
+        Batches of the first round, at least 2; they alone give the variances, so use 10 or more.
     batch : int, default 1
-        Observations that are averaged into one batch. The theory wants normal ones, and averages of skewed costs or
-        of rare events become so; the first round must see what makes the candidates differ.
+        Observations averaged into one batch. The theory assumes normal ones, and averages of skewed costs or rare
+        events approach normality; the first round must contain what makes the candidates differ.
     most : int, optional
-        Observations of one candidate at most (not batches). Without it a close race runs until it is decided.
+        Most observations of one candidate (not batches). Without it a close race runs until decided.
     budget : int, optional
-        Observations of all candidates together, at most; the first round is made in any case.
+        Most observations of all candidates together; the first round is always made.
     start : int, default 0
-        Number of the first observation. What chose the candidates may not choose among them again: after `screen`
-        over n observations go on at n.
+        Number of the first observation. Observations that chose the candidates must not be reused: after `screen` over
+        n observations start at n.
     report : callable, optional
         Called with each `Round`.
 
     Returns
     -------
     Selection
-        With `probability_correct` 1 - alpha if it is decided. Observations are counted one by one, not by batches.
+        With `probability_correct` 1 - alpha if it is decided. Counts are of observations, not batches.
 
     Raises
     ------
@@ -82,30 +82,30 @@ def select_kim_nelson(
 
     Notes
     -----
-    Procedure KN of Kim and Nelson (2001 [1]_), turned round for minimisation, with c = 1 and Bonferroni's shares,
-    which allow for common random numbers. Its steps are called here by their names in the paper.
+    Procedure KN of Kim and Nelson (2001 [1]_), for minimisation, with c = 1 and Bonferroni's shares, which allow for
+    common random numbers. Its steps, by their names in the paper:
 
     *Setup.* :math:`\eta = \frac12 \left[ \left( \frac{2\alpha}{k-1} \right)^{-2/(n_0-1)} - 1 \right]`, which for c = 1
     solves :math:`g(\eta) = \frac12 (1 + 2\eta)^{-(n_0-1)/2} = \alpha / (k - 1)`; :math:`h^2 = 2 c \eta (n_0 - 1)`.
 
-    *Initialization.* :math:`S^2_{il}`, the sample variance of the differences of `i` and `l` over the first
-    :math:`n_0` batches, and :math:`N_{il} = \lfloor h^2 S^2_{il} / \delta^2 \rfloor`.
+    *Initialization.* :math:`S^2_{il}`, the sample variance of the differences of `i` and `l` over the first :math:`n_0`
+    batches, and :math:`N_{il} = \lfloor h^2 S^2_{il} / \delta^2 \rfloor`.
 
-    *Screening* after `r` batches. Of those still in, `i` stays iff :math:`\bar x_i(r) \le \bar x_l(r) + W_{il}(r)` for all
+    *Screening* after `r` batches. Of those left, `i` stays iff :math:`\bar x_i(r) \le \bar x_l(r) + W_{il}(r)` for all
     others `l`, where :math:`W_{il}(r) = \max \{0, \frac{\delta}{2cr} (h^2 S^2_{il} / \delta^2 - r) \}`.
 
     *Stopping rule.* One is left; or `r` exceeds all :math:`N_{il}` of those left, so that the margins are 0 and only
     equal means remain.
 
-    If the best is better than all others by :math:`\delta` at least, it is selected with probability :math:`1 - \alpha` or
-    more: exactly for normal observations. Candidates within :math:`\delta` of the best are as good as it by the user's
-    own word, and which of them is selected is left to chance; that the one selected is within :math:`\delta` with
-    the same probability is not proven for every configuration of means (Eckman and Henderson 2018 [3]_).
+    If the best is better than all others by at least :math:`\delta`, it is selected with probability at least
+    :math:`1 - \alpha`, exactly for normal observations. Candidates within :math:`\delta` of the best count as equally
+    good, and any of them may be selected; that the selected one is within :math:`\delta` with the same probability is
+    not proven for every configuration of means (Eckman and Henderson 2018 [3]_).
 
-    The paper looks after every batch; here the looks are a fourth of the batches so far apart. The proof compares the
-    sums of differences at the looks to a Brownian motion in the same triangle, by a theorem of Jennison, Johnstone and
-    Turnbull (1982 [2]_) that holds for any looks that don't foresee the observations: a process that is looked at less
-    often leaves the triangle later and on the right side more often. It costs at most a fourth more observations.
+    The paper looks after every batch; here each look comes after a fourth more batches. The proof compares the sums of
+    differences at the looks to a Brownian motion in the same triangle, by a theorem of Jennison, Johnstone and Turnbull
+    (1982 [2]_) that holds for any looks that don't foresee the observations: with fewer looks a process leaves the
+    triangle later and more often on the right side. This takes at most a fourth more observations.
 
     References
     ----------
@@ -212,7 +212,7 @@ def variances_of_differences(values: np.ndarray) -> np.ndarray:
 
 
 def next_look(r: int) -> int:
-    """Return after how many batches candidates are judged again.
+    """Return the number of batches at the next look.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Optimal computing budget allocation: where a fixed number of observations helps the choice most."""
+"""Optimal computing budget allocation: spend a fixed number of observations where they help the choice most."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
     from simdeploy.statistics.selection.selected import Sampler
 
-# Of the largest difference: what is nearer to the best counts as so near, for the rule divides by differences.
+# Fraction of the largest difference: smaller differences count as this large, because the rule divides by them.
 _NEAREST = 1e-6
 
 
 def select_ocba(
     sample: Sampler, candidates: Sequence[int] | np.ndarray, *, budget: int, n0: int, step: int, start: int = 0
 ) -> Selection:
-    r"""Select the candidate with the lowest mean, within a budget and without a promise.
+    r"""Select the candidate with the lowest mean within a budget, without a guarantee.
 
     Parameters
     ----------
     sample : Sampler
     candidates : sequence of int
     budget : int
-        Observations of all candidates together, at least `n0` of each. All of them are made.
+        Observations of all candidates together, at least `n0` of each. All are made.
     n0 : int
-        Observations of each candidate to begin with, at least 2; 10 or more, and enough to see what is rare.
+        Initial observations of each candidate, at least 2; use 10 or more, enough to see rare events.
     step : int
-        Observations between two decisions where to go on.
+        Observations between two allocations.
     start : int, default 0
         Number of the first observation.
 
@@ -59,18 +59,18 @@ def select_ocba(
     Notes
     -----
     The sequential algorithm of Chen, Lin, Yücesan and Chick (2000 [1]_) with the allocation of their theorem 1, see
-    `allocate`. After each step the allocation of what has been spent and of one more step is worked out from the means
-    and variances so far, and the step goes to those who are short of theirs. The probability is their APCS, by
+    `allocate`. After each step the allocation of all observations so far plus one more step is computed from the
+    current means and variances, and the step goes to candidates below their target. The probability is their APCS, by
     Bonferroni's inequality, with `b` the candidate with the lowest mean and `N` the numbers of observations:
 
     .. math:: 1 - \sum_{i \ne b} \Phi\left( -\frac{\bar x_i - \bar x_b}{\sqrt{s_b^2 / N_b + s_i^2 / N_i}} \right)
 
-    at least 0. It takes sample moments for the true ones: an approximation, too hopeful after few observations.
+    and at least 0. It uses sample moments for the true ones: an approximation, too optimistic after few observations.
 
-    Both take observations for independent. Common random numbers, mostly positively correlated, make the probability err on
-    the safe side; but candidates meet different numbers of worlds, so that what is shared doesn't cancel in the
-    differences of their means. With correlations above 0.8 or so, equal numbers of observations do better than this
-    allocation; then `select_kim_nelson`, with `most`, is the procedure to take.
+    Both assume independent observations. Common random numbers, mostly positively correlated, make the probability
+    conservative; but candidates meet different numbers of worlds, so common effects don't cancel in the differences of
+    their means. With correlations above about 0.8, equal numbers of observations do better than this allocation; use
+    `select_kim_nelson` with `most` instead.
 
     References
     ----------
@@ -138,7 +138,7 @@ def select_ocba(
 
 
 def allocate(means: np.ndarray, variances: np.ndarray, total: float) -> np.ndarray:
-    r"""Allocate observations to candidates so that the choice is right as often as may be.
+    r"""Allocate observations to candidates to maximize the probability of a correct choice.
 
     Parameters
     ----------
@@ -162,8 +162,8 @@ def allocate(means: np.ndarray, variances: np.ndarray, total: float) -> np.ndarr
         N_i / N_j = \left( \frac{\sigma_i / \delta_i}{\sigma_j / \delta_j} \right)^2 \quad (i, j \ne b), \qquad
         N_b = \sigma_b \sqrt{\sum_{i \ne b} N_i^2 / \sigma_i^2}.
 
-    A candidate without variance gets nothing more; where none has any, all get the same. One with the mean of the best
-    is taken for very near to it.
+    A candidate without variance gets nothing more; if none has any, all get the same. A mean equal to the best counts
+    as very close to it.
 
     Examples
     --------
@@ -188,8 +188,8 @@ def allocate(means: np.ndarray, variances: np.ndarray, total: float) -> np.ndarr
 def share_out(targets: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Return how many more observations each gets: whole numbers that bring `n` to the sum of the targets.
 
-    Those who have more than their target get none, and the others what is left, in proportion to what they lack; what
-    is lost by rounding goes to the largest remainders.
+    Candidates above their target get none, the others the rest in proportion to their shortfall; rounding losses go to
+    the largest remainders.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Subset selection: drop what can't be the best, from one matrix of paired observations."""
+"""Subset selection: eliminate candidates that can't be the best, from one matrix of paired observations."""
 
 from __future__ import annotations
 
@@ -10,58 +10,57 @@ from simdeploy.statistics.selection.selected import error_probability_problems, 
 if TYPE_CHECKING:
     import numpy as np
 
-# Each candidate is compared to so many of those with the lowest means. The work grows with it; what it drops hardly
-# does, for who survives the hundred best survives nearly all.
+# Each candidate is compared with this many of those with the lowest means. More take longer but eliminate hardly more,
+# because a candidate that survives the hundred best survives nearly all.
 MOST_RIVALS = 100
 
 
 def screen(
     values: np.ndarray, *, alpha: float, rivals: np.ndarray | None = None, family: int | None = None
 ) -> np.ndarray:
-    r"""Drop the candidates that are clearly not the best, and keep the best with a stated probability.
+    r"""Eliminate candidates that are clearly not the best, and keep the best with a stated probability.
 
     Parameters
     ----------
     values : ndarray of float, shape (k, n)
-        Observation `n` of candidate `k`, the lower the better. A column holds observations of one random world
-        (common random numbers); columns are independent. Nearly normal: average skewed ones over several worlds.
+        Observation `n` of candidate `k`, lower is better. A column has observations of one random world (common random
+        numbers); columns are independent. Nearly normal: average skewed ones over several worlds.
     alpha : float
-        Probability of dropping the best at most, below 0.5.
+        Largest probability of eliminating the best, below 0.5.
     rivals : ndarray of int, optional
-        Rows that the others are compared to; by default the 100 with the lowest means. Where candidates have to meet
-        requirements, those that are known to meet them: whoever doesn't may have a lower mean and drop nobody.
-
+        Rows to compare the others with; by default the 100 with the lowest means. If candidates must meet requirements,
+        those known to meet them: the others may have a lower mean but must not eliminate anyone.
     family : int, optional
-        How many candidates share `alpha`; by default k. Where these are what is left of more, by the same observations:
-        how many there were.
+        Number of candidates that share `alpha`; by default k. If these remain from more, after the same observations:
+        the original number.
 
     Returns
     -------
     ndarray of bool, shape (k,)
-        Whether each is kept. At least one is.
+        Whether each is kept; at least one is.
 
     Raises
     ------
     InputError
-        If `alpha` is no such probability, or `n` is below 2.
+        If `alpha` is out of its range, or `n` is below 2.
     ValueError
-        If `values` is no matrix of finite numbers.
+        If `values` is not a matrix of finite numbers.
 
     Notes
     -----
     The procedure "screen to the best" of Nelson, Swann, Goldsman and Song (2001 [1]_), in its form for common random
-    numbers (Kim and Nelson 2006 [2]_, the section on subset selection). With the means :math:`\bar x_i` and the sample
-    variance :math:`S^2_{ij}` of the differences of `i` and `j` in the same worlds, candidate `i` is kept iff
+    numbers (Kim and Nelson 2006 [2]_, the section on subset selection). With means :math:`\bar x_i` and sample
+    variances :math:`S^2_{ij}` of the differences of `i` and `j` in the same worlds, candidate `i` is kept iff
 
     .. math:: \bar x_i \le \bar x_j + t_{n-1,\, 1-\alpha/(k-1)} \, S_{ij} / \sqrt n \quad \text{for all } j \ne i.
 
-    The best is dropped only if one of the k - 1 others beats it by more than its margin. Of each that has probability
-    :math:`\alpha/(k-1)` at most, exactly if the difference is normal, and Bonferroni's inequality adds them up,
-    however they depend on each other. It takes no indifference zone.
+    The best is eliminated only if one of the k - 1 others beats it by more than its margin. Each does with probability
+    at most :math:`\alpha/(k-1)`, exactly for normal differences, and Bonferroni's inequality adds them up, whatever
+    their dependence. There is no indifference zone.
 
-    Here `j` runs over the 100 rivals with the lowest means only, while :math:`\alpha` is still shared out among all
-    k - 1. Fewer comparisons drop a part of what all of them would drop, so the probability can only rise, even though
-    the data choose the comparisons. The cost is k x 100 x n operations instead of k x k x n.
+    Here `j` covers only the 100 rivals with the lowest means, while :math:`\alpha` is still divided among all k - 1.
+    Fewer comparisons eliminate a subset of what all would, so the probability of keeping the best can only rise, even
+    though the data choose the comparisons. This takes k x 100 x n operations instead of k x k x n.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What goes into a selection, observations and arguments, and what comes out."""
+"""Input and output of a selection: observations, arguments and result."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Round(NamedTuple):
-    """How far a selection has got.
+    """Progress of a selection.
 
     Attributes
     ----------
     round : int
         From 1.
     n : int
-        Observations so far of a candidate that is still in; of the one with the lowest mean where they differ.
+        Observations so far of a remaining candidate; of the one with the lowest mean if they differ.
     survivors : int
-        Candidates that are still in.
+        Remaining candidates.
     n_observations : int
         So far, of all candidates together.
     """
@@ -42,29 +42,29 @@ _ROUND = dict.fromkeys(Round._fields, "int64")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Selection(Result):
-    """The candidate that was selected, and what it took.
+    """The selected candidate, and the observations it took.
 
     Attributes
     ----------
     candidates : ndarray of int64
-        All of them, as they were given.
+        All, as given.
     best : int
-        The candidate with the lowest mean of those that are still in; of equal means the first.
+        The remaining candidate with the lowest mean; the first of ties.
     survivors : ndarray of int64
-        The candidates that were still in when the selection ended, the lowest mean first. Several although it is
-        decided: no observation tells them apart.
+        Candidates remaining at the end, the lowest mean first. If there are several although it is decided, their
+        observations are equal.
     means : ndarray of float64
-        Of the observations that were made of each candidate, beside `candidates`; NaN without any.
+        Of each candidate's observations, in the order of `candidates`; NaN without any.
     n_used : ndarray of int64
-        Observations of each candidate, beside `candidates`.
+        Observations of each candidate, in the order of `candidates`.
     n_observations : int
         Of all candidates together.
     is_decided : bool
-        Whether the procedure came to its own end, so that its promise holds. False if the budget was used up before;
-        always False of a procedure that promises nothing and just uses up its budget.
+        Whether the procedure finished, so its guarantee holds. False if the budget ran out before; always False for a
+        procedure without a guarantee.
     probability_correct : float
-        What the procedure says of its choice: at least this if it is decided (on its own conditions), about this if
-        it promises nothing, NaN if it was broken off.
+        Probability of a correct choice: at least this if decided (under the procedure's conditions), about this without
+        a guarantee, NaN if the budget ran out.
     rounds : DataFrame
         One row per round: `round`, `n`, `survivors`, `n_observations`, as in `Round`.
     """
@@ -90,7 +90,7 @@ class Selection(Result):
 
 
 def tabulate_rounds(rounds: Iterable[Round]) -> pd.DataFrame:
-    """Return rounds as a table of whole numbers, also if there are none."""
+    """Return rounds as a table of whole numbers, even if empty."""
     import numpy as np
     import pandas as pd
 
@@ -99,7 +99,7 @@ def tabulate_rounds(rounds: Iterable[Round]) -> pd.DataFrame:
 
 
 def select_only(candidates: np.ndarray) -> Selection:
-    """Return the selection of the only candidate there is, which takes no observation."""
+    """Return the selection of a single candidate, which takes no observation."""
     import numpy as np
 
     return Selection(
@@ -124,8 +124,8 @@ class Sampler(Protocol):
         Parameters
         ----------
         first, count : int
-            The same observation number means the same random world for all candidates (common random numbers), and
-            gives the same value whenever it is asked for. Different numbers are independent.
+            An observation number is the same random world for all candidates (common random numbers), and always gives
+            the same value. Different numbers are independent.
 
         Returns
         -------
@@ -135,10 +135,9 @@ class Sampler(Protocol):
 
 
 def observe(sample: Sampler, candidates: np.ndarray, first: int, count: int) -> np.ndarray:
-    """Ask a sampler, and refuse with a `ValueError` what no procedure could judge: another shape, or what isn't a
-    finite number.
+    """Call a sampler; raise `ValueError` for a wrong shape, or numbers that are not finite.
 
-    A candidate whose rollouts may have no value has no mean that could be the lowest: it is to be left out beforehand.
+    Leave out beforehand candidates whose rollouts may have no value: their mean can't be compared.
     """
     import numpy as np
 
@@ -153,7 +152,7 @@ def observe(sample: Sampler, candidates: np.ndarray, first: int, count: int) -> 
 
 
 def read_candidates(candidates: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return the candidates as an array; at least one, and all different."""
+    """Return the candidates as an array; there must be at least one, and all different."""
     import numpy as np
 
     ids = np.asarray(candidates)
@@ -167,15 +166,15 @@ def read_candidates(candidates: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def error_probability_problems(alpha: float) -> list[Problem]:
-    """Say what is wrong with a probability of error."""
+    """Return what is wrong with a probability of error."""
     if 0 < alpha < 0.5:
         return []
-    # From one half on the bounds turn round: the best of two would be dropped for a lead of nothing.
+    # From one half on the bounds reverse: the best of two would be eliminated without any lead.
     return [Problem("invalid probability of error", ("alpha",), found=shorten(alpha), allowed="above 0 and below 0.5")]
 
 
 def number_problems(name: str, number: float, least: int) -> list[Problem]:
-    """Say what is wrong with a count."""
+    """Return what is wrong with a count."""
     if number >= least:
         return []
     return [Problem("too few", (name,), found=shorten(number), allowed=f"a whole number of at least {least}")]

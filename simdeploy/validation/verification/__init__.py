@@ -1,4 +1,4 @@
-"""Both engines held against the closed forms, by users on their own machines.
+"""Both engines compared with closed forms, by users on their machines.
 
 From outside: `verify`, `Verification`.
 """

@@ -1,4 +1,4 @@
-"""A small scenario of which a closed form says what must come out."""
+"""A small scenario with a known closed form of a result."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NEVER_STOPS = {"max_failed_nodes": 10**6, "max_failed_nodes_percent": 100}
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario as a file would say it, what is taken from each of its rollouts, and the closed form of its mean.
+    """A scenario as in a file, a quantity of each of its rollouts, and the closed form of its mean.
 
-    `oracles` are the functions of `simdeploy.validation.oracles` that are held, `quantity` says what the mean is of.
+    `oracles` are the functions of `simdeploy.validation.oracles` to compare with; `quantity` describes the mean.
     """
 
     name: str
@@ -40,7 +40,7 @@ def make_case(
     policy: Mapping[str, Any],
     **more: Any,
 ) -> Case:
-    """Make a case of one policy; `held` names oracles, and `fleet`, `policy` and `more` are what a file would say."""
+    """Make a case with one policy; `held` names oracles, and `fleet`, `policy` and `more` are as in a file."""
     scenario = {"name": name, "fleet": {"update_duration": "30s", **fleet}, "policies": {"p": policy}, **more}
     return Case(name, quantity, tuple(held.split()), truth, take, scenario)
 
@@ -51,7 +51,7 @@ def rolling(max_parallel: int = 0, **more: Any) -> dict[str, Any]:
 
 
 def canary(count: int, **more: Any) -> dict[str, Any]:
-    """Return a policy with so many canaries, without windows."""
+    """Return a policy with this many canaries, without windows."""
     return {"strategy": "canary", "canary_count": count, "auto_promote": True, "health_check": NO_WINDOWS, **more}
 
 
@@ -61,10 +61,10 @@ def number_of(name: str, divisor: float = 1.0) -> Callable[[pd.DataFrame], np.nd
 
 
 def at_least(name: str, least: float) -> Callable[[pd.DataFrame], np.ndarray]:
-    """Take 1 where a response is at least so much, else 0."""
+    """Take 1 where a response is at least this, otherwise 0."""
     return lambda table: (table[name].to_numpy(float, na_value=math.nan) >= least).astype(float)
 
 
 def share_of(column: str, word: str) -> Callable[[pd.DataFrame], np.ndarray]:
-    """Take 1 where a column says this word, else 0."""
+    """Take 1 where a column has this word, otherwise 0."""
     return lambda table: table[column].eq(word).to_numpy(float)

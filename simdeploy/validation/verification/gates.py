@@ -1,4 +1,4 @@
-"""Cases of gates beyond the API's threshold, whose characteristics are known exactly."""
+"""Cases of gates beyond the API's threshold, with exactly known characteristics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def gates() -> tuple[Case, ...]:
 
 
 def _of_waves(name: str, gate: Mapping[str, Any], limit: float) -> list[Case]:
-    """Make cases of one wave that is stopped where it can't be told after three looks."""
+    """Make cases of one wave that is stopped if undecided after three looks."""
     health_check = {"deadline": "10m", "min_healthy_time": "30s", "max_error_rate": limit, "gate": gate}
 
     def known() -> GateCharacteristics:
@@ -66,7 +66,7 @@ def _compared() -> Case:
 
 
 def _watched() -> Case:
-    """Make a case of canaries that run from 30 s on, and are watched until there is an alarm."""
+    """Make a case of canaries that run from 30 s on, and are judged until there is an alarm."""
     gate: dict[str, Any] = {"kind": "cusum", "good": 0.05, "bad": 0.1, "alarm_every": 50}
 
     def known() -> float:

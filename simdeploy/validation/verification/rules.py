@@ -1,4 +1,4 @@
-"""Cases of what the control plane does: pacing, limits, health windows."""
+"""Cases of the control plane: pacing, limits, health windows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MINUTE = {"exponential": {"mean": "1m"}}
 
 
 def pacing() -> tuple[Case, ...]:
-    """How long it takes when nothing fails."""
+    """Makespans when nothing fails."""
     makespan_s = number_of("makespan_s")
     return (
         make_case(
@@ -166,7 +166,7 @@ def limits() -> tuple[Case, ...]:
 
 
 def windows() -> tuple[Case, ...]:
-    """Health windows of nodes whose requests fail anyway."""
+    """Health windows of nodes with failing requests."""
     level, requests = 0.1, 40
     fleet = {"nodes": 20, "requests_per_second": 4, "error_rate": level}
     goes_on = {"on_failure": "continue"}

@@ -1,4 +1,4 @@
-"""All cases on all engines, each held against its closed form, and the engines against each other."""
+"""All cases on all engines, compared with closed forms and with each other."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _COMPARISON = {
 _AGREEMENT = {"case": "str", "rollouts": "int64", "different": "int64", "ok": "boolean", "note": "str"}
 # The compiled engine does as many in a tenth of the time, which find errors a seventh of the size.
 _TIMES_COMPILED = 50
-# Standard errors mean what they say only where a mean is nearly normal.
+# Standard errors are reliable only if a mean is nearly normal.
 FEWEST = 100
 
 # Standard errors.
@@ -54,21 +54,21 @@ _NOT_THERE = "numba is not installed"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Verification(Result):
-    """What `verify` found.
+    """Result of `verify`.
 
     Attributes
     ----------
     comparisons : DataFrame
-        One row per quantity and engine: `case`, `quantity`, the functions of `simdeploy.validation.oracles` that are held
-        (`oracle`), `engine`, `closed_form`, `estimate`, `standard_error`, `distance` (in standard errors), `rollouts`,
-        `ok` (missing if the engine could not be tried), and what else is to be said (`note`).
+        One row per quantity and engine: `case`, `quantity`, the functions of `simdeploy.validation.oracles` that it is
+        compared with (`oracle`), `engine`, `closed_form`, `estimate`, `standard_error`, `distance` (in standard
+        errors), `rollouts`, `ok` (missing if the engine could not be tried), and `note`.
     agreement : DataFrame
-        One row per case: how many `rollouts` of it both engines simulated, in how many of them any response is `different`
-        (`ok` if in none, missing if an engine could not be tried), and the first difference (`note`).
+        One row per case: `rollouts` that both engines simulated, in how many of them any response is `different` (`ok`
+        if in none, missing if an engine could not be tried), and the first difference (`note`).
     is_ok : bool
-        Whether nothing that was tried is wrong.
+        Whether everything that was tried is correct.
     false_alarm_probability : float
-        That any comparison fails although all is well: at most about this.
+        Approximate upper bound of the probability that any comparison fails although the engines are correct.
     seed : int
     computed_under : dict
         Seed and replications.
@@ -93,12 +93,12 @@ def verify(
     engines: str | Sequence[str] = ("compiled", "reference"),
     progress: bool | Progress = False,
 ) -> Verification:
-    r"""Hold the engines against the closed forms of `simdeploy.validation.oracles`, and against each other.
+    r"""Compare the engines with the closed forms of `simdeploy.validation.oracles`, and with each other.
 
     Parameters
     ----------
     replications : int
-        Rollouts of each case on the reference engine, 100 at least; the compiled one does 50 times as many.
+        Rollouts of each case on the reference engine, at least 100; the compiled one does 50 times as many.
     seed : int
     engines : sequence of {'compiled', 'reference'}
     progress : bool or callable
@@ -111,18 +111,18 @@ def verify(
     Raises
     ------
     InputError
-        If an argument makes no sense.
+        If an argument is invalid.
 
     Notes
     -----
-    Each mean must lie within 4 standard errors of the closed form, which it misses by chance with probability
-    :math:`2 \Phi(-4) \approx 6.3 \cdot 10^{-5}` by the central limit theorem (the standard error of a rate is that of the
-    closed form); `false_alarm_probability` is that times
-    the number of comparisons of means that vary (Boole's inequality). What doesn't vary must be exact, to :math:`10^{-9}`.
-    In rollouts that both engines simulated, words and whole numbers must be equal and other numbers to :math:`10^{-9}`.
+    Each mean must lie within 4 standard errors of the closed form (the standard error of a rate is that of the closed
+    form). A correct engine fails this with probability :math:`2 \Phi(-4) \approx 6.3 \cdot 10^{-5}` by the central
+    limit theorem; `false_alarm_probability` is that times the number of comparisons of means that vary (Boole's
+    inequality). Constants must be exact to :math:`10^{-9}`. In rollouts that both engines simulated, words and whole
+    numbers must be equal and other numbers equal to :math:`10^{-9}`.
 
-    About ten seconds, nearly all of them the reference engine's. An engine that can't be loaded is said so in its rows; one
-    that breaks down is wrong.
+    Takes about ten seconds, nearly all on the reference engine. An engine that can't be loaded is noted in its rows;
+    one that crashes counts as wrong.
 
     Examples
     --------
@@ -181,11 +181,11 @@ def _check_engines(engines: str | Sequence[str]) -> list[str]:
 
 
 def simulate_case(case: Case, engine: str, replications: int, seed: int) -> pd.DataFrame | str:
-    """Return the table of a case, or why there is none: an engine that breaks down is a finding, and no traceback."""
+    """Return the table of a case, or why there is none: a crash of an engine is a finding, not a traceback."""
     if engine == "compiled" and find_spec("numba") is None:
         return _NOT_THERE
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cases are suspicious on purpose, and what fails is told in the table
+        warnings.simplefilter("ignore")  # cases are unusual on purpose, and failures are in the table
         scenario = Scenario.from_dict(case.scenario)
         try:
             return replicate(scenario, replications=replications, seed=seed, engine=engine)
@@ -223,8 +223,9 @@ def compare_case(case: Case, engine: str, table: pd.DataFrame | str) -> dict[str
 
 
 def compare_engines(case: Case, one: pd.DataFrame | str, other: pd.DataFrame | str) -> dict[str, Any]:
-    """Return the row of `Verification.agreement` for a case: the replications that both the reference engine (`one`) and
-    the compiled one (`other`) simulated.
+    """Return the row of `Verification.agreement` for a case.
+
+    Compares the replications that both the reference engine (`one`) and the compiled one (`other`) simulated.
     """
     if isinstance(one, str) or isinstance(other, str):
         return {"case": case.name, "rollouts": 0, "different": 0, "ok": None, "note": ""}
@@ -242,7 +243,7 @@ def compare_engines(case: Case, one: pd.DataFrame | str, other: pd.DataFrame | s
 
 
 def _are_equal(one: pd.Series[Any], other: pd.Series[Any], name: str) -> np.ndarray:
-    """Compare a response of each replication: words and whole numbers exactly, and what is unknown is unknown to both."""
+    """Compare a response of each replication: words and whole numbers exactly; unknown values must be unknown in both."""
     is_unknown = one.isna().to_numpy(bool) & other.isna().to_numpy(bool)
     if RESPONSES.get(name) != "float64":
         equal: np.ndarray = is_unknown | one.eq(other).fillna(value=False).to_numpy(bool)

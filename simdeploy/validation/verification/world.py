@@ -1,4 +1,4 @@
-"""Cases of what the release, the people and the nodes do."""
+"""Cases of the release, the people and the nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ONE_WINDOW = {"deadline": "1m", "min_healthy_time": "10s"}
 
 
 def canaries() -> tuple[Case, ...]:
-    """What canaries show, and what people make of it."""
+    """What canaries show, and how people respond."""
     broken = {"probability": 1, "defective": True, "error_rate": 1}
 
     def rollout(name: str, quantity: str, held: str, truth: Callable[[], float], column: str, **more: Any) -> Case:
@@ -70,14 +70,14 @@ def canaries() -> tuple[Case, ...]:
 
 
 def service() -> tuple[Case, ...]:
-    """Nodes that are down or degraded, and what a release adds to that."""
+    """Nodes that are down or degraded, and the failures that a release adds."""
     escapes = {"strategy": "immediate", **NEVER_STOPS}
     noticed = {"escape_detection": "1h"}
     bad = {"probability": 1, "defective": True}
     up_s, repair_s, hour_s = 36_000, 3600, 3600
 
     def added_down() -> float:
-        # Only nodes that are up are touched, each of which the release hurts for the hour until it is noticed.
+        # Only nodes that are up are touched; the release affects each for the hour until it is noticed.
         added_s = oracles.exposed_down_s(up_s, repair_s, 10, hour_s) - oracles.exposed_down_s(up_s, repair_s, 1, hour_s)
         return (1 - oracles.unavailability(up_s, repair_s)) * added_s
 
@@ -137,7 +137,7 @@ def service() -> tuple[Case, ...]:
             "nodes that flap anyway",
             "failed requests in excess",
             "degraded_error_level failed_requests_excess",
-            # What would have failed anyway is not in excess.
+            # Requests that would have failed anyway are not in excess.
             lambda: (
                 20
                 * oracles.failed_requests_excess(5, 0.3, hour_s, after=Constant(0.0))
