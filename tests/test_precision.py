@@ -145,7 +145,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targe
 @pytest.mark.parametrize(
     ("change", "measure", "told"),
     [
-        ({"costs": None}, "cost", "cost: no costs in the scenario"),
+        ({"costs": None}, "cost", "cost: the scenario has no costs"),
         (
             {"deployment": {"type": "restart"}, "release": None},
             "escaped",

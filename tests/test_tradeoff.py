@@ -369,7 +369,7 @@ def test_forms_for_others():
         ({"vary": {"max_failed_nodes": ["many"]}}, "a threshold must be a number (found 'many')"),
         ({"axes": ["makespan_s"]}, "at least two measures: x and y"),
         ({"axes": ["makespan_s", "makespan_s"]}, "duplicate measure"),
-        ({"axes": ["makespan_s", "cost"]}, "no costs in the scenario"),
+        ({"axes": ["makespan_s", "cost"]}, "the scenario has no costs"),
         ({"axes": ["makespan_s", "escaped given bade"]}, "did you mean 'bad'?"),
     ],
 )
