@@ -126,7 +126,7 @@ def test_a_story_of_a_stop():
         (60, "wave 1: 4 failed (4 did not start)"),
         (60, "stopped: 4 failed of 12 nodes of the fleet exceeds max_failed_nodes_percent 10"),
         (60, "rollback of 4 nodes begins"),
-        (80, "rollback finished: 4 rolled back"),
+        (80, "rollback finished: 4 nodes rolled back"),
     ]
 
 
@@ -146,7 +146,7 @@ def test_a_story_of_people():
         (100, "completed: 12 nodes updated, 0 failed"),
         (110, "script: promote has no effect: the deployment is completed"),
         (700, "people notice: rollback of 12 nodes begins"),
-        (760, "rollback finished: 12 rolled back"),
+        (760, "rollback finished: 12 nodes rolled back"),
     ]
 
 

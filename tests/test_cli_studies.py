@@ -242,7 +242,7 @@ def test_without_costs_something_else_has_to_be_said(name):
     Path("free.yaml").write_text(SCENARIO.replace("costs:", "# "), encoding="utf-8")
     result = call(name, "free.yaml")
     assert result.exit_code == 2
-    assert 'ask for something else, such as "makespan_s"' in result.stderr
+    assert 'use another measure, such as "makespan_s"' in result.stderr
 
 
 def test_a_tilt_that_says_nothing_is_undecided():

@@ -146,7 +146,7 @@ class TestMessages:
         assert result.exit_code == 2
         assert "--tls-key" in result.stderr
         assert "none.pem' does not exist" in result.stderr
-        with pytest.raises(InputError, match=r"can't be used: No such file .*none\.pem"):
+        with pytest.raises(InputError, match=r"unusable certificates: No such file .*none\.pem"):
             DaskCluster("tls://127.0.0.1:1", security=Security(tls_ca_file="none.pem", tls_client_cert="none.pem"))
 
     @pytest.mark.parametrize("place", range(3))

@@ -441,7 +441,7 @@ def test_columns():
         ({"vary": {"fleet.nodes": (5, 2)}}, "scenario.fleet.nodes: invalid range"),
         ({"requirements": None}, "requirements: no requirement"),
         ({"requirements": "escaped given defective <= 1%"}, "the scenario has no defective release"),
-        ({"points": 10}, "points: invalid number of worlds (found 10); allowed: 40 to 1,000,000, (half are held out)"),
+        ({"points": 10}, "points: invalid number of worlds (found 10); allowed: 40 to 1,000,000 (half are held out)"),
         ({"vary": {"fleet.start_failure": Range(0.1, 2)}}, "start_failure"),
     ],
 )

@@ -263,13 +263,13 @@ class TestClusterMessages:
             address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
             if somebody_listens:
                 listening.listen()
-            with pytest.raises(SimulationError, match=rf"cannot reach a Dask scheduler at {address}.*is kept"):
+            with pytest.raises(SimulationError, match=rf"cannot reach a Dask scheduler at {address}.*is saved"):
                 list(DaskCluster(address).run(make_job(1), iter([Span(0, 0, 1, 0, 1)])))
 
     def test_another_version(self, executor_of_dask, monkeypatch):
         """Workers with another version might give other numbers, so they are refused. [contract]"""
         monkeypatch.setattr(simdeploy, "__version__", "999.0")
-        with pytest.raises(SimulationError, match=r"worker has simdeploy .*, and this is 999\.0"), waiting():
+        with pytest.raises(SimulationError, match=r"worker has simdeploy .*, this process 999\.0"), waiting():
             list(executor_of_dask.run(make_job(1), iter([Span(0, 0, 1, 0, 1)])))
 
     def test_without_simdeploy(self, scheduler, tmp_path):
@@ -291,7 +291,7 @@ class TestClusterMessages:
 
             thread = threading.Thread(target=kill)
             thread.start()
-            with pytest.raises(SimulationError, match=r"lost the Dask scheduler at tcp://\S+\. .*is kept"), waiting():
+            with pytest.raises(SimulationError, match=r"lost the Dask scheduler at tcp://\S+\. .*is saved"), waiting():
                 list(DaskCluster(scheduler.address).run(job, spans((Piece(1, 1),), job, 50)))
             thread.join()
 

@@ -131,7 +131,7 @@ def test_a_relative_half_width_bounds_the_relative_error(gamma, truth, place):
         ({"makespan": 5}, {}, "did you mean 'makespan_s'"),
         ({"makespan_s": 5, "mean makespan_s": 4}, {}, "two targets for one measure"),
         ({"escaped given fnie": 0.1}, {}, "did you mean 'fine'"),
-        ({"makespan_s": 5}, {"most": 99}, "most: invalid number of replications (found 99); allowed: 100 or more"),
+        ({"makespan_s": 5}, {"most": 99}, "most: invalid number of replications (found 99); allowed: at least 100"),
         ({"makespan_s": 5}, {"most": 1e4}, "most: invalid number of replications"),
     ],
 )
@@ -156,7 +156,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(scenario, no_work, targe
             "waves given good",
             "waves given good: a restart has no release",
         ),
-        ({"release": {"fine": {"probability": 1}}}, "escaped given defective", "is ever defective"),
+        ({"release": {"fine": {"probability": 1}}}, "escaped given defective", "no defective release"),
         (
             {"release": {"fine": {"probability": 1}, "bad": {"probability": 0, "defective": True}}},
             "escaped given defective",
@@ -203,7 +203,7 @@ def test_why_not_yet():
     level = np.tile([1.0, 3.0], 250)  # mean 2, standard error 0.0448, half-width 0.0879
     assert look(level, "cost", "0.09") == ""
     assert look(level, "cost", "0.0878") == "the half-width is too large"
-    assert look(level[:499], "cost", "9") == "499 values are too few for a mean: it takes 500"
+    assert look(level[:499], "cost", "9") == "499 values are too few for a mean, which needs 500"
     assert look([1.0] * 500, "cost", "0.001") == ""
     assert look([np.nan] * 500, "cost", "9") == "no replication has a value"
     assert look([0.0] * 500, "cost", "50%") == "the estimate is 0, so a relative width is undefined"

@@ -78,7 +78,7 @@ def test_everything_that_is_wrong_is_told_at_once():
         (3, ("at_most",), "false_alarm is between 0 and 1"),
         (4, ("quantile",), "invalid quantile"),
         (4, ("at_least",), "invalid amount"),
-        (5, ("of",), "no costs in the scenario: cost can't be measured"),
+        (5, ("of",), "the scenario has no costs, so cost can't be measured"),
         (5, (), "exactly one limit is required"),
         (6, (), "invalid requirement"),
     ]

@@ -254,7 +254,10 @@ def test_units_are_not_mixed():
         ({"requirements": ["makespan_s"]}, "invalid requirement"),
         ({"requirements": ["makespan_s <= 1h", "cost <= 3"]}, "no costs"),
         ({"requirements": "makespan_s"}, r"requirements\[0\]: invalid requirement \(found 'makespan_s'\)"),
-        ({"requirements": [Requirement(Measure("failed"), at_most=5.0)]}, r"requirements\[0\].at_most: failed lies"),
+        (
+            {"requirements": [Requirement(Measure("failed"), at_most=5.0)]},
+            r"requirements\[0\].at_most: failed is between",
+        ),
         (
             {"requirements": [Requirement(Measure("makespan_s"), at_most=5.0, policy="p2")]},
             r"requirements\[0\].policy: no such",

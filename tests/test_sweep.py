@@ -486,7 +486,7 @@ def test_a_damaged_part_is_computed_again(scenario, tmp_path):
     damaged[len(damaged) // 2] ^= 1
     part.write_bytes(damaged)
     counting = Counting()
-    with pytest.warns(SimdeployWarning, match=r"s: part 1 is computed again"):
+    with pytest.warns(SimdeployWarning, match=r"s: recomputing part 1"):
         again = run(scenario, store=tmp_path / "s", executor=counting)
     assert {(span.policy, span.n_policies) for span in counting.spans} == {(1, 1)}
     pd.testing.assert_frame_equal(again.to_frame(), whole, check_exact=True)

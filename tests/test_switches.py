@@ -249,7 +249,7 @@ def test_what_never_ends_is_not_known():
     result = vary_switches(scenario(ZERO), replications=10, engine="compiled")
     row = result.values.set_index(["switch", "value"]).loc[("on_failure", "pause")]
     assert row[["choice", "holds", "margin", "effect"]].isna().all()
-    assert row["reason"] == "100 % of the rollouts of strict never end: their cost is unknown"
+    assert row["reason"] == "100 % of strict's rollouts never end, so their cost is unknown"
     assert "nknown under on_failure: pause" in result.answer
     pairs = result.pairs[result.pairs["other_value"].eq("pause") & result.pairs["is_possible"]]
     assert pairs["interaction"].isna().sum() == pairs["holds"].isna().sum() > 0
@@ -259,7 +259,7 @@ def test_what_never_ends_is_not_known():
 def test_nothing_to_choose_even_as_it_is():
     """Where the choice isn't known with the switches as they are, that is said instead of a table of nothing. [contract]"""
     made = scenario(ZERO, orchestrator={"on_failure": "pause"})
-    with pytest.raises(InputError, match="no policy can be chosen: 100 % of the rollouts of strict never end"):
+    with pytest.raises(InputError, match="no policy can be chosen: 100 % of strict's rollouts never end"):
         vary_switches(made, replications=5, pairs=False, engine="compiled")
 
 
@@ -350,7 +350,7 @@ def test_one_policy_needs_a_requirement():
     [
         (
             {"of": "cost"},
-            "no costs in the scenario: cost can't be measured; add a `costs` section or use another measure",
+            "the scenario has no costs, so cost can't be measured; add a `costs` section or use another measure",
         ),
         ({"of": Measure("makespan_s", quantile=2)}, "invalid quantile"),
         ({"requirements": ["cost <= 1"]}, "the scenario has no costs"),

@@ -77,7 +77,7 @@ def read_gate_options(texts: Sequence[str]) -> dict[str, Any]:
             name, kind = text.strip(), name
         pairs = [part.partition("=") for part in rest]
         if not name or not kind or not all(key.strip() and value.strip() for key, _, value in pairs):
-            problems.append(Problem("not a gate", ("--gate",), found=shorten(text), allowed=_FORMS))
+            problems.append(Problem("invalid gate", ("--gate",), found=shorten(text), allowed=_FORMS))
         elif name in gates:
             problems.append(Problem("duplicate gate", ("--gate",), found=shorten(name)))
         else:

@@ -208,7 +208,7 @@ def measure_problems(
         problems.append(Problem("unknown condition", ("given",), found=found, allowed=listed(known), meant=meant))
     if measure.of in COSTS and has_costs is False:
         hint = 'add a `costs` section or use another measure, such as "makespan_s"'
-        message = f"no costs in the scenario: {measure.of} can't be measured"
+        message = f"the scenario has no costs, so {measure.of} can't be measured"
         problems.append(Problem(message, ("of",), hint=hint))
     return problems
 

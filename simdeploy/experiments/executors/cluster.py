@@ -27,7 +27,7 @@ _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+")
 _PATIENCE_S = 10.0
 _LOOK_AGAIN_S = 1.0  # at the size of the cluster
 _DIED = "Dask workers died repeatedly on this piece of {} replications (killed or out of memory)"
-_OTHER = "a Dask worker has simdeploy {there}, not {here}; install the same version"
+_OTHER = "a Dask worker has simdeploy {there}, this process {here}; install the same version"
 _CERTIFICATES = (
     "use --tls-ca-file, --tls-cert and --tls-key, DaskCluster(address, security=distributed.Security(...)) in Python, "
     "or distributed.comm.tls in Dask's configuration"
