@@ -160,32 +160,29 @@ def compare(
 
     Notes
     -----
-    A response is summarized by its mean with Student's t interval, a state or verdict by the proportion of each level
-    with the exact interval of Clopper and Pearson. Missing values are left out and `n` counts the rest: a mean makespan
-    covers the rollouts that ended, a proportion of false alarms the good releases with a verdict. The value of a
-    rollout that never ends is unknown; a policy with such rollouts is estimated from the others, but not ranked.
+    Means have Student's t interval, proportions the exact interval of Clopper and Pearson. Missing values are left out
+    and `n` counts the rest: a mean makespan covers the rollouts that ended, a proportion of false alarms the good
+    releases with a verdict. A policy with rollouts that never end is estimated from the others, but not ranked.
 
     Differences are taken within replications, in which all policies meet the same world: Student's t interval of paired
-    differences for means, a conservative interval of matched pairs for proportions. With X and Y the two policies'
-    observations and D = X - Y, `variance_removed_fraction` is
+    differences for means, a conservative interval of matched pairs for proportions (`simdeploy.statistics.intervals`).
+    With X and Y the two policies' observations and D = X - Y, `variance_removed_fraction` is
     :math:`1 - \mathrm{Var}(D) / (\mathrm{Var}(X) + \mathrm{Var}(Y))`, the benefit of common random numbers (Law 2015
-    [1]_, section 11.2). `simdeploy.statistics.intervals` has the formulas of the intervals.
+    [1]_, section 11.2).
 
     `Comparison.pairs` covers all :math:`K = k (k - 1) / 2` pairs of k policies. Each interval has level
     :math:`1 - \alpha / K`, so by Bonferroni's inequality all pairs of one response hold simultaneously with probability
-    :math:`1 - \alpha`, whatever the dependence between them (Law 2015 [1]_, section 10.3.2; Clark and Yang 1986 [2]_).
-    Means use Student's t interval of paired differences, proportions an exact interval
-    (`simdeploy.statistics.pairs.Pairs.lower_limits`). Two policies are indistinguishable if their interval contains 0.
+    :math:`1 - \alpha`, whatever their dependence (Law 2015 [1]_, section 10.3.2; Clark and Yang 1986 [2]_). Proportions
+    use an exact interval (`simdeploy.statistics.pairs.Pairs.lower_limits`). Two policies are indistinguishable if their
+    interval contains 0.
 
-    `Comparison.ranking` compares each policy with the best of the others, which needs k - 1 limits instead of K
-    (`simdeploy.analysis.comparison.ranking.rank_policies`): with probability :math:`1 - \alpha` the best policy has
-    `is_among_best`. Responses without a better side, such as `waves`, are not ranked. Nothing is adjusted across
-    responses.
+    `Comparison.ranking` needs only k - 1 limits (`simdeploy.analysis.comparison.ranking.rank_policies`): with
+    probability :math:`1 - \alpha` the best policy has `is_among_best`. Responses without a better side, such as
+    `waves`, are not ranked. Nothing is adjusted across responses.
 
-    With too few observations the result is NaN: the interval of a mean needs two. A t interval reflects only observed
-    events: if a cost comes from an event in one of a hundred rollouts, replicate until you have seen it some dozens of
-    times. Estimates and differences take time linear in the rows; pairs and ranking grow with the square of the number
-    of policies.
+    The interval of a mean is NaN with fewer than two observations. A t interval reflects only observed events: if one
+    of a hundred rollouts causes a cost, replicate until you have seen some dozens. Time is linear in the rows; for
+    pairs and ranking, quadratic in the policies.
 
     References
     ----------

@@ -111,21 +111,19 @@ def value_of_perfect_information(
 
     .. math:: \min_p E[C_p] - E\big[\min_p E[C_p \mid K]\big] = \min_p \max_g E[C_p - C_{g(K)}]
 
-    over all rules g that choose a policy for each kind. Policies share worlds, so both are means of differences within
-    replications; replications in which some policy failed are left out. A policy with rollouts that never end has no
-    known expected cost and is excluded from the policies p.
+    over all rules g that choose a policy for each kind. Both are estimated by means of differences within replications.
+    Replications in which some policy failed, and policies with rollouts that never end, are left out.
 
-    **Bias.** Expectations are replaced by means. The least of means is on average below the least expectation, so the
-    value of knowing the world is underestimated, less so with more replications. The value of knowing the kind is
-    biased the other way, most for rare kinds.
+    **Bias.** The least of means is on average below the least expectation, so the value of knowing the world is
+    underestimated, less so with more replications. The value of knowing the kind is biased the other way, most for rare
+    kinds.
 
-    **Intervals.** For the unknown best policy p the paired t limit of :math:`C_p - C_*` holds. So the least of the
-    lower limits of all k policies, with :math:`\alpha / 2` each, is a lower limit, and the least of the upper ones,
-    with :math:`\alpha / (2 k)` each by Bonferroni's inequality, an upper one. For the kind, the lower limit is that of
-    the rule with the least means, chosen among :math:`k^m` rules for m kinds, hence with :math:`\alpha / (2 k^m)` each.
-    That rule saves no more than the best rule, so it gives no upper limit. The upper limit is the least over p of the
-    largest over all rules g of the upper limits of :math:`C_p - C_{g(K)}`, with :math:`\alpha / (2 k)` each: for each p
-    only the limit of the true best rule must hold, and the largest is no less
+    **Intervals.** For the world: the least of the k policies' lower t limits of :math:`C_p - C_*`, with
+    :math:`\alpha / 2` each, and the least of the upper ones, with :math:`\alpha / (2 k)` each (Bonferroni); the limit
+    of the unknown best policy holds. For the kind, the lower limit is that of the rule with the least means, with
+    :math:`\alpha / (2 k^m)` because it is chosen among :math:`k^m` rules for m kinds. The upper limit is the least over
+    p of the largest over all rules g of the upper limits of :math:`C_p - C_{g(K)}`, with :math:`\alpha / (2 k)` each:
+    for each p only the limit of the true best rule must hold, and the largest is no less
     (`simdeploy.analysis.costs.knowing.largest_limits`). t limits need enough replications to have seen the expensive
     events, and don't cover kinds that never occurred. Values and limits are never below 0.
 

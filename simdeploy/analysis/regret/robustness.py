@@ -113,23 +113,21 @@ def estimate_regret(
 
     .. math:: r_{iw} = \theta_{iw} - \min_j \theta_{jw} = \max(0, \max_{j \ne i} (\theta_{iw} - \theta_{jw})).
 
-    Differences are estimated within replications. The regret's estimate is the largest estimated difference, slightly
-    too large where several candidates are nearly the best. Its interval is
-    :math:`[\max(0, \max_j L_{ij}), \max(0, \max_j U_{ij})]`, from k - 1 intervals :math:`[L_{ij}, U_{ij}]` of the
-    differences that hold together by Bonferroni's inequality: if all hold, so does that of their maximum, whichever
-    candidate is the best (as in multiple comparisons with the best, Hsu 1984 [2]_). It covers at least at its nominal
-    level, and about at that level if only two candidates compete.
+    The estimate is the largest difference estimated within replications, slightly too large where several candidates
+    are nearly the best. The interval is :math:`[\max(0, \max_j L_{ij}), \max(0, \max_j U_{ij})]`, from k - 1 intervals
+    :math:`[L_{ij}, U_{ij}]` of the differences that hold together by Bonferroni's inequality: if all hold, so does that
+    of their maximum, whichever candidate is the best (Hsu 1984 [2]_). It covers at least at its nominal level, and
+    about at that level if only two candidates compete.
 
-    `max_regret` is :math:`\max_w r_{iw}`; its smallest value is Savage's minimax regret. `mean_regret` weights all
-    worlds equally. Their intervals come in the same way from the intervals of all pairs in all worlds, so they hold
-    together for all candidates.
+    The smallest `max_regret`, :math:`\max_w r_{iw}`, is Savage's minimax regret; `mean_regret` weights all worlds
+    equally. Their intervals combine those of all pairs in all worlds, so they hold together for all candidates.
 
     The share of worlds that meet the requirements is Starr's domain criterion (Herman, Reed, Zeff and Characklis 2015
-    [3]_, section "Robustness measures"). Requirements are judged in each world as in `check`
-    (`simdeploy.analysis.asking.judging.judge`), each separately.
+    [3]_, section "Robustness measures"). Each requirement is judged separately, as in `check`
+    (`simdeploy.analysis.asking.judging.judge`).
 
-    Failed replications are left out. If some rollouts of any candidate never end, their value is unknown, so the
-    regrets of that world are NaN and the summary covers the other worlds.
+    Failed replications are left out. If some rollouts of any candidate never end, the regrets of that world are NaN and
+    the summary covers the other worlds.
 
     Time is quadratic in the number of candidates.
 

@@ -110,22 +110,19 @@ def pareto_front(
     -----
     A case dominates another if it is no worse in any measure and better in one. Equal cases don't dominate each other.
     In lexicographic order no case is dominated by a later one, so the first one left is on the front, and the cases it
-    dominates are dropped: n log n comparisons for the order, the first step of the algorithms of Kung, Luccio and
-    Preparata (1975 [1]_, equation 1.1), and at most n for each case on the front.
+    dominates are dropped: n log n comparisons for the order (as in Kung, Luccio and Preparata 1975 [1]_, equation 1.1),
+    and at most n for each case on the front. 10,000 cases take seconds.
 
-    The front of estimates has errors. A case is *surely dominated* by another if the interval of the paired difference
-    shows it to be worse in every measure. This is an intersection-union test (Casella and Berger 2002 [2]_, theorem
-    8.3.23), so the measures need no correction. The pairs do: with n cases each interval errs to the harmful side with
-    probability :math:`\alpha / (n (n - 1))`, and by Bonferroni's inequality *any* case on the true front is called
-    surely dominated with probability at most :math:`\alpha`. Other cases could be on the front. Each case is compared
-    only with the opponent that beats it most clearly by the estimates; this selection is valid because the correction
-    covers all pairs. The intervals are approximate as in `estimate_difference`; very skewed responses and many cases
-    need many replications.
+    A case is *surely dominated* by another if the interval of the paired difference shows it to be worse in every
+    measure. This is an intersection-union test (Casella and Berger 2002 [2]_, theorem 8.3.23), so the measures need no
+    correction. The pairs do: with n cases each interval errs to the harmful side with probability
+    :math:`\alpha / (n (n - 1))`, and by Bonferroni's inequality *any* case on the true front is called surely dominated
+    with probability at most :math:`\alpha`. Each case is compared only with the opponent that beats it most clearly by
+    the estimates, which is valid because the correction covers all pairs. The intervals are approximate as in
+    `estimate_difference`; very skewed responses and many cases need many replications.
 
-    The value of a rollout that never ends is unknown. A case with such a measure is neither on the front nor dominated,
-    and dominates nothing.
-
-    10,000 cases take seconds.
+    A case with rollouts that never end in one of the measures is neither on the front nor dominated, and dominates
+    nothing.
 
     References
     ----------

@@ -111,29 +111,28 @@ def tune(
     -----
     Each stage uses new worlds; within a stage all candidates meet the same ones.
 
-    1. All candidates in `replications` worlds. Those that miss a requirement at the stage's confidence are eliminated.
+    1. Try all candidates in `replications` worlds. Eliminate those that miss a requirement at the stage's confidence.
     2. With requirements: simulate promising candidates until one is known to meet them all.
     3. Eliminate candidates significantly worse than one known to meet the requirements, by paired differences with
-    Bonferroni's inequality over all candidates: subset selection after Nelson, Swann, Goldsman and Song (2001) [1]_; up
-    to three times, in 1, 5 and 25 times as many worlds. A rare, expensive event may not have happened yet, so each
-    rival is assumed to have met one more world, with the highest cost any candidate ever had. Candidates with equal
-    rollouts in a thousand worlds or more are merged into the one closest to the current policy.
+    Bonferroni's inequality over all candidates (Nelson, Swann, Goldsman and Song 2001 [1]_); up to three times, in 1, 5
+    and 25 times as many worlds. To allow for rare, expensive events, each rival is assumed to have met one more world
+    with the highest cost of any candidate. Candidates with equal rollouts in a thousand worlds or more are merged into
+    the one closest to the current policy.
     4. With requirements: settle those of the survivors.
-    5. Selection by the procedure of Kim and Nelson (2001) [2]_ under common random numbers: a candidate better than all
+    5. Select by the procedure of Kim and Nelson (2001) [2]_ under common random numbers: a candidate better than all
     others by `indifference` is selected with probability `confidence_level`. Observations are averages of 50 worlds,
     starting with a thousand worlds. With `final`: OCBA (Chen, Lin, Yücesan and Chick 2000 [3]_).
-    6. The recommended policy, runners-up, the current policy and API defaults in new worlds, so that selection doesn't
-    bias their estimates of the objective. If the recommended policy is not confirmed to meet the requirements, it is
-    dropped and everything after the first stage is repeated. If another candidate is significantly better, it is
-    dropped and step 5 is repeated.
+    6. Simulate the recommended policy, runners-up, the current policy and API defaults in new worlds, so that selection
+    doesn't bias their estimates. If the recommended policy is not confirmed to meet the requirements, drop it and
+    repeat everything after step 1. If another candidate is significantly better, drop it and repeat step 5.
 
-    The error :math:`\alpha` is divided: half each to steps 3 and 5; with requirements an eighth each, and a quarter
+    Half of the error :math:`\alpha` goes to step 3 and half to step 5; with requirements an eighth each, and a quarter
     each to false verdicts on the best candidate's requirements in steps 1, 4 and 6. The guarantee covers candidates
-    known to meet the requirements. It assumes nearly normal averages: events rarer than one in about three hundred
+    known to meet the requirements, and assumes nearly normal averages: events rarer than one in about three hundred
     worlds may go unnoticed.
 
-    API defaults are the current policy with default limits, `max_error_rate` and observation time; it keeps strategy,
-    sizes of waves and canaries, and deadline, for which the API has no useful default.
+    API defaults are the current policy with default limits, `max_error_rate` and observation time. Strategy, sizes of
+    waves and canaries, and deadline stay, because the API has no useful default for them.
 
     References
     ----------
