@@ -400,7 +400,7 @@ def test_a_fleet_of_canaries():
 @pytest.mark.parametrize(
     ("policy", "sections", "arguments", "said"),
     [
-        ({"strategy": "immediate"}, {}, {}, "watches nothing"),
+        ({"strategy": "immediate"}, {}, {}, "the policy has no health check"),
         (ROLLING, {"costs": None}, {}, "add a `costs` section"),
         (ROLLING, {}, {"canaries": [13]}, "0 to 12"),
         (ROLLING, {}, {"canaries": [1.5]}, "invalid number of canaries"),
