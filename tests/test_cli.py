@@ -76,7 +76,7 @@ def test_run_tells_what_happened(folder):
     result = call("run", "s.yaml", "--policy", "in-tens", "--seed", 3)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("A good release completed, after ")
+    assert lines[0].startswith("A good release completed after ")
     assert lines[2] == "small: policy in-tens, replication 0, seed 3, engine reference"
     assert lines[3] == "orchestrator expanso with limit_comparison: reaches"
     values = simdeploy.simulate(simdeploy.read_scenario("s.yaml"), "in-tens", seed=3).response_values
@@ -220,7 +220,7 @@ def test_compare_prints_a_table_for_a_review(folder):
     row = next(line for line in tables if line.strip().startswith("in-tens"))
     assert float(row.split()[1]) == pytest.approx(100 * good["in-tens"], abs=0.6)
     assert "careful" not in result.stdout
-    assert "Differences to in-tens" in result.stdout
+    assert "Differences from in-tens" in result.stdout
 
 
 COSTS = "costs: {hour_of_delay: 20, false_alarm: 100, escape: 1000}\n"

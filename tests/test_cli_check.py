@@ -48,12 +48,12 @@ def call(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "code", "answer"),
     [
-        ([], 0, "3 of 3 requirements are met, each with 95 % confidence."),
-        (["--require", "false_alarm <= 15%"], 1, "1 of 2 requirements is not met, with 95 % confidence (strict, "),
-        (["--require", "escaped <= 0", "--most", "100"], 3, "2 of 2 requirements are undecided after 100 "),
-        (["--require", "escaped given defective <= 1%"], 3, "2 of 2 requirements can't be decided"),
-        (["--policy", "loose"], 0, "The requirement is met, with 95 % confidence."),
-        (["--confidence-level", "0.99"], 0, "3 of 3 requirements are met, each with 99 % confidence."),
+        ([], 0, "All 3 requirements are met (95 % confidence each)."),
+        (["--require", "false_alarm <= 15%"], 1, "1 of 2 requirements is not met (95 % confidence): strict, "),
+        (["--require", "escaped <= 0", "--most", "100"], 3, "Both requirements are undecided after 100 "),
+        (["--require", "escaped given defective <= 1%"], 3, "Both requirements are undecidable: "),
+        (["--policy", "loose"], 0, "The requirement is met (95 % confidence)."),
+        (["--confidence-level", "0.99"], 0, "All 3 requirements are met (99 % confidence each)."),
     ],
 )
 def test_the_exit_code_is_the_verdict(folder, arguments, code, answer):
@@ -96,7 +96,7 @@ def test_a_failed_replication_is_no_success(folder, monkeypatch):
     monkeypatch.setattr(running, "simulate", failing_once)
     result = call("check", "s.yaml", "--engine", "reference", "--junit", "r.xml")
     assert result.exit_code == 1
-    assert "1 replication failed and is left out." in result.stdout
+    assert "1 replication failed and is excluded." in result.stdout
     assert "replication 5, simulate: ZeroDivisionError: by <chance>" in result.stderr
     suites = ET.parse("r.xml").getroot()  # noqa: S314 - our own file
     assert suites.attrib["errors"] == "1"
@@ -225,7 +225,7 @@ def test_verify_fails_where_an_engine_does(few_cases, folder, monkeypatch):
     monkeypatch.setattr(engine, "run_compiled", broken)
     result = call("verify", "--replications", 100)
     assert result.exit_code == 1
-    assert result.stdout.startswith("Something is wrong: the compiled engine missed ")
+    assert result.stdout.startswith("Verification failed: the compiled engine missed ")
     assert "NO: RuntimeError: no engine" in result.stdout
 
 

@@ -343,7 +343,7 @@ def test_what_was_ended_is_gone_on_with(folder, asked, last, fewest, most, alrea
     assert again.exit_code == 0
     assert re.match(rf"{already}\n", again.stderr)
     if "--precision" in asked:
-        assert "200 replications of each case, as many as 200 at most allow, were too few for 2 of 2" in again.stdout
+        assert "2 of 2 estimates are not precise enough after 200 replications per case (limit 200)." in again.stdout
         table, whole = read_batches("some where"), swept(vary={"max_failed_nodes": [1, 2]}, replications=200)
     else:
         table, whole = simdeploy.read_store("some where"), swept(replications=40)

@@ -135,11 +135,9 @@ def _may_be_decided(row: Mapping[Hashable, Any]) -> bool:
 def _count(some: int, n: int, what: str) -> str:
     if n == 1:
         return f"The requirement is {what}"
-    return (
-        f"All {n:,} requirements are {what}"
-        if some == n
-        else f"{some:,} of {n:,} requirements {is_or_are(some)} {what}"
-    )
+    if some == n:
+        return f"{'Both' if n == 2 else f'All {n:,}'} requirements are {what}"
+    return f"{some:,} of {n:,} requirements {is_or_are(some)} {what}"
 
 
 def _name(check: Check, verdict: str, start: str) -> list[str]:
