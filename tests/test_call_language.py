@@ -354,9 +354,9 @@ def test_a_folder_of_something_else_is_refused(name, scenario, tmp_path):
     ("old", "new"),
     [
         (lambda s: simdeploy.sweep(s, policy="waves", vary=VARY), "argument policy was renamed to policies"),
-        (lambda s: simdeploy.sweep_to_precision(s, "waves", {"x": 1}), "targets needs its name now"),
-        (lambda s: simdeploy.replicate_to_precision(s, {"x": 1}), "targets needs its name now"),
-        (lambda s: simdeploy.check(s, "escaped <= 1 %"), "requirements needs its name now"),
+        (lambda s: simdeploy.sweep_to_precision(s, "waves", {"x": 1}), "pass targets by keyword"),
+        (lambda s: simdeploy.replicate_to_precision(s, {"x": 1}), "pass targets by keyword"),
+        (lambda s: simdeploy.check(s, "escaped <= 1 %"), "pass requirements by keyword"),
         (lambda s: simdeploy.tune(s, worlds=0), "argument worlds was renamed to replications"),
         (lambda s: simdeploy.tune(s, most_rollouts=0), "argument most_rollouts was renamed to most"),
         (lambda s: simdeploy.tune(s, budget=0), "argument budget was renamed to final"),
@@ -364,8 +364,8 @@ def test_a_folder_of_something_else_is_refused(name, scenario, tmp_path):
             lambda s: simdeploy.estimate_rare(s, event="escaped", rollouts=0),
             "argument rollouts was renamed to replications",
         ),
-        (lambda s: simdeploy.estimate_costs(pd.DataFrame(), s.costs), "costs needs its name now"),
-        (lambda s: simdeploy.value_of_perfect_information(pd.DataFrame(), s.costs), "costs needs its name now"),
+        (lambda s: simdeploy.estimate_costs(pd.DataFrame(), s.costs), "pass costs by keyword"),
+        (lambda s: simdeploy.value_of_perfect_information(pd.DataFrame(), s.costs), "pass costs by keyword"),
     ],
 )
 def test_old_spellings_work_and_warn(old, new, scenario):
@@ -378,7 +378,7 @@ def test_old_spellings_work_and_warn(old, new, scenario):
 def test_old_and_new_together_are_refused(scenario):
     """An argument by its old name and its new one is an error of Python's own kind. [contract]"""
     with (
-        pytest.warns(DeprecationWarning, match="is now most"),
+        pytest.warns(DeprecationWarning, match="was renamed to most"),
         pytest.raises(TypeError, match="multiple values for argument 'most'"),
     ):
         simdeploy.tune(scenario, most_rollouts=1, most=1)

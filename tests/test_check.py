@@ -291,8 +291,7 @@ def test_the_picture_has_what_was_found_relative_to_its_limit():
     for height, row in enumerate(found.verdicts.to_dict("records")):
         assert words[height, "bottom"] == row["verdict"]
         assert words[height, "top"] == format_found(row)
-    assert "completed" not in ax.get_yticklabels()[1].get_text()
-    assert ax.get_yticklabels()[1].get_text() == "p\nrollouts that complete:\nat least 80 %"
+    assert ax.get_yticklabels()[1].get_text() == "p\ncompleted rollouts\nat least 80 %"
     n_met = int(found.verdicts["verdict"].eq("met").sum())
     assert ax.get_title().startswith(f"{n_met} of 4 requirements met")
 

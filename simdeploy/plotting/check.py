@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from simdeploy.plotting.style import DARK_GREY, GREEN, GREY, VERMILION, in_plain_text, say_no_value, set_rows, wrap_name
@@ -104,8 +105,8 @@ def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float
 
 def _name(row: Mapping[Hashable, Any], cost_unit: str) -> str:
     required = describe_requirement(requirement_of(row), cost_unit)
-    measure, _, limit = required.rpartition(": ")
-    return "\n".join([*(wrap_name(text, _WIDTH) for text in (row["policy"], f"{measure}:")), limit])
+    measure, sign, limit = re.split(r" (at most|at least) ", required)
+    return "\n".join([*(wrap_name(text, _WIDTH) for text in (row["policy"], measure)), f"{sign} {limit}"])
 
 
 def _set_distance_axis(ax: Axes, left: float, right: float) -> None:
