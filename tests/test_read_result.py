@@ -311,6 +311,26 @@ def test_an_answer_follows_from_nothing_but_the_verdicts(name, factor):
     assert without_numbers(answer) == without_numbers(document["answer"])
 
 
+def rename(value, ending):
+    """Lengthen the names of policies and gates wherever they stand in a document."""
+    if isinstance(value, dict):
+        return {rename(key, ending): rename(cell, ending) for key, cell in value.items()}
+    if isinstance(value, list):
+        return [rename(cell, ending) for cell in value]
+    if not isinstance(value, str):
+        return value
+    return re.sub("^(rolling|canary|all-at-once|pooled)(?=$|,)", rf"\g<1>{ending}", value)
+
+
+@pytest.mark.parametrize("ending", [".", "-" + "x" * 90, "-" + "x" * 300])
+@pytest.mark.parametrize("name", KINDS)
+def test_an_answer_of_long_names_stays_short(name, ending):
+    """Whatever names are in it, an answer has at most 240 characters, and no full stop follows another. [contract]"""
+    answer = read_result(rename(written(name), ending)).answer
+    assert len(answer) <= 240
+    assert ".." not in answer
+
+
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in NUMBERS])
 def test_every_verdict_of_an_answer_is_known_here(name):
     """Each kind of result that states more than numbers is among those whose verdicts are tried. [contract]"""
