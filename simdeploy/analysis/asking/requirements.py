@@ -104,7 +104,7 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
     >>> print(why_impossible(Measure("blast_radius", given="defective"), scenario.release, "update"))
     the scenario has no defective release, so no rollout is defective
     >>> print(why_impossible(Measure("false_alarm"), scenario.release, "restart"))
-    a restart releases nothing, so that no rollout is good, defective or has a verdict
+    a restart has no release, so rollouts have no verdict and are not good or defective
     >>> why_impossible(Measure("makespan_s"), scenario.release, "restart")
     """
     for event in (measure.of, measure.given):
