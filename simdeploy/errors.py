@@ -221,7 +221,7 @@ def not_among(message: str, path: Path, word: object, known: Iterable[str]) -> P
     Examples
     --------
     >>> print(not_among("no such setting", ("lever",), "canarys", ["canaries", "minutes"]))
-    lever: no such lever (found 'canarys'); allowed: canaries, minutes; did you mean 'canaries'?
+    lever: no such setting (found 'canarys'); allowed: canaries, minutes; did you mean 'canaries'?
     """
     known = list(known)
     return Problem(message, path, found=shorten(word), allowed=listed(known), hint=nearest(word, known))

@@ -49,7 +49,7 @@ def parse_json(text: str, *, file: str | None = None, most_values: int = MAX_VAL
     Traceback (most recent call last):
     ...
     simdeploy.errors.InputError: line 1: a: not a JSON number (found NaN); allowed: a finite number
-    line 1: a: duplicate key; it is also in line 1
+    line 1: a: duplicate key; first in line 1
     """
     _check_size(text, file, most_values)
     duplicates = False

@@ -1,11 +1,9 @@
-"""What is said of results: the only place with sentences and with tables for people.
+"""Answers and tables for people; all sentences about results are here.
 
-One module for each kind of result, with two functions: `tell` returns the answer in a sentence, `tabulate` the tables that
-support it. `simdeploy.result.Result` finds them here by its type. What is better, met or unknown is decided in
-`simdeploy.analysis` and stands in the result; nothing here decides.
+Each kind of result has a module with two functions: `tell` returns the answer, `tabulate` the tables that support it.
+`simdeploy.result.Result` finds them by its type. Verdicts are decided in `simdeploy.analysis` and stand in the result.
 
-From outside: `tell`, `tabulate` and `to_html`; the modules `wording` and `tables` have what reports and pictures
-have in common.
+Use `tell`, `tabulate` and `to_html`; the modules `wording` and `tables` are shared by reports and plots.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from types import ModuleType
 
 from simdeploy.result import Result, Table
 
-# The module that tells of a result, by the name of its type.
+# The module of each type of result.
 REPORTS = {
     "Check": "checking",
     "Comparison": "comparison",
@@ -42,19 +40,19 @@ REPORTS = {
 
 
 def tell(result: Result) -> str:
-    """Return the answer of a result, in a sentence."""
+    """Return the answer of a result, one or two sentences."""
     text: str = _find_report(result).tell(result)
     return text
 
 
 def tabulate(result: Result) -> tuple[Table, ...]:
-    """Return the tables of a result, in words."""
+    """Return the tables of a result."""
     tables: tuple[Table, ...] = _find_report(result).tabulate(result)
     return tables
 
 
 def to_html(result: Result) -> str:
-    """Return answer and tables of a result as HTML, for a notebook."""
+    """Return answer and tables as HTML, for a notebook."""
     from simdeploy.report.tables import table_to_html  # heavy, and `simdeploy --help` needs the names above
 
     tables = "\n".join(table_to_html(table) for table in result.summarize())

@@ -50,7 +50,7 @@ def tell(result: Discovery) -> str:
     if result.is_refused:
         where = f"Where {result.policy or 'the policy'} breaks"
         return join_answer([f"{where} is unknown: {_say_left_out(result)}", _say_remedy(result)])
-    found = result.boxes[result.boxes["is_found"]]
+    boxes = result.boxes[result.boxes["is_found"]]
     n_of = f"{result.n_broken:,} of {result.n_known:,} worlds"
     interval = (result.share, result.share_low, result.share_high)
     share = format_estimate(*interval, PERCENT, level=result.confidence_level)
@@ -58,10 +58,10 @@ def tell(result: Discovery) -> str:
         sentences = [f"{subject} breaks in none of {result.n_known:,} worlds: {share}"]
     elif result.n_broken == result.n_known:
         sentences = [f"{subject} breaks in all {result.n_known:,} worlds: {share}"]
-    elif found.empty:
+    elif boxes.empty:
         sentences = [f"{subject} breaks in {n_of}: {share}", "No box of factors has significantly more of them"]
     else:
-        first, *others = (row for _, row in found.iterrows())
+        first, *others = (row for _, row in boxes.iterrows())
         density = write_estimate(first, PERCENT, "density", level=result.confidence_level)
         coverage = write_estimate(first, PERCENT, "coverage")
         overall = format_estimate(*interval, PERCENT)

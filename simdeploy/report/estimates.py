@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 
-def tell(found: Estimates) -> str:
+def tell(result: Estimates) -> str:
     """Say where the first measure is lowest and highest."""
-    measure = found.measures[0]
-    rows = found.estimates[found.estimates["measure"].eq(str(measure))]
+    measure = result.measures[0]
+    rows = result.estimates[result.estimates["measure"].eq(str(measure))]
     name = describe_measure(measure)
     if rows["estimate"].isna().all():
         return join_answer([f"No replication has a value for {name}"])
-    scale = scale_of(measure, rows["estimate"], find_cost_unit(found.computed_under))
-    return join_answer([tell_range(name, rows, name_cases(rows, found.case_columns), scale, found.confidence_level)])
+    scale = scale_of(measure, rows["estimate"], find_cost_unit(result.computed_under))
+    return join_answer([tell_range(name, rows, name_cases(rows, result.case_columns), scale, result.confidence_level)])
 
 
 def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale, level: float) -> list[str]:
@@ -42,11 +42,11 @@ def tell_range(name: str, rows: pd.DataFrame, cases: Sequence[str], scale: Scale
     ]
 
 
-def tabulate(found: Estimates) -> tuple[Table, ...]:
+def tabulate(result: Estimates) -> tuple[Table, ...]:
     """Return a row for each case, with a column for each measure."""
-    rows = found.estimates.assign(named=name_cases(found.estimates, found.case_columns))
+    rows = result.estimates.assign(named=name_cases(result.estimates, result.case_columns))
     frame = spread(rows, "named", "measure")
-    title = f"Estimates ({percent(found.confidence_level)} CI)"
-    what = "case" if "case" in found.case_columns else "policy"
-    columns = [Column("named", what), *measure_columns(found.measures)]
-    return (make_table(title, frame, columns, find_cost_unit(found.computed_under)),)
+    title = f"Estimates ({percent(result.confidence_level)} CI)"
+    what = "case" if "case" in result.case_columns else "policy"
+    columns = [Column("named", what), *measure_columns(result.measures)]
+    return (make_table(title, frame, columns, find_cost_unit(result.computed_under)),)

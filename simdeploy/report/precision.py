@@ -32,23 +32,21 @@ _COLUMNS = (
 )
 
 
-def tell(found: Precision[Any]) -> str:
+def tell(result: Precision[Any]) -> str:
     """Say whether the replications were enough, and which estimate is the hardest if not."""
-    what = "case" if "case" in found.case_columns else "policy"
-    used = f"{found.n_replications:,} replications per {what}"
-    if found.is_reached:
-        targets = ", ".join(_describe(target, find_cost_unit(found.computed_under)) for target in found.targets)
+    what = "case" if "case" in result.case_columns else "policy"
+    used = f"{result.n_replications:,} replications per {what}"
+    if result.is_reached:
+        targets = ", ".join(_describe(target, find_cost_unit(result.computed_under)) for target in result.targets)
         start = f"{used} are enough"
-        return join_answer([[f"{start}: {targets} ({percent(found.confidence_level)} CI)", start]])
-    place = int(found.estimates["is_hardest"].argmax())
-    hardest = found.estimates.iloc[place]
-    case = name_cases(found.estimates, found.case_columns)[place]
-    measure, needed = describe_measure(_find_target(found, hardest["measure"]).measure), hardest["n_needed"]
-    about = f"; about {_round_up(needed):,} needed" if needed > found.n_replications else ""
-    n_missed = int((~found.estimates["is_reached"]).sum())
-    start = (
-        f"{n_missed:,} of {len(found.estimates):,} estimates are not precise enough after {used} (limit {found.most:,})"
-    )
+        return join_answer([[f"{start}: {targets} ({percent(result.confidence_level)} CI)", start]])
+    place = int(result.estimates["is_hardest"].argmax())
+    hardest = result.estimates.iloc[place]
+    case = name_cases(result.estimates, result.case_columns)[place]
+    measure, needed = describe_measure(_find_target(result, hardest["measure"]).measure), hardest["n_needed"]
+    about = f"; about {_round_up(needed):,} needed" if needed > result.n_replications else ""
+    n_missed = int((~result.estimates["is_reached"]).sum())
+    start = f"{n_missed:,} of {len(result.estimates):,} estimates are not precise enough after {used} (limit {result.most:,})"
     return join_answer(
         [
             start,
@@ -61,21 +59,21 @@ def tell(found: Precision[Any]) -> str:
     )
 
 
-def tabulate(found: Precision[Any]) -> tuple[Table, ...]:
+def tabulate(result: Precision[Any]) -> tuple[Table, ...]:
     """Return a row for each case and measure."""
-    names, unit = name_cases(found.estimates, found.case_columns), find_cost_unit(found.computed_under)
+    names, unit = name_cases(result.estimates, result.case_columns), find_cost_unit(result.computed_under)
     rows = []
-    for name, row in zip(names, found.estimates.to_dict("records"), strict=True):
-        target = _find_target(found, row["measure"])
+    for name, row in zip(names, result.estimates.to_dict("records"), strict=True):
+        target = _find_target(result, row["measure"])
         row["named"] = f"{name}: {describe_measure(target.measure)}"
         rows.append(row | _say_reached(row, target, unit))
-    what = "case" if "case" in found.case_columns else "policy"
-    title = f"Precision ({percent(found.confidence_level)} CI)"
+    what = "case" if "case" in result.case_columns else "policy"
+    title = f"Precision ({percent(result.confidence_level)} CI)"
     return (make_table(title, rows, [Column("named", f"{what} and measure"), *_COLUMNS]),)
 
 
-def _find_target(found: Precision[Any], measure: str) -> Target:
-    return next(target for target in found.targets if str(target.measure) == measure)
+def _find_target(result: Precision[Any], measure: str) -> Target:
+    return next(target for target in result.targets if str(target.measure) == measure)
 
 
 def _say_reached(row: Row, target: Target, cost_unit: str) -> dict[str, Any]:

@@ -54,16 +54,16 @@ def tabulate(rare: Rare) -> tuple[Table, ...]:
 
 
 def _say_diagnosis(rare: Rare) -> list[tuple[str, str]]:
-    found = rare.diagnosis
+    diagnosis = rare.diagnosis
     if rare.method == "splitting":
-        return [("independent repetitions", f"{found['repetitions']}, {found['n_hits']} with the event")]
-    k_hat, error = found["k_hat"], f"standard error {found['mean_weight_error']:.2g}"
-    shape = "too few events" if math.isnan(k_hat) else "bounded" if found["is_bounded"] else f"{k_hat:.2f}"
-    hits = f"{found['n_hits']:,}, effectively {found['effective_hits']:,.0f}"
+        return [("independent repetitions", f"{diagnosis['repetitions']}, {diagnosis['n_hits']} with the event")]
+    k_hat, error = diagnosis["k_hat"], f"standard error {diagnosis['mean_weight_error']:.2g}"
+    shape = "too few events" if math.isnan(k_hat) else "bounded" if diagnosis["is_bounded"] else f"{k_hat:.2f}"
+    hits = f"{diagnosis['n_hits']:,}, effectively {diagnosis['effective_hits']:,.0f}"
     return [
-        ("mean weight (expected: 1)", f"{found['mean_weight']:.3g} ({error})"),
+        ("mean weight (expected: 1)", f"{diagnosis['mean_weight']:.3g} ({error})"),
         ("rollouts with the event", hits),
-        ("largest share of one rollout", f"{100 * found['largest_share']:.2g} %"),
+        ("largest share of one rollout", f"{100 * diagnosis['largest_share']:.2g} %"),
         ("tail of the weights (k-hat)", shape),
     ]
 

@@ -30,31 +30,31 @@ if TYPE_CHECKING:
 _MOST_COLUMNS = 12
 
 
-def tell(found: Robustness) -> str:
+def tell(result: Robustness) -> str:
     """Say which candidate has the lowest worst-case regret, whether that is certain, and where it meets requirements."""
-    n_worlds = found.regrets["world"].nunique()
+    n_worlds = result.regrets["world"].nunique()
     worlds = plural(n_worlds, "world")
-    sentences: list[str | list[str]] = [*_tell_lowest(found, worlds)]
-    if n_left_out := n_worlds - int(found.candidates["n_worlds"].iloc[0]):
+    sentences: list[str | list[str]] = [*_tell_lowest(result, worlds)]
+    if n_left_out := n_worlds - int(result.candidates["n_worlds"].iloc[0]):
         excluded = f"{n_left_out:,} of {worlds} {is_or_are(n_left_out)} excluded"
-        sentences.append([f"{excluded}: {describe_measure(found.of)} is unknown there", excluded])
-    if found.requirements:
-        first = found.candidates["candidate"].iloc[0]
-        counts = found.regrets.loc[found.regrets["candidate"].eq(first), "verdict"].value_counts()
+        sentences.append([f"{excluded}: {describe_measure(result.of)} is unknown there", excluded])
+    if result.requirements:
+        first = result.candidates["candidate"].iloc[0]
+        counts = result.regrets.loc[result.regrets["candidate"].eq(first), "verdict"].value_counts()
         undecided = f" ({counts['undecided']} undecided)" if "undecided" in counts else ""
         sentences.append(f"It meets its requirements in {counts.get('met', 0)} of {worlds}{undecided}")
     return join_answer(sentences)
 
 
-def _tell_lowest(found: Robustness, worlds: str) -> list[str | list[str]]:
-    first, others = found.candidates.iloc[0], found.candidates.iloc[1:]
-    name = describe_measure(found.of)
-    if found.candidates["max_regret"].isna().all():
+def _tell_lowest(result: Robustness, worlds: str) -> list[str | list[str]]:
+    first, others = result.candidates.iloc[0], result.candidates.iloc[1:]
+    name = describe_measure(result.of)
+    if result.candidates["max_regret"].isna().all():
         return [f"Regret in {name} is unknown"]
     if others.empty:
         return [f"{first['candidate']} is the only candidate in {worlds}"]
-    scale = _scale(found, found.candidates["max_regret"])
-    regret = write_estimate(first, scale, "max_regret", level=found.confidence_level)
+    scale = _scale(result, result.candidates["max_regret"])
+    regret = write_estimate(first, scale, "max_regret", level=result.confidence_level)
     where = f" in {first['worst_world']}" if first["max_regret"] > 0 else ""
     start = f"{first['candidate']} has the lowest worst-case regret in {name} over {worlds}"
     rivals = others.loc[others["regret_verdict"].ne("worse"), "candidate"].tolist()
@@ -69,42 +69,42 @@ def _tell_lowest(found: Robustness, worlds: str) -> list[str | list[str]]:
     return [[f"{start}: {regret}{where}{ends[0]}", *(f"{start}: {regret}{end}" for end in ends), f"{start}{ends[-1]}"]]
 
 
-def tabulate(found: Robustness) -> tuple[Table, ...]:
+def tabulate(result: Robustness) -> tuple[Table, ...]:
     """Return the regrets of the candidates over all worlds, and in each world."""
     rows = [
         {
             **row,
             "where": row["worst_world"] if row["max_regret"] > 0 else "",
-            "met": _say_met(row) if found.requirements else "",
+            "met": _say_met(row) if result.requirements else "",
         }
-        for row in found.candidates.to_dict("records")
+        for row in result.candidates.to_dict("records")
     ]
     columns = [
         Column("candidate", "candidate"),
-        Column("max_regret", "largest regret", "estimate", _scale(found, found.candidates["max_regret"])),
+        Column("max_regret", "largest regret", "estimate", _scale(result, result.candidates["max_regret"])),
         Column("where", "where"),
-        Column("mean_regret", "mean regret", "estimate", _scale(found, found.candidates["mean_regret"])),
+        Column("mean_regret", "mean regret", "estimate", _scale(result, result.candidates["mean_regret"])),
         Column("met", "requirements met in worlds", is_optional=True),
     ]
     tables = [
         make_table(
-            f"Regret in {describe_measure(found.of)} over worlds ({percent(found.confidence_level)} CI, simultaneous)",
+            f"Regret in {describe_measure(result.of)} over worlds ({percent(result.confidence_level)} CI, simultaneous)",
             rows,
             columns,
         )
     ]
-    worlds = list(found.regrets["world"].unique())
+    worlds = list(result.regrets["world"].unique())
     if len(worlds) <= _MOST_COLUMNS:
-        frame = spread(found.regrets, "candidate", "world", of="regret")
-        frame = frame.set_index("candidate").loc[found.candidates["candidate"]].reset_index()
-        scale = _scale(found, found.regrets["regret"])
+        frame = spread(result.regrets, "candidate", "world", of="regret")
+        frame = frame.set_index("candidate").loc[result.candidates["candidate"]].reset_index()
+        scale = _scale(result, result.regrets["regret"])
         columns = [Column("candidate", "candidate"), *(Column(world, world, "estimate", scale) for world in worlds)]
-        tables.append(make_table(f"Regret in each world ({percent(found.confidence_level)} CI)", frame, columns))
+        tables.append(make_table(f"Regret in each world ({percent(result.confidence_level)} CI)", frame, columns))
     return tuple(tables)
 
 
-def _scale(found: Robustness, regrets: pd.Series[Any]) -> Scale:
-    return difference_scale(scale_of(found.of, regrets, find_cost_unit(found.computed_under)))
+def _scale(result: Robustness, regrets: pd.Series[Any]) -> Scale:
+    return difference_scale(scale_of(result.of, regrets, find_cost_unit(result.computed_under)))
 
 
 def _say_met(row: Mapping[Any, Any]) -> str:

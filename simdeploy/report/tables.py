@@ -1,4 +1,4 @@
-"""How tables for people are declared and written.
+"""Tables for people: declared by columns, and written.
 
 A report names the columns of a table once, and `make_table` writes every cell:
 
@@ -12,9 +12,8 @@ A report names the columns of a table once, and `make_table` writes every cell:
 >>> make_table("Estimates", frame, columns).rows
 (('waves', '1,200', '10.0 min (9.0 to 11.0)'),)
 
-An estimate `estimate` has its interval in the columns `low` and `high`, and one called `cost` in `cost_low` and
-`cost_high`. A frame that has a row for each policy and measure becomes one that has a column for each measure by `spread`.
-What is missing is blank, except that an estimate has "no value".
+The interval of `estimate` is in the columns `low` and `high`, that of `cost` in `cost_low` and `cost_high`. `spread` turns
+a row per policy and measure into a column per measure. Missing cells are blank; missing estimates are "no value".
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ Kind = Literal[
     "stacked difference",
 ]
 
-# How a value is written by itself; estimates and differences are written with their intervals.
+# Kinds without intervals.
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "text": str,
     "value": format_value,
@@ -69,20 +68,20 @@ class Column:
     Attributes
     ----------
     name : str
-        Of the frame's column.
+        The frame's column.
     heading : str
-        That people read.
+        What people read.
     kind : Kind, default 'text'
-        A value of what was varied; a count; a number with one decimal, or with four digits; a p-value; a share as a
-        percentage; yes or no; an estimate with its interval, or a difference, which has a sign and of
-        percentages is in points; either of them stacked, with the interval below.
+        A text; the value of a factor; a count; a number with one decimal, or four digits; a p-value; a share as a
+        percentage; yes or no; an estimate with its interval, or a difference, with a sign and percentages in points;
+        stacked, the interval is on a line below.
     scale : Scale, Measure or str
-        Of an estimate, or of the estimates that differ: that of the measure which fits all rows; or the name of the
-        column in which each row has its own.
+        Of an estimate or difference; a measure stands for a scale that fits all rows, a name for a column with the scale
+        of each row.
     below : str
-        The name of a column of text that makes a further line of the cell.
+        A column of text for a further line of each cell.
     is_optional : bool, default False
-        Whether the column is left out where it says nothing in any row.
+        Whether to leave the column out if it is blank in all rows.
     """
 
     name: str
@@ -96,7 +95,7 @@ class Column:
 def make_table(
     title: str, frame: pd.DataFrame | list[dict[Any, Any]], columns: Iterable[Column], cost_unit: str = ""
 ) -> Table:
-    """Write a frame, or rows of one, as a table for people; measures of costs are in `cost_unit`.
+    """Write a frame, or its rows, as a table; costs are in `cost_unit`.
 
     Examples
     --------
@@ -140,17 +139,17 @@ def _write_cell(row: Row, column: Column, scale: Scale, *, is_missing: bool) -> 
 def spread(
     frame: pd.DataFrame, rows: str, columns: str, *, of: str = "estimate", also: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Return a frame with one row for each value of a column, and a group of columns for each value of another one.
+    """Return a frame with a row for each value of one column, and columns for each value of another.
 
     Parameters
     ----------
     frame : DataFrame
     rows, columns : str
-        The columns that tell its rows apart.
+        The columns that identify its rows.
     of : str, default 'estimate'
-        What becomes columns, with its interval: that of "cost" is called `cost`, `cost_low` and `cost_high`.
+        The estimate that becomes columns, with its interval: `cost`, `cost_low` and `cost_high` for "cost".
     also : sequence of str
-        What else does: the `n` of "cost" is called `cost_n`.
+        Further columns: `cost_n` is the `n` of "cost".
 
     Examples
     --------
@@ -171,7 +170,7 @@ def spread(
 
 
 def measure_columns(measures: Iterable[Measure]) -> list[Column]:
-    """Return a column of estimates for each measure of a frame that was spread."""
+    """Return a column of estimates for each measure of a spread frame."""
     return [Column(str(measure), describe_measure(measure), "estimate", measure) for measure in measures]
 
 

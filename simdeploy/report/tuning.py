@@ -47,112 +47,114 @@ _STAGES = (
 )
 
 
-def tell(found: Tuning) -> str:
+def tell(result: Tuning) -> str:
     """Say which policy to use, how certain that is and which requirement binds; or why there is none."""
-    if found.choice is None:
-        return _tell_nothing(found)
-    certainty = _tell_certainty(found)
-    return join_answer([_tell_choice(found), [f"{certainty}; {_tell_rivals(found)}", certainty], _tell_binding(found)])
+    if result.choice is None:
+        return _tell_nothing(result)
+    certainty = _tell_certainty(result)
+    return join_answer(
+        [_tell_choice(result), [f"{certainty}; {_tell_rivals(result)}", certainty], _tell_binding(result)]
+    )
 
 
-def _tell_nothing(found: Tuning) -> str:
-    n = len(found.candidates)
-    if not found.requirements:
+def _tell_nothing(result: Tuning) -> str:
+    n = len(result.candidates)
+    if not result.requirements:
         return join_answer(
             [
-                f"No recommendation: the {name_objective(found.of)} of all {n:,} policies is unknown, as rollouts never end or failed"
+                f"No recommendation: the {name_objective(result.of)} of all {n:,} policies is unknown, as rollouts never end or failed"
             ]
         )
     none = f"None of {n:,} policies is known to meet the requirements"
-    if found.n_undecided:
-        return join_answer([none, f"{found.n_undecided:,} may: raise `most` (--most) to decide"])
-    return join_answer([none, f"Those that seem to meet all others reach {', or '.join(_tell_nearest(found))}"])
+    if result.n_undecided:
+        return join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide"])
+    return join_answer([none, f"Those that seem to meet all others reach {', or '.join(_tell_nearest(result))}"])
 
 
-def _tell_nearest(found: Tuning) -> list[str]:
+def _tell_nearest(result: Tuning) -> list[str]:
     nearest = []
-    for row in found.out_of_reach.to_dict("records"):
+    for row in result.out_of_reach.to_dict("records"):
         measure = parse_requirement(row["requirement"]).measure
-        scale = measure_scale(measure, abs(row["estimate"]), find_cost_unit(found.computed_under))
+        scale = measure_scale(measure, abs(row["estimate"]), find_cost_unit(result.computed_under))
         nearest.append(f"{format_amount(row['estimate'], scale)} ({row['requirement']} required)")
     return nearest
 
 
-def _tell_choice(found: Tuning) -> list[str]:
-    what, scale = name_objective(found.of), objective_scale(found)
-    row = found.objective_row(CHOICE)
+def _tell_choice(result: Tuning) -> list[str]:
+    what, scale = name_objective(result.of), objective_scale(result)
+    row = result.objective_row(CHOICE)
     assert row is not None  # noqa: S101 - there is a choice
-    if found.of == Measure("cost"):
-        scale = cost_scale(find_cost_unit(found.computed_under))
-    estimate = f"{what} {write_estimate(row, scale, level=found.confidence_level)}"
-    if found.keeps_current:
-        starts = [f"Keep {found.current_policy}: {estimate}"]
+    if result.of == Measure("cost"):
+        scale = cost_scale(find_cost_unit(result.computed_under))
+    estimate = f"{what} {write_estimate(row, scale, level=result.confidence_level)}"
+    if result.keeps_current:
+        starts = [f"Keep {result.current_policy}: {estimate}"]
     else:
-        changes = found.changes()
+        changes = result.changes()
         names = shorten_names(list(changes))
         settings = [f"{name} {format_value(value)}" for name, value in zip(names, changes.values(), strict=True)]
-        starts = [f"Use {found.current_policy} with {listed}: {estimate}" for listed in list_forms(settings, 2)]
-    against = _tell_other(found)
+        starts = [f"Use {result.current_policy} with {listed}: {estimate}" for listed in list_forms(settings, 2)]
+    against = _tell_other(result)
     return [f"{start}{against}" for start in starts]
 
 
-def _tell_other(found: Tuning) -> str:
+def _tell_other(result: Tuning) -> str:
     """Compare the recommended policy with the current one, or else with the API defaults."""
     for role, name in (("current", "the current policy"), ("defaults", "API defaults")):
-        row = found.objective_row(role)
+        row = result.objective_row(role)
         if row is not None:
             if row["unknown_fraction"] > 0:
                 fraction = f"{100 * row['unknown_fraction']:.2g} %"
                 return f", against an unknown value for {name} ({fraction} of its rollouts never end)"
-            return f", against {_tell_amount(found, row['estimate'])} for {name}"
+            return f", against {_tell_amount(result, row['estimate'])} for {name}"
     return ""
 
 
-def _tell_certainty(found: Tuning) -> str:
+def _tell_certainty(result: Tuning) -> str:
     """Say with which probability the recommended policy is the best."""
-    meets = " that meet the requirements" if found.requirements else ""
-    if not math.isnan(found.expected_correct):
-        n_left = int(found.stages.loc[found.stages["stage"].eq("select"), "candidates"].iloc[-1])
-        return f"Best of {n_left:,} finalists{meets} with probability about {100 * found.probability_correct:.0f} %"
-    margin = _tell_amount(found, found.indifference, is_difference=True)
-    if found.is_decided:
-        level = percent(found.confidence_level)
-        return f"Best of {len(found.candidates):,} tried{meets} ({level} confidence if it leads by {margin})"
-    return f"Undecided whether another is {_better(found)} by {margin}: raise `most` (--most)"
+    meets = " that meet the requirements" if result.requirements else ""
+    if not math.isnan(result.expected_correct):
+        n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
+        return f"Best of {n_left:,} finalists{meets} with probability about {100 * result.probability_correct:.0f} %"
+    margin = _tell_amount(result, result.indifference, is_difference=True)
+    if result.is_decided:
+        level = percent(result.confidence_level)
+        return f"Best of {len(result.candidates):,} tried{meets} ({level} confidence if it leads by {margin})"
+    return f"Undecided whether another is {_better(result)} by {margin}: raise `most` (--most)"
 
 
-def _tell_rivals(found: Tuning) -> str:
-    n_same = found.policies.loc[found.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique()
+def _tell_rivals(result: Tuning) -> str:
+    n_same = result.policies.loc[result.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique()
     return f"{plural(n_same, 'other')} {is_or_are(n_same)} indistinguishable" if n_same else "no other comes close"
 
 
-def _tell_binding(found: Tuning) -> str:
-    if found.binding is None:
+def _tell_binding(result: Tuning) -> str:
+    if result.binding is None:
         return ""
-    gain = _tell_amount(found, found.gain_without_binding, is_difference=True)
-    return f"Without {found.binding}, another policy is {gain} {_better(found)}"
+    gain = _tell_amount(result, result.gain_without_binding, is_difference=True)
+    return f"Without {result.binding}, another policy is {gain} {_better(result)}"
 
 
-def _better(found: Tuning) -> str:
-    return "lower" if found.direction == "min" else "higher"
+def _better(result: Tuning) -> str:
+    return "lower" if result.direction == "min" else "higher"
 
 
-def objective_scale(found: Tuning) -> Scale:
+def objective_scale(result: Tuning) -> Scale:
     """Return one scale for all values of the objective."""
-    values = found.policies.loc[found.policies["measure"].eq(str(found.of)), "estimate"]
-    return scale_of(found.of, values, find_cost_unit(found.computed_under))
+    values = result.policies.loc[result.policies["measure"].eq(str(result.of)), "estimate"]
+    return scale_of(result.of, values, find_cost_unit(result.computed_under))
 
 
-def _tell_amount(found: Tuning, value: float, *, is_difference: bool = False) -> str:
-    scale = objective_scale(found)
+def _tell_amount(result: Tuning, value: float, *, is_difference: bool = False) -> str:
+    scale = objective_scale(result)
     unit = (difference_scale(scale) if is_difference else scale).unit
     return f"{format_number(value * scale.factor, abs(value * scale.factor) / 10)} {unit}".rstrip()
 
 
-def describe_specs(found: Tuning) -> list[str]:
+def describe_specs(result: Tuning) -> list[str]:
     """Return the recommended policy in both dialects as lines of text: JSON, and notes on what is lost."""
     lines = []
-    for dialect, translated in found.specs.items():
+    for dialect, translated in result.specs.items():
         lines += [
             f"Recommended policy in the {dialect} dialect:",
             *json.dumps(translated["spec"], indent=2).splitlines(),
@@ -162,55 +164,55 @@ def describe_specs(found: Tuning) -> list[str]:
     return lines
 
 
-def tabulate(found: Tuning) -> tuple[Table, ...]:
+def tabulate(result: Tuning) -> tuple[Table, ...]:
     """Return the policies with their estimates and settings, the requirements, and the search."""
     tables = []
-    if found.choice is not None:
-        tables += [_tabulate_policies(found), _tabulate_levers(found)]
-    if len(found.verdicts):
-        tables.append(_tabulate_verdicts(found))
-    return (*tables, _tabulate_stages(found))
+    if result.choice is not None:
+        tables += [_tabulate_policies(result), _tabulate_levers(result)]
+    if len(result.verdicts):
+        tables.append(_tabulate_verdicts(result))
+    return (*tables, _tabulate_stages(result))
 
 
-def _tabulate_policies(found: Tuning) -> Table:
-    frame, of = spread(found.policies, "policy", "measure"), str(found.of)
-    differences = found.policies.loc[found.policies["measure"].eq(of), ["policy", *interval_names("difference")]]
-    frame = frame.merge(differences, on="policy", how="left").assign(named=list(_names(found).values()))
-    others = [measure for name in found.policies["measure"].unique() if (measure := parse_measure(name)) != found.of]
-    scale = objective_scale(found)
+def _tabulate_policies(result: Tuning) -> Table:
+    frame, of = spread(result.policies, "policy", "measure"), str(result.of)
+    differences = result.policies.loc[result.policies["measure"].eq(of), ["policy", *interval_names("difference")]]
+    frame = frame.merge(differences, on="policy", how="left").assign(named=list(_names(result).values()))
+    others = [measure for name in result.policies["measure"].unique() if (measure := parse_measure(name)) != result.of]
+    scale = objective_scale(result)
     columns = (
         Column("named", "policy"),
-        Column(of, describe_measure(found.of), "estimate", scale),
+        Column(of, describe_measure(result.of), "estimate", scale),
         Column("difference", "minus recommended", "difference", scale),
         *measure_columns(others),
     )
-    worlds, level = int(found.policies["n"].max()), percent(found.confidence_level)
+    worlds, level = int(result.policies["n"].max()), percent(result.confidence_level)
     title = f"Policies in {worlds:,} new worlds ({level} CI, differences simultaneous)"
-    return make_table(title, frame, columns, find_cost_unit(found.computed_under))
+    return make_table(title, frame, columns, find_cost_unit(result.computed_under))
 
 
-def _names(found: Tuning) -> dict[str, str]:
-    names = {CHOICE: "recommended", "current": found.current_policy, "defaults": "API defaults"}
-    return {name: names.get(name, name) for name in found.policies["policy"].unique()}
+def _names(result: Tuning) -> dict[str, str]:
+    names = {CHOICE: "recommended", "current": result.current_policy, "defaults": "API defaults"}
+    return {name: names.get(name, name) for name in result.policies["policy"].unique()}
 
 
-def _tabulate_levers(found: Tuning) -> Table:
-    numbers = found.policies.drop_duplicates("policy")["candidate"]
-    rows = found.candidates.set_index("candidate").loc[numbers].assign(named=list(_names(found).values()))
-    levers = [name for name in (found.choice or {}) if rows[name].nunique(dropna=False) > 1]
+def _tabulate_levers(result: Tuning) -> Table:
+    numbers = result.policies.drop_duplicates("policy")["candidate"]
+    rows = result.candidates.set_index("candidate").loc[numbers].assign(named=list(_names(result).values()))
+    levers = [name for name in (result.choice or {}) if rows[name].nunique(dropna=False) > 1]
     columns = (Column(*each, "value") for each in zip(levers, shorten_names(levers), strict=True))
     return make_table("Settings that differ", rows, (Column("named", "policy"), *columns))
 
 
-def _tabulate_verdicts(found: Tuning) -> Table:
-    rows, unit = found.verdicts.to_dict("records"), find_cost_unit(found.computed_under)
+def _tabulate_verdicts(result: Tuning) -> Table:
+    rows, unit = result.verdicts.to_dict("records"), find_cost_unit(result.computed_under)
     for row in rows:
-        row["named"] = f"{_names(found)[row['policy']]}: {row['requirement']}"
+        row["named"] = f"{_names(result)[row['policy']]}: {row['requirement']}"
         row["scale"] = measure_scale(parse_requirement(row["requirement"]).measure, abs(row["estimate"]), unit)
     return make_table("Requirements in the same worlds", rows, _VERDICTS)
 
 
-def _tabulate_stages(found: Tuning) -> Table:
-    n = len(found.candidates)
-    tried = f"{n:,} policies" + ("" if n == found.n_possible else f", a sample of {found.n_possible:,}")
-    return make_table(f"Search: {tried}", found.stages, _STAGES)
+def _tabulate_stages(result: Tuning) -> Table:
+    n = len(result.candidates)
+    tried = f"{n:,} policies" + ("" if n == result.n_possible else f", a sample of {result.n_possible:,}")
+    return make_table(f"Search: {tried}", result.stages, _STAGES)

@@ -34,36 +34,36 @@ _APART = (
 )
 
 
-def tell(found: Verification) -> str:
+def tell(result: Verification) -> str:
     """Say whether the engines agree, what is wrong, and which engine was not tried."""
-    comparisons = found.comparisons
+    comparisons = result.comparisons
     tried = comparisons.dropna(subset="ok")
     untried = comparisons[comparisons["ok"].isna()].drop_duplicates("engine").to_dict("records")
     left_out = [f"The {row['engine']} engine was not tried: {row['note']}" for row in untried]
     if tried.empty:
         return join_answer(left_out)
-    names, n_both = tried["engine"].unique(), int(found.agreement["rollouts"].sum())
-    if not found.is_ok:
-        return join_answer([f"Verification failed: {_tell_wrong(found, tried, n_both)}", *left_out])
+    names, n_both = tried["engine"].unique(), int(result.agreement["rollouts"].sum())
+    if not result.is_ok:
+        return join_answer([f"Verification failed: {_tell_wrong(result, tried, n_both)}", *left_out])
     who = f"The {names[0]} engine agrees" if len(names) == 1 else "Both engines agree"
     other = f", and with each other in all {n_both:,} rollouts" if n_both else ""
     return join_answer([f"{who} with the closed forms in all {len(tried)} comparisons{other}", *left_out])
 
 
-def tabulate(found: Verification) -> tuple[Table, ...]:
+def tabulate(result: Verification) -> tuple[Table, ...]:
     """Return the comparisons, and the cases in which the engines differ."""
     title = f"Means, expected within {WITHIN:g} standard errors of the closed forms"
     rows = [
         {**row, "named": f"{row['case']}: {row['quantity']}", "verdict": _say_verdict(row)}
-        for row in found.comparisons.to_dict("records")
+        for row in result.comparisons.to_dict("records")
     ]
     comparisons = make_table(title, rows, _COMPARISONS)
-    apart = found.agreement[found.agreement["ok"].eq(other=False)]
+    apart = result.agreement[result.agreement["ok"].eq(other=False)]
     return (comparisons, make_table("Where the engines differ", apart, _APART)) if len(apart) else (comparisons,)
 
 
-def _tell_wrong(found: Verification, tried: pd.DataFrame, n_both: int) -> str:
-    missed, n_apart = tried[tried["ok"].eq(other=False)], int(found.agreement["different"].sum())
+def _tell_wrong(result: Verification, tried: pd.DataFrame, n_both: int) -> str:
+    missed, n_apart = tried[tried["ok"].eq(other=False)], int(result.agreement["different"].sum())
     failures = []
     if len(missed):
         who = " and ".join(f"the {name} engine" for name in missed["engine"].unique())

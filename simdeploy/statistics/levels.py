@@ -11,7 +11,7 @@ def level_problems(confidence_level: object, *, above: float = 0) -> list[Proble
     Examples
     --------
     >>> [str(problem) for problem in level_problems(95)]
-    ['confidence_level: not a confidence level (found 95); allowed: a fraction between 0 and 1, such as 0.95']
+    ['confidence_level: invalid confidence level (found 95); allowed: a fraction between 0 and 1, such as 0.95']
     """
     is_number = isinstance(confidence_level, int | float) and not isinstance(confidence_level, bool)
     if is_number and above < confidence_level < 1:  # type: ignore[operator]

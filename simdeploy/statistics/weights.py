@@ -89,7 +89,7 @@ def diagnose(weights: np.ndarray, contributions: np.ndarray) -> Diagnosis:
     >>> diagnose(np.ones(1000), np.r_[np.ones(200), np.zeros(800)]).is_trusted
     True
     >>> diagnose(np.ones(10), np.zeros(10)).doubts
-    ('the event happened in none of the 10 replications',)
+    ('the event occurred in none of the 10 replications',)
     """
     n, hits = len(weights), contributions[contributions != 0]
     mean = float(weights.mean()) if n else math.nan

@@ -47,7 +47,7 @@ def read_requirements(
     ['makespan_s <= 1800']
     >>> read_requirements([Requirement(Measure("false_alarm"), at_most=5.0)])
     Traceback (most recent call last):
-    simdeploy.errors.InputError: requirements[0].at_most: false_alarm lies between 0 and 1 (found 5); allowed: a fraction such as 0.01; 0.05 is 5 percent
+    simdeploy.errors.InputError: requirements[0].at_most: false_alarm is between 0 and 1 (found 5); allowed: a fraction such as 0.01; write 0.05 for 5 %
     """
     if asked is None:
         asked = () if scenario is None else scenario.requirements
@@ -101,9 +101,9 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
     ...     "policies": {"p": {"strategy": "immediate"}},
     ... })
     >>> print(why_impossible(Measure("blast_radius", given="defective"), scenario.release, "update"))
-    no release of the scenario is ever defective, so that no rollout is defective
+    the scenario has no defective release, so no rollout is defective
     >>> print(why_impossible(Measure("false_alarm"), scenario.release, "restart"))
-    a restart releases nothing, so that no rollout is good, defective or has a verdict
+    a restart has no release, so rollouts have no verdict and are not good or defective
     >>> why_impossible(Measure("makespan_s"), scenario.release, "restart")
     """
     for event in (measure.of, measure.given):

@@ -93,7 +93,7 @@ def parse_target(text: str, measure: Measure) -> Target:
     (0.01, True)
     >>> parse_target("1%", false_alarm)
     Traceback (most recent call last):
-    simdeploy.errors.InputError: false_alarm: is it one of percentage points, or relative? (found '1%'); allowed: 1pp (the same as 0.01), or 1% relative
+    simdeploy.errors.InputError: false_alarm: percentage points or relative? (found '1%'); allowed: 1pp (the same as 0.01), or 1% relative
     """
     asked = text.strip()
     amount, is_relative = asked.removesuffix(_RELATIVE).strip(), asked.endswith(_RELATIVE)
