@@ -255,7 +255,7 @@ def features(w: Watched) -> Iterator[Feature]:
         if who in ("script", "operator"):
             yield who, "no effect" if "has no effect" in did else did
         if act.startswith("gate ") or " passes" in act:
-            yield ("gate says", "pass" if " passes" in act else "can't tell" if "can't tell" in act else "fail")
+            yield ("gate says", "pass" if " passes" in act else "undecided" if ", undecided" in act else "fail")
     if w.gate is not None and (w.recording.gate_requests or w.gate.watches_running):
         yield "gate", w.gate.method
     for status, reason in w.fates:

@@ -175,7 +175,7 @@ def test_failed_replications_are_told(monkeypatch, name):
     assert result.exit_code == 1
     assert re.search(r"warning: (\d+) of \1 replications failed", result.stderr)
     # Without a choice there is nothing that switches could change.
-    assert result.stdout or (name == "switches" and "error: nothing can be chosen" in result.stderr)
+    assert result.stdout or (name == "switches" and "error: no policy can be chosen" in result.stderr)
     assert "Traceback" not in result.output
 
 
@@ -215,7 +215,7 @@ def test_interrupted_and_resumed(monkeypatch, name):
         stopped = call(name, "--store", "some where", engine=engine)
     assert (stopped.exit_code, stopped.stdout) == (130, "")
     first, second = stopped.stderr.splitlines()[-2:]
-    assert re.match(r"interrupted; some where has [1-9]\d* rollouts", first)
+    assert re.match(r"interrupted; [1-9]\d* rollouts are saved in some where", first)
     words = shlex.split(second)
     assert words == ["simdeploy", *make_quick(name, engine), "--store", "some where"]
     again = CliRunner().invoke(app, words[1:], catch_exceptions=False)

@@ -372,7 +372,7 @@ def test_cases_of_a_policy_are_compared_as_policies(priced):
 def test_worlds_are_not_compared(priced, vary):
     """Cases in different worlds are refused, with the analysis that is meant for them. [contract]"""
     result = simdeploy.sweep(priced, "waves", vary=vary, replications=2, engine="reference")
-    with pytest.raises(InputError, match=r"in one world \(found scenario\.fleet\.nodes\); .*`estimate_regret`"):
+    with pytest.raises(InputError, match=r"a single world \(found scenario\.fleet\.nodes\); .*`estimate_regret`"):
         compare(result)
 
 

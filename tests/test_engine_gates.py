@@ -139,7 +139,7 @@ def test_the_last_wave_has_nobody_to_compare_with() -> None:
     assert said(run) == [(30, "wave 1 passes"), (60, "wave 2 passes")]
     assert run.response_values["decision_requests"] == 2 * 2 * 100
     stops = rollout("baseline", orchestrator={"cant_tell": "stop"})
-    assert said(stops)[-1] == (60, "gate multinomial, which can't tell: 0 of 0 requests failed")
+    assert said(stops)[-1] == (60, "gate multinomial, undecided: 0 of 0 requests failed")
     with pytest.warns(SimdeployWarning, match="no wave has old nodes to compare with"):
         rollout("baseline", policy={"max_parallel": 0})
 
@@ -203,7 +203,7 @@ def test_waves_need_pacing_that_has_them(gate: str) -> None:
         ({"kind": "bayes", "confidence": 0.4}, "confidence: out of range"),
         ({"kind": "cusum", "alarm_every": 1}, "alarm_every: out of range"),
         ({"kind": "e_process", "prior_mean": 0}, "prior_mean: out of range"),
-        ({"kind": "e_process", "prior_mean": 0.001, "prior_strength": 10**5}, "nothing above max_error_rate 0.1"),
+        ({"kind": "e_process", "prior_mean": 0.001, "prior_strength": 10**5}, "no mass above max_error_rate 0.1"),
         ({"kind": "wald"}, "unknown value"),
         ({"good": 0.1}, "kind: required key is missing"),
         ("sptr", "did you mean 'sprt'"),

@@ -137,7 +137,7 @@ def wanted() -> dict[Feature, int]:
     often |= {("crash rate", rate): 20 for rate in (0, 0.5, 1, 20)}
     often |= {("fate", fate): 20 for fate in FATES}
     often |= {("gate", method): 4 for method in METHODS}
-    often |= {("gate says", what): 20 for what in ("pass", "fail", "can't tell")}
+    often |= {("gate says", what): 20 for what in ("pass", "fail", "undecided")}
     often |= {("latent defect",): 20, ("open defect",): 20}
     # A deployment starts at once, so it never ends as pending.
     often |= {("state", state): 50 for state in STATES if state != "pending"}

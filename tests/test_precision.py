@@ -446,7 +446,7 @@ def test_compare_says_how_many_it_took(folder, scenario):
     [
         (["--precision", "makespan_s"], "'makespan_s' is not MEASURE=WIDTH, such as 'makespan_s=5s'"),
         (["--precision", "=5s"], "is not MEASURE=WIDTH"),
-        (["--precision", "makespan_s=5s", "--precision", "makespan_s=4s"], "'makespan_s' is there twice"),
+        (["--precision", "makespan_s=5s", "--precision", "makespan_s=4s"], "duplicate measure 'makespan_s'"),
         (["--precision", "makespan_s=5s", "--replications", "10"], "--precision can't be combined with --replications"),
         (["--most", "500"], "--most needs --precision"),
         (["--precision", "makespan_s=5s", "--most", "50"], "most: invalid number of replications (found 50)"),

@@ -1,6 +1,6 @@
 """The API's deployment object, field by field, in both dialects.
 
-Types (frozen pydantic models): `Deployment`, `DeploymentStatus`, and per dialect `DeploymentSpec` with
+From outside: types (frozen pydantic models): `Deployment`, `DeploymentStatus`, and per dialect `DeploymentSpec` with
 `HealthCheck`, `RolloutSpec` with `RolloutHealthCheck`. Readers: `read_deployment` and `parse_deployment` for JSON,
 `spec_from_dict` for specs in a scenario or in Python.
 """

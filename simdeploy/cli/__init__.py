@@ -1,6 +1,6 @@
 """The command line: one file per subcommand; `options` and `study` are shared.
 
-Public: `main`. Commands import heavy modules themselves, so that ``--help`` is quick.
+From outside: `main`. Commands import heavy modules themselves, so that ``--help`` is quick.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Many replications of scenarios under policies, and the tables that come out.
 
-Public: the names below; for analyses also `gathering`, `levers`, `changes`, `cases` and `progress`.
+From outside: the names below; for analyses also `gathering`, `levers`, `changes`, `cases` and `progress`.
 """
 
 from simdeploy.experiments.design import LatinHypercube

@@ -1,6 +1,6 @@
 """Scenario files and scenarios, which are frozen values.
 
-Public: `read_scenario`, `load` (returns errors and warnings), `as_scenario` (for calls that take a scenario), `Scenario`,
+From outside: `read_scenario`, `load` (returns errors and warnings), `as_scenario` (for calls that take a scenario), `Scenario`,
 `ScenarioPolicy`, `Identity`, `Costs`, `scenario_schema`. Imports dialects, rules, world, api, units, errors.
 """
 

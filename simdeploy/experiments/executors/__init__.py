@@ -1,6 +1,6 @@
 """Executors: this process, threads, processes or a cluster, with the same numbers.
 
-Public: `choose_executor`.
+From outside: `choose_executor`.
 """
 
 from simdeploy.experiments.executors.choice import choose_executor
