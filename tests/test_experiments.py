@@ -228,7 +228,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
 @pytest.mark.parametrize(
     ("worker", "said"),
     [
-        ("os.kill(os.getpid(), signal.SIGKILL)", "it was killed by SIGKILL, perhaps for lack of memory"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "it was killed by SIGKILL, perhaps out of memory"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "it was killed by SIGSEGV"),
         ("raise OSError('no library')", "it ended with exit status 1; see its standard error"),
         ("os._exit(0)", "it ended with exit status 0; see its standard error"),
