@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from pictures import draw, find_unreadable
+from drawn import draw, find_unreadable
 
 from simdeploy import Scenario
 from simdeploy.analysis.asking.judging import plan_looks

@@ -11,10 +11,10 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import draw, find_unreadable
 from hypothesis import given, settings, strategies as st
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from pictures import draw, find_unreadable
 from scipy import stats
 from small import one_by_one
 

@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 import pandas as pd
 import pytest
+from drawn import draw, find_unreadable
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from pictures import draw, find_unreadable
 from scipy import stats
 
 from simdeploy import InputError, Scenario, compare_gates, replicate

@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import find_unreadable
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
-from pictures import find_unreadable
 
 from simdeploy.analysis import summarize_grid
 from simdeploy.errors import InputError

@@ -8,9 +8,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import find_unreadable
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from pictures import find_unreadable
 from scipy import stats
 
 from simdeploy.analysis.costs import knowing

@@ -11,11 +11,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import find_overlaps, find_unreadable, list_texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from pictures import find_overlaps, find_unreadable, list_texts
 
 from simdeploy.analysis import compare
 from simdeploy.engines import simulate

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn import draw, find_unreadable
 from matplotlib.figure import Figure
-from pictures import draw, find_unreadable
 
 from simdeploy import InputError, Rare, Scenario, Tilt, estimate_rare
 from simdeploy.plotting import plot_rare

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import draw, find_unreadable
 from hypothesis import given, strategies as st
 from matplotlib.figure import Figure
-from pictures import draw, find_unreadable
 from scipy import stats
 from small import one_by_one
 

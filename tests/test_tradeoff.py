@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import draw, find_unreadable
 from matplotlib.figure import Figure
-from pictures import draw, find_unreadable
 from small import maybe_bad, rolling, small
 
 from simdeploy.analysis.asking.measuring import Values

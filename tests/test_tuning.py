@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import draw, find_unreadable
 from matplotlib.figure import Figure
-from pictures import draw, find_unreadable
 from scipy import stats
 
 import simdeploy
@@ -349,7 +349,7 @@ class TestGates:
         assert own["spec"]["health_check"]["gate"] == {"kind": "pooled"}
         assert "gate" not in other["spec"]["health_check"]
         for told in (own, other):
-            assert any(note.startswith("gate: pooled is beyond the API") for note in told["notes"])
+            assert any(note.startswith("gate: the API has no pooled gate") for note in told["notes"])
         scenario = Scenario.from_dict(LITTLE_TRAFFIC)
         assert scenario.policy(own["spec"]).policy.gate.kind == "pooled"
 
@@ -390,7 +390,7 @@ class TestGates:
         ("vary", "told"),
         [
             ({"gate.alpha": [0.1]}, "not used by any gate searched (found threshold); also vary gate.kind"),
-            ({"gate.kind": ["pooled", "bayes"], "gate.alpha": [0.1]}, "alpha is read by sprt, e_process, baseline"),
+            ({"gate.kind": ["pooled", "bayes"], "gate.alpha": [0.1]}, "alpha is used by sprt, e_process, baseline"),
             ({"gate": ["sprt", "bayes"]}, "vary a gate by its keys"),
             ({"gate": ["sprt"], "gate.kind": ["bayes"]}, "can't vary a key and a key inside it"),
             ({"gate.kind": ["sprtt"]}, "did you mean 'sprt'?"),
@@ -524,9 +524,9 @@ class TestQuestion:
             ({"of": "p95 cost"}, "a quantile can't be optimised"),
             ({"of": "makespan_s given completed"}, "the condition depends on the policy"),
             ({"of": "restored_at_s"}, "known only for some rollouts"),
-            ({"replications": 1}, "replications: not a whole number"),
-            ({"candidates": 0}, "candidates: not a whole number"),
-            ({"final": 0}, "final: not a whole number"),
+            ({"replications": 1}, "replications: out of range"),
+            ({"candidates": 0}, "candidates: out of range"),
+            ({"final": 0}, "final: out of range"),
             ({"indifference": 0}, "invalid indifference"),
             ({"vary": {"max_failed_nodes": [-1]}}, "negative"),
         ],
