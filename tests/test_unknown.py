@@ -174,7 +174,9 @@ def test_perfect_information(pausing, table, share, said):
     assert (result.policy, result.n_left_out) == ("lax", 0)
     assert result.answer.startswith("Knowing the kind of release in advance saves ")
     assert result.answer.endswith(f"Cost unknown for {said}.")
-    with pytest.raises(InputError, match=rf"can't choose: rollouts that never end .* \(found {100 * share:.3g} % of strict"):
+    with pytest.raises(
+        InputError, match=rf"can't choose: rollouts that never end .* \(found {100 * share:.3g} % of strict"
+    ):
         value_of_perfect_information(table[table["policy"].ne("laxer")], costs=pausing.costs)
 
 
