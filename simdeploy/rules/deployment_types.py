@@ -63,7 +63,7 @@ def doubt_versions(kind: str, from_version: int, to_version: int) -> str | None:
     Examples
     --------
     >>> doubt_versions("rollback", 7, 8)
-    'a rollback to a version that is not older'
+    'a rollback must go to an older version'
     >>> doubt_versions("update", 7, 8) is None
     True
     """

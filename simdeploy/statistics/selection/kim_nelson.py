@@ -125,7 +125,7 @@ def select_kim_nelson(
     ...     return np.transpose(worlds)[candidates] + np.array([5.0, 5.5, 7.0])[candidates, None]
     >>> selection = select_kim_nelson(sample, [0, 1, 2], indifference=0.5, alpha=0.05, n0=10)
     >>> selection
-    <Selection: Candidate 0 is the best of 3 with probability 0.95 or more.>
+    <Selection: Candidate 0 is the best of 3 with probability at least 0.95.>
     >>> selection.n_used[2] < selection.n_used[0]
     np.True_
     """
