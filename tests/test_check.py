@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from drawn import draw, find_unreadable
@@ -150,7 +151,9 @@ def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
     is_of_budget = "budget" in reason
     how = "undecided" if is_of_budget else "undecidable"
     assert found.answer.startswith(f"The requirement is {how}: p, ")
-    assert ("Raise `most` (--most) to decide." in found.answer) == is_of_budget
+    assert ("Raise `most` (--most) to decide." in found.answer) == row["may_be_decided"] == is_of_budget
+    other = replace(found, verdicts=found.verdicts.assign(may_be_decided=not is_of_budget))
+    assert ("Raise `most`" in other.answer) != is_of_budget
 
 
 def test_a_type_without_verdicts_can_be_checked():

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -39,7 +40,9 @@ def read(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def script():
-    """Import a script that stands beside the documents."""
+    """Import a script that stands beside the documents; no output has the warning that the engine is being compiled."""
+    with warnings.catch_warnings(action="ignore"):
+        simdeploy.replicate(ROOT / "scenarios" / "small-fleet.yaml", replications=1, engine="compiled")
     sys.path.insert(0, str(ROOT / "docs"))
     yield importlib.import_module
     sys.path.remove(str(ROOT / "docs"))

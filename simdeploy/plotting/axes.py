@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import chain, count, pairwise
 from typing import TYPE_CHECKING
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 _MOST_MEASURE_TICKS = 6
 _LEAST_FACTOR = 5  # over which a logarithmic axis is worth it
 _LABEL_SIZE = "small"
-_CHARACTER_PT = 5.6  # mean width of one in the size of axis labels
 _BESIDE_PT = 5
 # Where a label may be beside its point, best first, on a grid of -1, 0 and 1 in both directions.
 _SIDES = [
@@ -136,16 +134,6 @@ def set_limits(ax: Axes, which: str, measure: Measure, ends: Iterable[float], ro
         margin = room * (high - low) if high > low else 0.01
     getattr(ax, f"set_{which}lim")(low - margin, high + margin)
     return high
-
-
-def wrap_axis_label(ax: Axes, which: str) -> None:
-    """Break the label of an axis into lines that are no longer than the axis."""
-    size = ax.get_window_extent()
-    length_pt = (size.width if which == "x" else size.height) * 72 / ax.figure.dpi
-    axis = ax.xaxis if which == "x" else ax.yaxis
-    axis.set_label_text(
-        textwrap.fill(axis.get_label_text().replace("\n", " "), max(12, int(length_pt / _CHARACTER_PT)))
-    )
 
 
 def sample_line(points: np.ndarray, n: int = 20) -> np.ndarray:

@@ -178,7 +178,7 @@ def _break_name(name: str) -> str:
 
 @in_plain_text
 def plot_tornado(ax: Axes, result: Switches) -> Axes:
-    """Draw the margin of the choice under every value that changes it.
+    """Draw the margin of the recommended policy under each switch value that changes it.
 
     Parameters
     ----------
@@ -193,13 +193,12 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
 
     Notes
     -----
-    Values that flip the choice are on top, then those that may; in each group the largest change first, values of which
-    nothing is known at the end. The vertical line is the margin with the switches as they are; a stem goes from it to the
-    margin under a value, the line through the mark is its interval. In the grey area left of 0 another policy is better.
-    The words on the right say which policy is chosen where it is another one, also for reasons of its requirements, and
-    the margin elsewhere. Where margins differ by orders of magnitude the axis is linear near 0 and logarithmic beyond; its
-    label says from where on. Where there is no margin (one policy, or only one that meets the requirements) the change of
-    the choice's measure is shown. Values that change nothing have no row; the label of the axis counts them.
+    Values that flip the recommendation come first, then those that may; within each group the largest change first, and
+    unknown margins last. The vertical line is the current margin; the line through each mark is its interval. Left of 0
+    (grey) another policy is better. The text on the right names the policy that is recommended instead, or gives the
+    margin. If margins differ by orders of magnitude, the axis is linear near 0 and logarithmic beyond the value in its
+    label. Without a margin (no second policy meets the requirements), the change of the recommended policy's measure is
+    drawn. Values without effect have no row; the axis label counts them.
 
     Examples
     --------

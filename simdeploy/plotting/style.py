@@ -1,9 +1,9 @@
-"""What all pictures share: looks of policies and statuses, direct labels, rows for policies, and plain text."""
+"""What all pictures share: looks of statuses and outcomes, direct labels, rows and plain text."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -51,8 +51,8 @@ class Look:
     hatch: str = ""
 
 
-# By the order of the policies of a scenario. Neighbours differ in lightness.
-POLICY_LOOKS = (
+# For lines without a meaning of their own, in this order. Neighbours differ in lightness.
+LINE_LOOKS = (
     Look(BLUE, "o", "-", ""),
     Look(ORANGE, "s", "--", "//"),
     Look(BLACK, "^", "-", ".."),
@@ -95,22 +95,8 @@ OUTCOME_LOOKS = {
 # Policies by their part in a question: the one in use, a better one, and one with the thresholds of the API.
 CURRENT, BETTER, DEFAULT = Look(BLACK, "o"), Look(BLACK, "*"), Look(BLACK, "s")
 
-# What a requirement, or a candidate, turned out to be.
-GOOD, BAD, OPEN = Look(GREEN, "o"), Look(VERMILION, "X"), Look(GREY, "s")
-
 P = ParamSpec("P")
 A = TypeVar("A")
-
-
-def look_of_policies(names: Iterable[str]) -> dict[str, Look]:
-    """Return a look for each policy, by its place among those of the scenario.
-
-    Examples
-    --------
-    >>> look_of_policies(["canary", "rolling"])["rolling"].marker
-    's'
-    """
-    return {name: POLICY_LOOKS[place % len(POLICY_LOOKS)] for place, name in enumerate(names)}
 
 
 def darken(colour: str) -> str:
@@ -127,7 +113,7 @@ def darken(colour: str) -> str:
     return to_hex(tuple(rgb * min(1.0, _LIGHTEST_LABEL / max(_luminance(rgb), 1e-9))))
 
 
-def is_dark(colour: str) -> bool:
+def is_dark(colour: Any) -> bool:
     """Return whether what lies on a colour should be white."""
     from matplotlib.colors import to_rgb
 
@@ -139,11 +125,8 @@ def label_line_ends(
     ends: Sequence[float],
     words: Sequence[str],
     colours: Sequence[str],
-    *,
-    at: float | None = None,
-    fontsize: str = "small",
 ) -> list[Any]:
-    """Write a label beside the right end of each line, in its colour; labels move apart where they would overlap.
+    """Write a label beside each line, right of the axes, in its colour; labels that would overlap move apart.
 
     Parameters
     ----------
@@ -151,27 +134,21 @@ def label_line_ends(
     ends : sequence of float
         The height at which each line ends, in data; a NaN has no label.
     words, colours : sequences of str
-    at : float, optional
-        Where the lines end, in data; by default at the right edge of the axes.
-    fontsize : str, default 'small'
 
     Returns
     -------
     list of matplotlib.text.Annotation
         The labels. They are in place once the figure has been drawn; a layout engine makes room for them.
     """
-    from matplotlib.transforms import blended_transform_factory
-
-    across = ax.transAxes if at is None else ax.transData
     labels = [
         ax.annotate(
             word,
-            (1.0 if at is None else at, end),
-            xycoords=blended_transform_factory(across, ax.transData),
+            (1.0, end),
+            xycoords=ax.get_yaxis_transform(),
             xytext=(_LABEL_GAP_PT, 0),
             textcoords="offset points",
             va="center",
-            fontsize=fontsize,
+            fontsize="small",
             color=darken(colour),
             annotation_clip=False,
             arrowprops={
@@ -281,7 +258,7 @@ def say_no_value(ax: Axes, row: float) -> None:
 
 def contrast_to(mappable: ScalarMappable, value: Any) -> str:
     """Return the colour of words on top of the colour that stands for a value."""
-    return "white" if _luminance(mappable.to_rgba(value)[:3]) < 0.5 else "black"
+    return "white" if is_dark(mappable.to_rgba(value)) else "black"
 
 
 def _luminance(rgb: Sequence[float] | np.ndarray) -> float:

@@ -49,9 +49,9 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
 
     Notes
     -----
-    The marks on top are the starts of waves. Where canaries or failed nodes are too few to be seen, the lowest part of the
-    vertical axis is enlarged, up to the white line. Above some thousand changes the steps are thinned to what a screen can
-    show; the lowest number of nodes in service within each interval is kept.
+    Marks on top are the starts of waves. If canaries or failed nodes are too few to be visible, the axis below the white
+    line is enlarged. Long rollouts are thinned to what a screen can show; each interval keeps its lowest number of nodes in
+    service.
 
     Examples
     --------

@@ -17,9 +17,9 @@ from simdeploy.plotting.axes import (
     sample_line,
     set_limits,
     set_measure_axis,
-    wrap_axis_label,
 )
-from simdeploy.plotting.style import BETTER, BLUE, CURRENT, DEFAULT, LIGHT_GREY, ORANGE, POLICY_LOOKS, in_plain_text
+from simdeploy.plotting.style import BETTER, BLUE, CURRENT, DEFAULT, LIGHT_GREY, LINE_LOOKS, ORANGE, in_plain_text
+from simdeploy.plotting.wrapping import wrap_axis_label
 from simdeploy.report.tradeoff import write_value
 from simdeploy.report.wording import find_cost_unit
 
@@ -55,7 +55,7 @@ def plot_tradeoff(
     x: Measure | str | None = None,
     y: Measure | str | None = None,
 ) -> Axes:
-    """Draw the curve of one lever: a measure on x, another one on y, and the points in the order of the lever's values.
+    """Draw the curve of one setting over two measures, through its values in order.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def plot_tradeoff(
 
     Notes
     -----
-    The bars at a point are its intervals in both directions; those of the whole curve hold together. Values stand beside
-    their points where there is room; values at the same place share a label.
+    Bars are the intervals of both measures; those of a curve hold simultaneously. Points are labelled with their values
+    where there is room; values at the same place share a label.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def plot_tradeoff(
 
 @in_plain_text
 def plot_levers(ax: Axes, result: Tradeoff, *, x: Measure | str | None = None, y: Measure | str | None = None) -> Axes:
-    """Draw the curves of all levers over two measures: each leaves from the current policy.
+    """Draw the curves of all settings over two measures; they meet at the current policy.
 
     Parameters
     ----------
@@ -146,8 +146,8 @@ def plot_levers(ax: Axes, result: Tradeoff, *, x: Measure | str | None = None, y
 
     Notes
     -----
-    A label stands at the ends of each curve: the key and its value. Grey bars are the intervals of the current policy. Levers
-    that move neither measure are named in the title.
+    The ends of each curve are labelled with key and value. Grey bars are the intervals of the current policy. Settings that
+    move neither measure are named in the title.
     """
     measures = _choose_measures(result.axes, x, y)
     curves = {lever: result.curves[result.curves["lever"].eq(lever.name)] for lever in result.levers}
@@ -165,7 +165,7 @@ def plot_levers(ax: Axes, result: Tradeoff, *, x: Measure | str | None = None, y
     spans = np.ptp(np.array([ax.get_xlim(), ax.get_ylim()]), axis=1)
     moving = [lever for lever, of in values.items() if _is_moving(of[:, :, 0].T / spans)]
     points, words, colours, lines = [], [], [], []
-    for lever, look in zip(result.levers, cycle(POLICY_LOOKS), strict=False):
+    for lever, look in zip(result.levers, cycle(LINE_LOOKS), strict=False):
         if lever not in moving:
             continue
         of = values[lever][:, :, 0].T

@@ -49,7 +49,7 @@ _CHARACTER_PT = 4.6  # width of one in the type of a value
 
 @in_plain_text
 def plot_tuning(ax: Axes, result: Tuning) -> Axes:
-    """Draw every candidate's estimate of the first stage, and the recommended, the current and the default policy.
+    """Draw all candidates, and the recommended, the current and the default policy.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
 
     Notes
     -----
-    Candidates have a row by whether they meet the requirements; within a row their height says nothing. The marks in front
-    are the policies of the result at their estimates in new worlds, with intervals.
+    Candidates are at their estimates of the first stage, in rows by whether they meet the requirements; the height within a
+    row is random. The policies in front are at their estimates in new worlds, with intervals.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def _draw_roles(ax: Axes, result: Tuning, rows: Sequence[tuple[str, Look, np.nda
 
 @in_plain_text
 def plot_settings(ax: Axes, result: Tuning) -> Axes:
-    """Draw the best estimate that can be reached with each value of each setting.
+    """Draw the best estimate among candidates with each value of each setting.
 
     Parameters
     ----------
@@ -182,9 +182,9 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
 
     Notes
     -----
-    A point is the best candidate of the first stage with that value, among those that may meet all requirements. A setting
-    matters where its points are far apart. The star is the recommended value, the circle the current one. Settings of which
-    one value was tried are left out.
+    Only candidates that may meet all requirements count, with their estimates of the first stage. The farther apart the
+    points of a setting, the more it matters. A star marks the recommended value, a circle the current one. Settings with a
+    single value are left out.
     """
     frame = _read_candidates(result)
     missing = (*_ROWS["misses a requirement"][0], *_ROWS["undecided"][0], "never ends", "failed")

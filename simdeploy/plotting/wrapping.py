@@ -1,4 +1,7 @@
-"""Titles and labels on as many lines as they need."""
+"""Titles and labels on as many lines as they need.
+
+matplotlib wraps text as well, but then reads a dollar sign as mathematics.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# What a character takes in points, and which part of the width of axes, before the layout, a title may take.
-_CHARACTER_PT = {"medium": 5.4, "small": 4.6}
-_PART = 1.05
+_CHARACTER_PT = {"medium": 5.4, "small": 4.6}  # mean width
+_PART = 1.05  # of the width of the axes that a title may take, before the layout
+_FEWEST = 12  # characters of a line
 
 
 def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
-    """Return a text in lines that fit above or below axes. Lines of the text stay apart.
-
-    matplotlib can do that as well, but reads a dollar sign as mathematics then.
+    """Wrap a text to the width of the axes. Its own line breaks are kept.
 
     Examples
     --------
@@ -24,8 +25,18 @@ def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
     >>> wrap_words(Figure(figsize=(3, 3)).subplots(), "a title that is too long for so small a picture").splitlines()
     ['a title that is too long for so', 'small a picture']
     """
-    width_pt = ax.get_window_extent().width * 72 / ax.figure.dpi * _PART
-    width = max(12, int(width_pt / _CHARACTER_PT[size]))
-    return "\n".join(
-        line for part in text.split("\n") for line in textwrap.wrap(part, width, break_on_hyphens=False) or [""]
-    )
+    lines = text.split("\n")
+    return _wrap(ax.get_window_extent().width * _PART, ax, lines, size)
+
+
+def wrap_axis_label(ax: Axes, which: str) -> None:
+    """Wrap the label of an axis to the length of the axis."""
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    extent = ax.get_window_extent()
+    words = axis.get_label_text().replace("\n", " ")
+    axis.set_label_text(_wrap(extent.width if which == "x" else extent.height, ax, [words], "medium"))
+
+
+def _wrap(length_px: float, ax: Axes, lines: list[str], size: str) -> str:
+    width = max(_FEWEST, int(length_px * 72 / ax.figure.dpi / _CHARACTER_PT[size]))
+    return "\n".join(part for line in lines for part in textwrap.wrap(line, width, break_on_hyphens=False) or [""])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.judging import fewest_observations
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import (
@@ -88,7 +87,7 @@ def tell(check: Check) -> str:
             sentences.append([f"{n_open:,} {is_or_are(n_open)} undecided"])
     elif n_open:
         tried = int(check.verdicts.loc[verdicts.eq("undecided"), "replications"].max())
-        may_be_decided = any(_may_be_decided(row) for row in check.verdicts.to_dict("records"))
+        may_be_decided = bool(check.verdicts["may_be_decided"].any())
         what = f"undecided after {plural(tried, 'rollout')} per policy" if tried else ""
         what = what or ("undecided" if may_be_decided else "undecidable")
         start = _count(n_open, n, what)
@@ -118,18 +117,6 @@ def tabulate(check: Check) -> tuple[Table, ...]:
     ]
     title = f"Verdicts and one-sided bounds, {percent(check.confidence_level)} confidence each"
     return (make_table(title, rows, _COLUMNS),)
-
-
-def _may_be_decided(row: Mapping[Hashable, Any]) -> bool:
-    """Say whether more replications may decide an undecided requirement."""
-    requirement = requirement_of(row)
-    if (
-        row["verdict"] != "undecided"
-        or row["unknown_fraction"] > 0
-        or math.isinf(fewest_observations(requirement, 0.5))
-    ):
-        return False
-    return row["replications"] > 0 or "budget" in row["reason"]
 
 
 def _count(some: int, n: int, what: str) -> str:

@@ -17,14 +17,14 @@ V = TypeVar("V")
 
 
 def _remembered(ask: Callable[..., V]) -> Callable[..., V]:
-    """Answer each question about a part of the schema once: parts are never changed, and no two are the same object."""
+    """Cache answers by the identity of the schema's part; parts are never changed."""
     known: dict[Any, tuple[Mapping[str, Any], V]] = {}
 
     @wraps(ask)
     def answer(schema: Mapping[str, Any], *what: str | int) -> V:
         place = (id(schema), *what)
         if place not in known:
-            known[place] = schema, ask(schema, *what)  # which keeps the part alive, and its number its own
+            known[place] = schema, ask(schema, *what)  # a reference, so that the id stays unique
         return known[place][1]
 
     return answer

@@ -99,17 +99,17 @@ def effect_indices(means: np.ndarray, n: int) -> np.ndarray:
 
 
 def slope_moments(places: np.ndarray, moved: np.ndarray | None, responses: np.ndarray) -> np.ndarray:
-    """Return by block what `slopes` are made of: shape (blocks, 4, levers).
+    """Return by block the terms of `slopes`: shape (blocks, 4, factors).
 
-    Of each lever a block has two points that differ in nothing else: before and after a step of Morris' trajectories, A and A
-    with the column from B of Sobol's rows. With the step as part of the range: step times change, squared step, and
-    the changes against which the response rises and falls.
+    For each factor, a block has two points that differ in nothing else: before and after a step of a Morris trajectory, or
+    A and A with the column from B of a Sobol row. The terms are step times change, squared step, and the changes of the
+    response upwards and downwards as the factor rises. Steps are fractions of the range.
 
     Parameters
     ----------
     places : ndarray of float, shape (blocks, points of each, levers)
     moved : ndarray of int, shape (blocks, levers), or None
-        Morris: at which step each lever moves.
+        Morris: the step at which each factor moves.
     responses : ndarray of float, shape (blocks, points of each)
     """
     levers = np.arange(places.shape[2])
@@ -126,8 +126,8 @@ def slope_moments(places: np.ndarray, moved: np.ndarray | None, responses: np.nd
 def slopes(means: np.ndarray) -> np.ndarray:
     """Return least-squares slopes from the means of `slope_moments` over blocks, both of shape (..., levers).
 
-    By how much the response rises from end to end of the range, on average; where all steps are equally long, as Morris' are,
-    that is his mean effect.
+    The slope is the average change of the response over the whole range. If all steps have equal length, as in Morris'
+    design, it is his mean effect.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         slope: np.ndarray = means[..., 0, :] / means[..., 1, :]

@@ -29,7 +29,9 @@ class Question:
     Attributes
     ----------
     hopeless : str
-        Why no number of rollouts can decide it; otherwise empty.
+        Why no number of rollouts within the budget can decide it; otherwise empty.
+    is_impossible : bool
+        Whether a larger budget could not decide it either.
     seen : list of ndarray
         Values, without NaN.
     n_meant, n_unknown : int
@@ -43,6 +45,7 @@ class Question:
     policy: str
     requirement: Requirement
     hopeless: str
+    is_impossible: bool
     seen: list[np.ndarray] = field(default_factory=list)
     n_meant: int = 0
     n_unknown: int = 0
@@ -58,6 +61,13 @@ class Question:
     def is_open(self) -> bool:
         """Whether further replications may decide it; rollouts that never end stay unknown."""
         return not self.hopeless and not self.n_unknown and self.verdict == UNDECIDED
+
+    @property
+    def may_be_decided(self) -> bool:
+        """Whether it is undecided, and a larger budget may decide it."""
+        if self.verdict != UNDECIDED or self.is_impossible or self.n_unknown:
+            return False
+        return self.judged is None or math.isfinite(self.judged.fewest.item())
 
     @property
     def verdict(self) -> str:
@@ -105,10 +115,12 @@ def ask(
     if problems:
         raise InputError(problems)
     types = {policy: chosen.identity.type for policy, chosen in policies.items()}
-    return [
-        Question(policy, requirement, _why_never(scenario, types[policy], requirement, most))
-        for policy, requirement in pairs
-    ]
+    questions = []
+    for policy, requirement in pairs:
+        impossible = why_impossible(requirement.measure, scenario.release, types[policy])
+        hopeless = _why_too_few(requirement, most) if impossible is None else impossible
+        questions.append(Question(policy, requirement, hopeless, is_impossible=impossible is not None))
+    return questions
 
 
 def is_requirement(asked: object) -> bool:
@@ -133,12 +145,8 @@ def check_numbers(confidence_level: object, most: object) -> None:
         raise InputError(problems)
 
 
-def _why_never(scenario: Scenario, type_: str, requirement: Requirement, most: int) -> str:
-    """Return why no number of rollouts within the budget can decide a requirement; empty if one may."""
-    measure = requirement.measure
-    why = why_impossible(measure, scenario.release, type_)
-    if why is not None:
-        return why
-    if measure.kind == "mean" and most < FEWEST_OF_A_MEAN:
+def _why_too_few(requirement: Requirement, most: int) -> str:
+    """Return why the budget is too small to decide a requirement; empty if it isn't."""
+    if requirement.measure.kind == "mean" and most < FEWEST_OF_A_MEAN:
         return f"a mean needs {FEWEST_OF_A_MEAN:,} observations; the budget is {most:,}"
     return ""

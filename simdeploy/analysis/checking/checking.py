@@ -40,6 +40,7 @@ _ROW = {
     "n": "int64",
     "replications": "int64",
     "unknown_fraction": "float64",
+    "may_be_decided": "bool",
     "reason": "str",
 }
 
@@ -54,7 +55,8 @@ class Check(Result):
         One row per policy and requirement: `policy`, `requirement` as text, its parts `of`, `quantile`, `given`,
         `at_most`, `at_least`; `verdict` ("met", "not met", "undecided"), `estimate`, the bounds `low` and `high`, `n`
         (observations used), `replications` (needed), `unknown_fraction` (share of rollouts that never end, so their
-        value is unknown), and the `reason` if undecided.
+        value is unknown), `may_be_decided` (undecided, but a larger budget may decide it), and the `reason` if
+        undecided.
     confidence_level : float
         Of each verdict separately, and of each bound separately, at any look.
     looks : tuple of int
@@ -247,5 +249,6 @@ def _row(question: Question) -> dict[str, Any]:
         **found,
         "replications": question.replications,
         "unknown_fraction": question.unknown_fraction,
+        "may_be_decided": question.may_be_decided,
         "reason": question.reason,
     }

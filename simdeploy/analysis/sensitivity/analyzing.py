@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.indices import (
     MORRIS,
     SOBOL,
+    Estimated,
     effect_indices,
     effect_moments,
     estimate_with_errors,
@@ -195,16 +197,9 @@ def _estimate(
     if is_refused:
         estimate = error = half_width = np.full(shape, np.nan)
     else:
-        found = estimate_with_errors(
-            _moments(design, responses.all)[is_used],
-            np.stack([_moments(design, one)[is_used] for one in responses.without])
-            if len(responses.without)
-            else np.empty((0,)),
-            effect_indices if design.method == "morris" else lambda means, _: variance_indices(means),
-            has_error=responses.has_error,
-            confidence_level=confidence_level,
-        )
-        estimate, error, half_width = found
+        indices = effect_indices if design.method == "morris" else lambda means, _: variance_indices(means)
+        moments = partial(_moments, design)
+        estimate, error, half_width = _with_errors(indices, moments, responses, is_used, confidence_level)
     ranked = kinds.index(RANKED_BY[design.method])
     order = np.argsort(-np.nan_to_num(estimate[ranked], nan=-math.inf), kind="stable")
     rows = []
@@ -215,6 +210,24 @@ def _estimate(
             values = (design.names[lever], kind, *interval, float(error[place, lever]))
             rows.append(dict(zip(INDEX, values, strict=True)))
     return make_frame(rows, INDEX)
+
+
+def _with_errors(
+    statistic: Callable[[np.ndarray, int], np.ndarray],
+    moments: Callable[[np.ndarray], np.ndarray],
+    responses: Responses,
+    is_used: np.ndarray,
+    confidence_level: float,
+) -> Estimated:
+    """Estimate a statistic of the mean moments of the blocks that are used."""
+    without = [moments(one)[is_used] for one in responses.without]
+    return estimate_with_errors(
+        moments(responses.all)[is_used],
+        np.stack(without) if without else np.empty((0,)),
+        statistic,
+        has_error=responses.has_error,
+        confidence_level=confidence_level,
+    )
 
 
 def _moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
@@ -232,23 +245,15 @@ def _is_first_sure(moving: pd.DataFrame) -> bool | None:
 def _directions(
     design: SensitivityDesign, responses: Responses, is_used: np.ndarray, confidence_level: float
 ) -> list[dict[str, Any]]:
-    """Say of each factor how the response changes as it rises, where anything can be said."""
+    """Return the slope and direction of each factor; nothing for a list without order."""
     pairs = zip(design.spreads, design.values, strict=True)
     places = np.stack([spread.place(values) for spread, values in pairs], axis=1).reshape(design.places.shape)
 
     def moments(of: np.ndarray) -> np.ndarray:
-        of_all: np.ndarray = slope_moments(places, design.moved, of.reshape(places.shape[:2]))
-        used: np.ndarray = of_all[is_used]
-        return used
+        return slope_moments(places, design.moved, of.reshape(places.shape[:2]))
 
-    found = estimate_with_errors(
-        moments(responses.all),
-        np.stack([moments(one) for one in responses.without]) if len(responses.without) else np.empty((0,)),
-        lambda means, _: slopes(means),
-        has_error=responses.has_error,
-        confidence_level=confidence_level,
-    )
-    _, _, up, down = moments(responses.all).sum(axis=0)
+    found = _with_errors(lambda means, _: slopes(means), moments, responses, is_used, confidence_level)
+    _, _, up, down = moments(responses.all)[is_used].sum(axis=0)
     return [
         _direction(*numbers) if _has_order(spread) else {}
         for spread, *numbers in zip(design.spreads, found.estimate, found.half_width, up, down, strict=True)
