@@ -77,20 +77,24 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     stretch = _find_stretch(rollout, total)
     ax.set_yscale("function", functions=(stretch.forward, stretch.inverse))
     ax.set_xlim(0, right_s)
-    bands, in_service = _draw_statuses(ax, shown, times_s)
+    bands = _draw_statuses(ax, shown, times_s)
+    in_service = _held(shown["in_service"])
+    ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
+    label_line_ends(
+        ax, ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service")
+    )
     marks = _list_marks(rollout)
     # First as if every status had its label: what is left for the legend needs more room.
     _set_height(ax, stretch, 0)
     places = _find_places(ax, bands, in_service, times_s, [time_s for time_s, _, _ in marks])
-    left = [band for band in bands if band.status not in places]
-    _set_height(ax, stretch, len(left))
-    if left:
+    n_in_legend = len(bands) - len(places)
+    _set_height(ax, stretch, n_in_legend)
+    if n_in_legend:
         places = _find_places(ax, bands, in_service, times_s, [time_s for time_s, _, _ in marks])
-        _draw_legend(ax, [band for band in bands if band.status not in places])
-    _label_statuses(ax, bands, places)
+    _draw_legend(ax, [band for band in bands if band.status not in places])
+    _label_statuses(ax, [band for band in bands if band.status in places], places)
     _draw_marks(ax, marks, stretch, time_scale(last_s))
     _draw_waves(ax, rollout.events, total, right_s)
-    label_line_ends(ax, [in_service[-1]], ["in service"], [style.INK])
     set_time_axis(ax.xaxis, last_s, "time since the start")
     _set_node_axis(ax, stretch)
     ax.set_title(_title(rollout), loc="left", fontsize="small", parse_math=False)
@@ -150,8 +154,8 @@ def _thin(timeline: pd.DataFrame) -> pd.DataFrame:
     return timeline.loc[sorted(kept)]
 
 
-def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: np.ndarray) -> tuple[list[_Band], np.ndarray]:
-    """Draw the stacked statuses that occur and the line of nodes in service; return both."""
+def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: np.ndarray) -> list[_Band]:
+    """Draw the stacked statuses that occur."""
     bands: list[_Band] = []
     bottom = np.zeros(len(times_s))
     for status in _FROM_BOTTOM:
@@ -164,10 +168,7 @@ def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: np.ndarray) -> tuple[
             )  # fmt: skip
             bands.append(_Band(status, area, bottom, top))
             bottom = top
-    in_service = _held(shown["in_service"])
-    ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
-    ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service")
-    return bands, in_service
+    return bands
 
 
 def _hatch_colour(colour: str) -> str:
@@ -234,13 +235,11 @@ def _slide(values: np.ndarray, n: int) -> np.ndarray:
 def _label_statuses(ax: Axes, bands: Sequence[_Band], places: dict[str, tuple[float, float]]) -> None:
     """Write names into areas."""
     for band in bands:
-        if band.status not in places:
-            continue
-        is_dark = style.is_dark(STATUS_LOOKS[band.status].colour)
-        box = {"facecolor": STATUS_LOOKS[band.status].colour, "edgecolor": "none", "pad": 1.0}
+        look = STATUS_LOOKS[band.status]
+        box = {"facecolor": look.colour, "edgecolor": "none", "pad": 1.0} if look.hatch else None
         ax.text(
             *places[band.status], band.status.replace("_", " "), transform=ax.transAxes, ha="center", va="center",
-            fontsize="small", color="white" if is_dark else "black", bbox=box if STATUS_LOOKS[band.status].hatch else None,
+            fontsize="small", color="white" if style.is_dark(look.colour) else "black", bbox=box,
         )  # fmt: skip
 
 
@@ -262,15 +261,11 @@ def _draw_marks(ax: Axes, marks: list[tuple[float, str, str]], stretch: _Stretch
         leftwards = number == 0 and time_s > 0.05 * right_s
         ax.annotate(
             f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}",
-            xy=(time_s, float(stretch.inverse(stretch.forward(stretch.total) / 2))),
-            xytext=(-3 if leftwards else 3, 0),
-            textcoords="offset points",
-            rotation=90,
-            ha="right" if leftwards else "left",
-            va="center",
-            fontsize="small",
+            (time_s, float(stretch.inverse(stretch.forward(stretch.total) / 2))),
+            xytext=(-3 if leftwards else 3, 0), textcoords="offset points", rotation=90, fontsize="small",
+            ha="right" if leftwards else "left", va="center",
             bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0},
-        )
+        )  # fmt: skip
 
 
 def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> None:
@@ -278,21 +273,15 @@ def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> N
     dispatched = events[events["to_status"].eq("starting") & events["node"].notna()]
     starts_s = dispatched.groupby("wave")["time_s"].min()
     marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
-    ax.plot(
-        starts_s, [total] * len(starts_s), linestyle="none", marker=marker, markersize=4, color=style.INK, clip_on=False
-    )
+    ax.plot(starts_s, [total] * len(starts_s), marker, markersize=4, color=style.INK, clip_on=False)
     seconds_per_pt = right_s / (ax.get_window_extent().width * 72 / ax.figure.dpi)
     free_from_s = 0.0
     for wave, start_s in starts_s.items():
         if start_s >= free_from_s:
             text = f"wave {wave}" if start_s == starts_s.iloc[0] else str(wave)
+            side = "left" if start_s == 0 else "center"
             ax.annotate(
-                text,
-                xy=(start_s, total),
-                xytext=(0, 4),
-                textcoords="offset points",
-                ha="left" if start_s == 0 else "center",
-                fontsize="x-small",
+                text, (start_s, total), xytext=(0, 4), textcoords="offset points", ha=side, fontsize="x-small"
             )
             # As far as this text reaches, and as far as the next, centred one begins before its mark.
             free_from_s = start_s + (len(text) + 3) * _CHARACTER_PT * seconds_per_pt
@@ -301,38 +290,27 @@ def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> N
 def _draw_legend(ax: Axes, bands: Sequence[_Band]) -> None:
     """Put a legend of the areas that have no room for their names above the fleet, inside the axes."""
     if bands:
-        ax.legend(
-            handles=[band.area for band in bands],
-            loc="upper left",
-            ncols=min(_LEGEND_COLUMNS, len(bands)),
-            fontsize="small",
-            frameon=False,
-            borderaxespad=0.2,
-            labelspacing=0.2,
-            columnspacing=1.2,
-        )
+        n_columns = min(_LEGEND_COLUMNS, len(bands))
+        spacing = {"borderaxespad": 0.2, "labelspacing": 0.2, "columnspacing": 1.2}
+        handles = [band.area for band in bands]
+        ax.legend(handles=handles, loc="upper left", ncols=n_columns, fontsize="small", frameon=False, **spacing)
 
 
 def _set_node_axis(ax: Axes, stretch: _Stretch) -> None:
     from matplotlib.ticker import MaxNLocator
 
     total, few = stretch.total, stretch.few
-    low: list[float] = []
+    ticks: list[float] = []
+    least = 0.0
+    ax.set_ylabel("nodes")
     if few:
-        low = [tick for tick in MaxNLocator(3, integer=True).tick_values(0, few) if 0 <= tick <= few]
-        ax.axhline(few, color="white", linewidth=1.6)
-        # So that ticks on both sides of the line don't meet.
-        least = float(stretch.inverse(stretch.forward(low[-1]) + 0.09 * total))
         ax.set_ylabel(f"nodes (lowest {few} enlarged)")
-    else:
-        least = 0.0
-        ax.set_ylabel("nodes")
-    high = [
-        tick
-        for tick in MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]).tick_values(0, total)
-        if least <= tick <= total
-    ]
-    ax.set_yticks([*low, *high])
+        ax.axhline(few, color="white", linewidth=1.6)
+        ticks = [tick for tick in MaxNLocator(3, integer=True).tick_values(0, few) if 0 <= tick <= few]
+        # So that ticks on both sides of the line don't meet.
+        least = float(stretch.inverse(stretch.forward(ticks[-1]) + 0.09 * total))
+    upper = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]).tick_values(0, total)
+    ax.set_yticks([*ticks, *(tick for tick in upper if least <= tick <= total)])
 
 
 def _title(rollout: Rollout) -> str:
