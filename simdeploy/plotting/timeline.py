@@ -10,6 +10,7 @@ import numpy as np
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_time_axis
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
+from simdeploy.plotting.wrapping import measure_axes
 from simdeploy.report.wording import Scale, format_number, time_scale
 
 if TYPE_CHECKING:
@@ -184,10 +185,9 @@ def _held(column: pd.Series) -> np.ndarray:
 
 def _set_height(ax: Axes, stretch: _Stretch, n_in_legend: int) -> None:
     """Leave room above the fleet for the marks of waves, and for a legend."""
-    height = ax.get_window_extent().height * 72 / ax.figure.dpi
     rows = -(-n_in_legend // _LEGEND_COLUMNS)
     # A row of small type is about 13 points high; the wave marks need another one.
-    share = min(0.6, (13 * rows + 20) / height)
+    share = min(0.6, (13 * rows + 20) / measure_axes(ax)[1])
     ax.set_ylim(0, float(stretch.inverse(stretch.forward(stretch.total) / (1 - share))))
 
 
@@ -197,7 +197,7 @@ def _find_places(
     """Return where the name of a status fits into its area, in parts of the axes, for those in which it does."""
     to_pt = 72 / ax.figure.dpi
     corner = ax.transAxes.transform((0, 0))
-    width, height = (ax.transAxes.transform((1, 1)) - corner) * to_pt
+    width, height = measure_axes(ax)
     centres = (np.arange(_N_COLUMNS) + 0.5) / _N_COLUMNS
     steps = np.searchsorted(times_s, centres * times_s[-1], side="right") - 1
 
@@ -274,7 +274,7 @@ def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> N
     starts_s = dispatched.groupby("wave")["time_s"].min()
     marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
     ax.plot(starts_s, [total] * len(starts_s), marker, markersize=4, color=style.INK, clip_on=False)
-    seconds_per_pt = right_s / (ax.get_window_extent().width * 72 / ax.figure.dpi)
+    seconds_per_pt = right_s / measure_axes(ax)[0]
     free_from_s = 0.0
     for wave, start_s in starts_s.items():
         if start_s >= free_from_s:
