@@ -79,13 +79,11 @@ def add_interval(ax: Axes, which: str, confidence_level: float, note: str = "") 
 
 def set_unit_axis(axis: Axis, unit: str, longest: float, label: str) -> None:
     """Label an axis, whose limits are set, for data in a unit of `LABELS`."""
-    from matplotlib.ticker import FuncFormatter
-
     if unit == "s":
         set_time_axis(axis, longest, label)
         return
     if unit == "fraction":
-        axis.set_major_formatter(FuncFormatter(write_percent))
+        axis.set_major_formatter(write_percent)
     axis.set_label_text(label)
 
 
@@ -94,20 +92,20 @@ def set_log_axis(ax: Axes, low: float, high: float) -> None:
 
     Over less than a factor of five it stays linear: there would hardly be a tick.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     if high >= _LEAST_FACTOR * low:
         subs = (1.0, 2.0, 5.0) if high < 10 * low else (1.0, 3.0) if high < 50 * low else (1.0,)
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
-        ax.xaxis.set_major_formatter(FuncFormatter(_write_count))
+        ax.xaxis.set_major_formatter(_write_count)
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlim(low, high)
 
 
 def set_symlog_axis(ax: Axes, linear: float, low: float, high: float, write: Callable[[float], str]) -> None:
     """Make the horizontal axis linear around 0, up to `linear`, and logarithmic beyond, with ticks at powers of ten."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     ax.set_xscale("symlog", linthresh=linear, linscale=1)
     ax.set_xlim(low, high)
@@ -117,7 +115,7 @@ def set_symlog_axis(ax: Axes, linear: float, low: float, high: float, write: Cal
     ticks = [0.0, *sizes, *(-size for size in sizes)]
     ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+    ax.xaxis.set_major_formatter(lambda value, _: write(value))
 
 
 def _write_count(value: float, _place: float | None = None) -> str:
@@ -176,9 +174,18 @@ def label_points(
 
     labels = [
         ax.annotate(
-            words[number], points[number], xytext=(0, 0), textcoords="offset points", ha="left", va="bottom",
-            fontsize="small", color=INK if colours is None else darken(colours[number]), zorder=6,
-            path_effects=[withStroke(linewidth=2, foreground="white")], parse_math=False, in_layout=False,
+            words[number],
+            points[number],
+            xytext=(0, 0),
+            textcoords="offset points",
+            ha="left",
+            va="bottom",
+            fontsize="small",
+            color=INK if colours is None else darken(colours[number]),
+            zorder=6,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+            parse_math=False,
+            in_layout=False,
         )  # fmt: skip
         for number in dict.fromkeys(order)
         if not np.isnan(points[number]).any()
@@ -228,7 +235,7 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
 
     Its limits are set, and its data stay in seconds.
     """
-    from matplotlib.ticker import FuncFormatter, MultipleLocator
+    from matplotlib.ticker import MultipleLocator
 
     factor, unit = time_scale(longest_s)
     low_s, high_s = axis.get_view_interval()
@@ -236,5 +243,5 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     steps = chain(_PARTS, _STEPS[unit], (longest * 2**doubled for doubled in count(1)))
     step = next(step for step in steps if (high_s - low_s) * factor / step <= _MOST_TIME_TICKS)
     axis.set_major_locator(MultipleLocator(step / factor))
-    axis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{round(seconds * factor, 4):g}"))
+    axis.set_major_formatter(lambda seconds, _: f"{round(seconds * factor, 4):g}")
     axis.set_label_text(f"{label} ({unit})")

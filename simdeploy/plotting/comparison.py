@@ -182,11 +182,9 @@ def _find_ranked(comparison: Comparison, of: str) -> pd.DataFrame:
 
 
 def _set_difference_axis(ax: Axes, measure: Measure, largest: float, cost_unit: str) -> None:
-    from matplotlib.ticker import FuncFormatter
-
     label = f"difference in {describe_measure(measure)} from the best other policy"
     if measure.is_fraction:
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+        ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
         ax.set_xlabel(f"{label} (percentage points)")
     else:
         set_measure_axis(ax.xaxis, measure, largest, cost_unit, label)

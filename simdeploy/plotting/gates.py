@@ -135,7 +135,7 @@ def _select(result: GateComparison, name: str, least: int = 0) -> pd.DataFrame:
 
 def _draw_curves(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> None:
     """Draw how often each gate stops a release; the threshold and the best gate, or the second, stand out."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     shown = _select(result, STOPPED)
     by_size = shown.groupby("size")["estimate"].min()
@@ -154,11 +154,11 @@ def _draw_curves(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
             **(strong if gate in in_front else weak),
         )  # fmt: skip
     ax.set_ylim(-0.04, 1.12)
-    ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
+    ax.yaxis.set_major_formatter(write_percent)
     ax.set_ylabel(STOPPED, fontsize="small")
     ax.set_xlim(-0.03 * end, 1.03 * end)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    ax.xaxis.set_major_formatter(FuncFormatter(write_percent))
+    ax.xaxis.set_major_formatter(write_percent)
     beyond = "\n(all gates stop larger defects)" if end < result.sizes[-1] else ""
     ax.set_xlabel(f"error rate that the release adds{beyond}", fontsize="small")
     ax.axvline(result.size, color=style.LIGHT_GREY, linewidth=0.8, linestyle=":", zorder=0)

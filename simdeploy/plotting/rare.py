@@ -59,8 +59,6 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
 
 
 def _draw_errors(ax: Axes, rare: Rare) -> None:
-    from matplotlib.ticker import FuncFormatter
-
     n_all = rare.n_rollouts + rare.n_pilot
     error = rare.standard_error / rare.probability
     plain = rare.plain_rollouts
@@ -79,5 +77,5 @@ def _draw_errors(ax: Axes, rare: Rare) -> None:
             f"{name}:\n{format_count(n)} rollouts", (n, error), xytext=(5, 4) if is_left else (-5, -5),
             textcoords="offset points", ha="left" if is_left else "right", va="bottom" if is_left else "top", color=colour,
         )  # fmt: skip
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:,g} %"))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:,g} %")
     ax.margins(x=0)

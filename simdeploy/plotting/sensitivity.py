@@ -253,7 +253,9 @@ def _set_margin_scale(ax: Axes, ends: np.ndarray, start: float) -> float:
         ax.set_xlim(low - margin * (low < 0), high + margin * (high > 0))
         return math.inf
     linear = float(10 ** math.floor(math.log10(np.median(sizes))))
-    set_symlog_axis(ax, linear, min(1.6 * low, 0.0), max(1.6 * high, 0.0), lambda value: f"{value:+,g}" if value else "0")
+    set_symlog_axis(
+        ax, linear, min(1.6 * low, 0.0), max(1.6 * high, 0.0), lambda value: f"{value:+,g}" if value else "0"
+    )
     return linear
 
 

@@ -252,7 +252,7 @@ def write_beside(ax: Axes, row: float, text: str, **look: Any) -> None:
 
 def write_above(ax: Axes, place: float, text: str, *, offset_pt: float = 0, **look: Any) -> None:
     """Write a text above the axes, at a place on the horizontal axis."""
-    look = {"va": "bottom", "fontsize": "small", "color": DARK_GREY, **look}
+    look = {"ha": "center", "va": "bottom", "fontsize": "small", "color": DARK_GREY, **look}
     ax.annotate(
         text, (place, 1), xytext=(offset_pt, 3), xycoords=("data", "axes fraction"), textcoords="offset points", **look
     )
@@ -260,9 +260,7 @@ def write_above(ax: Axes, place: float, text: str, *, offset_pt: float = 0, **lo
 
 def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> None:
     """Put the legend above the axes: any place inside may hold data."""
-    ax.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, fontsize="small", frameon=False, **options
-    )
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, fontsize="small", frameon=False, **options)
 
 
 def contrast_to(mappable: ScalarMappable, value: Any) -> str:

@@ -81,9 +81,7 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     bands = _draw_statuses(ax, shown, times_s)
     in_service = _held(shown["in_service"])
     ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
-    label_line_ends(
-        ax, ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service")
-    )
+    label_line_ends(ax, ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service"))
     marks = _list_marks(rollout)
     # First as if every status had its label: what is left for the legend needs more room.
     _set_height(ax, stretch, 0)
@@ -280,9 +278,7 @@ def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> N
         if start_s >= free_from_s:
             text = f"wave {wave}" if start_s == starts_s.iloc[0] else str(wave)
             side = "left" if start_s == 0 else "center"
-            ax.annotate(
-                text, (start_s, total), xytext=(0, 4), textcoords="offset points", ha=side, fontsize="x-small"
-            )
+            ax.annotate(text, (start_s, total), xytext=(0, 4), textcoords="offset points", ha=side, fontsize="x-small")
             # As far as this text reaches, and as far as the next, centred one begins before its mark.
             free_from_s = start_s + (len(text) + 3) * _CHARACTER_PT * seconds_per_pt
 

@@ -109,7 +109,9 @@ def plot_tradeoff(
     levers = result.levers if lever is None else (result.lever(lever),)
     curves = [_read_curve(result, each, measures) for each in levers]
     estimates = np.concatenate([curve.points for curve in curves])
-    unknown = [describe_measure(measure) for measure, of in zip(measures, estimates.T, strict=True) if np.isnan(of).all()]
+    unknown = [
+        describe_measure(measure) for measure, of in zip(measures, estimates.T, strict=True) if np.isnan(of).all()
+    ]
     if unknown:
         say_nothing_known(ax, f"nothing is known of\n{' or '.join(unknown)}")
     elif len(curves) == 1:

@@ -116,7 +116,7 @@ def _split(frame: pd.DataFrame, result: Tuning) -> list[tuple[str, Look, np.ndar
 
 
 def _set_objective_axis(ax: Axes, result: Tuning, frame: pd.DataFrame) -> None:
-    from matplotlib.ticker import LogFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogFormatter
 
     measure, unit = result.of, find_cost_unit(result.computed_under)
     roles = result.policies[result.policies["measure"].eq(str(measure))]
@@ -129,15 +129,13 @@ def _set_objective_axis(ax: Axes, result: Tuning, frame: pd.DataFrame) -> None:
     if lowest > 0 and largest > _MUCH * lowest and not measure.is_fraction and not measure.is_duration:
         ax.set_xscale("log")
         ax.set_xlim(lowest / 1.3, largest * 1.3)
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        ax.xaxis.set_major_formatter("{x:,g}")
         ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
     ax.grid(visible=True, axis="x", color=PALE_GREY, linewidth=0.6)
     ax.set_axisbelow(True)
 
 
-def _draw_roles(
-    ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[tuple[str, Look, np.ndarray]]
-) -> None:
+def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[tuple[str, Look, np.ndarray]]) -> None:
     """Draw the policies of the result in the row of the candidates like them, each with its name and estimate."""
     unit = find_cost_unit(result.computed_under)
     roles = result.policies[result.policies["measure"].eq(str(result.of))].set_index("policy")
