@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, count, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -163,7 +163,7 @@ def label_points(
     *,
     colours: Sequence[str] | None = None,
     avoid: np.ndarray | None = None,
-) -> list[Annotation]:
+) -> None:
     """Write words beside points, as far as there is room.
 
     `points` has a row of x and y for each, `order` is of their places, the most important first. When the axes are drawn,
@@ -172,27 +172,16 @@ def label_points(
     """
     from matplotlib.patheffects import withStroke
 
+    look: dict[str, Any] = {"xytext": (0, 0), "textcoords": "offset points", "ha": "left", "va": "bottom", "zorder": 6}
+    look |= {"fontsize": "small", "parse_math": False, "in_layout": False}
+    look |= {"path_effects": [withStroke(linewidth=2, foreground="white")]}
     labels = [
-        ax.annotate(
-            words[number],
-            points[number],
-            xytext=(0, 0),
-            textcoords="offset points",
-            ha="left",
-            va="bottom",
-            fontsize="small",
-            color=INK if colours is None else darken(colours[number]),
-            zorder=6,
-            path_effects=[withStroke(linewidth=2, foreground="white")],
-            parse_math=False,
-            in_layout=False,
-        )  # fmt: skip
-        for number in dict.fromkeys(order)
-        if not np.isnan(points[number]).any()
+        ax.annotate(words[place], points[place], color=INK if colours is None else darken(colours[place]), **look)
+        for place in dict.fromkeys(order)
+        if not np.isnan(points[place]).any()
     ]
     free = points if avoid is None else np.vstack([points, avoid])
     before_drawing(ax, lambda renderer: _place_labels(ax, labels, free[~np.isnan(free).any(axis=1)], renderer))
-    return labels
 
 
 def _place_labels(ax: Axes, labels: Sequence[Annotation], avoid: np.ndarray, renderer: RendererBase) -> None:

@@ -126,27 +126,15 @@ def label_line_ends(ax: Axes, lines: Sequence[Line2D]) -> None:
 
     They are in place once the figure has been drawn. A line that ends with a NaN has none.
     """
-    ends = [float(np.asarray(line.get_ydata(), dtype=float)[-1]) for line in lines]
-    labels = [
-        ax.annotate(
-            str(line.get_label()),
-            (1.0, end),
-            xycoords=ax.get_yaxis_transform(),
-            xytext=(_LABEL_GAP_PT, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize="small",
-            color=darken(line.get_color()),
-            annotation_clip=False,
-            arrowprops={
-                **{"arrowstyle": "-", "color": line.get_color(), "linewidth": 0.7},
-                **{"shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5), "patchA": None},
-            },
-            parse_math=False,
-        )
-        for line, end in zip(lines, ends, strict=True)
-        if not np.isnan(end)
-    ]
+    arrow = {"arrowstyle": "-", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5), "patchA": None}
+    look: dict[str, Any] = {"va": "center", "fontsize": "small", "annotation_clip": False, "parse_math": False}
+    look |= {"xycoords": ax.get_yaxis_transform(), "xytext": (_LABEL_GAP_PT, 0), "textcoords": "offset points"}
+    labels = []
+    for line in lines:
+        end, colour = float(np.asarray(line.get_ydata(), dtype=float)[-1]), line.get_color()
+        if not np.isnan(end):
+            look |= {"color": darken(colour), "arrowprops": {**arrow, "color": colour}}
+            labels.append(ax.annotate(str(line.get_label()), (1.0, end), **look))
     before_drawing(ax, lambda renderer: _move_apart(ax, labels, renderer))
 
 

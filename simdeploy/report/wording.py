@@ -377,6 +377,28 @@ def fit_forms(parts: Iterable[Sequence[str]], longest: int, separator: str = " "
     return chosen
 
 
+def compare_with_others(
+    others: Sequence[str], rivals: Sequence[str], than: str, *, noun: str, them: str, separator: str = ","
+) -> list[str]:
+    """Return endings of a sentence on the best: what it is better than, or which rivals are indistinguishable; the longest first.
+
+    Examples
+    --------
+    >>> compare_with_others(["a", "b"], [], "lower than", noun="policy", them="it")
+    [', lower than a and b', ', lower than a and 1 more']
+    >>> compare_with_others(["a", "b"], ["b"], "lower than", noun="policy", them="it")
+    [', but b is indistinguishable from it']
+    >>> compare_with_others(["a", "b"], ["a", "b"], "lower than", noun="policy", them="it")
+    [', but no other policy is distinguishable from it']
+    """
+    if not rivals:
+        return [f", {than} {names}" for names in list_forms(others, separator=separator)]
+    if len(rivals) == len(others) > 1:
+        return [f", but no other {noun} is distinguishable from {them}"]
+    forms = list_forms(rivals, separator=separator)
+    return [f", but {names} {is_or_are(len(rivals))} indistinguishable from {them}" for names in forms]
+
+
 def list_forms(words: Sequence[str], most: int = 3, *, separator: str = ",") -> list[str]:
     """Return lists of some words for `join_answer`, from `most` words down to one.
 
