@@ -46,12 +46,12 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     if by_cause and scenario.costs is None:
         hint = "add a `costs` section"
         raise InputError(Problem("the scenario has no costs", ("--costs",), found=scenario.name, hint=hint))
-    precise = None
+    precision_reached, replications = None, study.ctx.params["replications"]
     if targets:
-        precise = study.run(replicate_to_precision, scenario, policies, targets=targets)
-        responses, replications = precise.responses, precise.n_replications
+        precision_reached = study.run(replicate_to_precision, scenario, policies, targets=targets)
+        responses, replications = precision_reached.responses, precision_reached.n_replications
     else:
-        responses, replications = study.run(replicate, scenario, policies), study.ctx.params["replications"]
+        responses = study.run(replicate, scenario, policies)
     confidence_level = study.ctx.params["confidence_level"]
     result = compare(responses, baseline=baseline, confidence_level=confidence_level)
     costs = estimate_costs(responses, confidence_level=confidence_level) if by_cause else None
@@ -59,11 +59,11 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     return Finding(
         result,
         about=f"{replications:,} replications of each policy",
-        lines=[] if precise is None else [precise.answer],
-        more=[*([] if precise is None else precise.summarize()), *([] if costs is None else costs.summarize())],
+        precision=precision_reached,
+        more=[] if costs is None else costs.summarize(),
         table=lambda: responses,
         draw=draw_panels(size, plot_comparison, result) if costs is None else lambda: _draw_costs(result, costs),
-        under={"replications": replications, **({} if precise is None else {"precision": precise.to_dict()})},
+        under={"replications": replications},
         failed=bool(responses["status"].eq("failed").any()),  # a warning has said which
     )
 

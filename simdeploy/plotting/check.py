@@ -19,7 +19,7 @@ from simdeploy.plotting.style import (
     write_beside,
 )
 from simdeploy.plotting.wrapping import wrap_words
-from simdeploy.report.checking import describe_requirement, format_found, requirement_of
+from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
 from simdeploy.report.wording import find_cost_unit, percent
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _write_verdict(ax: Axes, height: int, row: Mapping[Hashable, Any], cost_unit
     """Write the verdict beside a row, bold unless it is "met", and the estimate below it."""
     weight = "normal" if row["verdict"] == "met" else "bold"
     write_beside(ax, height, row["verdict"], va="bottom", fontweight=weight)
-    write_beside(ax, height, format_found(row, cost_unit), va="top")
+    write_beside(ax, height, format_bounds(row, cost_unit), va="top")
 
 
 def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float, float, float]:

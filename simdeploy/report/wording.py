@@ -42,13 +42,7 @@ _BRIEF = {
 
 
 def difference_scale(scale: Scale) -> Scale:
-    """Return the scale of a difference: percentages differ in points.
-
-    Examples
-    --------
-    >>> difference_scale(PERCENT).unit, difference_scale(Scale(1, "s")).unit
-    ('pp', 's')
-    """
+    """Return the scale of a difference: percentages differ in points."""
     return POINTS if scale == PERCENT else scale
 
 
@@ -88,13 +82,7 @@ def find_cost_unit(computed_under: Mapping[str, Any]) -> str:
 
 
 def cost_scale(cost_unit: str) -> Scale:
-    """Return the scale of the cost per rollout.
-
-    Examples
-    --------
-    >>> cost_scale("EUR").unit, cost_scale("").unit
-    ('EUR per rollout', 'per rollout')
-    """
+    """Return the scale of the cost per rollout; the unit of costs may be empty."""
     return Scale(1, f"{cost_unit} per rollout".lstrip())
 
 
@@ -211,7 +199,7 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     return f"{number:{form}} {scale.unit}".rstrip()
 
 
-def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, what: str) -> str:
+def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, nouns: str) -> str:
     """Say how many things are excluded, and why.
 
     Examples
@@ -220,10 +208,10 @@ def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, what: str) -> s
     '3 of 64 worlds are excluded (no value in 2; never ends in 1)'
     """
     listed = "; ".join(f"{reason} in {number:,}" for reason, number in reasons.items())
-    return f"{n_out:,} of {n:,} {what} are excluded ({listed})"
+    return f"{n_out:,} of {n:,} {nouns} are excluded ({listed})"
 
 
-def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bool = False) -> str:
+def say_unknown(fractions: Mapping[str, float], noun: str, *, is_conditional: bool = False) -> str:
     """Say what is unknown of which policies because rollouts never end; empty if nothing is.
 
     `is_conditional` is whether only some of the rollouts count.
@@ -239,32 +227,17 @@ def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bo
     if not unknown:
         return ""
     ends = dict.fromkeys(f"{100 * fraction:.3g}" for fraction in (min(unknown.values()), max(unknown.values())))
-    whose = f"{'its' if len(unknown) == 1 else 'their'}{' relevant' if is_conditional else ''}"
-    return (
-        f"{capitalize(what)} unknown for {list_some(list(unknown))}: "
-        f"{' to '.join(ends)} % of {whose} rollouts never end"
-    )
+    rollouts = f"{'its' if len(unknown) == 1 else 'their'}{' relevant' if is_conditional else ''} rollouts"
+    return f"{capitalize(noun)} unknown for {list_some(list(unknown))}: {' to '.join(ends)} % of {rollouts} never end"
 
 
 def capitalize(text: str) -> str:
-    """Return a text with a capital first letter, the rest unchanged.
-
-    Examples
-    --------
-    >>> capitalize("p95 of makespan"), capitalize("")
-    ('P95 of makespan', '')
-    """
+    """Return a text with a capital first letter, the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def percent(fraction: float) -> str:
-    """Write a fraction as a percentage, with all its digits.
-
-    Examples
-    --------
-    >>> percent(0.95), percent(0.999)
-    ('95 %', '99.9 %')
-    """
+    """Write a fraction as a percentage, with all its digits."""
     return f"{100 * fraction:g} %"
 
 
@@ -277,6 +250,11 @@ def plural(n: int, noun: str, nouns: str = "") -> str:
     ('1 rollout', '1,000 rollouts', '2 policies')
     """
     return f"{n:,} {noun if n == 1 else nouns or f'{noun}s'}"
+
+
+def case_noun(case_columns: Sequence[str]) -> str:
+    """Return what the rows of estimates are called."""
+    return "case" if "case" in case_columns else "policy"
 
 
 def is_or_are(n: int) -> str:
