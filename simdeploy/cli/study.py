@@ -43,7 +43,7 @@ class Finding:
     draw: Callable[[], Figure] | None = None  # for --plot
     files: Callable[[], None] | None = None  # writes others
     under: Mapping[str, Any] = field(default_factory=dict)  # in addition to the result's `computed_under`
-    failed: bool = False
+    failed: bool = False  # also without failed replications
     undecided: bool = False
 
 
@@ -71,7 +71,11 @@ class Study:
 
 
 def draw_panels(
-    size: tuple[float, float], plot: Callable[..., object], *args: Any, panels: tuple[int, int] | None = None
+    size: tuple[float, float],
+    plot: Callable[..., object],
+    *args: Any,
+    panels: tuple[int, int] | None = None,
+    height_ratios: Sequence[float] | None = None,
 ) -> Callable[[], Figure]:
     """Return a function that draws a figure of `size` inches with `plot(axes, *args)`; `panels` makes an array of axes."""
 
@@ -79,7 +83,8 @@ def draw_panels(
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots() if panels is None else figure.subplots(*panels, squeeze=False)
+        n_rows, n_columns = panels or (1, 1)
+        axes = figure.subplots(n_rows, n_columns, squeeze=panels is None, height_ratios=height_ratios)
         plot(axes, *args)
         return figure
 
@@ -159,7 +164,8 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
         # Not 1, which says that a requirement is not met.
         say(f"error: {error.filename}: {error.strerror}")
         raise click.exceptions.Exit(BAD_INPUT) from None
-    if finding.failed:
+    n_failed: int | Mapping[str, int] = getattr(result, "n_failed", 0)  # a warning has said which
+    if finding.failed or (any(n_failed.values()) if isinstance(n_failed, Mapping) else n_failed):
         raise click.exceptions.Exit(FAILED)
     if finding.undecided:
         raise click.exceptions.Exit(UNDECIDED)

@@ -92,7 +92,7 @@ def command(
         precision=precision_reached,
         draw=lambda: _draw(summary),
         under={"replications": result.replications},
-        failed=bool(summary.cells["failed"].any()),  # a warning has said which
+        failed=bool(summary.cells["failed"].any()),
     )
 
 

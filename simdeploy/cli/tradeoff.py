@@ -47,7 +47,6 @@ def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None
         result,
         about=f"policy {result.policy}, {study.ctx.params['replications']:,} replications of each value",
         draw=draw_panels((_PANEL_IN[0] * n_pairs, _PANEL_IN[1]), _plot, result, panels=(1, n_pairs)),
-        failed=bool(result.n_failed),  # a warning has said which
     )
 
 

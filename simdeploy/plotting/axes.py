@@ -123,13 +123,7 @@ def _write_count(value: float, _place: float | None = None) -> str:
 
 
 def write_percent(value: float, _place: float | None = None) -> str:
-    """Return a tick of a fraction's axis.
-
-    Examples
-    --------
-    >>> write_percent(0.07), write_percent(0.025)
-    ('7%', '2.5%')
-    """
+    """Return a tick of a fraction's axis."""
     return f"{round(100 * value, 6):g}%"
 
 

@@ -255,8 +255,8 @@ def _read_values(frame: pd.DataFrame, measures: Iterable[Measure]) -> np.ndarray
 def _set_axes(
     ax: Axes, measures: Iterable[Measure], ends: Iterable[Iterable[float]], cost_unit: str, room: float = 0.08
 ) -> None:
-    for which, measure, of in zip("xy", measures, ends, strict=True):
-        longest = set_limits(ax, which, measure, of, room=room)
+    for which, measure, along_axis in zip("xy", measures, ends, strict=True):
+        longest = set_limits(ax, which, measure, along_axis, room=room)
         set_measure_axis(getattr(ax, f"{which}axis"), measure, longest, cost_unit)
         wrap_axis_label(ax, which)
 
@@ -347,11 +347,11 @@ def plot_pareto(
     ends = ([*of[:, 0], *of[is_on, 1:].ravel()] for of in values)
     _set_axes(ax, measures, ends, find_cost_unit(front.computed_under))
     size = max(6.0, min(30.0, 3000 / len(points)))
-    for words, label, colour in (
+    for standings, label, colour in (
         (["surely dominated"], "dominated", LIGHT_GREY),
         (["could be", "unknown"], "may be on the front", ORANGE),
     ):
-        x_values, y_values = points[standing.isin(words)].T
+        x_values, y_values = points[standing.isin(standings)].T
         ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)
     _draw_intervals(ax, values[:, is_on])
     x_values, y_values = points[is_on].T

@@ -56,13 +56,7 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
 
 
 def quantity_title(name: str) -> str:
-    """Name a quantity.
-
-    Examples
-    --------
-    >>> quantity_title("escape"), quantity_title("makespan_s"), quantity_title("completed_makespan_s")
-    ('escapes', 'makespan', 'makespan if completed')
-    """
+    """Name a quantity."""
     return TITLES.get(name) or LABELS[MEANS[name]][0]
 
 

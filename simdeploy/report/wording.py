@@ -142,13 +142,7 @@ def interval_names(name: str) -> tuple[str, str, str]:
 def write_estimate(
     row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False, level: float | None = None
 ) -> str:
-    """Write the estimate of a row with its interval, as `format_estimate` does.
-
-    Examples
-    --------
-    >>> write_estimate({"estimate": 0.0512, "low": 0.04, "high": 0.07}, PERCENT)
-    '5.1 % (4.0 to 7.0)'
-    """
+    """Write the estimate of a row with its interval, as `format_estimate` does."""
     estimate, low, high = (float(row[column]) for column in interval_names(name))
     return format_estimate(estimate, low, high, scale, sign=sign, level=level)
 
@@ -286,14 +280,7 @@ def name_briefly(measure: Measure) -> str:
 
 
 def name_objective(measure: Measure) -> str:
-    """Name a measure that policies are ranked by: a mean is called one.
-
-    Examples
-    --------
-    >>> from simdeploy.scenario.measures import parse_measure
-    >>> name_objective(parse_measure("cost")), name_objective(parse_measure("p95 makespan_s"))
-    ('mean cost', 'p95 of makespan')
-    """
+    """Name a measure that policies are ranked by: a mean is called one."""
     return f"{'mean ' if measure.kind == 'mean' else ''}{describe_measure(measure)}"
 
 
