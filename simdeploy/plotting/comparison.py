@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import LABELS, describe_measure, name_cases
 from simdeploy.analysis.asking.verdicts import find_direction
@@ -157,7 +157,7 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
     ):
         if len(chosen):
             ax.hlines(chosen.index, chosen["low"], chosen["high"], color=colour, linewidth=1.8)
-            look = {"color": colour, "markerfacecolor": face, "markersize": 6}
+            look: dict[str, Any] = {"color": colour, "markerfacecolor": face, "markersize": 6}
             ax.plot(chosen["estimate"], chosen.index, marker, **look, label=label)
     ax.axvline(0, color=style.INK, linewidth=0.8, zorder=0)
     set_rows(ax, [wrap_name(name) for name in rows["policy"]])

@@ -73,7 +73,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     for cause in CAUSES:
         widths = np.nan_to_num(result.parts.loc[result.parts["cause"].eq(cause), "estimate"].to_numpy())
         if widths.any():
-            look = {"color": _LOOKS[cause].colour, "hatch": _LOOKS[cause].hatch, "edgecolor": "white"}
+            look: dict[str, Any] = {"color": _LOOKS[cause].colour, "hatch": _LOOKS[cause].hatch, "edgecolor": "white"}
             ax.barh(rows, widths, 0.62, left=np.where(widths >= 0, right, left), label=_name_cause(cause), **look)
             right, left = right + np.maximum(widths, 0), left + np.minimum(widths, 0)
     ax.hlines(rows, totals["low"], totals["high"], color=style.INK, linewidth=1.4)

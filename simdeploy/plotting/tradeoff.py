@@ -223,7 +223,7 @@ def _say_better(ax: Axes, which: str, measure: Measure) -> None:
 
 def _measure_spans(ax: Axes) -> np.ndarray:
     """Return the lengths of both axes, in data."""
-    return np.ptp(np.array([ax.get_xlim(), ax.get_ylim()]), axis=1)
+    return np.diff([ax.get_xlim(), ax.get_ylim()]).ravel()
 
 
 def _is_moving(points: np.ndarray) -> bool:
