@@ -33,13 +33,21 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.tuning import Tuning
 
-# Rows of the cloud, from the top, each with what came of its candidates, and how they are drawn.
+# Rows of candidates, from the top, and how they are drawn.
+_ALL, _MEETS, _UNKNOWN = "candidates", "meets the requirements", "unknown"
 _ROWS = {
-    "meets the requirements": (("chosen", "can't be told from the choice", "not better", "ruled out"), Look(BLUE, "o")),
-    "undecided": (("not known to meet the requirements",), Look(ORANGE, "+")),
-    "misses a requirement": (("misses a requirement",), Look(VERMILION, "x")),
+    _ALL: Look(BLUE, "o"),  # without requirements
+    _MEETS: Look(BLUE, "o"),
+    "undecided": Look(ORANGE, "+"),
+    "misses a requirement": Look(VERMILION, "x"),
+    _UNKNOWN: Look(GREY, "+"),
 }
-_WITHOUT_REQUIREMENTS = "candidates"
+# The row of each outcome, with requirements.
+_ROW_OF = {
+    **dict.fromkeys(("chosen", "can't be told from the choice", "not better", "ruled out"), _MEETS),
+    "not known to meet the requirements": "undecided",
+    "misses a requirement": "misses a requirement",
+}
 _ROLES = {"choice": ("recommended", BETTER), "current": ("current", CURRENT), "defaults": ("API defaults", DEFAULT)}
 _MARKER_SIZES = {"*": 13, "o": 7, "s": 7}
 _MUCH = 30  # a factor beyond which an axis is logarithmic
@@ -82,15 +90,16 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     'makespan (min)'
     """
     frame = _read_candidates(result)
-    rows = _split(frame, result)
+    rows = [name for name in _ROWS if frame["row"].eq(name).any()]
     # The same heights in every picture of a result.
     heights = np.random.default_rng(0).uniform(-_JITTER, _JITTER, len(frame))
-    for row, (_, look, is_in) in enumerate(rows):
+    for row, name in enumerate(rows):
+        look, is_in = _ROWS[name], frame["row"].eq(name)
         ax.scatter(
             frame.loc[is_in, "estimate"], row + heights[is_in], s=7, color=look.colour, marker=look.marker,
             alpha=0.35 if len(frame) > 100 else 0.8, linewidths=0.0 if look.marker == "o" else 0.6, zorder=2,
         )  # fmt: skip
-    set_rows(ax, [f"{name}\n{is_in.sum():,}" for name, _, is_in in rows])
+    set_rows(ax, [f"{name}\n{frame['row'].eq(name).sum():,}" for name in rows])
     _set_objective_axis(ax, result, frame)
     _draw_roles(ax, result, frame, rows)
     ax.tick_params(axis="y", labelsize="small")
@@ -98,21 +107,12 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
 
 
 def _read_candidates(result: Tuning) -> pd.DataFrame:
-    """Return the candidates with an estimate; those that are equal have the same outcome."""
+    """Return the candidates with an estimate and the row that they are in; those that are equal have the same outcome."""
     frame = result.candidates[result.candidates["estimate"].notna()]
     outcomes = result.candidates.set_index("candidate")["outcome"]
     stands_for = frame["equal_to"].fillna(frame["candidate"])
-    return frame.assign(outcome=outcomes.loc[stands_for].to_numpy()).reset_index(drop=True)
-
-
-def _split(frame: pd.DataFrame, result: Tuning) -> list[tuple[str, Look, np.ndarray]]:
-    """Return the rows with candidates: a name, a look, and which ones are in it."""
-    if not result.requirements:
-        return [(_WITHOUT_REQUIREMENTS, Look(BLUE, "o"), np.ones(len(frame), dtype=bool))]
-    rows = [(name, look, frame["outcome"].isin(outcomes).to_numpy()) for name, (outcomes, look) in _ROWS.items()]
-    others = ~np.any([is_in for _, _, is_in in rows], axis=0)
-    rows.append(("unknown", Look(GREY, "+"), others))
-    return [row for row in rows if row[2].any()]
+    frame = frame.assign(outcome=outcomes.loc[stands_for].to_numpy()).reset_index(drop=True)
+    return frame.assign(row=frame["outcome"].map(_ROW_OF).fillna(_UNKNOWN) if result.requirements else _ALL)
 
 
 def _set_objective_axis(ax: Axes, result: Tuning, frame: pd.DataFrame) -> None:
@@ -135,7 +135,7 @@ def _set_objective_axis(ax: Axes, result: Tuning, frame: pd.DataFrame) -> None:
     ax.set_axisbelow(True)
 
 
-def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[tuple[str, Look, np.ndarray]]) -> None:
+def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[str]) -> None:
     """Draw the policies of the result in the row of the candidates like them, each with its name and estimate."""
     unit = find_cost_unit(result.computed_under)
     roles = result.policies[result.policies["measure"].eq(str(result.of))].set_index("policy")
@@ -144,8 +144,8 @@ def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[tu
         is_repeated = role == "current" and result.keeps_current
         if is_repeated or role not in roles.index or not np.isfinite(roles["estimate"][role]):
             continue
-        place = np.flatnonzero(frame["candidate"].eq(roles["candidate"][role]).to_numpy())
-        row = next((number for number, (_, _, is_in) in enumerate(rows) if len(place) and is_in[place[0]]), 0)
+        found_in = frame.loc[frame["candidate"].eq(roles["candidate"][role]), "row"]
+        row = 0 if found_in.empty else rows.index(found_in.iloc[0])
         value, low, high = (float(roles[column][role]) for column in ("estimate", "low", "high"))
         ax.hlines(row, low, high, color=look.colour, linewidth=1.6, zorder=4)
         face = "white" if look is DEFAULT else look.colour
@@ -199,8 +199,7 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     'lowest makespan (min) with this value'
     """
     frame = _read_candidates(result)
-    missing = (*_ROWS["misses a requirement"][0], *_ROWS["undecided"][0], "never ends", "failed")
-    reachable = frame[~frame["outcome"].isin(missing)]
+    reachable = frame[frame["outcome"].map(_ROW_OF).eq(_MEETS)]
     is_min = result.direction == "min"
     settings = _find_settings(result, reachable)
     best = {name: _find_best(reachable, name, is_min=is_min) for name in settings}
