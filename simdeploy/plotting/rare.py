@@ -66,8 +66,8 @@ def _draw_errors(ax: Axes, rare: Rare) -> None:
     ax.set(xscale="log", yscale="log", xlabel="rollouts", ylabel="relative error (standard error / probability)")
     ax.plot([n_all, plain], [error, error], color=INK, linestyle="dotted")
     for name, n, style, line_colour, colour, face in (
-        ("plain simulation", plain, "--", GREY, DARK_GREY, "white"),
         (_NAMES[rare.method], n_all, "-", BLUE, BLUE, BLUE),
+        ("plain simulation", plain, "--", GREY, DARK_GREY, "white"),
     ):
         ax.plot(ends, [error * math.sqrt(n / end) for end in ends], style, color=line_colour, linewidth=1.8, label=name)
         ax.plot(n, error, "o", color=colour, markerfacecolor=face)

@@ -54,14 +54,14 @@ class Look:
 
 # For lines without a meaning of their own, in this order. Neighbours differ in lightness.
 LINE_LOOKS = (
-    Look(BLUE, "o", "-", ""),
-    Look(ORANGE, "s", "--", "//"),
-    Look(BLACK, "^", "-", ".."),
-    Look(GREEN, "D", (0, (5, 1, 1, 1)), "\\\\"),
-    Look(VERMILION, "v", "-", "xx"),
-    Look(SKY_BLUE, "P", "--", "--"),
-    Look(PURPLE, "X", (0, (1, 1)), "++"),
-    Look(GREY, "*", "-", "oo"),
+    Look(BLUE, "o"),
+    Look(ORANGE, "s", "--"),
+    Look(BLACK, "^"),
+    Look(GREEN, "D", (0, (5, 1, 1, 1))),
+    Look(VERMILION, "v"),
+    Look(SKY_BLUE, "P", "--"),
+    Look(PURPLE, "X", (0, (1, 1))),
+    Look(GREY, "*"),
 )
 
 # From the bottom of a stack: the new version, what is under way, what went wrong, what is still to come.
