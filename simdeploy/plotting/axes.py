@@ -73,8 +73,10 @@ def set_measure_axis(axis: Axis, measure: Measure, longest: float, cost_unit: st
 def add_interval(ax: Axes, which: str, confidence_level: float, note: str = "") -> None:
     """Add to the label of an axis which intervals are drawn along it."""
     axis = getattr(ax, f"{which}axis")
-    axis.set_label_text(f"{axis.get_label_text()}, {percent(confidence_level)} CI{note}")
+    unbroken = f"{percent(confidence_level)} CI".replace(" ", "\N{NO-BREAK SPACE}")
+    axis.set_label_text(f"{axis.get_label_text()}, {unbroken}{note}")
     wrap_axis_label(ax, which)
+    axis.set_label_text(axis.get_label_text().replace("\N{NO-BREAK SPACE}", " "))
 
 
 def set_unit_axis(axis: Axis, unit: str, longest: float, label: str) -> None:

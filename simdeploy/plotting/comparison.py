@@ -62,8 +62,8 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     ...     "replication": [0, 1, 0, 1],
     ...     "verdict": ["escaped", "completed_good", "completed_good", "completed_good"],
     ... })
-    >>> plot_comparison(Figure().subplots(), compare(table)).get_xlabel()
-    'probability of each verdict of good and of defective releases, 95 % CI'
+    >>> plot_comparison(Figure().subplots(), compare(table)).get_xlabel().splitlines()
+    ['probability of each verdict of good and of defective releases,', '95 % CI']
     """
     estimates = comparison.estimates[comparison.estimates["response"].eq(response)]
     if response not in LEVELS:

@@ -350,7 +350,7 @@ def compare_with_others(
     Examples
     --------
     >>> compare_with_others(["a", "b"], [], "lower than", noun="policy", them="it")
-    [', lower than a and b', ', lower than a and 1 more']
+    [', lower than a and b']
     >>> compare_with_others(["a", "b"], ["b"], "lower than", noun="policy", them="it")
     [', but b is indistinguishable from it']
     >>> compare_with_others(["a", "b"], ["a", "b"], "lower than", noun="policy", them="it")
