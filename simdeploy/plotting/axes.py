@@ -169,7 +169,7 @@ def label_points(
     from matplotlib.patheffects import withStroke
 
     look: dict[str, Any] = {"xytext": (0, 0), "textcoords": "offset points", "ha": "left", "va": "bottom", "zorder": 6}
-    look |= {"fontsize": "small", "parse_math": False, "in_layout": False}
+    look |= {"fontsize": "small", "in_layout": False}
     look |= {"path_effects": [withStroke(linewidth=2, foreground="white")]}
     labels = [
         ax.annotate(words[place], points[place], color=INK if colours is None else darken(colours[place]), **look)

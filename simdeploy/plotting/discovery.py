@@ -92,7 +92,7 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
         is_found = bool(result.boxes.loc[result.boxes["box"].eq(box), "is_found"].iloc[0])
         _draw_box(ax, limits, x, y, is_found=is_found)
     title = wrap_words(ax, _say_box(result, limits, shown, box))
-    ax.set_title(title, loc="left", fontsize="medium", pad=30, parse_math=False)
+    ax.set_title(title, loc="left", fontsize="medium", pad=30)
     put_legend_above(ax, 2, borderaxespad=1.5, handletextpad=0.1, borderpad=0)
     return ax
 
@@ -257,7 +257,7 @@ def _set_axis(ax: Axes, which: str, axis: _Axis, label: str) -> None:
             drawn.set_minor_formatter(NullFormatter())
     elif axis.is_whole:
         drawn.set_major_locator(MaxNLocator(integer=True))
-    drawn.set_label_text(label, parse_math=False)
+    drawn.set_label_text(label)
     ax.set(**{f"{which}lim": axis.ends})
 
 

@@ -285,4 +285,4 @@ def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -
         lines.append("hatched: no value" if shown.is_grid else "crosses: no value")
     if shown.note:
         lines.append(wrap_words(ax, shown.note, "small"))
-    ax.set_title("\n".join(lines), fontsize="small", parse_math=False)
+    ax.set_title("\n".join(lines), fontsize="small")

@@ -109,7 +109,7 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
         title += f"\n{_MISSES if sizes and misses else 'hatched'}: misses a requirement"
     if "undecided" in verdicts and sizes:
         title += "; ?: undecided" if is_missed.any() else "\n?: undecided whether it meets the requirements"
-    ax.set_title(wrap_words(ax, title), fontsize="medium", parse_math=False)
+    ax.set_title(wrap_words(ax, title), fontsize="medium")
     return ax
 
 

@@ -122,9 +122,9 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     label = f"{quantity}{unit} (lines: {percent(result.confidence_level)} CI)"
     if result.method == "sobol" and (inner["estimate"] > bars["estimate"]).any():
         label += "\nA dark bar longer than its light bar is estimation error."
-    ax.set_xlabel(wrap_words(ax, label, "small"), fontsize="small", parse_math=False)
+    ax.set_xlabel(wrap_words(ax, label, "small"), fontsize="small")
     title = wrap_words(ax, f"What moves {say_subject(result)}")
-    ax.set_title(title, fontsize="medium", pad=36, parse_math=False)
+    ax.set_title(title, fontsize="medium", pad=36)
     put_legend_above(ax, 1, borderaxespad=0.1)
     return ax
 
@@ -291,6 +291,6 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float
     n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("not possible").sum())
     text += f"\nlines: {percent(result.confidence_level)} CI"
     text += f"; {n - n_shown} further values change it by less or not at all" if n > n_shown else ""
-    ax.set_xlabel(wrap_words(ax, text, "small"), fontsize="small", parse_math=False)
+    ax.set_xlabel(wrap_words(ax, text, "small"), fontsize="small")
     title = f"{n_flips} of {n} values of a switch flip or may flip the choice"
     ax.set_title(wrap_words(ax, title), fontsize="medium", pad=18)

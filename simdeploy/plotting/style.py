@@ -127,7 +127,7 @@ def label_line_ends(ax: Axes, lines: Sequence[Line2D]) -> None:
     They are in place once the figure has been drawn. A line that ends with a NaN has none.
     """
     arrow = {"arrowstyle": "-", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5), "patchA": None}
-    look: dict[str, Any] = {"va": "center", "fontsize": "small", "annotation_clip": False, "parse_math": False}
+    look: dict[str, Any] = {"va": "center", "fontsize": "small", "annotation_clip": False}
     look |= {"xycoords": ax.get_yaxis_transform(), "xytext": (_LABEL_GAP_PT, 0), "textcoords": "offset points"}
     labels = []
     for line in lines:

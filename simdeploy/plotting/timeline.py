@@ -96,7 +96,7 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     _draw_waves(ax, rollout.events, total, right_s)
     set_time_axis(ax.xaxis, last_s, "time since the start")
     _set_node_axis(ax, stretch)
-    ax.set_title(_title(rollout), loc="left", fontsize="small", parse_math=False)
+    ax.set_title(_title(rollout), loc="left", fontsize="small")
     return ax
 
 

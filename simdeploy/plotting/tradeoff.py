@@ -145,7 +145,7 @@ def _draw_curve(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curve: 
     """Draw the curve of one setting, with all of its values."""
     rows, points = curve.rows, curve.points
     level = f"{percent(result.confidence_level)} band over {len(rows)} values"
-    ax.set_title(f"{curve.lever.name}\n{level}", fontsize="small", parse_math=False)
+    ax.set_title(f"{curve.lever.name}\n{level}", fontsize="small")
     _set_axes(ax, measures, curve.values.reshape(2, -1), find_cost_unit(result.computed_under))
     _draw_intervals(ax, curve.values)
     ax.plot(*points.T, color=BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
