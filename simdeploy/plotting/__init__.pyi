@@ -13,4 +13,4 @@ from .regret import plot_regret as plot_regret
 from .sensitivity import plot_sensitivity as plot_sensitivity, plot_tornado as plot_tornado
 from .timeline import plot_timeline as plot_timeline
 from .tradeoff import plot_pareto as plot_pareto, plot_tradeoff as plot_tradeoff
-from .tuning import plot_tuning as plot_tuning
+from .tuning import plot_settings as plot_settings, plot_tuning as plot_tuning
