@@ -379,8 +379,8 @@ def plot_pareto(
     _set_axes(ax, measures, ends, find_cost_unit(front.computed_under))
     size = max(6.0, min(30.0, 3000 / len(points)))
     for words, label, colour in (
-        (["surely dominated"], "surely dominated", LIGHT_GREY),
-        (["could be", "unknown"], "could be on the front", ORANGE),
+        (["dominated"], "dominated", LIGHT_GREY),
+        (["undecided", "unknown"], "possibly on the front", ORANGE),
     ):
         x_values, y_values = points[standing.isin(words)].T
         ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)

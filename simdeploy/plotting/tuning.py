@@ -35,9 +35,12 @@ if TYPE_CHECKING:
 
 # Rows of the cloud, from the top, each with what came of its candidates, and how they are drawn.
 _ROWS = {
-    "meets the requirements": (("chosen", "can't be told from the choice", "not better", "ruled out"), Look(BLUE, "o")),
-    "undecided": (("not known to meet the requirements",), Look(ORANGE, "+")),
-    "misses a requirement": (("misses a requirement",), Look(VERMILION, "x")),
+    "meets the requirements": (
+        ("chosen", "indistinguishable from the choice", "not better", "eliminated"),
+        Look(BLUE, "o"),
+    ),
+    "undecided": (("requirements undecided",), Look(ORANGE, "+")),
+    "misses a requirement": (("requirement not met",), Look(VERMILION, "x")),
 }
 _WITHOUT_REQUIREMENTS = "candidates"
 _ROLES = {"choice": ("recommended", BETTER), "current": ("current", CURRENT), "defaults": ("API defaults", DEFAULT)}

@@ -76,7 +76,7 @@ def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: n
     return found
 
 
-def find_surely_dominated(
+def find_dominated(
     values: Sequence[np.ndarray],
     directions: Mapping[Measure, Direction],
     opponents: np.ndarray,
@@ -89,14 +89,14 @@ def find_surely_dominated(
     """
     n = len(opponents)
     level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # of which one side does harm
-    is_sure = np.zeros(n, dtype=bool)
+    is_dominated = np.zeros(n, dtype=bool)
     for case in np.flatnonzero(opponents >= 0).tolist():
         pairs = zip(values, directions.items(), strict=True)
-        is_sure[case] = all(
+        is_dominated[case] = all(
             _is_worse(estimate_difference(of[case], of[opponents[case]], measure, level), direction)
             for of, (measure, direction) in pairs
         )
-    return is_sure
+    return is_dominated
 
 
 def _is_worse(difference: Estimate, direction: Direction) -> bool:

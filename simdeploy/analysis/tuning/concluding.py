@@ -116,7 +116,7 @@ def report(
         found.outcome[confirmed.choice] = "chosen"
         for role, place in roles.items():
             if role.startswith(RUNNER_UP):
-                found.outcome[confirmed.shown[place]] = "can't be told from the choice"
+                found.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
         choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
         probability, is_decided = selection.probability_correct, selection.is_decided and not found.is_cut
     binding, gain = _find_binding(confirmed, roles)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
 
 OPEN, EQUAL, NEVER_ENDS, FAILED = "not better", "equal to another", "never ends", "failed"
-MISSES, NOT_KNOWN, RULED_OUT = "misses a requirement", "not known to meet the requirements", "ruled out"
+MISSES, NOT_KNOWN, RULED_OUT = "requirement not met", "requirements undecided", "eliminated"
 
 
 class Findings:
