@@ -223,7 +223,7 @@ def test_the_answer_says_what_is_not_met():
     )
     (table,) = unknown.summarize()
     assert table.header[-1] == "reason"
-    assert table.rows[1][-1] == "no number of rollouts can show a rate of 0"
+    assert table.rows[1][-1] == "no number of rollouts can confirm a rate of exactly 0"
     assert "reason" not in both.summarize()[0].header
 
 

@@ -101,9 +101,9 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
     ...     "policies": {"p": {"strategy": "immediate"}},
     ... })
     >>> print(why_impossible(Measure("blast_radius", given="defective"), scenario.release, "update"))
-    the scenario has no defective release, so no rollout is defective
+    the scenario has no defective release, so the condition defective never holds
     >>> print(why_impossible(Measure("false_alarm"), scenario.release, "restart"))
-    a restart has no release, so rollouts have no verdict and are not good or defective
+    a restart has no release, so its rollouts have no verdict and are neither good nor defective
     >>> why_impossible(Measure("makespan_s"), scenario.release, "restart")
     """
     for event in (measure.of, measure.given):
@@ -111,12 +111,12 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
         if concerned is None:
             continue
         if not TYPES[type_].releases:
-            return f"a {type_} has no release, so rollouts have no verdict and are not good or defective"
+            return f"a {type_} has no release, so its rollouts have no verdict and are neither good nor defective"
         possible = (kind for kind in release if kind.probability > 0)
         # An event that never happens has rate 0; a condition that never holds leaves nothing to measure.
         if event == measure.given and not any(concerned in (kind.name, kind.defective) for kind in possible):
             sort = concerned if isinstance(concerned, str) else SORTS[concerned]
-            return f"the scenario has no {sort} release, so no rollout is {event}"
+            return f"the scenario has no {sort} release, so the condition {event} never holds"
     return None
 
 

@@ -82,15 +82,15 @@ class Question:
         given, limit = self.requirement.measure.given, self.requirement.limit
         n, fewest = self.judged.n.item(), self.judged.fewest.item()
         if self.n_unknown:
-            count = "" if given is None else " considered"
-            return f"{100 * self.unknown_fraction:.3g} % of the rollouts{count} never end"
+            relevant = "" if given is None else "relevant "
+            return f"{100 * self.unknown_fraction:.3g} % of the {relevant}rollouts never end"
         if n == 0:
-            return "no rollout has a value" if given is None else f"no rollout has a value given {given}"
+            return "no rollout has a value" if given is None else f"no rollout has a value under the condition {given}"
         if math.isinf(fewest):
-            return f"no number of rollouts can show a rate of {limit:g}"
+            return f"no number of rollouts can confirm a rate of exactly {limit:g}"
         if n < fewest:
-            return f"needs at least {fewest:,.0f} observations, has {n:,}"
-        return "the limit is inside the interval"
+            return f"at least {fewest:,.0f} observations are needed; there are {n:,}"
+        return "the confidence interval contains the limit"
 
 
 def ask(
@@ -110,7 +110,7 @@ def ask(
         (policy, requirement) for policy in policies for requirement in read if requirement.policy in (None, policy)
     ]
     if not pairs and not problems:
-        message = "no requirements" + (" of these policies" if read else "")
+        message = "no requirements" + (" for these policies" if read else "")
         problems.append(Problem(message, ("requirements",), hint=f"for example {_EXAMPLE}"))
     if problems:
         raise InputError(problems)
@@ -148,5 +148,5 @@ def check_numbers(confidence_level: object, most: object) -> None:
 def _why_too_few(requirement: Requirement, most: int) -> str:
     """Return why the budget is too small to decide a requirement; empty if it isn't."""
     if requirement.measure.kind == "mean" and most < FEWEST_OF_A_MEAN:
-        return f"a mean needs {FEWEST_OF_A_MEAN:,} observations; the budget is {most:,}"
+        return f"a mean needs at least {FEWEST_OF_A_MEAN:,} observations; the budget is {most:,}"
     return ""

@@ -39,7 +39,7 @@ class Target:
     --------
     >>> from simdeploy.scenario.measures import parse_measure
     >>> str(parse_target("5s", parse_measure("makespan_s"))), str(parse_target("10% relative", parse_measure("escaped")))
-    ('makespan_s to 5', 'escaped to 10 % of itself')
+    ('makespan_s to 5', 'escaped to 10 % of the estimate')
     """
 
     measure: Measure
@@ -68,7 +68,7 @@ class Target:
         return self.half_width / (1 + self.half_width) * abs(estimate) if self.is_relative else self.half_width
 
     def __str__(self) -> str:
-        amount = f"{100 * self.half_width:g} % of itself" if self.is_relative else f"{self.half_width:g}"
+        amount = f"{100 * self.half_width:g} % of the estimate" if self.is_relative else f"{self.half_width:g}"
         return f"{self.measure} to {amount}"
 
 
@@ -93,7 +93,7 @@ def parse_target(text: str, measure: Measure) -> Target:
     (0.01, True)
     >>> parse_target("1%", false_alarm)
     Traceback (most recent call last):
-    simdeploy.errors.InputError: false_alarm: percentage points or relative? (found '1%'); allowed: 1pp (the same as 0.01), or 1% relative
+    simdeploy.errors.InputError: false_alarm: ambiguous percentage (found '1%'); allowed: 1pp (the same as 0.01), or 1% relative
     """
     asked = text.strip()
     amount, is_relative = asked.removesuffix(_RELATIVE).strip(), asked.endswith(_RELATIVE)
@@ -101,7 +101,7 @@ def parse_target(text: str, measure: Measure) -> Target:
     if is_share and not is_relative and measure.is_fraction:
         share = amount[:-1].strip()
         allowed = f"{share}{_POINTS} (the same as {_hundredth(share)}), or {share}% {_RELATIVE}"
-        message = "percentage points or relative?"
+        message = "ambiguous percentage"
         raise InputError(Problem(message, (str(measure),), found=shorten(asked), allowed=allowed))
     try:
         if is_share:
@@ -240,7 +240,7 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     >>> values, measure = np.tile([60.0, 80.0], 250), Measure("makespan_s")
     >>> found = estimate_values(values, measure, 0.95)
     >>> [why_not_yet(values, found, parse_target(text, measure)) for text in ("1s", "0.5s")]
-    ['', 'the half-width is too large']
+    ['', 'the interval is wider than requested']
     """
     if not found.n:
         return "no replication has a value"
@@ -248,16 +248,16 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     if target.is_relative and limit == 0:
         return "the estimate is 0, so a relative width is undefined"
     if math.isnan(found.half_width):
-        return f"{found.n:,} values are too few for an interval"
+        return f"{found.n:,} values are too few for a confidence interval"
     widening = 1.0
     if target.measure.kind == "mean":
         if found.n < FEWEST_OF_A_MEAN:
-            return f"{found.n:,} values are too few for a mean, which needs {FEWEST_OF_A_MEAN:,}"
+            return f"a mean needs at least {FEWEST_OF_A_MEAN:,} values; there are {found.n:,}"
         fewest = float(fewest_of_a_mean(values))
         if found.n < fewest:
-            return f"with this skewness, a mean needs {math.ceil(fewest):,} values"
+            return f"a mean of values this skewed needs at least {math.ceil(fewest):,}; there are {found.n:,}"
         widening = math.sqrt(1 + math.sqrt((float(standardised_moment(values, 4)) - 1) / found.n))
-    return "" if found.half_width * widening <= limit else "the half-width is too large"
+    return "" if found.half_width * widening <= limit else "the interval is wider than requested"
 
 
 def count_needed(n: int, found: Estimate, target: Target) -> float:

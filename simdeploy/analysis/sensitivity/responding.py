@@ -129,11 +129,11 @@ def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarr
     if not ((rows >= 0) & (rows < len(design))).all():
         found = f"case {rows.max()}"
         raise InputError(
-            Problem("the table is of another design", ("case",), found=found, allowed=f"0 to {len(design) - 1}")
+            Problem("the table belongs to another design", ("case",), found=found, allowed=f"0 to {len(design) - 1}")
         )
     for name, spread, of_lever in zip(design.names, design.spreads, design.values, strict=True):
         if name not in cases:
-            raise InputError(Problem("the table is of another design: no such column", (name,)))
+            raise InputError(Problem("the table belongs to another design: missing column", (name,)))
         if isinstance(spread, Interval):
             expected = np.asarray(of_lever, dtype=np.float64)[rows]
             differs = cases[name].to_numpy(dtype=np.float64) != expected
@@ -141,5 +141,5 @@ def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarr
                 place = int(np.argmax(differs))
                 found = f"{cases[name].iloc[place]} in case {rows[place]}"
                 raise InputError(
-                    Problem("the table is of another design", (name,), found=found, allowed=f"{expected[place]}")
+                    Problem("the table belongs to another design", (name,), found=found, allowed=f"{expected[place]}")
                 )
