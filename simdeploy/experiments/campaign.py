@@ -44,7 +44,7 @@ class Campaign:
     Parameters
     ----------
     seed, engine, executor, workers, cluster, store, progress
-        As for `sweep`. Progress counts the rollouts of all sweeps.
+        The last arguments of every call that simulates, in their order. Progress counts the rollouts of all sweeps.
     parts : str, optional
         Regular expression of the sweeps' folder names in the store. By default the store is that of the only sweep.
     tells_suspicions : bool, default False
@@ -77,7 +77,6 @@ class Campaign:
 
     def __init__(
         self,
-        *,
         seed: int,
         engine: str = "auto",
         executor: Executor | None = None,
@@ -85,6 +84,7 @@ class Campaign:
         cluster: str | None = None,
         store: str | os.PathLike[str] | None = None,
         progress: bool | Progress = False,
+        *,
         parts: str | None = None,
         tells_suspicions: bool = False,
     ) -> None:

@@ -107,9 +107,7 @@ def replicate(
     if problems:
         raise InputError(problems)
     check_rows_fit(len(chosen) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
-    campaign = Campaign(
-        seed=seed, engine=engine, executor=executor, workers=workers, cluster=cluster, store=store, progress=progress
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
     table = to_replications(campaign.sweep({scenario.name: scenario}, chosen, replications=numbers))
     campaign.tell_failures()
     return table

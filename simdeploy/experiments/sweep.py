@@ -122,16 +122,7 @@ def sweep(
         find_bases(scenarios, named)  # refuses a policy that there isn't
         allowed = "a key with values, or several scenarios or policies"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        tells_suspicions=True,
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, tells_suspicions=True)
     result = campaign.sweep(scenarios, named, vary=vary, design=design, replications=numbers)
     campaign.tell_failures()
     return result

@@ -176,16 +176,7 @@ def check(
     error = (1 - confidence_level) / len(looks)
     n_failed = dict.fromkeys((question.policy for question in questions), 0)
     failures: dict[str, str] = {}
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=r"look-\d{2,}",
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=r"look-\d{2,}")
     for number, (before, look) in enumerate(pairwise((0, *looks))):
         still_open = [question for question in questions if question.is_open]
         if not still_open:

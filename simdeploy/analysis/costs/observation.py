@@ -169,9 +169,7 @@ def value_of_observation(
     check_arguments(costs, confidence_level)
     base = scenario.policy(policy)
     steps = make_steps(scenario, base, canaries=canaries, minutes=minutes)
-    campaign = Campaign(
-        seed=seed, engine=engine, executor=executor, workers=workers, cluster=cluster, store=store, progress=progress
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
     policies = {f"{step.lever} {step.value:g}": step.policy for step in steps}
     result = campaign.sweep({scenario.name: scenario}, policies, replications=numbers)
     campaign.tell_failures()

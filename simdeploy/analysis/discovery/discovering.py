@@ -114,15 +114,7 @@ def discover(
     n_half = _check_points(points)
     halves = [_spread(levers, list(vary.values()), n_half, (seed, half)) for half in range(len(HALVES))]
     campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts="|".join(HALVES),
-        tells_suspicions=True,
+        seed, engine, executor, workers, cluster, store, progress, parts="|".join(HALVES), tells_suspicions=True
     )
     campaign.expect(len(HALVES) * n_half * len(numbers), nodes=scenario.fleet.nodes)
     known = []

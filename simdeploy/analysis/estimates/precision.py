@@ -136,16 +136,7 @@ def replicate_to_precision(
         raise InputError(problems)
     check_numbers(replications=1, seed=seed, engine=engine)
     question = _read([scenario], targets, most, confidence_level)
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=BATCHES,
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=BATCHES)
 
     def join(batches: Sequence[SweepResult]) -> pd.DataFrame:
         return to_replications(join_batches(batches, store=campaign.store))
@@ -221,17 +212,7 @@ def sweep_to_precision(
     scenarios, named = name_scenarios(scenario), name_policies(policies)
     check_numbers(replications=1, seed=seed, engine=engine)
     question = _read(list(scenarios.values()), targets, most, confidence_level)
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=BATCHES,
-        tells_suspicions=True,
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=BATCHES, tells_suspicions=True)
     # Every batch needs them; a pair is a range to a Latin hypercube, and stays what it is.
     values = {key: of_key if isinstance(of_key, Sequence) else list(of_key) for key, of_key in (vary or {}).items()}
     take = partial(campaign.sweep, scenarios, named, vary=values, design=design)

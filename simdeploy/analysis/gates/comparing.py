@@ -136,16 +136,7 @@ def compare_gates(
         raise InputError(Problem("no gate to compare with the threshold", ("gates",), allowed=allowed))
     worlds = {f"defect {size:g}": scenario_of_size(scenario, size) for size in of_curve}
     policies = {variant.gate: variant.policy for variant in variants}
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts="sizes|mixture",
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts="sizes|mixture")
     campaign.expect((len(worlds) + 1) * len(variants) * len(numbers), nodes=scenario.fleet.nodes)
     result = campaign.sweep(worlds, policies, part="sizes", replications=numbers)
     at_sizes = Values(result, measures_along())

@@ -13,8 +13,8 @@ from simdeploy.analysis.sensitivity.designs import Method, make_design
 from simdeploy.analysis.sensitivity.result import Sensitivity
 from simdeploy.errors import InputError, Problem, shorten
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_factors
-from simdeploy.experiments.sweep import sweep
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 from simdeploy.scenario.measures import Measure, measure_problems
@@ -107,20 +107,12 @@ def estimate_sensitivity(
     measure = _read_measure(of, confidence_level, scenario, chosen.identity.type)
     levers = find_factors(vary, scenario, chosen.spec)
     design = make_design(levers, list(vary.values()), method, size, seed=seed)
-    result = sweep(
-        scenario,
-        chosen,
-        vary=dict(zip(design.names, map(list, design.values), strict=True)),
-        design="list",
-        replications=numbers,
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, tells_suspicions=True)
+    points = dict(zip(design.names, map(list, design.values), strict=True))
+    result = campaign.sweep(
+        {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
     )
+    campaign.tell_failures()
     values = Values(result, [measure], costs=scenario.costs, release=scenario.release)
     return analyze_table(design, values, measure, confidence_level, read_computed_under(result))
 

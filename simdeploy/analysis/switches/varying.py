@@ -135,14 +135,7 @@ def vary_switches(
     singles = [setting for setting, why in impossible.items() if len(setting) == 1 and not why]
     both = [setting for setting, why in impossible.items() if len(setting) == 2 and not why]
     campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=r"values|pairs-\d{2,}-of-\d{2,}",
+        seed, engine, executor, workers, cluster, store, progress, parts=r"values|pairs-\d{2,}-of-\d{2,}"
     )
     campaign.expect((1 + len(singles) + len(both)) * len(chosen) * len(numbers), nodes=scenario.fleet.nodes)
     settings = Settings(scenario, chosen, rule, wanted, numbers, campaign)

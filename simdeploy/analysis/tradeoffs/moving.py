@@ -14,8 +14,8 @@ from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclu
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import Lever
-from simdeploy.experiments.sweep import sweep
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -200,20 +200,12 @@ def tradeoff(
     chosen = scenario.policy(policy)
     measures = _read_axes(axes, scenario, chosen.identity.type)
     ranges = find_ranges(scenario, chosen, vary)
-    result = sweep(
-        scenario,
-        chosen,
-        vary=_side_by_side(ranges),
-        design="list",
-        replications=numbers,
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, tells_suspicions=True)
+    points = _side_by_side(ranges)
+    result = campaign.sweep(
+        {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
     )
+    campaign.tell_failures()
     values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     of_measures = {measure: values.of(measure) for measure in measures}  # cases are points, lever by lever
     unknown = {measure: values.unknown_fractions(measure) for measure in measures}

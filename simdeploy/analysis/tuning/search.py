@@ -164,16 +164,7 @@ def tune(
         confidence_level=confidence_level,
     )  # fmt: skip
     tried = make_candidates(scenario, question.base, vary, most=candidates, seed=seed)
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=FOLDERS,
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=FOLDERS)
     return _Search(question, Stages(question, tried, Worlds(scenario, question, tried, campaign))).run(scenario)
 
 
