@@ -138,12 +138,8 @@ def _unique(what: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def find_bases(scenarios: Mapping[str, Scenario], policies: Mapping[str, Any]) -> Bases:
-    """Return the policies to vary, by scenario and policy name.
-
-    Raises
-    ------
-    InputError
-        With all problems of the unvaried policies.
+    """Return the policies to vary, by scenario and policy name; an `InputError` has all problems of the unvaried
+    policies.
     """
     bases: Bases = {}
     problems: dict[Problem, None] = {}

@@ -64,13 +64,7 @@ def join_batches(results: Sequence[SweepResult], *, store: Path | None) -> Sweep
 
 
 def batch_name(number: int) -> str:
-    """Return a batch's folder name, in the store of a sweep to a precision.
-
-    Examples
-    --------
-    >>> batch_name(3)
-    'batch-03'
-    """
+    """Return a batch's folder name, in the store of a sweep to a precision."""
     return f"batch-{number:02d}"
 
 

@@ -39,26 +39,12 @@ _NO_MATTER = ("description", "policies", "costs", "requirements")
 class Campaign:
     """The sweeps of one question.
 
-    Every call that simulates many rollouts is a campaign of one or more sweeps, which may depend on earlier ones.
-
-    Parameters
-    ----------
-    seed, engine, executor, workers, cluster, store, progress
-        The last arguments of every call that simulates, in their order. Progress counts the rollouts of all sweeps.
-    parts : str, optional
-        Regular expression of the sweeps' folder names in the store. By default the store is that of the only sweep.
-    tells_suspicions : bool, default False
-        Whether to warn of valid values that are probably not meant. Damaged stores always cause a warning.
-
-    Attributes
-    ----------
-    n_done, n_failed : int
-        Rollouts of all sweeps so far, and failed ones.
-
-    Raises
-    ------
-    InputError
-        If an argument is invalid, or the folder contains something else.
+    Every call that simulates many rollouts is a campaign of one or more sweeps, which may depend on earlier ones. It
+    takes the last arguments of every such call, in their order; progress counts the rollouts of all sweeps. `parts` is
+    a regular expression of the sweeps' folder names in the store; by default the store is that of the only sweep. With
+    `tells_suspicions` it warns of valid values that are probably not meant; damaged stores always cause a warning.
+    `n_done` and `n_failed` count the rollouts of all sweeps so far. An `InputError` tells if an argument is invalid, or
+    the folder contains something else.
 
     Examples
     --------
@@ -128,17 +114,7 @@ class Campaign:
         design: Design = "grid",
         replications: range,
     ) -> SweepResult:
-        """Simulate a sweep.
-
-        Parameters
-        ----------
-        scenarios, policies : mapping
-            By name in the table.
-        part : str, optional
-            The sweep's folder in the store.
-        vary, design, replications
-            As for `sweep`.
-        """
+        """Simulate a sweep of scenarios and policies by their names in the table; `part` is its folder in the store."""
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
         levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
@@ -237,14 +213,7 @@ def make_question(
     seed: int,
     engine: str,
 ) -> dict[str, Any]:
-    """Return everything that determines the rows and their order.
-
-    Returns
-    -------
-    dict
-        `scenario` by name, `policies` by name and scenario, `vary`, `design`, `replications`, `first_replication`, `seed`,
-        `engine`, and each scenario's `switches`.
-    """
+    """Return everything that determines the rows and their order, in values for JSON."""
     worlds = {name: scenario.to_question() for name, scenario in scenarios.items()}
     policies: dict[str, dict[str, Any]] = {}
     for (scenario_name, name), base in bases.items():

@@ -34,42 +34,22 @@ _MOST_SHOWN = 3
 
 
 class Checked(NamedTuple):
-    """Result of checking cases.
+    """Result of checking cases."""
 
-    Attributes
-    ----------
-    warnings : tuple of str
-        What is valid but probably not meant.
-    node_updates : float
-        Mean nodes updated per replication of a case; equal cases count once.
-    """
-
-    warnings: tuple[str, ...]
-    node_updates: float
+    warnings: tuple[str, ...]  # what is valid but probably not meant
+    node_updates: float  # mean nodes updated per replication of a case; equal cases count once
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Consecutive cases of a table, and their job.
-
-    Attributes
-    ----------
-    numbers : range
-        Numbers of the cases in the table.
-    job : Job
-        Each distinct rollout once.
-    group, place : ndarray of int, shape (cases,)
-        Group and policy of the job that each case uses; -1 if invalid.
-    broken : mapping of int to str
-        Problems of invalid cases, by number.
-    """
+    """Consecutive cases of a table, and their job, with each distinct rollout once."""
 
     table: CaseTable
-    numbers: range
+    numbers: range  # of the cases in the table
     job: Job
-    group: np.ndarray
-    place: np.ndarray
-    broken: Mapping[int, str]
+    group: np.ndarray  # of the job, for each case; -1 if invalid
+    place: np.ndarray  # of the case's policy in its group; -1 if invalid
+    broken: Mapping[int, str]  # problems of invalid cases, by number
     checked: Checked
 
     def __len__(self) -> int:
@@ -118,28 +98,13 @@ class CaseMaker:
     engine: str
 
     def check(self, numbers: Sequence[int]) -> Checked:
-        """Check some cases, keeping only the findings.
-
-        Raises
-        ------
-        InputError
-            With all invalid values and invalid combinations.
-        """
+        """Check some cases, keeping only the findings; an `InputError` has all invalid values and combinations."""
         making = self._make(numbers, keep_broken=False)
         return Checked(making.told(), making.n_node_updates / len(numbers))
 
     def make(self, numbers: range, *, keep_broken: bool = False) -> Cases:
-        """Make a job of consecutive cases.
-
-        Parameters
-        ----------
-        keep_broken : bool, default False
-            Whether to record invalid cases as `broken`, instead of raising.
-
-        Raises
-        ------
-        InputError
-            As `check`, unless `keep_broken`.
+        """Make a job of consecutive cases; invalid ones are recorded as `broken` if `keep_broken`, otherwise raised
+        as in `check`.
         """
         making = self._make(numbers, keep_broken=keep_broken)
         groups = tuple(Group(scenario, tuple(policies)) for scenario, policies in making.groups)

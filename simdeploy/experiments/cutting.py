@@ -51,12 +51,9 @@ class _Cost(NamedTuple):
 def cut_job(job: Job, replications: int) -> Cut:
     """Choose the size of each group's spans, so that a span takes about a second on this processor.
 
-    Returns
-    -------
-    tuple of Piece
-        One per group. A span has all policies of its group, since engines share work among them, unless one replication takes
-        longer than a second and parts would share as much. A span has at most 200,000 rows. For jobs of less than 16 seconds,
-        spans are shorter, down to a sixteenth.
+    A span has all policies of its group, since engines share work among them, unless one replication takes longer than
+    a second and parts would share as much. A span has at most 200,000 rows. For jobs of less than 16 seconds, spans are
+    shorter, down to a sixteenth.
 
     Notes
     -----
@@ -101,12 +98,8 @@ def cut_job(job: Job, replications: int) -> Cut:
 
 
 def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:
-    """Yield the spans of a job in order: by group, then by policies, then by replications.
-
-    Yields
-    ------
-    Span
-        Together they cover every replication of every policy once.
+    """Yield the spans of a job, which cover every replication once: by group, then by policies, then by
+    replications.
     """
     for number, (group, piece) in enumerate(zip(job.groups, cut, strict=True)):
         yield from cut_rectangle(number, range(len(group.policies)), range(first, first + replications), piece)

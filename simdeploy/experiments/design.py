@@ -52,22 +52,12 @@ Design = str | LatinHypercube
 
 @dataclass(frozen=True)
 class Points:
-    """Combinations of values.
-
-    Attributes
-    ----------
-    values : tuple of tuple
-        Values of each lever, as in a file.
-    index : ndarray of int, shape (points, levers)
-        Index of each lever's value at a point.
-    asked : tuple
-        The requested values of each lever, as JSON values.
-    """
+    """Combinations of values."""
 
     levers: tuple[Lever, ...]
-    values: tuple[tuple[Any, ...], ...]
-    index: np.ndarray
-    asked: tuple[Any, ...]
+    values: tuple[tuple[Any, ...], ...]  # of each lever, as in a file
+    index: np.ndarray  # of each lever's value, shape (points, levers)
+    asked: tuple[Any, ...]  # the requested values of each lever, as JSON values
 
     def __len__(self) -> int:
         return len(self.index)
@@ -81,22 +71,11 @@ class Points:
 
 
 def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design, *, seed: int) -> Points:
-    """Combine values of levers.
+    """Combine values of levers; a Latin hypercube also takes a `Range` or a tuple (lowest, highest).
 
-    Parameters
-    ----------
-    asked : sequence of iterable
-        Values of each lever; for a Latin hypercube also a `Range` or a tuple (lowest, highest).
-    design : {'grid', 'list'} or LatinHypercube
-        Every combination, the last lever fastest; the first values of all levers, then the second ones, and so on; or points
-        spread over ranges and choices.
-    seed : int
-        Of the Latin hypercube.
-
-    Raises
-    ------
-    InputError
-        For levers without values, lists of unequal lengths, or more than a million points.
+    The design is a grid of every combination, the last lever fastest; a list of the first values of all levers, then
+    the second ones, and so on; or points spread over ranges and choices. An `InputError` tells of levers without
+    values, lists of unequal lengths, or more than a million points.
 
     Examples
     --------
@@ -205,11 +184,7 @@ def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points:
 
 
 def sample_hypercube(dimensions: int, n_points: int, *, seed: int | Sequence[int]) -> np.ndarray:
-    """Return points of a Latin hypercube in [0, 1).
-
-    Returns
-    -------
-    ndarray of float, shape (points, dimensions)
+    """Return points (rows) of a Latin hypercube in [0, 1).
 
     Examples
     --------

@@ -36,13 +36,9 @@ class Batches(Protocol):
 class Gathered:
     """Replications in columns.
 
-    Attributes
-    ----------
-    cases : DataFrame
-        One row per case, in order, or per policy, in the table's order: `scenario` and `policy` if the table has them, and
-        `case` and the factors of a sweep.
-    outcomes : Outcomes
-        Its policies are the cases, in this order. Missing replications count as failed.
+    Cases have one row per case, in order, or per policy, in the table's order: `scenario` and `policy` if the table has
+    them, and `case` and the factors of a sweep. They are the policies of the outcomes, in this order; missing
+    replications count as failed.
     """
 
     cases: pd.DataFrame
@@ -50,17 +46,10 @@ class Gathered:
 
 
 def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathered:
-    """Gather some columns of a table of replications.
+    """Gather some columns of a table of replications; order and further columns don't matter.
 
-    Parameters
-    ----------
-    responses : DataFrame, SweepResult or StoredTable
-        From `replicate`, `sweep` or `read_store`. Order and further columns don't matter.
-
-    Raises
-    ------
-    InputError
-        If it is not such a table, lacks a column or has duplicate replications; or if it has weights but `columns` does not.
+    An `InputError` tells if it is not such a table, lacks a column or has duplicate replications; or if it has weights
+    but `columns` does not.
 
     Examples
     --------
@@ -99,12 +88,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
 
 
 def refuse_weights(columns: Iterable[Any]) -> None:
-    """Refuse a table with weights, for analyses that don't use them.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse a table with weights, for analyses that don't use them."""
     if WEIGHT in columns:
         message = "these replications are weighted (tilted), but this analysis ignores weights"
         hint = "use `estimate`, or simulate without the tilt"

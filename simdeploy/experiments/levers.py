@@ -57,24 +57,11 @@ class Lever:
 
 
 def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequence[Spec]) -> tuple[Lever, ...]:
-    """Find keys by name.
+    """Find keys by name: full paths, or ends of paths (``max_error_rate``).
 
-    Parameters
-    ----------
-    names : iterable of str
-        Full paths, or ends of paths (``max_error_rate``), searched first among the keys of the specs and those stated in the
-        scenarios, then among all.
-
-    Returns
-    -------
-    tuple of Lever
-        One per name.
-
-    Raises
-    ------
-    InputError
-        For unknown names, with the nearest key; for ambiguous ones, with all matches; and for keys named twice or together with
-        one inside them.
+    Ends are searched first among the keys of the specs and those stated in the scenarios, then among all. An
+    `InputError` tells of unknown names, with the nearest key; of ambiguous ones, with all matches; and of keys named
+    twice or together with one inside them.
 
     Examples
     --------
@@ -186,12 +173,8 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
 
 
 def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]:
-    """Find the keys to vary.
-
-    Raises
-    ------
-    InputError
-        With all problems; if `vary` is empty, with numbers of the scenario that could be varied.
+    """Find the keys to vary; if `vary` is empty, the `InputError` names numbers of the scenario that could be
+    varied.
     """
     if not isinstance(vary, Mapping):
         raise InputError(Problem("no factors", ("vary",), found=shorten(vary), allowed="a mapping of keys to ranges"))
@@ -224,20 +207,10 @@ def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
 def change_policy(
     base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario, own: Mapping[str, Any]
 ) -> ScenarioPolicy:
-    """Return a policy of a scenario with changed values.
+    """Return a policy of a scenario with changed values; `own` is its own identity, see `own_identity`.
 
-    Parameters
-    ----------
-    values : mapping of Lever to value
-        None means the default. A number for a duration is seconds in both dialects. If the kind of the gate is changed, keys
-        that it doesn't use are removed from the gate.
-    own : mapping
-        The policy's own identity; see `own_identity`.
-
-    Raises
-    ------
-    InputError
-        With all problems; paths from the spec.
+    None means the default, and a number for a duration is seconds in both dialects. If the kind of the gate is changed,
+    keys that it doesn't use are removed from the gate. Paths in an `InputError` start from the spec.
     """
     from simdeploy.api.check import build_spec
 

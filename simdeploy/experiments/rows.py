@@ -183,15 +183,7 @@ def make_rows(
 ) -> pa.Table:
     """Return the rows of some replications of consecutive cases: by case, then by replication.
 
-    Parameters
-    ----------
-    blocks : iterable of (Span, Block)
-        Together they cover all rows, and possibly more.
-
-    Returns
-    -------
-    pyarrow.Table
-        Columns and types don't depend on the selection or the blocks.
+    The blocks cover all rows, and possibly more. Columns and types don't depend on the selection or the blocks.
     """
     import pyarrow as pa
 

@@ -41,12 +41,9 @@ def columns_of(*, is_weighted: bool) -> tuple[str, ...]:
 
 
 class Outcomes:
-    """Outcomes by policy and replication, in columns filled from blocks in any order.
+    """Outcomes by policy and replication, in columns filled from blocks in any order; by default all columns.
 
-    Parameters
-    ----------
-    columns : sequence of str, optional
-        Columns to keep; default: all.
+    They take about 150 bytes per replication of a policy.
 
     Notes
     -----
@@ -132,18 +129,11 @@ class Outcomes:
             codes[here] = known[found]
 
     def to_table(self, keys: Mapping[str, Any]) -> pa.Table:
-        """Return a row per policy and replication, in this order.
+        """Return a row per policy and replication, in this order, with leading columns such as `scenario` and `policy`.
 
-        Parameters
-        ----------
-        keys : mapping of str to sequence, ndarray or pyarrow.Array
-            Leading columns such as `scenario` and `policy`: one value per policy.
-
-        Returns
-        -------
-        pyarrow.Table
-            The columns of `keys`, `replication`, and of those kept every response, `status`, `stage`, `error`. Unknown responses
-            and those of failed replications are null; words, including `keys`, are `large_string`.
+        `keys` have one value per policy. They are followed by `replication`, and of the columns kept every response,
+        `status`, `stage`, `error`. Unknown responses and those of failed replications are null; words, including
+        `keys`, are `large_string`.
         """
         import pyarrow as pa
 
@@ -164,15 +154,8 @@ class Outcomes:
     def to_frame(self, keys: Mapping[str, Any]) -> pd.DataFrame:
         """Return the same rows as a DataFrame with the types of `DTYPES`, owned by the caller.
 
-        Parameters
-        ----------
-        keys : mapping of str to sequence of str, or ndarray
-            As for `to_table`.
-
-        Returns
-        -------
-        DataFrame
-            Missing numbers are NaN, or NA for whole ones.
+        Missing numbers are NaN, or NA for whole ones. Columns are handed over, so that the table is in memory once.
+        This object can't be used afterwards.
 
         Notes
         -----

@@ -52,24 +52,10 @@ _MOST_CELLS = 4_000_000
 
 
 class Work:
-    """Checked work of one sweep.
+    """Checked work of one sweep; an `InputError` has all invalid values and combinations.
 
-    Parameters
-    ----------
-    where : callable
-        Returns the executor for an engine.
-    report : callable or None
-        Gets the numbers of finished and of all rows.
-
-    Attributes
-    ----------
-    warnings : tuple of str
-        What is valid but probably not meant.
-
-    Raises
-    ------
-    InputError
-        With all invalid values and invalid combinations.
+    `where` returns the executor for an engine, `report` gets the numbers of finished and of all rows. `warnings` are
+    about what is valid but probably not meant.
     """
 
     def __init__(
@@ -176,17 +162,9 @@ def _choose_some(table: CaseTable) -> list[int]:
 
 
 def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: float) -> dict[str, Any]:
-    """Choose the division of the rows into parts, as a JSON value.
+    """Choose the division of the rows into parts, as a JSON value; `node_updates` is per replication of a case.
 
-    Parameters
-    ----------
-    node_updates : float
-        Per replication of a case.
-
-    Returns
-    -------
-    dict
-        `engine` (the same for all parts), `cases_per_part`, `replications_per_part`, `n_parts`.
+    It doesn't depend on timing: the same question and engine give the same files.
 
     Notes
     -----
@@ -209,13 +187,7 @@ def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: f
 
 
 def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
-    """Return the engine and the layout that `cut_parts` chose.
-
-    Raises
-    ------
-    StoreError
-        If the value is invalid, because the manifest was not written by `cut_parts`.
-    """
+    """Return the engine and the layout that `cut_parts` chose; anything else is a `StoreError`."""
     match cut:
         case {"engine": "compiled" | "reference" as engine, "n_parts": n_parts} if isinstance(n_parts, int):
             sizes = cut.get("cases_per_part"), cut.get("replications_per_part")
@@ -227,14 +199,9 @@ def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
 
 
 class Gathering:
-    """Consecutive cases of a layout, during simulation and assembly of their parts.
+    """Consecutive cases of a layout, which fill whole parts, during simulation and assembly of their parts.
 
-    Parameters
-    ----------
-    cases : Cases
-        They must fill whole parts.
-    cut : Cut
-        Span sizes of the cases' job.
+    `cut` has the span sizes of the cases' job.
     """
 
     def __init__(self, cases: Cases, layout: Layout, cut: Cut) -> None:
@@ -247,19 +214,10 @@ class Gathering:
     def gather(
         self, finished: AbstractSet[int], simulate: Simulate, tell: Callable[[int], None]
     ) -> Generator[tuple[int, pa.Table], None, None]:
-        """Simulate unfinished parts, and yield each with its rows.
+        """Simulate unfinished parts, and yield each, in any order, with its rows in fixed order.
 
-        Parameters
-        ----------
-        simulate : callable
-            Yields each given span with its block, in any order.
-        tell : callable
-            Gets the number of rows of each finished span.
-
-        Yields
-        ------
-        int, pyarrow.Table
-            Parts in any order, each with its rows in fixed order.
+        `simulate` yields each given span with its block, in any order; `tell` gets the number of rows of each finished
+        span.
         """
         with closing(simulate(self._spans(finished))) as blocks:
             for span, block in blocks:

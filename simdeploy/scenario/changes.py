@@ -16,10 +16,7 @@ _INDEX = re.compile(r"\[(\d+)\]")
 def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a scenario's plain data with changed values; unchanged parts are shared, not copied.
 
-    Raises
-    ------
-    InputError
-        For every path that doesn't exist, with the nearest one.
+    An `InputError` lists every path that doesn't exist, with the nearest one.
 
     Examples
     --------
@@ -39,30 +36,15 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
 
 
 class Key(NamedTuple):
-    """A place for a value.
+    """A place for a value."""
 
-    Attributes
-    ----------
-    path : str
-        Dotted path.
-    schema : mapping
-        JSON Schema of its value.
-    is_stated : bool
-        Whether the value is stated, rather than a default.
-    """
-
-    path: str
-    schema: Mapping[str, Any]
-    is_stated: bool
+    path: str  # with dots
+    schema: Mapping[str, Any]  # JSON Schema of its value
+    is_stated: bool  # whether the value is stated, rather than a default
 
 
 def find_key(raw: Mapping[str, Any], path: str) -> Key:
-    """Return the key at a path, in the form of `set_values`.
-
-    Raises
-    ------
-    InputError
-        If the path doesn't exist, with the nearest one.
+    """Return the key at a path, in the form of `set_values`; an `InputError` names the nearest one.
 
     Examples
     --------

@@ -18,16 +18,9 @@ Folder = str | os.PathLike[str]
 class Files:
     """Files named by a scenario, relative to it; each is read once and cached.
 
-    So a scenario can be changed or sent to another process after its files have changed.
-
-    Parameters
-    ----------
-    base : str
-        Folder of relative names; empty for the working directory.
-    allowed : sequence of path
-        Further folders that may contain the files.
-    texts : mapping of str to str
-        Texts already read, by name.
+    So a scenario can be changed or sent to another process after its files have changed. `base` is the folder of
+    relative names, empty for the working directory; `allowed` are further folders that may contain the files; `texts`
+    are those already read, by name.
     """
 
     def __init__(self, base: str, allowed: Sequence[Folder] = (), texts: Mapping[str, str] | None = None) -> None:

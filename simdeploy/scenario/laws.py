@@ -60,24 +60,12 @@ _MAX_SECONDS = MAX_DURATION_NS / NS_PER_S
 
 @dataclass(frozen=True)
 class Quantity:
-    """Quantity that a distribution describes.
+    """Quantity that a distribution describes."""
 
-    Attributes
-    ----------
-    name : str
-        In words.
-    definition : str
-        Name of the JSON Schema of its distributions.
-    scalar : Kind
-        Reads a constant or a parameter as a float.
-    low, high : float
-        Bounds of the distribution's support.
-    """
-
-    name: str
-    definition: str
-    scalar: Kind
-    low: float = 0.0
+    name: str  # in words
+    definition: str  # name of the JSON Schema of its distributions
+    scalar: Kind  # reads a constant or a parameter as a float
+    low: float = 0.0  # bounds of the distribution's support
     high: float = math.inf
     positive_mean: bool = False
 
@@ -115,17 +103,8 @@ FactorLaw = Annotated[Distribution, LawOf(FACTOR)]
 
 
 def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
-    """Read a constant or a distribution.
-
-    Parameters
-    ----------
-    files : Files
-        Where to look for ``empirical: {file: ...}``.
-
-    Raises
-    ------
-    InputError
-        With all problems; paths relative to `raw`.
+    """Read a constant or a distribution; `files` has those of ``empirical: {file: ...}``, and paths of problems are
+    relative.
 
     Examples
     --------

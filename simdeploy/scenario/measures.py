@@ -88,14 +88,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Condition:
-    """A number compared with a limit; or an event, without sign and limit.
-
-    Attributes
-    ----------
-    of : str
-        One of `NUMBERS` except costs, or of `EVENTS`.
-    sign : {'<', '<=', '>', '>='} or None
-    """
+    """A number (except costs) compared with a limit; or an event, without sign and limit."""
 
     of: str
     sign: str | None = None
@@ -181,12 +174,8 @@ def measure_problems(
 ) -> list[Problem]:
     """Return a measure's problems; paths are its keys.
 
-    Parameters
-    ----------
-    kinds : tuple of str, optional
-        Kinds of release of the scenario; if unknown, `given` may be any name.
-    has_costs : bool, optional
-        Whether the scenario has costs; if unknown, costs are allowed.
+    If the scenario's kinds of release are unknown, `given` may be any name; if it is unknown whether it has costs, they
+    are allowed.
     """
     problems = []
     if measure.of not in (*NUMBERS, *EVENTS):
@@ -235,13 +224,7 @@ def of_text(text: str, problems: Iterable[Problem]) -> list[Problem]:
 
 
 def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
-    """Parse a measure: ``makespan_s``, ``p95 blast_radius given defective``.
-
-    Raises
-    ------
-    InputError
-        With all problems.
-    """
+    """Parse a measure: ``makespan_s``, ``p95 blast_radius given defective``."""
     match = _MEASURE.fullmatch(text.strip())
     if match is None:
         raise InputError(Problem("invalid measure", found=shorten(text), allowed=_FORM))
@@ -257,13 +240,7 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
 
 
 def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requirement:
-    """Parse a requirement: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``.
-
-    Raises
-    ------
-    InputError
-        With all problems.
-    """
+    """Parse a requirement: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``."""
     match = _REQUIREMENT.fullmatch(text.strip())
     if match is None:
         raise InputError(Problem("invalid requirement", found=shorten(text), allowed=_REQUIREMENT_FORM))
@@ -278,13 +255,7 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
 
 
 def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
-    """Parse an event: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``.
-
-    Raises
-    ------
-    InputError
-        With all problems.
-    """
+    """Parse an event: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``."""
     said, _, given = (part.strip() for part in text.partition(" given "))
     conditions = []
     problems: list[Problem] = []
@@ -309,11 +280,6 @@ def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
 
 def parse_amount(text: str, measure: Measure) -> float:
     """Parse a number in a measure's unit: ``0.01`` or ``1%`` for a fraction, ``600`` or ``10m`` for a time.
-
-    Raises
-    ------
-    InputError
-        If it is invalid.
 
     Examples
     --------

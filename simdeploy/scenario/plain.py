@@ -18,10 +18,7 @@ _MAX_BITS = 1024
 def plain(value: object, path: Path = ()) -> Any:
     """Convert mappings, sequences, numbers (also numpy's) and text to dict, list, int, float, bool and str.
 
-    Raises
-    ------
-    InputError
-        With all values that a file can't hold; also for nesting deeper than 64, hence for cycles.
+    An `InputError` lists all values that a file can't hold, including nesting deeper than 64, hence cycles.
 
     Examples
     --------

@@ -36,19 +36,11 @@ POLICY_ENDINGS = (".json", *YAML_ENDINGS)
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Context that a policy takes from its scenario.
-
-    Attributes
-    ----------
-    stated : tuple of str
-        Identity keys stated in the scenario, which a JSON file should not contradict.
-    interval_ns : int
-        Evaluation window, if the dialect states none.
-    """
+    """Context that a policy takes from its scenario."""
 
     identity: Identity
-    stated: tuple[str, ...]
-    interval_ns: int
+    stated: tuple[str, ...]  # identity keys stated in the scenario, which a JSON file should not contradict
+    interval_ns: int  # evaluation window, if the dialect states none
     files: Files
 
 
@@ -160,18 +152,7 @@ def _policy(name: str, spec: Spec, identity: Identity, around: Surroundings) -> 
 
 
 def read_policy_file(path: str | os.PathLike[str]) -> DeploymentDocument:
-    """Read a policy from a JSON or YAML file.
-
-    Parameters
-    ----------
-    path : path
-        .yaml and .yml files are YAML, all others JSON.
-
-    Raises
-    ------
-    InputError
-        With all problems and their lines.
-    """
+    """Read a policy from a file: YAML if it ends with .yaml or .yml, otherwise JSON."""
     return parse_policy(read_text(path), file=os.fspath(path))
 
 
@@ -179,11 +160,6 @@ def parse_policy(text: str, *, file: str, dialect: Dialect | None = None) -> Dep
     r"""Parse a policy from a file's text; the file's ending determines the format.
 
     YAML may have a `dialect` key beside the spec, as in a scenario.
-
-    Raises
-    ------
-    InputError
-        With all problems and their lines.
 
     Examples
     --------

@@ -36,25 +36,13 @@ _MAX_REQUESTS = 10**12
 
 @dataclass
 class Reading:
-    """Parts of a scenario, with problems.
+    """Parts of a scenario, with problems."""
 
-    Attributes
-    ----------
-    parts : dict
-        A scenario's fields by name, as far as they are valid.
-    surroundings : Surroundings
-        Context for further policies.
-    errors, warnings : list of Problem
-        Without file and line.
-    sections : dict
-        Sections by name, as far as they are valid.
-    """
-
-    parts: dict[str, Any] = field(default_factory=dict)
-    surroundings: Surroundings | None = None
-    errors: list[Problem] = field(default_factory=list)
+    parts: dict[str, Any] = field(default_factory=dict)  # a scenario's fields by name, as far as they are valid
+    surroundings: Surroundings | None = None  # context for further policies
+    errors: list[Problem] = field(default_factory=list)  # without file and line, as are warnings
     warnings: list[Problem] = field(default_factory=list)
-    sections: dict[str, Any] = field(default_factory=dict)
+    sections: dict[str, Any] = field(default_factory=dict)  # by name, as far as they are valid
 
 
 def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None) -> Reading:

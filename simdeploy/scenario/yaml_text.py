@@ -64,23 +64,10 @@ class _Node:
 
 
 def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | None = None) -> tuple[Any, Positions]:
-    r"""Read one YAML document.
+    r"""Read one YAML document: its data, and line and column, from 1, by path of the root and every key and list item.
 
-    Parameters
-    ----------
-    problems : list of Problem, optional
-        Collects problems that don't prevent further checks (duplicate keys, unusual numbers); by default they are raised.
-
-    Returns
-    -------
-    data : dict, list, str, int, float, bool or None
-    positions : dict
-        Line and column, from 1, by path of the root and every key and list item.
-
-    Raises
-    ------
-    InputError
-        With every problem that can be found.
+    `problems` collects those that don't prevent further checks (duplicate keys, unusual numbers); by default they are
+    raised with all others that can be found.
 
     Examples
     --------

@@ -28,45 +28,22 @@ FIRST_LOOK = 100
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Verdicts of several cases on one requirement.
+    """Verdicts of several cases on one requirement, an entry for each case."""
 
-    Attributes
-    ----------
-    verdict : ndarray of str, shape (cases,)
-        ``met``, ``not met`` or ``undecided``.
-    estimate, low, high : ndarray of float, shape (cases,)
-        Each bound errs with the allowed probability.
-    n : ndarray of int, shape (cases,)
-        Observations.
-    fewest : ndarray of float, shape (cases,)
-        Fewest observations that can show the requirement to be met.
-    """
-
-    verdict: np.ndarray
+    verdict: np.ndarray  # met, not met or undecided
     estimate: np.ndarray
-    low: np.ndarray
+    low: np.ndarray  # each bound errs with the allowed probability
     high: np.ndarray
-    n: np.ndarray
-    fewest: np.ndarray
+    n: np.ndarray  # observations
+    fewest: np.ndarray  # observations that can show the requirement to be met
 
 
 def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown: np.ndarray | bool = False) -> Judged:
-    r"""Judge for each case whether observations show a requirement to be met, or not met.
+    r"""Judge for each case (row) whether observations show a requirement to be met, or not met; NaN is ignored.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (cases, replications)
-        Of the measure; NaN is ignored.
-    error : float
-        Probability of a wrong verdict, at most 1/2.
-    unknown : bool or ndarray of bool, shape (cases,)
-        Whether some rollouts never end: their unknown values could break any limit.
-
-    Returns
-    -------
-    Judged
-        ``met`` if the bound on the far side of the limit keeps within it, ``not met`` if the bound on the near side is
-        beyond it; a value at the limit meets it.
+    `error` is the probability of a wrong verdict, at most 1/2. `unknown` marks cases with rollouts that never end:
+    their unknown values could break any limit. The verdict is ``met`` if the bound on the far side of the limit keeps
+    within it, ``not met`` if the bound on the near side is beyond it; a value at the limit meets it.
 
     Notes
     -----
@@ -107,11 +84,7 @@ def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown
 
 
 def join(verdicts: np.ndarray) -> np.ndarray:
-    """Return one verdict per case for several requirements: whether all are met, or one isn't.
-
-    Parameters
-    ----------
-    verdicts : ndarray of str, shape (cases, requirements)
+    """Return one verdict per case (row) for several requirements (columns): whether all are met, or one isn't.
 
     Examples
     --------
@@ -148,23 +121,13 @@ def fewest_observations(requirement: Requirement, error: float) -> float:
 class Feasibility:
     """How one policy compares with its requirements.
 
-    Attributes
-    ----------
-    is_met : bool
-        By the estimates: none is on the wrong side of its limit. A requirement without an estimate (`escaped given
-        defective` without a defective release) counts as met.
-    verdict : {'met', 'not met', 'undecided'}
-        By `judge`: all are met, one is not, or undecided.
-    broken : tuple of str
-        Requirements that the estimates break.
-    is_known : bool
-        Whether every rollout that the requirements cover has ended.
+    A requirement without an estimate (`escaped given defective` without a defective release) counts as met.
     """
 
-    is_met: bool
-    verdict: Verdict
-    broken: tuple[str, ...]
-    is_known: bool
+    is_met: bool  # no estimate is on the wrong side of its limit
+    verdict: Verdict  # by `judge`: all are met, one is not, or undecided
+    broken: tuple[str, ...]  # requirements that the estimates break
+    is_known: bool  # whether every rollout that the requirements cover has ended
 
 
 def judge_requirements(

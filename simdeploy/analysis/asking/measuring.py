@@ -126,17 +126,9 @@ class Values:
         return ones
 
     def of(self, measure: Measure) -> np.ndarray:
-        """Return a measure's values, by case and replication.
+        """Return the values of one of `measures`, by case and replication.
 
-        Parameters
-        ----------
-        measure : Measure
-            One of `measures`.
-
-        Returns
-        -------
-        ndarray of float, shape (cases, replications)
-            For an event 1 and 0. NaN without a value, or where the condition doesn't hold.
+        An event is 1 or 0. NaN without a value, or where the condition doesn't hold.
         """
         values = self._number(measure.of) if measure.kind != "rate" else self.holds(measure.of)
         if measure.given is None:
@@ -144,17 +136,10 @@ class Values:
         return np.where(self.holds(measure.given) == 1, values, np.nan)
 
     def is_unknown(self, measure: Measure) -> np.ndarray:
-        """Return which rollouts that a measure covers, or may cover, have an unknown value because they never end.
+        """Return which rollouts that one of `measures` covers, or may cover, have an unknown value because they never
+        end.
 
-        Parameters
-        ----------
-        measure : Measure
-            One of `measures`.
-
-        Returns
-        -------
-        ndarray of bool, shape (cases, replications)
-            All False for a table without makespans, which doesn't show what never ends.
+        None in a table without makespans, which doesn't show what never ends.
         """
         if "makespan_s" not in self._read:
             return np.zeros(self.is_ok.shape, dtype=bool)
@@ -187,12 +172,8 @@ class Values:
         return is_possible
 
     def holds(self, event: str) -> np.ndarray:
-        """Return 1 where an event holds, 0 where it doesn't, NaN where unknown; by case and replication.
-
-        Parameters
-        ----------
-        event : str
-            One that `measures` name, or are given.
+        """Return 1 where an event that `measures` name holds, 0 where it doesn't, NaN where unknown; by case and
+        replication.
         """
         if event in VERDICTS:
             known = self._codes("verdict")[0] >= 0
@@ -313,14 +294,7 @@ def _indicator(is_so: np.ndarray, is_known: np.ndarray) -> np.ndarray:
 def find_costs(
     responses: object, costs: Costs | Mapping[str, Costs] | None = None
 ) -> Costs | Mapping[str, Costs] | None:
-    """Return the given costs, or those recorded with a table; by scenario name if they differ.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> find_costs(pd.DataFrame()) is None
-    True
-    """
+    """Return the given costs, or those recorded with a table (None without any); by scenario name if they differ."""
     if costs is not None:
         return costs
     from simdeploy.scenario.parts import Costs

@@ -24,22 +24,11 @@ _FORM = 'such as "false_alarm given good <= 1%"'
 def read_requirements(
     asked: Asked | None, *, scenario: Scenario | None = None, policies: Collection[str] | None = None
 ) -> tuple[Requirement, ...]:
-    """Return requirements without duplicates, parsed if they are text.
+    """Return requirements without duplicates, parsed if they are text; the scenario's own for None.
 
-    Parameters
-    ----------
-    asked : str, Requirement, or several of them; or None
-        The scenario's own if None.
-    scenario : Scenario, optional
-        Checks kinds of release and costs; without it, they may be anything.
-    policies : collection of str, optional
-        The policies in question; requirements of other policies of the scenario are left out. By default every policy
-        of the scenario.
-
-    Raises
-    ------
-    InputError
-        Lists everything wrong, below ``requirements`` and the number of the requirement.
+    A `scenario` checks kinds of release and costs; without it, they may be anything. Requirements of other policies
+    than `policies` (default: the scenario's) are left out. An `InputError` lists everything wrong, below
+    ``requirements`` and the number of the requirement.
 
     Examples
     --------

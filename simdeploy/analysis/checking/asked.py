@@ -24,33 +24,17 @@ _EXAMPLE = 'requirements: [{of: false_alarm, given: good, at_most: 0.01}], or "f
 
 @dataclass
 class Question:
-    """One requirement of one policy, and the observations so far.
-
-    Attributes
-    ----------
-    hopeless : str
-        Why no number of rollouts within the budget can decide it; otherwise empty.
-    is_impossible : bool
-        Whether a larger budget could not decide it either.
-    seen : list of ndarray
-        Values, without NaN.
-    n_meant, n_unknown : int
-        Rollouts the requirement covers or may cover; and those of them that never end, so their value is unknown.
-    judged : Judged or None
-        At the last look.
-    replications : int
-        At that look.
-    """
+    """One requirement of one policy, and the observations so far."""
 
     policy: str
     requirement: Requirement
-    hopeless: str
-    is_impossible: bool
-    seen: list[np.ndarray] = field(default_factory=list)
-    n_meant: int = 0
-    n_unknown: int = 0
-    judged: Judged | None = None
-    replications: int = 0
+    hopeless: str  # why no number of rollouts within the budget can decide it; otherwise empty
+    is_impossible: bool  # whether a larger budget could not decide it either
+    seen: list[np.ndarray] = field(default_factory=list)  # values, without NaN
+    n_meant: int = 0  # rollouts the requirement covers or may cover
+    n_unknown: int = 0  # those of them that never end, so their value is unknown
+    judged: Judged | None = None  # at the last look
+    replications: int = 0  # at that look
 
     @property
     def unknown_fraction(self) -> float:

@@ -29,19 +29,8 @@ _SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": 
 def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
     """Return the rows of a table of replications; each case counts as a policy if a policy has several.
 
-    Parameters
-    ----------
-    responses : DataFrame, SweepResult or StoredTable
-
-    Returns
-    -------
-    DataFrame
-        If policies have several cases, `policy` holds the name of the case, as in the summary of a grid.
-
-    Raises
-    ------
-    InputError
-        If the cases differ in anything but the policy.
+    `policy` then holds the name of the case, as in the summary of a grid. An `InputError` tells if the cases differ in
+    anything but the policy.
     """
     import pandas as pd
 

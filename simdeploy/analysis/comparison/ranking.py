@@ -50,42 +50,23 @@ RANKING = {
 class Ranking:
     """Policies compared with the best of the others, in their order.
 
-    Attributes
-    ----------
-    rank : ndarray of float
-        By `estimate`, from 1, the best; ties share a rank. A policy with values only in easy worlds is compared with
-        the others in those worlds; policies without a common replication are ranked by their own means. NaN without
-        values.
-    estimate, low, high : ndarray of float
-        Mean minus that of the best of the others.
-    n : ndarray of int
-        Fewest replications shared with another policy.
-    is_among_best : ndarray of bool
-        Whether the policy may be the best.
+    Ranks go by `estimate`. A policy with values only in easy worlds is compared with the others in those worlds;
+    policies without a common replication are ranked by their own means.
     """
 
-    rank: np.ndarray
-    estimate: np.ndarray
+    rank: np.ndarray  # from 1, the best; ties share a rank; NaN without values
+    estimate: np.ndarray  # mean minus that of the best of the others
     low: np.ndarray
     high: np.ndarray
-    n: np.ndarray
-    is_among_best: np.ndarray
+    n: np.ndarray  # fewest replications shared with another policy
+    is_among_best: np.ndarray  # whether the policy may be the best
 
 
 def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, confidence_level: float) -> Ranking:
-    r"""Compare each policy with the best of the others.
+    r"""Compare each policy (row; NaN where it has no value) with the best of the others.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (policies, replications)
-        NaN where there is none.
-    is_rate : bool
-        Whether values are 1 and 0.
-    direction : {'min', 'max'}
-        Whether lower or higher is better.
-    confidence_level : float
-        All intervals hold simultaneously, and the set of possible best policies contains the best, with this
-        probability.
+    With the confidence level all intervals hold simultaneously, and the set of possible best policies contains the
+    best. `is_rate` says that values are 1 and 0.
 
     Notes
     -----

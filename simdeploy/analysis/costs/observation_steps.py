@@ -40,24 +40,11 @@ def make_steps(
     canaries: Sequence[int] | None = None,
     minutes: Sequence[float] | None = None,
 ) -> list[Step]:
-    """Make policies that observe more or less than a rolling or canary policy.
+    """Make policies that observe more or less than a rolling or canary policy, by setting, ascending.
 
-    Parameters
-    ----------
-    canaries : sequence of int, optional
-        By default none, half as many, as many, and 1, 2, 4 and 8 more, up to the number of nodes.
-    minutes : sequence of float, optional
-        By default the shortest possible, 0, and 1, 2, 4 and 8 more.
-
-    Returns
-    -------
-    list of Step
-        By setting, ascending; always includes the current policy, one more canary, and one more minute.
-
-    Raises
-    ------
-    InputError
-        If the policy observes nothing, or a value is invalid.
+    The current policy, one more canary, and one more minute are always included. By default numbers of canaries are
+    none, half as many, as many, and 1, 2, 4 and 8 more, up to the number of nodes; minutes the shortest possible, 0,
+    and 1, 2, 4 and 8 more. An `InputError` lists invalid values, or tells that the policy observes nothing.
     """
     if policy.policy.strategy == "immediate" or policy.policy.deadline_ns is None:
         message = "the policy has no health check"

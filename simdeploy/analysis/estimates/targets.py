@@ -73,18 +73,11 @@ class Target:
 
 
 def parse_target(text: str, measure: Measure) -> Target:
-    """Parse a half-width.
+    """Parse a half-width: in the measure's unit, ``5`` or ``5s`` for a time, ``0.01`` or ``1pp`` (percentage points)
+    for a fraction; relative to the estimate, ``5% relative``, or ``5%`` for a measure that is not shown as a
+    percentage.
 
-    Parameters
-    ----------
-    text : str
-        In the measure's unit: ``5`` or ``5s`` for a time, ``0.01`` or ``1pp`` (percentage points) for a fraction.
-        Relative to the estimate: ``5% relative``, or ``5%`` for a measure that is not shown as a percentage.
-
-    Raises
-    ------
-    InputError
-        If it is neither; also for ``1%`` of a fraction, which is ambiguous.
+    ``1%`` of a fraction is ambiguous, hence an `InputError`.
 
     Examples
     --------

@@ -103,26 +103,13 @@ def _name_gates(gates: Any) -> dict[str, Any]:
 def make_variants(
     scenario: Scenario, base: ScenarioPolicy, gates: Iterable[str] | Mapping[str, GateInput] | None
 ) -> tuple[tuple[Variant, ...], dict[str, str]]:
-    """Combine a policy with each gate.
+    """Combine a policy with each gate, the threshold first; also return default gates that it can't have here, with the
+    reason.
 
-    Parameters
-    ----------
-    gates
-        As for `read_gates`. By default also the policy's own gate, if it has one, with its own observation.
-
-    Returns
-    -------
-    variants : tuple of Variant
-        The threshold first. Under a gate that can pass early (sprt, bayes) and waits when undecided, a node that needs
-        an observation needs one healthy window: if the gate doesn't wait, the wave's observation, and with it the test,
-        would end after that window. Under other gates the policy's observation applies.
-    left_out : dict of str to str
-        Default gates that this policy can't have here, with the reason.
-
-    Raises
-    ------
-    InputError
-        Lists everything wrong with the requested gates.
+    Gates are as for `read_gates`; by default also the policy's own gate, if it has one, with its own observation. Under
+    a gate that can pass early (sprt, bayes) and waits when undecided, a node that needs an observation needs one
+    healthy window: if the gate doesn't wait, the wave's observation, and with it the test, would end after that window.
+    Under other gates the policy's observation applies. An `InputError` lists everything wrong with the requested gates.
     """
     variants: list[Variant] = []
     left_out: dict[str, str] = {}

@@ -24,24 +24,13 @@ FAILED, NEVER_ENDS, NO_VALUE = "a replication failed", "some rollouts never end"
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """The response at each point.
+    """The response at each point."""
 
-    Attributes
-    ----------
-    all : ndarray of float, shape (points,)
-        The measure over all replications; NaN where there is a reason.
-    without : ndarray of float, shape (parts, points)
-        The measure without each part of the replications; no parts with one number per point.
-    reason : ndarray of object, shape (points,)
-        Why a point has no response; otherwise empty.
-    has_error : bool
-        Whether the variation between replications is known.
-    """
-
-    all: np.ndarray
+    all: np.ndarray  # over all replications; NaN where there is a reason
+    # Shape (parts, points): without each part of the replications; no parts with one number per point.
     without: np.ndarray
-    reason: np.ndarray
-    has_error: bool
+    reason: np.ndarray  # why a point has no response; otherwise empty
+    has_error: bool  # whether the variation between replications is known
 
 
 def respond(
@@ -51,16 +40,11 @@ def respond(
     is_failed: np.ndarray | None = None,
     never_ends: np.ndarray | None = None,
 ) -> Responses:
-    """Compute a measure at each point.
+    """Compute a measure (None for the mean of numbers) at each point.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (points,) or (points, replications)
-        Values of the measure; NaN where it doesn't apply to a replication. One number per point is the response itself.
-    measure : Measure or None
-        None for the mean of numbers.
-    is_failed, never_ends : ndarray of bool, shape (points,), optional
-        Points with a failed replication, or an unknown value. Without them every value that is not finite is a failure.
+    Values have shape (points, replications), NaN where the measure doesn't apply; or (points,), the responses
+    themselves. Points may have a failed replication or an unknown value; if nothing is said of that, every value that
+    is not finite is a failure.
     """
     if is_failed is None:
         finite = np.isfinite(values)

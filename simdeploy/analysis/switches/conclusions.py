@@ -40,21 +40,13 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Standings:
-    """Several policies in the same worlds.
-
-    Attributes
-    ----------
-    values : ndarray of float, shape (policies, replications)
-        Of the measure that decides.
-    unknown_fractions : ndarray of float, shape (policies,)
-        Fraction of the rollouts that never end, so their value is unknown.
-    """
+    """Several policies in the same worlds."""
 
     policies: tuple[str, ...]
-    values: np.ndarray
+    values: np.ndarray  # shape (policies, replications), of the measure that decides
     estimates: tuple[Estimate, ...]
     feasibility: tuple[Feasibility, ...]
-    unknown_fractions: np.ndarray
+    unknown_fractions: np.ndarray  # of the rollouts that never end, so their value is unknown
 
     @property
     def eligible(self) -> np.ndarray:
@@ -64,30 +56,19 @@ class Standings:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """Which policy is chosen.
+    """Which policy is chosen, and how the `subject` of `conclude` compares with the best of the others that meet the
+    requirements.
 
-    Attributes
-    ----------
-    choice : str or None
-        None if no policy meets the requirements, or if unknown.
-    is_sure : bool
-        Whether intervals support that the `subject` is, or isn't, the choice: those of the requirements each
-        separately, those of its gaps to all others together.
-    margin : Span
-        How much better the subject is than the best of the others that meet the requirements; negative if worse. NaN if
-        no other meets them.
-    rival : str or None
-        That other policy.
-    reason : str
-        Why the subject isn't chosen, or why nothing is known.
+    `is_sure` tells whether intervals support that the subject is, or isn't, the choice: those of the requirements each
+    separately, those of its gaps to all others together.
     """
 
-    choice: str | None
+    choice: str | None  # none if no policy meets the requirements, or if unknown
     is_known: bool
     is_sure: bool = False
-    margin: Span = _UNKNOWN
-    rival: str | None = None
-    reason: str = ""
+    margin: Span = _UNKNOWN  # of the subject over its rival; negative if worse, NaN without a rival
+    rival: str | None = None  # the best of the others
+    reason: str = ""  # why the subject isn't chosen, or why nothing is known
 
 
 def choose(standings: Standings, direction: Direction) -> int | None:

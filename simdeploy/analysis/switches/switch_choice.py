@@ -139,17 +139,8 @@ def estimate_interaction(
 ) -> Interaction:
     r"""Estimate the effect of two changes together beyond the sum of their separate effects.
 
-    Parameters
-    ----------
-    none, first, second, both : ndarray of float
-        A quantity in the same replications: without the changes, with each, and with both.
-    confidence_level : float
-        Of the interval separately.
-
-    Returns
-    -------
-    Interaction
-        NaN with fewer than two replications in which all four are known.
+    The arguments are a quantity in the same replications: without the changes, with each, and with both. NaN with fewer
+    than two replications in which all four are known.
 
     Notes
     -----

@@ -29,46 +29,25 @@ _MOST_WAVES = 50  # more waves would take weeks
 
 @dataclass(frozen=True)
 class LeverRange:
-    """Values over which a setting is varied.
-
-    Attributes
-    ----------
-    values : tuple
-        As in a file; None leaves the key to its default.
-    numbers : tuple of float
-        The same as numbers, ascending: durations in seconds; `max_parallel` 0 of the deployment dialect is the whole
-        fleet.
-    current, default : float or None
-        The policy's value, and the API's default; None where there is none.
-    """
+    """Values over which a setting is varied."""
 
     lever: Lever
-    values: tuple[Any, ...]
+    values: tuple[Any, ...]  # as in a file; None leaves the key to its default
+    # Ascending; durations in seconds, `max_parallel` 0 of the deployment dialect the whole fleet.
     numbers: tuple[float, ...]
-    current: float | None
-    default: float | None
+    current: float | None  # the policy's value; None where there is none
+    default: float | None  # the API's default; None where there is none
 
 
 def find_ranges(
     scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Iterable[Any]] | None
 ) -> tuple[LeverRange, ...]:
-    """Return the values of each setting.
+    """Return the values of each setting, with the policy's value, and with the API's default if the policy can have it.
 
-    Parameters
-    ----------
-    vary : mapping of str to iterable or None
-        Values by key, as for `sweep`; None for the policy's thresholds that matter in this scenario, in steps of 1, 2,
-        5, 10 that suit its fleet, without values that the scenario would refuse or warn about.
-
-    Returns
-    -------
-    tuple of LeverRange
-        Every range contains the policy's value, and the API's default if the policy can have it.
-
-    Raises
-    ------
-    InputError
-        For keys that the policy doesn't have or that are not numbers; or if the policy has no threshold.
+    `vary` has values by key, as for `sweep`; None stands for the policy's thresholds that matter in this scenario, in
+    steps of 1, 2, 5, 10 that suit its fleet, without values that the scenario would refuse or warn about. An
+    `InputError` tells of keys that the policy doesn't have or that are not numbers, or that the policy has no
+    threshold.
 
     Examples
     --------

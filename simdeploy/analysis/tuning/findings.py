@@ -24,18 +24,9 @@ MISSES, NOT_KNOWN, RULED_OUT = "requirement not met", "requirements undecided", 
 class Findings:
     """What is known of each candidate: its estimate, and what ruled it out.
 
-    Attributes
-    ----------
-    outcome : list of str
-        Of each candidate; `OPEN` while it is not ruled out.
-    equal_to : ndarray of int
-        Candidate that represents it; usually itself.
-    estimates : ndarray of float
-        Of the objective, in the first stage.
-    required : ndarray of float, shape (candidates, requirements)
-        Estimates of the requirements' measures, in the first stage.
-    is_cut : bool
-        Whether survivors were dropped because there were too many.
+    `outcome` is `OPEN` while a candidate is not ruled out, `equal_to` the candidate that represents it (usually
+    itself). `estimates` are those of the objective, `required` those of the requirements' measures (columns), both in
+    the first stage. `is_cut` tells whether survivors were dropped because there were too many.
     """
 
     def __init__(self, candidates: Candidates) -> None:
@@ -174,25 +165,10 @@ def settle(
 ) -> tuple[np.ndarray, int]:
     r"""Simulate candidates until each is known to meet or miss the requirements, or the budget is spent.
 
-    Parameters
-    ----------
-    measure : callable
-        Takes candidates, the first world and the number of worlds.
-    error : float
-        Probability of a false verdict on one requirement of one candidate, over all looks.
-    first : int
-        The first world.
-    fewest, most : int
-        Worlds at the first and at the last look.
-    enough : int, optional
-        Stop once this many candidates are known to meet the requirements.
-
-    Returns
-    -------
-    verdicts : ndarray of str
-        Per candidate; `UNDECIDED` where the budget or `enough` came first.
-    end : int
-        The first unused world.
+    `measure` takes candidates, the first world and the number of worlds. `error` is the probability of a false verdict
+    on one requirement of one candidate, over all looks. `fewest` and `most` are the worlds at the first and at the last
+    look; it also stops once `enough` candidates are known to meet the requirements. Returns the verdict on each
+    candidate, and the first unused world.
 
     Notes
     -----

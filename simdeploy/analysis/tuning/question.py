@@ -27,28 +27,16 @@ _MOST_CANDIDATES, _MOST_WORLDS, _MOST_ROLLOUTS = 1_000_000, 1_000_000, 10_000_00
 
 @dataclass(frozen=True)
 class Question:
-    """The question of a search.
+    """The question of a search."""
 
-    Attributes
-    ----------
-    base : ScenarioPolicy
-        The current policy.
-    sign : int
-        1 to minimise the objective, -1 to maximise it.
-    shown : tuple of Measure
-        Further measures to report of the final policies.
-    indifference : float or None
-        None for the default, which depends on the first stage.
-    """
-
-    base: ScenarioPolicy
+    base: ScenarioPolicy  # the current policy
     objective: Measure
-    sign: int
+    sign: int  # 1 to minimise the objective, -1 to maximise it
     requirements: tuple[Requirement, ...]
-    shown: tuple[Measure, ...]
+    shown: tuple[Measure, ...]  # further measures to report of the final policies
     worlds: int
     most: int
-    indifference: float | None
+    indifference: float | None  # none for the default, which depends on the first stage
     final: int | None
     confidence_level: float
 

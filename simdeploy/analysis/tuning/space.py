@@ -48,24 +48,12 @@ _PERCENTS = (1, 2, 5, 10, 20, 50, 100)
 
 @dataclass(frozen=True)
 class Candidates:
-    """The policies of a search, numbered.
+    """The policies of a search, numbered."""
 
-    Attributes
-    ----------
-    levers : tuple of str
-        Full names of the varied settings.
-    points : tuple of tuple
-        Each candidate's values, as in a file; None leaves a key out.
-    roles : mapping of str to int
-        Which candidate is the `current` policy, and which has the API `defaults`.
-    n_possible : int
-        Number of combinations; larger than the number of candidates if they were sampled.
-    """
-
-    levers: tuple[str, ...]
-    points: tuple[tuple[Any, ...], ...]
-    roles: Mapping[str, int]
-    n_possible: int
+    levers: tuple[str, ...]  # full names of the varied settings
+    points: tuple[tuple[Any, ...], ...]  # each candidate's values, as in a file; None leaves a key out
+    roles: Mapping[str, int]  # which candidate is the `current` policy, and which has the API `defaults`
+    n_possible: int  # combinations; more than the candidates if these were sampled
 
     def __len__(self) -> int:
         return len(self.points)
@@ -84,29 +72,11 @@ class Candidates:
 def make_candidates(
     scenario: Scenario, base: ScenarioPolicy, vary: Mapping[str, Iterable[Any]] | None, *, most: int, seed: int
 ) -> Candidates:
-    """Make the candidates of a search.
+    """Make the candidates of a search: the current policy first, then the same with default thresholds; no duplicates.
 
-    Parameters
-    ----------
-    base : ScenarioPolicy
-        The current policy; settings that are not varied keep its values.
-    vary : mapping of str to iterable, optional
-        Values by key, as for `sweep`: their grid. By default strategy, sizes of waves and canaries, thresholds and
-        times, in steps that suit the fleet.
-    most : int
-        A sample is drawn if there are more combinations.
-    seed : int
-        Of the sample.
-
-    Returns
-    -------
-    Candidates
-        The current policy first, then the same with default thresholds; no duplicates.
-
-    Raises
-    ------
-    InputError
-        For invalid keys and values.
+    `vary` has values by key, as for `sweep`, which form a grid; settings that are not varied keep the base's values. By
+    default strategy, sizes of waves and canaries, thresholds and times are varied, in steps that suit the fleet. With
+    more than `most` combinations a sample is drawn.
     """
     own_kind = base.policy.gate.kind if base.policy.gate is not None else "threshold"
     if vary is None:

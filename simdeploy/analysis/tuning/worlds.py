@@ -31,18 +31,10 @@ _TOUCHED = Measure("touched_nodes")
 
 @dataclass(frozen=True)
 class Measured:
-    """Results of candidates in consecutive worlds.
+    """Results of candidates (rows) in consecutive worlds (columns)."""
 
-    Attributes
-    ----------
-    of : mapping of Measure to ndarray, shape (candidates, worlds)
-        As `Values.of`.
-    observations : ndarray of float, shape (candidates, worlds)
-        To be minimised; NaN where a rollout has no value.
-    """
-
-    of: Mapping[Measure, np.ndarray]
-    observations: np.ndarray
+    of: Mapping[Measure, np.ndarray]  # as `Values.of`
+    observations: np.ndarray  # to be minimised; NaN where a rollout has no value
 
     @property
     def n_worlds(self) -> int:

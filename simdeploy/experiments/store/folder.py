@@ -65,22 +65,11 @@ class Folder:
         return self.path / "simdeploy.lock"
 
     def part(self, number: int) -> Path:
-        """Return a part's path.
-
-        Examples
-        --------
-        >>> Folder(Path("results")).part(7).as_posix()
-        'results/parts/part-000007.parquet'
-        """
+        """Return a part's path."""
         return self.parts / f"part-{number:06d}.parquet"
 
     def check(self) -> None:
-        """Refuse a folder whose `parts` is not a folder.
-
-        Raises
-        ------
-        StoreError
-        """
+        """Refuse a folder whose `parts` is not a folder, with a `StoreError`."""
         kind = find_kind(self.parts)
         if kind is not None and kind != "a folder":
             raise StoreError(f"{self.parts}: {kind} where a store has a folder; move it away")

@@ -24,28 +24,14 @@ _MOST = 1 << 48
 
 
 class Entry(NamedTuple):
-    """The journal's entry for a finished part.
+    """The journal's entry for a finished part."""
 
-    Attributes
-    ----------
-    part : int
-        Number, from 0.
-    size : int
-        File size, bytes.
-    sha256 : str
-        SHA-256 of its file, hexadecimal.
-    footer : str or None
-        SHA-256 of its file's footer. None in stores of format 1, as is `columns`.
-    columns : tuple of str or None
-        First 16 digits of the SHA-256 of each stored column.
-    """
-
-    part: int
+    part: int  # number, from 0
     rows: int
-    size: int
-    sha256: str
-    footer: str | None = None
-    columns: tuple[str, ...] | None = None
+    size: int  # of its file, bytes
+    sha256: str  # of its file, hexadecimal
+    footer: str | None = None  # SHA-256 of its file's footer; None in stores of format 1, as is `columns`
+    columns: tuple[str, ...] | None = None  # first 16 digits of the SHA-256 of each stored column
 
     def to_line(self) -> bytes:
         """Return the entry as a line of the journal."""
@@ -55,24 +41,12 @@ class Entry(NamedTuple):
 
 @dataclass
 class Journal:
-    """Contents of a journal.
+    """Contents of a journal."""
 
-    Attributes
-    ----------
-    entries : dict of int to Entry
-        By part; later lines override earlier ones.
-    n_parts : int or None
-        Total parts; None unless the store is finished.
-    unreadable : list of int
-        Unreadable lines before the last, counted from 1.
-    is_torn : bool
-        Whether the last line is incomplete, since the run ended while writing it.
-    """
-
-    entries: dict[int, Entry] = field(default_factory=dict)
-    n_parts: int | None = None
-    unreadable: list[int] = field(default_factory=list)
-    is_torn: bool = False
+    entries: dict[int, Entry] = field(default_factory=dict)  # by part; later lines override earlier ones
+    n_parts: int | None = None  # in all; None unless the store is finished
+    unreadable: list[int] = field(default_factory=list)  # lines before the last, counted from 1
+    is_torn: bool = False  # whether the last line is incomplete, since the run ended while writing it
 
     @property
     def is_complete(self) -> bool:
@@ -86,17 +60,9 @@ class Journal:
 
 
 def read_journal(path: Path, n_parts: int | None) -> Journal:
-    """Read a journal's valid lines; a missing one is empty.
+    """Read a journal's valid lines; a missing one is empty, and one that is no file or too large is a `StoreError`.
 
-    Parameters
-    ----------
-    n_parts : int or None
-        Total parts, if the manifest states it; lines about others are ignored.
-
-    Raises
-    ------
-    StoreError
-        If it is not a file, or too large.
+    Lines about other parts than `n_parts`, if the manifest states it, are ignored.
     """
     journal = Journal()
     try:

@@ -20,20 +20,8 @@ _BEHIND = 1 << 30  # the byte that Windows locks: what it locks nobody else can 
 class FolderLock:
     """A lock that the operating system releases when the process ends; a leftover file locks nothing.
 
-    Parameters
-    ----------
-    path : Path
-        The locked file, which names the holder and is not removed.
-
-    Attributes
-    ----------
-    is_known : bool
-        False if the file system has no locks; nothing is locked then.
-
-    Raises
-    ------
-    StoreError
-        If another call, in any process, has the lock.
+    The locked file names the holder and is not removed. `is_known` is False if the file system has no locks; nothing is
+    locked then. A `StoreError` tells that another call, in any process, has the lock.
     """
 
     def __init__(self, path: Path) -> None:

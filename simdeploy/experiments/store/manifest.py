@@ -89,12 +89,8 @@ def compare_versions(manifest: Manifest) -> Iterator[str]:
 def read_manifest(folder: Folder) -> dict[str, Any] | None:
     """Read a folder's manifest; None if a new store may be created there.
 
-    Raises
-    ------
-    InputError
-        If it is not a folder or not a store, or has an unknown format.
-    StoreError
-        If the manifest is damaged.
+    An `InputError` tells that it is no folder or no store, or has an unknown format; a `StoreError` that the manifest
+    is damaged.
     """
     if folder.path.exists() and not folder.path.is_dir():
         raise InputError(Problem("a store must be a folder, not a file", file=str(folder.path)))
@@ -121,12 +117,7 @@ def read_manifest(folder: Folder) -> dict[str, Any] | None:
 
 
 def check_writable(folder: Folder, manifest: Manifest) -> None:
-    """Refuse to resume a folder of an older format.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse to resume a folder of an older format."""
     if manifest["format_version"] != _FORMAT_VERSION:
         message = "older store format: it can be read but not resumed"
         raise _refusal(folder, message, found=str(manifest["format_version"]), allowed=str(_FORMAT_VERSION))
@@ -175,13 +166,7 @@ def _refusal(folder: Folder, message: str, *, found: str | None = None, allowed:
 
 
 def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any]) -> None:
-    """Check that a folder may be resumed.
-
-    Raises
-    ------
-    InputError
-        If it belongs to another version of simdeploy, whose numbers may differ, or to another question.
-    """
+    """Refuse to resume a folder of another version of simdeploy, whose numbers may differ, or of another question."""
     file = str(folder.path)
     then, now = manifest["versions"]["simdeploy"], find_versions()["simdeploy"]
     if then != now:

@@ -50,13 +50,7 @@ def make_entry(number: int, rows: int, content: bytes) -> Entry:
 
 
 def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
-    """Return what is wrong with a part's file, or None.
-
-    Parameters
-    ----------
-    verify : bool
-        Whether to check the whole file's digest, not only its size.
-    """
+    """Return what is wrong with a part's file, or None; with `verify`, also check its digest, not only its size."""
     try:
         with _explained(), open_file(path) as file:
             _check_size(file, entry)
@@ -68,13 +62,7 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
 
 
 def read_schema(path: Path, entry: Entry) -> pa.Schema:
-    """Read a part's columns.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or damaged.
-    """
+    """Read a part's columns; a missing or damaged file is a `StoreError`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -83,13 +71,7 @@ def read_schema(path: Path, entry: Entry) -> pa.Schema:
 
 
 def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read only some columns of a part, or all.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or damaged.
-    """
+    """Read only some columns of a part, or all; a missing or damaged file is a `StoreError`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -207,17 +189,8 @@ def _told(path: Path, entry: Entry) -> Iterator[None]:
 def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
     """Return a table as stored, with no metadata except its pandas types.
 
-    Parameters
-    ----------
-    table : pyarrow.Table
-        Its pandas metadata applies; without it, nullable whole numbers become `Int64`.
-    schema : pyarrow.Schema or None
-        Schema of earlier parts.
-
-    Raises
-    ------
-    InputError
-        If its columns differ from earlier parts.
+    Without pandas metadata, nullable whole numbers become `Int64`. An `InputError` tells if its columns differ from
+    `schema`, that of earlier parts.
     """
     fitted = table.replace_schema_metadata(_pandas_metadata(table.schema))
     if schema is None:

@@ -232,19 +232,7 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
     """Bring a folder into the state that its finished parts are in; only the holder of its lock may.
 
     A part is finished if the journal has it and its file has the journal's size and checksum. All others are removed; a
-    folder in the place of one is set aside.
-
-    Parameters
-    ----------
-    n_parts : int or None
-        How many parts there will be, if the manifest says so.
-
-    Returns
-    -------
-    journal : Journal
-        It names the parts that are finished, and the folder has no others.
-    notes : list of str
-        What was amiss, a sentence each.
+    folder in the place of one is set aside. Returns a journal of the finished parts, and notes of what was wrong.
     """
     for stray in folder.find_strays():
         make_way(stray)

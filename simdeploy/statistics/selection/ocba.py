@@ -138,19 +138,9 @@ def select_ocba(
 
 
 def allocate(means: np.ndarray, variances: np.ndarray, total: float) -> np.ndarray:
-    r"""Allocate observations to candidates to maximize the probability of a correct choice.
+    r"""Allocate `total` observations to candidates to maximize the probability of a correct choice.
 
-    Parameters
-    ----------
-    means, variances : ndarray of float
-        Of one observation of each candidate.
-    total : float
-        Observations to allocate.
-
-    Returns
-    -------
-    ndarray of float
-        Observations of each candidate; they sum to `total`.
+    Means and variances are those of one observation of each candidate.
 
     Notes
     -----
