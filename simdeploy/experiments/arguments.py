@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.choice import check_engine
-from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, name_problems, raise_if_any, shorten
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
     >>> check_numbers(replications=3, seed=0, engine="auto"), check_numbers(replications=range(3, 5), seed=0, engine="auto")
     (range(0, 3), range(3, 5))
     """
-    problems = []
+    problems: list[Problem] = []
     numbers = range(replications) if _is_whole(replications) else replications
     if (
         not isinstance(numbers, range)
@@ -46,10 +46,8 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
     if not _is_whole(seed) or not 0 <= seed <= _MOST_SEED:
         allowed = f"0 to {_MOST_SEED}"
         problems.append(Problem("out of range", ("seed",), found=shorten(seed), allowed=allowed))
-    try:
+    with collect(problems):
         check_engine(engine)
-    except InputError as error:
-        problems += error.problems
     if problems or not isinstance(numbers, range):
         raise InputError(problems)
     return numbers
@@ -102,15 +100,12 @@ def choose_policies(scenario: Scenario, policies: Any) -> tuple[dict[str, Scenar
     """Return the requested policies of a scenario (default: all), and problems."""
     chosen: dict[str, ScenarioPolicy] = {}
     problems: list[Problem] = []
-    try:
+    named: dict[str, Any] = {}
+    with collect(problems):
         named = name_policies(list(scenario.policies) if policies is None else policies)
-    except InputError as error:
-        return {}, list(error.problems)
     for name, wanted in named.items():
-        try:
+        with collect(problems):
             chosen[name] = replace(scenario.policy(wanted), name=name)
-        except InputError as error:
-            problems += error.problems
     return chosen, problems
 
 
@@ -126,8 +121,7 @@ def _own_name(value: Any) -> str:
 
 def _unique(what: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     problems = [problem for name, _ in listed for problem in name_problems(str(name), (what,))]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     named = dict(listed)
     if len(named) < len(listed):
         names = [name for name, _ in listed]
@@ -151,6 +145,5 @@ def find_bases(scenarios: Mapping[str, Scenario], policies: Mapping[str, Any]) -
                     bases[scenario_name, name] = replace(scenario.policy(wanted), name=name)
                 except InputError as error:
                     problems |= dict.fromkeys(error.problems)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return bases

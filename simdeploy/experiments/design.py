@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, collect, nearest, raise_if_any, shorten
 from simdeploy.experiments.ranges import Choices, Interval, Range, Spread, make_interval
 from simdeploy.units import NS_PER_S, parse_duration
 
@@ -93,8 +93,7 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
         check_number_of_cases(prod(_length(given) or 1 for given in asked))
     problems: list[Problem] = []
     values = [_listed(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     lengths = [len(of_lever) for of_lever in values]
     if design == "list":
         if len(set(lengths)) > 1:
@@ -138,14 +137,11 @@ def _listed(lever: Lever, given: object, problems: list[Problem]) -> tuple[Any, 
         found, allowed = f"{_length(given) or len(first):,} or more", f"up to {MOST_CASES:,}"
         problems.append(Problem("too many values", (lever.name,), found=found, allowed=allowed))
         return ()
-    try:
-        values = tuple(_natural(lever.kind, plain(value)) for value in first)
-    except InputError as error:
-        problems += [problem.at(prefix=(lever.name,)) for problem in error.problems]
-        return ()
-    if not values:
-        problems.append(Problem("no values", (lever.name,), allowed="at least one"))
-    return values
+    with collect(problems, prefix=(lever.name,)):
+        if not first:
+            raise InputError(Problem("no values", allowed="at least one"))
+        return tuple(_natural(lever.kind, plain(value)) for value in first)
+    return ()
 
 
 def _length(given: object) -> int | None:
@@ -168,8 +164,7 @@ def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points:
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
     if not levers:
         problems.append(Problem("nothing to vary", ("vary",)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     sample = sample_hypercube(len(levers), n_points, seed=seed)
     values, columns = [], []
     for spread, fractions in zip(spreads, sample.T, strict=True):

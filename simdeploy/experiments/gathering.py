@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, nearest, raise_if_any, shorten
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.table import Outcomes
@@ -102,8 +102,7 @@ def _check(responses: Any, columns: Sequence[str]) -> None:
         for name in ("policy", "replication", *columns)
         if name not in there
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _read(responses: Any, columns: Sequence[str]) -> pd.DataFrame:

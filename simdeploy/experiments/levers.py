@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.api.gate import READ_BY
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, collect, listed, nearest, raise_if_any, shorten
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
 if TYPE_CHECKING:
@@ -83,20 +83,16 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
     problems: list[Problem] = []
     levers: dict[str, Lever] = {}
     for name in names:
-        try:
+        with collect(problems):
             lever = catalogue.find(name)
-        except InputError as error:
-            problems += error.problems
-            continue
-        if lever.name in levers:
-            problems.append(Problem("duplicate key", (name,), found=lever.name))
-        levers[lever.name] = lever
+            if lever.name in levers:
+                problems.append(Problem("duplicate key", (name,), found=lever.name))
+            levers[lever.name] = lever
     for above in levers:
         below = next((lever for lever in levers if lever.startswith(f"{above}.")), None)
         if below is not None:
             problems.append(Problem("can't vary a key and a key inside it", (above,), found=below))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(levers.values())
 
 

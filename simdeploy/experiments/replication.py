@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError
+from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.jobs import Executor
@@ -104,8 +104,7 @@ def replicate(
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, problems = choose_policies(scenario, policies)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     check_rows_fit(len(chosen) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
     table = to_replications(campaign.sweep({scenario.name: scenario}, chosen, replications=numbers))

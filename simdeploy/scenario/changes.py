@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from simdeploy.errors import InputError, Path, Problem, format_path, nearest
+from simdeploy.errors import InputError, Path, Problem, collect, format_path, nearest, raise_if_any
 from simdeploy.scenario.json_schema import key_default, key_schema, known_keys, may_add_keys, shared_schema
 
 _INDEX = re.compile(r"\[(\d+)\]")
@@ -26,12 +26,9 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     changed = dict(raw)
     problems: list[Problem] = []
     for path, value in values.items():
-        try:
+        with collect(problems):
             _set(changed, _INDEX.sub(r".\1", path), value)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return changed
 
 

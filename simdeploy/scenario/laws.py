@@ -16,7 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from simdeploy.api.values import Kind
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, collect, listed, nearest, raise_if_any, shorten
 from simdeploy.scenario.files import Files, first_word
 from simdeploy.scenario.section import validation_error
 from simdeploy.scenario.values import NOT_NEGATIVE, POSITIVE, PROBABILITY, SECONDS, SHARED, read_value
@@ -172,10 +172,8 @@ def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms
     for key in given:
         if key in known:
             kind = POSITIVE if key in _SHAPES else quantity.scalar
-            try:
+            with collect(problems, prefix=(key,)):
                 values[key] = read_value(kind, given[key])
-            except InputError as error:
-                problems += (problem.at(prefix=(key,)) for problem in error.problems)
     form = next((form for form in FAMILIES[family] if sorted(form[0]) == sorted(given)), None)
     if form is None and all(key in known for key in given):
         found = "{" + listed(given) + "}"
@@ -203,14 +201,12 @@ def _empirical_values(given: Mapping[str, Any], quantity: Quantity, files: Files
     items = given["values"]
     if not isinstance(items, list) or not items:
         raise InputError(Problem("not a list of values", ("values",), found=shorten(items), allowed="at least one"))
-    values, problems = [], []
+    values: list[float] = []
+    problems: list[Problem] = []
     for number, item in enumerate(items):
-        try:
+        with collect(problems, prefix=("values", number)):
             values.append(read_value(quantity.scalar, item))
-        except InputError as error:
-            problems += [problem.at(prefix=("values", number)) for problem in error.problems]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(values)
 
 
@@ -237,8 +233,7 @@ def _file_values(name: str, quantity: Quantity, files: Files) -> tuple[float, ..
             problems.append(
                 Problem(message, ("file",), path, number, found=first_word(cell), allowed=problem.allowed, hint=hint)
             )
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(values)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simdeploy.api.values import is_unicode
-from simdeploy.errors import InputError, Path, Problem, shorten
+from simdeploy.errors import InputError, Path, Problem, raise_if_any, shorten
 from simdeploy.scenario.yaml_text import MAX_DEPTH
 
 # Python refuses to write numbers of more than 4300 digits, in messages, too.
@@ -27,8 +27,7 @@ def plain(value: object, path: Path = ()) -> Any:
     """
     problems: list[Problem] = []
     copy = _copy(value, path, problems)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return copy
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simdeploy.api import DeploymentDocument, DeploymentSpec, RolloutSpec, Spec
-from simdeploy.errors import InputError, Problem, cut, listed, nearest, shorten, warn_user
+from simdeploy.errors import InputError, Problem, cut, listed, nearest, raise_if_any, shorten, warn_user
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
 from simdeploy.scenario.files import Files, Folder
@@ -221,8 +221,7 @@ class Scenario:
         if tilt is not None and not isinstance(tilt, Tilt):
             tilt = Tilt.of(tilt)
         problems = tilt_problems(tilt, self.fleet, self.release, self.operator) if tilt else []
-        if problems:
-            raise InputError(problems)
+        raise_if_any(problems)
         return replace(self, tilt=tilt)
 
     def policy(

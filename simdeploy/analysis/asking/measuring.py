@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, collect, raise_if_any
 from simdeploy.experiments.gathering import gather
 from simdeploy.scenario.measures import PASSED, SORTS, Measure, measure_problems, parse_measure
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
@@ -104,8 +104,7 @@ class Values:
         self._read = frozenset((*needed, *telling))
         kinds = (*self._kinds, *self._release) if "release" in needed else None
         problems = [p for m in self.measures for p in measure_problems(m, kinds)]
-        if problems:
-            raise InputError(problems)
+        raise_if_any(problems)
 
     @property
     def counted_under(self) -> dict[str, Any]:
@@ -255,14 +254,10 @@ def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
     read: list[Measure] = []
     problems: list[Problem] = []
     for measure in measures:
-        try:
+        with collect(problems):
             read.append(parse_measure(measure) if isinstance(measure, str) else measure)
-        except InputError as error:
-            problems += error.problems
-        else:
             problems += measure_problems(read[-1])
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(read)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Measure, Requirement, parse_requirement
 from simdeploy.scenario.requirements_section import cross_check_requirement
@@ -47,18 +47,13 @@ def read_requirements(
     has_costs = None if scenario is None else scenario.costs is not None
     read: dict[Requirement, None] = {}
     problems: list[Problem] = []
-    for number, one in enumerate(_list(asked)):
-        try:
-            requirement = _read(one)
-        except InputError as error:
-            found = list(error.problems)
-        else:
-            found = cross_check_requirement(requirement, policies=known, kinds=kinds, has_costs=has_costs)
+    for number, item in enumerate(_list(asked)):
+        with collect(problems, prefix=("requirements", number)):
+            requirement = _read(item)
+            raise_if_any(cross_check_requirement(requirement, policies=known, kinds=kinds, has_costs=has_costs))
             if policies is None or requirement.policy is None or requirement.policy in policies:
                 read[requirement] = None
-        problems += [problem.at(prefix=("requirements", number)) for problem in found]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(read)
 
 
@@ -70,12 +65,12 @@ def _list(asked: Any) -> list[Any]:
     return list(asked)
 
 
-def _read(one: Any) -> Requirement:
-    if isinstance(one, str):
-        return parse_requirement(one)
-    if not isinstance(one, Requirement):
-        raise InputError(Problem("invalid requirement", found=shorten(one), allowed=_FORM))
-    return one
+def _read(requirement: Any) -> Requirement:
+    if isinstance(requirement, str):
+        return parse_requirement(requirement)
+    if not isinstance(requirement, Requirement):
+        raise InputError(Problem("invalid requirement", found=shorten(requirement), allowed=_FORM))
+    return requirement
 
 
 def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str) -> str | None:

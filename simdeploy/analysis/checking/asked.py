@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import Problem, collect, raise_if_any, shorten
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 
@@ -86,18 +86,15 @@ def ask(
 ) -> list[Question]:
     """Return the questions of each policy; an `InputError` lists everything wrong, including the policies' `problems`."""
     read: tuple[Requirement, ...] = ()
-    try:
+    with collect(problems):
         read = read_requirements(requirements, scenario=scenario, policies=[*scenario.policies, *policies])
-    except InputError as error:
-        problems += error.problems
     pairs = [
         (policy, requirement) for policy in policies for requirement in read if requirement.policy in (None, policy)
     ]
     if not pairs and not problems:
         message = "no requirements" + (" for these policies" if read else "")
         problems.append(Problem(message, ("requirements",), hint=f"for example {_EXAMPLE}"))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     types = {policy: chosen.identity.type for policy, chosen in policies.items()}
     questions = []
     for policy, requirement in pairs:
@@ -125,8 +122,7 @@ def check_numbers(confidence_level: object, most: object) -> None:
     if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= _MOST:
         allowed = f"a whole number from 1 to {_MOST}"
         problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _why_too_few(requirement: Requirement, most: int) -> str:

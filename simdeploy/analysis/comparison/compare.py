@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.ranking import PAIR, RANKING, tabulate_pairs, tabulate_ranking
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import Problem, listed, nearest, raise_if_any, shorten
 from simdeploy.result import ESTIMATE, Columns, LateTable, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference, estimate_values, variance
@@ -262,8 +262,7 @@ def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -
             )
         )
     problems += level_problems(confidence_level)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _difference(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.naming import name_cases
-from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.errors import InputError, Problem, nearest, raise_if_any
 from simdeploy.experiments.gathering import NO_FACTORS, refuse_weights
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.scenario.measures import Measure
@@ -124,5 +124,4 @@ def _check(responses: pd.DataFrame) -> None:
         if strange:
             found = ", ".join(sorted(map(str, strange)))
             problems.append(Problem("unknown level", path=(name,), found=found, allowed=", ".join(levels)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any, shorten
 from simdeploy.experiments.levers import Lever, change_policy, own_identity
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
@@ -73,8 +73,7 @@ def _check(scenario: Scenario, canaries: Sequence[int] | None, minutes: Sequence
         for value in minutes or ()
         if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _canary_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[int] | None) -> list[Step]:

@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.requirements import Asked, read_requirements, why
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
 from simdeploy.analysis.discovery.result import Discovery
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
@@ -148,18 +148,14 @@ def _read_requirements(
 ) -> tuple[Requirement, ...]:
     problems = level_problems(confidence_level)
     wanted: tuple[Requirement, ...] = ()
-    try:
+    with collect(problems):
         wanted = read_requirements(asked, scenario=scenario, policies=[policy])
-    except InputError as error:
-        problems += error.problems
-    else:
         if not wanted:
             allowed = 'a requirement such as "false_alarm given good <= 5%"'
             problems.append(Problem("no requirement", ("requirements",), allowed=allowed))
     reasons = {str(one): why_impossible(one.measure, scenario.release, type_) for one in wanted}
     problems += [Problem(why, ("requirements",), found=one) for one, why in reasons.items() if why is not None]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return wanted
 
 
@@ -174,8 +170,7 @@ def _spread(levers: tuple[Lever, ...], asked: list[Any], n: int, seed: tuple[int
     """Return the values of each factor in the worlds of one half."""
     problems: list[Problem] = []
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     sample = sample_hypercube(len(levers), n, seed=seed)
     return {
         lever.name: spread.draw(fractions) for lever, spread, fractions in zip(levers, spreads, sample.T, strict=True)

@@ -17,7 +17,7 @@ from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.analysis.discovery.searching import search
 from simdeploy.analysis.sensitivity.responding import FAILED
 from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Requirement
@@ -96,8 +96,7 @@ def find_boxes(
     0    1      True  x is above 0.6068 and y is below 0.494
     """
     check_numbers(replications=1, seed=seed, engine="auto")
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     wanted: tuple[Requirement, ...] = ()
     policy, n_replications, n_failed = None, 0, 0
     under = read_computed_under(worlds)
@@ -200,6 +199,5 @@ def _factors(cases: pd.DataFrame) -> pd.DataFrame:
         for name in ("scenario", "policy")
         if name in cases and cases[name].nunique() > 1
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return cases.drop(columns=[name for name in ("case", "scenario", "policy") if name in cases])

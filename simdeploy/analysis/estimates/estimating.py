@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.errors import Problem, SimdeployWarning, raise_if_any
 from simdeploy.result import INTERVAL, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
@@ -145,8 +145,7 @@ def estimate(
     problems = level_problems(confidence_level)
     if not listed:
         problems.append(Problem("nothing to estimate", ("measures",)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     values = Values(responses, listed, costs=costs, takes_weights=True)
     measures = tuple(dict.fromkeys(values.measures))
     return Estimates(

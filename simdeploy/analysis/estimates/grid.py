@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.errors import Problem, nearest, raise_if_any
 from simdeploy.experiments.gathering import refuse_weights
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.statistics.intervals import mean_interval, proportion_interval
@@ -111,8 +111,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     """
     import pandas as pd
 
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     columns = [str(name) for name in result.columns]
     refuse_weights(columns)
     _check(columns)
@@ -146,8 +145,7 @@ def _check(columns: Sequence[str]) -> None:
         for name in (*_KEYS, "replication", "verdict")
         if name not in columns
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _is_completed(batch: pd.DataFrame) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.targets import FIRST_LOOK, plan_looks, read_targets
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers, choose_policies, name_policies, name_scenarios
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
 from simdeploy.experiments.campaign import Campaign
@@ -132,8 +132,7 @@ def replicate_to_precision(
     """
     scenario = as_scenario(scenario)
     chosen, problems = choose_policies(scenario, policies)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     check_numbers(replications=1, seed=seed, engine=engine)
     question = _read([scenario], targets, most, confidence_level)
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=BATCHES)
@@ -255,8 +254,7 @@ def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence
     if isinstance(most, bool) or not isinstance(most, int) or most < FIRST_LOOK:
         allowed = f"at least {FIRST_LOOK}"
         problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     release = [kind for scenario in scenarios for kind in scenario.release]
     return _Question(read, costs, release, plan_looks(most), most, confidence_level)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_amount
 from simdeploy.statistics.skewness import fewest_of_a_mean, standardised_moment
 from simdeploy.vocabulary import COSTS
@@ -122,15 +122,12 @@ def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tup
     read: list[Target] = []
     problems: list[Problem] = []
     for asked, amount in targets.items():
-        try:
-            read.append(_read_target(read_measures([asked])[0], amount))
-        except InputError as error:
-            problems += error.problems
-            continue
-        measure = read[-1].measure
-        if measure in [target.measure for target in read[:-1]]:
-            problems.append(Problem("two targets for one measure", ("targets",), found=str(measure)))
-        problems += of_text(str(measure), _impossible(measure, scenarios))
+        with collect(problems):
+            target = _read_target(read_measures([asked])[0], amount)
+            if any(target.measure == other.measure for other in read):
+                problems.append(Problem("two targets for one measure", ("targets",), found=str(target.measure)))
+            problems += of_text(str(target.measure), _impossible(target.measure, scenarios))
+            read.append(target)
     costs = {scenario.costs for scenario in scenarios}
     if len(costs) > 1:
         hint = "use one scenario at a time"
@@ -139,8 +136,7 @@ def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tup
             for target in read
             if target.measure.of in COSTS
         ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(read), next(iter(costs)) if len(costs) == 1 else None
 
 

@@ -12,7 +12,7 @@ from simdeploy.analysis.gates.curves import conclude, estimate_curves, estimate_
 from simdeploy.analysis.gates.result import GATE, GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import GateInput, make_variants
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import make_frame, read_computed_under
@@ -125,8 +125,7 @@ def compare_gates(
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     chosen = scenario.policy(policy)
     _check_policy(chosen)
     of_curve = read_sizes(sizes, scenario, chosen)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.check import build, unknown_keys_in
 from simdeploy.api.gate import Gate
-from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, raise_if_any, shorten
 from simdeploy.experiments.levers import GATE, Lever, change_policy, own_identity
 from simdeploy.units import NS_PER_S, format_duration
 
@@ -85,8 +85,7 @@ def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[st
             problems.append(Problem("duplicate name", ("gates", name), found=gate.kind, hint="choose another name"))
         elif gate is not None and gate.kind != THRESHOLD:
             read[name] = gate
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return read
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from simdeploy.analysis.rare.events import Met, look_for
 from simdeploy.analysis.rare.question import PILOT, Question
 from simdeploy.analysis.rare.result import STEP_COLUMNS, describe_numbers, doubt_unknown
-from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.errors import Problem, nearest, raise_if_any
 from simdeploy.result import make_frame
 from simdeploy.statistics.weights import diagnose, effective_size, plain_mean, ratio
 from simdeploy.world.tilt import Tilt, tiltable, tilted_probabilities
@@ -105,8 +105,7 @@ def _check_names(scenario: Scenario, names: Sequence[str]) -> list[str]:
         for name in asked
         if name not in able
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return asked
 
 

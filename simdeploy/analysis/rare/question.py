@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.engines.branching import LEVELS_OF
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import Problem, collect, nearest, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import make_question
 from simdeploy.experiments.design import make_points
@@ -111,13 +111,10 @@ def check_question(
     if not all(whole) or any(one >= other for one, other in pairwise(asked)):
         allowed = "whole numbers above 0, ascending"
         problems.append(Problem("invalid levels", ("levels", counts), found=shorten(asked), allowed=allowed))
-    try:
+    with collect(problems):
         check_numbers(replications=rollouts, seed=seed, engine=engine)
         kinds = tuple(kind.name for kind in scenario.release)
         parsed = parse_event(event, kinds) if isinstance(event, str) else event
-    except InputError as error:
-        problems += error.problems
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     check_rows_fit(rollouts, ROW_BYTES if method == "importance" else _BYTES_OF_A_TRAJECTORY, hint=FEWER)
     return parsed

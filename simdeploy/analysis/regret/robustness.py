@@ -21,7 +21,7 @@ from simdeploy.analysis.regret.regrets import (
     read_values,
     summarize_candidates,
 )
-from simdeploy.errors import InputError
+from simdeploy.errors import collect, raise_if_any
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
@@ -192,16 +192,9 @@ def estimate_regret(
 
 def _read(of: Measure | str, requirements: Asked, confidence_level: Any) -> tuple[Measure, tuple[Requirement, ...]]:
     problems = level_problems(confidence_level)
-    measures: tuple[Measure, ...] = ()
-    wanted: tuple[Requirement, ...] = ()
-    try:
-        measures = read_measures([of])
-    except InputError as error:
-        problems += error.problems
-    try:
+    with collect(problems):
+        (measure,) = read_measures([of])
+    with collect(problems):
         wanted = read_requirements(requirements)
-    except InputError as error:
-        problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return measures[0], wanted
+    raise_if_any(problems)
+    return measure, wanted

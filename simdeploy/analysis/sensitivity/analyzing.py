@@ -21,7 +21,7 @@ from simdeploy.analysis.sensitivity.result import (
     Sensitivity,
     make_interval,
 )
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.ranges import Choices
 from simdeploy.result import make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
@@ -107,8 +107,7 @@ def analyze_sensitivity(
     4      y       mu      -1.0 -1.0  -1.0             0.0
     5      y    sigma       0.0  0.0   0.0             0.0
     """
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     if hasattr(responses, "columns"):
         if of is None:
             raise InputError(Problem("a table of replications needs a measure", ("of",), allowed="such as makespan_s"))

@@ -11,7 +11,7 @@ from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.sensitivity.analyzing import analyze_table
 from simdeploy.analysis.sensitivity.designs import Method, make_design
 from simdeploy.analysis.sensitivity.result import Sensitivity
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_factors
@@ -128,6 +128,5 @@ def _read_measure(of: Measure | str, confidence_level: float, scenario: Scenario
     reason = None if problems else why_impossible(measure, scenario.release, type_)
     if reason is not None:
         problems.append(Problem(reason, ("of",), found=shorten(str(measure))))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return measure

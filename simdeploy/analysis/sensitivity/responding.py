@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.ranges import Interval
 from simdeploy.statistics.estimators import quantile_place
 from simdeploy.statistics.indices import MOST_PARTS
@@ -96,8 +96,7 @@ def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -
     ]
     if "case" not in cases:
         problems.append(Problem("a sweep's table needs this column", ("case",)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     rows = cases["case"].to_numpy(dtype=np.int64)
     _check_points(design, cases, rows)
     found = np.full((len(design), values.n_replications), np.nan)

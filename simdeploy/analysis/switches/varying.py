@@ -20,7 +20,7 @@ from simdeploy.analysis.switches.switch_values import (
     pair_values,
     why_refused,
 )
-from simdeploy.errors import InputError, Problem, SimulationError
+from simdeploy.errors import Problem, SimulationError, collect, raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.scenario import ScenarioOrPath, as_scenario
@@ -178,23 +178,16 @@ def _read(
 ) -> tuple[Mapping[str, ScenarioPolicy], Rule, tuple[Requirement, ...]]:
     """Check all arguments at once."""
     kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
-    problems = level_problems(confidence_level)
-    measure: Measure | None = None
     wanted: tuple[Requirement, ...] = ()
     chosen, problems_of_policies = choose_policies(scenario, policies)
-    problems += problems_of_policies
-    try:
+    problems = [*level_problems(confidence_level), *problems_of_policies]
+    with collect(problems):
         (measure,) = read_measures([of])
         problems += of_text(str(measure), measure_problems(measure, kinds, has_costs=has_costs))
-    except InputError as error:
-        problems += error.problems
-    try:
+    with collect(problems):
         wanted = read_requirements(requirements, scenario=scenario, policies=chosen)
-    except InputError as error:
-        problems += error.problems
     if len(chosen) == 1 and not wanted:
         hint = "add a second policy, or a requirement"
         problems.append(Problem("only one policy to choose from", ("policies",), found=next(iter(chosen)), hint=hint))
-    if problems or measure is None:
-        raise InputError(problems)
+    raise_if_any(problems)
     return chosen, Rule(measure, read_direction(direction, measure), confidence_level), wanted

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.wire import DEFAULTS
-from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any, shorten
 from simdeploy.experiments.design import make_points, read_number
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 from simdeploy.experiments.ranges import ladder
@@ -74,8 +74,7 @@ def find_ranges(
         for lever in levers
         if lever.is_factor or lever.kind not in _NUMERIC
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     laying = _Laying(scenario, policy)
     return tuple(
         laying.lay_out(lever, values, is_ours=vary is None)

@@ -12,7 +12,7 @@ from simdeploy.analysis.asking.requirements import why_impossible
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, listed, nearest, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import Lever
@@ -195,8 +195,7 @@ def tradeoff(
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     chosen = scenario.policy(policy)
     measures = _read_axes(axes, scenario, chosen.identity.type)
     ranges = find_ranges(scenario, chosen, vary)
@@ -242,8 +241,7 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
     problems += [Problem(why, ("axes",), found=str(measure)) for measure, why in reasons.items() if why is not None]
     if len(set(measures)) < len(measures):
         problems.append(Problem("duplicate measure", ("axes",), found=", ".join(map(str, measures))))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return measures
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_dominated, find_front
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, nearest, raise_if_any, shorten
 from simdeploy.result import INTERVAL, Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
@@ -148,8 +148,7 @@ def pareto_front(
     import pandas as pd
 
     chosen = _read_directions(directions)
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     measures = tuple(chosen)
     values = Values(responses, measures, costs=costs)
     identity = "case" if "case" in values.cases else "policy"
@@ -217,8 +216,7 @@ def _read_directions(directions: Mapping[Measure | str, Direction]) -> dict[Meas
         for name, word in directions.items()
         if word not in _WORDS
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     measures = read_measures(tuple(directions))
     return dict(zip(measures, directions.values(), strict=True))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.requirements import read_requirements, why_impossible
 from simdeploy.analysis.asking.verdicts import read_direction
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, collect, shorten
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Measure, Requirement, measure_problems, parse_measure
 from simdeploy.statistics.levels import level_problems
@@ -77,19 +77,15 @@ def read_question(
     problems += level_problems(confidence_level, above=0.5)
     objective = _read_objective(scenario, type_, of, problems)
     required: tuple[Requirement, ...] = ()
-    try:
+    with collect(problems):
         required = read_requirements(requirements, scenario=scenario, policies=[base.name])
-    except InputError as error:
-        problems += error.problems
     for number, requirement in enumerate(required):
         if reason := why_impossible(requirement.measure, scenario.release, type_):
             problems.append(Problem(f"can't be decided: {reason}", ("requirements", number), found=str(requirement)))
     sign = 1
     if objective is not None:
-        try:
+        with collect(problems):
             sign = 1 if read_direction(direction, objective) == "min" else -1
-        except InputError as error:
-            problems += error.problems
     if problems or objective is None:
         raise InputError(problems)
     names = _SHOWN if TYPES[type_].releases else _SHOWN_WITHOUT_RELEASE

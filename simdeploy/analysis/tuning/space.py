@@ -12,7 +12,7 @@ import numpy as np
 
 from simdeploy.api.gate import READ_BY
 from simdeploy.api.wire import DEFAULTS as DEFAULTS_OF_API
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import Problem, raise_if_any
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.levers import GATE, GATE_KIND, find_levers
 from simdeploy.experiments.ranges import ladder
@@ -259,8 +259,7 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
             found = ", ".join(sorted(map(str, tried)))
             hint = f"also vary gate.kind; {key} is used by {kinds}"
             problems.append(Problem("not used by any gate searched", (lever.name,), found=found, hint=hint))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def drop_unread(levers: Sequence[Lever], row: tuple[Any, ...], own_kind: str) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from simdeploy.errors import InputError, Problem, printable
+from simdeploy.errors import Problem, printable, raise_if_any
 from simdeploy.experiments.store.durable import StoreError, StrangerError, open_file
 from simdeploy.experiments.store.journal import DIGITS, Entry
 
@@ -210,8 +210,7 @@ def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
         problems.append(
             Problem("the part's columns are in another order", found=", ".join(now), allowed=", ".join(before))
         )
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return fitted.replace_schema_metadata(schema.metadata)
 
 

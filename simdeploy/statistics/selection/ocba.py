@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import Problem, raise_if_any
 from simdeploy.statistics.selection.selected import (
     Round,
     Selection,
@@ -94,8 +94,7 @@ def select_ocba(
     if not problems and budget < n0 * len(ids):
         allowed = f"at least n0 of each candidate, {n0 * len(ids):,}"
         problems.append(Problem("budget too small to begin", ("budget",), found=f"{budget:,}", allowed=allowed))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     if len(ids) == 1:
         return select_only(ids)
     values = observe(sample, ids, start, n0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.engines.choice import ENGINES
-from simdeploy.errors import InputError, Problem, not_among
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any
 from simdeploy.experiments.arguments import Progress, as_reporter, check_numbers
 from simdeploy.experiments.replication import replicate
 from simdeploy.result import Columns, Result, make_frame
@@ -175,8 +175,7 @@ def _check_engines(engines: str | Sequence[str]) -> list[str]:
     problems = [not_among("no such engine", ("engines",), name, known) for name in asked if name not in known]
     if not asked:
         problems.append(Problem("no engine to verify", ("engines",), allowed=", ".join(known)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return asked
 
 
