@@ -74,10 +74,10 @@ def name_scenarios(
 ) -> dict[str, Scenario]:
     """Return scenarios by their names in tables."""
     if isinstance(scenario, Mapping):
-        listed = [(name, as_scenario(one)) for name, one in scenario.items()]
+        listed = [(name, as_scenario(item)) for name, item in scenario.items()]
     else:
         several = list(scenario) if isinstance(scenario, Sequence) and not isinstance(scenario, str) else [scenario]
-        listed = [(one.name, one) for one in map(as_scenario, several)]
+        listed = [(item.name, item) for item in map(as_scenario, several)]
     if not listed:
         raise InputError(Problem("no scenario", ("scenario",)))
     return _unique("scenario", listed)
@@ -88,7 +88,7 @@ def name_policies(policy: Any) -> dict[str, Any]:
     if isinstance(policy, Mapping) and not any(isinstance(policy.get(key), str) for key in ("strategy", "file")):
         listed = list(policy.items())
     elif isinstance(policy, Iterable) and not isinstance(policy, str | Mapping) and not hasattr(policy, "strategy"):
-        listed = [(_own_name(one), one) for one in policy]
+        listed = [(_own_name(item), item) for item in policy]
     else:
         listed = [(_own_name(policy), policy)]
     if not listed:
@@ -119,15 +119,15 @@ def _own_name(value: Any) -> str:
     return str(getattr(value, "name", None) or getattr(spec, "strategy", None) or shorten(value))
 
 
-def _unique(what: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    problems = [problem for name, _ in listed for problem in name_problems(str(name), (what,))]
+def _unique(argument: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    problems = [problem for name, _ in listed for problem in name_problems(str(name), (argument,))]
     raise_if_any(problems)
     named = dict(listed)
     if len(named) < len(listed):
         names = [name for name, _ in listed]
         twice = next(name for name in names if names.count(name) > 1)
         hint = "give a mapping from distinct names"
-        raise InputError(Problem("duplicate name", (what,), found=shorten(twice), hint=hint))
+        raise InputError(Problem("duplicate name", (argument,), found=shorten(twice), hint=hint))
     return named
 
 

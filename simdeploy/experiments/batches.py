@@ -37,8 +37,8 @@ class JoinedRows:
         import pandas as pd
 
         chosen = list(self.columns if columns is None else columns)
-        read = list(dict.fromkeys([*chosen, "case", "replication"]))
-        joined = pd.concat([part.to_frame(read) for part in self.parts], ignore_index=True)
+        needed = list(dict.fromkeys([*chosen, "case", "replication"]))
+        joined = pd.concat([part.to_frame(needed) for part in self.parts], ignore_index=True)
         return joined.sort_values(["case", "replication"], ignore_index=True)[chosen]
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:

@@ -84,7 +84,7 @@ class Campaign:
         self._tells_suspicions = tells_suspicions
         self._n_expected = 0
         self._engines: dict[str, None] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._first_failure = ""
         if self.store is not None and parts is not None:
             _check_folder(self.store, parts)
@@ -186,8 +186,8 @@ class Campaign:
     def _warn(self, *texts: str) -> None:
         """Warn of what no sweep has told yet."""
         for text in texts:
-            if text not in self._told:
-                self._told.add(text)
+            if text not in self._warned:
+                self._warned.add(text)
                 warn_user(text)
 
 

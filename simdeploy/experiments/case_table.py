@@ -83,11 +83,11 @@ def _column(lever: Lever, values: Sequence[Any]) -> pa.Array:
 
     types = {"whole": (int, pa.int64()), "number": (int | float, pa.float64()), "truth": (bool, pa.bool_())}
     types["duration"] = types["number"]
-    read = [read_number(lever.kind, value) for value in values]
+    numbers = [read_number(lever.kind, value) for value in values]
     expected, kind = types.get(lever.kind, (str, pa.large_string()))
-    if all(value is None or _is_a(value, expected) for value in read):
-        return pa.array(read, kind)
-    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in read], pa.large_string())
+    if all(value is None or _is_a(value, expected) for value in numbers):
+        return pa.array(numbers, kind)
+    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in numbers], pa.large_string())
 
 
 def _is_a(value: object, expected: Any) -> bool:

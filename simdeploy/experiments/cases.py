@@ -100,7 +100,7 @@ class CaseMaker:
     def check(self, numbers: Sequence[int]) -> Checked:
         """Check some cases, keeping only the findings; an `InputError` has all invalid values and combinations."""
         making = self._make(numbers, keep_broken=False)
-        return Checked(making.told(), making.n_node_updates / len(numbers))
+        return Checked(making.list_warnings(), making.n_node_updates / len(numbers))
 
     def make(self, numbers: range, *, keep_broken: bool = False) -> Cases:
         """Make a job of consecutive cases; invalid ones are recorded as `broken` if `keep_broken`, otherwise raised
@@ -115,7 +115,7 @@ class CaseMaker:
             group=np.array(making.group, dtype=np.int64),
             place=np.array(making.place, dtype=np.int64),
             broken=making.errors.of_each_case(),
-            checked=Checked(making.told(), making.n_node_updates / len(numbers)),
+            checked=Checked(making.list_warnings(), making.n_node_updates / len(numbers)),
         )
 
     def _make(self, numbers: Sequence[int], *, keep_broken: bool) -> _Making:
@@ -123,7 +123,7 @@ class CaseMaker:
         for case in numbers:
             making.add(case)
         if making.errors.cases and not keep_broken:
-            raise InputError(making.errors.told(len(numbers), self.table.points))
+            raise InputError(making.errors.list_problems(len(numbers), self.table.points))
         return making
 
 
@@ -212,9 +212,9 @@ class _Making:
         """Nodes updated per replication of all groups."""
         return sum(len(policies) * scenario.fleet.nodes for scenario, policies in self.groups)
 
-    def told(self) -> tuple[str, ...]:
+    def list_warnings(self) -> tuple[str, ...]:
         """Return distinct warnings of all cases."""
-        return tuple(map(str, cut(fold(self.warnings.told(len(self.group), self._points)))))
+        return tuple(map(str, cut(fold(self.warnings.list_problems(len(self.group), self._points)))))
 
     def _values(self, index: Sequence[int]) -> dict[Lever, Any]:
         levers, values = self._points.levers, self._points.values
@@ -247,13 +247,13 @@ class Findings:
 
     def of_each_case(self) -> dict[int, str]:
         """Return the problems of each invalid case as text."""
-        said: dict[int, list[str]] = {}
+        by_case: dict[int, list[str]] = {}
         for problem, cases in self.cases.items():
             for case in cases:
-                said.setdefault(case, []).append(str(problem))
-        return {case: "; ".join(problems) for case, problems in said.items()}
+                by_case.setdefault(case, []).append(str(problem))
+        return {case: "; ".join(problems) for case, problems in by_case.items()}
 
-    def told(self, n_cases: int, points: Points) -> list[Problem]:
+    def list_problems(self, n_cases: int, points: Points) -> list[Problem]:
         """Return the problems; if no single value is the cause, with the number of cases and the first."""
         counts = [np.bincount(column) for column in points.index.T]
         return [_placed(problem, cases, n_cases, points, counts) for problem, cases in self.cases.items()]
@@ -267,10 +267,10 @@ def fold(problems: Iterable[Problem]) -> list[Problem]:
     >>> print(*fold([Problem("too large", found=str(value)) for value in range(10, 15)]))
     too large (found 10, 11, 12 and 2 more)
     """
-    found: dict[Problem, list[str]] = {}
+    values_of: dict[Problem, list[str]] = {}
     for problem in problems:
-        found.setdefault(replace(problem, found=None), []).extend([] if problem.found is None else [problem.found])
-    return [replace(problem, found=_shown(values)) for problem, values in found.items()]
+        values_of.setdefault(replace(problem, found=None), []).extend([] if problem.found is None else [problem.found])
+    return [replace(problem, found=_shown(values)) for problem, values in values_of.items()]
 
 
 def _shown(values: Sequence[str]) -> str | None:

@@ -204,8 +204,8 @@ def spread_over(lever: Lever, given: object, problems: list[Problem]) -> Spread:
         return Choices(ends)
     low, high = (read_number(lever.kind, value) for value in ends)
     asked = given if isinstance(given, Range) else Range(*ends)
-    interval, found = make_interval(asked, (low, high), lever.kind, lever.name)
-    problems += found
+    interval, of_range = make_interval(asked, (low, high), lever.kind, lever.name)
+    problems += of_range
     return interval
 
 

@@ -185,13 +185,13 @@ def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]
 def _stated_numbers(scenario: Scenario) -> list[tuple[str, Any]]:
     """Return what numbers of world and release a scenario states, by their paths; fractions and times first."""
     raw = scenario.to_dict()
-    found = [
+    numbers = [
         (path, value)
         for section in ("fleet", "release")
         for path, value in _leaves(section, raw.get(section))
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-    return sorted(found, key=lambda one: isinstance(one[1], int))
+    return sorted(numbers, key=lambda stated: isinstance(stated[1], int))
 
 
 def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:

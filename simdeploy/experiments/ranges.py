@@ -78,12 +78,12 @@ class Interval:
 
     def place(self, values: Sequence[Any]) -> np.ndarray:
         """Return the position of values: 0 at the low end, 1 at the high end."""
-        found = np.asarray(values, dtype=np.float64)
+        numbers = np.asarray(values, dtype=np.float64)
         if self.is_log:
-            found, low, high = np.log(found), math.log(self.low), math.log(self.high)
+            numbers, low, high = np.log(numbers), math.log(self.low), math.log(self.high)
         else:
             low, high = self.low, self.high
-        placed: np.ndarray = (found - low) / (high - low)
+        placed: np.ndarray = (numbers - low) / (high - low)
         return placed
 
     def ask(self) -> dict[str, Any]:

@@ -124,9 +124,9 @@ class Outcomes:
             column[here] = values if column.dtype == np.float64 else np.nan_to_num(values).astype(np.int64)
         for name, codes in self._codes.items():
             places = self._places[name]
-            found, words = pd.factorize(rows[name])
+            row_codes, words = pd.factorize(rows[name])
             known = np.array([*(places.setdefault(str(word), len(places)) for word in words), -1], np.int32)
-            codes[here] = known[found]
+            codes[here] = known[row_codes]
 
     def to_table(self, keys: Mapping[str, Any]) -> pa.Table:
         """Return a row per policy and replication, in this order, with leading columns such as `scenario` and `policy`.

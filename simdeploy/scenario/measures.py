@@ -256,10 +256,10 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
 
 def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
     """Parse an event: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``."""
-    said, _, given = (part.strip() for part in text.partition(" given "))
+    body, _, given = (part.strip() for part in text.partition(" given "))
     conditions = []
     problems: list[Problem] = []
-    for part in re.split(r"\s+and\s+", said):
+    for part in re.split(r"\s+and\s+", body):
         match = _CONDITION.fullmatch(part)
         if match is None:
             problems.append(Problem("invalid event", found=shorten(part), allowed=_EVENT_FORM))

@@ -95,8 +95,8 @@ class _AffectsChoice:
             "classes": {"type": "array", "items": dict(_CLASS.schema), "minItems": 1},
             "zones": {"type": "array", "items": dict(_ZONE.schema), "minItems": 1},
         }
-        one = {"type": "object", "properties": properties, "minProperties": 1, "maxProperties": 1}
-        return {"anyOf": [{"const": "all"}, {**one, "additionalProperties": False}]}
+        group = {"type": "object", "properties": properties, "minProperties": 1, "maxProperties": 1}
+        return {"anyOf": [{"const": "all"}, {**group, "additionalProperties": False}]}
 
     @staticmethod
     def _validate(value: object) -> Affects:

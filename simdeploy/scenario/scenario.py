@@ -303,8 +303,8 @@ def build(
     if reading.errors or reading.surroundings is None:
         return None, tuple(located(cut(reading.errors), file, places))
     origin = _Origin(raw, reading.surroundings, reading.sections)
-    found = tuple(located(cut(reading.warnings), file, places))
-    return Scenario(**reading.parts, warnings=found, source=source, _origin=origin), ()
+    warnings = tuple(located(cut(reading.warnings), file, places))
+    return Scenario(**reading.parts, warnings=warnings, source=source, _origin=origin), ()
 
 
 def warn(problems: Iterable[Problem]) -> None:

@@ -148,12 +148,12 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
     """Warn about fleet and release."""
     nodes = fleet.nodes
     general = fleet.behaviour.start_failure
-    own = [
-        (("fleet", "classes", place, "start_failure"), one.behaviour.start_failure)
-        for place, one in enumerate(fleet.classes)
-        if one.behaviour.start_failure != general
+    of_classes = [
+        (("fleet", "classes", place, "start_failure"), node_class.behaviour.start_failure)
+        for place, node_class in enumerate(fleet.classes)
+        if node_class.behaviour.start_failure != general
     ]
-    for where, failure in (("fleet", "start_failure"), general), *own:
+    for where, failure in (("fleet", "start_failure"), general), *of_classes:
         if failure.mean > _MOST_FAILURES:
             message = "most start attempts fail with any release"
             yield Problem(message, where, found=f"{failure.mean:.3g}")

@@ -95,11 +95,11 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, file: str | None) -> Problem:
-    said = (error.problem or "").strip()
+    message = (error.problem or "").strip()
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-    words = _PLAIN_WORDS.get(said, said)
-    if "undefined alias" in said:
+    words = _PLAIN_WORDS.get(message, message)
+    if "undefined alias" in message:
         words = "an alias (*name) without its anchor (&name)"
     hint = None
     if error.context_mark is not None and mark is not None and error.context_mark.line != mark.line:

@@ -133,9 +133,9 @@ def estimate_difference(values: np.ndarray, others: np.ndarray, measure: Measure
     import numpy as np
 
     if measure.kind == "quantile":
-        mine, its = (estimate_values(v, measure, (1 + confidence_level) / 2) for v in (values, others))
-        ends = mine.low - its.high, mine.high - its.low
-        return Estimate(mine.estimate - its.estimate, *ends, min(mine.n, its.n), math.nan)
+        first, second = (estimate_values(v, measure, (1 + confidence_level) / 2) for v in (values, others))
+        ends = first.low - second.high, first.high - second.low
+        return Estimate(first.estimate - second.estimate, *ends, min(first.n, second.n), math.nan)
     difference = values - others
     difference = difference[~np.isnan(difference)]
     mean, standard_error = moments(difference)

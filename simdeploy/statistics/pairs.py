@@ -74,8 +74,8 @@ def pair_policies(values: np.ndarray, *, is_rate: bool) -> Pairs:
     numbers = {name: np.zeros((size, size)) for name in ("estimate", "standard_error")}
     counts = {name: np.zeros((size, size), np.int64) for name in ("n", "more", "less")}
     for row in range(size):
-        found = _describe(values[row] - values[row:])
-        for name, of_row in found.items():
+        rows = _describe(values[row] - values[row:])
+        for name, of_row in rows.items():
             sign = -1 if name == "estimate" else 1
             other = {"more": "less", "less": "more"}.get(name, name)
             matrices = numbers if name in numbers else counts
@@ -141,9 +141,9 @@ def estimate_gaps(
     """
     error = (1 - confidence_level) / together
     if measure.kind == "quantile":
-        own = np.array([estimate_values(each, measure, 1 - error / 2)[:3] for each in values])
-        estimate = own[:, None, 0] - own[None, :, 0]
-        low = own[:, None, 1] - own[None, :, 2]
+        estimates = np.array([estimate_values(each, measure, 1 - error / 2)[:3] for each in values])
+        estimate = estimates[:, None, 0] - estimates[None, :, 0]
+        low = estimates[:, None, 1] - estimates[None, :, 2]
         np.fill_diagonal(low, np.nan)
     else:
         pairs = pair_policies(values, is_rate=measure.kind == "rate")

@@ -70,17 +70,17 @@ def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown
     >>> [judge(np.zeros((1, n)), requirement, 0.05).verdict.item() for n in (298, 299)]
     ['undecided', 'met']
     """
-    found = estimate_rows(values, requirement.measure, 1 - 2 * error)
+    estimates = estimate_rows(values, requirement.measure, 1 - 2 * error)
     fewest = np.full(len(values), fewest_observations(requirement, error), dtype=float)
     is_enough = np.ones(len(values), dtype=bool)
     if requirement.measure.kind == "mean":
         fewest = np.fmax(fewest, np.ceil(fewest_of_a_mean(values)))
-        is_enough = found.n >= fewest
-    best, worst = (found.high, found.low) if requirement.at_most is None else (found.low, found.high)
+        is_enough = estimates.n >= fewest
+    best, worst = (estimates.high, estimates.low) if requirement.at_most is None else (estimates.low, estimates.high)
     is_missed = is_enough & requirement.is_broken_by(best)
     is_met = is_enough & ~np.isnan(worst) & ~requirement.is_broken_by(worst)
     verdict = np.select([unknown | ~(is_missed | is_met), is_missed], [UNDECIDED, MISSED], MET).astype(_DTYPE)
-    return Judged(verdict, found.estimate, found.low, found.high, found.n, fewest)
+    return Judged(verdict, estimates.estimate, estimates.low, estimates.high, estimates.n, fewest)
 
 
 def join(verdicts: np.ndarray) -> np.ndarray:

@@ -295,12 +295,12 @@ def find_costs(
     from simdeploy.scenario.parts import Costs
 
     attrs = getattr(responses, "attrs", {})
-    found = attrs.get("costs")
-    if found is None:
+    recorded = attrs.get("costs")
+    if recorded is None:
         return None
     if isinstance(attrs["scenario"], str):
-        return Costs(**found)
-    by_name = {name: Costs(**of_one) for name, of_one in found.items()}
+        return Costs(**recorded)
+    by_name = {name: Costs(**of_one) for name, of_one in recorded.items()}
     is_one = len(set(by_name.values())) == 1 and len(by_name) == len(attrs["scenario"])
     return next(iter(by_name.values())) if is_one else by_name
 
@@ -320,7 +320,7 @@ def describe_costs(costs: Costs | Mapping[str, Costs] | None, measures: Iterable
     if costs is None or not any(measure.of in COSTS for measure in measures):
         return {}
     if isinstance(costs, Mapping):
-        return {"costs": {name: own.to_dict() for name, own in costs.items()}}
+        return {"costs": {name: of_scenario.to_dict() for name, of_scenario in costs.items()}}
     return {"costs": costs.to_dict()}
 
 

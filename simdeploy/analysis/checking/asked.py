@@ -85,14 +85,14 @@ def ask(
     problems: list[Problem],
 ) -> list[Question]:
     """Return the questions of each policy; an `InputError` lists everything wrong, including the policies' `problems`."""
-    read: tuple[Requirement, ...] = ()
+    wanted: tuple[Requirement, ...] = ()
     with collect(problems):
-        read = read_requirements(requirements, scenario=scenario, policies=[*scenario.policies, *policies])
+        wanted = read_requirements(requirements, scenario=scenario, policies=[*scenario.policies, *policies])
     pairs = [
-        (policy, requirement) for policy in policies for requirement in read if requirement.policy in (None, policy)
+        (policy, requirement) for policy in policies for requirement in wanted if requirement.policy in (None, policy)
     ]
     if not pairs and not problems:
-        message = "no requirements" + (" for these policies" if read else "")
+        message = "no requirements" + (" for these policies" if wanted else "")
         problems.append(Problem(message, ("requirements",), hint=f"for example {_EXAMPLE}"))
     raise_if_any(problems)
     types = {policy: chosen.identity.type for policy, chosen in policies.items()}

@@ -214,8 +214,8 @@ def _look(responses: SweepResult, questions: list[Question], scenario: Scenario,
     places = {policy: place for place, policy in enumerate(values.cases["policy"])}
     for question in questions:
         measure, place = question.requirement.measure, places[question.policy]
-        found = values.of(measure)[place]
-        question.seen.append(found[~np.isnan(found)])
+        observed = values.of(measure)[place]
+        question.seen.append(observed[~np.isnan(observed)])
         question.n_meant += int(values.may_concern(measure)[place].sum())
         question.n_unknown += int(values.is_unknown(measure)[place].sum())
         seen = np.concatenate(question.seen)[None]
@@ -225,9 +225,9 @@ def _look(responses: SweepResult, questions: list[Question], scenario: Scenario,
 
 def _row(question: Question) -> dict[str, Any]:
     requirement, judged = question.requirement, question.judged
-    found = dict.fromkeys(("estimate", "low", "high"), math.nan) | {"n": 0}
+    estimate = dict.fromkeys(("estimate", "low", "high"), math.nan) | {"n": 0}
     if judged is not None:
-        found = {name: getattr(judged, name).item() for name in found}
+        estimate = {name: getattr(judged, name).item() for name in estimate}
     return {
         "policy": question.policy,
         "requirement": str(requirement),
@@ -237,7 +237,7 @@ def _row(question: Question) -> dict[str, Any]:
         "at_most": requirement.at_most,
         "at_least": requirement.at_least,
         "verdict": question.verdict,
-        **found,
+        **estimate,
         "replications": question.replications,
         "unknown_fraction": question.unknown_fraction,
         "may_be_decided": question.may_be_decided,

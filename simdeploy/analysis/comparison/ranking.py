@@ -103,12 +103,12 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
     is_known = ~np.isnan(values).all(axis=1)
     compared = sign * values[is_known]
     size = len(compared)
-    found = {name: np.full(len(values), np.nan) for name in ("rank", "estimate", "low", "high")}
+    columns = {name: np.full(len(values), np.nan) for name in ("rank", "estimate", "low", "high")}
     n, is_among_best = np.zeros(len(values), np.int64), np.zeros(len(values), dtype=bool)
     if size:
         pairs = pair_policies(compared, is_rate=is_rate)
         n[is_known] = pairs.n.min(axis=1)
-        found["rank"][is_known] = is_among_best[is_known] = True
+        columns["rank"][is_known] = is_among_best[is_known] = True
     if size > 1:
         limits = pairs.lower_limits((1 - confidence_level) / (size - 1))
         is_best = np.logical_not((limits > 0).any(axis=1))
@@ -116,11 +116,11 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
         apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
         low, high = _intervals(limits, is_best)
         highest = _highest(apart)
-        found["rank"][is_known] = _rank(_means(compared) if np.isnan(highest).any() else highest)
-        found["estimate"][is_known] = 0.0 + sign * highest
+        columns["rank"][is_known] = _rank(_means(compared) if np.isnan(highest).any() else highest)
+        columns["estimate"][is_known] = 0.0 + sign * highest
         # The other sign reverses an interval; 0 - 0 avoids -0.
-        found["low"][is_known], found["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
-    return Ranking(**found, n=n, is_among_best=is_among_best)
+        columns["low"][is_known], columns["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
+    return Ranking(**columns, n=n, is_among_best=is_among_best)
 
 
 def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -186,35 +186,35 @@ def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
         unknown = values.unknown_fractions(measure)
         # A policy with unknown values is not ranked, as if it had none.
         placed = np.where(unknown[:, None] > 0, np.nan, values.of(measure))
-        found = rank_policies(
+        ranking = rank_policies(
             placed, is_rate=measure.kind == "rate", direction=direction, confidence_level=confidence_level
         )
         part = {
             "policy": values.cases["policy"].to_numpy(object),
-            "rank": found.rank,
+            "rank": ranking.rank,
             "is_among_best": [
                 None if math.isnan(rank) else is_best
-                for rank, is_best in zip(found.rank, found.is_among_best, strict=True)
+                for rank, is_best in zip(ranking.rank, ranking.is_among_best, strict=True)
             ],
-            "estimate": found.estimate,
-            "low": found.low,
-            "high": found.high,
-            "n": found.n,
+            "estimate": ranking.estimate,
+            "low": ranking.low,
+            "high": ranking.high,
+            "n": ranking.n,
             "unknown_fraction": unknown,
-            "verdict": _judge(found),
+            "verdict": _judge(ranking),
         }
         parts.append(_frame(part, measure, RANKING))
     return _join(parts, RANKING)
 
 
-def _judge(found: Ranking) -> np.ndarray:
+def _judge(ranking: Ranking) -> np.ndarray:
     """Compare each policy with the best of the others."""
-    has_place = ~np.isnan(found.rank)
+    has_place = ~np.isnan(ranking.rank)
     conditions = {
         "unknown": ~has_place | (has_place.sum() < 2),
-        "worse": ~found.is_among_best,
-        "better": found.is_among_best & (found.is_among_best.sum() == 1),
-        "equal": (found.low == 0) & (found.high == 0),
+        "worse": ~ranking.is_among_best,
+        "better": ranking.is_among_best & (ranking.is_among_best.sum() == 1),
+        "equal": (ranking.low == 0) & (ranking.high == 0),
     }
     return np.select(list(conditions.values()), list(conditions), "unclear")
 

@@ -139,12 +139,12 @@ def estimate_costs(
     rows: list[dict[str, Any]] = []
     for place, case in enumerate(values.cases.to_dict("records")):
         key = {str(name): value for name, value in case.items()} | {"unknown_fraction": unknown[place]}
-        found = {
+        estimates = {
             cause: estimate_values(by_cause[cause][place][known[place]], Measure(cause), confidence_level)
             for cause in COSTS
         }
-        largest = max(CAUSES, key=lambda cause: found[cause].estimate)
-        for cause, of_cause in found.items():
+        largest = max(CAUSES, key=lambda cause: estimates[cause].estimate)
+        for cause, of_cause in estimates.items():
             is_largest = cause == largest and of_cause.estimate > 0
             rows.append({**key, **of_cause.to_row(), "cause": cause, "is_largest_cause": is_largest})
     cheapest = _find_cheapest(rows)

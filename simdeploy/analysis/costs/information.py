@@ -151,7 +151,7 @@ def value_of_perfect_information(
     """
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     policies, cost, kind_of, kinds, n_left_out, unknown = _gather(responses, costs)
-    found = estimate_values_of_knowing(cost, kind_of, confidence_level)
+    estimates = estimate_values_of_knowing(cost, kind_of, confidence_level)
     single, by_kind = find_single(cost), mean_by_kind(cost, kind_of)
     choice = by_kind.argmin(axis=1)
     counts = np.bincount(kind_of, minlength=len(kinds))
@@ -171,7 +171,7 @@ def value_of_perfect_information(
         "With few replications the value of knowing the world comes out too low, that of knowing the kind too high "
         "where a kind was seldom seen."
     )
-    values = [{"information": name, **value} for name, value in found.items()]
+    values = [{"information": name, **value} for name, value in estimates.items()]
     return InformationResult(
         values=make_frame(values, _VALUE),
         kinds=make_frame(rows, _KIND),

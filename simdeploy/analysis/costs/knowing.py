@@ -107,8 +107,8 @@ def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.nd
     shares = is_of_kind.sum(axis=0) / n
     find = _over_all if float(size) ** len(shares) <= _MOST_RULES else _kind_by_kind
     limits = []
-    for own in cost:
-        saved = own - cost
+    for of_policy in cost:
+        saved = of_policy - cost
         limits.append(find(saved @ is_of_kind / n, saved**2 @ is_of_kind / n, shares, width))
     return np.array(limits)
 

@@ -117,6 +117,7 @@ def discover(
         seed, engine, executor, workers, cluster, store, progress, parts="|".join(HALVES), tells_suspicions=True
     )
     campaign.expect(len(HALVES) * n_half * len(numbers), nodes=scenario.fleet.nodes)
+    measures = [requirement.measure for requirement in wanted]
     known = []
     for half, values in enumerate(halves):
         result = campaign.sweep(
@@ -127,7 +128,7 @@ def discover(
             design="list",
             replications=range(half * len(numbers), (half + 1) * len(numbers)),
         )
-        of_half = Values(result, [one.measure for one in wanted], costs=scenario.costs, release=scenario.release)
+        of_half = Values(result, measures, costs=scenario.costs, release=scenario.release)
         known.append(judge_worlds(of_half, wanted, confidence_level=confidence_level))
     campaign.tell_failures()
     return make_discovery(
@@ -139,7 +140,7 @@ def discover(
         n_replications=len(numbers),
         n_failed=campaign.n_failed,
         confidence_level=confidence_level,
-        under=campaign.computed_under(scenario) | describe_costs(scenario.costs, [one.measure for one in wanted]),
+        under=campaign.computed_under(scenario) | describe_costs(scenario.costs, measures),
     )
 
 
@@ -153,8 +154,9 @@ def _read_requirements(
         if not wanted:
             allowed = 'a requirement such as "false_alarm given good <= 5%"'
             problems.append(Problem("no requirement", ("requirements",), allowed=allowed))
-    reasons = {str(one): why_impossible(one.measure, scenario.release, type_) for one in wanted}
-    problems += [Problem(why, ("requirements",), found=one) for one, why in reasons.items() if why is not None]
+    for requirement in wanted:
+        if reason := why_impossible(requirement.measure, scenario.release, type_):
+            problems.append(Problem(reason, ("requirements",), found=str(requirement)))
     raise_if_any(problems)
     return wanted
 

@@ -105,7 +105,7 @@ def find_boxes(
         if not wanted:
             allowed = "is_broken, or requirements for a table of replications"
             raise InputError(Problem("no requirement", ("requirements",), allowed=allowed))
-        values = Values(worlds, [one.measure for one in wanted], costs=costs)
+        values = Values(worlds, [requirement.measure for requirement in wanted], costs=costs)
         points = _factors(values.cases)
         policy = str(values.cases["policy"].iloc[0])
         wanted = read_requirements(wanted, policies=[policy])
@@ -158,25 +158,26 @@ def make_discovery(
     usable = known if not is_refused else known.take(np.arange(len(points)))
     if is_refused:
         usable = usable._replace(is_broken=np.zeros(len(points), dtype=bool))
-    found = search(read_columns(points), usable, is_search, confidence_level=confidence_level)
+    outcome = search(read_columns(points), usable, is_search, confidence_level=confidence_level)
     labels = pd.array(
-        [bool(one) if is_it else pd.NA for one, is_it in zip(known.is_broken, known.is_known, strict=True)], "boolean"
+        [bool(label) if is_known else pd.NA for label, is_known in zip(known.is_broken, known.is_known, strict=True)],
+        "boolean",
     )
     worlds = points.assign(
         is_held_out=~is_search,
         is_broken=labels,
         is_undecided=known.is_undecided,
         reason=known.reason.astype(str),
-        box=found.members,
+        box=outcome.members,
     )
     n_broken = int(known.is_broken[known.is_known].sum())
     low, high = proportion_interval(n_broken, n_known, confidence_level) if n_known else (math.nan, math.nan)
     return Discovery(
         policy=policy,
         requirements=requirements,
-        boxes=found.boxes,
-        limits=found.limits,
-        path=found.path,
+        boxes=outcome.boxes,
+        limits=outcome.limits,
+        path=outcome.path,
         worlds=worlds,
         n_known=n_known,
         n_broken=n_broken,

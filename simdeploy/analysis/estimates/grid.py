@@ -118,17 +118,17 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     factors = tuple(name for name in columns if name not in _NO_FACTORS)
     means = [name for name, response in MEANS.items() if response in columns]
     counts, moments = _Counts(), {name: _Moments() for name in means}
-    found: list[pd.DataFrame] = []
-    read = [name for name in ("status", "state", "verdict", *MEANS.values()) if name in columns]
-    read = list(dict.fromkeys([*_KEYS, *factors, *read]))
-    for batch in result.batches(read) if not isinstance(result, pd.DataFrame) else [result[read]]:
+    case_rows: list[pd.DataFrame] = []
+    needed = [name for name in ("status", "state", "verdict", *MEANS.values()) if name in columns]
+    needed = list(dict.fromkeys([*_KEYS, *factors, *needed]))
+    for batch in result.batches(needed) if not isinstance(result, pd.DataFrame) else [result[needed]]:
         case = batch["case"].to_numpy(dtype=np.int64)
-        found.append(batch[[*_KEYS, *factors]].drop_duplicates("case"))
+        case_rows.append(batch[[*_KEYS, *factors]].drop_duplicates("case"))
         counts.add(case, batch)
         for name in means:
             values = batch[MEANS[name]].to_numpy(dtype=np.float64, na_value=np.nan)
             moments[name].add(case, np.where(_is_completed(batch), values, np.nan) if name != MEANS[name] else values)
-    cells = pd.concat(found).drop_duplicates("case").sort_values("case", ignore_index=True)
+    cells = pd.concat(case_rows).drop_duplicates("case").sort_values("case", ignore_index=True)
     numbers = cells["case"].to_numpy(dtype=np.int64)
     cells["replications"], cells["failed"] = counts.of(numbers, "rows"), counts.of(numbers, "failed")
     for name, (counted, among) in PROPORTIONS.items():
@@ -169,17 +169,17 @@ class _Counts:
         for verdict in VERDICTS:
             self._put(verdict, case[batch["verdict"].eq(verdict).to_numpy(dtype=bool, na_value=False)])
 
-    def of(self, numbers: np.ndarray, what: str) -> np.ndarray:
-        counts = _grown(self._counts.get(what, np.zeros(0, np.int64)), int(numbers.max(initial=-1)) + 1, 0)
+    def of(self, numbers: np.ndarray, label: str) -> np.ndarray:
+        counts = _grown(self._counts.get(label, np.zeros(0, np.int64)), int(numbers.max(initial=-1)) + 1, 0)
         of_numbers: np.ndarray = counts[numbers]
         return of_numbers
 
-    def _put(self, what: str, case: np.ndarray) -> None:
+    def _put(self, label: str, case: np.ndarray) -> None:
         added = np.bincount(case)
-        before = self._counts.get(what, np.zeros(0, np.int64))
+        before = self._counts.get(label, np.zeros(0, np.int64))
         after = _grown(before, len(added), 0)
         after[: len(added)] += added
-        self._counts[what] = after
+        self._counts[label] = after
 
 
 class _Moments:

@@ -249,14 +249,14 @@ class _Question:
 
 def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence_level: Any) -> _Question:
     """Return the question; refuse invalid targets, budgets and levels."""
-    read, costs = read_targets(targets, scenarios)
+    wanted, costs = read_targets(targets, scenarios)
     problems = level_problems(confidence_level)
     if isinstance(most, bool) or not isinstance(most, int) or most < FIRST_LOOK:
         allowed = f"at least {FIRST_LOOK}"
         problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
     raise_if_any(problems)
     release = [kind for scenario in scenarios for kind in scenario.release]
-    return _Question(read, costs, release, plan_looks(most), most, confidence_level)
+    return _Question(wanted, costs, release, plan_looks(most), most, confidence_level)
 
 
 def _go_on(
@@ -269,8 +269,8 @@ def _go_on(
     batches: list[SweepResult] = []
     for number, span in enumerate(starmap(range, pairwise((0, *question.looks)))):
         batches.append(take(part=batch_name(number), replications=span))
-        found = question.look(join(batches))
-        if found.is_reached:
+        precision = question.look(join(batches))
+        if precision.is_reached:
             break
     campaign.tell_failures()
-    return found
+    return precision

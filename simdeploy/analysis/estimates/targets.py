@@ -119,25 +119,25 @@ def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tup
     if not isinstance(targets, Mapping) or not targets:
         allowed = 'a mapping from measures to half-widths, such as {"makespan_s": "5s"}'
         raise InputError(Problem("no target", ("targets",), found=shorten(targets), allowed=allowed))
-    read: list[Target] = []
+    wanted: list[Target] = []
     problems: list[Problem] = []
     for asked, amount in targets.items():
         with collect(problems):
             target = _read_target(read_measures([asked])[0], amount)
-            if any(target.measure == other.measure for other in read):
+            if any(target.measure == other.measure for other in wanted):
                 problems.append(Problem("two targets for one measure", ("targets",), found=str(target.measure)))
             problems += of_text(str(target.measure), _impossible(target.measure, scenarios))
-            read.append(target)
+            wanted.append(target)
     costs = {scenario.costs for scenario in scenarios}
     if len(costs) > 1:
         hint = "use one scenario at a time"
         problems += [
             Problem("the scenarios have different costs", (str(target.measure),), hint=hint)
-            for target in read
+            for target in wanted
             if target.measure.of in COSTS
         ]
     raise_if_any(problems)
-    return tuple(read), next(iter(costs)) if len(costs) == 1 else None
+    return tuple(wanted), next(iter(costs)) if len(costs) == 1 else None
 
 
 def _read_target(measure: Measure, amount: Any) -> Target:
@@ -199,7 +199,7 @@ def plan_looks(most: int) -> tuple[int, ...]:
     return tuple(looks)
 
 
-def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
+def why_not_yet(values: np.ndarray, estimate: Estimate, target: Target) -> str:
     r"""Return why an estimate of these values, ignoring NaN, isn't precise enough; empty if it is.
 
     Notes
@@ -231,29 +231,29 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     >>> [why_not_yet(values, found, parse_target(text, measure)) for text in ("1s", "0.5s")]
     ['', 'the interval is wider than requested']
     """
-    if not found.n:
+    if not estimate.n:
         return "no replication has a value"
-    limit = target.limit(found.estimate)
+    limit = target.limit(estimate.estimate)
     if target.is_relative and limit == 0:
         return "the estimate is 0, so a relative width is undefined"
-    if math.isnan(found.half_width):
-        return f"{found.n:,} values are too few for a confidence interval"
+    if math.isnan(estimate.half_width):
+        return f"{estimate.n:,} values are too few for a confidence interval"
     widening = 1.0
     if target.measure.kind == "mean":
-        if found.n < FEWEST_OF_A_MEAN:
-            return f"a mean needs at least {FEWEST_OF_A_MEAN:,} values; there are {found.n:,}"
+        if estimate.n < FEWEST_OF_A_MEAN:
+            return f"a mean needs at least {FEWEST_OF_A_MEAN:,} values; there are {estimate.n:,}"
         fewest = float(fewest_of_a_mean(values))
-        if found.n < fewest:
-            return f"a mean of values this skewed needs at least {math.ceil(fewest):,}; there are {found.n:,}"
-        widening = math.sqrt(1 + math.sqrt((float(standardised_moment(values, 4)) - 1) / found.n))
-    return "" if found.half_width * widening <= limit else "the interval is wider than requested"
+        if estimate.n < fewest:
+            return f"a mean of values this skewed needs at least {math.ceil(fewest):,}; there are {estimate.n:,}"
+        widening = math.sqrt(1 + math.sqrt((float(standardised_moment(values, 4)) - 1) / estimate.n))
+    return "" if estimate.half_width * widening <= limit else "the interval is wider than requested"
 
 
-def count_needed(n: int, found: Estimate, target: Target) -> float:
+def count_needed(n: int, estimate: Estimate, target: Target) -> float:
     """Return about how many replications would be enough, given this half-width; NaN if unknown.
 
     The half-width falls with the square root of the number (Law 2015, *Simulation Modeling and Analysis*, eq. 9.2 and
     9.3).
     """
-    limit = target.limit(found.estimate)
-    return n * (found.half_width / limit) ** 2 if limit > 0 else math.nan
+    limit = target.limit(estimate.estimate)
+    return n * (estimate.half_width / limit) ** 2 if limit > 0 else math.nan

@@ -141,9 +141,9 @@ def compare_gates(
     at_sizes = Values(result, measures_along())
     names = tuple(policies)
     curves, differences = estimate_curves(at_sizes, names, of_curve, confidence_level)
-    own = campaign.sweep({scenario.name: scenario}, policies, part="mixture", replications=numbers)
+    of_scenario = campaign.sweep({scenario.name: scenario}, policies, part="mixture", replications=numbers)
     measures = _measures_of_mixture(scenario, chosen)
-    of_mixture = Values(own, measures, costs=scenario.costs, release=scenario.release)
+    of_mixture = Values(of_scenario, measures, costs=scenario.costs, release=scenario.release)
     mixture = estimate_mixture(of_mixture, names, measures, confidence_level)
     size = choose_size(of_curve, scenario, chosen)
     campaign.tell_failures()
@@ -158,7 +158,7 @@ def compare_gates(
         confidence_level=confidence_level,
         n_replications=len(numbers),
         n_failed=campaign.n_failed,
-        computed_under=read_computed_under(own) | of_mixture.counted_under,
+        computed_under=read_computed_under(of_scenario) | of_mixture.counted_under,
     )
 
 
@@ -175,7 +175,9 @@ def _check_policy(policy: ScenarioPolicy) -> None:
 def _measures_of_mixture(scenario: Scenario, policy: ScenarioPolicy) -> tuple[Measure, ...]:
     names = [*_OF_MIXTURE, *(["cost"] if scenario.costs is not None else [])]
     measures = map(parse_measure, names)
-    return tuple(one for one in measures if why_impossible(one, scenario.release, policy.identity.type) is None)
+    return tuple(
+        measure for measure in measures if why_impossible(measure, scenario.release, policy.identity.type) is None
+    )
 
 
 def _tabulate(variants: tuple[Variant, ...]) -> Any:

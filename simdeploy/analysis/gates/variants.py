@@ -79,8 +79,8 @@ def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[st
             )
             problems.append(problem)
             continue
-        gate, found = build(Gate, raw)
-        problems += [problem.at(prefix=("gates", name)) for problem in [*found, *unknown_keys_in(raw, Gate)]]
+        gate, errors = build(Gate, raw)
+        problems += [problem.at(prefix=("gates", name)) for problem in [*errors, *unknown_keys_in(raw, Gate)]]
         if gate is not None and gate.kind != THRESHOLD and name in (THRESHOLD, CURRENT):
             problems.append(Problem("duplicate name", ("gates", name), found=gate.kind, hint="choose another name"))
         elif gate is not None and gate.kind != THRESHOLD:
@@ -122,9 +122,9 @@ def make_variants(
             problems += [problem.at(prefix=("gates", name)) for problem in error.problems]
     if problems and (gates is not None or THRESHOLD in left_out):
         raise InputError(problems)
-    own = base.spec.health_check.gate if base.spec.health_check is not None else None
-    if gates is None and own is not None and own.kind != THRESHOLD:
-        variants.insert(1, Variant(CURRENT, own.kind, write_gate(own), base))
+    own_gate = base.spec.health_check.gate if base.spec.health_check is not None else None
+    if gates is None and own_gate is not None and own_gate.kind != THRESHOLD:
+        variants.insert(1, Variant(CURRENT, own_gate.kind, write_gate(own_gate), base))
     return tuple(variants), left_out
 
 
@@ -150,7 +150,7 @@ def write_gate(gate: Gate) -> str:
     >>> write_gate(Gate(kind="sprt")), write_gate(Gate(kind="sprt", alpha=0.01))
     ('sprt', '{kind: sprt, alpha: 0.01}')
     """
-    said = {key: value for key, value in gate.to_dict().items() if value is not None}
-    if list(said) == ["kind"]:
+    stated = {key: value for key, value in gate.to_dict().items() if value is not None}
+    if list(stated) == ["kind"]:
         return gate.kind
-    return "{" + ", ".join(f"{key}: {value}" for key, value in said.items()) + "}"
+    return "{" + ", ".join(f"{key}: {value}" for key, value in stated.items()) + "}"

@@ -42,7 +42,7 @@ def look_for(event: Event, table: pd.DataFrame | Batches, scenario: Scenario) ->
     touched = Measure("touched_nodes")
     measures = [Measure(condition.of, given=event.given) for condition in event.conditions]
     values = Values(table, [*measures, touched], release=scenario.release, takes_weights=True)
-    holds = [_holds(one, values.of(measure)[0]) for one, measure in zip(event.conditions, measures, strict=True)]
+    holds = [_holds(part, values.of(measure)[0]) for part, measure in zip(event.conditions, measures, strict=True)]
     is_ok = values.is_ok[0]
     is_unknown = is_ok & np.any([values.is_unknown(measure)[0] for measure in measures], axis=0)
     is_known = is_ok & ~is_unknown

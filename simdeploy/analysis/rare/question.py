@@ -107,8 +107,8 @@ def check_question(
         problems.append(
             Problem("invalid levels", ("levels",), found=shorten(levels), allowed=", ".join(LEVELS_OF), hint=hint)
         )
-    whole = [isinstance(one, int | np.integer) and not isinstance(one, bool) and one >= 1 for one in asked]
-    if not all(whole) or any(one >= other for one, other in pairwise(asked)):
+    whole = [isinstance(level, int | np.integer) and not isinstance(level, bool) and level >= 1 for level in asked]
+    if not all(whole) or any(level >= following for level, following in pairwise(asked)):
         allowed = "whole numbers above 0, ascending"
         problems.append(Problem("invalid levels", ("levels", counts), found=shorten(asked), allowed=allowed))
     with collect(problems):

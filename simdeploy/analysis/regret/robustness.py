@@ -161,7 +161,7 @@ def estimate_regret(
     """
     measure, wanted = _read(of, requirements, confidence_level)
     direction = read_direction(direction, measure)
-    parts, counted_under = read_values(responses, (measure, *(one.measure for one in wanted)), costs)
+    parts, counted_under = read_values(responses, (measure, *(requirement.measure for requirement in wanted)), costs)
     cases = parts[0][0].cases
     wanted = read_requirements(wanted, policies=list(cases["policy"].unique()))
     worlds = find_worlds(cases)
@@ -172,8 +172,8 @@ def estimate_regret(
     for values, rows in parts:
         observed[rows] = values.of(measure)[rows]
         unknown[rows] = values.unknown_fractions(measure)[rows]
-        found = judge_requirements(values, wanted, confidence_level=confidence_level)
-        verdicts[rows] = [found[row].verdict if wanted else "" for row in rows]
+        judged = judge_requirements(values, wanted, confidence_level=confidence_level)
+        verdicts[rows] = [judged[row].verdict if wanted else "" for row in rows]
         n_failed += int((~values.is_ok[rows]).sum())
     columns, bounds = estimate_regrets(observed, unknown, worlds, measure, direction, confidence_level)
     regrets = worlds.to_frame().assign(**columns, unknown_fraction=unknown[worlds.case.ravel()])

@@ -219,7 +219,7 @@ def _with_errors(
     confidence_level: float,
 ) -> Estimated:
     """Estimate a statistic of the mean moments of the blocks that are used."""
-    without = [moments(one)[is_used] for one in responses.without]
+    without = [moments(of_part)[is_used] for of_part in responses.without]
     return estimate_with_errors(
         moments(responses.all)[is_used],
         np.stack(without) if without else np.empty((0,)),
@@ -251,11 +251,11 @@ def _directions(
     def moments(of: np.ndarray) -> np.ndarray:
         return slope_moments(places, design.moved, of.reshape(places.shape[:2]))
 
-    found = _with_errors(lambda means, _: slopes(means), moments, responses, is_used, confidence_level)
+    estimated = _with_errors(lambda means, _: slopes(means), moments, responses, is_used, confidence_level)
     _, _, up, down = moments(responses.all)[is_used].sum(axis=0)
     return [
         _direction(*numbers) if _has_order(spread) else {}
-        for spread, *numbers in zip(design.spreads, found.estimate, found.half_width, up, down, strict=True)
+        for spread, *numbers in zip(design.spreads, estimated.estimate, estimated.half_width, up, down, strict=True)
     ]
 
 

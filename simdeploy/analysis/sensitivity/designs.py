@@ -193,8 +193,8 @@ def _problems(levers: Sequence[Lever], method: object, size: object) -> list[Pro
     elif size is not None:
         least = _LEAST[str(method)]
         if not isinstance(size, int) or isinstance(size, bool) or size < least:
-            what = "trajectories" if method == "morris" else "rows"
-            allowed = f"at least {least} {what}"
+            blocks = "trajectories" if method == "morris" else "rows"
+            allowed = f"at least {least} {blocks}"
             problems.append(Problem("invalid design size", ("size",), found=shorten(size), allowed=allowed))
     return problems
 

@@ -99,13 +99,13 @@ def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -
     raise_if_any(problems)
     rows = cases["case"].to_numpy(dtype=np.int64)
     _check_points(design, cases, rows)
-    found = np.full((len(design), values.n_replications), np.nan)
-    found[rows] = values.of(measure)
+    observed = np.full((len(design), values.n_replications), np.nan)
+    observed[rows] = values.of(measure)
     is_ok = np.zeros(len(design), dtype=bool)
     is_ok[rows] = values.is_ok.all(axis=1)
     never_ends = np.zeros(len(design), dtype=bool)
     never_ends[rows] = values.is_unknown(measure).any(axis=1)
-    return respond(found, measure, is_failed=~is_ok, never_ends=never_ends)
+    return respond(observed, measure, is_failed=~is_ok, never_ends=never_ends)
 
 
 def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarray) -> None:

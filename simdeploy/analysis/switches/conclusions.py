@@ -51,7 +51,7 @@ class Standings:
     @property
     def eligible(self) -> np.ndarray:
         """Whether each policy meets the requirements by the estimates."""
-        return np.array([one.is_met for one in self.feasibility])
+        return np.array([feasibility.is_met for feasibility in self.feasibility])
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
         parts = (gaps.estimate, gaps.low, gaps.high)
         margin = Span(*(float(part[rivals, subject].min()) for part in parts))
         rival = names[rivals[int(gaps.estimate[rivals, subject].argmin())]]
-    verdicts = [one.verdict for one in standings.feasibility]
+    verdicts = [feasibility.verdict for feasibility in standings.feasibility]
     if base is None:
         is_sure = any(v == "met" for v in verdicts) if choice is not None else all(v == "not met" for v in verdicts)
     elif choice == base:

@@ -150,7 +150,7 @@ def vary_switches(
     campaign.tell_failures()
     order = {setting: place for place, setting in enumerate(impossible)}
     as_it_is = choice.row(base)
-    measures = [rule.of, *(one.measure for one in wanted)]
+    measures = [rule.of, *(requirement.measure for requirement in wanted)]
     return Switches(
         of=rule.of,
         direction=rule.direction,

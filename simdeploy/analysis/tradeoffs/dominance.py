@@ -60,7 +60,7 @@ def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: n
     >>> choose_opponents(losses, np.ones((3, 2)), find_front(losses)).tolist()
     [-1, -1, 0]
     """
-    found = np.full(len(losses), -1)
+    opponents = np.full(len(losses), -1)
     front = np.flatnonzero(is_on_front)
     others = np.flatnonzero(~is_on_front & ~np.isnan(losses).any(axis=1))
     chunk = max(1, _CELLS // max(1, len(front)))
@@ -72,8 +72,8 @@ def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: n
             width = np.nan_to_num(half_widths[rows, place, None] + half_widths[front, place], nan=np.inf)
             least = np.minimum(least, margin / np.maximum(width, np.finfo(float).tiny))
             dominates = dominates & (margin >= 0)
-        found[rows] = front[np.where(dominates, least, -np.inf).argmax(axis=1)]
-    return found
+        opponents[rows] = front[np.where(dominates, least, -np.inf).argmax(axis=1)]
+    return opponents
 
 
 def find_dominated(

@@ -92,15 +92,15 @@ class Tradeoff(Result):
         """
         if name is None:
             return self.levers[0]
-        found = [lever for lever in self.levers if name in (lever.name, lever.name.rpartition(".")[2])]
-        if not found:
+        matches = [lever for lever in self.levers if name in (lever.name, lever.name.rpartition(".")[2])]
+        if not matches:
             names = [lever.name for lever in self.levers]
             allowed, hint = listed(names), nearest(name, names)
             problem = Problem(
                 "this setting was not varied", ("lever",), found=shorten(name), allowed=allowed, hint=hint
             )
             raise InputError(problem)
-        return found[0]
+        return matches[0]
 
 
 def tradeoff(
@@ -214,7 +214,7 @@ def tradeoff(
         differences=differences,
         **conclude(curves, differences, measures)._asdict(),
         policy=chosen.name,
-        levers=tuple(one.lever for one in ranges),
+        levers=tuple(lever_range.lever for lever_range in ranges),
         axes=measures,
         confidence_level=confidence_level,
         n_replications=len(numbers),
@@ -266,9 +266,9 @@ def default_axes(scenario: Scenario, type_: str) -> list[str]:
 def _side_by_side(ranges: Sequence[LeverRange]) -> dict[str, list[Any]]:
     """Return lists in which each setting varies while all others keep the policy's values."""
     lists: dict[str, list[Any]] = {}
-    for one in ranges:
-        still = one.values[one.numbers.index(one.current)] if one.current is not None else None
-        lists[one.lever.name] = [
-            value for other in ranges for value in (one.values if other is one else [still] * len(other.values))
+    for varied in ranges:
+        still = varied.values[varied.numbers.index(varied.current)] if varied.current is not None else None
+        lists[varied.lever.name] = [
+            value for other in ranges for value in (varied.values if other is varied else [still] * len(other.values))
         ]
     return lists

@@ -164,7 +164,10 @@ def pareto_front(
     opponents = choose_opponents(losses, half_widths, is_on_front)
     is_dominated = find_dominated(arrays, chosen, opponents, confidence_level)
     cases = values.cases.assign(
-        **{str(measure): [found.estimate for found in of] for measure, of in zip(measures, estimated, strict=True)}
+        **{
+            str(measure): [estimate.estimate for estimate in of]
+            for measure, of in zip(measures, estimated, strict=True)
+        }
     )
     cases["is_on_front"] = pd.Series(is_on_front, dtype="boolean").mask(np.isnan(losses).any(axis=1))
     dominators = values.cases[identity].astype("Int64" if identity == "case" else "str").iloc[np.maximum(opponents, 0)]
@@ -199,12 +202,12 @@ def _stand(cases: pd.DataFrame) -> pd.Series[Any]:
 def _losses(estimated: Sequence[Sequence[Estimate]], directions: Mapping[Measure, Direction]) -> np.ndarray:
     """Return the estimates by case and measure, signed so that lower is better."""
     signs = [1 if direction == "min" else -1 for direction in directions.values()]
-    losses: np.ndarray = np.array([[found.estimate for found in of] for of in estimated]).T * signs + 0.0
+    losses: np.ndarray = np.array([[estimate.estimate for estimate in of] for of in estimated]).T * signs + 0.0
     return losses
 
 
 def _half_widths(estimated: Sequence[Sequence[Estimate]]) -> np.ndarray:
-    return np.array([[found.half_width for found in of] for of in estimated]).T
+    return np.array([[estimate.half_width for estimate in of] for of in estimated]).T
 
 
 def _read_directions(directions: Mapping[Measure | str, Direction]) -> dict[Measure, Direction]:
@@ -228,8 +231,8 @@ def _tabulate(
 
     frame = cases.loc[cases.index.repeat(len(measures))].reset_index(drop=True)
     rows = [
-        (str(measure), *found[:4], fraction)
+        (str(measure), *estimate[:4], fraction)
         for *of_case, fractions in zip(*estimated, unknown.T.tolist(), strict=True)
-        for measure, found, fraction in zip(measures, of_case, fractions, strict=True)
+        for measure, estimate, fraction in zip(measures, of_case, fractions, strict=True)
     ]
     return pd.concat([frame, pd.DataFrame(rows, columns=list(_ESTIMATE)).astype(_ESTIMATE)], axis=1)

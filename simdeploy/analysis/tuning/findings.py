@@ -149,7 +149,7 @@ def judge_candidates(
     """
     judged = tuple(judge(measured[requirement.measure], requirement, error) for requirement in requirements)
     n = len(next(iter(measured.values())))
-    return judged, join(np.array([one.verdict for one in judged], dtype="<U9").reshape(-1, n).T)
+    return judged, join(np.array([of_requirement.verdict for of_requirement in judged], dtype="<U9").reshape(-1, n).T)
 
 
 def settle(
@@ -183,9 +183,9 @@ def settle(
         more = measure(numbers[open_], first + done, wanted - done)
         kept = {m: np.concatenate([kept[m], values], axis=1) if kept else values for m, values in more.items()}
         done = wanted
-        _, found = judge_candidates(kept, requirements, error / len(looks))
-        verdicts[open_] = found
-        still = found == UNDECIDED
+        _, of_open = judge_candidates(kept, requirements, error / len(looks))
+        verdicts[open_] = of_open
+        still = of_open == UNDECIDED
         if not still.any() or (enough is not None and (verdicts == MET).sum() >= enough):
             break
         open_ = open_[still]

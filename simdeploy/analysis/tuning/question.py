@@ -119,17 +119,21 @@ def _read_objective(scenario: Scenario, type_: str, of: Measure | str, problems:
         problems += [replace(problem, path=("of",)) for problem in error.problems]
         return None
     kinds = tuple(kind.name for kind in scenario.release)
-    found = measure_problems(measure, kinds, has_costs=scenario.costs is not None)
+    objective_problems = measure_problems(measure, kinds, has_costs=scenario.costs is not None)
     if measure.kind == "quantile":
         message = "a quantile can't be optimised with a stated probability"
-        found.append(Problem(message, found=str(measure), hint="optimise a mean or a rate, and require the quantile"))
+        objective_problems.append(
+            Problem(message, found=str(measure), hint="optimise a mean or a rate, and require the quantile")
+        )
     elif measure.given is not None and measure.given not in (*SORTS, *kinds):
         message = "the condition depends on the policy, so different rollouts would be compared"
-        found.append(Problem(message, found=str(measure), allowed="good, defective, or a kind of the release"))
+        objective_problems.append(
+            Problem(message, found=str(measure), allowed="good, defective, or a kind of the release")
+        )
     elif measure.of in _NO_OBJECTIVES:
         message = "known only for some rollouts, which differ between policies"
-        found.append(Problem(message, found=str(measure)))
+        objective_problems.append(Problem(message, found=str(measure)))
     elif reason := why_impossible(measure, scenario.release, type_):
-        found.append(Problem(f"can't be decided: {reason}", found=str(measure)))
-    problems += [replace(problem, path=("of",)) for problem in found]
+        objective_problems.append(Problem(f"can't be decided: {reason}", found=str(measure)))
+    problems += [replace(problem, path=("of",)) for problem in objective_problems]
     return measure

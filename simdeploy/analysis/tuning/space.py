@@ -66,7 +66,7 @@ class Candidates:
     def n_changes(self, number: int) -> int:
         """Return in how many settings a candidate differs from the current policy."""
         current = self.points[self.roles[CURRENT]]
-        return sum(mine != its for mine, its in zip(self.points[number], current, strict=True))
+        return sum(value != today for value, today in zip(self.points[number], current, strict=True))
 
 
 def make_candidates(
@@ -103,8 +103,8 @@ def make_candidates(
     )
     distinct = list(dict.fromkeys(written))
     first = list(dict.fromkeys([current, defaults]))
-    own = _other_policies(scenario, base, levers)
-    first += [row for row in dict.fromkeys(own) if row not in first]
+    other_policies = _other_policies(scenario, base, levers)
+    first += [row for row in dict.fromkeys(other_policies) if row not in first]
     others = [row for row in distinct if row not in set(first)]
     if len(first) + len(others) > most:
         sample = np.random.default_rng(seed).choice(len(others), size=max(most - len(first), 0), replace=False)
@@ -126,8 +126,8 @@ def _other_policies(scenario: Scenario, base: ScenarioPolicy, levers: Sequence[L
     rows = []
     for policy in scenario.policies.values():
         if policy.spec.dialect == base.spec.dialect and policy.identity == base.identity:
-            own, its = (_without(one.spec.to_dict(), levers) for one in (base, policy))
-            if own == its:
+            base_rest, policy_rest = (_without(each.spec.to_dict(), levers) for each in (base, policy))
+            if base_rest == policy_rest:
                 rows.append(tuple(_look_up(policy.spec.to_dict(), lever) for lever in levers))
     return rows
 
@@ -246,7 +246,7 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
     tried.
     """
     tried = next((set(of) for lever, of in zip(levers, values, strict=True) if lever.path == GATE_KIND), {own_kind})
-    read = {key for kind in tried for key in READ_BY.get(kind or "threshold", READ_BY)}
+    used = {key for kind in tried for key in READ_BY.get(kind or "threshold", READ_BY)}
     problems = [
         Problem("vary a gate by its keys", (lever.name,), hint="vary gate.kind and the keys of the kinds")
         for lever in levers
@@ -254,7 +254,7 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
     ]
     for lever in levers:
         key = lever.path.removeprefix(f"{GATE}.")
-        if is_of_gate(lever) and lever.path != GATE_KIND and key not in read:
+        if is_of_gate(lever) and lever.path != GATE_KIND and key not in used:
             kinds = ", ".join(kind for kind, keys in READ_BY.items() if key in keys)
             found = ", ".join(sorted(map(str, tried)))
             hint = f"also vary gate.kind; {key} is used by {kinds}"
@@ -276,8 +276,8 @@ def drop_unread(levers: Sequence[Lever], row: tuple[Any, ...], own_kind: str) ->
     """
     of_path = {lever.path: value for lever, value in zip(levers, row, strict=True)}
     kind = of_path.get(GATE_KIND, own_kind) or "threshold"
-    read: tuple[str, ...] = READ_BY.get(kind, ())
+    used: tuple[str, ...] = READ_BY.get(kind, ())
     if of_path.get("strategy") == "immediate":
-        kind, read = None, ()
-    kept = {GATE_KIND: kind} | {f"{GATE}.{key}": of_path.get(f"{GATE}.{key}") for key in read}
+        kind, used = None, ()
+    kept = {GATE_KIND: kind} | {f"{GATE}.{key}": of_path.get(f"{GATE}.{key}") for key in used}
     return tuple(kept.get(lever.path) if is_of_gate(lever) else value for lever, value in zip(levers, row, strict=True))

@@ -72,7 +72,7 @@ class Stages:
         found.note_estimates(measured.observations.mean(axis=1) * question.sign, question.worlds)
         self.rule_out_valueless(numbers[np.isnan(measured.observations).any(axis=1)])
         judged, overall = judge_candidates(measured.of, question.requirements, self._alpha_of_requirement)
-        found.note_requirements([one.estimate for one in judged], question.requirements)
+        found.note_requirements([of_requirement.estimate for of_requirement in judged], question.requirements)
         found.rule_out(numbers[overall == MISSED], MISSES)
 
     def find_feasible(self) -> np.ndarray:

@@ -53,10 +53,10 @@ def choose_executor(
                 allowed=f"1 to {_MOST_WORKERS}",
             )
         )
-    said = [name for name, is_said in (("workers", workers > 1), ("cluster", cluster is not None)) if is_said]
-    if executor is not None and said:
-        raise InputError(Problem("can't be combined with an executor", path=(said[0],)))
-    if len(said) > 1:
+    stated = [name for name, is_stated in (("workers", workers > 1), ("cluster", cluster is not None)) if is_stated]
+    if executor is not None and stated:
+        raise InputError(Problem("can't be combined with an executor", path=(stated[0],)))
+    if len(stated) > 1:
         raise InputError(Problem("can't be combined with a cluster", ("workers",), found=str(workers)))
     if executor is not None:
         return executor

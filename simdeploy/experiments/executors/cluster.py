@@ -173,20 +173,20 @@ class DaskCluster:
     def _meet_workers(self, client: Client) -> None:
         """Wait for the first worker, and see whether those that are there can do the work."""
         if not self._count_threads(client):
-            said = f"the Dask cluster at {self.address} has no workers yet; waiting for the first"
-            warnings.warn(said, SimdeployWarning, stacklevel=4)
+            text = f"the Dask cluster at {self.address} has no workers yet; waiting for the first"
+            warnings.warn(text, SimdeployWarning, stacklevel=4)
             while not self._count_threads(client):
                 sleep(_LOOK_AGAIN_S)
         with self._asking():
             # eval: a function of ours would not even arrive where simdeploy is missing, and end the worker.
             versions = client.run(eval, "__import__('simdeploy').__version__", on_error="return")
-        for worker, found in sorted(versions.items()):
-            if isinstance(found, ImportError):
+        for worker, version in sorted(versions.items()):
+            if isinstance(version, ImportError):
                 raise SimulationError(
-                    f"the Dask worker {worker} cannot import simdeploy ({found}); install {_version()} there"
+                    f"the Dask worker {worker} cannot import simdeploy ({version}); install {_version()} there"
                 )
-            if isinstance(found, str) and found != _version():
-                raise SimulationError(_OTHER.format(there=found, here=_version()))
+            if isinstance(version, str) and version != _version():
+                raise SimulationError(_OTHER.format(there=version, here=_version()))
 
     def _limits(self, client: Client) -> Iterator[int]:
         """Say again and again how many spans may be under way: workers come and go."""

@@ -76,8 +76,8 @@ class Folder:
 
     def find_parts(self) -> list[int]:
         """Return the numbers of existing part files, ascending."""
-        found = (_PART.fullmatch(path.name) for path in self.parts.iterdir())
-        return sorted(int(match[1]) for match in found if match)
+        matches = (_PART.fullmatch(path.name) for path in self.parts.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
 
     def find_strays(self) -> list[Path]:
         """Return temporary files of an interrupted run."""

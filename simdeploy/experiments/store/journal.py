@@ -71,11 +71,11 @@ def read_journal(path: Path, n_parts: int | None) -> Journal:
         return journal
     journal.is_torn = bool(tail)
     for number, line in enumerate(lines, start=1):
-        said = _read_line(line)
-        if isinstance(said, Entry) and (n_parts is None or said.part < n_parts):
-            journal.entries[said.part] = said
-        elif isinstance(said, int) and n_parts in (None, said):
-            journal.n_parts = said
+        content = _read_line(line)
+        if isinstance(content, Entry) and (n_parts is None or content.part < n_parts):
+            journal.entries[content.part] = content
+        elif isinstance(content, int) and n_parts in (None, content):
+            journal.n_parts = content
         else:
             journal.unreadable.append(number)
     return journal
@@ -86,14 +86,14 @@ def _read_line(line: bytes) -> Entry | int | None:
     if len(line) > _MOST_BYTES_OF_A_LINE:
         return None
     try:
-        said: Any = json.loads(line)
+        content: Any = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    match said:
+    match content:
         case {"part": part, "rows": rows, "size": size, "sha256": sha256} if all(
             _is_count(number) for number in (part, rows, size)
         ) and _is_digest(sha256, _SHA256):
-            footer, columns = said.get("footer"), said.get("columns")
+            footer, columns = content.get("footer"), content.get("columns")
             if footer is None and columns is None:
                 return Entry(part, rows, size, sha256)
             if (

@@ -52,7 +52,7 @@ def make_entry(number: int, rows: int, content: bytes) -> Entry:
 def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
     """Return what is wrong with a part's file, or None; with `verify`, also check its digest, not only its size."""
     try:
-        with _explained(), open_file(path) as file:
+        with _as_damage(), open_file(path) as file:
             _check_size(file, entry)
             if verify:
                 _read_whole(file, entry)
@@ -66,7 +66,7 @@ def read_schema(path: Path, entry: Entry) -> pa.Schema:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _told(path, entry):
+    with _as_store_error(path, entry):
         return pq.read_schema(pa.BufferReader(_load(path, entry, columns=())))
 
 
@@ -75,7 +75,7 @@ def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _told(path, entry):
+    with _as_store_error(path, entry):
         content = _load(path, entry, columns)
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             table = file.read(columns=columns)
@@ -85,7 +85,7 @@ def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) ->
 
 def _load(path: Path, entry: Entry, columns: Sequence[str] | None) -> bytes | bytearray:
     """Return the file of a part, as far as some columns need it; all else is zeros."""
-    with _explained(), open_file(path) as file:
+    with _as_damage(), open_file(path) as file:
         _check_size(file, entry)
         if columns is None or entry.footer is None or entry.columns is None:
             return _read_whole(file, entry)
@@ -160,7 +160,7 @@ def _check(is_right: bool, reason: str) -> None:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def _as_damage() -> Iterator[None]:
     """Take it for damage if there is no such file, or something else is in its place."""
     try:
         yield
@@ -171,7 +171,7 @@ def _explained() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told(path: Path, entry: Entry) -> Iterator[None]:
+def _as_store_error(path: Path, entry: Entry) -> Iterator[None]:
     """Turn damage into the error that names the part, and so what a library says of a file that is not as it should be."""
     import pyarrow as pa
 

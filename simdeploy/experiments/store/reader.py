@@ -61,8 +61,8 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
     folder = Folder(Path(path))
     manifest = read_manifest(folder)
     if manifest is None:
-        what = "empty folder" if folder.path.exists() else "no such folder"
-        raise InputError(Problem(what, file=str(folder.path), allowed="a store's folder"))
+        message = "empty folder" if folder.path.exists() else "no such folder"
+        raise InputError(Problem(message, file=str(folder.path), allowed="a store's folder"))
     n_parts = count_parts(manifest)
     with reading(folder.path):
         journal = read_journal(folder.journal, n_parts)

@@ -111,10 +111,10 @@ class Store:
         self, folder: Folder, lock: FolderLock, manifest: Manifest, *, is_resumed: bool, notes: Sequence[str]
     ) -> None:
         make_folder(folder.parts)
-        recovered, found = _recover(folder, count_parts(manifest))
+        recovered, recovery_notes = _recover(folder, count_parts(manifest))
         self.cut = manifest["cut"]
         self.is_resumed = is_resumed
-        self.notes = (*notes, *found)
+        self.notes = (*notes, *recovery_notes)
         self._folder = folder
         self._lock = lock
         self._entries = recovered.entries

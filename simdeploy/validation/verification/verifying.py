@@ -221,34 +221,34 @@ def compare_case(case: Case, engine: str, table: pd.DataFrame | str) -> dict[str
     return {**row, **found, "ok": distance <= WITHIN, "note": ""}
 
 
-def compare_engines(case: Case, one: pd.DataFrame | str, other: pd.DataFrame | str) -> dict[str, Any]:
+def compare_engines(case: Case, first: pd.DataFrame | str, second: pd.DataFrame | str) -> dict[str, Any]:
     """Return the row of `Verification.agreement` for a case.
 
     Compares the replications that both the reference engine (`one`) and the compiled one (`other`) simulated.
     """
-    if isinstance(one, str) or isinstance(other, str):
+    if isinstance(first, str) or isinstance(second, str):
         return {"case": case.name, "rollouts": 0, "different": 0, "ok": None, "note": ""}
-    n = min(len(one), len(other))
-    one, other = one.head(n), other.head(n)
-    is_equal = {name: _are_equal(one[name], other[name], name) for name in (*RESPONSES, "status")}
+    n = min(len(first), len(second))
+    first, second = first.head(n), second.head(n)
+    is_equal = {name: _are_equal(first[name], second[name], name) for name in (*RESPONSES, "status")}
     differs = ~np.logical_and.reduce(list(is_equal.values()))
     note = ""
     if differs.any():
         place = int(differs.argmax())
         name = next(name for name, equal in is_equal.items() if not equal[place])
-        note = f"replication {place}, {name}: {one[name].iloc[place]} and {other[name].iloc[place]}"
+        note = f"replication {place}, {name}: {first[name].iloc[place]} and {second[name].iloc[place]}"
     ok = not differs.any()
     return {"case": case.name, "rollouts": n, "different": int(differs.sum()), "ok": ok, "note": note}
 
 
-def _are_equal(one: pd.Series[Any], other: pd.Series[Any], name: str) -> np.ndarray:
+def _are_equal(first: pd.Series[Any], second: pd.Series[Any], name: str) -> np.ndarray:
     """Compare a response of each replication: words and whole numbers exactly; unknown values must be unknown in both."""
-    is_unknown = one.isna().to_numpy(bool) & other.isna().to_numpy(bool)
+    is_unknown = first.isna().to_numpy(bool) & second.isna().to_numpy(bool)
     if RESPONSES.get(name) != "float64":
-        equal: np.ndarray = is_unknown | one.eq(other).fillna(value=False).to_numpy(bool)
+        equal: np.ndarray = is_unknown | first.eq(second).fillna(value=False).to_numpy(bool)
         return equal
     # An excess is a difference of two integrals over all nodes, and as exact as they are.
     tolerance = 1e-6 if name == "unavailable_excess_node_s" else 0.0
-    values, others = one.to_numpy(np.float64), other.to_numpy(np.float64)
+    values, others = first.to_numpy(np.float64), second.to_numpy(np.float64)
     close: np.ndarray = np.isclose(values, others, rtol=_EQUAL, atol=tolerance, equal_nan=True)
     return close
