@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any
@@ -56,22 +56,18 @@ def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None
         reading.errors.append(Problem("not a scenario", found=shorten(raw), allowed=allowed))
         return reading
     sections = reading.sections = _read_sections(raw, files, reading.errors, known or {})
+    builders: dict[str, Callable[[Any], Any]] = {
+        "name": str,
+        "description": str,
+        "fleet": build_fleet,
+        "release": build_release,
+        "operator": _operator,
+        "orchestrator": build_orchestrator,
+        "costs": _costs,
+        "requirements": lambda requirements: tuple(section.build() for section in requirements),
+    }
     parts = reading.parts
-    for name in ("name", "description"):
-        if name in sections:
-            parts[name] = sections[name]
-    if "fleet" in sections:
-        parts["fleet"] = build_fleet(sections["fleet"])
-    if "release" in sections:
-        parts["release"] = build_release(sections["release"])
-    if "operator" in sections:
-        parts["operator"] = _operator(sections["operator"])
-    if "orchestrator" in sections:
-        parts["orchestrator"] = build_orchestrator(sections["orchestrator"])
-    if "costs" in sections:
-        parts["costs"] = _costs(sections["costs"])
-    if "requirements" in sections:
-        parts["requirements"] = tuple(section.build() for section in sections["requirements"])
+    parts.update({name: build(sections[name]) for name, build in builders.items() if name in sections})
     if "health" in sections:
         parts["health_interval_ns"] = sections["health"].interval
     if "deployment" in sections:

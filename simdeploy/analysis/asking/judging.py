@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -149,13 +150,9 @@ def judge_requirements(
         is_broken[is_own, place] = requirement.is_broken_by(judged.estimate)
     names = [str(requirement) for requirement in requirements]
     return tuple(
-        Feasibility(not broken.any(), verdict, _take(names, broken), not unknown.any())
+        Feasibility(not broken.any(), verdict, tuple(compress(names, broken)), not unknown.any())
         for verdict, broken, unknown in zip(join(verdicts).tolist(), is_broken, is_unknown, strict=True)
     )
-
-
-def _take(names: Collection[str], chosen: np.ndarray) -> tuple[str, ...]:
-    return tuple(name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen)
 
 
 def plan_looks(most: int, first: int = FIRST_LOOK) -> tuple[int, ...]:

@@ -194,8 +194,8 @@ class Values:
         return _indicator(codes == _place(words, event), codes >= 0)
 
     def cost_by_cause(self) -> dict[str, np.ndarray]:
-        """Return the cost of each cause, by case and replication; NaN where unknown."""
-        return {cause: self._number(cause) for cause in CAUSES}
+        """Return the total `cost` and that of each cause, by case and replication; NaN where unknown."""
+        return {name: self._number(name) for name in COSTS}
 
     def _number(self, name: str) -> np.ndarray:
         if name == "cost":

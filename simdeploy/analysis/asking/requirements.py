@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import SORTS, Measure, Requirement, parse_requirement
+from simdeploy.scenario.measures import SORTS, Measure, Requirement, measure_problems, parse_requirement
 from simdeploy.scenario.requirements_section import cross_check_requirement
 from simdeploy.vocabulary import VERDICTS
 
@@ -73,6 +74,12 @@ def _read(requirement: Any) -> Requirement:
     return requirement
 
 
+def problems_in(measure: Measure, scenario: Scenario) -> list[Problem]:
+    """Return a measure's problems in a scenario, with its kinds of release and its costs; paths are the measure's keys."""
+    kinds = tuple(kind.name for kind in scenario.release)
+    return measure_problems(measure, kinds, has_costs=scenario.costs is not None)
+
+
 def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str) -> str | None:
     """Return why no rollout of this type of deployment, under any policy, has a value of a measure; None if some may.
 
@@ -102,6 +109,14 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
             sort = concerned if isinstance(concerned, str) else SORTS[concerned]
             return f"the scenario has no {sort} release, so the condition {event} never holds"
     return None
+
+
+def probability_of(given: str, release: Sequence[ReleaseKind]) -> float:
+    """Return the probability of the releases that a condition covers: good or defective ones, or a kind by name."""
+    is_covered = (
+        kind.defective == (given == "defective") if given in SORTS else kind.name == given for kind in release
+    )
+    return float(sum(kind.probability for kind in compress(release, is_covered)))
 
 
 def _concerned(event: str | None, kinds: set[str]) -> bool | str | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.verdicts import find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
-from simdeploy.result import INTERVAL
+from simdeploy.result import INTERVAL, make_frame
 from simdeploy.statistics.pairs import pair_policies
 
 if TYPE_CHECKING:
@@ -229,6 +229,4 @@ def _frame(part: Mapping[str, Any], measure: Measure, dtypes: Mapping[str, str])
 def _join(parts: list[pd.DataFrame], dtypes: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
-    if not parts:
-        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()})
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else make_frame([], dtypes)

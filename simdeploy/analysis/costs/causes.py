@@ -134,7 +134,7 @@ def estimate_costs(
     """
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     values = Values(responses, [Measure("cost")], costs=costs)
-    by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
+    by_cause = values.cost_by_cause()
     known, unknown = ~np.isnan(by_cause["cost"]), values.unknown_fractions(Measure("cost"))
     rows: list[dict[str, Any]] = []
     for place, case in enumerate(values.cases.to_dict("records")):

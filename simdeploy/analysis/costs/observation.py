@@ -174,7 +174,7 @@ def value_of_observation(
     result = campaign.sweep({scenario.name: scenario}, policies, replications=numbers)
     campaign.tell_failures()
     values = Values(result, [Measure("cost")], costs=costs)
-    by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
+    by_cause = values.cost_by_cause()
     savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)
     under = campaign.computed_under(scenario) | {"replications": values.n_replications}
     return ObservationResult(

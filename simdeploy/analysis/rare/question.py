@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.requirements import probability_of
 from simdeploy.engines.branching import LEVELS_OF
 from simdeploy.errors import Problem, collect, nearest, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
@@ -17,7 +18,7 @@ from simdeploy.experiments.design import make_points
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import check_rows_fit
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import SORTS, Event, parse_event
+from simdeploy.scenario.measures import Event, parse_event
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -71,14 +72,8 @@ class Question:
         given = self.event.given
         if given is None:
             return 1.0
-        kinds = self.scenario.release
-        if not TYPES[self.policy.identity.type].releases or given not in (*SORTS, *(kind.name for kind in kinds)):
-            return None
-        if given in SORTS:
-            meant = [kind for kind in kinds if kind.defective == (given == "defective")]
-        else:
-            meant = [kind for kind in kinds if kind.name == given]
-        return float(sum(kind.probability for kind in meant)) or None
+        has_release = TYPES[self.policy.identity.type].releases
+        return (probability_of(given, self.scenario.release) or None) if has_release else None
 
 
 def check_question(

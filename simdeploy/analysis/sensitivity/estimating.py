@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
-from simdeploy.analysis.asking.requirements import why_impossible
+from simdeploy.analysis.asking.requirements import problems_in, why_impossible
 from simdeploy.analysis.sensitivity.analyzing import analyze_table
 from simdeploy.analysis.sensitivity.designs import Method, make_design
 from simdeploy.analysis.sensitivity.result import Sensitivity
-from simdeploy.errors import InputError, Problem, raise_if_any, shorten
+from simdeploy.errors import Problem, collect, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_factors
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import Measure, measure_problems
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -119,14 +119,10 @@ def estimate_sensitivity(
 
 def _read_measure(of: Measure | str, confidence_level: float, scenario: Scenario, type_: str) -> Measure:
     problems = level_problems(confidence_level)
-    try:
+    with collect(problems):
         (measure,) = read_measures([of])
-    except InputError as error:
-        raise InputError([*problems, *error.problems]) from None
-    kinds = tuple(kind.name for kind in scenario.release)
-    problems += measure_problems(measure, kinds, has_costs=scenario.costs is not None)
-    reason = None if problems else why_impossible(measure, scenario.release, type_)
-    if reason is not None:
+        problems += problems_in(measure, scenario)
+    if not problems and (reason := why_impossible(measure, scenario.release, type_)):
         problems.append(Problem(reason, ("of",), found=shorten(str(measure))))
     raise_if_any(problems)
     return measure

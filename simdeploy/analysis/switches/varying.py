@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import describe_costs, read_measures
-from simdeploy.analysis.asking.requirements import Asked, read_requirements
+from simdeploy.analysis.asking.requirements import Asked, problems_in, read_requirements
 from simdeploy.analysis.asking.verdicts import Direction, read_direction
 from simdeploy.analysis.switches.conclusions import Rule
 from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
@@ -24,7 +24,7 @@ from simdeploy.errors import Problem, SimulationError, collect, raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.scenario import ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import Measure, Requirement, measure_problems, of_text
+from simdeploy.scenario.measures import Measure, Requirement, of_text
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -177,13 +177,12 @@ def _read(
     confidence_level: Any,
 ) -> tuple[Mapping[str, ScenarioPolicy], Rule, tuple[Requirement, ...]]:
     """Check all arguments at once."""
-    kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
     wanted: tuple[Requirement, ...] = ()
     chosen, problems_of_policies = choose_policies(scenario, policies)
     problems = [*level_problems(confidence_level), *problems_of_policies]
     with collect(problems):
         (measure,) = read_measures([of])
-        problems += of_text(str(measure), measure_problems(measure, kinds, has_costs=has_costs))
+        problems += of_text(str(measure), problems_in(measure, scenario))
     with collect(problems):
         wanted = read_requirements(requirements, scenario=scenario, policies=chosen)
     if len(chosen) == 1 and not wanted:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
-from simdeploy.analysis.asking.requirements import why_impossible
+from simdeploy.analysis.asking.requirements import problems_in, why_impossible
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
@@ -19,7 +19,7 @@ from simdeploy.experiments.levers import Lever
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_measure
+from simdeploy.scenario.measures import Measure, of_text, parse_measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -231,14 +231,11 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
             Problem("invalid axes", ("axes",), found=shorten(axes), allowed="at least two measures: x and y")
         )
     measures = read_measures(axes)
-    kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
-    problems = [
-        problem
-        for measure in measures
-        for problem in of_text(str(measure), measure_problems(measure, kinds, has_costs=has_costs))
-    ]
-    reasons = {measure: why_impossible(measure, scenario.release, type_) for measure in measures}
-    problems += [Problem(why, ("axes",), found=str(measure)) for measure, why in reasons.items() if why is not None]
+    problems = []
+    for measure in measures:
+        problems += of_text(str(measure), problems_in(measure, scenario))
+        if reason := why_impossible(measure, scenario.release, type_):
+            problems.append(Problem(reason, ("axes",), found=str(measure)))
     if len(set(measures)) < len(measures):
         problems.append(Problem("duplicate measure", ("axes",), found=", ".join(map(str, measures))))
     raise_if_any(problems)

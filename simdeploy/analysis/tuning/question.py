@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.requirements import read_requirements, why_impossible
+from simdeploy.analysis.asking.requirements import problems_in, read_requirements, why_impossible
 from simdeploy.analysis.asking.verdicts import read_direction
 from simdeploy.errors import InputError, Problem, collect, shorten
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import SORTS, Measure, Requirement, measure_problems, parse_measure
+from simdeploy.scenario.measures import SORTS, Measure, Requirement, parse_measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -118,14 +118,13 @@ def _read_objective(scenario: Scenario, type_: str, of: Measure | str, problems:
     except InputError as error:
         problems += [replace(problem, path=("of",)) for problem in error.problems]
         return None
-    kinds = tuple(kind.name for kind in scenario.release)
-    objective_problems = measure_problems(measure, kinds, has_costs=scenario.costs is not None)
+    objective_problems = problems_in(measure, scenario)
     if measure.kind == "quantile":
         message = "a quantile can't be optimised with a stated probability"
         objective_problems.append(
             Problem(message, found=str(measure), hint="optimise a mean or a rate, and require the quantile")
         )
-    elif measure.given is not None and measure.given not in (*SORTS, *kinds):
+    elif measure.given is not None and measure.given not in (*SORTS, *(kind.name for kind in scenario.release)):
         message = "the condition depends on the policy, so different rollouts would be compared"
         objective_problems.append(
             Problem(message, found=str(measure), allowed="good, defective, or a kind of the release")

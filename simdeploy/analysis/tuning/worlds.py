@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import probability_of
 from simdeploy.memory import check_rows_fit
-from simdeploy.scenario.measures import SORTS, Measure
+from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.analysis.tuning.space import Candidates
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
-    from simdeploy.world.release import ReleaseKind
 
 # Names of the folders of a search.
 FOLDERS = r"\d{3,}"
@@ -100,8 +100,7 @@ class Worlds:
         """Return what is to be minimised, without gaps for conditions."""
         question, given = self._question, self._question.objective.given
         if given is not None:
-            kinds = find_kinds(given, self._scenario.release)
-            probability = float(sum(kind.probability for kind in kinds))
+            probability = probability_of(given, self._scenario.release)
             objective = unconditional(objective, values.holds(given), probability)
         observations: np.ndarray = question.sign * objective
         return observations
@@ -118,10 +117,3 @@ def unconditional(values: np.ndarray, is_given: np.ndarray, probability: float) 
     :math:`E[X \mid G] = E[X 1_G] / P(G)`, and :math:`X 1_G / P(G)` is an observation in every world.
     """
     return np.where(is_given == 0, 0.0, values) / probability
-
-
-def find_kinds(given: str, release: Sequence[ReleaseKind]) -> list[ReleaseKind]:
-    """Return the kinds of release that a condition covers: all good or defective ones, or the one of that name."""
-    if given in SORTS:
-        return [kind for kind in release if kind.defective == (given == "defective")]
-    return [kind for kind in release if kind.name == given]
