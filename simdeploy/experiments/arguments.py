@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST_SEED = (1 << 64) - 1
 _MOST_REPLICATIONS = 1 << 32  # a replication's number is one 32-bit word of the generator's counter
 
-Progress = Callable[[int, int], None]  # given how many replications are finished, and of how many
+Progress = Callable[[int, int], None]  # gets the numbers of finished and of all replications
 
 # By scenario and policy.
 Bases = dict[tuple[str, str], "ScenarioPolicy"]
@@ -110,7 +110,7 @@ def choose_policies(scenario: Scenario, policies: Any) -> tuple[dict[str, Scenar
 
 
 def _own_name(value: Any) -> str:
-    """Return the name under which a scenario or a policy is known, if nobody gives it another one."""
+    """Return the default name of a policy."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
@@ -139,7 +139,7 @@ def find_bases(scenarios: Mapping[str, Scenario], policies: Mapping[str, Any]) -
     problems: dict[Problem, None] = {}
     for scenario_name, scenario in scenarios.items():
         for name, wanted in policies.items():
-            # What is suspicious about it as it is may not be so with any of the values.
+            # Warnings about the unchanged policy may not apply to any of the varied ones.
             with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
                 try:
                     bases[scenario_name, name] = replace(scenario.policy(wanted), name=name)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario
 
-# No row depends on these; the policies that are tried are told beside it.
+# Rows don't depend on these; the policies to simulate are stated separately.
 _NO_MATTER = ("description", "policies", "costs", "requirements")
 
 
@@ -79,7 +79,7 @@ class Campaign:
         self.n_done = self.n_failed = 0
         self._engine = engine
         self._where = partial(choose_executor, executor=executor, workers=workers, cluster=cluster)
-        self._where(engine=engine)  # refuses what makes no sense
+        self._where(engine=engine)  # refuses invalid combinations
         self._report = as_reporter(progress)
         self._tells_suspicions = tells_suspicions
         self._n_expected = 0
@@ -101,7 +101,7 @@ class Campaign:
     def expect(self, n_rollouts: int, *, nodes: int) -> None:
         """Set the size of the whole work, for progress and the choice of the engine."""
         self._n_expected = n_rollouts
-        if self.store is None:  # which settles it by itself, once for all calls
+        if self.store is None:  # a store settles the engine once for all calls
             self._engine = choose_engine(self._engine, node_updates=n_rollouts * nodes)
 
     def sweep(
@@ -157,7 +157,7 @@ class Campaign:
         self.n_done += n_rollouts
         self._engines.setdefault(engine)
         if engine == "compiled":
-            self._engine = engine  # it is loaded now, and the sooner done with small jobs, too
+            self._engine = engine  # loaded now, so faster for small jobs, too
 
     def tell(self, done: int, total: int) -> None:
         """Report progress of the current part; the total grows if the whole work is unknown."""
@@ -184,7 +184,7 @@ class Campaign:
         self.n_failed += failures.number
 
     def _warn(self, *texts: str) -> None:
-        """Warn of what no sweep has told yet."""
+        """Emit each warning once."""
         for text in texts:
             if text not in self._warned:
                 self._warned.add(text)
@@ -251,6 +251,6 @@ def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engin
 def _describe_design(design: Design, points: Points) -> Any:
     if not isinstance(design, LatinHypercube):
         return design
-    # Another version of the library might spread the points otherwise.
+    # Another version of scipy might choose other points.
     sampled = json.dumps([points.values, points.index.tolist()]).encode()
     return {"latin_hypercube": design.points, "sha256": hashlib.sha256(sampled).hexdigest()}

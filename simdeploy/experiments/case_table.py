@@ -27,7 +27,7 @@ class CaseTable:
     scenarios: tuple[str, ...]
     policies: tuple[str, ...]
     points: Points
-    is_weighted: bool  # a scenario is under a tilt, so that replications have weights
+    is_weighted: bool  # whether a scenario is tilted, so replications have weights
 
     def __len__(self) -> int:
         return len(self.scenarios) * len(self.policies) * len(self.points)
@@ -78,7 +78,7 @@ class CaseTable:
 
 
 def _column(lever: Lever, values: Sequence[Any]) -> pa.Array:
-    """Return a lever's values as a column: numbers as numbers, durations in seconds, and what is neither as text."""
+    """Return a lever's values as a column: numbers as numbers, durations in seconds, anything else as text."""
     import pyarrow as pa
 
     types = {"whole": (int, pa.int64()), "number": (int | float, pa.float64()), "truth": (bool, pa.bool_())}

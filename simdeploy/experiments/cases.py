@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
 
-# Stands for the scenario's own policies while its factors change: they aren't those that are tried.
+# Replaces the scenario's policies while its factors change, because they are not simulated.
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
 
 _MOST_SHOWN = 3
@@ -134,7 +134,7 @@ class _Made(NamedTuple, Generic[T]):
 
 
 def _record(make: Callable[[], T], prefix: Path = ()) -> _Made[T]:
-    """Make something; its errors and warnings are returned, not raised and emitted."""
+    """Call a function; return its errors and warnings instead of raising and emitting them."""
     with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
         try:
             value, errors = make(), []
@@ -144,7 +144,7 @@ def _record(make: Callable[[], T], prefix: Path = ()) -> _Made[T]:
 
 
 def _as_problem(text: str) -> Problem:
-    """Return a warning as the problem that it was, as far as its text tells."""
+    """Return the problem of a warning, as far as its text shows."""
     parts = _FOUND.fullmatch(text)
     return Problem(text) if parts is None else Problem(parts[1], found=parts[2])
 
@@ -176,7 +176,7 @@ class _Worlds:
 
 
 class _Making:
-    """The groups of a job, and where in it each case is, while they are made."""
+    """The groups of a job and the place of each case, under construction."""
 
     def __init__(self, maker: CaseMaker) -> None:
         self.groups: list[tuple[Scenario, list[ScenarioPolicy]]] = []
@@ -196,7 +196,7 @@ class _Making:
         scenario, name, point = self._maker.table.find(case)
         index = self._points.index[point].tolist()
         made = self._worlds[scenario].at(index)
-        # Under a scenario that is no use the policy is checked all the same.
+        # The policy is checked even if the scenario is invalid.
         world = made.value or self._worlds[scenario].scenario
         base, own = self._maker.bases[scenario, name], self._own[scenario, name]
         policy = _record(partial(change_policy, base, self._values(index), world, own))
@@ -221,8 +221,8 @@ class _Making:
         return {levers[place]: values[place][index[place]] for place in self._keys}
 
     def _find(self, world: Scenario, policy: ScenarioPolicy) -> tuple[int, int]:
-        """Return the group of a scenario, and the place of a policy in it; what is not there yet is added."""
-        # What a rollout depends on; not names, or policies that aren't tried.
+        """Return the group of a scenario and the place of a policy in it, adding them if they are new."""
+        # Everything a rollout depends on; not names or other policies.
         key = (world.fleet, world.release, world.operator, world.orchestrator, world.tilt)
         group = self._group_numbers.setdefault(key, len(self.groups))
         if group == len(self.groups):
@@ -254,7 +254,7 @@ class Findings:
         return {case: "; ".join(problems) for case, problems in by_case.items()}
 
     def list_problems(self, n_cases: int, points: Points) -> list[Problem]:
-        """Return the problems; if no single value is the cause, with the number of cases and the first."""
+        """Return the problems, with the number of cases and the first one unless a single value is the cause."""
         counts = [np.bincount(column) for column in points.index.T]
         return [_placed(problem, cases, n_cases, points, counts) for problem, cases in self.cases.items()]
 

@@ -18,7 +18,7 @@ from simdeploy.units import NS_PER_S, parse_duration
 if TYPE_CHECKING:
     from simdeploy.experiments.levers import Kind, Lever
 
-# A slip of the pen must not fill the memory.
+# A typing error must not fill the memory.
 MOST_CASES = 1_000_000
 
 _NAMED = ("grid", "list")
@@ -89,7 +89,7 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     if isinstance(design, LatinHypercube):
         return _latin_hypercube(levers, asked, design.points, seed)
     if design == "grid":
-        # Before any of them is read: two long ranges are soon more than can be held.
+        # Before reading values: two long ranges may exceed the memory.
         check_number_of_cases(prod(_length(given) or 1 for given in asked))
     problems: list[Problem] = []
     values = [_listed(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
@@ -145,17 +145,17 @@ def _listed(lever: Lever, given: object, problems: list[Problem]) -> tuple[Any, 
 
 
 def _length(given: object) -> int | None:
-    """Return how many values there are, if that is known without going through them."""
+    """Return the number of values, if known without iteration."""
     try:
-        return len(given)  # type: ignore[arg-type]  # what has no length raises
+        return len(given)  # type: ignore[arg-type]  # raises without a length
     except TypeError:
         return None
-    except OverflowError:  # a range may be longer than Python counts
+    except OverflowError:  # a range may be longer than Python can count
         return sys.maxsize
 
 
 def _natural(kind: Kind, value: Any) -> Any:
-    """Return a whole number that an array holds as 3.0 as 3, where only whole numbers are meant."""
+    """Return 3 for 3.0, as in an array, if the lever takes whole numbers."""
     return int(value) if kind == "whole" and isinstance(value, float) and value.is_integer() else value
 
 

@@ -80,7 +80,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     _check_twice(policies * shape[1] + replications - first, frame, identity)
     outcomes = Outcomes(*shape, first=first, columns=[*columns, "status"])
     if "status" not in frame:
-        # Whoever kept no status: a rollout that came to its end has all of its counts.
+        # Without a status: a rollout that was simulated has all of its counts.
         counts = [name for name in columns if RESPONSES.get(name) == "Int64"]
         frame = frame.assign(status=np.where(frame[counts].isna().any(axis=1), "failed", "ok"))
     outcomes.put_rows(policies, replications, frame)

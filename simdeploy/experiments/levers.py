@@ -21,7 +21,7 @@ FACTOR_PREFIX = "scenario."
 
 _NO_MATTER = ("costs", "requirements")
 
-# Not what happens in a rollout; a policy's keys are varied without a prefix.
+# Keys that don't affect rollouts, and policies, whose keys are varied without a prefix.
 _NO_FACTORS = ("simdeploy", "name", "description", "policies", *_NO_MATTER)
 
 _MOST_NAMED = 3
@@ -136,7 +136,7 @@ class _Catalogue:
         raise self._unknown(name)
 
     def _spelt_otherwise(self, name: str) -> Lever:
-        """Return a key whose path isn't as the catalogue writes it: with items by their number, say."""
+        """Return a key whose path is written otherwise than in the catalogue, such as items by number."""
         from simdeploy.scenario.changes import find_key
 
         path = name.removeprefix(FACTOR_PREFIX)
@@ -183,7 +183,7 @@ def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]
 
 
 def _stated_numbers(scenario: Scenario) -> list[tuple[str, Any]]:
-    """Return what numbers of world and release a scenario states, by their paths; fractions and times first."""
+    """Return the numbers of fleet and release that a scenario states, by path; fractions and times first."""
     raw = scenario.to_dict()
     numbers = [
         (path, value)
@@ -245,5 +245,5 @@ def keep_what_is_read(gate: Mapping[str, Any]) -> dict[str, Any] | None:
     kind = gate.get("kind")
     if kind is None:
         return None
-    # What is no kind at all is found when the spec is built.
+    # An unknown kind is reported when the spec is built.
     return {key: value for key, value in gate.items() if key == "kind" or key in READ_BY.get(kind, gate)}

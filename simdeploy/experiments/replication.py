@@ -118,7 +118,7 @@ def to_replications(result: SweepResult) -> pd.DataFrame:
     names = [name for name in result.columns if name != "case"]
     if not isinstance(rows, RowsInMemory):
         return result.to_frame(names)
-    # What most calls need, without a second table in memory.
+    # The usual case, without a second table in memory.
     table = rows.to_outcomes(names).to_frame({name: result.cases[name].tolist() for name in ("scenario", "policy")})
     table.attrs.update(result.attrs)
     return table

@@ -119,7 +119,7 @@ def sweep(
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     scenarios, named = name_scenarios(scenario), name_policies(policies)
     if not vary and len(scenarios) * len(named) == 1:
-        find_bases(scenarios, named)  # refuses a policy that there isn't
+        find_bases(scenarios, named)  # refuses unknown policies
         allowed = "a key with values, or several scenarios or policies"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, tells_suspicions=True)

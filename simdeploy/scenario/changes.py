@@ -96,7 +96,7 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
 
 
 def _child(node: Any, schema: Mapping[str, Any], part: str | int) -> Any:
-    """Return what is below a key or a number, or would be by default; an empty section unless that has keys."""
+    """Return the value of a key or item, or its default; an empty section unless the default has keys."""
     if isinstance(node, list):
         return node[int(part)]
     if node.get(part) is not None:
@@ -106,7 +106,7 @@ def _child(node: Any, schema: Mapping[str, Any], part: str | int) -> Any:
 
 
 def _resolve(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> Iterator[Path]:
-    """Find the keys and numbers that a text with dots can mean, the longest names first."""
+    """Yield the paths that a dotted text can mean, the longest names first."""
     if isinstance(node, list):
         head, _, tail = rest.partition(".")
         number = _item(node, head)

@@ -43,7 +43,7 @@ class Files:
 
     @staticmethod
     def _outside(problem: Problem) -> Problem:
-        # What has no line in the file (there is none, say) is told where the file is named.
+        # Problems without a line, such as a missing file, are reported where the file is named.
         if problem.line is not None:
             return problem
         return replace(problem, message=f"{problem.file}: {problem.message}", file=None)

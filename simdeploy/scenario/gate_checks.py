@@ -56,7 +56,7 @@ def gate_problems(
 def _has_mass_above(terms: GateTerms, limit: float) -> bool:
     mean, strength = terms.prior_mean, terms.prior_strength
     if (mean is not None and not 0 < mean < 1) or (strength is not None and strength <= 0):
-        return True  # told elsewhere
+        return True  # reported by `_number_problems`
     a, b = beta_prior(terms, limit)
     return float(special.betaincc(a, b, limit)) > 0
 

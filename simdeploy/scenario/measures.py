@@ -17,7 +17,7 @@ from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
 if TYPE_CHECKING:
     import numpy as np
 
-# Numbers, of which there are means and quantiles, and events, of which there are rates.
+# Numbers have means and quantiles, events have rates.
 NUMBERS = (*(name for name, dtype in RESPONSES.items() if dtype != "str"), *COSTS)
 SORTS = ("good", "defective")
 PASSED = "passed_canary"
@@ -149,7 +149,7 @@ class Requirement:
     def limit(self) -> float:
         """The limit, upper or lower."""
         limit = self.at_least if self.at_most is None else self.at_most
-        assert limit is not None  # noqa: S101 - one of them is there
+        assert limit is not None  # noqa: S101 - exactly one is set
         return limit
 
     def is_broken_by(self, values: np.ndarray) -> np.ndarray:
@@ -308,7 +308,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _write(number: float) -> str:
-    """Write a number in as few digits as six, or as many as it has."""
+    """Write a number in six digits if that is exact, otherwise in all its digits."""
     return short if float(short := f"{number:g}") == number else repr(number)
 
 
@@ -317,5 +317,5 @@ def _write_percent(fraction: float) -> str:
 
 
 def _percent(text: str) -> float:
-    """Return the number nearest to a hundredth of what is written: float("99.9") / 100 is not 0.999."""
+    """Return the float nearest to a hundredth of a decimal: float("99.9") / 100 is not 0.999."""
     return float(Decimal(text.strip()) / 100)

@@ -11,7 +11,7 @@ from simdeploy.api.values import is_unicode
 from simdeploy.errors import InputError, Path, Problem, raise_if_any, shorten
 from simdeploy.scenario.yaml_text import MAX_DEPTH
 
-# Python refuses to write numbers of more than 4300 digits, in messages, too.
+# Python refuses to write numbers of more than 4300 digits, even in messages.
 _MAX_BITS = 1024
 
 
@@ -33,7 +33,7 @@ def plain(value: object, path: Path = ()) -> Any:
 
 def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
     if len(path) > MAX_DEPTH:
-        # Nothing below can be told any better, and a cycle would never end.
+        # Don't go deeper: a cycle would never end.
         raise InputError([Problem(f"nested deeper than {MAX_DEPTH} levels", path[:3]), *problems])
     if hasattr(value, "tolist") and not isinstance(value, type):
         value = value.tolist()  # numpy's scalars and arrays, and pandas' series
@@ -47,7 +47,7 @@ def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
     if problem is not None:
         problems.append(problem)
         return None
-    # What is derived from a plain type, such as numpy's float64 or an enumeration's member, becomes the plain one.
+    # Subclasses of plain types, such as numpy's float64 or enumeration members, become plain.
     plain_type = next((kind for kind in (bool, int, float, str) if isinstance(value, kind)), None)
     return value if plain_type in (None, bool) else plain_type(value)
 

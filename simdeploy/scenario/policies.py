@@ -130,7 +130,7 @@ def version_suspicions(identity: Identity, path: Path) -> list[Problem]:
 
 
 def _with_versions_of_type(identity: Identity, document: DeploymentDocument, around: Surroundings) -> Identity:
-    """Return an identity whose type isn't the scenario's, with versions that suit it unless somebody states them."""
+    """Return an identity of another type than the scenario's, with versions that suit it unless they are stated."""
     known = {
         key: getattr(identity, key) if key in around.stated or getattr(document.deployment, key) is not None else None
         for key in ("from_version", "to_version")
@@ -175,6 +175,6 @@ def parse_policy(text: str, *, file: str, dialect: Dialect | None = None) -> Dep
     document, problems = read_body(body, dialect)
     if document is None:
         raise InputError(located(cut(problems), file, positions))
-    # Unknown keys are kept, so nothing is said of what would be allowed.
+    # Unknown keys are kept, so no allowed keys are listed.
     kept = [replace(problem, allowed=None) for problem in cut(problems)]
     return replace(document, warnings=tuple(located(kept, file, positions)))

@@ -82,7 +82,7 @@ def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None
 
 @lru_cache(maxsize=1)
 def _adapters() -> dict[str, TypeAdapter[Any]]:
-    # The annotation, whose Annotated part pydantic has moved into the metadata, put together again.
+    # Restore the annotation, whose Annotated part pydantic has moved into the metadata.
     return {
         name: TypeAdapter(Annotated[key.annotation, key])  # type: ignore[arg-type]  # made at run time
         for name, key in ScenarioFile.model_fields.items()
@@ -129,7 +129,7 @@ def _costs(section: CostsSection | None) -> Costs | None:
 
 
 def _identity(section: DeploymentSection) -> Identity:
-    # The file has no key for it, and the API shows one: made of what says which deployment this is.
+    # The API shows an id, for which the file has no key.
     versions = fill_versions(section.type, section.from_version, section.to_version)
     known = section.model_dump() | dict(zip(("from_version", "to_version"), versions, strict=True))
     return Identity(id=f"{section.job_id}-{known['to_version']}", **known)

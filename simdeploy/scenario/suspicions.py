@@ -1,4 +1,4 @@
-"""Warnings: what is valid but probably not meant."""
+"""Warnings of valid values that are probably not meant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 from simdeploy.world.fleet import Behaviour, Fleet
 from simdeploy.world.release import ReleaseKind
 
-# So many nodes may well be meant to be updated at once.
+# Updating this many nodes at once may well be meant.
 _FEW_NODES = 10
 _MOST_FAILURES = 0.5
 

@@ -212,7 +212,7 @@ def sweep_to_precision(
     check_numbers(replications=1, seed=seed, engine=engine)
     question = _read(list(scenarios.values()), targets, most, confidence_level)
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=BATCHES, tells_suspicions=True)
-    # Every batch needs them; a pair is a range to a Latin hypercube, and stays what it is.
+    # Every batch needs the values again; sequences are kept, because a pair means a range to a Latin hypercube.
     values = {key: of_key if isinstance(of_key, Sequence) else list(of_key) for key, of_key in (vary or {}).items()}
     take = partial(campaign.sweep, scenarios, named, vary=values, design=design)
     return _go_on(question, campaign, take, partial(join_batches, store=campaign.store))

@@ -32,7 +32,7 @@ METHODS = ("importance", "splitting")
 # Pilots use worlds from here on, never those of the estimate.
 PILOT = 1 << 31
 FEWER = "use fewer rollouts"
-_BYTES_OF_A_TRAJECTORY = 40  # what it came to, in five numbers
+_BYTES_OF_A_TRAJECTORY = 40  # five numbers
 _PILOT_SHARE = 50
 _FEWEST_PILOTS = 400
 

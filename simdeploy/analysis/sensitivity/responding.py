@@ -72,7 +72,7 @@ def _take(values: np.ndarray, measure: Measure | None) -> np.ndarray:
     """Return the mean, or the quantile, of each row, ignoring NaN."""
     n = (~np.isnan(values)).sum(axis=1)
     if measure is None or measure.quantile is None:
-        # From the first value on: what is the same in all replications comes out as it is.
+        # Relative to the first value, so that the mean of identical values is exact.
         first = np.take_along_axis(values, np.argmax(~np.isnan(values), axis=1)[:, None], axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean: np.ndarray = first[:, 0] + np.nansum(values - first, axis=1) / n

@@ -88,7 +88,7 @@ def find_dominated(
     `choose_opponents`. The level is the probability that no case on the true front is among them.
     """
     n = len(opponents)
-    level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # of which one side does harm
+    level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # only one side matters
     is_dominated = np.zeros(n, dtype=bool)
     for case in np.flatnonzero(opponents >= 0).tolist():
         pairs = zip(values, directions.items(), strict=True)

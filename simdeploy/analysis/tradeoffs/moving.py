@@ -243,7 +243,7 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
 
 
 def default_axes(scenario: Scenario, type_: str) -> list[str]:
-    """Return the measures that the scenario can have: error rates of a policy first, then what it takes."""
+    """Return the measures that the scenario can have: error rates of a policy first, then time and cost."""
     if not TYPES[type_].releases:
         # Stopped rollouts end early, and keep their nodes in service.
         honest = ("makespan_s given completed", "failed", "min_in_service_fraction given completed")

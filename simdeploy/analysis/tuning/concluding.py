@@ -243,7 +243,7 @@ def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFram
     """Return how near candidates that meet all other requirements come to each one; empty if one was recommended."""
     rows = []
     for place, requirement in enumerate(question.requirements if found is not None else ()):
-        assert found is not None  # noqa: S101 - there are requirements to tell of
+        assert found is not None  # noqa: S101 - there are requirements
         others = [other for other in range(len(question.requirements)) if other != place]
         values = found.required[found.meets(question.requirements, others), place]
         values = values[~np.isnan(values)]

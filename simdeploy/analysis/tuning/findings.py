@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tuning.space import Candidates
     from simdeploy.scenario.measures import Measure, Requirement
 
-# Of the best value; and of a rate, whose best value may be 0.
+# The smallest difference that matters: a fraction of the best value; of a rate, whose best value may be 0, absolute.
 _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
 
 OPEN, EQUAL, NEVER_ENDS, FAILED = "not better", "equal to another", "never ends", "failed"

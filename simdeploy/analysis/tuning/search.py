@@ -231,7 +231,7 @@ class _Search:
 
     def _shown(self, selection: Selection, choice: int) -> list[int]:
         """Return what to simulate in new worlds: the recommended policy, its nearest rivals, then the current policy."""
-        order = np.lexsort([selection.means, -selection.n_used])  # who was dropped last came nearest
+        order = np.lexsort([selection.means, -selection.n_used])  # the last candidate eliminated was the closest
         others = [n for n in selection.candidates[order].tolist() if n != choice and self._found.is_open[n]]
         roles = self._found.candidates.roles
         return list(dict.fromkeys([choice, *others[:_MOST_SHOWN], roles[CURRENT], roles[DEFAULTS]]))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
 
 _MOST_WORKERS = 1024
-_HOLD_THE_LOCK = ("reference",)  # engines in plain Python: two threads of them are no faster than one
+_HOLD_THE_LOCK = ("reference",)  # plain Python, so two threads are no faster than one
 
 
 def choose_executor(

@@ -13,9 +13,9 @@ from typing import BinaryIO
 from simdeploy.errors import SimdeployError
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
+_BINARY = getattr(os, "O_BINARY", 0)  # otherwise Windows changes line ends
 
-# No link leads out of the folder, and nobody waits for the other end of a named pipe.
+# Don't follow links out of the folder, or wait for the other end of a named pipe.
 _GUARDED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | _BINARY
 
 _KINDS = {
@@ -141,7 +141,7 @@ def make_way(path: Path) -> str | None:
     if find_kind(path) != "a folder":
         path.unlink(missing_ok=True)
         return None
-    name = f".{path.name.lstrip('.')}.set-aside"  # hidden, so that nobody's reader takes what is in it
+    name = f".{path.name.lstrip('.')}.set-aside"  # hidden, so that readers ignore it
     number = 1
     while os.path.lexists(path.with_name(name)):
         number += 1

@@ -17,7 +17,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 DIGITS = 16  # of the digest of a column
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
-# Far above what any store has; what is larger is no journal, and is neither read nor believed.
+# Far above any store's; larger files and numbers are not a journal's.
 _MOST_BYTES = 1 << 28
 _MOST_BYTES_OF_A_LINE = 1 << 20
 _MOST = 1 << 48
@@ -82,7 +82,7 @@ def read_journal(path: Path, n_parts: int | None) -> Journal:
 
 
 def _read_line(line: bytes) -> Entry | int | None:
-    """Return the entry on a line, or the number of all parts, or None when it is neither."""
+    """Return the entry on a line, or the total number of parts; None for anything else."""
     if len(line) > _MOST_BYTES_OF_A_LINE:
         return None
     try:
@@ -144,7 +144,7 @@ class JournalWriter:
             write_all(self._descriptor, line)
             os.fsync(self._descriptor)
         except BaseException:
-            # What isn't surely on the disk must not be taken for it, nor stand in the way of later lines.
+            # Remove a line that may be incomplete, so that later lines can be read.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, size)
             raise

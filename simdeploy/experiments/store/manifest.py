@@ -17,7 +17,7 @@ from simdeploy.experiments.store.folder import Folder
 
 _FORMAT = "simdeploy store"
 _FORMAT_VERSION = 2
-_READABLE = (1, 2)  # of the first one no folder is gone on with: it cut its parts otherwise
+_READABLE = (1, 2)  # format 1 can't be resumed, because it cut parts differently
 _MOST_BYTES = 1 << 28
 _LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "numba")
 _HASHED = ("scenario", "policies")
@@ -66,7 +66,7 @@ def hash_json(value: Any) -> str:
 
 def find_versions() -> dict[str, str]:
     """Return the versions of simdeploy and its libraries."""
-    # Not by an import statement: it would count as one of all that simdeploy has, and imports point one way.
+    # By name, because an import statement would break the direction of imports.
     versions = {"simdeploy": import_module("simdeploy").__version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         with suppress(metadata.PackageNotFoundError):
@@ -140,13 +140,13 @@ def _load(folder: Folder) -> Any:
 
 
 def _find_damage(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the names of what is in a manifest that nobody wrote."""
+    """Return the names of damaged entries of a manifest."""
     hashes, versions = manifest.get("hashes"), manifest.get("versions")
     damaged = []
     for name in ("question", "cut"):
         try:
             is_right = isinstance(hashes, dict) and hash_json(manifest.get(name)) == hashes.get(name)
-        except (ValueError, RecursionError):  # NaN, or half of a character
+        except (ValueError, RecursionError):  # NaN, or an unpaired surrogate
             is_right = False
         if not is_right or (name == "question" and not isinstance(manifest.get(name), dict)):
             damaged.append(name)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-_TAIL = 8  # bytes behind the footer: its length, and "PAR1"
+_TAIL = 8  # bytes after the footer: its length, and "PAR1"
 
 
 class _DamageError(Exception):
-    """What is wrong with the file of a part."""
+    """The file of a part is damaged."""
 
 
 def encode_part(table: pa.Table) -> bytes:
@@ -79,12 +79,12 @@ def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) ->
         content = _load(path, entry, columns)
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             table = file.read(columns=columns)
-        # Reading passes over names that the file doesn't have, selecting doesn't.
+        # Reading ignores missing columns, selecting doesn't.
         return table if columns is None else table.select(columns)
 
 
 def _load(path: Path, entry: Entry, columns: Sequence[str] | None) -> bytes | bytearray:
-    """Return the file of a part, as far as some columns need it; all else is zeros."""
+    """Return the contents of a part needed for some columns; the rest is zeros."""
     with _as_damage(), open_file(path) as file:
         _check_size(file, entry)
         if columns is None or entry.footer is None or entry.columns is None:
@@ -138,7 +138,7 @@ def _find_footer(content: bytes | bytearray) -> int:
 
 
 def _chunks(metadata: pq.FileMetaData, column: int) -> Iterator[tuple[int, int]]:
-    """Yield where a column is in the file: a stretch for each group of rows."""
+    """Yield the byte ranges of a column, one per row group."""
     for group in range(metadata.num_row_groups):
         chunk = metadata.row_group(group).column(column)
         first = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
@@ -161,7 +161,7 @@ def _check(is_right: bool, reason: str) -> None:
 
 @contextlib.contextmanager
 def _as_damage() -> Iterator[None]:
-    """Take it for damage if there is no such file, or something else is in its place."""
+    """Convert a missing file, or something else in its place, to damage."""
     try:
         yield
     except FileNotFoundError:
@@ -172,7 +172,7 @@ def _as_damage() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_store_error(path: Path, entry: Entry) -> Iterator[None]:
-    """Turn damage into the error that names the part, and so what a library says of a file that is not as it should be."""
+    """Convert damage, and errors of a library about an invalid file, to the error that names the part."""
     import pyarrow as pa
 
     try:
@@ -224,7 +224,7 @@ def describe_columns(schema: pa.Schema) -> dict[str, str]:
 
 
 def _pandas_metadata(schema: pa.Schema) -> dict[bytes, bytes]:
-    """Return the types for pandas, without what else it notes: attributes and index may differ from part to part."""
+    """Return the types for pandas without attributes and index, which may differ between parts."""
     import pyarrow as pa
 
     empty = schema.empty_table().to_pandas()

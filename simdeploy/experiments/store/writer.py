@@ -89,11 +89,11 @@ class Store:
         folder, asked = Folder(Path(path)), as_json(question)
         with ExitStack() as resources:
             with explained(folder.path):
-                _find_manifest(folder, asked)  # refused before anything is touched
+                _find_manifest(folder, asked)  # refuse before changing anything
                 make_folder(folder.path)
                 lock = FolderLock(folder.lock)
                 resources.callback(lock.release)
-                manifest = _find_manifest(folder, asked)  # another call may have begun it meanwhile
+                manifest = _find_manifest(folder, asked)  # another call may have created it meanwhile
             is_resumed = manifest is not None
             if manifest is None:
                 manifest = make_manifest(asked, as_json(make_cut()))
@@ -206,7 +206,7 @@ class Store:
 
     @contextmanager
     def _closing(self) -> Iterator[None]:
-        """Close the store when it can't be written to: of a disk that failed once nothing is sure any more."""
+        """Close the store if writing fails, because a disk that failed once can't be relied on."""
         try:
             with explained(self._folder.path):
                 yield
@@ -216,7 +216,7 @@ class Store:
 
 
 def _find_manifest(folder: Folder, question: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the manifest if the folder is to be gone on with, or None if it is to be begun."""
+    """Return the manifest of a folder to resume, or None for a new one."""
     try:
         manifest = read_manifest(folder)
         if manifest is not None:
@@ -251,7 +251,7 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
     if not journal.is_complete:
         journal.n_parts = None
     if notes:
-        # Before the files, so that the journal never names one that was removed.
+        # Before removing files, so that the journal never names a missing one.
         write_file(folder.journal, journal.to_bytes())
     for number in folder.find_parts():
         if number not in journal.entries:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FAILS, _PASSES = 1, -1
 
-# A count that is less probable than this is left out: what is left out in all is far below the rounding of a sum.
+# Less probable counts are left out; all of them together are far below the rounding of a sum.
 _NEGLIGIBLE = 1e-20
 
 
@@ -248,7 +248,7 @@ def cusum_run_length(gate: Gate, requests: int, error_rate: float) -> float:
 
 
 def _follow_cusum(gate: Gate, requests: Sequence[int], error_rate: float) -> GateCharacteristics:
-    """Follow a CUSUM through looks, from each at which it was 0; the part of `gate_characteristics` that is about it."""
+    """Follow a CUSUM through the looks, separately from each look at which it was 0."""
     least = max(gate.minimum_sample, 1)
     # Each test since the sum was 0: requests since then, and the probabilities of failed ones.
     tests: list[tuple[int, Floats]] = []
@@ -279,7 +279,7 @@ def _follow_cusum(gate: Gate, requests: Sequence[int], error_rate: float) -> Gat
 
 
 def _next_look(gate: Gate, probabilities: Floats, law: Floats, total: int) -> tuple[Floats, float, float]:
-    """Return what goes on after one more look, and the probabilities of an alarm and of a sum of 0."""
+    """Return the undecided probabilities after one more look, and those of an alarm and of a sum of 0."""
     after = add_failures(probabilities, law)
     failed = np.arange(len(after))
     sums = failed * gate.if_failed + (total - failed) * gate.if_served

@@ -1,4 +1,4 @@
-"""Functions whose sensitivity indices are known: Ishigami's, and the time that a rollout takes."""
+"""Functions with known sensitivity indices: Ishigami's, and the makespan of a rollout."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _COMPARISON = {
     "note": "str",
 }
 _AGREEMENT = {"case": "str", "rollouts": "int64", "different": "int64", "ok": "boolean", "note": "str"}
-# The compiled engine does as many in a tenth of the time, which find errors a seventh of the size.
+# In a tenth of the time the compiled engine does this many times as many, which find errors a seventh of the size.
 _TIMES_COMPILED = 50
 # Standard errors are reliable only if a mean is nearly normal.
 FEWEST = 100
