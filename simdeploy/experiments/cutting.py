@@ -42,7 +42,7 @@ Cut = tuple[Piece, ...]  # one piece for each of the job's groups
 
 
 class _Cost(NamedTuple):
-    """Cost of a group: seconds per replication of all policies, and the fewest policies that share nearly everything."""
+    """Seconds per replication of all policies of a group, and the fewest policies that share nearly everything."""
 
     replication_s: float
     fewest_policies: int
@@ -122,7 +122,7 @@ def cut_rectangle(group: int, policies: range, replications: range, piece: Piece
 
 
 def _measure(job: Job, group: int, replications: int, share: float) -> _Cost:
-    """Time ever larger spans of a group until its cost is clear; `share` is the number of replications it stands for."""
+    """Time ever larger spans of a group, which stands for `share` replications, until its cost is clear."""
     n_policies = len(job.groups[group].policies)
     times: list[tuple[Piece, float]] = []
     spent = 0.0

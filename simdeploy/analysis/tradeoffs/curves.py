@@ -64,23 +64,23 @@ def estimate_curves(
     Values of each measure, shape (points, replications), and unknown fractions are ordered setting by setting. The
     level holds for all intervals of one setting together, and for all differences together.
     """
-    first = np.cumsum([0, *(len(lever_range.numbers) for lever_range in ranges)])
-    n_moved = sum(len(lever_range.numbers) - 1 for lever_range in ranges if lever_range.current is not None)
+    n_moved = sum(len(varied.numbers) - 1 for varied in ranges if varied.current is not None)
     level = share_out(confidence_level, n_moved * len(values))
     curve_rows, difference_rows = [], []
-    for lever_range, start in zip(ranges, first.tolist(), strict=False):
-        of_lever = {measure: of[start : start + len(lever_range.numbers)] for measure, of in values.items()}
+    start = 0
+    for varied in ranges:
+        here = slice(start, start + len(varied.numbers))
+        start = here.stop
+        of_lever = {measure: of[here] for measure, of in values.items()}
         band = estimate_band(of_lever, confidence_level)
-        for place, number in enumerate(lever_range.numbers):
-            point = (lever_range.lever.name, number, number == lever_range.default, number == lever_range.current)
-            for measure in values:
-                fractions = unknown[measure][start : start + len(lever_range.numbers)]
+        current = None if varied.current is None else varied.numbers.index(varied.current)
+        for place, number in enumerate(varied.numbers):
+            point = (varied.lever.name, number, number == varied.default, place == current)
+            for measure, of in of_lever.items():
+                fractions = unknown[measure][here]
                 curve_rows.append((*point, str(measure), *band[measure][place][:4], fractions[place]))
-                if number != lever_range.current and lever_range.current is not None:
-                    current = lever_range.numbers.index(lever_range.current)
-                    difference = estimate_difference(
-                        of_lever[measure][place], of_lever[measure][current], measure, level
-                    )
+                if current is not None and place != current:
+                    difference = estimate_difference(of[place], of[current], measure, level)
                     fraction = fractions[[place, current]].max()
                     # An unknown value has no difference.
                     ends = (math.nan,) * 3 if fraction > 0 else difference[:3]

@@ -1,4 +1,4 @@
-"""A single gate as the argument of closed forms, its characteristics, and Wald's approximations of a sequential test."""
+"""A single gate as the argument of closed forms, its characteristics, and Wald's approximations for an SPRT."""
 
 from __future__ import annotations
 
