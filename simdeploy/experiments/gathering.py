@@ -61,7 +61,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     """
     if WEIGHT not in columns:
         refuse_weights(responses.columns)
-    _check(responses, columns)
+    raise_if_any(missing_columns(("policy", "replication", *columns), responses.columns))
     if isinstance(responses, SweepResult) and isinstance(responses._rows, RowsInMemory):  # noqa: SLF001 - of this package
         return Gathered(responses.cases, responses._rows.to_outcomes(columns))  # noqa: SLF001
     frame = _read(responses, columns)
@@ -95,14 +95,12 @@ def refuse_weights(columns: Iterable[Any]) -> None:
         raise InputError(Problem(message, (WEIGHT,), hint=hint))
 
 
-def _check(responses: Any, columns: Sequence[str]) -> None:
-    there = [str(name) for name in responses.columns]
-    problems = [
-        Problem("a table of replications needs this column", (name,), hint=nearest(name, there))
-        for name in ("policy", "replication", *columns)
-        if name not in there
-    ]
-    raise_if_any(problems)
+def missing_columns(
+    needed: Iterable[str], columns: Iterable[Any], *, table: str = "a table of replications"
+) -> list[Problem]:
+    """Return a problem for each needed column that a table doesn't have."""
+    present, message = [str(name) for name in columns], f"{table} needs this column"
+    return [Problem(message, (name,), hint=nearest(name, present)) for name in needed if name not in present]
 
 
 def _read(responses: Any, columns: Sequence[str]) -> pd.DataFrame:

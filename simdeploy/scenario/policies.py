@@ -21,7 +21,7 @@ from simdeploy.api.document import read_body
 from simdeploy.api.files import read_text
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.dialects import policy_from_spec
-from simdeploy.errors import InputError, Path, Problem, cut, is_printable, name_problems, nearest, shorten
+from simdeploy.errors import InputError, Path, Problem, cut, is_printable, name_problems, not_among, shorten
 from simdeploy.rules.deployment_types import doubt_versions, fill_versions
 from simdeploy.scenario.files import Files, without_contents
 from simdeploy.scenario.parts import Identity, ScenarioPolicy
@@ -66,11 +66,7 @@ def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ())
         return PolicyReading(None, [Problem("not a deployment spec", prefix, found=shorten(raw), allowed=allowed)])
     dialect = raw.get("dialect")
     if dialect is not None and (not isinstance(dialect, str) or dialect not in SPEC_TYPES):
-        hint = nearest(dialect, SPEC_TYPES)
-        problem = Problem(
-            "unknown dialect", (*prefix, "dialect"), found=shorten(dialect), allowed=", ".join(SPEC_TYPES)
-        )
-        return PolicyReading(None, [replace(problem, hint=hint)])
+        return PolicyReading(None, [not_among("unknown dialect", (*prefix, "dialect"), dialect, SPEC_TYPES)])
     if raw.get("file") is not None:
         return _read_file(name, raw, around, prefix)
     keys = {key: value for key, value in raw.items() if key not in ("dialect", "file")}

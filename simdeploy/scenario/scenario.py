@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simdeploy.api import DeploymentDocument, DeploymentSpec, RolloutSpec, Spec
-from simdeploy.errors import InputError, Problem, cut, listed, nearest, raise_if_any, shorten, warn_user
+from simdeploy.errors import InputError, Problem, cut, not_among, raise_if_any, shorten, warn_user
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
 from simdeploy.scenario.files import Files, Folder
@@ -256,11 +256,7 @@ class Scenario:
             return policy
         if isinstance(policy, str):
             if policy not in self.policies:
-                allowed = listed(self.policies)
-                hint = nearest(policy, self.policies)
-                raise InputError(
-                    Problem("no such policy", ("policies",), found=shorten(policy), allowed=allowed, hint=hint)
-                )
+                raise InputError(not_among("no such policy", ("policies",), policy, self.policies))
             return self.policies[policy]
         reading = self._read(policy)
         errors = list(reading.problems)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, not_among
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS
 
@@ -127,7 +127,5 @@ def read_direction(direction: Any, measure: Measure) -> Direction:
     if direction is None:
         return find_direction(measure) or "min"
     if direction not in ("min", "max"):
-        hint, allowed = nearest(direction, ("min", "max")), '"min" or "max"'
-        problem = Problem("invalid direction", ("direction",), found=shorten(direction), allowed=allowed, hint=hint)
-        raise InputError(problem)
+        raise InputError(not_among("invalid direction", ("direction",), direction, ("min", "max")))
     return "min" if direction == "min" else "max"

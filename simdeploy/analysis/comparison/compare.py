@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.ranking import PAIR, RANKING, tabulate_pairs, tabulate_ranking
-from simdeploy.errors import Problem, listed, nearest, raise_if_any, shorten
+from simdeploy.errors import not_among, raise_if_any
 from simdeploy.result import ESTIMATE, Columns, LateTable, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference, estimate_values, variance
@@ -250,18 +250,9 @@ def compare(
 
 
 def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -> None:
-    problems = []
+    problems = level_problems(confidence_level)
     if baseline not in policies:
-        problems.append(
-            Problem(
-                "no such policy in the table",
-                path=("baseline",),
-                found=shorten(baseline),
-                allowed=listed(policies),
-                hint=nearest(baseline, policies),
-            )
-        )
-    problems += level_problems(confidence_level)
+        problems.insert(0, not_among("no such policy in the table", ("baseline",), baseline, policies))
     raise_if_any(problems)
 
 

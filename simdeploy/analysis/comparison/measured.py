@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.naming import name_cases
-from simdeploy.errors import InputError, Problem, nearest, raise_if_any
-from simdeploy.experiments.gathering import NO_FACTORS, refuse_weights
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.gathering import NO_FACTORS, missing_columns, refuse_weights
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
@@ -114,11 +114,7 @@ def find_rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
 
 
 def _check(responses: pd.DataFrame) -> None:
-    problems = [
-        Problem("a table of replications needs this column", path=(name,), hint=nearest(name, responses.columns))
-        for name in ("policy", "replication")
-        if name not in responses
-    ]
+    problems = missing_columns(("policy", "replication"), responses.columns)
     for name, levels in LEVELS.items():
         strange = set() if name not in responses else set(responses[name].dropna().unique()) - set(levels)
         if strange:

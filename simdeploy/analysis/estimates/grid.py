@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.errors import Problem, nearest, raise_if_any
-from simdeploy.experiments.gathering import refuse_weights
+from simdeploy.errors import raise_if_any
+from simdeploy.experiments.gathering import missing_columns, refuse_weights
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.statistics.intervals import mean_interval, proportion_interval
 from simdeploy.statistics.levels import level_problems
@@ -114,7 +114,7 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     raise_if_any(level_problems(confidence_level))
     columns = [str(name) for name in result.columns]
     refuse_weights(columns)
-    _check(columns)
+    raise_if_any(missing_columns((*_KEYS, "replication", "verdict"), columns, table="a sweep's table"))
     factors = tuple(name for name in columns if name not in _NO_FACTORS)
     means = [name for name, response in MEANS.items() if response in columns]
     counts, moments = _Counts(), {name: _Moments() for name in means}
@@ -137,15 +137,6 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     for name in means:
         _put_means(cells, name, *moments[name].of(numbers), confidence_level)
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
-
-
-def _check(columns: Sequence[str]) -> None:
-    problems = [
-        Problem("a sweep's table needs this column", (name,), hint=nearest(name, columns))
-        for name in (*_KEYS, "replication", "verdict")
-        if name not in columns
-    ]
-    raise_if_any(problems)
 
 
 def _is_completed(batch: pd.DataFrame) -> np.ndarray:

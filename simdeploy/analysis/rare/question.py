@@ -11,7 +11,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.requirements import probability_of
 from simdeploy.engines.branching import LEVELS_OF
-from simdeploy.errors import Problem, collect, nearest, raise_if_any, shorten
+from simdeploy.errors import Problem, collect, nearest, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import make_question
 from simdeploy.experiments.design import make_points
@@ -89,10 +89,7 @@ def check_question(
     """Return the parsed event; an `InputError` lists everything wrong with the question."""
     problems = level_problems(confidence_level)
     if method not in METHODS:
-        hint = nearest(method, METHODS)
-        problems.append(
-            Problem("unknown method", ("method",), found=shorten(method), allowed=", ".join(METHODS), hint=hint)
-        )
+        problems.append(not_among("unknown method", ("method",), method, METHODS))
     if scenario.tilt is not None:
         problems.append(Problem("the scenario is already tilted", ("scenario",), hint="pass the tilt to estimate_rare"))
     counts = levels if isinstance(levels, str) else next(iter(levels), "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from simdeploy.analysis.asking.naming import format_value
-from simdeploy.errors import InputError, Problem, nearest, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.design import check_number_of_cases, sample_hypercube, spread_over
 from simdeploy.experiments.levers import Lever
@@ -188,8 +188,7 @@ def _problems(levers: Sequence[Lever], method: object, size: object) -> list[Pro
     if not levers:
         problems.append(Problem("nothing to vary", ("vary",), allowed="at least one factor with its range"))
     if method not in METHODS:
-        allowed, hint = ", ".join(METHODS), nearest(method, METHODS)
-        problems.append(Problem("unknown method", ("method",), found=shorten(method), allowed=allowed, hint=hint))
+        problems.append(not_among("unknown method", ("method",), method, METHODS))
     elif size is not None:
         least = _LEAST[str(method)]
         if not isinstance(size, int) or isinstance(size, bool) or size < least:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.gathering import missing_columns
 from simdeploy.experiments.ranges import Interval
 from simdeploy.statistics.estimators import quantile_place
 from simdeploy.statistics.indices import MOST_PARTS
@@ -94,8 +95,7 @@ def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -
         for name in ("scenario", "policy")
         if name in cases and cases[name].nunique() > 1
     ]
-    if "case" not in cases:
-        problems.append(Problem("a sweep's table needs this column", ("case",)))
+    problems += missing_columns(["case"], cases.columns, table="a sweep's table")
     raise_if_any(problems)
     rows = cases["case"].to_numpy(dtype=np.int64)
     _check_points(design, cases, rows)

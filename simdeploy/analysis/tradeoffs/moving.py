@@ -12,7 +12,7 @@ from simdeploy.analysis.asking.requirements import problems_in, why_impossible
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
-from simdeploy.errors import InputError, Problem, listed, nearest, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import Lever
@@ -95,11 +95,7 @@ class Tradeoff(Result):
         matches = [lever for lever in self.levers if name in (lever.name, lever.name.rpartition(".")[2])]
         if not matches:
             names = [lever.name for lever in self.levers]
-            allowed, hint = listed(names), nearest(name, names)
-            problem = Problem(
-                "this setting was not varied", ("lever",), found=shorten(name), allowed=allowed, hint=hint
-            )
-            raise InputError(problem)
+            raise InputError(not_among("this setting was not varied", ("lever",), name, names))
         return matches[0]
 
 

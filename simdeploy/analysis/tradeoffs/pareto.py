@@ -11,7 +11,7 @@ import numpy as np
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_dominated, find_front
-from simdeploy.errors import InputError, Problem, nearest, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.result import INTERVAL, Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
@@ -215,7 +215,7 @@ def _read_directions(directions: Mapping[Measure | str, Direction]) -> dict[Meas
         allowed = '{"makespan_s": "min", ...}'
         raise InputError(Problem("invalid objectives", ("directions",), found=shorten(directions), allowed=allowed))
     problems = [
-        Problem("invalid direction", (str(name),), found=shorten(word), allowed="min, max", hint=nearest(word, _WORDS))
+        not_among("invalid direction", (str(name),), word, _WORDS)
         for name, word in directions.items()
         if word not in _WORDS
     ]
