@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from simdeploy.engines.choice import check_engine
 from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, name_problems, raise_if_any, shorten
@@ -33,7 +34,7 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
     (range(0, 3), range(3, 5))
     """
     problems: list[Problem] = []
-    numbers = range(replications) if _is_whole(replications) else replications
+    numbers = range(replications) if is_whole(replications) else replications
     if (
         not isinstance(numbers, range)
         or numbers.step != 1
@@ -43,7 +44,7 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
         problems.append(
             Problem("invalid number of replications", ("replications",), found=shorten(replications), allowed=allowed)
         )
-    if not _is_whole(seed) or not 0 <= seed <= _MOST_SEED:
+    if not is_whole(seed, 0, _MOST_SEED):
         allowed = f"0 to {_MOST_SEED}"
         problems.append(Problem("out of range", ("seed",), found=shorten(seed), allowed=allowed))
     with collect(problems):
@@ -53,8 +54,9 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
     return numbers
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def is_whole(value: object, least: int = 0, most: float = math.inf) -> TypeGuard[int]:
+    """Return whether a value is a whole number within these bounds."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def as_reporter(progress: bool | Progress) -> Progress | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.errors import InputError, Problem, collect, nearest, raise_if_any, shorten
+from simdeploy.experiments.arguments import is_whole
 from simdeploy.experiments.ranges import Choices, Interval, Range, Spread, make_interval
 from simdeploy.units import NS_PER_S, parse_duration
 
@@ -114,10 +115,9 @@ def check_number_of_cases(number: int) -> None:
 
 def _check_design(design: object) -> None:
     if isinstance(design, LatinHypercube):
-        points = design.points
-        if not isinstance(points, int) or isinstance(points, bool) or not 1 <= points <= MOST_CASES:
-            allowed = f"1 to {MOST_CASES:,} points"
-            raise InputError(Problem("invalid Latin hypercube", ("design",), found=shorten(points), allowed=allowed))
+        if not is_whole(design.points, 1, MOST_CASES):
+            found, allowed = shorten(design.points), f"1 to {MOST_CASES:,} points"
+            raise InputError(Problem("invalid Latin hypercube", ("design",), found=found, allowed=allowed))
     elif design not in _NAMED:
         hint = nearest(design, _NAMED)
         raise InputError(Problem("unknown design", ("design",), found=shorten(design), allowed=_DESIGNS, hint=hint))

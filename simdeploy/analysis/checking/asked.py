@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
 from simdeploy.errors import Problem, collect, raise_if_any, shorten
+from simdeploy.experiments.arguments import is_whole
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 
@@ -119,7 +120,7 @@ def is_requirement(asked: object) -> bool:
 def check_numbers(confidence_level: object, most: object) -> None:
     """Raise `InputError` for invalid numbers."""
     problems = level_problems(confidence_level, above=0.5)
-    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= _MOST:
+    if not is_whole(most, 1, _MOST):
         allowed = f"a whole number from 1 to {_MOST}"
         problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
     raise_if_any(problems)

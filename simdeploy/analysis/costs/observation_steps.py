@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any, shorten
+from simdeploy.experiments.arguments import is_whole
 from simdeploy.experiments.levers import Lever, change_policy, own_identity
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
@@ -66,7 +67,7 @@ def _check(scenario: Scenario, canaries: Sequence[int] | None, minutes: Sequence
             allowed=f"0 to {nodes}, the number of nodes",
         )
         for value in canaries or ()
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= nodes
+        if not is_whole(value, 0, nodes)
     ]
     problems += [
         Problem("invalid number of minutes", ("minutes",), found=shorten(value), allowed="a finite number")

@@ -14,7 +14,7 @@ from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
 from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import check_numbers, is_whole
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
 from simdeploy.experiments.levers import find_factors
@@ -162,7 +162,7 @@ def _read_requirements(
 
 
 def _check_points(points: object) -> int:
-    if not isinstance(points, int) or isinstance(points, bool) or not LEAST_POINTS <= points <= MOST_CASES:
+    if not is_whole(points, LEAST_POINTS, MOST_CASES):
         allowed = f"{LEAST_POINTS} to {MOST_CASES:,} (half are held out)"
         raise InputError(Problem("invalid number of worlds", ("points",), found=shorten(points), allowed=allowed))
     return points // 2

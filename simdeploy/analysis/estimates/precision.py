@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.targets import FIRST_LOOK, plan_looks, read_targets
 from simdeploy.errors import Problem, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers, choose_policies, name_policies, name_scenarios
+from simdeploy.experiments.arguments import check_numbers, choose_policies, is_whole, name_policies, name_scenarios
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.replication import to_replications
@@ -251,7 +251,7 @@ def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence
     """Return the question; refuse invalid targets, budgets and levels."""
     wanted, costs = read_targets(targets, scenarios)
     problems = level_problems(confidence_level)
-    if isinstance(most, bool) or not isinstance(most, int) or most < FIRST_LOOK:
+    if not is_whole(most, FIRST_LOOK):
         allowed = f"at least {FIRST_LOOK}"
         problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
     raise_if_any(problems)

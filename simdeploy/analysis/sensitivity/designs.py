@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import format_value
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.arguments import check_numbers, is_whole
 from simdeploy.experiments.design import check_number_of_cases, sample_hypercube, spread_over
 from simdeploy.experiments.levers import Lever
 from simdeploy.experiments.ranges import Choices, Interval
@@ -191,7 +191,7 @@ def _problems(levers: Sequence[Lever], method: object, size: object) -> list[Pro
         problems.append(not_among("unknown method", ("method",), method, METHODS))
     elif size is not None:
         least = _LEAST[str(method)]
-        if not isinstance(size, int) or isinstance(size, bool) or size < least:
+        if not is_whole(size, least):
             blocks = "trajectories" if method == "morris" else "rows"
             allowed = f"at least {least} {blocks}"
             problems.append(Problem("invalid design size", ("size",), found=shorten(size), allowed=allowed))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.requirements import problems_in, read_requirements, why_impossible
 from simdeploy.analysis.asking.verdicts import read_direction
 from simdeploy.errors import InputError, Problem, collect, shorten
+from simdeploy.experiments.arguments import is_whole
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario.measures import SORTS, Measure, Requirement, parse_measure
 from simdeploy.statistics.levels import level_problems
@@ -108,7 +109,7 @@ def _number_problems(**numbers: tuple[Any, int, int]) -> list[Problem]:
     return [
         Problem("out of range", (name,), found=shorten(value), allowed=f"{least} to {most}")
         for name, (value, least, most) in numbers.items()
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most
+        if not is_whole(value, least, most)
     ]
 
 
