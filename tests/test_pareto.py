@@ -165,7 +165,12 @@ def test_by_hand():
         in found.answer
     )
     assert "1 more may be, 0 are dominated (95 % confidence)." in found.answer
-    types = {"is_on_front": "boolean", "dominated_by": "Int64", "is_significantly_dominated": "bool", "makespan_s": "float64"}
+    types = {
+        "is_on_front": "boolean",
+        "dominated_by": "Int64",
+        "is_significantly_dominated": "bool",
+        "makespan_s": "float64",
+    }
     assert {name: str(found.cases[name].dtype) for name in types} == types
     assert [row[-1] for row in found.summarize()[0].rows] == ["on the front", "on the front", "may be on the front"]
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["cases"][2]["dominated_by"] == 1

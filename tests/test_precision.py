@@ -214,7 +214,10 @@ def test_why_not_yet():
     assert look([0.0] * 182, "escaped", "0.01") == "the interval is wider than requested"
     # One in a hundred: skewness 98 / sqrt(99).
     rare = np.tile([1.0] + [0.0] * 99, 24)
-    assert look(rare, "cost", "1") == f"a mean of values this skewed needs at least {math.ceil(25 * 98**2 / 99):,}; there are 2,400"
+    assert (
+        look(rare, "cost", "1")
+        == f"a mean of values this skewed needs at least {math.ceil(25 * 98**2 / 99):,}; there are 2,400"
+    )
     assert look(np.tile(rare, 2), "cost", "1") == ""
 
 

@@ -215,7 +215,6 @@ ExactNumber = Annotated[Fraction, number(exact)]
 ExactPositive = Annotated[Fraction, number(exact, 0, 10**9, above_low=True)]
 Factor = Annotated[float, number(float, 0, 10**9)]
 Amount = Annotated[float, NOT_NEGATIVE]
-Seconds = Annotated[float, SECONDS]
 DurationNs = Annotated[int, Kind(_DURATION_WORDS, duration_ns, {SHARED: "Duration"})]
 IntervalNs = Annotated[
     int,

@@ -27,7 +27,7 @@ class Process(Protocol):
     def start(self, numbers: np.ndarray, level: int | None) -> Stage:
         """Run trajectories from start to end; `level` is the one to watch for, None for none."""
 
-    def go_on(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
+    def resume(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
         """Resume trajectories from the entrances of some that reached the previous level."""
 
 
@@ -72,7 +72,7 @@ def split(process: Process, levels: Sequence[int], *, effort: int, first: int, s
     fractions, values = [], []
     for place, level in enumerate(following):
         if place:
-            stage = process.go_on(stage, _parents(stage.reached, effort, chance), numbers + place * effort, level)
+            stage = process.resume(stage, _parents(stage.reached, effort, chance), numbers + place * effort, level)
         stays = np.ones(effort, dtype=bool) if level is None else ~stage.reached
         total += share * stage.values[stays].sum(axis=0) / effort
         values.append(stage.values)

@@ -140,7 +140,9 @@ def replicate_to_precision(
     def join(batches: Sequence[SweepResult]) -> pd.DataFrame:
         return to_replications(join_batches(batches, store=campaign.store))
 
-    return _go_on(question, campaign, partial(campaign.sweep, {scenario.name: scenario}, chosen), join)
+    return _replicate_until_reached(
+        question, campaign, partial(campaign.sweep, {scenario.name: scenario}, chosen), join
+    )
 
 
 @moved("targets", place=2)
@@ -215,7 +217,7 @@ def sweep_to_precision(
     # Every batch needs the values again; sequences are kept, because a pair means a range to a Latin hypercube.
     values = {key: of_key if isinstance(of_key, Sequence) else list(of_key) for key, of_key in (vary or {}).items()}
     take = partial(campaign.sweep, scenarios, named, vary=values, design=design)
-    return _go_on(question, campaign, take, partial(join_batches, store=campaign.store))
+    return _replicate_until_reached(question, campaign, take, partial(join_batches, store=campaign.store))
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,7 @@ def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence
     return _Question(wanted, costs, release, plan_looks(most), most, confidence_level)
 
 
-def _go_on(
+def _replicate_until_reached(
     question: _Question,
     campaign: Campaign,
     take: Callable[..., SweepResult],

@@ -236,13 +236,13 @@ def cusum_run_length(gate: Gate, requests: int, error_rate: float) -> float:
         looks = -(-max(gate.minimum_sample, 1) // requests)
         requests *= looks
     law = failed_law(requests, error_rate)
-    going_on: Floats = np.ones(1)
+    undecided: Floats = np.ones(1)
     length = alarm = 0.0
     total = 0
-    while going_on.sum() > 1e-16 * alarm:
-        length += float(going_on.sum())
+    while undecided.sum() > 1e-16 * alarm:
+        length += float(undecided.sum())
         total += requests
-        going_on, alarms, _ = _next_look(gate, going_on, law, total)
+        undecided, alarms, _ = _next_look(gate, undecided, law, total)
         alarm += alarms
     return looks * length / alarm if alarm else math.inf
 
@@ -268,11 +268,11 @@ def _follow_cusum(gate: Gate, requests: Sequence[int], error_rate: float) -> Gat
         started = [*tests, (0, np.array([at_zero]))]
         tests, at_zero = [], 0.0
         for before, probabilities in started:
-            going_on, alarms, zeros = _next_look(gate, probabilities, law, before + held_back)
+            remaining, alarms, zeros = _next_look(gate, probabilities, law, before + held_back)
             fails += alarms
             at_zero += zeros
-            if going_on.max() > _NEGLIGIBLE:
-                tests.append((before + held_back, going_on))
+            if remaining.max() > _NEGLIGIBLE:
+                tests.append((before + held_back, remaining))
         held_back = 0
     undecided = at_zero + math.fsum(float(test.sum()) for _, test in tests)
     return GateCharacteristics(fails, 0.0, undecided, expected)
