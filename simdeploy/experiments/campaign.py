@@ -42,7 +42,7 @@ class Campaign:
     Every call that simulates many rollouts is a campaign of one or more sweeps, which may depend on earlier ones. It
     takes the last arguments of every such call, in their order; progress counts the rollouts of all sweeps. `parts` is
     a regular expression of the sweeps' folder names in the store; by default the store is that of the only sweep. With
-    `tells_suspicions` it warns of valid values that are probably not meant; damaged stores always cause a warning.
+    `warns_of_suspicions` it warns of valid values that are probably not meant; damaged stores always cause a warning.
     `n_done` and `n_failed` count the rollouts of all sweeps so far. An `InputError` tells if an argument is invalid, or
     the folder contains something else.
 
@@ -72,7 +72,7 @@ class Campaign:
         progress: bool | Progress = False,
         *,
         parts: str | None = None,
-        tells_suspicions: bool = False,
+        warns_of_suspicions: bool = False,
     ) -> None:
         self.seed = seed
         self.store = None if store is None else Path(store)
@@ -81,7 +81,7 @@ class Campaign:
         self._where = partial(choose_executor, executor=executor, workers=workers, cluster=cluster)
         self._where(engine=engine)  # refuses invalid combinations
         self._report = as_reporter(progress)
-        self._tells_suspicions = tells_suspicions
+        self._warns_of_suspicions = warns_of_suspicions
         self._n_expected = 0
         self._engines: dict[str, None] = {}
         self._warned: set[str] = set()
@@ -126,8 +126,8 @@ class Campaign:
         is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
         table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
         maker = CaseMaker(table, scenarios, bases, self.seed, self._engine)
-        work = Work(maker, replications, self._where, self.tell, is_stored=self.store is not None)
-        if self._tells_suspicions:
+        work = Work(maker, replications, self._where, self.report, is_stored=self.store is not None)
+        if self._warns_of_suspicions:
             self._warn(*work.warnings)
         rows: Rows
         folder = self.store if part is None else place_within(self.store, part)
@@ -159,12 +159,12 @@ class Campaign:
         if engine == "compiled":
             self._engine = engine  # loaded now, so faster for small jobs, too
 
-    def tell(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         """Report progress of the current part; the total grows if the whole work is unknown."""
         if self._report is not None:
             self._report(self.n_done + done, max(self._n_expected, self.n_done + total))
 
-    def tell_failures(self) -> None:
+    def warn_of_failures(self) -> None:
         """Warn at the end if replications failed."""
         if self.n_failed:
             self._warn(f"{self.n_failed:,} of {self.n_done:,} replications failed; the first: {self._first_failure}")

@@ -108,7 +108,7 @@ def replicate(
     check_rows_fit(len(chosen) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
     table = to_replications(campaign.sweep({scenario.name: scenario}, chosen, replications=numbers))
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return table
 
 

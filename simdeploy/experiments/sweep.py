@@ -122,7 +122,7 @@ def sweep(
         find_bases(scenarios, named)  # refuses unknown policies
         allowed = "a key with values, or several scenarios or policies"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, tells_suspicions=True)
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
     result = campaign.sweep(scenarios, named, vary=vary, design=design, replications=numbers)
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return result

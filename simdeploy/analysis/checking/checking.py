@@ -189,7 +189,7 @@ def check(
             n_failed[row["policy"]] += 1
             failures.setdefault(row["policy"], f"replication {row['replication']}, {row['stage']}: {row['error']}")
         _look(result, still_open, scenario, look, error)
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     measures = [question.requirement.measure for question in questions]
     return Check(
         verdicts=make_frame([_row(question) for question in questions], _ROW),

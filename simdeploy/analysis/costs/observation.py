@@ -172,7 +172,7 @@ def value_of_observation(
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
     policies = {f"{step.lever} {step.value:g}": step.policy for step in steps}
     result = campaign.sweep({scenario.name: scenario}, policies, replications=numbers)
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     values = Values(result, [Measure("cost")], costs=costs)
     by_cause = values.cost_by_cause()
     savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)

@@ -114,7 +114,7 @@ def discover(
     n_half = _check_points(points)
     halves = [_spread(levers, list(vary.values()), n_half, (seed, half)) for half in range(len(HALVES))]
     campaign = Campaign(
-        seed, engine, executor, workers, cluster, store, progress, parts="|".join(HALVES), tells_suspicions=True
+        seed, engine, executor, workers, cluster, store, progress, parts="|".join(HALVES), warns_of_suspicions=True
     )
     campaign.expect(len(HALVES) * n_half * len(numbers), nodes=scenario.fleet.nodes)
     measures = [requirement.measure for requirement in wanted]
@@ -130,7 +130,7 @@ def discover(
         )
         of_half = Values(result, measures, costs=scenario.costs, release=scenario.release)
         known.append(judge_worlds(of_half, wanted, confidence_level=confidence_level))
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return make_discovery(
         _join(levers, halves),
         Breaking(*(np.concatenate(columns) for columns in zip(*known, strict=True))),

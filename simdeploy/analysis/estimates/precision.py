@@ -213,7 +213,9 @@ def sweep_to_precision(
     scenarios, named = name_scenarios(scenario), name_policies(policies)
     check_numbers(replications=1, seed=seed, engine=engine)
     question = _read(list(scenarios.values()), targets, most, confidence_level)
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=BATCHES, tells_suspicions=True)
+    campaign = Campaign(
+        seed, engine, executor, workers, cluster, store, progress, parts=BATCHES, warns_of_suspicions=True
+    )
     # Every batch needs the values again; sequences are kept, because a pair means a range to a Latin hypercube.
     values = {key: of_key if isinstance(of_key, Sequence) else list(of_key) for key, of_key in (vary or {}).items()}
     take = partial(campaign.sweep, scenarios, named, vary=values, design=design)
@@ -274,5 +276,5 @@ def _replicate_until_reached(
         precision = question.look(join(batches))
         if precision.is_reached:
             break
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return precision

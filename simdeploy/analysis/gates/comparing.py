@@ -146,7 +146,7 @@ def compare_gates(
     of_mixture = Values(of_scenario, measures, costs=scenario.costs, release=scenario.release)
     mixture = estimate_mixture(of_mixture, names, measures, confidence_level)
     size = choose_size(of_curve, scenario, chosen)
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return GateComparison(
         curves=curves,
         differences=differences,

@@ -215,12 +215,12 @@ def _run(
 ) -> Iterator[tuple[int, list[Stage]]]:
     """Yield repetitions as they finish, and report how many are done."""
     n_done, n_all = n_pilot + (job.number - len(numbers)) * job.n_rollouts, n_pilot + job.number * job.n_rollouts
-    campaign.tell(n_done, n_all)
+    campaign.report(n_done, n_all)
     spans = (Span(0, 0, 1, first=number, n_replications=1) for number in numbers)
     # An executor runs whatever has `run` and `failed`.
     run: Any = campaign.executor(job.process.engine).run
     with closing(run(job, spans)) as finished:
         for span, of_repetition in finished:
             n_done += job.n_rollouts
-            campaign.tell(n_done, n_all)
+            campaign.report(n_done, n_all)
             yield span.first, of_repetition

@@ -121,7 +121,7 @@ def estimate_rare(
     question = Question(scenario, chosen, parsed, replications, confidence_level, campaign, engine)
     by_importance = method == "importance"
     fields = estimate_by_importance(question, tilt) if by_importance else estimate_by_splitting(question, levels)
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return Rare(
         event=parsed,
         policy=chosen.name,

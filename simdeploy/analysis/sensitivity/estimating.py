@@ -107,12 +107,12 @@ def estimate_sensitivity(
     measure = _read_measure(of, confidence_level, scenario, chosen.identity.type)
     levers = find_factors(vary, scenario, chosen.spec)
     design = make_design(levers, list(vary.values()), method, size, seed=seed)
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, tells_suspicions=True)
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
     points = dict(zip(design.names, map(list, design.values), strict=True))
     result = campaign.sweep(
         {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
     )
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     values = Values(result, [measure], costs=scenario.costs, release=scenario.release)
     return analyze_table(design, values, measure, confidence_level, read_computed_under(result))
 

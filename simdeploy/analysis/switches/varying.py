@@ -141,13 +141,13 @@ def vary_switches(
     settings = Settings(scenario, chosen, rule, wanted, numbers, campaign)
     base, *simulated = settings.simulate_values([(), *singles])
     if campaign.n_failed == campaign.n_done:
-        campaign.tell_failures()
+        campaign.warn_of_failures()
         raise SimulationError("no policy can be chosen: every replication failed")
     choice = Choice(rule, base.standings)
     of_values = [choice.row(each) for each in simulated]
     of_pairs = choice.pair_rows(settings, both, simulated) if both else []
     refused = {size: [(s, why) for s, why in impossible.items() if why and len(s) == size] for size in (1, 2)}
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     order = {setting: place for place, setting in enumerate(impossible)}
     as_it_is = choice.row(base)
     measures = [rule.of, *(requirement.measure for requirement in wanted)]

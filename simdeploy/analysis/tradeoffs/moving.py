@@ -195,12 +195,12 @@ def tradeoff(
     chosen = scenario.policy(policy)
     measures = _read_axes(axes, scenario, chosen.identity.type)
     ranges = find_ranges(scenario, chosen, vary)
-    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, tells_suspicions=True)
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
     points = _side_by_side(ranges)
     result = campaign.sweep(
         {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
     )
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     of_measures = {measure: values.of(measure) for measure in measures}  # cases are points, lever by lever
     unknown = {measure: values.unknown_fractions(measure) for measure in measures}

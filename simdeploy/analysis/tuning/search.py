@@ -187,7 +187,7 @@ class _Search:
                 break
             self._found.reopen()
         campaign = self._stages.worlds.campaign
-        campaign.tell_failures()
+        campaign.warn_of_failures()
         indifference = self._stages.indifference
         return report(scenario, self._question, self._found, confirmed, indifference=indifference, campaign=campaign)
 
