@@ -134,8 +134,8 @@ def _unique(argument: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def find_bases(scenarios: Mapping[str, Scenario], policies: Mapping[str, Any]) -> Bases:
-    """Return the policies to vary, by scenario and policy name; an `InputError` has all problems of the unvaried
-    policies.
+    """Return the policies to vary, by scenario and policy name; raise `InputError` with all problems of the unvaried
+    ones.
     """
     bases: Bases = {}
     problems: dict[Problem, None] = {}

@@ -43,8 +43,8 @@ class Campaign:
     takes the last arguments of every such call, in their order; progress counts the rollouts of all sweeps. `parts` is
     a regular expression of the sweeps' folder names in the store; by default the store is that of the only sweep. With
     `warns_of_suspicions` it warns of valid values that are probably not meant; damaged stores always cause a warning.
-    `n_done` and `n_failed` count the rollouts of all sweeps so far. An `InputError` tells if an argument is invalid, or
-    the folder contains something else.
+    `n_done` and `n_failed` count the rollouts of all sweeps so far. Raises `InputError` for invalid arguments, and for
+    a folder with other contents.
 
     Examples
     --------

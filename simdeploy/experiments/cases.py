@@ -98,7 +98,7 @@ class CaseMaker:
     engine: str
 
     def check(self, numbers: Sequence[int]) -> Checked:
-        """Check some cases, keeping only the findings; an `InputError` has all invalid values and combinations."""
+        """Check some cases, keeping only the findings; raise `InputError` with all invalid values and combinations."""
         making = self._make(numbers, keep_broken=False)
         return Checked(making.list_warnings(), making.n_node_updates / len(numbers))
 

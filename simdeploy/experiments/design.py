@@ -75,8 +75,8 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     """Combine values of levers; a Latin hypercube also takes a `Range` or a tuple (lowest, highest).
 
     The design is a grid of every combination, the last lever fastest; a list of the first values of all levers, then
-    the second ones, and so on; or points spread over ranges and choices. An `InputError` tells of levers without
-    values, lists of unequal lengths, or more than a million points.
+    the second ones, and so on; or points spread over ranges and choices. Raises `InputError` for levers without values,
+    lists of unequal lengths, or more than a million points.
 
     Examples
     --------

@@ -48,7 +48,7 @@ class Gathered:
 def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathered:
     """Gather some columns of a table of replications; order and further columns don't matter.
 
-    An `InputError` tells if it is not such a table, lacks a column or has duplicate replications; or if it has weights
+    Raises `InputError` if it is not such a table, lacks a column or has duplicate replications; or if it has weights
     but `columns` does not.
 
     Examples

@@ -59,9 +59,9 @@ class Lever:
 def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequence[Spec]) -> tuple[Lever, ...]:
     """Find keys by name: full paths, or ends of paths (``max_error_rate``).
 
-    Ends are searched first among the keys of the specs and those stated in the scenarios, then among all. An
-    `InputError` tells of unknown names, with the nearest key; of ambiguous ones, with all matches; and of keys named
-    twice or together with one inside them.
+    Ends are searched first among the keys of the specs and those stated in the scenarios, then among all. Raises
+    `InputError` for unknown names, with the nearest key; for ambiguous ones, with all matches; and for keys named twice
+    or together with one inside them.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
 
 
 def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]:
-    """Find the keys to vary; if `vary` is empty, the `InputError` names numbers of the scenario that could be
+    """Find the keys to vary; if `vary` is empty, the `InputError` lists numbers of the scenario that could be
     varied.
     """
     if not isinstance(vary, Mapping):

@@ -52,10 +52,10 @@ _MOST_CELLS = 4_000_000
 
 
 class Work:
-    """Checked work of one sweep; an `InputError` has all invalid values and combinations.
+    """Checked work of one sweep; raises `InputError` with all invalid values and combinations.
 
     `where` returns the executor for an engine, `report` gets the numbers of finished and of all rows. `warnings` are
-    about what is valid but probably not meant.
+    about valid values that are probably not meant.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class Key(NamedTuple):
 
 
 def find_key(raw: Mapping[str, Any], path: str) -> Key:
-    """Return the key at a path, in the form of `set_values`; an `InputError` names the nearest one.
+    """Return the key at a path, in the form of `set_values`; raise `InputError` with the nearest one if there is none.
 
     Examples
     --------

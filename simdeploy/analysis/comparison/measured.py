@@ -29,7 +29,7 @@ _SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": 
 def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
     """Return the rows of a table of replications; each case counts as a policy if a policy has several.
 
-    `policy` then holds the name of the case, as in the summary of a grid. An `InputError` tells if the cases differ in
+    `policy` then holds the name of the case, as in the summary of a grid. Raises `InputError` if the cases differ in
     anything but the policy.
     """
     import pandas as pd

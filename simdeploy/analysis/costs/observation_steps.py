@@ -45,7 +45,7 @@ def make_steps(
 
     The current policy, one more canary, and one more minute are always included. By default numbers of canaries are
     none, half as many, as many, and 1, 2, 4 and 8 more, up to the number of nodes; minutes the shortest possible, 0,
-    and 1, 2, 4 and 8 more. An `InputError` lists invalid values, or tells that the policy observes nothing.
+    and 1, 2, 4 and 8 more. Raises `InputError` for invalid values, and for a policy that observes nothing.
     """
     if policy.policy.strategy == "immediate" or policy.policy.deadline_ns is None:
         message = "the policy has no health check"

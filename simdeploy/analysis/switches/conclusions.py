@@ -59,7 +59,7 @@ class Conclusion:
     """Which policy is chosen, and how the `subject` of `conclude` compares with the best of the others that meet the
     requirements.
 
-    `is_sure` tells whether intervals support that the subject is, or isn't, the choice: those of the requirements each
+    `is_sure` is true if intervals support that the subject is, or isn't, the choice: those of the requirements each
     separately, those of its gaps to all others together.
     """
 

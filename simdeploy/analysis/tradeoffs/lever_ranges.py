@@ -44,10 +44,9 @@ def find_ranges(
 ) -> tuple[LeverRange, ...]:
     """Return the values of each setting, with the policy's value, and with the API's default if the policy can have it.
 
-    `vary` has values by key, as for `sweep`; None stands for the policy's thresholds that matter in this scenario, in
-    steps of 1, 2, 5, 10 that suit its fleet, without values that the scenario would refuse or warn about. An
-    `InputError` tells of keys that the policy doesn't have or that are not numbers, or that the policy has no
-    threshold.
+    `vary` has values by key, as for `sweep`; None means the policy's thresholds that matter in this scenario, in steps
+    of 1, 2, 5, 10 that suit its fleet, without values that the scenario would refuse or warn about. Raises `InputError`
+    for keys that the policy doesn't have or that are not numbers, and for a policy without a threshold.
 
     Examples
     --------

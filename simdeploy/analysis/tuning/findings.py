@@ -26,7 +26,7 @@ class Findings:
 
     `outcome` is `OPEN` while a candidate is not ruled out, `equal_to` the candidate that represents it (usually
     itself). `estimates` are those of the objective, `required` those of the requirements' measures (columns), both in
-    the first stage. `is_cut` tells whether survivors were dropped because there were too many.
+    the first stage. `is_cut` is true if survivors were dropped because there were too many.
     """
 
     def __init__(self, candidates: Candidates) -> None:

@@ -75,7 +75,7 @@ def find_kind(path: Path) -> str | None:
 def open_descriptor(path: Path, flags: int) -> int:
     """Open a file and return its descriptor; child processes don't inherit it.
 
-    A `StrangerError` tells of a link, a folder, a named pipe or a device in its place.
+    Raises `StrangerError` for a link, a folder, a named pipe or a device in its place.
     """
     try:
         descriptor = os.open(path, flags | _GUARDED, 0o666)

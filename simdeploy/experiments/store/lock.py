@@ -21,7 +21,7 @@ class FolderLock:
     """A lock that the operating system releases when the process ends; a leftover file locks nothing.
 
     The locked file names the holder and is not removed. `is_known` is False if the file system has no locks; nothing is
-    locked then. A `StoreError` tells that another call, in any process, has the lock.
+    locked then. Raises `StoreError` if another call, in any process, has the lock.
     """
 
     def __init__(self, path: Path) -> None:

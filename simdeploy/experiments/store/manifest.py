@@ -89,8 +89,8 @@ def compare_versions(manifest: Manifest) -> Iterator[str]:
 def read_manifest(folder: Folder) -> dict[str, Any] | None:
     """Read a folder's manifest; None if a new store may be created there.
 
-    An `InputError` tells that it is no folder or no store, or has an unknown format; a `StoreError` that the manifest
-    is damaged.
+    Raises `InputError` if it is no folder or no store, or has an unknown format, and `StoreError` if the manifest is
+    damaged.
     """
     if folder.path.exists() and not folder.path.is_dir():
         raise InputError(Problem("a store must be a folder, not a file", file=str(folder.path)))

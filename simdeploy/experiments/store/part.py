@@ -189,7 +189,7 @@ def _as_store_error(path: Path, entry: Entry) -> Iterator[None]:
 def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
     """Return a table as stored, with no metadata except its pandas types.
 
-    Without pandas metadata, nullable whole numbers become `Int64`. An `InputError` tells if its columns differ from
+    Without pandas metadata, nullable whole numbers become `Int64`. Raises `InputError` if its columns differ from
     `schema`, that of earlier parts.
     """
     fitted = table.replace_schema_metadata(_pandas_metadata(table.schema))
