@@ -75,7 +75,7 @@ def _read(requirement: Any) -> Requirement:
 
 
 def problems_in(measure: Measure, scenario: Scenario) -> list[Problem]:
-    """Return a measure's problems in a scenario, with its kinds of release and its costs; paths are the measure's keys."""
+    """Return a measure's problems in a scenario, by its kinds of release and its costs; paths are the measure's keys."""
     kinds = tuple(kind.name for kind in scenario.release)
     return measure_problems(measure, kinds, has_costs=scenario.costs is not None)
 

@@ -49,8 +49,8 @@ class ParetoFront(Result):
         One row per case: its identifying columns; the estimate of each measure, in a column of its name; `is_on_front`,
         by the estimates, missing if one is missing or unknown because rollouts never end; `dominated_by`, the front
         case that beats it most clearly, by `case` (by `policy` where the table has no cases), otherwise missing;
-        `is_significantly_dominated`; `standing` ("on the front", "undecided", "dominated", "unknown" or "no value"); and
-        `unknown_fraction`, the largest over the measures.
+        `is_significantly_dominated`, at the confidence level; `standing` ("on the front", "undecided", "dominated",
+        "unknown" or "no value"); and `unknown_fraction`, the largest over the measures.
     estimates : DataFrame
         One row per case and measure: identifying columns, `measure`, `estimate`, `low`, `high`, `n`, and
         `unknown_fraction`, the share of rollouts that never end. Each interval holds separately with
@@ -116,10 +116,10 @@ def pareto_front(
     A case is *significantly dominated* by another if the interval of the paired difference shows it to be worse in every
     measure. This is an intersection-union test (Casella and Berger 2002 [2]_, theorem 8.3.23), so the measures need no
     correction. The pairs do: with n cases each interval errs to the harmful side with probability
-    :math:`\alpha / (n (n - 1))`, and by Bonferroni's inequality *any* case on the true front is called
-    significantly dominated with probability at most :math:`\alpha`. Each case is compared only with the opponent that beats it most clearly by
-    the estimates, which is valid because the correction covers all pairs. The intervals are approximate as in
-    `estimate_difference`; very skewed responses and many cases need many replications.
+    :math:`\alpha / (n (n - 1))`, and by Bonferroni's inequality *any* case on the true front is called significantly
+    dominated with probability at most :math:`\alpha`. Each case is compared only with the opponent that beats it most
+    clearly by the estimates, which is valid because the correction covers all pairs. The intervals are approximate as
+    in `estimate_difference`; very skewed responses and many cases need many replications.
 
     A case with rollouts that never end in one of the measures is neither on the front nor dominated, and dominates
     nothing.
