@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from matplotlib.figure import Figure
 from small import rolling, small
 
-from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_dominated
+from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_dominated, find_front
 from simdeploy.analysis.tradeoffs.pareto import pareto_front
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
