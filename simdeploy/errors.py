@@ -6,12 +6,13 @@ what was probably meant. An :class:`InputError` carries all of them at once.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -146,6 +147,30 @@ class InputError(SimdeployError):
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
         # Exceptions are rebuilt from args when they cross a process border; args hold only the text.
         return (type(self), (self.problems,))
+
+
+def raise_if_any(problems: Collection[Problem]) -> None:
+    """Raise an `InputError` if there are problems."""
+    if problems:
+        raise InputError(problems)
+
+
+@contextlib.contextmanager
+def collect(problems: list[Problem], prefix: Path = ()) -> Iterator[None]:
+    """Add the problems of an `InputError`, seen from outside, to a list instead of raising it.
+
+    Examples
+    --------
+    >>> problems = []
+    >>> with collect(problems, prefix=("fleet",)):
+    ...     raise InputError(Problem("too large", ("nodes",)))
+    >>> print(*problems)
+    fleet.nodes: too large
+    """
+    try:
+        yield
+    except InputError as error:
+        problems += [problem.at(prefix=prefix) for problem in error.problems]
 
 
 def cut(problems: Iterable[Problem]) -> tuple[Problem, ...]:

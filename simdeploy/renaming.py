@@ -1,9 +1,11 @@
-"""Arguments that had another name, or another place, until the last release."""
+"""Arguments and modules that had another name, or another place, until the last release."""
 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
 from simdeploy.errors import warn_user
@@ -61,6 +63,19 @@ def moved(
         return call
 
     return decorate
+
+
+def moved_module(old: str, new: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module that moved: its names are found at the new path, with a warning."""
+
+    def find(name: str) -> Any:
+        value = getattr(import_module(new), name)
+        if not name.startswith("__"):
+            message = f"{old} has moved to {new}; the next release removes the old name"
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return value
+
+    return find
 
 
 def _add(function: Callable[..., Any], arguments: dict[str, Any], name: str, value: Any) -> None:

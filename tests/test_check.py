@@ -135,7 +135,7 @@ DEFECTIVE = {"release": {"bad": {"probability": 1, "defective": True}, "fine": {
         (DEFECTIVE, "completed given fine >= 0.1", "the scenario has no fine release"),
         (RESTART, "false_alarm <= 0.1", "a restart has no release"),
         (RESTART, "completed given good >= 0.1", "a restart has no release"),
-        ({}, "makespan_s <= 10m", "a mean needs 1,000 observations; the budget is 999"),
+        ({}, "makespan_s <= 10m", "a mean needs at least 1,000 observations; the budget is 999"),
     ],
 )
 def test_what_can_not_be_decided_costs_nothing(more, text, reason, monkeypatch):
@@ -223,7 +223,7 @@ def test_the_answer_says_what_is_not_met():
     )
     (table,) = unknown.summarize()
     assert table.header[-1] == "reason"
-    assert table.rows[1][-1] == "no number of rollouts can show a rate of 0"
+    assert table.rows[1][-1] == "no number of rollouts can confirm a rate of exactly 0"
     assert "reason" not in both.summarize()[0].header
 
 

@@ -169,7 +169,7 @@ def test_junit_is_valid_and_has_every_verdict(folder):
     verdicts = json.loads(call("check", "s.yaml", *options, "--most", 100, "--json").stdout)["verdicts"]
     estimate = f"found {100 * verdicts[0]['estimate']:.0f}"
     assert estimate in strict["false_alarm <= 0.1"].attrib["message"]
-    assert "no number of rollouts can show a rate of 0" in strict["escaped <= 0"].attrib["message"]
+    assert "no number of rollouts can confirm a rate of exactly 0" in strict["escaped <= 0"].attrib["message"]
     assert "from 100 observations in 100 rollouts" in strict["completed >= 0.01"].text
 
 

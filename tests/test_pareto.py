@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from matplotlib.figure import Figure
 from small import rolling, small
 
-from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
+from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_dominated, find_front
 from simdeploy.analysis.tradeoffs.pareto import pareto_front
 from simdeploy.errors import InputError
 from simdeploy.experiments import read_store, sweep
@@ -94,7 +94,7 @@ def test_ten_thousand_cases():
     order = np.lexsort((-means[:, 1], means[:, 0]))
     best = np.maximum.accumulate(np.append(-np.inf, means[order, 1]))[:-1]
     assert set(np.flatnonzero(found.cases["is_on_front"])) == set(order[means[order, 1] > best])
-    assert not found.cases["is_surely_dominated"].any()
+    assert not found.cases["is_significantly_dominated"].any()
 
 
 # -- what is sure ------------------------------------------------------------------------------------------------------
@@ -113,40 +113,40 @@ def test_what_belongs_on_the_front_is_seldom_called_dominated():
         blast = np.array([0.1, 0.2, 0.3, 0.9])[:, None] + 0.05 * rng.standard_normal((4, n))
         losses = np.stack([makespan.mean(axis=1), blast.mean(axis=1)], axis=1)
         opponents = choose_opponents(losses, np.ones_like(losses), find_front(losses))
-        sure = find_surely_dominated([makespan, blast], {MAKESPAN: "min", BLAST: "min"}, opponents, 0.95)
+        sure = find_dominated([makespan, blast], {MAKESPAN: "min", BLAST: "min"}, opponents, 0.95)
         mistakes += sure.any()
     assert mistakes / REPETITIONS <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / REPETITIONS)
 
 
-def test_what_is_far_worse_is_surely_dominated():
-    """What is worse in both by ten standard errors is surely dominated, and a pairing that removes the noise helps. [oracle]"""
+def test_what_is_far_worse_is_significantly_dominated():
+    """What is worse in both by ten standard errors is significantly dominated, and a pairing that removes the noise helps. [oracle]"""
     rng = np.random.default_rng(4)
     noise = rng.exponential(size=100)
     makespan, blast = 100 + 20 * noise + np.array([[0.0], [3.0]]), 0.5 + 0.1 * noise + np.array([[0.0], [0.02]])
     found = pareto_front(table(makespan, blast), BOTH)
-    assert found.cases["is_surely_dominated"].tolist() == [False, True]
+    assert found.cases["is_significantly_dominated"].tolist() == [False, True]
     assert found.cases["dominated_by"].tolist()[1] == 0
     apart = pareto_front(table(makespan, np.stack([blast[0], rng.permutation(blast[1])])), BOTH)
-    assert not apart.cases["is_surely_dominated"].any()
+    assert not apart.cases["is_significantly_dominated"].any()
 
 
 def test_a_measure_in_which_cases_do_not_differ_leaves_it_open():
-    """What is surely worse in one measure and equal in the other could be on the front. [contract]"""
+    """What is significantly worse in one measure and equal in the other could be on the front. [contract]"""
     found = pareto_front(table([[1.0, 2.0, 1.0], [5.0, 6.0, 5.0]], [[0.5] * 3] * 2), BOTH)
     assert found.cases["is_on_front"].tolist() == [True, False]
-    assert not found.cases["is_surely_dominated"].any()
+    assert not found.cases["is_significantly_dominated"].any()
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("min", 1), ("max", -1)])
 def test_directions_rates_and_quantiles(direction, sign):
-    """What is surely dominated is so in the direction that was asked for, of rates and of quantiles too. [oracle]"""
+    """What is significantly dominated is so in the direction that was asked for, of rates and of quantiles too. [oracle]"""
     rng = np.random.default_rng(5)
     makespan = 1000 + sign * (np.array([[0.0], [50.0]]) + rng.exponential(size=(2, 200)))
     verdicts = np.where(rng.random((2, 200)) < np.array([[0.2], [0.8]]), "false_alarm", "completed_good")
     verdicts = verdicts if sign > 0 else verdicts[:, ::-1][::-1]
     frame = table(makespan, makespan, verdict=verdicts.ravel())
     found = pareto_front(frame, {"p90 makespan_s": direction, "false_alarm": direction})
-    assert found.cases["is_surely_dominated"].tolist() == [False, True]
+    assert found.cases["is_significantly_dominated"].tolist() == [False, True]
 
 
 # -- tables --------------------------------------------------------------------------------------------------------------
@@ -165,7 +165,12 @@ def test_by_hand():
         in found.answer
     )
     assert "1 more may be, 0 are dominated (95 % confidence)." in found.answer
-    types = {"is_on_front": "boolean", "dominated_by": "Int64", "is_surely_dominated": "bool", "makespan_s": "float64"}
+    types = {
+        "is_on_front": "boolean",
+        "dominated_by": "Int64",
+        "is_significantly_dominated": "bool",
+        "makespan_s": "float64",
+    }
     assert {name: str(found.cases[name].dtype) for name in types} == types
     assert [row[-1] for row in found.summarize()[0].rows] == ["on the front", "on the front", "may be on the front"]
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["cases"][2]["dominated_by"] == 1
@@ -177,7 +182,7 @@ def test_what_has_no_value_is_not_judged():
     found = pareto_front(table([[np.nan, np.nan], [5.0, 5.0]], [[0.0, 0.0], [0.5, 0.5]]), BOTH)
     assert found.cases["is_on_front"].isna().tolist() == [True, False]
     assert found.cases["is_on_front"][1]
-    assert not found.cases["is_surely_dominated"].any()
+    assert not found.cases["is_significantly_dominated"].any()
     assert found.answer.endswith("Standing unknown for p, case 0: 100 % of its rollouts never end.")
     ended = pareto_front(table([[1.0, 1.0], [5.0, 5.0]], [[np.nan, np.nan], [0.5, 0.5]]), BOTH)
     assert ended.cases["is_on_front"].isna().tolist() == [True, False]
@@ -192,7 +197,7 @@ def test_every_standing_is_data():
         table(*(np.array(of)[:, None] + noise[place] for place, of in enumerate((makespan, blast)))), BOTH
     )
     document = found.to_dict()
-    standings = ["on the front", "on the front", "could be", "surely dominated", "no value", "unknown"]
+    standings = ["on the front", "on the front", "undecided", "dominated", "no value", "unknown"]
     assert [row["standing"] for row in document["cases"]] == standings
     assert [row["unknown_fraction"] for row in document["cases"]] == [0, 0, 0, 0, 0, 1]
     assert "2 of 6 cases are on the Pareto front" in found.answer
@@ -255,14 +260,14 @@ def test_what_makes_no_sense(directions, more, told):
 
 
 def test_the_picture_has_every_case_once():
-    """Cases are drawn as on the front, as those that could be, or as surely dominated; the line is the front's. [contract]"""
+    """Cases are drawn as on the front, as those that could be, or as dominated; the line is the front's. [contract]"""
     rng = np.random.default_rng(6)
     makespan = np.array([[100.0], [200.0], [300.0], [110.0]]) + rng.exponential(size=(4, 50))
     blast = np.array([[0.9], [0.3], [0.8], [0.9]]) + 0.001 * rng.random((4, 50))
     found = pareto_front(table(makespan, blast), BOTH)
     ax = plot_pareto(Figure().subplots(), found)
     drawn = {points.get_label(): points.get_offsets() for points in ax.collections if len(points.get_label()) > 4}
-    assert len(drawn["dominated"]) == found.cases["is_surely_dominated"].sum() >= 1
+    assert len(drawn["dominated"]) == found.cases["is_significantly_dominated"].sum() >= 1
     line, marks = ax.get_lines()
     on_front = found.cases[found.cases["is_on_front"].to_numpy(dtype=bool)]
     assert sorted(marks.get_xdata()) == sorted(on_front["makespan_s"])

@@ -89,9 +89,9 @@ def test_half_widths_as_people_write_them(measure, text, half_width, is_relative
         (
             "escaped",
             "1%",
-            "percentage points or relative? (found '1%'); allowed: 1pp (the same as 0.01), or",
+            "ambiguous percentage (found '1%'); allowed: 1pp (the same as 0.01), or",
         ),
-        ("escaped", "x%", "percentage points or relative?"),
+        ("escaped", "x%", "ambiguous percentage"),
         ("escaped", "5s", "invalid half-width (found '5s'); allowed: above 0: percentage points such as 1pp"),
         ("makespan_s", "1pp", "invalid half-width (found '1pp'); allowed: above 0: a half-width such as 5 or 5s"),
         ("makespan_s", "0s", "invalid half-width"),
@@ -202,19 +202,22 @@ def test_why_not_yet():
     """A target is reached if the interval is narrow enough of enough values; else it says why not. [contract]"""
     level = np.tile([1.0, 3.0], 250)  # mean 2, standard error 0.0448, half-width 0.0879
     assert look(level, "cost", "0.09") == ""
-    assert look(level, "cost", "0.0878") == "the half-width is too large"
-    assert look(level[:499], "cost", "9") == "499 values are too few for a mean, which needs 500"
+    assert look(level, "cost", "0.0878") == "the interval is wider than requested"
+    assert look(level[:499], "cost", "9") == "a mean needs at least 500 values; there are 499"
     assert look([1.0] * 500, "cost", "0.001") == ""
     assert look([np.nan] * 500, "cost", "9") == "no replication has a value"
     assert look([0.0] * 500, "cost", "50%") == "the estimate is 0, so a relative width is undefined"
     assert look([0.0] * 500, "escaped", "50% relative") == "the estimate is 0, so a relative width is undefined"
-    assert look(level[:71], "p95 cost", "9") == "71 values are too few for an interval"
+    assert look(level[:71], "p95 cost", "9") == "71 values are too few for a confidence interval"
     assert look(level[:100], "p50 cost", "2") == ""
     assert look([0.0] * 184, "escaped", "0.01") == ""
-    assert look([0.0] * 182, "escaped", "0.01") == "the half-width is too large"
+    assert look([0.0] * 182, "escaped", "0.01") == "the interval is wider than requested"
     # One in a hundred: skewness 98 / sqrt(99).
     rare = np.tile([1.0] + [0.0] * 99, 24)
-    assert look(rare, "cost", "1") == f"with this skewness, a mean needs {math.ceil(25 * 98**2 / 99):,} values"
+    assert (
+        look(rare, "cost", "1")
+        == f"a mean of values this skewed needs at least {math.ceil(25 * 98**2 / 99):,}; there are 2,400"
+    )
     assert look(np.tile(rare, 2), "cost", "1") == ""
 
 
@@ -226,7 +229,7 @@ def test_the_variance_may_be_larger_than_it_looks():
     needed = half_width * math.sqrt(1 + math.sqrt((kurtosis - 1) / 1000))
     assert needed > 1.02 * half_width
     assert look(values, "cost", str(needed * 1.0001)) == ""
-    assert look(values, "cost", str(needed * 0.9999)) == "the half-width is too large"
+    assert look(values, "cost", str(needed * 0.9999)) == "the interval is wider than requested"
 
 
 def test_how_many_would_do():
@@ -358,7 +361,7 @@ def test_a_budget_that_is_too_small(scenario):
     found = replicate_to_precision(scenario, targets=asked, most=999, engine="reference", policies="waves")
     assert (found.n_replications, found.most) == (500, 999)
     assert found.estimates["is_reached"].tolist() == [False, True]
-    assert found.estimates["reason"].tolist() == ["the half-width is too large", ""]
+    assert found.estimates["reason"].tolist() == ["the interval is wider than requested", ""]
     row = found.estimates.iloc[0]
     assert row["n_needed"] == pytest.approx(500 * row["half_width"] ** 2)
     assert (row["target"], row["is_relative"], row["n_replications"]) == (1.0, False, 500)
@@ -368,10 +371,10 @@ def test_a_budget_that_is_too_small(scenario):
     assert [row["is_hardest"] for row in document["estimates"]] == [True, False]
     assert (
         "1 of 2 estimates are not precise enough after 500 replications per policy (limit 999). "
-        "Hardest: makespan for waves (the half-width is too large; about" in found.answer
+        "Hardest: makespan for waves (the interval is wider than requested; about" in found.answer
     )
     (words,) = found.summarize()
-    assert [row[-1] for row in words.rows] == ["no: the half-width is too large", "yes"]
+    assert [row[-1] for row in words.rows] == ["no: the interval is wider than requested", "yes"]
     json.dumps(found.to_dict(), allow_nan=False)
 
 

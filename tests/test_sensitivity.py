@@ -318,7 +318,7 @@ def test_a_ready_table():
         assert result.answer == expected.answer
     missing = analyze_sensitivity(design, shuffled[shuffled["case"] != 4], of="makespan_s")
     assert (missing.n_used, missing.points["reason"][4]) == (4, "a replication failed")
-    with pytest.raises(InputError, match="the table is of another design"):
+    with pytest.raises(InputError, match="the table belongs to another design"):
         analyze_sensitivity(design_sensitivity(vary, size=5, seed=1), table, of="makespan_s")
     with pytest.raises(InputError, match="a table of replications needs a measure"):
         analyze_sensitivity(design, table)

@@ -33,7 +33,7 @@ class Chain:
     def start(self, numbers: np.ndarray, level: int | None) -> Stage:
         return self._run(np.ones(len(numbers), dtype=int), np.zeros(len(numbers)), numbers, level)
 
-    def go_on(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
+    def resume(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
         states, steps = stage.entrances
         return self._run(states[parents], steps[parents], numbers, level)
 

@@ -235,7 +235,7 @@ def test_what_is_not_possible_is_listed():
     assert "invalid under pacing: sliding" in row["reason"]
     assert row[["choice", "holds", "is_sure", "margin", "effect", "has_effect"]].isna().all()
     assert [row[1:3] for row in result.summarize()[0].rows if row[0] == "failed_percent_of: wave"] == [
-        ("fleet", "not possible")
+        ("fleet", "impossible")
     ]
     refused = result.pairs[~result.pairs["is_possible"]]
     # With barrier, waves have a meaning again.
@@ -297,24 +297,24 @@ def test_verdicts_are_data(few_values):
     document = result.to_dict()
     words = {
         (True, True): "holds",
-        (True, False): "holds, not surely",
-        (False, False): "may flip",
-        (False, True): "flips",
-        (None, None): "not known",
+        (True, False): "holds, uncertain",
+        (False, False): "may change",
+        (False, True): "changes",
+        (None, None): "unknown",
     }
     for row in [*document["values"], *document["pairs"], *document["base"]]:
-        assert row["verdict"] == (words[row["holds"], row["is_sure"]] if row["is_possible"] else "not possible")
-    assert {"holds", "flips"} <= set(result.values["verdict"])
+        assert row["verdict"] == (words[row["holds"], row["is_sure"]] if row["is_possible"] else "impossible")
+    assert {"holds", "changes"} <= set(result.values["verdict"])
     assert document["unsure_of"] is None
     told = {
         "holds": "recommended under 1 of 6 switch values",
-        "holds, not surely": "recommended under 1 of 6 switch values",
-        "flips": "hanges under ",
-        "may flip": "ay change under ",
-        "not known": "nknown under ",
+        "holds, uncertain": "recommended under 1 of 6 switch values",
+        "changes": "hanges under ",
+        "may change": "ay change under ",
+        "unknown": "nknown under ",
     }
     for verdict, part in told.items():
-        others = "flips" if verdict.startswith("holds") else "holds"
+        others = "changes" if verdict.startswith("holds") else "holds"
         verdicts = [verdict, *[others] * (len(result.values) - 1)]
         made = replace(result, values=result.values.assign(verdict=verdicts))
         assert part in made.answer
@@ -323,7 +323,7 @@ def test_verdicts_are_data(few_values):
         made = replace(result, unsure_of=unsure_of)
         assert part in made.answer
         assert made.to_dict()["unsure_of"] == unsure_of
-    together = result.pairs.assign(flips_together=True, verdict="may flip")
+    together = result.pairs.assign(flips_together=True, verdict="may change")
     assert f"{len(together)} of {len(together)} pairs may change it" in replace(result, pairs=together).answer
 
 
@@ -553,14 +553,14 @@ def test_the_picture_shows_flips_and_sizes():
     words = {labels[round(text.xy[1])]: text.get_text() for text in ax.texts if text.xy[0] == 1.02}
     values = result.values.assign(name=result.values["switch"] + ": " + result.values["value"]).set_index("name")
     assert list(words) == labels
-    flips = values.index[values["verdict"].isin(["flips", "may flip"])]
+    flips = values.index[values["verdict"].isin(["changes", "may change"])]
     assert {"canary_gate: limits", "on_failure: continue"} == set(flips) == set(labels[: len(flips)])
     for name, word in words.items():
         row = values.loc[name]
         if name in flips:
             assert word == f"{row['verdict']} to {row['choice']}"
-        elif row["verdict"] == "not known":
-            assert word == "not known"
+        elif row["verdict"] == "unknown":
+            assert word == "unknown"
         else:
             assert float(word.replace(",", "")) == pytest.approx(row["margin"], abs=0.51)
     marks = [line for line in ax.lines if line.get_marker() in ("D", "s", "o")]

@@ -648,7 +648,7 @@ class TestResult:
         """The rows of the cloud count the candidates that meet the requirements and those that don't. [property]"""
         ax = plot_tuning(Figure().subplots(), result)
         rows = dict(label.get_text().split("\n") for label in ax.get_yticklabels())
-        missed = int(result.candidates["outcome"].eq("misses a requirement").sum())
+        missed = int(result.candidates["outcome"].eq("requirement not met").sum())
         assert int(rows["misses a requirement"]) == missed > 0
         assert sum(map(int, rows.values())) == len(result.candidates)
         ax = plot_tuning(Figure().subplots(), replace(result, requirements=()))
@@ -668,7 +668,7 @@ class TestResult:
         assert settings == ["max_failed_nodes"]
         candidates = result.candidates.set_index("candidate")
         outcomes = candidates["outcome"][candidates["equal_to"].fillna(candidates.index.to_series())]
-        misses = outcomes.isin(["misses a requirement", "not known to meet the requirements"]).to_numpy()
+        misses = outcomes.isin(["requirement not met", "requirements undecided"]).to_numpy()
         best = candidates[~misses].groupby("max_failed_nodes", dropna=False)["estimate"].min()
         marks = [line for line in ax.lines if len(line.get_xdata()) == 1]
         assert sorted(line.get_xdata()[0] for line in marks) == pytest.approx(sorted(best))

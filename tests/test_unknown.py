@@ -143,7 +143,7 @@ def test_a_front(pausing, table, said):
     assert cases.loc["strict", ["cost", "blast_radius"]].lt(cases.loc["lax", ["cost", "blast_radius"]]).all()
     assert cases["is_on_front"].isna().tolist() == [True, False, False]
     assert "strict" not in cases["dominated_by"].tolist()
-    assert cases["is_surely_dominated"].tolist()[:2] == [False, False]
+    assert cases["is_significantly_dominated"].tolist()[:2] == [False, False]
     assert front.answer.endswith(f"Standing unknown for {said}.")
     assert [row[-1] for row in front.summarize()[0].rows if row[0] == "strict"] == ["unknown"]
     known = pareto_front(table, {"blast_radius": "min"}).cases.set_index("policy")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from simdeploy.engines.choice import check_engine
-from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, name_problems, raise_if_any, shorten
 from simdeploy.scenario import ScenarioOrPath, as_scenario
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MOST_SEED = (1 << 64) - 1
 _MOST_REPLICATIONS = 1 << 32  # a replication's number is one 32-bit word of the generator's counter
 
-Progress = Callable[[int, int], None]  # given how many replications are finished, and of how many
+Progress = Callable[[int, int], None]  # gets the numbers of finished and of all replications
 
 # By scenario and policy.
 Bases = dict[tuple[str, str], "ScenarioPolicy"]
@@ -32,8 +33,8 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
     >>> check_numbers(replications=3, seed=0, engine="auto"), check_numbers(replications=range(3, 5), seed=0, engine="auto")
     (range(0, 3), range(3, 5))
     """
-    problems = []
-    numbers = range(replications) if _is_whole(replications) else replications
+    problems: list[Problem] = []
+    numbers = range(replications) if is_whole(replications) else replications
     if (
         not isinstance(numbers, range)
         or numbers.step != 1
@@ -43,20 +44,19 @@ def check_numbers(*, replications: Any, seed: Any, engine: object) -> range:
         problems.append(
             Problem("invalid number of replications", ("replications",), found=shorten(replications), allowed=allowed)
         )
-    if not _is_whole(seed) or not 0 <= seed <= _MOST_SEED:
+    if not is_whole(seed, 0, _MOST_SEED):
         allowed = f"0 to {_MOST_SEED}"
         problems.append(Problem("out of range", ("seed",), found=shorten(seed), allowed=allowed))
-    try:
+    with collect(problems):
         check_engine(engine)
-    except InputError as error:
-        problems += error.problems
     if problems or not isinstance(numbers, range):
         raise InputError(problems)
     return numbers
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def is_whole(value: object, least: int = 0, most: float = math.inf) -> TypeGuard[int]:
+    """Return whether a value is a whole number within these bounds."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def as_reporter(progress: bool | Progress) -> Progress | None:
@@ -76,10 +76,10 @@ def name_scenarios(
 ) -> dict[str, Scenario]:
     """Return scenarios by their names in tables."""
     if isinstance(scenario, Mapping):
-        listed = [(name, as_scenario(one)) for name, one in scenario.items()]
+        listed = [(name, as_scenario(item)) for name, item in scenario.items()]
     else:
         several = list(scenario) if isinstance(scenario, Sequence) and not isinstance(scenario, str) else [scenario]
-        listed = [(one.name, one) for one in map(as_scenario, several)]
+        listed = [(item.name, item) for item in map(as_scenario, several)]
     if not listed:
         raise InputError(Problem("no scenario", ("scenario",)))
     return _unique("scenario", listed)
@@ -90,7 +90,7 @@ def name_policies(policy: Any) -> dict[str, Any]:
     if isinstance(policy, Mapping) and not any(isinstance(policy.get(key), str) for key in ("strategy", "file")):
         listed = list(policy.items())
     elif isinstance(policy, Iterable) and not isinstance(policy, str | Mapping) and not hasattr(policy, "strategy"):
-        listed = [(_own_name(one), one) for one in policy]
+        listed = [(_own_name(item), item) for item in policy]
     else:
         listed = [(_own_name(policy), policy)]
     if not listed:
@@ -102,20 +102,17 @@ def choose_policies(scenario: Scenario, policies: Any) -> tuple[dict[str, Scenar
     """Return the requested policies of a scenario (default: all), and problems."""
     chosen: dict[str, ScenarioPolicy] = {}
     problems: list[Problem] = []
-    try:
+    named: dict[str, Any] = {}
+    with collect(problems):
         named = name_policies(list(scenario.policies) if policies is None else policies)
-    except InputError as error:
-        return {}, list(error.problems)
     for name, wanted in named.items():
-        try:
+        with collect(problems):
             chosen[name] = replace(scenario.policy(wanted), name=name)
-        except InputError as error:
-            problems += error.problems
     return chosen, problems
 
 
 def _own_name(value: Any) -> str:
-    """Return the name under which a scenario or a policy is known, if nobody gives it another one."""
+    """Return the default name of a policy."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
@@ -124,37 +121,31 @@ def _own_name(value: Any) -> str:
     return str(getattr(value, "name", None) or getattr(spec, "strategy", None) or shorten(value))
 
 
-def _unique(what: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    problems = [problem for name, _ in listed for problem in name_problems(str(name), (what,))]
-    if problems:
-        raise InputError(problems)
+def _unique(argument: str, listed: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    problems = [problem for name, _ in listed for problem in name_problems(str(name), (argument,))]
+    raise_if_any(problems)
     named = dict(listed)
     if len(named) < len(listed):
         names = [name for name, _ in listed]
         twice = next(name for name in names if names.count(name) > 1)
         hint = "give a mapping from distinct names"
-        raise InputError(Problem("duplicate name", (what,), found=shorten(twice), hint=hint))
+        raise InputError(Problem("duplicate name", (argument,), found=shorten(twice), hint=hint))
     return named
 
 
 def find_bases(scenarios: Mapping[str, Scenario], policies: Mapping[str, Any]) -> Bases:
-    """Return the policies to vary, by scenario and policy name.
-
-    Raises
-    ------
-    InputError
-        With all problems of the unvaried policies.
+    """Return the policies to vary, by scenario and policy name; raise `InputError` with all problems of the unvaried
+    ones.
     """
     bases: Bases = {}
     problems: dict[Problem, None] = {}
     for scenario_name, scenario in scenarios.items():
         for name, wanted in policies.items():
-            # What is suspicious about it as it is may not be so with any of the values.
+            # Warnings about the unchanged policy may not apply to any of the varied ones.
             with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
                 try:
                     bases[scenario_name, name] = replace(scenario.policy(wanted), name=name)
                 except InputError as error:
                     problems |= dict.fromkeys(error.problems)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return bases

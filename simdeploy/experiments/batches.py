@@ -37,8 +37,8 @@ class JoinedRows:
         import pandas as pd
 
         chosen = list(self.columns if columns is None else columns)
-        read = list(dict.fromkeys([*chosen, "case", "replication"]))
-        joined = pd.concat([part.to_frame(read) for part in self.parts], ignore_index=True)
+        needed = list(dict.fromkeys([*chosen, "case", "replication"]))
+        joined = pd.concat([part.to_frame(needed) for part in self.parts], ignore_index=True)
         return joined.sort_values(["case", "replication"], ignore_index=True)[chosen]
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
@@ -64,13 +64,7 @@ def join_batches(results: Sequence[SweepResult], *, store: Path | None) -> Sweep
 
 
 def batch_name(number: int) -> str:
-    """Return a batch's folder name, in the store of a sweep to a precision.
-
-    Examples
-    --------
-    >>> batch_name(3)
-    'batch-03'
-    """
+    """Return a batch's folder name, in the store of a sweep to a precision."""
     return f"batch-{number:02d}"
 
 

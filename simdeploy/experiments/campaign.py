@@ -32,33 +32,19 @@ if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario
 
-# No row depends on these; the policies that are tried are told beside it.
+# Rows don't depend on these; the policies to simulate are stated separately.
 _NO_MATTER = ("description", "policies", "costs", "requirements")
 
 
 class Campaign:
     """The sweeps of one question.
 
-    Every call that simulates many rollouts is a campaign of one or more sweeps, which may depend on earlier ones.
-
-    Parameters
-    ----------
-    seed, engine, executor, workers, cluster, store, progress
-        As for `sweep`. Progress counts the rollouts of all sweeps.
-    parts : str, optional
-        Regular expression of the sweeps' folder names in the store. By default the store is that of the only sweep.
-    tells_suspicions : bool, default False
-        Whether to warn of valid values that are probably not meant. Damaged stores always cause a warning.
-
-    Attributes
-    ----------
-    n_done, n_failed : int
-        Rollouts of all sweeps so far, and failed ones.
-
-    Raises
-    ------
-    InputError
-        If an argument is invalid, or the folder contains something else.
+    Every call that simulates many rollouts is a campaign of one or more sweeps, which may depend on earlier ones. It
+    takes the last arguments of every such call, in their order; progress counts the rollouts of all sweeps. `parts` is
+    a regular expression of the sweeps' folder names in the store; by default the store is that of the only sweep. With
+    `warns_of_suspicions` it warns of valid values that are probably not meant; damaged stores always cause a warning.
+    `n_done` and `n_failed` count the rollouts of all sweeps so far. Raises `InputError` for invalid arguments, and for
+    a folder with other contents.
 
     Examples
     --------
@@ -77,7 +63,6 @@ class Campaign:
 
     def __init__(
         self,
-        *,
         seed: int,
         engine: str = "auto",
         executor: Executor | None = None,
@@ -85,20 +70,21 @@ class Campaign:
         cluster: str | None = None,
         store: str | os.PathLike[str] | None = None,
         progress: bool | Progress = False,
+        *,
         parts: str | None = None,
-        tells_suspicions: bool = False,
+        warns_of_suspicions: bool = False,
     ) -> None:
         self.seed = seed
         self.store = None if store is None else Path(store)
         self.n_done = self.n_failed = 0
         self._engine = engine
         self._where = partial(choose_executor, executor=executor, workers=workers, cluster=cluster)
-        self._where(engine=engine)  # refuses what makes no sense
+        self._where(engine=engine)  # refuses invalid combinations
         self._report = as_reporter(progress)
-        self._tells_suspicions = tells_suspicions
+        self._warns_of_suspicions = warns_of_suspicions
         self._n_expected = 0
         self._engines: dict[str, None] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._first_failure = ""
         if self.store is not None and parts is not None:
             _check_folder(self.store, parts)
@@ -115,7 +101,7 @@ class Campaign:
     def expect(self, n_rollouts: int, *, nodes: int) -> None:
         """Set the size of the whole work, for progress and the choice of the engine."""
         self._n_expected = n_rollouts
-        if self.store is None:  # which settles it by itself, once for all calls
+        if self.store is None:  # a store settles the engine once for all calls
             self._engine = choose_engine(self._engine, node_updates=n_rollouts * nodes)
 
     def sweep(
@@ -128,17 +114,7 @@ class Campaign:
         design: Design = "grid",
         replications: range,
     ) -> SweepResult:
-        """Simulate a sweep.
-
-        Parameters
-        ----------
-        scenarios, policies : mapping
-            By name in the table.
-        part : str, optional
-            The sweep's folder in the store.
-        vary, design, replications
-            As for `sweep`.
-        """
+        """Simulate a sweep of scenarios and policies by their names in the table; `part` is its folder in the store."""
         bases = find_bases(scenarios, policies)
         asked = dict(vary or {})
         levers = find_levers(asked, list(scenarios.values()), [base.spec for base in bases.values()])
@@ -150,8 +126,8 @@ class Campaign:
         is_weighted = any(scenario.tilt is not None for scenario in scenarios.values())
         table = CaseTable(tuple(scenarios), tuple(policies), points, is_weighted=is_weighted)
         maker = CaseMaker(table, scenarios, bases, self.seed, self._engine)
-        work = Work(maker, replications, self._where, self.tell, is_stored=self.store is not None)
-        if self._tells_suspicions:
+        work = Work(maker, replications, self._where, self.report, is_stored=self.store is not None)
+        if self._warns_of_suspicions:
             self._warn(*work.warnings)
         rows: Rows
         folder = self.store if part is None else place_within(self.store, part)
@@ -181,14 +157,14 @@ class Campaign:
         self.n_done += n_rollouts
         self._engines.setdefault(engine)
         if engine == "compiled":
-            self._engine = engine  # it is loaded now, and the sooner done with small jobs, too
+            self._engine = engine  # loaded now, so faster for small jobs, too
 
-    def tell(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         """Report progress of the current part; the total grows if the whole work is unknown."""
         if self._report is not None:
             self._report(self.n_done + done, max(self._n_expected, self.n_done + total))
 
-    def tell_failures(self) -> None:
+    def warn_of_failures(self) -> None:
         """Warn at the end if replications failed."""
         if self.n_failed:
             self._warn(f"{self.n_failed:,} of {self.n_done:,} replications failed; the first: {self._first_failure}")
@@ -208,10 +184,10 @@ class Campaign:
         self.n_failed += failures.number
 
     def _warn(self, *texts: str) -> None:
-        """Warn of what no sweep has told yet."""
+        """Emit each warning once."""
         for text in texts:
-            if text not in self._told:
-                self._told.add(text)
+            if text not in self._warned:
+                self._warned.add(text)
                 warn_user(text)
 
 
@@ -237,14 +213,7 @@ def make_question(
     seed: int,
     engine: str,
 ) -> dict[str, Any]:
-    """Return everything that determines the rows and their order.
-
-    Returns
-    -------
-    dict
-        `scenario` by name, `policies` by name and scenario, `vary`, `design`, `replications`, `first_replication`, `seed`,
-        `engine`, and each scenario's `switches`.
-    """
+    """Return everything that determines the rows and their order, in values for JSON."""
     worlds = {name: scenario.to_question() for name, scenario in scenarios.items()}
     policies: dict[str, dict[str, Any]] = {}
     for (scenario_name, name), base in bases.items():
@@ -282,6 +251,6 @@ def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engin
 def _describe_design(design: Design, points: Points) -> Any:
     if not isinstance(design, LatinHypercube):
         return design
-    # Another version of the library might spread the points otherwise.
+    # Another version of scipy might choose other points.
     sampled = json.dumps([points.values, points.index.tolist()]).encode()
     return {"latin_hypercube": design.points, "sha256": hashlib.sha256(sampled).hexdigest()}

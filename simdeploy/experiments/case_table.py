@@ -27,7 +27,7 @@ class CaseTable:
     scenarios: tuple[str, ...]
     policies: tuple[str, ...]
     points: Points
-    is_weighted: bool  # a scenario is under a tilt, so that replications have weights
+    is_weighted: bool  # whether a scenario is tilted, so replications have weights
 
     def __len__(self) -> int:
         return len(self.scenarios) * len(self.policies) * len(self.points)
@@ -78,16 +78,16 @@ class CaseTable:
 
 
 def _column(lever: Lever, values: Sequence[Any]) -> pa.Array:
-    """Return a lever's values as a column: numbers as numbers, durations in seconds, and what is neither as text."""
+    """Return a lever's values as a column: numbers as numbers, durations in seconds, anything else as text."""
     import pyarrow as pa
 
     types = {"whole": (int, pa.int64()), "number": (int | float, pa.float64()), "truth": (bool, pa.bool_())}
     types["duration"] = types["number"]
-    read = [read_number(lever.kind, value) for value in values]
+    numbers = [read_number(lever.kind, value) for value in values]
     expected, kind = types.get(lever.kind, (str, pa.large_string()))
-    if all(value is None or _is_a(value, expected) for value in read):
-        return pa.array(read, kind)
-    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in read], pa.large_string())
+    if all(value is None or _is_a(value, expected) for value in numbers):
+        return pa.array(numbers, kind)
+    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in numbers], pa.large_string())
 
 
 def _is_a(value: object, expected: Any) -> bool:

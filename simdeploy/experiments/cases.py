@@ -27,49 +27,29 @@ T = TypeVar("T")
 
 _FOUND = re.compile(r"(.*) \(found ([^()]*)\)")
 
-# Stands for the scenario's own policies while its factors change: they aren't those that are tried.
+# Replaces the scenario's policies while its factors change, because they are not simulated.
 _NO_POLICY = {"policies": {"none": {"strategy": "immediate"}}, "requirements": []}
 
 _MOST_SHOWN = 3
 
 
 class Checked(NamedTuple):
-    """Result of checking cases.
+    """Result of checking cases."""
 
-    Attributes
-    ----------
-    warnings : tuple of str
-        What is valid but probably not meant.
-    node_updates : float
-        Mean nodes updated per replication of a case; equal cases count once.
-    """
-
-    warnings: tuple[str, ...]
-    node_updates: float
+    warnings: tuple[str, ...]  # what is valid but probably not meant
+    node_updates: float  # mean nodes updated per replication of a case; equal cases count once
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Consecutive cases of a table, and their job.
-
-    Attributes
-    ----------
-    numbers : range
-        Numbers of the cases in the table.
-    job : Job
-        Each distinct rollout once.
-    group, place : ndarray of int, shape (cases,)
-        Group and policy of the job that each case uses; -1 if invalid.
-    broken : mapping of int to str
-        Problems of invalid cases, by number.
-    """
+    """Consecutive cases of a table, and their job, with each distinct rollout once."""
 
     table: CaseTable
-    numbers: range
+    numbers: range  # of the cases in the table
     job: Job
-    group: np.ndarray
-    place: np.ndarray
-    broken: Mapping[int, str]
+    group: np.ndarray  # of the job, for each case; -1 if invalid
+    place: np.ndarray  # of the case's policy in its group; -1 if invalid
+    broken: Mapping[int, str]  # problems of invalid cases, by number
     checked: Checked
 
     def __len__(self) -> int:
@@ -118,28 +98,13 @@ class CaseMaker:
     engine: str
 
     def check(self, numbers: Sequence[int]) -> Checked:
-        """Check some cases, keeping only the findings.
-
-        Raises
-        ------
-        InputError
-            With all invalid values and invalid combinations.
-        """
+        """Check some cases, keeping only the findings; raise `InputError` with all invalid values and combinations."""
         making = self._make(numbers, keep_broken=False)
-        return Checked(making.told(), making.n_node_updates / len(numbers))
+        return Checked(making.list_warnings(), making.n_node_updates / len(numbers))
 
     def make(self, numbers: range, *, keep_broken: bool = False) -> Cases:
-        """Make a job of consecutive cases.
-
-        Parameters
-        ----------
-        keep_broken : bool, default False
-            Whether to record invalid cases as `broken`, instead of raising.
-
-        Raises
-        ------
-        InputError
-            As `check`, unless `keep_broken`.
+        """Make a job of consecutive cases; invalid ones are recorded as `broken` if `keep_broken`, otherwise raised
+        as in `check`.
         """
         making = self._make(numbers, keep_broken=keep_broken)
         groups = tuple(Group(scenario, tuple(policies)) for scenario, policies in making.groups)
@@ -150,7 +115,7 @@ class CaseMaker:
             group=np.array(making.group, dtype=np.int64),
             place=np.array(making.place, dtype=np.int64),
             broken=making.errors.of_each_case(),
-            checked=Checked(making.told(), making.n_node_updates / len(numbers)),
+            checked=Checked(making.list_warnings(), making.n_node_updates / len(numbers)),
         )
 
     def _make(self, numbers: Sequence[int], *, keep_broken: bool) -> _Making:
@@ -158,7 +123,7 @@ class CaseMaker:
         for case in numbers:
             making.add(case)
         if making.errors.cases and not keep_broken:
-            raise InputError(making.errors.told(len(numbers), self.table.points))
+            raise InputError(making.errors.list_problems(len(numbers), self.table.points))
         return making
 
 
@@ -169,7 +134,7 @@ class _Made(NamedTuple, Generic[T]):
 
 
 def _record(make: Callable[[], T], prefix: Path = ()) -> _Made[T]:
-    """Make something; its errors and warnings are returned, not raised and emitted."""
+    """Call a function; return its errors and warnings instead of raising and emitting them."""
     with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
         try:
             value, errors = make(), []
@@ -179,7 +144,7 @@ def _record(make: Callable[[], T], prefix: Path = ()) -> _Made[T]:
 
 
 def _as_problem(text: str) -> Problem:
-    """Return a warning as the problem that it was, as far as its text tells."""
+    """Return the problem of a warning, as far as its text shows."""
     parts = _FOUND.fullmatch(text)
     return Problem(text) if parts is None else Problem(parts[1], found=parts[2])
 
@@ -211,7 +176,7 @@ class _Worlds:
 
 
 class _Making:
-    """The groups of a job, and where in it each case is, while they are made."""
+    """The groups of a job and the place of each case, under construction."""
 
     def __init__(self, maker: CaseMaker) -> None:
         self.groups: list[tuple[Scenario, list[ScenarioPolicy]]] = []
@@ -231,7 +196,7 @@ class _Making:
         scenario, name, point = self._maker.table.find(case)
         index = self._points.index[point].tolist()
         made = self._worlds[scenario].at(index)
-        # Under a scenario that is no use the policy is checked all the same.
+        # The policy is checked even if the scenario is invalid.
         world = made.value or self._worlds[scenario].scenario
         base, own = self._maker.bases[scenario, name], self._own[scenario, name]
         policy = _record(partial(change_policy, base, self._values(index), world, own))
@@ -247,17 +212,17 @@ class _Making:
         """Nodes updated per replication of all groups."""
         return sum(len(policies) * scenario.fleet.nodes for scenario, policies in self.groups)
 
-    def told(self) -> tuple[str, ...]:
+    def list_warnings(self) -> tuple[str, ...]:
         """Return distinct warnings of all cases."""
-        return tuple(map(str, cut(fold(self.warnings.told(len(self.group), self._points)))))
+        return tuple(map(str, cut(fold(self.warnings.list_problems(len(self.group), self._points)))))
 
     def _values(self, index: Sequence[int]) -> dict[Lever, Any]:
         levers, values = self._points.levers, self._points.values
         return {levers[place]: values[place][index[place]] for place in self._keys}
 
     def _find(self, world: Scenario, policy: ScenarioPolicy) -> tuple[int, int]:
-        """Return the group of a scenario, and the place of a policy in it; what is not there yet is added."""
-        # What a rollout depends on; not names, or policies that aren't tried.
+        """Return the group of a scenario and the place of a policy in it, adding them if they are new."""
+        # Everything a rollout depends on; not names or other policies.
         key = (world.fleet, world.release, world.operator, world.orchestrator, world.tilt)
         group = self._group_numbers.setdefault(key, len(self.groups))
         if group == len(self.groups):
@@ -282,14 +247,14 @@ class Findings:
 
     def of_each_case(self) -> dict[int, str]:
         """Return the problems of each invalid case as text."""
-        said: dict[int, list[str]] = {}
+        by_case: dict[int, list[str]] = {}
         for problem, cases in self.cases.items():
             for case in cases:
-                said.setdefault(case, []).append(str(problem))
-        return {case: "; ".join(problems) for case, problems in said.items()}
+                by_case.setdefault(case, []).append(str(problem))
+        return {case: "; ".join(problems) for case, problems in by_case.items()}
 
-    def told(self, n_cases: int, points: Points) -> list[Problem]:
-        """Return the problems; if no single value is the cause, with the number of cases and the first."""
+    def list_problems(self, n_cases: int, points: Points) -> list[Problem]:
+        """Return the problems, with the number of cases and the first one unless a single value is the cause."""
         counts = [np.bincount(column) for column in points.index.T]
         return [_placed(problem, cases, n_cases, points, counts) for problem, cases in self.cases.items()]
 
@@ -302,10 +267,10 @@ def fold(problems: Iterable[Problem]) -> list[Problem]:
     >>> print(*fold([Problem("too large", found=str(value)) for value in range(10, 15)]))
     too large (found 10, 11, 12 and 2 more)
     """
-    found: dict[Problem, list[str]] = {}
+    values_of: dict[Problem, list[str]] = {}
     for problem in problems:
-        found.setdefault(replace(problem, found=None), []).extend([] if problem.found is None else [problem.found])
-    return [replace(problem, found=_shown(values)) for problem, values in found.items()]
+        values_of.setdefault(replace(problem, found=None), []).extend([] if problem.found is None else [problem.found])
+    return [replace(problem, found=_shown(values)) for problem, values in values_of.items()]
 
 
 def _shown(values: Sequence[str]) -> str | None:

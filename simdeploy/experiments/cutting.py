@@ -11,24 +11,24 @@ from simdeploy.experiments.jobs import Job, Span
 
 _SPAN_S = 1.0
 
-# A block of so many rows is some tens of megabytes.
+# A block of this many rows takes some tens of megabytes.
 _MOST_ROWS = 200_000
 
-# What measuring may cost: jobs of fewer cells (one replication of one policy each) are not measured at all; groups
-# beyond the first few are judged by those that were; and it stops at this fraction of the work, or of a span's time.
+# Limits of measuring: jobs of fewer cells (a cell is one replication of one policy) are not measured; at most this many
+# groups are, and the others estimated from them; it stops at this fraction of the work, or of a span's time.
 _FEWEST_CELLS = 64
 _MOST_GROUPS = 8
 _MOST_OF_THE_WORK = 1 / 32
 _MOST_OF_A_SPAN = 1 / 4
 
-# So that several workers find something to do, short jobs are cut into so many spans, which are shorter then.
+# Short jobs are cut into at least this many, shorter spans, so that several workers have something to do.
 _FEWEST_SPANS = 16
 _SHORTEST = 1 / 16  # of a span's time
 
-_LONG_ENOUGH = 1 / 8  # of a span's time: what takes that long may be extrapolated
-_SHARES_NOTHING = 1 / 2  # a further policy costs at least so much of what those before do
-_VISIBLE = 1 / 8  # of a span's time: what several replications add to it can be told from the clock's whims
-_LOSS = 0.15  # so much more may a cell cost in a span of few policies
+_LONG_ENOUGH = 1 / 8  # of a span's time; longer times may be extrapolated
+_SHARES_NOTHING = 1 / 2  # of the cost of the previous policies: least cost of one more if nothing is shared
+_VISIBLE = 1 / 8  # of a span's time; what replications add beyond it is more than noise of the clock
+_LOSS = 0.15  # how much more a cell may cost in a span of few policies
 
 
 class Piece(NamedTuple):
@@ -42,7 +42,7 @@ Cut = tuple[Piece, ...]  # one piece for each of the job's groups
 
 
 class _Cost(NamedTuple):
-    """What a group costs: seconds for one replication of all policies, and how few of them share what can be shared."""
+    """Seconds per replication of all policies of a group, and the fewest policies that share nearly everything."""
 
     replication_s: float
     fewest_policies: int
@@ -51,12 +51,9 @@ class _Cost(NamedTuple):
 def cut_job(job: Job, replications: int) -> Cut:
     """Choose the size of each group's spans, so that a span takes about a second on this processor.
 
-    Returns
-    -------
-    tuple of Piece
-        One per group. A span has all policies of its group, since engines share work among them, unless one replication takes
-        longer than a second and parts would share as much. A span has at most 200,000 rows. For jobs of less than 16 seconds,
-        spans are shorter, down to a sixteenth.
+    A span has all policies of its group, since engines share work among them, unless one replication takes longer than
+    a second and parts would share as much. A span has at most 200,000 rows. For jobs of less than 16 seconds, spans are
+    shorter, down to a sixteenth.
 
     Notes
     -----
@@ -89,7 +86,7 @@ def cut_job(job: Job, replications: int) -> Cut:
         group = (2 * number + 1) * len(job.groups) // (2 * n_measured)
         share = n_cells / n_measured / len(job.groups[group].policies)
         if not costs:
-            _time(job, group, Piece(1, 1))  # what is loaded and compiled on first use
+            _time(job, group, Piece(1, 1))  # loads and compiles what is needed on first use
         costs[group] = _measure(job, group, replications, share)
     estimates = [_estimate(job, group, costs) for group in range(len(job.groups))]
     total_s = replications * sum(cost.replication_s for cost in estimates)
@@ -101,12 +98,8 @@ def cut_job(job: Job, replications: int) -> Cut:
 
 
 def spans(cut: Cut, job: Job, replications: int, *, first: int = 0) -> Iterator[Span]:
-    """Yield the spans of a job in order: by group, then by policies, then by replications.
-
-    Yields
-    ------
-    Span
-        Together they cover every replication of every policy once.
+    """Yield the spans of a job, which cover every replication once: by group, then by policies, then by
+    replications.
     """
     for number, (group, piece) in enumerate(zip(job.groups, cut, strict=True)):
         yield from cut_rectangle(number, range(len(group.policies)), range(first, first + replications), piece)
@@ -129,10 +122,7 @@ def cut_rectangle(group: int, policies: range, replications: range, piece: Piece
 
 
 def _measure(job: Job, group: int, replications: int, share: float) -> _Cost:
-    """Time ever larger spans of a group until it is clear what it costs.
-
-    `share` is how many replications of all its policies would be as many cells as measuring this group is for.
-    """
+    """Time ever larger spans of a group, which stands for `share` replications, until its cost is clear."""
     n_policies = len(job.groups[group].policies)
     times: list[tuple[Piece, float]] = []
     spent = 0.0
@@ -141,7 +131,7 @@ def _measure(job: Job, group: int, replications: int, share: float) -> _Cost:
             break
         if len(times) > 1:
             before, took = times[-1]
-            at_least = took / before.n_replications * share  # as if all further policies cost nothing
+            at_least = took / before.n_replications * share  # if further policies cost nothing
             grows = size.n_policies * size.n_replications / (before.n_policies * before.n_replications)
             if spent + grows * took > max(_MOST_OF_A_SPAN * _SPAN_S, _MOST_OF_THE_WORK * at_least):
                 break
@@ -153,7 +143,7 @@ def _measure(job: Job, group: int, replications: int, share: float) -> _Cost:
 
 
 def _is_clear(times: Sequence[tuple[Piece, float]]) -> bool:
-    """Tell whether larger spans have nothing to teach: policies share no more, or replications visibly add up."""
+    """Return whether larger spans would add nothing: policies share no more, or replications visibly add up."""
     (before, less), (last, took) = times[-2:]
     if last.n_replications > 1:
         return took - less > _VISIBLE * took
@@ -161,7 +151,7 @@ def _is_clear(times: Sequence[tuple[Piece, float]]) -> bool:
 
 
 def _time(job: Job, group: int, size: Piece) -> float:
-    # This thread's time: what others do on this machine doesn't count.
+    # The time of this thread, so that other work on this machine doesn't count.
     start = thread_time()
     job.run(Span(group, 0, size.n_policies, 0, size.n_replications))
     return thread_time() - start
@@ -184,10 +174,10 @@ def _conclude(times: Sequence[tuple[Piece, float]], n_policies: int) -> _Cost:
     last, took = times[-1]
     before, less = times[-2] if len(times) > 1 else (Piece(0, 0), 0.0)
     if last.n_replications > 1:
-        # What a span costs whatever its length is paid once, and doesn't count.
+        # The fixed cost of a span is paid once and doesn't count.
         slope = max(took - less, _VISIBLE * took) / (last.n_replications - before.n_replications)
         return _Cost(slope, n_policies)
-    # A straight line through the last two: what the policies share, and what each of them adds.
+    # A straight line through the last two sizes: the shared cost, and the cost of each policy.
     each = max(0.0, took - less) / (last.n_policies - before.n_policies)
     shared = max(0.0, took - each * last.n_policies)
     together = shared + each * n_policies

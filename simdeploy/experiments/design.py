@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, collect, nearest, raise_if_any, shorten
+from simdeploy.experiments.arguments import is_whole
 from simdeploy.experiments.ranges import Choices, Interval, Range, Spread, make_interval
 from simdeploy.units import NS_PER_S, parse_duration
 
 if TYPE_CHECKING:
     from simdeploy.experiments.levers import Kind, Lever
 
-# A slip of the pen must not fill the memory.
+# A typing error must not fill the memory.
 MOST_CASES = 1_000_000
 
 _NAMED = ("grid", "list")
@@ -52,22 +53,12 @@ Design = str | LatinHypercube
 
 @dataclass(frozen=True)
 class Points:
-    """Combinations of values.
-
-    Attributes
-    ----------
-    values : tuple of tuple
-        Values of each lever, as in a file.
-    index : ndarray of int, shape (points, levers)
-        Index of each lever's value at a point.
-    asked : tuple
-        The requested values of each lever, as JSON values.
-    """
+    """Combinations of values."""
 
     levers: tuple[Lever, ...]
-    values: tuple[tuple[Any, ...], ...]
-    index: np.ndarray
-    asked: tuple[Any, ...]
+    values: tuple[tuple[Any, ...], ...]  # of each lever, as in a file
+    index: np.ndarray  # of each lever's value, shape (points, levers)
+    asked: tuple[Any, ...]  # the requested values of each lever, as JSON values
 
     def __len__(self) -> int:
         return len(self.index)
@@ -81,22 +72,11 @@ class Points:
 
 
 def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design, *, seed: int) -> Points:
-    """Combine values of levers.
+    """Combine values of levers; a Latin hypercube also takes a `Range` or a tuple (lowest, highest).
 
-    Parameters
-    ----------
-    asked : sequence of iterable
-        Values of each lever; for a Latin hypercube also a `Range` or a tuple (lowest, highest).
-    design : {'grid', 'list'} or LatinHypercube
-        Every combination, the last lever fastest; the first values of all levers, then the second ones, and so on; or points
-        spread over ranges and choices.
-    seed : int
-        Of the Latin hypercube.
-
-    Raises
-    ------
-    InputError
-        For levers without values, lists of unequal lengths, or more than a million points.
+    The design is a grid of every combination, the last lever fastest; a list of the first values of all levers, then
+    the second ones, and so on; or points spread over ranges and choices. Raises `InputError` for levers without values,
+    lists of unequal lengths, or more than a million points.
 
     Examples
     --------
@@ -110,12 +90,11 @@ def make_points(levers: Sequence[Lever], asked: Sequence[object], design: Design
     if isinstance(design, LatinHypercube):
         return _latin_hypercube(levers, asked, design.points, seed)
     if design == "grid":
-        # Before any of them is read: two long ranges are soon more than can be held.
+        # Before reading values: two long ranges may exceed the memory.
         check_number_of_cases(prod(_length(given) or 1 for given in asked))
     problems: list[Problem] = []
     values = [_listed(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     lengths = [len(of_lever) for of_lever in values]
     if design == "list":
         if len(set(lengths)) > 1:
@@ -136,10 +115,9 @@ def check_number_of_cases(number: int) -> None:
 
 def _check_design(design: object) -> None:
     if isinstance(design, LatinHypercube):
-        points = design.points
-        if not isinstance(points, int) or isinstance(points, bool) or not 1 <= points <= MOST_CASES:
-            allowed = f"1 to {MOST_CASES:,} points"
-            raise InputError(Problem("invalid Latin hypercube", ("design",), found=shorten(points), allowed=allowed))
+        if not is_whole(design.points, 1, MOST_CASES):
+            found, allowed = shorten(design.points), f"1 to {MOST_CASES:,} points"
+            raise InputError(Problem("invalid Latin hypercube", ("design",), found=found, allowed=allowed))
     elif design not in _NAMED:
         hint = nearest(design, _NAMED)
         raise InputError(Problem("unknown design", ("design",), found=shorten(design), allowed=_DESIGNS, hint=hint))
@@ -159,28 +137,25 @@ def _listed(lever: Lever, given: object, problems: list[Problem]) -> tuple[Any, 
         found, allowed = f"{_length(given) or len(first):,} or more", f"up to {MOST_CASES:,}"
         problems.append(Problem("too many values", (lever.name,), found=found, allowed=allowed))
         return ()
-    try:
-        values = tuple(_natural(lever.kind, plain(value)) for value in first)
-    except InputError as error:
-        problems += [problem.at(prefix=(lever.name,)) for problem in error.problems]
-        return ()
-    if not values:
-        problems.append(Problem("no values", (lever.name,), allowed="at least one"))
-    return values
+    with collect(problems, prefix=(lever.name,)):
+        if not first:
+            raise InputError(Problem("no values", allowed="at least one"))
+        return tuple(_natural(lever.kind, plain(value)) for value in first)
+    return ()
 
 
 def _length(given: object) -> int | None:
-    """Return how many values there are, if that is known without going through them."""
+    """Return the number of values, if known without iteration."""
     try:
-        return len(given)  # type: ignore[arg-type]  # what has no length raises
+        return len(given)  # type: ignore[arg-type]  # raises without a length
     except TypeError:
         return None
-    except OverflowError:  # a range may be longer than Python counts
+    except OverflowError:  # a range may be longer than Python can count
         return sys.maxsize
 
 
 def _natural(kind: Kind, value: Any) -> Any:
-    """Return a whole number that an array holds as 3.0 as 3, where only whole numbers are meant."""
+    """Return 3 for 3.0, as in an array, if the lever takes whole numbers."""
     return int(value) if kind == "whole" and isinstance(value, float) and value.is_integer() else value
 
 
@@ -189,8 +164,7 @@ def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points:
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
     if not levers:
         problems.append(Problem("nothing to vary", ("vary",)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     sample = sample_hypercube(len(levers), n_points, seed=seed)
     values, columns = [], []
     for spread, fractions in zip(spreads, sample.T, strict=True):
@@ -205,11 +179,7 @@ def _latin_hypercube(levers: Sequence[Lever], asked: Sequence[object], n_points:
 
 
 def sample_hypercube(dimensions: int, n_points: int, *, seed: int | Sequence[int]) -> np.ndarray:
-    """Return points of a Latin hypercube in [0, 1).
-
-    Returns
-    -------
-    ndarray of float, shape (points, dimensions)
+    """Return points (rows) of a Latin hypercube in [0, 1).
 
     Examples
     --------
@@ -234,8 +204,8 @@ def spread_over(lever: Lever, given: object, problems: list[Problem]) -> Spread:
         return Choices(ends)
     low, high = (read_number(lever.kind, value) for value in ends)
     asked = given if isinstance(given, Range) else Range(*ends)
-    interval, found = make_interval(asked, (low, high), lever.kind, lever.name)
-    problems += found
+    interval, of_range = make_interval(asked, (low, high), lever.kind, lever.name)
+    problems += of_range
     return interval
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, Problem, nearest, raise_if_any, shorten
 from simdeploy.experiments.result import SweepResult
 from simdeploy.experiments.rows import RowsInMemory
 from simdeploy.experiments.table import Outcomes
@@ -36,13 +36,9 @@ class Batches(Protocol):
 class Gathered:
     """Replications in columns.
 
-    Attributes
-    ----------
-    cases : DataFrame
-        One row per case, in order, or per policy, in the table's order: `scenario` and `policy` if the table has them, and
-        `case` and the factors of a sweep.
-    outcomes : Outcomes
-        Its policies are the cases, in this order. Missing replications count as failed.
+    Cases have one row per case, in order, or per policy, in the table's order: `scenario` and `policy` if the table has
+    them, and `case` and the factors of a sweep. They are the policies of the outcomes, in this order; missing
+    replications count as failed.
     """
 
     cases: pd.DataFrame
@@ -50,17 +46,10 @@ class Gathered:
 
 
 def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathered:
-    """Gather some columns of a table of replications.
+    """Gather some columns of a table of replications; order and further columns don't matter.
 
-    Parameters
-    ----------
-    responses : DataFrame, SweepResult or StoredTable
-        From `replicate`, `sweep` or `read_store`. Order and further columns don't matter.
-
-    Raises
-    ------
-    InputError
-        If it is not such a table, lacks a column or has duplicate replications; or if it has weights but `columns` does not.
+    Raises `InputError` if it is not such a table, lacks a column or has duplicate replications; or if it has weights
+    but `columns` does not.
 
     Examples
     --------
@@ -72,7 +61,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     """
     if WEIGHT not in columns:
         refuse_weights(responses.columns)
-    _check(responses, columns)
+    raise_if_any(missing_columns(("policy", "replication", *columns), responses.columns))
     if isinstance(responses, SweepResult) and isinstance(responses._rows, RowsInMemory):  # noqa: SLF001 - of this package
         return Gathered(responses.cases, responses._rows.to_outcomes(columns))  # noqa: SLF001
     frame = _read(responses, columns)
@@ -91,7 +80,7 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
     _check_twice(policies * shape[1] + replications - first, frame, identity)
     outcomes = Outcomes(*shape, first=first, columns=[*columns, "status"])
     if "status" not in frame:
-        # Whoever kept no status: a rollout that came to its end has all of its counts.
+        # Without a status: a rollout that was simulated has all of its counts.
         counts = [name for name in columns if RESPONSES.get(name) == "Int64"]
         frame = frame.assign(status=np.where(frame[counts].isna().any(axis=1), "failed", "ok"))
     outcomes.put_rows(policies, replications, frame)
@@ -99,27 +88,19 @@ def gather(responses: pd.DataFrame | Batches, columns: Sequence[str]) -> Gathere
 
 
 def refuse_weights(columns: Iterable[Any]) -> None:
-    """Refuse a table with weights, for analyses that don't use them.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse a table with weights, for analyses that don't use them."""
     if WEIGHT in columns:
         message = "these replications are weighted (tilted), but this analysis ignores weights"
         hint = "use `estimate`, or simulate without the tilt"
         raise InputError(Problem(message, (WEIGHT,), hint=hint))
 
 
-def _check(responses: Any, columns: Sequence[str]) -> None:
-    there = [str(name) for name in responses.columns]
-    problems = [
-        Problem("a table of replications needs this column", (name,), hint=nearest(name, there))
-        for name in ("policy", "replication", *columns)
-        if name not in there
-    ]
-    if problems:
-        raise InputError(problems)
+def missing_columns(
+    needed: Iterable[str], columns: Iterable[Any], *, table: str = "a table of replications"
+) -> list[Problem]:
+    """Return a problem for each needed column that a table doesn't have."""
+    present, message = [str(name) for name in columns], f"{table} needs this column"
+    return [Problem(message, (name,), hint=nearest(name, present)) for name in needed if name not in present]
 
 
 def _read(responses: Any, columns: Sequence[str]) -> pd.DataFrame:

@@ -13,23 +13,13 @@ if TYPE_CHECKING:
 
 
 class Span(NamedTuple):
-    """Consecutive replications of consecutive policies of one group of a job.
+    """Consecutive replications of consecutive policies of one group of a job."""
 
-    Attributes
-    ----------
-    group : int
-        Place in `Job.groups`.
-    policy : int
-        Index of the first policy in the group.
-    n_replications : int
-        Replications of each of the policies.
-    """
-
-    group: int
-    policy: int
+    group: int  # place in `Job.groups`
+    policy: int  # index of the first policy in the group
     n_policies: int
     first: int
-    n_replications: int
+    n_replications: int  # of each of the policies
 
 
 @dataclass(frozen=True)
@@ -42,12 +32,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything to simulate, except the number of replications.
-
-    Raises
-    ------
-    InputError
-        If one rollout needs too much memory on the engine.
+    """Everything to simulate, except the number of replications; an `InputError` if one rollout needs too much
+    memory.
     """
 
     groups: tuple[Group, ...]

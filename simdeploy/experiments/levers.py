@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.api.gate import READ_BY
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, collect, listed, nearest, raise_if_any, shorten
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ FACTOR_PREFIX = "scenario."
 
 _NO_MATTER = ("costs", "requirements")
 
-# Not what happens in a rollout; a policy's keys are varied without a prefix.
+# Keys that don't affect rollouts, and policies, whose keys are varied without a prefix.
 _NO_FACTORS = ("simdeploy", "name", "description", "policies", *_NO_MATTER)
 
 _MOST_NAMED = 3
@@ -57,24 +57,11 @@ class Lever:
 
 
 def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequence[Spec]) -> tuple[Lever, ...]:
-    """Find keys by name.
+    """Find keys by name: full paths, or ends of paths (``max_error_rate``).
 
-    Parameters
-    ----------
-    names : iterable of str
-        Full paths, or ends of paths (``max_error_rate``), searched first among the keys of the specs and those stated in the
-        scenarios, then among all.
-
-    Returns
-    -------
-    tuple of Lever
-        One per name.
-
-    Raises
-    ------
-    InputError
-        For unknown names, with the nearest key; for ambiguous ones, with all matches; and for keys named twice or together with
-        one inside them.
+    Ends are searched first among the keys of the specs and those stated in the scenarios, then among all. Raises
+    `InputError` for unknown names, with the nearest key; for ambiguous ones, with all matches; and for keys named twice
+    or together with one inside them.
 
     Examples
     --------
@@ -96,20 +83,16 @@ def find_levers(names: Iterable[str], scenarios: Sequence[Scenario], specs: Sequ
     problems: list[Problem] = []
     levers: dict[str, Lever] = {}
     for name in names:
-        try:
+        with collect(problems):
             lever = catalogue.find(name)
-        except InputError as error:
-            problems += error.problems
-            continue
-        if lever.name in levers:
-            problems.append(Problem("duplicate key", (name,), found=lever.name))
-        levers[lever.name] = lever
+            if lever.name in levers:
+                problems.append(Problem("duplicate key", (name,), found=lever.name))
+            levers[lever.name] = lever
     for above in levers:
         below = next((lever for lever in levers if lever.startswith(f"{above}.")), None)
         if below is not None:
             problems.append(Problem("can't vary a key and a key inside it", (above,), found=below))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(levers.values())
 
 
@@ -153,7 +136,7 @@ class _Catalogue:
         raise self._unknown(name)
 
     def _spelt_otherwise(self, name: str) -> Lever:
-        """Return a key whose path isn't as the catalogue writes it: with items by their number, say."""
+        """Return a key whose path is written otherwise than in the catalogue, such as items by number."""
         from simdeploy.scenario.changes import find_key
 
         path = name.removeprefix(FACTOR_PREFIX)
@@ -186,12 +169,8 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
 
 
 def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]:
-    """Find the keys to vary.
-
-    Raises
-    ------
-    InputError
-        With all problems; if `vary` is empty, with numbers of the scenario that could be varied.
+    """Find the keys to vary; if `vary` is empty, the `InputError` lists numbers of the scenario that could be
+    varied.
     """
     if not isinstance(vary, Mapping):
         raise InputError(Problem("no factors", ("vary",), found=shorten(vary), allowed="a mapping of keys to ranges"))
@@ -204,15 +183,15 @@ def find_factors(vary: Any, scenario: Scenario, spec: Spec) -> tuple[Lever, ...]
 
 
 def _stated_numbers(scenario: Scenario) -> list[tuple[str, Any]]:
-    """Return what numbers of world and release a scenario states, by their paths; fractions and times first."""
+    """Return the numbers of fleet and release that a scenario states, by path; fractions and times first."""
     raw = scenario.to_dict()
-    found = [
+    numbers = [
         (path, value)
         for section in ("fleet", "release")
         for path, value in _leaves(section, raw.get(section))
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-    return sorted(found, key=lambda one: isinstance(one[1], int))
+    return sorted(numbers, key=lambda stated: isinstance(stated[1], int))
 
 
 def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
@@ -224,20 +203,10 @@ def _leaves(path: str, value: Any) -> list[tuple[str, Any]]:
 def change_policy(
     base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario, own: Mapping[str, Any]
 ) -> ScenarioPolicy:
-    """Return a policy of a scenario with changed values.
+    """Return a policy of a scenario with changed values; `own` is its own identity, see `own_identity`.
 
-    Parameters
-    ----------
-    values : mapping of Lever to value
-        None means the default. A number for a duration is seconds in both dialects. If the kind of the gate is changed, keys
-        that it doesn't use are removed from the gate.
-    own : mapping
-        The policy's own identity; see `own_identity`.
-
-    Raises
-    ------
-    InputError
-        With all problems; paths from the spec.
+    None means the default, and a number for a duration is seconds in both dialects. If the kind of the gate is changed,
+    keys that it doesn't use are removed from the gate. Paths in an `InputError` start from the spec.
     """
     from simdeploy.api.check import build_spec
 
@@ -276,5 +245,5 @@ def keep_what_is_read(gate: Mapping[str, Any]) -> dict[str, Any] | None:
     kind = gate.get("kind")
     if kind is None:
         return None
-    # What is no kind at all is found when the spec is built.
+    # An unknown kind is reported when the spec is built.
     return {key: value for key, value in gate.items() if key == "kind" or key in READ_BY.get(kind, gate)}

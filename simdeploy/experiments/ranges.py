@@ -13,9 +13,9 @@ import numpy as np
 from simdeploy.errors import Problem, shorten
 from simdeploy.units import exact
 
-# Beyond, whole numbers leave the columns of a table and floats can't be told apart.
+# Larger whole numbers don't fit into a column, and larger floats are indistinguishable.
 _FURTHEST = 1 << 63
-# As near to 0 as a scenario's numbers are.
+# Smallest number of a scenario.
 _LEAST_RATIO = 1e-100
 
 
@@ -68,7 +68,7 @@ class Interval:
         if not self.is_whole:
             values: list[Any] = self._between(fractions, self.high).tolist()
             return values
-        # Of a whole number n the part from n to n + 1.
+        # A whole number n stands for n to n + 1.
         return [min(int(value), self.high) for value in self._between(fractions, self.high + 1).tolist()]
 
     def step(self, fractions: np.ndarray) -> list[Any]:
@@ -78,12 +78,12 @@ class Interval:
 
     def place(self, values: Sequence[Any]) -> np.ndarray:
         """Return the position of values: 0 at the low end, 1 at the high end."""
-        found = np.asarray(values, dtype=np.float64)
+        numbers = np.asarray(values, dtype=np.float64)
         if self.is_log:
-            found, low, high = np.log(found), math.log(self.low), math.log(self.high)
+            numbers, low, high = np.log(numbers), math.log(self.low), math.log(self.high)
         else:
             low, high = self.low, self.high
-        placed: np.ndarray = (found - low) / (high - low)
+        placed: np.ndarray = (numbers - low) / (high - low)
         return placed
 
     def ask(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Interval:
     def _between(self, fractions: np.ndarray, high: Any) -> np.ndarray:
         values: np.ndarray = self.low + fractions * (high - self.low)
         if self.is_log:
-            # The ends themselves, not what their logarithms give back.
+            # Exactly the ends, despite rounding of logarithms.
             values = np.clip(self.low * np.exp(fractions * math.log(high / self.low)), self.low, high)
         return values
 

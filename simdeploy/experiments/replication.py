@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError
+from simdeploy.errors import raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.jobs import Executor
@@ -104,14 +104,11 @@ def replicate(
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     chosen, problems = choose_policies(scenario, policies)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     check_rows_fit(len(chosen) * len(numbers), ROW_BYTES, hint=USE_A_STORE)
-    campaign = Campaign(
-        seed=seed, engine=engine, executor=executor, workers=workers, cluster=cluster, store=store, progress=progress
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
     table = to_replications(campaign.sweep({scenario.name: scenario}, chosen, replications=numbers))
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return table
 
 
@@ -121,7 +118,7 @@ def to_replications(result: SweepResult) -> pd.DataFrame:
     names = [name for name in result.columns if name != "case"]
     if not isinstance(rows, RowsInMemory):
         return result.to_frame(names)
-    # What most calls need, without a second table in memory.
+    # The usual case, without a second table in memory.
     table = rows.to_outcomes(names).to_frame({name: result.cases[name].tolist() for name in ("scenario", "policy")})
     table.attrs.update(result.attrs)
     return table

@@ -183,15 +183,7 @@ def make_rows(
 ) -> pa.Table:
     """Return the rows of some replications of consecutive cases: by case, then by replication.
 
-    Parameters
-    ----------
-    blocks : iterable of (Span, Block)
-        Together they cover all rows, and possibly more.
-
-    Returns
-    -------
-    pyarrow.Table
-        Columns and types don't depend on the selection or the blocks.
+    The blocks cover all rows, and possibly more. Columns and types don't depend on the selection or the blocks.
     """
     import pyarrow as pa
 
@@ -211,13 +203,13 @@ def make_rows(
             outcomes.put(case - numbers.start, _broken(cases.broken[case], replications))
     keys = {name: column[numbers.start : numbers.stop] for name, column in table.columns.items() if name in chosen}
     rows = outcomes.to_table(keys).select(chosen)
-    # Numbers in which nothing is missing in any part are int64 in pandas, the others Int64.
+    # Whole numbers that are never missing in any part are int64 in pandas, the others Int64.
     complete = {"replication", *(name for name, column in table.columns.items() if not column.null_count)}
     return rows.cast(pa.schema([field.with_nullable(field.name not in complete) for field in rows.schema]))
 
 
 def _broken(error: str, replications: range) -> Block:
-    """Return the outcomes of a case that can't be simulated."""
+    """Return the failed outcomes of an invalid case."""
     row = {"status": "failed", "stage": "check", "error": error}
     block = Block.of_rows(replications.start, [[row]])
     return replace(block, index=np.zeros((1, len(replications)), dtype=np.int32))

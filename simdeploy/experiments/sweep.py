@@ -119,19 +119,10 @@ def sweep(
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
     scenarios, named = name_scenarios(scenario), name_policies(policies)
     if not vary and len(scenarios) * len(named) == 1:
-        find_bases(scenarios, named)  # refuses a policy that there isn't
+        find_bases(scenarios, named)  # refuses unknown policies
         allowed = "a key with values, or several scenarios or policies"
         raise InputError(Problem("nothing to vary", ("vary",), allowed=allowed))
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        tells_suspicions=True,
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
     result = campaign.sweep(scenarios, named, vary=vary, design=design, replications=numbers)
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return result

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# Types that can hold "missing": a failed replication, or what did not happen, is NaN and never 0.
+# Types that can hold missing values: failed replications and events that did not happen are NaN, never 0.
 DTYPES: dict[str, str] = {
     "scenario": "str",
     "policy": "str",
@@ -25,7 +25,7 @@ DTYPES: dict[str, str] = {
     "error": "str",
 }
 
-# Of a row of the whole table in memory: a word takes 8 bytes for its place and some letters.
+# Bytes of a row of the whole table in memory; a word takes 8 bytes and its letters.
 ROW_BYTES = sum({"str": 18, "int64": 8, "Int64": 9, "float64": 8}[dtype] for dtype in DTYPES.values())
 
 
@@ -41,12 +41,9 @@ def columns_of(*, is_weighted: bool) -> tuple[str, ...]:
 
 
 class Outcomes:
-    """Outcomes by policy and replication, in columns filled from blocks in any order.
+    """Outcomes by policy and replication, in columns filled from blocks in any order; by default all columns.
 
-    Parameters
-    ----------
-    columns : sequence of str, optional
-        Columns to keep; default: all.
+    They take about 150 bytes per replication of a policy.
 
     Notes
     -----
@@ -108,11 +105,11 @@ class Outcomes:
         here = (of_policies, slice(start, start + n_replications))
         self._is_ok[here] = block.is_ok[block.index]
         for name, column in self._numbers.items():
-            # A scenario without a tilt in a table of some with one: what is drawn is as likely as it is.
+            # Scenarios without a tilt have weight 1 in a table with tilted ones.
             column[here] = block.numbers[name][block.index] if name in block.numbers else 1.0
         for name, codes in self._codes.items():
             places = self._places[name]
-            # The last entry is what -1, missing, stands for.
+            # The last entry is for -1, missing.
             known = np.array([*(places.setdefault(word, len(places)) for word in block.words[name]), -1], np.int32)
             codes[here] = known[block.codes[name]][block.index]
 
@@ -127,23 +124,16 @@ class Outcomes:
             column[here] = values if column.dtype == np.float64 else np.nan_to_num(values).astype(np.int64)
         for name, codes in self._codes.items():
             places = self._places[name]
-            found, words = pd.factorize(rows[name])
+            row_codes, words = pd.factorize(rows[name])
             known = np.array([*(places.setdefault(str(word), len(places)) for word in words), -1], np.int32)
-            codes[here] = known[found]
+            codes[here] = known[row_codes]
 
     def to_table(self, keys: Mapping[str, Any]) -> pa.Table:
-        """Return a row per policy and replication, in this order.
+        """Return a row per policy and replication, in this order, with leading columns such as `scenario` and `policy`.
 
-        Parameters
-        ----------
-        keys : mapping of str to sequence, ndarray or pyarrow.Array
-            Leading columns such as `scenario` and `policy`: one value per policy.
-
-        Returns
-        -------
-        pyarrow.Table
-            The columns of `keys`, `replication`, and of those kept every response, `status`, `stage`, `error`. Unknown responses
-            and those of failed replications are null; words, including `keys`, are `large_string`.
+        `keys` have one value per policy. They are followed by `replication`, and of the columns kept every response,
+        `status`, `stage`, `error`. Unknown responses and those of failed replications are null; words, including
+        `keys`, are `large_string`.
         """
         import pyarrow as pa
 
@@ -164,15 +154,8 @@ class Outcomes:
     def to_frame(self, keys: Mapping[str, Any]) -> pd.DataFrame:
         """Return the same rows as a DataFrame with the types of `DTYPES`, owned by the caller.
 
-        Parameters
-        ----------
-        keys : mapping of str to sequence of str, or ndarray
-            As for `to_table`.
-
-        Returns
-        -------
-        DataFrame
-            Missing numbers are NaN, or NA for whole ones.
+        Missing numbers are NaN, or NA for whole ones. Columns are handed over, so that the table is in memory once.
+        This object can't be used afterwards.
 
         Notes
         -----
@@ -209,7 +192,7 @@ class Outcomes:
                     values[is_missing] = np.nan
                     columns[name] = values
                 else:
-                    # A mask of its own for each column, for a caller may fill in one of them.
+                    # A separate mask for each column, because the caller may change one of them.
                     columns[name] = pd.arrays.IntegerArray(values.astype(np.int64, copy=False), is_missing.copy())
         return pd.DataFrame(columns, copy=False)
 

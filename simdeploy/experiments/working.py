@@ -30,46 +30,32 @@ if TYPE_CHECKING:
 
     Simulate = Callable[[Iterator[Span]], Generator[tuple[Span, Block], None, None]]
 
-# Cases that go into a store are all checked at first where that is soon done. Of more, so many are; and the others, so
-# many at a time, when it is their turn.
+# Up to this many cases for a store are all checked first. Of more, some are checked first, and the others in turn, this
+# many at a time.
 _ALL_CHECKED = 20_000
 _CHECKED_FIRST = 5000
 _AT_A_TIME = 5000
 
-# A part is some seconds of work, so that little is lost when a run is ended; but a folder of very many small files is
-# slow to read, and a part of very many rows takes much memory.
+# A part is some seconds of work, so that little is lost if a run is interrupted; but very many small files are slow to
+# read, and parts with very many rows take much memory.
 _PART_S = 4.0
 _MOST_PARTS = 1000
 _MOST_ROWS = 100_000
-_MOST_CASES = 5000  # a case has to be checked before its part can be begun
+_MOST_CASES = 5000  # all cases of a part are checked before it begins
 
-# The compiled engine shares work among the policies of a span, so many cases are simulated together: so many spans, of
-# about a second at most, or else so many cases, which get nearly all that there is to share. Until their parts are
-# finished, their outcomes are held in memory.
+# The compiled engine shares work among the policies of a span, so many cases are simulated together: this many spans of
+# at most about a second, or this many cases, which share nearly everything. Their outcomes stay in memory until their
+# parts are finished.
 _SPANS_TOGETHER = 64
 _CASES_TOGETHER = 256
 _MOST_CELLS = 4_000_000
 
 
 class Work:
-    """Checked work of one sweep.
+    """Checked work of one sweep; raises `InputError` with all invalid values and combinations.
 
-    Parameters
-    ----------
-    where : callable
-        Returns the executor for an engine.
-    report : callable or None
-        Gets the numbers of finished and of all rows.
-
-    Attributes
-    ----------
-    warnings : tuple of str
-        What is valid but probably not meant.
-
-    Raises
-    ------
-    InputError
-        With all invalid values and invalid combinations.
+    `where` returns the executor for an engine, `report` gets the numbers of finished and of all rows. `warnings` are
+    about valid values that are probably not meant.
     """
 
     def __init__(
@@ -112,7 +98,7 @@ class Work:
     def into_store(self, path: str | os.PathLike[str], question: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
         """Simulate what the folder lacks; return notes for the user and the engine."""
         with Store.open(path, question=question, make_cut=self._cut) as store:
-            # The engine is that of the first call, which another one might not choose.
+            # The engine of the first call, because a later call might choose another.
             engine, layout = read_cut(store.cut, self._n_cases, self._replications)
             counter = self._count_from(layout.count_rows(store.finished))
             for numbers in self._stretches(layout):
@@ -131,13 +117,13 @@ class Work:
         return self._cases or self._maker.make(numbers, keep_broken=True)
 
     def _stretches(self, layout: Layout) -> Iterator[range]:
-        """Yield the numbers of cases that are checked and simulated together; no part has some of them only."""
+        """Yield the numbers of cases that are checked and simulated together; they fill whole parts."""
         size = self._n_cases if self._cases else _AT_A_TIME // layout.cases_per_part * layout.cases_per_part
         for first in range(0, self._n_cases, size):
             yield range(first, min(first + size, self._n_cases))
 
     def _choose_engine(self) -> str:
-        """Return the engine that suits the size of the work, if nobody chose one."""
+        """Return the requested engine, or the one that suits the size of the work."""
         node_updates = round(self._n_cases * len(self._replications) * self._node_updates)
         return choose_engine(self._maker.engine, node_updates=node_updates)
 
@@ -150,7 +136,7 @@ class Work:
 
 
 class _Counter:
-    """Tells how many rows are there."""
+    """Reports the number of finished rows."""
 
     def __init__(self, report: Progress | None, n_done: int, n_rows: int) -> None:
         self._report = report
@@ -166,27 +152,19 @@ class _Counter:
 
 
 def _choose_some(table: CaseTable) -> list[int]:
-    """Return cases that have each value of each key, as far as a few thousand can, and others from everywhere."""
+    """Return a few thousand cases: as many as possible with each value of each key, and others spread evenly."""
     index = table.points.index
     one_by_one = np.flatnonzero(np.count_nonzero(index != index[0], axis=1) <= 1)[:_CHECKED_FIRST]
-    # Multiples of the golden ratio are spread evenly, and not in step with any grid.
+    # Multiples of the golden ratio are spread evenly and match no grid.
     everywhere = (np.arange(_CHECKED_FIRST) * ((5**0.5 - 1) / 2) % 1 * len(table)).astype(int)
     some: list[int] = np.union1d(one_by_one, everywhere).tolist()
     return some
 
 
 def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: float) -> dict[str, Any]:
-    """Choose the division of the rows into parts, as a JSON value.
+    """Choose the division of the rows into parts, as a JSON value; `node_updates` is per replication of a case.
 
-    Parameters
-    ----------
-    node_updates : float
-        Per replication of a case.
-
-    Returns
-    -------
-    dict
-        `engine` (the same for all parts), `cases_per_part`, `replications_per_part`, `n_parts`.
+    It doesn't depend on timing: the same question and engine give the same files.
 
     Notes
     -----
@@ -209,13 +187,7 @@ def cut_parts(n_cases: int, n_replications: int, *, engine: str, node_updates: f
 
 
 def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
-    """Return the engine and the layout that `cut_parts` chose.
-
-    Raises
-    ------
-    StoreError
-        If the value is invalid, because the manifest was not written by `cut_parts`.
-    """
+    """Return the engine and the layout that `cut_parts` chose; anything else is a `StoreError`."""
     match cut:
         case {"engine": "compiled" | "reference" as engine, "n_parts": n_parts} if isinstance(n_parts, int):
             sizes = cut.get("cases_per_part"), cut.get("replications_per_part")
@@ -227,14 +199,9 @@ def read_cut(cut: Any, n_cases: int, replications: range) -> tuple[str, Layout]:
 
 
 class Gathering:
-    """Consecutive cases of a layout, during simulation and assembly of their parts.
+    """Consecutive cases of a layout, which fill whole parts, during simulation and assembly of their parts.
 
-    Parameters
-    ----------
-    cases : Cases
-        They must fill whole parts.
-    cut : Cut
-        Span sizes of the cases' job.
+    `cut` has the span sizes of the cases' job.
     """
 
     def __init__(self, cases: Cases, layout: Layout, cut: Cut) -> None:
@@ -247,19 +214,10 @@ class Gathering:
     def gather(
         self, finished: AbstractSet[int], simulate: Simulate, tell: Callable[[int], None]
     ) -> Generator[tuple[int, pa.Table], None, None]:
-        """Simulate unfinished parts, and yield each with its rows.
+        """Simulate unfinished parts, and yield each, in any order, with its rows in fixed order.
 
-        Parameters
-        ----------
-        simulate : callable
-            Yields each given span with its block, in any order.
-        tell : callable
-            Gets the number of rows of each finished span.
-
-        Yields
-        ------
-        int, pyarrow.Table
-            Parts in any order, each with its rows in fixed order.
+        `simulate` yields each given span with its block, in any order; `tell` gets the number of rows of each finished
+        span.
         """
         with closing(simulate(self._spans(finished))) as blocks:
             for span, block in blocks:
@@ -284,7 +242,7 @@ class Gathering:
         for tile in self._tiles(finished):
             spans = list(self._spans_of(tile))
             tile.n_spans = len(spans)
-            if not spans:  # none of its cases can be simulated
+            if not spans:  # all its cases are invalid
                 self._whole.append(tile)
             for span in spans:
                 self._under_way[span].append(tile)
@@ -300,8 +258,8 @@ class Gathering:
                 yield _Tile(missing[first : first + n_together])
 
     def _count_together(self) -> int:
-        """Return how many cases are simulated together, for the sake of what they share."""
-        if self._cases.job.engine == "reference":  # it shares nothing
+        """Return how many cases are simulated together, to share work."""
+        if self._cases.job.engine == "reference":  # shares nothing
             return 1
         n_replications = self._layout.replications_per_part
         n_cells = _SPANS_TOGETHER * max((piece.n_policies * piece.n_replications for piece in self._cut), default=0)
@@ -324,7 +282,7 @@ class _Tile:
 
     parts: list[int]
     n_spans: int = 0
-    blocks: list[tuple[Span, Block]] = field(default_factory=list)  # those that are there
+    blocks: list[tuple[Span, Block]] = field(default_factory=list)  # finished ones
 
 
 def _runs(numbers: np.ndarray) -> Iterator[range]:

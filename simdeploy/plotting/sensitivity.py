@@ -51,9 +51,9 @@ _BESIDE = 0.23  # of the middle of a bar, where the interval of the other index 
 _LABEL_WIDTH = 20  # characters
 
 # A flip has a word beside it, too.
-_FLIPS = {"flips": (VERMILION, "D"), "may flip": (ORANGE, "s")}
+_FLIPS = {"changes": (VERMILION, "D"), "may change": (ORANGE, "s")}
 _HOLDS = BLUE, "o"
-_ORDER = ("flips", "may flip", "holds, not surely", "holds", "not known")
+_ORDER = ("changes", "may change", "holds, uncertain", "holds", "unknown")
 _MOST_ROWS = 18
 _SMALLEST_RATIO = 8  # of the largest to the typical margin, above which the scale is logarithmic
 
@@ -219,7 +219,7 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     rows = result.values[result.values["verdict"].isin(_ORDER)]
     rows = rows.assign(size=(rows[column] - start).abs(), rank=rows["verdict"].map(_ORDER.index))
     # A flip has a row even where no margin is left; a value that changes only what is not in question has none.
-    is_named = rows["verdict"].isin([*_FLIPS, "not known"])
+    is_named = rows["verdict"].isin([*_FLIPS, "unknown"])
     moved = rows[is_named | (rows["size"] > 0)]
     moved = moved.assign(rank=moved["rank"].where(is_named, _ORDER.index("holds")))
     moved = moved.sort_values(["rank", "size"], ascending=[True, False], kind="stable", na_position="first")
@@ -271,7 +271,7 @@ def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start
         text = f"{row['verdict']} to {'no policy' if isinstance(row['choice'], float) else row['choice']}"
         look = {"color": INK, "fontweight": "bold"}
     elif math.isnan(value):
-        text = "not known"
+        text = "unknown"
     else:
         half_width = (high - low) / 2
         text = format_number(value, 0.0 if math.isnan(half_width) else half_width, sign=True)
@@ -288,9 +288,9 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float
     if linear < math.inf:
         text += f" (logarithmic beyond {linear:g})"
     verdicts = result.values["verdict"]
-    n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("not possible").sum())
+    n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("impossible").sum())
     text += f"\nlines: {percent(result.confidence_level)} CI"
     text += f"; {n - n_shown} further values change it by less or not at all" if n > n_shown else ""
     ax.set_xlabel(wrap_words(ax, text, "small"), fontsize="small")
-    title = f"{n_flips} of {n} values of a switch flip or may flip the choice"
+    title = f"{n_flips} of {n} values of a switch change or may change the choice"
     ax.set_title(wrap_words(ax, title), fontsize="medium", pad=18)

@@ -348,8 +348,8 @@ def plot_pareto(
     _set_axes(ax, measures, ends, find_cost_unit(front.computed_under))
     size = max(6.0, min(30.0, 3000 / len(points)))
     for standings, label, colour in (
-        (["surely dominated"], "dominated", LIGHT_GREY),
-        (["could be", "unknown"], "may be on the front", ORANGE),
+        (["dominated"], "dominated", LIGHT_GREY),
+        (["undecided", "unknown"], "may be on the front", ORANGE),
     ):
         x_values, y_values = points[standing.isin(standings)].T
         ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)

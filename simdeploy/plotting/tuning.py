@@ -44,9 +44,9 @@ _ROWS = {
 }
 # The row of each outcome, with requirements.
 _ROW_OF = {
-    **dict.fromkeys(("chosen", "can't be told from the choice", "not better", "ruled out"), _MEETS),
-    "not known to meet the requirements": "undecided",
-    "misses a requirement": "misses a requirement",
+    **dict.fromkeys(("chosen", "indistinguishable from the choice", "not better", "eliminated"), _MEETS),
+    "requirements undecided": "undecided",
+    "requirement not met": "misses a requirement",
 }
 _ROLES = {"choice": ("recommended", BETTER), "current": ("current", CURRENT), "defaults": ("API defaults", DEFAULT)}
 _MARKER_SIZES = {"*": 13, "o": 7, "s": 7}

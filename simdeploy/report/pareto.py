@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 _MOST_NAMED = 6
-_SHOWN = ("on the front", "could be", "unknown")
+_SHOWN = ("on the front", "undecided", "unknown")
 
 
 def tell(front: ParetoFront) -> str:
     """Say which cases are on the front, and how many others may be."""
     cases, names = front.cases, name_cases(front.cases, front.case_columns)
-    n = {word: int(cases["standing"].eq(word).sum()) for word in (*_SHOWN, "surely dominated", "no value")}
+    n = {word: int(cases["standing"].eq(word).sum()) for word in (*_SHOWN, "dominated", "no value")}
     n_on = n["on the front"]
     measures = join_words([f"{describe_measure(of)} ({direction})" for of, direction in front.directions.items()])
     listed = [names[place] for place in np.flatnonzero(cases["standing"].eq("on the front"))]
     count = f"{n_on:,} of {len(cases):,} cases {is_or_are(n_on)} on the Pareto front"
     start = f"{count} of {measures}"
     forms = [f"{start}: {some}" for some in list_forms(listed, _MOST_NAMED, separator=";")]
-    rest = f"{n['could be']:,} more may be, {n['surely dominated']:,} are dominated"
+    rest = f"{n['undecided']:,} more may be, {n['dominated']:,} are dominated"
     rest += f", {n['no value']:,} have no value" if n["no value"] else ""
     rest += f" ({percent(front.confidence_level)} confidence)"
     fractions = cases["unknown_fraction"].tolist()
@@ -59,5 +59,5 @@ def tabulate(front: ParetoFront) -> tuple[Table, ...]:
     )
     title = f"Cases that are not dominated ({percent(front.confidence_level)} CI)"
     columns = [Column("named", "case"), *columns, Column("standing", "standing")]
-    shown = shown.assign(standing=shown["standing"].replace("could be", "may be on the front"))
+    shown = shown.assign(standing=shown["standing"].replace("undecided", "may be on the front"))
     return (make_table(title, shown, columns, find_cost_unit(front.computed_under)),)

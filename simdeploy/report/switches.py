@@ -27,23 +27,22 @@ if TYPE_CHECKING:
     from simdeploy.result import Table
 
 _MOST_NAMED = 3
-_WORDS = {"holds, not surely": "holds, uncertain", "flips": "changes", "may flip": "may change", "not known": "unknown"}
 
 
 def tell(result: Switches) -> str:
     """Say under how many values the recommendation holds, and which values change it."""
     verdicts = result.values["verdict"]
-    n, n_holds = int(verdicts.ne("not possible").sum()), int(verdicts.isin(["holds", "holds, not surely"]).sum())
+    n, n_holds = int(verdicts.ne("impossible").sum()), int(verdicts.isin(["holds", "holds, uncertain"]).sum())
     count = f"all {n}" if n_holds == n else f"{n_holds} of {n}"
     n_pairs = int(result.pairs["is_possible"].sum())
     is_flipped = result.pairs["flips_together"].fillna(value=False).any()
     first = f"{_say_choice(result)} under {count} switch values"
     clauses = [
-        _named("changes under", result.values[verdicts.eq("flips")]),
+        _named("changes under", result.values[verdicts.eq("changes")]),
         _say_margin(result),
         *_say_pairs(result),
-        _named("may change under", result.values[verdicts.eq("may flip")]),
-        _named("unknown under", result.values[verdicts.eq("not known")]),
+        _named("may change under", result.values[verdicts.eq("may change")]),
+        _named("unknown under", result.values[verdicts.eq("unknown")]),
         [f"none of {n_pairs} pairs changes it"] if n_pairs and not is_flipped else [],
     ]
     second = "; ".join(fit_forms(clauses, LONGEST_ANSWER - len(first) - len(". ."), "; "))
@@ -72,7 +71,7 @@ def _say_pairs(result: Switches) -> list[list[str]]:
     n = int(result.pairs["is_possible"].sum())
     together = result.pairs[result.pairs["flips_together"].fillna(value=False)]
     sentences = []
-    for verdict, change in (("flips", "change"), ("may flip", "may change")):
+    for verdict, change in (("changes", "change"), ("may change", "may change")):
         rows = together[together["verdict"].eq(verdict)]
         sentences.append(_named(f"{len(rows)} of {n} pairs {change} it:", rows, most=1))
     return sentences
@@ -110,9 +109,7 @@ def _tabulate_values(result: Switches) -> Table:
     values = values.assign(
         setting=values["switch"] + ": " + values["value"],
         current=values["switch"].map(result.own_values),
-        verdict=values["verdict"]
-        .replace(_WORDS)
-        .mask(values["has_effect"].eq(other=False).fillna(value=False), "no effect"),
+        verdict=values["verdict"].mask(values["has_effect"].eq(other=False).fillna(value=False), "no effect"),
         margin=values["margin"].where(has_effect),
         effect=values["effect"].where(has_effect),
     )
@@ -129,7 +126,6 @@ def _tabulate_values(result: Switches) -> Table:
 def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
     first, second = pairs["switch"] + ": " + pairs["value"], pairs["other_switch"] + ": " + pairs["other_value"]
     pairs = pairs.assign(size=pairs["interaction"].abs(), setting=first + ", " + second)
-    pairs["verdict"] = pairs["verdict"].replace(_WORDS)
     pairs = pairs.sort_values(["flips_together", "size"], ascending=False, kind="stable")
     columns = (
         Column("setting", "values"),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from simdeploy.errors import InputError, Path, Problem, format_path, nearest
+from simdeploy.errors import InputError, Path, Problem, collect, format_path, nearest, raise_if_any
 from simdeploy.scenario.json_schema import key_default, key_schema, known_keys, may_add_keys, shared_schema
 
 _INDEX = re.compile(r"\[(\d+)\]")
@@ -16,10 +16,7 @@ _INDEX = re.compile(r"\[(\d+)\]")
 def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a scenario's plain data with changed values; unchanged parts are shared, not copied.
 
-    Raises
-    ------
-    InputError
-        For every path that doesn't exist, with the nearest one.
+    An `InputError` lists every path that doesn't exist, with the nearest one.
 
     Examples
     --------
@@ -29,40 +26,22 @@ def set_values(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     changed = dict(raw)
     problems: list[Problem] = []
     for path, value in values.items():
-        try:
+        with collect(problems):
             _set(changed, _INDEX.sub(r".\1", path), value)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return changed
 
 
 class Key(NamedTuple):
-    """A place for a value.
+    """A place for a value."""
 
-    Attributes
-    ----------
-    path : str
-        Dotted path.
-    schema : mapping
-        JSON Schema of its value.
-    is_stated : bool
-        Whether the value is stated, rather than a default.
-    """
-
-    path: str
-    schema: Mapping[str, Any]
-    is_stated: bool
+    path: str  # with dots
+    schema: Mapping[str, Any]  # JSON Schema of its value
+    is_stated: bool  # whether the value is stated, rather than a default
 
 
 def find_key(raw: Mapping[str, Any], path: str) -> Key:
-    """Return the key at a path, in the form of `set_values`.
-
-    Raises
-    ------
-    InputError
-        If the path doesn't exist, with the nearest one.
+    """Return the key at a path, in the form of `set_values`; raise `InputError` with the nearest one if there is none.
 
     Examples
     --------
@@ -117,7 +96,7 @@ def _set(raw: dict[str, Any], path: str, value: object) -> None:
 
 
 def _child(node: Any, schema: Mapping[str, Any], part: str | int) -> Any:
-    """Return what is below a key or a number, or would be by default; an empty section unless that has keys."""
+    """Return the value of a key or item, or its default; an empty section unless the default has keys."""
     if isinstance(node, list):
         return node[int(part)]
     if node.get(part) is not None:
@@ -127,7 +106,7 @@ def _child(node: Any, schema: Mapping[str, Any], part: str | int) -> Any:
 
 
 def _resolve(node: object, schema: Mapping[str, Any], rest: str, path: Path) -> Iterator[Path]:
-    """Find the keys and numbers that a text with dots can mean, the longest names first."""
+    """Yield the paths that a dotted text can mean, the longest names first."""
     if isinstance(node, list):
         head, _, tail = rest.partition(".")
         number = _item(node, head)

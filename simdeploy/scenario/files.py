@@ -18,16 +18,9 @@ Folder = str | os.PathLike[str]
 class Files:
     """Files named by a scenario, relative to it; each is read once and cached.
 
-    So a scenario can be changed or sent to another process after its files have changed.
-
-    Parameters
-    ----------
-    base : str
-        Folder of relative names; empty for the working directory.
-    allowed : sequence of path
-        Further folders that may contain the files.
-    texts : mapping of str to str
-        Texts already read, by name.
+    So a scenario can be changed or sent to another process after its files have changed. `base` is the folder of
+    relative names, empty for the working directory; `allowed` are further folders that may contain the files; `texts`
+    are those already read, by name.
     """
 
     def __init__(self, base: str, allowed: Sequence[Folder] = (), texts: Mapping[str, str] | None = None) -> None:
@@ -50,7 +43,7 @@ class Files:
 
     @staticmethod
     def _outside(problem: Problem) -> Problem:
-        # What has no line in the file (there is none, say) is told where the file is named.
+        # Problems without a line, such as a missing file, are reported where the file is named.
         if problem.line is not None:
             return problem
         return replace(problem, message=f"{problem.file}: {problem.message}", file=None)

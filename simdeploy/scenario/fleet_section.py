@@ -200,9 +200,9 @@ def build_fleet(section: FleetSection) -> Fleet:
     keys = {name: getattr(section, name) for name in (*BehaviourSection.model_fields, "update_duration")}
     classes = []
     for class_section in section.classes or ():
-        own = {name: getattr(class_section, name) for name in class_section.model_fields_set if name in keys}
+        overrides = {name: getattr(class_section, name) for name in class_section.model_fields_set if name in keys}
         # Not from the fleet's behaviour: there rollback_duration has become the fleet's update_duration already.
-        classes.append(NodeClass(class_section.name, class_section.share, _behaviour(keys | own)))
+        classes.append(NodeClass(class_section.name, class_section.share, _behaviour(keys | overrides)))
     return Fleet(section.nodes, section.zones, section.order, _behaviour(keys), tuple(classes))
 
 

@@ -56,7 +56,7 @@ def gate_problems(
 def _has_mass_above(terms: GateTerms, limit: float) -> bool:
     mean, strength = terms.prior_mean, terms.prior_strength
     if (mean is not None and not 0 < mean < 1) or (strength is not None and strength <= 0):
-        return True  # told elsewhere
+        return True  # reported by `_number_problems`
     a, b = beta_prior(terms, limit)
     return float(special.betaincc(a, b, limit)) > 0
 
@@ -109,7 +109,7 @@ def _size_problems(policy: Policy, path: Path, fleet: Fleet, orchestrator: Orche
 def _most_requests(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[int, int]:
     """Return the most requests that one wave can meet: in an interval, and until the deadline."""
     rule = read_health_rule(policy, orchestrator)
-    window = max(rule.requests_per_window(one.requests_per_second) for one in fleet.behaviours)
+    window = max(rule.requests_per_window(behaviour.requests_per_second) for behaviour in fleet.behaviours)
     in_window = max(_sizes(policy, fleet, orchestrator)) * window
     return in_window, in_window * max(rule.deadline_ns // rule.interval_ns, 1)
 
@@ -152,5 +152,5 @@ def _ignored_keys(scenario_policy: ScenarioPolicy) -> list[str]:
     gate = None if health_check is None else health_check.gate
     if gate is None:
         return []
-    read = ("kind", *READ_BY[gate.kind])
-    return [key for key, value in gate.to_dict().items() if key not in read and value is not None]
+    used = ("kind", *READ_BY[gate.kind])
+    return [key for key, value in gate.to_dict().items() if key not in used and value is not None]

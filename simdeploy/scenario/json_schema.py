@@ -21,10 +21,10 @@ def _remembered(ask: Callable[..., V]) -> Callable[..., V]:
     known: dict[Any, tuple[Mapping[str, Any], V]] = {}
 
     @wraps(ask)
-    def answer(schema: Mapping[str, Any], *what: str | int) -> V:
-        place = (id(schema), *what)
+    def answer(schema: Mapping[str, Any], *arguments: str | int) -> V:
+        place = (id(schema), *arguments)
         if place not in known:
-            known[place] = schema, ask(schema, *what)  # a reference, so that the id stays unique
+            known[place] = schema, ask(schema, *arguments)  # a reference, so that the id stays unique
         return known[place][1]
 
     return answer
@@ -164,12 +164,12 @@ def may_add_keys(schema: Mapping[str, Any]) -> bool:
 @_remembered
 def key_schema(schema: Mapping[str, Any], key: str | int) -> Mapping[str, Any]:
     """Return the schema of a key's value or a list's item; empty if there is none."""
-    found = []
+    schemas = []
     for part in _alternatives(schema):
         if isinstance(key, int):
             below = part.get("items")
         else:
             below = part.get("properties", {}).get(key, part.get("additionalProperties"))
         if isinstance(below, Mapping):
-            found.append(below)
-    return {"anyOf": found}
+            schemas.append(below)
+    return {"anyOf": schemas}

@@ -16,7 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from simdeploy.api.values import Kind
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, collect, listed, nearest, raise_if_any, shorten
 from simdeploy.scenario.files import Files, first_word
 from simdeploy.scenario.section import validation_error
 from simdeploy.scenario.values import NOT_NEGATIVE, POSITIVE, PROBABILITY, SECONDS, SHARED, read_value
@@ -60,24 +60,12 @@ _MAX_SECONDS = MAX_DURATION_NS / NS_PER_S
 
 @dataclass(frozen=True)
 class Quantity:
-    """Quantity that a distribution describes.
+    """Quantity that a distribution describes."""
 
-    Attributes
-    ----------
-    name : str
-        In words.
-    definition : str
-        Name of the JSON Schema of its distributions.
-    scalar : Kind
-        Reads a constant or a parameter as a float.
-    low, high : float
-        Bounds of the distribution's support.
-    """
-
-    name: str
-    definition: str
-    scalar: Kind
-    low: float = 0.0
+    name: str  # in words
+    definition: str  # name of the JSON Schema of its distributions
+    scalar: Kind  # reads a constant or a parameter as a float
+    low: float = 0.0  # bounds of the distribution's support
     high: float = math.inf
     positive_mean: bool = False
 
@@ -115,17 +103,8 @@ FactorLaw = Annotated[Distribution, LawOf(FACTOR)]
 
 
 def read_law(raw: object, quantity: Quantity, files: Files) -> Distribution:
-    """Read a constant or a distribution.
-
-    Parameters
-    ----------
-    files : Files
-        Where to look for ``empirical: {file: ...}``.
-
-    Raises
-    ------
-    InputError
-        With all problems; paths relative to `raw`.
+    """Read a constant or a distribution; `files` has those of ``empirical: {file: ...}``, and paths of problems are
+    relative.
 
     Examples
     --------
@@ -193,10 +172,8 @@ def _parametric(family: str, given: Mapping[str, Any], quantity: Quantity, forms
     for key in given:
         if key in known:
             kind = POSITIVE if key in _SHAPES else quantity.scalar
-            try:
+            with collect(problems, prefix=(key,)):
                 values[key] = read_value(kind, given[key])
-            except InputError as error:
-                problems += (problem.at(prefix=(key,)) for problem in error.problems)
     form = next((form for form in FAMILIES[family] if sorted(form[0]) == sorted(given)), None)
     if form is None and all(key in known for key in given):
         found = "{" + listed(given) + "}"
@@ -224,14 +201,12 @@ def _empirical_values(given: Mapping[str, Any], quantity: Quantity, files: Files
     items = given["values"]
     if not isinstance(items, list) or not items:
         raise InputError(Problem("not a list of values", ("values",), found=shorten(items), allowed="at least one"))
-    values, problems = [], []
+    values: list[float] = []
+    problems: list[Problem] = []
     for number, item in enumerate(items):
-        try:
+        with collect(problems, prefix=("values", number)):
             values.append(read_value(quantity.scalar, item))
-        except InputError as error:
-            problems += [problem.at(prefix=("values", number)) for problem in error.problems]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(values)
 
 
@@ -258,8 +233,7 @@ def _file_values(name: str, quantity: Quantity, files: Files) -> tuple[float, ..
             problems.append(
                 Problem(message, ("file",), path, number, found=first_word(cell), allowed=problem.allowed, hint=hint)
             )
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(values)
 
 

@@ -75,8 +75,8 @@ def load(
         return None, error.problems, ()
     scenario, errors = build(raw, Files(str(Path(file).parent), allow_files), source=file, positions=positions)
     if problems:
-        # What is wrong with a value's form is told once; the value that stands in for it may be wrong, too.
-        told = {problem.path for problem in problems}
-        problems += [problem for problem in errors if problem.path not in told]
+        # A malformed value is reported once; its placeholder may be invalid, too.
+        reported = {problem.path for problem in problems}
+        problems += [problem for problem in errors if problem.path not in reported]
         return None, cut(sorted(problems, key=lambda problem: problem.line or 0)), ()
     return scenario, errors, scenario.warnings if scenario else ()

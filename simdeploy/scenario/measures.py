@@ -17,7 +17,7 @@ from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
 if TYPE_CHECKING:
     import numpy as np
 
-# Numbers, of which there are means and quantiles, and events, of which there are rates.
+# Numbers have means and quantiles, events have rates.
 NUMBERS = (*(name for name, dtype in RESPONSES.items() if dtype != "str"), *COSTS)
 SORTS = ("good", "defective")
 PASSED = "passed_canary"
@@ -88,14 +88,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Condition:
-    """A number compared with a limit; or an event, without sign and limit.
-
-    Attributes
-    ----------
-    of : str
-        One of `NUMBERS` except costs, or of `EVENTS`.
-    sign : {'<', '<=', '>', '>='} or None
-    """
+    """A number (except costs) compared with a limit; or an event, without sign and limit."""
 
     of: str
     sign: str | None = None
@@ -156,7 +149,7 @@ class Requirement:
     def limit(self) -> float:
         """The limit, upper or lower."""
         limit = self.at_least if self.at_most is None else self.at_most
-        assert limit is not None  # noqa: S101 - one of them is there
+        assert limit is not None  # noqa: S101 - exactly one is set
         return limit
 
     def is_broken_by(self, values: np.ndarray) -> np.ndarray:
@@ -181,12 +174,8 @@ def measure_problems(
 ) -> list[Problem]:
     """Return a measure's problems; paths are its keys.
 
-    Parameters
-    ----------
-    kinds : tuple of str, optional
-        Kinds of release of the scenario; if unknown, `given` may be any name.
-    has_costs : bool, optional
-        Whether the scenario has costs; if unknown, costs are allowed.
+    If the scenario's kinds of release are unknown, `given` may be any name; if it is unknown whether it has costs, they
+    are allowed.
     """
     problems = []
     if measure.of not in (*NUMBERS, *EVENTS):
@@ -235,13 +224,7 @@ def of_text(text: str, problems: Iterable[Problem]) -> list[Problem]:
 
 
 def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
-    """Parse a measure: ``makespan_s``, ``p95 blast_radius given defective``.
-
-    Raises
-    ------
-    InputError
-        With all problems.
-    """
+    """Parse a measure: ``makespan_s``, ``p95 blast_radius given defective``."""
     match = _MEASURE.fullmatch(text.strip())
     if match is None:
         raise InputError(Problem("invalid measure", found=shorten(text), allowed=_FORM))
@@ -257,13 +240,7 @@ def parse_measure(text: str, kinds: tuple[str, ...] | None = None) -> Measure:
 
 
 def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requirement:
-    """Parse a requirement: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``.
-
-    Raises
-    ------
-    InputError
-        With all problems.
-    """
+    """Parse a requirement: ``false_alarm given good <= 1%``, ``makespan_s <= 30m``."""
     match = _REQUIREMENT.fullmatch(text.strip())
     if match is None:
         raise InputError(Problem("invalid requirement", found=shorten(text), allowed=_REQUIREMENT_FORM))
@@ -278,17 +255,11 @@ def parse_requirement(text: str, kinds: tuple[str, ...] | None = None) -> Requir
 
 
 def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
-    """Parse an event: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``.
-
-    Raises
-    ------
-    InputError
-        With all problems.
-    """
-    said, _, given = (part.strip() for part in text.partition(" given "))
+    """Parse an event: ``min_in_service_fraction < 90%``, ``makespan_s > 2h and escaped``."""
+    body, _, given = (part.strip() for part in text.partition(" given "))
     conditions = []
     problems: list[Problem] = []
-    for part in re.split(r"\s+and\s+", said):
+    for part in re.split(r"\s+and\s+", body):
         match = _CONDITION.fullmatch(part)
         if match is None:
             problems.append(Problem("invalid event", found=shorten(part), allowed=_EVENT_FORM))
@@ -309,11 +280,6 @@ def parse_event(text: str, kinds: tuple[str, ...] | None = None) -> Event:
 
 def parse_amount(text: str, measure: Measure) -> float:
     """Parse a number in a measure's unit: ``0.01`` or ``1%`` for a fraction, ``600`` or ``10m`` for a time.
-
-    Raises
-    ------
-    InputError
-        If it is invalid.
 
     Examples
     --------
@@ -342,7 +308,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _write(number: float) -> str:
-    """Write a number in as few digits as six, or as many as it has."""
+    """Write a number in six digits if that is exact, otherwise in all its digits."""
     return short if float(short := f"{number:g}") == number else repr(number)
 
 
@@ -351,5 +317,5 @@ def _write_percent(fraction: float) -> str:
 
 
 def _percent(text: str) -> float:
-    """Return the number nearest to a hundredth of what is written: float("99.9") / 100 is not 0.999."""
+    """Return the float nearest to a hundredth of a decimal: float("99.9") / 100 is not 0.999."""
     return float(Decimal(text.strip()) / 100)

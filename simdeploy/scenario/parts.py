@@ -100,13 +100,7 @@ class ScenarioPolicy:
 
 
 class FrozenMapping(Mapping[str, V]):
-    """An immutable mapping that can be pickled.
-
-    Examples
-    --------
-    >>> FrozenMapping({"a": 1})
-    FrozenMapping({'a': 1})
-    """
+    """An immutable mapping that can be pickled."""
 
     __slots__ = ("_items",)
 

@@ -8,20 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from simdeploy.api.values import is_unicode
-from simdeploy.errors import InputError, Path, Problem, shorten
+from simdeploy.errors import InputError, Path, Problem, raise_if_any, shorten
 from simdeploy.scenario.yaml_text import MAX_DEPTH
 
-# Python refuses to write numbers of more than 4300 digits, in messages, too.
+# Python refuses to write numbers of more than 4300 digits, even in messages.
 _MAX_BITS = 1024
 
 
 def plain(value: object, path: Path = ()) -> Any:
     """Convert mappings, sequences, numbers (also numpy's) and text to dict, list, int, float, bool and str.
 
-    Raises
-    ------
-    InputError
-        With all values that a file can't hold; also for nesting deeper than 64, hence for cycles.
+    An `InputError` lists all values that a file can't hold, including nesting deeper than 64, hence cycles.
 
     Examples
     --------
@@ -30,14 +27,13 @@ def plain(value: object, path: Path = ()) -> Any:
     """
     problems: list[Problem] = []
     copy = _copy(value, path, problems)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return copy
 
 
 def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
     if len(path) > MAX_DEPTH:
-        # Nothing below can be told any better, and a cycle would never end.
+        # Don't go deeper: a cycle would never end.
         raise InputError([Problem(f"nested deeper than {MAX_DEPTH} levels", path[:3]), *problems])
     if hasattr(value, "tolist") and not isinstance(value, type):
         value = value.tolist()  # numpy's scalars and arrays, and pandas' series
@@ -51,7 +47,7 @@ def _copy(value: Any, path: Path, problems: list[Problem]) -> Any:
     if problem is not None:
         problems.append(problem)
         return None
-    # What is derived from a plain type, such as numpy's float64 or an enumeration's member, becomes the plain one.
+    # Subclasses of plain types, such as numpy's float64 or enumeration members, become plain.
     plain_type = next((kind for kind in (bool, int, float, str) if isinstance(value, kind)), None)
     return value if plain_type in (None, bool) else plain_type(value)
 

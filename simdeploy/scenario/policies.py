@@ -21,7 +21,7 @@ from simdeploy.api.document import read_body
 from simdeploy.api.files import read_text
 from simdeploy.api.spec import SPEC_TYPES
 from simdeploy.dialects import policy_from_spec
-from simdeploy.errors import InputError, Path, Problem, cut, is_printable, name_problems, nearest, shorten
+from simdeploy.errors import InputError, Path, Problem, cut, is_printable, name_problems, not_among, shorten
 from simdeploy.rules.deployment_types import doubt_versions, fill_versions
 from simdeploy.scenario.files import Files, without_contents
 from simdeploy.scenario.parts import Identity, ScenarioPolicy
@@ -36,19 +36,11 @@ POLICY_ENDINGS = (".json", *YAML_ENDINGS)
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Context that a policy takes from its scenario.
-
-    Attributes
-    ----------
-    stated : tuple of str
-        Identity keys stated in the scenario, which a JSON file should not contradict.
-    interval_ns : int
-        Evaluation window, if the dialect states none.
-    """
+    """Context that a policy takes from its scenario."""
 
     identity: Identity
-    stated: tuple[str, ...]
-    interval_ns: int
+    stated: tuple[str, ...]  # identity keys stated in the scenario, which a JSON file should not contradict
+    interval_ns: int  # evaluation window, if the dialect states none
     files: Files
 
 
@@ -74,11 +66,7 @@ def read_policy(name: str, raw: object, around: Surroundings, prefix: Path = ())
         return PolicyReading(None, [Problem("not a deployment spec", prefix, found=shorten(raw), allowed=allowed)])
     dialect = raw.get("dialect")
     if dialect is not None and (not isinstance(dialect, str) or dialect not in SPEC_TYPES):
-        hint = nearest(dialect, SPEC_TYPES)
-        problem = Problem(
-            "unknown dialect", (*prefix, "dialect"), found=shorten(dialect), allowed=", ".join(SPEC_TYPES)
-        )
-        return PolicyReading(None, [replace(problem, hint=hint)])
+        return PolicyReading(None, [not_among("unknown dialect", (*prefix, "dialect"), dialect, SPEC_TYPES)])
     if raw.get("file") is not None:
         return _read_file(name, raw, around, prefix)
     keys = {key: value for key, value in raw.items() if key not in ("dialect", "file")}
@@ -138,7 +126,7 @@ def version_suspicions(identity: Identity, path: Path) -> list[Problem]:
 
 
 def _with_versions_of_type(identity: Identity, document: DeploymentDocument, around: Surroundings) -> Identity:
-    """Return an identity whose type isn't the scenario's, with versions that suit it unless somebody states them."""
+    """Return an identity of another type than the scenario's, with versions that suit it unless they are stated."""
     known = {
         key: getattr(identity, key) if key in around.stated or getattr(document.deployment, key) is not None else None
         for key in ("from_version", "to_version")
@@ -160,18 +148,7 @@ def _policy(name: str, spec: Spec, identity: Identity, around: Surroundings) -> 
 
 
 def read_policy_file(path: str | os.PathLike[str]) -> DeploymentDocument:
-    """Read a policy from a JSON or YAML file.
-
-    Parameters
-    ----------
-    path : path
-        .yaml and .yml files are YAML, all others JSON.
-
-    Raises
-    ------
-    InputError
-        With all problems and their lines.
-    """
+    """Read a policy from a file: YAML if it ends with .yaml or .yml, otherwise JSON."""
     return parse_policy(read_text(path), file=os.fspath(path))
 
 
@@ -179,11 +156,6 @@ def parse_policy(text: str, *, file: str, dialect: Dialect | None = None) -> Dep
     r"""Parse a policy from a file's text; the file's ending determines the format.
 
     YAML may have a `dialect` key beside the spec, as in a scenario.
-
-    Raises
-    ------
-    InputError
-        With all problems and their lines.
 
     Examples
     --------
@@ -199,6 +171,6 @@ def parse_policy(text: str, *, file: str, dialect: Dialect | None = None) -> Dep
     document, problems = read_body(body, dialect)
     if document is None:
         raise InputError(located(cut(problems), file, positions))
-    # Unknown keys are kept, so nothing is said of what would be allowed.
+    # Unknown keys are kept, so no allowed keys are listed.
     kept = [replace(problem, allowed=None) for problem in cut(problems)]
     return replace(document, warnings=tuple(located(kept, file, positions)))

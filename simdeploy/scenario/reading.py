@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any
@@ -36,25 +36,13 @@ _MAX_REQUESTS = 10**12
 
 @dataclass
 class Reading:
-    """Parts of a scenario, with problems.
+    """Parts of a scenario, with problems."""
 
-    Attributes
-    ----------
-    parts : dict
-        A scenario's fields by name, as far as they are valid.
-    surroundings : Surroundings
-        Context for further policies.
-    errors, warnings : list of Problem
-        Without file and line.
-    sections : dict
-        Sections by name, as far as they are valid.
-    """
-
-    parts: dict[str, Any] = field(default_factory=dict)
-    surroundings: Surroundings | None = None
-    errors: list[Problem] = field(default_factory=list)
+    parts: dict[str, Any] = field(default_factory=dict)  # a scenario's fields by name, as far as they are valid
+    surroundings: Surroundings | None = None  # context for further policies
+    errors: list[Problem] = field(default_factory=list)  # without file and line, as are warnings
     warnings: list[Problem] = field(default_factory=list)
-    sections: dict[str, Any] = field(default_factory=dict)
+    sections: dict[str, Any] = field(default_factory=dict)  # by name, as far as they are valid
 
 
 def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None) -> Reading:
@@ -68,22 +56,18 @@ def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None
         reading.errors.append(Problem("not a scenario", found=shorten(raw), allowed=allowed))
         return reading
     sections = reading.sections = _read_sections(raw, files, reading.errors, known or {})
+    builders: dict[str, Callable[[Any], Any]] = {
+        "name": str,
+        "description": str,
+        "fleet": build_fleet,
+        "release": build_release,
+        "operator": _operator,
+        "orchestrator": build_orchestrator,
+        "costs": _costs,
+        "requirements": lambda requirements: tuple(section.build() for section in requirements),
+    }
     parts = reading.parts
-    for name in ("name", "description"):
-        if name in sections:
-            parts[name] = sections[name]
-    if "fleet" in sections:
-        parts["fleet"] = build_fleet(sections["fleet"])
-    if "release" in sections:
-        parts["release"] = build_release(sections["release"])
-    if "operator" in sections:
-        parts["operator"] = _operator(sections["operator"])
-    if "orchestrator" in sections:
-        parts["orchestrator"] = build_orchestrator(sections["orchestrator"])
-    if "costs" in sections:
-        parts["costs"] = _costs(sections["costs"])
-    if "requirements" in sections:
-        parts["requirements"] = tuple(section.build() for section in sections["requirements"])
+    parts.update({name: build(sections[name]) for name, build in builders.items() if name in sections})
     if "health" in sections:
         parts["health_interval_ns"] = sections["health"].interval
     if "deployment" in sections:
@@ -98,7 +82,7 @@ def read_parts(raw: object, files: Files, known: Mapping[str, Any] | None = None
 
 @lru_cache(maxsize=1)
 def _adapters() -> dict[str, TypeAdapter[Any]]:
-    # The annotation, whose Annotated part pydantic has moved into the metadata, put together again.
+    # Restore the annotation, whose Annotated part pydantic has moved into the metadata.
     return {
         name: TypeAdapter(Annotated[key.annotation, key])  # type: ignore[arg-type]  # made at run time
         for name, key in ScenarioFile.model_fields.items()
@@ -145,7 +129,7 @@ def _costs(section: CostsSection | None) -> Costs | None:
 
 
 def _identity(section: DeploymentSection) -> Identity:
-    # The file has no key for it, and the API shows one: made of what says which deployment this is.
+    # The API shows an id, for which the file has no key.
     versions = fill_versions(section.type, section.from_version, section.to_version)
     known = section.model_dump() | dict(zip(("from_version", "to_version"), versions, strict=True))
     return Identity(id=f"{section.job_id}-{known['to_version']}", **known)

@@ -18,7 +18,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from simdeploy.api.values import Flag, Kind, Refused
-from simdeploy.errors import InputError, Problem, listed, name_problems, shorten
+from simdeploy.errors import InputError, Problem, collect, listed, name_problems, raise_if_any, shorten
 from simdeploy.scenario.laws import DurationLaw
 from simdeploy.scenario.section import Section, optional, problems_of, validation_error
 from simdeploy.scenario.values import MAX_NODES, ExactProbability, Factor, Probability, number, read_value, whole
@@ -71,14 +71,12 @@ def read_affects(raw: object) -> Affects:
 def _members(raw: object, kind: Kind) -> tuple[Any, ...]:
     if not isinstance(raw, list) or not raw:
         raise InputError(Problem("not a list", found=shorten(raw), allowed="a non-empty list"))
-    members, problems = [], []
+    members: list[Any] = []
+    problems: list[Problem] = []
     for position, item in enumerate(raw):
-        try:
+        with collect(problems, prefix=(position,)):
             members.append(read_value(kind, item))
-        except InputError as error:
-            problems += [problem.at(prefix=(position,)) for problem in error.problems]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(members)
 
 
@@ -97,8 +95,8 @@ class _AffectsChoice:
             "classes": {"type": "array", "items": dict(_CLASS.schema), "minItems": 1},
             "zones": {"type": "array", "items": dict(_ZONE.schema), "minItems": 1},
         }
-        one = {"type": "object", "properties": properties, "minProperties": 1, "maxProperties": 1}
-        return {"anyOf": [{"const": "all"}, {**one, "additionalProperties": False}]}
+        group = {"type": "object", "properties": properties, "minProperties": 1, "maxProperties": 1}
+        return {"anyOf": [{"const": "all"}, {**group, "additionalProperties": False}]}
 
     @staticmethod
     def _validate(value: object) -> Affects:

@@ -22,12 +22,7 @@ _CONSTANTS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true":
 
 
 def resolve(word: str) -> str | int | float | bool | None:
-    """Return the value of an unquoted scalar.
-
-    Raises
-    ------
-    ValueError
-        For numbers that are not finite, not decimal, or too long.
+    """Return the value of an unquoted scalar; `ValueError` for numbers that are not finite, not decimal, or too long.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simdeploy.api import DeploymentDocument, DeploymentSpec, RolloutSpec, Spec
-from simdeploy.errors import InputError, Problem, cut, listed, nearest, shorten, warn_user
+from simdeploy.errors import InputError, Problem, cut, not_among, raise_if_any, shorten, warn_user
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.changes import set_values
 from simdeploy.scenario.files import Files, Folder
@@ -221,8 +221,7 @@ class Scenario:
         if tilt is not None and not isinstance(tilt, Tilt):
             tilt = Tilt.of(tilt)
         problems = tilt_problems(tilt, self.fleet, self.release, self.operator) if tilt else []
-        if problems:
-            raise InputError(problems)
+        raise_if_any(problems)
         return replace(self, tilt=tilt)
 
     def policy(
@@ -257,11 +256,7 @@ class Scenario:
             return policy
         if isinstance(policy, str):
             if policy not in self.policies:
-                allowed = listed(self.policies)
-                hint = nearest(policy, self.policies)
-                raise InputError(
-                    Problem("no such policy", ("policies",), found=shorten(policy), allowed=allowed, hint=hint)
-                )
+                raise InputError(not_among("no such policy", ("policies",), policy, self.policies))
             return self.policies[policy]
         reading = self._read(policy)
         errors = list(reading.problems)
@@ -304,8 +299,8 @@ def build(
     if reading.errors or reading.surroundings is None:
         return None, tuple(located(cut(reading.errors), file, places))
     origin = _Origin(raw, reading.surroundings, reading.sections)
-    found = tuple(located(cut(reading.warnings), file, places))
-    return Scenario(**reading.parts, warnings=found, source=source, _origin=origin), ()
+    warnings = tuple(located(cut(reading.warnings), file, places))
+    return Scenario(**reading.parts, warnings=warnings, source=source, _origin=origin), ()
 
 
 def warn(problems: Iterable[Problem]) -> None:

@@ -41,19 +41,12 @@ def is_explained(problem: Problem, unknown: Sequence[Problem]) -> bool:
 
 
 class Section(BaseModel):
-    """A group of keys, with defaults as written in a file.
-
-    Attributes
-    ----------
-    shorthand : str or None
-        Key whose text value may stand for the whole group.
-    nullable : tuple of str
-        Keys for which null means none. For others, null is the same as leaving the key out.
-    """
+    """A group of keys, with defaults as written in a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True)
 
-    shorthand: ClassVar[str | None] = None
+    shorthand: ClassVar[str | None] = None  # key whose text value may stand for the whole group
+    # Keys for which null means none; for others, null is the same as leaving the key out.
     nullable: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="wrap")

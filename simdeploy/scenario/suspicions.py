@@ -1,4 +1,4 @@
-"""Warnings: what is valid but probably not meant."""
+"""Warnings of valid values that are probably not meant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 from simdeploy.world.fleet import Behaviour, Fleet
 from simdeploy.world.release import ReleaseKind
 
-# So many nodes may well be meant to be updated at once.
+# Updating this many nodes at once may well be meant.
 _FEW_NODES = 10
 _MOST_FAILURES = 0.5
 
@@ -148,12 +148,12 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
     """Warn about fleet and release."""
     nodes = fleet.nodes
     general = fleet.behaviour.start_failure
-    own = [
-        (("fleet", "classes", place, "start_failure"), one.behaviour.start_failure)
-        for place, one in enumerate(fleet.classes)
-        if one.behaviour.start_failure != general
+    of_classes = [
+        (("fleet", "classes", place, "start_failure"), node_class.behaviour.start_failure)
+        for place, node_class in enumerate(fleet.classes)
+        if node_class.behaviour.start_failure != general
     ]
-    for where, failure in (("fleet", "start_failure"), general), *own:
+    for where, failure in (("fleet", "start_failure"), general), *of_classes:
         if failure.mean > _MOST_FAILURES:
             message = "most start attempts fail with any release"
             yield Problem(message, where, found=f"{failure.mean:.3g}")

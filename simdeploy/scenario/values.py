@@ -23,7 +23,7 @@ from simdeploy.units import NS_PER_S, exact, parse_duration, round_half_up
 
 MAX_NODES = 10_000_000
 MAX_NUMBER = 10**15
-# Nearer to 0, squares and ratios of parameters vanish.
+# Squares and ratios of smaller parameters vanish.
 MIN_NUMBER = 1e-100
 
 _CLOCK = re.compile(r"(?:\d+:)?\d+:\d\d")
@@ -32,13 +32,13 @@ _DAYS = re.compile(r"(\d+)d(?:ays?)?")
 _UNIT_WORDS = (("milliseconds?", "ms"), ("sec(?:ond)?s?", "s"), ("min(?:ute)?s?", "m"), ("(?:hrs?|hours?)", "h"))
 _NUMERIC = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
-# Longer text is no slip of the pen.
+# Longer text is not a typing error.
 _MAX_HINTED = 30
 
-# It stands behind every amount, in answers that have to be short, too.
+# It follows every amount, also in short answers.
 _LONGEST_UNIT = 12
 
-# A later start could not be written as a time when a long rollout ends.
+# The end of a long rollout must be a valid time, too.
 _YEARS = (1970, 2999)
 
 
@@ -128,7 +128,7 @@ def duration_ns(value: object, low_ns: int = 0) -> int:
             _AMOUNT.read(value)
         except Refused as refused:
             raise Refused(str(refused).replace("not a number", "not a duration")) from None
-        ns = round_half_up(exact(value) * NS_PER_S)  # type: ignore[arg-type]  # a number, says the check
+        ns = round_half_up(exact(value) * NS_PER_S)  # type: ignore[arg-type]  # checked above
     return duration_in_range(ns, low_ns)
 
 
@@ -136,7 +136,7 @@ def _clock_hint(text: str) -> str:
     *hours, first, second = (int(part) for part in text.split(":"))
     if hours:
         return f"write {hours[0]}h{first}m{second}s"
-    return f"write {first}h{second}m or {first}m{second}s"  # nobody can know which of the two was meant
+    return f"write {first}h{second}m or {first}m{second}s"  # either may be meant
 
 
 def _duration_hint(text: str) -> str | None:
@@ -189,7 +189,7 @@ def _format(value: object) -> int:
 
 _DURATION_WORDS = 'a duration such as "1h30m" or "45s", or seconds, up to 100 years'
 
-# Key of a reference to a shared definition, until the JSON Schema is put together: pydantic knows only its own.
+# Marks a shared definition until the JSON Schema is assembled; pydantic knows only its own.
 SHARED = "x-shared"
 DURATION_SCHEMA = {
     "anyOf": [
@@ -215,7 +215,6 @@ ExactNumber = Annotated[Fraction, number(exact)]
 ExactPositive = Annotated[Fraction, number(exact, 0, 10**9, above_low=True)]
 Factor = Annotated[float, number(float, 0, 10**9)]
 Amount = Annotated[float, NOT_NEGATIVE]
-Seconds = Annotated[float, SECONDS]
 DurationNs = Annotated[int, Kind(_DURATION_WORDS, duration_ns, {SHARED: "Duration"})]
 IntervalNs = Annotated[
     int,

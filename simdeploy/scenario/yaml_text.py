@@ -22,15 +22,15 @@ MAX_NODES = 20_000
 MAX_ALIASED_NODES = 10_000
 _LONGEST_NAME = 60
 
-# libyaml is about ten times as quick as the parser in Python; wheels have it, a build from source may not.
+# libyaml is about ten times as fast as the Python parser; wheels include it, builds from source may not.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# What YAML allows in no place.
+# Characters that YAML allows nowhere.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 
 Positions = dict[Path, tuple[int, int]]
 
-# What libyaml says, in words for people who don't know its grammar.
+# Messages of libyaml in words that need no knowledge of its grammar.
 _PLAIN_WORDS = {
     "found character that cannot start any token": "a character not allowed here (a tab, '@', '`' or '%')",
     "mapping values are not allowed in this context": "a second ':' on this line, or wrong indentation: quote text with ': '",
@@ -64,23 +64,10 @@ class _Node:
 
 
 def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | None = None) -> tuple[Any, Positions]:
-    r"""Read one YAML document.
+    r"""Read one YAML document: its data, and line and column, from 1, by path of the root and every key and list item.
 
-    Parameters
-    ----------
-    problems : list of Problem, optional
-        Collects problems that don't prevent further checks (duplicate keys, unusual numbers); by default they are raised.
-
-    Returns
-    -------
-    data : dict, list, str, int, float, bool or None
-    positions : dict
-        Line and column, from 1, by path of the root and every key and list item.
-
-    Raises
-    ------
-    InputError
-        With every problem that can be found.
+    `problems` collects those that don't prevent further checks (duplicate keys, unusual numbers); by default they are
+    raised with all others that can be found.
 
     Examples
     --------
@@ -108,11 +95,11 @@ def parse_yaml(text: str, file: str | None = None, problems: list[Problem] | Non
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, file: str | None) -> Problem:
-    said = (error.problem or "").strip()
+    message = (error.problem or "").strip()
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-    words = _PLAIN_WORDS.get(said, said)
-    if "undefined alias" in said:
+    words = _PLAIN_WORDS.get(message, message)
+    if "undefined alias" in message:
         words = "an alias (*name) without its anchor (&name)"
     hint = None
     if error.context_mark is not None and mark is not None and error.context_mark.line != mark.line:
@@ -213,7 +200,7 @@ class _Composer:
                 self._problem(key, f"duplicate key, first in line {lines[key.value]}", shorten(key.value))
             else:
                 lines[key.value] = key.line
-                # The place of a value is that of its key: there a person looks first.
+                # A value's place is that of its key, where people look first.
                 node.items.append(((key.value, key.line, key.column), value))
 
     def _problem(self, node: _Node, message: str, found: str | None = None, hint: str | None = None) -> None:

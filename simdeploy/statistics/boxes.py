@@ -17,22 +17,12 @@ LEAST_FRACTION, LEAST_POINTS = 0.05, 10
 
 @dataclass(frozen=True)
 class Column:
-    """The values of a factor, ready to be cut.
-
-    Attributes
-    ----------
-    values : ndarray of float, shape (points,)
-        Numbers; for an unordered factor the indices of its words.
-    words : tuple of str, or None
-        Possible values of such a factor; None for numbers.
-    is_whole : bool
-        Whether all numbers are whole.
-    """
+    """The values of a factor, ready to be cut."""
 
     name: str
-    values: np.ndarray
-    words: tuple[str, ...] | None = None
-    is_whole: bool = False
+    values: np.ndarray  # numbers; for an unordered factor the indices of its words
+    words: tuple[str, ...] | None = None  # possible values of such a factor; None for numbers
+    is_whole: bool = False  # whether all numbers are whole
 
     def take(self, rows: np.ndarray) -> Column:
         """Return the column of some rows."""

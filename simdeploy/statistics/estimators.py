@@ -39,18 +39,10 @@ class Estimate(NamedTuple):
 
 
 def estimate_values(values: np.ndarray, measure: Measure, confidence_level: float) -> Estimate:
-    """Estimate a measure from its values.
+    """Estimate a measure from its values, as from `Values.of` for one case; NaN is ignored.
 
-    Parameters
-    ----------
-    values : ndarray of float
-        One case, as from `Values.of`; NaN is ignored.
-
-    Returns
-    -------
-    Estimate
-        A mean with Student's t interval; a rate with the exact interval of Clopper and Pearson; a quantile with the
-        interval between two order statistics. See `simdeploy.statistics.intervals`.
+    A mean has Student's t interval, a rate the exact interval of Clopper and Pearson, a quantile the interval between
+    two order statistics. See `simdeploy.statistics.intervals`.
 
     Examples
     --------
@@ -113,12 +105,7 @@ def estimate_rows(values: np.ndarray, measure: Measure, confidence_level: float)
 def quantile_place(n: int, quantile: float) -> int:
     r"""Return the index of a quantile among n values in ascending order: that of :math:`X_{(\lceil nq \rceil)}`, from 0.
 
-    Parameters
-    ----------
-    n : int
-        At least 1.
-    quantile : float
-        Above 0 and below 1; taken as its decimal notation.
+    The quantile is taken as its decimal notation.
 
     Examples
     --------
@@ -129,20 +116,12 @@ def quantile_place(n: int, quantile: float) -> int:
 
 
 def estimate_difference(values: np.ndarray, others: np.ndarray, measure: Measure, confidence_level: float) -> Estimate:
-    r"""Estimate a measure of one policy minus that of another in the same worlds.
+    r"""Estimate a measure of one policy minus that of another in the same worlds, from their values as from `Values.of`.
 
-    Parameters
-    ----------
-    values, others : ndarray of float
-        Two cases, as from `Values.of`.
-
-    Returns
-    -------
-    Estimate
-        For a mean or a rate, the difference over the replications in which both have a value: with Student's t
-        interval, for a rate with the conservative one of `paired_proportions_interval`. For a quantile each policy has
-        an interval of level :math:`1 - \alpha/2`, and the difference lies between their farthest ends with probability
-        at least :math:`1 - \alpha`, by Bonferroni's inequality; `n` is then the smaller number of observations.
+    For a mean or a rate it is the difference over the replications in which both have a value: with Student's t
+    interval, for a rate with the conservative one of `paired_proportions_interval`. For a quantile each policy has an
+    interval of level :math:`1 - \alpha/2`, and the difference lies between their farthest ends with probability at
+    least :math:`1 - \alpha`, by Bonferroni's inequality; `n` is then the smaller number of observations.
 
     Examples
     --------
@@ -154,9 +133,9 @@ def estimate_difference(values: np.ndarray, others: np.ndarray, measure: Measure
     import numpy as np
 
     if measure.kind == "quantile":
-        mine, its = (estimate_values(v, measure, (1 + confidence_level) / 2) for v in (values, others))
-        ends = mine.low - its.high, mine.high - its.low
-        return Estimate(mine.estimate - its.estimate, *ends, min(mine.n, its.n), math.nan)
+        first, second = (estimate_values(v, measure, (1 + confidence_level) / 2) for v in (values, others))
+        ends = first.low - second.high, first.high - second.low
+        return Estimate(first.estimate - second.estimate, *ends, min(first.n, second.n), math.nan)
     difference = values - others
     difference = difference[~np.isnan(difference)]
     mean, standard_error = moments(difference)

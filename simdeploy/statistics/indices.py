@@ -64,21 +64,12 @@ def variance_indices(means: np.ndarray) -> np.ndarray:
 
 
 def effect_moments(places: np.ndarray, moved: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    r"""Return by trajectory the terms whose averages are the indices.
+    r"""Return by trajectory the terms whose averages are the indices: shape (trajectories, 3, factors).
 
-    Parameters
-    ----------
-    places : ndarray of float, shape (trajectories, points of each, levers)
-        Position of each factor in its range, from 0 to 1.
-    moved : ndarray of int, shape (trajectories, levers)
-        Step at which each factor moves.
-    responses : ndarray of float, shape (trajectories, points of each)
-
-    Returns
-    -------
-    ndarray of float, shape (trajectories, 3, levers)
-        The elementary effect :math:`(y(x + e_i \Delta) - y(x)) / \Delta` of Morris (1991), section 2, with the distance
-        as a fraction of the factor's range; its absolute value; its square.
+    They are the elementary effect :math:`(y(x + e_i \Delta) - y(x)) / \Delta` of Morris (1991), section 2, with the
+    distance as a fraction of the factor's range; its absolute value; its square. `places` are positions of each factor
+    in its range, from 0 to 1, shape (trajectories, points of each, factors); `moved` is the step at which each factor
+    moves; responses are by trajectory and point.
     """
     change = np.take_along_axis(np.diff(responses, axis=1), moved, axis=1)
     steps = np.diff(places, axis=1)
@@ -101,16 +92,10 @@ def effect_indices(means: np.ndarray, n: int) -> np.ndarray:
 def slope_moments(places: np.ndarray, moved: np.ndarray | None, responses: np.ndarray) -> np.ndarray:
     """Return by block the terms of `slopes`: shape (blocks, 4, factors).
 
-    For each factor, a block has two points that differ in nothing else: before and after a step of a Morris trajectory, or
-    A and A with the column from B of a Sobol row. The terms are step times change, squared step, and the changes of the
-    response upwards and downwards as the factor rises. Steps are fractions of the range.
-
-    Parameters
-    ----------
-    places : ndarray of float, shape (blocks, points of each, levers)
-    moved : ndarray of int, shape (blocks, levers), or None
-        Morris: the step at which each factor moves.
-    responses : ndarray of float, shape (blocks, points of each)
+    For each factor, a block has two points that differ in nothing else: before and after a step of a Morris trajectory,
+    or A and A with the column from B of a Sobol row. The terms are step times change, squared step, and the changes of
+    the response upwards and downwards as the factor rises. Steps are fractions of the range. Arguments are those of
+    `effect_moments`; `moved` is None for Sobol's rows.
     """
     levers = np.arange(places.shape[2])
     if moved is None:
@@ -152,16 +137,10 @@ def estimate_with_errors(
 ) -> Estimated:
     r"""Estimate a function of means over blocks, with an interval for sampled blocks and sampled worlds.
 
-    Parameters
-    ----------
-    moments : ndarray of float, shape (blocks, ...)
-        Terms to average, from all replications.
-    moments_without : ndarray of float, shape (parts, blocks, ...)
-        The same without each part of the replications; no parts for a deterministic function.
-    statistic : callable
-        Of the means and of the number of blocks.
-    has_error : bool
-        Whether the variation between replications is known; otherwise there is no interval.
+    `moments`, shape (blocks, ...), are the terms to average, from all replications; `moments_without`, shape (parts,
+    blocks, ...), the same without each part of the replications, with no parts for a deterministic function.
+    `statistic` takes the means and the number of blocks. Without `has_error` the variation between replications is
+    unknown, and there is no interval.
 
     Notes
     -----

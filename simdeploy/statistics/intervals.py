@@ -19,14 +19,9 @@ _SHARE_OF_SIGN = 0.9
 
 
 def mean_interval(mean: float, standard_error: float, n: int, confidence_level: float) -> tuple[float, float]:
-    r"""Return Student's t interval of a mean.
+    r"""Return Student's t interval of a mean; NaN below two observations.
 
-    Parameters
-    ----------
-    standard_error : float
-        :math:`s / \sqrt{n}` with the sample standard deviation `s` (divisor n - 1).
-    n : int
-        Observations; below 2 the interval is NaN.
+    The standard error is :math:`s / \sqrt{n}` with the sample standard deviation `s` (divisor n - 1).
 
     Notes
     -----
@@ -60,17 +55,7 @@ def proportion_interval(
 def proportion_interval(
     successes: int | np.ndarray, n: int | np.ndarray, confidence_level: float
 ) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
-    r"""Return the exact interval of Clopper and Pearson for one or many binomial proportions.
-
-    Parameters
-    ----------
-    successes, n : int or ndarray of int
-        Of `n` trials; for 0 trials the interval is NaN.
-    confidence_level : float
-
-    Returns
-    -------
-    low, high : float or ndarray
+    r"""Return the exact interval of Clopper and Pearson for one or many binomial proportions; NaN for 0 trials.
 
     Notes
     -----
@@ -102,19 +87,10 @@ def proportion_interval(
 
 
 def quantile_interval(ordered: np.ndarray, quantile: float, confidence_level: float) -> tuple[float, float]:
-    r"""Return the distribution-free interval of a quantile between two order statistics.
+    r"""Return the distribution-free interval of a quantile between two order statistics, from observations in ascending
+    order.
 
-    Parameters
-    ----------
-    ordered : ndarray of float
-        Observations, ascending.
-    quantile : float
-        Strictly between 0 and 1.
-
-    Returns
-    -------
-    low, high : float
-        A side with too few observations is NaN: a 95 % interval of the 0.95 quantile needs 72.
+    A side with too few observations is NaN: a 95 % interval of the 0.95 quantile needs 72.
 
     Notes
     -----
@@ -156,17 +132,8 @@ def quantile_interval(ordered: np.ndarray, quantile: float, confidence_level: fl
 def paired_proportions_interval(gained: int, lost: int, n: int, confidence_level: float) -> tuple[float, float]:
     r"""Return a conservative interval of a difference of paired proportions: it covers at least at its level.
 
-    Parameters
-    ----------
-    gained, lost : int
-        Pairs in which only the first, and only the second, has the property.
-    n : int
-        Pairs; for 0 pairs the interval is NaN.
-
-    Returns
-    -------
-    low, high : float
-        Of the first proportion minus the second, within [-1, 1].
+    The first proportion minus the second: of n pairs, `gained` have the property only in the first, `lost` only in the
+    second. NaN for 0 pairs.
 
     Notes
     -----
@@ -189,14 +156,10 @@ def paired_proportions_interval(gained: int, lost: int, n: int, confidence_level
 def paired_proportions_limit(
     gained: int | np.ndarray, lost: int | np.ndarray, n: int | np.ndarray, error: float
 ) -> np.ndarray:
-    r"""Return a lower limit of a difference of paired proportions, for one pair of policies or many.
+    r"""Return a lower limit of a difference of paired proportions, for one pair of policies or many; NaN for 0 pairs.
 
-    Parameters
-    ----------
-    gained, lost, n : int or ndarray of int
-        As for `paired_proportions_interval`; for 0 pairs the limit is NaN.
-    error : float
-        Largest probability that the difference lies below the limit.
+    The difference lies below the limit with probability at most `error`; the other arguments are those of
+    `paired_proportions_interval`.
 
     Notes
     -----

@@ -14,42 +14,20 @@ from simdeploy.statistics.intervals import paired_proportions_limit
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Differences of all pairs of policies, as matrices: row minus column.
+    """Differences of all pairs of policies, as matrices: row minus column."""
 
-    Attributes
-    ----------
-    estimate : ndarray of float, shape (policies, policies)
-        Mean difference; 0 on the diagonal, NaN for two policies without a common replication.
-    n : ndarray of int
-        Replications in which both have a value.
-    standard_error : ndarray of float
-        NaN below two replications.
-    more, less : ndarray of int
-        Replications in which the row has more, and less, than the column.
-    is_rate : bool
-        Whether the values are 1 and 0.
-    """
-
-    estimate: np.ndarray
-    n: np.ndarray
-    standard_error: np.ndarray
-    more: np.ndarray
-    less: np.ndarray
-    is_rate: bool
+    estimate: np.ndarray  # mean difference; 0 on the diagonal, NaN for two policies without a common replication
+    n: np.ndarray  # replications in which both have a value
+    standard_error: np.ndarray  # NaN below two replications
+    more: np.ndarray  # replications in which the row has more than the column
+    less: np.ndarray  # replications in which it has less
+    is_rate: bool  # whether the values are 1 and 0
 
     def lower_limits(self, error: float) -> np.ndarray:
-        r"""Return lower limits of the differences, each with probability `error` of being wrong.
+        r"""Return lower limits of the differences, each with probability `error`, below 1/2, of being wrong.
 
-        Parameters
-        ----------
-        error : float
-            Of one limit separately, between 0 and 1/2. All K limits together err with at most K times as much
-            (Bonferroni), whatever the dependence between policies.
-
-        Returns
-        -------
-        ndarray of float
-            NaN with too few replications. The upper limits are ``-lower_limits(error).T``.
+        All K limits together err with at most K times as much (Bonferroni), whatever the dependence between policies.
+        NaN with too few replications. The upper limits are ``-lower_limits(error).T``.
 
         Notes
         -----
@@ -96,8 +74,8 @@ def pair_policies(values: np.ndarray, *, is_rate: bool) -> Pairs:
     numbers = {name: np.zeros((size, size)) for name in ("estimate", "standard_error")}
     counts = {name: np.zeros((size, size), np.int64) for name in ("n", "more", "less")}
     for row in range(size):
-        found = _describe(values[row] - values[row:])
-        for name, of_row in found.items():
+        rows = _describe(values[row] - values[row:])
+        for name, of_row in rows.items():
             sign = -1 if name == "estimate" else 1
             other = {"more": "less", "less": "more"}.get(name, name)
             matrices = numbers if name in numbers else counts
@@ -146,23 +124,12 @@ def estimate_gaps(
     confidence_level: float,
     together: int = 1,
 ) -> Gaps:
-    r"""Estimate how much worse each policy is than each other one in the same worlds.
+    r"""Estimate how much worse each policy (row of values) is than each other one in the same worlds.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (policies, replications)
-    direction : {'min', 'max'}
-        Whether lower or higher is better.
-    together : int, default 1
-        Number of intervals that hold together with this level: each errs with :math:`(1 - level) / together`
-        (Bonferroni's inequality).
-
-    Returns
-    -------
-    Gaps
-        Means and rates have the two-sided intervals of paired differences from `Pairs.lower_limits`. Quantiles have no
-        paired difference: the gap is that of the two estimates, and its interval spans the differences between two
-        intervals that hold together by the same inequality.
+    `together` intervals hold together with the confidence level: each errs with :math:`(1 - level) / together`
+    (Bonferroni's inequality). Means and rates have the two-sided intervals of paired differences from
+    `Pairs.lower_limits`. Quantiles have no paired difference: the gap is that of the two estimates, and its interval
+    spans the differences between two intervals that hold together by the same inequality.
 
     Examples
     --------
@@ -174,9 +141,9 @@ def estimate_gaps(
     """
     error = (1 - confidence_level) / together
     if measure.kind == "quantile":
-        own = np.array([estimate_values(each, measure, 1 - error / 2)[:3] for each in values])
-        estimate = own[:, None, 0] - own[None, :, 0]
-        low = own[:, None, 1] - own[None, :, 2]
+        estimates = np.array([estimate_values(each, measure, 1 - error / 2)[:3] for each in values])
+        estimate = estimates[:, None, 0] - estimates[None, :, 0]
+        low = estimates[:, None, 1] - estimates[None, :, 2]
         np.fill_diagonal(low, np.nan)
     else:
         pairs = pair_policies(values, is_rate=measure.kind == "rate")

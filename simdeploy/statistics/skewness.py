@@ -13,20 +13,10 @@ _NOTHING = 1e-12
 
 
 def standardised_moment(values: np.ndarray, order: Literal[3, 4]) -> np.ndarray:
-    r"""Return the mean of a power of the standardised deviations from the mean, row by row.
+    r"""Return the mean of a power of the standardised deviations from the mean, row by row; NaN is ignored.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (..., n)
-        NaN is ignored.
-    order : {3, 4}
-        3 for the skewness, 4 for the kurtosis :math:`b_2`.
-
-    Returns
-    -------
-    ndarray of float, shape (...)
-        :math:`m_k / m_2^{k/2}` of the central moments (Cramér 1946 [1]_, section 27.4). Without variation or values,
-        the least possible: 0 for an odd order, 1 for an even one.
+    Order 3 is the skewness, 4 the kurtosis :math:`b_2`: :math:`m_k / m_2^{k/2}` of the central moments (Cramér 1946
+    [1]_, section 27.4). Without variation or values it is the least possible: 0 for an odd order, 1 for an even one.
 
     References
     ----------

@@ -10,21 +10,11 @@ import numpy as np
 
 
 class Stage(NamedTuple):
-    """Trajectories on their way to a level.
+    """Trajectories on their way to a level."""
 
-    Attributes
-    ----------
-    reached : ndarray of bool, shape (trajectories,)
-        Whether each reached it.
-    values : ndarray of float, shape (trajectories, functionals)
-        Final values of each, whether or not it reached the level.
-    entrances : object
-        What the process needs to resume from where they reached it.
-    """
-
-    reached: np.ndarray
-    values: np.ndarray
-    entrances: Any
+    reached: np.ndarray  # whether each reached it
+    values: np.ndarray  # final values of each (row), whether or not it reached the level
+    entrances: Any  # what the process needs to resume from where they reached it
 
 
 class Process(Protocol):
@@ -37,7 +27,7 @@ class Process(Protocol):
     def start(self, numbers: np.ndarray, level: int | None) -> Stage:
         """Run trajectories from start to end; `level` is the one to watch for, None for none."""
 
-    def go_on(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
+    def resume(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
         """Resume trajectories from the entrances of some that reached the previous level."""
 
 
@@ -55,18 +45,9 @@ class Split:
 
 
 def split(process: Process, levels: Sequence[int], *, effort: int, first: int, seed: int) -> Split:
-    r"""Run a process through levels, with the same number of trajectories from each.
+    r"""Run a process through ascending levels, with `effort` trajectories from each, numbered from `first`.
 
-    Parameters
-    ----------
-    levels : sequence of int
-        Ascending.
-    effort : int
-        Trajectories of each stage.
-    first : int
-        Number of the first trajectory; the others follow.
-    seed : int
-        With `first`, determines the entrance from which each trajectory resumes.
+    With `first`, the seed determines the entrance from which each trajectory resumes.
 
     Notes
     -----
@@ -91,7 +72,7 @@ def split(process: Process, levels: Sequence[int], *, effort: int, first: int, s
     fractions, values = [], []
     for place, level in enumerate(following):
         if place:
-            stage = process.go_on(stage, _parents(stage.reached, effort, chance), numbers + place * effort, level)
+            stage = process.resume(stage, _parents(stage.reached, effort, chance), numbers + place * effort, level)
         stays = np.ones(effort, dtype=bool) if level is None else ~stage.reached
         total += share * stage.values[stays].sum(axis=0) / effort
         values.append(stage.values)

@@ -25,38 +25,17 @@ _OFF_BY = 4.0
 
 @dataclass(frozen=True)
 class Diagnosis:
-    r"""Quality of the weights of one estimate.
+    r"""Quality of the weights of one estimate."""
 
-    Attributes
-    ----------
-    n : int
-        Replications.
-    mean_weight, mean_weight_error : float
-        Mean of all weights, 1 in expectation, and its standard error.
-    effective_n : float
-        :math:`(\sum w)^2 / \sum w^2` over all replications: the number of unweighted ones with as much information on a
-        mean.
-    n_hits : int
-        Replications that contribute: the event happened.
-    effective_hits : float
-        The same over the contributions.
-    largest_share : float
-        Largest share of one replication in the sum of contributions.
-    k_hat : float
-        Shape of the generalised Pareto distribution of the largest contributions; NaN if there are too few.
-    doubts : tuple of str
-        Why the estimate can't be trusted; empty if it can.
-    """
-
-    n: int
-    mean_weight: float
-    mean_weight_error: float
-    effective_n: float
-    n_hits: int
-    effective_hits: float
-    largest_share: float
-    k_hat: float
-    doubts: tuple[str, ...]
+    n: int  # replications
+    mean_weight: float  # of all weights, 1 in expectation
+    mean_weight_error: float  # its standard error
+    effective_n: float  # (sum w)^2 / sum w^2: as many unweighted replications have as much information on a mean
+    n_hits: int  # replications that contribute: the event happened
+    effective_hits: float  # the same as `effective_n` over the contributions
+    largest_share: float  # of one replication in the sum of contributions
+    k_hat: float  # shape of the generalised Pareto distribution of the largest contributions; NaN if there are too few
+    doubts: tuple[str, ...]  # why the estimate can't be trusted; empty if it can
 
     @property
     def is_trusted(self) -> bool:

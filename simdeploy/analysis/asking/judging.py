@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -28,45 +29,22 @@ FIRST_LOOK = 100
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Verdicts of several cases on one requirement.
+    """Verdicts of several cases on one requirement, an entry for each case."""
 
-    Attributes
-    ----------
-    verdict : ndarray of str, shape (cases,)
-        ``met``, ``not met`` or ``undecided``.
-    estimate, low, high : ndarray of float, shape (cases,)
-        Each bound errs with the allowed probability.
-    n : ndarray of int, shape (cases,)
-        Observations.
-    fewest : ndarray of float, shape (cases,)
-        Fewest observations that can show the requirement to be met.
-    """
-
-    verdict: np.ndarray
+    verdict: np.ndarray  # met, not met or undecided
     estimate: np.ndarray
-    low: np.ndarray
+    low: np.ndarray  # each bound errs with the allowed probability
     high: np.ndarray
-    n: np.ndarray
-    fewest: np.ndarray
+    n: np.ndarray  # observations
+    fewest: np.ndarray  # observations that can show the requirement to be met
 
 
 def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown: np.ndarray | bool = False) -> Judged:
-    r"""Judge for each case whether observations show a requirement to be met, or not met.
+    r"""Judge for each case (row) whether observations show a requirement to be met, or not met; NaN is ignored.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (cases, replications)
-        Of the measure; NaN is ignored.
-    error : float
-        Probability of a wrong verdict, at most 1/2.
-    unknown : bool or ndarray of bool, shape (cases,)
-        Whether some rollouts never end: their unknown values could break any limit.
-
-    Returns
-    -------
-    Judged
-        ``met`` if the bound on the far side of the limit keeps within it, ``not met`` if the bound on the near side is
-        beyond it; a value at the limit meets it.
+    `error` is the probability of a wrong verdict, at most 1/2. `unknown` marks cases with rollouts that never end:
+    their unknown values could break any limit. The verdict is ``met`` if the bound on the far side of the limit keeps
+    within it, ``not met`` if the bound on the near side is beyond it; a value at the limit meets it.
 
     Notes
     -----
@@ -93,25 +71,21 @@ def judge(values: np.ndarray, requirement: Requirement, error: float, *, unknown
     >>> [judge(np.zeros((1, n)), requirement, 0.05).verdict.item() for n in (298, 299)]
     ['undecided', 'met']
     """
-    found = estimate_rows(values, requirement.measure, 1 - 2 * error)
+    estimates = estimate_rows(values, requirement.measure, 1 - 2 * error)
     fewest = np.full(len(values), fewest_observations(requirement, error), dtype=float)
     is_enough = np.ones(len(values), dtype=bool)
     if requirement.measure.kind == "mean":
         fewest = np.fmax(fewest, np.ceil(fewest_of_a_mean(values)))
-        is_enough = found.n >= fewest
-    best, worst = (found.high, found.low) if requirement.at_most is None else (found.low, found.high)
+        is_enough = estimates.n >= fewest
+    best, worst = (estimates.high, estimates.low) if requirement.at_most is None else (estimates.low, estimates.high)
     is_missed = is_enough & requirement.is_broken_by(best)
     is_met = is_enough & ~np.isnan(worst) & ~requirement.is_broken_by(worst)
     verdict = np.select([unknown | ~(is_missed | is_met), is_missed], [UNDECIDED, MISSED], MET).astype(_DTYPE)
-    return Judged(verdict, found.estimate, found.low, found.high, found.n, fewest)
+    return Judged(verdict, estimates.estimate, estimates.low, estimates.high, estimates.n, fewest)
 
 
 def join(verdicts: np.ndarray) -> np.ndarray:
-    """Return one verdict per case for several requirements: whether all are met, or one isn't.
-
-    Parameters
-    ----------
-    verdicts : ndarray of str, shape (cases, requirements)
+    """Return one verdict per case (row) for several requirements (columns): whether all are met, or one isn't.
 
     Examples
     --------
@@ -148,23 +122,13 @@ def fewest_observations(requirement: Requirement, error: float) -> float:
 class Feasibility:
     """How one policy compares with its requirements.
 
-    Attributes
-    ----------
-    is_met : bool
-        By the estimates: none is on the wrong side of its limit. A requirement without an estimate (`escaped given
-        defective` without a defective release) counts as met.
-    verdict : {'met', 'not met', 'undecided'}
-        By `judge`: all are met, one is not, or undecided.
-    broken : tuple of str
-        Requirements that the estimates break.
-    is_known : bool
-        Whether every rollout that the requirements cover has ended.
+    A requirement without an estimate (`escaped given defective` without a defective release) counts as met.
     """
 
-    is_met: bool
-    verdict: Verdict
-    broken: tuple[str, ...]
-    is_known: bool
+    is_met: bool  # no estimate is on the wrong side of its limit
+    verdict: Verdict  # by `judge`: all are met, one is not, or undecided
+    broken: tuple[str, ...]  # requirements that the estimates break
+    is_known: bool  # whether every rollout that the requirements cover has ended
 
 
 def judge_requirements(
@@ -186,13 +150,9 @@ def judge_requirements(
         is_broken[is_own, place] = requirement.is_broken_by(judged.estimate)
     names = [str(requirement) for requirement in requirements]
     return tuple(
-        Feasibility(not broken.any(), verdict, _take(names, broken), not unknown.any())
+        Feasibility(not broken.any(), verdict, tuple(compress(names, broken)), not unknown.any())
         for verdict, broken, unknown in zip(join(verdicts).tolist(), is_broken, is_unknown, strict=True)
     )
-
-
-def _take(names: Collection[str], chosen: np.ndarray) -> tuple[str, ...]:
-    return tuple(name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen)
 
 
 def plan_looks(most: int, first: int = FIRST_LOOK) -> tuple[int, ...]:

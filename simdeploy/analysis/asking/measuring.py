@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, collect, raise_if_any
 from simdeploy.experiments.gathering import gather
 from simdeploy.scenario.measures import PASSED, SORTS, Measure, measure_problems, parse_measure
 from simdeploy.vocabulary import CAUSES, COSTS, STATES, VERDICTS, WEIGHT
@@ -104,8 +104,7 @@ class Values:
         self._read = frozenset((*needed, *telling))
         kinds = (*self._kinds, *self._release) if "release" in needed else None
         problems = [p for m in self.measures for p in measure_problems(m, kinds)]
-        if problems:
-            raise InputError(problems)
+        raise_if_any(problems)
 
     @property
     def counted_under(self) -> dict[str, Any]:
@@ -126,17 +125,9 @@ class Values:
         return ones
 
     def of(self, measure: Measure) -> np.ndarray:
-        """Return a measure's values, by case and replication.
+        """Return the values of one of `measures`, by case and replication.
 
-        Parameters
-        ----------
-        measure : Measure
-            One of `measures`.
-
-        Returns
-        -------
-        ndarray of float, shape (cases, replications)
-            For an event 1 and 0. NaN without a value, or where the condition doesn't hold.
+        An event is 1 or 0. NaN without a value, or where the condition doesn't hold.
         """
         values = self._number(measure.of) if measure.kind != "rate" else self.holds(measure.of)
         if measure.given is None:
@@ -144,17 +135,10 @@ class Values:
         return np.where(self.holds(measure.given) == 1, values, np.nan)
 
     def is_unknown(self, measure: Measure) -> np.ndarray:
-        """Return which rollouts that a measure covers, or may cover, have an unknown value because they never end.
+        """Return which rollouts that one of `measures` covers, or may cover, have an unknown value because they never
+        end.
 
-        Parameters
-        ----------
-        measure : Measure
-            One of `measures`.
-
-        Returns
-        -------
-        ndarray of bool, shape (cases, replications)
-            All False for a table without makespans, which doesn't show what never ends.
+        None in a table without makespans, which doesn't show what never ends.
         """
         if "makespan_s" not in self._read:
             return np.zeros(self.is_ok.shape, dtype=bool)
@@ -187,12 +171,8 @@ class Values:
         return is_possible
 
     def holds(self, event: str) -> np.ndarray:
-        """Return 1 where an event holds, 0 where it doesn't, NaN where unknown; by case and replication.
-
-        Parameters
-        ----------
-        event : str
-            One that `measures` name, or are given.
+        """Return 1 where an event that `measures` name holds, 0 where it doesn't, NaN where unknown; by case and
+        replication.
         """
         if event in VERDICTS:
             known = self._codes("verdict")[0] >= 0
@@ -214,8 +194,8 @@ class Values:
         return _indicator(codes == _place(words, event), codes >= 0)
 
     def cost_by_cause(self) -> dict[str, np.ndarray]:
-        """Return the cost of each cause, by case and replication; NaN where unknown."""
-        return {cause: self._number(cause) for cause in CAUSES}
+        """Return the total `cost` and that of each cause, by case and replication; NaN where unknown."""
+        return {name: self._number(name) for name in COSTS}
 
     def _number(self, name: str) -> np.ndarray:
         if name == "cost":
@@ -274,14 +254,10 @@ def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
     read: list[Measure] = []
     problems: list[Problem] = []
     for measure in measures:
-        try:
+        with collect(problems):
             read.append(parse_measure(measure) if isinstance(measure, str) else measure)
-        except InputError as error:
-            problems += error.problems
-        else:
             problems += measure_problems(read[-1])
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(read)
 
 
@@ -313,25 +289,18 @@ def _indicator(is_so: np.ndarray, is_known: np.ndarray) -> np.ndarray:
 def find_costs(
     responses: object, costs: Costs | Mapping[str, Costs] | None = None
 ) -> Costs | Mapping[str, Costs] | None:
-    """Return the given costs, or those recorded with a table; by scenario name if they differ.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> find_costs(pd.DataFrame()) is None
-    True
-    """
+    """Return the given costs, or those recorded with a table (None without any); by scenario name if they differ."""
     if costs is not None:
         return costs
     from simdeploy.scenario.parts import Costs
 
     attrs = getattr(responses, "attrs", {})
-    found = attrs.get("costs")
-    if found is None:
+    recorded = attrs.get("costs")
+    if recorded is None:
         return None
     if isinstance(attrs["scenario"], str):
-        return Costs(**found)
-    by_name = {name: Costs(**of_one) for name, of_one in found.items()}
+        return Costs(**recorded)
+    by_name = {name: Costs(**of_one) for name, of_one in recorded.items()}
     is_one = len(set(by_name.values())) == 1 and len(by_name) == len(attrs["scenario"])
     return next(iter(by_name.values())) if is_one else by_name
 
@@ -351,7 +320,7 @@ def describe_costs(costs: Costs | Mapping[str, Costs] | None, measures: Iterable
     if costs is None or not any(measure.of in COSTS for measure in measures):
         return {}
     if isinstance(costs, Mapping):
-        return {"costs": {name: own.to_dict() for name, own in costs.items()}}
+        return {"costs": {name: of_scenario.to_dict() for name, of_scenario in costs.items()}}
     return {"costs": costs.to_dict()}
 
 

@@ -87,16 +87,8 @@ def describe_measure(measure: Measure) -> str:
 def name_cases(cases: pd.DataFrame, columns: Sequence[str] | None = None) -> list[str]:
     """Return a name for the case of each row: the values that differ.
 
-    Parameters
-    ----------
-    columns : sequence of str, optional
-        Columns that identify a case, without ``case``; by default all.
-
-    Returns
-    -------
-    list of str
-        Scenario and policy by name, factors with the end of their key; the policy if nothing differs. Cases that a
-        design has twice get their number as well.
+    Scenario and policy by name, factors with the end of their key; the policy if nothing differs. Cases that a design
+    has twice get their number as well. `columns` identify a case; by default all.
 
     Examples
     --------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import SORTS, Measure, Requirement, parse_requirement
+from simdeploy.scenario.measures import SORTS, Measure, Requirement, measure_problems, parse_requirement
 from simdeploy.scenario.requirements_section import cross_check_requirement
 from simdeploy.vocabulary import VERDICTS
 
@@ -24,22 +25,11 @@ _FORM = 'such as "false_alarm given good <= 1%"'
 def read_requirements(
     asked: Asked | None, *, scenario: Scenario | None = None, policies: Collection[str] | None = None
 ) -> tuple[Requirement, ...]:
-    """Return requirements without duplicates, parsed if they are text.
+    """Return requirements without duplicates, parsed if they are text; the scenario's own for None.
 
-    Parameters
-    ----------
-    asked : str, Requirement, or several of them; or None
-        The scenario's own if None.
-    scenario : Scenario, optional
-        Checks kinds of release and costs; without it, they may be anything.
-    policies : collection of str, optional
-        The policies in question; requirements of other policies of the scenario are left out. By default every policy
-        of the scenario.
-
-    Raises
-    ------
-    InputError
-        Lists everything wrong, below ``requirements`` and the number of the requirement.
+    A `scenario` checks kinds of release and costs; without it, they may be anything. Requirements of other policies
+    than `policies` (default: the scenario's) are left out. An `InputError` lists everything wrong, below
+    ``requirements`` and the number of the requirement.
 
     Examples
     --------
@@ -58,18 +48,13 @@ def read_requirements(
     has_costs = None if scenario is None else scenario.costs is not None
     read: dict[Requirement, None] = {}
     problems: list[Problem] = []
-    for number, one in enumerate(_list(asked)):
-        try:
-            requirement = _read(one)
-        except InputError as error:
-            found = list(error.problems)
-        else:
-            found = cross_check_requirement(requirement, policies=known, kinds=kinds, has_costs=has_costs)
+    for number, item in enumerate(_list(asked)):
+        with collect(problems, prefix=("requirements", number)):
+            requirement = _read(item)
+            raise_if_any(cross_check_requirement(requirement, policies=known, kinds=kinds, has_costs=has_costs))
             if policies is None or requirement.policy is None or requirement.policy in policies:
                 read[requirement] = None
-        problems += [problem.at(prefix=("requirements", number)) for problem in found]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(read)
 
 
@@ -81,12 +66,18 @@ def _list(asked: Any) -> list[Any]:
     return list(asked)
 
 
-def _read(one: Any) -> Requirement:
-    if isinstance(one, str):
-        return parse_requirement(one)
-    if not isinstance(one, Requirement):
-        raise InputError(Problem("invalid requirement", found=shorten(one), allowed=_FORM))
-    return one
+def _read(requirement: Any) -> Requirement:
+    if isinstance(requirement, str):
+        return parse_requirement(requirement)
+    if not isinstance(requirement, Requirement):
+        raise InputError(Problem("invalid requirement", found=shorten(requirement), allowed=_FORM))
+    return requirement
+
+
+def problems_in(measure: Measure, scenario: Scenario) -> list[Problem]:
+    """Return a measure's problems in a scenario, by its kinds of release and its costs; paths are the measure's keys."""
+    kinds = tuple(kind.name for kind in scenario.release)
+    return measure_problems(measure, kinds, has_costs=scenario.costs is not None)
 
 
 def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str) -> str | None:
@@ -101,9 +92,9 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
     ...     "policies": {"p": {"strategy": "immediate"}},
     ... })
     >>> print(why_impossible(Measure("blast_radius", given="defective"), scenario.release, "update"))
-    the scenario has no defective release, so no rollout is defective
+    the scenario has no defective release, so the condition defective never holds
     >>> print(why_impossible(Measure("false_alarm"), scenario.release, "restart"))
-    a restart has no release, so rollouts have no verdict and are not good or defective
+    a restart has no release, so its rollouts have no verdict and are neither good nor defective
     >>> why_impossible(Measure("makespan_s"), scenario.release, "restart")
     """
     for event in (measure.of, measure.given):
@@ -111,13 +102,21 @@ def why_impossible(measure: Measure, release: Sequence[ReleaseKind], type_: str)
         if concerned is None:
             continue
         if not TYPES[type_].releases:
-            return f"a {type_} has no release, so rollouts have no verdict and are not good or defective"
+            return f"a {type_} has no release, so its rollouts have no verdict and are neither good nor defective"
         possible = (kind for kind in release if kind.probability > 0)
         # An event that never happens has rate 0; a condition that never holds leaves nothing to measure.
         if event == measure.given and not any(concerned in (kind.name, kind.defective) for kind in possible):
             sort = concerned if isinstance(concerned, str) else SORTS[concerned]
-            return f"the scenario has no {sort} release, so no rollout is {event}"
+            return f"the scenario has no {sort} release, so the condition {event} never holds"
     return None
+
+
+def probability_of(given: str, release: Sequence[ReleaseKind]) -> float:
+    """Return the probability of the releases that a condition covers: good or defective ones, or a kind by name."""
+    is_covered = (
+        kind.defective == (given == "defective") if given in SORTS else kind.name == given for kind in release
+    )
+    return float(sum(kind.probability for kind in compress(release, is_covered)))
 
 
 def _concerned(event: str | None, kinds: set[str]) -> bool | str | None:

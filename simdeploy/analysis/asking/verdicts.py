@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import InputError, not_among
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS
 
@@ -53,22 +53,10 @@ def judge_difference(
     *,
     unknown: np.ndarray | bool = False,
 ) -> Verdict | np.ndarray:
-    """Return the verdict on the first of two, from the interval of the first minus the second.
+    """Return the verdict on the first of two, from the interval of the first minus the second; NaN without a limit.
 
-    Parameters
-    ----------
-    low, high : float or ndarray
-        NaN without a limit.
-    direction : {'min', 'max'}
-        Whether lower or higher is better.
-    unknown : bool or ndarray of bool
-        Whether the difference is unknown, whatever the interval.
-
-    Returns
-    -------
-    str or ndarray of str
-        ``better`` or ``worse`` if the whole interval is beyond 0, ``equal`` if it is exactly 0, otherwise ``unclear``;
-        or ``unknown``.
+    ``better`` or ``worse`` if the whole interval is beyond 0, ``equal`` if it is exactly 0, otherwise ``unclear``;
+    ``unknown``, whatever the interval, where `unknown` says so.
 
     Examples
     --------
@@ -128,12 +116,8 @@ def find_direction(measure: Measure) -> Direction | None:
 
 
 def read_direction(direction: Any, measure: Measure) -> Direction:
-    """Return whether lower or higher is better: as given, otherwise by `find_direction`, otherwise lower.
-
-    Raises
-    ------
-    InputError
-        If it is neither "min" nor "max".
+    """Return whether lower or higher is better: as given ("min" or "max"), otherwise by `find_direction`, otherwise
+    lower.
 
     Examples
     --------
@@ -143,7 +127,5 @@ def read_direction(direction: Any, measure: Measure) -> Direction:
     if direction is None:
         return find_direction(measure) or "min"
     if direction not in ("min", "max"):
-        hint, allowed = nearest(direction, ("min", "max")), '"min" or "max"'
-        problem = Problem("invalid direction", ("direction",), found=shorten(direction), allowed=allowed, hint=hint)
-        raise InputError(problem)
+        raise InputError(not_among("invalid direction", ("direction",), direction, ("min", "max")))
     return "min" if direction == "min" else "max"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import Problem, collect, raise_if_any, shorten
+from simdeploy.experiments.arguments import is_whole
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
 
@@ -24,33 +25,17 @@ _EXAMPLE = 'requirements: [{of: false_alarm, given: good, at_most: 0.01}], or "f
 
 @dataclass
 class Question:
-    """One requirement of one policy, and the observations so far.
-
-    Attributes
-    ----------
-    hopeless : str
-        Why no number of rollouts within the budget can decide it; otherwise empty.
-    is_impossible : bool
-        Whether a larger budget could not decide it either.
-    seen : list of ndarray
-        Values, without NaN.
-    n_meant, n_unknown : int
-        Rollouts the requirement covers or may cover; and those of them that never end, so their value is unknown.
-    judged : Judged or None
-        At the last look.
-    replications : int
-        At that look.
-    """
+    """One requirement of one policy, and the observations so far."""
 
     policy: str
     requirement: Requirement
-    hopeless: str
-    is_impossible: bool
-    seen: list[np.ndarray] = field(default_factory=list)
-    n_meant: int = 0
-    n_unknown: int = 0
-    judged: Judged | None = None
-    replications: int = 0
+    hopeless: str  # why no number of rollouts within the budget can decide it; otherwise empty
+    is_impossible: bool  # whether a larger budget could not decide it either
+    seen: list[np.ndarray] = field(default_factory=list)  # values, without NaN
+    n_meant: int = 0  # rollouts the requirement covers or may cover
+    n_unknown: int = 0  # those of them that never end, so their value is unknown
+    judged: Judged | None = None  # at the last look
+    replications: int = 0  # at that look
 
     @property
     def unknown_fraction(self) -> float:
@@ -82,15 +67,15 @@ class Question:
         given, limit = self.requirement.measure.given, self.requirement.limit
         n, fewest = self.judged.n.item(), self.judged.fewest.item()
         if self.n_unknown:
-            count = "" if given is None else " considered"
-            return f"{100 * self.unknown_fraction:.3g} % of the rollouts{count} never end"
+            relevant = "" if given is None else "relevant "
+            return f"{100 * self.unknown_fraction:.3g} % of the {relevant}rollouts never end"
         if n == 0:
-            return "no rollout has a value" if given is None else f"no rollout has a value given {given}"
+            return "no rollout has a value" if given is None else f"no rollout has a value under the condition {given}"
         if math.isinf(fewest):
-            return f"no number of rollouts can show a rate of {limit:g}"
+            return f"no number of rollouts can confirm a rate of exactly {limit:g}"
         if n < fewest:
-            return f"needs at least {fewest:,.0f} observations, has {n:,}"
-        return "the limit is inside the interval"
+            return f"at least {fewest:,.0f} observations are needed; there are {n:,}"
+        return "the confidence interval contains the limit"
 
 
 def ask(
@@ -101,19 +86,16 @@ def ask(
     problems: list[Problem],
 ) -> list[Question]:
     """Return the questions of each policy; an `InputError` lists everything wrong, including the policies' `problems`."""
-    read: tuple[Requirement, ...] = ()
-    try:
-        read = read_requirements(requirements, scenario=scenario, policies=[*scenario.policies, *policies])
-    except InputError as error:
-        problems += error.problems
+    wanted: tuple[Requirement, ...] = ()
+    with collect(problems):
+        wanted = read_requirements(requirements, scenario=scenario, policies=[*scenario.policies, *policies])
     pairs = [
-        (policy, requirement) for policy in policies for requirement in read if requirement.policy in (None, policy)
+        (policy, requirement) for policy in policies for requirement in wanted if requirement.policy in (None, policy)
     ]
     if not pairs and not problems:
-        message = "no requirements" + (" of these policies" if read else "")
+        message = "no requirements" + (" for these policies" if wanted else "")
         problems.append(Problem(message, ("requirements",), hint=f"for example {_EXAMPLE}"))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     types = {policy: chosen.identity.type for policy, chosen in policies.items()}
     questions = []
     for policy, requirement in pairs:
@@ -138,15 +120,14 @@ def is_requirement(asked: object) -> bool:
 def check_numbers(confidence_level: object, most: object) -> None:
     """Raise `InputError` for invalid numbers."""
     problems = level_problems(confidence_level, above=0.5)
-    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= _MOST:
+    if not is_whole(most, 1, _MOST):
         allowed = f"a whole number from 1 to {_MOST}"
         problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _why_too_few(requirement: Requirement, most: int) -> str:
     """Return why the budget is too small to decide a requirement; empty if it isn't."""
     if requirement.measure.kind == "mean" and most < FEWEST_OF_A_MEAN:
-        return f"a mean needs {FEWEST_OF_A_MEAN:,} observations; the budget is {most:,}"
+        return f"a mean needs at least {FEWEST_OF_A_MEAN:,} observations; the budget is {most:,}"
     return ""

@@ -176,16 +176,7 @@ def check(
     error = (1 - confidence_level) / len(looks)
     n_failed = dict.fromkeys((question.policy for question in questions), 0)
     failures: dict[str, str] = {}
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=r"look-\d{2,}",
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=r"look-\d{2,}")
     for number, (before, look) in enumerate(pairwise((0, *looks))):
         still_open = [question for question in questions if question.is_open]
         if not still_open:
@@ -198,7 +189,7 @@ def check(
             n_failed[row["policy"]] += 1
             failures.setdefault(row["policy"], f"replication {row['replication']}, {row['stage']}: {row['error']}")
         _look(result, still_open, scenario, look, error)
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     measures = [question.requirement.measure for question in questions]
     return Check(
         verdicts=make_frame([_row(question) for question in questions], _ROW),
@@ -223,8 +214,8 @@ def _look(responses: SweepResult, questions: list[Question], scenario: Scenario,
     places = {policy: place for place, policy in enumerate(values.cases["policy"])}
     for question in questions:
         measure, place = question.requirement.measure, places[question.policy]
-        found = values.of(measure)[place]
-        question.seen.append(found[~np.isnan(found)])
+        observed = values.of(measure)[place]
+        question.seen.append(observed[~np.isnan(observed)])
         question.n_meant += int(values.may_concern(measure)[place].sum())
         question.n_unknown += int(values.is_unknown(measure)[place].sum())
         seen = np.concatenate(question.seen)[None]
@@ -234,9 +225,9 @@ def _look(responses: SweepResult, questions: list[Question], scenario: Scenario,
 
 def _row(question: Question) -> dict[str, Any]:
     requirement, judged = question.requirement, question.judged
-    found = dict.fromkeys(("estimate", "low", "high"), math.nan) | {"n": 0}
+    estimate = dict.fromkeys(("estimate", "low", "high"), math.nan) | {"n": 0}
     if judged is not None:
-        found = {name: getattr(judged, name).item() for name in found}
+        estimate = {name: getattr(judged, name).item() for name in estimate}
     return {
         "policy": question.policy,
         "requirement": str(requirement),
@@ -246,7 +237,7 @@ def _row(question: Question) -> dict[str, Any]:
         "at_most": requirement.at_most,
         "at_least": requirement.at_least,
         "verdict": question.verdict,
-        **found,
+        **estimate,
         "replications": question.replications,
         "unknown_fraction": question.unknown_fraction,
         "may_be_decided": question.may_be_decided,

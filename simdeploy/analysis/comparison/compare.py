@@ -13,7 +13,7 @@ from simdeploy.analysis.asking.measuring import Values, find_costs
 from simdeploy.analysis.asking.verdicts import Verdict, find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import measure_policies, name_measure, read_table
 from simdeploy.analysis.comparison.ranking import PAIR, RANKING, tabulate_pairs, tabulate_ranking
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import not_among, raise_if_any
 from simdeploy.result import ESTIMATE, Columns, LateTable, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_difference, estimate_values, variance
@@ -226,14 +226,14 @@ def compare(
     for place, policy in enumerate(policies):
         for measure, measured, unknown in of_measures:
             name = {"policy": policy, **name_measure(measure)}
-            own = estimate_values(measured[place], measure, confidence_level).to_row()
-            estimates.append(name | own | {"unknown_fraction": unknown[place]})
+            estimate = estimate_values(measured[place], measure, confidence_level).to_row()
+            estimates.append(name | estimate | {"unknown_fraction": unknown[place]})
             if policy != baseline:
                 never_ends = unknown[place] > 0 or unknown[compared] > 0
-                found = _difference(
+                difference = _difference(
                     measured[place], measured[compared], measure, confidence_level, never_ends=never_ends
                 )
-                differences.append(name | {"baseline": baseline} | found)
+                differences.append(name | {"baseline": baseline} | difference)
     is_failed = table["status"].eq("failed") if "status" in table else [False] * len(table)
     return Comparison(
         estimates=make_frame(estimates, _ESTIMATE | _UNKNOWN),
@@ -250,34 +250,24 @@ def compare(
 
 
 def _check(baseline: str, confidence_level: object, policies: tuple[str, ...]) -> None:
-    problems = []
+    problems = level_problems(confidence_level)
     if baseline not in policies:
-        problems.append(
-            Problem(
-                "no such policy in the table",
-                path=("baseline",),
-                found=shorten(baseline),
-                allowed=listed(policies),
-                hint=nearest(baseline, policies),
-            )
-        )
-    problems += level_problems(confidence_level)
-    if problems:
-        raise InputError(problems)
+        problems.insert(0, not_among("no such policy in the table", ("baseline",), baseline, policies))
+    raise_if_any(problems)
 
 
 def _difference(
     policy: np.ndarray, baseline: np.ndarray, measure: Measure, confidence_level: float, *, never_ends: bool
 ) -> dict[str, Any]:
-    found = estimate_difference(policy, baseline, measure, confidence_level)
+    estimate = estimate_difference(policy, baseline, measure, confidence_level)
     in_both = ~np.isnan(policy - baseline)
     policy, baseline = policy[in_both], baseline[in_both]
     apart = variance(policy) + variance(baseline)
     removed = 1 - variance(policy - baseline) / apart if apart > 0 else math.nan
     direction, verdict = find_direction(measure), None
     if direction is not None:
-        verdict = judge_difference(found.low, found.high, direction, unknown=never_ends or not found.n)
-    return found.to_row() | {"variance_removed_fraction": removed, "verdict": verdict}
+        verdict = judge_difference(estimate.low, estimate.high, direction, unknown=never_ends or not estimate.n)
+    return estimate.to_row() | {"variance_removed_fraction": removed, "verdict": verdict}
 
 
 def _find_judged_by(estimates: list[dict[str, Any]]) -> tuple[str, ...]:

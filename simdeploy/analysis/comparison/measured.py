@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.naming import name_cases
-from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.experiments.gathering import NO_FACTORS, refuse_weights
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.gathering import NO_FACTORS, missing_columns, refuse_weights
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
@@ -29,19 +29,8 @@ _SORTS = {"completed_good": "good", "false_alarm": "good", "stopped_defective": 
 def read_table(responses: pd.DataFrame | Batches) -> pd.DataFrame:
     """Return the rows of a table of replications; each case counts as a policy if a policy has several.
 
-    Parameters
-    ----------
-    responses : DataFrame, SweepResult or StoredTable
-
-    Returns
-    -------
-    DataFrame
-        If policies have several cases, `policy` holds the name of the case, as in the summary of a grid.
-
-    Raises
-    ------
-    InputError
-        If the cases differ in anything but the policy.
+    `policy` then holds the name of the case, as in the summary of a grid. Raises `InputError` if the cases differ in
+    anything but the policy.
     """
     import pandas as pd
 
@@ -125,15 +114,10 @@ def find_rows(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
 
 
 def _check(responses: pd.DataFrame) -> None:
-    problems = [
-        Problem("a table of replications needs this column", path=(name,), hint=nearest(name, responses.columns))
-        for name in ("policy", "replication")
-        if name not in responses
-    ]
+    problems = missing_columns(("policy", "replication"), responses.columns)
     for name, levels in LEVELS.items():
         strange = set() if name not in responses else set(responses[name].dropna().unique()) - set(levels)
         if strange:
             found = ", ".join(sorted(map(str, strange)))
             problems.append(Problem("unknown level", path=(name,), found=found, allowed=", ".join(levels)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)

@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.verdicts import find_direction, judge_difference
 from simdeploy.analysis.comparison.measured import name_measure
-from simdeploy.result import INTERVAL
+from simdeploy.result import INTERVAL, make_frame
 from simdeploy.statistics.pairs import pair_policies
 
 if TYPE_CHECKING:
@@ -50,42 +50,23 @@ RANKING = {
 class Ranking:
     """Policies compared with the best of the others, in their order.
 
-    Attributes
-    ----------
-    rank : ndarray of float
-        By `estimate`, from 1, the best; ties share a rank. A policy with values only in easy worlds is compared with
-        the others in those worlds; policies without a common replication are ranked by their own means. NaN without
-        values.
-    estimate, low, high : ndarray of float
-        Mean minus that of the best of the others.
-    n : ndarray of int
-        Fewest replications shared with another policy.
-    is_among_best : ndarray of bool
-        Whether the policy may be the best.
+    Ranks go by `estimate`. A policy with values only in easy worlds is compared with the others in those worlds;
+    policies without a common replication are ranked by their own means.
     """
 
-    rank: np.ndarray
-    estimate: np.ndarray
+    rank: np.ndarray  # from 1, the best; ties share a rank; NaN without values
+    estimate: np.ndarray  # mean minus that of the best of the others
     low: np.ndarray
     high: np.ndarray
-    n: np.ndarray
-    is_among_best: np.ndarray
+    n: np.ndarray  # fewest replications shared with another policy
+    is_among_best: np.ndarray  # whether the policy may be the best
 
 
 def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, confidence_level: float) -> Ranking:
-    r"""Compare each policy with the best of the others.
+    r"""Compare each policy (row; NaN where it has no value) with the best of the others.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (policies, replications)
-        NaN where there is none.
-    is_rate : bool
-        Whether values are 1 and 0.
-    direction : {'min', 'max'}
-        Whether lower or higher is better.
-    confidence_level : float
-        All intervals hold simultaneously, and the set of possible best policies contains the best, with this
-        probability.
+    With the confidence level all intervals hold simultaneously, and the set of possible best policies contains the
+    best. `is_rate` says that values are 1 and 0.
 
     Notes
     -----
@@ -122,12 +103,12 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
     is_known = ~np.isnan(values).all(axis=1)
     compared = sign * values[is_known]
     size = len(compared)
-    found = {name: np.full(len(values), np.nan) for name in ("rank", "estimate", "low", "high")}
+    columns = {name: np.full(len(values), np.nan) for name in ("rank", "estimate", "low", "high")}
     n, is_among_best = np.zeros(len(values), np.int64), np.zeros(len(values), dtype=bool)
     if size:
         pairs = pair_policies(compared, is_rate=is_rate)
         n[is_known] = pairs.n.min(axis=1)
-        found["rank"][is_known] = is_among_best[is_known] = True
+        columns["rank"][is_known] = is_among_best[is_known] = True
     if size > 1:
         limits = pairs.lower_limits((1 - confidence_level) / (size - 1))
         is_best = np.logical_not((limits > 0).any(axis=1))
@@ -135,11 +116,11 @@ def rank_policies(values: np.ndarray, *, is_rate: bool, direction: Direction, co
         apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
         low, high = _intervals(limits, is_best)
         highest = _highest(apart)
-        found["rank"][is_known] = _rank(_means(compared) if np.isnan(highest).any() else highest)
-        found["estimate"][is_known] = 0.0 + sign * highest
+        columns["rank"][is_known] = _rank(_means(compared) if np.isnan(highest).any() else highest)
+        columns["estimate"][is_known] = 0.0 + sign * highest
         # The other sign reverses an interval; 0 - 0 avoids -0.
-        found["low"][is_known], found["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
-    return Ranking(**found, n=n, is_among_best=is_among_best)
+        columns["low"][is_known], columns["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
+    return Ranking(**columns, n=n, is_among_best=is_among_best)
 
 
 def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -205,35 +186,35 @@ def tabulate_ranking(values: Values, confidence_level: float) -> pd.DataFrame:
         unknown = values.unknown_fractions(measure)
         # A policy with unknown values is not ranked, as if it had none.
         placed = np.where(unknown[:, None] > 0, np.nan, values.of(measure))
-        found = rank_policies(
+        ranking = rank_policies(
             placed, is_rate=measure.kind == "rate", direction=direction, confidence_level=confidence_level
         )
         part = {
             "policy": values.cases["policy"].to_numpy(object),
-            "rank": found.rank,
+            "rank": ranking.rank,
             "is_among_best": [
                 None if math.isnan(rank) else is_best
-                for rank, is_best in zip(found.rank, found.is_among_best, strict=True)
+                for rank, is_best in zip(ranking.rank, ranking.is_among_best, strict=True)
             ],
-            "estimate": found.estimate,
-            "low": found.low,
-            "high": found.high,
-            "n": found.n,
+            "estimate": ranking.estimate,
+            "low": ranking.low,
+            "high": ranking.high,
+            "n": ranking.n,
             "unknown_fraction": unknown,
-            "verdict": _judge(found),
+            "verdict": _judge(ranking),
         }
         parts.append(_frame(part, measure, RANKING))
     return _join(parts, RANKING)
 
 
-def _judge(found: Ranking) -> np.ndarray:
+def _judge(ranking: Ranking) -> np.ndarray:
     """Compare each policy with the best of the others."""
-    has_place = ~np.isnan(found.rank)
+    has_place = ~np.isnan(ranking.rank)
     conditions = {
         "unknown": ~has_place | (has_place.sum() < 2),
-        "worse": ~found.is_among_best,
-        "better": found.is_among_best & (found.is_among_best.sum() == 1),
-        "equal": (found.low == 0) & (found.high == 0),
+        "worse": ~ranking.is_among_best,
+        "better": ranking.is_among_best & (ranking.is_among_best.sum() == 1),
+        "equal": (ranking.low == 0) & (ranking.high == 0),
     }
     return np.select(list(conditions.values()), list(conditions), "unclear")
 
@@ -248,6 +229,4 @@ def _frame(part: Mapping[str, Any], measure: Measure, dtypes: Mapping[str, str])
 def _join(parts: list[pd.DataFrame], dtypes: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
-    if not parts:
-        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()})
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else make_frame([], dtypes)

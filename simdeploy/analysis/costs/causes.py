@@ -134,17 +134,17 @@ def estimate_costs(
     """
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     values = Values(responses, [Measure("cost")], costs=costs)
-    by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
+    by_cause = values.cost_by_cause()
     known, unknown = ~np.isnan(by_cause["cost"]), values.unknown_fractions(Measure("cost"))
     rows: list[dict[str, Any]] = []
     for place, case in enumerate(values.cases.to_dict("records")):
         key = {str(name): value for name, value in case.items()} | {"unknown_fraction": unknown[place]}
-        found = {
+        estimates = {
             cause: estimate_values(by_cause[cause][place][known[place]], Measure(cause), confidence_level)
             for cause in COSTS
         }
-        largest = max(CAUSES, key=lambda cause: found[cause].estimate)
-        for cause, of_cause in found.items():
+        largest = max(CAUSES, key=lambda cause: estimates[cause].estimate)
+        for cause, of_cause in estimates.items():
             is_largest = cause == largest and of_cause.estimate > 0
             rows.append({**key, **of_cause.to_row(), "cause": cause, "is_largest_cause": is_largest})
     cheapest = _find_cheapest(rows)

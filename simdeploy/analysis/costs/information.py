@@ -12,7 +12,8 @@ from simdeploy.analysis.asking.measuring import describe_costs, find_costs
 from simdeploy.analysis.comparison.measured import measure_policies
 from simdeploy.analysis.costs.causes import check_arguments
 from simdeploy.analysis.costs.knowing import estimate_values_of_knowing, find_single, mean_by_kind
-from simdeploy.errors import InputError, Problem, listed, nearest
+from simdeploy.errors import InputError, Problem, listed, raise_if_any
+from simdeploy.experiments.gathering import missing_columns
 from simdeploy.renaming import moved
 from simdeploy.result import ESTIMATE, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
@@ -151,7 +152,7 @@ def value_of_perfect_information(
     """
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     policies, cost, kind_of, kinds, n_left_out, unknown = _gather(responses, costs)
-    found = estimate_values_of_knowing(cost, kind_of, confidence_level)
+    estimates = estimate_values_of_knowing(cost, kind_of, confidence_level)
     single, by_kind = find_single(cost), mean_by_kind(cost, kind_of)
     choice = by_kind.argmin(axis=1)
     counts = np.bincount(kind_of, minlength=len(kinds))
@@ -171,7 +172,7 @@ def value_of_perfect_information(
         "With few replications the value of knowing the world comes out too low, that of knowing the kind too high "
         "where a kind was seldom seen."
     )
-    values = [{"information": name, **value} for name, value in found.items()]
+    values = [{"information": name, **value} for name, value in estimates.items()]
     return InformationResult(
         values=make_frame(values, _VALUE),
         kinds=make_frame(rows, _KIND),
@@ -197,9 +198,7 @@ def _gather(
         found = listed(f"{100 * fraction:.3g} % of {policy}" for policy, fraction in fractions.items() if fraction)
         raise InputError(Problem(message, found=found))
     cost = cost[unknown == 0]
-    if "release" not in responses:
-        hint = nearest("release", responses.columns)
-        raise InputError(Problem("a table of replications needs this column", ("release",), hint=hint))
+    raise_if_any(missing_columns(["release"], responses.columns))
     is_known = ~np.isnan(cost).any(axis=0)
     if is_known.sum() < 2:
         message = "fewer than two replications with known costs of all policies"

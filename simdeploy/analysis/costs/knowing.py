@@ -20,11 +20,7 @@ def estimate_values_of_knowing(
 ) -> dict[str, dict[str, Any]]:
     """Estimate both values of `value_of_perfect_information`, which has the formulas; columns of a row by name.
 
-    Parameters
-    ----------
-    cost : ndarray of float, shape (policies, worlds)
-    kind_of : ndarray of int, shape (worlds,)
-        Kind of each world, from 0; every kind occurs.
+    Costs by policy and world; the kind of each world is a number from 0, and every kind occurs.
     """
     single, tail = find_single(cost), (1 - confidence_level) / 2
     by_kind = mean_by_kind(cost, kind_of)
@@ -79,18 +75,9 @@ def _value(saved: np.ndarray, single: int, error: float, upper: np.ndarray) -> d
 def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.ndarray:
     r"""Return, per policy, the largest upper limit over all rules of what a rule saves against it.
 
-    Parameters
-    ----------
-    cost : ndarray of float, shape (policies, worlds)
-    kind_of : ndarray of int, shape (worlds,)
-        Kind of each world, from 0; every kind occurs.
-    error : float
-        Error of one rule's limit, below 1/2. The unknown best rule is one of them, so the largest limit is below what
-        it saves with at most this probability.
-
-    Returns
-    -------
-    ndarray of float, shape (policies,)
+    Costs by policy and world; the kind of each world is a number from 0, and every kind occurs. `error` is that of one
+    rule's limit, below 1/2. The unknown best rule is one of them, so the largest limit is below what it saves with at
+    most this probability.
 
     Notes
     -----
@@ -120,8 +107,8 @@ def largest_limits(cost: np.ndarray, kind_of: np.ndarray, error: float) -> np.nd
     shares = is_of_kind.sum(axis=0) / n
     find = _over_all if float(size) ** len(shares) <= _MOST_RULES else _kind_by_kind
     limits = []
-    for own in cost:
-        saved = own - cost
+    for of_policy in cost:
+        saved = of_policy - cost
         limits.append(find(saved @ is_of_kind / n, saved**2 @ is_of_kind / n, shares, width))
     return np.array(limits)
 

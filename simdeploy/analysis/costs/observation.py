@@ -169,14 +169,12 @@ def value_of_observation(
     check_arguments(costs, confidence_level)
     base = scenario.policy(policy)
     steps = make_steps(scenario, base, canaries=canaries, minutes=minutes)
-    campaign = Campaign(
-        seed=seed, engine=engine, executor=executor, workers=workers, cluster=cluster, store=store, progress=progress
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress)
     policies = {f"{step.lever} {step.value:g}": step.policy for step in steps}
     result = campaign.sweep({scenario.name: scenario}, policies, replications=numbers)
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     values = Values(result, [Measure("cost")], costs=costs)
-    by_cause = {"cost": values.of(Measure("cost")), **values.cost_by_cause()}
+    by_cause = values.cost_by_cause()
     savings, of_steps = _compare(steps, by_cause, values.unknown_fractions(Measure("cost")), confidence_level)
     under = campaign.computed_under(scenario) | {"replications": values.n_replications}
     return ObservationResult(
@@ -198,20 +196,25 @@ def _compare(
 
     def saved(cause: str, before: int, after: int) -> dict[str, Any]:
         of = by_cause[cause]
-        found = estimate_difference(of[before], of[after], Measure(cause), confidence_level).to_row()
-        return found | _NOT_KNOWN if unknown[before] or unknown[after] else found
+        saving = estimate_difference(of[before], of[after], Measure(cause), confidence_level).to_row()
+        return saving | _NOT_KNOWN if unknown[before] or unknown[after] else saving
 
     for place, step in enumerate(steps):
         name = {"lever": step.lever, "value": step.value}
         for cause in COSTS:
             cost = by_cause[cause]
             mean, _ = moments(cost[place][~np.isnan(cost[place])])
-            own = {"is_current": step.is_current, "cause": cause, "cost": mean, "unknown_fraction": unknown[place]}
-            savings.append({**name, **own, **saved(cause, current[step.lever], place)})
+            cells = {
+                "is_current": step.is_current,
+                "cause": cause,
+                "cost": mean,
+                "unknown_fraction": unknown[place],
+            }
+            savings.append({**name, **cells, **saved(cause, current[step.lever], place)})
         if place and steps[place - 1].lever == step.lever:
-            found = saved("cost", place - 1, place)
-            verdict = judge_difference(found["low"], found["high"], "max", unknown=math.isnan(found["estimate"]))
-            of_steps.append({**name, "previous": steps[place - 1].value, **found, "verdict": verdict})
+            saving = saved("cost", place - 1, place)
+            verdict = judge_difference(saving["low"], saving["high"], "max", unknown=math.isnan(saving["estimate"]))
+            of_steps.append({**name, "previous": steps[place - 1].value, **saving, "verdict": verdict})
     return savings, of_steps
 
 

@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any, shorten
+from simdeploy.experiments.arguments import is_whole
 from simdeploy.experiments.levers import Lever, change_policy, own_identity
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up
 
@@ -40,24 +41,11 @@ def make_steps(
     canaries: Sequence[int] | None = None,
     minutes: Sequence[float] | None = None,
 ) -> list[Step]:
-    """Make policies that observe more or less than a rolling or canary policy.
+    """Make policies that observe more or less than a rolling or canary policy, by setting, ascending.
 
-    Parameters
-    ----------
-    canaries : sequence of int, optional
-        By default none, half as many, as many, and 1, 2, 4 and 8 more, up to the number of nodes.
-    minutes : sequence of float, optional
-        By default the shortest possible, 0, and 1, 2, 4 and 8 more.
-
-    Returns
-    -------
-    list of Step
-        By setting, ascending; always includes the current policy, one more canary, and one more minute.
-
-    Raises
-    ------
-    InputError
-        If the policy observes nothing, or a value is invalid.
+    The current policy, one more canary, and one more minute are always included. By default numbers of canaries are
+    none, half as many, as many, and 1, 2, 4 and 8 more, up to the number of nodes; minutes the shortest possible, 0,
+    and 1, 2, 4 and 8 more. Raises `InputError` for invalid values, and for a policy that observes nothing.
     """
     if policy.policy.strategy == "immediate" or policy.policy.deadline_ns is None:
         message = "the policy has no health check"
@@ -79,15 +67,14 @@ def _check(scenario: Scenario, canaries: Sequence[int] | None, minutes: Sequence
             allowed=f"0 to {nodes}, the number of nodes",
         )
         for value in canaries or ()
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= nodes
+        if not is_whole(value, 0, nodes)
     ]
     problems += [
         Problem("invalid number of minutes", ("minutes",), found=shorten(value), allowed="a finite number")
         for value in minutes or ()
         if isinstance(value, bool) or not isinstance(value, int | float) or value - value != 0
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def _canary_steps(scenario: Scenario, policy: ScenarioPolicy, asked: Sequence[int] | None) -> list[Step]:

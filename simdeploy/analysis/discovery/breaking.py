@@ -51,11 +51,11 @@ def judge_worlds(values: Values, requirements: Sequence[Requirement], *, confide
     reason = np.full(len(judged), "", dtype=object)
     for requirement in requirements:
         reason[np.isnan(values.of(requirement.measure)).all(axis=1)] = NO_VALUE
-    reason[[not one.is_known for one in judged]] = NEVER_ENDS
+    reason[[not world.is_known for world in judged]] = NEVER_ENDS
     reason[~values.is_ok.all(axis=1)] = FAILED
     return Breaking(
-        np.array([not one.is_met for one in judged]),
-        np.array([one.verdict == UNDECIDED for one in judged]) & (reason == ""),
+        np.array([not world.is_met for world in judged]),
+        np.array([world.verdict == UNDECIDED for world in judged]) & (reason == ""),
         reason,
     )
 

@@ -88,22 +88,10 @@ def _without_needless(box: Box, columns: Sequence[Column], is_broken: np.ndarray
 
 
 def quasi_p(box: Box, number: int, columns: Sequence[Column], is_broken: np.ndarray) -> float:
-    r"""Return how likely the box would be as dense if one factor's limits had no effect.
+    r"""Return how likely the box would be as dense if one factor's limits had no effect; NaN for an empty box.
 
-    Parameters
-    ----------
-    box : Box
-    number : int
-        Of the factor.
-    columns : sequence of Column
-    is_broken : ndarray of bool
-
-    Returns
-    -------
-    float
-        :math:`P(K \ge k)` with K binomial: trials are the worlds in the box, k of which break, and the probability is
-        the density of the box without the factor's limits. This is the quasi-p-value of Bryant and Lempert (2010 [1]_).
-        NaN for an empty box.
+    :math:`P(K \ge k)` with K binomial: trials are the worlds in the box, k of which break, and the probability is the
+    density of the box without the factor's limits. This is the quasi-p-value of Bryant and Lempert (2010 [1]_).
 
     References
     ----------

@@ -46,8 +46,8 @@ def read_columns(worlds: pd.DataFrame) -> list[Column]:
 
 def describe_box(box: Box, columns: Sequence[Column], names: Mapping[str, str]) -> str:
     """Describe a box in words; `names` are those of the factors, by that of their column."""
-    told = [describe_limits(box.limits[number], columns[number], names) for number in box.restricted]
-    return " and ".join(told) or "all worlds"
+    limits = [describe_limits(box.limits[number], columns[number], names) for number in box.restricted]
+    return " and ".join(limits) or "all worlds"
 
 
 def describe_limits(limits: Limits, column: Column, names: Mapping[str, str]) -> str:

@@ -13,8 +13,8 @@ from simdeploy.analysis.asking.requirements import Asked, read_requirements, why
 from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.finding import LEAST_POINTS, make_discovery
 from simdeploy.analysis.discovery.result import Discovery
-from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
+from simdeploy.experiments.arguments import check_numbers, is_whole
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.design import MOST_CASES, read_number, sample_hypercube, spread_over
 from simdeploy.experiments.levers import find_factors
@@ -114,17 +114,10 @@ def discover(
     n_half = _check_points(points)
     halves = [_spread(levers, list(vary.values()), n_half, (seed, half)) for half in range(len(HALVES))]
     campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts="|".join(HALVES),
-        tells_suspicions=True,
+        seed, engine, executor, workers, cluster, store, progress, parts="|".join(HALVES), warns_of_suspicions=True
     )
     campaign.expect(len(HALVES) * n_half * len(numbers), nodes=scenario.fleet.nodes)
+    measures = [requirement.measure for requirement in wanted]
     known = []
     for half, values in enumerate(halves):
         result = campaign.sweep(
@@ -135,9 +128,9 @@ def discover(
             design="list",
             replications=range(half * len(numbers), (half + 1) * len(numbers)),
         )
-        of_half = Values(result, [one.measure for one in wanted], costs=scenario.costs, release=scenario.release)
+        of_half = Values(result, measures, costs=scenario.costs, release=scenario.release)
         known.append(judge_worlds(of_half, wanted, confidence_level=confidence_level))
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return make_discovery(
         _join(levers, halves),
         Breaking(*(np.concatenate(columns) for columns in zip(*known, strict=True))),
@@ -147,7 +140,7 @@ def discover(
         n_replications=len(numbers),
         n_failed=campaign.n_failed,
         confidence_level=confidence_level,
-        under=campaign.computed_under(scenario) | describe_costs(scenario.costs, [one.measure for one in wanted]),
+        under=campaign.computed_under(scenario) | describe_costs(scenario.costs, measures),
     )
 
 
@@ -156,23 +149,20 @@ def _read_requirements(
 ) -> tuple[Requirement, ...]:
     problems = level_problems(confidence_level)
     wanted: tuple[Requirement, ...] = ()
-    try:
+    with collect(problems):
         wanted = read_requirements(asked, scenario=scenario, policies=[policy])
-    except InputError as error:
-        problems += error.problems
-    else:
         if not wanted:
             allowed = 'a requirement such as "false_alarm given good <= 5%"'
             problems.append(Problem("no requirement", ("requirements",), allowed=allowed))
-    reasons = {str(one): why_impossible(one.measure, scenario.release, type_) for one in wanted}
-    problems += [Problem(why, ("requirements",), found=one) for one, why in reasons.items() if why is not None]
-    if problems:
-        raise InputError(problems)
+    for requirement in wanted:
+        if reason := why_impossible(requirement.measure, scenario.release, type_):
+            problems.append(Problem(reason, ("requirements",), found=str(requirement)))
+    raise_if_any(problems)
     return wanted
 
 
 def _check_points(points: object) -> int:
-    if not isinstance(points, int) or isinstance(points, bool) or not LEAST_POINTS <= points <= MOST_CASES:
+    if not is_whole(points, LEAST_POINTS, MOST_CASES):
         allowed = f"{LEAST_POINTS} to {MOST_CASES:,} (half are held out)"
         raise InputError(Problem("invalid number of worlds", ("points",), found=shorten(points), allowed=allowed))
     return points // 2
@@ -182,8 +172,7 @@ def _spread(levers: tuple[Lever, ...], asked: list[Any], n: int, seed: tuple[int
     """Return the values of each factor in the worlds of one half."""
     problems: list[Problem] = []
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     sample = sample_hypercube(len(levers), n, seed=seed)
     return {
         lever.name: spread.draw(fractions) for lever, spread, fractions in zip(levers, spreads, sample.T, strict=True)

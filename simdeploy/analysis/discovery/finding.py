@@ -17,7 +17,7 @@ from simdeploy.analysis.discovery.result import Discovery
 from simdeploy.analysis.discovery.searching import search
 from simdeploy.analysis.sensitivity.responding import FAILED
 from simdeploy.analysis.sensitivity.result import MOST_UNKNOWN_FRACTION
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.result import read_computed_under
 from simdeploy.scenario.measures import Requirement
@@ -96,8 +96,7 @@ def find_boxes(
     0    1      True  x is above 0.6068 and y is below 0.494
     """
     check_numbers(replications=1, seed=seed, engine="auto")
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     wanted: tuple[Requirement, ...] = ()
     policy, n_replications, n_failed = None, 0, 0
     under = read_computed_under(worlds)
@@ -106,7 +105,7 @@ def find_boxes(
         if not wanted:
             allowed = "is_broken, or requirements for a table of replications"
             raise InputError(Problem("no requirement", ("requirements",), allowed=allowed))
-        values = Values(worlds, [one.measure for one in wanted], costs=costs)
+        values = Values(worlds, [requirement.measure for requirement in wanted], costs=costs)
         points = _factors(values.cases)
         policy = str(values.cases["policy"].iloc[0])
         wanted = read_requirements(wanted, policies=[policy])
@@ -159,25 +158,26 @@ def make_discovery(
     usable = known if not is_refused else known.take(np.arange(len(points)))
     if is_refused:
         usable = usable._replace(is_broken=np.zeros(len(points), dtype=bool))
-    found = search(read_columns(points), usable, is_search, confidence_level=confidence_level)
+    outcome = search(read_columns(points), usable, is_search, confidence_level=confidence_level)
     labels = pd.array(
-        [bool(one) if is_it else pd.NA for one, is_it in zip(known.is_broken, known.is_known, strict=True)], "boolean"
+        [bool(label) if is_known else pd.NA for label, is_known in zip(known.is_broken, known.is_known, strict=True)],
+        "boolean",
     )
     worlds = points.assign(
         is_held_out=~is_search,
         is_broken=labels,
         is_undecided=known.is_undecided,
         reason=known.reason.astype(str),
-        box=found.members,
+        box=outcome.members,
     )
     n_broken = int(known.is_broken[known.is_known].sum())
     low, high = proportion_interval(n_broken, n_known, confidence_level) if n_known else (math.nan, math.nan)
     return Discovery(
         policy=policy,
         requirements=requirements,
-        boxes=found.boxes,
-        limits=found.limits,
-        path=found.path,
+        boxes=outcome.boxes,
+        limits=outcome.limits,
+        path=outcome.path,
         worlds=worlds,
         n_known=n_known,
         n_broken=n_broken,
@@ -200,6 +200,5 @@ def _factors(cases: pd.DataFrame) -> pd.DataFrame:
         for name in ("scenario", "policy")
         if name in cases and cases[name].nunique() > 1
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return cases.drop(columns=[name for name in ("case", "scenario", "policy") if name in cases])

@@ -55,7 +55,8 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
     most as often as one (fixed sequence). The search also ends after three boxes, or if a further box has less than a
     tenth of all breaking worlds of the search half.
     """
-    names = dict(zip([one.name for one in columns], name_factors([one.name for one in columns]), strict=True))
+    factors = [column.name for column in columns]
+    names = dict(zip(factors, name_factors(factors), strict=True))
     rows = [np.flatnonzero(known.is_known & half) for half in (is_search, ~is_search)]
     whole = _Half(list(columns), known)
     searched, held_out = (whole.take(of_half) for of_half in rows)
@@ -66,8 +67,8 @@ def search(columns: Sequence[Column], known: Breaking, is_search: np.ndarray, *,
     for number in range(1, MOST_BOXES + 1):
         path = peel(searched.columns, searched.known.is_broken)
         place, box = choose(path, searched.columns, searched.known.is_broken)
-        for step, one in enumerate(path):
-            steps.append(_step(number, step, one, searched, held_out, names) | {"is_chosen": step == place})
+        for step, candidate in enumerate(path):
+            steps.append(_step(number, step, candidate, searched, held_out, names) | {"is_chosen": step == place})
         is_little = number > 1 and share(box, searched.columns, searched.known.is_broken).broken < least
         if not box.limits or is_little:
             break
@@ -88,27 +89,27 @@ def _judge(
     number: int, box: Box, held_out: _Half, of_all: int, confidence_level: float, names: dict[str, str]
 ) -> dict[str, Any]:
     """Return the properties of a box in the held-out worlds."""
-    found = share(box, held_out.columns, held_out.known.is_broken)
+    counts = share(box, held_out.columns, held_out.known.is_broken)
     inside = box.contain(held_out.columns)
-    density_low, density_high = proportion_interval(found.broken, found.n, confidence_level)
-    coverage_low, coverage_high = proportion_interval(found.broken, of_all, confidence_level)
-    n_outside = found.of_n - found.n
-    p_value = hypergeometric_tail(found.broken, found.n, found.of_broken, found.of_n)
+    density_low, density_high = proportion_interval(counts.broken, counts.n, confidence_level)
+    coverage_low, coverage_high = proportion_interval(counts.broken, of_all, confidence_level)
+    n_outside = counts.of_n - counts.n
+    p_value = hypergeometric_tail(counts.broken, counts.n, counts.of_broken, counts.of_n)
     return {
         "box": number,
         "is_found": p_value <= 1 - confidence_level,
         "limits": describe_box(box, held_out.columns, names),
-        "density": found.density,
+        "density": counts.density,
         "density_low": density_low,
         "density_high": density_high,
-        "coverage": found.broken / of_all if of_all else math.nan,
+        "coverage": counts.broken / of_all if of_all else math.nan,
         "coverage_low": coverage_low,
         "coverage_high": coverage_high,
-        "mass": found.mass,
-        "n": found.n,
-        "n_broken": found.broken,
+        "mass": counts.mass,
+        "n": counts.n,
+        "n_broken": counts.broken,
         "n_undecided": int(held_out.known.is_undecided[inside].sum()),
-        "density_outside": (found.of_broken - found.broken) / n_outside if n_outside else math.nan,
+        "density_outside": (counts.of_broken - counts.broken) / n_outside if n_outside else math.nan,
         "p_value": p_value,
     }
 

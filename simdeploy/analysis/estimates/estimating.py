@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
-from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.errors import Problem, SimdeployWarning, raise_if_any
 from simdeploy.result import INTERVAL, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
@@ -145,8 +145,7 @@ def estimate(
     problems = level_problems(confidence_level)
     if not listed:
         problems.append(Problem("nothing to estimate", ("measures",)))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     values = Values(responses, listed, costs=costs, takes_weights=True)
     measures = tuple(dict.fromkeys(values.measures))
     return Estimates(
@@ -167,9 +166,9 @@ def estimate_frame(values: Values, measures: Sequence[Measure], confidence_level
     rows = []
     for case in range(len(values.cases)):
         for measure, of_cases in zip(measures, of_measure, strict=True):
-            found = _estimate_case(values, of_cases, case, measure, confidence_level)
+            estimate = _estimate_case(values, of_cases, case, measure, confidence_level)
             parts = {"measure": str(measure), "of": measure.of, "quantile": measure.quantile, "given": measure.given}
-            rows.append({**parts, **found.to_row(), "n_left_out": int(n_left_out[case])})
+            rows.append({**parts, **estimate.to_row(), "n_left_out": int(n_left_out[case])})
     cases = values.cases.loc[np.repeat(np.arange(len(values.cases)), len(measures))].reset_index(drop=True)
     return pd.concat([cases, make_frame(rows, ESTIMATE_COLUMNS)], axis=1)
 
@@ -181,9 +180,9 @@ def _estimate_case(
         return estimate_values(of_cases[case], measure, confidence_level)
     from simdeploy.statistics.weights import estimate_weighted
 
-    found = estimate_weighted(of_cases[case], values.weights[case], measure, confidence_level)
-    if not found.diagnosis.is_trusted:
-        doubts = "; ".join(found.diagnosis.doubts)
+    weighted = estimate_weighted(of_cases[case], values.weights[case], measure, confidence_level)
+    if not weighted.diagnosis.is_trusted:
+        doubts = "; ".join(weighted.diagnosis.doubts)
         message = f"{measure}: unreliable weights ({doubts}), so no interval"
         warnings.warn(SimdeployWarning(message), stacklevel=4)
-    return found.estimate
+    return weighted.estimate

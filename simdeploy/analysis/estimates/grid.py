@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem, nearest
-from simdeploy.experiments.gathering import refuse_weights
+from simdeploy.errors import raise_if_any
+from simdeploy.experiments.gathering import missing_columns, refuse_weights
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.statistics.intervals import mean_interval, proportion_interval
 from simdeploy.statistics.levels import level_problems
@@ -111,25 +111,24 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     """
     import pandas as pd
 
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     columns = [str(name) for name in result.columns]
     refuse_weights(columns)
-    _check(columns)
+    raise_if_any(missing_columns((*_KEYS, "replication", "verdict"), columns, table="a sweep's table"))
     factors = tuple(name for name in columns if name not in _NO_FACTORS)
     means = [name for name, response in MEANS.items() if response in columns]
     counts, moments = _Counts(), {name: _Moments() for name in means}
-    found: list[pd.DataFrame] = []
-    read = [name for name in ("status", "state", "verdict", *MEANS.values()) if name in columns]
-    read = list(dict.fromkeys([*_KEYS, *factors, *read]))
-    for batch in result.batches(read) if not isinstance(result, pd.DataFrame) else [result[read]]:
+    case_rows: list[pd.DataFrame] = []
+    needed = [name for name in ("status", "state", "verdict", *MEANS.values()) if name in columns]
+    needed = list(dict.fromkeys([*_KEYS, *factors, *needed]))
+    for batch in result.batches(needed) if not isinstance(result, pd.DataFrame) else [result[needed]]:
         case = batch["case"].to_numpy(dtype=np.int64)
-        found.append(batch[[*_KEYS, *factors]].drop_duplicates("case"))
+        case_rows.append(batch[[*_KEYS, *factors]].drop_duplicates("case"))
         counts.add(case, batch)
         for name in means:
             values = batch[MEANS[name]].to_numpy(dtype=np.float64, na_value=np.nan)
             moments[name].add(case, np.where(_is_completed(batch), values, np.nan) if name != MEANS[name] else values)
-    cells = pd.concat(found).drop_duplicates("case").sort_values("case", ignore_index=True)
+    cells = pd.concat(case_rows).drop_duplicates("case").sort_values("case", ignore_index=True)
     numbers = cells["case"].to_numpy(dtype=np.int64)
     cells["replications"], cells["failed"] = counts.of(numbers, "rows"), counts.of(numbers, "failed")
     for name, (counted, among) in PROPORTIONS.items():
@@ -138,16 +137,6 @@ def summarize_grid(result: Batches | pd.DataFrame, *, confidence_level: float = 
     for name in means:
         _put_means(cells, name, *moments[name].of(numbers), confidence_level)
     return GridSummary(cells, factors, confidence_level, read_computed_under(result))
-
-
-def _check(columns: Sequence[str]) -> None:
-    problems = [
-        Problem("a sweep's table needs this column", (name,), hint=nearest(name, columns))
-        for name in (*_KEYS, "replication", "verdict")
-        if name not in columns
-    ]
-    if problems:
-        raise InputError(problems)
 
 
 def _is_completed(batch: pd.DataFrame) -> np.ndarray:
@@ -171,17 +160,17 @@ class _Counts:
         for verdict in VERDICTS:
             self._put(verdict, case[batch["verdict"].eq(verdict).to_numpy(dtype=bool, na_value=False)])
 
-    def of(self, numbers: np.ndarray, what: str) -> np.ndarray:
-        counts = _grown(self._counts.get(what, np.zeros(0, np.int64)), int(numbers.max(initial=-1)) + 1, 0)
+    def of(self, numbers: np.ndarray, label: str) -> np.ndarray:
+        counts = _grown(self._counts.get(label, np.zeros(0, np.int64)), int(numbers.max(initial=-1)) + 1, 0)
         of_numbers: np.ndarray = counts[numbers]
         return of_numbers
 
-    def _put(self, what: str, case: np.ndarray) -> None:
+    def _put(self, label: str, case: np.ndarray) -> None:
         added = np.bincount(case)
-        before = self._counts.get(what, np.zeros(0, np.int64))
+        before = self._counts.get(label, np.zeros(0, np.int64))
         after = _grown(before, len(added), 0)
         after[: len(added)] += added
-        self._counts[what] = after
+        self._counts[label] = after
 
 
 class _Moments:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.estimates.precision_result import Precision, Responses, precision_frame
 from simdeploy.analysis.estimates.targets import FIRST_LOOK, plan_looks, read_targets
-from simdeploy.errors import InputError, Problem, shorten
-from simdeploy.experiments.arguments import check_numbers, choose_policies, name_policies, name_scenarios
+from simdeploy.errors import Problem, raise_if_any, shorten
+from simdeploy.experiments.arguments import check_numbers, choose_policies, is_whole, name_policies, name_scenarios
 from simdeploy.experiments.batches import BATCHES, batch_name, join_batches
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.replication import to_replications
@@ -132,25 +132,17 @@ def replicate_to_precision(
     """
     scenario = as_scenario(scenario)
     chosen, problems = choose_policies(scenario, policies)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     check_numbers(replications=1, seed=seed, engine=engine)
     question = _read([scenario], targets, most, confidence_level)
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=BATCHES,
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=BATCHES)
 
     def join(batches: Sequence[SweepResult]) -> pd.DataFrame:
         return to_replications(join_batches(batches, store=campaign.store))
 
-    return _go_on(question, campaign, partial(campaign.sweep, {scenario.name: scenario}, chosen), join)
+    return _replicate_until_reached(
+        question, campaign, partial(campaign.sweep, {scenario.name: scenario}, chosen), join
+    )
 
 
 @moved("targets", place=2)
@@ -222,20 +214,12 @@ def sweep_to_precision(
     check_numbers(replications=1, seed=seed, engine=engine)
     question = _read(list(scenarios.values()), targets, most, confidence_level)
     campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=BATCHES,
-        tells_suspicions=True,
+        seed, engine, executor, workers, cluster, store, progress, parts=BATCHES, warns_of_suspicions=True
     )
-    # Every batch needs them; a pair is a range to a Latin hypercube, and stays what it is.
+    # Every batch needs the values again; sequences are kept, because a pair means a range to a Latin hypercube.
     values = {key: of_key if isinstance(of_key, Sequence) else list(of_key) for key, of_key in (vary or {}).items()}
     take = partial(campaign.sweep, scenarios, named, vary=values, design=design)
-    return _go_on(question, campaign, take, partial(join_batches, store=campaign.store))
+    return _replicate_until_reached(question, campaign, take, partial(join_batches, store=campaign.store))
 
 
 @dataclass(frozen=True)
@@ -269,18 +253,17 @@ class _Question:
 
 def _read(scenarios: Sequence[Scenario], targets: Targets, most: Any, confidence_level: Any) -> _Question:
     """Return the question; refuse invalid targets, budgets and levels."""
-    read, costs = read_targets(targets, scenarios)
+    wanted, costs = read_targets(targets, scenarios)
     problems = level_problems(confidence_level)
-    if isinstance(most, bool) or not isinstance(most, int) or most < FIRST_LOOK:
+    if not is_whole(most, FIRST_LOOK):
         allowed = f"at least {FIRST_LOOK}"
         problems.append(Problem("invalid number of replications", ("most",), found=shorten(most), allowed=allowed))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     release = [kind for scenario in scenarios for kind in scenario.release]
-    return _Question(read, costs, release, plan_looks(most), most, confidence_level)
+    return _Question(wanted, costs, release, plan_looks(most), most, confidence_level)
 
 
-def _go_on(
+def _replicate_until_reached(
     question: _Question,
     campaign: Campaign,
     take: Callable[..., SweepResult],
@@ -290,8 +273,8 @@ def _go_on(
     batches: list[SweepResult] = []
     for number, span in enumerate(starmap(range, pairwise((0, *question.looks)))):
         batches.append(take(part=batch_name(number), replications=span))
-        found = question.look(join(batches))
-        if found.is_reached:
+        precision = question.look(join(batches))
+        if precision.is_reached:
             break
-    campaign.tell_failures()
-    return found
+    campaign.warn_of_failures()
+    return precision

@@ -93,9 +93,9 @@ def precision_frame(values: Values, targets: Sequence[Target], confidence_level:
     for place, row in enumerate(frame.itertuples(index=False)):
         case, which = divmod(place, len(targets))
         target = targets[which]
-        found = Estimate(*(getattr(row, name) for name in Estimate._fields))
-        reason = why_not_yet(of_measure[which][case], found, target)
-        needed = count_needed(n, found, target)
+        estimate = Estimate(*(getattr(row, name) for name in Estimate._fields))
+        reason = why_not_yet(of_measure[which][case], estimate, target)
+        needed = count_needed(n, estimate, target)
         rows.append((target.half_width, target.is_relative, not reason, reason, n, needed))
     columns = zip(_ADDED.items(), zip(*rows, strict=True), strict=False)
     frame = frame.assign(**{name: pd.Series(list(column), dtype=dtype) for (name, dtype), column in columns})

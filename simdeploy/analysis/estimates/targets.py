@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.requirements import why_impossible
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, collect, raise_if_any, shorten
 from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_amount
 from simdeploy.statistics.skewness import fewest_of_a_mean, standardised_moment
 from simdeploy.vocabulary import COSTS
@@ -39,7 +39,7 @@ class Target:
     --------
     >>> from simdeploy.scenario.measures import parse_measure
     >>> str(parse_target("5s", parse_measure("makespan_s"))), str(parse_target("10% relative", parse_measure("escaped")))
-    ('makespan_s to 5', 'escaped to 10 % of itself')
+    ('makespan_s to 5', 'escaped to 10 % of the estimate')
     """
 
     measure: Measure
@@ -68,23 +68,16 @@ class Target:
         return self.half_width / (1 + self.half_width) * abs(estimate) if self.is_relative else self.half_width
 
     def __str__(self) -> str:
-        amount = f"{100 * self.half_width:g} % of itself" if self.is_relative else f"{self.half_width:g}"
+        amount = f"{100 * self.half_width:g} % of the estimate" if self.is_relative else f"{self.half_width:g}"
         return f"{self.measure} to {amount}"
 
 
 def parse_target(text: str, measure: Measure) -> Target:
-    """Parse a half-width.
+    """Parse a half-width: in the measure's unit, ``5`` or ``5s`` for a time, ``0.01`` or ``1pp`` (percentage points)
+    for a fraction; relative to the estimate, ``5% relative``, or ``5%`` for a measure that is not shown as a
+    percentage.
 
-    Parameters
-    ----------
-    text : str
-        In the measure's unit: ``5`` or ``5s`` for a time, ``0.01`` or ``1pp`` (percentage points) for a fraction.
-        Relative to the estimate: ``5% relative``, or ``5%`` for a measure that is not shown as a percentage.
-
-    Raises
-    ------
-    InputError
-        If it is neither; also for ``1%`` of a fraction, which is ambiguous.
+    ``1%`` of a fraction is ambiguous, hence an `InputError`.
 
     Examples
     --------
@@ -93,7 +86,7 @@ def parse_target(text: str, measure: Measure) -> Target:
     (0.01, True)
     >>> parse_target("1%", false_alarm)
     Traceback (most recent call last):
-    simdeploy.errors.InputError: false_alarm: percentage points or relative? (found '1%'); allowed: 1pp (the same as 0.01), or 1% relative
+    simdeploy.errors.InputError: false_alarm: ambiguous percentage (found '1%'); allowed: 1pp (the same as 0.01), or 1% relative
     """
     asked = text.strip()
     amount, is_relative = asked.removesuffix(_RELATIVE).strip(), asked.endswith(_RELATIVE)
@@ -101,7 +94,7 @@ def parse_target(text: str, measure: Measure) -> Target:
     if is_share and not is_relative and measure.is_fraction:
         share = amount[:-1].strip()
         allowed = f"{share}{_POINTS} (the same as {_hundredth(share)}), or {share}% {_RELATIVE}"
-        message = "percentage points or relative?"
+        message = "ambiguous percentage"
         raise InputError(Problem(message, (str(measure),), found=shorten(asked), allowed=allowed))
     try:
         if is_share:
@@ -126,29 +119,25 @@ def read_targets(targets: Targets, scenarios: Collection[Scenario]) -> tuple[tup
     if not isinstance(targets, Mapping) or not targets:
         allowed = 'a mapping from measures to half-widths, such as {"makespan_s": "5s"}'
         raise InputError(Problem("no target", ("targets",), found=shorten(targets), allowed=allowed))
-    read: list[Target] = []
+    wanted: list[Target] = []
     problems: list[Problem] = []
     for asked, amount in targets.items():
-        try:
-            read.append(_read_target(read_measures([asked])[0], amount))
-        except InputError as error:
-            problems += error.problems
-            continue
-        measure = read[-1].measure
-        if measure in [target.measure for target in read[:-1]]:
-            problems.append(Problem("two targets for one measure", ("targets",), found=str(measure)))
-        problems += of_text(str(measure), _impossible(measure, scenarios))
+        with collect(problems):
+            target = _read_target(read_measures([asked])[0], amount)
+            if any(target.measure == other.measure for other in wanted):
+                problems.append(Problem("two targets for one measure", ("targets",), found=str(target.measure)))
+            problems += of_text(str(target.measure), _impossible(target.measure, scenarios))
+            wanted.append(target)
     costs = {scenario.costs for scenario in scenarios}
     if len(costs) > 1:
         hint = "use one scenario at a time"
         problems += [
             Problem("the scenarios have different costs", (str(target.measure),), hint=hint)
-            for target in read
+            for target in wanted
             if target.measure.of in COSTS
         ]
-    if problems:
-        raise InputError(problems)
-    return tuple(read), next(iter(costs)) if len(costs) == 1 else None
+    raise_if_any(problems)
+    return tuple(wanted), next(iter(costs)) if len(costs) == 1 else None
 
 
 def _read_target(measure: Measure, amount: Any) -> Target:
@@ -210,7 +199,7 @@ def plan_looks(most: int) -> tuple[int, ...]:
     return tuple(looks)
 
 
-def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
+def why_not_yet(values: np.ndarray, estimate: Estimate, target: Target) -> str:
     r"""Return why an estimate of these values, ignoring NaN, isn't precise enough; empty if it is.
 
     Notes
@@ -240,31 +229,31 @@ def why_not_yet(values: np.ndarray, found: Estimate, target: Target) -> str:
     >>> values, measure = np.tile([60.0, 80.0], 250), Measure("makespan_s")
     >>> found = estimate_values(values, measure, 0.95)
     >>> [why_not_yet(values, found, parse_target(text, measure)) for text in ("1s", "0.5s")]
-    ['', 'the half-width is too large']
+    ['', 'the interval is wider than requested']
     """
-    if not found.n:
+    if not estimate.n:
         return "no replication has a value"
-    limit = target.limit(found.estimate)
+    limit = target.limit(estimate.estimate)
     if target.is_relative and limit == 0:
         return "the estimate is 0, so a relative width is undefined"
-    if math.isnan(found.half_width):
-        return f"{found.n:,} values are too few for an interval"
+    if math.isnan(estimate.half_width):
+        return f"{estimate.n:,} values are too few for a confidence interval"
     widening = 1.0
     if target.measure.kind == "mean":
-        if found.n < FEWEST_OF_A_MEAN:
-            return f"{found.n:,} values are too few for a mean, which needs {FEWEST_OF_A_MEAN:,}"
+        if estimate.n < FEWEST_OF_A_MEAN:
+            return f"a mean needs at least {FEWEST_OF_A_MEAN:,} values; there are {estimate.n:,}"
         fewest = float(fewest_of_a_mean(values))
-        if found.n < fewest:
-            return f"with this skewness, a mean needs {math.ceil(fewest):,} values"
-        widening = math.sqrt(1 + math.sqrt((float(standardised_moment(values, 4)) - 1) / found.n))
-    return "" if found.half_width * widening <= limit else "the half-width is too large"
+        if estimate.n < fewest:
+            return f"a mean of values this skewed needs at least {math.ceil(fewest):,}; there are {estimate.n:,}"
+        widening = math.sqrt(1 + math.sqrt((float(standardised_moment(values, 4)) - 1) / estimate.n))
+    return "" if estimate.half_width * widening <= limit else "the interval is wider than requested"
 
 
-def count_needed(n: int, found: Estimate, target: Target) -> float:
+def count_needed(n: int, estimate: Estimate, target: Target) -> float:
     """Return about how many replications would be enough, given this half-width; NaN if unknown.
 
     The half-width falls with the square root of the number (Law 2015, *Simulation Modeling and Analysis*, eq. 9.2 and
     9.3).
     """
-    limit = target.limit(found.estimate)
-    return n * (found.half_width / limit) ** 2 if limit > 0 else math.nan
+    limit = target.limit(estimate.estimate)
+    return n * (estimate.half_width / limit) ** 2 if limit > 0 else math.nan

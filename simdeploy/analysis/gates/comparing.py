@@ -12,7 +12,7 @@ from simdeploy.analysis.gates.curves import conclude, estimate_curves, estimate_
 from simdeploy.analysis.gates.result import GATE, GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import GateInput, make_variants
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.result import make_frame, read_computed_under
@@ -125,8 +125,7 @@ def compare_gates(
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     chosen = scenario.policy(policy)
     _check_policy(chosen)
     of_curve = read_sizes(sizes, scenario, chosen)
@@ -136,27 +135,18 @@ def compare_gates(
         raise InputError(Problem("no gate to compare with the threshold", ("gates",), allowed=allowed))
     worlds = {f"defect {size:g}": scenario_of_size(scenario, size) for size in of_curve}
     policies = {variant.gate: variant.policy for variant in variants}
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts="sizes|mixture",
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts="sizes|mixture")
     campaign.expect((len(worlds) + 1) * len(variants) * len(numbers), nodes=scenario.fleet.nodes)
     result = campaign.sweep(worlds, policies, part="sizes", replications=numbers)
     at_sizes = Values(result, measures_along())
     names = tuple(policies)
     curves, differences = estimate_curves(at_sizes, names, of_curve, confidence_level)
-    own = campaign.sweep({scenario.name: scenario}, policies, part="mixture", replications=numbers)
+    of_scenario = campaign.sweep({scenario.name: scenario}, policies, part="mixture", replications=numbers)
     measures = _measures_of_mixture(scenario, chosen)
-    of_mixture = Values(own, measures, costs=scenario.costs, release=scenario.release)
+    of_mixture = Values(of_scenario, measures, costs=scenario.costs, release=scenario.release)
     mixture = estimate_mixture(of_mixture, names, measures, confidence_level)
     size = choose_size(of_curve, scenario, chosen)
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     return GateComparison(
         curves=curves,
         differences=differences,
@@ -168,7 +158,7 @@ def compare_gates(
         confidence_level=confidence_level,
         n_replications=len(numbers),
         n_failed=campaign.n_failed,
-        computed_under=read_computed_under(own) | of_mixture.counted_under,
+        computed_under=read_computed_under(of_scenario) | of_mixture.counted_under,
     )
 
 
@@ -185,7 +175,9 @@ def _check_policy(policy: ScenarioPolicy) -> None:
 def _measures_of_mixture(scenario: Scenario, policy: ScenarioPolicy) -> tuple[Measure, ...]:
     names = [*_OF_MIXTURE, *(["cost"] if scenario.costs is not None else [])]
     measures = map(parse_measure, names)
-    return tuple(one for one in measures if why_impossible(one, scenario.release, policy.identity.type) is None)
+    return tuple(
+        measure for measure in measures if why_impossible(measure, scenario.release, policy.identity.type) is None
+    )
 
 
 def _tabulate(variants: tuple[Variant, ...]) -> Any:

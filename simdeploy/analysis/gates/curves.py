@@ -64,9 +64,9 @@ def estimate_curves(
         for column, gate in enumerate(gates):
             for row, size in enumerate(sizes):
                 point = {"gate": gate, "size": size, "measure": name}
-                found = estimate_values(of[row, column], measure, band)
+                estimate = estimate_values(of[row, column], measure, band)
                 fraction = float(unknown[row, column, 0])
-                curve_rows.append(point | found._asdict() | {"unknown_fraction": fraction})
+                curve_rows.append(point | estimate._asdict() | {"unknown_fraction": fraction})
                 if column:
                     less = estimate_difference(of[row, column], of[row, 0], measure, level)
                     fraction = max(fraction, float(unknown[row, 0, 0]))
@@ -111,10 +111,10 @@ def find_better(name: str, size: float) -> Direction | None:
     return find_direction(_STOPS[size > 0] if name == STOPPED else parse_measure(name))
 
 
-def _difference(found: Mapping[str, Any], unknown_fraction: float, direction: Direction | None) -> dict[str, Any]:
+def _difference(estimate: Mapping[str, Any], unknown_fraction: float, direction: Direction | None) -> dict[str, Any]:
     """Return a difference with its verdict; none if the value is unknown."""
     ends = dict.fromkeys(("estimate", "low", "high"), math.nan) if unknown_fraction > 0 else {}
-    row = {**found, **ends, "unknown_fraction": unknown_fraction}
+    row = {**estimate, **ends, "unknown_fraction": unknown_fraction}
     unknown = math.isnan(row["estimate"])
     return {**row, "verdict": judge_change(row["low"], row["high"], direction, unknown=unknown)}
 

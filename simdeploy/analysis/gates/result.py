@@ -93,10 +93,13 @@ class GateComparison(Result):
 
     def row(self, gate: str, size: float, measure: str) -> Mapping[Any, Any]:
         """Return the row of `curves` of a gate at a size."""
-        rows = self.curves[self.curves["gate"].eq(gate) & self.curves["size"].eq(size)]
-        return dict(rows[rows["measure"].eq(measure)].iloc[0])
+        return _find_row(self.curves, gate, size, measure)
 
     def difference(self, gate: str, size: float, measure: str) -> Mapping[Any, Any]:
         """Return the row of `differences` of a gate at a size."""
-        rows = self.differences[self.differences["gate"].eq(gate) & self.differences["size"].eq(size)]
-        return dict(rows[rows["measure"].eq(measure)].iloc[0])
+        return _find_row(self.differences, gate, size, measure)
+
+
+def _find_row(table: pd.DataFrame, gate: str, size: float, measure: str) -> Mapping[Any, Any]:
+    is_meant = table["gate"].eq(gate) & table["size"].eq(size) & table["measure"].eq(measure)
+    return dict(table[is_meant].iloc[0])

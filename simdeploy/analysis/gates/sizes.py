@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.errors import Problem, SimdeployWarning, raise_if_any, shorten
 from simdeploy.rules.health import read_max_error_rate
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def read_sizes(sizes: Iterable[float] | None, scenario: Scenario, base: Scenario
         problems.append(Problem("no defect", ("sizes",), allowed="at least one error rate above 0"))
     if len(given) > _MOST_SIZES:
         problems.append(Problem("too many sizes", ("sizes",), found=f"{len(given):,}", allowed=f"{_MOST_SIZES:,}"))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return tuple(sorted({0.0, *map(float, given)}))
 
 

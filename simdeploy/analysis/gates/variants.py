@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.check import build, unknown_keys_in
 from simdeploy.api.gate import Gate
-from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, name_problems, raise_if_any, shorten
 from simdeploy.experiments.levers import GATE, Lever, change_policy, own_identity
 from simdeploy.units import NS_PER_S, format_duration
 
@@ -79,14 +79,13 @@ def read_gates(gates: Iterable[str] | Mapping[str, GateInput] | None) -> dict[st
             )
             problems.append(problem)
             continue
-        gate, found = build(Gate, raw)
-        problems += [problem.at(prefix=("gates", name)) for problem in [*found, *unknown_keys_in(raw, Gate)]]
+        gate, errors = build(Gate, raw)
+        problems += [problem.at(prefix=("gates", name)) for problem in [*errors, *unknown_keys_in(raw, Gate)]]
         if gate is not None and gate.kind != THRESHOLD and name in (THRESHOLD, CURRENT):
             problems.append(Problem("duplicate name", ("gates", name), found=gate.kind, hint="choose another name"))
         elif gate is not None and gate.kind != THRESHOLD:
             read[name] = gate
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return read
 
 
@@ -103,26 +102,13 @@ def _name_gates(gates: Any) -> dict[str, Any]:
 def make_variants(
     scenario: Scenario, base: ScenarioPolicy, gates: Iterable[str] | Mapping[str, GateInput] | None
 ) -> tuple[tuple[Variant, ...], dict[str, str]]:
-    """Combine a policy with each gate.
+    """Combine a policy with each gate, the threshold first; also return default gates that it can't have here, with the
+    reason.
 
-    Parameters
-    ----------
-    gates
-        As for `read_gates`. By default also the policy's own gate, if it has one, with its own observation.
-
-    Returns
-    -------
-    variants : tuple of Variant
-        The threshold first. Under a gate that can pass early (sprt, bayes) and waits when undecided, a node that needs
-        an observation needs one healthy window: if the gate doesn't wait, the wave's observation, and with it the test,
-        would end after that window. Under other gates the policy's observation applies.
-    left_out : dict of str to str
-        Default gates that this policy can't have here, with the reason.
-
-    Raises
-    ------
-    InputError
-        Lists everything wrong with the requested gates.
+    Gates are as for `read_gates`; by default also the policy's own gate, if it has one, with its own observation. Under
+    a gate that can pass early (sprt, bayes) and waits when undecided, a node that needs an observation needs one
+    healthy window: if the gate doesn't wait, the wave's observation, and with it the test, would end after that window.
+    Under other gates the policy's observation applies. An `InputError` lists everything wrong with the requested gates.
     """
     variants: list[Variant] = []
     left_out: dict[str, str] = {}
@@ -136,9 +122,9 @@ def make_variants(
             problems += [problem.at(prefix=("gates", name)) for problem in error.problems]
     if problems and (gates is not None or THRESHOLD in left_out):
         raise InputError(problems)
-    own = base.spec.health_check.gate if base.spec.health_check is not None else None
-    if gates is None and own is not None and own.kind != THRESHOLD:
-        variants.insert(1, Variant(CURRENT, own.kind, write_gate(own), base))
+    own_gate = base.spec.health_check.gate if base.spec.health_check is not None else None
+    if gates is None and own_gate is not None and own_gate.kind != THRESHOLD:
+        variants.insert(1, Variant(CURRENT, own_gate.kind, write_gate(own_gate), base))
     return tuple(variants), left_out
 
 
@@ -164,7 +150,7 @@ def write_gate(gate: Gate) -> str:
     >>> write_gate(Gate(kind="sprt")), write_gate(Gate(kind="sprt", alpha=0.01))
     ('sprt', '{kind: sprt, alpha: 0.01}')
     """
-    said = {key: value for key, value in gate.to_dict().items() if value is not None}
-    if list(said) == ["kind"]:
+    stated = {key: value for key, value in gate.to_dict().items() if value is not None}
+    if list(stated) == ["kind"]:
         return gate.kind
-    return "{" + ", ".join(f"{key}: {value}" for key, value in said.items()) + "}"
+    return "{" + ", ".join(f"{key}: {value}" for key, value in stated.items()) + "}"

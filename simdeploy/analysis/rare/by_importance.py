@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from simdeploy.analysis.rare.events import Met, look_for
 from simdeploy.analysis.rare.question import PILOT, Question
 from simdeploy.analysis.rare.result import STEP_COLUMNS, describe_numbers, doubt_unknown
-from simdeploy.errors import InputError, Problem, nearest
+from simdeploy.errors import Problem, nearest, raise_if_any
 from simdeploy.result import make_frame
 from simdeploy.statistics.weights import diagnose, effective_size, plain_mean, ratio
 from simdeploy.world.tilt import Tilt, tiltable, tilted_probabilities
@@ -41,7 +41,9 @@ def estimate_by_importance(
         names = None if tilt is None else _check_names(scenario, tilt)
         pilot = range(PILOT, PILOT + question.pilot_rollouts)
         number = count()
-        best, rungs = choose_tilt(scenario, lambda one: _run(question, one, pilot, f"pilot-{next(number):03d}"), names)
+        best, rungs = choose_tilt(
+            scenario, lambda candidate: _run(question, candidate, pilot, f"pilot-{next(number):03d}"), names
+        )
     met = _run(question, best, range(question.rollouts), "estimate")
     known, condition = met.is_known, question.condition
     weights, concerned = met.weights[known], met.concerned[known]
@@ -105,8 +107,7 @@ def _check_names(scenario: Scenario, names: Sequence[str]) -> list[str]:
         for name in asked
         if name not in able
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return asked
 
 
@@ -162,9 +163,9 @@ class _Ladder:
         for _ in range(_MOST_ROUNDS):
             before = best
             for name in names:
-                found = self._climb(self._without(best, name), name)
-                if found.score > _WORTH_IT * best.score or (best.score == 0 and found.n_hits > best.n_hits):
-                    best = found
+                rung = self._climb(self._without(best, name), name)
+                if rung.score > _WORTH_IT * best.score or (best.score == 0 and rung.n_hits > best.n_hits):
+                    best = rung
             if best is before:
                 break
         for name in best.tilt.factors:
@@ -174,8 +175,8 @@ class _Ladder:
         # Once more, in smaller steps.
         for name in best.tilt.factors:
             for step in (math.sqrt(2), math.sqrt(0.5)):
-                found = self._rung({**best.tilt.factors, name: best.tilt.factors[name] * step})
-                best = max(best, found, key=_worth)
+                rung = self._rung({**best.tilt.factors, name: best.tilt.factors[name] * step})
+                best = max(best, rung, key=_worth)
         return best
 
     def _climb(self, start: Rung, name: str) -> Rung:

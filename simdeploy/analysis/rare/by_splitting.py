@@ -40,7 +40,7 @@ def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequenc
 
     def find_levels() -> tuple[list[int], int]:
         if not isinstance(levels, str):
-            return [int(one) for one in levels[counts]], 0
+            return [int(level) for level in levels[counts]], 0
         check_rows_fit(question.pilot_rollouts, bytes_of_lineage, hint=FEWER)
         return choose_levels(process, effort=question.pilot_rollouts, first=PILOT)
 
@@ -95,17 +95,17 @@ def estimate_by_splitting(question: Question, levels: str | Mapping[str, Sequenc
 def _tabulate(levels: Sequence[int], stages: Sequence[Stage]) -> list[dict[str, Any]]:
     rows = []
     for number in range(len(levels) + 1):
-        found = [stage for stage in stages if stage.stage == number]
+        of_stage = [stage for stage in stages if stage.stage == number]
         is_last = number == len(levels)
         # If a repetition ended earlier, no trajectory reached the level.
-        fractions = {stage.repetition: stage.fraction for stage in found}
+        fractions = {stage.repetition: stage.fraction for stage in of_stage}
         rows.append(
             {
                 "stage": number,
                 "tilt": "",
                 "level": math.nan if is_last else levels[number],
-                "n": sum(stage.n for stage in found),
-                "n_hits": int(sum(stage.happened for stage in found)),
+                "n": sum(stage.n for stage in of_stage),
+                "n_hits": int(sum(stage.happened for stage in of_stage)),
                 "fraction": math.nan if is_last else np.mean([fractions.get(k, 0.0) for k in range(_REPETITIONS)]),
                 "used": True,
             }
@@ -149,10 +149,10 @@ class Repetitions:
     def run(self, span: Span) -> list[Stage]:
         """Run one repetition."""
         first = span.first * self.n_rollouts
-        found = split(self.process, self.levels, effort=self.effort, first=first, seed=self.process.seed)
-        estimates = (float(found.estimates[place]) for place in (HAPPENED, CONCERNED, TOUCHED))
+        result = split(self.process, self.levels, effort=self.effort, first=first, seed=self.process.seed)
+        estimates = (float(result.estimates[place]) for place in (HAPPENED, CONCERNED, TOUCHED))
         shared = dict(zip(("estimate_happened", "estimate_concerned", "estimate_touched"), estimates, strict=True))
-        fractions = [*found.fractions.tolist(), math.nan]
+        fractions = [*result.fractions.tolist(), math.nan]
         return [
             Stage(
                 repetition=span.first,
@@ -164,7 +164,7 @@ class Repetitions:
                 fraction=fractions[stage],
                 **shared,
             )
-            for stage, values in enumerate(found.values)
+            for stage, values in enumerate(result.values)
         ]
 
     def failed(self, _span: Span, _stage: str, error: str) -> list[Stage]:
@@ -187,7 +187,9 @@ def repeat(
     if folder is None:
         levels, n_pilot = find_levels()
         job = make_job(levels)
-        stages = [stage for _, found in _run(campaign, job, range(job.number), n_pilot) for stage in found]
+        stages = [
+            stage for _, of_repetition in _run(campaign, job, range(job.number), n_pilot) for stage in of_repetition
+        ]
     else:
         import pyarrow as pa
 
@@ -199,8 +201,8 @@ def repeat(
             levels, n_pilot = store.cut["levels"], store.cut["n_pilot"]
             job = make_job(levels)
             missing = [number for number in range(job.number) if number not in store.finished]
-            for number, found in _run(campaign, job, missing, n_pilot):
-                store.write(number, pa.Table.from_pylist([stage._asdict() for stage in found]))
+            for number, of_repetition in _run(campaign, job, missing, n_pilot):
+                store.write(number, pa.Table.from_pylist([stage._asdict() for stage in of_repetition]))
             store.finish(job.number)
         rows = read_store(folder).to_frame().to_dict("records")
         stages = [Stage(**{str(name): value for name, value in row.items()}) for row in rows]
@@ -213,12 +215,12 @@ def _run(
 ) -> Iterator[tuple[int, list[Stage]]]:
     """Yield repetitions as they finish, and report how many are done."""
     n_done, n_all = n_pilot + (job.number - len(numbers)) * job.n_rollouts, n_pilot + job.number * job.n_rollouts
-    campaign.tell(n_done, n_all)
+    campaign.report(n_done, n_all)
     spans = (Span(0, 0, 1, first=number, n_replications=1) for number in numbers)
     # An executor runs whatever has `run` and `failed`.
     run: Any = campaign.executor(job.process.engine).run
     with closing(run(job, spans)) as finished:
-        for span, found in finished:
+        for span, of_repetition in finished:
             n_done += job.n_rollouts
-            campaign.tell(n_done, n_all)
-            yield span.first, found
+            campaign.report(n_done, n_all)
+            yield span.first, of_repetition

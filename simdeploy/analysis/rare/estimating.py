@@ -117,28 +117,19 @@ def estimate_rare(
     chosen = scenario.policy(policy)
     engine = choose_engine(engine, node_updates=replications * scenario.fleet.nodes)
     check_room(scenario, [chosen], engine)
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=FOLDERS,
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=FOLDERS)
     question = Question(scenario, chosen, parsed, replications, confidence_level, campaign, engine)
     by_importance = method == "importance"
-    found = estimate_by_importance(question, tilt) if by_importance else estimate_by_splitting(question, levels)
-    campaign.tell_failures()
+    fields = estimate_by_importance(question, tilt) if by_importance else estimate_by_splitting(question, levels)
+    campaign.warn_of_failures()
     return Rare(
         event=parsed,
         policy=chosen.name,
         method=method,
         confidence_level=confidence_level,
-        is_cheaper=bool(found["gain"] > 1),
-        is_trusted=not found["doubts"],
+        is_cheaper=bool(fields["gain"] > 1),
+        is_trusted=not fields["doubts"],
         n_failed=campaign.n_failed,
         computed_under=campaign.computed_under(scenario),
-        **found,
+        **fields,
     )

@@ -26,28 +26,14 @@ _HOLDS: dict[str, Callable[[Any, float], Any]] = {
 
 
 class Met(NamedTuple):
-    """An event in the replications of one policy; one entry each.
+    """An event in the replications of one policy; one entry each."""
 
-    Attributes
-    ----------
-    is_known : ndarray of bool
-        Whether the outcome is known. Otherwise all entries are 0 except their cost.
-    weights : ndarray of float
-        1 without a tilt.
-    happened, concerned : ndarray of float
-        1 where the event happened, and where its condition holds.
-    touched : ndarray of float
-        Nodes dispatched: the cost of a replication.
-    n_unknown, n_failed : int
-        Replications that are unknown because they never end, and because they failed.
-    """
-
-    is_known: np.ndarray
-    weights: np.ndarray
-    happened: np.ndarray
-    concerned: np.ndarray
-    touched: np.ndarray
-    n_unknown: int
+    is_known: np.ndarray  # whether the outcome is known; otherwise all entries are 0 except `touched`
+    weights: np.ndarray  # 1 without a tilt
+    happened: np.ndarray  # 1 where the event happened
+    concerned: np.ndarray  # 1 where its condition holds
+    touched: np.ndarray  # nodes dispatched: the cost of a replication
+    n_unknown: int  # replications that never end, so the event is unknown
     n_failed: int
 
 
@@ -56,7 +42,7 @@ def look_for(event: Event, table: pd.DataFrame | Batches, scenario: Scenario) ->
     touched = Measure("touched_nodes")
     measures = [Measure(condition.of, given=event.given) for condition in event.conditions]
     values = Values(table, [*measures, touched], release=scenario.release, takes_weights=True)
-    holds = [_holds(one, values.of(measure)[0]) for one, measure in zip(event.conditions, measures, strict=True)]
+    holds = [_holds(part, values.of(measure)[0]) for part, measure in zip(event.conditions, measures, strict=True)]
     is_ok = values.is_ok[0]
     is_unknown = is_ok & np.any([values.is_unknown(measure)[0] for measure in measures], axis=0)
     is_known = is_ok & ~is_unknown

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.asking.requirements import probability_of
 from simdeploy.engines.branching import LEVELS_OF
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.errors import Problem, collect, nearest, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
 from simdeploy.experiments.campaign import make_question
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.table import ROW_BYTES
 from simdeploy.memory import check_rows_fit
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import SORTS, Event, parse_event
+from simdeploy.scenario.measures import Event, parse_event
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ METHODS = ("importance", "splitting")
 # Pilots use worlds from here on, never those of the estimate.
 PILOT = 1 << 31
 FEWER = "use fewer rollouts"
-_BYTES_OF_A_TRAJECTORY = 40  # what it came to, in five numbers
+_BYTES_OF_A_TRAJECTORY = 40  # five numbers
 _PILOT_SHARE = 50
 _FEWEST_PILOTS = 400
 
@@ -71,14 +72,8 @@ class Question:
         given = self.event.given
         if given is None:
             return 1.0
-        kinds = self.scenario.release
-        if not TYPES[self.policy.identity.type].releases or given not in (*SORTS, *(kind.name for kind in kinds)):
-            return None
-        if given in SORTS:
-            meant = [kind for kind in kinds if kind.defective == (given == "defective")]
-        else:
-            meant = [kind for kind in kinds if kind.name == given]
-        return float(sum(kind.probability for kind in meant)) or None
+        has_release = TYPES[self.policy.identity.type].releases
+        return (probability_of(given, self.scenario.release) or None) if has_release else None
 
 
 def check_question(
@@ -94,10 +89,7 @@ def check_question(
     """Return the parsed event; an `InputError` lists everything wrong with the question."""
     problems = level_problems(confidence_level)
     if method not in METHODS:
-        hint = nearest(method, METHODS)
-        problems.append(
-            Problem("unknown method", ("method",), found=shorten(method), allowed=", ".join(METHODS), hint=hint)
-        )
+        problems.append(not_among("unknown method", ("method",), method, METHODS))
     if scenario.tilt is not None:
         problems.append(Problem("the scenario is already tilted", ("scenario",), hint="pass the tilt to estimate_rare"))
     counts = levels if isinstance(levels, str) else next(iter(levels), "")
@@ -107,17 +99,14 @@ def check_question(
         problems.append(
             Problem("invalid levels", ("levels",), found=shorten(levels), allowed=", ".join(LEVELS_OF), hint=hint)
         )
-    whole = [isinstance(one, int | np.integer) and not isinstance(one, bool) and one >= 1 for one in asked]
-    if not all(whole) or any(one >= other for one, other in pairwise(asked)):
+    whole = [isinstance(level, int | np.integer) and not isinstance(level, bool) and level >= 1 for level in asked]
+    if not all(whole) or any(level >= following for level, following in pairwise(asked)):
         allowed = "whole numbers above 0, ascending"
         problems.append(Problem("invalid levels", ("levels", counts), found=shorten(asked), allowed=allowed))
-    try:
+    with collect(problems):
         check_numbers(replications=rollouts, seed=seed, engine=engine)
         kinds = tuple(kind.name for kind in scenario.release)
         parsed = parse_event(event, kinds) if isinstance(event, str) else event
-    except InputError as error:
-        problems += error.problems
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     check_rows_fit(rollouts, ROW_BYTES if method == "importance" else _BYTES_OF_A_TRAJECTORY, hint=FEWER)
     return parsed

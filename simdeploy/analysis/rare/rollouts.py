@@ -46,7 +46,7 @@ class Rollouts:
         """Run replications from the start."""
         return self._run(Branches.start(numbers, self.scenario.fleet.nodes, self.counts), level)
 
-    def go_on(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
+    def resume(self, stage: Stage, parents: np.ndarray, numbers: np.ndarray, level: int | None) -> Stage:
         """Run replications that branch off some of a stage."""
         before: _Entrances = stage.entrances
         return self._run(before.branches.branch(parents, before.kept, numbers), level)
@@ -88,7 +88,7 @@ def choose_levels(process: Rollouts, *, effort: int, first: int) -> tuple[list[i
             levels.pop()
             break
         parents = np.resize(entrances, effort)
-        stage = process.go_on(stage, parents, numbers + len(levels) * effort, None)
+        stage = process.resume(stage, parents, numbers + len(levels) * effort, None)
         used += effort
     return levels, used
 

@@ -65,17 +65,17 @@ def read_values(
     if counted_under:
         _refuse_units(costs)
     parts = []
-    for own in dict.fromkeys(costs.values()):
-        rows = np.flatnonzero([costs[name] == own for name in names])
-        parts.append((Values(responses, measures, costs=own), rows))
+    for of_scenario in dict.fromkeys(costs.values()):
+        rows = np.flatnonzero([costs[name] == of_scenario for name in names])
+        parts.append((Values(responses, measures, costs=of_scenario), rows))
     return parts, counted_under
 
 
 def _refuse_units(costs: Mapping[str, Costs]) -> None:
     """Raise `InputError` for costs in several units (or some without unit), which can't be compared."""
     of_unit: dict[str, list[str]] = {}
-    for name, own in costs.items():
-        of_unit.setdefault(own.unit, []).append(name)
+    for name, of_scenario in costs.items():
+        of_unit.setdefault(of_scenario.unit, []).append(name)
     if len(of_unit) > 1:
         message, hint = "the scenarios' costs have different units", "use one unit for all"
         found = "; ".join(f"{unit or 'no unit'} in {listed(names)}" for unit, names in of_unit.items())
@@ -106,10 +106,10 @@ def estimate_regrets(
         )
         regrets[:, world] = largest_gaps(by_itself)
         bounds[:, world] = largest_gaps(together)[:, 1:]
-    own = [estimate_values(observed[case], measure, confidence_level) for case in worlds.case.ravel()]
+    estimates = [estimate_values(observed[case], measure, confidence_level) for case in worlds.case.ravel()]
     flat = regrets.reshape(-1, 3)
     columns = {
-        **{name: [getattr(each, name) for each in own] for name in ("estimate", "low", "high", "n")},
+        **{name: [getattr(each, name) for each in estimates] for name in ("estimate", "low", "high", "n")},
         **dict(zip(("regret", "regret_low", "regret_high"), flat.T, strict=True)),
         "is_best": flat[:, 0] == 0,
     }
@@ -118,13 +118,13 @@ def estimate_regrets(
 
 def largest_gaps(gaps: Gaps) -> np.ndarray:
     """Return each candidate's regret with its interval: the largest gap to any other, 0 for the best."""
-    found = []
+    columns = []
     for gap in (gaps.estimate, gaps.low, gaps.high):
         # A candidate isn't compared to itself; its limit is NaN only for want of replications.
         others = gap.copy()
         np.fill_diagonal(others, 0.0)
-        found.append(np.maximum(others.max(axis=1), 0.0))
-    return np.stack(found, axis=1)
+        columns.append(np.maximum(others.max(axis=1), 0.0))
+    return np.stack(columns, axis=1)
 
 
 def summarize_candidates(regrets: pd.DataFrame, bounds: np.ndarray, worlds: Worlds) -> pd.DataFrame:
@@ -207,15 +207,15 @@ def find_worlds(cases: pd.DataFrame) -> Worlds:
     return Worlds(candidates, worlds, case)
 
 
-def _distinct(cases: pd.DataFrame, columns: Sequence[str], what: str) -> tuple[pd.DataFrame, np.ndarray]:
+def _distinct(cases: pd.DataFrame, columns: Sequence[str], label: str) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the distinct values of some columns with a text for each, and the index of each case."""
     if not columns:
         import pandas as pd
 
-        return pd.DataFrame({what: ["the world"]}), np.zeros(len(cases), np.int64)
+        return pd.DataFrame({label: ["the world"]}), np.zeros(len(cases), np.int64)
     groups = cases.groupby(list(columns), sort=False, dropna=False)
     place = groups.ngroup().to_numpy()
     first = np.unique(place, return_index=True)[1]
     frame = cases.iloc[first][list(columns)].reset_index(drop=True)
-    frame.insert(0, what, name_cases(frame))
+    frame.insert(0, label, name_cases(frame))
     return frame, place

@@ -21,7 +21,7 @@ from simdeploy.analysis.regret.regrets import (
     read_values,
     summarize_candidates,
 )
-from simdeploy.errors import InputError
+from simdeploy.errors import collect, raise_if_any
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure, Requirement
 from simdeploy.scenario.parts import Costs
@@ -161,7 +161,7 @@ def estimate_regret(
     """
     measure, wanted = _read(of, requirements, confidence_level)
     direction = read_direction(direction, measure)
-    parts, counted_under = read_values(responses, (measure, *(one.measure for one in wanted)), costs)
+    parts, counted_under = read_values(responses, (measure, *(requirement.measure for requirement in wanted)), costs)
     cases = parts[0][0].cases
     wanted = read_requirements(wanted, policies=list(cases["policy"].unique()))
     worlds = find_worlds(cases)
@@ -172,8 +172,8 @@ def estimate_regret(
     for values, rows in parts:
         observed[rows] = values.of(measure)[rows]
         unknown[rows] = values.unknown_fractions(measure)[rows]
-        found = judge_requirements(values, wanted, confidence_level=confidence_level)
-        verdicts[rows] = [found[row].verdict if wanted else "" for row in rows]
+        judged = judge_requirements(values, wanted, confidence_level=confidence_level)
+        verdicts[rows] = [judged[row].verdict if wanted else "" for row in rows]
         n_failed += int((~values.is_ok[rows]).sum())
     columns, bounds = estimate_regrets(observed, unknown, worlds, measure, direction, confidence_level)
     regrets = worlds.to_frame().assign(**columns, unknown_fraction=unknown[worlds.case.ravel()])
@@ -192,16 +192,9 @@ def estimate_regret(
 
 def _read(of: Measure | str, requirements: Asked, confidence_level: Any) -> tuple[Measure, tuple[Requirement, ...]]:
     problems = level_problems(confidence_level)
-    measures: tuple[Measure, ...] = ()
-    wanted: tuple[Requirement, ...] = ()
-    try:
-        measures = read_measures([of])
-    except InputError as error:
-        problems += error.problems
-    try:
+    with collect(problems):
+        (measure,) = read_measures([of])
+    with collect(problems):
         wanted = read_requirements(requirements)
-    except InputError as error:
-        problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return measures[0], wanted
+    raise_if_any(problems)
+    return measure, wanted

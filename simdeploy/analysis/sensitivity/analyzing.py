@@ -21,7 +21,7 @@ from simdeploy.analysis.sensitivity.result import (
     Sensitivity,
     make_interval,
 )
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.ranges import Choices
 from simdeploy.result import make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
@@ -107,8 +107,7 @@ def analyze_sensitivity(
     4      y       mu      -1.0 -1.0  -1.0             0.0
     5      y    sigma       0.0  0.0   0.0             0.0
     """
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     if hasattr(responses, "columns"):
         if of is None:
             raise InputError(Problem("a table of replications needs a measure", ("of",), allowed="such as makespan_s"))
@@ -220,7 +219,7 @@ def _with_errors(
     confidence_level: float,
 ) -> Estimated:
     """Estimate a statistic of the mean moments of the blocks that are used."""
-    without = [moments(one)[is_used] for one in responses.without]
+    without = [moments(of_part)[is_used] for of_part in responses.without]
     return estimate_with_errors(
         moments(responses.all)[is_used],
         np.stack(without) if without else np.empty((0,)),
@@ -252,11 +251,11 @@ def _directions(
     def moments(of: np.ndarray) -> np.ndarray:
         return slope_moments(places, design.moved, of.reshape(places.shape[:2]))
 
-    found = _with_errors(lambda means, _: slopes(means), moments, responses, is_used, confidence_level)
+    estimated = _with_errors(lambda means, _: slopes(means), moments, responses, is_used, confidence_level)
     _, _, up, down = moments(responses.all)[is_used].sum(axis=0)
     return [
         _direction(*numbers) if _has_order(spread) else {}
-        for spread, *numbers in zip(design.spreads, found.estimate, found.half_width, up, down, strict=True)
+        for spread, *numbers in zip(design.spreads, estimated.estimate, estimated.half_width, up, down, strict=True)
     ]
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from simdeploy.analysis.asking.naming import format_value
-from simdeploy.errors import InputError, Problem, nearest, shorten
-from simdeploy.experiments.arguments import check_numbers
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
+from simdeploy.experiments.arguments import check_numbers, is_whole
 from simdeploy.experiments.design import check_number_of_cases, sample_hypercube, spread_over
 from simdeploy.experiments.levers import Lever
 from simdeploy.experiments.ranges import Choices, Interval
@@ -141,13 +141,11 @@ def make_design(
 ) -> SensitivityDesign:
     """Choose the points for known settings, as `design_sensitivity` does for any names."""
     problems = _problems(levers, method, size)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     check_numbers(replications=1, seed=seed, engine="auto")
     kind: Method = "sobol" if method == "sobol" else "morris"
     spreads = [spread_over(lever, given, problems) for lever, given in zip(levers, asked, strict=True)]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     problems += [
         Problem("a single value can't be varied", (lever.name,), allowed="a range, or a list of several values")
         for lever, spread in zip(levers, spreads, strict=True)
@@ -158,8 +156,7 @@ def make_design(
         for lever, spread in zip(levers, spreads, strict=True)
         if isinstance(spread, Choices) and len(set(map(repr, spread.values))) < len(spread.values)
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     n_blocks = SIZES[kind] if size is None else size
     check_number_of_cases(n_blocks * (len(levers) + (1 if kind == "morris" else 2)))
     if kind == "morris":
@@ -191,13 +188,12 @@ def _problems(levers: Sequence[Lever], method: object, size: object) -> list[Pro
     if not levers:
         problems.append(Problem("nothing to vary", ("vary",), allowed="at least one factor with its range"))
     if method not in METHODS:
-        allowed, hint = ", ".join(METHODS), nearest(method, METHODS)
-        problems.append(Problem("unknown method", ("method",), found=shorten(method), allowed=allowed, hint=hint))
+        problems.append(not_among("unknown method", ("method",), method, METHODS))
     elif size is not None:
         least = _LEAST[str(method)]
-        if not isinstance(size, int) or isinstance(size, bool) or size < least:
-            what = "trajectories" if method == "morris" else "rows"
-            allowed = f"at least {least} {what}"
+        if not is_whole(size, least):
+            blocks = "trajectories" if method == "morris" else "rows"
+            allowed = f"at least {least} {blocks}"
             problems.append(Problem("invalid design size", ("size",), found=shorten(size), allowed=allowed))
     return problems
 

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
-from simdeploy.analysis.asking.requirements import why_impossible
+from simdeploy.analysis.asking.requirements import problems_in, why_impossible
 from simdeploy.analysis.sensitivity.analyzing import analyze_table
 from simdeploy.analysis.sensitivity.designs import Method, make_design
 from simdeploy.analysis.sensitivity.result import Sensitivity
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import Problem, collect, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_factors
-from simdeploy.experiments.sweep import sweep
 from simdeploy.result import read_computed_under
 from simdeploy.scenario import ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import Measure, measure_problems
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -107,35 +107,22 @@ def estimate_sensitivity(
     measure = _read_measure(of, confidence_level, scenario, chosen.identity.type)
     levers = find_factors(vary, scenario, chosen.spec)
     design = make_design(levers, list(vary.values()), method, size, seed=seed)
-    result = sweep(
-        scenario,
-        chosen,
-        vary=dict(zip(design.names, map(list, design.values), strict=True)),
-        design="list",
-        replications=numbers,
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
+    points = dict(zip(design.names, map(list, design.values), strict=True))
+    result = campaign.sweep(
+        {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
     )
+    campaign.warn_of_failures()
     values = Values(result, [measure], costs=scenario.costs, release=scenario.release)
     return analyze_table(design, values, measure, confidence_level, read_computed_under(result))
 
 
 def _read_measure(of: Measure | str, confidence_level: float, scenario: Scenario, type_: str) -> Measure:
     problems = level_problems(confidence_level)
-    try:
+    with collect(problems):
         (measure,) = read_measures([of])
-    except InputError as error:
-        raise InputError([*problems, *error.problems]) from None
-    kinds = tuple(kind.name for kind in scenario.release)
-    problems += measure_problems(measure, kinds, has_costs=scenario.costs is not None)
-    reason = None if problems else why_impossible(measure, scenario.release, type_)
-    if reason is not None:
+        problems += problems_in(measure, scenario)
+    if not problems and (reason := why_impossible(measure, scenario.release, type_)):
         problems.append(Problem(reason, ("of",), found=shorten(str(measure))))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return measure

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import InputError, Problem, raise_if_any
+from simdeploy.experiments.gathering import missing_columns
 from simdeploy.experiments.ranges import Interval
 from simdeploy.statistics.estimators import quantile_place
 from simdeploy.statistics.indices import MOST_PARTS
@@ -24,24 +25,13 @@ FAILED, NEVER_ENDS, NO_VALUE = "a replication failed", "some rollouts never end"
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """The response at each point.
+    """The response at each point."""
 
-    Attributes
-    ----------
-    all : ndarray of float, shape (points,)
-        The measure over all replications; NaN where there is a reason.
-    without : ndarray of float, shape (parts, points)
-        The measure without each part of the replications; no parts with one number per point.
-    reason : ndarray of object, shape (points,)
-        Why a point has no response; otherwise empty.
-    has_error : bool
-        Whether the variation between replications is known.
-    """
-
-    all: np.ndarray
+    all: np.ndarray  # over all replications; NaN where there is a reason
+    # Shape (parts, points): without each part of the replications; no parts with one number per point.
     without: np.ndarray
-    reason: np.ndarray
-    has_error: bool
+    reason: np.ndarray  # why a point has no response; otherwise empty
+    has_error: bool  # whether the variation between replications is known
 
 
 def respond(
@@ -51,16 +41,11 @@ def respond(
     is_failed: np.ndarray | None = None,
     never_ends: np.ndarray | None = None,
 ) -> Responses:
-    """Compute a measure at each point.
+    """Compute a measure (None for the mean of numbers) at each point.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (points,) or (points, replications)
-        Values of the measure; NaN where it doesn't apply to a replication. One number per point is the response itself.
-    measure : Measure or None
-        None for the mean of numbers.
-    is_failed, never_ends : ndarray of bool, shape (points,), optional
-        Points with a failed replication, or an unknown value. Without them every value that is not finite is a failure.
+    Values have shape (points, replications), NaN where the measure doesn't apply; or (points,), the responses
+    themselves. Points may have a failed replication or an unknown value; if nothing is said of that, every value that
+    is not finite is a failure.
     """
     if is_failed is None:
         finite = np.isfinite(values)
@@ -88,7 +73,7 @@ def _take(values: np.ndarray, measure: Measure | None) -> np.ndarray:
     """Return the mean, or the quantile, of each row, ignoring NaN."""
     n = (~np.isnan(values)).sum(axis=1)
     if measure is None or measure.quantile is None:
-        # From the first value on: what is the same in all replications comes out as it is.
+        # Relative to the first value, so that the mean of identical values is exact.
         first = np.take_along_axis(values, np.argmax(~np.isnan(values), axis=1)[:, None], axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean: np.ndarray = first[:, 0] + np.nansum(values - first, axis=1) / n
@@ -110,30 +95,28 @@ def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -
         for name in ("scenario", "policy")
         if name in cases and cases[name].nunique() > 1
     ]
-    if "case" not in cases:
-        problems.append(Problem("a sweep's table needs this column", ("case",)))
-    if problems:
-        raise InputError(problems)
+    problems += missing_columns(["case"], cases.columns, table="a sweep's table")
+    raise_if_any(problems)
     rows = cases["case"].to_numpy(dtype=np.int64)
     _check_points(design, cases, rows)
-    found = np.full((len(design), values.n_replications), np.nan)
-    found[rows] = values.of(measure)
+    observed = np.full((len(design), values.n_replications), np.nan)
+    observed[rows] = values.of(measure)
     is_ok = np.zeros(len(design), dtype=bool)
     is_ok[rows] = values.is_ok.all(axis=1)
     never_ends = np.zeros(len(design), dtype=bool)
     never_ends[rows] = values.is_unknown(measure).any(axis=1)
-    return respond(found, measure, is_failed=~is_ok, never_ends=never_ends)
+    return respond(observed, measure, is_failed=~is_ok, never_ends=never_ends)
 
 
 def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarray) -> None:
     if not ((rows >= 0) & (rows < len(design))).all():
         found = f"case {rows.max()}"
         raise InputError(
-            Problem("the table is of another design", ("case",), found=found, allowed=f"0 to {len(design) - 1}")
+            Problem("the table belongs to another design", ("case",), found=found, allowed=f"0 to {len(design) - 1}")
         )
     for name, spread, of_lever in zip(design.names, design.spreads, design.values, strict=True):
         if name not in cases:
-            raise InputError(Problem("the table is of another design: no such column", (name,)))
+            raise InputError(Problem("the table belongs to another design: missing column", (name,)))
         if isinstance(spread, Interval):
             expected = np.asarray(of_lever, dtype=np.float64)[rows]
             differs = cases[name].to_numpy(dtype=np.float64) != expected
@@ -141,5 +124,5 @@ def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarr
                 place = int(np.argmax(differs))
                 found = f"{cases[name].iloc[place]} in case {rows[place]}"
                 raise InputError(
-                    Problem("the table is of another design", (name,), found=found, allowed=f"{expected[place]}")
+                    Problem("the table belongs to another design", (name,), found=found, allowed=f"{expected[place]}")
                 )

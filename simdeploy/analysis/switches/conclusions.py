@@ -40,54 +40,35 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Standings:
-    """Several policies in the same worlds.
-
-    Attributes
-    ----------
-    values : ndarray of float, shape (policies, replications)
-        Of the measure that decides.
-    unknown_fractions : ndarray of float, shape (policies,)
-        Fraction of the rollouts that never end, so their value is unknown.
-    """
+    """Several policies in the same worlds."""
 
     policies: tuple[str, ...]
-    values: np.ndarray
+    values: np.ndarray  # shape (policies, replications), of the measure that decides
     estimates: tuple[Estimate, ...]
     feasibility: tuple[Feasibility, ...]
-    unknown_fractions: np.ndarray
+    unknown_fractions: np.ndarray  # of the rollouts that never end, so their value is unknown
 
     @property
     def eligible(self) -> np.ndarray:
         """Whether each policy meets the requirements by the estimates."""
-        return np.array([one.is_met for one in self.feasibility])
+        return np.array([feasibility.is_met for feasibility in self.feasibility])
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """Which policy is chosen.
+    """Which policy is chosen, and how the `subject` of `conclude` compares with the best of the others that meet the
+    requirements.
 
-    Attributes
-    ----------
-    choice : str or None
-        None if no policy meets the requirements, or if unknown.
-    is_sure : bool
-        Whether intervals support that the `subject` is, or isn't, the choice: those of the requirements each
-        separately, those of its gaps to all others together.
-    margin : Span
-        How much better the subject is than the best of the others that meet the requirements; negative if worse. NaN if
-        no other meets them.
-    rival : str or None
-        That other policy.
-    reason : str
-        Why the subject isn't chosen, or why nothing is known.
+    `is_sure` is true if intervals support that the subject is, or isn't, the choice: those of the requirements each
+    separately, those of its gaps to all others together.
     """
 
-    choice: str | None
+    choice: str | None  # none if no policy meets the requirements, or if unknown
     is_known: bool
     is_sure: bool = False
-    margin: Span = _UNKNOWN
-    rival: str | None = None
-    reason: str = ""
+    margin: Span = _UNKNOWN  # of the subject over its rival; negative if worse, NaN without a rival
+    rival: str | None = None  # the best of the others
+    reason: str = ""  # why the subject isn't chosen, or why nothing is known
 
 
 def choose(standings: Standings, direction: Direction) -> int | None:
@@ -138,7 +119,7 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
         parts = (gaps.estimate, gaps.low, gaps.high)
         margin = Span(*(float(part[rivals, subject].min()) for part in parts))
         rival = names[rivals[int(gaps.estimate[rivals, subject].argmin())]]
-    verdicts = [one.verdict for one in standings.feasibility]
+    verdicts = [feasibility.verdict for feasibility in standings.feasibility]
     if base is None:
         is_sure = any(v == "met" for v in verdicts) if choice is not None else all(v == "not met" for v in verdicts)
     elif choice == base:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.switches.switch_values import Setting
 
-Verdict = Literal["holds", "holds, not surely", "may flip", "flips", "not known", "not possible"]
+Verdict = Literal["holds", "holds, uncertain", "may change", "changes", "unknown", "impossible"]
 
 _FOUND = {
     "is_possible": "bool",
@@ -89,8 +89,8 @@ class Switches(Result):
         `rival`, the best of the other policies that meet the requirements, and the choice's `margin` over it
         (`margin_low`, `margin_high`; negative if worse); the change in the choice's measure from the scenario's own
         switches (`effect`, ...); `has_effect`, false if no response of any rollout of any policy differs; `reason`, why
-        the choice doesn't hold, isn't known, or the value isn't possible; `verdict`, the summary: "holds", "holds, not
-        surely", "may flip", "flips", "not known", "not possible".
+        the choice doesn't hold, isn't known, or the value isn't possible; `verdict`, the summary: "holds", "holds,
+        uncertain", "may change", "changes", "unknown", "impossible".
     pairs : DataFrame
         The same for two values together, with `other_switch` and `other_value`; `interaction` (change in the margin
         beyond the sum of the two separate changes) with `_low` and `_high`, its `p_value` adjusted for all pairs,
@@ -161,9 +161,9 @@ def make_table(
 def _judge(row: Mapping[str, Any]) -> Verdict:
     """Summarize in a word whether the choice holds."""
     if not row["is_possible"]:
-        return "not possible"
+        return "impossible"
     if row["holds"] is None:
-        return "not known"
+        return "unknown"
     if row["holds"]:
-        return "holds" if row["is_sure"] else "holds, not surely"
-    return "flips" if row["is_sure"] else "may flip"
+        return "holds" if row["is_sure"] else "holds, uncertain"
+    return "changes" if row["is_sure"] else "may change"

@@ -75,19 +75,19 @@ class Choice:
         return row | {"has_effect": simulated.has_effect}
 
     def _row(self, setting: Setting, standings: Standings) -> dict[str, Any]:
-        found = self._conclude(standings)
+        conclusion = self._conclude(standings)
         choice = None if self._choice is None else self._base.policies[self._choice]
         return {
             "setting": setting,
             "is_possible": True,
-            "choice": found.choice,
-            "holds": found.choice == choice if found.is_known else None,
-            "is_sure": found.is_sure if found.is_known else None,
-            "rival": found.rival,
-            "margin": found.margin.estimate,
-            "margin_low": found.margin.low,
-            "margin_high": found.margin.high,
-            "reason": found.reason,
+            "choice": conclusion.choice,
+            "holds": conclusion.choice == choice if conclusion.is_known else None,
+            "is_sure": conclusion.is_sure if conclusion.is_known else None,
+            "rival": conclusion.rival,
+            "margin": conclusion.margin.estimate,
+            "margin_low": conclusion.margin.low,
+            "margin_high": conclusion.margin.high,
+            "reason": conclusion.reason,
         }
 
     def pair_rows(
@@ -104,10 +104,14 @@ class Choice:
         for setting, standings in settings.simulate_pairs(both):
             first, second = setting[:1], setting[1:]
             alone = quantities.get(first, unknown), quantities.get(second, unknown)
-            found = estimate_interaction(none, *alone, self._quantity(standings), confidence_level=level)
+            interaction = estimate_interaction(none, *alone, self._quantity(standings), confidence_level=level)
             row = self._row(setting, standings)
-            row |= {"interaction": found.estimate, "interaction_low": found.low, "interaction_high": found.high}
-            row["p_value"] = found.p_value
+            row |= {
+                "interaction": interaction.estimate,
+                "interaction_low": interaction.low,
+                "interaction_high": interaction.high,
+            }
+            row["p_value"] = interaction.p_value
             row["flips_together"] = row["holds"] is False and keeps.get(first, True) and keeps.get(second, True)
             rows.append(row)
         for row, p_value in zip(rows, adjust_by_holm(np.array([row["p_value"] for row in rows])), strict=True):
@@ -120,8 +124,10 @@ class Choice:
         if self._rule.of.kind == "quantile" or why_unknown(standings, self._rule.of):
             return np.full(standings.values.shape[1], np.nan)
         sign = 1 if self._rule.direction == "min" else -1
-        own = standings.values[self._subject]
-        quantity: np.ndarray = -sign * own if self._rival is None else sign * (standings.values[self._rival] - own)
+        of_subject = standings.values[self._subject]
+        quantity: np.ndarray = (
+            -sign * of_subject if self._rival is None else sign * (standings.values[self._rival] - of_subject)
+        )
         return quantity
 
 
@@ -139,17 +145,8 @@ def estimate_interaction(
 ) -> Interaction:
     r"""Estimate the effect of two changes together beyond the sum of their separate effects.
 
-    Parameters
-    ----------
-    none, first, second, both : ndarray of float
-        A quantity in the same replications: without the changes, with each, and with both.
-    confidence_level : float
-        Of the interval separately.
-
-    Returns
-    -------
-    Interaction
-        NaN with fewer than two replications in which all four are known.
+    The arguments are a quantity in the same replications: without the changes, with each, and with both. NaN with fewer
+    than two replications in which all four are known.
 
     Notes
     -----
@@ -169,16 +166,16 @@ def estimate_interaction(
     """
     from scipy.special import stdtr
 
-    found = both - first - second + none
-    found = found[~np.isnan(found)]
-    mean, standard_error = moments(found)
-    if len(found) < 2:
+    differences = both - first - second + none
+    differences = differences[~np.isnan(differences)]
+    mean, standard_error = moments(differences)
+    if len(differences) < 2:
         return Interaction(mean, math.nan, math.nan, math.nan)
-    low, high = mean_interval(mean, standard_error, len(found), confidence_level)
+    low, high = mean_interval(mean, standard_error, len(differences), confidence_level)
     if standard_error == 0:
         p_value = 1.0 if mean == 0 else 0.0
     else:
-        p_value = 2 * float(stdtr(len(found) - 1, -abs(mean) / standard_error))
+        p_value = 2 * float(stdtr(len(differences) - 1, -abs(mean) / standard_error))
     return Interaction(mean, low, high, p_value)
 
 

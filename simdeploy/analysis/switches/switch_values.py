@@ -80,8 +80,8 @@ def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
 def list_own_values(scenario: Scenario) -> dict[str, SwitchValue]:
     """Return each switch's value in a scenario, by name."""
     switches = (switch.name for switch in fields(Orchestrator) if switch.name != "preset")
-    own = (_as_in_a_file(name, getattr(scenario.orchestrator, name)) for name in switches)
-    return {value.switch: value for value in own}
+    values = (_as_in_a_file(name, getattr(scenario.orchestrator, name)) for name in switches)
+    return {value.switch: value for value in values}
 
 
 def pair_values(values: Sequence[SwitchValue]) -> Iterator[tuple[SwitchValue, SwitchValue]]:
@@ -162,13 +162,13 @@ class Settings:
             yield from self._standings(self._sweep(f"pairs-{number:02d}-of-{n_parts:02d}", part), part)
 
     def _sweep(self, name: str, settings: Sequence[Setting]) -> SweepResult:
-        own = list_own_values(self.scenario)
-        points = [own | {value.switch: value for value in setting} for setting in settings]
+        own_values = list_own_values(self.scenario)
+        points = [own_values | {value.switch: value for value in setting} for setting in settings]
         return self.campaign.sweep(
             {self.scenario.name: self.scenario},
             self.policies,
             part=name,
-            vary={f"scenario.orchestrator.{name}": [point[name].value for point in points] for name in own},
+            vary={f"scenario.orchestrator.{name}": [point[name].value for point in points] for name in own_values},
             design="list",
             replications=self.replications,
         )

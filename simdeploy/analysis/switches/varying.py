@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.measuring import describe_costs, read_measures
-from simdeploy.analysis.asking.requirements import Asked, read_requirements
+from simdeploy.analysis.asking.requirements import Asked, problems_in, read_requirements
 from simdeploy.analysis.asking.verdicts import Direction, read_direction
 from simdeploy.analysis.switches.conclusions import Rule
 from simdeploy.analysis.switches.result import PAIR, VALUE, Switches, make_table
@@ -20,11 +20,11 @@ from simdeploy.analysis.switches.switch_values import (
     pair_values,
     why_refused,
 )
-from simdeploy.errors import InputError, Problem, SimulationError
+from simdeploy.errors import Problem, SimulationError, collect, raise_if_any
 from simdeploy.experiments.arguments import Progress, check_numbers, choose_policies
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.scenario import ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import Measure, Requirement, measure_problems, of_text
+from simdeploy.scenario.measures import Measure, Requirement, of_text
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -135,29 +135,22 @@ def vary_switches(
     singles = [setting for setting, why in impossible.items() if len(setting) == 1 and not why]
     both = [setting for setting, why in impossible.items() if len(setting) == 2 and not why]
     campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=r"values|pairs-\d{2,}-of-\d{2,}",
+        seed, engine, executor, workers, cluster, store, progress, parts=r"values|pairs-\d{2,}-of-\d{2,}"
     )
     campaign.expect((1 + len(singles) + len(both)) * len(chosen) * len(numbers), nodes=scenario.fleet.nodes)
     settings = Settings(scenario, chosen, rule, wanted, numbers, campaign)
     base, *simulated = settings.simulate_values([(), *singles])
     if campaign.n_failed == campaign.n_done:
-        campaign.tell_failures()
+        campaign.warn_of_failures()
         raise SimulationError("no policy can be chosen: every replication failed")
     choice = Choice(rule, base.standings)
     of_values = [choice.row(each) for each in simulated]
     of_pairs = choice.pair_rows(settings, both, simulated) if both else []
     refused = {size: [(s, why) for s, why in impossible.items() if why and len(s) == size] for size in (1, 2)}
-    campaign.tell_failures()
+    campaign.warn_of_failures()
     order = {setting: place for place, setting in enumerate(impossible)}
     as_it_is = choice.row(base)
-    measures = [rule.of, *(one.measure for one in wanted)]
+    measures = [rule.of, *(requirement.measure for requirement in wanted)]
     return Switches(
         of=rule.of,
         direction=rule.direction,
@@ -184,24 +177,16 @@ def _read(
     confidence_level: Any,
 ) -> tuple[Mapping[str, ScenarioPolicy], Rule, tuple[Requirement, ...]]:
     """Check all arguments at once."""
-    kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
-    problems = level_problems(confidence_level)
-    measure: Measure | None = None
     wanted: tuple[Requirement, ...] = ()
     chosen, problems_of_policies = choose_policies(scenario, policies)
-    problems += problems_of_policies
-    try:
+    problems = [*level_problems(confidence_level), *problems_of_policies]
+    with collect(problems):
         (measure,) = read_measures([of])
-        problems += of_text(str(measure), measure_problems(measure, kinds, has_costs=has_costs))
-    except InputError as error:
-        problems += error.problems
-    try:
+        problems += of_text(str(measure), problems_in(measure, scenario))
+    with collect(problems):
         wanted = read_requirements(requirements, scenario=scenario, policies=chosen)
-    except InputError as error:
-        problems += error.problems
     if len(chosen) == 1 and not wanted:
         hint = "add a second policy, or a requirement"
         problems.append(Problem("only one policy to choose from", ("policies",), found=next(iter(chosen)), hint=hint))
-    if problems or measure is None:
-        raise InputError(problems)
+    raise_if_any(problems)
     return chosen, Rule(measure, read_direction(direction, measure), confidence_level), wanted

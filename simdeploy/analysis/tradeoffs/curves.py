@@ -64,26 +64,28 @@ def estimate_curves(
     Values of each measure, shape (points, replications), and unknown fractions are ordered setting by setting. The
     level holds for all intervals of one setting together, and for all differences together.
     """
-    first = np.cumsum([0, *(len(one.numbers) for one in ranges)])
-    n_moved = sum(len(one.numbers) - 1 for one in ranges if one.current is not None)
+    n_moved = sum(len(varied.numbers) - 1 for varied in ranges if varied.current is not None)
     level = share_out(confidence_level, n_moved * len(values))
     curve_rows, difference_rows = [], []
-    for one, start in zip(ranges, first.tolist(), strict=False):
-        of_lever = {measure: of[start : start + len(one.numbers)] for measure, of in values.items()}
+    start = 0
+    for varied in ranges:
+        here = slice(start, start + len(varied.numbers))
+        start = here.stop
+        of_lever = {measure: of[here] for measure, of in values.items()}
         band = estimate_band(of_lever, confidence_level)
-        for place, number in enumerate(one.numbers):
-            point = (one.lever.name, number, number == one.default, number == one.current)
-            for measure in values:
-                fractions = unknown[measure][start : start + len(one.numbers)]
+        current = None if varied.current is None else varied.numbers.index(varied.current)
+        for place, number in enumerate(varied.numbers):
+            point = (varied.lever.name, number, number == varied.default, place == current)
+            for measure, of in of_lever.items():
+                fractions = unknown[measure][here]
                 curve_rows.append((*point, str(measure), *band[measure][place][:4], fractions[place]))
-                if number != one.current and one.current is not None:
-                    current = one.numbers.index(one.current)
-                    found = estimate_difference(of_lever[measure][place], of_lever[measure][current], measure, level)
+                if current is not None and place != current:
+                    difference = estimate_difference(of[place], of[current], measure, level)
                     fraction = fractions[[place, current]].max()
                     # An unknown value has no difference.
-                    ends = (math.nan,) * 3 if fraction > 0 else found[:3]
+                    ends = (math.nan,) * 3 if fraction > 0 else difference[:3]
                     verdict = judge_change(*ends[1:], find_direction(measure), unknown=fraction > 0)
-                    difference_rows.append((*point, str(measure), *ends, found.n, fraction, verdict))
+                    difference_rows.append((*point, str(measure), *ends, difference.n, fraction, verdict))
     return _frame(curve_rows, CURVE), _frame(difference_rows, DIFFERENCE)
 
 
@@ -128,13 +130,13 @@ def conclude(curves: pd.DataFrame, differences: pd.DataFrame, axes: Sequence[Mea
         }
         points.append(point)
     improvements = [point for point in points if point["verdict"] == "better"]
-    nearest = min(improvements, key=lambda one: (not one["errs_less"], one["steps"], -one["clarity"]), default=None)
+    nearest = min(improvements, key=lambda of: (not of["errs_less"], of["steps"], -of["clarity"]), default=None)
     defaults = [point for point in points if point["is_default"] and point["largest"] is not None]
-    told = nearest or max(defaults, key=lambda one: one["largest"], default=None)
+    of_interest = nearest or max(defaults, key=lambda of: of["largest"], default=None)
     return Conclusion(
         points=make_frame(points, POINT),
         improvement=None if nearest is None else {name: nearest[name] for name in ("lever", "value", "current")},
-        lever_of_interest=str(curves["lever"].iloc[0] if told is None else told["lever"]),
+        lever_of_interest=str(curves["lever"].iloc[0] if of_interest is None else of_interest["lever"]),
     )
 
 

@@ -60,7 +60,7 @@ def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: n
     >>> choose_opponents(losses, np.ones((3, 2)), find_front(losses)).tolist()
     [-1, -1, 0]
     """
-    found = np.full(len(losses), -1)
+    opponents = np.full(len(losses), -1)
     front = np.flatnonzero(is_on_front)
     others = np.flatnonzero(~is_on_front & ~np.isnan(losses).any(axis=1))
     chunk = max(1, _CELLS // max(1, len(front)))
@@ -72,11 +72,11 @@ def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: n
             width = np.nan_to_num(half_widths[rows, place, None] + half_widths[front, place], nan=np.inf)
             least = np.minimum(least, margin / np.maximum(width, np.finfo(float).tiny))
             dominates = dominates & (margin >= 0)
-        found[rows] = front[np.where(dominates, least, -np.inf).argmax(axis=1)]
-    return found
+        opponents[rows] = front[np.where(dominates, least, -np.inf).argmax(axis=1)]
+    return opponents
 
 
-def find_surely_dominated(
+def find_dominated(
     values: Sequence[np.ndarray],
     directions: Mapping[Measure, Direction],
     opponents: np.ndarray,
@@ -88,15 +88,15 @@ def find_surely_dominated(
     `choose_opponents`. The level is the probability that no case on the true front is among them.
     """
     n = len(opponents)
-    level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # of which one side does harm
-    is_sure = np.zeros(n, dtype=bool)
+    level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # only one side matters
+    is_dominated = np.zeros(n, dtype=bool)
     for case in np.flatnonzero(opponents >= 0).tolist():
         pairs = zip(values, directions.items(), strict=True)
-        is_sure[case] = all(
+        is_dominated[case] = all(
             _is_worse(estimate_difference(of[case], of[opponents[case]], measure, level), direction)
             for of, (measure, direction) in pairs
         )
-    return is_sure
+    return is_dominated
 
 
 def _is_worse(difference: Estimate, direction: Direction) -> bool:

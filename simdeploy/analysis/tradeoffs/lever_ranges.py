@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.api.wire import DEFAULTS
-from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.errors import InputError, Problem, SimdeployWarning, raise_if_any, shorten
 from simdeploy.experiments.design import make_points, read_number
 from simdeploy.experiments.levers import change_policy, find_levers, own_identity
 from simdeploy.experiments.ranges import ladder
@@ -29,46 +29,24 @@ _MOST_WAVES = 50  # more waves would take weeks
 
 @dataclass(frozen=True)
 class LeverRange:
-    """Values over which a setting is varied.
-
-    Attributes
-    ----------
-    values : tuple
-        As in a file; None leaves the key to its default.
-    numbers : tuple of float
-        The same as numbers, ascending: durations in seconds; `max_parallel` 0 of the deployment dialect is the whole
-        fleet.
-    current, default : float or None
-        The policy's value, and the API's default; None where there is none.
-    """
+    """Values over which a setting is varied."""
 
     lever: Lever
-    values: tuple[Any, ...]
+    values: tuple[Any, ...]  # as in a file; None leaves the key to its default
+    # Ascending; durations in seconds, `max_parallel` 0 of the deployment dialect the whole fleet.
     numbers: tuple[float, ...]
-    current: float | None
-    default: float | None
+    current: float | None  # the policy's value; None where there is none
+    default: float | None  # the API's default; None where there is none
 
 
 def find_ranges(
     scenario: Scenario, policy: ScenarioPolicy, vary: Mapping[str, Iterable[Any]] | None
 ) -> tuple[LeverRange, ...]:
-    """Return the values of each setting.
+    """Return the values of each setting, with the policy's value, and with the API's default if the policy can have it.
 
-    Parameters
-    ----------
-    vary : mapping of str to iterable or None
-        Values by key, as for `sweep`; None for the policy's thresholds that matter in this scenario, in steps of 1, 2,
-        5, 10 that suit its fleet, without values that the scenario would refuse or warn about.
-
-    Returns
-    -------
-    tuple of LeverRange
-        Every range contains the policy's value, and the API's default if the policy can have it.
-
-    Raises
-    ------
-    InputError
-        For keys that the policy doesn't have or that are not numbers; or if the policy has no threshold.
+    `vary` has values by key, as for `sweep`; None means the policy's thresholds that matter in this scenario, in steps
+    of 1, 2, 5, 10 that suit its fleet, without values that the scenario would refuse or warn about. Raises `InputError`
+    for keys that the policy doesn't have or that are not numbers, and for a policy without a threshold.
 
     Examples
     --------
@@ -95,8 +73,7 @@ def find_ranges(
         for lever in levers
         if lever.is_factor or lever.kind not in _NUMERIC
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     laying = _Laying(scenario, policy)
     return tuple(
         laying.lay_out(lever, values, is_ours=vary is None)

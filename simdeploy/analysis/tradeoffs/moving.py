@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
-from simdeploy.analysis.asking.requirements import why_impossible
+from simdeploy.analysis.asking.requirements import problems_in, why_impossible
 from simdeploy.analysis.asking.verdicts import JointVerdict, Verdict
 from simdeploy.analysis.tradeoffs.curves import CURVE, DIFFERENCE, POINT, conclude, estimate_curves
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
-from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.experiments.arguments import check_numbers
+from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import Lever
-from simdeploy.experiments.sweep import sweep
 from simdeploy.result import Columns, Result, read_computed_under
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import ScenarioOrPath, as_scenario
-from simdeploy.scenario.measures import Measure, measure_problems, of_text, parse_measure
+from simdeploy.scenario.measures import Measure, of_text, parse_measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -92,15 +92,11 @@ class Tradeoff(Result):
         """
         if name is None:
             return self.levers[0]
-        found = [lever for lever in self.levers if name in (lever.name, lever.name.rpartition(".")[2])]
-        if not found:
+        matches = [lever for lever in self.levers if name in (lever.name, lever.name.rpartition(".")[2])]
+        if not matches:
             names = [lever.name for lever in self.levers]
-            allowed, hint = listed(names), nearest(name, names)
-            problem = Problem(
-                "this setting was not varied", ("lever",), found=shorten(name), allowed=allowed, hint=hint
-            )
-            raise InputError(problem)
-        return found[0]
+            raise InputError(not_among("this setting was not varied", ("lever",), name, names))
+        return matches[0]
 
 
 def tradeoff(
@@ -195,25 +191,16 @@ def tradeoff(
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     chosen = scenario.policy(policy)
     measures = _read_axes(axes, scenario, chosen.identity.type)
     ranges = find_ranges(scenario, chosen, vary)
-    result = sweep(
-        scenario,
-        chosen,
-        vary=_side_by_side(ranges),
-        design="list",
-        replications=numbers,
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, warns_of_suspicions=True)
+    points = _side_by_side(ranges)
+    result = campaign.sweep(
+        {scenario.name: scenario}, {chosen.name: chosen}, vary=points, design="list", replications=numbers
     )
+    campaign.warn_of_failures()
     values = Values(result, measures, costs=scenario.costs, release=scenario.release)
     of_measures = {measure: values.of(measure) for measure in measures}  # cases are points, lever by lever
     unknown = {measure: values.unknown_fractions(measure) for measure in measures}
@@ -223,7 +210,7 @@ def tradeoff(
         differences=differences,
         **conclude(curves, differences, measures)._asdict(),
         policy=chosen.name,
-        levers=tuple(one.lever for one in ranges),
+        levers=tuple(lever_range.lever for lever_range in ranges),
         axes=measures,
         confidence_level=confidence_level,
         n_replications=len(numbers),
@@ -240,23 +227,19 @@ def _read_axes(axes: Sequence[Measure | str] | None, scenario: Scenario, type_: 
             Problem("invalid axes", ("axes",), found=shorten(axes), allowed="at least two measures: x and y")
         )
     measures = read_measures(axes)
-    kinds, has_costs = tuple(kind.name for kind in scenario.release), scenario.costs is not None
-    problems = [
-        problem
-        for measure in measures
-        for problem in of_text(str(measure), measure_problems(measure, kinds, has_costs=has_costs))
-    ]
-    reasons = {measure: why_impossible(measure, scenario.release, type_) for measure in measures}
-    problems += [Problem(why, ("axes",), found=str(measure)) for measure, why in reasons.items() if why is not None]
+    problems = []
+    for measure in measures:
+        problems += of_text(str(measure), problems_in(measure, scenario))
+        if reason := why_impossible(measure, scenario.release, type_):
+            problems.append(Problem(reason, ("axes",), found=str(measure)))
     if len(set(measures)) < len(measures):
         problems.append(Problem("duplicate measure", ("axes",), found=", ".join(map(str, measures))))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return measures
 
 
 def default_axes(scenario: Scenario, type_: str) -> list[str]:
-    """Return the measures that the scenario can have: error rates of a policy first, then what it takes."""
+    """Return the measures that the scenario can have: error rates of a policy first, then time and cost."""
     if not TYPES[type_].releases:
         # Stopped rollouts end early, and keep their nodes in service.
         honest = ("makespan_s given completed", "failed", "min_in_service_fraction given completed")
@@ -276,9 +259,9 @@ def default_axes(scenario: Scenario, type_: str) -> list[str]:
 def _side_by_side(ranges: Sequence[LeverRange]) -> dict[str, list[Any]]:
     """Return lists in which each setting varies while all others keep the policy's values."""
     lists: dict[str, list[Any]] = {}
-    for one in ranges:
-        still = one.values[one.numbers.index(one.current)] if one.current is not None else None
-        lists[one.lever.name] = [
-            value for other in ranges for value in (one.values if other is one else [still] * len(other.values))
+    for varied in ranges:
+        still = varied.values[varied.numbers.index(varied.current)] if varied.current is not None else None
+        lists[varied.lever.name] = [
+            value for other in ranges for value in (varied.values if other is varied else [still] * len(other.values))
         ]
     return lists

@@ -10,8 +10,8 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.verdicts import Direction
-from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_front, find_surely_dominated
-from simdeploy.errors import InputError, Problem, nearest, shorten
+from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_dominated, find_front
+from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.result import INTERVAL, Columns, Result, read_computed_under
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import Estimate, estimate_values
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 _CASE = {
     "is_on_front": "boolean",
-    "is_surely_dominated": "bool",
+    "is_significantly_dominated": "bool",
     "unknown_fraction": "float64",
     "standing": "str",
 }
-Standing = Literal["unknown", "no value", "on the front", "surely dominated", "could be"]
+Standing = Literal["unknown", "no value", "on the front", "dominated", "undecided"]
 _WORDS = ("min", "max")
 _ESTIMATE = {
     "measure": "str",
@@ -49,8 +49,8 @@ class ParetoFront(Result):
         One row per case: its identifying columns; the estimate of each measure, in a column of its name; `is_on_front`,
         by the estimates, missing if one is missing or unknown because rollouts never end; `dominated_by`, the front
         case that beats it most clearly, by `case` (by `policy` where the table has no cases), otherwise missing;
-        `is_surely_dominated`; `standing` ("on the front", "could be", "surely dominated", "unknown" or "no value"); and
-        `unknown_fraction`, the largest over the measures.
+        `is_significantly_dominated`, at the confidence level; `standing` ("on the front", "undecided", "dominated",
+        "unknown" or "no value"); and `unknown_fraction`, the largest over the measures.
     estimates : DataFrame
         One row per case and measure: identifying columns, `measure`, `estimate`, `low`, `high`, `n`, and
         `unknown_fraction`, the share of rollouts that never end. Each interval holds separately with
@@ -94,8 +94,8 @@ def pareto_front(
     costs : Costs, optional
         For the measure `cost`. By default the scenario's, from `replicate` or `sweep`.
     confidence_level : float, default 0.95
-        Of each estimate's interval separately; also the probability that no case on the true front is called surely
-        dominated.
+        Of each estimate's interval separately; also the probability that no case on the true front is called
+        significantly dominated.
 
     Returns
     -------
@@ -113,13 +113,13 @@ def pareto_front(
     dominates are dropped: n log n comparisons for the order (as in Kung, Luccio and Preparata 1975 [1]_, equation 1.1),
     and at most n for each case on the front. 10,000 cases take seconds.
 
-    A case is *surely dominated* by another if the interval of the paired difference shows it to be worse in every
+    A case is *significantly dominated* by another if the interval of the paired difference shows it to be worse in every
     measure. This is an intersection-union test (Casella and Berger 2002 [2]_, theorem 8.3.23), so the measures need no
     correction. The pairs do: with n cases each interval errs to the harmful side with probability
-    :math:`\alpha / (n (n - 1))`, and by Bonferroni's inequality *any* case on the true front is called surely dominated
-    with probability at most :math:`\alpha`. Each case is compared only with the opponent that beats it most clearly by
-    the estimates, which is valid because the correction covers all pairs. The intervals are approximate as in
-    `estimate_difference`; very skewed responses and many cases need many replications.
+    :math:`\alpha / (n (n - 1))`, and by Bonferroni's inequality *any* case on the true front is called significantly
+    dominated with probability at most :math:`\alpha`. Each case is compared only with the opponent that beats it most
+    clearly by the estimates, which is valid because the correction covers all pairs. The intervals are approximate as
+    in `estimate_difference`; very skewed responses and many cases need many replications.
 
     A case with rollouts that never end in one of the measures is neither on the front nor dominated, and dominates
     nothing.
@@ -148,8 +148,7 @@ def pareto_front(
     import pandas as pd
 
     chosen = _read_directions(directions)
-    if problems := level_problems(confidence_level):
-        raise InputError(problems)
+    raise_if_any(level_problems(confidence_level))
     measures = tuple(chosen)
     values = Values(responses, measures, costs=costs)
     identity = "case" if "case" in values.cases else "policy"
@@ -163,14 +162,17 @@ def pareto_front(
     losses[(unknown > 0).any(axis=0)] = np.nan
     is_on_front = find_front(losses)
     opponents = choose_opponents(losses, half_widths, is_on_front)
-    is_sure = find_surely_dominated(arrays, chosen, opponents, confidence_level)
+    is_dominated = find_dominated(arrays, chosen, opponents, confidence_level)
     cases = values.cases.assign(
-        **{str(measure): [found.estimate for found in of] for measure, of in zip(measures, estimated, strict=True)}
+        **{
+            str(measure): [estimate.estimate for estimate in of]
+            for measure, of in zip(measures, estimated, strict=True)
+        }
     )
     cases["is_on_front"] = pd.Series(is_on_front, dtype="boolean").mask(np.isnan(losses).any(axis=1))
     dominators = values.cases[identity].astype("Int64" if identity == "case" else "str").iloc[np.maximum(opponents, 0)]
     cases["dominated_by"] = dominators.reset_index(drop=True).where(opponents >= 0)
-    cases["is_surely_dominated"] = is_sure
+    cases["is_significantly_dominated"] = is_dominated
     cases["unknown_fraction"] = unknown.max(axis=0)
     cases["standing"] = _stand(cases)
     return ParetoFront(
@@ -191,21 +193,21 @@ def _stand(cases: pd.DataFrame) -> pd.Series[Any]:
         "unknown": cases["unknown_fraction"] > 0,
         "no value": cases["is_on_front"].isna(),
         "on the front": cases["is_on_front"].eq(other=True),
-        "surely dominated": cases["is_surely_dominated"],
+        "dominated": cases["is_significantly_dominated"],
     }
     is_so = [of.fillna(value=False).to_numpy(dtype=bool) for of in words.values()]
-    return pd.Series(np.select(is_so, list(words), "could be"), dtype="str", index=cases.index)
+    return pd.Series(np.select(is_so, list(words), "undecided"), dtype="str", index=cases.index)
 
 
 def _losses(estimated: Sequence[Sequence[Estimate]], directions: Mapping[Measure, Direction]) -> np.ndarray:
     """Return the estimates by case and measure, signed so that lower is better."""
     signs = [1 if direction == "min" else -1 for direction in directions.values()]
-    losses: np.ndarray = np.array([[found.estimate for found in of] for of in estimated]).T * signs + 0.0
+    losses: np.ndarray = np.array([[estimate.estimate for estimate in of] for of in estimated]).T * signs + 0.0
     return losses
 
 
 def _half_widths(estimated: Sequence[Sequence[Estimate]]) -> np.ndarray:
-    return np.array([[found.half_width for found in of] for of in estimated]).T
+    return np.array([[estimate.half_width for estimate in of] for of in estimated]).T
 
 
 def _read_directions(directions: Mapping[Measure | str, Direction]) -> dict[Measure, Direction]:
@@ -213,12 +215,11 @@ def _read_directions(directions: Mapping[Measure | str, Direction]) -> dict[Meas
         allowed = '{"makespan_s": "min", ...}'
         raise InputError(Problem("invalid objectives", ("directions",), found=shorten(directions), allowed=allowed))
     problems = [
-        Problem("invalid direction", (str(name),), found=shorten(word), allowed="min, max", hint=nearest(word, _WORDS))
+        not_among("invalid direction", (str(name),), word, _WORDS)
         for name, word in directions.items()
         if word not in _WORDS
     ]
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     measures = read_measures(tuple(directions))
     return dict(zip(measures, directions.values(), strict=True))
 
@@ -230,8 +231,8 @@ def _tabulate(
 
     frame = cases.loc[cases.index.repeat(len(measures))].reset_index(drop=True)
     rows = [
-        (str(measure), *found[:4], fraction)
+        (str(measure), *estimate[:4], fraction)
         for *of_case, fractions in zip(*estimated, unknown.T.tolist(), strict=True)
-        for measure, found, fraction in zip(measures, of_case, fractions, strict=True)
+        for measure, estimate, fraction in zip(measures, of_case, fractions, strict=True)
     ]
     return pd.concat([frame, pd.DataFrame(rows, columns=list(_ESTIMATE)).astype(_ESTIMATE)], axis=1)

@@ -116,7 +116,7 @@ def report(
         found.outcome[confirmed.choice] = "chosen"
         for role, place in roles.items():
             if role.startswith(RUNNER_UP):
-                found.outcome[confirmed.shown[place]] = "can't be told from the choice"
+                found.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
         choice = dict(zip(found.candidates.levers, found.candidates.points[confirmed.choice], strict=True))
         probability, is_decided = selection.probability_correct, selection.is_decided and not found.is_cut
     binding, gain = _find_binding(confirmed, roles)
@@ -174,7 +174,7 @@ def _name_roles(question: Question, found: Findings, confirmed: Confirmed) -> di
     for name, number in confirmed.held_back.items():
         place = shown.index(number)
         expected = [MISSED if other == name else MET for other in names]
-        if confirmed.is_better(place) and [one.verdict[place] for one in judged] == expected:
+        if confirmed.is_better(place) and [of_requirement.verdict[place] for of_requirement in judged] == expected:
             roles[f"{WITHOUT}{name}"] = place
     return roles
 
@@ -219,9 +219,12 @@ def _tabulate_verdicts(question: Question, confirmed: Confirmed | None, roles: M
     if confirmed is not None:
         judged, _ = judge_candidates(confirmed.measured.of, question.requirements, confirmed.alpha)
         for role, place in roles.items():
-            for requirement, one in zip(question.requirements, judged, strict=True):
-                found = {name: getattr(one, name)[place].item() for name in ("estimate", "low", "high", "n", "verdict")}
-                rows.append({"policy": role, "requirement": str(requirement), **found})
+            for requirement, of_requirement in zip(question.requirements, judged, strict=True):
+                cells = {
+                    name: getattr(of_requirement, name)[place].item()
+                    for name in ("estimate", "low", "high", "n", "verdict")
+                }
+                rows.append({"policy": role, "requirement": str(requirement), **cells})
     return make_frame(rows, VERDICT)
 
 
@@ -240,7 +243,7 @@ def _tabulate_nearest(question: Question, found: Findings | None) -> pd.DataFram
     """Return how near candidates that meet all other requirements come to each one; empty if one was recommended."""
     rows = []
     for place, requirement in enumerate(question.requirements if found is not None else ()):
-        assert found is not None  # noqa: S101 - there are requirements to tell of
+        assert found is not None  # noqa: S101 - there are requirements
         others = [other for other in range(len(question.requirements)) if other != place]
         values = found.required[found.meets(question.requirements, others), place]
         values = values[~np.isnan(values)]

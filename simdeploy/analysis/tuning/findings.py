@@ -14,28 +14,19 @@ if TYPE_CHECKING:
     from simdeploy.analysis.tuning.space import Candidates
     from simdeploy.scenario.measures import Measure, Requirement
 
-# Of the best value; and of a rate, whose best value may be 0.
+# The smallest difference that matters: a fraction of the best value; of a rate, whose best value may be 0, absolute.
 _MATTERS, _MATTERS_OF_A_RATE = 0.05, 0.005
 
 OPEN, EQUAL, NEVER_ENDS, FAILED = "not better", "equal to another", "never ends", "failed"
-MISSES, NOT_KNOWN, RULED_OUT = "misses a requirement", "not known to meet the requirements", "ruled out"
+MISSES, NOT_KNOWN, RULED_OUT = "requirement not met", "requirements undecided", "eliminated"
 
 
 class Findings:
     """What is known of each candidate: its estimate, and what ruled it out.
 
-    Attributes
-    ----------
-    outcome : list of str
-        Of each candidate; `OPEN` while it is not ruled out.
-    equal_to : ndarray of int
-        Candidate that represents it; usually itself.
-    estimates : ndarray of float
-        Of the objective, in the first stage.
-    required : ndarray of float, shape (candidates, requirements)
-        Estimates of the requirements' measures, in the first stage.
-    is_cut : bool
-        Whether survivors were dropped because there were too many.
+    `outcome` is `OPEN` while a candidate is not ruled out, `equal_to` the candidate that represents it (usually
+    itself). `estimates` are those of the objective, `required` those of the requirements' measures (columns), both in
+    the first stage. `is_cut` is true if survivors were dropped because there were too many.
     """
 
     def __init__(self, candidates: Candidates) -> None:
@@ -158,7 +149,7 @@ def judge_candidates(
     """
     judged = tuple(judge(measured[requirement.measure], requirement, error) for requirement in requirements)
     n = len(next(iter(measured.values())))
-    return judged, join(np.array([one.verdict for one in judged], dtype="<U9").reshape(-1, n).T)
+    return judged, join(np.array([of_requirement.verdict for of_requirement in judged], dtype="<U9").reshape(-1, n).T)
 
 
 def settle(
@@ -174,25 +165,10 @@ def settle(
 ) -> tuple[np.ndarray, int]:
     r"""Simulate candidates until each is known to meet or miss the requirements, or the budget is spent.
 
-    Parameters
-    ----------
-    measure : callable
-        Takes candidates, the first world and the number of worlds.
-    error : float
-        Probability of a false verdict on one requirement of one candidate, over all looks.
-    first : int
-        The first world.
-    fewest, most : int
-        Worlds at the first and at the last look.
-    enough : int, optional
-        Stop once this many candidates are known to meet the requirements.
-
-    Returns
-    -------
-    verdicts : ndarray of str
-        Per candidate; `UNDECIDED` where the budget or `enough` came first.
-    end : int
-        The first unused world.
+    `measure` takes candidates, the first world and the number of worlds. `error` is the probability of a false verdict
+    on one requirement of one candidate, over all looks. `fewest` and `most` are the worlds at the first and at the last
+    look; it also stops once `enough` candidates are known to meet the requirements. Returns the verdict on each
+    candidate, and the first unused world.
 
     Notes
     -----
@@ -207,9 +183,9 @@ def settle(
         more = measure(numbers[open_], first + done, wanted - done)
         kept = {m: np.concatenate([kept[m], values], axis=1) if kept else values for m, values in more.items()}
         done = wanted
-        _, found = judge_candidates(kept, requirements, error / len(looks))
-        verdicts[open_] = found
-        still = found == UNDECIDED
+        _, of_open = judge_candidates(kept, requirements, error / len(looks))
+        verdicts[open_] = of_open
+        still = of_open == UNDECIDED
         if not still.any() or (enough is not None and (verdicts == MET).sum() >= enough):
             break
         open_ = open_[still]

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.analysis.asking.requirements import read_requirements, why_impossible
+from simdeploy.analysis.asking.requirements import problems_in, read_requirements, why_impossible
 from simdeploy.analysis.asking.verdicts import read_direction
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import InputError, Problem, collect, shorten
+from simdeploy.experiments.arguments import is_whole
 from simdeploy.rules.deployment_types import TYPES
-from simdeploy.scenario.measures import SORTS, Measure, Requirement, measure_problems, parse_measure
+from simdeploy.scenario.measures import SORTS, Measure, Requirement, parse_measure
 from simdeploy.statistics.levels import level_problems
 
 if TYPE_CHECKING:
@@ -27,28 +28,16 @@ _MOST_CANDIDATES, _MOST_WORLDS, _MOST_ROLLOUTS = 1_000_000, 1_000_000, 10_000_00
 
 @dataclass(frozen=True)
 class Question:
-    """The question of a search.
+    """The question of a search."""
 
-    Attributes
-    ----------
-    base : ScenarioPolicy
-        The current policy.
-    sign : int
-        1 to minimise the objective, -1 to maximise it.
-    shown : tuple of Measure
-        Further measures to report of the final policies.
-    indifference : float or None
-        None for the default, which depends on the first stage.
-    """
-
-    base: ScenarioPolicy
+    base: ScenarioPolicy  # the current policy
     objective: Measure
-    sign: int
+    sign: int  # 1 to minimise the objective, -1 to maximise it
     requirements: tuple[Requirement, ...]
-    shown: tuple[Measure, ...]
+    shown: tuple[Measure, ...]  # further measures to report of the final policies
     worlds: int
     most: int
-    indifference: float | None
+    indifference: float | None  # none for the default, which depends on the first stage
     final: int | None
     confidence_level: float
 
@@ -89,19 +78,15 @@ def read_question(
     problems += level_problems(confidence_level, above=0.5)
     objective = _read_objective(scenario, type_, of, problems)
     required: tuple[Requirement, ...] = ()
-    try:
+    with collect(problems):
         required = read_requirements(requirements, scenario=scenario, policies=[base.name])
-    except InputError as error:
-        problems += error.problems
     for number, requirement in enumerate(required):
         if reason := why_impossible(requirement.measure, scenario.release, type_):
             problems.append(Problem(f"can't be decided: {reason}", ("requirements", number), found=str(requirement)))
     sign = 1
     if objective is not None:
-        try:
+        with collect(problems):
             sign = 1 if read_direction(direction, objective) == "min" else -1
-        except InputError as error:
-            problems += error.problems
     if problems or objective is None:
         raise InputError(problems)
     names = _SHOWN if TYPES[type_].releases else _SHOWN_WITHOUT_RELEASE
@@ -124,7 +109,7 @@ def _number_problems(**numbers: tuple[Any, int, int]) -> list[Problem]:
     return [
         Problem("out of range", (name,), found=shorten(value), allowed=f"{least} to {most}")
         for name, (value, least, most) in numbers.items()
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most
+        if not is_whole(value, least, most)
     ]
 
 
@@ -134,18 +119,21 @@ def _read_objective(scenario: Scenario, type_: str, of: Measure | str, problems:
     except InputError as error:
         problems += [replace(problem, path=("of",)) for problem in error.problems]
         return None
-    kinds = tuple(kind.name for kind in scenario.release)
-    found = measure_problems(measure, kinds, has_costs=scenario.costs is not None)
+    objective_problems = problems_in(measure, scenario)
     if measure.kind == "quantile":
         message = "a quantile can't be optimised with a stated probability"
-        found.append(Problem(message, found=str(measure), hint="optimise a mean or a rate, and require the quantile"))
-    elif measure.given is not None and measure.given not in (*SORTS, *kinds):
+        objective_problems.append(
+            Problem(message, found=str(measure), hint="optimise a mean or a rate, and require the quantile")
+        )
+    elif measure.given is not None and measure.given not in (*SORTS, *(kind.name for kind in scenario.release)):
         message = "the condition depends on the policy, so different rollouts would be compared"
-        found.append(Problem(message, found=str(measure), allowed="good, defective, or a kind of the release"))
+        objective_problems.append(
+            Problem(message, found=str(measure), allowed="good, defective, or a kind of the release")
+        )
     elif measure.of in _NO_OBJECTIVES:
         message = "known only for some rollouts, which differ between policies"
-        found.append(Problem(message, found=str(measure)))
+        objective_problems.append(Problem(message, found=str(measure)))
     elif reason := why_impossible(measure, scenario.release, type_):
-        found.append(Problem(f"can't be decided: {reason}", found=str(measure)))
-    problems += [replace(problem, path=("of",)) for problem in found]
+        objective_problems.append(Problem(f"can't be decided: {reason}", found=str(measure)))
+    problems += [replace(problem, path=("of",)) for problem in objective_problems]
     return measure

@@ -58,9 +58,9 @@ class Tuning(Result):
     gain_without_binding : float
         The improvement, in the new worlds; NaN without such a requirement.
     candidates : DataFrame
-        All candidates: `candidate`, the settings, `n`, `estimate` of the objective, `outcome` (chosen, can't be told
-        from the choice, not better, ruled out, misses a requirement, not known to meet the requirements, never ends,
-        failed, equal to another), and `equal_to`, the candidate with equal rollouts.
+        All candidates: `candidate`, the settings, `n`, `estimate` of the objective, `outcome` (chosen, indistinguishable
+        from the choice, not better, eliminated, requirement not met, requirements undecided, never ends, failed, equal to
+        another), and `equal_to`, the candidate with equal rollouts.
     stages : DataFrame
         `stage`, `candidates`, `worlds` (the most per candidate), `rollouts`, `node_updates`.
     current_policy : str

@@ -164,16 +164,7 @@ def tune(
         confidence_level=confidence_level,
     )  # fmt: skip
     tried = make_candidates(scenario, question.base, vary, most=candidates, seed=seed)
-    campaign = Campaign(
-        seed=seed,
-        engine=engine,
-        executor=executor,
-        workers=workers,
-        cluster=cluster,
-        store=store,
-        progress=progress,
-        parts=FOLDERS,
-    )
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=FOLDERS)
     return _Search(question, Stages(question, tried, Worlds(scenario, question, tried, campaign))).run(scenario)
 
 
@@ -196,7 +187,7 @@ class _Search:
                 break
             self._found.reopen()
         campaign = self._stages.worlds.campaign
-        campaign.tell_failures()
+        campaign.warn_of_failures()
         indifference = self._stages.indifference
         return report(scenario, self._question, self._found, confirmed, indifference=indifference, campaign=campaign)
 
@@ -240,7 +231,7 @@ class _Search:
 
     def _shown(self, selection: Selection, choice: int) -> list[int]:
         """Return what to simulate in new worlds: the recommended policy, its nearest rivals, then the current policy."""
-        order = np.lexsort([selection.means, -selection.n_used])  # who was dropped last came nearest
+        order = np.lexsort([selection.means, -selection.n_used])  # the last candidate eliminated was the closest
         others = [n for n in selection.candidates[order].tolist() if n != choice and self._found.is_open[n]]
         roles = self._found.candidates.roles
         return list(dict.fromkeys([choice, *others[:_MOST_SHOWN], roles[CURRENT], roles[DEFAULTS]]))

@@ -12,7 +12,7 @@ import numpy as np
 
 from simdeploy.api.gate import READ_BY
 from simdeploy.api.wire import DEFAULTS as DEFAULTS_OF_API
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import Problem, raise_if_any
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.levers import GATE, GATE_KIND, find_levers
 from simdeploy.experiments.ranges import ladder
@@ -48,24 +48,12 @@ _PERCENTS = (1, 2, 5, 10, 20, 50, 100)
 
 @dataclass(frozen=True)
 class Candidates:
-    """The policies of a search, numbered.
+    """The policies of a search, numbered."""
 
-    Attributes
-    ----------
-    levers : tuple of str
-        Full names of the varied settings.
-    points : tuple of tuple
-        Each candidate's values, as in a file; None leaves a key out.
-    roles : mapping of str to int
-        Which candidate is the `current` policy, and which has the API `defaults`.
-    n_possible : int
-        Number of combinations; larger than the number of candidates if they were sampled.
-    """
-
-    levers: tuple[str, ...]
-    points: tuple[tuple[Any, ...], ...]
-    roles: Mapping[str, int]
-    n_possible: int
+    levers: tuple[str, ...]  # full names of the varied settings
+    points: tuple[tuple[Any, ...], ...]  # each candidate's values, as in a file; None leaves a key out
+    roles: Mapping[str, int]  # which candidate is the `current` policy, and which has the API `defaults`
+    n_possible: int  # combinations; more than the candidates if these were sampled
 
     def __len__(self) -> int:
         return len(self.points)
@@ -78,35 +66,17 @@ class Candidates:
     def n_changes(self, number: int) -> int:
         """Return in how many settings a candidate differs from the current policy."""
         current = self.points[self.roles[CURRENT]]
-        return sum(mine != its for mine, its in zip(self.points[number], current, strict=True))
+        return sum(value != today for value, today in zip(self.points[number], current, strict=True))
 
 
 def make_candidates(
     scenario: Scenario, base: ScenarioPolicy, vary: Mapping[str, Iterable[Any]] | None, *, most: int, seed: int
 ) -> Candidates:
-    """Make the candidates of a search.
+    """Make the candidates of a search: the current policy first, then the same with default thresholds; no duplicates.
 
-    Parameters
-    ----------
-    base : ScenarioPolicy
-        The current policy; settings that are not varied keep its values.
-    vary : mapping of str to iterable, optional
-        Values by key, as for `sweep`: their grid. By default strategy, sizes of waves and canaries, thresholds and
-        times, in steps that suit the fleet.
-    most : int
-        A sample is drawn if there are more combinations.
-    seed : int
-        Of the sample.
-
-    Returns
-    -------
-    Candidates
-        The current policy first, then the same with default thresholds; no duplicates.
-
-    Raises
-    ------
-    InputError
-        For invalid keys and values.
+    `vary` has values by key, as for `sweep`, which form a grid; settings that are not varied keep the base's values. By
+    default strategy, sizes of waves and canaries, thresholds and times are varied, in steps that suit the fleet. With
+    more than `most` combinations a sample is drawn.
     """
     own_kind = base.policy.gate.kind if base.policy.gate is not None else "threshold"
     if vary is None:
@@ -133,8 +103,8 @@ def make_candidates(
     )
     distinct = list(dict.fromkeys(written))
     first = list(dict.fromkeys([current, defaults]))
-    own = _other_policies(scenario, base, levers)
-    first += [row for row in dict.fromkeys(own) if row not in first]
+    other_policies = _other_policies(scenario, base, levers)
+    first += [row for row in dict.fromkeys(other_policies) if row not in first]
     others = [row for row in distinct if row not in set(first)]
     if len(first) + len(others) > most:
         sample = np.random.default_rng(seed).choice(len(others), size=max(most - len(first), 0), replace=False)
@@ -156,8 +126,8 @@ def _other_policies(scenario: Scenario, base: ScenarioPolicy, levers: Sequence[L
     rows = []
     for policy in scenario.policies.values():
         if policy.spec.dialect == base.spec.dialect and policy.identity == base.identity:
-            own, its = (_without(one.spec.to_dict(), levers) for one in (base, policy))
-            if own == its:
+            base_rest, policy_rest = (_without(each.spec.to_dict(), levers) for each in (base, policy))
+            if base_rest == policy_rest:
                 rows.append(tuple(_look_up(policy.spec.to_dict(), lever) for lever in levers))
     return rows
 
@@ -276,7 +246,7 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
     tried.
     """
     tried = next((set(of) for lever, of in zip(levers, values, strict=True) if lever.path == GATE_KIND), {own_kind})
-    read = {key for kind in tried for key in READ_BY.get(kind or "threshold", READ_BY)}
+    used = {key for kind in tried for key in READ_BY.get(kind or "threshold", READ_BY)}
     problems = [
         Problem("vary a gate by its keys", (lever.name,), hint="vary gate.kind and the keys of the kinds")
         for lever in levers
@@ -284,13 +254,12 @@ def check_gate_levers(levers: Sequence[Lever], values: Sequence[Sequence[Any]], 
     ]
     for lever in levers:
         key = lever.path.removeprefix(f"{GATE}.")
-        if is_of_gate(lever) and lever.path != GATE_KIND and key not in read:
+        if is_of_gate(lever) and lever.path != GATE_KIND and key not in used:
             kinds = ", ".join(kind for kind, keys in READ_BY.items() if key in keys)
             found = ", ".join(sorted(map(str, tried)))
             hint = f"also vary gate.kind; {key} is used by {kinds}"
             problems.append(Problem("not used by any gate searched", (lever.name,), found=found, hint=hint))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
 
 
 def drop_unread(levers: Sequence[Lever], row: tuple[Any, ...], own_kind: str) -> tuple[Any, ...]:
@@ -307,8 +276,8 @@ def drop_unread(levers: Sequence[Lever], row: tuple[Any, ...], own_kind: str) ->
     """
     of_path = {lever.path: value for lever, value in zip(levers, row, strict=True)}
     kind = of_path.get(GATE_KIND, own_kind) or "threshold"
-    read: tuple[str, ...] = READ_BY.get(kind, ())
+    used: tuple[str, ...] = READ_BY.get(kind, ())
     if of_path.get("strategy") == "immediate":
-        kind, read = None, ()
-    kept = {GATE_KIND: kind} | {f"{GATE}.{key}": of_path.get(f"{GATE}.{key}") for key in read}
+        kind, used = None, ()
+    kept = {GATE_KIND: kind} | {f"{GATE}.{key}": of_path.get(f"{GATE}.{key}") for key in used}
     return tuple(kept.get(lever.path) if is_of_gate(lever) else value for lever, value in zip(levers, row, strict=True))

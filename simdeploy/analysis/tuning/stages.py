@@ -24,18 +24,18 @@ from simdeploy.analysis.tuning.space import Candidates
 from simdeploy.analysis.tuning.worlds import Measured, Worlds
 from simdeploy.statistics.selection import Selection, screen, select_kim_nelson, select_ocba
 
-# Costs are rare and large: so many worlds are averaged into one observation, which is nearly normal then, as the
-# procedure of Kim and Nelson supposes; and it begins with so many of them.
+# Costs are rare and large. This many worlds are averaged into one observation, so that it is nearly normal, as the
+# procedure of Kim and Nelson assumes; and it starts with this many observations.
 _BATCH, _FIRST_BATCHES = 50, 20
 # Steps of a budget: every step is a sweep with its own overhead.
 _STEPS = 20
 
-# Candidates are compared after the first stage, and twice more in this many times as many worlds, unless few are left.
+# Candidates are compared after the first stage, and twice more in 5 and 25 times as many worlds, unless few are left.
 _GROWTH, _FEW = (1, 5, 25), 20
 # Candidates with equal rollouts in this many worlds are merged.
 _ENOUGH_WORLDS = 1000
 
-# Candidates whose requirements are settled at once while one is looked for that meets them; and how often.
+# In search of a candidate that meets the requirements: candidates settled at once, and number of tries.
 _AT_ONCE, _TRIES = 16, 12
 # Only this many of the most promising candidates enter the long stages.
 _MOST_CARRIED = 500
@@ -72,7 +72,7 @@ class Stages:
         found.note_estimates(measured.observations.mean(axis=1) * question.sign, question.worlds)
         self.rule_out_valueless(numbers[np.isnan(measured.observations).any(axis=1)])
         judged, overall = judge_candidates(measured.of, question.requirements, self._alpha_of_requirement)
-        found.note_requirements([one.estimate for one in judged], question.requirements)
+        found.note_requirements([of_requirement.estimate for of_requirement in judged], question.requirements)
         found.rule_out(numbers[overall == MISSED], MISSES)
 
     def find_feasible(self) -> np.ndarray:

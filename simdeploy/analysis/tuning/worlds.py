@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values
+from simdeploy.analysis.asking.requirements import probability_of
 from simdeploy.memory import check_rows_fit
-from simdeploy.scenario.measures import SORTS, Measure
+from simdeploy.scenario.measures import Measure
 
 if TYPE_CHECKING:
     from simdeploy.analysis.tuning.question import Question
     from simdeploy.analysis.tuning.space import Candidates
     from simdeploy.experiments.campaign import Campaign
     from simdeploy.scenario import Scenario
-    from simdeploy.world.release import ReleaseKind
 
 # Names of the folders of a search.
 FOLDERS = r"\d{3,}"
@@ -31,18 +31,10 @@ _TOUCHED = Measure("touched_nodes")
 
 @dataclass(frozen=True)
 class Measured:
-    """Results of candidates in consecutive worlds.
+    """Results of candidates (rows) in consecutive worlds (columns)."""
 
-    Attributes
-    ----------
-    of : mapping of Measure to ndarray, shape (candidates, worlds)
-        As `Values.of`.
-    observations : ndarray of float, shape (candidates, worlds)
-        To be minimised; NaN where a rollout has no value.
-    """
-
-    of: Mapping[Measure, np.ndarray]
-    observations: np.ndarray
+    of: Mapping[Measure, np.ndarray]  # as `Values.of`
+    observations: np.ndarray  # to be minimised; NaN where a rollout has no value
 
     @property
     def n_worlds(self) -> int:
@@ -108,8 +100,7 @@ class Worlds:
         """Return what is to be minimised, without gaps for conditions."""
         question, given = self._question, self._question.objective.given
         if given is not None:
-            kinds = find_kinds(given, self._scenario.release)
-            probability = float(sum(kind.probability for kind in kinds))
+            probability = probability_of(given, self._scenario.release)
             objective = unconditional(objective, values.holds(given), probability)
         observations: np.ndarray = question.sign * objective
         return observations
@@ -126,10 +117,3 @@ def unconditional(values: np.ndarray, is_given: np.ndarray, probability: float) 
     :math:`E[X \mid G] = E[X 1_G] / P(G)`, and :math:`X 1_G / P(G)` is an observation in every world.
     """
     return np.where(is_given == 0, 0.0, values) / probability
-
-
-def find_kinds(given: str, release: Sequence[ReleaseKind]) -> list[ReleaseKind]:
-    """Return the kinds of release that a condition covers: all good or defective ones, or the one of that name."""
-    if given in SORTS:
-        return [kind for kind in release if kind.defective == (given == "defective")]
-    return [kind for kind in release if kind.name == given]

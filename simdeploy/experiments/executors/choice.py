@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.experiments.arguments import is_whole
 from simdeploy.experiments.executors.cluster import DaskCluster
 from simdeploy.experiments.executors.processes import Processes
 from simdeploy.experiments.executors.threads import InProcess, Threads
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from simdeploy.experiments.jobs import Executor
 
 _MOST_WORKERS = 1024
-_HOLD_THE_LOCK = ("reference",)  # engines in plain Python: two threads of them are no faster than one
+_HOLD_THE_LOCK = ("reference",)  # plain Python, so two threads are no faster than one
 
 
 def choose_executor(
@@ -44,19 +45,13 @@ def choose_executor(
     >>> choose_executor(workers=4, engine="compiled")
     Threads(workers=4)
     """
-    if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= _MOST_WORKERS:
-        raise InputError(
-            Problem(
-                "out of range",
-                path=("workers",),
-                found=shorten(workers),
-                allowed=f"1 to {_MOST_WORKERS}",
-            )
-        )
-    said = [name for name, is_said in (("workers", workers > 1), ("cluster", cluster is not None)) if is_said]
-    if executor is not None and said:
-        raise InputError(Problem("can't be combined with an executor", path=(said[0],)))
-    if len(said) > 1:
+    if not is_whole(workers, 1, _MOST_WORKERS):
+        allowed = f"1 to {_MOST_WORKERS}"
+        raise InputError(Problem("out of range", ("workers",), found=shorten(workers), allowed=allowed))
+    stated = [name for name, is_stated in (("workers", workers > 1), ("cluster", cluster is not None)) if is_stated]
+    if executor is not None and stated:
+        raise InputError(Problem("can't be combined with an executor", path=(stated[0],)))
+    if len(stated) > 1:
         raise InputError(Problem("can't be combined with a cluster", ("workers",), found=str(workers)))
     if executor is not None:
         return executor

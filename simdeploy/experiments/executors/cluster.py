@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[^/\s]+:\d+")
 _PATIENCE_S = 10.0
-_LOOK_AGAIN_S = 1.0  # at the size of the cluster
+_LOOK_AGAIN_S = 1.0  # interval between looks at the size of the cluster
 _DIED = "Dask workers died repeatedly on this piece of {} replications (killed or out of memory)"
 _OTHER = "a Dask worker has simdeploy {there}, this process {here}; install the same version"
 _CERTIFICATES = (
@@ -91,9 +91,9 @@ class DaskCluster:
             raise InputError(Problem(message, ("cluster",), found=shorten(self.address), hint=_CERTIFICATES))
         try:
             self._security().get_connection_args("client")
-        except OSError as error:  # of reading, or of OpenSSL
+        except OSError as error:  # reading a file, or in OpenSSL
             given = [settings[name] for name in ("ca_file", "cert", "key") if settings[name]]
-            # Dask also takes the text of a certificate or a key, which is nothing to show.
+            # Dask also takes the text of a certificate or key, which must not be shown.
             names = ", ".join("PEM text" if "\n" in text else shorten(text, 400) for text in given)
             message = f"unusable certificates: {error.strerror or error}"
             raise InputError(Problem(message, ("cluster",), found=names, allowed="readable PEM files")) from None
@@ -139,7 +139,7 @@ class DaskCluster:
                     suspects.append(span)
                 else:
                     yield span, block
-            for span in suspects:  # some only were beside the one that is to blame
+            for span in suspects:  # some merely ran beside the span that killed the worker
                 block = self._collect(client.submit(_run_span, sent, span, _version(), pure=False))
                 n_rows = span.n_policies * span.n_replications
                 yield span, block or job.failed(span, "worker", _DIED.format(n_rows))
@@ -152,7 +152,7 @@ class DaskCluster:
         from distributed.comm.core import CommClosedError
 
         try:
-            # In a thread of its own, for a notebook has a loop that runs here already.
+            # In another thread, because a notebook already runs an event loop here.
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(asyncio.run, _greet(self.address, self._security())).result()
             client = Client(self.address, timeout=_PATIENCE_S, set_as_default=False, security=self._security())
@@ -171,25 +171,25 @@ class DaskCluster:
                     client.close(timeout=_PATIENCE_S)
 
     def _meet_workers(self, client: Client) -> None:
-        """Wait for the first worker, and see whether those that are there can do the work."""
+        """Wait for the first worker, and check that the present ones can do the work."""
         if not self._count_threads(client):
-            said = f"the Dask cluster at {self.address} has no workers yet; waiting for the first"
-            warnings.warn(said, SimdeployWarning, stacklevel=4)
+            text = f"the Dask cluster at {self.address} has no workers yet; waiting for the first"
+            warnings.warn(text, SimdeployWarning, stacklevel=4)
             while not self._count_threads(client):
                 sleep(_LOOK_AGAIN_S)
         with self._asking():
-            # eval: a function of ours would not even arrive where simdeploy is missing, and end the worker.
+            # eval, because a function of simdeploy can't be unpickled where it is missing and would end the worker.
             versions = client.run(eval, "__import__('simdeploy').__version__", on_error="return")
-        for worker, found in sorted(versions.items()):
-            if isinstance(found, ImportError):
+        for worker, version in sorted(versions.items()):
+            if isinstance(version, ImportError):
                 raise SimulationError(
-                    f"the Dask worker {worker} cannot import simdeploy ({found}); install {_version()} there"
+                    f"the Dask worker {worker} cannot import simdeploy ({version}); install {_version()} there"
                 )
-            if isinstance(found, str) and found != _version():
-                raise SimulationError(_OTHER.format(there=found, here=_version()))
+            if isinstance(version, str) and version != _version():
+                raise SimulationError(_OTHER.format(there=version, here=_version()))
 
     def _limits(self, client: Client) -> Iterator[int]:
-        """Say again and again how many spans may be under way: workers come and go."""
+        """Yield how many spans may be in flight now; workers come and go."""
         looked_at = -_LOOK_AGAIN_S
         while True:
             if monotonic() - looked_at >= _LOOK_AGAIN_S:
@@ -202,7 +202,7 @@ class DaskCluster:
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:
-        """Take it for the end of the scheduler if it does not answer."""
+        """Report the scheduler as lost if it does not answer."""
         try:
             yield
         except OSError as error:
@@ -210,7 +210,7 @@ class DaskCluster:
 
     @staticmethod
     def _collect(future: Future[Block]) -> Block | None:
-        """Return the block of a span, once it is there; None if the span keeps killing workers."""
+        """Wait for the block of a span; None if the span keeps killing workers."""
         from distributed import KilledWorker
 
         try:
@@ -223,7 +223,7 @@ class DaskCluster:
 
 
 async def _greet(address: str, security: Security) -> None:
-    """See whether Dask answers. Its client would wait forever for something else that listens there."""
+    """Check that a Dask scheduler answers; the client would wait forever for another service."""
     import asyncio
 
     from distributed.comm.core import connect
@@ -235,7 +235,7 @@ async def _greet(address: str, security: Security) -> None:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """Keep Dask from writing tracebacks when a scheduler goes: that is said in words."""
+    """Keep Dask from writing tracebacks when a scheduler goes, which has its own message."""
     logs = [logging.getLogger(name) for name in ("distributed.client", "distributed.batched")]
     levels = [log.level for log in logs]
     for log in logs:
@@ -248,17 +248,17 @@ def _hushed() -> Iterator[None]:
 
 
 def _version() -> str:
-    version: str = import_module("simdeploy").__version__  # the top, which no module imports by name
+    version: str = import_module("simdeploy").__version__  # the top-level package, which no module imports by name
     return version
 
 
 def _send(client: Client, job: Job) -> Future[Job]:
-    """Send the job once. As the result of a task, not as data: that Dask can make again when its holder dies."""
+    """Send the job once, as the result of a task: unlike data, Dask can recreate it when its holder dies."""
     return client.submit(_load_job, zlib.compress(pickle.dumps(job), 1), pure=False)
 
 
 def _load_job(sent: bytes) -> Job:
-    job: Job = pickle.loads(zlib.decompress(sent))  # noqa: S301 - from whom the cluster takes all its work
+    job: Job = pickle.loads(zlib.decompress(sent))  # noqa: S301 - from the client that sends all work
     return job
 
 

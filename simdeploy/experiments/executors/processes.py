@@ -26,9 +26,9 @@ from simdeploy.experiments.jobs import Job, Span
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-_AHEAD = 2  # spans that a worker has: the one it is at, and one so that it never waits for us
-_DEATHS = 2  # of one cell, alone: then it is to blame
-_DEATHS_OF_A_SPAN = 40  # enough to find a cell among a hundred thousand, and an end where every cell is deadly
+_AHEAD = 2  # spans of a worker: the current one and the next, so that it never waits
+_DEATHS = 2  # of workers that ran a single cell, which then counts as the cause
+_DEATHS_OF_A_SPAN = 40  # enough to find one cell among 100,000, and an end if every cell kills
 _FALSE_STARTS = 3
 
 _DIED = "the worker process died twice on this replication (killed or out of memory)"
@@ -40,7 +40,7 @@ _UNGUARDED = (
 )
 
 _NAME = "simdeploy worker"
-_STATUS_UNGUARDED = 87  # exit status of a worker that found itself running the script; no other program of ours has it
+_STATUS_UNGUARDED = 87  # exit status of a worker that runs the unguarded script
 _LOOK_AT_PARENT_S = 1.0
 
 
@@ -94,7 +94,7 @@ class Processes:
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, our end of its pipe, and what it was given to do: it is at the first of them."""
+    """A process, this end of its pipe, and its spans, the current one first."""
 
     process: SpawnProcess
     connection: Connection
@@ -103,7 +103,7 @@ class _Worker:
 
 
 class _Crew:
-    """Workers with a pipe each: one that is killed leaves half an answer in no other one's way."""
+    """Workers with a pipe each, so that a killed one can't leave half an answer in the way of others."""
 
     def __init__(self, job: Job) -> None:
         self._job = pickle.dumps(job)
@@ -116,7 +116,7 @@ class _Crew:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for worker in self._workers:
-            worker.connection.close()  # which tells an idle worker to leave
+            worker.connection.close()  # ends an idle worker
             if kind is not None or not worker.is_ready:
                 worker.process.terminate()
         for worker in self._workers:
@@ -146,14 +146,14 @@ class _Crew:
                     yield span, None
 
     def _find_free(self, size: int, ahead: int) -> _Worker | None:
-        """Return a worker that has the least to do, if one may have more; start those that are missing."""
+        """Start missing workers; return the one with the fewest spans, if it may have more."""
         while len(self._workers) < size:
             self._workers.append(_start())
         ready = [worker for worker in self._workers if worker.is_ready and len(worker.spans) < ahead]
         return min(ready, key=lambda worker: len(worker.spans), default=None)
 
     def _answers(self) -> Iterator[tuple[_Worker, Block | None]]:
-        """Wait until a worker has something to say; yield the blocks that came, and None for a worker that is gone."""
+        """Wait for messages; yield each worker with its block, or with None if it is gone."""
         workers = {worker.connection: worker for worker in self._workers}
         for connection in wait_for_any(list(workers)):
             worker = workers[connection]  # type: ignore[index]  # only connections went in
@@ -175,8 +175,8 @@ class _Crew:
     def _bury(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         worker.connection.close()
-        worker.process.join(_LOOK_AT_PARENT_S)  # its pipe ends a little before it does, and we want to know how
-        worker.process.kill()  # dead already, or no use to us without its pipe
+        worker.process.join(_LOOK_AT_PARENT_S)  # its pipe ends a little before it does; wait for its exit status
+        worker.process.kill()  # dead already, or useless without its pipe
         worker.process.join()
         if not worker.is_ready:
             self._false_starts += 1
@@ -185,7 +185,7 @@ class _Crew:
 
 
 def _run_alone(crew: _Crew, job: Job, span: Span) -> Block:
-    """Run a span while the other workers are idle, in halves as long as it kills; return its block."""
+    """Run a span while the other workers are idle, halving it as long as it kills; return its block."""
     parts: list[tuple[Span, Block]] = []
     waiting = deque([span])
     deaths: list[Span] = []
@@ -209,20 +209,20 @@ def _run_alone(crew: _Crew, job: Job, span: Span) -> Block:
 
 
 def _start() -> _Worker:
-    """Start a worker: with SIGINT blocked, so that Ctrl-C reaches only the parent."""
-    # spawn: forking a process with threads (numpy, numba, a notebook) may hang; and it is the same on every system.
+    """Start a worker with SIGINT blocked, so that Ctrl-C reaches only the parent."""
+    # spawn, because forking a process with threads (numpy, numba, a notebook) may hang; and for all systems alike.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True, name=_NAME)
     can_block = hasattr(signal, "pthread_sigmask")
     if can_block:
-        resource_tracker.ensure_running()  # which unblocks SIGINT, and would do so in the middle of our start
+        resource_tracker.ensure_running()  # now, because its start unblocks SIGINT
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
     except OSError as error:
         raise SimulationError(_CANNOT_START.format(error.strerror or error)) from error
-    except RuntimeError:  # this process is being started itself, and runs the user's script to that end
+    except RuntimeError:  # this process is itself a worker being started, and runs the user's script
         if multiprocessing.current_process().name == _NAME:
             raise SystemExit(_STATUS_UNGUARDED) from None
         raise
@@ -234,7 +234,7 @@ def _start() -> _Worker:
 
 
 def _describe_end(status: int | None) -> str:
-    """Say how a process ended, by its exit status as `multiprocessing` has it: minus the signal that killed it."""
+    """Describe how a process ended, by its exit code in `multiprocessing`: minus the signal that killed it."""
     if status == _STATUS_UNGUARDED:
         return _UNGUARDED
     if status is None or status >= 0:
@@ -247,12 +247,12 @@ def _describe_end(status: int | None) -> str:
 
 
 def _send(worker: _Worker, message: bytes) -> None:
-    with contextlib.suppress(OSError):  # one that is gone is found out when we listen to it
+    with contextlib.suppress(OSError):  # a dead worker is detected on reading
         worker.connection.send_bytes(message)
 
 
 def _serve(connection: Connection) -> None:
-    """Run spans until the pipe ends: what a worker does. First it says that it is there, and is told the job."""
+    """Run a worker: report readiness, receive the job, then run spans until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
@@ -271,7 +271,7 @@ def _serve(connection: Connection) -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """Return an exception that survives the way to the parent, with the traceback as a note."""
+    """Return an exception that can be sent to the parent, with the traceback as a note."""
     error.add_note("in a worker process:\n" + "".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301
@@ -281,12 +281,12 @@ def _portable(error: Exception) -> Exception:
 
 
 def _end_with_parent() -> None:
-    """Leave when the parent is gone: a killed parent can't tell its workers to stop."""
+    """Exit when the parent is gone; a killed parent can't stop its workers."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    # What the sentinel waits for, the end of a pipe, never comes if the parent was forked meanwhile and the copy lives on;
-    # but an orphan has another parent (except on Windows, where the sentinel is the process itself).
+    # The sentinel is a pipe that doesn't end if the parent was forked and the copy lives on; but an orphan gets another
+    # parent (except on Windows, where the sentinel is the process itself).
     while not wait_for_any([parent.sentinel], _LOOK_AT_PARENT_S) and (os.name == "nt" or os.getppid() == parent.pid):
         pass
     os._exit(1)

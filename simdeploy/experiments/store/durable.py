@@ -13,9 +13,9 @@ from typing import BinaryIO
 from simdeploy.errors import SimdeployError
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
+_BINARY = getattr(os, "O_BINARY", 0)  # otherwise Windows changes line ends
 
-# No link leads out of the folder, and nobody waits for the other end of a named pipe.
+# Don't follow links out of the folder, or wait for the other end of a named pipe.
 _GUARDED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | _BINARY
 
 _KINDS = {
@@ -42,13 +42,7 @@ class StrangerError(StoreError):
 
 @contextlib.contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Convert errors of the operating system to a `StoreError`.
-
-    Raises
-    ------
-    StoreError
-        For any `OSError` of the block.
-    """
+    """Convert errors of the operating system to a `StoreError`."""
     try:
         yield
     except OSError as error:
@@ -63,13 +57,7 @@ def explained(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Convert errors of reading to a `StoreError`.
-
-    Raises
-    ------
-    StoreError
-        For any `OSError` of the block.
-    """
+    """Convert errors of reading to a `StoreError`."""
     try:
         yield
     except OSError as error:
@@ -87,12 +75,7 @@ def find_kind(path: Path) -> str | None:
 def open_descriptor(path: Path, flags: int) -> int:
     """Open a file and return its descriptor; child processes don't inherit it.
 
-    Raises
-    ------
-    StrangerError
-        If it is not a file but a link, a folder, a named pipe or a device.
-    OSError
-        If it doesn't exist (unless `flags` create it) or can't be opened.
+    Raises `StrangerError` for a link, a folder, a named pipe or a device in its place.
     """
     try:
         descriptor = os.open(path, flags | _GUARDED, 0o666)
@@ -114,15 +97,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_file(path: Path, *, most: int) -> bytes:
-    """Read a file of limited size.
-
-    Raises
-    ------
-    StoreError
-        If it is larger, or not a file.
-    OSError
-        If it doesn't exist or can't be read.
-    """
+    """Read a file; one that is larger than `most` bytes, or no file, is a `StoreError`."""
     with open_file(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -162,17 +137,11 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def make_way(path: Path) -> str | None:
-    """Remove a file or whatever is in its place; a folder is renamed instead.
-
-    Returns
-    -------
-    str or None
-        New name of a folder.
-    """
+    """Remove a file or whatever is in its place; a folder is renamed instead, and its new name returned."""
     if find_kind(path) != "a folder":
         path.unlink(missing_ok=True)
         return None
-    name = f".{path.name.lstrip('.')}.set-aside"  # hidden, so that nobody's reader takes what is in it
+    name = f".{path.name.lstrip('.')}.set-aside"  # hidden, so that readers ignore it
     number = 1
     while os.path.lexists(path.with_name(name)):
         number += 1

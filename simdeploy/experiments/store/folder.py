@@ -65,30 +65,19 @@ class Folder:
         return self.path / "simdeploy.lock"
 
     def part(self, number: int) -> Path:
-        """Return a part's path.
-
-        Examples
-        --------
-        >>> Folder(Path("results")).part(7).as_posix()
-        'results/parts/part-000007.parquet'
-        """
+        """Return a part's path."""
         return self.parts / f"part-{number:06d}.parquet"
 
     def check(self) -> None:
-        """Refuse a folder whose `parts` is not a folder.
-
-        Raises
-        ------
-        StoreError
-        """
+        """Refuse a folder whose `parts` is not a folder, with a `StoreError`."""
         kind = find_kind(self.parts)
         if kind is not None and kind != "a folder":
             raise StoreError(f"{self.parts}: {kind} where a store has a folder; move it away")
 
     def find_parts(self) -> list[int]:
         """Return the numbers of existing part files, ascending."""
-        found = (_PART.fullmatch(path.name) for path in self.parts.iterdir())
-        return sorted(int(match[1]) for match in found if match)
+        matches = (_PART.fullmatch(path.name) for path in self.parts.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
 
     def find_strays(self) -> list[Path]:
         """Return temporary files of an interrupted run."""

@@ -17,35 +17,21 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 DIGITS = 16  # of the digest of a column
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
 
-# Far above what any store has; what is larger is no journal, and is neither read nor believed.
+# Far above any store's; larger files and numbers are not a journal's.
 _MOST_BYTES = 1 << 28
 _MOST_BYTES_OF_A_LINE = 1 << 20
 _MOST = 1 << 48
 
 
 class Entry(NamedTuple):
-    """The journal's entry for a finished part.
+    """The journal's entry for a finished part."""
 
-    Attributes
-    ----------
-    part : int
-        Number, from 0.
-    size : int
-        File size, bytes.
-    sha256 : str
-        SHA-256 of its file, hexadecimal.
-    footer : str or None
-        SHA-256 of its file's footer. None in stores of format 1, as is `columns`.
-    columns : tuple of str or None
-        First 16 digits of the SHA-256 of each stored column.
-    """
-
-    part: int
+    part: int  # number, from 0
     rows: int
-    size: int
-    sha256: str
-    footer: str | None = None
-    columns: tuple[str, ...] | None = None
+    size: int  # of its file, bytes
+    sha256: str  # of its file, hexadecimal
+    footer: str | None = None  # SHA-256 of its file's footer; None in stores of format 1, as is `columns`
+    columns: tuple[str, ...] | None = None  # first 16 digits of the SHA-256 of each stored column
 
     def to_line(self) -> bytes:
         """Return the entry as a line of the journal."""
@@ -55,24 +41,12 @@ class Entry(NamedTuple):
 
 @dataclass
 class Journal:
-    """Contents of a journal.
+    """Contents of a journal."""
 
-    Attributes
-    ----------
-    entries : dict of int to Entry
-        By part; later lines override earlier ones.
-    n_parts : int or None
-        Total parts; None unless the store is finished.
-    unreadable : list of int
-        Unreadable lines before the last, counted from 1.
-    is_torn : bool
-        Whether the last line is incomplete, since the run ended while writing it.
-    """
-
-    entries: dict[int, Entry] = field(default_factory=dict)
-    n_parts: int | None = None
-    unreadable: list[int] = field(default_factory=list)
-    is_torn: bool = False
+    entries: dict[int, Entry] = field(default_factory=dict)  # by part; later lines override earlier ones
+    n_parts: int | None = None  # in all; None unless the store is finished
+    unreadable: list[int] = field(default_factory=list)  # lines before the last, counted from 1
+    is_torn: bool = False  # whether the last line is incomplete, since the run ended while writing it
 
     @property
     def is_complete(self) -> bool:
@@ -86,17 +60,9 @@ class Journal:
 
 
 def read_journal(path: Path, n_parts: int | None) -> Journal:
-    """Read a journal's valid lines; a missing one is empty.
+    """Read a journal's valid lines; a missing one is empty, and one that is no file or too large is a `StoreError`.
 
-    Parameters
-    ----------
-    n_parts : int or None
-        Total parts, if the manifest states it; lines about others are ignored.
-
-    Raises
-    ------
-    StoreError
-        If it is not a file, or too large.
+    Lines about other parts than `n_parts`, if the manifest states it, are ignored.
     """
     journal = Journal()
     try:
@@ -105,29 +71,29 @@ def read_journal(path: Path, n_parts: int | None) -> Journal:
         return journal
     journal.is_torn = bool(tail)
     for number, line in enumerate(lines, start=1):
-        said = _read_line(line)
-        if isinstance(said, Entry) and (n_parts is None or said.part < n_parts):
-            journal.entries[said.part] = said
-        elif isinstance(said, int) and n_parts in (None, said):
-            journal.n_parts = said
+        content = _read_line(line)
+        if isinstance(content, Entry) and (n_parts is None or content.part < n_parts):
+            journal.entries[content.part] = content
+        elif isinstance(content, int) and n_parts in (None, content):
+            journal.n_parts = content
         else:
             journal.unreadable.append(number)
     return journal
 
 
 def _read_line(line: bytes) -> Entry | int | None:
-    """Return the entry on a line, or the number of all parts, or None when it is neither."""
+    """Return the entry on a line, or the total number of parts; None for anything else."""
     if len(line) > _MOST_BYTES_OF_A_LINE:
         return None
     try:
-        said: Any = json.loads(line)
+        content: Any = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    match said:
+    match content:
         case {"part": part, "rows": rows, "size": size, "sha256": sha256} if all(
             _is_count(number) for number in (part, rows, size)
         ) and _is_digest(sha256, _SHA256):
-            footer, columns = said.get("footer"), said.get("columns")
+            footer, columns = content.get("footer"), content.get("columns")
             if footer is None and columns is None:
                 return Entry(part, rows, size, sha256)
             if (
@@ -178,7 +144,7 @@ class JournalWriter:
             write_all(self._descriptor, line)
             os.fsync(self._descriptor)
         except BaseException:
-            # What isn't surely on the disk must not be taken for it, nor stand in the way of later lines.
+            # Remove a line that may be incomplete, so that later lines can be read.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, size)
             raise

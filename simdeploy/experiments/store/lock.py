@@ -14,26 +14,14 @@ from simdeploy.experiments.store.durable import StoreError, open_descriptor, wri
 
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-_BEHIND = 1 << 30  # the byte that Windows locks: what it locks nobody else can read
+_BEHIND = 1 << 30  # the byte to lock on Windows, where locked bytes can't be read
 
 
 class FolderLock:
     """A lock that the operating system releases when the process ends; a leftover file locks nothing.
 
-    Parameters
-    ----------
-    path : Path
-        The locked file, which names the holder and is not removed.
-
-    Attributes
-    ----------
-    is_known : bool
-        False if the file system has no locks; nothing is locked then.
-
-    Raises
-    ------
-    StoreError
-        If another call, in any process, has the lock.
+    The locked file names the holder and is not removed. `is_known` is False if the file system has no locks; nothing is
+    locked then. Raises `StoreError` if another call, in any process, has the lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +51,7 @@ class FolderLock:
 
 
 class _HeldError(Exception):
-    """Somebody else has the lock."""
+    """Another process has the lock."""
 
 
 def _lock(descriptor: int) -> bool:
@@ -95,7 +83,7 @@ _locks: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 
 @functools.cache
 def _register_fork() -> None:
-    """See to it that a child made by fork has no part in the lock: it may outlive the process that was killed."""
+    """Make a forked child release the lock, because it may outlive a killed parent."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_leave_to_parent)
 

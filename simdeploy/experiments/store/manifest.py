@@ -17,7 +17,7 @@ from simdeploy.experiments.store.folder import Folder
 
 _FORMAT = "simdeploy store"
 _FORMAT_VERSION = 2
-_READABLE = (1, 2)  # of the first one no folder is gone on with: it cut its parts otherwise
+_READABLE = (1, 2)  # format 1 can't be resumed, because it cut parts differently
 _MOST_BYTES = 1 << 28
 _LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "numba")
 _HASHED = ("scenario", "policies")
@@ -66,7 +66,7 @@ def hash_json(value: Any) -> str:
 
 def find_versions() -> dict[str, str]:
     """Return the versions of simdeploy and its libraries."""
-    # Not by an import statement: it would count as one of all that simdeploy has, and imports point one way.
+    # By name, because an import statement would break the direction of imports.
     versions = {"simdeploy": import_module("simdeploy").__version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         with suppress(metadata.PackageNotFoundError):
@@ -89,12 +89,8 @@ def compare_versions(manifest: Manifest) -> Iterator[str]:
 def read_manifest(folder: Folder) -> dict[str, Any] | None:
     """Read a folder's manifest; None if a new store may be created there.
 
-    Raises
-    ------
-    InputError
-        If it is not a folder or not a store, or has an unknown format.
-    StoreError
-        If the manifest is damaged.
+    Raises `InputError` if it is no folder or no store, or has an unknown format, and `StoreError` if the manifest is
+    damaged.
     """
     if folder.path.exists() and not folder.path.is_dir():
         raise InputError(Problem("a store must be a folder, not a file", file=str(folder.path)))
@@ -121,12 +117,7 @@ def read_manifest(folder: Folder) -> dict[str, Any] | None:
 
 
 def check_writable(folder: Folder, manifest: Manifest) -> None:
-    """Refuse to resume a folder of an older format.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse to resume a folder of an older format."""
     if manifest["format_version"] != _FORMAT_VERSION:
         message = "older store format: it can be read but not resumed"
         raise _refusal(folder, message, found=str(manifest["format_version"]), allowed=str(_FORMAT_VERSION))
@@ -149,13 +140,13 @@ def _load(folder: Folder) -> Any:
 
 
 def _find_damage(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the names of what is in a manifest that nobody wrote."""
+    """Return the names of damaged entries of a manifest."""
     hashes, versions = manifest.get("hashes"), manifest.get("versions")
     damaged = []
     for name in ("question", "cut"):
         try:
             is_right = isinstance(hashes, dict) and hash_json(manifest.get(name)) == hashes.get(name)
-        except (ValueError, RecursionError):  # NaN, or half of a character
+        except (ValueError, RecursionError):  # NaN, or an unpaired surrogate
             is_right = False
         if not is_right or (name == "question" and not isinstance(manifest.get(name), dict)):
             damaged.append(name)
@@ -175,13 +166,7 @@ def _refusal(folder: Folder, message: str, *, found: str | None = None, allowed:
 
 
 def check_belongs(folder: Folder, manifest: Manifest, question: Mapping[str, Any]) -> None:
-    """Check that a folder may be resumed.
-
-    Raises
-    ------
-    InputError
-        If it belongs to another version of simdeploy, whose numbers may differ, or to another question.
-    """
+    """Refuse to resume a folder of another version of simdeploy, whose numbers may differ, or of another question."""
     file = str(folder.path)
     then, now = manifest["versions"]["simdeploy"], find_versions()["simdeploy"]
     if then != now:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from simdeploy.errors import InputError, Problem, printable
+from simdeploy.errors import Problem, printable, raise_if_any
 from simdeploy.experiments.store.durable import StoreError, StrangerError, open_file
 from simdeploy.experiments.store.journal import DIGITS, Entry
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-_TAIL = 8  # bytes behind the footer: its length, and "PAR1"
+_TAIL = 8  # bytes after the footer: its length, and "PAR1"
 
 
 class _DamageError(Exception):
-    """What is wrong with the file of a part."""
+    """The file of a part is damaged."""
 
 
 def encode_part(table: pa.Table) -> bytes:
@@ -50,15 +50,9 @@ def make_entry(number: int, rows: int, content: bytes) -> Entry:
 
 
 def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
-    """Return what is wrong with a part's file, or None.
-
-    Parameters
-    ----------
-    verify : bool
-        Whether to check the whole file's digest, not only its size.
-    """
+    """Return what is wrong with a part's file, or None; with `verify`, also check its digest, not only its size."""
     try:
-        with _explained(), open_file(path) as file:
+        with _as_damage(), open_file(path) as file:
             _check_size(file, entry)
             if verify:
                 _read_whole(file, entry)
@@ -68,42 +62,30 @@ def find_damage(path: Path, entry: Entry, *, verify: bool) -> str | None:
 
 
 def read_schema(path: Path, entry: Entry) -> pa.Schema:
-    """Read a part's columns.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or damaged.
-    """
+    """Read a part's columns; a missing or damaged file is a `StoreError`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _told(path, entry):
+    with _as_store_error(path, entry):
         return pq.read_schema(pa.BufferReader(_load(path, entry, columns=())))
 
 
 def read_part(path: Path, entry: Entry, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read only some columns of a part, or all.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or damaged.
-    """
+    """Read only some columns of a part, or all; a missing or damaged file is a `StoreError`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _told(path, entry):
+    with _as_store_error(path, entry):
         content = _load(path, entry, columns)
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             table = file.read(columns=columns)
-        # Reading passes over names that the file doesn't have, selecting doesn't.
+        # Reading ignores missing columns, selecting doesn't.
         return table if columns is None else table.select(columns)
 
 
 def _load(path: Path, entry: Entry, columns: Sequence[str] | None) -> bytes | bytearray:
-    """Return the file of a part, as far as some columns need it; all else is zeros."""
-    with _explained(), open_file(path) as file:
+    """Return the contents of a part needed for some columns; the rest is zeros."""
+    with _as_damage(), open_file(path) as file:
         _check_size(file, entry)
         if columns is None or entry.footer is None or entry.columns is None:
             return _read_whole(file, entry)
@@ -156,7 +138,7 @@ def _find_footer(content: bytes | bytearray) -> int:
 
 
 def _chunks(metadata: pq.FileMetaData, column: int) -> Iterator[tuple[int, int]]:
-    """Yield where a column is in the file: a stretch for each group of rows."""
+    """Yield the byte ranges of a column, one per row group."""
     for group in range(metadata.num_row_groups):
         chunk = metadata.row_group(group).column(column)
         first = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
@@ -178,8 +160,8 @@ def _check(is_right: bool, reason: str) -> None:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Take it for damage if there is no such file, or something else is in its place."""
+def _as_damage() -> Iterator[None]:
+    """Convert a missing file, or something else in its place, to damage."""
     try:
         yield
     except FileNotFoundError:
@@ -189,8 +171,8 @@ def _explained() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told(path: Path, entry: Entry) -> Iterator[None]:
-    """Turn damage into the error that names the part, and so what a library says of a file that is not as it should be."""
+def _as_store_error(path: Path, entry: Entry) -> Iterator[None]:
+    """Convert damage, and errors of a library about an invalid file, to the error that names the part."""
     import pyarrow as pa
 
     try:
@@ -207,17 +189,8 @@ def _told(path: Path, entry: Entry) -> Iterator[None]:
 def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
     """Return a table as stored, with no metadata except its pandas types.
 
-    Parameters
-    ----------
-    table : pyarrow.Table
-        Its pandas metadata applies; without it, nullable whole numbers become `Int64`.
-    schema : pyarrow.Schema or None
-        Schema of earlier parts.
-
-    Raises
-    ------
-    InputError
-        If its columns differ from earlier parts.
+    Without pandas metadata, nullable whole numbers become `Int64`. Raises `InputError` if its columns differ from
+    `schema`, that of earlier parts.
     """
     fitted = table.replace_schema_metadata(_pandas_metadata(table.schema))
     if schema is None:
@@ -237,8 +210,7 @@ def fit_table(table: pa.Table, schema: pa.Schema | None) -> pa.Table:
         problems.append(
             Problem("the part's columns are in another order", found=", ".join(now), allowed=", ".join(before))
         )
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     return fitted.replace_schema_metadata(schema.metadata)
 
 
@@ -252,7 +224,7 @@ def describe_columns(schema: pa.Schema) -> dict[str, str]:
 
 
 def _pandas_metadata(schema: pa.Schema) -> dict[bytes, bytes]:
-    """Return the types for pandas, without what else it notes: attributes and index may differ from part to part."""
+    """Return the types for pandas without attributes and index, which may differ between parts."""
     import pyarrow as pa
 
     empty = schema.empty_table().to_pandas()

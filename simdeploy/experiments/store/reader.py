@@ -61,8 +61,8 @@ def read_store(path: str | os.PathLike[str], *, verify: bool = False) -> StoredT
     folder = Folder(Path(path))
     manifest = read_manifest(folder)
     if manifest is None:
-        what = "empty folder" if folder.path.exists() else "no such folder"
-        raise InputError(Problem(what, file=str(folder.path), allowed="a store's folder"))
+        message = "empty folder" if folder.path.exists() else "no such folder"
+        raise InputError(Problem(message, file=str(folder.path), allowed="a store's folder"))
     n_parts = count_parts(manifest)
     with reading(folder.path):
         journal = read_journal(folder.journal, n_parts)
@@ -214,14 +214,14 @@ class StoredTable:
         try:
             frame: pd.DataFrame = table.to_pandas()
         except (ValueError, TypeError, LookupError, AttributeError, pa.ArrowException) as error:
-            # The bytes are those of the journal, so this was written by something else than a store.
+            # The digests are right, so the file was not written by a store.
             reason = shorten(str(error))
             raise StoreError(f"{self._folder.path}: unknown column types ({reason})") from error
         return frame
 
     def _read(self, entry: Entry, columns: Sequence[str]) -> pa.Table:
         path = self._folder.part(entry.part)
-        # The digest of a whole file takes one look, those of its columns one each.
+        # Verifying a whole file takes one digest, single columns one each.
         table = read_part(path, entry, None if tuple(columns) == self.columns else list(columns))
         if list(table.schema) != [self._schema.field(name) for name in columns]:
             raise StoreError(f"{path}: the columns of part {entry.part} differ from the previous part")

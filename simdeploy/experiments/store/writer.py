@@ -89,11 +89,11 @@ class Store:
         folder, asked = Folder(Path(path)), as_json(question)
         with ExitStack() as resources:
             with explained(folder.path):
-                _find_manifest(folder, asked)  # refused before anything is touched
+                _find_manifest(folder, asked)  # refuse before changing anything
                 make_folder(folder.path)
                 lock = FolderLock(folder.lock)
                 resources.callback(lock.release)
-                manifest = _find_manifest(folder, asked)  # another call may have begun it meanwhile
+                manifest = _find_manifest(folder, asked)  # another call may have created it meanwhile
             is_resumed = manifest is not None
             if manifest is None:
                 manifest = make_manifest(asked, as_json(make_cut()))
@@ -111,10 +111,10 @@ class Store:
         self, folder: Folder, lock: FolderLock, manifest: Manifest, *, is_resumed: bool, notes: Sequence[str]
     ) -> None:
         make_folder(folder.parts)
-        recovered, found = _recover(folder, count_parts(manifest))
+        recovered, recovery_notes = _recover(folder, count_parts(manifest))
         self.cut = manifest["cut"]
         self.is_resumed = is_resumed
-        self.notes = (*notes, *found)
+        self.notes = (*notes, *recovery_notes)
         self._folder = folder
         self._lock = lock
         self._entries = recovered.entries
@@ -206,7 +206,7 @@ class Store:
 
     @contextmanager
     def _closing(self) -> Iterator[None]:
-        """Close the store when it can't be written to: of a disk that failed once nothing is sure any more."""
+        """Close the store if writing fails, because a disk that failed once can't be relied on."""
         try:
             with explained(self._folder.path):
                 yield
@@ -216,7 +216,7 @@ class Store:
 
 
 def _find_manifest(folder: Folder, question: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the manifest if the folder is to be gone on with, or None if it is to be begun."""
+    """Return the manifest of a folder to resume, or None for a new one."""
     try:
         manifest = read_manifest(folder)
         if manifest is not None:
@@ -232,19 +232,7 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
     """Bring a folder into the state that its finished parts are in; only the holder of its lock may.
 
     A part is finished if the journal has it and its file has the journal's size and checksum. All others are removed; a
-    folder in the place of one is set aside.
-
-    Parameters
-    ----------
-    n_parts : int or None
-        How many parts there will be, if the manifest says so.
-
-    Returns
-    -------
-    journal : Journal
-        It names the parts that are finished, and the folder has no others.
-    notes : list of str
-        What was amiss, a sentence each.
+    folder in the place of one is set aside. Returns a journal of the finished parts, and notes of what was wrong.
     """
     for stray in folder.find_strays():
         make_way(stray)
@@ -263,7 +251,7 @@ def _recover(folder: Folder, n_parts: int | None) -> tuple[Journal, list[str]]:
     if not journal.is_complete:
         journal.n_parts = None
     if notes:
-        # Before the files, so that the journal never names one that was removed.
+        # Before removing files, so that the journal never names a missing one.
         write_file(folder.journal, journal.to_bytes())
     for number in folder.find_parts():
         if number not in journal.entries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.errors import Problem, raise_if_any, shorten
 from simdeploy.statistics.selection.selected import (
     Round,
     Selection,
@@ -234,5 +234,4 @@ def _refuse(k: int, indifference: float, alpha: float, n0: int, batch: int, most
     if not problems and most is not None and most < n0 * batch:
         allowed = f"at least n0 x batch, {n0 * batch:,}"
         problems.append(Problem("budget too small for the first round", ("most",), found=f"{most:,}", allowed=allowed))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.errors import InputError, Problem
+from simdeploy.errors import Problem, raise_if_any
 from simdeploy.statistics.selection.selected import (
     Round,
     Selection,
@@ -94,8 +94,7 @@ def select_ocba(
     if not problems and budget < n0 * len(ids):
         allowed = f"at least n0 of each candidate, {n0 * len(ids):,}"
         problems.append(Problem("budget too small to begin", ("budget",), found=f"{budget:,}", allowed=allowed))
-    if problems:
-        raise InputError(problems)
+    raise_if_any(problems)
     if len(ids) == 1:
         return select_only(ids)
     values = observe(sample, ids, start, n0)
@@ -138,19 +137,9 @@ def select_ocba(
 
 
 def allocate(means: np.ndarray, variances: np.ndarray, total: float) -> np.ndarray:
-    r"""Allocate observations to candidates to maximize the probability of a correct choice.
+    r"""Allocate `total` observations to candidates to maximize the probability of a correct choice.
 
-    Parameters
-    ----------
-    means, variances : ndarray of float
-        Of one observation of each candidate.
-    total : float
-        Observations to allocate.
-
-    Returns
-    -------
-    ndarray of float
-        Observations of each candidate; they sum to `total`.
+    Means and variances are those of one observation of each candidate.
 
     Notes
     -----

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.errors import InputError
+from simdeploy.errors import raise_if_any
 from simdeploy.statistics.selection.selected import error_probability_problems, number_problems
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ def screen(
     if values.ndim != 2 or not len(values) or not np.isfinite(values).all():
         raise ValueError("values must be a matrix of finite numbers, one row per candidate")
     k, n = values.shape
-    problems = error_probability_problems(alpha) + number_problems("n", n, 2)
-    if problems:
-        raise InputError(problems)
+    raise_if_any(error_probability_problems(alpha) + number_problems("n", n, 2))
     if k == 1:
         return np.ones(1, dtype=bool)
     means = values.mean(axis=1)

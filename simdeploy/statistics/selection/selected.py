@@ -17,24 +17,12 @@ if TYPE_CHECKING:
 
 
 class Round(NamedTuple):
-    """Progress of a selection.
+    """Progress of a selection."""
 
-    Attributes
-    ----------
-    round : int
-        From 1.
-    n : int
-        Observations so far of a remaining candidate; of the one with the lowest mean if they differ.
-    survivors : int
-        Remaining candidates.
-    n_observations : int
-        So far, of all candidates together.
-    """
-
-    round: int
-    n: int
-    survivors: int
-    n_observations: int
+    round: int  # from 1
+    n: int  # observations so far of a remaining candidate; of the one with the lowest mean if they differ
+    survivors: int  # remaining candidates
+    n_observations: int  # so far, of all candidates together
 
 
 _ROUND = dict.fromkeys(Round._fields, "int64")

@@ -1,4 +1,4 @@
-"""A gate by itself, as the closed forms take it, what they say of it, and what Wald said of a sequential test."""
+"""A single gate as the argument of closed forms, its characteristics, and Wald's approximations for an SPRT."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GateCharacteristics:
-    """What becomes of a wave before its gate.
+    """Probabilities of a gate's verdicts on a wave, and the requests that they take.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FAILS, _PASSES = 1, -1
 
-# A count that is less probable than this is left out: what is left out in all is far below the rounding of a sum.
+# Less probable counts are left out; all of them together are far below the rounding of a sum.
 _NEGLIGIBLE = 1e-20
 
 
@@ -236,19 +236,19 @@ def cusum_run_length(gate: Gate, requests: int, error_rate: float) -> float:
         looks = -(-max(gate.minimum_sample, 1) // requests)
         requests *= looks
     law = failed_law(requests, error_rate)
-    going_on: Floats = np.ones(1)
+    undecided: Floats = np.ones(1)
     length = alarm = 0.0
     total = 0
-    while going_on.sum() > 1e-16 * alarm:
-        length += float(going_on.sum())
+    while undecided.sum() > 1e-16 * alarm:
+        length += float(undecided.sum())
         total += requests
-        going_on, alarms, _ = _next_look(gate, going_on, law, total)
+        undecided, alarms, _ = _next_look(gate, undecided, law, total)
         alarm += alarms
     return looks * length / alarm if alarm else math.inf
 
 
 def _follow_cusum(gate: Gate, requests: Sequence[int], error_rate: float) -> GateCharacteristics:
-    """Follow a CUSUM through looks, from each at which it was 0; the part of `gate_characteristics` that is about it."""
+    """Follow a CUSUM through the looks, separately from each look at which it was 0."""
     least = max(gate.minimum_sample, 1)
     # Each test since the sum was 0: requests since then, and the probabilities of failed ones.
     tests: list[tuple[int, Floats]] = []
@@ -268,18 +268,18 @@ def _follow_cusum(gate: Gate, requests: Sequence[int], error_rate: float) -> Gat
         started = [*tests, (0, np.array([at_zero]))]
         tests, at_zero = [], 0.0
         for before, probabilities in started:
-            going_on, alarms, zeros = _next_look(gate, probabilities, law, before + held_back)
+            remaining, alarms, zeros = _next_look(gate, probabilities, law, before + held_back)
             fails += alarms
             at_zero += zeros
-            if going_on.max() > _NEGLIGIBLE:
-                tests.append((before + held_back, going_on))
+            if remaining.max() > _NEGLIGIBLE:
+                tests.append((before + held_back, remaining))
         held_back = 0
     undecided = at_zero + math.fsum(float(test.sum()) for _, test in tests)
     return GateCharacteristics(fails, 0.0, undecided, expected)
 
 
 def _next_look(gate: Gate, probabilities: Floats, law: Floats, total: int) -> tuple[Floats, float, float]:
-    """Return what goes on after one more look, and the probabilities of an alarm and of a sum of 0."""
+    """Return the undecided probabilities after one more look, and those of an alarm and of a sum of 0."""
     after = add_failures(probabilities, law)
     failed = np.arange(len(after))
     sums = failed * gate.if_failed + (total - failed) * gate.if_served

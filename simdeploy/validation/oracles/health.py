@@ -47,7 +47,7 @@ def healthy_window_probability(requests: int, error_level: float, max_error_rate
 
 @dataclass(frozen=True)
 class Validation:
-    """What becomes of a node whose windows are independently healthy.
+    """Outcome of a node whose windows are independently healthy.
 
     Attributes
     ----------

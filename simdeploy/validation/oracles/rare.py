@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def binomial_tail(nodes: int, failure: float, at_least: int) -> float:
-    """Probability that at least so many of some nodes fail, each by itself with the same probability.
+    """Probability that at least this many nodes fail, independently and with the same probability.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def top_probability(up: Sequence[float], start: int) -> float:
 
 
 def slowest_exceeds(nodes: int, survival: float) -> float:
-    """Probability that the slowest of several independent updates takes longer than something that each exceeds alone so often.
+    """Probability that the slowest of several independent updates exceeds a time that each exceeds with a probability.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Functions whose sensitivity indices are known: Ishigami's, and the time that a rollout takes."""
+"""Functions with known sensitivity indices: Ishigami's, and the makespan of a rollout."""
 
 from __future__ import annotations
 
@@ -111,6 +111,6 @@ def rollout_time_indices(
     mean_s, variance_s = math.fsum(update_s) / 2 + float(np.mean(healthy_s)), math.fsum(variances)
     square_w, square_s = variance_w + mean_w**2, variance_s + mean_s**2
     variance = square_w * square_s - (mean_w * mean_s) ** 2
-    first = (mean_s**2 * variance_w, *(mean_w**2 * one for one in variances))
-    total = (square_s * variance_w, *(square_w * one for one in variances))
-    return SobolIndices(tuple(one / variance for one in first), tuple(one / variance for one in total))
+    first = (mean_s**2 * variance_w, *(mean_w**2 * part for part in variances))
+    total = (square_s * variance_w, *(square_w * part for part in variances))
+    return SobolIndices(tuple(part / variance for part in first), tuple(part / variance for part in total))

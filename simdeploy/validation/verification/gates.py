@@ -40,13 +40,13 @@ def _of_waves(name: str, gate: Mapping[str, Any], limit: float) -> list[Case]:
         return oracles.gate_characteristics(asked, [_REQUESTS] * 3, _FLEET["error_rate"])
 
     policy = rolling(health_check=health_check, **NEVER_STOPS)
-    told = [("stopped", lambda: known().fails + known().cant_tell, share_of("verdict", "false_alarm"))]
+    quantities = [("stopped", lambda: known().fails + known().cant_tell, share_of("verdict", "false_alarm"))]
     if gate["kind"] != "pooled":  # which looks at all of them
-        told.append(("requests looked at", lambda: known().expected_requests, number_of("decision_requests")))
+        quantities.append(("requests looked at", lambda: known().expected_requests, number_of("decision_requests")))
     stops = {"cant_tell": "stop"}
     return [
         make_case(f"gate: {name}", quantity, _HELD, truth, take, _FLEET, policy, orchestrator=stops)
-        for quantity, truth, take in told
+        for quantity, truth, take in quantities
     ]
 
 
