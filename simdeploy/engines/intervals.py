@@ -95,6 +95,11 @@ class Intervals:
         """Return the sum of the lengths up to the horizon, seconds."""
         return sum_s(np.minimum(self.end, horizon_ns) - np.minimum(self.start, horizon_ns))
 
+    def count_at(self, times_ns: np.ndarray) -> np.ndarray:
+        """Return how many intervals hold at each of some instants."""
+        begun, ended = np.sort(self.start), np.sort(self.end)
+        return np.searchsorted(begun, times_ns, side="right") - np.searchsorted(ended, times_ns, side="right")
+
     def count_changes(self, until_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the instants, up to and including `until_ns`, after which another number of nodes is in an interval.
 
