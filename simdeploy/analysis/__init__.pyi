@@ -27,6 +27,7 @@ from .sensitivity.estimating import estimate_sensitivity as estimate_sensitivity
 from .sensitivity.result import Sensitivity as Sensitivity
 from .switches.result import Switches as Switches
 from .switches.varying import vary_switches as vary_switches
+from .timelines import Timelines as Timelines, timelines as timelines
 from .tradeoffs.moving import Tradeoff as Tradeoff, tradeoff as tradeoff
 from .tradeoffs.pareto import ParetoFront as ParetoFront, pareto_front as pareto_front
 from .tuning import Tuning as Tuning, tune as tune

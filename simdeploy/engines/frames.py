@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.intervals import FOREVER
 from simdeploy.engines.recording import CONTROL_PLANE
 from simdeploy.engines.schema import (
@@ -56,8 +57,6 @@ def make_events(recording: Recording) -> pd.DataFrame:
 
 def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     """Return one row per settled instant at which anything changed, up to the horizon."""
-    from simdeploy.engines.error_rates import ErrorRates
-
     import pandas as pd
 
     end, total = service.end_ns, recording.world.n_nodes
@@ -242,7 +241,7 @@ def _status(status: int | str) -> str:
     return STATUSES[status] if isinstance(status, int) else status
 
 
-def _whole_numbers(numbers: Sequence[int], *, missing: int) -> pd.arrays.IntegerArray:
+def _whole_numbers(numbers: Sequence[int] | np.ndarray, *, missing: int) -> pd.arrays.IntegerArray:
     """Make a column in which one number stands for a missing value."""
     import pandas as pd
 
@@ -252,7 +251,9 @@ def _whole_numbers(numbers: Sequence[int], *, missing: int) -> pd.arrays.Integer
 
 def _divide(failed: np.ndarray, requests: np.ndarray) -> np.ndarray:
     """Return the error rates of windows; NaN without requests."""
-    return np.divide(failed, requests, out=np.full(len(requests), np.nan), where=np.asarray(requests) > 0)
+    rates = np.full(len(requests), np.nan)
+    np.divide(failed, requests, out=rates, where=requests > 0)
+    return rates
 
 
 def _merge(columns: list[np.ndarray]) -> np.ndarray:

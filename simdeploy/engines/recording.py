@@ -55,9 +55,7 @@ class Windows:
     up: list[bool] = field(default_factory=list)
     counted: list[bool] = field(default_factory=list)
 
-    def add(
-        self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool
-    ) -> int:
+    def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:
         """Add one row; return its place."""
         self.end_ns.append(end_ns)
         self.node.append(node)

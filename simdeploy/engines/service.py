@@ -111,9 +111,7 @@ class Service:
             return Intervals.of(())
         until = self.end_ns + 1
         return Intervals.of(
-            (node, start, end)
-            for node in range(world.n_nodes)
-            for start, end in world.degraded_spells(node, 0, until)
+            (node, start, end) for node in range(world.n_nodes) for start, end in world.degraded_spells(node, 0, until)
         ).union()
 
     @property

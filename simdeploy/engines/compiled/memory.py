@@ -42,7 +42,13 @@ class Memory:
     """
 
     def __init__(
-        self, lowered: Lowered, seed: int, branches: Branches | None = None, *, grid: Grid | None = None, n_traces: int = 0
+        self,
+        lowered: Lowered,
+        seed: int,
+        branches: Branches | None = None,
+        *,
+        grid: Grid | None = None,
+        n_traces: int = 0,
     ) -> None:
         self.run = np.zeros(1, dtype=RUN)
         self._lowered = lowered

@@ -27,7 +27,9 @@ class Seen(NamedTuple):
 class Prober:
     """Looks at nodes, one window at a time."""
 
-    def __init__(self, world: World, rule: HealthRule, windows: Windows, compared: Windows, *, nodes_count: bool) -> None:
+    def __init__(
+        self, world: World, rule: HealthRule, windows: Windows, compared: Windows, *, nodes_count: bool
+    ) -> None:
         self._world = world
         self._windows = windows
         self._compared = compared
@@ -50,9 +52,7 @@ class Prober:
             failed = failed_requests(requests, level, world.window_uniform(number, fate.windows))
         was_up = world.was_up(number, start, end)
         healthy = failed <= allowed and was_up
-        place = self._windows.add(
-            end, number, requests, failed, healthy=healthy, up=was_up, counted=self._nodes_count
-        )
+        place = self._windows.add(end, number, requests, failed, healthy=healthy, up=was_up, counted=self._nodes_count)
         fate.windows += 1
         return Seen(requests, failed, was_up, healthy, place)
 
