@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines import frames
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, Problem, not_among
+from simdeploy.output import write_file, write_table
+from simdeploy.result import to_plain
 from simdeploy.rules.health import judges_waves, read_max_error_rate
 from simdeploy.units import NS_PER_S, short_duration
+from simdeploy.vocabulary import RECORD_FORMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
     from simdeploy.engines.recording import Recording
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
+
+TABLES = ("events", "timeline", "nodes", "windows", "revisions")
 
 
 class Rollout:
@@ -147,6 +155,59 @@ class Rollout:
             what = "rollback" if rollback else "deployment"
             raise InputError(f"no revision {revision} of the {what}: it has {known}")
         return self._deployment(recorded[number], revision)
+
+    def write(self, folder: str | os.PathLike[str], *, form: str = "parquet") -> None:
+        """Write all tables, and what the rollout was, into a folder.
+
+        The files are ``events``, ``timeline``, ``nodes``, ``windows`` and ``revisions``, and ``rollout.json`` with scenario,
+        policy, seed, replication, responses and the final deployment objects. Existing files of these names are replaced.
+
+        Parameters
+        ----------
+        folder : path-like
+            Created if missing.
+        form : {'parquet', 'csv'}
+
+        Raises
+        ------
+        InputError
+            If the form is unknown, or the folder is a file.
+        OSError
+            If the folder cannot be written to; a file that cannot be written is not left half-written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "two nodes",
+        ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     simdeploy.simulate(scenario).write(folder, form="csv")
+        ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
+        ['events.csv', 'nodes.csv', 'revisions.csv', 'rollout.json', 'timeline.csv', 'windows.csv']
+        """
+        if form not in RECORD_FORMS:
+            raise InputError(not_among("unknown form of tables", ("form",), form, RECORD_FORMS))
+        place = Path(folder)
+        if place.exists() and not place.is_dir():
+            raise InputError(Problem("not a folder", ("folder",), file=str(place)))
+        place.mkdir(parents=True, exist_ok=True)
+        for name in TABLES:
+            write_table(getattr(self, name), place / f"{name}.{form}")
+        content = json.dumps(self._describe(), indent=2, ensure_ascii=False)
+        write_file(place / "rollout.json", lambda file: file.write(f"{content}\n".encode()))
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "scenario": self.scenario.name,
+            "policy": self.policy.name,
+            "seed": self.seed,
+            "replication": self.replication,
+            "responses": to_plain(self.response_values),
+            "deployments": [deployment.to_dict() for deployment in self.deployments],
+        }
 
     def to_json(self) -> str:
         """Return the final deployment object as the body of the API's GET, canonical."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simdeploy.vocabulary import TRACED
+
 # The rows of a trace.
-QUANTITIES = ("updated", "failed", "exposed", "in_service", "error_rate", "error_rate_new")
+QUANTITIES = TRACED
 UPDATED, FAILED, EXPOSED, IN_SERVICE, ERROR_RATE, ERROR_RATE_NEW = range(len(QUANTITIES))
 
 STEP = 0.0005

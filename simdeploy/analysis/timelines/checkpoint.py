@@ -58,7 +58,9 @@ class Checkpoint:
             with np.load(path, allow_pickle=False) as saved:
                 if str(saved["question"]) != self._question:
                     hint = "use another folder, or repeat the same call"
-                    raise InputError(Problem("the folder contains other timelines", ("store",), file=str(path), hint=hint))
+                    raise InputError(
+                        Problem("the folder contains other timelines", ("store",), file=str(path), hint=hint)
+                    )
                 counts = {key: saved[key] for key in saved.files if key.startswith("counts")}
                 bands.n_rollouts[:] = saved["n_rollouts"]
                 bands.n_failed, bands.first_error = int(saved["n_failed"]), str(saved["first_error"])

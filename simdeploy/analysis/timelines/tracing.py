@@ -275,9 +275,7 @@ def _make_question(
 
 
 def _make_frame(bands: Bands, policies: Sequence[str], kinds: Sequence[str], levels: Sequence[float]) -> pd.DataFrame:
-    named = [
-        {**row, "policy": policies[row["policy"]], "release": kinds[row["release"]]} for row in bands.rows(levels)
-    ]
+    named = [{**row, "policy": policies[row["policy"]], "release": kinds[row["release"]]} for row in bands.rows(levels)]
     return make_frame(named, {**BAND, **{name_quantile(level): "float64" for level in levels}})
 
 
