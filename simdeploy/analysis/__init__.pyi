@@ -1,3 +1,4 @@
+from .bands import Timelines as Timelines, timelines as timelines
 from .checking.checking import Check as Check, check as check
 from .comparison.compare import Comparison as Comparison, compare as compare
 from .costs.causes import CostResult as CostResult, estimate_costs as estimate_costs
@@ -27,7 +28,6 @@ from .sensitivity.estimating import estimate_sensitivity as estimate_sensitivity
 from .sensitivity.result import Sensitivity as Sensitivity
 from .switches.result import Switches as Switches
 from .switches.varying import vary_switches as vary_switches
-from .timelines import Timelines as Timelines, timelines as timelines
 from .tradeoffs.moving import Tradeoff as Tradeoff, tradeoff as tradeoff
 from .tradeoffs.pareto import ParetoFront as ParetoFront, pareto_front as pareto_front
 from .tuning import Tuning as Tuning, tune as tune

@@ -13,7 +13,7 @@ from simdeploy.vocabulary import TRACED
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from simdeploy.analysis.timelines.result import Timelines
+    from simdeploy.analysis.bands.result import Timelines
 
 _ROW_IN = 2.4
 _COLUMN_IN = 3.6
@@ -34,7 +34,7 @@ def command(study: Study, *, of: tuple[str, ...], every: str | None, until: str 
     Simulates every policy of SCENARIO and prints the worst instants: how many nodes have failed, are exposed or in service,
     and which fraction of requests fails. --out writes the bands (mean and quantiles at each instant), --plot draws them.
     """
-    from simdeploy.analysis.timelines.tracing import timelines
+    from simdeploy.analysis.bands.timelines import timelines
 
     policies = study.policies or None
     result = study.run(timelines, study.scenario, policies, of=of or TRACED, every=every, until=until)

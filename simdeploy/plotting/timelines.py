@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.timelines.bands import name_quantile
+from simdeploy.analysis.bands.counting import name_quantile
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.axes import set_time_axis, write_percent
 from simdeploy.plotting.style import LINE_LOOKS, in_plain_text, label_line_ends, wrap_name
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from simdeploy.analysis.timelines.result import Timelines
+    from simdeploy.analysis.bands.result import Timelines
 
 _ROOM = 1.08
 

@@ -9,7 +9,7 @@ from simdeploy.report.wording import join_answer, percent
 from simdeploy.units import NS_PER_S, short_duration
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.timelines.result import Timelines
+    from simdeploy.analysis.bands.result import Timelines
     from simdeploy.result import Table
 
 NAMES = {

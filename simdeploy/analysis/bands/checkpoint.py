@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
@@ -17,7 +18,7 @@ from simdeploy.experiments.store.durable import make_folder, write_file
 from simdeploy.experiments.store.lock import FolderLock
 
 if TYPE_CHECKING:
-    from simdeploy.analysis.timelines.bands import Bands
+    from simdeploy.analysis.bands.counting import Bands
 
 FILE = "bands.npz"
 LOCK = "simdeploy.lock"
@@ -55,7 +56,7 @@ class Checkpoint:
         if not path.exists():
             return set()
         try:
-            with np.load(path, allow_pickle=False) as saved:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 if str(saved["question"]) != self._question:
                     hint = "use another folder, or repeat the same call"
                     raise InputError(
@@ -65,7 +66,7 @@ class Checkpoint:
                 bands.n_rollouts[:] = saved["n_rollouts"]
                 bands.n_failed, bands.first_error = int(saved["n_failed"]), str(saved["first_error"])
                 done = set(saved["done"].tolist())
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             warn_user(f"{path} is damaged ({error}); computing everything again")
             return set()
         for key, values in counts.items():

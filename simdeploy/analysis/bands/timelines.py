@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.timelines.bands import Bands, name_quantile
-from simdeploy.analysis.timelines.checkpoint import FILE, LOCK, Checkpoint
-from simdeploy.analysis.timelines.job import TraceJob
-from simdeploy.analysis.timelines.result import BAND, PEAK, Timelines
+from simdeploy.analysis.bands.checkpoint import FILE, LOCK, Checkpoint
+from simdeploy.analysis.bands.counting import Bands, name_quantile
+from simdeploy.analysis.bands.job import TraceJob
+from simdeploy.analysis.bands.result import BAND, PEAK, Timelines
 from simdeploy.engines.choice import check_room, choose_engine
 from simdeploy.engines.traces import QUANTITIES, Grid
 from simdeploy.errors import InputError, Problem, not_among, shorten
