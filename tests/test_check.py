@@ -14,7 +14,7 @@ from simdeploy.analysis.checking.checking import check
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import replicate
 from simdeploy.experiments.campaign import Campaign
-from simdeploy.report.checking import describe_requirement, format_found, requirement_of
+from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
 from simdeploy.scenario.measures import Measure, Requirement, parse_requirement
 from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.validation import oracles
@@ -256,7 +256,7 @@ def test_rows_are_requirements():
     frame = check(failing(), requirements=requirements, most=100).verdicts.to_dict("records")
     assert [requirement_of(row) for row in frame] == requirements
     assert rows[0]["high"] is None  # 100 observations don't bound a 0.99 quantile from above
-    assert format_found(frame[0]).endswith("or more)")
+    assert format_bounds(frame[0]).endswith("or more)")
     assert describe_requirement(requirements[1]) == "minimum in service at least 10 %"
 
 
@@ -293,7 +293,7 @@ def test_the_picture_has_what_was_found_relative_to_its_limit():
     words = {(text.xy[1], text.get_va()): text.get_text() for text in ax.texts if text.xy[0] == 1.02}
     for height, row in enumerate(found.verdicts.to_dict("records")):
         assert words[height, "bottom"] == row["verdict"]
-        assert words[height, "top"] == format_found(row)
+        assert words[height, "top"] == format_bounds(row)
     assert ax.get_yticklabels()[1].get_text() == "p\ncompleted rollouts\nat least 80 %"
     n_met = int(found.verdicts["verdict"].eq("met").sum())
     assert ax.get_title().startswith(f"{n_met} of 4 requirements met")

@@ -346,7 +346,7 @@ def test_picture():
     lines = [line.get_xdata().tolist() for line in ax.lines if len(line.get_xdata()) == 3]
     assert lines == found.estimates.iloc[[0, 3]][["low", "estimate", "high"]].to_numpy().tolist()
     ax = plot_estimates(Figure().subplots(), found, measure="escaped given defective")
-    assert ax.get_xlabel() == "escapes of defective releases, with 95 % intervals"
+    assert ax.get_xlabel() == "escapes of defective releases, 95 % CI"
     assert [text.get_text() for text in ax.texts] == ["no value"]
     ax = plot_estimates(Figure().subplots(), found, measure=Measure("makespan_s", 0.5))
     assert sum("arrow" in str(line.get_marker()) for line in ax.lines) == 4

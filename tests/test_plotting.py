@@ -99,7 +99,7 @@ def test_labels_of_line_ends_do_not_overlap(is_log):
         if is_log:
             ax.set_yscale("log")
         ax.set(xlim=(0, 1), ylim=(1, 10))
-        label_line_ends(ax, ends, words, ["black"] * 7)
+        label_line_ends(ax, [ax.plot([0, 1], [1, end], label=word)[0] for word, end in zip(words, ends, strict=True)])
         return ax
 
     ax = drawn(plot)
@@ -115,7 +115,7 @@ def test_counts_have_plain_numbers_at_their_ticks(low, high):
     """An axis of counts over any range has two numbers at least, and none lies on another. [contract]"""
 
     def plot(ax):
-        set_log_axis(ax, "x", low, high)
+        set_log_axis(ax, low, high)
         return ax
 
     ax = drawn(plot, (2.6, 2))

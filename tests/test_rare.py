@@ -372,14 +372,15 @@ def test_the_picture_shows_both_ways(found: Rare) -> None:
     """Two lines, this one below the other, and as much apart as the gain; what states nothing says why. [contract]"""
     figure = Figure(figsize=(6, 4), layout="constrained")
     ax = plot_rare(figure.subplots(), found)
-    plain, here = ax.get_lines()[:2]
-    heights = np.asarray(plain.get_ydata()) / np.asarray(here.get_ydata())
+    lines = {line.get_label(): np.asarray(line.get_ydata()) for line in ax.get_lines()}
+    heights = lines["plain simulation"] / lines["importance sampling"]
     assert heights == pytest.approx(math.sqrt(found.gain))
     assert [text.get_text() for text in ax.texts] == [
         f"importance sampling:\n{format_count(found.n_rollouts + found.n_pilot)} rollouts",
         f"plain simulation:\n{format_count(found.plain_rollouts)} rollouts",
     ]
-    assert format_probability(found.probability, found.low, found.high) in ax.get_title(loc="left").replace("\n", " ")
+    probability = format_probability(found.probability, found.low, found.high, level=found.confidence_level)
+    assert probability in ax.get_title(loc="left").replace("\n", " ")
     assert not find_unreadable(draw(figure))
     absurd = estimate_rare(
         world(), event="failed_nodes >= 8", tilt={"start_failure": 90}, replications=300, engine="compiled"

@@ -550,7 +550,7 @@ def test_the_picture_shows_flips_and_sizes():
     """Flips are on top and named in words, the rest by size with its number, and all values are accounted for. [contract]"""
     result = vary_switches(scenario(GATE), replications=50, pairs=False, engine="compiled")
     ax, labels = draw_tornado(result)
-    words = {labels[round(text.xy[1])]: text.get_text() for text in ax.texts if text.xy[0] == 1.01}
+    words = {labels[round(text.xy[1])]: text.get_text() for text in ax.texts if text.xy[0] == 1.02}
     values = result.values.assign(name=result.values["switch"] + ": " + result.values["value"]).set_index("name")
     assert list(words) == labels
     flips = values.index[values["verdict"].isin(["flips", "may flip"])]

@@ -21,7 +21,7 @@ from simdeploy.errors import InputError
 from simdeploy.experiments import sweep
 from simdeploy.experiments.jobs import Job
 from simdeploy.experiments.levers import Lever
-from simdeploy.plotting.tradeoff import plot_levers, plot_tradeoff
+from simdeploy.plotting import plot_tradeoff
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.statistics.estimators import estimate_difference
@@ -448,7 +448,7 @@ def levers():
 
 def test_all_levers_leave_from_the_current_policy(levers):
     """Each lever that moves something has a line through its estimates; the current policy is marked. [contract]"""
-    ax = plot_levers(Figure(figsize=(4.2, 3.9), layout="constrained").subplots(), levers)
+    ax = plot_tradeoff(Figure(figsize=(4.2, 3.9), layout="constrained").subplots(), levers)
     draw(ax.figure)
     lines = {line.get_label(): line for line in ax.lines}
     assert set(lines) - {"better"} == {"max_failed_nodes", "health_check.max_error_rate", "current policy"}
@@ -474,7 +474,7 @@ def test_the_better_value_is_marked(levers):
     """The nearest better value has a star at its estimates, with its key and value; without one there is none. [contract]"""
     value = 0.02
     better = replace(levers, improvement={"lever": "health_check.max_error_rate", "value": value, "current": 0.1})
-    ax = plot_levers(Figure(figsize=(5, 4), layout="constrained").subplots(), better)
+    ax = plot_tradeoff(Figure(figsize=(5, 4), layout="constrained").subplots(), better)
     draw(ax.figure)
     (star,) = [line for line in ax.lines if line.get_label() == "better"]
     curve = levers.curves[levers.curves["lever"].eq("health_check.max_error_rate") & levers.curves["value"].eq(value)]
@@ -485,7 +485,7 @@ def test_the_better_value_is_marked(levers):
     alone = plot_tradeoff(Figure().subplots(), better, lever="health_check.max_error_rate")
     draw(alone.figure)
     assert any({"better", "better 0.02"} & set(text.get_text().splitlines()) for text in alone.texts)
-    without = plot_levers(Figure().subplots(), replace(levers, improvement=None))
+    without = plot_tradeoff(Figure().subplots(), replace(levers, improvement=None))
     assert "better" not in [line.get_label() for line in without.lines]
 
 

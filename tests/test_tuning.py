@@ -593,7 +593,7 @@ class TestResult:
         limit = result.choice["max_failed_nodes"]
         assert result.answer.startswith(f"Use waves with max_failed_nodes {limit}: mean cost ")
         assert " for the current policy" in result.answer
-        assert "Best of 20 tried that meet the requirements (95 % confidence if it leads by " in result.answer
+        assert "Best feasible policy among 20 candidates (95 % confidence if it leads by " in result.answer
         assert result.binding == "false_alarm given good <= 0.01"
         titles = [table.title for table in result.summarize()]
         assert [title.split(" in ")[0] for title in titles] == [

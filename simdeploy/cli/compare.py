@@ -11,7 +11,7 @@ from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.errors import InputError, Problem, not_among
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    import numpy as np
 
     from simdeploy.analysis.comparison.compare import Comparison
     from simdeploy.analysis.costs.causes import CostResult
@@ -46,38 +46,36 @@ def command(study: Study, *, precision: tuple[str, ...], baseline: str | None, b
     if by_cause and scenario.costs is None:
         hint = "add a `costs` section"
         raise InputError(Problem("the scenario has no costs", ("--costs",), found=scenario.name, hint=hint))
-    precise = None
+    precision_reached, replications = None, study.ctx.params["replications"]
     if targets:
-        precise = study.run(replicate_to_precision, scenario, policies, targets=targets)
-        responses, replications = precise.responses, precise.n_replications
+        precision_reached = study.run(replicate_to_precision, scenario, policies, targets=targets)
+        responses, replications = precision_reached.responses, precision_reached.n_replications
     else:
-        responses, replications = study.run(replicate, scenario, policies), study.ctx.params["replications"]
+        responses = study.run(replicate, scenario, policies)
     confidence_level = study.ctx.params["confidence_level"]
     result = compare(responses, baseline=baseline, confidence_level=confidence_level)
     costs = estimate_costs(responses, confidence_level=confidence_level) if by_cause else None
-    size = (8, 1.4 + 0.6 * len(result.policies))
+    n = len(result.policies)
+    if costs is None:
+        draw = draw_panels((8, 1.4 + 0.6 * n), plot_comparison, result)
+    else:
+        ratios = [1.2 + 0.6 * n, 1.4 + 0.4 * n]
+        draw = draw_panels((8, 2.8 + 1.0 * n), _plot_costs, result, costs, panels=(2, 1), height_ratios=ratios)
     return Finding(
         result,
         about=f"{replications:,} replications of each policy",
-        lines=[] if precise is None else [precise.answer],
-        more=[*([] if precise is None else precise.summarize()), *([] if costs is None else costs.summarize())],
+        precision=precision_reached,
+        more=[] if costs is None else costs.summarize(),
         table=lambda: responses,
-        draw=draw_panels(size, plot_comparison, result) if costs is None else lambda: _draw_costs(result, costs),
-        under={"replications": replications, **({} if precise is None else {"precision": precise.to_dict()})},
-        failed=bool(responses["status"].eq("failed").any()),  # a warning has said which
+        draw=draw,
+        under={"replications": replications},
     )
 
 
-def _draw_costs(comparison: Comparison, costs: CostResult) -> Figure:
-    """Draw the causes of the cost, and each policy against the best of the others."""
-    from matplotlib.figure import Figure
-
+def _plot_costs(panels: np.ndarray, comparison: Comparison, costs: CostResult) -> None:
+    """Draw the causes of the cost, and below each policy against the best of the others."""
     from simdeploy.plotting.comparison import plot_ranking
     from simdeploy.plotting.costs import plot_costs
 
-    n = len(comparison.policies)
-    figure = Figure(figsize=(8, 2.8 + 1.0 * n), layout="constrained")
-    above, below = figure.subplots(2, 1, height_ratios=[1.2 + 0.6 * n, 1.4 + 0.4 * n])
-    plot_costs(above, costs)
-    plot_ranking(below, comparison, of="cost")
-    return figure
+    plot_costs(panels[0, 0], costs)
+    plot_ranking(panels[1, 0], comparison, of="cost")

@@ -44,7 +44,6 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
         table=lambda: result.worlds,
         draw=draw_panels((10, 4.4), _plot, result, panels=(1, 2)),
         under={"requirements": list(map(str, result.requirements))},
-        failed=bool(result.n_failed),  # a warning has said which
         undecided=result.is_refused,
     )
 

@@ -54,7 +54,6 @@ def command(study: Study, *, gates: tuple[str, ...], sizes: str | None) -> Findi
         about=f"policy {result.policy}, {n:,} replications of each gate at each of {len(result.sizes)} sizes",
         draw=draw_panels((8, 5), plot_gates, result, panels=(2, 3)),
         under={"replications": n},
-        failed=bool(result.n_failed),  # a warning has said how many
     )
 
 

@@ -71,9 +71,9 @@ def _is_file(name: str) -> bool:
 
 def choose_policies(scenario: Scenario, names: Sequence[str]) -> dict[str, str | ScenarioPolicy]:
     """Return several policies by name; duplicates are refused."""
-    found = [find_policy(scenario, name) for name in names]
-    named = {policy if isinstance(policy, str) else policy.name: policy for policy in found}
-    if len(named) < len(found):
+    policies = [find_policy(scenario, name) for name in names]
+    named = {policy if isinstance(policy, str) else policy.name: policy for policy in policies}
+    if len(named) < len(policies):
         raise click.UsageError(f"duplicate policy names: {listed(names)}")
     return named
 

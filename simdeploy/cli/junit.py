@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from simdeploy.errors import printable
-from simdeploy.report.checking import describe_requirement, format_found, requirement_of
+from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
 from simdeploy.report.wording import find_cost_unit
 
 if TYPE_CHECKING:
@@ -43,16 +43,18 @@ def write_junit(check: Check) -> bytes:
 def _add_case(suite: ET.Element, name: str, row: Mapping[Hashable, Any], cost_unit: str) -> None:
     case = ET.SubElement(suite, "testcase", classname=name, name=_clean(row["requirement"]), time=_UNTIMED)
     required = describe_requirement(requirement_of(row), cost_unit)
-    found = f"found {format_found(row, cost_unit)}, from {row['n']:,} observations in {row['replications']:,} rollouts"
+    estimate = (
+        f"found {format_bounds(row, cost_unit)}, from {row['n']:,} observations in {row['replications']:,} rollouts"
+    )
     match row["verdict"]:
         case "not met":
-            outcome = ET.SubElement(case, "failure", type="not met", message=_clean(f"{required}; {found}"))
+            outcome = ET.SubElement(case, "failure", type="not met", message=_clean(f"{required}; {estimate}"))
         case "undecided":
-            message = _clean(f"{required}; {row['reason']}; {found}")
+            message = _clean(f"{required}; {row['reason']}; {estimate}")
             outcome = ET.SubElement(case, "error", type="undecided", message=message)
         case _:
             outcome = ET.SubElement(case, "system-out")
-    outcome.text = _clean(f"required {required}\n{found}\n")
+    outcome.text = _clean(f"required {required}\n{estimate}\n")
 
 
 def _add_failures(suite: ET.Element, name: str, n_failed: int, first: str) -> None:

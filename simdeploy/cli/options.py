@@ -172,10 +172,7 @@ def is_given(ctx: click.Context, name: str) -> bool:
 
 
 def read_precision(ctx: click.Context, texts: Sequence[str]) -> dict[str, str]:
-    """Return the half-widths of ``--precision`` by measure, empty without that option.
-
-    The analysis checks them.
-    """
+    """Return the half-widths of ``--precision`` by measure, empty without that option; the analysis checks them."""
     if not texts:
         if is_given(ctx, "most"):
             raise click.UsageError("--most needs --precision")
@@ -194,11 +191,5 @@ def read_precision(ctx: click.Context, texts: Sequence[str]) -> dict[str, str]:
 
 
 def flags(names: Sequence[str]) -> str:
-    """Return the names of options as they are typed.
-
-    Examples
-    --------
-    >>> flags(["tls_cert", "tls_key"])
-    '--tls-cert, --tls-key'
-    """
+    """Return the names of options as they are typed, such as --tls-cert."""
     return ", ".join("--" + name.replace("_", "-") for name in names)

@@ -17,7 +17,7 @@ from simdeploy.errors import InputError, SimdeployWarning, is_printable, printab
 
 
 @contextlib.contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(unit: str) -> Iterator[Callable[[int, int], None] | None]:
     """Show a temporary progress bar on standard error; yield None if that is not a terminal.
 
     Call it with the numbers done and in total. Work done at the first call doesn't count for the rate.
@@ -43,7 +43,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
             return Text(f"{task.speed:,.0f}/s" if task.speed else "")
 
     columns = (
-        TextColumn(what),
+        TextColumn(unit),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),

@@ -59,7 +59,6 @@ def command(study: Study, *, tilts: tuple[str, ...], levels: str) -> Finding:
         result,
         about=f"policy {result.policy}, {result.method}",
         draw=draw_panels((6.4, 4.2), plot_rare, result),
-        failed=bool(result.n_failed),  # a warning has said which
         undecided=bool(result.doubts),
     )
 

@@ -46,6 +46,5 @@ def command(study: Study, *, vary: tuple[str, ...]) -> Finding:
         result,
         about=f"policy {policy.name}, {len(result.points):,} points, {result.n_replications:,} replications of each",
         draw=draw_panels((6.6, 1.8 + 0.5 * len(result.factors)), plot_sensitivity, result),
-        failed=bool(result.n_failed),  # a warning has said which
         undecided=result.is_refused,
     )

@@ -107,8 +107,8 @@ def _tell_waves(rollout: Rollout) -> Iterator[Line]:
             yield Line(group[-1][1].last + 0.1, group[-1][1].last_s, text)
             continue
         for number, wave in group:
-            what = " (canaries)" if number in canaries else ""
-            yield Line(wave.begin - 0.1, wave.begin_s, f"wave {number} of {planned}{what}: {plural(wave.size, 'node')}")
+            role = " (canaries)" if number in canaries else ""
+            yield Line(wave.begin - 0.1, wave.begin_s, f"wave {number} of {planned}{role}: {plural(wave.size, 'node')}")
             text = f"wave {number}: {', '.join(_ends(wave))}"
             if windows[number]:
                 text += f"; {plural(windows[number], 'health window')}"

@@ -24,47 +24,26 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from simdeploy.analysis.estimates.precision_result import Precision
     from simdeploy.result import Result, Table
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A command's result, and how to show it.
-
-    Attributes
-    ----------
-    result : Result
-    about : str
-        What was simulated, such as "policy canary, 100 replications of each value".
-    lines : sequence of str
-        Further lines before the tables.
-    more : sequence of Table
-        Additional tables.
-    after : sequence of str
-        Lines after the tables.
-    table : callable
-        Returns the table for ``--out``; default: that of the result.
-    draw : callable
-        Draws the figure for ``--plot``.
-    files : callable
-        Writes other files.
-    under : mapping
-        What the numbers depend on, besides the result's `computed_under`.
-    failed, undecided : bool
-        Determine the exit code.
-    """
+    """A command's result, and how to show it."""
 
     result: Result
-    about: str = ""
-    lines: Sequence[str] = ()
-    more: Sequence[Table] = ()
-    after: Sequence[str] = ()
-    table: Callable[[], pd.DataFrame] | None = None
-    draw: Callable[[], Figure] | None = None
-    files: Callable[[], None] | None = None
-    under: Mapping[str, Any] = field(default_factory=dict)
-    failed: bool = False
+    about: str = ""  # what was simulated, such as "policy canary, 100 replications of each value"
+    lines: Sequence[str] = ()  # before the tables
+    precision: Precision[Any] | None = None  # what --precision needed
+    more: Sequence[Table] = ()  # after those of the result
+    after: Sequence[str] = ()  # after the tables
+    table: Callable[[], pd.DataFrame] | None = None  # for --out, instead of that of the result
+    draw: Callable[[], Figure] | None = None  # for --plot
+    files: Callable[[], None] | None = None  # writes others
+    under: Mapping[str, Any] = field(default_factory=dict)  # in addition to the result's `computed_under`
+    failed: bool = False  # also without failed replications
     undecided: bool = False
 
 
@@ -83,16 +62,20 @@ class Study:
             raise click.UsageError(f"simdeploy {self.ctx.info_name} takes one --policy, not {len(self.policies)}")
         return self.scenario.policy(next(iter(self.policies.values()), None))
 
-    def run(self, function: Callable[..., Any], *args: Any, **own: Any) -> Any:
+    def run(self, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
         """Call a simulating function with progress; options are passed to arguments of the same name."""
         signature = inspect.signature(function)
-        asked = {name: value for name, value in self.ctx.params.items() if name in signature.parameters}
+        options = {name: value for name, value in self.ctx.params.items() if name in signature.parameters}
         with resumable(self.ctx, self.ctx.params["store"]) as progress:
-            return function(**{**asked, **signature.bind_partial(*args, **own).arguments}, progress=progress)
+            return function(**{**options, **signature.bind_partial(*args, **named).arguments}, progress=progress)
 
 
 def draw_panels(
-    size: tuple[float, float], plot: Callable[..., object], *args: Any, panels: tuple[int, int] | None = None
+    size: tuple[float, float],
+    plot: Callable[..., object],
+    *args: Any,
+    panels: tuple[int, int] | None = None,
+    height_ratios: Sequence[float] | None = None,
 ) -> Callable[[], Figure]:
     """Return a function that draws a figure of `size` inches with `plot(axes, *args)`; `panels` makes an array of axes."""
 
@@ -100,7 +83,8 @@ def draw_panels(
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots() if panels is None else figure.subplots(*panels, squeeze=False)
+        n_rows, n_columns = panels or (1, 1)
+        axes = figure.subplots(n_rows, n_columns, squeeze=panels is None, height_ratios=height_ratios)
         plot(axes, *args)
         return figure
 
@@ -120,30 +104,15 @@ def study_command(
 ) -> Callable[[Callable[..., Finding]], Command]:
     """Make a command from a function of a `Study` and further options that returns a `Finding`.
 
-    Parameters
-    ----------
-    name : str
-    example : str
-        Command line for the help.
-    policies : {'one', 'first', 'all', None}
-        Meaning of ``--policy``: one policy, or several with the first or all as default. None without a scenario.
-    replications : int, optional
-        Default of ``--replications``; no such option unless given.
-    least : int, default 1
-        Minimum replications.
-    precision : bool, default False
-        Whether to offer ``--precision`` and ``--most``.
-    simulates : bool, default True
-        Whether to offer options for engine, workers, cluster and store.
-    plot : bool, default True
-        Whether it has ``--plot``.
+    ``--policy`` takes one policy, or several, of which the "first" or "all" are the default; without a scenario `policies` is
+    None. There is no ``--replications`` without its default and its `least` value. With `precision` there are ``--precision``
+    and ``--most``. A command that `simulates` has options for engine, workers, cluster and store.
     """
 
     def decorate(function: Callable[..., Finding]) -> Command:
-        own: list[click.Parameter] = list(reversed(function.__dict__.pop("__click_params__", [])))
         params: list[click.Parameter] = [
             *([] if policies is None else [shared.SCENARIO, shared.policy_option(is_all=policies == "all")]),
-            *own,
+            *reversed(function.__dict__.pop("__click_params__", [])),
             *([] if replications is None else [shared.replications_option(replications, least)]),
             *([shared.PRECISION, shared.most_option()] if precision else []),
             shared.SEED,
@@ -159,12 +128,12 @@ def study_command(
         @click.pass_context
         def callback(ctx: click.Context, /, **_: Any) -> None:
             prepare_cluster(ctx)
-            own_values = {name: value for name, value in ctx.params.items() if name in names}
+            options = {name: value for name, value in ctx.params.items() if name in names}
             if policies is None:
-                finding = function(ctx, **own_values)
+                finding = function(ctx, **options)
             else:
                 study = Study(ctx, read_with_warnings(ctx.params["scenario"]), ctx.params["policies"])
-                finding = function(study, **own_values)
+                finding = function(study, **options)
                 finding = replace(finding, lines=[describe_orchestrator(study.scenario.orchestrator), *finding.lines])
             _finish(ctx, finding)
 
@@ -175,20 +144,19 @@ def study_command(
 
 def _finish(ctx: click.Context, finding: Finding) -> None:
     """Print, write and plot the finding, then exit with its code."""
-    result = finding.result
-    known: Mapping[str, Any] = getattr(result, "computed_under", {})
-    under = {**known, **finding.under}
+    result, precision = finding.result, finding.precision
+    under = {**getattr(result, "computed_under", {}), **finding.under}
+    if precision is not None:
+        under["precision"] = precision.to_dict()
     if ctx.params["as_json"]:
         with whoever_listens():
             click.echo(to_json(result, under))
     else:
-        first, *others = result.summarize() or [None]
-        after = list(finding.after)
-        if others and not ctx.params["full"]:
-            n = f"{len(others)} more table{'s' * (len(others) != 1)}"
-            after.append(f"--full prints {n}.")
-            others = []
-        tables = [table for table in (first, *others, *finding.more) if table is not None]
+        tables, after = list(result.summarize()), list(finding.after)
+        if len(tables) > 1 and not ctx.params["full"]:
+            after.append(f"--full prints {len(tables) - 1} more table{'s' * (len(tables) != 2)}.")
+            del tables[1:]
+        tables += [*(precision.summarize() if precision else ()), *finding.more]
         print_answer(result.answer, _head(ctx, finding, under), tables, after)
     try:
         _write(ctx.params, finding, under)
@@ -196,7 +164,8 @@ def _finish(ctx: click.Context, finding: Finding) -> None:
         # Not 1, which says that a requirement is not met.
         say(f"error: {error.filename}: {error.strerror}")
         raise click.exceptions.Exit(BAD_INPUT) from None
-    if finding.failed:
+    n_failed: int | Mapping[str, int] = getattr(result, "n_failed", 0)  # a warning has said which
+    if finding.failed or (any(n_failed.values()) if isinstance(n_failed, Mapping) else n_failed):
         raise click.exceptions.Exit(FAILED)
     if finding.undecided:
         raise click.exceptions.Exit(UNDECIDED)
@@ -208,6 +177,8 @@ def _head(ctx: click.Context, finding: Finding, under: Mapping[str, Any]) -> Ite
     name = f"{under['scenario']}: " if "scenario" in under else ""
     yield f"{name}{finding.about}, seed {ctx.params['seed']}{engine}"
     yield from finding.lines
+    if finding.precision is not None:
+        yield finding.precision.answer
 
 
 def _write(params: Mapping[str, Any], finding: Finding, under: Mapping[str, Any]) -> None:

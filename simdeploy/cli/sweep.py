@@ -73,10 +73,10 @@ def command(
     if params["plot"] is not None and not any(len(of_key) > 1 for of_key in values.values()):
         raise click.UsageError("--plot needs --vary KEY=... with several values")
     start = perf_counter()
-    precise = None
+    precision_reached = None
     if targets:
-        precise = study.run(sweep_to_precision, scenario, chosen, targets=targets, vary=values)
-        result = precise.responses
+        precision_reached = study.run(sweep_to_precision, scenario, chosen, targets=targets, vary=values)
+        result = precision_reached.responses
     else:
         result = study.run(sweep, scenario, chosen, vary=values)
     if sys.stderr.isatty():
@@ -88,17 +88,11 @@ def command(
         summary,
         about=f"{several} {', '.join(result.policies)}, {len(result.cases):,} cases, "
         f"{result.replications:,} replications of each",
-        lines=[
-            *(f"{name}, {result.list_values(name)}" for name in result.factors),
-            *([] if precise is None else [precise.answer]),
-        ],
-        more=[] if precise is None else precise.summarize(),
+        lines=[f"{name}, {result.list_values(name)}" for name in result.factors],
+        precision=precision_reached,
         draw=lambda: _draw(summary),
-        under={
-            "replications": result.replications,
-            **({} if precise is None else {"precision": precise.to_dict()}),
-        },
-        failed=bool(summary.cells["failed"].any()),  # a warning has said which
+        under={"replications": result.replications},
+        failed=bool(summary.cells["failed"].any()),
     )
 
 

@@ -36,5 +36,4 @@ def command(study: Study) -> Finding:
         lines=[f"required: {requirement}" for requirement in result.requirements],
         draw=draw_panels((7, 1.6 + 0.2 * min(n_bars, 18)), plot_tornado, result),
         under={"replications": replications, "requirements": list(map(str, result.requirements))},
-        failed=bool(result.n_failed),
     )

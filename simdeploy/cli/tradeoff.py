@@ -47,19 +47,15 @@ def command(study: Study, *, vary: tuple[str, ...], x: str | None, y: str | None
         result,
         about=f"policy {result.policy}, {study.ctx.params['replications']:,} replications of each value",
         draw=draw_panels((_PANEL_IN[0] * n_pairs, _PANEL_IN[1]), _plot, result, panels=(1, n_pairs)),
-        failed=bool(result.n_failed),  # a warning has said which
     )
 
 
 def _plot(panels: np.ndarray, result: Tradeoff) -> None:
-    """Draw the curves of all settings; with default axes, a second panel shows the third and fourth measures."""
-    from simdeploy.plotting.tradeoff import plot_levers, plot_tradeoff
+    """Draw the curves; with default axes, a second panel shows the third and fourth measures."""
+    from simdeploy.plotting.tradeoff import plot_tradeoff
 
     for ax, (x, y) in zip(panels.ravel(), _pairs(result), strict=True):
-        if len(result.levers) == 1:
-            plot_tradeoff(ax, result, x=x, y=y)
-        else:
-            plot_levers(ax, result, x=x, y=y)
+        plot_tradeoff(ax, result, x=x, y=y)
 
 
 def _pairs(result: Tradeoff) -> list[tuple[Measure, ...]]:

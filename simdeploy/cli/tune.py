@@ -11,11 +11,11 @@ import click
 from simdeploy.cli.answers import say
 from simdeploy.cli.files import file_option, write_file
 from simdeploy.cli.options import DIRECTION, OF, REQUIRE, Choice, most_option, use, vary_option, whole_option
-from simdeploy.cli.study import Finding, Study, study_command
+from simdeploy.cli.study import Finding, Study, draw_panels, study_command
 from simdeploy.cli.vary import read_vary
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    import numpy as np
 
     from simdeploy.analysis import Tuning
 
@@ -73,23 +73,18 @@ def command(study: Study, *, vary: tuple[str, ...], write_policy: Path | None, d
         about=f"policy {base.name}",
         lines=[f"{result.direction}imise {result.of}" + (f", subject to {required}" if required else "")],
         after=describe_specs(result),
-        draw=lambda: _draw(result),
+        draw=draw_panels((7.5, 5.4), _plot, result, panels=(2, 1), height_ratios=[3, 7]),
         files=lambda: _write_policy(result, write_policy, dialect),
-        failed=result.choice is None or bool(result.n_failed),
+        failed=result.choice is None,
     )
 
 
-def _draw(result: Tuning) -> Figure:
+def _plot(panels: np.ndarray, result: Tuning) -> None:
     """Draw all candidates, and below what each value of each setting can reach."""
-    from matplotlib.figure import Figure
-
     from simdeploy.plotting.tuning import plot_settings, plot_tuning
 
-    figure = Figure(figsize=(7.5, 5.4), layout="constrained")
-    above, below = figure.subplots(2, 1, height_ratios=[3, 7])
-    plot_tuning(above, result)
-    plot_settings(below, result)
-    return figure
+    plot_tuning(panels[0, 0], result)
+    plot_settings(panels[1, 0], result)
 
 
 def _write_policy(result: Tuning, path: Path | None, dialect: str | None) -> None:

@@ -23,11 +23,11 @@ def command(files: tuple[str, ...]) -> None:
     problems: list[Problem] = []
     for file in files:
         try:
-            said = _describe_json(file) if file.lower().endswith(".json") else _describe_scenario(file)
+            description = _describe_json(file) if file.lower().endswith(".json") else _describe_scenario(file)
         except InputError as error:
             problems += error.problems
         else:
-            say(f"ok: {file}: {said}", err=False)
+            say(f"ok: {file}: {description}", err=False)
     if problems:
         raise InputError(problems)
 
@@ -50,5 +50,5 @@ def _describe_json(file: str) -> str:
     document = read_deployment(file)
     for problem in document.warnings:
         say(f"warning: {problem}")
-    what = "a spec" if document.deployment is None else "a deployment"
-    return f"{what} in the {document.dialect} dialect, strategy {document.spec.strategy}"
+    kind = "a spec" if document.deployment is None else "a deployment"
+    return f"{kind} in the {document.dialect} dialect, strategy {document.spec.strategy}"

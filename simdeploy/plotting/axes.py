@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, count, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from simdeploy.analysis.asking.measuring import read_measures
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.style import INK, before_drawing, darken
-from simdeploy.report.wording import time_scale
+from simdeploy.plotting.wrapping import wrap_axis_label
+from simdeploy.report.wording import percent, time_scale
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _MOST_MEASURE_TICKS = 6
 _LEAST_FACTOR = 5  # over which a logarithmic axis is worth it
-_LABEL_SIZE = "small"
 _BESIDE_PT = 5
 # Where a label may be beside its point, best first, on a grid of -1, 0 and 1 in both directions.
 _SIDES = [
@@ -49,61 +49,75 @@ _MOST_TIME_TICKS = 9
 
 
 def find_measure(measure: Measure | str | None, known: Sequence[Measure], *, argument: str, place: int = 0) -> Measure:
-    """Return the measure of a result that is to be drawn, by default the one at `place`; refuse what it hasn't."""
+    """Return the measure of a result to draw, by default the one at `place`; refuse measures it doesn't have."""
     if measure is None:
         return known[place]
     with contextlib.suppress(InputError):  # what is no measure at all is none of the result's either
-        (found,) = read_measures([measure])
-        if found in known:
-            return found
+        (asked,) = read_measures([measure])
+        if asked in known:
+            return asked
     raise InputError(not_among("the result has no such measure", (argument,), str(measure), map(str, known)))
 
 
-def set_measure_axis(axis: Axis, measure: Measure, longest: float, cost_unit: str = "") -> None:
-    """Label an axis, whose limits are set: fractions as percentages, times in the unit that suits the longest, costs in theirs."""
+def set_measure_axis(axis: Axis, measure: Measure, longest: float, cost_unit: str = "", label: str = "") -> None:
+    """Label an axis, whose limits are set, in the unit of its measure; the label is by default the measure's name."""
     from matplotlib.ticker import MaxNLocator
 
+    label = label or describe_measure(measure)
+    if measure.of in COSTS and cost_unit:
+        label = f"{label} ({cost_unit})"
     axis.set_major_locator(MaxNLocator(_MOST_MEASURE_TICKS, steps=[1, 2, 5, 10]))
-    set_unit_axis(axis, unit_of(measure), longest, add_cost_unit(describe_measure(measure), measure, cost_unit))
+    set_unit_axis(axis, "s" if measure.is_duration else "fraction" if measure.is_fraction else "", longest, label)
 
 
-def add_cost_unit(label: str, measure: Measure, cost_unit: str) -> str:
-    """Return the label of an axis with the unit of costs, if the axis is one of costs and they have a unit."""
-    return f"{label} ({cost_unit})" if measure.of in COSTS and cost_unit else label
-
-
-def unit_of(measure: Measure) -> str:
-    """Return the unit of a measure, as `LABELS` has it of a response."""
-    return "s" if measure.is_duration else "fraction" if measure.is_fraction else ""
+def add_interval(ax: Axes, which: str, confidence_level: float, note: str = "") -> None:
+    """Add to the label of an axis which intervals are drawn along it."""
+    axis = getattr(ax, f"{which}axis")
+    unbroken = f"{percent(confidence_level)} CI".replace(" ", "\N{NO-BREAK SPACE}")
+    axis.set_label_text(f"{axis.get_label_text()}, {unbroken}{note}")
+    wrap_axis_label(ax, which)
+    axis.set_label_text(axis.get_label_text().replace("\N{NO-BREAK SPACE}", " "))
 
 
 def set_unit_axis(axis: Axis, unit: str, longest: float, label: str) -> None:
     """Label an axis, whose limits are set, for data in a unit of `LABELS`."""
-    from matplotlib.ticker import FuncFormatter
-
     if unit == "s":
         set_time_axis(axis, longest, label)
         return
     if unit == "fraction":
-        axis.set_major_formatter(FuncFormatter(write_percent))
+        axis.set_major_formatter(write_percent)
     axis.set_label_text(label)
 
 
-def set_log_axis(ax: Axes, which: str, low: float, high: float) -> None:
-    """Make an axis of counts logarithmic, with plain numbers at its ticks, few enough to stand beside each other.
+def set_log_axis(ax: Axes, low: float, high: float) -> None:
+    """Make the horizontal axis, of counts, logarithmic, with few and plain numbers at its ticks.
 
     Over less than a factor of five it stays linear: there would hardly be a tick.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
-    axis = ax.xaxis if which == "x" else ax.yaxis
     if high >= _LEAST_FACTOR * low:
         subs = (1.0, 2.0, 5.0) if high < 10 * low else (1.0, 3.0) if high < 50 * low else (1.0,)
-        getattr(ax, f"set_{which}scale")("log")
-        axis.set_major_locator(LogLocator(subs=subs, numticks=6))
-        axis.set_major_formatter(FuncFormatter(_write_count))
-        axis.set_minor_formatter(NullFormatter())
-    getattr(ax, f"set_{which}lim")(low, high)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
+        ax.xaxis.set_major_formatter(_write_count)
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xlim(low, high)
+
+
+def set_symlog_axis(ax: Axes, linear: float, low: float, high: float, write: Callable[[float], str]) -> None:
+    """Make the horizontal axis linear around 0, up to `linear`, and logarithmic beyond, with ticks at powers of ten."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    ax.set_xscale("symlog", linthresh=linear, linscale=1)
+    ax.set_xlim(low, high)
+    n_powers = max(math.floor(math.log10(max(-low, high) / linear)) + 1, 1)
+    sizes = [linear * 10.0**power for power in range(n_powers)]
+    sizes = [linear / 2, *sizes] if n_powers < 3 else sizes
+    ticks = [0.0, *sizes, *(-size for size in sizes)]
+    ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(lambda value, _: write(value))
 
 
 def _write_count(value: float, _place: float | None = None) -> str:
@@ -111,13 +125,7 @@ def _write_count(value: float, _place: float | None = None) -> str:
 
 
 def write_percent(value: float, _place: float | None = None) -> str:
-    """Return a tick of a fraction's axis.
-
-    Examples
-    --------
-    >>> write_percent(0.07), write_percent(0.025)
-    ('7%', '2.5%')
-    """
+    """Return a tick of a fraction's axis."""
     return f"{round(100 * value, 6):g}%"
 
 
@@ -151,7 +159,7 @@ def label_points(
     *,
     colours: Sequence[str] | None = None,
     avoid: np.ndarray | None = None,
-) -> list[Annotation]:
+) -> None:
     """Write words beside points, as far as there is room.
 
     `points` has a row of x and y for each, `order` is of their places, the most important first. When the axes are drawn,
@@ -160,27 +168,16 @@ def label_points(
     """
     from matplotlib.patheffects import withStroke
 
+    look: dict[str, Any] = {"xytext": (0, 0), "textcoords": "offset points", "ha": "left", "va": "bottom", "zorder": 6}
+    look |= {"fontsize": "small", "in_layout": False}
+    look |= {"path_effects": [withStroke(linewidth=2, foreground="white")]}
     labels = [
-        ax.annotate(
-            words[number],
-            points[number],
-            xytext=(0, 0),
-            textcoords="offset points",
-            ha="left",
-            va="bottom",
-            fontsize=_LABEL_SIZE,
-            color=INK if colours is None else darken(colours[number]),
-            path_effects=[withStroke(linewidth=2, foreground="white")],
-            parse_math=False,
-            in_layout=False,
-            zorder=6,
-        )
-        for number in dict.fromkeys(order)
-        if not np.isnan(points[number]).any()
+        ax.annotate(words[place], points[place], color=INK if colours is None else darken(colours[place]), **look)
+        for place in dict.fromkeys(order)
+        if not np.isnan(points[place]).any()
     ]
     free = points if avoid is None else np.vstack([points, avoid])
     before_drawing(ax, lambda renderer: _place_labels(ax, labels, free[~np.isnan(free).any(axis=1)], renderer))
-    return labels
 
 
 def _place_labels(ax: Axes, labels: Sequence[Annotation], avoid: np.ndarray, renderer: RendererBase) -> None:
@@ -223,7 +220,7 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
 
     Its limits are set, and its data stay in seconds.
     """
-    from matplotlib.ticker import FuncFormatter, MultipleLocator
+    from matplotlib.ticker import MultipleLocator
 
     factor, unit = time_scale(longest_s)
     low_s, high_s = axis.get_view_interval()
@@ -231,5 +228,5 @@ def set_time_axis(axis: Axis, longest_s: float, label: str) -> None:
     steps = chain(_PARTS, _STEPS[unit], (longest * 2**doubled for doubled in count(1)))
     step = next(step for step in steps if (high_s - low_s) * factor / step <= _MOST_TIME_TICKS)
     axis.set_major_locator(MultipleLocator(step / factor))
-    axis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{round(seconds * factor, 4):g}"))
+    axis.set_major_formatter(lambda seconds, _: f"{round(seconds * factor, 4):g}")
     axis.set_label_text(f"{label} ({unit})")

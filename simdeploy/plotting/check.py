@@ -6,10 +6,21 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from simdeploy.plotting.style import DARK_GREY, GREEN, GREY, VERMILION, in_plain_text, say_no_value, set_rows, wrap_name
+from simdeploy.plotting.axes import set_symlog_axis
+from simdeploy.plotting.style import (
+    GREEN,
+    GREY,
+    VERMILION,
+    in_plain_text,
+    say_no_value,
+    set_rows,
+    wrap_name,
+    write_above,
+    write_beside,
+)
 from simdeploy.plotting.wrapping import wrap_words
-from simdeploy.report.checking import describe_requirement, format_found, requirement_of
-from simdeploy.report.wording import find_cost_unit
+from simdeploy.report.checking import describe_requirement, format_bounds, requirement_of
+from simdeploy.report.wording import find_cost_unit, percent
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -81,17 +92,16 @@ def plot_check(ax: Axes, check: Check) -> Axes:
     _set_distance_axis(ax, left, right)
     verdicts = check.verdicts["verdict"]
     title = f"{int(verdicts.eq('met').sum())} of {len(rows)} requirements met"
-    title += f" ({100 * check.confidence_level:g} % confidence each)"
+    title += f" ({percent(check.confidence_level)} confidence each)"
     ax.set_title(wrap_words(ax, title), fontsize="medium", pad=16)
     return ax
 
 
 def _write_verdict(ax: Axes, height: int, row: Mapping[Hashable, Any], cost_unit: str) -> None:
-    """Write beside a row what was found, and the verdict, which is heavy unless all is well."""
+    """Write the verdict beside a row, bold unless it is "met", and the estimate below it."""
     weight = "normal" if row["verdict"] == "met" else "bold"
-    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": "small"}
-    ax.annotate(row["verdict"], (1.02, height), xytext=(0, 1), va="bottom", fontweight=weight, **place)
-    ax.annotate(format_found(row, cost_unit), (1.02, height), xytext=(0, -1), va="top", **place)
+    write_beside(ax, height, row["verdict"], va="bottom", fontweight=weight)
+    write_beside(ax, height, format_bounds(row, cost_unit), va="top")
 
 
 def _place(requirement: Requirement, row: Mapping[Hashable, Any]) -> tuple[float, float, float]:
@@ -110,25 +120,9 @@ def _name(row: Mapping[Hashable, Any], cost_unit: str) -> str:
 
 
 def _set_distance_axis(ax: Axes, left: float, right: float) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    ax.set_xscale("symlog", linthresh=1, linscale=1)
-    ax.set_xlim(left, right)
-    # As many as find room beside each other.
-    sizes = [10.0**power for power in range(math.floor(math.log10(max(-left, right))) + 1)]
-    sizes = [0.5, *sizes] if len(sizes) < 3 else sizes
-    ticks = [0.0, *sizes, *(-size for size in sizes)]
-    ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if left <= tick <= right]))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+,.0f} %" if value else "limit"))
+    set_symlog_axis(ax, 1, left, right, lambda value: f"{100 * value:+,.0f} %" if value else "limit")
     ax.tick_params(axis="x", labelsize="small")
     ax.set_xlabel("distance from the limit (% of the limit)", fontsize="small")
     # Above the axes: there may be a mark anywhere in them.
-    for words, side, offset_pt in (
-        ("\N{LEFTWARDS ARROW} within", "right", -4),
-        ("beyond \N{RIGHTWARDS ARROW}", "left", 4),
-    ):
-        ax.annotate(
-            words, (0, 1), xytext=(offset_pt, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
-            ha=side, va="bottom", fontsize="small", color=DARK_GREY,
-        )  # fmt: skip
+    write_above(ax, 0, "\N{LEFTWARDS ARROW} within", ha="right", offset_pt=-4)
+    write_above(ax, 0, "beyond \N{RIGHTWARDS ARROW}", ha="left", offset_pt=4)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import LABELS, describe_measure, name_cases
 from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.analysis.comparison.measured import LEVELS, find_rows, name_rows
 from simdeploy.errors import InputError, Problem, nearest, not_among, shorten
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import add_cost_unit, find_measure, set_time_axis, set_unit_axis, unit_of
-from simdeploy.plotting.style import in_plain_text, name_row, say_no_value, set_rows, wrap_name
+from simdeploy.plotting.axes import add_interval, find_measure, set_measure_axis, set_unit_axis
+from simdeploy.plotting.style import in_plain_text, name_row, put_legend_above, say_no_value, set_rows, wrap_name
 from simdeploy.report.wording import find_cost_unit
 from simdeploy.scenario.measures import Measure, parse_measure
 
@@ -62,8 +62,8 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     ...     "replication": [0, 1, 0, 1],
     ...     "verdict": ["escaped", "completed_good", "completed_good", "completed_good"],
     ... })
-    >>> plot_comparison(Figure().subplots(), compare(table)).get_xlabel()
-    'probability of each verdict of good and of defective releases, with 95 % intervals'
+    >>> plot_comparison(Figure().subplots(), compare(table)).get_xlabel().splitlines()
+    ['probability of each verdict of good and of defective releases,', '95 % CI']
     """
     estimates = comparison.estimates[comparison.estimates["response"].eq(response)]
     if response not in LEVELS:
@@ -82,16 +82,7 @@ def plot_comparison(ax: Axes, comparison: Comparison, *, response: str = "verdic
     set_rows(ax, [name_row(policy, n[policy]) for policy in comparison.policies])
     _set_value_axis(ax, response, estimates, comparison)
     if levels != (None,):
-        # Above the axes: every place inside may hold an interval.
-        ax.legend(
-            loc="lower left",
-            bbox_to_anchor=(0, 1.0),
-            ncols=2,
-            fontsize="small",
-            frameon=False,
-            columnspacing=1.2,
-            handletextpad=0.4,
-        )
+        put_legend_above(ax, 2)
     return ax
 
 
@@ -100,16 +91,7 @@ def _draw_estimates(ax: Axes, rows: pd.DataFrame, heights: list[float], level: s
     estimate, low, high = (rows[name].to_numpy() for name in ("estimate", "low", "high"))
     ax.hlines(heights, low, high, color=look.colour, linewidth=1.6)
     label = None if level is None else level.replace("_", " ")
-    ax.plot(
-        estimate,
-        heights,
-        linestyle="none",
-        marker=look.marker,
-        color=look.colour,
-        markersize=5,
-        label=label,
-        clip_on=False,
-    )
+    ax.plot(estimate, heights, look.marker, color=look.colour, markersize=5, label=label, clip_on=False)
     for value, height in zip(estimate, heights, strict=True):
         if level is None and math.isnan(value):
             say_no_value(ax, height)
@@ -119,14 +101,11 @@ def _set_value_axis(ax: Axes, response: str, estimates: pd.DataFrame, comparison
     if response in LEVELS:
         ax.set_xlim(0, 1)
         among = " of good and of defective releases" if response == "verdict" else ""
-        label, unit = f"probability of each {response}{among}", "fraction"
+        set_unit_axis(ax.xaxis, "fraction", 1, f"probability of each {response}{among}")
     else:
-        label, unit = f"mean {LABELS[response][0]}", LABELS[response][1]
-    largest = float(estimates[["estimate", "high"]].max().max())
-    label += f", with {100 * comparison.confidence_level:g} % intervals"
-    if response not in LEVELS:
-        label = add_cost_unit(label, Measure(response), find_cost_unit(comparison.computed_under))
-    set_unit_axis(ax.xaxis, unit, largest, label)
+        largest, unit = float(estimates[["estimate", "high"]].max().max()), find_cost_unit(comparison.computed_under)
+        set_measure_axis(ax.xaxis, Measure(response), largest, unit, f"mean {LABELS[response][0]}")
+    add_interval(ax, "x", comparison.confidence_level)
 
 
 @in_plain_text
@@ -172,20 +151,20 @@ def plot_ranking(ax: Axes, comparison: Comparison, *, of: str = "cost") -> Axes:
     rows = _find_ranked(comparison, of)
     rows = rows[rows["rank"].notna()].sort_values("rank", kind="stable").reset_index(drop=True)
     is_best = rows["is_among_best"].to_numpy(bool)
-    for choice, colour, marker, label in (
-        (is_best, _BEST, "o", "may be the best"),
-        (~is_best, _NOT_BEST, "s", "is not the best"),
+    for chosen, colour, face, marker, label in (
+        (rows[is_best], _BEST, _BEST, "o", "may be the best"),
+        (rows[~is_best], _NOT_BEST, "white", "s", "not the best"),
     ):
-        heights, chosen = rows.index[choice], rows[choice]
-        if chosen.empty:
-            continue
-        ax.hlines(heights, chosen["low"], chosen["high"], color=colour, linewidth=1.8)
-        face = colour if marker == "o" else "white"
-        ax.plot(chosen["estimate"], heights, marker, color=colour, markerfacecolor=face, markersize=6, label=label)
+        if len(chosen):
+            ax.hlines(chosen.index, chosen["low"], chosen["high"], color=colour, linewidth=1.8)
+            look: dict[str, Any] = {"color": colour, "markerfacecolor": face, "markersize": 6}
+            ax.plot(chosen["estimate"], chosen.index, marker, **look, label=label)
     ax.axvline(0, color=style.INK, linewidth=0.8, zorder=0)
     set_rows(ax, [wrap_name(name) for name in rows["policy"]])
-    _set_difference_axis(ax, of, rows, comparison)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize="small", frameon=False)
+    largest = float(rows[["estimate", "low", "high"]].abs().max().max())
+    _set_difference_axis(ax, parse_measure(of), largest, find_cost_unit(comparison.computed_under))
+    add_interval(ax, "x", comparison.confidence_level, ", simultaneous")
+    put_legend_above(ax, 2)
     return ax
 
 
@@ -202,21 +181,13 @@ def _find_ranked(comparison: Comparison, of: str) -> pd.DataFrame:
     return rows
 
 
-def _set_difference_axis(ax: Axes, of: str, rows: pd.DataFrame, comparison: Comparison) -> None:
-    from matplotlib.ticker import FuncFormatter
-
-    at_once = f"{100 * comparison.confidence_level:g} % intervals for all policies at once"
-    measure = parse_measure(of)
+def _set_difference_axis(ax: Axes, measure: Measure, largest: float, cost_unit: str) -> None:
     label = f"difference in {describe_measure(measure)} from the best other policy"
-    if measure.is_duration:
-        longest_s = float(rows[["estimate", "low", "high"]].abs().max().max())
-        set_time_axis(ax.xaxis, longest_s, f"{label}, {at_once}")
-        return
     if measure.is_fraction:
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
-        label += " (percentage points)"
-    label = add_cost_unit(label, measure, find_cost_unit(comparison.computed_under))
-    ax.set_xlabel(f"{label},\n{at_once}")
+        ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
+        ax.set_xlabel(f"{label} (percentage points)")
+    else:
+        set_measure_axis(ax.xaxis, measure, largest, cost_unit, label)
 
 
 @in_plain_text
@@ -249,10 +220,10 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
     >>> from simdeploy.plotting import plot_estimates
     >>> table = pd.DataFrame({"policy": ["a", "a"], "replication": [0, 1], "makespan_s": [60.0, 80.0]})
     >>> plot_estimates(Figure().subplots(), estimate(table, "makespan_s")).get_xlabel()
-    'makespan, with 95 % intervals (min)'
+    'makespan (min), 95 % CI'
     """
-    chosen = find_measure(measure, estimates.measures, argument="measure")
-    rows = estimates.estimates[estimates.estimates["measure"].eq(str(chosen))]
+    measure = find_measure(measure, estimates.measures, argument="measure")
+    rows = estimates.estimates[estimates.estimates["measure"].eq(str(measure))]
     names = name_cases(rows, estimates.case_columns)
     for place, (value, low, high) in enumerate(zip(rows["estimate"], rows["low"], rows["high"], strict=True)):
         if math.isnan(value):
@@ -266,7 +237,6 @@ def plot_estimates(ax: Axes, estimates: Estimates, *, measure: Measure | str | N
                 ax.plot(value, place + 0.28, marker=marker, color=style.BLUE, markersize=12, linestyle="none")
     set_rows(ax, [name_row(name, n) for name, n in zip(names, rows["n"], strict=True)])
     largest = float(rows[["estimate", "high"]].max().max())
-    label = f"{describe_measure(chosen)}, with {100 * estimates.confidence_level:g} % intervals"
-    label = add_cost_unit(label, chosen, find_cost_unit(estimates.computed_under))
-    set_unit_axis(ax.xaxis, unit_of(chosen), largest, label)
+    set_measure_axis(ax.xaxis, measure, largest, find_cost_unit(estimates.computed_under))
+    add_interval(ax, "x", estimates.confidence_level)
     return ax

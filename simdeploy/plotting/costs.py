@@ -9,8 +9,8 @@ import numpy as np
 from simdeploy.analysis.asking.naming import LABELS, name_cases
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import add_cost_unit
-from simdeploy.plotting.style import in_plain_text, name_row, say_no_value, set_rows
+from simdeploy.plotting.axes import add_interval, set_measure_axis
+from simdeploy.plotting.style import Look, in_plain_text, name_row, put_legend_above, say_no_value, set_rows
 from simdeploy.report.wording import find_cost_unit
 from simdeploy.scenario.measures import Measure
 from simdeploy.vocabulary import CAUSES
@@ -23,21 +23,13 @@ if TYPE_CHECKING:
 
 _COST = Measure("cost")
 _LOOKS = {
-    "cost_delay": (style.SKY_BLUE, ""),
-    "cost_failed_requests": (style.BLUE, "//"),
-    "cost_unavailability": (style.PURPLE, ".."),
-    "cost_false_alarm": (style.ORANGE, "\\\\"),
-    "cost_escape": (style.VERMILION, "xx"),
+    "cost_delay": Look(style.SKY_BLUE, line=(0, (5, 2))),
+    "cost_failed_requests": Look(style.BLUE, line=(0, (1, 1)), hatch="//"),
+    "cost_unavailability": Look(style.PURPLE, line=(0, (3, 1, 1, 1)), hatch=".."),
+    "cost_false_alarm": Look(style.ORANGE, line=(0, (5, 1, 1, 1, 1, 1)), hatch="\\\\"),
+    "cost_escape": Look(style.VERMILION, line=(0, (8, 2)), hatch="xx"),
 }
-
-_AXES = {"canaries": "canaries", "minutes": "minutes by which each node is watched longer"}
-_LINES = {
-    "cost_delay": (0, (5, 2)),
-    "cost_failed_requests": (0, (1, 1)),
-    "cost_unavailability": (0, (3, 1, 1, 1)),
-    "cost_false_alarm": (0, (5, 1, 1, 1, 1, 1)),
-    "cost_escape": (0, (8, 2)),
-}
+_AXES = {"canaries": "canaries", "minutes": "additional minutes of observation per node"}
 
 
 @in_plain_text
@@ -72,7 +64,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     ... })
     >>> costs = Costs(failed_request=0.1, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000)
     >>> plot_costs(Figure().subplots(), estimate_costs(table, costs=costs)).get_xlabel()
-    'mean cost per rollout, with 95 % intervals'
+    'mean cost per rollout, 95 % CI'
     """
     totals = result.totals
     n_cases = len(totals)
@@ -80,31 +72,31 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     right, left = np.zeros(n_cases), np.zeros(n_cases)
     for cause in CAUSES:
         widths = np.nan_to_num(result.parts.loc[result.parts["cause"].eq(cause), "estimate"].to_numpy())
-        if not widths.any():
-            continue
-        colour, hatch = _LOOKS[cause]
-        starts = np.where(widths >= 0, right, left)
-        label = LABELS[cause][0].removeprefix("cost of ")
-        ax.barh(rows, widths, 0.62, left=starts, color=colour, hatch=hatch, edgecolor="white", label=label)
-        right, left = right + np.maximum(widths, 0), left + np.minimum(widths, 0)
+        if widths.any():
+            look: dict[str, Any] = {"color": _LOOKS[cause].colour, "hatch": _LOOKS[cause].hatch, "edgecolor": "white"}
+            ax.barh(rows, widths, 0.62, left=np.where(widths >= 0, right, left), label=_name_cause(cause), **look)
+            right, left = right + np.maximum(widths, 0), left + np.minimum(widths, 0)
     ax.hlines(rows, totals["low"], totals["high"], color=style.INK, linewidth=1.4)
     ax.plot(totals["estimate"], rows, "|", color=style.INK, markersize=9)
     for row in np.flatnonzero(totals["estimate"].isna()).tolist():
         say_no_value(ax, row)
-    set_rows(
-        ax, [name_row(name, n) for name, n in zip(name_cases(totals, result.case_columns), totals["n"], strict=True)]
-    )
+    names = name_cases(totals, result.case_columns)
+    set_rows(ax, [name_row(name, n) for name, n in zip(names, totals["n"], strict=True)])
     ax.axvline(0, color=style.INK, linewidth=0.8)
-    label = f"mean cost per rollout, with {100 * result.confidence_level:g} % intervals"
-    ax.set_xlabel(add_cost_unit(label, _COST, find_cost_unit(result.computed_under)))
+    set_measure_axis(ax.xaxis, _COST, 0, find_cost_unit(result.computed_under), "mean cost per rollout")
+    add_interval(ax, "x", result.confidence_level)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
+        put_legend_above(ax, 3)
     return ax
+
+
+def _name_cause(cause: str) -> str:
+    return LABELS[cause][0].removeprefix("cost of ")
 
 
 @in_plain_text
 def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str = "canaries") -> Axes:
-    """Draw what each amount of watching saves against the current policy.
+    """Draw what more or less observation saves, compared with the current policy.
 
     Parameters
     ----------
@@ -139,36 +131,32 @@ def plot_value_of_observation(ax: Axes, result: ObservationResult, *, lever: str
     ... })
     >>> result = value_of_observation(scenario, replications=2)
     >>> plot_value_of_observation(Figure().subplots(), result, lever="minutes").get_xlabel()
-    'minutes by which each node is watched longer'
+    'additional minutes of observation per node'
     """
     rows = result.savings[result.savings["lever"].eq(lever)]
     if rows.empty:
         raise InputError(not_among("no such setting", ("lever",), lever, result.savings["lever"].unique()))
     limit = result.limits[result.limits["lever"].eq(lever)].iloc[0]
-    for cause, line in _LINES.items():
+    lines = []
+    for cause, look in _LOOKS.items():
         part = rows[rows["cause"].eq(cause)]
         if part["cost"].any():
-            label = LABELS[cause][0].removeprefix("cost of ")
-            ax.plot(part["value"], part["estimate"], color=_LOOKS[cause][0], linestyle=line, linewidth=1.4, label=label)
+            line: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "linewidth": 1.4}
+            lines += ax.plot(part["value"], part["estimate"], label=_name_cause(cause), **line)
     total = rows[rows["cause"].eq("cost")]
     ax.vlines(total["value"], total["low"], total["high"], color=style.INK, linewidth=1.6)
-    ax.plot(total["value"], total["estimate"], "o-", color=style.INK, linewidth=2, markersize=5, label="total")
+    lines += ax.plot(total["value"], total["estimate"], "o-", color=style.INK, linewidth=2, markersize=5, label="total")
     now = total[total["is_current"]]
-    look: dict[str, Any] = {"color": "white", "markeredgecolor": style.INK, "markersize": 8, "label": "current"}
-    ax.plot(now["value"], now["estimate"], "D", **look, zorder=4)
+    diamond: dict[str, Any] = {"color": "white", "markeredgecolor": style.INK, "markersize": 8}
+    ax.plot(now["value"], now["estimate"], "D", **diamond, label="current", zorder=4)
     ax.axhline(0, color=style.INK, linewidth=0.8, zorder=0)
     last = float(total["value"].max())
     ax.set_xlim(right=last)
     if limit["pays_until"] < last:
         ax.axvspan(limit["pays_until"], last, color=style.STRIPE, zorder=-1, label="no significant gain")
-    lines = [line for line in ax.lines if line.get_linestyle() != "None" and np.size(line.get_xdata()) == len(total)]
-    ends = [float(np.asarray(line.get_ydata(), dtype=float)[-1]) for line in lines]
-    style.label_line_ends(
-        ax, ends, [str(line.get_label()) for line in lines], [str(line.get_color()) for line in lines]
-    )
+    style.label_line_ends(ax, lines)
     ax.set_xlabel(_AXES[lever])
-    label = f"saved per rollout,\nwith {100 * result.confidence_level:g} % intervals"
-    ax.set_ylabel(add_cost_unit(label, _COST, find_cost_unit(result.computed_under)))
-    handles = [handle for handle in ax.get_legend_handles_labels()[0] if handle not in lines]
-    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize="small", frameon=False)
+    set_measure_axis(ax.yaxis, _COST, 0, find_cost_unit(result.computed_under), "cost saved per rollout")
+    add_interval(ax, "y", result.confidence_level)
+    put_legend_above(ax, 2, handles=[handle for handle in ax.get_legend_handles_labels()[0] if handle not in lines])
     return ax

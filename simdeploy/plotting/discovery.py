@@ -10,7 +10,20 @@ import numpy as np
 
 from simdeploy.analysis.asking.naming import format_value, name_factors
 from simdeploy.analysis.discovery.columns import read_columns
-from simdeploy.plotting.style import BLACK, BLUE, GREY, INK, LIGHT_GREY, ORANGE, VERMILION, in_plain_text
+from simdeploy.analysis.discovery.result import WORLD
+from simdeploy.plotting.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    INK,
+    LIGHT_GREY,
+    ORANGE,
+    VERMILION,
+    in_plain_text,
+    put_legend_above,
+    write_above,
+    write_beside,
+)
 from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.wording import PERCENT, format_amount
 
@@ -19,8 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simdeploy.analysis.discovery.result import Discovery
-
-_NO_FACTORS = ("is_held_out", "is_broken", "is_undecided", "reason", "box")
 
 # Values half of which are in less than this part of their range, at its low end, are shown on a logarithmic axis.
 _LOW_HALF = 0.3
@@ -69,26 +80,20 @@ def plot_discovery(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     ('x', 'y')
     """
     limits = result.limits[result.limits["box"].eq(box)].sort_values("quasi_p", kind="stable")
-    factors = [name for name in result.worlds.columns if name not in _NO_FACTORS]
+    factors = [name for name in result.worlds.columns if name not in WORLD]
     short = dict(zip(factors, name_factors(factors), strict=True))
     shown = list(dict.fromkeys([*limits["factor"], *factors]))[:2]
-    axes = [_read_axis(result.worlds, name) for name in shown]
-    x = axes[0]
-    y = axes[1] if len(axes) > 1 else _Axis(np.zeros(len(result.worlds)), ("",))
+    x, *others = (_read_axis(result.worlds, name) for name in shown)
+    y = others[0] if others else _Axis("", np.zeros(len(result.worlds)), ("",))
     _draw_worlds(ax, result, x, y, _is_beyond(result.worlds, limits[~limits["factor"].isin(shown)]))
-    _dress(ax, x, y)
+    for which, axis in (("x", x), ("y", y)):
+        _set_axis(ax, which, axis, short.get(axis.factor, ""))
     if len(limits):
         is_found = bool(result.boxes.loc[result.boxes["box"].eq(box), "is_found"].iloc[0])
-        _draw_box(ax, limits, shown, x, y, is_found=is_found)
-    ax.set_xlabel(short[shown[0]], parse_math=False)
-    ax.set_ylabel(short[shown[1]] if len(shown) > 1 else "", parse_math=False)
+        _draw_box(ax, limits, x, y, is_found=is_found)
     title = wrap_words(ax, _say_box(result, limits, shown, box))
-    ax.set_title(title, loc="left", fontsize="medium", pad=30, parse_math=False)
-    # Above the axes: a box may be in any corner of them.
-    ax.legend(
-        fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=1.3,
-        handletextpad=0.1, borderpad=0,
-    )  # fmt: skip
+    ax.set_title(title, loc="left", fontsize="medium", pad=30)
+    put_legend_above(ax, 2, borderaxespad=1.5, handletextpad=0.1, borderpad=0)
     return ax
 
 
@@ -98,11 +103,10 @@ def _draw_worlds(ax: Axes, result: Discovery, x: _Axis, y: _Axis, is_beyond: np.
         (False, "holds", {"s": 12, "color": LIGHT_GREY, "marker": "o", "linewidths": 0}),
         (True, "breaks", {"s": 26, "color": _BREAKS, "marker": "X", "linewidths": 0}),
     )
-    for is_it, label, look in looks:
-        of_sort = result.worlds["is_broken"].eq(is_it).to_numpy(dtype=bool, na_value=False)
-        ax.scatter(x.values[of_sort & ~is_beyond], y.values[of_sort & ~is_beyond], label=label, **look)
-        if is_beyond.any():
-            ax.scatter(x.values[of_sort & is_beyond], y.values[of_sort & is_beyond], alpha=_FAINT, **look)
+    for is_broken, label, look in looks:
+        is_drawn = result.worlds["is_broken"].eq(is_broken).to_numpy(dtype=bool, na_value=False)
+        ax.scatter(x.values[is_drawn & ~is_beyond], y.values[is_drawn & ~is_beyond], label=label, **look)
+        ax.scatter(x.values[is_drawn & is_beyond], y.values[is_drawn & is_beyond], alpha=_FAINT, **look)
 
 
 def _is_beyond(worlds: pd.DataFrame, limits: pd.DataFrame) -> np.ndarray:
@@ -124,9 +128,9 @@ def _say_box(result: Discovery, limits: pd.DataFrame, shown: list[str], box: int
     if limits.empty:
         return f"Where {subject} breaks: no box was found"
     row = result.boxes[result.boxes["box"].eq(box)].iloc[0]
-    found = "Box" if row["is_found"] else "Box (not statistically significant)"
-    density, coverage = (format_amount(row[name], PERCENT, digits=2) for name in ("density", "coverage"))
-    lines = [f"Where {subject} breaks", f"{found}: {density} of its worlds break; it has {coverage} of all that break"]
+    name = "Box" if row["is_found"] else "Box (not statistically significant)"
+    density, coverage = (format_amount(row[column], PERCENT, digits=2) for column in ("density", "coverage"))
+    lines = [f"Where {subject} breaks", f"{name}: {density} of its worlds break; it has {coverage} of all that break"]
     further = limits.loc[~limits["factor"].isin(shown), "limits"]
     if len(further):
         lines.append(f"further limits (pale: beyond): {' and '.join(further)}")
@@ -166,22 +170,18 @@ def plot_peeling_path(ax: Axes, result: Discovery, *, box: int = 1) -> Axes:
     ['in the worlds of the search', 'in held-out worlds', 'chosen on the path', 'the box, in held-out worlds']
     """
     path = result.path[result.path["box"].eq(box)]
-    for stem, line, colour, label in (
-        ("", "o-", GREY, "in the worlds of the search"),
-        ("held_out_", "s--", BLUE, "in held-out worlds"),
+    boxes = result.boxes[result.boxes["box"].eq(box)]
+    line: dict[str, Any] = {"markersize": 4, "linewidth": 1}
+    star: dict[str, Any] = {"markersize": 15, "markeredgecolor": BLACK}
+    for rows, stem, marks, colour, label, look in (
+        (path, "", "o-", GREY, "in the worlds of the search", line),
+        (path, "held_out_", "s--", BLUE, "in held-out worlds", line),
+        (path[path["is_chosen"]], "", "o", ORANGE, "chosen on the path", {"markersize": 9}),
+        (boxes, "", "*", VERMILION, "the box, in held-out worlds", star),
     ):
-        x, y = 100 * path[f"{stem}coverage"], 100 * path[f"{stem}density"]
-        ax.plot(x, y, line, color=colour, markersize=4, linewidth=1, label=label)
-    chosen = path[path["is_chosen"]]
-    ax.plot(
-        100 * chosen["coverage"], 100 * chosen["density"], "o", color=ORANGE, markersize=9, label="chosen on the path"
-    )
-    found = result.boxes[result.boxes["box"].eq(box)]
-    if len(found):
-        ax.plot(
-            100 * found["coverage"], 100 * found["density"], "*", color=VERMILION, markersize=15, markeredgecolor=BLACK,
-            label="the box, in held-out worlds",
-        )  # fmt: skip
+        if len(rows):
+            x, y = 100 * rows[f"{stem}coverage"], 100 * rows[f"{stem}density"]
+            ax.plot(x, y, marks, color=colour, label=label, **look)
     known = 100 * path[["coverage", "density", "held_out_coverage", "held_out_density"]].to_numpy(dtype=float)
     for setter, numbers in ((ax.set_xlim, known[:, ::2]), (ax.set_ylim, known[:, 1::2])):
         low = float(np.nanmin(numbers)) if np.isfinite(numbers).any() else 0.0
@@ -202,23 +202,20 @@ def _number_factors(ax: Axes, path: pd.DataFrame) -> None:
     for row in firsts.to_dict("records"):
         place = 100 * row["coverage"], 100 * row["density"]
         height_pt = ax.transData.transform(place)[1] * 72 / ax.figure.dpi
-        if abs(height_pt - before_pt) < _LINE_PT:
-            continue
-        before_pt = height_pt
-        ax.annotate(
-            f"{row['n_restricted']}",
-            place,
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize="small",
-            color=INK,
-        )
+        if abs(height_pt - before_pt) >= _LINE_PT:
+            before_pt = height_pt
+            look: dict[str, Any] = {"va": "center", "fontsize": "small", "color": INK}
+            ax.annotate(str(row["n_restricted"]), place, (6, 0), textcoords="offset points", **look)
 
 
 class _Axis(NamedTuple):
+    factor: str
     values: np.ndarray
     words: tuple[str, ...] | None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.words is None and bool((self.values == np.round(self.values)).all())
 
     @property
     def is_log(self) -> bool:
@@ -238,54 +235,50 @@ class _Axis(NamedTuple):
 
 
 def _read_axis(worlds: pd.DataFrame, name: str) -> _Axis:
-    """Return the places of a factor's values; words, and whole numbers, are spread a little so that all can be seen."""
+    """Return the places of a factor's values; words are spread a little so that all worlds can be seen."""
     (column,) = read_columns(worlds[[name]])
     values = column.values
     if column.words is not None:
         values = values + 0.7 * (np.arange(len(values)) * (math.sqrt(5) - 1) / 2 % 1 - 0.5)
-    return _Axis(values, column.words)
+    return _Axis(name, values, column.words)
 
 
-def _dress(ax: Axes, x: _Axis, y: _Axis) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+def _set_axis(ax: Axes, which: str, axis: _Axis, label: str) -> None:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    for axis, one in (("x", x), ("y", y)):
-        if one.is_log:
-            ax.set(**{f"{axis}scale": "log"})
-            if one.values.max() / one.values.min() < _MOST_RATIO:
-                which = getattr(ax, f"{axis}axis")
-                which.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-                which.set_minor_formatter(NullFormatter())
-        elif one.words is None and (one.values == np.round(one.values)).all():
-            getattr(ax, f"{axis}axis").set_major_locator(MaxNLocator(integer=True))
-        if one.words is not None:
-            setter = ax.set_xticks if axis == "x" else ax.set_yticks
-            setter(range(len(one.words)), one.words, parse_math=False)
-    ax.set_xlim(*x.ends)
-    ax.set_ylim(*y.ends)
+    drawn = getattr(ax, f"{which}axis")
+    if axis.words is not None:
+        drawn.set_ticks(range(len(axis.words)), axis.words, parse_math=False)
+    elif axis.is_log:
+        ax.set(**{f"{which}scale": "log"})
+        if axis.values.max() / axis.values.min() < _MOST_RATIO:
+            drawn.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            drawn.set_major_formatter(lambda value, _: f"{value:g}")
+            drawn.set_minor_formatter(NullFormatter())
+    elif axis.is_whole:
+        drawn.set_major_locator(MaxNLocator(integer=True))
+    drawn.set_label_text(label)
+    ax.set(**{f"{which}lim": axis.ends})
 
 
-def _draw_box(ax: Axes, limits: pd.DataFrame, shown: list[str], x: _Axis, y: _Axis, *, is_found: bool) -> None:
+def _draw_box(ax: Axes, limits: pd.DataFrame, x: _Axis, y: _Axis, *, is_found: bool) -> None:
     from matplotlib.patches import Rectangle
 
     by_factor = {row["factor"]: row for row in limits.to_dict("records")}
     spans = []
-    for number, (which, one) in enumerate((("x", x), ("y", y))):
-        name = shown[number] if number < len(shown) else ""
-        if name not in by_factor:
-            spans.append([one.ends])
-            continue
-        row = by_factor[name]
-        if one.words is not None:
-            places = [one.words.index(word) for word in str(row["values"]).split(", ")]
+    for which, axis in (("x", x), ("y", y)):
+        row = by_factor.get(axis.factor)
+        if row is None:
+            spans.append([axis.ends])
+        elif axis.words is not None:
+            places = [axis.words.index(word) for word in str(row["values"]).split(", ")]
             spans.append([(place - 0.5, place + 0.5) for place in places])
         else:
-            spans.append([(max(float(row["low"]), one.ends[0]), min(float(row["high"]), one.ends[1]))])
-            is_whole = bool((one.values == np.round(one.values)).all())
-            for limit, nearest in ((float(row["low"]), math.ceil), (float(row["high"]), math.floor)):
-                if one.ends[0] < limit < one.ends[1]:
-                    _label_limit(ax, which, limit, nearest(limit) if is_whole else float(f"{limit:.3g}"))
+            low, high = float(row["low"]), float(row["high"])
+            spans.append([(max(low, axis.ends[0]), min(high, axis.ends[1]))])
+            for limit, nearest in ((low, math.ceil), (high, math.floor)):
+                if axis.ends[0] < limit < axis.ends[1]:
+                    _label_limit(ax, which, limit, nearest(limit) if axis.is_whole else float(f"{limit:.3g}"))
     area: dict[str, Any] = {"facecolor": ORANGE, "alpha": 0.18, "zorder": 0, "linewidth": 0}
     edge = {"fill": False, "edgecolor": INK, "linewidth": 1.6, "linestyle": "-" if is_found else "--"}
     for (left, right), (bottom, top) in product(*spans):
@@ -295,13 +288,6 @@ def _draw_box(ax: Axes, limits: pd.DataFrame, shown: list[str], x: _Axis, y: _Ax
 
 def _label_limit(ax: Axes, which: str, limit: float, written: float) -> None:
     """Write a limit outside of the axes, at the end of a line that goes on from the edge of the box."""
-    words = format_value(written)
-    look: dict[str, Any] = {"color": INK, "linewidth": 0.7, "linestyle": ":", "zorder": 0.5}
-    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": "small", "fontweight": "bold", "color": INK}
-    if which == "x":
-        ax.axvline(limit, **look)
-        ax.annotate(words, (limit, 1), xytext=(0, 2), xycoords=("data", "axes fraction"), ha="center", **text)
-    else:
-        ax.axhline(limit, **look)
-        place = (1, limit)
-        ax.annotate(words, place, xytext=(3, 0), xycoords=("axes fraction", "data"), va="center", **text)
+    draw_line, write = (ax.axvline, write_above) if which == "x" else (ax.axhline, write_beside)
+    draw_line(limit, color=INK, linewidth=0.7, linestyle=":", zorder=0.5)
+    write(ax, limit, format_value(written), fontweight="bold", color=INK)

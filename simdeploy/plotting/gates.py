@@ -21,7 +21,7 @@ from simdeploy.plotting.axes import (
     set_measure_axis,
     write_percent,
 )
-from simdeploy.plotting.style import Look, in_plain_text, set_rows, wrap_name
+from simdeploy.plotting.style import Look, in_plain_text, set_rows, wrap_name, write_beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,8 +93,8 @@ def plot_gates(axes: Sequence[Axes] | np.ndarray, result: GateComparison) -> Seq
     ...     "fleet": {"nodes": 10, "update_duration": "1m", "requests_per_second": 10},
     ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m", "max_error_rate": 0.02}}},
     ... })
-    >>> found = compare_gates(scenario, gates=["pooled"], sizes=[0.03], replications=20, engine="reference")
-    >>> plot_gates(Figure().subplots(5), found)[0].get_ylabel()
+    >>> result = compare_gates(scenario, gates=["pooled"], sizes=[0.03], replications=20, engine="reference")
+    >>> plot_gates(Figure().subplots(5), result)[0].get_ylabel()
     'stopped'
     """
     flat = list(np.asarray(axes, dtype=object).ravel())
@@ -135,7 +135,7 @@ def _select(result: GateComparison, name: str, least: int = 0) -> pd.DataFrame:
 
 def _draw_curves(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> None:
     """Draw how often each gate stops a release; the threshold and the best gate, or the second, stand out."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     shown = _select(result, STOPPED)
     by_size = shown.groupby("size")["estimate"].min()
@@ -154,11 +154,11 @@ def _draw_curves(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
             **(strong if gate in in_front else weak),
         )  # fmt: skip
     ax.set_ylim(-0.04, 1.12)
-    ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
+    ax.yaxis.set_major_formatter(write_percent)
     ax.set_ylabel(STOPPED, fontsize="small")
     ax.set_xlim(-0.03 * end, 1.03 * end)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    ax.xaxis.set_major_formatter(FuncFormatter(write_percent))
+    ax.xaxis.set_major_formatter(write_percent)
     beyond = "\n(all gates stop larger defects)" if end < result.sizes[-1] else ""
     ax.set_xlabel(f"error rate that the release adds{beyond}", fontsize="small")
     ax.axvline(result.size, color=style.LIGHT_GREY, linewidth=0.8, linestyle=":", zorder=0)
@@ -196,11 +196,8 @@ def _draw_errors(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
         set_measure_axis(ax.xaxis, as_measure(STOPPED), longest)
     ax.set_xlabel("share of releases", fontsize="small")
     for row, (gate, verdict) in enumerate(zip(result.gates["gate"], result.gates["verdict"], strict=True)):
-        if row:
-            ax.annotate(
-                verdict, (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize="x-small",
-                color=style.darken(looks[gate].colour),
-            )  # fmt: skip
+        if row > 0:
+            write_beside(ax, row, verdict, fontsize="x-small", color=style.darken(looks[gate].colour))
     if result.best is not None:
         ax.get_yticklabels()[list(looks).index(result.best)].set_fontweight("bold")
     ax.set_title(f"Errors: ○ false alarms\n● misses of {_name_size(result)}", fontsize="small", loc="left")
@@ -209,15 +206,14 @@ def _draw_errors(ax: Axes, result: GateComparison, looks: dict[str, Look]) -> No
 def _draw_measure(ax: Axes, result: GateComparison, looks: dict[str, Look], name: str) -> None:
     sizes = {_GOOD: 0.0, _DEFECT: result.size}
     rows = _select(result, name, _LEAST_ROLLOUTS)
+    rows = rows[rows["size"].isin([sizes[at] for at in _SHOWN_AT[name]])]
     measure, is_log = as_measure(name), name in _LOGARITHMIC
-    shown = {at: rows[rows["size"].eq(sizes[at])] for at in _SHOWN_AT[name]}
-    drawn = _join(shown)
     if is_log:
-        least = drawn.loc[drawn["estimate"].gt(0), "estimate"].min() / 2
-        shown = {at: of[of["estimate"].gt(0)].assign(low=of["low"].clip(lower=least)) for at, of in shown.items()}
-        drawn = _join(shown)
+        rows = rows[rows["estimate"].gt(0)]
+        rows = rows.assign(low=rows["low"].clip(lower=rows["estimate"].min() / 2))
+    shown = {at: rows[rows["size"].eq(sizes[at])] for at in _SHOWN_AT[name]}
     _draw_rows(ax, looks, shown)
-    ends = drawn[["estimate", "low", "high"]].to_numpy().ravel()
+    ends = rows[["estimate", "low", "high"]].to_numpy().ravel()
     ends = ends[np.isfinite(ends)]
     if len(ends):
         longest = set_limits(ax, "x", measure, ends)
@@ -226,19 +222,13 @@ def _draw_measure(ax: Axes, result: GateComparison, looks: dict[str, Look], name
             ax.set_xlim(max(low, 0.0), high)
         set_measure_axis(ax.xaxis, measure, longest)
         if is_log:
-            set_log_axis(ax, "x", ends.min() / 1.3, 1.3 * ends.max())
+            set_log_axis(ax, ends.min() / 1.3, 1.3 * ends.max())
     else:
         ax.set_xlabel(describe_measure(measure))
         ax.set_xticks([])
     ax.set_xlabel(ax.get_xlabel(), fontsize="small")
     marks = {_GOOD: "○ good release", _DEFECT: f"● {_name_size(result)}"}
     ax.set_title("\n".join(marks[at] for at in shown), fontsize="small", loc="left")
-
-
-def _join(shown: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.concat(list(shown.values()))
 
 
 def _name_size(result: GateComparison) -> str:

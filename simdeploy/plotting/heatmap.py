@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,10 @@ from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS, QUANTITIES
 from simdeploy.errors import InputError, Problem, not_among
 from simdeploy.plotting.axes import set_unit_axis
 from simdeploy.plotting.slices import Slice, choose_slice
-from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text
+from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, contrast_to, in_plain_text, say_nothing_known
+from simdeploy.plotting.wrapping import measure_axes, wrap_words
 from simdeploy.report.grid import quantity_scale, quantity_title
-from simdeploy.report.wording import POINTS, format_number
+from simdeploy.report.wording import POINTS, format_number, interval_names, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,6 @@ _OF_WHAT = {"false_alarm": "of good releases", "escape": "of defective releases"
 _SIZES = (("small", 6.0), ("x-small", 5.0))  # of numbers in cells, with what a character takes in points
 _TICK_PT = 18  # what a tick label takes along a vertical axis
 _CHARACTER_PT = 6.5  # of a tick label, with what must be free beside it
-_TITLE_CHARACTER_PT = 4.3
 
 
 @in_plain_text
@@ -160,13 +159,12 @@ def _write_numbers(ax: Axes, estimates: np.ndarray, shown: Slice, quantity: str,
         for place, value in np.ndenumerate(estimates)
         if not np.isnan(value)
     }
-    extent, dpi = ax.get_window_extent(), ax.figure.dpi
-    width_pt, height_pt = (
-        72 * size / dpi / n for size, n in zip((extent.width, extent.height), estimates.shape[::-1], strict=True)
-    )
+    (width_pt, height_pt), (n_rows, n_columns) = measure_axes(ax), estimates.shape
     longest = max(map(len, words.values()))
-    sizes = [size for size, character_pt in _SIZES if longest * character_pt < width_pt and height_pt > _TICK_PT]
-    for (row, column), text in words.items() if sizes else ():
+    sizes = [size for size, character_pt in _SIZES if longest * character_pt < width_pt / n_columns]
+    if not sizes or height_pt / n_rows <= _TICK_PT:
+        return
+    for (row, column), text in words.items():
         colour = contrast_to(mesh, estimates[row, column])
         ax.text(column, row, text, ha="center", va="center", fontsize=sizes[0], color=colour)
 
@@ -174,12 +172,10 @@ def _write_numbers(ax: Axes, estimates: np.ndarray, shown: Slice, quantity: str,
 def _label_cells(axis: Axis, name: str, values: Sequence[Any]) -> None:
     """Write as many of the values as there is room for."""
     words = [format_value(value) for value in values]
-    extent, dpi = axis.axes.get_window_extent(), axis.axes.figure.dpi
-    if axis is axis.axes.xaxis:
-        room_pt, needed_pt = extent.width * 72 / dpi, _CHARACTER_PT * max(map(len, words))
-    else:
-        room_pt, needed_pt = extent.height * 72 / dpi, _TICK_PT
-    step = math.ceil(len(words) / max(1, room_pt // needed_pt))
+    width_pt, height_pt = measure_axes(axis.axes)
+    is_horizontal = axis is axis.axes.xaxis
+    n_fitting = width_pt // (_CHARACTER_PT * max(map(len, words))) if is_horizontal else height_pt // _TICK_PT
+    step = math.ceil(len(words) / max(1, n_fitting))
     axis.set_ticks(range(0, len(words), step), words[::step], parse_math=False)
     axis.set_label_text(name)
 
@@ -191,15 +187,8 @@ def _draw_points(ax: Axes, shown: Slice, quantity: str) -> ScalarMappable:
     x, y = (_positions(axis, cells[name]) for axis, name in ((ax.xaxis, shown.x), (ax.yaxis, str(shown.y))))
     missing = np.isnan(estimates)
     size = max(4.0, min(60.0, 4000 / len(cells)))
-    points = ax.scatter(
-        x[~missing],
-        y[~missing],
-        c=estimates[~missing],
-        s=size,
-        **_choose_colours(quantity, shown.whole),
-        edgecolors=DARK_GREY,
-        linewidths=0.3,
-    )
+    look = {**_choose_colours(quantity, shown.whole), "edgecolors": DARK_GREY, "linewidths": 0.3}
+    points = ax.scatter(x[~missing], y[~missing], c=estimates[~missing], s=size, **look)
     if missing.any():
         ax.scatter(x[missing], y[missing], s=size, marker="x", color=GREY, linewidths=0.8)
     return points
@@ -247,9 +236,9 @@ def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:
     cells = shown.cells
     x = _positions(ax.xaxis, cells[shown.x])
     order = np.argsort(x, kind="stable")
-    estimate, low, high = (cells[f"{quantity}_{what}"].to_numpy(dtype=float) for what in ("estimate", "low", "high"))
-    ax.fill_between(x[order], low[order], high[order], color=BLUE, alpha=0.2, linewidth=0)
-    ax.plot(x[order], estimate[order], color=BLUE, marker="o", markersize=3.5, linewidth=1.4, clip_on=False)
+    estimate, low, high = cells[_columns(quantity)].to_numpy(dtype=float)[order].T
+    ax.fill_between(x[order], low, high, color=BLUE, alpha=0.2, linewidth=0)
+    ax.plot(x[order], estimate, color=BLUE, marker="o", markersize=3.5, linewidth=1.4, clip_on=False)
     if not np.isnan(estimate).all():
         _set_limits(ax, shown.whole, quantity)
         _set_values(ax.yaxis, shown, quantity)
@@ -257,8 +246,12 @@ def _draw_line(ax: Axes, shown: Slice, quantity: str) -> None:
         _draw_nothing(ax, shown)
 
 
+def _columns(quantity: str) -> list[str]:
+    return list(interval_names(f"{quantity}_estimate"))
+
+
 def _set_limits(ax: Axes, cells: pd.DataFrame, quantity: str) -> None:
-    values = cells[[f"{quantity}_{what}" for what in ("estimate", "low", "high")]]
+    values = cells[_columns(quantity)]
     low, high = float(values.min().min()), float(values.max().max())
     margin = 0.05 * (high - low)
     if quantity in PROPORTIONS:
@@ -270,9 +263,7 @@ def _set_limits(ax: Axes, cells: pd.DataFrame, quantity: str) -> None:
 
 
 def _draw_nothing(ax: Axes, shown: Slice) -> None:
-    ax.text(0.5, 0.5, "no value in any case", ha="center", va="center", transform=ax.transAxes)
-    ax.set_xticks([])
-    ax.set_yticks([])
+    say_nothing_known(ax, "no value in any case")
     ax.set_xlabel(shown.x)
     ax.set_ylabel(shown.y or "")
 
@@ -288,11 +279,10 @@ def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -
     if not widths.isna().all():
         unit = POINTS.unit if quantity in PROPORTIONS else scale.unit
         widest = float(widths.max()) * scale.factor
-        lines.append(f"{100 * confidence_level:g} % CI: ± {format_number(widest, widest)} {unit} at most".rstrip())
+        lines.append(f"{percent(confidence_level)} CI: ± {format_number(widest, widest)} {unit} at most".rstrip())
     missing = shown.cells[f"{quantity}_estimate"].isna()
     if shown.y is not None and missing.any() and not missing.all():
         lines.append("hatched: no value" if shown.is_grid else "crosses: no value")
     if shown.note:
-        width = max(20, int(ax.get_window_extent().width * 72 / ax.figure.dpi / _TITLE_CHARACTER_PT))
-        lines += textwrap.wrap(shown.note, width, break_long_words=False, break_on_hyphens=False)
-    ax.set_title("\n".join(lines), fontsize="small", parse_math=False)
+        lines.append(wrap_words(ax, shown.note, "small"))
+    ax.set_title("\n".join(lines), fontsize="small")

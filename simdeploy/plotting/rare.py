@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, INK, in_plain_text
+from simdeploy.plotting.style import BLUE, DARK_GREY, GREY, INK, in_plain_text, say_nothing_known
 from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.rare import format_count, format_probability
 
@@ -41,46 +41,41 @@ def plot_rare(ax: Axes, rare: Rare) -> Axes:
     ...     "name": "hundred", "fleet": {"nodes": 100, "update_duration": "30s", "start_failure": 0.001},
     ...     "policies": {"at-once": {"strategy": "immediate"}},
     ... })
-    >>> found = simdeploy.estimate_rare(
+    >>> rare = simdeploy.estimate_rare(
     ...     scenario, event="failed_nodes >= 6", tilt={"start_failure": 60}, replications=500, engine="reference"
     ... )
-    >>> plot_rare(Figure().subplots(), found).get_xlabel()
+    >>> plot_rare(Figure().subplots(), rare).get_xlabel()
     'rollouts'
     """
-    from textwrap import fill
+    title = str(rare.event)
+    if rare.is_trusted and rare.probability > 0:
+        probability = format_probability(rare.probability, rare.low, rare.high, level=rare.confidence_level)
+        title = f"{title}\nprobability {probability}"
+        _draw_errors(ax, rare)
+    else:
+        say_nothing_known(ax, wrap_words(ax, f"no probability is stated: {'; '.join(rare.doubts)}"))
+    ax.set_title(wrap_words(ax, title), loc="left", fontsize="medium")
+    return ax
 
-    ax.set_title(wrap_words(ax, str(rare.event)), loc="left", fontsize="medium")
-    if rare.doubts or not rare.probability > 0:
-        text = fill(f"no probability is stated: {'; '.join(rare.doubts)}", 48)
-        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY)
-        ax.set_axis_off()
-        return ax
-    probability = format_probability(rare.probability, rare.low, rare.high)
-    title = f"{rare.event}\nprobability {probability}, {100 * rare.confidence_level:g} % CI"
-    ax.set_title(wrap_words(ax, title), loc="left", fontsize="medium", parse_math=False)
+
+def _draw_errors(ax: Axes, rare: Rare) -> None:
     n_all = rare.n_rollouts + rare.n_pilot
     error = rare.standard_error / rare.probability
     plain = rare.plain_rollouts
     ends = [min(n_all, plain) / 10, max(n_all, plain) * 10]
     ax.set(xscale="log", yscale="log", xlabel="rollouts", ylabel="relative error (standard error / probability)")
-    for colour, style, at, name in (
-        (GREY, "--", plain, "plain simulation"),
-        (BLUE, "-", n_all, _NAMES[rare.method]),
-    ):
-        ax.plot(ends, [error * math.sqrt(at / n) for n in ends], style, color=colour, linewidth=1.8, label=name)
     ax.plot([n_all, plain], [error, error], color=INK, linestyle="dotted")
-    for colour, at, name in ((BLUE, n_all, _NAMES[rare.method]), (DARK_GREY, plain, "plain simulation")):
+    for name, n, style, line_colour, colour, face in (
+        (_NAMES[rare.method], n_all, "-", BLUE, BLUE, BLUE),
+        ("plain simulation", plain, "--", GREY, DARK_GREY, "white"),
+    ):
+        ax.plot(ends, [error * math.sqrt(n / end) for end in ends], style, color=line_colour, linewidth=1.8, label=name)
+        ax.plot(n, error, "o", color=colour, markerfacecolor=face)
         # Between the lines, on either side of the dotted one.
-        is_left = at == min(n_all, plain)
-        ax.plot(at, error, "o", color=colour, markerfacecolor=colour if at == n_all else "white")
+        is_left = n == min(n_all, plain)
         ax.annotate(
-            f"{name}:\n{format_count(at)} rollouts", (at, error), xytext=(5, 4) if is_left else (-5, -5),
+            f"{name}:\n{format_count(n)} rollouts", (n, error), xytext=(5, 4) if is_left else (-5, -5),
             textcoords="offset points", ha="left" if is_left else "right", va="bottom" if is_left else "top", color=colour,
         )  # fmt: skip
-    ax.yaxis.set_major_formatter(_percent)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:,g} %")
     ax.margins(x=0)
-    return ax
-
-
-def _percent(value: float, _position: float) -> str:
-    return f"{100 * value:,g} %"

@@ -9,7 +9,7 @@ import numpy as np
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.plotting.style import DARK_GREY, GREY, PALE_GREY, contrast_to, in_plain_text, wrap_name
-from simdeploy.plotting.wrapping import wrap_words
+from simdeploy.plotting.wrapping import measure_axes, wrap_words
 from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
     _draw_borders(ax, is_missed)
 
     headings = ["largest\nregret", "requirements\nmet in"][: 1 + bool(result.requirements)]
-    room_pt = (ax.get_window_extent().width * 72 / ax.figure.dpi - len(headings) * _SUMMARY_PT) / len(worlds)
+    room_pt = (measure_axes(ax)[0] - len(headings) * _SUMMARY_PT) / len(worlds)
     summary_width = _SUMMARY_PT / max(room_pt, 1)
     places = [len(worlds) - 0.5 + (number + 0.5) * summary_width for number in range(len(headings))]
     ax.set_xlim(-0.5, len(worlds) - 0.5 + len(headings) * summary_width)
@@ -109,12 +109,12 @@ def plot_regret(ax: Axes, result: Robustness) -> Axes:
         title += f"\n{_MISSES if sizes and misses else 'hatched'}: misses a requirement"
     if "undecided" in verdicts and sizes:
         title += "; ?: undecided" if is_missed.any() else "\n?: undecided whether it meets the requirements"
-    ax.set_title(wrap_words(ax, title), fontsize="medium", parse_math=False)
+    ax.set_title(wrap_words(ax, title), fontsize="medium")
     return ax
 
 
 def _write(value: float, uncertainty: float, verdict: str) -> str:
-    """Write a regret, or what stands in its place."""
+    """Write a regret, or what is in its place."""
     if verdict == "not met":
         return _MISSES
     if np.isnan(value):

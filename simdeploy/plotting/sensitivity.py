@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure
+from simdeploy.plotting.axes import set_symlog_axis
 from simdeploy.plotting.style import (
     BLACK,
     BLUE,
@@ -19,14 +20,17 @@ from simdeploy.plotting.style import (
     STRIPE,
     VERMILION,
     in_plain_text,
+    put_legend_above,
     wrap_name,
+    write_above,
+    write_beside,
 )
 from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.sensitivity import index_scale, say_subject, short_names
-from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, scale_of
+from simdeploy.report.wording import difference_scale, find_cost_unit, format_number, interval_names, percent, scale_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
     from typing import Any
 
     import pandas as pd
@@ -111,24 +115,26 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
             markeredgecolor=INK, markersize=5, label="spread of effects (sigma)",
         )  # fmt: skip
     ax.axvline(0, color=INK, linewidth=0.8)
-    labels = [f"{_break_name(short[name])}\n{wrap_name(over[name], _LABEL_WIDTH)}" for name in factors]
-    ax.set_yticks(range(len(factors)), labels, parse_math=False)
-    ax.tick_params(axis="y", length=0, labelsize="small")
-    ax.set_ylim(len(factors) - 0.4, -0.6)
+    _set_bars(ax, [f"{_break_name(short[name])}\n{wrap_name(over[name], _LABEL_WIDTH)}" for name in factors])
     _name_directions(ax, result, factors)
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
-    what = "part of the variance" if result.method == "sobol" else "effect over its whole range"
+    quantity = "part of the variance" if result.method == "sobol" else "effect over its whole range"
     unit = f", {scale.unit}" if scale.unit else ""
-    label = f"{what}{unit} (lines: {100 * result.confidence_level:g} % CI)"
+    label = f"{quantity}{unit} (lines: {percent(result.confidence_level)} CI)"
     if result.method == "sobol" and (inner["estimate"] > bars["estimate"]).any():
         label += "\nA dark bar longer than its light bar is estimation error."
-    ax.set_xlabel(wrap_words(ax, label, "small"), fontsize="small", parse_math=False)
+    ax.set_xlabel(wrap_words(ax, label, "small"), fontsize="small")
     title = wrap_words(ax, f"What moves {say_subject(result)}")
-    ax.set_title(title, fontsize="medium", pad=36, parse_math=False)
-    # Above the axes, where no bar is.
-    ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), frameon=False, borderaxespad=0.1)
+    ax.set_title(title, fontsize="medium", pad=36)
+    put_legend_above(ax, 1, borderaxespad=0.1)
     return ax
+
+
+def _set_bars(ax: Axes, labels: Sequence[str]) -> None:
+    """Make the vertical axis one of bars at 0, 1, 2, ... from the top, with a label each."""
+    ax.set_yticks(range(len(labels)), labels, parse_math=False)
+    ax.tick_params(axis="y", length=0, labelsize="small")
+    ax.set_ylim(max(len(labels), 1) - 0.4, -0.6)
+    ax.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _rows_of(result: Sensitivity, index: str, factors: list[str]) -> pd.DataFrame:
@@ -150,10 +156,7 @@ def _name_directions(ax: Axes, result: Sensitivity, factors: list[str]) -> None:
         row = by_name[name]
         text = _DIRECTIONS.get(row["direction"], "" if math.isnan(row["slope"]) else "unclear")
         text = "no effect" if row["is_inert"] else text
-        colour = INK if row["direction"] in _DIRECTIONS else DARK_GREY
-        ax.annotate(
-            text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize="small", color=colour
-        )
+        write_beside(ax, place, text, color=INK if row["direction"] in _DIRECTIONS else DARK_GREY)
     ax.annotate(
         "as the factor\nrises, this", (1.02, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points",
         va="bottom", fontsize="small", color=DARK_GREY,
@@ -161,13 +164,7 @@ def _name_directions(ax: Axes, result: Sensitivity, factors: list[str]) -> None:
 
 
 def _break_name(name: str) -> str:
-    """Break a long path after a dot.
-
-    Examples
-    --------
-    >>> _break_name("update_duration.lognormal.median").splitlines()
-    ['update_duration.', 'lognormal.median']
-    """
+    """Break a long path after a dot."""
     lines = [""]
     for part in name.replace(".", ".\0").split("\0"):
         if lines[-1] and len(lines[-1]) + len(part) > _LABEL_WIDTH:
@@ -217,47 +214,32 @@ def plot_tornado(ax: Axes, result: Switches) -> Axes:
     'bake_time: 7m30s'
     """
     has_margin = bool(result.values["margin"].notna().any() and result.base["margin"].notna().all())
-    name = "margin" if has_margin else "effect"
+    column = "margin" if has_margin else "effect"
     start = float(result.base["margin"].iloc[0]) if has_margin else 0.0
     rows = result.values[result.values["verdict"].isin(_ORDER)]
-    rows = rows.assign(size=(rows[name] - start).abs(), rank=rows["verdict"].map(_ORDER.index))
+    rows = rows.assign(size=(rows[column] - start).abs(), rank=rows["verdict"].map(_ORDER.index))
     # A flip has a row even where no margin is left; a value that changes only what is not in question has none.
     is_named = rows["verdict"].isin([*_FLIPS, "not known"])
     moved = rows[is_named | (rows["size"] > 0)]
-    order = ["rank", "size"], [True, False]
     moved = moved.assign(rank=moved["rank"].where(is_named, _ORDER.index("holds")))
-    shown = moved.sort_values(order[0], ascending=order[1], kind="stable", na_position="first").iloc[:_MOST_ROWS]
-    scale = difference_scale(scale_of(result.of, shown[name], find_cost_unit(result.computed_under)))
-    ends = shown[[name, f"{name}_low", f"{name}_high"]].to_numpy() * scale.factor
+    moved = moved.sort_values(["rank", "size"], ascending=[True, False], kind="stable", na_position="first")
+    shown = moved.iloc[:_MOST_ROWS]
+    scale = difference_scale(scale_of(result.of, shown[column], find_cost_unit(result.computed_under)))
+    ends = shown[list(interval_names(column))].to_numpy() * scale.factor
     linear = _set_margin_scale(ax, ends, start * scale.factor)
     for place, row in enumerate(shown.to_dict("records")):
-        _draw_row(ax, place, row, name, start, scale)
-    labels = [f"{row['switch']}: {row['value']}" for row in shown.to_dict("records")]
-    ax.set_yticks(range(len(shown)), [wrap_name(label, 36) for label in labels], parse_math=False)
-    ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
-    ax.tick_params(axis="y", length=0, labelsize="small")
+        _draw_row(ax, place, row, column, start, scale)
+    _set_bars(ax, [wrap_name(f"{row['switch']}: {row['value']}", 36) for row in shown.to_dict("records")])
     ax.axvline(start * scale.factor, color=INK, linewidth=1)
     if has_margin and ax.get_xlim()[0] < 0:
         ax.axvspan(ax.get_xlim()[0], 0, color=STRIPE, zorder=-1)
         ax.axvline(0, color=INK, linewidth=1, linestyle=":")
+        if start >= 0:
+            write_above(ax, 0, "another policy is better ", ha="right")
     if has_margin:
-        _name_lines(ax, start * scale.factor)
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
+        write_above(ax, start * scale.factor, f" current {start * scale.factor:+,.3g}", ha="left")
     _label(ax, result, scale, len(shown), linear, has_margin=has_margin)
     return ax
-
-
-def _name_lines(ax: Axes, start: float) -> None:
-    """Say above the rows what the vertical lines are."""
-    words = [(start, f" current {start:+,.3g}", "left")]
-    if start >= 0 > ax.get_xlim()[0]:
-        words.append((0.0, "another policy is better ", "right"))
-    for place, text, side in words:
-        ax.annotate(
-            text, (place, 1), xytext=(0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
-            ha=side, va="bottom", fontsize="small", color=DARK_GREY,
-        )  # fmt: skip
 
 
 def _set_margin_scale(ax: Axes, ends: np.ndarray, start: float) -> float:
@@ -271,44 +253,29 @@ def _set_margin_scale(ax: Axes, ends: np.ndarray, start: float) -> float:
         ax.set_xlim(low - margin * (low < 0), high + margin * (high > 0))
         return math.inf
     linear = float(10 ** math.floor(math.log10(np.median(sizes))))
-    ax.set_xscale("symlog", linthresh=linear, linscale=0.8)
-    ax.set_xlim(min(1.6 * low, 0.0), max(1.6 * high, 0.0))
-    _set_power_ticks(ax, linear)
+    set_symlog_axis(
+        ax, linear, min(1.6 * low, 0.0), max(1.6 * high, 0.0), lambda value: f"{value:+,g}" if value else "0"
+    )
     return linear
 
 
-def _set_power_ticks(ax: Axes, linear: float) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    low, high = ax.get_xlim()
-    powers = [linear * 10.0**power for power in range(math.ceil(math.log10(max(-low, high) / linear)) + 1)]
-    ticks = [-power for power in powers] + [0.0] + powers
-    ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+,g}" if value else "0"))
-
-
-def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], name: str, start: float, scale: Scale) -> None:
-    value, low, high = (float(row[f"{name}{end}"]) * scale.factor for end in ("", "_low", "_high"))
+def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start: float, scale: Scale) -> None:
+    value, low, high = (float(row[name]) * scale.factor for name in interval_names(column))
     colour, marker = _FLIPS.get(row["verdict"], _HOLDS)
     if not math.isnan(value):
-        ax.plot(
-            [start * scale.factor, value], [place, place], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt"
-        )
+        ax.hlines(place, start * scale.factor, value, color=colour, linewidth=4, alpha=0.35)
         ax.hlines(place, low, high, color=INK, linewidth=1)
         ax.plot([value], [place], marker=marker, color=colour, markersize=5, clip_on=False, zorder=4)
+    look: dict[str, Any] = {"color": DARK_GREY}
     if row["verdict"] in _FLIPS:
         text = f"{row['verdict']} to {'no policy' if isinstance(row['choice'], float) else row['choice']}"
+        look = {"color": INK, "fontweight": "bold"}
     elif math.isnan(value):
         text = "not known"
     else:
         half_width = (high - low) / 2
         text = format_number(value, 0.0 if math.isnan(half_width) else half_width, sign=True)
-    ax.annotate(
-        text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize="small", parse_math=False,
-        color=INK if row["verdict"] in _FLIPS else DARK_GREY,
-        fontweight="bold" if row["verdict"] in _FLIPS else "normal",
-    )  # fmt: skip
+    write_beside(ax, place, text, **look)
 
 
 def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float, *, has_margin: bool) -> None:
@@ -320,11 +287,10 @@ def _label(ax: Axes, result: Switches, scale: Scale, n_shown: int, linear: float
         text = f"change of {measure} of {subject}{unit}"
     if linear < math.inf:
         text += f" (logarithmic beyond {linear:g})"
-    n_others = int(result.values["verdict"].ne("not possible").sum()) - n_shown
-    text += f"\nlines: {100 * result.confidence_level:g} % CI"
-    text += f"; {n_others} further values change it by less or not at all" if n_others else ""
-    ax.set_xlabel(wrap_words(ax, text, "small"), fontsize="small", parse_math=False)
     verdicts = result.values["verdict"]
     n_flips, n = int(verdicts.isin(list(_FLIPS)).sum()), int(verdicts.ne("not possible").sum())
+    text += f"\nlines: {percent(result.confidence_level)} CI"
+    text += f"; {n - n_shown} further values change it by less or not at all" if n > n_shown else ""
+    ax.set_xlabel(wrap_words(ax, text, "small"), fontsize="small")
     title = f"{n_flips} of {n} values of a switch flip or may flip the choice"
     ax.set_title(wrap_words(ax, title), fontsize="medium", pad=18)

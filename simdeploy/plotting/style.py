@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from matplotlib.lines import Line2D
 
 # Okabe and Ito's eight colours, which colour-blind people can tell apart, and greys. Source: M. Okabe and K. Ito (2008),
 # Color Universal Design (CUD): how to make figures and presentations that are friendly to colorblind people, "Set of
@@ -53,14 +54,14 @@ class Look:
 
 # For lines without a meaning of their own, in this order. Neighbours differ in lightness.
 LINE_LOOKS = (
-    Look(BLUE, "o", "-", ""),
-    Look(ORANGE, "s", "--", "//"),
-    Look(BLACK, "^", "-", ".."),
-    Look(GREEN, "D", (0, (5, 1, 1, 1)), "\\\\"),
-    Look(VERMILION, "v", "-", "xx"),
-    Look(SKY_BLUE, "P", "--", "--"),
-    Look(PURPLE, "X", (0, (1, 1)), "++"),
-    Look(GREY, "*", "-", "oo"),
+    Look(BLUE, "o"),
+    Look(ORANGE, "s", "--"),
+    Look(BLACK, "^"),
+    Look(GREEN, "D", (0, (5, 1, 1, 1))),
+    Look(VERMILION, "v"),
+    Look(SKY_BLUE, "P", "--"),
+    Look(PURPLE, "X", (0, (1, 1))),
+    Look(GREY, "*"),
 )
 
 # From the bottom of a stack: the new version, what is under way, what went wrong, what is still to come.
@@ -99,7 +100,7 @@ P = ParamSpec("P")
 A = TypeVar("A")
 
 
-def darken(colour: str) -> str:
+def darken(colour: Any) -> str:
     """Return the colour for words: the same, or a darker shade of it if it is too light to be read on white.
 
     Examples
@@ -120,53 +121,21 @@ def is_dark(colour: Any) -> bool:
     return _luminance(to_rgb(colour)) < _LIGHT
 
 
-def label_line_ends(
-    ax: Axes,
-    ends: Sequence[float],
-    words: Sequence[str],
-    colours: Sequence[str],
-) -> list[Any]:
-    """Write a label beside each line, right of the axes, in its colour; labels that would overlap move apart.
+def label_line_ends(ax: Axes, lines: Sequence[Line2D]) -> None:
+    """Write the label of each line beside its end, right of the axes; labels that would overlap move apart.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    ends : sequence of float
-        The height at which each line ends, in data; a NaN has no label.
-    words, colours : sequences of str
-
-    Returns
-    -------
-    list of matplotlib.text.Annotation
-        The labels. They are in place once the figure has been drawn; a layout engine makes room for them.
+    They are in place once the figure has been drawn. A line that ends with a NaN has none.
     """
-    labels = [
-        ax.annotate(
-            word,
-            (1.0, end),
-            xycoords=ax.get_yaxis_transform(),
-            xytext=(_LABEL_GAP_PT, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize="small",
-            color=darken(colour),
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 0.7,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "relpos": (0, 0.5),
-                "patchA": None,
-            },
-            parse_math=False,
-        )
-        for word, end, colour in zip(words, ends, colours, strict=True)
-        if not np.isnan(end)
-    ]
+    arrow = {"arrowstyle": "-", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0.5), "patchA": None}
+    look: dict[str, Any] = {"va": "center", "fontsize": "small", "annotation_clip": False}
+    look |= {"xycoords": ax.get_yaxis_transform(), "xytext": (_LABEL_GAP_PT, 0), "textcoords": "offset points"}
+    labels = []
+    for line in lines:
+        end, colour = float(np.asarray(line.get_ydata(), dtype=float)[-1]), line.get_color()
+        if not np.isnan(end):
+            look |= {"color": darken(colour), "arrowprops": {**arrow, "color": colour}}
+            labels.append(ax.annotate(str(line.get_label()), (1.0, end), **look))
     before_drawing(ax, lambda renderer: _move_apart(ax, labels, renderer))
-    return labels
 
 
 def before_drawing(ax: Axes, act: Callable[[Any], None]) -> None:
@@ -254,6 +223,32 @@ def wrap_name(name: str, width: int = _NAME_WIDTH) -> str:
 def say_no_value(ax: Axes, row: float) -> None:
     """Say of a row that there is nothing to draw."""
     ax.annotate("no value", (0.01, row), xycoords=("axes fraction", "data"), va="center", fontsize="small")
+
+
+def say_nothing_known(ax: Axes, text: str) -> None:
+    """Say in the middle of axes without ticks why nothing is drawn."""
+    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def write_beside(ax: Axes, row: float, text: str, **look: Any) -> None:
+    """Write a text right of the axes, at the height of a row."""
+    look = {"va": "center", "fontsize": "small", **look}
+    ax.annotate(text, (1.02, row), xycoords=("axes fraction", "data"), **look)
+
+
+def write_above(ax: Axes, place: float, text: str, *, offset_pt: float = 0, **look: Any) -> None:
+    """Write a text above the axes, at a place on the horizontal axis."""
+    look = {"ha": "center", "va": "bottom", "fontsize": "small", "color": DARK_GREY, **look}
+    ax.annotate(
+        text, (place, 1), xytext=(offset_pt, 3), xycoords=("data", "axes fraction"), textcoords="offset points", **look
+    )
+
+
+def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> None:
+    """Put the legend above the axes: any place inside may hold data."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, fontsize="small", frameon=False, **options)
 
 
 def contrast_to(mappable: ScalarMappable, value: Any) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_time_axis
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
+from simdeploy.plotting.wrapping import measure_axes
 from simdeploy.report.wording import Scale, format_number, time_scale
 
 if TYPE_CHECKING:
@@ -77,23 +78,25 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     stretch = _find_stretch(rollout, total)
     ax.set_yscale("function", functions=(stretch.forward, stretch.inverse))
     ax.set_xlim(0, right_s)
-    bands, in_service = _draw_statuses(ax, shown, times_s)
+    bands = _draw_statuses(ax, shown, times_s)
+    in_service = _held(shown["in_service"])
+    ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
+    label_line_ends(ax, ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service"))
     marks = _list_marks(rollout)
     # First as if every status had its label: what is left for the legend needs more room.
     _set_height(ax, stretch, 0)
     places = _find_places(ax, bands, in_service, times_s, [time_s for time_s, _, _ in marks])
-    left = [band for band in bands if band.status not in places]
-    _set_height(ax, stretch, len(left))
-    if left:
+    n_in_legend = len(bands) - len(places)
+    _set_height(ax, stretch, n_in_legend)
+    if n_in_legend:
         places = _find_places(ax, bands, in_service, times_s, [time_s for time_s, _, _ in marks])
-        _draw_legend(ax, [band for band in bands if band.status not in places])
-    _label_statuses(ax, bands, places)
+    _draw_legend(ax, [band for band in bands if band.status not in places])
+    _label_statuses(ax, [band for band in bands if band.status in places], places)
     _draw_marks(ax, marks, stretch, time_scale(last_s))
     _draw_waves(ax, rollout.events, total, right_s)
-    label_line_ends(ax, [in_service[-1]], ["in service"], [style.INK])
     set_time_axis(ax.xaxis, last_s, "time since the start")
     _set_node_axis(ax, stretch)
-    ax.set_title(_title(rollout), loc="left", fontsize="small", parse_math=False)
+    ax.set_title(_title(rollout), loc="left", fontsize="small")
     return ax
 
 
@@ -150,8 +153,8 @@ def _thin(timeline: pd.DataFrame) -> pd.DataFrame:
     return timeline.loc[sorted(kept)]
 
 
-def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: np.ndarray) -> tuple[list[_Band], np.ndarray]:
-    """Draw the stacked statuses that occur and the line of nodes in service; return both."""
+def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: np.ndarray) -> list[_Band]:
+    """Draw the stacked statuses that occur."""
     bands: list[_Band] = []
     bottom = np.zeros(len(times_s))
     for status in _FROM_BOTTOM:
@@ -164,10 +167,7 @@ def _draw_statuses(ax: Axes, shown: pd.DataFrame, times_s: np.ndarray) -> tuple[
             )  # fmt: skip
             bands.append(_Band(status, area, bottom, top))
             bottom = top
-    in_service = _held(shown["in_service"])
-    ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
-    ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service")
-    return bands, in_service
+    return bands
 
 
 def _hatch_colour(colour: str) -> str:
@@ -183,10 +183,9 @@ def _held(column: pd.Series) -> np.ndarray:
 
 def _set_height(ax: Axes, stretch: _Stretch, n_in_legend: int) -> None:
     """Leave room above the fleet for the marks of waves, and for a legend."""
-    height = ax.get_window_extent().height * 72 / ax.figure.dpi
     rows = -(-n_in_legend // _LEGEND_COLUMNS)
     # A row of small type is about 13 points high; the wave marks need another one.
-    share = min(0.6, (13 * rows + 20) / height)
+    share = min(0.6, (13 * rows + 20) / measure_axes(ax)[1])
     ax.set_ylim(0, float(stretch.inverse(stretch.forward(stretch.total) / (1 - share))))
 
 
@@ -196,7 +195,7 @@ def _find_places(
     """Return where the name of a status fits into its area, in parts of the axes, for those in which it does."""
     to_pt = 72 / ax.figure.dpi
     corner = ax.transAxes.transform((0, 0))
-    width, height = (ax.transAxes.transform((1, 1)) - corner) * to_pt
+    width, height = measure_axes(ax)
     centres = (np.arange(_N_COLUMNS) + 0.5) / _N_COLUMNS
     steps = np.searchsorted(times_s, centres * times_s[-1], side="right") - 1
 
@@ -234,13 +233,11 @@ def _slide(values: np.ndarray, n: int) -> np.ndarray:
 def _label_statuses(ax: Axes, bands: Sequence[_Band], places: dict[str, tuple[float, float]]) -> None:
     """Write names into areas."""
     for band in bands:
-        if band.status not in places:
-            continue
-        is_dark = style.is_dark(STATUS_LOOKS[band.status].colour)
-        box = {"facecolor": STATUS_LOOKS[band.status].colour, "edgecolor": "none", "pad": 1.0}
+        look = STATUS_LOOKS[band.status]
+        box = {"facecolor": look.colour, "edgecolor": "none", "pad": 1.0} if look.hatch else None
         ax.text(
             *places[band.status], band.status.replace("_", " "), transform=ax.transAxes, ha="center", va="center",
-            fontsize="small", color="white" if is_dark else "black", bbox=box if STATUS_LOOKS[band.status].hatch else None,
+            fontsize="small", color="white" if style.is_dark(look.colour) else "black", bbox=box,
         )  # fmt: skip
 
 
@@ -262,15 +259,11 @@ def _draw_marks(ax: Axes, marks: list[tuple[float, str, str]], stretch: _Stretch
         leftwards = number == 0 and time_s > 0.05 * right_s
         ax.annotate(
             f"{word.replace('_', ' ')} {format_number(time_s * scale.factor, 1.0)} {scale.unit}",
-            xy=(time_s, float(stretch.inverse(stretch.forward(stretch.total) / 2))),
-            xytext=(-3 if leftwards else 3, 0),
-            textcoords="offset points",
-            rotation=90,
-            ha="right" if leftwards else "left",
-            va="center",
-            fontsize="small",
+            (time_s, float(stretch.inverse(stretch.forward(stretch.total) / 2))),
+            xytext=(-3 if leftwards else 3, 0), textcoords="offset points", rotation=90, fontsize="small",
+            ha="right" if leftwards else "left", va="center",
             bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0},
-        )
+        )  # fmt: skip
 
 
 def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> None:
@@ -278,22 +271,14 @@ def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> N
     dispatched = events[events["to_status"].eq("starting") & events["node"].notna()]
     starts_s = dispatched.groupby("wave")["time_s"].min()
     marker = "v" if len(starts_s) <= _MOST_TRIANGLES else "|"
-    ax.plot(
-        starts_s, [total] * len(starts_s), linestyle="none", marker=marker, markersize=4, color=style.INK, clip_on=False
-    )
-    seconds_per_pt = right_s / (ax.get_window_extent().width * 72 / ax.figure.dpi)
+    ax.plot(starts_s, [total] * len(starts_s), marker, markersize=4, color=style.INK, clip_on=False)
+    seconds_per_pt = right_s / measure_axes(ax)[0]
     free_from_s = 0.0
     for wave, start_s in starts_s.items():
         if start_s >= free_from_s:
             text = f"wave {wave}" if start_s == starts_s.iloc[0] else str(wave)
-            ax.annotate(
-                text,
-                xy=(start_s, total),
-                xytext=(0, 4),
-                textcoords="offset points",
-                ha="left" if start_s == 0 else "center",
-                fontsize="x-small",
-            )
+            side = "left" if start_s == 0 else "center"
+            ax.annotate(text, (start_s, total), xytext=(0, 4), textcoords="offset points", ha=side, fontsize="x-small")
             # As far as this text reaches, and as far as the next, centred one begins before its mark.
             free_from_s = start_s + (len(text) + 3) * _CHARACTER_PT * seconds_per_pt
 
@@ -301,38 +286,27 @@ def _draw_waves(ax: Axes, events: pd.DataFrame, total: int, right_s: float) -> N
 def _draw_legend(ax: Axes, bands: Sequence[_Band]) -> None:
     """Put a legend of the areas that have no room for their names above the fleet, inside the axes."""
     if bands:
-        ax.legend(
-            handles=[band.area for band in bands],
-            loc="upper left",
-            ncols=min(_LEGEND_COLUMNS, len(bands)),
-            fontsize="small",
-            frameon=False,
-            borderaxespad=0.2,
-            labelspacing=0.2,
-            columnspacing=1.2,
-        )
+        n_columns = min(_LEGEND_COLUMNS, len(bands))
+        spacing = {"borderaxespad": 0.2, "labelspacing": 0.2, "columnspacing": 1.2}
+        handles = [band.area for band in bands]
+        ax.legend(handles=handles, loc="upper left", ncols=n_columns, fontsize="small", frameon=False, **spacing)
 
 
 def _set_node_axis(ax: Axes, stretch: _Stretch) -> None:
     from matplotlib.ticker import MaxNLocator
 
     total, few = stretch.total, stretch.few
-    low: list[float] = []
+    ticks: list[float] = []
+    least = 0.0
+    ax.set_ylabel("nodes")
     if few:
-        low = [tick for tick in MaxNLocator(3, integer=True).tick_values(0, few) if 0 <= tick <= few]
-        ax.axhline(few, color="white", linewidth=1.6)
-        # So that ticks on both sides of the line don't meet.
-        least = float(stretch.inverse(stretch.forward(low[-1]) + 0.09 * total))
         ax.set_ylabel(f"nodes (lowest {few} enlarged)")
-    else:
-        least = 0.0
-        ax.set_ylabel("nodes")
-    high = [
-        tick
-        for tick in MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]).tick_values(0, total)
-        if least <= tick <= total
-    ]
-    ax.set_yticks([*low, *high])
+        ax.axhline(few, color="white", linewidth=1.6)
+        ticks = [tick for tick in MaxNLocator(3, integer=True).tick_values(0, few) if 0 <= tick <= few]
+        # So that ticks on both sides of the line don't meet.
+        least = float(stretch.inverse(stretch.forward(ticks[-1]) + 0.09 * total))
+    upper = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]).tick_values(0, total)
+    ax.set_yticks([*ticks, *(tick for tick in upper if least <= tick <= total)])
 
 
 def _title(rollout: Rollout) -> str:

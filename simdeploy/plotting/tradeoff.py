@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.analysis.asking.verdicts import find_direction
 from simdeploy.errors import InputError, Problem
-from simdeploy.plotting.axes import (
-    find_measure,
-    label_points,
-    sample_line,
-    set_limits,
-    set_measure_axis,
+from simdeploy.plotting.axes import find_measure, label_points, sample_line, set_limits, set_measure_axis
+from simdeploy.plotting.style import (
+    BETTER,
+    BLUE,
+    CURRENT,
+    DEFAULT,
+    LIGHT_GREY,
+    LINE_LOOKS,
+    ORANGE,
+    in_plain_text,
+    put_legend_above,
+    say_nothing_known,
 )
-from simdeploy.plotting.style import BETTER, BLUE, CURRENT, DEFAULT, LIGHT_GREY, LINE_LOOKS, ORANGE, in_plain_text
 from simdeploy.plotting.wrapping import wrap_axis_label
 from simdeploy.report.tradeoff import write_value
-from simdeploy.report.wording import find_cost_unit
+from simdeploy.report.wording import find_cost_unit, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,16 +39,15 @@ if TYPE_CHECKING:
 
 _ARROWS = {"min": "←", "max": "→"}  # labels of vertical axes are rotated
 _SAME_PLACE = 0.015  # part of an axis that no eye tells from nothing
-_DEFAULT: dict[str, Any] = {
-    "color": DEFAULT.colour, "marker": DEFAULT.marker, "markersize": 11, "markerfacecolor": "none", "linestyle": "none",
-    "markeredgewidth": 1.4, "clip_on": False,
-}  # fmt: skip
-_POLICY: dict[str, Any] = {
-    "color": CURRENT.colour, "marker": CURRENT.marker, "markersize": 7.5, "linestyle": "none", "clip_on": False,
-}  # fmt: skip
-_BETTER: dict[str, Any] = {
-    "color": BETTER.colour, "marker": BETTER.marker, "markersize": 13, "linestyle": "none", "clip_on": False,
-}  # fmt: skip
+# What is marked on a curve, by the column that says where, with its name and how it is drawn.
+_MARKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "is_default": (
+        "API default",
+        {"marker": DEFAULT.marker, "markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.4},
+    ),
+    "is_current": ("current policy", {"marker": CURRENT.marker, "markersize": 7.5}),
+    "is_better": ("better", {"marker": BETTER.marker, "markersize": 13}),
+}
 
 
 @in_plain_text
@@ -55,7 +59,7 @@ def plot_tradeoff(
     x: Measure | str | None = None,
     y: Measure | str | None = None,
 ) -> Axes:
-    """Draw the curve of one setting over two measures, through its values in order.
+    """Draw the curves of settings over two measures, through their values in order.
 
     Parameters
     ----------
@@ -63,7 +67,7 @@ def plot_tradeoff(
         Drawn on; some 4 inches square are enough.
     result : Tradeoff
     lever : str, optional
-        Its name or the end of it; the first one by default.
+        The only setting to draw, by its name or the end of it; all settings by default.
     x, y : Measure or str, optional
         Of `result.axes`; the first and the second by default: false alarms and escapes.
 
@@ -79,8 +83,11 @@ def plot_tradeoff(
 
     Notes
     -----
-    Bars are the intervals of both measures; those of a curve hold simultaneously. Points are labelled with their values
-    where there is room; values at the same place share a label.
+    A single curve has bars for the intervals of both measures, which hold simultaneously. Its points are labelled with
+    their values where there is room; values at the same place share a label.
+
+    Several curves meet at the current policy, whose intervals are grey bars. The ends of each curve are labelled with key
+    and value. Settings that move neither measure are named in the title.
 
     Examples
     --------
@@ -94,107 +101,115 @@ def plot_tradeoff(
     ...     "policies": {"waves": {"strategy": "rolling", "health_check": {"deadline": "5m"}}},
     ... })
     >>> vary = {"max_failed_nodes": [0, 1]}
-    >>> found = tradeoff(scenario, vary=vary, axes=["false_alarm", "makespan_s"], replications=10, engine="reference")
-    >>> plot_tradeoff(Figure().subplots(), found).get_xlabel()
+    >>> result = tradeoff(scenario, vary=vary, axes=["false_alarm", "makespan_s"], replications=10, engine="reference")
+    >>> plot_tradeoff(Figure().subplots(), result).get_xlabel()
     'false alarms'
     """
-    chosen = result.lever(lever)
     measures = _choose_measures(result.axes, x, y)
-    curve = result.curves[result.curves["lever"].eq(chosen.name)]
-    rows = curve[curve["measure"].eq(str(measures[0]))]
-    level = f"{100 * result.confidence_level:g} % band over {len(rows)} values"
-    ax.set_title(f"{chosen.name}\n{level}", fontsize="small", parse_math=False)
-    values = _read_values(curve, measures)
-    unknown = [measure for measure, of in zip(measures, values, strict=True) if np.isnan(of[:, 0]).all()]
+    levers = result.levers if lever is None else (result.lever(lever),)
+    curves = [_read_curve(result, each, measures) for each in levers]
+    estimates = np.concatenate([curve.points for curve in curves])
+    unknown = [
+        describe_measure(measure) for measure, of in zip(measures, estimates.T, strict=True) if np.isnan(of).all()
+    ]
     if unknown:
-        _draw_nothing(ax, unknown)
-        return ax
-    _set_axes(ax, measures, values.reshape(2, -1), find_cost_unit(result.computed_under))
-    _draw_intervals(ax, values)
-    points = values[:, :, 0].T
-    ax.plot(*points.T, color=BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
-    better: Mapping[str, Any] = result.improvement or {"lever": None, "value": np.nan}
-    rows = rows.assign(is_better=rows["value"].eq(better["value"]) & (better["lever"] == chosen.name))
-    marked = _mark(ax, points, rows)
-    words, places = _name_points(ax, chosen, rows, points)
-    order = [places[number] for number in (*marked, 0, len(rows) - 1, *range(len(rows)))]
-    label_points(ax, points, words, order, avoid=sample_line(points))
+        say_nothing_known(ax, f"nothing is known of\n{' or '.join(unknown)}")
+    elif len(curves) == 1:
+        _draw_curve(ax, result, measures, curves[0])
+    else:
+        _draw_curves(ax, result, measures, curves)
     return ax
 
 
-@in_plain_text
-def plot_levers(ax: Axes, result: Tradeoff, *, x: Measure | str | None = None, y: Measure | str | None = None) -> Axes:
-    """Draw the curves of all settings over two measures; they meet at the current policy.
+class _Curve(NamedTuple):
+    """The curve of a setting: a row for each value, with estimates and ends of intervals on x and y."""
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Drawn on; some 4 inches square are enough.
-    result : Tradeoff
-    x, y : Measure or str, optional
-        Of `result.axes`; the first and the second by default.
+    lever: Lever
+    rows: pd.DataFrame
+    values: np.ndarray  # of shape (2, rows, 3)
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same.
+    @property
+    def points(self) -> np.ndarray:
+        return self.values[:, :, 0].T
 
-    Raises
-    ------
-    InputError
-        If there is no such measure in the result.
 
-    Notes
-    -----
-    The ends of each curve are labelled with key and value. Grey bars are the intervals of the current policy. Settings that
-    move neither measure are named in the title.
-    """
-    measures = _choose_measures(result.axes, x, y)
-    curves = {lever: result.curves[result.curves["lever"].eq(lever.name)] for lever in result.levers}
-    values = {lever: _read_values(curve, measures) for lever, curve in curves.items()}
-    everything = np.concatenate([of[:, :, 0] for of in values.values()], axis=1)
-    unknown = [measure for measure, of in zip(measures, everything, strict=True) if np.isnan(of).all()]
-    if unknown:
-        _draw_nothing(ax, unknown)
-        return ax
-    start = _find_current(curves, values)
-    ends = everything if start is None else np.concatenate([everything, start], axis=1)
+def _read_curve(result: Tradeoff, lever: Lever, measures: Sequence[Measure]) -> _Curve:
+    curve = result.curves[result.curves["lever"].eq(lever.name)]
+    rows = curve[curve["measure"].eq(str(measures[0]))]
+    better = result.improvement
+    is_better = rows["value"].eq(better["value"]) & (better["lever"] == lever.name) if better else False
+    return _Curve(lever, rows.assign(is_better=is_better), _read_values(curve, measures))
+
+
+def _draw_curve(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curve: _Curve) -> None:
+    """Draw the curve of one setting, with all of its values."""
+    rows, points = curve.rows, curve.points
+    level = f"{percent(result.confidence_level)} band over {len(rows)} values"
+    ax.set_title(f"{curve.lever.name}\n{level}", fontsize="small")
+    _set_axes(ax, measures, curve.values.reshape(2, -1), find_cost_unit(result.computed_under))
+    _draw_intervals(ax, curve.values)
+    ax.plot(*points.T, color=BLUE, marker="o", markersize=3.5, linewidth=1.2, clip_on=False, zorder=3)
+    marked = {column: np.flatnonzero(rows[column].to_numpy())[:1].tolist() for column in _MARKS}
+    for column, places in marked.items():
+        for place in places:
+            _draw_mark(ax, column, points[place])
+    words, first = _name_points(ax, curve)
+    order = [*marked["is_better"], *marked["is_current"], *marked["is_default"], 0, len(rows) - 1, *range(len(rows))]
+    label_points(ax, points, words, [first[place] for place in order], avoid=sample_line(points))
+
+
+def _draw_curves(ax: Axes, result: Tradeoff, measures: Sequence[Measure], curves: Sequence[_Curve]) -> None:
+    """Draw the curves of all settings from the current policy."""
+    current, better = (_find_marked(curves, column) for column in ("is_current", "is_better"))
+    start = None if current is None else current[0].values[:, current[1]]
+    ends = np.concatenate([*(curve.points.T for curve in curves), *([] if start is None else [start])], axis=1)
     _set_axes(ax, measures, ends, find_cost_unit(result.computed_under), room=0.12)
     for which, measure in zip("xy", measures, strict=True):
         _say_better(ax, which, measure)
-    spans = np.ptp(np.array([ax.get_xlim(), ax.get_ylim()]), axis=1)
-    moving = [lever for lever, of in values.items() if _is_moving(of[:, :, 0].T / spans)]
-    points, words, colours, lines = [], [], [], []
-    for lever, look in zip(result.levers, cycle(LINE_LOOKS), strict=False):
-        if lever not in moving:
-            continue
-        of = values[lever][:, :, 0].T
-        line: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": look.line}
-        ax.plot(*of.T, **line, markersize=4, linewidth=1.4, label=lever.name, clip_on=False, zorder=3)
-        lines.append(sample_line(of))
-        rows = curves[lever][curves[lever]["measure"].eq(str(measures[0]))]
-        for place in _find_ends(of, start, spans):
-            points.append(of[place])
-            words.append(_name_value(lever, rows["value"].iloc[place]))
-            colours.append(look.colour)
-    order = list(range(len(words)))
+    spans = _measure_spans(ax)
+    labels = []  # the most important first
+    if better is not None:
+        point = better[0].points[better[1]]
+        _draw_mark(ax, "is_better", point)
+        labels.append((point, f"better: {_name_value(*better)}", BETTER.colour))
     if start is not None:
         _draw_intervals(ax, start[:, None, :], CURRENT.colour, width=6, alpha=0.2)
-        ax.plot(*start[:, 0], **_POLICY, label="current policy", zorder=5)
-        points, words, colours = [*points, start[:, 0]], [*words, "current"], [*colours, CURRENT.colour]
-        order = [len(words) - 1, *order]
-    better = _find_better(result, values, curves)
-    if better is not None:
-        ax.plot(*better[1], **_BETTER, label="better", zorder=5)
-        points, words, colours = [*points, better[1]], [*words, better[0]], [*colours, BETTER.colour]
-        order = [len(words) - 1, *order]
-    if points:
-        label_points(ax, np.array(points), words, order, colours=colours, avoid=np.vstack(lines or [np.empty((0, 2))]))
-    still = [lever.name.rpartition(".")[2] for lever in result.levers if lever not in moving]
-    notes = [f"grey: {100 * result.confidence_level:g} % band"] if start is not None else []
+        _draw_mark(ax, "is_current", start[:, 0])
+        labels.append((start[:, 0], "current", CURRENT.colour))
+    lines, still = [np.empty((0, 2))], []
+    for curve, look in zip(curves, cycle(LINE_LOOKS), strict=False):
+        points = curve.points
+        if not _is_moving(points / spans):
+            still.append(curve.lever.name.rpartition(".")[2])
+            continue
+        line: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": look.line}
+        ax.plot(*points.T, **line, markersize=4, linewidth=1.4, label=curve.lever.name, clip_on=False, zorder=3)
+        lines.append(sample_line(points))
+        labels += [(points[end], _name_value(curve, end), look.colour) for end in _find_ends(points, start, spans)]
+    if labels:
+        places, words, colours = zip(*labels, strict=True)
+        label_points(ax, np.array(places), words, range(len(words)), colours=colours, avoid=np.vstack(lines))
+    notes = [f"grey: {percent(result.confidence_level)} band"] if start is not None else []
     notes += [f"moves neither: {', '.join(still)}"] if still else []
     ax.set_title("\n".join(notes), fontsize="small", loc="left")
-    return ax
+
+
+def _find_marked(curves: Sequence[_Curve], column: str) -> tuple[_Curve, int] | None:
+    """Return the first curve, and the place on it, where a mark belongs and both measures are known."""
+    for curve in curves:
+        for place in np.flatnonzero(curve.rows[column].to_numpy()).tolist():
+            if not np.isnan(curve.points[place]).any():
+                return curve, place
+    return None
+
+
+def _draw_mark(ax: Axes, column: str, point: np.ndarray) -> None:
+    label, look = _MARKS[column]
+    ax.plot(*point, color=CURRENT.colour, linestyle="none", clip_on=False, label=label, zorder=5, **look)
+
+
+def _name_value(curve: _Curve, place: int) -> str:
+    return f"{curve.lever.name.rpartition('.')[2]} {write_value(curve.lever, curve.rows['value'].iloc[place])}"
 
 
 def _say_better(ax: Axes, which: str, measure: Measure) -> None:
@@ -206,13 +221,9 @@ def _say_better(ax: Axes, which: str, measure: Measure) -> None:
         wrap_axis_label(ax, which)
 
 
-def _find_current(curves: Mapping[Lever, pd.DataFrame], values: Mapping[Lever, np.ndarray]) -> np.ndarray | None:
-    """Return estimates and ends of intervals of the current policy, of shape (2, 3); None if no curve has it."""
-    for lever, curve in curves.items():
-        places = np.flatnonzero(curve.drop_duplicates("value")["is_current"].to_numpy())
-        if len(places) and not np.isnan(values[lever][:, places[0], 0]).any():
-            return values[lever][:, places[0], :]
-    return None
+def _measure_spans(ax: Axes) -> np.ndarray:
+    """Return the lengths of both axes, in data."""
+    return np.diff([ax.get_xlim(), ax.get_ylim()]).ravel()
 
 
 def _is_moving(points: np.ndarray) -> bool:
@@ -230,28 +241,9 @@ def _find_ends(points: np.ndarray, start: np.ndarray | None, spans: np.ndarray) 
     return [end for end in ends if np.abs((points[end] - start[:, 0]) / spans).max() > _SAME_PLACE]
 
 
-def _name_value(lever: Lever, value: float) -> str:
-    return f"{lever.name.rpartition('.')[2]} {write_value(lever, value)}"
-
-
-def _find_better(
-    result: Tradeoff, values: Mapping[Lever, np.ndarray], curves: Mapping[Lever, pd.DataFrame]
-) -> tuple[str, np.ndarray] | None:
-    """Return the label and the place of the nearest better value, if there is one that is known."""
-    if result.improvement is None:
-        return None
-    lever = result.lever(result.improvement["lever"])
-    numbers = curves[lever]["value"].drop_duplicates().to_numpy()
-    place = np.flatnonzero(numbers == result.improvement["value"])
-    at = values[lever][:, place, 0].ravel()
-    if len(at) < 2 or np.isnan(at).any():
-        return None
-    return f"better: {_name_value(lever, numbers[place[0]])}", at
-
-
 def _choose_measures(known: Sequence[Measure], *asked: Measure | str | None) -> list[Measure]:
     """Return the measures on x and y."""
-    return [find_measure(one, known, argument="xy"[place], place=place) for place, one in enumerate(asked)]
+    return [find_measure(measure, known, argument="xy"[place], place=place) for place, measure in enumerate(asked)]
 
 
 def _read_values(frame: pd.DataFrame, measures: Iterable[Measure]) -> np.ndarray:
@@ -263,8 +255,8 @@ def _read_values(frame: pd.DataFrame, measures: Iterable[Measure]) -> np.ndarray
 def _set_axes(
     ax: Axes, measures: Iterable[Measure], ends: Iterable[Iterable[float]], cost_unit: str, room: float = 0.08
 ) -> None:
-    for which, measure, of in zip("xy", measures, ends, strict=True):
-        longest = set_limits(ax, which, measure, of, room=room)
+    for which, measure, along_axis in zip("xy", measures, ends, strict=True):
+        longest = set_limits(ax, which, measure, along_axis, room=room)
         set_measure_axis(getattr(ax, f"{which}axis"), measure, longest, cost_unit)
         wrap_axis_label(ax, which)
 
@@ -276,10 +268,10 @@ def _draw_intervals(ax: Axes, values: np.ndarray, colour: str = BLUE, width: flo
     ax.vlines(x, y_low, y_high, **look)
 
 
-def _name_points(ax: Axes, lever: Lever, rows: pd.DataFrame, points: np.ndarray) -> tuple[list[str], list[int]]:
+def _name_points(ax: Axes, curve: _Curve) -> tuple[list[str], list[int]]:
     """Return a name for each point, and for each the first of those side by side at its place, which has the name of all."""
-    spans = np.ptp(np.array([ax.get_xlim(), ax.get_ylim()]), axis=1)
-    values = [write_value(lever, number) for number in rows["value"].tolist()]
+    rows, points, spans = curve.rows, curve.points, _measure_spans(ax)
+    values = [write_value(curve.lever, number) for number in rows["value"].tolist()]
     first = [0] * len(values)
     for place in range(1, len(values)):
         start = first[place - 1]
@@ -297,29 +289,6 @@ def _name_points(ax: Axes, lever: Lever, rows: pd.DataFrame, points: np.ndarray)
         lines = [" and ".join(names) + (f" {value}" if len(members) > 1 else "") for value, names in roles.items()]
         words.append("\n".join([word, *lines]))
     return words, first
-
-
-def _mark(ax: Axes, points: np.ndarray, rows: pd.DataFrame) -> list[int]:
-    """Mark the default, the current policy and the nearest better value, and return where they are."""
-    marked = []
-    for column, label, look in (
-        ("is_default", "API default", _DEFAULT),
-        ("is_current", "current policy", _POLICY),
-        ("is_better", "better", _BETTER),
-    ):
-        places = np.flatnonzero(rows[column].to_numpy())
-        if len(places):
-            x, y = points[places[:1]].T
-            ax.plot(x, y, **look, label=label, zorder=5)
-            marked.append(int(places[0]))
-    return marked[::-1]
-
-
-def _draw_nothing(ax: Axes, unknown: list[Measure]) -> None:
-    names = " or ".join(describe_measure(measure) for measure in unknown)
-    ax.text(0.5, 0.5, f"nothing is known of\n{names}", ha="center", va="center", transform=ax.transAxes)
-    ax.set_xticks([])
-    ax.set_yticks([])
 
 
 @in_plain_text
@@ -373,16 +342,16 @@ def plot_pareto(
     values = _read_values(front.estimates, measures)
     points = values[:, :, 0].T
     if np.isnan(points).any(axis=1).all():
-        ax.text(0.5, 0.5, "no case has a value of both", ha="center", va="center", transform=ax.transAxes)
+        say_nothing_known(ax, "no case has a value of both")
         return ax
     ends = ([*of[:, 0], *of[is_on, 1:].ravel()] for of in values)
     _set_axes(ax, measures, ends, find_cost_unit(front.computed_under))
     size = max(6.0, min(30.0, 3000 / len(points)))
-    for words, label, colour in (
-        (["surely dominated"], "surely dominated", LIGHT_GREY),
-        (["could be", "unknown"], "could be on the front", ORANGE),
+    for standings, label, colour in (
+        (["surely dominated"], "dominated", LIGHT_GREY),
+        (["could be", "unknown"], "may be on the front", ORANGE),
     ):
-        x_values, y_values = points[standing.isin(words)].T
+        x_values, y_values = points[standing.isin(standings)].T
         ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)
     _draw_intervals(ax, values[:, is_on])
     x_values, y_values = points[is_on].T
@@ -393,5 +362,5 @@ def plot_pareto(
         ax.plot(x_values[order], y_values[order], color=BLUE, linewidth=1.2, drawstyle=steps)
     ax.plot(x_values, y_values, "o", color=BLUE, markersize=5, label="on the front", clip_on=False)
     label_points(ax, points, name_cases(front.cases, front.case_columns), np.flatnonzero(is_on).tolist())
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize="small", frameon=False)
+    put_legend_above(ax, 3)
     return ax

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import describe_measure, format_value
-from simdeploy.plotting.axes import add_cost_unit, label_points, set_measure_axis
+from simdeploy.analysis.asking.naming import format_value
+from simdeploy.plotting.axes import label_points, set_measure_axis
 from simdeploy.plotting.style import (
     BETTER,
     BLACK,
@@ -33,13 +33,21 @@ if TYPE_CHECKING:
 
     from simdeploy.analysis.tuning import Tuning
 
-# Rows of the cloud, from the top, each with what came of its candidates, and how they are drawn.
+# Rows of candidates, from the top, and how they are drawn.
+_ALL, _MEETS, _UNKNOWN = "candidates", "meets the requirements", "unknown"
 _ROWS = {
-    "meets the requirements": (("chosen", "can't be told from the choice", "not better", "ruled out"), Look(BLUE, "o")),
-    "undecided": (("not known to meet the requirements",), Look(ORANGE, "+")),
-    "misses a requirement": (("misses a requirement",), Look(VERMILION, "x")),
+    _ALL: Look(BLUE, "o"),  # without requirements
+    _MEETS: Look(BLUE, "o"),
+    "undecided": Look(ORANGE, "+"),
+    "misses a requirement": Look(VERMILION, "x"),
+    _UNKNOWN: Look(GREY, "+"),
 }
-_WITHOUT_REQUIREMENTS = "candidates"
+# The row of each outcome, with requirements.
+_ROW_OF = {
+    **dict.fromkeys(("chosen", "can't be told from the choice", "not better", "ruled out"), _MEETS),
+    "not known to meet the requirements": "undecided",
+    "misses a requirement": "misses a requirement",
+}
 _ROLES = {"choice": ("recommended", BETTER), "current": ("current", CURRENT), "defaults": ("API defaults", DEFAULT)}
 _MARKER_SIZES = {"*": 13, "o": 7, "s": 7}
 _MUCH = 30  # a factor beyond which an axis is logarithmic
@@ -82,73 +90,62 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     'makespan (min)'
     """
     frame = _read_candidates(result)
-    rows = _split(frame, result)
+    rows = [name for name in _ROWS if frame["row"].eq(name).any()]
     # The same heights in every picture of a result.
     heights = np.random.default_rng(0).uniform(-_JITTER, _JITTER, len(frame))
-    for row, (_, look, is_in) in enumerate(rows):
+    for row, name in enumerate(rows):
+        look, is_in = _ROWS[name], frame["row"].eq(name)
         ax.scatter(
             frame.loc[is_in, "estimate"], row + heights[is_in], s=7, color=look.colour, marker=look.marker,
             alpha=0.35 if len(frame) > 100 else 0.8, linewidths=0.0 if look.marker == "o" else 0.6, zorder=2,
         )  # fmt: skip
-    set_rows(ax, [f"{name}\n{is_in.sum():,}" for name, _, is_in in rows])
+    set_rows(ax, [f"{name}\n{frame['row'].eq(name).sum():,}" for name in rows])
     _set_objective_axis(ax, result, frame)
-    _draw_roles(ax, result, rows)
+    _draw_roles(ax, result, frame, rows)
     ax.tick_params(axis="y", labelsize="small")
     return ax
 
 
 def _read_candidates(result: Tuning) -> pd.DataFrame:
-    """Return the candidates with an estimate; those that are equal have the same outcome."""
+    """Return the candidates with an estimate and the row that they are in; those that are equal have the same outcome."""
     frame = result.candidates[result.candidates["estimate"].notna()]
     outcomes = result.candidates.set_index("candidate")["outcome"]
     stands_for = frame["equal_to"].fillna(frame["candidate"])
-    return frame.assign(outcome=outcomes.loc[stands_for].to_numpy()).reset_index(drop=True)
-
-
-def _split(frame: pd.DataFrame, result: Tuning) -> list[tuple[str, Look, np.ndarray]]:
-    """Return the rows with candidates: a name, a look, and which ones are in it."""
-    if not result.requirements:
-        return [(_WITHOUT_REQUIREMENTS, Look(BLUE, "o"), np.ones(len(frame), dtype=bool))]
-    rows = [(name, look, frame["outcome"].isin(outcomes).to_numpy()) for name, (outcomes, look) in _ROWS.items()]
-    others = ~np.any([is_in for _, _, is_in in rows], axis=0)
-    rows.append(("unknown", Look(GREY, "+"), others))
-    return [row for row in rows if row[2].any()]
+    frame = frame.assign(outcome=outcomes.loc[stands_for].to_numpy()).reset_index(drop=True)
+    return frame.assign(row=frame["outcome"].map(_ROW_OF).fillna(_UNKNOWN) if result.requirements else _ALL)
 
 
 def _set_objective_axis(ax: Axes, result: Tuning, frame: pd.DataFrame) -> None:
-    from matplotlib.ticker import LogFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogFormatter
 
     measure, unit = result.of, find_cost_unit(result.computed_under)
     roles = result.policies[result.policies["measure"].eq(str(measure))]
     values = np.concatenate([frame["estimate"], roles[["estimate", "low", "high"]].to_numpy().ravel()])
     values = values[np.isfinite(values)]
     lowest, largest = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    room = 0.06 * (largest - lowest) or max(0.05 * abs(largest), 0.01)
+    ax.set_xlim(lowest - room, largest + room)
+    set_measure_axis(ax.xaxis, measure, largest, unit)
     if lowest > 0 and largest > _MUCH * lowest and not measure.is_fraction and not measure.is_duration:
         ax.set_xscale("log")
         ax.set_xlim(lowest / 1.3, largest * 1.3)
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        ax.xaxis.set_major_formatter("{x:,g}")
         ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
-        ax.set_xlabel(add_cost_unit(describe_measure(measure), measure, unit))
-    else:
-        room = 0.06 * (largest - lowest) or max(0.05 * abs(largest), 0.01)
-        ax.set_xlim(lowest - room, largest + room)
-        set_measure_axis(ax.xaxis, measure, largest, unit)
     ax.grid(visible=True, axis="x", color=PALE_GREY, linewidth=0.6)
     ax.set_axisbelow(True)
 
 
-def _draw_roles(ax: Axes, result: Tuning, rows: Sequence[tuple[str, Look, np.ndarray]]) -> None:
+def _draw_roles(ax: Axes, result: Tuning, frame: pd.DataFrame, rows: Sequence[str]) -> None:
     """Draw the policies of the result in the row of the candidates like them, each with its name and estimate."""
-    frame, unit = _read_candidates(result), find_cost_unit(result.computed_under)
+    unit = find_cost_unit(result.computed_under)
     roles = result.policies[result.policies["measure"].eq(str(result.of))].set_index("policy")
     points, words = [], []
     for role, (name, look) in _ROLES.items():
-        if role not in roles.index or not np.isfinite(roles["estimate"][role]):
+        is_repeated = role == "current" and result.keeps_current
+        if is_repeated or role not in roles.index or not np.isfinite(roles["estimate"][role]):
             continue
-        if role == "current" and result.keeps_current:
-            continue
-        place = np.flatnonzero(frame["candidate"].eq(roles["candidate"][role]).to_numpy())
-        row = next((number for number, (_, _, is_in) in enumerate(rows) if len(place) and is_in[place[0]]), 0)
+        found_in = frame.loc[frame["candidate"].eq(roles["candidate"][role]), "row"]
+        row = 0 if found_in.empty else rows.index(found_in.iloc[0])
         value, low, high = (float(roles[column][role]) for column in ("estimate", "low", "high"))
         ax.hlines(row, low, high, color=look.colour, linewidth=1.6, zorder=4)
         face = "white" if look is DEFAULT else look.colour
@@ -185,10 +182,24 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     Only candidates that may meet all requirements count, with their estimates of the first stage. The farther apart the
     points of a setting, the more it matters. A star marks the recommended value, a circle the current one. Settings with a
     single value are left out.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis import tune
+    >>> from simdeploy.plotting import plot_settings
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "two-nodes",
+    ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+    ...     "policies": {"one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, replications=2)
+    >>> plot_settings(Figure().subplots(), result).get_xlabel()
+    'lowest makespan (min) with this value'
     """
     frame = _read_candidates(result)
-    missing = (*_ROWS["misses a requirement"][0], *_ROWS["undecided"][0], "never ends", "failed")
-    reachable = frame[~frame["outcome"].isin(missing)]
+    reachable = frame[frame["outcome"].map(_ROW_OF).eq(_MEETS)]
     is_min = result.direction == "min"
     settings = _find_settings(result, reachable)
     best = {name: _find_best(reachable, name, is_min=is_min) for name in settings}
@@ -243,28 +254,27 @@ def _draw_setting(ax: Axes, row: int, best: Mapping[str, float], chosen: str | N
     order = [value for value in (chosen, current, *sorted(best, key=lambda value: -best[value])) if value in best]
     taken: list[tuple[float, float]] = []
     for value in dict.fromkeys(value for value in order if value is not None):
-        side = _find_room(
-            ax, best[value], len(value) * _CHARACTER_PT, taken, sides=3 if value in (chosen, current) else 1
-        )
-        if side is None:
-            continue
-        ax.annotate(
-            value, (best[value], row + 0.12), xytext=(0, 3.5), textcoords="offset points", ha=side, va="bottom",
-            fontsize="x-small", fontweight="bold" if value == chosen else "normal", color=BLACK, zorder=5,
-        )  # fmt: skip
+        sides = ["center", "left", "right"] if value in (chosen, current) else ["center"]
+        side = _find_room(ax, best[value], len(value) * _CHARACTER_PT, taken, sides)
+        if side is not None:
+            ax.annotate(
+                value, (best[value], row + 0.12), xytext=(0, 3.5), textcoords="offset points", ha=side, va="bottom",
+                fontsize="x-small", fontweight="bold" if value == chosen else "normal", color=BLACK, zorder=5,
+            )  # fmt: skip
 
 
-def _find_room(ax: Axes, at: float, width_pt: float, taken: list[tuple[float, float]], *, sides: int) -> str | None:
+def _find_room(
+    ax: Axes, value: float, width_pt: float, taken: list[tuple[float, float]], sides: Sequence[str]
+) -> str | None:
     """Return how a label is aligned to its point, so that it overlaps no other one, and note its place; None without room."""
     to_pt = 72 / ax.figure.dpi
-    place = ax.transData.transform((at, 0))[0] * to_pt
-    left, right = (ax.transAxes.transform((end, 0))[0] * to_pt for end in (0, 1))
-    for side, before in list({"center": 0.5, "left": 0.0, "right": 1.0}.items())[:sides]:
-        start = place - before * width_pt
+    place_pt = ax.transData.transform((value, 0))[0] * to_pt
+    left_pt, right_pt = (ax.transAxes.transform((end, 0))[0] * to_pt for end in (0, 1))
+    for side in sides:
+        start = place_pt - {"center": 0.5, "left": 0.0, "right": 1.0}[side] * width_pt
         end = start + width_pt
-        if start < left or end > right:
-            continue
-        if all(end + _CHARACTER_PT < other or start > further + _CHARACTER_PT for other, further in taken):
+        is_free = all(end + _CHARACTER_PT < low or start > high + _CHARACTER_PT for low, high in taken)
+        if is_free and left_pt <= start and end <= right_pt:
             taken.append((start, end))
             return side
     return None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("required", "requirement"),
     Column("verdict", "verdict"),
-    Column("found", "estimate"),
+    Column("bounds", "estimate"),
     Column("n", "observations", "count"),
     Column("replications", "rollouts", "count"),
     Column("reason", "reason", is_optional=True),
@@ -62,13 +62,13 @@ def requirement_of(row: Mapping[Hashable, Any]) -> Requirement:
     return Requirement(Measure(row["of"], quantile, given), at_most, at_least)
 
 
-def format_found(row: Mapping[Hashable, Any], cost_unit: str = "") -> str:
+def format_bounds(row: Mapping[Hashable, Any], cost_unit: str = "") -> str:
     """Write the estimate and bounds of a row of `Check.verdicts`, in the unit of its limit.
 
     Examples
     --------
     >>> row = {"of": "makespan_s", "quantile": 0.95, "given": None, "at_most": 600.0, "at_least": float("nan")}
-    >>> format_found({**row, "estimate": 540.0, "low": 510.0, "high": float("nan")})
+    >>> format_bounds({**row, "estimate": 540.0, "low": 510.0, "high": float("nan")})
     '9.00 min (8.50 or more)'
     """
     requirement = requirement_of(row)
@@ -88,9 +88,8 @@ def tell(check: Check) -> str:
     elif n_open:
         tried = int(check.verdicts.loc[verdicts.eq("undecided"), "replications"].max())
         may_be_decided = bool(check.verdicts["may_be_decided"].any())
-        what = f"undecided after {plural(tried, 'rollout')} per policy" if tried else ""
-        what = what or ("undecided" if may_be_decided else "undecidable")
-        start = _count(n_open, n, what)
+        state = "undecided" if tried or may_be_decided else "undecidable"
+        start = _count(n_open, n, f"{state} after {plural(tried, 'rollout')} per policy" if tried else state)
         sentences = [[*_name(check, "undecided", start), start]]
         if may_be_decided:
             sentences.append(["Raise `most` (--most) to decide"])
@@ -111,7 +110,7 @@ def tabulate(check: Check) -> tuple[Table, ...]:
         {
             **row,
             "required": f"{row['policy']}: {describe_requirement(requirement_of(row), unit)}",
-            "found": format_found(row, unit),
+            "bounds": format_bounds(row, unit),
         }
         for row in check.verdicts.to_dict("records")
     ]
@@ -119,20 +118,19 @@ def tabulate(check: Check) -> tuple[Table, ...]:
     return (make_table(title, rows, _COLUMNS),)
 
 
-def _count(some: int, n: int, what: str) -> str:
+def _count(n_some: int, n: int, state: str) -> str:
     if n == 1:
-        return f"The requirement is {what}"
-    if some == n:
-        return f"{'Both' if n == 2 else f'All {n:,}'} requirements are {what}"
-    return f"{some:,} of {n:,} requirements {is_or_are(some)} {what}"
+        return f"The requirement is {state}"
+    if n_some == n:
+        return f"{'Both' if n == 2 else f'All {n:,}'} requirements are {state}"
+    return f"{n_some:,} of {n:,} requirements {is_or_are(n_some)} {state}"
 
 
 def _name(check: Check, verdict: str, start: str) -> list[str]:
     """Return a sentence that names the requirements with a verdict, and shorter ones."""
-    rows = check.verdicts[check.verdicts["verdict"].eq(verdict)].to_dict("records")
-    named, unit = [], find_cost_unit(check.computed_under)
-    for row in rows:
+    names, unit = [], find_cost_unit(check.computed_under)
+    for row in check.verdicts[check.verdicts["verdict"].eq(verdict)].to_dict("records"):
         # Rollouts that never end are the reason why nobody can know.
         reason = f", but {row['reason']}" if row["unknown_fraction"] > 0 else ""
-        named.append(f"{row['policy']}, {describe_requirement(requirement_of(row), unit)}{reason}")
-    return [f"{start}: {names}" for names in list_forms(named, separator=";")]
+        names.append(f"{row['policy']}, {describe_requirement(requirement_of(row), unit)}{reason}")
+    return [f"{start}: {listed}" for listed in list_forms(names, separator=";")]

@@ -10,11 +10,11 @@ from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
     Scale,
     capitalize,
+    compare_with_others,
     cost_scale,
     difference_scale,
     find_cost_unit,
     format_interval,
-    is_or_are,
     join_answer,
     join_words,
     list_forms,
@@ -60,12 +60,12 @@ _BEST_BY = {
 
 def tell(comparison: Comparison) -> str:
     """Say which policy is best by `Comparison.judged_by`, which are indistinguishable, and what is unknown."""
-    best: list[list[str]] = []
+    sentences: list[str | list[str]] = []
     for of in comparison.judged_by:
-        level = None if best else comparison.confidence_level
-        best += [forms for forms in [_tell_best(comparison, of, level)] if forms]
-    unknown = _tell_unknown(comparison)
-    return join_answer([*best, *unknown] or ["No rollout ended, so the policies can't be compared"])
+        if forms := _tell_best(comparison, of, None if sentences else comparison.confidence_level):
+            sentences.append(forms)
+    sentences += _tell_unknown(comparison)
+    return join_answer(sentences or ["No rollout ended, so the policies can't be compared"])
 
 
 def _tell_unknown(comparison: Comparison) -> list[str]:
@@ -106,7 +106,7 @@ def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str
     best, others = ranked.loc[is_first, "policy"].tolist(), ranked.loc[~is_first, "policy"].tolist()
     rivals = ranked.loc[~is_first & ranked["verdict"].ne("worse"), "policy"].tolist()
     amount = write_estimate(ranked.iloc[0], _scale_of_best(comparison, of, ranked), "policy_estimate", level=level)
-    noun, most, more = _BEST_BY[of]
+    noun, most, than = _BEST_BY[of]
     if len(ranked) == 1:
         return [f"{best[0]}: {noun} {amount}"]
     among = f"Of those with known {_noun(of)}, " if _find_unknown(comparison, of) else ""
@@ -117,13 +117,8 @@ def _tell_best(comparison: Comparison, of: str, level: float | None) -> list[str
         start = capitalize(f"{among}use {names}: {noun} {amount}")
     else:
         start = f"{among}{list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
-    if not rivals:
-        return [f"{start}, {more} {names}" for names in list_forms(others)]
     them = "it" if len(best) == 1 else "them"
-    if len(rivals) == len(others) > 1:
-        return [f"{start}, but no other policy is distinguishable from {them}"]
-    are = is_or_are(len(rivals))
-    return [f"{start}, but {names} {are} indistinguishable from {them}" for names in list_forms(rivals)]
+    return [f"{start}{end}" for end in compare_with_others(others, rivals, than, noun="policy", them=them)]
 
 
 def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> Scale:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
-from simdeploy.report.wording import capitalize, find_cost_unit, join_answer, percent, scale_of, write_estimate
+from simdeploy.report.wording import (
+    capitalize,
+    case_noun,
+    find_cost_unit,
+    join_answer,
+    percent,
+    scale_of,
+    write_estimate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +55,5 @@ def tabulate(result: Estimates) -> tuple[Table, ...]:
     rows = result.estimates.assign(named=name_cases(result.estimates, result.case_columns))
     frame = spread(rows, "named", "measure")
     title = f"Estimates ({percent(result.confidence_level)} CI)"
-    what = "case" if "case" in result.case_columns else "policy"
-    columns = [Column("named", what), *measure_columns(result.measures)]
+    columns = [Column("named", case_noun(result.case_columns)), *measure_columns(result.measures)]
     return (make_table(title, frame, columns, find_cost_unit(result.computed_under)),)

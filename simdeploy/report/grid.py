@@ -9,7 +9,7 @@ from simdeploy.analysis.asking.naming import LABELS, format_value, name_cases, s
 from simdeploy.analysis.estimates.grid import MEANS, PROPORTIONS
 from simdeploy.report.estimates import tell_range
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import PERCENT, Scale, join_answer, percent, plural, response_scale
+from simdeploy.report.wording import PERCENT, Scale, interval_names, join_answer, percent, plural, response_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +30,7 @@ def tell(summary: GridSummary) -> str:
     if not known:
         return join_answer([f"No replication of {n} has a value"])
     name = known[0]
-    columns = {f"{name}_{what}": what for what in ("estimate", "low", "high")}
-    rows = cells[list(columns)].rename(columns=columns)
+    rows = cells[list(interval_names(f"{name}_estimate"))].set_axis(["estimate", "low", "high"], axis="columns")
     cases = name_cases(cells, ["scenario", "policy", *summary.factors])
     title = f"{quantity_title(name)} in {n}"
     return join_answer([tell_range(title, rows, cases, quantity_scale(name, cells), summary.confidence_level)])
@@ -57,13 +56,7 @@ def tabulate(summary: GridSummary) -> tuple[Table, ...]:
 
 
 def quantity_title(name: str) -> str:
-    """Name a quantity.
-
-    Examples
-    --------
-    >>> quantity_title("escape"), quantity_title("makespan_s"), quantity_title("completed_makespan_s")
-    ('escapes', 'makespan', 'makespan if completed')
-    """
+    """Name a quantity."""
     return TITLES.get(name) or LABELS[MEANS[name]][0]
 
 

@@ -9,6 +9,7 @@ from simdeploy.analysis.asking.naming import describe_measure, name_cases
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import (
     Scale,
+    case_noun,
     difference_scale,
     find_cost_unit,
     format_amount,
@@ -34,8 +35,7 @@ _COLUMNS = (
 
 def tell(result: Precision[Any]) -> str:
     """Say whether the replications were enough, and which estimate is the hardest if not."""
-    what = "case" if "case" in result.case_columns else "policy"
-    used = f"{result.n_replications:,} replications per {what}"
+    used = f"{result.n_replications:,} replications per {case_noun(result.case_columns)}"
     if result.is_reached:
         targets = ", ".join(_describe(target, find_cost_unit(result.computed_under)) for target in result.targets)
         start = f"{used} are enough"
@@ -47,15 +47,9 @@ def tell(result: Precision[Any]) -> str:
     about = f"; about {_round_up(needed):,} needed" if needed > result.n_replications else ""
     n_missed = int((~result.estimates["is_reached"]).sum())
     start = f"{n_missed:,} of {len(result.estimates):,} estimates are not precise enough after {used} (limit {result.most:,})"
+    why = f"({hardest['reason']}{about})"
     return join_answer(
-        [
-            start,
-            [
-                f"Hardest: {measure} for {case} ({hardest['reason']}{about})",
-                f"Hardest: {measure} ({hardest['reason']}{about})",
-                f"Hardest: {measure}",
-            ],
-        ]
+        [start, [f"Hardest: {measure} for {case} {why}", f"Hardest: {measure} {why}", f"Hardest: {measure}"]]
     )
 
 
@@ -67,9 +61,8 @@ def tabulate(result: Precision[Any]) -> tuple[Table, ...]:
         target = _find_target(result, row["measure"])
         row["named"] = f"{name}: {describe_measure(target.measure)}"
         rows.append(row | _say_reached(row, target, unit))
-    what = "case" if "case" in result.case_columns else "policy"
     title = f"Precision ({percent(result.confidence_level)} CI)"
-    return (make_table(title, rows, [Column("named", f"{what} and measure"), *_COLUMNS]),)
+    return (make_table(title, rows, [Column("named", f"{case_noun(result.case_columns)} and measure"), *_COLUMNS]),)
 
 
 def _find_target(result: Precision[Any], measure: str) -> Target:
@@ -83,19 +76,18 @@ def _say_reached(row: Row, target: Target, cost_unit: str) -> dict[str, Any]:
     return {
         "scale": measure_scale(measure, row["estimate"], cost_unit),
         "width": format_amount(width, scale),
-        "asked": f"{percent(target.half_width)} relative"
-        if target.is_relative
-        else format_amount(target.half_width, scale),
+        "asked": _write_target(target, scale, "relative"),
         "reached": "yes" if row["is_reached"] else f"no: {row['reason']}",
     }
 
 
 def _describe(target: Target, cost_unit: str) -> str:
     scale = _width_scale(target.measure, target.half_width, cost_unit)
-    amount = (
-        f"{percent(target.half_width)} of its value" if target.is_relative else format_amount(target.half_width, scale)
-    )
-    return f"{describe_measure(target.measure)} to {amount}"
+    return f"{describe_measure(target.measure)} to {_write_target(target, scale, 'of its value')}"
+
+
+def _write_target(target: Target, scale: Scale, relative: str) -> str:
+    return f"{percent(target.half_width)} {relative}" if target.is_relative else format_amount(target.half_width, scale)
 
 
 def _width_scale(measure: Measure, width: float, cost_unit: str) -> Scale:

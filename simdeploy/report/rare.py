@@ -19,8 +19,8 @@ _HITS = (Column("n", "rollouts", "count"), Column("n_hits", "with the event", "c
 def tell(rare: Rare) -> str:
     """Say how likely the event is and what that took, or why it is unknown."""
     if not rare.is_trusted:
-        what = "weights" if rare.method == "importance" else "estimate"
-        start = f"{rare.event}: probability unknown, the {what} can't be trusted"
+        basis = "weights" if rare.method == "importance" else "estimate"
+        start = f"{rare.event}: probability unknown, the {basis} can't be trusted"
         reasons = [f"{start}: {'; '.join(rare.doubts[:n])}" for n in range(len(rare.doubts), 0, -1)]
         return join_answer([[*reasons, start]])
     interval = format_probability(rare.probability, rare.low, rare.high, level=rare.confidence_level)
@@ -70,11 +70,7 @@ def _say_diagnosis(rare: Rare) -> list[tuple[str, str]]:
 
 def _tabulate_stages(rare: Rare) -> Table:
     levels = ["the end" if math.isnan(level) else f"{level:g}" for level in rare.steps["level"]]
-    columns = (
-        Column("level", f"{rare.counts}, up to"),
-        *_HITS,
-        Column("fraction", "reached", "share"),
-    )
+    columns = (Column("level", f"{rare.counts}, up to"), *_HITS, Column("fraction", "reached", "share"))
     return make_table("Stages", rare.steps.assign(level=levels), columns)
 
 

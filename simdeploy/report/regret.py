@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.report.tables import Column, make_table, spread
 from simdeploy.report.wording import (
+    compare_with_others,
     difference_scale,
     find_cost_unit,
     is_or_are,
     join_answer,
-    list_forms,
     percent,
     plural,
     scale_of,
@@ -34,7 +34,7 @@ def tell(result: Robustness) -> str:
     """Say which candidate has the lowest worst-case regret, whether that is certain, and where it meets requirements."""
     n_worlds = result.regrets["world"].nunique()
     worlds = plural(n_worlds, "world")
-    sentences: list[str | list[str]] = [*_tell_lowest(result, worlds)]
+    sentences: list[str | list[str]] = [_tell_lowest(result, worlds)]
     if n_left_out := n_worlds - int(result.candidates["n_worlds"].iloc[0]):
         excluded = f"{n_left_out:,} of {worlds} {is_or_are(n_left_out)} excluded"
         sentences.append([f"{excluded}: {describe_measure(result.of)} is unknown there", excluded])
@@ -46,7 +46,7 @@ def tell(result: Robustness) -> str:
     return join_answer(sentences)
 
 
-def _tell_lowest(result: Robustness, worlds: str) -> list[str | list[str]]:
+def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
     first, others = result.candidates.iloc[0], result.candidates.iloc[1:]
     name = describe_measure(result.of)
     if result.candidates["max_regret"].isna().all():
@@ -58,15 +58,11 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str | list[str]]:
     where = f" in {first['worst_world']}" if first["max_regret"] > 0 else ""
     start = f"{first['candidate']} has the lowest worst-case regret in {name} over {worlds}"
     rivals = others.loc[others["regret_verdict"].ne("worse"), "candidate"].tolist()
-    if not rivals:
-        ends = [f", lower than {names}" for names in list_forms(others["candidate"].tolist(), separator=";")]
-    elif len(rivals) == len(others) > 1:
-        ends = [", but no other candidate is distinguishable from it"]
-    else:
-        are = is_or_are(len(rivals))
-        listed = [*list_forms(rivals, separator=";"), plural(len(rivals), "other")]
-        ends = [f", but {names} {are} indistinguishable from it" for names in listed]
-    return [[f"{start}: {regret}{where}{ends[0]}", *(f"{start}: {regret}{end}" for end in ends), f"{start}{ends[-1]}"]]
+    names = others["candidate"].tolist()
+    ends = compare_with_others(names, rivals, "lower than", noun="candidate", them="it", separator=";")
+    if 0 < len(rivals) < max(len(others), 2):
+        ends.append(f", but {plural(len(rivals), 'other')} {is_or_are(len(rivals))} indistinguishable from it")
+    return [f"{start}: {regret}{where}{ends[0]}", *(f"{start}: {regret}{end}" for end in ends), f"{start}{ends[-1]}"]
 
 
 def tabulate(result: Robustness) -> tuple[Table, ...]:
@@ -86,20 +82,16 @@ def tabulate(result: Robustness) -> tuple[Table, ...]:
         Column("mean_regret", "mean regret", "estimate", _scale(result, result.candidates["mean_regret"])),
         Column("met", "requirements met in worlds", is_optional=True),
     ]
-    tables = [
-        make_table(
-            f"Regret in {describe_measure(result.of)} over worlds ({percent(result.confidence_level)} CI, simultaneous)",
-            rows,
-            columns,
-        )
-    ]
+    level = percent(result.confidence_level)
+    title = f"Regret in {describe_measure(result.of)} over worlds ({level} CI, simultaneous)"
+    tables = [make_table(title, rows, columns)]
     worlds = list(result.regrets["world"].unique())
     if len(worlds) <= _MOST_COLUMNS:
         frame = spread(result.regrets, "candidate", "world", of="regret")
         frame = frame.set_index("candidate").loc[result.candidates["candidate"]].reset_index()
         scale = _scale(result, result.regrets["regret"])
         columns = [Column("candidate", "candidate"), *(Column(world, world, "estimate", scale) for world in worlds)]
-        tables.append(make_table(f"Regret in each world ({percent(result.confidence_level)} CI)", frame, columns))
+        tables.append(make_table(f"Regret in each world ({level} CI)", frame, columns))
     return tuple(tables)
 
 

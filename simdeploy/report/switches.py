@@ -146,11 +146,11 @@ def _columns_of_choice(result: Switches) -> tuple[Column, ...]:
     return Column("verdict", "verdict"), Column("choice", "recommended"), margin
 
 
-def _named(what: str, rows: pd.DataFrame, most: int = _MOST_NAMED) -> list[str]:
+def _named(start: str, rows: pd.DataFrame, most: int = _MOST_NAMED) -> list[str]:
     """Name the settings of some rows, also in shorter forms; empty if there are none."""
     texts = [
         f"{row['switch']}: {row['value']}"
         + (f" with {row['other_switch']}: {row['other_value']}" if "other_switch" in row else "")
         for row in rows.to_dict("records")
     ]
-    return [f"{what} {names}" for names in list_forms(texts, most)]
+    return [f"{start} {names}" for names in list_forms(texts, most)]

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
-from simdeploy.analysis.tuning.result import CHOICE, RUNNER_UP
+from simdeploy.analysis.tuning.result import CHOICE
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
     cost_scale,
@@ -60,11 +60,8 @@ def tell(result: Tuning) -> str:
 def _tell_nothing(result: Tuning) -> str:
     n = len(result.candidates)
     if not result.requirements:
-        return join_answer(
-            [
-                f"No recommendation: the {name_objective(result.of)} of all {n:,} policies is unknown, as rollouts never end or failed"
-            ]
-        )
+        unknown = f"the {name_objective(result.of)} of all {n:,} policies is unknown"
+        return join_answer([f"No recommendation: {unknown}, as rollouts never end or failed"])
     none = f"None of {n:,} policies is known to meet the requirements"
     if result.n_undecided:
         return join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide"])
@@ -81,12 +78,11 @@ def _tell_nearest(result: Tuning) -> list[str]:
 
 
 def _tell_choice(result: Tuning) -> list[str]:
-    what, scale = name_objective(result.of), objective_scale(result)
+    is_cost = result.of == Measure("cost")
+    scale = cost_scale(find_cost_unit(result.computed_under)) if is_cost else objective_scale(result)
     row = result.objective_row(CHOICE)
     assert row is not None  # noqa: S101 - there is a choice
-    if result.of == Measure("cost"):
-        scale = cost_scale(find_cost_unit(result.computed_under))
-    estimate = f"{what} {write_estimate(row, scale, level=result.confidence_level)}"
+    estimate = f"{name_objective(result.of)} {write_estimate(row, scale, level=result.confidence_level)}"
     if result.keeps_current:
         starts = [f"Keep {result.current_policy}: {estimate}"]
     else:
@@ -112,20 +108,20 @@ def _tell_other(result: Tuning) -> str:
 
 def _tell_certainty(result: Tuning) -> str:
     """Say with which probability the recommended policy is the best."""
-    meets = " that meet the requirements" if result.requirements else ""
+    best = "Best feasible policy among" if result.requirements else "Best of"
     if not math.isnan(result.expected_correct):
         n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
-        return f"Best of {n_left:,} finalists{meets} with probability about {100 * result.probability_correct:.0f} %"
+        return f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
         level = percent(result.confidence_level)
-        return f"Best of {len(result.candidates):,} tried{meets} ({level} confidence if it leads by {margin})"
+        return f"{best} {len(result.candidates):,} candidates ({level} confidence if it leads by {margin})"
     return f"Undecided whether another is {_better(result)} by {margin}: raise `most` (--most)"
 
 
 def _tell_rivals(result: Tuning) -> str:
-    n_same = result.policies.loc[result.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique()
-    return f"{plural(n_same, 'other')} {is_or_are(n_same)} indistinguishable" if n_same else "no other comes close"
+    n = result.n_runners_up
+    return f"{plural(n, 'other')} {is_or_are(n)} indistinguishable" if n else "no other comes close"
 
 
 def _tell_binding(result: Tuning) -> str:
@@ -155,12 +151,9 @@ def describe_specs(result: Tuning) -> list[str]:
     """Return the recommended policy in both dialects as lines of text: JSON, and notes on what is lost."""
     lines = []
     for dialect, translated in result.specs.items():
-        lines += [
-            f"Recommended policy in the {dialect} dialect:",
-            *json.dumps(translated["spec"], indent=2).splitlines(),
-        ]
-        lines += [f"note: {note}" for note in translated["notes"]]
-        lines.append("")
+        spec = json.dumps(translated["spec"], indent=2)
+        notes = [f"note: {note}" for note in translated["notes"]]
+        lines += [f"Recommended policy in the {dialect} dialect:", *spec.splitlines(), *notes, ""]
     return lines
 
 

@@ -42,13 +42,7 @@ _BRIEF = {
 
 
 def difference_scale(scale: Scale) -> Scale:
-    """Return the scale of a difference: percentages differ in points.
-
-    Examples
-    --------
-    >>> difference_scale(PERCENT).unit, difference_scale(Scale(1, "s")).unit
-    ('pp', 's')
-    """
+    """Return the scale of a difference: percentages differ in points."""
     return POINTS if scale == PERCENT else scale
 
 
@@ -88,13 +82,7 @@ def find_cost_unit(computed_under: Mapping[str, Any]) -> str:
 
 
 def cost_scale(cost_unit: str) -> Scale:
-    """Return the scale of the cost per rollout.
-
-    Examples
-    --------
-    >>> cost_scale("EUR").unit, cost_scale("").unit
-    ('EUR per rollout', 'per rollout')
-    """
+    """Return the scale of the cost per rollout; the unit of costs may be empty."""
     return Scale(1, f"{cost_unit} per rollout".lstrip())
 
 
@@ -154,13 +142,7 @@ def interval_names(name: str) -> tuple[str, str, str]:
 def write_estimate(
     row: Row, scale: Scale, name: str = "estimate", *, sign: bool = False, level: float | None = None
 ) -> str:
-    """Write the estimate of a row with its interval, as `format_estimate` does.
-
-    Examples
-    --------
-    >>> write_estimate({"estimate": 0.0512, "low": 0.04, "high": 0.07}, PERCENT)
-    '5.1 % (4.0 to 7.0)'
-    """
+    """Write the estimate of a row with its interval, as `format_estimate` does."""
     estimate, low, high = (float(row[column]) for column in interval_names(name))
     return format_estimate(estimate, low, high, scale, sign=sign, level=level)
 
@@ -211,7 +193,7 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     return f"{number:{form}} {scale.unit}".rstrip()
 
 
-def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, what: str) -> str:
+def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, nouns: str) -> str:
     """Say how many things are excluded, and why.
 
     Examples
@@ -220,10 +202,10 @@ def say_left_out(reasons: Mapping[str, int], n_out: int, n: int, what: str) -> s
     '3 of 64 worlds are excluded (no value in 2; never ends in 1)'
     """
     listed = "; ".join(f"{reason} in {number:,}" for reason, number in reasons.items())
-    return f"{n_out:,} of {n:,} {what} are excluded ({listed})"
+    return f"{n_out:,} of {n:,} {nouns} are excluded ({listed})"
 
 
-def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bool = False) -> str:
+def say_unknown(fractions: Mapping[str, float], noun: str, *, is_conditional: bool = False) -> str:
     """Say what is unknown of which policies because rollouts never end; empty if nothing is.
 
     `is_conditional` is whether only some of the rollouts count.
@@ -239,32 +221,17 @@ def say_unknown(fractions: Mapping[str, float], what: str, *, is_conditional: bo
     if not unknown:
         return ""
     ends = dict.fromkeys(f"{100 * fraction:.3g}" for fraction in (min(unknown.values()), max(unknown.values())))
-    whose = f"{'its' if len(unknown) == 1 else 'their'}{' relevant' if is_conditional else ''}"
-    return (
-        f"{capitalize(what)} unknown for {list_some(list(unknown))}: "
-        f"{' to '.join(ends)} % of {whose} rollouts never end"
-    )
+    rollouts = f"{'its' if len(unknown) == 1 else 'their'}{' relevant' if is_conditional else ''} rollouts"
+    return f"{capitalize(noun)} unknown for {list_some(list(unknown))}: {' to '.join(ends)} % of {rollouts} never end"
 
 
 def capitalize(text: str) -> str:
-    """Return a text with a capital first letter, the rest unchanged.
-
-    Examples
-    --------
-    >>> capitalize("p95 of makespan"), capitalize("")
-    ('P95 of makespan', '')
-    """
+    """Return a text with a capital first letter, the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def percent(fraction: float) -> str:
-    """Write a fraction as a percentage, with all its digits.
-
-    Examples
-    --------
-    >>> percent(0.95), percent(0.999)
-    ('95 %', '99.9 %')
-    """
+    """Write a fraction as a percentage, with all its digits."""
     return f"{100 * fraction:g} %"
 
 
@@ -277,6 +244,11 @@ def plural(n: int, noun: str, nouns: str = "") -> str:
     ('1 rollout', '1,000 rollouts', '2 policies')
     """
     return f"{n:,} {noun if n == 1 else nouns or f'{noun}s'}"
+
+
+def case_noun(case_columns: Sequence[str]) -> str:
+    """Return what the rows of estimates are called."""
+    return "case" if "case" in case_columns else "policy"
 
 
 def is_or_are(n: int) -> str:
@@ -308,14 +280,7 @@ def name_briefly(measure: Measure) -> str:
 
 
 def name_objective(measure: Measure) -> str:
-    """Name a measure that policies are ranked by: a mean is called one.
-
-    Examples
-    --------
-    >>> from simdeploy.scenario.measures import parse_measure
-    >>> name_objective(parse_measure("cost")), name_objective(parse_measure("p95 makespan_s"))
-    ('mean cost', 'p95 of makespan')
-    """
+    """Name a measure that policies are ranked by: a mean is called one."""
     return f"{'mean ' if measure.kind == 'mean' else ''}{describe_measure(measure)}"
 
 
@@ -375,6 +340,28 @@ def fit_forms(parts: Iterable[Sequence[str]], longest: int, separator: str = " "
                 chosen = changed
                 break
     return chosen
+
+
+def compare_with_others(
+    others: Sequence[str], rivals: Sequence[str], than: str, *, noun: str, them: str, separator: str = ","
+) -> list[str]:
+    """Return endings of a sentence on the best: what it is better than, or which rivals are indistinguishable; the longest first.
+
+    Examples
+    --------
+    >>> compare_with_others(["a", "b"], [], "lower than", noun="policy", them="it")
+    [', lower than a and b']
+    >>> compare_with_others(["a", "b"], ["b"], "lower than", noun="policy", them="it")
+    [', but b is indistinguishable from it']
+    >>> compare_with_others(["a", "b"], ["a", "b"], "lower than", noun="policy", them="it")
+    [', but no other policy is distinguishable from it']
+    """
+    if not rivals:
+        return [f", {than} {names}" for names in list_forms(others, separator=separator)]
+    if len(rivals) == len(others) > 1:
+        return [f", but no other {noun} is distinguishable from {them}"]
+    forms = list_forms(rivals, separator=separator)
+    return [f", but {names} {is_or_are(len(rivals))} indistinguishable from {them}" for names in forms]
 
 
 def list_forms(words: Sequence[str], most: int = 3, *, separator: str = ",") -> list[str]:

@@ -117,6 +117,11 @@ class Tuning(Result):
         """Return all candidates and their outcomes."""
         return self.candidates
 
+    @property
+    def n_runners_up(self) -> int:
+        """How many other candidates are indistinguishable from the recommended policy."""
+        return int(self.policies.loc[self.policies["policy"].str.startswith(RUNNER_UP), "policy"].nunique())
+
     def changes(self) -> dict[str, Any]:
         """Return the recommended values that differ from the current policy, by the settings' full names."""
         return find_changes(self.choice, self.candidates)
