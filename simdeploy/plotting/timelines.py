@@ -66,6 +66,8 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, of: str | None = None, rel
     >>> plot_timelines(Figure().subplots(), result).get_ylabel()
     'nodes in service'
     """
+    from matplotlib.lines import Line2D
+
     bands = timelines.bands
     of = _choose(bands, "of", of)
     release = _choose(bands, "release", release)
@@ -73,7 +75,7 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, of: str | None = None, rel
     policies = bands["policy"].drop_duplicates().tolist()
     quantiles = [timelines.quantiles[place] for place in (0, len(timelines.quantiles) // 2, -1)]
     low, middle, high = map(name_quantile, quantiles)
-    ends, labels, colours = [], [], []
+    ends = []
     for number, policy in enumerate(policies):
         band = chosen[chosen["policy"].eq(policy)]
         if band.empty:
@@ -85,11 +87,10 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, of: str | None = None, rel
             for edge in (low, high):
                 ax.plot(times, band[edge], color=look.colour, linewidth=0.5, alpha=0.7)
         ax.plot(times, band[middle], color=look.colour, linestyle=look.line, linewidth=1.8, label=policy)
-        known = band[middle].dropna()
-        ends.append(float(known.iloc[-1]) if len(known) else np.nan)
-        labels.append(wrap_name(policy))
-        colours.append(look.colour)
-    label_line_ends(ax, ends, labels, colours)
+        # Labelled where the line ends, if that is before the last instant.
+        known = band[middle].dropna().to_numpy()[-1:]
+        ends += [Line2D(known, known, color=look.colour, label=wrap_name(policy))] if len(known) else []
+    label_line_ends(ax, ends)
     ax.set_xlim(0, timelines.until_s)
     set_time_axis(ax.xaxis, timelines.until_s, "time since the start")
     # Panels of different releases have the same axis.
