@@ -54,6 +54,12 @@ def verify():
         return sd.verify(replications=100, engines="compiled")
 
 
+def timelines():
+    """Trace few rollouts at few instants."""
+    of = ["failed", "in_service", "error_rate_new"]
+    return sd.timelines(SCENARIO, [ROLLING, "canary"], of=of, every="5m", until="30m", **FEW)
+
+
 def sample(candidates, first, count):
     """Draw observations of candidates, of which the first is the lowest."""
     return np.asarray(candidates)[:, None] + np.random.default_rng(first).normal(size=(len(candidates), count))
@@ -79,6 +85,7 @@ MAKE = {
         SCENARIO, ROLLING, of="makespan_s", vary={STARTS: (0.0, 0.1), "max_parallel": [2, 5]}, size=6, replications=4, engine="compiled"
     ),
     "Switches": lambda: sd.vary_switches(SCENARIO, policies=[ROLLING, "canary"], replications=4, pairs=False, engine="compiled"),
+    "Timelines": timelines,
     "Tradeoff": lambda: sd.tradeoff(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 8]}, **FEW),
     "Tuning": lambda: sd.tune(SCENARIO, ROLLING, vary={"max_failed_nodes": [0, 4]}, replications=20, final=500, engine="compiled"),
     "Verification": verify,

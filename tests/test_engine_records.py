@@ -62,7 +62,7 @@ def test_one_revision_per_settled_instant(rollout):
     assert revisions["updated_nodes"].tolist() == [0, 2, 6, 10]
     assert revisions["state"].tolist() == ["in_progress"] * 3 + ["completed"]
     assert revisions["canary_promoted"].tolist() == [False, True, True, True]
-    assert revisions["healthy_deadline"].iloc[1] == "2026-01-01T00:11:00Z"
+    assert revisions["healthy_deadline"].iloc[1] == pd.Timestamp("2026-01-01T00:11:00Z")
 
 
 def test_the_deployment_object_is_the_api_s(rollout):

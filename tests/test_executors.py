@@ -37,7 +37,7 @@ from simdeploy.experiments.executors import (
     cluster as cluster_module,
     processes as processes_module,
 )
-from simdeploy.experiments.executors.processes import halve, join_blocks
+from simdeploy.experiments.executors.processes import halve
 from simdeploy.experiments.jobs import Group, Job, Span
 from simdeploy.experiments.table import DTYPES, Outcomes
 
@@ -512,9 +512,9 @@ def test_parts_of_a_span_join_to_its_block(data):
             parts[place : place + 1] = halve(parts[place])
     lost = data.draw(st.sampled_from(parts))
     blocks = [(part, job.run(part)) for part in data.draw(st.permutations(parts))]
-    assert table_of(join_blocks(span, blocks)).equals(table_of(whole))
+    assert table_of(job.join(span, blocks)).equals(table_of(whole))
     blocks = [(part, job.failed(part, "worker", "it died") if part == lost else block) for part, block in blocks]
-    joined = table_of(join_blocks(span, blocks)).to_pandas()
+    joined = table_of(job.join(span, blocks)).to_pandas()
     assert joined["status"].eq("failed").sum() == lost.n_policies * lost.n_replications
     assert joined["status"].eq("failed").equals(joined["stage"].eq("worker"))
     assert joined["error"].dropna().unique().tolist() == ["it died"]

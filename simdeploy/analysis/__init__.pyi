@@ -1,3 +1,4 @@
+from .bands import Timelines as Timelines, timelines as timelines
 from .checking.checking import Check as Check, check as check
 from .comparison.compare import Comparison as Comparison, compare as compare
 from .costs.causes import CostResult as CostResult, estimate_costs as estimate_costs

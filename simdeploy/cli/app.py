@@ -20,6 +20,7 @@ from simdeploy.errors import InputError, SimdeployError, SimdeployWarning, liste
 _COMMANDS = (
     "run",
     "compare",
+    "timelines",
     "sweep",
     "tradeoff",
     "tune",

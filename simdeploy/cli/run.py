@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.cli.options import use, whole_option
+import click
+
+from simdeploy.cli.answers import say
+from simdeploy.cli.files import folder_option
+from simdeploy.cli.options import Choice, use, whole_option
 from simdeploy.cli.study import Finding, Study, draw_panels, study_command
+from simdeploy.vocabulary import RECORD_FORMS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from simdeploy.engines import Rollout
 
 
 @study_command("run", simulates=False, example="simdeploy run scenarios/small-fleet.yaml --seed 7 --plot rollout.png")
-@use(whole_option("--replication", 0, "Number of the replication.", least=0, most=(1 << 32) - 1))
-def command(study: Study, *, replication: int) -> Finding:
+@use(
+    whole_option("--replication", 0, "Number of the replication.", least=0, most=(1 << 32) - 1),
+    folder_option(["--records"], "Write all tables of the rollout into this folder."),
+)
+@click.option(
+    "--records-form", type=Choice(RECORD_FORMS), default="parquet", show_default=True, help="Form of these tables."
+)
+def command(study: Study, *, replication: int, records: Path | None, records_form: str) -> Finding:
     """Simulate one rollout and describe what happened.
 
     Describes the rollout of SCENARIO wave by wave. --out writes the nodes over time, --plot draws them; --json has the
-    API's final deployment object under "deployment".
+    API's final deployment object under "deployment". --records writes events, nodes over time, nodes, health windows and
+    revisions.
     """
     from simdeploy.cli.story import tell
     from simdeploy.engines import OneRollout, simulate
@@ -26,6 +40,12 @@ def command(study: Study, *, replication: int) -> Finding:
 
     rollout = simulate(study.scenario, study.policy, seed=study.ctx.params["seed"], replication=replication)
     story = tell(rollout)
+
+    def write_records() -> None:
+        if records is not None:
+            rollout.write(records, form=records_form)
+            say(f"wrote {records}")
+
     release = rollout.response_values["release"]
     return Finding(
         OneRollout(
@@ -42,6 +62,7 @@ def command(study: Study, *, replication: int) -> Finding:
         ],
         table=lambda: rollout.timeline,
         draw=draw_panels((7.5, 4.5), plot_timeline, rollout),
+        files=write_records,
     )
 
 

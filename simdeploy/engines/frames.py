@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simdeploy.api.times import format_time
+from simdeploy.engines.error_rates import ErrorRates
 from simdeploy.engines.intervals import FOREVER
 from simdeploy.engines.recording import CONTROL_PLANE
-from simdeploy.engines.schema import EVENT_COLUMNS, NODE_COLUMNS, PENDING, REVISION_COLUMNS, STATUSES, TIMELINE_COLUMNS
+from simdeploy.engines.schema import (
+    EVENT_COLUMNS,
+    NODE_COLUMNS,
+    PENDING,
+    REVISION_COLUMNS,
+    STATUSES,
+    TIMELINE_COLUMNS,
+    WINDOW_COLUMNS,
+)
+from simdeploy.rules.deployment_types import TYPES
 from simdeploy.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -64,7 +72,8 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     window_ends = window_ends[looked]
     exposed_at, exposed = service.exposed.count_changes(end)
     out_at, out = service.out_of_service.count_changes(end)
-    times = _merge([np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at])
+    rates = ErrorRates(recording, service)
+    times = _merge([np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns])
 
     change = np.zeros((len(times), len(STATUSES)), dtype=np.int64)
     change[0, PENDING] = total
@@ -77,6 +86,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     requests, failed = np.zeros(len(times), np.int64), np.zeros(len(times), np.int64)
     np.add.at(requests, looked_at, np.array(recording.windows.requests, dtype=np.int64)[looked])
     np.add.at(failed, looked_at, np.array(recording.windows.failed, dtype=np.int64)[looked])
+    old, new = rates.at(times)
     columns = [
         times / NS_PER_S,
         *counts.T,
@@ -84,8 +94,45 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
         total - _as_of(times, out_at, out),
         requests,
         failed,
+        (old + new).requests,
+        (old + new).error_rate,
+        old.error_rate,
+        new.error_rate,
     ]
     return pd.DataFrame(dict(zip(TIMELINE_COLUMNS, columns, strict=True)))
+
+
+def make_windows(recording: Recording, class_names: list[str], max_error_rate: float) -> pd.DataFrame:
+    """Return one row per health window; `max_error_rate` is NaN where windows are not judged one by one."""
+    import pandas as pd
+
+    new, old = recording.windows, recording.compared
+    ended, node = np.array(new.end_ns + old.end_ns, np.int64), np.array(new.node + old.node, np.int64)
+    requests, failed = np.array(new.requests + old.requests, np.int64), np.array(new.failed + old.failed, np.int64)
+    on_new = np.repeat([TYPES[recording.type_name].releases, False], [len(new.node), len(old.node)])
+    waves = np.array([fate.wave for fate in recording.fates], np.int64)[node]
+    waves[len(new.node) :] = 0
+    counted = np.array(new.counted + old.counted, bool)
+    if recording.makespan_ns is not None:  # the verdicts of nodes that are still in flight change nothing
+        counted &= ended <= recording.makespan_ns
+    names = np.array(class_names, dtype=object)
+    columns = [
+        ended / NS_PER_S,
+        node,
+        _whole_numbers(waves, missing=0),
+        pd.array(names[recording.world.class_of[node]], dtype="str"),
+        recording.world.zone_of[node],
+        requests,
+        failed,
+        _divide(failed, requests),
+        np.full(len(node), max_error_rate),
+        np.array(new.healthy + old.healthy, bool),
+        np.array(new.up + old.up, bool),
+        on_new,
+        counted,
+    ]
+    frame = pd.DataFrame(dict(zip(WINDOW_COLUMNS, columns, strict=True)))
+    return frame.iloc[np.lexsort((node, ended))].reset_index(drop=True)
 
 
 def make_nodes(recording: Recording, service: Service, class_names: list[str]) -> pd.DataFrame:
@@ -97,6 +144,9 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
     position[world.order] = np.arange(world.n_nodes)
     canary = np.zeros(world.n_nodes, dtype=bool)
     canary[recording.canaries] = True
+    windows = recording.windows
+    worst = np.full(world.n_nodes, np.nan)
+    np.fmax.at(worst, np.array(windows.node, np.int64), _divide(np.array(windows.failed), np.array(windows.requests)))
     columns = [
         np.arange(world.n_nodes),
         pd.array([node_name(number) for number in range(world.n_nodes)], dtype="str"),
@@ -108,11 +158,15 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
         np.array(world.affected),
         pd.array([STATUSES[fate.status] for fate in fates], dtype="str"),
         pd.array([fate.reason for fate in fates], dtype="str"),
+        np.array([fate.ever_failed for fate in fates]),
+        pd.array([fate.failed_reason for fate in fates], dtype="str"),
         np.array([fate.attempts for fate in fates]),
         np.array([fate.windows for fate in fates]),
+        worst,
         _times_s([fate.dispatched_ns for fate in fates]),
         _times_s([fate.started_ns for fate in fates]),
         _times_s([fate.resolved_ns for fate in fates]),
+        _times_s([fate.failed_ns for fate in fates]),
         _times_s([fate.back_from_ns for fate in fates]),
         _times_s([fate.back_until_ns for fate in fates]),
         service.seconds_per_node(service.exposed),
@@ -121,51 +175,85 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
     return pd.DataFrame(dict(zip(NODE_COLUMNS, columns, strict=True)))
 
 
-def make_revisions(histories: list[tuple[str, History]], start_ns: int) -> pd.DataFrame:
-    """Return one row per revision of each deployment (id, history); the canaries are in `nodes`, once."""
+class Recorded(NamedTuple):
+    """A deployment and the history of its status."""
+
+    id: str
+    type: str
+    from_version: int
+    to_version: int
+    history: History
+    canaries: list[int]
+
+
+def make_revisions(deployments: Sequence[Recorded], start_ns: int) -> pd.DataFrame:
+    """Return one row per revision of each deployment; who the canaries are stands in `nodes`, once."""
     import pandas as pd
 
-    # Most instants stand in many cells: deadlines of a wave in each of its revisions, progress beside the update.
-    @cache
-    def written(time_ns: int | None) -> str:
-        return "" if time_ns is None else format_time(start_ns + time_ns)
-
+    revisions = [
+        (deployment, number, time_ns, fields)
+        for deployment in deployments
+        for number, (time_ns, fields) in enumerate(deployment.history.revisions, start=1)
+    ]
     rows = [
         (
-            deployment,
+            deployment.id,
             number,
             time_ns / NS_PER_S,
+            deployment.type,
+            deployment.from_version,
+            deployment.to_version,
             fields.state,
             fields.message,
             fields.current_wave,
-            history.total_nodes,
+            deployment.history.total_nodes,
             fields.updated_nodes,
             fields.failed_nodes,
+            len(deployment.canaries),
             fields.canary_promoted,
-            created,
-            written(time_ns),
-            written(fields.completed_ns),
-            written(fields.last_progress_ns),
-            written(fields.health_check_deadline_ns),
-            written(fields.healthy_deadline_ns),
         )
-        for deployment, history in histories
-        for created in [written(history.revisions[0][0])]
-        for number, (time_ns, fields) in enumerate(history.revisions, start=1)
+        for deployment, number, time_ns, fields in revisions
     ]
-    return pd.DataFrame(rows, columns=list(REVISION_COLUMNS))
+    times = [
+        (
+            deployment.history.revisions[0][0],
+            time_ns,
+            fields.completed_ns,
+            fields.last_progress_ns,
+            fields.health_check_deadline_ns,
+            fields.healthy_deadline_ns,
+        )
+        for deployment, _, time_ns, fields in revisions
+    ]
+    frame = pd.DataFrame(rows, columns=list(REVISION_COLUMNS[: -len(times[0])]))
+    known = [[None if time is None else start_ns + time for time in row] for row in times]
+    # Years in which nanoseconds since 1970 don't fit into 64 bits are kept in microseconds.
+    fits = all(abs(time) < 1 << 63 for row in known for time in row if time is not None)
+    unit, size = ("ns", 1) if fits else ("us", 1000)
+    nat = np.iinfo(np.int64).min
+    whole = np.array([[nat if time is None else time // size for time in row] for row in known], dtype=np.int64)
+    for name, column in zip(REVISION_COLUMNS[-len(times[0]) :], whole.T, strict=True):
+        frame[name] = pd.Series(column.view(f"datetime64[{unit}]")).dt.tz_localize("UTC")
+    return frame
 
 
 def _status(status: int | str) -> str:
     return STATUSES[status] if isinstance(status, int) else status
 
 
-def _whole_numbers(numbers: Sequence[int], *, missing: int) -> pd.arrays.IntegerArray:
+def _whole_numbers(numbers: Sequence[int] | np.ndarray, *, missing: int) -> pd.arrays.IntegerArray:
     """Make a column in which one number stands for a missing value."""
     import pandas as pd
 
     values = np.array(numbers, dtype=np.int64)
     return pd.arrays.IntegerArray(values, values == missing)
+
+
+def _divide(failed: np.ndarray, requests: np.ndarray) -> np.ndarray:
+    """Return the error rates of windows; NaN without requests."""
+    rates = np.full(len(requests), np.nan)
+    np.divide(failed, requests, out=rates, where=requests > 0)
+    return rates
 
 
 def _merge(columns: list[np.ndarray]) -> np.ndarray:

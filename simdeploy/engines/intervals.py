@@ -58,9 +58,47 @@ class Intervals:
         ends = depth == 0
         return Intervals(node[begins], time[begins], time[ends])
 
+    def meet(self, other: Intervals) -> Intervals:
+        """Return when a node is in an interval of both; those of each must not overlap."""
+        both = self.and_also(other)
+        node = np.concatenate([both.node, both.node])
+        time = np.concatenate([both.start, both.end])
+        change = np.concatenate([np.ones(len(both.start), np.int64), -np.ones(len(both.end), np.int64)])
+        # At one instant ends come before starts: intervals that touch do not meet.
+        order = np.lexsort((change, time, node))
+        node, time, change = node[order], time[order], change[order]
+        depth = np.cumsum(change)
+        begins = (change == 1) & (depth == 2)
+        ends = (change == -1) & (depth == 1)
+        return Intervals(node[begins], time[begins], time[ends])
+
+    def outside(self, start: np.ndarray, end: np.ndarray) -> Intervals:
+        """Return the parts of [start, end) of each node in none of its intervals, which must be a union.
+
+        Parameters
+        ----------
+        start, end : ndarray of int64
+            By node.
+        """
+        inside = self.clipped(start[self.node], end[self.node])
+        nodes = np.arange(len(start))
+        # The gaps lie between the end of one interval and the start of the next.
+        before = np.concatenate([nodes, inside.node])
+        begins = np.concatenate([start, inside.end])
+        after = np.concatenate([inside.node, nodes])
+        ends = np.concatenate([inside.start, end])
+        first, last = np.lexsort((begins, before)), np.lexsort((ends, after))
+        gaps = Intervals(before[first], begins[first], ends[last])
+        return gaps.clipped(0, FOREVER)
+
     def total_s(self, horizon_ns: int = FOREVER) -> float:
         """Return the sum of the lengths up to the horizon, seconds."""
         return sum_s(np.minimum(self.end, horizon_ns) - np.minimum(self.start, horizon_ns))
+
+    def count_at(self, times_ns: np.ndarray) -> np.ndarray:
+        """Return how many intervals hold at each of some instants."""
+        begun, ended = np.sort(self.start), np.sort(self.end)
+        return np.searchsorted(begun, times_ns, side="right") - np.searchsorted(ended, times_ns, side="right")
 
     def count_changes(self, until_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the instants, up to and including `until_ns`, after which another number of nodes is in an interval.

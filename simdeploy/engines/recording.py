@@ -42,21 +42,29 @@ class Transitions:
 
 @dataclass(slots=True)
 class Windows:
-    """Health windows that ended, in columns."""
+    """Health windows that ended, in columns.
+
+    A window is `counted` if the verdict on its node, its wave or the running nodes used it.
+    """
 
     end_ns: list[int] = field(default_factory=list)
     node: list[int] = field(default_factory=list)
     requests: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
     healthy: list[bool] = field(default_factory=list)
+    up: list[bool] = field(default_factory=list)
+    counted: list[bool] = field(default_factory=list)
 
-    def add(self, end_ns: int, node: int, requests: int, failed: int, healthy: bool) -> None:
-        """Add one row."""
+    def add(self, end_ns: int, node: int, requests: int, failed: int, *, healthy: bool, up: bool, counted: bool) -> int:
+        """Add one row; return its place."""
         self.end_ns.append(end_ns)
         self.node.append(node)
         self.requests.append(requests)
         self.failed.append(failed)
         self.healthy.append(healthy)
+        self.up.append(up)
+        self.counted.append(counted)
+        return len(self.end_ns) - 1
 
 
 class StatusFields(NamedTuple):
@@ -102,9 +110,15 @@ class NodeFate:
     dispatched_ns: int | None = None
     started_ns: int | None = None
     resolved_ns: int | None = None
-    ever_failed: bool = False
+    failed_ns: int | None = None
+    failed_reason: str = ""
     back_from_ns: int | None = None
     back_until_ns: int | None = None
+
+    @property
+    def ever_failed(self) -> bool:
+        """Whether the node has failed, even if it went back since."""
+        return self.failed_ns is not None
 
 
 @dataclass
@@ -115,6 +129,8 @@ class Recording:
     ----------
     fates : list of NodeFate
         By node number.
+    windows, compared : Windows
+        Of nodes on the new version, and of nodes on the old one that a gate compared them with.
     update, rollback : History
         Of the deployment, and of its rollback if there was one (None otherwise).
     rolled_back : list of int
@@ -134,6 +150,7 @@ class Recording:
     fates: list[NodeFate]
     transitions: Transitions
     windows: Windows
+    compared: Windows
     update: History
     rollback: History | None
     rolled_back: list[int]

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines import frames
 from simdeploy.engines.responses import compute_responses
 from simdeploy.engines.service import Service
-from simdeploy.errors import InputError
+from simdeploy.errors import InputError, Problem, not_among
+from simdeploy.output import write_file, write_table
+from simdeploy.result import to_plain
+from simdeploy.rules.health import judges_waves, read_max_error_rate
 from simdeploy.units import NS_PER_S, short_duration
+from simdeploy.vocabulary import RECORD_FORMS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.api import Deployment
-    from simdeploy.engines.recording import History, Recording
+    from simdeploy.engines.recording import Recording
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
+
+TABLES = ("events", "timeline", "nodes", "windows", "revisions")
 
 
 class Rollout:
@@ -85,22 +95,31 @@ class Rollout:
     def timeline(self) -> pd.DataFrame:
         """Nodes per status at every settled instant with a change.
 
-        With the nodes exposed and in service, and requests and failed requests of the windows that ended then.
+        With the nodes exposed and in service, requests and failed requests of the windows that ended then, and what is
+        expected of all nodes in service: requests per second, and the fraction of them that fail.
         """
         return frames.make_timeline(self._recording, self._service)
 
     @cached_property
     def nodes(self) -> pd.DataFrame:
-        """One row per node: zone, class, wave, status and times."""
-        names = ["", *(node_class.name for node_class in self.scenario.fleet.classes)]
-        return frames.make_nodes(self._recording, self._service, names)
+        """One row per node: zone, class, wave, status and times, and whether, when and why it ever failed."""
+        return frames.make_nodes(self._recording, self._service, self._class_names)
+
+    @cached_property
+    def windows(self) -> pd.DataFrame:
+        """One row per health window, also of nodes that a gate compares with or watches."""
+        policy = self.policy.policy
+        limit = math.nan if judges_waves(policy) else float(read_max_error_rate(policy, self.orchestrator))
+        return frames.make_windows(self._recording, self._class_names, limit)
 
     @cached_property
     def revisions(self) -> pd.DataFrame:
-        """Every revision of the deployment's status, then those of its rollback if there was one."""
-        return frames.make_revisions(
-            [(deployment_id, history) for deployment_id, history, _ in self._histories], self._start_ns
-        )
+        """Every revision of the deployment's status, then those of its rollback if there was one; times in UTC."""
+        return frames.make_revisions(self._deployments_recorded, self._start_ns)
+
+    @property
+    def _class_names(self) -> list[str]:
+        return ["", *(node_class.name for node_class in self.scenario.fleet.classes)]
 
     @property
     def deployment(self) -> Deployment:
@@ -111,7 +130,7 @@ class Rollout:
     def deployments(self) -> tuple[Deployment, ...]:
         """The deployment, and its rollback if there was one, as the API shows them at the end."""
         return tuple(
-            self._deployment(number, len(history.revisions)) for number, (_, history, _) in enumerate(self._histories)
+            self._deployment(recorded, len(recorded.history.revisions)) for recorded in self._deployments_recorded
         )
 
     def deployment_at(self, revision: int, *, rollback: bool = False) -> Deployment:
@@ -130,11 +149,65 @@ class Rollout:
             If there is no such revision.
         """
         number = 1 if rollback else 0
-        known = len(self._histories[number][1].revisions) if number < len(self._histories) else 0
+        recorded = self._deployments_recorded
+        known = len(recorded[number].history.revisions) if number < len(recorded) else 0
         if not 1 <= revision <= known:
             what = "rollback" if rollback else "deployment"
             raise InputError(f"no revision {revision} of the {what}: it has {known}")
-        return self._deployment(number, revision)
+        return self._deployment(recorded[number], revision)
+
+    def write(self, folder: str | os.PathLike[str], *, form: str = "parquet") -> None:
+        """Write all tables, and what the rollout was, into a folder.
+
+        The files are ``events``, ``timeline``, ``nodes``, ``windows`` and ``revisions``, and ``rollout.json`` with scenario,
+        policy, seed, replication, responses and the final deployment objects. Existing files of these names are replaced.
+
+        Parameters
+        ----------
+        folder : path-like
+            Created if missing.
+        form : {'parquet', 'csv'}
+
+        Raises
+        ------
+        InputError
+            If the form is unknown, or the folder is a file.
+        OSError
+            If the folder cannot be written to; a file that cannot be written is not left half-written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, simdeploy
+        >>> scenario = simdeploy.Scenario.from_dict({
+        ...     "name": "two nodes",
+        ...     "fleet": {"nodes": 2, "update_duration": "1m"},
+        ...     "policies": {"at-once": {"strategy": "immediate"}},
+        ... })
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     simdeploy.simulate(scenario).write(folder, form="csv")
+        ...     sorted(path.name for path in pathlib.Path(folder).iterdir())
+        ['events.csv', 'nodes.csv', 'revisions.csv', 'rollout.json', 'timeline.csv', 'windows.csv']
+        """
+        if form not in RECORD_FORMS:
+            raise InputError(not_among("unknown form of tables", ("form",), form, RECORD_FORMS))
+        place = Path(folder)
+        if place.exists() and not place.is_dir():
+            raise InputError(Problem("not a folder", ("folder",), file=str(place)))
+        place.mkdir(parents=True, exist_ok=True)
+        for name in TABLES:
+            write_table(getattr(self, name), place / f"{name}.{form}")
+        content = json.dumps(self._describe(), indent=2, ensure_ascii=False)
+        write_file(place / "rollout.json", lambda file: file.write(f"{content}\n".encode()))
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "scenario": self.scenario.name,
+            "policy": self.policy.name,
+            "seed": self.seed,
+            "replication": self.replication,
+            "responses": to_plain(self.response_values),
+            "deployments": [deployment.to_dict() for deployment in self.deployments],
+        }
 
     def to_json(self) -> str:
         """Return the final deployment object as the body of the API's GET, canonical."""
@@ -169,15 +242,16 @@ class Rollout:
         return parse_time(self.policy.identity.created_at)
 
     @cached_property
-    def _histories(self) -> list[tuple[str, History, list[int]]]:
-        """Id, history and canaries of each deployment."""
+    def _deployments_recorded(self) -> list[frames.Recorded]:
+        """The deployment, and its rollback if there was one, which has the versions swapped."""
         identity, recording = self.policy.identity, self._recording
-        histories = [(identity.id, recording.update, recording.canaries)]
+        old, new = identity.from_version, identity.to_version
+        recorded = [frames.Recorded(identity.id, identity.type, old, new, recording.update, recording.canaries)]
         if recording.rollback is not None:
-            histories.append((f"{identity.id}-rollback", recording.rollback, []))
-        return histories
+            recorded.append(frames.Recorded(f"{identity.id}-rollback", "rollback", new, old, recording.rollback, []))
+        return recorded
 
-    def _deployment(self, number: int, revision: int) -> Deployment:
+    def _deployment(self, recorded: frames.Recorded, revision: int) -> Deployment:
         from simdeploy.api import Deployment, DeploymentStatus
         from simdeploy.api.spec import api_spec
         from simdeploy.api.times import format_time
@@ -186,10 +260,8 @@ class Rollout:
             return None if time_ns is None else format_time(self._start_ns + time_ns)
 
         identity = self.policy.identity
-        deployment_id, history, canaries = self._histories[number]
+        history = recorded.history
         time_ns, fields = history.revisions[revision - 1]
-        versions = (identity.from_version, identity.to_version)
-        from_version, to_version = versions if number == 0 else versions[::-1]
         status = {
             "state": fields.state,
             "message": fields.message,
@@ -198,7 +270,7 @@ class Rollout:
             "total_nodes": history.total_nodes,
             "updated_nodes": fields.updated_nodes,
             "failed_nodes": fields.failed_nodes,
-            "canary_nodes": tuple(frames.node_name(canary) for canary in canaries),
+            "canary_nodes": tuple(frames.node_name(canary) for canary in recorded.canaries),
             "canary_promoted": fields.canary_promoted,
             "created_at": written(history.revisions[0][0]),
             "updated_at": written(time_ns),
@@ -208,13 +280,13 @@ class Rollout:
             "healthy_deadline": written(fields.healthy_deadline_ns),
         }
         return Deployment(
-            id=deployment_id,
+            id=recorded.id,
             job_id=identity.job_id,
             job_type=identity.job_type,
             namespace=identity.namespace,
-            type=identity.type if number == 0 else "rollback",
-            from_version=from_version,
-            to_version=to_version,
+            type=recorded.type,
+            from_version=recorded.from_version,
+            to_version=recorded.to_version,
             spec=api_spec(self.policy.spec),
             status=DeploymentStatus(**{name: value for name, value in status.items() if value is not None}),
         )

@@ -22,17 +22,24 @@ if TYPE_CHECKING:
 class Service:
     """The nodes' service over one rollout.
 
+    Parameters
+    ----------
+    open_end_ns : int, optional
+        The end of what is looked at if there is no horizon.
+
     Attributes
     ----------
     end_ns : int
-        The horizon; where there is none, the last thing that happened.
+        The horizon; where there is none, `open_end_ns`, by default the last thing that happened.
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, *, open_end_ns: int | None = None) -> None:
         self._recording = recording
         self._type = TYPES[recording.type_name]
         if recording.horizon_ns is not None:
             self.end_ns = recording.horizon_ns
+        elif open_end_ns is not None:
+            self.end_ns = open_end_ns
         else:
             self.end_ns = recording.transitions.time_ns[-1]
         fates = recording.fates
@@ -75,6 +82,37 @@ class Service:
             return (world.undisturbed_down_spells if disturbed else world.down_spells)(node, start, end)
 
         return self._within_scope(self._down(spells)).clipped(0, self.end_ns + 1).union()
+
+    @cached_property
+    def in_service(self) -> Intervals:
+        """When a node that is missed served; one instant beyond the end, to see it settled."""
+        missed_from = np.zeros(len(self._started), np.int64)
+        missed_until = np.full(len(self._started), self.end_ns + 1)
+        if self._type.begins:
+            missed_from = self._started
+            missed_until = np.where(self._status == REMOVED, np.minimum(self._back_until, missed_until), missed_until)
+        if self._type.leaves:
+            missed_until = np.where(self._status == STOPPED, np.minimum(self._resolved, missed_until), missed_until)
+        return self.out_of_service.outside(missed_from, missed_until)
+
+    @property
+    def exposure_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Start and end of each node's exposure; `FOREVER` where there is none."""
+        if not self._type.releases:
+            never = np.full(len(self._started), FOREVER)
+            return never, never
+        return self._started, self._back_from
+
+    @cached_property
+    def degraded(self) -> Intervals:
+        """Degraded spells of nodes, in service or not."""
+        world = self._recording.world
+        if not any(behaviour.flapping for behaviour in world.behaviours):
+            return Intervals.of(())
+        until = self.end_ns + 1
+        return Intervals.of(
+            (node, start, end) for node in range(world.n_nodes) for start, end in world.degraded_spells(node, 0, until)
+        ).union()
 
     @property
     def _out_by_status(self) -> Intervals:

@@ -164,6 +164,12 @@ class Campaign:
         if self._report is not None:
             self._report(self.n_done + done, max(self._n_expected, self.n_done + total))
 
+    def note_failures(self, n_failed: int, first: str) -> None:
+        """Record failed replications."""
+        if n_failed and not self.n_failed:
+            self._first_failure = first
+        self.n_failed += n_failed
+
     def warn_of_failures(self) -> None:
         """Warn at the end if replications failed."""
         if self.n_failed:
@@ -176,12 +182,13 @@ class Campaign:
 
     def _note_failures(self, rows: Rows, table: CaseTable) -> None:
         failures = count_failures(rows)
+        first = ""
         if failures.number and not self.n_failed:
             scenario, policy, _ = table.find(failures.case)
             of_policy = f"policy {policy}" if len(table.scenarios) == 1 else f"{scenario}, policy {policy}"
             place = f"case {failures.case}" if table.factors else of_policy
-            self._first_failure = f"{place}, {failures.first}"
-        self.n_failed += failures.number
+            first = f"{place}, {failures.first}"
+        self.note_failures(failures.number, first)
 
     def _warn(self, *texts: str) -> None:
         """Emit each warning once."""

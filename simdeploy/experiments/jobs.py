@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from simdeploy.engines.block import Block
+import numpy as np
+
+from simdeploy.engines.block import WORDS, Block
 
 if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
+
+Outcome = TypeVar("Outcome")
 
 
 class Span(NamedTuple):
@@ -28,6 +32,19 @@ class Group:
 
     scenario: Scenario
     policies: tuple[ScenarioPolicy, ...]
+
+
+class Runnable(Protocol[Outcome]):
+    """What executors run: work that is cut into spans. It is sent to workers."""
+
+    def run(self, span: Span) -> Outcome:
+        """Do a span."""
+
+    def failed(self, span: Span, stage: str, error: str) -> Outcome:
+        """Return the outcome of a span that could not be done."""
+
+    def join(self, span: Span, parts: Sequence[tuple[Span, Outcome]]) -> Outcome:
+        """Return the outcome of a span that was done in parts."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +86,43 @@ class Job:
         row = {"status": "failed", "stage": stage, "error": " ".join(error.split())}
         return Block.of_rows(span.first, [[row] * span.n_replications for _ in range(span.n_policies)])
 
+    def join(self, span: Span, parts: Sequence[tuple[Span, Block]]) -> Block:
+        """Join the blocks of a span's parts."""
+        return join_blocks(span, parts)
+
+
+def join_blocks(span: Span, parts: Sequence[tuple[Span, Block]]) -> Block:
+    """Join the blocks of a span's parts."""
+    index = np.empty((span.n_policies, span.n_replications), dtype=np.int32)
+    n_rows = 0
+    for part, block in parts:
+        policy, first = part.policy - span.policy, part.first - span.first
+        index[policy : policy + part.n_policies, first : first + part.n_replications] = block.index + n_rows
+        n_rows += block.n_rows
+    blocks = [block for _, block in parts]
+    words = {name: tuple(dict.fromkeys(word for block in blocks for word in block.words[name])) for name in WORDS}
+    return Block(
+        first=span.first,
+        index=index,
+        codes={name: _join_codes(blocks, name, words[name]) for name in WORDS},
+        words=words,
+        numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in blocks[0].numbers},
+    )
+
+
+def _join_codes(blocks: Iterable[Block], name: str, words: Sequence[str]) -> np.ndarray:
+    places = {word: place for place, word in enumerate(words)}
+    # The last entry is what -1, missing, stands for.
+    known = [np.array([*(places[word] for word in block.words[name]), -1], dtype=np.int32) for block in blocks]
+    return np.concatenate([of_block[block.codes[name]] for of_block, block in zip(known, blocks, strict=True)])
+
 
 class Executor(Protocol):
     """Runs spans: in this process, threads, processes or a cluster."""
 
-    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
-        """Yield every span with its block as they finish, in any order.
+    def run(self, job: Runnable[Outcome], spans: Iterator[Span]) -> Generator[tuple[Span, Outcome], None, None]:
+        """Yield every span with its outcome as they finish, in any order.
 
-        Takes spans from the iterator a few at a time, so that neither spans nor blocks accumulate if the caller is slow. A
+        Takes spans from the iterator a few at a time, so that neither spans nor outcomes accumulate if the caller is slow. A
         caller that doesn't consume all must close the generator (`contextlib.closing`), which ends running work.
         """

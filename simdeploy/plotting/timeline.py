@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from simdeploy.plotting import style
-from simdeploy.plotting.axes import set_time_axis
+from simdeploy.plotting.axes import set_time_axis, write_percent
 from simdeploy.plotting.style import STATUS_LOOKS, in_plain_text, label_line_ends
 from simdeploy.plotting.wrapping import measure_axes
 from simdeploy.report.wording import Scale, format_number, time_scale
@@ -31,11 +31,15 @@ _CHARACTER_PT = 5.5  # width of one in the smallest type, in points
 _LABEL_PT = 13  # height of a label, with a little room
 _N_COLUMNS = 300  # of the grid on which room for labels is looked for
 _LEGEND_COLUMNS = 4
+_BELOW = 0.22  # height of the error rates, of that of the axes
+_GAP_IN = 0.1
 
 
 @in_plain_text
 def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
-    """Draw the nodes per status over time, stacked, with the waves and the end of the rollout marked.
+    """Draw the nodes per status over time, stacked, and under them the observed error rates.
+
+    The waves and the end of the rollout are marked.
 
     Parameters
     ----------
@@ -53,6 +57,10 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     Marks on top are the starts of waves. If canaries or failed nodes are too few to be visible, the axis below the white
     line is enlarged. Long rollouts are thinned to what a screen can show; each interval keeps its lowest number of nodes in
     service.
+
+    Under the statuses there is a point for each health window at its end, the limit as a line, and a cross for each window
+    that exceeded it. Points of windows within the limit are thinned if there are very many. Without windows with requests,
+    or where a gate judges whole waves, crosses and line, or all of this, are missing.
 
     Examples
     --------
@@ -83,21 +91,71 @@ def plot_timeline(ax: Axes, rollout: Rollout) -> Axes:
     ax.step(times_s, in_service, where="post", color="white", linewidth=2.8)
     label_line_ends(ax, ax.step(times_s, in_service, where="post", color=style.INK, linewidth=1.4, label="in service"))
     marks = _list_marks(rollout)
+    marks_s = [time_s for time_s, _, _ in marks]
+    windows = rollout.windows.dropna(subset="error_rate")
+    shrink = 1 - _BELOW if len(windows) else 1.0
     # First as if every status had its label: what is left for the legend needs more room.
-    _set_height(ax, stretch, 0)
-    places = _find_places(ax, bands, in_service, times_s, [time_s for time_s, _, _ in marks])
+    _set_height(ax, stretch, 0, shrink)
+    places = _find_places(ax, bands, in_service, times_s, marks_s, shrink)
     n_in_legend = len(bands) - len(places)
-    _set_height(ax, stretch, n_in_legend)
+    _set_height(ax, stretch, n_in_legend, shrink)
     if n_in_legend:
-        places = _find_places(ax, bands, in_service, times_s, [time_s for time_s, _, _ in marks])
+        places = _find_places(ax, bands, in_service, times_s, marks_s, shrink)
     _draw_legend(ax, [band for band in bands if band.status not in places])
     _label_statuses(ax, [band for band in bands if band.status in places], places)
     _draw_marks(ax, marks, stretch, time_scale(last_s))
     _draw_waves(ax, rollout.events, total, right_s)
-    set_time_axis(ax.xaxis, last_s, "time since the start")
     _set_node_axis(ax, stretch)
+    set_time_axis(ax.xaxis, last_s, "time since the start")
+    if len(windows):
+        below = _add_axes_below(ax)
+        _draw_error_rates(below, windows)
+        below.set_xlim(0, right_s)
+        below.set_xticks([])
     ax.set_title(_title(rollout), loc="left", fontsize="small")
     return ax
+
+
+def _add_axes_below(ax: Axes) -> Axes:
+    """Return new axes between the axes and their horizontal axis, of fixed height: layouts make room for them."""
+    from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+
+    height_in = _BELOW * ax.get_window_extent().height / ax.figure.dpi
+    inches: Any = ax.figure.dpi_scale_trans
+    corner: Any = ax.transAxes
+    inches_below = inches + ScaledTranslation(0, 0, corner)
+    bounds = (0, -height_in - _GAP_IN, 1, height_in)
+    below = ax.inset_axes(bounds, transform=blended_transform_factory(ax.transAxes, inches_below))
+    ax.plot((0, 1), (0, 0), transform=ax.transAxes, color="black", linewidth=0.8, clip_on=False)
+    ax.spines["bottom"].set_position(("outward", 72 * (height_in + _GAP_IN)))
+    return below
+
+
+def _draw_error_rates(ax: Axes, windows: pd.DataFrame) -> None:
+    """Draw the error rate of each window, those over the limit with another mark."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    limit = float(windows["max_error_rate"].iloc[0])
+    is_over = windows["error_rate"] > limit  # never where the limit is unknown
+    within = windows[~is_over]
+    within = within.iloc[:: -(-len(within) // _MOST_STEPS) or 1]
+    is_new = within["on_new_version"]
+    looks: list[tuple[pd.DataFrame, dict[str, Any]]] = [
+        (within[is_new], {"marker": ".", "markersize": 3, "color": style.DARK_GREEN}),
+        (within[~is_new], {"marker": ".", "markersize": 3, "color": style.GREY}),
+        (windows[is_over], {"marker": "x", "markersize": 5, "color": style.VERMILION}),
+    ]
+    for shown, look in looks:
+        ax.plot(shown["ended_s"], shown["error_rate"], linestyle="none", **look)
+    highest = float(np.nanmax([windows["error_rate"].max(), limit, 0.001]))
+    ax.set_ylim(-0.04 * highest, 1.12 * highest)
+    if limit == limit:
+        line = ax.axhline(limit, color=style.INK, linewidth=1, linestyle="--", label=f"limit {write_percent(limit)}")
+        label_line_ends(ax, [line])
+    ax.yaxis.set_major_locator(MaxNLocator(3))
+    ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
+    ax.set_ylabel("error rate", fontsize="small")
+    ax.tick_params(axis="y", labelsize="small")
 
 
 class _Stretch(NamedTuple):
@@ -181,27 +239,36 @@ def _held(column: pd.Series) -> np.ndarray:
     return np.append(values, values[-1])
 
 
-def _set_height(ax: Axes, stretch: _Stretch, n_in_legend: int) -> None:
+def _set_height(ax: Axes, stretch: _Stretch, n_in_legend: int, shrink: float) -> None:
     """Leave room above the fleet for the marks of waves, and for a legend."""
     rows = -(-n_in_legend // _LEGEND_COLUMNS)
     # A row of small type is about 13 points high; the wave marks need another one.
-    share = min(0.6, (13 * rows + 20) / measure_axes(ax)[1])
+    share = min(0.6, (13 * rows + 20) / (shrink * measure_axes(ax)[1]))
     ax.set_ylim(0, float(stretch.inverse(stretch.forward(stretch.total) / (1 - share))))
 
 
 def _find_places(
-    ax: Axes, bands: Sequence[_Band], in_service: np.ndarray, times_s: np.ndarray, marks_s: Sequence[float]
+    ax: Axes,
+    bands: Sequence[_Band],
+    in_service: np.ndarray,
+    times_s: np.ndarray,
+    marks_s: Sequence[float],
+    shrink: float,
 ) -> dict[str, tuple[float, float]]:
-    """Return where the name of a status fits into its area, in parts of the axes, for those in which it does."""
+    """Return where the name of a status fits into its area, in parts of the axes, for those in which it does.
+
+    A layout makes the axes lower by the factor `shrink`.
+    """
     to_pt = 72 / ax.figure.dpi
     corner = ax.transAxes.transform((0, 0))
     width, height = measure_axes(ax)
+    height *= shrink
     centres = (np.arange(_N_COLUMNS) + 0.5) / _N_COLUMNS
     steps = np.searchsorted(times_s, centres * times_s[-1], side="right") - 1
 
     def rise(nodes: np.ndarray) -> Any:
         points = np.column_stack([np.zeros(len(nodes)), nodes])
-        return (ax.transData.transform(points)[:, 1] - corner[1]) * to_pt
+        return (ax.transData.transform(points)[:, 1] - corner[1]) * to_pt * shrink
 
     line = rise(in_service[steps])
     # The words at a mark are left of it, those of the second one right of it.
@@ -300,7 +367,7 @@ def _set_node_axis(ax: Axes, stretch: _Stretch) -> None:
     least = 0.0
     ax.set_ylabel("nodes")
     if few:
-        ax.set_ylabel(f"nodes (lowest {few} enlarged)")
+        ax.set_ylabel(f"nodes (lowest {few} enlarged)", fontsize="small")
         ax.axhline(few, color="white", linewidth=1.6)
         ticks = [tick for tick in MaxNLocator(3, integer=True).tick_values(0, few) if 0 <= tick <= few]
         # So that ticks on both sides of the line don't meet.

@@ -33,6 +33,7 @@ REPORTS = {
     "Selection": "selection",
     "Sensitivity": "sensitivity",
     "Switches": "switches",
+    "Timelines": "timelines",
     "Tradeoff": "tradeoff",
     "Tuning": "tuning",
     "Verification": "verification",

@@ -12,17 +12,20 @@ from simdeploy.engines.compiled import outcomes as at
 from simdeploy.engines.compiled.kernel import DONE, SPELLS_FULL, run_replications
 from simdeploy.engines.compiled.lowering import lower
 from simdeploy.engines.compiled.memory import Memory
+from simdeploy.engines.traces import BROKEN, NO_RELEASE, QUANTITIES, Traces
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.vocabulary import STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
     from simdeploy.engines.branches import Branches
+    from simdeploy.engines.traces import Grid
     from simdeploy.rules.deployment_types import TypeTraits
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 
 # Rows that are kept at once while a block is worked out: enough for one replication of every policy, and for many.
 _ROWS = 4096
+_TOO_LONG = "the rollout exceeds 146 years, the limit of 64-bit times"
 
 
 def run_compiled(scenario: Scenario, policies: Sequence[ScenarioPolicy], *, seed: int, first: int, count: int) -> Block:
@@ -59,6 +62,26 @@ def run_compiled_branches(
     names = tuple(kind.name for kind in scenario.release)
     block = _to_block(0, index, whole, real, names, scenario.fleet.nodes, is_weighted=False)
     return block, memory.kept, memory.reached
+
+
+def run_compiled_traces(
+    scenario: Scenario, policies: Sequence[ScenarioPolicy], grid: Grid, *, seed: int, first: int, count: int
+) -> Traces:
+    """Trace replications of each policy."""
+    values = np.empty((len(policies), count, len(QUANTITIES), grid.n_times), np.int32)
+    kinds = np.empty((len(policies), count), np.int32)
+    error = ""
+    # One after the other: the tables of a policy are as large as its traces.
+    for number, policy in enumerate(policies):
+        lowered = lower(scenario, [policy], TYPES[policy.identity.type], may_bundle=False)
+        memory = Memory(lowered, seed, grid=grid, n_traces=count)
+        index = np.empty((1, count), dtype=np.int32)
+        whole = np.concatenate([whole for whole, _ in _run(memory, first, index, 0)])[index[0]]
+        too_long = whole[:, at.TOO_LONG] != 0
+        values[number] = memory.traces
+        kinds[number] = np.where(too_long, BROKEN, np.where(whole[:, at.KIND] < 0, NO_RELEASE, whole[:, at.KIND]))
+        error = error or (_TOO_LONG if too_long.any() else "")
+    return Traces(values, kinds, error)
 
 
 def _run(memory: Memory, first: int, index: np.ndarray, n_before: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -110,7 +133,7 @@ def _to_block(
             "verdict": VERDICTS,
             "status": ("ok", "failed"),
             "stage": ("simulate",),
-            "error": ("SimulationError: the rollout exceeds 146 years, the limit of 64-bit times",),
+            "error": (f"SimulationError: {_TOO_LONG}",),
         },
         numbers={
             "makespan_s": real[:, at.MAKESPAN],

@@ -18,6 +18,7 @@ from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.engines.compiled.sampling import prepare, sample
 from simdeploy.engines.compiled.tables import bundle_at, member_at, places_of, roots, rule_at, rule_slots, stops_of
+from simdeploy.engines.compiled.tracing import trace
 from simdeploy.engines.compiled.weighing import weigh
 
 # Why a call ends: all replications are done; there is no room for more outcomes; a rollout had more spells than there was
@@ -116,6 +117,10 @@ def _run_replication(run, first, whole, real, index, progress):
             row = run.n_outcomes
             if not measure(run, whole[row], real[row]):
                 return False
+            if run.n_times:
+                run.trace = number * index.shape[1] + place
+                if not trace(run):
+                    return False
             if run.is_tilted:
                 real[row][WEIGHT] = weigh(run)
             if run.branches:

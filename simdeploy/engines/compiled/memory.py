@@ -16,6 +16,9 @@ from simdeploy.engines.compiled.tables import (
     N_FATE,
     N_LISTS,
     N_RELATIVE,
+    N_TRACED,
+    N_TRACED_COUNTS,
+    N_TRACED_SUMS,
     N_WAVE,
     TABLES,
     TODAY_RECORD,
@@ -24,6 +27,7 @@ from simdeploy.engines.compiled.tables import (
 
 if TYPE_CHECKING:
     from simdeploy.engines.branches import Branches
+    from simdeploy.engines.traces import Grid
 
 
 class Memory:
@@ -34,9 +38,18 @@ class Memory:
     run : ndarray of RUN, shape (1,)
     kept, reached : ndarray of bool
         What branches leave behind.
+    traces : ndarray of int32, shape (n_traces, quantities, times)
     """
 
-    def __init__(self, lowered: Lowered, seed: int, branches: Branches | None = None) -> None:
+    def __init__(
+        self,
+        lowered: Lowered,
+        seed: int,
+        branches: Branches | None = None,
+        *,
+        grid: Grid | None = None,
+        n_traces: int = 0,
+    ) -> None:
         self.run = np.zeros(1, dtype=RUN)
         self._lowered = lowered
         self._tables: dict[str, np.ndarray] = {}
@@ -67,6 +80,7 @@ class Memory:
             "walks": np.zeros(N_PROCESSES, WALK_RECORD),
             "scratch": np.zeros((2, 4 * n + 16), np.int64),
             **self._branch(branches, n),
+            **self._trace(grid, n_traces),
         }
         if set(tables) != set(TABLES):
             raise AssertionError(sorted(set(tables) ^ set(TABLES)))
@@ -89,6 +103,18 @@ class Memory:
             "lineages": np.zeros((0, n), np.uint64) if branches is None else branches.nodes.astype(np.uint64),
             "kept": self.kept,
             "reached": self.reached,
+        }
+
+    def _trace(self, grid: Grid | None, n_traces: int) -> dict[str, np.ndarray]:
+        n_times = 0 if grid is None else grid.n_times
+        if grid is not None:
+            self.run["n_times"], self.run["every"] = n_times, grid.every_ns
+            self.run["n_slots_traced"], self.run["n_traces"] = n_times + 1, n_traces
+        self.traces = np.zeros((n_traces, N_TRACED, n_times), np.int32)
+        return {
+            "traces": self.traces,
+            "traced_counts": np.zeros((N_TRACED_COUNTS, n_times + 1), np.int64),
+            "traced_sums": np.zeros((N_TRACED_SUMS, n_times + 1)),
         }
 
     def _keep(self, name: str, table: np.ndarray) -> None:

@@ -83,6 +83,14 @@ _BRANCHES = [
     ("counts_failed", _BOOL),  # the level is one of failed nodes, else of exposed ones
     ("level", _INT),
 ]
+# What is traced of every rollout: at how many instants, how far apart, and of how many replications.
+_TRACES = [
+    ("n_times", _INT),  # 0 if nothing is traced
+    ("every", _INT),
+    ("n_slots_traced", _INT),  # the instants, and one more for the horizon
+    ("n_traces", _INT),
+    ("trace", _INT),  # the one at hand
+]
 _ROLLOUT = [
     ("now", _INT),
     ("state", _INT),
@@ -189,7 +197,7 @@ _BARRIER = [
     ("n_brackets", _INT),
 ]
 RUN = np.dtype(
-    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_BRANCHES, *_ROLLOUT, *_BARRIER]
+    [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_BRANCHES, *_TRACES, *_ROLLOUT, *_BARRIER]
     + [
         ("policy", _INT),
         ("most_waves", _INT),

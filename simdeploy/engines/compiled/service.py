@@ -110,16 +110,16 @@ def measure_service(run, horizon, real):
         if k + 4 > run.room:
             return False
         first = k
-        k = _out_by_status(run, node, until, k)
+        k = out_by_status(run, node, until, k)
         if not is_plain:
-            k = _down_spells(run, node, until, True, k)
+            k = down_spells(run, node, until, True, k)
             if k < 0:
                 return False
-            k = _unite(run, first, k)
-            after = _down_spells(run, node, until, False, k)
+            k = unite(run, first, k)
+            after = down_spells(run, node, until, False, k)
             if after < 0:
                 return False
-            after = _unite(run, k, after)
+            after = unite(run, k, after)
             _add_lengths(run, k, after, horizon, sums[2:])
         _add_lengths(run, first, k, horizon, sums[:2])
     if k + run.waves_open + 2 > run.room:
@@ -234,7 +234,7 @@ def _first_not_before(instants, n, t):
 
 
 @compiled
-def _out_by_status(run, node, until, k):
+def out_by_status(run, node, until, k):
     """Append the intervals, within [0, until), in which a node is out of service whatever crashes do to it."""
     if run.leaves:
         return k
@@ -262,7 +262,7 @@ def _back_at(run, node):
 
 
 @compiled
-def _scope(run, node, until):
+def scope(run, node, until):
     """Return from when to when somebody misses a node."""
     fate = fates(run)
     if run.begins:
@@ -273,10 +273,10 @@ def _scope(run, node, until):
 
 
 @compiled
-def _down_spells(run, node, until, is_real, k):
+def down_spells(run, node, until, is_real, k):
     """Append the spells in which a node is missed and down: as they were, or as they would have been untouched."""
     fate, spans = fates(run), scratch(run)
-    start, end = _scope(run, node, until)
+    start, end = scope(run, node, until)
     one = classes(run)[drawn(run)[CLASS, node]]
     for place in (spells.CRASH, spells.ZONE):
         walk = walk_at(run, place)
@@ -312,7 +312,7 @@ def _down_spells(run, node, until, is_real, k):
 
 
 @compiled
-def _unite(run, first, last):
+def unite(run, first, last):
     """Merge the intervals in columns first, ..., last - 1 that overlap or touch; return the new end."""
     spans = scratch(run)
     for i in range(first + 1, last):

@@ -12,6 +12,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.views import make_reader, make_view
+from simdeploy.engines.traces import QUANTITIES
 
 NEVER = 1 << 62
 
@@ -66,6 +67,12 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
     N_WAVE,
 ) = range(18)
 
+# Rows of the tables of what is traced: as in `simdeploy.engines.traces`; of changes of counts, of nodes that have requests on
+# the old and the new version among them; and of changes of requests and failed requests per second, on either version.
+N_TRACED = len(QUANTITIES)
+OUT, SERVING_OLD, SERVING_NEW, N_TRACED_COUNTS = 3, 4, 5, 6
+N_TRACED_SUMS = 4
+
 _INT, _REAL, _BOOL, _WORD = np.int64, np.float64, np.bool_, np.uint64
 
 TABLES = (
@@ -106,6 +113,9 @@ TABLES = (
     "lineages",
     "kept",
     "reached",
+    "traces",
+    "traced_counts",
+    "traced_sums",
 )
 CLASS_RECORD = np.dtype(
     [
@@ -328,6 +338,11 @@ roots = make_view("roots_at", _WORD, "n_lineages")
 lineages = make_view("lineages_at", _WORD, "n_lineages", "nodes")
 kept = make_view("kept_at", _BOOL, "n_lineages", "nodes")
 reached = make_view("reached_at", _BOOL, "n_lineages")
+
+# What is traced: of every policy and replication; and changes from instant to instant, of the rollout at hand.
+traces = make_view("traces_at", np.int32, "n_traces", N_TRACED, "n_times")
+traced_counts = make_view("traced_counts_at", _INT, N_TRACED_COUNTS, "n_slots_traced")
+traced_sums = make_view("traced_sums_at", _REAL, N_TRACED_SUMS, "n_slots_traced")
 
 # Of the rollout at hand.
 fates = make_view("fates_at", _INT, N_FATE, "nodes")

@@ -50,12 +50,14 @@ def run_reference(
     plan = plan_waves(policy, orchestrator, world.n_nodes)
 
     rule = read_health_rule(policy, orchestrator)
-    site = Site(world, rule, orchestrator, type_name)
+    traits = TYPES[type_name]
+    gate = None if traits.leaves else read_gate(policy, orchestrator)
+    waves_are_judged = gate is not None and not gate.watches_running
+    site = Site(world, rule, orchestrator, type_name, waves_are_judged=waves_are_judged)
     listeners = Listeners()
     nodes = [Node(site, listeners, number) for number in range(world.n_nodes)]
     rollback = Rollback(site, plan.parallel if orchestrator.rollback_pacing == "max_parallel" else world.n_nodes)
-    gate = None if site.type.leaves else read_gate(policy, orchestrator)
-    wave_gates = WaveGates(site, gate) if gate is not None and not gate.watches_running else None
+    wave_gates = WaveGates(site, gate) if gate is not None and waves_are_judged else None
     controller = Controller(
         site,
         nodes,
@@ -82,6 +84,7 @@ def run_reference(
         fates=fates,
         transitions=site.transitions,
         windows=site.windows,
+        compared=site.compared,
         update=controller.history,
         rollback=rollback.history,
         rolled_back=[node.number for node in rollback.nodes],

@@ -10,6 +10,7 @@ from simdeploy.rules.gates.judge import Judge, Look
 from simdeploy.world.streams import Stream
 
 if TYPE_CHECKING:
+    from simdeploy.engines.recording import Windows
     from simdeploy.engines.reference.clock import Process
     from simdeploy.engines.reference.dispatch import Wave
     from simdeploy.engines.reference.node import Node
@@ -40,11 +41,19 @@ class WatchedWave:
         self.partners: dict[int, Node] = {}
         self.has_begun = self.look_is_due = False
         self.requests = self.failed = self.old_failed = 0
+        self._places: list[tuple[Windows, int]] = []
+
+    def add(self, windows: Windows, place: int) -> None:
+        """Record that the next look takes a window."""
+        self._places.append((windows, place))
 
     def take_look(self) -> Look:
         """Return what came in since the look before."""
         look = Look(self.requests, self.failed, self.old_failed)
         self.requests = self.failed = self.old_failed = 0
+        for windows, place in self._places:
+            windows.counted[place] = True
+        self._places.clear()
         return look
 
 
@@ -116,10 +125,12 @@ class WaveGates:
             partner = watched.partners.get(node.number)
             if partner is None or partner.fate.dispatched_ns is not None:
                 return
-            old_failed = self._site.prober.looks_at_old(partner.number, partner.fate, start, end)
-            if old_failed is None:
+            old = self._site.prober.looks_at_old(partner.number, partner.fate, start, end)
+            if old is None:
                 return
-            watched.old_failed += old_failed
+            watched.old_failed += old.failed
+            watched.add(self._site.compared, old.place)
+        watched.add(self._site.windows, seen.place)
         watched.requests += seen.requests
         watched.failed += seen.failed
 

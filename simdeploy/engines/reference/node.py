@@ -96,7 +96,8 @@ class Node:
 
     def fail(self, reason: str) -> None:
         """Become failed, for good: a failed node may go back but still counts."""
-        self.fate.ever_failed = True
+        self.fate.failed_ns = self._site.env.now
+        self.fate.failed_reason = reason
         self._resolve(FAILED, reason)
 
     def run_from_outside(self, reason: str) -> None:

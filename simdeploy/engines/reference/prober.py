@@ -21,14 +21,19 @@ class Seen(NamedTuple):
     failed: int
     was_up: bool
     healthy: bool
+    place: int  # among the windows that are recorded
 
 
 class Prober:
     """Looks at nodes, one window at a time."""
 
-    def __init__(self, world: World, rule: HealthRule, windows: Windows) -> None:
+    def __init__(
+        self, world: World, rule: HealthRule, windows: Windows, compared: Windows, *, nodes_count: bool
+    ) -> None:
         self._world = world
         self._windows = windows
+        self._compared = compared
+        self._nodes_count = nodes_count
         self._interval_ns = rule.interval_ns
         # Per class: requests of a window, the most failed ones of a healthy window, level of a degraded spell.
         self._load = []
@@ -47,20 +52,23 @@ class Prober:
             failed = failed_requests(requests, level, world.window_uniform(number, fate.windows))
         was_up = world.was_up(number, start, end)
         healthy = failed <= allowed and was_up
-        self._windows.add(end, number, requests, failed, healthy)
+        place = self._windows.add(end, number, requests, failed, healthy=healthy, up=was_up, counted=self._nodes_count)
         fate.windows += 1
-        return Seen(requests, failed, was_up, healthy)
+        return Seen(requests, failed, was_up, healthy, place)
 
-    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int) -> int | None:
+    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int) -> Seen | None:
         """Count the failed requests of a node on the old version; None if it was not up throughout."""
         world = self._world
         if not world.was_up(number, start, end):
             return None
-        requests, _, degraded = self._load[world.class_numbers[number]]
-        if not requests:
-            return 0
-        u = world.draws.draw(Stream.OLD_WINDOW, number, end // self._interval_ns % WORD_LIMIT)
-        return failed_requests(requests, self._level(number, fate, start, end, degraded), u)
+        requests, allowed, degraded = self._load[world.class_numbers[number]]
+        failed = 0
+        if requests:
+            u = world.draws.draw(Stream.OLD_WINDOW, number, end // self._interval_ns % WORD_LIMIT)
+            failed = failed_requests(requests, self._level(number, fate, start, end, degraded), u)
+        healthy = failed <= allowed
+        place = self._compared.add(end, number, requests, failed, healthy=healthy, up=True, counted=False)
+        return Seen(requests, failed, True, healthy, place)
 
     def watches(self, number: int, fate: NodeFate, start: int, end: int, look: int) -> tuple[int, int]:
         """Count requests and failed requests of a running node; none where it was not up throughout."""
@@ -72,7 +80,7 @@ class Prober:
         if requests:
             u = world.draws.draw(Stream.WATCHED_WINDOW, number, look)
             failed = failed_requests(requests, self._level(number, fate, start, end, degraded), u)
-        self._windows.add(end, number, requests, failed, failed <= allowed)
+        self._windows.add(end, number, requests, failed, healthy=failed <= allowed, up=True, counted=True)
         fate.windows += 1
         return requests, failed
 

@@ -35,15 +35,17 @@ class Site:
 
     when_settled: Callable[[], None]
 
-    def __init__(self, world: World, rule: HealthRule, orchestrator: Orchestrator, type_name: str) -> None:
+    def __init__(
+        self, world: World, rule: HealthRule, orchestrator: Orchestrator, type_name: str, *, waves_are_judged: bool
+    ) -> None:
         self.env = Clock()
         self.world = world
         self.rule = rule
         self.type = TYPES[type_name]
         self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
         self.transitions = Transitions()
-        self.windows = Windows()
-        self.prober = Prober(world, rule, self.windows)
+        self.windows, self.compared = Windows(), Windows()
+        self.prober = Prober(world, rule, self.windows, self.compared, nodes_count=not waves_are_judged)
         self.is_over = False
         self._round = 0
         self._is_rung = False

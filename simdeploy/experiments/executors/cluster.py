@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import islice
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from simdeploy.engines.block import Block
 from simdeploy.errors import InputError, Problem, SimdeployWarning, SimulationError, shorten
-from simdeploy.experiments.jobs import Job, Span
+from simdeploy.experiments.jobs import Outcome, Runnable, Span
 
 if TYPE_CHECKING:
     from distributed import Client, Future, Security
@@ -103,7 +102,7 @@ class DaskCluster:
 
         return Security() if self.security is None else self.security
 
-    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
+    def run(self, job: Runnable[Outcome], spans: Iterator[Span]) -> Generator[tuple[Span, Outcome], None, None]:
         """Yield each span with its block as they finish, with at most two spans in flight per thread of the cluster.
 
         Closing it, or Ctrl-C, cancels spans that no worker has begun.
@@ -123,7 +122,7 @@ class DaskCluster:
         with self._connected() as client:
             self._meet_workers(client)
             sent = _send(client, job)
-            under_way: dict[Future[Block], Span] = {}
+            under_way: dict[Future[Outcome], Span] = {}
             finished = as_completed(loop=client.loop)
             suspects = []
             for limit in self._limits(client):
@@ -209,7 +208,7 @@ class DaskCluster:
             raise self._lost() from error
 
     @staticmethod
-    def _collect(future: Future[Block]) -> Block | None:
+    def _collect(future: Future[Outcome]) -> Outcome | None:
         """Wait for the block of a span; None if the span keeps killing workers."""
         from distributed import KilledWorker
 
@@ -252,17 +251,17 @@ def _version() -> str:
     return version
 
 
-def _send(client: Client, job: Job) -> Future[Job]:
+def _send(client: Client, job: Runnable[Outcome]) -> Future[Runnable[Outcome]]:
     """Send the job once, as the result of a task: unlike data, Dask can recreate it when its holder dies."""
     return client.submit(_load_job, zlib.compress(pickle.dumps(job), 1), pure=False)
 
 
-def _load_job(sent: bytes) -> Job:
-    job: Job = pickle.loads(zlib.decompress(sent))  # noqa: S301 - from the client that sends all work
+def _load_job(sent: bytes) -> Runnable[Any]:
+    job: Runnable[Any] = pickle.loads(zlib.decompress(sent))  # noqa: S301 - from the client that sends all work
     return job
 
 
-def _run_span(job: Job, span: Span, version: str) -> Block:
+def _run_span(job: Runnable[Outcome], span: Span, version: str) -> Outcome:
     if version != _version():  # a worker that joined later
         raise SimulationError(_OTHER.format(there=_version(), here=version))
     return job.run(span)

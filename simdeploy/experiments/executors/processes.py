@@ -10,18 +10,15 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait as wait_for_any
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
-import numpy as np
-
-from simdeploy.engines.block import WORDS, Block
 from simdeploy.errors import SimulationError
-from simdeploy.experiments.jobs import Job, Span
+from simdeploy.experiments.jobs import Outcome, Runnable, Span
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -66,7 +63,7 @@ class Processes:
 
     workers: int
 
-    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
+    def run(self, job: Runnable[Outcome], spans: Iterator[Span]) -> Generator[tuple[Span, Outcome], None, None]:
         """Yield each span with its block as they finish, with at most two spans in flight per worker.
 
         Closing it, or Ctrl-C, ends the workers at once.
@@ -78,7 +75,7 @@ class Processes:
         """
         first = list(islice(spans, self.workers))
         waiting = chain(first, spans)
-        with _Crew(job) as crew:
+        with _Crew[Outcome](job) as crew:
             while True:
                 suspects = []
                 for span, block in crew.run(waiting, len(first), _AHEAD):
@@ -102,10 +99,10 @@ class _Worker:
     spans: deque[Span] = field(default_factory=deque)
 
 
-class _Crew:
+class _Crew(Generic[Outcome]):
     """Workers with a pipe each, so that a killed one can't leave half an answer in the way of others."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Runnable[Outcome]) -> None:
         self._job = pickle.dumps(job)
         self._workers: list[_Worker] = []
         self._was_ready = False
@@ -122,7 +119,7 @@ class _Crew:
         for worker in self._workers:
             worker.process.join()
 
-    def run(self, spans: Iterator[Span], size: int, ahead: int) -> Iterator[tuple[Span, Block | None]]:
+    def run(self, spans: Iterator[Span], size: int, ahead: int) -> Iterator[tuple[Span, Outcome | None]]:
         """Run spans on `size` workers with up to `ahead` each; yield None for a block whose worker died.
 
         After a death no further span starts: one that ran out of memory may succeed alone.
@@ -152,7 +149,7 @@ class _Crew:
         ready = [worker for worker in self._workers if worker.is_ready and len(worker.spans) < ahead]
         return min(ready, key=lambda worker: len(worker.spans), default=None)
 
-    def _answers(self) -> Iterator[tuple[_Worker, Block | None]]:
+    def _answers(self) -> Iterator[tuple[_Worker, Outcome | None]]:
         """Wait for messages; yield each worker with its block, or with None if it is gone."""
         workers = {worker.connection: worker for worker in self._workers}
         for connection in wait_for_any(list(workers)):
@@ -184,9 +181,9 @@ class _Crew:
                 raise SimulationError(_CANNOT_START.format(_describe_end(worker.process.exitcode))) from None
 
 
-def _run_alone(crew: _Crew, job: Job, span: Span) -> Block:
+def _run_alone(crew: _Crew[Outcome], job: Runnable[Outcome], span: Span) -> Outcome:
     """Run a span while the other workers are idle, halving it as long as it kills; return its block."""
-    parts: list[tuple[Span, Block]] = []
+    parts: list[tuple[Span, Outcome]] = []
     waiting = deque([span])
     deaths: list[Span] = []
     while waiting:
@@ -205,7 +202,7 @@ def _run_alone(crew: _Crew, job: Job, span: Span) -> Block:
             waiting.append(part)
         else:
             parts.append((part, job.failed(part, "worker", _DIED)))
-    return parts[0][1] if len(parts) == 1 else join_blocks(span, parts)
+    return parts[0][1] if len(parts) == 1 else job.join(span, parts)
 
 
 def _start() -> _Worker:
@@ -257,7 +254,7 @@ def _serve(connection: Connection) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)
-        job: Job | None = None
+        job: Runnable[Any] | None = None
         while True:
             message = connection.recv_bytes()
             try:
@@ -307,29 +304,3 @@ def halve(span: Span) -> tuple[Span, Span]:
         return span._replace(n_replications=half), later
     half = span.n_policies // 2
     return span._replace(n_policies=half), span._replace(policy=span.policy + half, n_policies=span.n_policies - half)
-
-
-def join_blocks(span: Span, parts: Sequence[tuple[Span, Block]]) -> Block:
-    """Join the blocks of a span's parts."""
-    index = np.empty((span.n_policies, span.n_replications), dtype=np.int32)
-    n_rows = 0
-    for part, block in parts:
-        policy, first = part.policy - span.policy, part.first - span.first
-        index[policy : policy + part.n_policies, first : first + part.n_replications] = block.index + n_rows
-        n_rows += block.n_rows
-    blocks = [block for _, block in parts]
-    words = {name: tuple(dict.fromkeys(word for block in blocks for word in block.words[name])) for name in WORDS}
-    return Block(
-        first=span.first,
-        index=index,
-        codes={name: _join_codes(blocks, name, words[name]) for name in WORDS},
-        words=words,
-        numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in blocks[0].numbers},
-    )
-
-
-def _join_codes(blocks: Iterable[Block], name: str, words: Sequence[str]) -> np.ndarray:
-    places = {word: place for place, word in enumerate(words)}
-    # The last entry is what -1, missing, stands for.
-    known = [np.array([*(places[word] for word in block.words[name]), -1], dtype=np.int32) for block in blocks]
-    return np.concatenate([of_block[block.codes[name]] for of_block, block in zip(known, blocks, strict=True)])

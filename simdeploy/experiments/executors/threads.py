@@ -7,8 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 
-from simdeploy.engines.block import Block
-from simdeploy.experiments.jobs import Job, Span
+from simdeploy.experiments.jobs import Outcome, Runnable, Span
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class InProcess:
     [60.0, 60.0]
     """
 
-    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
+    def run(self, job: Runnable[Outcome], spans: Iterator[Span]) -> Generator[tuple[Span, Outcome], None, None]:
         """Yield each span with its block, in order."""
         for span in spans:
             yield span, job.run(span)
@@ -58,12 +57,12 @@ class Threads:
 
     workers: int
 
-    def run(self, job: Job, spans: Iterator[Span]) -> Generator[tuple[Span, Block], None, None]:
+    def run(self, job: Runnable[Outcome], spans: Iterator[Span]) -> Generator[tuple[Span, Outcome], None, None]:
         """Yield each span with its block as they finish, with at most two spans in flight per thread.
 
         Closing it, or Ctrl-C, waits for running spans and starts no others.
         """
-        under_way: dict[Future[Block], Span] = {}
+        under_way: dict[Future[Outcome], Span] = {}
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="simdeploy")
         try:
             while True:

@@ -1,0 +1,97 @@
+"""The store of `timelines`: one file with the counts so far, replaced as they grow."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.errors import InputError, Problem, warn_user
+from simdeploy.experiments.store.durable import make_folder, write_file
+from simdeploy.experiments.store.lock import FolderLock
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.bands.counting import Bands
+
+FILE = "bands.npz"
+LOCK = "simdeploy.lock"
+_EVERY_S = 5.0
+
+
+class Checkpoint:
+    """Saves counts every few seconds.
+
+    Parameters
+    ----------
+    folder : path-like
+        Created if missing.
+    question : mapping
+        All that the counts depend on, as JSON values.
+
+    Raises
+    ------
+    InputError
+        If the folder contains the counts of another question.
+    StoreError
+        If another call writes to the folder.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], question: Mapping[str, Any]) -> None:
+        self._folder = Path(folder)
+        self._question = json.dumps(question, sort_keys=True)
+        make_folder(self._folder)
+        self._lock = FolderLock(self._folder / LOCK)
+        self._saved_at = monotonic()
+
+    def load(self, bands: Bands) -> set[int]:
+        """Put saved counts into `bands`; return the first replications of the spans that they contain."""
+        path = self._folder / FILE
+        if not path.exists():
+            return set()
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+                if str(saved["question"]) != self._question:
+                    hint = "use another folder, or repeat the same call"
+                    raise InputError(
+                        Problem("the folder contains other timelines", ("store",), file=str(path), hint=hint)
+                    )
+                counts = {key: saved[key] for key in saved.files if key.startswith("counts")}
+                bands.n_rollouts[:] = saved["n_rollouts"]
+                bands.n_failed, bands.first_error = int(saved["n_failed"]), str(saved["first_error"])
+                done = set(saved["done"].tolist())
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            warn_user(f"{path} is damaged ({error}); computing everything again")
+            return set()
+        for key, values in counts.items():
+            _, policy, kind = key.split("-")
+            bands.counts[int(policy), int(kind)] = values
+        return done
+
+    def save(self, bands: Bands, done: set[int], *, at_once: bool = False) -> None:
+        """Save the counts, if some seconds have passed or it must be `at_once`."""
+        if not at_once and monotonic() - self._saved_at < _EVERY_S:
+            return
+        content = io.BytesIO()
+        counts: dict[str, Any] = {f"counts-{policy}-{kind}": of for (policy, kind), of in bands.counts.items()}
+        np.savez_compressed(
+            content,
+            question=np.array(self._question),
+            done=np.array(sorted(done), np.int64),
+            n_rollouts=bands.n_rollouts,
+            n_failed=np.array(bands.n_failed),
+            first_error=np.array(bands.first_error),
+            **counts,
+        )
+        write_file(self._folder / FILE, content.getvalue())
+        self._saved_at = monotonic()
+
+    def close(self) -> None:
+        """Release the folder."""
+        self._lock.release()

@@ -1,0 +1,295 @@
+"""Bands of status and error rate over time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simdeploy.analysis.bands.checkpoint import FILE, LOCK, Checkpoint
+from simdeploy.analysis.bands.counting import Bands, name_quantile
+from simdeploy.analysis.bands.job import TraceJob
+from simdeploy.analysis.bands.result import BAND, PEAK, Timelines
+from simdeploy.engines.choice import check_room, choose_engine
+from simdeploy.engines.traces import QUANTITIES, Grid
+from simdeploy.errors import InputError, Problem, not_among, shorten
+from simdeploy.experiments.arguments import check_numbers, choose_policies
+from simdeploy.experiments.campaign import Campaign, make_question
+from simdeploy.experiments.design import make_points
+from simdeploy.experiments.jobs import Span
+from simdeploy.memory import check_rows_fit
+from simdeploy.result import make_frame
+from simdeploy.scenario import ScenarioOrPath, as_scenario
+from simdeploy.units import MAX_DURATION_NS, NS_PER_S, exact, parse_duration, round_half_up
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simdeploy.experiments.arguments import Progress
+    from simdeploy.experiments.jobs import Executor
+    from simdeploy.experiments.sweep import Policy
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+_FEWEST_INSTANTS = 200
+_MOST_INSTANTS = 5000
+_PILOT = 100
+_ROUND = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
+# Nodes whose rollouts are traced in one span: about a second of work.
+_NODES_PER_SPAN = {"compiled": 200_000, "reference": 2000}
+_MOST_PER_SPAN = 200
+
+
+def timelines(
+    scenario: ScenarioOrPath,
+    policies: Policy | Sequence[Policy] | Mapping[str, Policy] | None = None,
+    *,
+    of: str | Sequence[str] = QUANTITIES,
+    every: str | float | None = None,
+    until: str | float | None = None,
+    quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+    replications: int | range = 1000,
+    seed: int = 0,
+    engine: str = "auto",
+    executor: Executor | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = False,
+) -> Timelines:
+    """Estimate the distribution of node counts and error rates over time, by policy and kind of release.
+
+    Parameters
+    ----------
+    scenario : Scenario or path
+    policies : str, mapping, spec or document, or several, optional
+        As for `replicate`; by default all policies of the scenario.
+    of : str or sequence of str
+        Quantities, by default all: `updated` and `failed` (nodes, as the deployment counts them), `exposed` and
+        `in_service` (nodes), `error_rate` and `error_rate_new` (expected fraction of failed requests, over all nodes in
+        service and over those on the new version).
+    every : str or float, optional
+        Distance of the instants: a duration such as ``"30s"``, or seconds. By default a round duration of which about 200
+        make up `until`.
+    until : str or float, optional
+        Last instant. By default the longest time until service was restored, or the rollout completed, in the first 100
+        replications.
+    quantiles : sequence of float, default (0.05, 0.5, 0.95)
+        Between 0 and 1.
+    replications : int or range, default 1000
+    seed, engine, executor, workers, cluster
+        As for `replicate`. Neither the engine nor the number of workers changes the result.
+    store : path-like, optional
+        A folder for the counts so far; the same call resumes from it.
+    progress : bool or callable, default False
+
+    Returns
+    -------
+    Timelines
+
+    Raises
+    ------
+    InputError
+        If an argument is invalid, or no rollout ends and `until` is missing.
+
+    Notes
+    -----
+    Memory does not grow with the replications: values are counted, not kept. Nodes are counted one by one up to a fleet of
+    2,000, and in steps of 1/2,000 of a larger one; error rates are counted in steps of 0.0005. A quantile q is the lowest
+    value that a fraction q of the rollouts do not exceed. A rollout that has ended keeps its last values; one that never
+    ends is followed until the last instant. Bands are pointwise: a single rollout may leave them at some instant.
+
+    Examples
+    --------
+    >>> import simdeploy
+    >>> scenario = simdeploy.Scenario.from_dict({
+    ...     "name": "ten nodes",
+    ...     "fleet": {"nodes": 10, "update_duration": {"uniform": {"low": "30s", "high": "60s"}}},
+    ...     "policies": {"at-once": {"strategy": "immediate"}},
+    ... })
+    >>> result = simdeploy.timelines(scenario, of="in_service", every="30s", replications=100, engine="reference")
+    >>> result.bands[["time_s", "p5", "p50", "p95"]].values.tolist()
+    [[0.0, 0.0, 0.0, 0.0], [30.0, 0.0, 0.0, 0.0], [60.0, 10.0, 10.0, 10.0]]
+    """
+    scenario = as_scenario(scenario)
+    numbers = check_numbers(replications=replications, seed=seed, engine=engine)
+    rows, levels = _check_quantities(of), _check_quantiles(quantiles)
+    every_ns, until_ns = _read_duration("every", every), _read_duration("until", until)
+    chosen, problems = choose_policies(scenario, policies)
+    if scenario.tilt is not None:
+        problems.append(Problem("the scenario has a tilt, whose rollouts have weights", ("scenario",)))
+    if problems:
+        raise InputError(problems)
+    engine = choose_engine(engine, node_updates=len(numbers) * len(chosen) * scenario.fleet.nodes)
+    check_room(scenario, list(chosen.values()), engine)
+    parts = rf"pilot|{FILE}|\.{FILE}\.tmp|{LOCK}"
+    campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=parts)
+    if until_ns is None:
+        until_ns = _find_end(campaign, scenario, chosen, numbers)
+    grid = _make_grid(every_ns, until_ns)
+    kinds = [*(kind.name for kind in scenario.release), ""]
+    bands = Bands(len(chosen), len(kinds), n_nodes=scenario.fleet.nodes, grid=grid, rows=rows)
+    check_rows_fit(1, bands.count_bytes(), hint="choose fewer quantities or policies, or a larger `every`")
+    job = TraceJob(scenario, tuple(chosen.values()), grid, seed, engine)
+    _trace(campaign, job, bands, numbers, chosen)
+    campaign.note_failures(bands.n_failed, bands.first_error)
+    campaign.note(len(numbers) * len(chosen), engine)
+    campaign.warn_of_failures()
+    frame = _make_frame(bands, list(chosen), kinds, levels)
+    return Timelines(
+        bands=frame,
+        peaks=_find_peaks(frame, bands, list(chosen), kinds, levels),
+        every_s=grid.every_ns / NS_PER_S,
+        until_s=grid.last_ns / NS_PER_S,
+        quantiles=levels,
+        n_nodes=scenario.fleet.nodes,
+        n_replications=len(numbers),
+        n_failed=bands.n_failed,
+        computed_under=campaign.computed_under(scenario),
+    )
+
+
+def _check_quantities(of: str | Sequence[str]) -> list[int]:
+    names = [of] if isinstance(of, str) else list(of)
+    problems = [not_among("no such quantity", ("of",), name, QUANTITIES) for name in names if name not in QUANTITIES]
+    if not names:
+        problems.append(Problem("no quantity", ("of",), allowed=", ".join(QUANTITIES)))
+    if problems:
+        raise InputError(problems)
+    return [QUANTITIES.index(name) for name in dict.fromkeys(names)]
+
+
+def _check_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:
+    levels = tuple(quantiles)
+    for level in levels:
+        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+            allowed = "fractions between 0 and 1"
+            raise InputError(Problem("invalid quantile", ("quantiles",), found=shorten(level), allowed=allowed))
+    if not levels:
+        raise InputError(Problem("no quantile", ("quantiles",), allowed="fractions between 0 and 1"))
+    return tuple(sorted(set(levels)))
+
+
+def _read_duration(name: str, value: str | float | None) -> int | None:
+    """Return a positive duration in nanoseconds."""
+    if value is None:
+        return None
+    allowed = 'above 0 and at most 100 years: a duration such as "30s", or seconds'
+    try:
+        ns = parse_duration(value) if isinstance(value, str) else round_half_up(exact(value) * NS_PER_S)
+    except (ValueError, TypeError):
+        ns = 0
+    if isinstance(value, bool) or not 0 < ns <= MAX_DURATION_NS:
+        raise InputError(Problem("invalid duration", (name,), found=shorten(value), allowed=allowed))
+    return ns
+
+
+def _find_end(
+    campaign: Campaign, scenario: Scenario, policies: Mapping[str, ScenarioPolicy], replications: range
+) -> int:
+    """Return the longest time until service was restored, or the rollout completed, in a pilot."""
+    part = None if campaign.store is None else "pilot"
+    pilot = campaign.sweep({scenario.name: scenario}, policies, part=part, replications=replications[:_PILOT])
+    ends = pilot.to_frame(["makespan_s", "restored_at_s"]).max(axis="columns").dropna()
+    if ends.empty:
+        raise InputError(Problem("no rollout ends", ("until",), hint='set until, such as "2h"'))
+    return max(round(float(ends.max()) * NS_PER_S), 1)
+
+
+def _make_grid(every_ns: int | None, until_ns: int) -> Grid:
+    if every_ns is None:
+        wanted_s = until_ns / NS_PER_S / _FEWEST_INSTANTS
+        small = (size * 10.0**power for power in range(-9, 0) for size in (1, 2, 5))
+        every_s = next((size for size in (*small, *_ROUND) if size >= wanted_s), None)
+        every_ns = round((every_s or -(-wanted_s // 86_400) * 86_400) * NS_PER_S)
+    n_times = -(-until_ns // every_ns) + 1
+    if n_times > _MOST_INSTANTS:
+        message = f"more than {_MOST_INSTANTS:,} instants"
+        hint = f"make it at least {-(-until_ns // (_MOST_INSTANTS - 1)) / NS_PER_S:g} s"
+        raise InputError(Problem(message, ("every",), found=f"{n_times:,}", hint=hint))
+    return Grid(every_ns, n_times)
+
+
+def _trace(
+    campaign: Campaign,
+    job: TraceJob,
+    bands: Bands,
+    replications: range,
+    policies: Mapping[str, ScenarioPolicy],
+) -> None:
+    """Trace all replications; with a store, those that it does not contain yet."""
+    size = min(max(_NODES_PER_SPAN[job.engine] // job.scenario.fleet.nodes, 1), _MOST_PER_SPAN)
+    firsts = range(replications.start, replications.stop, size)
+    total = len(replications) * len(policies)
+    checkpoint = None
+    done: set[int] = set()
+    if campaign.store is not None:
+        question = _make_question(job, policies, replications, bands)
+        checkpoint = Checkpoint(campaign.store, question)
+    try:
+        if checkpoint is not None:
+            done = checkpoint.load(bands)
+
+        def spans() -> Iterator[Span]:
+            for first in firsts:
+                if first not in done:
+                    yield Span(0, 0, len(policies), first, min(size, replications.stop - first))
+
+        campaign.report(min(len(done) * size * len(policies), total), total)
+        with closing(campaign.executor(job.engine).run(job, spans())) as finished:
+            for span, traces in finished:
+                bands.add(span.policy, traces)
+                done.add(span.first)
+                campaign.report(min(len(done) * size * len(policies), total), total)
+                if checkpoint is not None:
+                    checkpoint.save(bands, done)
+    finally:
+        if checkpoint is not None:
+            checkpoint.save(bands, done, at_once=True)
+            checkpoint.close()
+
+
+def _make_question(
+    job: TraceJob, policies: Mapping[str, ScenarioPolicy], replications: range, bands: Bands
+) -> dict[str, Any]:
+    scenarios = {job.scenario.name: job.scenario}
+    bases = {(job.scenario.name, name): policy for name, policy in policies.items()}
+    points = make_points([], [], "grid", seed=job.seed)
+    how: dict[str, Any] = {"replications": replications, "seed": job.seed, "engine": job.engine}
+    return {
+        **make_question(scenarios, bases, points, "grid", **how),
+        "every_ns": job.grid.every_ns,
+        "instants": job.grid.n_times,
+        "of": [QUANTITIES[row] for row in bands.quantities],
+    }
+
+
+def _make_frame(bands: Bands, policies: Sequence[str], kinds: Sequence[str], levels: Sequence[float]) -> pd.DataFrame:
+    named = [{**row, "policy": policies[row["policy"]], "release": kinds[row["release"]]} for row in bands.rows(levels)]
+    return make_frame(named, {**BAND, **{name_quantile(level): "float64" for level in levels}})
+
+
+def _find_peaks(
+    frame: pd.DataFrame, bands: Bands, policies: Sequence[str], kinds: Sequence[str], levels: Sequence[float]
+) -> pd.DataFrame:
+    """Return the worst value of the worst quantile of each band, and the last mean."""
+    rows = []
+    for (policy, release, of), band in frame.groupby(["policy", "release", "of"], sort=False):
+        column = name_quantile(min(levels) if of == "in_service" else max(levels))
+        values = band[column].to_numpy()
+        known = not np.isnan(values).all()
+        place = 0 if not known else int(np.nanargmin(values) if of == "in_service" else np.nanargmax(values))
+        rows.append(
+            {
+                "policy": policy,
+                "release": release,
+                "of": of,
+                "rollouts": int(bands.n_rollouts[policies.index(policy), kinds.index(release)]),
+                "peak": values[place],
+                "peak_at_s": band["time_s"].iloc[place] if known else np.nan,
+                "end": band["mean"].iloc[-1],
+            }
+        )
+    return make_frame(rows, PEAK)

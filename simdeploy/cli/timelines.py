@@ -1,0 +1,63 @@
+"""``simdeploy timelines``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from simdeploy.cli.options import Choice
+from simdeploy.cli.study import Finding, Study, study_command
+from simdeploy.vocabulary import TRACED
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from simdeploy.analysis.bands.result import Timelines
+
+_ROW_IN = 2.4
+_COLUMN_IN = 3.6
+
+
+@study_command(
+    "timelines",
+    policies="all",
+    replications=1000,
+    example="simdeploy timelines scenarios/small-fleet.yaml --of failed --of error_rate --plot bands.png",
+)
+@click.option("--of", multiple=True, type=Choice(TRACED), help="Quantity over time; repeatable. Default: all.")
+@click.option("--every", metavar="DURATION", help="Distance of the instants; default: about a 200th of --until.")
+@click.option("--until", metavar="DURATION", help="Last instant; default: the longest of 100 rollouts.")
+def command(study: Study, *, of: tuple[str, ...], every: str | None, until: str | None) -> Finding:
+    """Show how rollouts spread over time, by policy and kind of release.
+
+    Simulates every policy of SCENARIO and prints the worst instants: how many nodes have failed, are exposed or in service,
+    and which fraction of requests fails. --out writes the bands (mean and quantiles at each instant), --plot draws them.
+    """
+    from simdeploy.analysis.bands.timelines import timelines
+
+    policies = study.policies or None
+    result = study.run(timelines, study.scenario, policies, of=of or TRACED, every=every, until=until)
+    return Finding(
+        result,
+        about=f"{result.n_replications:,} replications of each policy, every {result.every_s:g} s",
+        draw=lambda: _draw(result),
+        failed=bool(result.n_failed),  # a warning has said which
+    )
+
+
+def _draw(result: Timelines) -> Figure:
+    """Draw a row for each quantity and a column for each kind of release."""
+    from matplotlib.figure import Figure
+
+    from simdeploy.plotting.timelines import plot_timelines
+
+    releases = result.peaks["release"].drop_duplicates().tolist()
+    quantities = result.peaks["of"].drop_duplicates().tolist()
+    size = (1.2 + _COLUMN_IN * len(releases), 0.6 + _ROW_IN * len(quantities))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(quantities), len(releases), squeeze=False, sharex=True, sharey="row")
+    for row, of in zip(panels, quantities, strict=True):
+        for ax, release in zip(row, releases, strict=True):
+            plot_timelines(ax, result, of=of, release=release)
+    return figure

@@ -1,0 +1,196 @@
+"""Traces (see `simdeploy.engines.traces`), for compiled code: changes are added up from instant to instant."""
+
+from __future__ import annotations
+
+import math
+
+from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.controller import horizon_of
+from simdeploy.engines.compiled.fates import added_level, after_ns
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded
+from simdeploy.engines.compiled.sampling import own_level
+from simdeploy.engines.compiled.service import down_spells, out_by_status, scope, unite
+from simdeploy.engines.compiled.tables import (
+    BACK_FROM,
+    CLASS,
+    HAS_FAILED,
+    N_TRACED_COUNTS,
+    N_TRACED_SUMS,
+    NEVER,
+    OUT,
+    RESOLVED,
+    SERVING_NEW,
+    SERVING_OLD,
+    STARTED,
+    classes,
+    drawn,
+    fates,
+    scratch,
+    traced_counts,
+    traced_sums,
+    traces,
+    walk_at,
+)
+from simdeploy.engines.traces import (
+    ERROR_RATE,
+    ERROR_RATE_NEW,
+    EXPOSED,
+    FAILED,
+    IN_SERVICE,
+    MIDDLE,
+    STEP,
+    UNKNOWN,
+    UPDATED,
+)
+
+_REQUESTS_OLD, _REQUESTS_NEW, _FAILED_OLD, _FAILED_NEW = range(4)
+
+
+@compiled
+def trace(run):
+    """Trace the rollout at hand; False if there was not enough room."""
+    counts, sums = traced_counts(run), traced_sums(run)
+    n_slots = run.n_times + 1
+    for slot in range(n_slots):
+        for row in range(N_TRACED_COUNTS):
+            counts[row, slot] = 0
+        for row in range(N_TRACED_SUMS):
+            sums[row, slot] = 0.0
+    end = min(horizon_of(run), (run.n_times - 1) * run.every)
+    look_ahead(run, end + 1)
+    fate = fates(run)
+    for node in range(run.nodes):
+        if fate[RESOLVED, node] <= run.makespan:
+            _count(run, FAILED if fate[HAS_FAILED, node] else UPDATED, fate[RESOLVED, node], NEVER, end)
+        if run.releases:
+            _count(run, EXPOSED, fate[STARTED, node], fate[BACK_FROM, node], end)
+        k = out_by_status(run, node, end + 1, 0)
+        if run.goes_down:
+            k = down_spells(run, node, end + 1, True, k)
+            if k < 0:
+                return False
+        k = unite(run, 0, k)
+        _add_service(run, node, k, end)
+    _write(run, end)
+    return True
+
+
+@compiled
+def _slot(run, t, end):
+    """Return the first slot at which something of time t <= `end` is seen: an instant, or the horizon."""
+    slot = -(-t // run.every)
+    return slot if slot * run.every <= end else end // run.every + 1
+
+
+@compiled
+def _count(run, row, since, until, end):
+    """Count a node from one time to another."""
+    if since <= end and since < until:
+        traced_counts(run)[row, _slot(run, since, end)] += 1
+        if until <= end:
+            traced_counts(run)[row, _slot(run, until, end)] -= 1
+
+
+@compiled
+def _add_service(run, node, k, end):
+    """Add what a node serves outside the k intervals in `scratch`, in which it is out of service."""
+    spans = scratch(run)
+    t, until = scope(run, node, end + 1)
+    for place in range(k + 1):
+        upto = until
+        if place < k:
+            _count(run, OUT, spans[0, place], spans[1, place], end)
+            upto = min(upto, spans[0, place])
+        if t < upto:
+            _add_spell(run, node, t, upto, end)
+        if place < k:
+            t = max(t, spans[1, place])
+
+
+@compiled
+def _add_spell(run, node, since, until, end):
+    """Add what a node serves in one go, part by part: on the old version, on the new one, and again on the old one."""
+    fate = fates(run)
+    starts, back = fate[STARTED, node], fate[BACK_FROM, node]
+    if not run.releases:
+        starts = back = NEVER
+    _add_part(run, node, False, since, min(until, starts), end)
+    _add_part(run, node, True, max(since, starts), min(until, back), end)
+    _add_part(run, node, False, max(since, back), until, end)
+
+
+@compiled
+def _add_part(run, node, is_new, since, until, end):
+    if since >= until:
+        return
+    one = classes(run)[drawn(run)[CLASS, node]]
+    requests = one.requests_per_second
+    if requests == 0:
+        return
+    own = own_level(run, node)
+    failed_row = _FAILED_NEW if is_new else _FAILED_OLD
+    _count(run, SERVING_NEW if is_new else SERVING_OLD, since, until, end)
+    _add(run, _REQUESTS_NEW if is_new else _REQUESTS_OLD, requests, since, until, end)
+    _add(run, failed_row, requests * own, since, until, end)
+    added = 0.0
+    shown_from = until
+    if is_new and run.kind >= 0:
+        added = added_level(run, node)
+        if added > 0:
+            shown_from = max(since, fates(run)[STARTED, node] + after_ns(run, node))
+            _add(run, failed_row, requests * (1 - own) * added, shown_from, until, end)
+    if stays_undegraded(run, node):
+        return
+    walk = walk_at(run, spells.FLAPPING)
+    spells.begin(walk, run, one.flapping, node)
+    t = since
+    while t < until:
+        spells.reach(walk, run, t)
+        upto = min(walk.end, until)
+        if walk.is_bad:
+            _add(run, failed_row, requests * (1 - own) * one.degraded_level, t, upto, end)
+            if added > 0:
+                both = -requests * (1 - own) * added * one.degraded_level
+                _add(run, failed_row, both, max(t, shown_from), upto, end)
+        t = upto
+
+
+@compiled
+def _add(run, row, term, since, until, end):
+    if since <= end and since < until:
+        traced_sums(run)[row, _slot(run, since, end)] += term
+        if until <= end:
+            traced_sums(run)[row, _slot(run, until, end)] -= term
+
+
+@compiled
+def _write(run, end):
+    """Write the trace: after the horizon, its values are kept."""
+    counts, sums, written = traced_counts(run), traced_sums(run), traces(run)[run.trace]
+    n_live = end // run.every + 1
+    for slot in range(1, min(n_live, run.n_times) + 1):
+        for row in range(N_TRACED_COUNTS):
+            counts[row, slot] += counts[row, slot - 1]
+        for row in range(N_TRACED_SUMS):
+            sums[row, slot] += sums[row, slot - 1]
+    for place in range(run.n_times):
+        slot = min(place, n_live)
+        t = min(place * run.every, end)
+        is_over = t >= run.makespan
+        written[UPDATED, place] = run.updated if is_over else counts[UPDATED, slot]
+        written[FAILED, place] = run.failed if is_over else counts[FAILED, slot]
+        written[EXPOSED, place] = counts[EXPOSED, slot]
+        written[IN_SERVICE, place] = run.nodes - counts[OUT, slot]
+        old, new = counts[SERVING_OLD, slot], counts[SERVING_NEW, slot]
+        requests_new, failed_new = (sums[_REQUESTS_NEW, slot], sums[_FAILED_NEW, slot]) if new else (0.0, 0.0)
+        requests_old, failed_old = (sums[_REQUESTS_OLD, slot], sums[_FAILED_OLD, slot]) if old else (0.0, 0.0)
+        written[ERROR_RATE, place] = _in_steps(failed_old + failed_new, requests_old + requests_new)
+        written[ERROR_RATE_NEW, place] = _in_steps(failed_new, requests_new)
+
+
+@compiled
+def _in_steps(failed, requests):
+    if requests <= 0:
+        return UNKNOWN
+    return math.floor(min(max(failed / requests, 0.0), 1.0) / STEP + MIDDLE)

@@ -1,0 +1,122 @@
+"""The fleet's expected error rate over time: requests that reach nodes in service, and those of them that fail.
+
+A node in service fails a fraction ``1 - (1 - baseline)(1 - release)(1 - degraded)`` of its requests (model section 3). Multiplied
+out, that is a sum of terms, each of which holds during intervals. So the rate of the fleet changes only at their ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from simdeploy.engines.intervals import FOREVER, Intervals
+
+if TYPE_CHECKING:
+    from simdeploy.engines.recording import Recording
+    from simdeploy.engines.service import Service
+
+
+class Rates(NamedTuple):
+    """Expected requests and failed requests per second at given instants, of nodes on one version or of all."""
+
+    requests: np.ndarray
+    failed: np.ndarray
+
+    @property
+    def error_rate(self) -> np.ndarray:
+        """Failed requests per request; NaN without requests."""
+        with np.errstate(invalid="ignore"):
+            return np.where(self.requests > 0, self.failed / self.requests, np.nan)
+
+    def __add__(self, other: object) -> Rates:
+        """Return the rates of both."""
+        if not isinstance(other, Rates):
+            return NotImplemented
+        return Rates(self.requests + other.requests, self.failed + other.failed)
+
+
+class ErrorRates:
+    """Expected requests and failed requests per second over one rollout.
+
+    Parameters
+    ----------
+    recording : Recording
+    service : Service
+        Made of it.
+
+    Attributes
+    ----------
+    changes_ns : ndarray of int64
+        The instants up to the horizon at which the error level of a node in service changes by itself: the release's
+        failures show, or a degraded spell begins or ends.
+    """
+
+    def __init__(self, recording: Recording, service: Service) -> None:
+        world = recording.world
+        requests = np.array([float(behaviour.requests_per_second) for behaviour in world.behaviours])[world.class_of]
+        baseline = np.array(world.baseline)
+        added = np.array([world.added_level(node) for node in range(world.n_nodes)])
+        serving = service.in_service
+        started, back_from = service.exposure_bounds
+        on_new = serving.clipped(started[serving.node], back_from[serving.node])
+        on_old = serving.clipped(0, started[serving.node]).and_also(serving.clipped(back_from[serving.node], FOREVER))
+        shown_from = np.full(world.n_nodes, FOREVER)
+        for node in np.flatnonzero((added > 0) & (started < FOREVER)).tolist():
+            shown_from[node] = min(int(started[node]) + world.after_ns(node), FOREVER)
+        shown = on_new.clipped(shown_from[on_new.node], FOREVER)
+        degraded = service.degraded
+        level = np.array([b.flapping.error_rate if b.flapping else 0.0 for b in world.behaviours])[world.class_of]
+
+        self._old, self._new = _Sum(), _Sum()
+        for total, intervals in ((self._old, on_old), (self._new, on_new)):
+            total.add(intervals, requests, requests * baseline)
+            total.add(intervals.meet(degraded), None, requests * (1 - baseline) * level)
+        self._new.add(shown, None, requests * (1 - baseline) * added)
+        self._new.add(shown.meet(degraded), None, -requests * (1 - baseline) * added * level)
+        within = degraded.meet(serving)
+        shows = shown_from[shown.node]
+        times = np.concatenate([within.start, within.end, shows])
+        self.changes_ns = np.unique(times[times <= service.end_ns])
+
+    def at(self, times_ns: np.ndarray) -> tuple[Rates, Rates]:
+        """Return the rates of nodes on the old version and of those on the new one, once each instant has settled."""
+        return self._old.at(times_ns), self._new.at(times_ns)
+
+
+@dataclass
+class _Sum:
+    """A sum of terms that hold during intervals."""
+
+    _times: list[np.ndarray] = field(default_factory=list)
+    _requests: list[np.ndarray] = field(default_factory=list)
+    _failed: list[np.ndarray] = field(default_factory=list)
+    _terms: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, intervals: Intervals, requests: np.ndarray | None, failed: np.ndarray) -> None:
+        """Add a term of each interval: requests and failed requests per second of its node."""
+        of_failed = failed[intervals.node]
+        of_requests = np.zeros(len(of_failed)) if requests is None else requests[intervals.node]
+        is_term = ((of_failed != 0).astype(np.int64) << 32) + (of_requests != 0)
+        for sign, times in ((1, intervals.start), (-1, intervals.end)):
+            self._times.append(times)
+            self._requests.append(sign * of_requests)
+            self._failed.append(sign * of_failed)
+            self._terms.append(sign * is_term)
+
+    def at(self, times_ns: np.ndarray) -> Rates:
+        """Return the sums at some instants."""
+        times = np.concatenate(self._times)
+        order = np.argsort(times, kind="stable")
+        place = np.searchsorted(times[order], times_ns, side="right")
+
+        def sums(columns: list[np.ndarray]) -> np.ndarray:
+            values = np.concatenate(columns)[order]
+            return np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])[place]
+
+        # Rounding leaves a little where all terms have ended; they are counted to know.
+        terms = sums(self._terms)
+        requests = np.where(terms & 0xFFFFFFFF, sums(self._requests), 0.0)
+        failed = np.where(terms >> 32, sums(self._failed), 0.0)
+        return Rates(np.maximum(requests, 0.0), np.clip(failed, 0.0, requests))

@@ -1,0 +1,90 @@
+"""Tracing rollouts on either engine (see `traces`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.engines.error_rates import ErrorRates
+from simdeploy.engines.service import Service
+from simdeploy.engines.traces import BROKEN, MIDDLE, NO_RELEASE, QUANTITIES, STEP, UNKNOWN, Grid, Traces
+from simdeploy.errors import SimulationError
+
+if TYPE_CHECKING:
+    from simdeploy.engines.recording import Recording
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+
+
+def run_traces(
+    scenario: Scenario,
+    policies: Sequence[ScenarioPolicy],
+    grid: Grid,
+    *,
+    seed: int,
+    first: int,
+    count: int,
+    engine: str,
+) -> Traces:
+    """Trace replications `first`, ..., `first + count - 1` of each policy.
+
+    After its horizon a rollout keeps the values that it has there.
+
+    Parameters
+    ----------
+    engine : {'compiled', 'reference'}
+    """
+    if engine == "compiled":
+        from simdeploy.engines.compiled.engine import run_compiled_traces
+
+        return run_compiled_traces(scenario, policies, grid, seed=seed, first=first, count=count)
+    from simdeploy.engines.reference.engine import run_reference
+
+    names = [kind.name for kind in scenario.release]
+    values = np.full((len(policies), count, len(QUANTITIES), grid.n_times), UNKNOWN, np.int32)
+    kinds = np.full((len(policies), count), BROKEN, np.int32)
+    first_error = ""
+    for number, policy in enumerate(policies):
+        for place in range(count):
+            try:
+                recording = run_reference(scenario, policy, seed=seed, replication=first + place)
+            except SimulationError as error:
+                first_error = first_error or str(error)
+                continue
+            values[number, place] = trace(recording, grid)
+            release = recording.world.release
+            kinds[number, place] = NO_RELEASE if release is None else names.index(release.name)
+    return Traces(values, kinds, first_error)
+
+
+def trace(recording: Recording, grid: Grid) -> np.ndarray:
+    """Return the trace of one rollout.
+
+    Returns
+    -------
+    ndarray of int32, shape (quantities, times)
+    """
+    service = Service(recording, open_end_ns=grid.last_ns)
+    times = np.minimum(grid.times_ns, service.end_ns)
+    revisions = recording.update.revisions
+    revised_at = np.array([time for time, _ in revisions])
+    updated = np.array([fields.updated_nodes for _, fields in revisions])
+    failed = np.array([fields.failed_nodes for _, fields in revisions])
+    revision = np.searchsorted(revised_at, times, side="right") - 1
+    old, new = ErrorRates(recording, service).at(times)
+    return np.array(
+        [
+            updated[revision],
+            failed[revision],
+            service.exposed.count_at(times),
+            recording.world.n_nodes - service.out_of_service.count_at(times),
+            _in_steps((old + new).error_rate),
+            _in_steps(new.error_rate),
+        ],
+        dtype=np.int32,
+    )
+
+
+def _in_steps(rates: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(rates), UNKNOWN, np.floor(np.nan_to_num(rates) / STEP + MIDDLE))

@@ -1,0 +1,124 @@
+"""Bands of many rollouts over time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.analysis.bands.counting import name_quantile
+from simdeploy.errors import InputError, not_among
+from simdeploy.plotting.axes import set_time_axis, write_percent
+from simdeploy.plotting.style import LINE_LOOKS, in_plain_text, label_line_ends, wrap_name
+from simdeploy.report.timelines import NAMES
+from simdeploy.report.wording import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from simdeploy.analysis.bands.result import Timelines
+
+_ROOM = 1.08
+
+
+@in_plain_text
+def plot_timelines(ax: Axes, timelines: Timelines, *, of: str | None = None, release: str | None = None) -> Axes:
+    """Draw one quantity over time: of each policy the median, or the middle quantile, and the band around it.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Drawn on; its data are seconds, and nodes or fractions.
+    timelines : Timelines
+    of : str, optional
+        Quantity; by default the first.
+    release : str, optional
+        Kind of release; by default the first.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+
+    Raises
+    ------
+    InputError
+        If the result has no such quantity or release.
+
+    Notes
+    -----
+    The band reaches from the lowest to the highest quantile. Lines have gaps where too few rollouts have a value: without
+    nodes on the new version, it has no error rate.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from simdeploy.analysis import timelines
+    >>> from simdeploy.plotting import plot_timelines
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "ten-nodes",
+    ...     "fleet": {"nodes": 10, "update_duration": "1m"},
+    ...     "policies": {"at-once": {"strategy": "immediate"}},
+    ... })
+    >>> result = timelines(scenario, of="in_service", replications=10, engine="reference")
+    >>> plot_timelines(Figure().subplots(), result).get_ylabel()
+    'nodes in service'
+    """
+    from matplotlib.lines import Line2D
+
+    bands = timelines.bands
+    of = _choose(bands, "of", of)
+    release = _choose(bands, "release", release)
+    chosen = bands[bands["of"].eq(of) & bands["release"].eq(release)]
+    policies = bands["policy"].drop_duplicates().tolist()
+    quantiles = [timelines.quantiles[place] for place in (0, len(timelines.quantiles) // 2, -1)]
+    low, middle, high = map(name_quantile, quantiles)
+    ends = []
+    for number, policy in enumerate(policies):
+        band = chosen[chosen["policy"].eq(policy)]
+        if band.empty:
+            continue
+        look = LINE_LOOKS[number % len(LINE_LOOKS)]
+        times = band["time_s"]
+        if low != high:
+            ax.fill_between(times, band[low], band[high], color=look.colour, alpha=0.18, linewidth=0)
+            for edge in (low, high):
+                ax.plot(times, band[edge], color=look.colour, linewidth=0.5, alpha=0.7)
+        ax.plot(times, band[middle], color=look.colour, linestyle=look.line, linewidth=1.8, label=policy)
+        # Labelled where the line ends, if that is before the last instant.
+        known = band[middle].dropna().to_numpy()[-1:]
+        ends += [Line2D(known, known, color=look.colour, label=wrap_name(policy))] if len(known) else []
+    label_line_ends(ax, ends)
+    ax.set_xlim(0, timelines.until_s)
+    set_time_axis(ax.xaxis, timelines.until_s, "time since the start")
+    # Panels of different releases have the same axis.
+    _set_levels(ax, of, bands.loc[bands["of"].eq(of), [low, middle, high]], timelines.n_nodes)
+    line = "median" if quantiles[1] == 0.5 else f"{percent(quantiles[1])} quantile"
+    drawn = f"{line}, band {percent(quantiles[0])} to {percent(quantiles[2])}"
+    ax.set_title(f"release {release}: {drawn}" if release else drawn, loc="left", fontsize="small")
+    return ax
+
+
+def _set_levels(ax: Axes, of: str, levels: pd.DataFrame, n_nodes: int) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    highest = float(np.nanmax(levels.to_numpy(), initial=0.0))
+    if of.startswith("error_rate"):
+        ax.set_ylim(0, _ROOM * max(highest, 0.001))
+        ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
+    else:
+        ax.set_ylim(0, _ROOM * (n_nodes if of in ("updated", "exposed", "in_service") else max(highest, 1.0)))
+        ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    ax.set_ylabel(NAMES[of])
+
+
+def _choose(bands: pd.DataFrame, column: str, wanted: str | None) -> str:
+    known = bands[column].drop_duplicates().tolist()
+    if wanted is None:
+        return str(known[0])
+    if wanted not in known:
+        what = "quantity" if column == "of" else column
+        raise InputError(not_among(f"the result has no such {what}", (column,), wanted, known))
+    return wanted

@@ -1,0 +1,81 @@
+"""Timelines of many rollouts in words and as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simdeploy.report.tables import Column, make_table
+from simdeploy.report.wording import join_answer, percent
+from simdeploy.units import NS_PER_S, short_duration
+
+if TYPE_CHECKING:
+    from simdeploy.analysis.bands.result import Timelines
+    from simdeploy.result import Table
+
+NAMES = {
+    "updated": "updated nodes",
+    "failed": "failed nodes",
+    "exposed": "exposed nodes",
+    "in_service": "nodes in service",
+    "error_rate": "error rate of the fleet",
+    "error_rate_new": "error rate of the new version",
+}
+# Of these the answer tells one, the first that there is.
+_TOLD = ("failed", "error_rate", "in_service", "error_rate_new", "exposed", "updated")
+
+
+def tell(result: Timelines) -> str:
+    """Say where one quantity is worst."""
+    peaks = result.peaks
+    of = next(name for name in _TOLD if peaks["of"].eq(name).any())
+    rows = peaks[peaks["of"].eq(of) & peaks["peak"].notna()]
+    if rows.empty:
+        return join_answer([f"No rollout has a value of the {NAMES[of]}"])
+    worst = rows.sort_values("peak", ascending=of == "in_service", kind="stable").iloc[0]
+    side = "Lowest" if of == "in_service" else "Highest"
+    found = f"{side} {describe_extreme(of, result.quantiles)} of {NAMES[of]}: {write_level(of, worst['peak'])}"
+    found += f" at {short_duration(worst['peak_at_s'] * NS_PER_S)}"
+    release = f" with release {worst['release']}" if worst["release"] else ""
+    return join_answer([[f"{found}, under {worst['policy']}{release}", found]])
+
+
+def tabulate(result: Timelines) -> tuple[Table, ...]:
+    """Return a row for each policy and kind of release, with the worst level of each quantity and when it is reached."""
+    peaks = result.peaks
+    cells = peaks.assign(
+        cell=[
+            "no value" if level != level else f"{write_level(of, level)} at {short_duration(at_s * NS_PER_S)}"
+            for of, level, at_s in zip(peaks["of"], peaks["peak"], peaks["peak_at_s"], strict=True)
+        ]
+    )
+    keys = ["policy", "release", "rollouts"]
+    frame = cells.pivot_table(index=keys, columns="of", values="cell", aggfunc="first", sort=False).reset_index()
+    columns = [Column("policy", "policy"), Column("release", "release", is_optional=True)]
+    columns.append(Column("rollouts", "rollouts", "count"))
+    columns += [
+        Column(of, f"{NAMES[of]}, {describe_extreme(of, result.quantiles)}") for of in peaks["of"].drop_duplicates()
+    ]
+    title = f"Worst instants, up to {short_duration(result.until_s * NS_PER_S)}"
+    return (make_table(title, frame, columns),)
+
+
+def describe_extreme(of: str, quantiles: tuple[float, ...]) -> str:
+    """Return the name of the worst quantile of a quantity.
+
+    Examples
+    --------
+    >>> describe_extreme("failed", (0.05, 0.95)), describe_extreme("in_service", (0.05, 0.95))
+    ('95 % quantile', '5 % quantile')
+    """
+    return f"{percent(min(quantiles) if of == 'in_service' else max(quantiles))} quantile"
+
+
+def write_level(of: str, level: float) -> str:
+    """Write a number of nodes or an error rate.
+
+    Examples
+    --------
+    >>> write_level("failed", 12.0), write_level("error_rate", 0.0125)
+    ('12', '1.25 %')
+    """
+    return f"{100 * level:.4g} %" if of.startswith("error_rate") else f"{level:,.6g}"

@@ -1,0 +1,245 @@
+"""Bands over many rollouts: what they count, on both engines, in parts and after an interruption."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from commands import SCENARIOS
+from drawn import draw, find_unreadable
+from matplotlib.figure import Figure
+from small import small
+
+import simdeploy
+from simdeploy import InputError
+from simdeploy.analysis.bands.counting import Bands
+from simdeploy.cli.app import app
+from simdeploy.engines.traces import QUANTITIES, Grid, Traces
+from simdeploy.engines.tracing import run_traces, trace
+from simdeploy.plotting import plot_timelines
+
+FEW = {"replications": 60, "engine": "compiled"}
+
+
+def rollouts_of(scenario, policy, n):
+    """Return single rollouts."""
+    return [simdeploy.simulate(scenario, policy, replication=number) for number in range(n)]
+
+
+def at(timeline, column, time_s):
+    """Return what holds at an instant of one rollout."""
+    return timeline[column].to_numpy()[timeline["time_s"].searchsorted(time_s + 1e-9) - 1]
+
+
+def test_bands_are_those_of_the_single_rollouts():
+    """Means and quantiles are those of the timelines and revisions of every rollout, one by one. [oracle]"""
+    scenario, n = small(), 60
+    result = simdeploy.timelines(scenario, "waves", every="45s", until="6m", replications=n, engine="reference")
+    rollouts = rollouts_of(scenario, "waves", n)
+    kinds = np.array([rollout.responses["release"] for rollout in rollouts])
+    for kind in ("good", "bad"):
+        chosen = [rollout for rollout, of in zip(rollouts, kinds, strict=True) if of == kind]
+        for time_s in (0.0, 45.0, 90.0, 225.0, 360.0):
+            values = {
+                "exposed": [at(rollout.timeline, "exposed", time_s) for rollout in chosen],
+                "in_service": [at(rollout.timeline, "in_service", time_s) for rollout in chosen],
+                "error_rate": [at(rollout.timeline, "error_rate", time_s) for rollout in chosen],
+            }
+            for name in ("updated", "failed"):
+                of_update = [rollout.revisions.query("type == 'update'") for rollout in chosen]
+                values[name] = [at(revisions, f"{name}_nodes", time_s) for revisions in of_update]
+            for name, expected in values.items():
+                bands = result.bands
+                (row,) = bands[bands["of"].eq(name) & bands["release"].eq(kind) & bands["time_s"].eq(time_s)].to_dict(
+                    "records"
+                )
+                known = np.array([value for value in expected if value == value])
+                assert row["n"] == len(known)
+                if not len(known):
+                    assert np.isnan([row["mean"], row["p50"]]).all()
+                    continue
+                step = 0.0005 if name == "error_rate" else 0
+                assert row["mean"] == pytest.approx(known.mean(), abs=1e-9 + step / 2)
+                for column, level in (("p5", 0.05), ("p50", 0.5), ("p95", 0.95)):
+                    exact = np.sort(known)[max(int(np.ceil(level * len(known) - 1e-9)), 1) - 1]
+                    assert row[column] == pytest.approx(exact, abs=1e-9 + 0.51 * step)
+
+
+@pytest.mark.parametrize(
+    "name", ["small-fleet", "latent-defect", "type-create", "type-stop", "type-restart", "zone-breaks"]
+)
+def test_both_engines_give_the_same_bands(name):
+    """The engines agree to the last digit, and so do other numbers of workers. [property]"""
+    path = SCENARIOS / f"{name}.yaml"
+    how = {"every": "17s", "until": "40m", "replications": 20, "seed": 5}
+    bands = [
+        simdeploy.timelines(path, engine=engine, workers=workers, **how).bands
+        for engine, workers in (("reference", 1), ("compiled", 1), ("compiled", 3))
+    ]
+    for other in bands[1:]:
+        pd.testing.assert_frame_equal(bands[0], other, check_exact=True)
+
+
+def test_a_rollout_that_never_ends_is_followed():
+    """A paused rollout keeps its counts, while its nodes go on crashing, on both engines alike. [property]"""
+    scenario = small(
+        fleet={"crash": {"up": {"exponential": {"mean": "5m"}}, "repair": "1m"}},
+        operator={"script": [{"at": "70s", "do": "pause"}]},
+    )
+    both = [
+        simdeploy.timelines(scenario, "waves", until="2h", replications=20, engine=engine).bands
+        for engine in ("reference", "compiled")
+    ]
+    pd.testing.assert_frame_equal(*both, check_exact=True)
+    bands = both[0]
+    late = bands[bands["time_s"] > 3600]
+    assert late[late["of"].eq("updated")]["mean"].nunique() <= 2  # one for each kind of release
+    assert late[late["of"].eq("in_service")]["mean"].nunique() > 5
+
+
+def test_finished_rollouts_keep_their_last_values():
+    """After the last horizon nothing changes, though nodes would go on crashing. [contract]"""
+    scenario = small(fleet={"crash": {"up": {"exponential": {"mean": "5m"}}, "repair": "1m"}})
+    result = simdeploy.timelines(scenario, "at-once", until="10h", **FEW)
+    ends = simdeploy.replicate(scenario, "at-once", **FEW)[["makespan_s", "restored_at_s"]].max().max()
+    late = result.bands[result.bands["time_s"] > ends]
+    assert len(late) > 100
+    assert late.groupby(["release", "of"])["mean"].nunique(dropna=False).eq(1).all()
+
+
+def test_large_fleets_are_counted_in_steps():
+    """From 2,000 nodes on, a count is right to half a step of 1/2,000 of the fleet; memory is that of 2,000. [contract]"""
+    values = np.array([0, 1, 4999, 5000, 9999, 10_000], np.int32)
+    traces = Traces(np.broadcast_to(values[:, None, None], (6, 6, 1))[None].copy(), np.zeros((1, 6), np.int32))
+    bands = Bands(1, 1, n_nodes=10_000, grid=Grid(10**9, 1), rows=[0])
+    bands.add(0, traces)
+    (row,) = bands.rows([0.1, 0.3, 0.4, 0.6, 0.8, 0.9])
+    assert [row[f"p{n}"] for n in (10, 30, 40, 60, 80, 90)] == [0, 0, 5000, 5000, 10_000, 10_000]
+    assert row["mean"] == pytest.approx(values.mean(), abs=2.5)
+    assert bands.count_bytes() == Bands(1, 1, n_nodes=2000, grid=Grid(10**9, 1), rows=[0]).count_bytes()
+
+
+def test_quantiles_are_covered():
+    """Of 4,000 worlds, the band of the number of failed starts is the binomial's, within four standard errors. [oracle]"""
+    from scipy.stats import binom
+
+    scenario = small(fleet={"nodes": 50, "start_failure": 0.08, "requests_per_second": 0}, release=None)
+    never_stopped = {"strategy": "immediate", "max_failed_nodes": 49, "max_failed_nodes_percent": 99}
+    result = simdeploy.timelines(
+        scenario, never_stopped, of="failed", quantiles=[0.1, 0.9], replications=4000, until="1h", engine="compiled"
+    )
+    last = result.bands.iloc[-1]
+    law = binom(50, 0.08)
+    assert abs(last["mean"] - law.mean()) <= 4 * law.std() / np.sqrt(4000)
+    for column, level in (("p10", 0.1), ("p90", 0.9)):
+        slack = 4 * np.sqrt(level * (1 - level) / 4000)
+        assert law.cdf(last[column]) >= level - slack
+        assert law.cdf(last[column] - 1) <= level + slack
+
+
+def test_an_interrupted_call_is_resumed(tmp_path, monkeypatch):
+    """What was counted before an interruption is counted once, and the result is that of one call. [contract]"""
+    scenario = small()
+    how = {"of": ["failed", "error_rate"], "every": "20s", "until": "5m", "replications": 1200, "engine": "compiled"}
+    expected = simdeploy.timelines(scenario, **how)
+
+    def stop(done, total):
+        if 0 < done < total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simdeploy.timelines(scenario, store=tmp_path, progress=stop, **how)
+    with np.load(tmp_path / "bands.npz") as saved:
+        assert 0 < len(saved["done"]) < 6
+    traced = []
+    original = run_traces
+    monkeypatch.setattr(
+        "simdeploy.analysis.bands.job.run_traces",
+        lambda *args, **options: (traced.append(options["first"]), original(*args, **options))[1],
+    )
+    again = simdeploy.timelines(scenario, store=tmp_path, **how)
+    assert 0 not in traced
+    pd.testing.assert_frame_equal(again.bands, expected.bands, check_exact=True)
+    traced.clear()
+    simdeploy.timelines(scenario, store=tmp_path, **how)
+    assert traced == []
+    with pytest.raises(InputError, match="other timelines"):
+        simdeploy.timelines(scenario, store=tmp_path, **{**how, "replications": 1201})
+
+
+def test_a_damaged_store_is_computed_again(tmp_path):
+    """A file that can't be read causes a warning and no wrong number. [contract]"""
+    how = {"of": "failed", "until": "5m", "replications": 50, "engine": "compiled"}
+    expected = simdeploy.timelines(small(), store=tmp_path, **how)
+    path = tmp_path / "bands.npz"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.warns(simdeploy.SimdeployWarning, match="damaged"):
+        again = simdeploy.timelines(small(), store=tmp_path, **how)
+    pd.testing.assert_frame_equal(again.bands, expected.bands)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("of", "fialed", "did you mean 'failed'"),
+        ("of", [], "no quantity"),
+        ("quantiles", [0.5, 1.0], "between 0 and 1"),
+        ("quantiles", [], "no quantile"),
+        ("every", "soon", 'such as "30s"'),
+        ("every", 0, "above 0"),
+        ("until", -5, "above 0"),
+        ("every", "1ms", "more than 5,000 instants"),
+        ("policies", "nobody", "no such policy"),
+    ],
+)
+def test_invalid_arguments(argument, value, message):
+    """Every argument says what it allows. [contract]"""
+    with pytest.raises(InputError, match=re.escape(message)):
+        simdeploy.timelines(small(), **{"until": "10m", "replications": 2, argument: value})
+
+
+def test_without_an_end_the_last_instant_must_be_given():
+    """Where no rollout ends, the call asks for `until`. [contract]"""
+    scenario = small(operator={"script": [{"at": "0s", "do": "pause"}]})
+    with pytest.raises(InputError, match="no rollout ends"):
+        simdeploy.timelines(scenario, "waves", replications=5, engine="reference")
+
+
+def test_instants_are_round():
+    """By default there are about 200 instants, a round duration apart, up to the longest rollout. [contract]"""
+    result = simdeploy.timelines(small(), **FEW)
+    times = result.bands["time_s"].unique()
+    assert result.every_s in (1, 2, 5, 10, 15, 20, 30)
+    assert 100 <= len(times) <= 202
+    assert times[-1] == result.until_s
+
+
+def test_trace_has_the_quantities():
+    """A trace has one row per quantity and one column per instant. [contract]"""
+    rollout = simdeploy.simulate(small(), "waves")
+    assert trace(rollout._recording, Grid(10**9, 7)).shape == (len(QUANTITIES), 7)
+
+
+def test_pictures_can_be_read():
+    """At half a page no text of the command's picture overlaps or is cut, for either kind of release. [contract]"""
+    result = simdeploy.timelines(SCENARIOS / "small-fleet.yaml", of=["failed"], until="20m", **FEW)
+    for release in ("good", "blatant"):
+        figure = Figure(figsize=(5, 3), layout="constrained")
+        plot_timelines(figure.subplots(), result, release=release)
+        assert find_unreadable(draw(figure)) == []
+    with pytest.raises(InputError, match="no such release"):
+        plot_timelines(Figure().subplots(), result, release="bda")
+
+
+def test_the_command_says_the_worst_instant(tmp_path):
+    """The answer has the highest band of failed nodes; the table of bands goes to --out. [contract]"""
+    words = ["timelines", str(SCENARIOS / "small-fleet.yaml"), "--of", "failed", "--replications", "50"]
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "bands.csv"), "--engine", "compiled"])
+    assert done.exit_code == 0
+    table = pd.read_csv(tmp_path / "bands.csv")
+    worst = table.loc[table["p95"].idxmax()]
+    assert done.output.startswith(f"Highest 95 % quantile of failed nodes: {worst['p95']:g} at ")
+    assert f"under {worst['policy']} with release {worst['release']}" in done.output
