@@ -17,7 +17,7 @@ IN_WORLDS = ("--vary", "fleet.start_failure=0:0.1")
 QUICK = {
     "run": ["--policy", "rolling"],
     "compare": ["--replications", "20"],
-    "timelines": ["--policy", "rolling", "--of", "failed", "--until", "10m", "--replications", "20"],
+    "timelines": ["--policy", "rolling", "--quantity", "failed", "--until", "10m", "--replications", "20"],
     "sweep": [*VARIED, "--replications", "20"],
     "tradeoff": [*VARIED, "--replications", "20"],
     "tune": [*VARIED, "--replications", "4", "--most", "50", "--final", "40"],

@@ -56,8 +56,8 @@ def verify():
 
 def timelines():
     """Trace few rollouts at few instants."""
-    of = ["failed", "in_service", "error_rate_new"]
-    return sd.timelines(SCENARIO, [ROLLING, "canary"], of=of, every="5m", until="30m", **FEW)
+    names = ["failed", "in_service", "error_rate_new"]
+    return sd.timelines(SCENARIO, [ROLLING, "canary"], quantities=names, every="5m", until="30m", **FEW)
 
 
 def sample(candidates, first, count):

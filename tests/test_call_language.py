@@ -54,7 +54,7 @@ QUICK = {
     "tradeoff": {"vary": VARY, "replications": 20},
     "value_of_observation": {"canaries": [1], "minutes": [1], "replications": 20},
     "estimate_sensitivity": {"vary": RANGES, "of": "makespan_s", "size": 4, "replications": 5},
-    "timelines": {"of": ["failed", "error_rate"], "every": "20s", "replications": 30},
+    "timelines": {"quantities": ["failed", "error_rate"], "every": "20s", "replications": 30},
     "discover": {"vary": RANGES, "requirements": "makespan_s <= 5m", "points": 40, "replications": 5},
     "vary_switches": {"of": "makespan_s", "pairs": False, "replications": 5},
     "tune": {"of": "makespan_s", "vary": {"max_parallel": [1, 2]}, "replications": 4, "most": 50, "final": 20},

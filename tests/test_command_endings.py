@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from commands import COMMANDS, QUICK, WITH_ENGINE, call, make_quick
 
+from simdeploy.analysis.bands.job import TraceJob
 from simdeploy.cli.app import app
 from simdeploy.experiments.cutting import Piece
 from simdeploy.experiments.jobs import Job
@@ -19,6 +20,7 @@ from simdeploy.experiments.jobs import Job
 OPTIONS = {name: {text for option in COMMANDS[name].params for text in option.opts} for name in QUICK}
 KEEPING = [name for name in QUICK if "--store" in OPTIONS[name]]
 # Others take the same way, and each of these takes seconds to start its workers.
+UNBOUNDED = ("tune", "timelines")
 ON_WORKERS = ["compare", "sweep", "sensitivity", "discover"]
 SPEC = {"strategy": "rolling", "max_parallel": 3, "health_check": {"deadline": "5m"}}
 
@@ -46,6 +48,12 @@ def interrupt(*_):
 
 def fail(*_):
     pytest.fail("nothing is to be simulated")
+
+
+def replace_run(monkeypatch, run):
+    """Replace what executors call."""
+    for job in (Job, TraceJob):
+        monkeypatch.setattr(job, "run", run)
 
 
 # -- refused -----------------------------------------------------------------------------------------------------------
@@ -87,13 +95,14 @@ REFUSED = [
         for name in QUICK
         for arguments, told in REFUSED
         if set(re.findall("--[a-z-]+", arguments)) <= OPTIONS[name]
-        # For one release that is a folder of a sweep; a search takes no more than a million.
-        and (name, arguments) not in (("sweep", "--out x.txt"), ("tune", "--replications 1000000000"))
+        # For one release that is a folder of a sweep; a search takes no more than a million, and timelines are counted.
+        and (name, arguments)
+        not in (("sweep", "--out x.txt"), *((name, "--replications 1000000000") for name in UNBOUNDED))
     ],
 )
 def test_bad_input_is_refused_before_the_work(folder, monkeypatch, name, arguments, told):
     """What can't be done is said in words with exit code 2; nothing is simulated, printed or written. [contract]"""
-    monkeypatch.setattr(Job, "run", fail)
+    replace_run(monkeypatch, fail)
     monkeypatch.setattr("simdeploy.engines.simulation.simulate", fail)
     before = sorted(folder.rglob("*"))
     words = make_quick(name)
@@ -170,7 +179,7 @@ def test_workers_change_no_number(name):
 @pytest.mark.parametrize("name", WITH_ENGINE)
 def test_failed_replications_are_told(monkeypatch, name):
     """Replications that failed are counted on standard error; the answer says that nothing is known, the exit code is 1. [contract]"""
-    monkeypatch.setattr(Job, "run", lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
+    replace_run(monkeypatch, lambda job, span: job.failed(span, "simulate", "ValueError: broken"))
     result = call(name)
     assert result.exit_code == 1
     assert re.search(r"warning: (\d+) of \1 replications failed", result.stderr)
@@ -185,7 +194,7 @@ def test_failed_replications_are_told(monkeypatch, name):
 @pytest.mark.parametrize("name", WITH_ENGINE)
 def test_ctrl_c_without_a_folder(monkeypatch, name):
     """Interrupted, a command prints no answer and ends with 130; it says how to make it resumable, where it can be. [contract]"""
-    monkeypatch.setattr(Job, "run", interrupt)
+    replace_run(monkeypatch, interrupt)
     result = call(name)
     assert (result.exit_code, result.stdout) == (130, "")
     saved = "; nothing was saved. Run with --store DIR to make it resumable." if name in KEEPING else ""
@@ -195,7 +204,7 @@ def test_ctrl_c_without_a_folder(monkeypatch, name):
 @pytest.mark.parametrize("name", KEEPING)
 def test_interrupted_and_resumed(monkeypatch, name):
     """Ctrl-C keeps what is there and says how to go on; that prints what an undisturbed call does. [contract]"""
-    run, calls = Job.run, []
+    run, calls = TraceJob.run if name == "timelines" else Job.run, []
     # That of the reference has parts for each policy, but a search ends with 2,000 rollouts.
     engine = "compiled" if name == "tune" else "reference"
     last = 30 if name == "discover" else 1  # in its second half, which isn't known before the first is done
@@ -211,7 +220,8 @@ def test_interrupted_and_resumed(monkeypatch, name):
             calls.append(span)
             return interrupt() if len(calls) > last else run(job, span)
 
-        patch.setattr(Job, "run", run_some)
+        patch.setattr("simdeploy.analysis.bands.tracing._MOST_PER_SPAN", 2)
+        replace_run(patch, run_some)
         stopped = call(name, "--store", "some where", engine=engine)
     assert (stopped.exit_code, stopped.stdout) == (130, "")
     first, second = stopped.stderr.splitlines()[-2:]

@@ -27,7 +27,7 @@ from simdeploy.engines import choice
 DIFFERENT_DEFAULTS = {
     # As many as what is asked of them takes: differences of cases, curves, a choice under each setting, boxes, rare events.
     "replications": {100: {"compare", "sweep", "tune", "sensitivity"}, 200: {"verify"}, 400: {"discover"},
-                     500: {"switches"}, 1000: {"tradeoff", "gates"}, 20_000: {"rare"}},
+                     500: {"switches"}, 1000: {"tradeoff", "gates", "timelines"}, 20_000: {"rare"}},
     # Of one case, or of a search.
     "most": {10_000: {"compare", "sweep", "check"}, 1_000_000: {"tune"}},
     "method": {"morris": {"sensitivity"}, "importance": {"rare"}},

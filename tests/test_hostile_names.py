@@ -56,8 +56,9 @@ IN_WORLDS = ("--vary", f"scenario.release.{ODD}.error_rate=0:0.1")
 DRAWN, WRITTEN = ("--plot", "p.svg"), ("--out", "o.csv")
 # What makes a command quick, and write every kind of file that it can.
 QUICK = {
-    "run": [*DRAWN, *WRITTEN],
+    "run": [*DRAWN, *WRITTEN, "--records", EVIL, "--records-form", "csv"],
     "compare": [*FEW, "--costs", *DRAWN, "--out", f"o{EVIL}.csv"],
+    "timelines": ["--until", "10m", "--every", "1m", *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
     "sweep": [*VARIED, *FEW, *DRAWN, *WRITTEN, "--store", EVIL],
     "tradeoff": [*VARIED, *FEW, *DRAWN, *WRITTEN],
     "tune": [*VARIED, *FEW, "--most", "500", *DRAWN, *WRITTEN],
@@ -146,7 +147,8 @@ REFUSED = {
     "zero": "a\0b",
 }
 # Any folder may be made, and any file with a good ending written; the quick commands do.
-ALLOWED = {"store": ("evil", "pair", "range", "json"), "out": ("json",), "write_policy": ("json",)}
+ANY = ("evil", "pair", "range", "json")
+ALLOWED = {"store": ANY, "records": ANY, "out": ("json",), "write_policy": ("json",)}
 
 
 def list_refused():

@@ -259,7 +259,7 @@ STATED = {
     "Verification": {"is_ok": False},
 }
 # They state numbers alone.
-NUMBERS = {"Estimates", "GridSummary"}
+NUMBERS = {"Estimates", "GridSummary", "Timelines"}
 
 
 def state(document, path, value):

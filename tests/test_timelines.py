@@ -53,9 +53,9 @@ def test_bands_are_those_of_the_single_rollouts():
                 values[name] = [at(revisions, f"{name}_nodes", time_s) for revisions in of_update]
             for name, expected in values.items():
                 bands = result.bands
-                (row,) = bands[bands["of"].eq(name) & bands["release"].eq(kind) & bands["time_s"].eq(time_s)].to_dict(
-                    "records"
-                )
+                (row,) = bands[
+                    bands["quantity"].eq(name) & bands["release"].eq(kind) & bands["time_s"].eq(time_s)
+                ].to_dict("records")
                 known = np.array([value for value in expected if value == value])
                 assert row["n"] == len(known)
                 if not len(known):
@@ -96,8 +96,8 @@ def test_a_rollout_that_never_ends_is_followed():
     pd.testing.assert_frame_equal(*both, check_exact=True)
     bands = both[0]
     late = bands[bands["time_s"] > 3600]
-    assert late[late["of"].eq("updated")]["mean"].nunique() <= 2  # one for each kind of release
-    assert late[late["of"].eq("in_service")]["mean"].nunique() > 5
+    assert late[late["quantity"].eq("updated")]["mean"].nunique() <= 2  # one for each kind of release
+    assert late[late["quantity"].eq("in_service")]["mean"].nunique() > 5
 
 
 def test_finished_rollouts_keep_their_last_values():
@@ -107,7 +107,7 @@ def test_finished_rollouts_keep_their_last_values():
     ends = simdeploy.replicate(scenario, "at-once", **FEW)[["makespan_s", "restored_at_s"]].max().max()
     late = result.bands[result.bands["time_s"] > ends]
     assert len(late) > 100
-    assert late.groupby(["release", "of"])["mean"].nunique(dropna=False).eq(1).all()
+    assert late.groupby(["release", "quantity"])["mean"].nunique(dropna=False).eq(1).all()
 
 
 def test_large_fleets_are_counted_in_steps():
@@ -129,7 +129,13 @@ def test_quantiles_are_covered():
     scenario = small(fleet={"nodes": 50, "start_failure": 0.08, "requests_per_second": 0}, release=None)
     never_stopped = {"strategy": "immediate", "max_failed_nodes": 49, "max_failed_nodes_percent": 99}
     result = simdeploy.timelines(
-        scenario, never_stopped, of="failed", quantiles=[0.1, 0.9], replications=4000, until="1h", engine="compiled"
+        scenario,
+        never_stopped,
+        quantities="failed",
+        quantiles=[0.1, 0.9],
+        replications=4000,
+        until="1h",
+        engine="compiled",
     )
     last = result.bands.iloc[-1]
     law = binom(50, 0.08)
@@ -143,7 +149,13 @@ def test_quantiles_are_covered():
 def test_an_interrupted_call_is_resumed(tmp_path, monkeypatch):
     """What was counted before an interruption is counted once, and the result is that of one call. [contract]"""
     scenario = small()
-    how = {"of": ["failed", "error_rate"], "every": "20s", "until": "5m", "replications": 1200, "engine": "compiled"}
+    how = {
+        "quantities": ["failed", "error_rate"],
+        "every": "20s",
+        "until": "5m",
+        "replications": 1200,
+        "engine": "compiled",
+    }
     expected = simdeploy.timelines(scenario, **how)
 
     def stop(done, total):
@@ -172,7 +184,7 @@ def test_an_interrupted_call_is_resumed(tmp_path, monkeypatch):
 
 def test_a_damaged_store_is_computed_again(tmp_path):
     """A file that can't be read causes a warning and no wrong number. [contract]"""
-    how = {"of": "failed", "until": "5m", "replications": 50, "engine": "compiled"}
+    how = {"quantities": "failed", "until": "5m", "replications": 50, "engine": "compiled"}
     expected = simdeploy.timelines(small(), store=tmp_path, **how)
     path = tmp_path / "bands.npz"
     path.write_bytes(path.read_bytes()[:200])
@@ -184,8 +196,8 @@ def test_a_damaged_store_is_computed_again(tmp_path):
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [
-        ("of", "fialed", "did you mean 'failed'"),
-        ("of", [], "no quantity"),
+        ("quantities", "fialed", "did you mean 'failed'"),
+        ("quantities", [], "no quantity"),
         ("quantiles", [0.5, 1.0], "between 0 and 1"),
         ("quantiles", [], "no quantile"),
         ("every", "soon", 'such as "30s"'),
@@ -225,7 +237,7 @@ def test_trace_has_the_quantities():
 
 def test_pictures_can_be_read():
     """At half a page no text of the command's picture overlaps or is cut, for either kind of release. [contract]"""
-    result = simdeploy.timelines(SCENARIOS / "small-fleet.yaml", of=["failed"], until="20m", **FEW)
+    result = simdeploy.timelines(SCENARIOS / "small-fleet.yaml", quantities=["failed"], until="20m", **FEW)
     for release in ("good", "blatant"):
         figure = Figure(figsize=(5, 3), layout="constrained")
         plot_timelines(figure.subplots(), result, release=release)
@@ -236,7 +248,7 @@ def test_pictures_can_be_read():
 
 def test_the_command_says_the_worst_instant(tmp_path):
     """The answer has the highest band of failed nodes; the table of bands goes to --out. [contract]"""
-    words = ["timelines", str(SCENARIOS / "small-fleet.yaml"), "--of", "failed", "--replications", "50"]
+    words = ["timelines", str(SCENARIOS / "small-fleet.yaml"), "--quantity", "failed", "--replications", "50"]
     done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "bands.csv"), "--engine", "compiled"])
     assert done.exit_code == 0
     table = pd.read_csv(tmp_path / "bands.csv")

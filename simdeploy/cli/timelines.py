@@ -23,21 +23,28 @@ _COLUMN_IN = 3.6
     "timelines",
     policies="all",
     replications=1000,
-    example="simdeploy timelines scenarios/small-fleet.yaml --of failed --of error_rate --plot bands.png",
+    example="simdeploy timelines scenarios/small-fleet.yaml --quantity failed --plot bands.png",
 )
-@click.option("--of", multiple=True, type=Choice(TRACED), help="Quantity over time; repeatable. Default: all.")
+@click.option(
+    "--quantity",
+    "quantities",
+    multiple=True,
+    type=Choice(TRACED),
+    callback=lambda _ctx, _param, value: value or None,
+    help="What to show over time; repeatable. Default: all.",
+)
 @click.option("--every", metavar="DURATION", help="Distance of the instants; default: about a 200th of --until.")
 @click.option("--until", metavar="DURATION", help="Last instant; default: the longest of 100 rollouts.")
-def command(study: Study, *, of: tuple[str, ...], every: str | None, until: str | None) -> Finding:
-    """Show how rollouts spread over time, by policy and kind of release.
+def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | None, until: str | None) -> Finding:
+    """Show the spread of rollouts over time.
 
-    Simulates every policy of SCENARIO and prints the worst instants: how many nodes have failed, are exposed or in service,
+    Simulates every policy of SCENARIO and prints the worst instants by kind of release: how many nodes have failed, are exposed or in service,
     and which fraction of requests fails. --out writes the bands (mean and quantiles at each instant), --plot draws them.
     """
-    from simdeploy.analysis.bands.timelines import timelines
+    from simdeploy.analysis.bands.tracing import timelines
 
     policies = study.policies or None
-    result = study.run(timelines, study.scenario, policies, of=of or TRACED, every=every, until=until)
+    result = study.run(timelines, study.scenario, policies, quantities=quantities, every=every, until=until)
     return Finding(
         result,
         about=f"{result.n_replications:,} replications of each policy, every {result.every_s:g} s",
@@ -53,11 +60,11 @@ def _draw(result: Timelines) -> Figure:
     from simdeploy.plotting.timelines import plot_timelines
 
     releases = result.peaks["release"].drop_duplicates().tolist()
-    quantities = result.peaks["of"].drop_duplicates().tolist()
-    size = (1.2 + _COLUMN_IN * len(releases), 0.6 + _ROW_IN * len(quantities))
+    names = result.peaks["quantity"].drop_duplicates().tolist()
+    size = (1.2 + _COLUMN_IN * len(releases), 0.6 + _ROW_IN * len(names))
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(quantities), len(releases), squeeze=False, sharex=True, sharey="row")
-    for row, of in zip(panels, quantities, strict=True):
+    panels = figure.subplots(len(names), len(releases), squeeze=False, sharex=True, sharey="row")
+    for row, name in zip(panels, names, strict=True):
         for ax, release in zip(row, releases, strict=True):
-            plot_timelines(ax, result, of=of, release=release)
+            plot_timelines(ax, result, quantity=name, release=release)
     return figure

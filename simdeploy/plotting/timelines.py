@@ -23,7 +23,7 @@ _ROOM = 1.08
 
 
 @in_plain_text
-def plot_timelines(ax: Axes, timelines: Timelines, *, of: str | None = None, release: str | None = None) -> Axes:
+def plot_timelines(ax: Axes, timelines: Timelines, *, quantity: str | None = None, release: str | None = None) -> Axes:
     """Draw one quantity over time: of each policy the median, or the middle quantile, and the band around it.
 
     Parameters
@@ -31,8 +31,8 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, of: str | None = None, rel
     ax : matplotlib.axes.Axes
         Drawn on; its data are seconds, and nodes or fractions.
     timelines : Timelines
-    of : str, optional
-        Quantity; by default the first.
+    quantity : str, optional
+        By default the first.
     release : str, optional
         Kind of release; by default the first.
 
@@ -62,16 +62,16 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, of: str | None = None, rel
     ...     "fleet": {"nodes": 10, "update_duration": "1m"},
     ...     "policies": {"at-once": {"strategy": "immediate"}},
     ... })
-    >>> result = timelines(scenario, of="in_service", replications=10, engine="reference")
+    >>> result = timelines(scenario, quantities="in_service", replications=10, engine="reference")
     >>> plot_timelines(Figure().subplots(), result).get_ylabel()
     'nodes in service'
     """
     from matplotlib.lines import Line2D
 
     bands = timelines.bands
-    of = _choose(bands, "of", of)
+    quantity = _choose(bands, "quantity", quantity)
     release = _choose(bands, "release", release)
-    chosen = bands[bands["of"].eq(of) & bands["release"].eq(release)]
+    chosen = bands[bands["quantity"].eq(quantity) & bands["release"].eq(release)]
     policies = bands["policy"].drop_duplicates().tolist()
     quantiles = [timelines.quantiles[place] for place in (0, len(timelines.quantiles) // 2, -1)]
     low, middle, high = map(name_quantile, quantiles)
@@ -94,24 +94,24 @@ def plot_timelines(ax: Axes, timelines: Timelines, *, of: str | None = None, rel
     ax.set_xlim(0, timelines.until_s)
     set_time_axis(ax.xaxis, timelines.until_s, "time since the start")
     # Panels of different releases have the same axis.
-    _set_levels(ax, of, bands.loc[bands["of"].eq(of), [low, middle, high]], timelines.n_nodes)
+    _set_levels(ax, quantity, bands.loc[bands["quantity"].eq(quantity), [low, middle, high]], timelines.n_nodes)
     line = "median" if quantiles[1] == 0.5 else f"{percent(quantiles[1])} quantile"
     drawn = f"{line}, band {percent(quantiles[0])} to {percent(quantiles[2])}"
     ax.set_title(f"release {release}: {drawn}" if release else drawn, loc="left", fontsize="small")
     return ax
 
 
-def _set_levels(ax: Axes, of: str, levels: pd.DataFrame, n_nodes: int) -> None:
+def _set_levels(ax: Axes, quantity: str, levels: pd.DataFrame, n_nodes: int) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     highest = float(np.nanmax(levels.to_numpy(), initial=0.0))
-    if of.startswith("error_rate"):
+    if quantity.startswith("error_rate"):
         ax.set_ylim(0, _ROOM * max(highest, 0.001))
         ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
     else:
-        ax.set_ylim(0, _ROOM * (n_nodes if of in ("updated", "exposed", "in_service") else max(highest, 1.0)))
+        ax.set_ylim(0, _ROOM * (n_nodes if quantity in ("updated", "exposed", "in_service") else max(highest, 1.0)))
         ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
-    ax.set_ylabel(NAMES[of])
+    ax.set_ylabel(NAMES[quantity])
 
 
 def _choose(bands: pd.DataFrame, column: str, wanted: str | None) -> str:
@@ -119,6 +119,5 @@ def _choose(bands: pd.DataFrame, column: str, wanted: str | None) -> str:
     if wanted is None:
         return str(known[0])
     if wanted not in known:
-        what = "quantity" if column == "of" else column
-        raise InputError(not_among(f"the result has no such {what}", (column,), wanted, known))
+        raise InputError(not_among(f"the result has no such {column}", (column,), wanted, known))
     return wanted

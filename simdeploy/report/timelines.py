@@ -27,8 +27,10 @@ _TOLD = ("failed", "error_rate", "in_service", "error_rate_new", "exposed", "upd
 def tell(result: Timelines) -> str:
     """Say where one quantity is worst."""
     peaks = result.peaks
-    of = next(name for name in _TOLD if peaks["of"].eq(name).any())
-    rows = peaks[peaks["of"].eq(of) & peaks["peak"].notna()]
+    of = next((name for name in _TOLD if peaks["quantity"].eq(name).any()), None)
+    if of is None:
+        return join_answer(["Every replication failed"])
+    rows = peaks[peaks["quantity"].eq(of) & peaks["peak"].notna()]
     if rows.empty:
         return join_answer([f"No rollout has a value of the {NAMES[of]}"])
     worst = rows.sort_values("peak", ascending=of == "in_service", kind="stable").iloc[0]
@@ -45,15 +47,16 @@ def tabulate(result: Timelines) -> tuple[Table, ...]:
     cells = peaks.assign(
         cell=[
             "no value" if level != level else f"{write_level(of, level)} at {short_duration(at_s * NS_PER_S)}"
-            for of, level, at_s in zip(peaks["of"], peaks["peak"], peaks["peak_at_s"], strict=True)
+            for of, level, at_s in zip(peaks["quantity"], peaks["peak"], peaks["peak_at_s"], strict=True)
         ]
     )
     keys = ["policy", "release", "rollouts"]
-    frame = cells.pivot_table(index=keys, columns="of", values="cell", aggfunc="first", sort=False).reset_index()
+    frame = cells.pivot_table(index=keys, columns="quantity", values="cell", aggfunc="first", sort=False).reset_index()
     columns = [Column("policy", "policy"), Column("release", "release", is_optional=True)]
     columns.append(Column("rollouts", "rollouts", "count"))
     columns += [
-        Column(of, f"{NAMES[of]}, {describe_extreme(of, result.quantiles)}") for of in peaks["of"].drop_duplicates()
+        Column(of, f"{NAMES[of]}, {describe_extreme(of, result.quantiles)}")
+        for of in peaks["quantity"].drop_duplicates()
     ]
     title = f"Worst instants, up to {short_duration(result.until_s * NS_PER_S)}"
     return (make_table(title, frame, columns),)

@@ -96,7 +96,7 @@ class Bands:
                     yield {
                         "policy": policy,
                         "release": kind,
-                        "of": QUANTITIES[row],
+                        "quantity": QUANTITIES[row],
                         "time_s": time_s,
                         "n": int(n[at]),
                         "mean": float(mean[at]) * size,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BAND = {
     "policy": "str",
     "release": "str",
-    "of": "str",
+    "quantity": "str",
     "time_s": "float64",
     "n": "int64",
     "mean": "float64",
@@ -22,7 +22,7 @@ BAND = {
 PEAK = {
     "policy": "str",
     "release": "str",
-    "of": "str",
+    "quantity": "str",
     "rollouts": "int64",
     "peak": "float64",
     "peak_at_s": "float64",
@@ -37,7 +37,7 @@ class Timelines(Result):
     Attributes
     ----------
     bands : DataFrame
-        One row per policy, kind of release (empty if the deployment has no release), quantity (`of`) and instant
+        One row per policy, kind of release (empty if the deployment has no release), `quantity` and instant
         (`time_s`): `n` (rollouts with a value), `mean`, and a column for each quantile, such as `p5`.
     peaks : DataFrame
         One row per policy, kind of release and quantity: `rollouts`, the highest value of the highest quantile (`peak`)

@@ -46,7 +46,7 @@ def timelines(
     scenario: ScenarioOrPath,
     policies: Policy | Sequence[Policy] | Mapping[str, Policy] | None = None,
     *,
-    of: str | Sequence[str] = QUANTITIES,
+    quantities: str | Sequence[str] | None = None,
     every: str | float | None = None,
     until: str | float | None = None,
     quantiles: Sequence[float] = (0.05, 0.5, 0.95),
@@ -66,8 +66,8 @@ def timelines(
     scenario : Scenario or path
     policies : str, mapping, spec or document, or several, optional
         As for `replicate`; by default all policies of the scenario.
-    of : str or sequence of str
-        Quantities, by default all: `updated` and `failed` (nodes, as the deployment counts them), `exposed` and
+    quantities : str or sequence of str, optional
+        By default all: `updated` and `failed` (nodes, as the deployment counts them), `exposed` and
         `in_service` (nodes), `error_rate` and `error_rate_new` (expected fraction of failed requests, over all nodes in
         service and over those on the new version).
     every : str or float, optional
@@ -109,13 +109,13 @@ def timelines(
     ...     "fleet": {"nodes": 10, "update_duration": {"uniform": {"low": "30s", "high": "60s"}}},
     ...     "policies": {"at-once": {"strategy": "immediate"}},
     ... })
-    >>> result = simdeploy.timelines(scenario, of="in_service", every="30s", replications=100, engine="reference")
+    >>> result = simdeploy.timelines(scenario, quantities="in_service", every="30s", replications=100, engine="reference")
     >>> result.bands[["time_s", "p5", "p50", "p95"]].values.tolist()
     [[0.0, 0.0, 0.0, 0.0], [30.0, 0.0, 0.0, 0.0], [60.0, 10.0, 10.0, 10.0]]
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    rows, levels = _check_quantities(of), _check_quantiles(quantiles)
+    rows, levels = _check_quantities(quantities), _check_quantiles(quantiles)
     every_ns, until_ns = _read_duration("every", every), _read_duration("until", until)
     chosen, problems = choose_policies(scenario, policies)
     if scenario.tilt is not None:
@@ -151,11 +151,14 @@ def timelines(
     )
 
 
-def _check_quantities(of: str | Sequence[str]) -> list[int]:
-    names = [of] if isinstance(of, str) else list(of)
-    problems = [not_among("no such quantity", ("of",), name, QUANTITIES) for name in names if name not in QUANTITIES]
+def _check_quantities(quantities: str | Sequence[str] | None) -> list[int]:
+    asked = QUANTITIES if quantities is None else quantities
+    names = [asked] if isinstance(asked, str) else list(asked)
+    problems = [
+        not_among("no such quantity", ("quantities",), name, QUANTITIES) for name in names if name not in QUANTITIES
+    ]
     if not names:
-        problems.append(Problem("no quantity", ("of",), allowed=", ".join(QUANTITIES)))
+        problems.append(Problem("no quantity", ("quantities",), allowed=", ".join(QUANTITIES)))
     if problems:
         raise InputError(problems)
     return [QUANTITIES.index(name) for name in dict.fromkeys(names)]
@@ -262,7 +265,7 @@ def _make_question(
         **make_question(scenarios, bases, points, "grid", **how),
         "every_ns": job.grid.every_ns,
         "instants": job.grid.n_times,
-        "of": [QUANTITIES[row] for row in bands.quantities],
+        "quantities": [QUANTITIES[row] for row in bands.quantities],
     }
 
 
@@ -276,16 +279,16 @@ def _find_peaks(
 ) -> pd.DataFrame:
     """Return the worst value of the worst quantile of each band, and the last mean."""
     rows = []
-    for (policy, release, of), band in frame.groupby(["policy", "release", "of"], sort=False):
-        column = name_quantile(min(levels) if of == "in_service" else max(levels))
+    for (policy, release, quantity), band in frame.groupby(["policy", "release", "quantity"], sort=False):
+        column = name_quantile(min(levels) if quantity == "in_service" else max(levels))
         values = band[column].to_numpy()
         known = not np.isnan(values).all()
-        place = 0 if not known else int(np.nanargmin(values) if of == "in_service" else np.nanargmax(values))
+        place = 0 if not known else int(np.nanargmin(values) if quantity == "in_service" else np.nanargmax(values))
         rows.append(
             {
                 "policy": policy,
                 "release": release,
-                "of": of,
+                "quantity": quantity,
                 "rollouts": int(bands.n_rollouts[policies.index(policy), kinds.index(release)]),
                 "peak": values[place],
                 "peak_at_s": band["time_s"].iloc[place] if known else np.nan,
