@@ -88,12 +88,14 @@ def resumable(ctx: click.Context, store: Path | None) -> Iterator[Callable[[int,
 
 
 def _count_rollouts(folder: Path) -> int:
-    """Count the rows of a store, or of all stores in a folder."""
+    """Count the rows of a store, or of all stores in a folder, and the rollouts of its timelines."""
+    from simdeploy.analysis.bands.checkpoint import count_saved
+
     n_here = _count_rows(folder)
     if n_here is not None:
         return n_here
     within = sorted(path for path in folder.glob("*") if path.is_dir() and not path.is_symlink())
-    return sum(_count_rows(path) or 0 for path in within)
+    return count_saved(folder) + sum(_count_rows(path) or 0 for path in within)
 
 
 def _count_rows(folder: Path) -> int | None:

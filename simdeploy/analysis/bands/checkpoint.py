@@ -6,7 +6,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from simdeploy.analysis.bands.counting import Bands
 
 FILE = "bands.npz"
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 LOCK = "simdeploy.lock"
 _EVERY_S = 5.0
 
@@ -50,11 +51,11 @@ class Checkpoint:
         self._lock = FolderLock(self._folder / LOCK)
         self._saved_at = monotonic()
 
-    def load(self, bands: Bands) -> set[int]:
-        """Put saved counts into `bands`; return the first replications of the spans that they contain."""
+    def load(self, bands: Bands) -> list[range]:
+        """Put saved counts into `bands`; return the replications that they contain."""
         path = self._folder / FILE
         if not path.exists():
-            return set()
+            return []
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 if str(saved["question"]) != self._question:
@@ -65,16 +66,16 @@ class Checkpoint:
                 counts = {key: saved[key] for key in saved.files if key.startswith("counts")}
                 bands.n_rollouts[:] = saved["n_rollouts"]
                 bands.n_failed, bands.first_error = int(saved["n_failed"]), str(saved["first_error"])
-                done = set(saved["done"].tolist())
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                done = [range(first, stop) for first, stop in saved["done"].tolist()]
+        except _UNREADABLE as error:
             warn_user(f"{path} is damaged ({error}); computing everything again")
-            return set()
+            return []
         for key, values in counts.items():
             _, policy, kind = key.split("-")
             bands.counts[int(policy), int(kind)] = values
         return done
 
-    def save(self, bands: Bands, done: set[int], *, at_once: bool = False) -> None:
+    def save(self, bands: Bands, done: Sequence[range], *, at_once: bool = False) -> None:
         """Save the counts, if some seconds have passed or it must be `at_once`."""
         if not at_once and monotonic() - self._saved_at < _EVERY_S:
             return
@@ -83,7 +84,7 @@ class Checkpoint:
         np.savez_compressed(
             content,
             question=np.array(self._question),
-            done=np.array(sorted(done), np.int64),
+            done=np.array([(part.start, part.stop) for part in done], np.int64).reshape(-1, 2),
             n_rollouts=bands.n_rollouts,
             n_failed=np.array(bands.n_failed),
             first_error=np.array(bands.first_error),
@@ -95,3 +96,12 @@ class Checkpoint:
     def close(self) -> None:
         """Release the folder."""
         self._lock.release()
+
+
+def count_saved(folder: str | os.PathLike[str]) -> int:
+    """Return the number of rollouts whose counts are in a folder; 0 if there are none, or they can't be read."""
+    try:
+        with (Path(folder) / FILE).open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            return int(saved["n_rollouts"].sum()) + int(saved["n_failed"])
+    except _UNREADABLE:
+        return 0

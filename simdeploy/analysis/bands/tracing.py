@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -224,34 +224,64 @@ def _trace(
 ) -> None:
     """Trace all replications; with a store, those that it does not contain yet."""
     size = min(max(_NODES_PER_SPAN[job.engine] // job.scenario.fleet.nodes, 1), _MOST_PER_SPAN)
-    firsts = range(replications.start, replications.stop, size)
-    total = len(replications) * len(policies)
     checkpoint = None
-    done: set[int] = set()
+    done: list[range] = []
     if campaign.store is not None:
-        question = _make_question(job, policies, replications, bands)
-        checkpoint = Checkpoint(campaign.store, question)
+        checkpoint = Checkpoint(campaign.store, _make_question(job, policies, replications, bands))
     try:
         if checkpoint is not None:
             done = checkpoint.load(bands)
+        spans = [
+            Span(0, 0, len(policies), first, min(size, part.stop - first))
+            for part in find_missing(replications, done)
+            for first in range(part.start, part.stop, size)
+        ]
 
-        def spans() -> Iterator[Span]:
-            for first in firsts:
-                if first not in done:
-                    yield Span(0, 0, len(policies), first, min(size, replications.stop - first))
+        def report() -> None:
+            campaign.report(len(policies) * sum(map(len, done)), len(policies) * len(replications))
 
-        campaign.report(min(len(done) * size * len(policies), total), total)
-        with closing(campaign.executor(job.engine).run(job, spans())) as finished:
+        report()
+        with closing(campaign.executor(job.engine).run(job, iter(spans))) as finished:
             for span, traces in finished:
                 bands.add(span.policy, traces)
-                done.add(span.first)
-                campaign.report(min(len(done) * size * len(policies), total), total)
+                done = join_ranges([*done, range(span.first, span.first + span.n_replications)])
+                report()
                 if checkpoint is not None:
                     checkpoint.save(bands, done)
     finally:
         if checkpoint is not None:
             checkpoint.save(bands, done, at_once=True)
             checkpoint.close()
+
+
+def join_ranges(ranges: Sequence[range]) -> list[range]:
+    """Return the same numbers in as few ranges as possible, ascending; they must not overlap.
+
+    Examples
+    --------
+    >>> join_ranges([range(5, 7), range(0, 2), range(2, 5)])
+    [range(0, 7)]
+    """
+    joined: list[range] = []
+    for part in sorted(ranges, key=lambda part: part.start):
+        if joined and joined[-1].stop == part.start:
+            joined[-1] = range(joined[-1].start, part.stop)
+        else:
+            joined.append(part)
+    return joined
+
+
+def find_missing(wanted: range, there: Sequence[range]) -> list[range]:
+    """Return the wanted numbers that are in none of the ranges, which ascend.
+
+    Examples
+    --------
+    >>> find_missing(range(10), [range(0, 3), range(5, 6)])
+    [range(3, 5), range(6, 10)]
+    """
+    starts = [wanted.start, *(part.stop for part in there)]
+    stops = [*(part.start for part in there), wanted.stop]
+    return [range(start, stop) for start, stop in zip(starts, stops, strict=True) if start < stop]
 
 
 def _make_question(
