@@ -27,10 +27,16 @@ def optional(default: Any, description: str) -> Any:
     return Field(default=default, description=description)
 
 
-def unknown_keys(raw: Mapping[str, Any], known: Collection[str]) -> list[Problem]:
-    """List unknown keys."""
-    words = tuple(known)
-    return [Problem("unknown key", (key,), meant=(key, words)) for key in raw if key not in known]
+def unknown_keys(
+    raw: Mapping[str, Any], known: Collection[str], elsewhere: Mapping[str, str] | None = None
+) -> list[Problem]:
+    """List unknown keys; `elsewhere` has hints for keys that belong to another place."""
+    words, hints = tuple(known), elsewhere or {}
+    return [
+        Problem("unknown key", (key,), hint=hints.get(key), meant=None if key in hints else (key, words))
+        for key in raw
+        if key not in known
+    ]
 
 
 def is_explained(problem: Problem, unknown: Sequence[Problem]) -> bool:
@@ -49,12 +55,15 @@ class Section(BaseModel):
         Key whose text value may stand for the whole group.
     nullable : tuple of str
         Keys for which null means none. For others, null is the same as leaving the key out.
+    elsewhere : mapping of str to str
+        By unknown key, a hint where it belongs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, arbitrary_types_allowed=True)
 
     shorthand: ClassVar[str | None] = None
     nullable: ClassVar[tuple[str, ...]] = ()
+    elsewhere: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="wrap")
     @classmethod
@@ -64,7 +73,7 @@ class Section(BaseModel):
         if not isinstance(raw, dict):
             allowed = "the keys " + ", ".join(cls.model_fields)
             raise validation_error([Problem("not a group of keys", found=shorten(raw), allowed=allowed)])
-        problems = unknown_keys(raw, cls.model_fields)
+        problems = unknown_keys(raw, cls.model_fields, cls.elsewhere)
         known = {
             key: value
             for key, value in raw.items()
