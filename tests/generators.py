@@ -192,7 +192,7 @@ def fleet_of(
         }
         for number, share in enumerate(shares)
     ]
-    kinds = ["none", "none", "other", "other"] + ["down", "down", "share down"] * some_down
+    kinds = ["none"] * 5 + ["other"] * 2 + ["down", "down", "share down"] * some_down
     kind = decisions.one_of(kinds)
     if kind in ("other", "down"):
         other = decisions.some_keys(update_duration=durations(40), **behaviour) if kind == "other" else {"down": True}
@@ -495,6 +495,23 @@ CORNERS: tuple[dict[str, Raw], ...] = (
                 "strategy": "rolling",
                 "max_failed_nodes": 3,
                 "health_check": {"deadline": "5m", "min_healthy_time": "40s", "max_error_rate": 0.2},
+            }
+        },
+    },
+    # Nodes are compared with nodes on the old version.
+    {
+        "fleet": {"nodes": 20, "update_duration": 20, "requests_per_second": 60},
+        "orchestrator": {"pacing": "barrier"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "max_parallel": 4,
+                "health_check": {
+                    "deadline": "5m",
+                    "min_healthy_time": "40s",
+                    "gate": {"kind": "baseline", "test": "multinomial"},
+                },
             }
         },
     },
