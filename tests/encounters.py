@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simdeploy import Scenario
@@ -243,6 +244,14 @@ def features(w: Watched) -> Iterator[Feature]:
         yield "strategy", w.rules.strategy
         yield "dialect", w.rules.dialect
         yield "order", w.scenario.fleet.order
+    for one, size in zip(w.scenario.fleet.classes, np.bincount(world.class_of, minlength=100)[1:], strict=False):
+        if size:
+            yield "class by", "nodes" if one.share is None else "share"
+        if one.share is not None and size < one.wanted(world.n_nodes):
+            yield ("class cut",)
+    had_turn = [node for node, fate in enumerate(recording.fates) if fate.wave]
+    if any(world.is_down_for_good(node) for node in had_turn):
+        yield "down for good", w.switches.unreachable_nodes
     for place, law in _laws_that_were_asked(w):
         yield "law", type(law).__name__
         yield "law", place, type(law).__name__

@@ -162,24 +162,45 @@ _BEHAVIOUR: dict[str, Maker] = {
 }
 
 
-def fleet_of(decisions: Decisions, behaviour: dict[str, Maker]) -> Raw:
-    nodes = decisions.number(1, MAX_NODES)
+def nodes_of(decisions: Decisions, nodes: int) -> list[int]:
+    """Make a list of one to three nodes of a fleet."""
+    return list(dict.fromkeys(decisions.number(0, nodes - 1) for _ in range(decisions.number(1, 3))))
+
+
+def fleet_of(
+    decisions: Decisions, behaviour: dict[str, Maker], nodes: int | None = None, *, some_down: bool = False
+) -> Raw:
+    """Make a fleet of so many nodes, or of any number of them; whether some may be down for good."""
+    drawn = decisions.number(1, MAX_NODES)
+    nodes = nodes or drawn
+
+    def order(decisions: Decisions) -> Any:
+        return decisions.one_of(["index", "random", "zone", nodes_of(decisions, nodes)])
+
     fleet = {
         "nodes": nodes,
         "update_duration": durations(40)(decisions),
         "requests_per_second": decisions.one_of([7, 0, 60]),
-        **decisions.some_keys(zones=between(1, min(nodes, 4)), order=among("index", "random", "zone"), **behaviour),
+        **decisions.some_keys(zones=between(1, min(nodes, 4)), order=order, **behaviour),
     }
     shares = decisions.one_of([[], [], [0.3], [0.3, 0.55]])
-    if shares:
-        fleet["classes"] = [
-            {
-                "name": f"class-{number}",
-                "share": share,
-                **decisions.some_keys(update_duration=durations(40), **behaviour),
-            }
-            for number, share in enumerate(shares)
-        ]
+    classes = [
+        {
+            "name": f"class-{number}",
+            "share": share,
+            **decisions.some_keys(update_duration=durations(40), **behaviour),
+        }
+        for number, share in enumerate(shares)
+    ]
+    kinds = ["none"] * 5 + ["other"] * 2 + ["down", "down", "share down"] * some_down
+    kind = decisions.one_of(kinds)
+    if kind in ("other", "down"):
+        other = decisions.some_keys(update_duration=durations(40), **behaviour) if kind == "other" else {"down": True}
+        classes.append({"name": f"class-{len(classes)}", "nodes": nodes_of(decisions, nodes), **other})
+    elif kind == "share down":
+        classes.append({"name": f"class-{len(classes)}", "share": 0.1, "down": True})
+    if classes:
+        fleet["classes"] = classes
     return fleet
 
 
@@ -189,6 +210,7 @@ def release_of(decisions: Decisions, fleet: Raw) -> Raw:
         among({"share": 0.4}, {"share": 0}, {"share": 1}),
         lambda decisions: {"count": decisions.number(1, fleet["nodes"] + 1)},
         lambda decisions: {"zones": [decisions.number(0, fleet.get("zones", 1) - 1)]},
+        lambda decisions: {"nodes": nodes_of(decisions, fleet["nodes"])},
     ]
     if "classes" in fleet:
         affects.append(among({"classes": ["class-0"]}))
@@ -476,6 +498,23 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             }
         },
     },
+    # Nodes are compared with nodes on the old version.
+    {
+        "fleet": {"nodes": 20, "update_duration": 20, "requests_per_second": 60},
+        "orchestrator": {"pacing": "barrier"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "max_parallel": 4,
+                "health_check": {
+                    "deadline": "5m",
+                    "min_healthy_time": "40s",
+                    "gate": {"kind": "baseline", "test": "multinomial"},
+                },
+            }
+        },
+    },
     # Paused and resumed.
     {
         "fleet": {"update_duration": 20, "slowdown": 1},
@@ -498,7 +537,8 @@ def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
     interval_s = decisions.one_of([10, 5, 20])
     corner: dict[str, Raw] = decisions.one_of([*[{}] * 20, *CORNERS])
     policy = policy_of(decisions, interval_s)
-    fleet = fleet_of(decisions, decisions.one_of([_CALM, _BEHAVIOUR]))
+    behaviour = decisions.one_of([_CALM, _BEHAVIOUR])
+    fleet = fleet_of(decisions, behaviour, corner.get("fleet", {}).get("nodes"), some_down=True)
     raw = {
         "name": "generated",
         "fleet": fleet,

@@ -26,7 +26,7 @@ from simdeploy.engines.service import Service
 from simdeploy.rules.gates.judge import Judge
 from simdeploy.rules.gates.statistics import log_likelihood_ratio
 from simdeploy.rules.health import HealthRule
-from simdeploy.world import availability as availability_module, realized as realized_module
+from simdeploy.world import availability as availability_module, fleet as fleet_module, realized as realized_module
 from simdeploy.world.availability import Alternating
 from simdeploy.world.draws import Draws
 from simdeploy.world.realized import World
@@ -169,8 +169,9 @@ MISTAKES: dict[str, Plant] = {
     "an update renews with the up time it had": instead(Alternating, "renew", _renews_with_the_same_up_time),
     "crashes stay as frequent after a rollback": instead(World, "note_rollback", lambda world, node, t: None),
     "the spell of time 0 is a fresh one": instead(availability_module, "Residual", lambda law: law),
-    "shares are rounded down": instead(realized_module, "round_half_up", math.floor),
+    "shares are rounded down": instead(fleet_module, "round_half_up", math.floor),
     "zones have no order": instead(World, "_order", lambda world, fleet: list(range(fleet.nodes))),
+    "nodes that are down for good are up": instead(realized_module, "BadForGood", lambda n_subjects: None),
     "a node is missed before it is created": instead(Service, "_within_scope", lambda service, down: down),
     # People and rollbacks.
     "the last wave is baked": instead(Controller, "_finish_wave", _bakes_after_the_last_wave),

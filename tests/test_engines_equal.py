@@ -125,8 +125,10 @@ def wanted() -> dict[Feature, int]:
     often |= {("law", place, family): 4 for place, families in PLACES.items() for family in families}
     often |= {("strategy", name): 20 for name in STRATEGIES}
     often |= {("dialect", name): 20 for name in ("deployment", "rollout")}
-    often |= {("order", name): 20 for name in ("index", "random", "zone")}
-    often |= {("affects", by): 20 for by in ("all", "share", "count", "classes", "zones")}
+    often |= {("order", name): 20 for name in ("index", "random", "zone", "nodes")}
+    often |= {("affects", by): 20 for by in ("all", "share", "count", "classes", "zones", "nodes")}
+    often |= {("class by", by): 20 for by in ("share", "nodes")} | {("class cut",): 4}
+    often |= {("down for good", treatment): 20 for treatment in ("fail", "skip", "wait")}
     often |= {("script", did): 20 for did in (*ACTIONS, "no effect")}
     often |= {("operator", did): 20 for did in ("promote", "cancel")}
     # A window of a node to compare with is numbered by its time: never 0.

@@ -139,8 +139,8 @@ TYPES = [
     ),
     Case(
         "unknown key of a class",
-        in_fleet("classes:\n  - {name: a, share: 0.1}\n  - {name: b, share: 0.1, nodes: 3}"),
-        "fleet.classes[1].nodes",
+        in_fleet("classes:\n  - {name: a, share: 0.1}\n  - {name: b, share: 0.1, zones: 3}"),
+        "fleet.classes[1].zones",
         7,
         "unknown key",
     ),
@@ -284,6 +284,19 @@ LAWS = [
 
 CONTRADICTIONS = [
     fleet("more zones than nodes", "zones", "11", "", "1 to 10"),
+    fleet("a node first that doesn't exist", "order", "[9, 10]", "[1]", "allowed: 0 to 9"),
+    fleet("a node first that comes twice", "order", "[9, 2, 9]", "[2]", "first named by order[0]"),
+    fleet("a node of a class that doesn't exist", "classes", "[{name: a, nodes: [-1]}]", "[0].nodes[0]", "negative"),
+    fleet("half a node", "classes", "[{name: a, nodes: [0.5]}]", "[0].nodes[0]", "not a whole number"),
+    fleet("a class without nodes", "classes", "[{name: a}]", "[0]", "exactly one of share and nodes"),
+    fleet(
+        "a node of two classes",
+        "classes",
+        "[{name: a, nodes: [4]}, {name: b, nodes: [5, 4]}]",
+        "[1].nodes[1]",
+        "first named by classes[0].nodes[0]",
+    ),
+    fleet("nodes that are down, but of no class", "down", "true", "", "a key of a class"),
     fleet("shares above 1", "classes", "[{name: a, share: 0.6}, {name: b, share: 0.5}]", "", "1.1"),
     fleet(
         "classes of one name", "classes", "[{name: a, share: 0.1}, {name: a, share: 0.1}]", "[1].name", "duplicate name"
@@ -306,6 +319,12 @@ CONTRADICTIONS = [
     ),
     release(
         "a zone that doesn't exist", "a: {probability: 1, affects: {zones: [0, 1]}}", "a.affects.zones[1]", "0 to 0"
+    ),
+    release(
+        "an affected node that doesn't exist",
+        "a: {probability: 1, affects: {nodes: [0, 10]}}",
+        "a.affects.nodes[1]",
+        "0 to 9",
     ),
     release("a count of 0", "a: {probability: 1, affects: {count: 0}}", "a.affects.count", "1 to"),
     release("two choices of nodes", "a: {probability: 1, affects: {count: 1, share: 0.5}}", "a.affects", "exactly one"),

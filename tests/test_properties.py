@@ -412,7 +412,7 @@ def features(rollout: Rollout, raw: Raw) -> list[tuple[Any, ...]]:
     met: list[tuple[Any, ...]] = [(name, getattr(switches, name)) for name in switch_values()]
     fleet = rollout.scenario.fleet
     for behaviour in fleet.behaviours:
-        met += [(name,) for name in ("crash", "flapping", "zone_outage") if getattr(behaviour, name)]
+        met += [(name,) for name in ("crash", "flapping", "zone_outage", "down") if getattr(behaviour, name)]
     met += [("order", fleet.order), ("classes", bool(fleet.classes)), ("type", raw["deployment"]["type"])]
     met += [("affects", kind.affects.by) for kind in rollout.scenario.release]
     policy = rollout.policy.policy
@@ -443,11 +443,11 @@ def test_generated_scenarios_meet_everything() -> None:
 
     collect()
     wanted = [(name, value) for name, values in switch_values().items() for value in values]
-    wanted += [("crash",), ("flapping",), ("zone_outage",), ("no effect",), ("rollback",), ("classes", True)]
+    wanted += [("crash",), ("flapping",), ("zone_outage",), ("down",), ("no effect",), ("rollback",), ("classes", True)]
     wanted += [("ended while a node was waited for",)]
-    wanted += [("order", order) for order in ("index", "random", "zone")]
+    wanted += [("order", order) for order in ("index", "random", "zone", "nodes")]
     wanted += [("type", name) for name in TYPES]
-    wanted += [("affects", by) for by in ("all", "share", "count", "classes", "zones")]
+    wanted += [("affects", by) for by in ("all", "share", "count", "classes", "zones", "nodes")]
     wanted += [("strategy", strategy) for strategy in STRATEGIES]
     wanted += [("dialect", dialect) for dialect in ("deployment", "rollout")]
     # A rollout starts at once, so it never ends as pending.

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from simdeploy.api.values import Flag, choice
-from simdeploy.errors import Problem
+from simdeploy.api.values import Flag
+from simdeploy.errors import Problem, nearest
 from simdeploy.scenario.laws import DurationLaw, FactorLaw, ProbabilityLaw
-from simdeploy.scenario.section import Section, optional, validation_error
+from simdeploy.scenario.node_lists import NodeList, unknown_nodes
+from simdeploy.scenario.section import Section, optional, problems_of, validation_error
 from simdeploy.scenario.values import (
     Attempts,
     DurationNs,
@@ -21,7 +33,7 @@ from simdeploy.scenario.values import (
     Zones,
 )
 from simdeploy.units import NS_PER_S
-from simdeploy.world.fleet import Behaviour, Flapping, Fleet, NodeClass, Outages
+from simdeploy.world.fleet import Behaviour, Flapping, Fleet, NodeClass, Order, Outages
 
 # An alternating process with shorter cycles would take forever to simulate.
 _MIN_CYCLE_S = 1e-3
@@ -139,30 +151,62 @@ class BehaviourSection(Section):
     zone_outage: Annotated[ZoneOutageSection | None, OrNone] = none_field("Outages of whole zones.")
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
+def _complete_class(schema: dict[str, Any]) -> None:
     # In a class a key that is left out has the fleet's value.
     for key in schema["properties"].values():
         key.pop("default", None)
+    schema["oneOf"] = [{"required": [key]} for key in _CHOICES]
+
+
+# A class has one or the other.
+_CHOICES = ("share", "nodes")
 
 
 class ClassSection(BehaviourSection):
-    """A share of the fleet; its keys override the fleet's."""
+    """A part of the fleet; its keys override the fleet's."""
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=_complete_class)
 
     name: Name = Field(description="The class's name.")
-    share: ExactProbability = Field(description="Fraction of the fleet's nodes.")
+    share: ExactProbability | None = optional(None, "Fraction of the fleet's nodes, at random; or use nodes.")
+    nodes: Annotated[tuple[int, ...], NodeList("nodes")] | None = optional(None, "Exactly these nodes; or use share.")
+    down: Flag = optional(False, "Whether the nodes are out of service from the start, for good.")
     update_duration: DurationLaw | None = optional(None, "Duration of one start attempt.")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _has_nodes(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        problems = _choice_problems(raw, cls.model_fields) if isinstance(raw, dict) else []
+        try:
+            section = handler(raw)
+        except ValidationError as error:
+            problems += problems_of(error)
+        if problems:
+            raise validation_error(problems)
+        return section
+
+
+def _choice_problems(raw: dict[str, Any], known: Collection[str]) -> list[Problem]:
+    given = [key for key in _CHOICES if raw.get(key) is not None]
+    is_misspelt = not given and any(key not in known and nearest(key, _CHOICES) for key in raw)
+    if len(given) == 1 or is_misspelt:
+        return []
+    message = f"exactly one of {' and '.join(_CHOICES)} is required"
+    return [Problem(message, found=" and ".join(given) or "neither", allowed="{share: 0.1} or {nodes: [4]}")]
 
 
 class FleetSection(BehaviourSection):
     """The nodes and how they behave."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "down": "a key of a class: classes: [{name: away, nodes: [4], down: true}]"
+    }
+
     nodes: Nodes = Field(description="Number of nodes.")
     zones: Zones = optional(1, "Number of zones; node i is in zone i mod zones.")
-    order: Annotated[Literal["index", "random", "zone"], choice("index", "random", "zone")] = optional(
-        "index", "Update order of the nodes."
-    )
+    order: Annotated[
+        Literal["index", "random", "zone"] | tuple[int, ...], NodeList("order", ("index", "random", "zone"))
+    ] = optional("index", "Update order of the nodes; those in a list go first, the others follow by number.")
     update_duration: DurationLaw = Field(
         description="Duration of one start attempt; the node is out of service meanwhile."
     )
@@ -176,9 +220,18 @@ class FleetSection(BehaviourSection):
             raise validation_error([Problem("more zones than nodes", found=str(zones), allowed=f"1 to {nodes}")])
         return zones
 
+    @field_validator("order")
+    @classmethod
+    def _order_has_nodes(cls, order: str | tuple[int, ...], info: ValidationInfo) -> str | tuple[int, ...]:
+        if isinstance(order, tuple) and "nodes" in info.data:
+            problems = list(unknown_nodes(order, info.data["nodes"], ()))
+            if problems:
+                raise validation_error(problems)
+        return order
+
     @field_validator("classes")
     @classmethod
-    def _classes_fit(cls, classes: list[ClassSection] | None) -> list[ClassSection] | None:
+    def _classes_fit(cls, classes: list[ClassSection] | None, info: ValidationInfo) -> list[ClassSection] | None:
         problems: list[Problem] = []
         first: dict[str, int] = {}
         for number, section in enumerate(classes or ()):
@@ -186,13 +239,29 @@ class FleetSection(BehaviourSection):
                 message = f"duplicate name; first used by classes[{first[section.name]}]"
                 problems.append(Problem(message, (number, "name"), found=repr(section.name)))
             first.setdefault(section.name, number)
-        total = sum(section.share for section in classes or ())
+        problems += _node_problems(classes or (), info.data.get("nodes"))
+        total = sum(section.share or 0 for section in classes or ())
         if total > 1:
             message = f"the shares add up to {float(total):.12g}, more than 1"
             problems.append(Problem(message))
         if problems:
             raise validation_error(problems)
         return classes
+
+
+def _node_problems(classes: Sequence[ClassSection], n_nodes: int | None) -> Iterator[Problem]:
+    """Look for exact nodes that don't exist, or that several classes name."""
+    first: dict[int, tuple[int, int]] = {}
+    for number, section in enumerate(classes):
+        nodes, path = section.nodes or (), (number, "nodes")
+        if n_nodes is not None:
+            yield from unknown_nodes(nodes, n_nodes, path)
+        for position, node in enumerate(nodes):
+            if node in first:
+                other, place = first[node]
+                message = f"a node of two classes; first named by classes[{other}].nodes[{place}]"
+                yield Problem(message, (*path, position), found=str(node))
+            first.setdefault(node, (number, position))
 
 
 def build_fleet(section: FleetSection) -> Fleet:
@@ -202,8 +271,14 @@ def build_fleet(section: FleetSection) -> Fleet:
     for class_section in section.classes or ():
         overrides = {name: getattr(class_section, name) for name in class_section.model_fields_set if name in keys}
         # Not from the fleet's behaviour: there rollback_duration has become the fleet's update_duration already.
-        classes.append(NodeClass(class_section.name, class_section.share, _behaviour(keys | overrides)))
-    return Fleet(section.nodes, section.zones, section.order, _behaviour(keys), tuple(classes))
+        behaviour = _behaviour(keys | overrides)
+        if class_section.down:
+            # Nothing else happens to a node that never serves.
+            behaviour = replace(behaviour, flapping=None, crash=None, zone_outage=None, down=True)
+        classes.append(NodeClass(class_section.name, class_section.share, behaviour, class_section.nodes or ()))
+    order: Order
+    order, first = ("nodes", section.order) if isinstance(section.order, tuple) else (section.order, ())
+    return Fleet(section.nodes, section.zones, order, _behaviour(keys), tuple(classes), first)
 
 
 def _behaviour(keys: dict[str, Any]) -> Behaviour:

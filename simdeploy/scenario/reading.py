@@ -17,6 +17,7 @@ from simdeploy.scenario.file_model import CostsSection, DeploymentSection, Healt
 from simdeploy.scenario.files import Files
 from simdeploy.scenario.fleet_section import build_fleet
 from simdeploy.scenario.gate_checks import gate_problems
+from simdeploy.scenario.node_lists import unknown_nodes
 from simdeploy.scenario.orchestrator_section import build_orchestrator, orchestrator_problems
 from simdeploy.scenario.parts import Costs, FrozenMapping, Identity, ScenarioPolicy
 from simdeploy.scenario.policies import PolicyReading, Surroundings, read_policy, version_suspicions
@@ -212,7 +213,7 @@ def health_problems(scenario_policy: ScenarioPolicy, path: Path) -> Iterator[Pro
 
 
 def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
-    """Look for classes and zones that don't exist."""
+    """Look for classes, zones and nodes that don't exist."""
     affects = kind.affects
     path = ("release", kind.name, "affects", affects.by)
     names = tuple(node_class.name for node_class in fleet.classes)
@@ -224,6 +225,8 @@ def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
         if affects.by == "zones" and isinstance(member, int) and member >= fleet.zones:
             zones = f"0 to {fleet.zones - 1}"
             yield Problem("no such zone", (*path, number), found=str(member), allowed=zones)
+    if affects.by == "nodes":
+        yield from unknown_nodes([int(member) for member in affects.members], fleet.nodes, path)
 
 
 def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Problem]:

@@ -18,10 +18,20 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from simdeploy.api.values import Flag, Kind, Refused
-from simdeploy.errors import InputError, Problem, collect, listed, name_problems, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, listed, name_problems, shorten
 from simdeploy.scenario.laws import DurationLaw
+from simdeploy.scenario.node_lists import NODES_SCHEMA, read_nodes
 from simdeploy.scenario.section import Section, optional, problems_of, validation_error
-from simdeploy.scenario.values import MAX_NODES, ExactProbability, Factor, Probability, number, read_value, whole
+from simdeploy.scenario.values import (
+    MAX_NODES,
+    ExactProbability,
+    Factor,
+    Probability,
+    number,
+    read_list,
+    read_value,
+    whole,
+)
 from simdeploy.units import exact
 from simdeploy.world.release import Affects, ReleaseKind
 
@@ -29,7 +39,7 @@ _SUM_TOLERANCE = Fraction(1, 10**9)
 _SHARE = number(exact, 0, 1)
 _COUNT = whole(1, MAX_NODES)
 _ZONE = whole(0, MAX_NODES - 1)
-_AFFECTS_FORMS = "all, {share: 0.3}, {count: 5}, {classes: [a]} or {zones: [0]}"
+_AFFECTS_FORMS = "all, {share: 0.3}, {count: 5}, {classes: [a]}, {zones: [0]} or {nodes: [2, 9]}"
 
 
 def _class_name(value: object) -> str:
@@ -45,7 +55,7 @@ def read_affects(raw: object) -> Affects:
     """Read which nodes a release can affect, or raise an `InputError` with relative paths."""
     if raw == "all":
         return Affects()
-    keys = ("share", "count", "classes", "zones")
+    keys = ("share", "count", "classes", "zones", "nodes")
     if not isinstance(raw, Mapping):
         raise InputError(Problem("invalid choice of nodes", found=shorten(raw), allowed=_AFFECTS_FORMS))
     given = {key: value for key, value in raw.items() if value is not None}
@@ -62,22 +72,12 @@ def read_affects(raw: object) -> Affects:
         if key == "count":
             return Affects("count", count=read_value(_COUNT, value))
         if key == "classes":
-            return Affects("classes", members=_members(value, _CLASS))
-        return Affects("zones", members=_members(value, _ZONE))
+            return Affects("classes", members=read_list(_CLASS, value))
+        if key == "zones":
+            return Affects("zones", members=read_list(_ZONE, value))
+        return Affects("nodes", members=read_nodes(value, "nodes"))
     except InputError as error:
         raise InputError([problem.at(prefix=(key,)) for problem in error.problems]) from None
-
-
-def _members(raw: object, kind: Kind) -> tuple[Any, ...]:
-    if not isinstance(raw, list) or not raw:
-        raise InputError(Problem("not a list", found=shorten(raw), allowed="a non-empty list"))
-    members: list[Any] = []
-    problems: list[Problem] = []
-    for position, item in enumerate(raw):
-        with collect(problems, prefix=(position,)):
-            members.append(read_value(kind, item))
-    raise_if_any(problems)
-    return tuple(members)
 
 
 class _AffectsChoice:
@@ -94,6 +94,7 @@ class _AffectsChoice:
             "count": dict(_COUNT.schema),
             "classes": {"type": "array", "items": dict(_CLASS.schema), "minItems": 1},
             "zones": {"type": "array", "items": dict(_ZONE.schema), "minItems": 1},
+            "nodes": dict(NODES_SCHEMA),
         }
         group = {"type": "object", "properties": properties, "minProperties": 1, "maxProperties": 1}
         return {"anyOf": [{"const": "all"}, {**group, "additionalProperties": False}]}

@@ -27,10 +27,16 @@ def optional(default: Any, description: str) -> Any:
     return Field(default=default, description=description)
 
 
-def unknown_keys(raw: Mapping[str, Any], known: Collection[str]) -> list[Problem]:
-    """List unknown keys."""
-    words = tuple(known)
-    return [Problem("unknown key", (key,), meant=(key, words)) for key in raw if key not in known]
+def unknown_keys(
+    raw: Mapping[str, Any], known: Collection[str], elsewhere: Mapping[str, str] | None = None
+) -> list[Problem]:
+    """List unknown keys; `elsewhere` has hints for keys that belong to another place."""
+    words, hints = tuple(known), elsewhere or {}
+    return [
+        Problem("unknown key", (key,), hint=hints.get(key), meant=None if key in hints else (key, words))
+        for key in raw
+        if key not in known
+    ]
 
 
 def is_explained(problem: Problem, unknown: Sequence[Problem]) -> bool:
@@ -48,6 +54,7 @@ class Section(BaseModel):
     shorthand: ClassVar[str | None] = None  # key whose text value may stand for the whole group
     # Keys for which null means none; for others, null is the same as leaving the key out.
     nullable: ClassVar[tuple[str, ...]] = ()
+    elsewhere: ClassVar[Mapping[str, str]] = {}  # by unknown key, a hint where it belongs
 
     @model_validator(mode="wrap")
     @classmethod
@@ -57,7 +64,7 @@ class Section(BaseModel):
         if not isinstance(raw, dict):
             allowed = "the keys " + ", ".join(cls.model_fields)
             raise validation_error([Problem("not a group of keys", found=shorten(raw), allowed=allowed)])
-        problems = unknown_keys(raw, cls.model_fields)
+        problems = unknown_keys(raw, cls.model_fields, cls.elsewhere)
         known = {
             key: value
             for key, value in raw.items()

@@ -8,6 +8,7 @@ from typing import Any
 
 from simdeploy.errors import Path, Problem
 from simdeploy.rules.health import read_max_error_rate
+from simdeploy.rules.limits import Counts, read_limits
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.gate_checks import gate_suspicions
 from simdeploy.scenario.parts import ScenarioPolicy
@@ -18,6 +19,9 @@ from simdeploy.world.release import ReleaseKind
 # Updating this many nodes at once may well be meant.
 _FEW_NODES = 10
 _MOST_FAILURES = 0.5
+
+# Requests are missed whether they are served or not.
+_KEYS_OF_DOWN_NODES = ("name", "share", "nodes", "down", "requests_per_second")
 
 
 def is_given(raw: Mapping[str, Any], *path: str) -> bool:
@@ -50,6 +54,7 @@ class PolicySuspicions:
         if self.scenario_policy.policy.strategy == "rolling":
             yield from self._canary_fields()
         yield from self._limits()
+        yield from self._down_nodes()
 
     def _say(self, message: str, *keys: str, found: object = None) -> Problem:
         return Problem(message, (*self.path, *keys), found=None if found is None else str(found))
@@ -99,6 +104,17 @@ class PolicySuspicions:
         if percent is not None and percent >= 100 and not reaches:
             yield self._say("can never stop a rollout", "max_failed_nodes_percent", found=f"{float(percent):g}")
 
+    def _down_nodes(self) -> Iterator[Problem]:
+        down = count_down(self.fleet)
+        if not down or down == self.fleet.nodes or self.orchestrator.unreachable_nodes != "fail":
+            return
+        limits = read_limits(self.scenario_policy.policy, self.orchestrator, self.fleet.nodes)
+        if limits is None or limits.percent_of == "wave":
+            return
+        crossed = limits.crossed(Counts(failed=down, running=self.fleet.nodes - down, wave_failed=0, wave_size=0))
+        if crossed:
+            yield self._say(f"no rollout stays within its limits: nodes that are down count as failed; {crossed}")
+
     def _deadline(self) -> Iterator[Problem]:
         policy = self.scenario_policy.policy
         if self.orchestrator.deadline_starts != "dispatch" or self.scenario_policy.identity.type == "stop":
@@ -132,16 +148,45 @@ class PolicySuspicions:
                 yield self._say(message, "health_check", "max_error_rate", found=f"{limit:g}")
 
     def _behaviours(self) -> Iterator[tuple[str, Behaviour]]:
-        classes = self.fleet.classes
-        if sum(node_class.share for node_class in classes) < 1:
+        classes, nodes = self.fleet.classes, self.fleet.nodes
+        if sum(len(one.nodes) if one.share is None else one.share * nodes for one in classes) < nodes:
             yield (" outside the classes" if classes else ""), self.fleet.behaviour
         for node_class in classes:
-            yield f" of class {node_class.name}", node_class.behaviour
+            if not node_class.behaviour.down:
+                yield f" of class {node_class.name}", node_class.behaviour
 
 
 def _least_starting_ns(behaviour: Behaviour) -> int:
     duration_s, slowdown = behaviour.update_duration.support[0], behaviour.slowdown.support[0]
     return round_half_up(exact(float(duration_s)) * exact(float(slowdown)) * NS_PER_S)
+
+
+def count_down(fleet: Fleet) -> int:
+    """Return how many nodes of a fleet are down for good."""
+    down, left = 0, fleet.nodes - sum(len(one.nodes) for one in fleet.classes)
+    for one in fleet.classes:
+        size = one.wanted(fleet.nodes) if one.share is None else min(one.wanted(fleet.nodes), left)
+        left -= 0 if one.share is None else size
+        down += size if one.behaviour.down else 0
+    return down
+
+
+def _class_suspicions(fleet: Fleet, orchestrator: Orchestrator) -> Iterator[Problem]:
+    named = sum(len(one.nodes) for one in fleet.classes)
+    left = fleet.nodes - named
+    for place, one in enumerate(fleet.classes):
+        if one.share is not None:
+            wanted = one.wanted(fleet.nodes)
+            if named and wanted > left:
+                message = f"only {left} of {wanted} nodes are left for it: other classes name theirs"
+                yield Problem(message, ("fleet", "classes", place, "share"), found=f"{float(one.share):g}")
+            left -= min(wanted, left)
+    down = count_down(fleet)
+    if down == fleet.nodes:
+        yield Problem("every node is down for good: nothing can be updated", ("fleet", "classes"))
+    elif down and orchestrator.unreachable_nodes == "wait":
+        message = "no rollout completes: it waits for nodes that are down for good"
+        yield Problem(message, ("orchestrator", "unreachable_nodes"), found="wait")
 
 
 def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrator: Orchestrator) -> Iterator[Problem]:
@@ -172,12 +217,24 @@ def fleet_suspicions(fleet: Fleet, release: tuple[ReleaseKind, ...], orchestrato
     if fails and not any(behaviour.requests_per_second for behaviour in fleet.behaviours):
         message = "0: windows see no traffic, so no error_rate has an effect"
         yield Problem(message, ("fleet", "requests_per_second"))
+    yield from _class_suspicions(fleet, orchestrator)
+
+
+def _idle_keys_of_classes(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    for place, one in enumerate(raw["fleet"].get("classes") or ()):
+        if is_given(one, "down") and one["down"]:
+            idle = [key for key in one if key not in _KEYS_OF_DOWN_NODES and is_given(one, key)]
+            if idle:
+                yield Problem(
+                    f"its nodes are down for good, so {', '.join(idle)} has no effect", ("fleet", "classes", place)
+                )
 
 
 def process_suspicions(
     raw: Mapping[str, Any], orchestrator: Orchestrator, policies: Mapping[str, ScenarioPolicy]
 ) -> Iterator[Problem]:
     """Warn about keys with little or no effect."""
+    yield from _idle_keys_of_classes(raw)
     if is_given(raw, "orchestrator", "rate") and orchestrator.pacing != "rate":
         message = f"has no effect under pacing: {orchestrator.pacing}"
         yield Problem(message, ("orchestrator", "rate"))

@@ -55,6 +55,26 @@ def read_value(kind: Kind, value: object) -> Any:
         raise InputError(problem_of(kind, value, refused)) from None
 
 
+def read_list(kind: Kind, raw: object) -> tuple[Any, ...]:
+    """Read a list with at least one value, or raise an `InputError` with relative paths."""
+    if not isinstance(raw, list) or not raw:
+        raise InputError(Problem("not a list", found=shorten(raw), allowed="a non-empty list", hint=write_list(raw)))
+    values, problems = [], []
+    for position, item in enumerate(raw):
+        try:
+            values.append(read_value(kind, item))
+        except InputError as error:
+            problems += [problem.at(prefix=(position,)) for problem in error.problems]
+    if problems:
+        raise InputError(problems)
+    return tuple(values)
+
+
+def write_list(raw: object) -> str | None:
+    """Suggest a list in place of one whole number."""
+    return f"write [{shorten(raw)}]" if isinstance(raw, int) and not isinstance(raw, bool) else None
+
+
 def _numeric_hint(value: object) -> str | None:
     if not isinstance(value, str) or len(value) > _MAX_HINTED:
         return None

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Spell = tuple[int, int]
 
+# Later than any time of a rollout, nanoseconds.
+_NEVER_NS = 1 << 62
+
 
 class SpellStreams(NamedTuple):
     """The streams of one kind of process: state at time 0, good spells, bad spells."""
@@ -140,12 +143,12 @@ class Alternating:
 
     def _begin(self, spell: int, start: int) -> None:
         """Record the distribution of a new good spell, and the hazard at which it ends."""
-        self._law = self._processes.good if spell or self._renewals else self._processes.good_residual
         self._start = start
         self._age_ns = 0
         if self._is_bad(spell):
             self._hazard_left = math.nan
         else:
+            self._law = self._processes.good if spell or self._renewals else self._processes.good_residual
             self._hazard_left = -math.log1p(-self._processes.good_uniform(self._subject, self._index(spell)))
 
     def _forget_after(self, t: int) -> int:
@@ -248,6 +251,18 @@ class Processes:
     def bad_spells(self, subject: int, start: int, end: int) -> Iterator[Spell]:
         """Yield the subject's bad spells within [start, end)."""
         return iter(()) if self.is_good_until(subject, end) else self.of(subject).bad_spells(start, end)
+
+
+class BadForGood(Processes):
+    """Processes of subjects 0, ..., n - 1 that are in a bad spell at time 0, which never ends; nothing is drawn.
+
+    They must not be asked when a subject is good again.
+    """
+
+    def __init__(self, n_subjects: int) -> None:
+        self._bad_at_first = [True] * n_subjects
+        self._first_end = [_NEVER_NS] * n_subjects
+        self._made = {}
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from simdeploy.units import round_half_up
+
 if TYPE_CHECKING:
     from fractions import Fraction
 
     from simdeploy.world.distributions import Distribution
 
-Order = Literal["index", "random", "zone"]
+Order = Literal["index", "random", "zone", "nodes"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Behaviour:
         Of the node itself.
     zone_outage : Outages or None
         Of the node's zone.
+    down : bool
+        Whether the nodes are out of service from the start, for good.
     """
 
     requests_per_second: Fraction
@@ -87,23 +91,31 @@ class Behaviour:
     flapping: Flapping | None
     crash: Outages | None
     zone_outage: Outages | None
+    down: bool = False
 
 
 @dataclass(frozen=True)
 class NodeClass:
-    """A share of the fleet with different behaviour.
+    """A part of the fleet with different behaviour: a share of it, or exact nodes.
 
     Attributes
     ----------
-    share : Fraction
-        Of the fleet; exactly round(share x nodes) nodes, halves up.
+    share : Fraction or None
+        Of the fleet; exactly round(share x nodes) nodes, halves up, of those that no class names.
     behaviour : Behaviour
         The fleet's, with the keys of the class replaced.
+    nodes : tuple of int
+        Exactly these nodes; empty if there is a share.
     """
 
     name: str
-    share: Fraction
+    share: Fraction | None
     behaviour: Behaviour
+    nodes: tuple[int, ...] = ()
+
+    def wanted(self, n_nodes: int) -> int:
+        """Return how many nodes of a fleet of `n_nodes` the class has, if enough are left for its share."""
+        return len(self.nodes) if self.share is None else round_half_up(self.share * n_nodes)
 
 
 @dataclass(frozen=True)
@@ -114,10 +126,12 @@ class Fleet:
     ----------
     zones : int
         Node i is in zone ``i % zones``.
-    order : {'index', 'random', 'zone'}
-        Order in which nodes are updated.
+    order : {'index', 'random', 'zone', 'nodes'}
+        Order in which nodes are updated. With ``nodes``, those in `first` go first, the others follow by number.
     behaviour : Behaviour
         Of nodes in no class.
+    first : tuple of int
+        Nodes that go first, in this order; empty unless the order is ``nodes``.
     """
 
     nodes: int
@@ -125,6 +139,7 @@ class Fleet:
     order: Order
     behaviour: Behaviour
     classes: tuple[NodeClass, ...]
+    first: tuple[int, ...] = ()
 
     @property
     def behaviours(self) -> tuple[Behaviour, ...]:

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.units import round_half_up
-from simdeploy.world.availability import CRASH_STREAMS, FLAP_STREAMS, ZONE_STREAMS, Processes, Spell, SpellStreams
+from simdeploy.world.availability import (
+    CRASH_STREAMS,
+    FLAP_STREAMS,
+    ZONE_STREAMS,
+    BadForGood,
+    Processes,
+    Spell,
+    SpellStreams,
+)
 from simdeploy.world.distributions import Exponential, sample_ns
 from simdeploy.world.draws import Draws
 from simdeploy.world.streams import Stream
@@ -82,7 +89,7 @@ class World:
         self.class_of = self._assign_classes(fleet)
         self.class_numbers: list[int] = self.class_of.tolist()
         self.behaviour_of: list[Behaviour] = [self.behaviours[number] for number in self.class_numbers]
-        self.anything_goes_down = any(behaviour.crash or behaviour.zone_outage for behaviour in self.behaviours)
+        self.anything_goes_down = any(b.crash or b.zone_outage or b.down for b in self.behaviours)
         self.order = self._order(fleet)
         self.release = self._pick_release(release)
         self.affected = self._affected(fleet).tolist()
@@ -105,6 +112,10 @@ class World:
         self._rollback_ns = _Blocks(n, self._rollback_block)
         self._after_ns = _Blocks(n, self._after_block)
         self._crash = self._processes_of(lambda b: (b.crash.up, b.crash.repair) if b.crash else None, CRASH_STREAMS)
+        if any(b.down for b in self.behaviours):
+            for_good = BadForGood(n)
+            down = (behaviour.down for behaviour in self.behaviour_of)
+            self._crash = [for_good if is_down else crash for is_down, crash in zip(down, self._crash, strict=True)]
         self._flapping = self._processes_of(_flapping_laws, FLAP_STREAMS)
         self._zones = self._zone_processes(fleet)
 
@@ -165,8 +176,12 @@ class World:
         crash, zone = self._crash[node], self._zones[node]
         return bool(crash and crash.bad_at(node, t)) or bool(zone and zone.bad_at(int(self.zone_of[node]), t))
 
+    def is_down_for_good(self, node: int) -> bool:
+        """Return whether a node is never up."""
+        return self.behaviour_of[node].down
+
     def up_again(self, node: int, t: int) -> int:
-        """Return the first instant from t on at which the node is up."""
+        """Return the first instant from t on at which the node is up; for a node that is not down for good."""
         crash, zone = self._crash[node], self._zones[node]
         while self.is_down(node, t):
             t = crash.of(node).good_again(t) if crash else t
@@ -241,15 +256,19 @@ class World:
         return float(bend(self._once(stream), factor))
 
     def _assign_classes(self, fleet: Fleet) -> np.ndarray:
-        """Give exactly round(share x nodes) random nodes to each class, in the file's order."""
+        """Give each class its exact nodes, then round(share x nodes) random ones of the others, in the file's order."""
         class_of = np.zeros(fleet.nodes, dtype=np.int64)
-        if fleet.classes:
+        for number, node_class in enumerate(fleet.classes, start=1):
+            class_of[list(node_class.nodes)] = number
+        if any(node_class.share is not None for node_class in fleet.classes):
             shuffled = np.argsort(self.draws.fleet(Stream.CLASS, self.n_nodes), kind="stable")
+            shuffled = shuffled[class_of[shuffled] == 0]
             first = 0
             for number, node_class in enumerate(fleet.classes, start=1):
-                last = min(first + round_half_up(node_class.share * fleet.nodes), fleet.nodes)
-                class_of[shuffled[first:last]] = number
-                first = last
+                if node_class.share is not None:
+                    last = first + node_class.wanted(fleet.nodes)
+                    class_of[shuffled[first:last]] = number
+                    first = last
         return class_of
 
     def _order(self, fleet: Fleet) -> list[int]:
@@ -257,6 +276,9 @@ class World:
             order = np.argsort(self.draws.fleet(Stream.ORDER, self.n_nodes), kind="stable")
         elif fleet.order == "zone":
             order = np.lexsort((self._nodes, self.zone_of))
+        elif fleet.order == "nodes":
+            first = np.array(fleet.first, dtype=np.int64)
+            order = np.concatenate([first, np.delete(self._nodes, first)])
         else:
             order = self._nodes
         numbers: list[int] = order.tolist()
@@ -291,6 +313,8 @@ class World:
             return np.isin(self.class_of, numbers)
         if affects.by == "zones":
             return np.isin(self.zone_of, affects.members)
+        if affects.by == "nodes":
+            return np.isin(self._nodes, affects.members)
         return np.ones(self.n_nodes, dtype=bool)
 
     def _per_class(self, stream: Stream, value: Callable[[Behaviour, np.ndarray], np.ndarray]) -> np.ndarray:

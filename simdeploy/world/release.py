@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from simdeploy.world.distributions import Distribution
 
-AffectedBy = Literal["all", "share", "count", "classes", "zones"]
+AffectedBy = Literal["all", "share", "count", "classes", "zones", "nodes"]
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,15 @@ class Affects:
 
     Attributes
     ----------
-    by : {'all', 'share', 'count', 'classes', 'zones'}
+    by : {'all', 'share', 'count', 'classes', 'zones', 'nodes'}
         How the nodes are chosen.
     share : Fraction
         With ``share``: the independent probability of each node.
     count : int
         With ``count``: exactly this many nodes, at random.
     members : tuple of str or int
-        With ``classes`` the classes' names, with ``zones`` the zones' numbers: all of their nodes.
+        With ``classes`` the classes' names, with ``zones`` the zones' numbers: all of their nodes. With ``nodes`` exactly
+        these nodes.
     """
 
     by: AffectedBy = "all"

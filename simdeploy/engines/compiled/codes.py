@@ -64,9 +64,9 @@ CANT_TELL_WAIT, CANT_TELL_PASS, CANT_TELL_STOP = _codes(CantTell, "wait", "pass"
     "cusum",
 )
 
-ORDER_INDEX, ORDER_RANDOM, ORDER_ZONE = _codes(Order, "index", "random", "zone")
-AFFECTS_ALL, AFFECTS_SHARE, AFFECTS_COUNT, AFFECTS_CLASSES, AFFECTS_ZONES = _codes(
-    AffectedBy, "all", "share", "count", "classes", "zones"
+ORDER_INDEX, ORDER_RANDOM, ORDER_ZONE, ORDER_NODES = _codes(Order, "index", "random", "zone", "nodes")
+AFFECTS_ALL, AFFECTS_SHARE, AFFECTS_COUNT, AFFECTS_CLASSES, AFFECTS_ZONES, AFFECTS_NODES = _codes(
+    AffectedBy, "all", "share", "count", "classes", "zones", "nodes"
 )
 SCRIPT_PAUSE, SCRIPT_RESUME, SCRIPT_PROMOTE, SCRIPT_CANCEL = _codes(Action, "pause", "resume", "promote", "cancel")
 

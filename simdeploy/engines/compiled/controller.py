@@ -128,7 +128,7 @@ def reset(run):
     run.updated = run.failed = 0
     run.makespan = NEVER
     run.next_turn = run.waves_open = run.waves_over = run.waves_judged = 0
-    run.n_touched = run.n_up_again = 0
+    run.n_touched = run.n_up_again = run.waited_in_vain = 0
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
     run.clock_left = run.clock_since = 0
@@ -236,7 +236,8 @@ def _act(run):
     _obey_script(run)
     _obey_operator(run)
     _advance(run)
-    if policy_of(run).gate == CUSUM and _is_at_rest(run):
+    # Looks at waves would not end by themselves only where a node is waited for.
+    if (policy_of(run).gate == CUSUM or (policy_of(run).gate >= 0 and run.any_waits)) and _is_at_rest(run):
         run.watch_has_ended = True
 
 
@@ -309,10 +310,11 @@ def _is_at_rest(run):
         return False
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
         return False
+    # Nothing happens by itself to a node that is down for good, or that came up while the rollout is paused.
+    held_back = run.waited_in_vain + run.n_up_again
     for wave in range(run.waves_open):
-        if waves(run)[UNRESOLVED, wave] > 0:
-            return False
-    return True
+        held_back -= waves(run)[UNRESOLVED, wave]
+    return held_back == 0
 
 
 # -- what comes next -------------------------------------------------------------------------------

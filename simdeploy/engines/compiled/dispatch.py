@@ -7,7 +7,7 @@ import numpy as np
 from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, enqueue
 from simdeploy.engines.compiled.codes import UNREACHABLE_FAIL, UNREACHABLE_SKIP
 from simdeploy.engines.compiled.evidence import find_partners
-from simdeploy.engines.compiled.fates import is_down, meet_fate, up_again
+from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
 from simdeploy.engines.compiled.gates import expect, judges_waves
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import might_stop
@@ -83,6 +83,9 @@ def _give_turn_to_down_node(run, node, wave):
         run.is_rung = True
     else:
         run.any_waits = True
+        if is_down_for_good(run, node):
+            run.waited_in_vain += 1
+            return
         enqueue(run, up_again(run, node, run.now), node, IS_UP)
 
 

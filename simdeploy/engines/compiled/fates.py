@@ -32,6 +32,7 @@ from simdeploy.engines.compiled.tables import (
     law_at,
     peak_words,
     policy_of,
+    process_at,
     today,
     walk_at,
 )
@@ -304,8 +305,15 @@ def is_down(run, node, t):
 
 
 @compiled
+def is_down_for_good(run, node):
+    """Tell whether a node is never up."""
+    one = classes(run)[drawn(run)[CLASS, node]]
+    return one.crash >= 0 and process_at(run, one.crash).bad < 0
+
+
+@compiled
 def up_again(run, node, t):
-    """Return the first instant from t on, at which it is down, at which a node is up."""
+    """Return the first instant from t on, at which it is down, at which a node is up; not for one that is down for good."""
     one = classes(run)[drawn(run)[CLASS, node]]
     if one.crash >= 0:
         spells.begin(walk_at(run, spells.CRASH), run, one.crash, node)

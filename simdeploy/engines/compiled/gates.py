@@ -89,7 +89,8 @@ def happens_before_gate(run, node, what):
     fate, table = fates(run), waves(run)
     if what == IS_LOOKED_AT:
         wave = node
-        if table[GATE_VERDICT, wave] == NO_VERDICT and not is_wave_over(run, wave) and run.makespan == NEVER:
+        is_open = table[GATE_VERDICT, wave] == NO_VERDICT and not is_wave_over(run, wave)
+        if is_open and run.makespan == NEVER and not run.watch_has_ended:
             table[LOOK_DUE, wave] = 1
             run.looks_due += 1
             run.is_rung = True

@@ -33,7 +33,6 @@ from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import read_limits
 from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
 from simdeploy.rules.waves import plan_waves
-from simdeploy.units import round_half_up
 from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.distributions import Constant, Exponential
 from simdeploy.world.fleet import Order
@@ -91,6 +90,9 @@ def lower(
     policies, peaks = _lower_policies(scenario, chosen, kinds, traits, may_bundle=may_bundle)
     script = [(act.at_ns, code_of(Action, act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
+    by_zone = [set(kind.affects.members if kind.affects.by == "zones" else ()) for kind in kinds]
+    class_nodes = [(node, number) for number, one in enumerate(fleet.classes, start=1) for node in one.nodes]
+    affects_nodes = [node for kind in kinds for node in _exact_nodes(kind)]
     scalars = {
         "nodes": fleet.nodes,
         "zones": fleet.zones,
@@ -99,11 +101,15 @@ def lower(
         "n_kinds": len(kinds),
         "n_acts": len(script),
         "n_peaks": len(peaks),
+        "n_affects_nodes": len(affects_nodes),
+        "n_ordered": len(fleet.first),
+        "n_class_nodes": len(class_nodes),
+        "deals_classes": any(node_class.share is not None for node_class in fleet.classes),
         "releases": traits.releases,
         "undone": traits.undone,
         "begins": traits.begins,
         "leaves": traits.leaves,
-        "goes_down": any(b.crash or b.zone_outage for b in fleet.behaviours),
+        "goes_down": any(b.crash or b.zone_outage or b.down for b in fleet.behaviours),
         "degrades": any(b.flapping for b in fleet.behaviours),
         "promote_after_law": laws.add(operator.promote_after),
         "escape_detection_law": laws.add(operator.escape_detection),
@@ -125,8 +131,11 @@ def lower(
             [[False, *(name in kind.affects.members for name in names)] for kind in kinds], dtype=np.bool_
         ),
         "affects_zone": np.array(
-            [[zone in kind.affects.members for zone in range(fleet.zones)] for kind in kinds], dtype=np.bool_
+            [[zone in members for zone in range(fleet.zones)] for members in by_zone], dtype=np.bool_
         ),
+        "affects_nodes": np.array(affects_nodes, dtype=np.int64),
+        "ordered": np.array(fleet.first, dtype=np.int64),
+        "class_nodes": np.array(class_nodes, dtype=np.int64),
         "laws": records,
         "processes": make_table(PROCESS_RECORD, processes),
         "script": np.array(script, dtype=np.int64),
@@ -134,6 +143,10 @@ def lower(
         **policies,
     }
     return Lowered(scalars, tables, (floats,))
+
+
+def _exact_nodes(kind: ReleaseKind) -> Sequence[int]:
+    return [int(node) for node in kind.affects.members] if kind.affects.by == "nodes" else ()
 
 
 def _lower_class(
@@ -145,9 +158,15 @@ def _lower_class(
         processes.append({"kind": kind, "good": good_law, "bad": bad_law, "p_bad": p_bad})
         return len(processes) - 1
 
+    def add_down() -> int:
+        # The good law is never drawn from.
+        processes.append({"kind": CRASH, "good": laws.add(Constant(1.0), runs_at_0=True), "bad": -1, "p_bad": 1.0})
+        return len(processes) - 1
+
     flapping, crash, outage = behaviour.flapping, behaviour.crash, behaviour.zone_outage
     fleet = scenario.fleet
-    size = round_half_up(fleet.classes[number - 1].share * fleet.nodes) if number else 0
+    is_dealt = number > 0 and fleet.classes[number - 1].share is not None
+    size = fleet.classes[number - 1].wanted(fleet.nodes) if is_dealt else 0
     is_constant = isinstance(behaviour.error_rate, Constant)
     flaps = (Exponential(flapping.good_s), Exponential(flapping.degraded_s)) if flapping else None
     return {
@@ -164,7 +183,7 @@ def _lower_class(
         "start_hang": behaviour.start_hang,
         "degraded_level": flapping.error_rate if flapping else 0.0,
         "requests_per_second": float(behaviour.requests_per_second),
-        "crash": add_process(CRASH, crash.up, crash.repair) if crash else -1,
+        "crash": add_down() if behaviour.down else add_process(CRASH, crash.up, crash.repair) if crash else -1,
         "renewed": bool(crash and crash.renewed_by_update),
         "flapping": add_process(FLAPPING, *flaps) if flaps else -1,
         "zone_outage": add_process(ZONE, outage.up, outage.repair) if outage else -1,
@@ -174,8 +193,10 @@ def _lower_class(
 def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> list[dict[str, float]]:
     lowered: list[dict[str, float]] = []
     reached = Fraction(0)
+    n_nodes = 0
     for kind, probability in zip(kinds, tilted_probabilities(kinds, tilt), strict=True):
         reached += probability
+        first_node, n_nodes = n_nodes, n_nodes + len(_exact_nodes(kind))
         lowered.append(
             {
                 # u = (word + 1/2) / 2**52 is below the probability for words before this one.
@@ -189,6 +210,8 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> li
                 "affects": code_of(AffectedBy, kind.affects.by),
                 "share": float(kind.affects.share or 0),
                 "count": min(kind.affects.count, BEYOND_ANY_FLEET),
+                "first_node": first_node,
+                "last_node": n_nodes,
                 "log_weight": math.log(kind.probability / probability) if probability else 0.0,
             }
         )
@@ -310,7 +333,7 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
     """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock, or on people."""
     switches = scenario.orchestrator
     return (
-        not any(b.crash or b.zone_outage or b.flapping for b in scenario.fleet.behaviours)
+        not any(b.crash or b.zone_outage or b.flapping or b.down for b in scenario.fleet.behaviours)
         and not scenario.operator.script
         and not traits.begins
         and not traits.leaves

@@ -21,6 +21,11 @@ _FLEET = [
     ("n_kinds", _INT),
     ("n_acts", _INT),
     ("n_peaks", _INT),
+    # Exact nodes that the scenario names.
+    ("n_affects_nodes", _INT),
+    ("n_ordered", _INT),
+    ("n_class_nodes", _INT),
+    ("deals_classes", _BOOL),  # whether any class has a share
     # Traits of the deployment's type.
     ("releases", _BOOL),
     ("undone", _BOOL),
@@ -114,6 +119,7 @@ _ROLLOUT = [
     ("waves_judged", _INT),
     ("n_touched", _INT),
     ("n_up_again", _INT),
+    ("waited_in_vain", _INT),  # nodes that are waited for, and down for good
     # The one countdown that a pause may freeze.
     ("clock", _INT),
     ("clock_is_frozen", _BOOL),

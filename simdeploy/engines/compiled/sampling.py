@@ -14,8 +14,10 @@ from simdeploy.engines.compiled.codes import (
     AFFECTS_ALL,
     AFFECTS_CLASSES,
     AFFECTS_COUNT,
+    AFFECTS_NODES,
     AFFECTS_SHARE,
     ORDER_INDEX,
+    ORDER_NODES,
     ORDER_RANDOM,
     ORDER_ZONE,
 )
@@ -42,12 +44,15 @@ from simdeploy.engines.compiled.tables import (
     ORDER,
     ROLLBACK,
     affects_class,
+    affects_nodes,
     affects_zone,
     baselines,
+    class_nodes,
     classes,
     drawn,
     kinds,
     law_at,
+    ordered,
     peak_words,
     peaks,
     today,
@@ -79,6 +84,23 @@ def prepare(run):
             for node in range(zone, run.nodes, run.zones):
                 drawn(run)[ORDER, place] = node
                 place += 1
+    elif run.order == ORDER_NODES:
+        _put_in_order(run)
+
+
+@compiled
+def _put_in_order(run):
+    """Put the nodes that the scenario names first, and the others after them by number."""
+    order, is_named = drawn(run)[ORDER], drawn(run)[AFFECTED]  # for the moment: nobody is affected yet
+    _fill(is_named, 0)
+    for place in range(run.n_ordered):
+        order[place] = ordered(run)[place]
+        is_named[order[place]] = 1
+    place = run.n_ordered
+    for node in range(run.nodes):
+        if not is_named[node]:
+            order[place] = node
+            place += 1
 
 
 @compiled
@@ -197,13 +219,19 @@ def _shuffle(run, stream):
 def _assign_classes(run):
     class_of = drawn(run)[CLASS]
     _fill(class_of, 0)
+    for place in range(run.n_class_nodes):
+        class_of[class_nodes(run)[place, 0]] = class_nodes(run)[place, 1]
+    if not run.deals_classes:
+        return
     shuffled = _shuffle(run, Stream.CLASS.value)
-    first = 0
+    place = 0
     for number in range(1, run.n_classes):
-        last = min(first + classes(run)[number].size, run.nodes)
-        for place in range(first, last):
-            class_of[shuffled[place]] = number
-        first = last
+        left = classes(run)[number].size
+        while left > 0 and place < run.nodes:
+            if class_of[shuffled[place]] == 0:
+                class_of[shuffled[place]] = number
+                left -= 1
+            place += 1
 
 
 @compiled
@@ -228,6 +256,10 @@ def _set_affected(run):
     elif kind.affects == AFFECTS_CLASSES:
         for node in range(run.nodes):
             affected[node] = affects_class(run)[run.kind, drawn(run)[CLASS, node]]
+    elif kind.affects == AFFECTS_NODES:
+        _fill(affected, 0)
+        for place in range(kind.first_node, kind.last_node):
+            affected[affects_nodes(run)[place]] = 1
     else:
         for node in range(run.nodes):
             affected[node] = affects_zone(run)[run.kind, node % run.zones]

@@ -54,7 +54,9 @@ def begin(walk, run, process, subject):
     walk.starts_at = NEVER
     walk.back_at = NEVER
     walk.age = 0
-    if walk.is_bad:
+    if law.bad < 0:
+        walk.end = NEVER
+    elif walk.is_bad:
         walk.end = to_ns(residual_quantile(law_at(run, law.bad), draw(run, _STREAMS[kind, 2], subject, 0)), 1.0)
     else:
         u = draw(run, _STREAMS[kind, 1], subject, 0)

@@ -80,6 +80,9 @@ TABLES = (
     "kinds",
     "affects_class",
     "affects_zone",
+    "affects_nodes",
+    "ordered",
+    "class_nodes",
     "laws",
     "processes",
     "script",
@@ -150,6 +153,8 @@ KIND_RECORD = np.dtype(
         ("affects", _INT),
         ("share", _REAL),
         ("count", _INT),
+        ("first_node", _INT),  # places in affects_nodes
+        ("last_node", _INT),
         ("log_weight", _REAL),
     ]
 )
@@ -168,6 +173,7 @@ LAW_RECORD = np.dtype(
         ("size", _INT),
     ]
 )
+# The bad law is -1 where the spell of time 0 is bad and never ends.
 PROCESS_RECORD = np.dtype([("kind", _INT), ("good", _INT), ("bad", _INT), ("p_bad", _REAL)])
 POLICY_RECORD = np.dtype(
     [
@@ -305,6 +311,9 @@ classes = make_view("classes_at", CLASS_RECORD, "n_classes")
 kinds = make_view("kinds_at", KIND_RECORD, "n_kinds")
 affects_class = make_view("affects_class_at", _BOOL, "n_kinds", "n_classes")
 affects_zone = make_view("affects_zone_at", _BOOL, "n_kinds", "zones")
+affects_nodes = make_view("affects_nodes_at", _INT, "n_affects_nodes")  # kind by kind
+ordered = make_view("ordered_at", _INT, "n_ordered")  # nodes that go first, in their order
+class_nodes = make_view("class_nodes_at", _INT, "n_class_nodes", 2)  # exact nodes of classes: node, class
 law_at = make_reader("laws_at", LAW_RECORD)
 floats_of = make_view("floats_at", _REAL, 3, "size")  # of a law: its values or grid
 process_at = make_reader("processes_at", PROCESS_RECORD)

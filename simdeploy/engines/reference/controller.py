@@ -164,8 +164,9 @@ class Controller:
         # What gates do to nodes happens before the control plane acts on it.
         self._site.begin_round()
         self.act()
-        if self._running_watch is not None and self._is_at_rest:
-            self._running_watch.end()
+        if self._judges and self._is_at_rest:
+            for judge in self._judges:
+                judge.end()
         self._rollback.act()
 
     @property
@@ -176,7 +177,7 @@ class Controller:
             and not self._site.is_rung
             and self._acts_ahead == 0
             and not any(clock.is_running for clock in self._clocks)
-            and all(wave.unresolved == 0 for wave in self.dispatcher.waves)
+            and sum(wave.unresolved for wave in self.dispatcher.waves) == self.dispatcher.held_back
         )
 
     def act(self) -> None:

@@ -63,6 +63,8 @@ class Dispatcher:
         How many of them are.
     touched : list of Node
         In the order of their dispatch.
+    waited_in_vain : int
+        Nodes that are waited for, and down for good.
     """
 
     def __init__(
@@ -83,11 +85,17 @@ class Dispatcher:
         self.waves_over = 0
         self.waves: list[Wave] = []
         self.touched: list[Node] = []
+        self.waited_in_vain = 0
 
     @property
     def left(self) -> int:
         """Nodes whose turn has not come."""
         return self._plan.total - self._next
+
+    @property
+    def held_back(self) -> int:
+        """Nodes whose turn has come and that nothing will happen to by itself: down for good, or held back by a pause."""
+        return self.waited_in_vain + len(self._up_again)
 
     def resolve(self, node: Node) -> Wave:
         """Take note that a node has its verdict, or needs none; return its wave."""
@@ -121,6 +129,8 @@ class Dispatcher:
                 node.skip()
                 self.resolve(node)
                 self._site.ring()
+            elif self._site.world.is_down_for_good(node.number):
+                self.waited_in_vain += 1
             else:
                 self._site.env.process(self._wait_for(node))
 

@@ -67,6 +67,7 @@ class WaveGates:
         self._due: list[Node] = []
         self._alarm: str | None = None
         self._said: list[str] = []
+        self._has_ended = False
 
     @property
     def requests(self) -> int:
@@ -77,6 +78,10 @@ class WaveGates:
         """Return why the rollout is to be stopped, once."""
         alarm, self._alarm = self._alarm, None
         return alarm
+
+    def end(self) -> None:
+        """Look no more."""
+        self._has_ended = True
 
     # -- what it is told ---------------------------------------------------------------------------
 
@@ -153,7 +158,7 @@ class WaveGates:
     def _look_again_and_again(self, watched: WatchedWave) -> Process:
         while True:
             yield self._site.env.timeout(self._site.rule.interval_ns)
-            if watched.verdict is not None or watched.wave.is_over or self._site.is_over:
+            if watched.verdict is not None or watched.wave.is_over or self._site.is_over or self._has_ended:
                 return
             watched.look_is_due = True
             self._site.ring()
