@@ -101,7 +101,8 @@ class Service:
         if not self._type.releases:
             never = np.full(len(self._started), FOREVER)
             return never, never
-        return self._started, self._back_from
+        # A node that never started may go back all the same.
+        return self._started, np.where(self._started < FOREVER, self._back_from, FOREVER)
 
     @cached_property
     def degraded(self) -> Intervals:

@@ -113,8 +113,8 @@ def _add_spell(run, node, since, until, end):
     """Add what a node serves in one go, part by part: on the old version, on the new one, and again on the old one."""
     fate = fates(run)
     starts, back = fate[STARTED, node], fate[BACK_FROM, node]
-    if not run.releases:
-        starts = back = NEVER
+    if not run.releases or starts == NEVER:
+        starts = back = NEVER  # a node that never started may go back all the same
     _add_part(run, node, False, since, min(until, starts), end)
     _add_part(run, node, True, max(since, starts), min(until, back), end)
     _add_part(run, node, False, max(since, back), until, end)
