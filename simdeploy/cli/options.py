@@ -110,7 +110,7 @@ PRECISION = click.Option(
     "'cost=5%'; repeatable. Replaces --replications.",
 )
 STORE = folder_option(["--store"], "Save every replication in this folder; repeat the command to resume.")
-SIMULATING = (CONFIDENCE_LEVEL, ENGINE, WORKERS, *CLUSTER, STORE)
+SIMULATING = (ENGINE, WORKERS, *CLUSTER, STORE)
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print everything as JSON.")
 FULL = click.Option(["--full"], is_flag=True, help="Print all tables.")
 OUT = file_option(["-o", "--out"], "Write the table (.csv, .parquet) or everything (.json).", *TABLE_ENDINGS)

@@ -100,13 +100,15 @@ def study_command(
     least: int = 1,
     precision: bool = False,
     simulates: bool = True,
+    intervals: bool = True,
     plot: bool = True,
 ) -> Callable[[Callable[..., Finding]], Command]:
     """Make a command from a function of a `Study` and further options that returns a `Finding`.
 
     ``--policy`` takes one policy, or several, of which the "first" or "all" are the default; without a scenario `policies` is
     None. There is no ``--replications`` without its default and its `least` value. With `precision` there are ``--precision``
-    and ``--most``. A command that `simulates` has options for engine, workers, cluster and store.
+    and ``--most``. A command that `simulates` has options for engine, workers, cluster and store; with `intervals` there is
+    their ``--confidence-level``, too.
     """
 
     def decorate(function: Callable[..., Finding]) -> Command:
@@ -116,6 +118,7 @@ def study_command(
             *([] if replications is None else [shared.replications_option(replications, least)]),
             *([shared.PRECISION, shared.most_option()] if precision else []),
             shared.SEED,
+            *([shared.CONFIDENCE_LEVEL] if simulates and intervals else []),
             *(shared.SIMULATING if simulates else ()),
             *([shared.PLOT] if plot else []),
             shared.OUT,

@@ -23,6 +23,7 @@ _COLUMN_IN = 3.6
     "timelines",
     policies="all",
     replications=1000,
+    intervals=False,
     example="simdeploy timelines scenarios/small-fleet.yaml --quantity failed --plot bands.png",
 )
 @click.option(
