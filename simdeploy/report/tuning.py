@@ -52,9 +52,8 @@ def tell(result: Tuning) -> str:
     if result.choice is None:
         return _tell_nothing(result)
     certainty = _tell_certainty(result)
-    return join_answer(
-        [_tell_choice(result), [f"{certainty}; {_tell_rivals(result)}", certainty], _tell_binding(result)]
-    )
+    with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty]
+    return join_answer([_tell_choice(result), [*with_rivals, *certainty], _tell_binding(result)])
 
 
 def _tell_nothing(result: Tuning) -> str:
@@ -106,17 +105,18 @@ def _tell_other(result: Tuning) -> str:
     return ""
 
 
-def _tell_certainty(result: Tuning) -> str:
+def _tell_certainty(result: Tuning) -> list[str]:
     """Say with which probability the recommended policy is the best."""
     best = "Best feasible policy among" if result.requirements else "Best of"
     if not math.isnan(result.expected_correct):
         n_left = int(result.stages.loc[result.stages["stage"].eq("select"), "candidates"].iloc[-1])
-        return f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"
+        return [f"{best} {n_left:,} finalists with probability about {100 * result.probability_correct:.0f} %"]
     margin = _tell_amount(result, result.indifference, is_difference=True)
     if result.is_decided:
         level = percent(result.confidence_level)
-        return f"{best} {len(result.candidates):,} candidates ({level} confidence if it leads by {margin})"
-    return f"Undecided whether another is {_better(result)} by {margin}: raise `most` (--most)"
+        start = f"{best} {len(result.candidates):,} candidates ({level} confidence"
+        return [f"{start} if it leads by {margin})", f"{start})"]
+    return [f"Undecided whether another is {_better(result)} by {margin}: raise `most` (--most)"]
 
 
 def _tell_rivals(result: Tuning) -> str:
