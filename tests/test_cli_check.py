@@ -51,7 +51,7 @@ def call(*arguments):
         ([], 0, "All 3 requirements are met (95 % confidence each)."),
         (["--require", "false_alarm <= 15%"], 1, "1 of 2 requirements is not met (95 % confidence): strict, "),
         (["--require", "escaped <= 0", "--most", "100"], 3, "Both requirements are undecided after 100 "),
-        (["--require", "escaped given defective <= 1%"], 3, "Both requirements are undecidable: "),
+        (["--require", "escaped given defective <= 1%"], 3, "Neither requirement can be decided: "),
         (["--policy", "loose"], 0, "The requirement is met (95 % confidence)."),
         (["--confidence-level", "0.99"], 0, "All 3 requirements are met (99 % confidence each)."),
     ],

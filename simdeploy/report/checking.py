@@ -122,6 +122,10 @@ def _count(n_some: int, n: int, state: str) -> str:
     if n == 1:
         return f"The requirement is {state}"
     if n_some == n:
+        # "All requirements are not met" could mean that some are.
+        negated = {"not met": "is met", "undecidable": "can be decided"}.get(state)
+        if negated:
+            return f"{'Neither' if n == 2 else f'None of the {n:,}'} requirement{'s' if n > 2 else ''} {negated}"
         return f"{'Both' if n == 2 else f'All {n:,}'} requirements are {state}"
     return f"{n_some:,} of {n:,} requirements {is_or_are(n_some)} {state}"
 

@@ -29,6 +29,8 @@ _AMOUNT = number(float, -MAX_NUMBER)
 def _read_limit(value: object) -> float:
     # A duration where the measure is one, which is checked where both are known.
     if isinstance(value, str):
+        if value.strip().endswith("%"):
+            _AMOUNT.read(value)  # which says how to write it
         return duration_ns(value) / NS_PER_S
     return float(_AMOUNT.read(value))
 
