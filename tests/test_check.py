@@ -232,6 +232,8 @@ def test_the_answer_says_what_is_not_met():
     [
         (["failed <= 0.9"], "met", "The requirement is met"),
         (["failed <= 0.9", "failed <= 0.1"], "not met", "1 of 2 requirements is not met"),
+        (["failed <= 0.2", "failed <= 0.1"], "not met", "Neither requirement is met"),
+        (["failed <= 0.2", "failed <= 0.15", "failed <= 0.1"], "not met", "None of the 3 requirements is met"),
         (["failed <= 0.9", "escaped <= 0"], "undecided", "1 of 2 requirements is undecided"),
         (["failed <= 0.1", "escaped <= 0"], "not met", "1 of 2 requirements is not met"),
     ],

@@ -200,6 +200,7 @@ REQUIREMENTS = [
         ("a word as a measure", "[{of: state, at_most: 0.1}]", "[0].of", "unknown measure"),
         ("no limit", "[{of: escaped}]", "[0]", "at_most or at_least"),
         ("two limits", "[{of: escaped, at_most: 0.1, at_least: 0.1}]", "[0]", "exactly one limit is required"),
+        ("a percent sign", "[{of: escaped, at_most: 5%}]", "[0].at_most", "write 0.05"),
         ("a percentage as a rate", "[{of: escaped, at_most: 5}]", "[0].at_most", "write 0.05 for 5 %"),
         ("a rate below 0", "[{of: escaped, at_least: -0.1}]", "[0].at_least", "between 0 and 1"),
         ("text as a limit", "[{of: makespan_s, at_most: soon}]", "[0].at_most", "duration"),
