@@ -318,6 +318,7 @@ GATES: tuple[Raw, ...] = (
     {"kind": "sprt", "good": 0.05, "bad": 0.2},
     {"kind": "sprt", "on": "requests", "good": 0.1, "bad": 0.3},
     {"kind": "sprt", "on": "requests", "good": 0.02, "bad": 0.05},
+    {"kind": "sprt", "on": "requests", "good": 0.1, "bad": 0.15},
     {"kind": "e_process"},
     {"kind": "baseline", "test": "multinomial"},
     {"kind": "baseline", "test": "mann_whitney"},

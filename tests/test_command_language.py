@@ -87,8 +87,9 @@ def test_a_command_has_what_all_have(name):
     assert ("--json" in options) == (name in COMPUTING)
     assert ({"-o", "--out"} <= set(options)) == (name in COMPUTING)
     assert ("--policy" in options) == (name in QUICK)
-    for needed in ("--engine", "--workers", "--confidence-level", "--cluster", "--tls-cert", "--store"):
+    for needed in ("--engine", "--workers", "--cluster", "--tls-cert", "--store"):
         assert (needed in options) == (name in WITH_ENGINE)
+    assert ("--confidence-level" in options) == (name in WITH_ENGINE and name != "timelines")  # which has quantiles
     assert all(
         option.multiple and option.metavar == "NAME|FILE" for text, option in options.items() if text == "--policy"
     )

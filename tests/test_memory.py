@@ -51,7 +51,10 @@ def no_work(monkeypatch):
 VARY = {"max_parallel": [1, 2]}
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if "replications" in parameters(CALLS[name])])
+# The memory of timelines does not grow with the replications.
+@pytest.mark.parametrize(
+    "name", [name for name in CALLS if "replications" in parameters(CALLS[name]) and name != "timelines"]
+)
 @pytest.mark.usefixtures("no_work")
 def test_what_cannot_fit_is_refused_before_any_work(name):
     """Every call that would hold more rows than fit is refused before anything is simulated, with size and advice. [contract]"""

@@ -123,7 +123,7 @@ def test_deployment_agrees_with_the_events(raw: Raw) -> None:
         # A node that is waited for makes no event, and may be a wave of its own.
         waits = rollout.orchestrator.unreachable_nodes == "wait"
         assert row.current_wave >= waves if waits else row.current_wave == waves
-        assert (row.completed_at != "") == (row.state in TERMINAL_STATES)
+        assert pd.notna(row.completed_at) == (row.state in TERMINAL_STATES)
 
 
 @given(scenarios())

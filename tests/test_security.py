@@ -258,6 +258,7 @@ if __name__ == "__main__":
 VARY = ("--vary", "fleet.start_failure=0.01:0.5:log", "--vary", "update_duration=20s:40s")
 ON_AN_ENGINE = {
     "compare": [("s.yaml", "--replications", "4", "--plot", "compare.svg", "--out", "compare.csv")],
+    "timelines": [("s.yaml", "--quantity", "failed", "--until", "10m", "--replications", "4", "--plot", "bands.svg")],
     "sweep": [
         ("s.yaml", "--vary", "max_failed_nodes=0,1", "--replications", "2", "--store", "store-{engine}"),
         ("s.yaml", "--vary", "max_failed_nodes=0,1", "--replications", "4", "--workers", "2"),
@@ -272,7 +273,7 @@ ON_AN_ENGINE = {
     "rare": [("s.yaml", "--event", "blast_radius > 50%", "--method", "splitting", "--replications", "100")],
 }
 OF_NO_ENGINE = {
-    "run": [("s.yaml", "--plot", "run.png")],
+    "run": [("s.yaml", "--plot", "run.png", "--records", "records")],
     "verify": [("--replications", "100")],
     "validate": [("s.yaml",)],
     "schema": [()],
