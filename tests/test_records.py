@@ -217,3 +217,24 @@ def test_where_a_rollout_can_not_be_written(tmp_path):
     with pytest.raises(InputError, match="not a folder"):
         rollout.write(tmp_path / "file")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
+def test_windows_after_the_end_do_not_count():
+    """After a stop without rollback, nodes in flight go on; their windows changed no verdict. [contract]"""
+    scenario = small(fleet={"start_failure": 0.4}, orchestrator={"on_failure": "stop"}, release=None)
+    rollout = simulate(scenario, rolling(6, max_failed_nodes=0, no_auto_rollback=True, health_check=CHECK))
+    windows, end = rollout.windows, rollout.responses["makespan_s"]
+    late = windows["ended_s"] > end
+    assert late.any()
+    assert windows["counted"].equals(~late)
+
+
+def test_no_rounding_is_left_where_nobody_serves():
+    """Rates that binary fractions can't hold cancel when the last node has changed its version. [contract]"""
+    rollout = simulate(
+        small(fleet={"nodes": 97, "requests_per_second": 0.1, "start_failure": 0}, release=None), "waves"
+    )
+    last = rollout.timeline.iloc[-1]
+    assert last["exposed"] == last["in_service"] == 97
+    assert np.isnan(last["error_rate_old"])
+    assert last["error_rate"] == last["error_rate_new"] == 0
