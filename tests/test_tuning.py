@@ -465,7 +465,7 @@ class TestWhatIsRuledOut:
             deployment={"type": "restart"}, fleet={"start_failure": 0.05}, costs={"hour_of_delay": 9}
         )
         result = search(scenario, vary={"max_parallel": [1, 5], "max_failed_nodes": [0, 9]})
-        assert set(result.policies["measure"]) == {"cost", "makespan_s", "failed"}
+        assert set(result.policies["measure"]) == {"cost", "makespan_s", "min_in_service_fraction", "failed"}
         with pytest.raises(InputError, match="a restart has no release"):
             search(scenario, of="makespan_s given good")
 
