@@ -230,12 +230,16 @@ class TestTold:
         )
         for value, told in (
             (0.8, ". "),
-            (0.7951, "; minimum in service 79.5 %. "),
+            (0.7951, "; minimum in service 80 %. "),
             (0.62, "; minimum in service 62 %. "),
         ):
             rows = limited.policies.copy()
             rows.loc[in_service.index[0], "estimate"] = value
             assert f" for API defaults{told}Best of" in replace(limited, policies=rows).answer
+        # It gives way to how sure the choice is.
+        long = replace(limited, policies=rows, current_policy="a-policy-" * 9)
+        assert "minimum in service" not in long.answer
+        assert "Best of" in long.answer
         of_it = search(make(), of="min_in_service_fraction", vary={"max_parallel": [20, 30]})
         assert "minimum in service" not in tell(of_it).partition(";")[2]
 

@@ -11,6 +11,7 @@ from simdeploy.analysis.tuning.in_flight import IN_SERVICE
 from simdeploy.analysis.tuning.result import CHOICE
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
+    LONGEST_ANSWER,
     PERCENT,
     cost_scale,
     difference_scale,
@@ -58,8 +59,10 @@ def tell(result: Tuning) -> str:
         return _tell_nothing(result)
     certainty = _tell_certainty(result)
     with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty]
-    binding, limit = _tell_binding(result), _tell_limit(result)
-    return join_answer([_tell_choice(result), [*with_rivals, *certainty], binding, limit])
+    choice, in_service = _tell_choice(result), _tell_in_service(result)
+    if len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= LONGEST_ANSWER:
+        choice = [f"{form}{in_service}" for form in choice]
+    return join_answer([choice, [*with_rivals, *certainty], _tell_binding(result), _tell_limit(result)])
 
 
 def _tell_nothing(result: Tuning) -> str:
@@ -97,15 +100,15 @@ def _tell_choice(result: Tuning) -> list[str]:
         values = [format_setting(result, name, value) for name, value in changes.items()]
         settings = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
         starts = [f"Use {result.current_policy} with {listed}: {estimate}" for listed in list_forms(settings, 2)]
-    against, in_service = _tell_other(result), _tell_in_service(result)
-    return [f"{start}{against}{in_service}" for start in starts]
+    against = _tell_other(result)
+    return [f"{start}{against}" for start in starts]
 
 
 def _tell_in_service(result: Tuning) -> str:
     row = result.row(CHOICE, IN_SERVICE)
     if row is None or result.of == IN_SERVICE or not row["estimate"] < _FEW_IN_SERVICE:
         return ""
-    return f"; minimum in service {format_amount(row['estimate'], PERCENT)}"
+    return f"; minimum in service {format_amount(row['estimate'], PERCENT, digits=2)}"
 
 
 def _tell_other(result: Tuning) -> str:

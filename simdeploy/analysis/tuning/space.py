@@ -120,7 +120,7 @@ def make_candidates(
         _check_limit(largest_wave, [in_flight[row] for row in distinct])
         beyond = {row for row, count in in_flight.items() if count > largest_wave} - set(first)
         n_beyond = len(beyond)
-        distinct, other_policies = ([row for row in rows if row not in beyond] for rows in (distinct, other_policies))
+        distinct, other_policies = ([row for row in some if row not in beyond] for some in (distinct, other_policies))
     first += [row for row in dict.fromkeys(other_policies) if row not in first]
     others = [row for row in distinct if row not in set(first)]
     if len(first) + len(others) > most:
