@@ -60,7 +60,7 @@ def tell(result: Tuning) -> str:
     certainty = _tell_certainty(result)
     with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty]
     choice, in_service = _tell_choice(result), _tell_in_service(result)
-    if len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= LONGEST_ANSWER:
+    if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= LONGEST_ANSWER:
         choice = [f"{form}{in_service}" for form in choice]
     return join_answer([choice, [*with_rivals, *certainty], _tell_binding(result), _tell_limit(result)])
 
