@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 POLICY_FILES = (".json", ".yaml", ".yml")
 
 
+def _read_wave(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | str | None:
+    """Return a number of nodes as such; the call checks everything else."""
+    return int(value) if value is not None and value.isdecimal() else value
+
+
 @study_command(
     "tune",
     replications=100,
@@ -35,6 +40,13 @@ POLICY_FILES = (".json", ".yaml", ".yml")
     vary_option("Search only this grid of policy keys; default: strategy, sizes, thresholds and times."),
 )
 @use(whole_option("--candidates", 2000, "Policies to try, sampled if there are more combinations."))
+@click.option(
+    "--largest-wave",
+    metavar="N|all",
+    callback=_read_wave,
+    help="Most nodes in flight at once in the default ranges; default: as many as today, unless --require keeps nodes in"
+    " service.",
+)
 @click.option(
     "--indifference",
     type=float,

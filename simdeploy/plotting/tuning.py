@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.analysis.asking.naming import format_value
 from simdeploy.plotting.axes import label_points, set_measure_axis
 from simdeploy.plotting.style import (
     BETTER,
@@ -25,6 +25,7 @@ from simdeploy.plotting.style import (
     in_plain_text,
     set_rows,
 )
+from simdeploy.report.tuning import format_setting
 from simdeploy.report.wording import find_cost_unit, format_number, measure_scale
 
 if TYPE_CHECKING:
@@ -202,7 +203,8 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     reachable = frame[frame["outcome"].map(_ROW_OF).eq(_MEETS)]
     is_min = result.direction == "min"
     settings = _find_settings(result, reachable)
-    best = {name: _find_best(reachable, name, is_min=is_min) for name in settings}
+    written = {name: reachable[name].map(partial(format_setting, result, name)) for name in settings}
+    best = {name: _find_best(reachable["estimate"], written[name], is_min=is_min) for name in settings}
     # The ones that matter most on top.
     order = sorted(settings, key=lambda name: -_spread(list(best[name].values())))
     set_rows(ax, [name.rpartition(".")[2] for name in order])
@@ -210,8 +212,8 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     ax.set_xlabel(f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} with this value")
     current = result.candidates.iloc[0]
     for row, name in enumerate(order):
-        chosen = None if result.choice is None else _name_value(result.choice[name])
-        _draw_setting(ax, row, best[name], chosen, _name_value(current[name]))
+        chosen = None if result.choice is None else format_setting(result, name, result.choice[name])
+        _draw_setting(ax, row, best[name], chosen, format_setting(result, name, current[name]))
     ax.tick_params(axis="y", labelsize="small")
     return ax
 
@@ -220,18 +222,12 @@ def _find_settings(result: Tuning, reachable: pd.DataFrame) -> list[str]:
     """Return the settings with several values among candidates that can be reached."""
     columns = list(result.candidates.columns)
     names = columns[columns.index("candidate") + 1 : columns.index("n")]
-    return [name for name in names if reachable[name].map(_name_value).nunique() > 1]
+    return [name for name in names if reachable[name].map(partial(format_setting, result, name)).nunique() > 1]
 
 
-def _name_value(value: Any) -> str:
-    import pandas as pd
-
-    return "unset" if value is None or pd.isna(value) else format_value(value)
-
-
-def _find_best(reachable: pd.DataFrame, name: str, *, is_min: bool) -> dict[str, float]:
+def _find_best(estimates: pd.Series[float], values: pd.Series[str], *, is_min: bool) -> dict[str, float]:
     """Return the best estimate with each value of a setting."""
-    by_value = reachable.groupby(reachable[name].map(_name_value), sort=False)["estimate"]
+    by_value = estimates.groupby(values, sort=False)
     return {str(value): float(estimate) for value, estimate in (by_value.min() if is_min else by_value.max()).items()}
 
 

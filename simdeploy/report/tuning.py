@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure, format_value, shorten_names
+from simdeploy.analysis.tuning.in_flight import IN_SERVICE
 from simdeploy.analysis.tuning.result import CHOICE
 from simdeploy.report.tables import Column, make_table, measure_columns, spread
 from simdeploy.report.wording import (
+    LONGEST_ANSWER,
+    PERCENT,
     cost_scale,
     difference_scale,
     find_cost_unit,
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from simdeploy.report.wording import Scale
     from simdeploy.result import Table
 
+# The answer names the recommended policy's minimum in service if it is below this.
+_FEW_IN_SERVICE = 0.8
+
 _VERDICTS = (
     Column("named", "requirement"),
     Column("estimate", "estimate", "estimate", scale="scale"),
@@ -53,18 +59,22 @@ def tell(result: Tuning) -> str:
         return _tell_nothing(result)
     certainty = _tell_certainty(result)
     with_rivals = [f"{form}; {_tell_rivals(result)}" for form in certainty]
-    return join_answer([_tell_choice(result), [*with_rivals, *certainty], _tell_binding(result)])
+    choice, in_service = _tell_choice(result), _tell_in_service(result)
+    if choice and len(f"{choice[-1]}{in_service}. {certainty[-1]}.") <= LONGEST_ANSWER:
+        choice = [f"{form}{in_service}" for form in choice]
+    return join_answer([choice, [*with_rivals, *certainty], _tell_binding(result), _tell_limit(result)])
 
 
 def _tell_nothing(result: Tuning) -> str:
-    n = len(result.candidates)
+    n, limit = len(result.candidates), _tell_limit(result)
     if not result.requirements:
         unknown = f"the {name_objective(result.of)} of all {n:,} policies is unknown"
-        return join_answer([f"No recommendation: {unknown}, as rollouts never end or failed"])
+        return join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
     none = f"None of {n:,} policies is known to meet the requirements"
     if result.n_undecided:
-        return join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide"])
-    return join_answer([none, f"Those that seem to meet all others reach {', or '.join(_tell_nearest(result))}"])
+        return join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide", limit])
+    nearest = f"Those that seem to meet all others reach {', or '.join(_tell_nearest(result))}"
+    return join_answer([none, nearest, limit])
 
 
 def _tell_nearest(result: Tuning) -> list[str]:
@@ -87,10 +97,18 @@ def _tell_choice(result: Tuning) -> list[str]:
     else:
         changes = result.changes()
         names = shorten_names(list(changes))
-        settings = [f"{name} {format_value(value)}" for name, value in zip(names, changes.values(), strict=True)]
+        values = [format_setting(result, name, value) for name, value in changes.items()]
+        settings = [f"{name} {value}" for name, value in zip(names, values, strict=True)]
         starts = [f"Use {result.current_policy} with {listed}: {estimate}" for listed in list_forms(settings, 2)]
     against = _tell_other(result)
     return [f"{start}{against}" for start in starts]
+
+
+def _tell_in_service(result: Tuning) -> str:
+    row = result.row(CHOICE, IN_SERVICE)
+    if row is None or result.of == IN_SERVICE or not row["estimate"] < _FEW_IN_SERVICE:
+        return ""
+    return f"; minimum in service {format_amount(row['estimate'], PERCENT, digits=2)}"
 
 
 def _tell_other(result: Tuning) -> str:
@@ -131,6 +149,15 @@ def _tell_binding(result: Tuning) -> str:
     return f"Without {result.binding}, another policy is {gain} {_better(result)}"
 
 
+def _tell_limit(result: Tuning) -> str:
+    """Say which candidates were left out for the size of their waves, and how to try them."""
+    if not result.n_beyond_largest_wave or result.largest_wave is None:
+        return ""
+    nodes, today = plural(result.largest_wave, "node"), result.current_wave
+    than = f"today's {nodes}" if result.largest_wave == today else nodes
+    return f"No {'other ' * (result.largest_wave < today)}wave larger than {than} was tried (--largest-wave all)"
+
+
 def _better(result: Tuning) -> str:
     return "lower" if result.direction == "min" else "higher"
 
@@ -145,6 +172,12 @@ def _tell_amount(result: Tuning, value: float, *, is_difference: bool = False) -
     scale = objective_scale(result)
     unit = (difference_scale(scale) if is_difference else scale).unit
     return f"{format_number(value * scale.factor, abs(value * scale.factor) / 10)} {unit}".rstrip()
+
+
+def format_setting(result: Tuning, name: str, value: Any) -> str:
+    """Write the value of a setting; waves of 0 nodes are the whole fleet, except in the rollout dialect."""
+    is_deployment = next(iter(result.specs), "") == "deployment"
+    return "all at once" if name == "max_parallel" and value == 0 and is_deployment else format_value(value)
 
 
 def describe_specs(result: Tuning) -> list[str]:
@@ -193,7 +226,9 @@ def _tabulate_levers(result: Tuning) -> Table:
     numbers = result.policies.drop_duplicates("policy")["candidate"]
     rows = result.candidates.set_index("candidate").loc[numbers].assign(named=list(_names(result).values()))
     levers = [name for name in (result.choice or {}) if rows[name].nunique(dropna=False) > 1]
-    columns = (Column(*each, "value") for each in zip(levers, shorten_names(levers), strict=True))
+    written = {name: [format_setting(result, name, value) for value in rows[name]] for name in levers}
+    rows = rows.assign(**written)
+    columns = (Column(*each) for each in zip(levers, shorten_names(levers), strict=True))
     return make_table("Settings that differ", rows, (Column("named", "policy"), *columns))
 
 
@@ -208,4 +243,6 @@ def _tabulate_verdicts(result: Tuning) -> Table:
 def _tabulate_stages(result: Tuning) -> Table:
     n = len(result.candidates)
     tried = f"{n:,} policies" + ("" if n == result.n_possible else f", a sample of {result.n_possible:,}")
-    return make_table(f"Search: {tried}", result.stages, _STAGES)
+    beyond = result.n_beyond_largest_wave
+    left_out = f"; {beyond:,} with larger waves left out" if beyond else ""
+    return make_table(f"Search: {tried}{left_out}", result.stages, _STAGES)

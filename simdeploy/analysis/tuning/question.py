@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.requirements import problems_in, read_requirements, why_impossible
 from simdeploy.analysis.asking.verdicts import read_direction
+from simdeploy.analysis.tuning.in_flight import count_in_flight, find_largest_wave
 from simdeploy.errors import InputError, Problem, collect, shorten
 from simdeploy.experiments.arguments import is_whole
 from simdeploy.rules.deployment_types import TYPES
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
 
 # Measures reported for every final policy; for restart and stop, which release nothing, the number of failed nodes.
-_SHOWN = ("makespan_s", "blast_radius", "false_alarm given good", "escaped given defective")
-_SHOWN_WITHOUT_RELEASE = ("makespan_s", "failed")
+_SHOWN = ("makespan_s", "min_in_service_fraction", "blast_radius", "false_alarm given good", "escaped given defective")
+_SHOWN_WITHOUT_RELEASE = ("makespan_s", "min_in_service_fraction", "failed")
 # Missing where it did not happen; the rollout still counts.
 _NO_OBJECTIVES = ("stopped_at_s", "restored_at_s")
 
@@ -39,6 +40,8 @@ class Question:
     most: int
     indifference: float | None  # none for the default, which depends on the first stage
     final: int | None
+    current_wave: int  # nodes that the current policy plans in flight at once
+    largest_wave: int | None  # the same of the largest policy in the default ranges; None without a limit
     confidence_level: float
 
     @property
@@ -58,6 +61,7 @@ def read_question(
     candidates: int,
     indifference: float | None,
     final: int | None,
+    largest_wave: Any,
     replications: int,
     most: int,
     confidence_level: float,
@@ -83,6 +87,8 @@ def read_question(
     for number, requirement in enumerate(required):
         if reason := why_impossible(requirement.measure, scenario.release, type_):
             problems.append(Problem(f"can't be decided: {reason}", ("requirements", number), found=str(requirement)))
+    current_wave = count_in_flight(base.policy, scenario)
+    limit = find_largest_wave(largest_wave, required, current_wave, problems)
     sign = 1
     if objective is not None:
         with collect(problems):
@@ -101,6 +107,8 @@ def read_question(
         most=most,
         indifference=indifference,
         final=final,
+        current_wave=current_wave,
+        largest_wave=limit,
         confidence_level=confidence_level,
     )
 

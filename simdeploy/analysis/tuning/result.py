@@ -67,6 +67,13 @@ class Tuning(Result):
         Its name.
     n_possible : int
         Combinations of the settings; `candidates` may be a sample.
+    largest_wave : int or None
+        Limit of the default ranges: the most nodes that a policy may plan in flight at once. None without a limit, and
+        with `vary`.
+    n_beyond_largest_wave : int
+        Combinations left out because they exceed it.
+    current_wave : int
+        The most nodes that the current policy plans in flight at once.
     indifference : float
         Smallest difference that matters, in the objective's unit.
     confidence_level : float
@@ -103,6 +110,9 @@ class Tuning(Result):
     stages: Annotated[pd.DataFrame, Columns(STAGE)]
     current_policy: str
     n_possible: int
+    largest_wave: int | None
+    n_beyond_largest_wave: int
+    current_wave: int
     indifference: float
     confidence_level: float
     is_decided: bool
@@ -128,7 +138,11 @@ class Tuning(Result):
 
     def objective_row(self, policy: str) -> Mapping[Any, Any] | None:
         """Return the objective's row of `policies` for one policy; None if it isn't reported."""
-        rows = self.policies[self.policies["measure"].eq(str(self.of)) & self.policies["policy"].eq(policy)]
+        return self.row(policy, self.of)
+
+    def row(self, policy: str, measure: Measure) -> Mapping[Any, Any] | None:
+        """Return the row of `policies` for one policy and measure; None if it isn't reported."""
+        rows = self.policies[self.policies["measure"].eq(str(measure)) & self.policies["policy"].eq(policy)]
         return None if rows.empty else rows.iloc[0].to_dict()
 
 

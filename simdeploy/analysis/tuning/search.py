@@ -45,6 +45,7 @@ def tune(
     candidates: int = 2000,
     indifference: float | None = None,
     final: int | None = None,
+    largest_wave: int | str | None = None,
     replications: int = 100,
     most: int = 1_000_000,
     confidence_level: float = 0.95,
@@ -82,6 +83,10 @@ def tune(
     final : int, optional
         Budget of rollouts for the final selection. They are allocated by OCBA, instead of running as many as the stated
         probability needs.
+    largest_wave : int or 'all', optional
+        Limit of the default ranges: the most nodes that a policy may plan in flight at once (canaries, a wave, slots, or
+        a batch of rate pacing). By default what the current policy plans, or no limit if a requirement sets a minimum of
+        `min_in_service_fraction`; ``'all'`` for no limit. Values in `vary` are tried as they are.
     replications : int, default 100
         Worlds of the first stage.
     most : int, default 1,000,000
@@ -160,10 +165,12 @@ def tune(
     check_numbers(replications=1, seed=seed, engine=engine)
     question = read_question(
         scenario, policy, of, direction, requirements,
-        candidates=candidates, indifference=indifference, final=final, replications=replications, most=most,
-        confidence_level=confidence_level,
+        candidates=candidates, indifference=indifference, final=final, largest_wave=largest_wave,
+        replications=replications, most=most, confidence_level=confidence_level,
     )  # fmt: skip
-    tried = make_candidates(scenario, question.base, vary, most=candidates, seed=seed)
+    tried = make_candidates(
+        scenario, question.base, vary, most=candidates, seed=seed, largest_wave=question.largest_wave
+    )
     campaign = Campaign(seed, engine, executor, workers, cluster, store, progress, parts=FOLDERS)
     return _Search(question, Stages(question, tried, Worlds(scenario, question, tried, campaign))).run(scenario)
 

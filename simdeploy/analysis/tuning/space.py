@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.tuning.in_flight import ALL, count_of_rows
 from simdeploy.api.gate import READ_BY
 from simdeploy.api.wire import DEFAULTS as DEFAULTS_OF_API
-from simdeploy.errors import Problem, raise_if_any
+from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.design import make_points
 from simdeploy.experiments.levers import GATE, GATE_KIND, find_levers
 from simdeploy.experiments.ranges import ladder
@@ -54,6 +55,8 @@ class Candidates:
     points: tuple[tuple[Any, ...], ...]  # each candidate's values, as in a file; None leaves a key out
     roles: Mapping[str, int]  # which candidate is the `current` policy, and which has the API `defaults`
     n_possible: int  # combinations; more than the candidates if these were sampled
+    largest_wave: int | None = None  # the most nodes that one plans in flight at once, apart from roles; None: no limit
+    n_beyond: int = 0  # combinations that exceed it
 
     def __len__(self) -> int:
         return len(self.points)
@@ -70,19 +73,26 @@ class Candidates:
 
 
 def make_candidates(
-    scenario: Scenario, base: ScenarioPolicy, vary: Mapping[str, Iterable[Any]] | None, *, most: int, seed: int
+    scenario: Scenario,
+    base: ScenarioPolicy,
+    vary: Mapping[str, Iterable[Any]] | None,
+    *,
+    most: int,
+    seed: int,
+    largest_wave: int | None = None,
 ) -> Candidates:
     """Make the candidates of a search: the current policy first, then the same with default thresholds; no duplicates.
 
     `vary` has values by key, as for `sweep`, which form a grid; settings that are not varied keep the base's values. By
-    default strategy, sizes of waves and canaries, thresholds and times are varied, in steps that suit the fleet. With
-    more than `most` combinations a sample is drawn.
+    default strategy, sizes of waves and canaries, thresholds and times are varied, in steps that suit the fleet, with at
+    most `largest_wave` nodes in flight at once. With more than `most` combinations a sample is drawn.
     """
     own_kind = base.policy.gate.kind if base.policy.gate is not None else "threshold"
     if vary is None:
-        names, rows = _SHARED + _HEALTH[base.spec.dialect], _Space(scenario, base).rows()
+        names, rows = _SHARED + _HEALTH[base.spec.dialect], _Space(scenario, base, largest_wave).rows()
         levers = find_levers(names, [scenario], [base.spec])
     else:
+        largest_wave = None
         levers = find_levers(vary, [], [base.spec])
         points = make_points(levers, list(vary.values()), "grid", seed=seed)
         check_gate_levers(levers, points.values, own_kind)
@@ -104,6 +114,13 @@ def make_candidates(
     distinct = list(dict.fromkeys(written))
     first = list(dict.fromkeys([current, defaults]))
     other_policies = _other_policies(scenario, base, levers)
+    n_beyond = 0
+    if largest_wave is not None:
+        in_flight = count_of_rows(scenario, base, levers, dict.fromkeys([*distinct, *other_policies]))
+        _check_limit(largest_wave, [in_flight[row] for row in distinct])
+        beyond = {row for row, count in in_flight.items() if count > largest_wave} - set(first)
+        n_beyond = len(beyond)
+        distinct, other_policies = ([row for row in some if row not in beyond] for some in (distinct, other_policies))
     first += [row for row in dict.fromkeys(other_policies) if row not in first]
     others = [row for row in distinct if row not in set(first)]
     if len(first) + len(others) > most:
@@ -111,7 +128,15 @@ def make_candidates(
         others = [others[place] for place in np.sort(sample).tolist()]
     roles = {CURRENT: 0, DEFAULTS: first.index(defaults)}
     n_possible = len({*distinct, *first})
-    return Candidates(tuple(lever.name for lever in levers), (*first, *others), roles, n_possible)
+    names = tuple(lever.name for lever in levers)
+    return Candidates(names, (*first, *others), roles, n_possible, largest_wave, n_beyond)
+
+
+def _check_limit(largest_wave: int, in_flight: Sequence[int]) -> None:
+    if min(in_flight) > largest_wave:
+        allowed = f"{min(in_flight):,} or more nodes, or {ALL!r}"
+        found, hint = f"{largest_wave:,}", "or name the values to try with vary (--vary)"
+        raise InputError(Problem("nothing left to try", ("largest_wave",), found=found, allowed=allowed, hint=hint))
 
 
 def _default(lever: Lever, current: Any) -> Any:
@@ -155,7 +180,8 @@ def _look_up(raw: Mapping[str, Any], lever: Lever) -> Any:
 class _Space:
     """The default values of the settings: every combination is a row, in the order of `_SHARED` and `_HEALTH`."""
 
-    def __init__(self, scenario: Scenario, base: ScenarioPolicy) -> None:
+    def __init__(self, scenario: Scenario, base: ScenarioPolicy, largest_wave: int | None) -> None:
+        self._largest_wave = largest_wave
         self._scenario, self._base, self._dialect = scenario, base, base.spec.dialect
         self._nodes = scenario.fleet.nodes
 
@@ -176,10 +202,13 @@ class _Space:
         return spec.strategy != "canary" or bool(spec.effective("auto_promote"))
 
     def _waves(self) -> list[int]:
+        """Return sizes of waves, the largest allowed one among them: usually today's."""
+        limit = self._nodes if self._largest_wave is None else min(self._largest_wave, self._nodes)
         if self._dialect == "rollout":
-            return [percent for percent in _PERCENTS if percent * self._nodes >= 100 or percent == 100]
-        sizes = dict.fromkeys(max(1, self._nodes * percent // 100) for percent in _PERCENTS[:-1])
-        return [*(size for size in sizes if size < self._nodes), 0]
+            percents = [percent for percent in _PERCENTS if percent * self._nodes >= 100 or percent == 100]
+            return sorted({*percents, limit * 100 // self._nodes or percents[0]})
+        sizes = {max(1, self._nodes * percent // 100) for percent in _PERCENTS[:-1]} | {limit}
+        return [*sorted(size for size in sizes if size < self._nodes), 0]
 
     def _canaries(self) -> list[int]:
         return ladder(1, max(1, self._nodes // 4))

@@ -1,0 +1,87 @@
+"""How many nodes a policy plans in flight at once, and the limit on that in the default ranges.
+
+Outages of many nodes at the same time cost no more in the model than one after another, so that a search would propose
+to update the whole fleet at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from simdeploy.errors import Problem, SimdeployWarning, shorten
+from simdeploy.experiments.arguments import is_whole
+from simdeploy.experiments.levers import change_policy, own_identity
+from simdeploy.rules.waves import plan_waves
+from simdeploy.scenario.measures import Measure
+
+if TYPE_CHECKING:
+    from simdeploy.experiments.levers import Lever
+    from simdeploy.rules.policy import Policy
+    from simdeploy.scenario import Scenario, ScenarioPolicy
+    from simdeploy.scenario.measures import Requirement
+
+ALL = "all"
+IN_SERVICE = Measure("min_in_service_fraction")
+
+# Settings that decide on the plan of waves.
+_PLAN = ("strategy", "canary_count", "canary_percent", "max_parallel")
+
+
+def count_in_flight(policy: Policy, scenario: Scenario) -> int:
+    """Return the most nodes that a policy plans in flight at once: canaries, a wave, slots or a batch.
+
+    Examples
+    --------
+    >>> from simdeploy.scenario import Scenario
+    >>> scenario = Scenario.from_dict({
+    ...     "name": "small",
+    ...     "fleet": {"nodes": 12, "update_duration": "45s"},
+    ...     "policies": {"waves": {"strategy": "rolling", "max_parallel": 5, "health_check": {"deadline": "5m"}}},
+    ... })
+    >>> count_in_flight(scenario.policy().policy, scenario)
+    5
+    """
+    plan = plan_waves(policy, scenario.orchestrator, scenario.fleet.nodes)
+    if plan.pacing == "sliding":
+        return max(plan.canaries, min(plan.parallel, plan.total - plan.canaries))
+    return max(plan.sizes)
+
+
+def find_largest_wave(
+    largest_wave: Any, requirements: Sequence[Requirement], current: int, problems: list[Problem]
+) -> int | None:
+    """Return the limit for the default ranges; None without one. `current` is what the current policy plans.
+
+    By default the current policy is the limit, unless a requirement keeps nodes in service.
+    """
+    if largest_wave is None:
+        is_kept = any(each.measure.of == IN_SERVICE.of and each.at_least is not None for each in requirements)
+        return None if is_kept else current
+    if largest_wave == ALL:
+        return None
+    if is_whole(largest_wave, 1):
+        return largest_wave
+    problems.append(
+        Problem("invalid limit", ("largest_wave",), found=shorten(largest_wave), allowed=f"nodes, from 1, or {ALL!r}")
+    )
+    return None
+
+
+def count_of_rows(
+    scenario: Scenario, base: ScenarioPolicy, levers: Sequence[Lever], rows: Iterable[tuple[Any, ...]]
+) -> dict[tuple[Any, ...], int]:
+    """Return how many nodes each candidate plans in flight at once."""
+    places = [place for place, lever in enumerate(levers) if lever.path in _PLAN]
+    own = own_identity(base, scenario)
+    of_plan: dict[tuple[Any, ...], int] = {}
+    counts = {}
+    for row in rows:
+        plan = tuple(row[place] for place in places)
+        if plan not in of_plan:
+            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+                made = change_policy(base, dict(zip(levers, row, strict=True)), scenario, own)
+            of_plan[plan] = count_in_flight(made.policy, scenario)
+        counts[row] = of_plan[plan]
+    return counts

@@ -1,0 +1,277 @@
+"""The default ranges of a search plan no more nodes in flight at once than today's policy, unless more is asked for."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import simdeploy
+from simdeploy.analysis import tune
+from simdeploy.cli.app import app
+from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.report.tuning import tell
+from simdeploy.scenario import Scenario
+
+NODES = 40
+SCENARIO = {
+    "name": "slow-nodes",
+    "fleet": {"nodes": NODES, "update_duration": "30s"},
+    "release": {"good": {"probability": 0.9}, "bad": {"probability": 0.1, "defective": True, "start_failure": 0.3}},
+    "health": {"interval": "10s"},
+    "costs": {"hour_of_delay": 100, "escape": 10},
+    "policies": {
+        "waves": {
+            "strategy": "rolling",
+            "max_parallel": 6,
+            "max_failed_nodes_percent": 100,
+            "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
+        }
+    },
+}
+FEWEST = {"replications": 2, "most": 100, "final": 100}
+IN_NS = {"deadline": 300 * 10**9}
+LIFTED = "No wave larger than today's 6 nodes was tried (--largest-wave all)."
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SimdeployWarning)
+        yield
+
+
+def make(policy=None, **sections):
+    """Return the scenario with a changed policy and other sections."""
+    raw = copy.deepcopy(SCENARIO)
+    raw["policies"]["waves"] |= policy or {}
+    return Scenario.from_dict(raw | sections)
+
+
+def search(scenario, **options):
+    """Search the default ranges with few rollouts."""
+    few = {"candidates": 60, "replications": 10, "most": 1000, "final": 1000, "engine": "compiled"}
+    return tune(scenario, **few | options)
+
+
+def sizes(result, scenario):
+    """Return the nodes that every candidate has in flight at once, from its settings alone."""
+    nodes, is_rollout = scenario.fleet.nodes, scenario.policy().spec.dialect == "rollout"
+    found = []
+    for row in result.candidates.fillna({"max_parallel": 0, "canary_count": 0}).to_dict("records"):
+        wave = row["max_parallel"]
+        wave = math.ceil((wave or 10) * nodes / 100) if is_rollout else wave or nodes
+        wave = nodes if row["strategy"] == "immediate" else wave
+        canaries = row["canary_count"] if row["strategy"] == "canary" else 0
+        found.append(max(canaries, min(wave, nodes - canaries)))
+    return np.array(found)
+
+
+class TestLimit:
+    def test_the_limit_is_what_is_planned_today(self):
+        """No candidate has a larger wave than today's policy, which is one of the sizes tried. [property]"""
+        scenario = make()
+        everything, result = (
+            search(scenario, largest_wave=limit, candidates=10**6, **FEWEST) for limit in ("all", None)
+        )
+        assert result.largest_wave == result.current_wave == 6
+        assert set(sizes(result, scenario)) == {1, 2, 4, 5, 6}
+        assert max(sizes(everything, scenario)) == NODES
+        rolling = result.candidates[result.candidates["strategy"].eq("rolling")]
+        n_per_size = rolling["max_parallel"].eq(1).sum()
+        assert rolling["max_parallel"].eq(6).sum() >= n_per_size  # no size of the whole ranges
+        # Waves of 6 after 10 canaries are beyond it as well.
+        assert result.n_beyond_largest_wave == (sizes(everything, scenario) > 6).sum() + n_per_size
+
+    def test_without_it_a_search_takes_the_fleet_down(self):
+        """Simultaneous outage is free in the model, so without the limit all nodes are updated at once. [property]"""
+        scenario = make()
+        free, limited = search(scenario, largest_wave="all"), search(scenario)
+        assert free.changes().get("max_parallel") == 0
+        assert free.largest_wave is None
+        assert free.n_beyond_largest_wave == 0
+        assert limited.choice["max_parallel"] == 6
+
+    @pytest.mark.parametrize(
+        ("policy", "orchestrator", "limit"),
+        [
+            ({"strategy": "canary", "canary_count": 9, "max_parallel": 3}, {}, 9),
+            ({"strategy": "canary", "canary_percent": 30, "max_parallel": 3}, {}, 12),
+            ({"max_parallel": 0}, {}, NODES),
+            ({"strategy": "immediate", "max_parallel": 3}, {}, NODES),
+            ({}, {"pacing": "sliding"}, 6),
+            ({}, {"pacing": "rate", "rate": {"per_minute": 3, "growth": 2, "max_per_minute": 13}}, 13),
+            ({"dialect": "rollout", "max_parallel": 12, "health_check": IN_NS}, {}, 5),  # 4.8 nodes
+            ({"dialect": "rollout", "max_parallel": 0, "health_check": IN_NS}, {}, 4),  # 10 % by default
+        ],
+    )
+    def test_what_today_plans(self, policy, orchestrator, limit):
+        """Canaries, a wave, slots, batches and percentages are the nodes that are in flight at once. [oracle]"""
+        scenario = make(policy, orchestrator=orchestrator)
+        result = search(scenario, candidates=30, replications=2)
+        assert result.largest_wave == result.current_wave == limit
+        assert (result.n_beyond_largest_wave > 0) == (limit < NODES)
+        if not orchestrator:
+            assert max(sizes(result, scenario)) <= limit
+
+    @pytest.mark.parametrize("dialect", ["deployment", "rollout"])
+    def test_a_number_of_nodes(self, dialect):
+        """Another limit, below or above today's, is kept in both dialects; today's policy stays. [property]"""
+        health = {} if dialect == "deployment" else {"health_check": IN_NS}
+        scenario = make({"dialect": dialect, "max_parallel": 10, **health})
+        today = 10 if dialect == "deployment" else 4
+        for limit in (2, 12):
+            result = search(scenario, largest_wave=limit, candidates=200, replications=2)
+            assert (result.largest_wave, result.current_wave) == (limit, today)
+            assert max(set(sizes(result, scenario)) - {today}) == limit
+            assert result.n_beyond_largest_wave > 0
+
+    def test_the_scenarios_other_policies_are_held_to_it(self):
+        """A policy of the file that plans more is left out and counted; with named values it is tried. [contract]"""
+        reckless = {"reckless": {**SCENARIO["policies"]["waves"], "max_parallel": 39}}
+        scenario = make(policies=SCENARIO["policies"] | reckless)
+        limited, free = search(scenario), search(scenario, largest_wave="all")
+        assert 39 not in set(limited.candidates["max_parallel"])
+        assert 39 in set(free.candidates["max_parallel"])
+        assert limited.n_beyond_largest_wave == search(make()).n_beyond_largest_wave + 1
+        assert 39 in set(search(scenario, vary={"max_parallel": [6]}).candidates["max_parallel"])
+
+
+class TestLifted:
+    @pytest.mark.parametrize("how", [{}, {"largest_wave": 3}])
+    def test_named_values_are_tried_as_named(self, how):
+        """Values in `vary` are all tried, whatever the limit; none is left out. [contract]"""
+        result = search(make(), vary={"max_parallel": [2, 20, 0]}, **how)
+        assert set(result.candidates["max_parallel"]) == {6, 2, 20, 0}
+        assert (result.largest_wave, result.n_beyond_largest_wave) == (None, 0)
+        assert "No wave" not in result.answer
+
+    @pytest.mark.parametrize(
+        "required",
+        [
+            "min_in_service_fraction >= 0.5",
+            "p5 min_in_service_fraction >= 50%",
+            "min_in_service_fraction given good >= 0.5",
+        ],
+    )
+    def test_a_requirement_on_the_minimum_in_service_lifts_it(self, required):
+        """With such a requirement there is no limit but a given one. [contract]"""
+        scenario = make()
+        result = search(scenario, requirements=[required])
+        assert (result.largest_wave, result.n_beyond_largest_wave) == (None, 0)
+        assert max(sizes(result, scenario)) == NODES
+        assert search(scenario, requirements=[required], largest_wave=6).largest_wave == 6
+
+    @pytest.mark.parametrize("required", ["makespan_s <= 1h", "min_in_service_fraction <= 0.9"])
+    def test_others_do_not(self, required):
+        """A requirement that keeps no nodes in service leaves the limit. [contract]"""
+        assert search(make(), requirements=[required]).largest_wave == 6
+
+    @pytest.mark.parametrize("wrong", [0, -1, 2.5, True, "al"])
+    def test_what_is_no_limit_is_refused(self, wrong):
+        """Neither a number of nodes nor all is an error that says what is allowed. [contract]"""
+        with pytest.raises(InputError, match=r"largest_wave: invalid limit .*; allowed: nodes, from 1, or 'all'"):
+            search(make(), largest_wave=wrong)
+
+    def test_nothing_left_to_try(self):
+        """If every policy of the default ranges plans more, the error says how many are needed, and the way out. [contract]"""
+        scenario = make(orchestrator={"pacing": "rate", "rate": {"per_minute": 10}})
+        told = r"largest_wave: nothing left to try \(found 3\); allowed: 10 or more nodes, or 'all'; .* vary \(--vary\)"
+        with pytest.raises(InputError, match=told):
+            search(scenario, largest_wave=3)
+
+
+@pytest.fixture(scope="module")
+def limited():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SimdeployWarning)
+        return search(make())
+
+
+class TestTold:
+    def test_the_last_sentence_says_it(self, limited):
+        """The answer ends with the limit and the option that lifts it; of other limits than today's it says so. [contract]"""
+        assert limited.answer.endswith(f" {LIFTED}")
+        assert len(limited.answer) <= 240
+        assert "No wave larger than 9 nodes was tried" in tell(replace(limited, largest_wave=9))
+        assert "No other wave larger than 1 node was tried" in tell(replace(limited, largest_wave=1))
+        assert "No wave" not in tell(replace(limited, n_beyond_largest_wave=0))
+        binds = {"binding": "cost <= 1", "gain_without_binding": 2.0}
+        few = limited.policies[limited.policies["policy"].eq("choice") & limited.policies["measure"].eq("cost")]
+        assert replace(limited, policies=few, **binds).answer.endswith(f"another policy is 2.00 lower. {LIFTED}")
+        nothing = replace(limited, choice=None, specs={}, requirements=())
+        assert nothing.answer.endswith(LIFTED)
+        titles = [table.title for table in limited.summarize()]
+        assert titles[-1].endswith(f"; {limited.n_beyond_largest_wave:,} with larger waves left out")
+
+    def test_it_is_the_first_to_go(self, limited):
+        """In a long answer the limit is left out before anything else. [contract]"""
+        long = replace(limited, current_policy="a-policy-" * 6)
+        assert "Best of" in long.answer
+        assert "No wave" not in long.answer
+        assert len(long.answer) <= 240
+
+    def test_it_is_data(self, limited):
+        """Limit, what it left out, and what today's policy plans are in the JSON. [contract]"""
+        told = limited.to_dict()
+        assert (told["largest_wave"], told["current_wave"]) == (6, 6)
+        assert told["n_beyond_largest_wave"] == limited.n_beyond_largest_wave > 0
+
+    def test_the_minimum_in_service(self, limited):
+        """Every row of the table has it; the answer names it below 80 %, unless it is the objective. [contract]"""
+        table = limited.summarize()[0]
+        place = table.header.index("minimum in service")
+        in_service = limited.policies[limited.policies["measure"].eq("min_in_service_fraction")]
+        assert [float(row[place].split()[0]) for row in table.rows] == pytest.approx(
+            100 * in_service["estimate"].to_numpy(), abs=0.1
+        )
+        for value, told in (
+            (0.8, ". "),
+            (0.7951, "; minimum in service 80 %. "),
+            (0.62, "; minimum in service 62 %. "),
+        ):
+            rows = limited.policies.copy()
+            rows.loc[in_service.index[0], "estimate"] = value
+            assert f" for API defaults{told}Best of" in replace(limited, policies=rows).answer
+        # It gives way to how sure the choice is.
+        long = replace(limited, policies=rows, current_policy="a-policy-" * 9)
+        assert "minimum in service" not in long.answer
+        assert "Best of" in long.answer
+        of_it = search(make(), of="min_in_service_fraction", vary={"max_parallel": [20, 30]})
+        assert "minimum in service" not in tell(of_it).partition(";")[2]
+
+    @pytest.mark.parametrize(("dialect", "told"), [("deployment", "all at once"), ("rollout", "0")])
+    def test_all_at_once(self, dialect, told):
+        """A max_parallel of 0 reads as what it does, which in the rollout dialect is something else; JSON has the 0. [contract]"""
+        health = {} if dialect == "deployment" else {"health_check": IN_NS}
+        policy = {"dialect": dialect, "max_parallel": 5, **health}
+        result = search(make(policy), vary={"max_parallel": [0]})
+        assert result.answer.startswith(f"Use waves with max_parallel {told}: ")
+        (table,) = (table for table in result.summarize() if table.title == "Settings that differ")
+        assert [row[1] for row in table.rows[:2]] == [told, "5"]
+        assert result.to_dict()["choice"] == {"max_parallel": 0}
+
+
+class TestCommand:
+    @pytest.mark.parametrize(
+        ("option", "limit"), [([], 6), (["--largest-wave", "9"], 9), (["--largest-wave", "all"], None)]
+    )
+    def test_the_option_is_the_argument(self, option, limit, tmp_path):
+        """--largest-wave takes a number or all, as the argument does. [contract]"""
+        path = tmp_path / "slow.yaml"
+        path.write_text(json.dumps(SCENARIO), encoding="utf-8")
+        few = ["--candidates", "20", "--replications", "4", "--most", "100", "--final", "100", "--engine", "compiled"]
+        done = CliRunner().invoke(app, ["tune", str(path), *few, *option, "--json"])
+        assert done.exit_code == 0
+        told = json.loads(done.stdout)
+        assert told["largest_wave"] == limit
+        assert simdeploy.read_result(told).largest_wave == limit
+        wrong = CliRunner().invoke(app, ["tune", str(path), *few, "--largest-wave", "x"])
+        assert wrong.exit_code == 2
+        assert "invalid limit (found 'x')" in wrong.stderr
