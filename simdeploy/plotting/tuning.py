@@ -181,7 +181,8 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     Notes
     -----
     Only candidates that may meet all requirements count, with their estimates of the first stage. The farther apart the
-    points of a setting, the more it matters. A star marks the recommended value, a circle the current one. Settings with a
+    points of a setting, the more it matters. Where candidates are a random sample, a point also depends on the other settings
+    that were drawn with its value: compare points only if every combination was tried. A star marks the recommended value, a circle the current one. Settings with a
     single value are left out.
 
     Examples
@@ -197,7 +198,7 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     ... })
     >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, replications=2)
     >>> plot_settings(Figure().subplots(), result).get_xlabel()
-    'lowest makespan (min) with this value'
+    'lowest makespan (min) tried with this value'
     """
     frame = _read_candidates(result)
     reachable = frame[frame["outcome"].map(_ROW_OF).eq(_MEETS)]
@@ -209,7 +210,7 @@ def plot_settings(ax: Axes, result: Tuning) -> Axes:
     order = sorted(settings, key=lambda name: -_spread(list(best[name].values())))
     set_rows(ax, [name.rpartition(".")[2] for name in order])
     _set_objective_axis(ax, result, frame)
-    ax.set_xlabel(f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} with this value")
+    ax.set_xlabel(f"{'lowest' if is_min else 'highest'} {ax.get_xlabel()} tried with this value")
     current = result.candidates.iloc[0]
     for row, name in enumerate(order):
         chosen = None if result.choice is None else format_setting(result, name, result.choice[name])
