@@ -25,6 +25,7 @@ from simdeploy.plotting.style import (
     in_plain_text,
     set_rows,
 )
+from simdeploy.plotting.wrapping import wrap_words
 from simdeploy.report.tuning import format_setting
 from simdeploy.report.wording import find_cost_unit, format_number, measure_scale
 
@@ -87,7 +88,7 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
     ...     "policies": {"one-by-one": {"strategy": "rolling", "max_parallel": 1, "health_check": {"deadline": "5m"}}},
     ... })
     >>> result = tune(scenario, of="makespan_s", vary={"max_parallel": [1, 2]}, replications=2)
-    >>> plot_tuning(Figure().subplots(), result).get_xlabel()
+    >>> plot_tuning(Figure().subplots(), result).get_xlabel().splitlines()[0]
     'makespan (min)'
     """
     frame = _read_candidates(result)
@@ -102,6 +103,9 @@ def plot_tuning(ax: Axes, result: Tuning) -> Axes:
         )  # fmt: skip
     set_rows(ax, [f"{name}\n{frame['row'].eq(name).sum():,}" for name in rows])
     _set_objective_axis(ax, result, frame)
+    # So that nobody takes a small mark that is better for a better policy.
+    note = "small marks: first stage, few worlds; large marks: new worlds, 95 % CI"
+    ax.set_xlabel(f"{ax.get_xlabel()}\n{wrap_words(ax, note, 'small')}")
     _draw_roles(ax, result, frame, rows)
     ax.tick_params(axis="y", labelsize="small")
     return ax
