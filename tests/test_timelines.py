@@ -204,8 +204,48 @@ def test_an_interrupted_call_is_resumed(tmp_path, monkeypatch):
     traced.clear()
     simdeploy.timelines(scenario, store=tmp_path, **how)
     assert traced == []
+    before = (tmp_path / "bands.npz").read_bytes()
     with pytest.raises(InputError, match="other timelines"):
         simdeploy.timelines(scenario, store=tmp_path, **{**how, "replications": 1201})
+    assert (tmp_path / "bands.npz").read_bytes() == before
+
+
+def test_nothing_is_counted_twice(tmp_path, monkeypatch):
+    """Interrupted while it counts, a call saves no counts of replications that it would count again. [contract]"""
+    how = {
+        "quantities": ["failed", "error_rate"],
+        "every": "20s",
+        "until": "5m",
+        "replications": 800,
+        "engine": "compiled",
+    }
+    expected = simdeploy.timelines(small(), **how)
+    count, calls = Bands._count, []
+
+    def interrupt(bands, *args):
+        calls.append(args)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        count(bands, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bands, "_count", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            simdeploy.timelines(small(), store=tmp_path, **how)
+    again = simdeploy.timelines(small(), store=tmp_path, **how)
+    pd.testing.assert_frame_equal(again.bands, expected.bands, check_exact=True)
+
+
+def test_nothing_is_left_of_a_damaged_store(tmp_path):
+    """A store without the list of what it contains is computed again, from zero. [contract]"""
+    how = {"quantities": "failed", "until": "5m", "replications": 50, "engine": "compiled"}
+    expected = simdeploy.timelines(small(), store=tmp_path, **how)
+    with np.load(tmp_path / "bands.npz") as saved:
+        content = {key: saved[key] for key in saved.files if key != "done"}
+    np.savez_compressed(tmp_path / "bands.npz", **content)
+    with pytest.warns(simdeploy.SimdeployWarning, match="damaged"):
+        again = simdeploy.timelines(small(), store=tmp_path, **how)
+    assert again.peaks.equals(expected.peaks)
 
 
 def test_a_damaged_store_is_computed_again(tmp_path):

@@ -63,16 +63,19 @@ class Checkpoint:
                     raise InputError(
                         Problem("the folder contains other timelines", ("store",), file=str(path), hint=hint)
                     )
-                counts = {key: saved[key] for key in saved.files if key.startswith("counts")}
-                bands.n_rollouts[:] = saved["n_rollouts"]
-                bands.n_failed, bands.first_error = int(saved["n_failed"]), str(saved["first_error"])
-                done = [range(first, stop) for first, stop in saved["done"].tolist()]
+                content = {key: saved[key] for key in saved.files}
+                done = [range(first, stop) for first, stop in content["done"].tolist()]
+                n_failed, first_error = int(content["n_failed"]), str(content["first_error"])
+                n_rollouts = content["n_rollouts"].reshape(bands.n_rollouts.shape)
         except _UNREADABLE as error:
             warn_user(f"{path} is damaged ({error}); computing everything again")
             return []
-        for key, values in counts.items():
-            _, policy, kind = key.split("-")
-            bands.counts[int(policy), int(kind)] = values
+        # Only now, so that nothing is left of a damaged file.
+        bands.n_rollouts, bands.n_failed, bands.first_error = n_rollouts, n_failed, first_error
+        for key, values in content.items():
+            if key.startswith("counts-"):
+                _, policy, kind = key.split("-")
+                bands.counts[int(policy), int(kind)] = values
         return done
 
     def save(self, bands: Bands, done: Sequence[range], *, at_once: bool = False) -> None:

@@ -228,9 +228,11 @@ def _trace(
     done: list[range] = []
     if campaign.store is not None:
         checkpoint = Checkpoint(campaign.store, _make_question(job, policies, replications, bands))
+    is_whole = False  # whether the counts are those of `done`: an interruption may come in between
     try:
         if checkpoint is not None:
             done = checkpoint.load(bands)
+            is_whole = True
         spans = [
             Span(0, 0, len(policies), first, min(size, part.stop - first))
             for part in find_missing(replications, done)
@@ -243,14 +245,17 @@ def _trace(
         report()
         with closing(campaign.executor(job.engine).run(job, iter(spans))) as finished:
             for span, traces in finished:
+                is_whole = False
                 bands.add(span.policy, traces)
                 done = join_ranges([*done, range(span.first, span.first + span.n_replications)])
+                is_whole = True
                 report()
                 if checkpoint is not None:
                     checkpoint.save(bands, done)
     finally:
         if checkpoint is not None:
-            checkpoint.save(bands, done, at_once=True)
+            if is_whole:
+                checkpoint.save(bands, done, at_once=True)
             checkpoint.close()
 
 
