@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simdeploy.analysis.bands.result import WORST_WHEN_LOW
 from simdeploy.report.tables import Column, make_table
 from simdeploy.report.wording import join_answer, percent
 from simdeploy.units import NS_PER_S, short_duration
@@ -33,8 +34,8 @@ def tell(result: Timelines) -> str:
     rows = peaks[peaks["quantity"].eq(of) & peaks["peak"].notna()]
     if rows.empty:
         return join_answer([f"No rollout has a value of the {NAMES[of]}"])
-    worst = rows.sort_values("peak", ascending=of == "in_service", kind="stable").iloc[0]
-    side = "Lowest" if of == "in_service" else "Highest"
+    worst = rows.sort_values("peak", ascending=of in WORST_WHEN_LOW, kind="stable").iloc[0]
+    side = "Lowest" if of in WORST_WHEN_LOW else "Highest"
     found = f"{side} {describe_extreme(of, result.quantiles)} of {NAMES[of]}: {write_level(of, worst['peak'])}"
     found += f" at {short_duration(worst['peak_at_s'] * NS_PER_S)}"
     release = f" with release {worst['release']}" if worst["release"] else ""

@@ -11,6 +11,9 @@ from simdeploy.result import Columns, Result
 if TYPE_CHECKING:
     import pandas as pd
 
+# Quantities whose lowest value is the worst one; of the others it is the highest.
+WORST_WHEN_LOW = ("in_service",)
+
 BAND = {
     "policy": "str",
     "release": "str",
