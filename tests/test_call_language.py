@@ -17,6 +17,7 @@ from test_command_language import COMMANDS
 import simdeploy
 from simdeploy.analysis.rare.by_splitting import Repetitions
 from simdeploy.errors import InputError
+from simdeploy.experiments import cutting
 from simdeploy.experiments.executors import InProcess, Processes, Threads
 from simdeploy.experiments.jobs import Job
 from simdeploy.scenario.measures import Measure, Requirement
@@ -296,6 +297,8 @@ def test_it_goes_on_where_it_was_ended(name, scenario, tmp_path, monkeypatch):
     """Stopped halfway, the same call goes on in its folder; given again, it simulates nothing; numbers stay the same. [property]"""
     expected, heard = expected_answer(name), []
     run, spans = InProcess.run, []
+    # Spans are as long as a second's work; this clock makes them the same each time.
+    monkeypatch.setattr(cutting, "thread_time", itertools.count(0, 0.01).__next__)
 
     def interrupted(executor, job, pieces):
         def counted():
