@@ -31,6 +31,7 @@ from simdeploy.api import (
     read_deployment,
     spec_from_dict,
     spec_problems,
+    time_in_week,
     unknown_keys,
 )
 from simdeploy.api.json_text import MAX_VALUES, locate
@@ -784,6 +785,20 @@ def test_no_time_beyond_the_year_9999(epoch_ns: int) -> None:
 def test_offsets_are_subtracted() -> None:
     """The same instant in two zones is the same number [oracle]."""
     assert parse_time("2026-01-01T05:30:00+05:30") == parse_time("2025-12-31T23:00:00-01:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "hour"),
+    [
+        ("2026-01-05T00:00:00Z", 0, 0),  # a Monday
+        ("2026-01-04T23:00:00-11:00", 6, 23),
+        ("1969-12-31T12:00:00+01:00", 2, 12),
+        ("2026-11-26T09:00:00+05:30", 3, 9),
+    ],
+)
+def test_time_in_week(text, day, hour):
+    """Weekday and hour are those of the offset as written. [contract]"""
+    assert time_in_week(text) == (24 * day + hour) * 3600 * 10**9
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from simdeploy.api.check import spec_from_dict, spec_problems, unknown_keys
 from simdeploy.api.deployment import Deployment, DeploymentStatus
 from simdeploy.api.document import DeploymentDocument, parse_deployment, read_deployment
 from simdeploy.api.spec import DeploymentSpec, HealthCheck, RolloutHealthCheck, RolloutSpec, Spec
-from simdeploy.api.times import format_time, parse_time
+from simdeploy.api.times import format_time, parse_time, time_in_week
 from simdeploy.api.wire import DEFAULTS, Dialect, canonical_json
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "read_deployment",
     "spec_from_dict",
     "spec_problems",
+    "time_in_week",
     "unknown_keys",
 ]

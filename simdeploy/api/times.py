@@ -10,6 +10,8 @@ from simdeploy.units import NS_PER_S
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_WALL = _EPOCH.replace(tzinfo=None)  # of an aware instant isoformat would write the offset, too
+_WEEK_NS = 7 * 24 * 3600 * NS_PER_S
+_FIRST_MONDAY_NS = 4 * 24 * 3600 * NS_PER_S  # 1970 began on a Thursday
 _FORM = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?"
     r"(?:Z|(?P<sign>[+-])(?P<hours>[0-9]{2}):(?P<minutes>[0-9]{2}))"
@@ -34,6 +36,28 @@ def parse_time(text: str) -> int:
     >>> parse_time("1970-01-01T01:00:00.5+01:00")
     500000000
     """
+    wall_ns, offset_ns = _read(text)
+    return wall_ns - offset_ns
+
+
+def time_in_week(text: str) -> int:
+    """Return the nanoseconds since Monday 00:00 of an RFC 3339 time, in the offset that it is written with.
+
+    Raises
+    ------
+    ValueError
+        As for `parse_time`.
+
+    Examples
+    --------
+    >>> time_in_week("2026-01-06T01:00:00+05:00") == 25 * 3600 * NS_PER_S  # a Tuesday
+    True
+    """
+    return (_read(text)[0] - _FIRST_MONDAY_NS) % _WEEK_NS
+
+
+def _read(text: str) -> tuple[int, int]:
+    """Return what the clock on the wall shows, nanoseconds since 1970, and how far it is ahead of UTC."""
     match = _FORM.fullmatch(text)
     if match is None:
         raise ValueError("not an RFC 3339 time")
@@ -47,8 +71,8 @@ def parse_time(text: str) -> int:
         if hours > 23 or minutes > 59:
             raise ValueError("no such time: the offset must be at most 23:59")
         offset_s = (hours * 3600 + minutes * 60) * (1 if match["sign"] == "+" else -1)
-    seconds = (wall - _EPOCH) // timedelta(seconds=1) - offset_s
-    return seconds * NS_PER_S + int((match["fraction"] or "0").ljust(9, "0"))
+    seconds = (wall - _EPOCH) // timedelta(seconds=1)
+    return seconds * NS_PER_S + int((match["fraction"] or "0").ljust(9, "0")), offset_s * NS_PER_S
 
 
 def format_time(epoch_ns: int) -> str:
