@@ -26,6 +26,11 @@ RESPONSES = {
     "unavailable_node_s": "float64",
     "min_in_service_fraction": "float64",
     "unavailable_excess_node_s": "float64",
+    "lost_requests": "float64",
+    "lost_requests_excess": "float64",
+    "shed_requests": "float64",
+    "shed_requests_excess": "float64",
+    "min_capacity_ratio": "float64",
     "decision_windows": "Int64",
     "decision_requests": "Int64",
 }

@@ -12,6 +12,9 @@ from simdeploy.vocabulary import WEIGHT
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import Recording
+    from simdeploy.world.realized import World
+
+_OF_REQUESTS = ("lost_requests", "lost_requests_excess", "shed_requests", "shed_requests_excess", "min_capacity_ratio")
 
 
 def compute_responses(recording: Recording, service: Service | None = None) -> dict[str, Any]:
@@ -54,6 +57,7 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
         "unavailable_node_s": math.nan,
         "min_in_service_fraction": math.nan,
         "unavailable_excess_node_s": math.nan,
+        **dict.fromkeys(_OF_REQUESTS, math.nan),
         "decision_windows": _count_up_to(makespan, recording.windows.end_ns),
         "decision_requests": _decision_requests(recording),
     }
@@ -66,9 +70,24 @@ def compute_responses(recording: Recording, service: Service | None = None) -> d
         values["unavailable_node_s"] = unavailable
         values["min_in_service_fraction"] = 1 - int(out.max(initial=0)) / total
         values["unavailable_excess_node_s"] = unavailable - service.down_anyway.total_s(service.end_ns)
+        values |= _compute_requests(world, service)
     if recording.weight is not None:
         values[WEIGHT] = recording.weight
     return values
+
+
+def _compute_requests(world: World, service: Service) -> dict[str, float]:
+    """Compute the requests that nobody served: lost where each node has its own, shed where the others serve them."""
+    requests, anyway = service.requests, service.requests_anyway
+    if world.service is None:
+        lost = requests.lost_within(service.out_of_service)
+        lost_anyway = anyway.lost_within(service.down_anyway)
+        return dict(zip(_OF_REQUESTS, (lost, lost - lost_anyway, 0.0, 0.0, math.nan), strict=True))
+    shed = sum(pool.shed for pool in requests.pools)
+    shed_anyway = sum(pool.shed for pool in anyway.pools)
+    lowest = min(pool.lowest_ratio for pool in requests.pools)
+    ratio = lowest if lowest < math.inf else math.nan
+    return dict(zip(_OF_REQUESTS, (0.0, 0.0, shed, shed - shed_anyway, ratio), strict=True))
 
 
 def _verdict(recording: Recording) -> str | float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.intervals import FOREVER, Intervals
+from simdeploy.engines.requests import Requests
 from simdeploy.engines.schema import REMOVED, ROLLBACK_FAILED, STOPPED
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.units import NS_PER_S
@@ -86,6 +87,21 @@ class Service:
     @cached_property
     def in_service(self) -> Intervals:
         """When a node that is missed served; one instant beyond the end, to see it settled."""
+        return self.out_of_service.outside(*self._missed_bounds)
+
+    @cached_property
+    def requests(self) -> Requests:
+        """The requests of nodes that are missed."""
+        return Requests(self._recording.world, self._missed, self.in_service, self.end_ns)
+
+    @cached_property
+    def requests_anyway(self) -> Requests:
+        """The same if only those nodes were out of service that would be down anyway."""
+        serving = self.down_anyway.outside(*self._missed_bounds)
+        return Requests(self._recording.world, self._missed, serving, self.end_ns)
+
+    @cached_property
+    def _missed_bounds(self) -> tuple[np.ndarray, np.ndarray]:
         missed_from = np.zeros(len(self._started), np.int64)
         missed_until = np.full(len(self._started), self.end_ns + 1)
         if self._type.begins:
@@ -93,7 +109,11 @@ class Service:
             missed_until = np.where(self._status == REMOVED, np.minimum(self._back_until, missed_until), missed_until)
         if self._type.leaves:
             missed_until = np.where(self._status == STOPPED, np.minimum(self._resolved, missed_until), missed_until)
-        return self.out_of_service.outside(missed_from, missed_until)
+        return missed_from, missed_until
+
+    @property
+    def _missed(self) -> Intervals:
+        return self._intervals(*self._missed_bounds)
 
     @property
     def exposure_bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +180,7 @@ class Service:
     def added_failures(self) -> float:
         """Return the expected failed requests that the release added up to the horizon.
 
-        The integral of request rate x added error level over nodes exposed and in service, where the
+        The integral of the requests that a node serves x added error level over nodes exposed and in service, where the
         added level is the level minus what the node would have without the release.
         """
         world = self._recording.world
@@ -181,21 +201,26 @@ class Service:
                 total += rate * (1 - world.baseline[node]) * added * served / NS_PER_S
         return total
 
-    def _served(self, node: int, start: int, end: int) -> tuple[float, int]:
-        """Return for how long a node was up within [start, end), and degraded while up, nanoseconds."""
-        world = self._recording.world
+    def _served(self, node: int, start: int, end: int) -> tuple[float, float]:
+        """Return the nanoseconds of its requests that a node served within [start, end), and of those the ones while degraded."""
+        world, between = self._recording.world, self.requests.between
         down = (
             Intervals.of((0, a, b) for a, b in world.down_spells(node, start, end)) if world.may_go_down(node) else None
         )
         degraded = list(world.degraded_spells(node, start, end))
-        served, degraded_ns = end - start, sum(b - a for a, b in degraded)
+        served, degraded_ns = between(node, start, end), sum(between(node, a, b) for a, b in degraded)
         if down is not None and len(down.node):
             down = down.union()
-            served -= int((down.end - down.start).sum())
+            for a, b in _rows(down):
+                served -= between(node, a, b)
             for a, b in degraded:
-                both = down.clipped(a, b)
-                degraded_ns -= int((both.end - both.start).sum())
+                for c, d in _rows(down.clipped(a, b)):
+                    degraded_ns -= between(node, c, d)
         return served, degraded_ns
+
+
+def _rows(intervals: Intervals) -> Iterator[tuple[int, int]]:
+    return zip(intervals.start.tolist(), intervals.end.tolist(), strict=True)
 
 
 def _or_forever(times: list[int | None]) -> np.ndarray:

@@ -22,6 +22,7 @@ from simdeploy.errors import Problem, nearest
 from simdeploy.scenario.laws import DurationLaw, FactorLaw, ProbabilityLaw
 from simdeploy.scenario.node_lists import NodeList, unknown_nodes
 from simdeploy.scenario.section import Section, optional, problems_of, validation_error
+from simdeploy.scenario.service_section import ServiceSection, TrafficSection, local, local_field
 from simdeploy.scenario.values import (
     Attempts,
     DurationNs,
@@ -128,9 +129,10 @@ def _check_cycle(mean_s: float) -> None:
 class BehaviourSection(Section):
     """Behaviour of nodes: keys that a class may override."""
 
-    nullable = ("flapping", "crash", "zone_outage")
+    nullable = ("flapping", "crash", "zone_outage", "traffic")
 
     requests_per_second: ExactNumber = optional(0, "Requests per second to each node.")
+    traffic: Annotated[TrafficSection | None, OrNone] = none_field("Traffic by the time of day.")
     rollback_duration: DurationLaw | None = optional(None, "Rollback time per node; default: update_duration.")
     rollback_failure: Probability = optional(0, "Probability that a node's rollback fails.")
     slowdown: FactorLaw = optional(1, "Factor on every update_duration, drawn once per replication (a slow registry).")
@@ -199,7 +201,8 @@ class FleetSection(BehaviourSection):
     """The nodes and how they behave."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
-        "down": "a key of a class: classes: [{name: away, nodes: [4], down: true}]"
+        "down": "a key of a class: classes: [{name: away, nodes: [4], down: true}]",
+        "capacity": "a key of service: service: {shared: {capacity: 1.4}}",
     }
 
     nodes: Nodes = Field(description="Number of nodes.")
@@ -209,6 +212,9 @@ class FleetSection(BehaviourSection):
     ] = optional("index", "Update order of the nodes; those in a list go first, the others follow by number.")
     update_duration: DurationLaw = Field(
         description="Duration of one start attempt; the node is out of service meanwhile."
+    )
+    service: Annotated[ServiceSection | None, local] = local_field(
+        "What becomes of the requests of a node that is out of service: local, lost; shared, served by others."
     )
     classes: Annotated[list[ClassSection] | None, OrNone] = none_field("Parts of the fleet that behave differently.")
 
@@ -278,13 +284,14 @@ def build_fleet(section: FleetSection) -> Fleet:
         classes.append(NodeClass(class_section.name, class_section.share, behaviour, class_section.nodes or ()))
     order: Order
     order, first = ("nodes", section.order) if isinstance(section.order, tuple) else (section.order, ())
-    return Fleet(section.nodes, section.zones, order, _behaviour(keys), tuple(classes), first)
+    service = section.service.shared.build() if section.service else None
+    return Fleet(section.nodes, section.zones, order, _behaviour(keys), tuple(classes), first, service)
 
 
 def _behaviour(keys: dict[str, Any]) -> Behaviour:
     rollback_duration = keys["rollback_duration"]
     built = {
         "rollback_duration": keys["update_duration"] if rollback_duration is None else rollback_duration,
-        **{name: keys[name] and keys[name].build() for name in ("flapping", "crash", "zone_outage")},
+        **{name: keys[name] and keys[name].build() for name in ("flapping", "crash", "zone_outage", "traffic")},
     }
     return Behaviour(**keys | built)

@@ -167,7 +167,8 @@ def key_schema(schema: Mapping[str, Any], key: str | int) -> Mapping[str, Any]:
     schemas = []
     for part in _alternatives(schema):
         if isinstance(key, int):
-            below = part.get("items")
+            pair = part.get("prefixItems", ())
+            below = pair[key] if key < len(pair) else part.get("items")
         else:
             below = part.get("properties", {}).get(key, part.get("additionalProperties"))
         if isinstance(below, Mapping):

@@ -89,6 +89,10 @@ class Alternating:
             spell = self._spell_at(t)
         return t
 
+    def ends_at(self, t: int) -> int:
+        """Return the end of the spell that contains t, as far as nothing changes it."""
+        return self._ends[self._spell_at(t)]
+
     def bad_spells(self, start: int, end: int) -> Iterator[Spell]:
         """Yield the non-empty parts of bad spells in [start, end), in order."""
         while start < end:
@@ -243,6 +247,12 @@ class Processes:
         if t < self._first_end[subject] and subject not in self._made:
             return self._bad_at_first[subject]
         return self.of(subject).bad_at(t)
+
+    def ends_at(self, subject: int, t: int) -> int:
+        """Return the end of the subject's spell that contains t, as far as nothing changes it."""
+        if t < self._first_end[subject] and subject not in self._made:
+            return self._first_end[subject]
+        return self.of(subject).ends_at(t)
 
     def is_good_until(self, subject: int, end: int) -> bool:
         """Return quickly whether the subject is in the good spell of time 0 until `end`; False if not quickly known."""

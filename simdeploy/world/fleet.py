@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Literal
 from simdeploy.units import round_half_up
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from simdeploy.world.distributions import Distribution
+    from simdeploy.world.traffic import Traffic
 
 Order = Literal["index", "random", "zone", "nodes"]
+Across = Literal["fleet", "zone", "class"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Behaviour:
         Of the node's zone.
     down : bool
         Whether the nodes are out of service from the start, for good.
+    traffic : Traffic or None
+        Factor on the requests by the time of day; None for none.
     """
 
     requests_per_second: Fraction
@@ -92,6 +97,23 @@ class Behaviour:
     crash: Outages | None
     zone_outage: Outages | None
     down: bool = False
+    traffic: Traffic | None = None
+
+
+@dataclass(frozen=True)
+class SharedService:
+    """A service whose nodes take over the requests of those that are out of service.
+
+    Attributes
+    ----------
+    capacity : float
+        What a node can serve, as a multiple of its requests per second.
+    across : {'fleet', 'zone', 'class'}
+        Which nodes form a pool that shares its requests.
+    """
+
+    capacity: float
+    across: Across = "fleet"
 
 
 @dataclass(frozen=True)
@@ -132,6 +154,8 @@ class Fleet:
         Of nodes in no class.
     first : tuple of int
         Nodes that go first, in this order; empty unless the order is ``nodes``.
+    service : SharedService or None
+        None if each node has requests of its own, which nobody else serves.
     """
 
     nodes: int
@@ -140,8 +164,14 @@ class Fleet:
     behaviour: Behaviour
     classes: tuple[NodeClass, ...]
     first: tuple[int, ...] = ()
+    service: SharedService | None = None
 
     @property
     def behaviours(self) -> tuple[Behaviour, ...]:
         """Behaviours by class number: 0 is the fleet's own, then the classes in the file's order."""
         return (self.behaviour, *(node_class.behaviour for node_class in self.classes))
+
+
+def traffic_points(behaviours: Sequence[Behaviour]) -> list[int]:
+    """Return the times of the day at which the traffic of some class bends, rising, nanoseconds since midnight."""
+    return sorted({int(start) for one in behaviours if one.traffic for start in one.traffic.pieces[0]})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.units import NS_PER_S
 from simdeploy.world.availability import (
     CRASH_STREAMS,
     FLAP_STREAMS,
@@ -23,8 +24,10 @@ from simdeploy.world.availability import (
 )
 from simdeploy.world.distributions import Exponential, sample_ns
 from simdeploy.world.draws import Draws
+from simdeploy.world.fleet import traffic_points
 from simdeploy.world.streams import Stream
 from simdeploy.world.tilt import NO_TILT, Tilt, bend, odds_times, tilted_probabilities
+from simdeploy.world.traffic import STEADY, Traffic
 
 if TYPE_CHECKING:
     from simdeploy.world.distributions import Distribution
@@ -46,6 +49,8 @@ class World:
         Probabilities other than the scenario's.
     lineage : ndarray of int, optional
         As for :class:`~simdeploy.world.draws.Draws`.
+    starts_at_ns : int, default 0
+        Time of the day at which the rollout starts, nanoseconds since midnight.
 
     Attributes
     ----------
@@ -61,6 +66,10 @@ class World:
         `class_of` as a list, for quick access.
     behaviour_of : list of Behaviour
         Per node.
+    service : SharedService or None
+        The fleet's.
+    traffic_points : list of int
+        Times of the day at which the traffic of some class bends, nanoseconds since midnight.
     anything_goes_down : bool
         Whether any node of the fleet can be down at all.
     affected : list of bool
@@ -79,8 +88,12 @@ class World:
         *,
         tilt: Tilt = NO_TILT,
         lineage: np.ndarray | None = None,
+        starts_at_ns: int = 0,
     ) -> None:
         self.n_nodes = n = fleet.nodes
+        self.service = fleet.service
+        self.starts_at_ns = starts_at_ns
+        self.traffic_points = traffic_points(fleet.behaviours)
         self.draws = Draws(seed, replication, n, lineage)
         self.tilt = tilt
         self._nodes = np.arange(n)
@@ -169,6 +182,19 @@ class World:
         """Return the factor on the crash rate of a node while it is exposed."""
         return self.release.crash_rate if self.release and self.affected[node] else 1.0
 
+    # -- requests by the time of day ----------------------------------------------------------------
+
+    def traffic_of(self, number: int) -> Traffic:
+        """Return the traffic of a class."""
+        return self.behaviours[number].traffic or STEADY
+
+    def traffic_between(self, number: int, start: int, end: int) -> float:
+        """Return the integral of a class's traffic over [start, end), seconds."""
+        traffic = self.behaviours[number].traffic
+        if traffic is None:
+            return (end - start) / NS_PER_S
+        return traffic.between(self.starts_at_ns + start, self.starts_at_ns + end)
+
     # -- up or down, degraded or not ---------------------------------------------------------------
 
     def is_down(self, node: int, t: int) -> bool:
@@ -187,6 +213,14 @@ class World:
             t = crash.of(node).good_again(t) if crash else t
             t = zone.of(int(self.zone_of[node])).good_again(t) if zone else t
         return t
+
+    def may_change_at(self, node: int, t: int) -> int:
+        """Return the first instant after t at which a node may go down or come up, as far as nothing changes it."""
+        crash, zone = self._crash[node], self._zones[node]
+        ends = [crash.ends_at(node, t)] if crash else []
+        if zone:
+            ends.append(zone.ends_at(int(self.zone_of[node]), t))
+        return min(ends)
 
     def was_up(self, node: int, start: int, end: int) -> bool:
         """Return whether a node was up throughout [start, end)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled.barrier_outcomes import requests_at, write_outcome
+from simdeploy.engines.compiled.barrier_outcomes import rate_at, requests_at, write_outcome
 from simdeploy.engines.compiled.codes import CANCELED, COMPLETED, FAILED
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.people import rejects_in_bundle
@@ -129,6 +129,7 @@ def _reset_sums(run):
     ) = 0
     run.sum_starts_high = run.sum_started_high = run.sum_hurt_high = run.sum_stuck_high = 0
     run.sum_starts_low = run.sum_started_low = run.sum_hurt_low = run.sum_stuck_low = 0
+    run.sum_rate_starts = run.sum_rate_stuck = run.sum_rate_stuck_begins = 0.0
     run.most_out = 0
 
 
@@ -163,6 +164,15 @@ def _look_at_wave(run, first, last, failures):
         for position in range(first, last):
             run.wave_requests += windows[position] * requests_at(run, policy_of(run), position)
     run.wave_at_once = at_once
+    if not run.is_even:
+        rate_starts = rate_stuck = 0.0
+        for position in range(first, last):
+            rate = rate_at(run, position)
+            if started[position] < NEVER:
+                rate_starts += rate * started[position]
+            else:
+                rate_stuck += rate
+        run.wave_rate_starts, run.wave_rate_stuck = rate_starts, rate_stuck
     if run.defective:
         affected = rel[REL_AFFECTED]
         n_hurt = high = low = np.int64(0)
@@ -191,6 +201,10 @@ def _absorb_wave(run, begins):
     run.sum_starts_low += run.wave_starts_low
     run.sum_started_high += run.wave_started * high + run.wave_starts_high
     run.sum_started_low += run.wave_started * low + run.wave_starts_low
+    if not run.is_even:
+        run.sum_rate_starts += run.wave_rate_starts
+        run.sum_rate_stuck += run.wave_rate_stuck
+        run.sum_rate_stuck_begins += run.wave_rate_stuck * begins
     run.sum_stuck += stuck
     run.sum_stuck_high += stuck * high
     run.sum_stuck_low += stuck * low

@@ -26,6 +26,7 @@ from simdeploy.engines.compiled.tables import (
     REL_STARTED,
     REL_WINDOWS,
     ROLLBACK,
+    back_rates,
     begins_of,
     class_rule_of,
     classes,
@@ -44,6 +45,12 @@ _LOW = (1 << 32) - 1
 def requests_at(run, policy, position):
     """Return the requests of a window of the node at a position."""
     return class_rule_of(run, policy, drawn(run)[CLASS, drawn(run)[ORDER, position]]).requests
+
+
+@compiled
+def rate_at(run, position):
+    """Return the requests per second of the node at a position."""
+    return classes(run)[drawn(run)[CLASS, drawn(run)[ORDER, position]]].requests_per_second
 
 
 @compiled
@@ -71,6 +78,15 @@ def _sum_rollbacks(run):
         rel[BACK_LONGEST, position] = longest
         rel[BACK_FAILED, position] = n_failed
         rel[BACK_OUT, position] = n_out
+    if not run.is_even:
+        lost = rate_failed = 0.0
+        for position in range(run.nodes):
+            duration, rate = draws[ROLLBACK, draws[ORDER, position]], rate_at(run, position)
+            if duration < 0:
+                rate_failed += rate
+            else:
+                lost += rate * duration
+            back_rates(run)[0, position], back_rates(run)[1, position] = lost, rate_failed
 
 
 @compiled
@@ -162,6 +178,18 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
     real[at.FAILED_REQUESTS] = _added_failures(run, last, leaves)
     real[at.UNAVAILABLE] = real[at.UNAVAILABLE_EXCESS] = at.sum_s(out_high, out_low)
     real[at.MIN_IN_SERVICE] = 1 - most_out / run.nodes
+    if run.is_even:
+        real[at.LOST] = run.even_rate * real[at.UNAVAILABLE]
+    else:
+        lost = run.sum_rate_starts + run.sum_rate_stuck * leaves - run.sum_rate_stuck_begins
+        for position in range(first, last):
+            lost += rate_at(run, position) * min(rel[REL_STARTED, position], leaves - begins)
+        if goes_back:
+            lost += back_rates(run)[0, last - 1] + back_rates(run)[1, last - 1] * (horizon - back)
+        real[at.LOST] = lost / NS_PER_S
+    real[at.LOST_EXCESS] = real[at.LOST]
+    real[at.SHED] = real[at.SHED_EXCESS] = 0.0
+    real[at.MIN_CAPACITY_RATIO] = math.nan
     if run.is_tilted:
         real[at.WEIGHT] = weigh_first(run, last, goes_back)
     return True

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from simdeploy.rules.gates.gate import Method
 from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
 from simdeploy.vocabulary import STATES, VERDICTS
-from simdeploy.world.fleet import Order
+from simdeploy.world.fleet import Across, Order
 from simdeploy.world.operator import Action
 from simdeploy.world.release import AffectedBy
 
@@ -39,6 +39,7 @@ OF_FLEET, OF_RESOLVED, OF_WAVE = _codes(PercentOf, "fleet", "resolved", "wave")
 ON_FAILURE_ROLLBACK, ON_FAILURE_PAUSE, ON_FAILURE_STOP, ON_FAILURE_CONTINUE = _codes(
     OnFailure, "rollback", "pause", "stop", "continue"
 )
+ACROSS_FLEET, ACROSS_ZONE, ACROSS_CLASS = _codes(Across, "fleet", "zone", "class")
 UNREACHABLE_FAIL, UNREACHABLE_SKIP, UNREACHABLE_WAIT = _codes(UnreachableNodes, "fail", "skip", "wait")
 CANT_TELL_WAIT, CANT_TELL_PASS, CANT_TELL_STOP = _codes(CantTell, "wait", "pass", "stop")
 (

@@ -33,6 +33,7 @@ from simdeploy.engines.compiled.tables import (
     policy_of,
     waves,
 )
+from simdeploy.engines.compiled.validation import validate
 
 
 @compiled
@@ -98,8 +99,15 @@ def send_wave(run, count):
     fate, turns = fates(run), lists(run)
     wave = run.waves_open - 1
     is_alone = run.queued == 0 and run.clock == NO_CLOCK and run.acts_told == run.n_acts
-    # Where nodes go back in the order of their dispatch, it has to be kept.
-    if not is_alone or run.goes_back_by_itself or run.rollback_in_waves or run.leaves or policy_of(run).gate >= 0:
+    # Where nodes go back in the order of their dispatch, it has to be kept. Nodes that share requests depend on each other.
+    if (
+        not is_alone
+        or run.shared
+        or run.goes_back_by_itself
+        or run.rollback_in_waves
+        or run.leaves
+        or policy_of(run).gate >= 0
+    ):
         give_turns(run, count)
         return
     first = run.next_turn
@@ -107,7 +115,13 @@ def send_wave(run, count):
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
     before = run.n_touched
-    n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
+    if run.varies:
+        n_slow = count
+        for place in range(count):
+            turns[UP_AGAIN, place] = drawn(run)[ORDER, first + place]
+            fate[WAVE, turns[UP_AGAIN, place]] = wave + 1
+    else:
+        n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
     for place in range(n_slow):
         node = turns[UP_AGAIN, place]
         if not run.goes_down or not is_down(run, node, run.now):
@@ -142,6 +156,8 @@ def _dispatch(run, node):
     lists(run)[TOUCHED, run.n_touched] = node
     run.n_touched += 1
     meet_fate(run, node, run.now)
+    if run.varies and not run.shared:
+        validate(run, node)
 
 
 @compiled

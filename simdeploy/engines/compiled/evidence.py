@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.binomial import failed_of
-from simdeploy.engines.compiled.fates import (
-    added_level,
-    after_ns,
-    begin_crashes,
-    degraded_within,
-    is_disturbed,
-    is_good_throughout,
-)
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.philox import draw, draw_window
-from simdeploy.engines.compiled.sampling import own_level
+from simdeploy.engines.compiled.prober import level_within, requests_within, was_up
 from simdeploy.engines.compiled.tables import (
     CLASS,
     DISPATCHED,
     FIRST_PLACE,
     HAS_FAILED,
-    NEVER,
     ORDER,
     PARTNER,
     RESOLVED,
     STARTED,
     TURNS,
-    class_rule_of,
-    classes,
     drawn,
     fates,
     lists,
     policy_of,
-    walk_at,
     waves,
 )
 from simdeploy.world.streams import Stream
@@ -89,20 +75,20 @@ def gather(run, wave):
         end = started + (window + 1) * interval
         if fate[HAS_FAILED, node] and end > fate[RESOLVED, node]:
             continue
-        if not _was_up(run, node, end - interval, end):
+        if not was_up(run, node, end - interval, end):
             continue
-        met = class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+        met = requests_within(run, node, end - interval, end)
         if policy.gate_compares:
             partner = lists(run)[PARTNER, node]
-            if partner < 0 or fate[DISPATCHED, partner] < end or not _was_up(run, partner, end - interval, end):
+            if partner < 0 or fate[DISPATCHED, partner] < end or not was_up(run, partner, end - interval, end):
                 continue
             if met > 0:
                 # Counted in 32 bits, as all indices are.
                 u = draw(run, Stream.OLD_WINDOW.value, partner, (end // interval) & 0xFFFFFFFF)
-                old_failed += failed_of(met, _level(run, partner, end - interval, end), u)
+                old_failed += failed_of(met, level_within(run, partner, end - interval, end), u)
         if met > 0:
             u = (draw_window(run, node, window) + 0.5) * _WORDS
-            failed += failed_of(met, _level(run, node, end - interval, end), u)
+            failed += failed_of(met, level_within(run, node, end - interval, end), u)
         requests += met
     return requests, failed, old_failed
 
@@ -112,52 +98,10 @@ def watch(run, node, look):
     """Return requests and failed ones of a running node in the last interval; -1 requests where it was not up throughout."""
     policy = policy_of(run)
     start = run.now - policy.interval
-    if not _was_up(run, node, start, run.now):
+    if not was_up(run, node, start, run.now):
         return np.int64(-1), np.int64(0)
-    met = class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+    met = requests_within(run, node, start, run.now)
     if met == 0:
         return np.int64(0), np.int64(0)
     u = draw(run, Stream.WATCHED_WINDOW.value, node, look)
-    return met, failed_of(met, _level(run, node, start, run.now), u)
-
-
-@compiled
-def _was_up(run, node, start, end):
-    """Tell whether a node was up throughout [start, end)."""
-    if not run.goes_down:
-        return True
-    look_ahead(run, end)
-    if not is_disturbed(run, node) and stays_up(run, node, end):
-        return True
-    one = classes(run)[drawn(run)[CLASS, node]]
-    if one.crash >= 0:
-        begin_crashes(walk_at(run, spells.CRASH), run, node, fates(run)[STARTED, node], NEVER)
-        if not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
-            return False
-    if one.zone_outage >= 0:
-        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, node % run.zones)
-        return is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
-    return True
-
-
-@compiled
-def _level(run, node, start, end):
-    """Return the time-average of a node's error level over [start, end), by the steps of the reference engine."""
-    started = fates(run)[STARTED, node]
-    one = classes(run)[drawn(run)[CLASS, node]]
-    added = added_level(run, node) if started < NEVER else 0.0
-    shown = end
-    if added > 0:
-        shown = min(max(started + after_ns(run, node), start), end)
-    degraded = both = np.int64(0)
-    if one.flapping >= 0:
-        look_ahead(run, end)
-        if not stays_undegraded(run, node):
-            spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
-            degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
-    own = own_level(run, node)
-    if shown == end and degraded == 0:
-        return own
-    level = one.degraded_level
-    lost = (added * (end - shown) + level * degraded - added * level * both) / (end - start)
-    return min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)
+    return met, failed_of(met, level_within(run, node, start, run.now), u)

@@ -14,6 +14,7 @@ from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
     CLASS,
+    DEADLINE,
     DISPATCHED,
     DURATION,
     FAILS,
@@ -98,6 +99,9 @@ def meet_fate(run, node, at):
         return
     if deadline < 0:
         deadline = t + rule.deadline
+    if run.varies:
+        fate[DEADLINE, node] = deadline  # it is validated where its requests are known
+        return
     _validate(run, node, t, deadline)
 
 

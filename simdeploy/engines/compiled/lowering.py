@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.api import time_in_week
 from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
 from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET, LoweredPlan, Row, bundle_policies, stops_at
 from simdeploy.engines.compiled.codes import code_of
@@ -35,12 +36,13 @@ from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf,
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.binomial import binomial_cdf
 from simdeploy.world.distributions import Constant, Exponential
-from simdeploy.world.fleet import Order
+from simdeploy.world.fleet import Across, Order, traffic_points
 from simdeploy.world.operator import Action
 from simdeploy.world.realized import mean_level
 from simdeploy.world.release import AffectedBy
 from simdeploy.world.special import special
 from simdeploy.world.tilt import NO_TILT, odds_times, tilted_probabilities
+from simdeploy.world.traffic import DAY_NS
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.world.distributions import Distribution
-    from simdeploy.world.fleet import Behaviour
+    from simdeploy.world.fleet import Behaviour, Fleet
     from simdeploy.world.release import ReleaseKind
     from simdeploy.world.tilt import Tilt
 
@@ -85,6 +87,7 @@ def lower(
     laws = LawTable()
     processes: list[dict[str, float]] = []
     classes = [_lower_class(scenario, number, b, laws, processes) for number, b in enumerate(fleet.behaviours)]
+    pieces = _lower_traffic(fleet.behaviours, classes)
     lowered_kinds = _lower_kinds(kinds, laws, scenario.tilt or NO_TILT)
     may_bundle = may_bundle and _may_bundle(scenario, traits)
     policies, peaks = _lower_policies(scenario, chosen, kinds, traits, may_bundle=may_bundle)
@@ -115,6 +118,7 @@ def lower(
         "escape_detection_law": laws.add(operator.escape_detection),
         "notices_defect": operator.notices_defect,
         "rejects_good": operator.rejects_good,
+        **_lower_service(fleet),
         **_lower_switches(scenario.orchestrator, traits),
         **_lower_tilt(scenario.tilt),
         "n_rules": len(policies["rules"]),
@@ -140,6 +144,8 @@ def lower(
         "processes": make_table(PROCESS_RECORD, processes),
         "script": np.array(script, dtype=np.int64),
         "peaks": np.array(peaks, dtype=np.int64),
+        "traffic": pieces,
+        "day_points": np.array(traffic_points(fleet.behaviours), dtype=np.int64),
         **policies,
     }
     return Lowered(scalars, tables, (floats,))
@@ -188,6 +194,37 @@ def _lower_class(
         "flapping": add_process(FLAPPING, *flaps) if flaps else -1,
         "zone_outage": add_process(ZONE, outage.up, outage.repair) if outage else -1,
     }
+
+
+def _lower_service(fleet: Fleet) -> dict[str, float]:
+    service, behaviours = fleet.service, fleet.behaviours
+    rates = {behaviour.requests_per_second for behaviour in behaviours}
+    points = traffic_points(behaviours)
+    n_pools = {"fleet": 1, "zone": fleet.zones, "class": len(behaviours)}
+    return {
+        "varies": service is not None or bool(points),
+        "shared": service is not None,
+        "capacity": service.capacity if service else 0.0,
+        "across": code_of(Across, service.across) if service else 0,
+        "n_pools": n_pools[service.across] if service else 0,
+        "n_day_points": len(points),
+        "n_pieces": sum(behaviour.traffic.pieces.shape[1] for behaviour in behaviours if behaviour.traffic),
+        "is_even": len(rates) == 1 and not points,
+        "even_rate": float(behaviours[0].requests_per_second),
+    }
+
+
+def _lower_traffic(behaviours: Sequence[Behaviour], classes: Sequence[dict[str, float]]) -> np.ndarray:
+    """Return the pieces of all classes' traffic, and tell each class which are its own."""
+    pieces = [np.empty((4, 0))]
+    done = 0
+    for behaviour, lowered in zip(behaviours, classes, strict=True):
+        if behaviour.traffic is not None:
+            pieces.append(behaviour.traffic.pieces)
+        first, done = done, sum(part.shape[1] for part in pieces)
+        day_s = behaviour.traffic.day_s if behaviour.traffic else 0.0
+        lowered |= {"first_piece": first, "last_piece": done, "day_s": day_s}
+    return np.concatenate(pieces, axis=1)
 
 
 def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> list[dict[str, float]]:
@@ -267,7 +304,7 @@ def _lower_policies(
     sizes: list[int] = []
     limits: dict[Limits | None, int] = {}
     gates: dict[Gate | None, int] = {None: 0}
-    rows = []
+    rows, starts_at = [], []
     for one in chosen:
         policy = one.policy
         # Nodes that leave have no windows to judge.
@@ -296,6 +333,7 @@ def _lower_policies(
                 gates.setdefault(gate, len(gates)),
             )
         )
+        starts_at.append(time_in_week(one.identity.created_at) % DAY_NS)
     peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
     lowered_rules = [{"rule": number, **_lower_rule(rule, peaks)} for rule, number in rules.items()]
     lowered_limits = [_lower_limits(limit, total) for limit in limits]
@@ -308,8 +346,9 @@ def _lower_policies(
             **row.plan._asdict(),
             **lowered_limits[row.limits],
             **lowered_gates[row.gate],
+            "starts_at": at,
         }
-        for row in rows
+        for row, at in zip(rows, starts_at, strict=True)
     ]
     behaviours = scenario.fleet.behaviours
     tables = {
@@ -333,7 +372,8 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
     """Tell whether policies under barrier pacing can be followed in bundles: nothing depends on the clock, or on people."""
     switches = scenario.orchestrator
     return (
-        not any(b.crash or b.zone_outage or b.flapping or b.down for b in scenario.fleet.behaviours)
+        not any(b.crash or b.zone_outage or b.flapping or b.down or b.traffic for b in scenario.fleet.behaviours)
+        and scenario.fleet.service is None
         and not scenario.operator.script
         and not traits.begins
         and not traits.leaves
@@ -344,7 +384,11 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
 
 
 def _lower_rule(rule: HealthRule, peaks: list[int]) -> dict[str, int]:
+    rate, _ = _exact_in_64_bits(rule.max_error_rate, MOST_GATED_REQUESTS, reaches=False)
     return {
+        "rate_top": rate.numerator,
+        "rate_bottom": rate.denominator,
+        "idle_is_healthy": rule.no_traffic_is_healthy,
         "interval": rule.interval_ns,
         "is_checked": rule.is_checked,
         "deadline": rule.deadline_ns,

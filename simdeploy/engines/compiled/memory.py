@@ -15,6 +15,7 @@ from simdeploy.engines.compiled.tables import (
     N_DRAWN,
     N_FATE,
     N_LISTS,
+    N_POOL,
     N_RELATIVE,
     N_TRACED,
     N_TRACED_COUNTS,
@@ -79,6 +80,10 @@ class Memory:
             "queue": np.zeros((2, 4 * n + 16), np.int64),
             "walks": np.zeros(N_PROCESSES, WALK_RECORD),
             "scratch": np.zeros((2, 4 * n + 16), np.int64),
+            "pool_times": np.zeros(int(lowered.scalars["n_pools"]), np.int64),
+            "pool_sums": np.zeros((int(lowered.scalars["n_pools"]), N_POOL)),
+            "pool_counts": np.zeros((int(lowered.scalars["n_pools"]), 2, n_classes), np.int64),
+            "back_rates": np.zeros((2, n)),
             **self._branch(branches, n),
             **self._trace(grid, n_traces),
         }

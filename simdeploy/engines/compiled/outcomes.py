@@ -31,9 +31,14 @@ from simdeploy.units import NS_PER_S
     UNAVAILABLE,
     MIN_IN_SERVICE,
     UNAVAILABLE_EXCESS,
+    LOST,
+    LOST_EXCESS,
+    SHED,
+    SHED_EXCESS,
+    MIN_CAPACITY_RATIO,
     WEIGHT,
     N_REAL,
-) = range(11)
+) = range(16)
 
 _LOW = (1 << 32) - 1
 

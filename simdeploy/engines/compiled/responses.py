@@ -36,6 +36,7 @@ from simdeploy.engines.compiled.outcomes import (
     sum_s,
     verdict_of,
 )
+from simdeploy.engines.compiled.prober import requests_within
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.service import measure_service, most_at_once, served_within
 from simdeploy.engines.compiled.tables import (
@@ -115,7 +116,12 @@ def _count_windows(run, whole):
                 # It was cut short, or its verdict came after the end.
                 windows = min(windows, (until - fate[STARTED, node]) // interval) if fate[STARTED, node] <= until else 0
             total += windows
-            requests += windows * class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+            if not run.varies:
+                requests += windows * class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
+            elif not run.shared:
+                for window in range(windows):
+                    start = fate[STARTED, node] + window * interval
+                    requests += requests_within(run, node, start, start + interval)
     if judges_waves(policy):
         requests = np.int64(0)
         for wave in range(run.waves_open):

@@ -33,6 +33,17 @@ _FLEET = [
     ("leaves", _BOOL),
     ("goes_down", _BOOL),
     ("degrades", _BOOL),
+    # Requests: whether windows meet different numbers of them; whether nodes share them, in how many pools; whether lost ones are
+    # in proportion to the time out of service, and to which.
+    ("varies", _BOOL),
+    ("shared", _BOOL),
+    ("capacity", _REAL),
+    ("across", _INT),
+    ("n_pools", _INT),
+    ("n_day_points", _INT),
+    ("n_pieces", _INT),
+    ("is_even", _BOOL),
+    ("even_rate", _REAL),
     # The people.
     ("promote_after_law", _INT),
     ("escape_detection_law", _INT),
@@ -169,6 +180,9 @@ _BARRIER = [
     ("wave_windows", _INT),
     ("wave_requests", _INT),
     ("wave_at_once", _INT),
+    # In requests per second: times of those that started, and the number of those that did not.
+    ("wave_rate_starts", _REAL),
+    ("wave_rate_stuck", _REAL),
     ("wave_hurt", _INT),  # those that a defective release affects
     ("wave_hurt_high", _INT),
     ("wave_hurt_low", _INT),
@@ -188,6 +202,9 @@ _BARRIER = [
     ("sum_stuck", _INT),  # nodes that did not start
     ("sum_stuck_high", _INT),
     ("sum_stuck_low", _INT),
+    ("sum_rate_starts", _REAL),
+    ("sum_rate_stuck", _REAL),
+    ("sum_rate_stuck_begins", _REAL),
     ("most_out", _INT),
     ("last_start", _INT),  # no node started later
     ("has_rollback_sums", _BOOL),

@@ -8,7 +8,17 @@ from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.codes import SLIDING
 from simdeploy.engines.compiled.fates import begin_crashes, is_disturbed
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.outcomes import MIN_IN_SERVICE, UNAVAILABLE, UNAVAILABLE_EXCESS, sum_s
+from simdeploy.engines.compiled.load import traffic_between
+from simdeploy.engines.compiled.outcomes import (
+    LOST,
+    LOST_EXCESS,
+    MIN_IN_SERVICE,
+    SHED,
+    SHED_EXCESS,
+    UNAVAILABLE,
+    UNAVAILABLE_EXCESS,
+    sum_s,
+)
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
@@ -32,20 +42,29 @@ from simdeploy.engines.compiled.tables import (
     scratch,
     walk_at,
 )
+from simdeploy.units import NS_PER_S
 
 _LOW = (1 << 32) - 1
 
 
 @compiled
+def requested_between(run, node, start, end):
+    """Return how many nanoseconds of its requests a node that is in service serves within [start, end)."""
+    if not run.varies:
+        return float(end - start)
+    return traffic_between(run, drawn(run)[CLASS, node], start, end) * NS_PER_S
+
+
+@compiled
 def served_within(run, node, start, end):
-    """Return for how long a node was up within [start, end), and degraded while up."""
+    """Return how many nanoseconds of its requests a node served within [start, end), and of those the ones while degraded."""
     fate = fates(run)
     one = classes(run)[drawn(run)[CLASS, node]]
     look_ahead(run, end)
     goes_down = run.goes_down and (is_disturbed(run, node) or not stays_up(run, node, end))
     flaps = not stays_undegraded(run, node)
     if not goes_down and not flaps:
-        return float(end - start), 0.0
+        return requested_between(run, node, start, end), 0.0
     if goes_down and one.crash >= 0:
         begin_crashes(walk_at(run, spells.CRASH), run, node, fate[STARTED, node], fate[BACK_FROM, node])
     if goes_down and one.zone_outage >= 0:
@@ -53,7 +72,7 @@ def served_within(run, node, start, end):
         spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, zone)
     if flaps:
         spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
-    served = degraded = np.int64(0)
+    served = degraded = 0.0
     t = start
     while t < end:
         until = end
@@ -77,11 +96,12 @@ def served_within(run, node, start, end):
         if t < fate[BACK_FROM, node]:
             until = min(until, fate[BACK_FROM, node])
         if is_up:
-            served += until - t
+            met = requested_between(run, node, t, until)
+            served += met
             if is_degraded:
-                degraded += until - t
+                degraded += met
         t = until
-    return float(served), float(degraded)
+    return served, degraded
 
 
 @compiled
@@ -100,7 +120,7 @@ def measure_service(run, horizon, real):
         and not (run.rollback_has_begun and run.rollback_in_waves)
         and policy_of(run).pacing != SLIDING
     )
-    sums = np.zeros(4, np.int64)
+    sums, lost = np.zeros(4, np.int64), np.zeros(2)
     spans = scratch(run)
     k = 0
     for node in range(run.nodes):
@@ -121,14 +141,35 @@ def measure_service(run, horizon, real):
                 return False
             after = unite(run, k, after)
             _add_lengths(run, k, after, horizon, sums[2:])
+            if not run.is_even:
+                lost[1] += _lost_within(run, node, k, after, horizon)
         _add_lengths(run, first, k, horizon, sums[:2])
+        if not run.is_even:
+            lost[0] += _lost_within(run, node, first, k, horizon)
     if k + run.waves_open + 2 > run.room:
         return False
-    most = _most_at_few_instants(run, horizon, k, sums) if few else most_at_once(spans[0, :k], spans[1, :k], horizon)
+    most = (
+        _most_at_few_instants(run, horizon, k, sums, lost) if few else most_at_once(spans[0, :k], spans[1, :k], horizon)
+    )
     real[UNAVAILABLE] = sum_s(sums[0], sums[1])
     real[UNAVAILABLE_EXCESS] = real[UNAVAILABLE] - sum_s(sums[2], sums[3])
     real[MIN_IN_SERVICE] = 1 - most / run.nodes
+    if not run.shared:
+        real[LOST], real[LOST_EXCESS], real[SHED], real[SHED_EXCESS] = lost[0], lost[0] - lost[1], 0.0, 0.0
+        if run.is_even:
+            real[LOST] = run.even_rate * real[UNAVAILABLE]
+            real[LOST_EXCESS] = run.even_rate * real[UNAVAILABLE_EXCESS]
     return True
+
+
+@compiled
+def _lost_within(run, node, first, last, horizon):
+    """Return the requests of a node within the intervals in columns first, ..., last - 1."""
+    spans = scratch(run)
+    lost = 0.0
+    for place in range(first, last):
+        lost += _lost_between(run, node, min(spans[0, place], horizon), min(spans[1, place], horizon))
+    return lost
 
 
 @compiled
@@ -160,10 +201,10 @@ def most_at_once(starts, ends, until):
 
 
 @compiled
-def _most_at_few_instants(run, horizon, k, sums):
+def _most_at_few_instants(run, horizon, k, sums, lost):
     """Find the most nodes out of service at once, where k spells of some nodes stand in `scratch` and the others are plain.
 
-    The others' times out of service are added to `sums`.
+    The others' times out of service are added to `sums`, the requests lost meanwhile to `lost`.
     """
     fate, spans, until = fates(run), scratch(run), horizon + 1
     instants, changes = queue(run)[0], queue(run)[1]  # nothing is queued any more
@@ -186,7 +227,7 @@ def _most_at_few_instants(run, horizon, k, sums):
         changes[_first_not_before(instants, n, spans[0, place])] += 1
         changes[_first_not_before(instants, n, spans[1, place])] -= 1
     if not run.leaves:
-        high, low = sums[0], sums[1]
+        high, low, is_even = sums[0], sums[1], run.is_even
         for node in range(run.nodes):
             if run.goes_down and not (stays_up(run, node, until) and not is_disturbed(run, node)):
                 continue
@@ -198,6 +239,8 @@ def _most_at_few_instants(run, horizon, k, sums):
                     length = min(end, horizon) - begin
                     high += length >> 32
                     low += length & _LOW
+                    if not is_even:
+                        lost[0] += _lost_between(run, node, begin, min(end, horizon))
                     place = fate[WAVE, node] - 1 if n_others == 0 else _first_not_before(instants, n, begin)
                     changes[place] += 1
                     place += 1
@@ -209,6 +252,8 @@ def _most_at_few_instants(run, horizon, k, sums):
                 length = min(end, horizon) - min(begin, horizon)
                 high += length >> 32
                 low += length & _LOW
+                if not is_even:
+                    lost[0] += _lost_between(run, node, min(begin, horizon), min(end, horizon))
                 changes[_first_not_before(instants, n, begin)] += 1
                 changes[_first_not_before(instants, n, end)] -= 1
         sums[0], sums[1] = high, low
@@ -219,6 +264,13 @@ def _most_at_few_instants(run, horizon, k, sums):
         if place + 1 == n or instants[place + 1] != instants[place]:
             most = max(most, at_once)
     return most
+
+
+@compiled
+def _lost_between(run, node, start, end):
+    """Return the requests of a node that is out of service all the time."""
+    number = drawn(run)[CLASS, node]
+    return classes(run)[number].requests_per_second * traffic_between(run, number, start, end)
 
 
 @compiled

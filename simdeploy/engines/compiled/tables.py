@@ -73,6 +73,10 @@ N_TRACED = len(QUANTITIES)
 OUT, SERVING_OLD, SERVING_NEW, N_TRACED_COUNTS = 3, 4, 5, 6
 N_TRACED_SUMS = 4
 
+# Rows of the table of pools' sums: seconds of requests that a node met up to the last change, and of those that were shed; and
+# requests per second that its serving nodes usually have.
+POOL_MET, POOL_SHED, POOL_SERVED, N_POOL = range(4)
+
 _INT, _REAL, _BOOL, _WORD = np.int64, np.float64, np.bool_, np.uint64
 
 TABLES = (
@@ -119,6 +123,12 @@ TABLES = (
     "traces",
     "traced_counts",
     "traced_sums",
+    "traffic",
+    "day_points",
+    "pool_times",
+    "pool_sums",
+    "pool_counts",
+    "back_rates",
 )
 CLASS_RECORD = np.dtype(
     [
@@ -139,6 +149,10 @@ CLASS_RECORD = np.dtype(
         ("flapping", _INT),
         ("zone_outage", _INT),
         ("true_rollback_failure", _REAL),  # without a tilt
+        # Pieces of its traffic over the day; none without traffic. And the integral over a day, seconds.
+        ("first_piece", _INT),
+        ("last_piece", _INT),
+        ("day_s", _REAL),
     ]
 )
 KIND_RECORD = np.dtype(
@@ -189,6 +203,11 @@ POLICY_RECORD = np.dtype(
         ("consecutive", _BOOL),
         ("failure_threshold", _INT),  # 0 for none
         ("peak", _INT),  # which of the peaks of window words covers the windows needed; -1 for none
+        # The highest error rate, as a fraction for any number of requests; and whether a window without any is healthy.
+        ("rate_top", _INT),
+        ("rate_bottom", _INT),
+        ("idle_is_healthy", _BOOL),
+        ("starts_at", _INT),  # time of the day
         # The plan.
         ("first_size", _INT),  # place in sizes
         ("n_waves", _INT),
@@ -352,6 +371,16 @@ reached = make_view("reached_at", _BOOL, "n_lineages")
 traces = make_view("traces_at", np.int32, "n_traces", N_TRACED, "n_times")
 traced_counts = make_view("traced_counts_at", _INT, N_TRACED_COUNTS, "n_slots_traced")
 traced_sums = make_view("traced_sums_at", _REAL, N_TRACED_SUMS, "n_slots_traced")
+
+# Traffic: starts, factors, changes per second and integrals of all pieces (`simdeploy.world.traffic.Traffic.pieces`).
+traffic = make_view("traffic_at", _REAL, 4, "n_pieces")
+day_points = make_view("day_points_at", _INT, "n_day_points")
+# Pools: when each last changed, its sums, and how many nodes of each class are missed, and serve.
+pool_times = make_view("pool_times_at", _INT, "n_pools")
+pool_sums = make_view("pool_sums_at", _REAL, "n_pools", N_POOL)
+pool_counts = make_view("pool_counts_at", _INT, "n_pools", 2, "n_classes")
+# Sums over nodes in the order of dispatch: requests lost while they go back, and requests per second of those that fail to.
+back_rates = make_view("back_rates_at", _REAL, 2, "nodes")
 
 # Of the rollout at hand.
 fates = make_view("fates_at", _INT, N_FATE, "nodes")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from simdeploy.api import time_in_week
 from simdeploy.engines.recording import Recording
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
@@ -23,6 +24,7 @@ from simdeploy.rules.limits import read_limits
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.realized import World
 from simdeploy.world.tilt import NO_TILT
+from simdeploy.world.traffic import DAY_NS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +48,10 @@ def run_reference(
     policy, orchestrator, operator = chosen.policy, scenario.orchestrator, scenario.operator
     release = scenario.release if TYPES[type_name].releases else ()
     tilt = scenario.tilt or NO_TILT
-    world = World(scenario.fleet, release, operator, seed, replication, tilt=tilt, lineage=lineage)
+    starts_at_ns = time_in_week(chosen.identity.created_at) % DAY_NS
+    world = World(
+        scenario.fleet, release, operator, seed, replication, tilt=tilt, lineage=lineage, starts_at_ns=starts_at_ns
+    )
     plan = plan_waves(policy, orchestrator, world.n_nodes)
 
     rule = read_health_rule(policy, orchestrator)

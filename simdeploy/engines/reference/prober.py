@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from simdeploy.world.binomial import failed_requests
 from simdeploy.world.realized import mean_level
 from simdeploy.world.streams import WORD_LIMIT, Stream
+from simdeploy.world.traffic import count_requests
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import NodeFate, Windows
+    from simdeploy.engines.reference.load import Load
     from simdeploy.rules.health import HealthRule
     from simdeploy.world.realized import World
 
@@ -28,27 +30,32 @@ class Prober:
     """Looks at nodes, one window at a time."""
 
     def __init__(
-        self, world: World, rule: HealthRule, windows: Windows, compared: Windows, *, nodes_count: bool
+        self, world: World, rule: HealthRule, load: Load, windows: Windows, compared: Windows, *, nodes_count: bool
     ) -> None:
         self._world = world
+        self._rule = rule
+        self._load = load
         self._windows = windows
         self._compared = compared
         self._nodes_count = nodes_count
         self._interval_ns = rule.interval_ns
-        # Per class: requests of a window, the most failed ones of a healthy window, level of a degraded spell.
-        self._load = []
+        # Per class, where all windows meet the same: requests of a window, and the most failed ones of a healthy one.
+        self._same: list[tuple[int, int, float] | None] = []
         for behaviour in world.behaviours:
             requests = rule.requests_per_window(behaviour.requests_per_second)
-            degraded = behaviour.flapping.error_rate if behaviour.flapping else None
-            self._load.append((requests, rule.allowed_failures(requests), degraded))
+            varies = world.service is not None or behaviour.traffic is not None
+            self._same.append(None if varies else (requests, rule.allowed_failures(requests), 0.0))
+        self._rates = [float(behaviour.requests_per_second) for behaviour in world.behaviours]
+        self._degraded = [b.flapping.error_rate if b.flapping else None for b in world.behaviours]
+        self._allowed: dict[int, int] = {}
 
     def looks_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
         """Judge a node's window from `start` to `end`, which is now: up throughout, and few enough failed requests."""
         world = self._world
-        requests, allowed, degraded_level = self._load[world.class_numbers[number]]
+        requests, allowed, shed = self._meets(number, start, end)
         failed = 0
         if requests:
-            level = self._level(number, fate, start, end, degraded_level)
+            level = self._level(number, fate, start, end, shed)
             failed = failed_requests(requests, level, world.window_uniform(number, fate.windows))
         was_up = world.was_up(number, start, end)
         healthy = failed <= allowed and was_up
@@ -61,11 +68,11 @@ class Prober:
         world = self._world
         if not world.was_up(number, start, end):
             return None
-        requests, allowed, degraded = self._load[world.class_numbers[number]]
+        requests, allowed, shed = self._meets(number, start, end)
         failed = 0
         if requests:
             u = world.draws.draw(Stream.OLD_WINDOW, number, end // self._interval_ns % WORD_LIMIT)
-            failed = failed_requests(requests, self._level(number, fate, start, end, degraded), u)
+            failed = failed_requests(requests, self._level(number, fate, start, end, shed), u)
         healthy = failed <= allowed
         place = self._compared.add(end, number, requests, failed, healthy=healthy, up=True, counted=False)
         return Seen(requests, failed, True, healthy, place)
@@ -75,16 +82,33 @@ class Prober:
         world = self._world
         if not world.was_up(number, start, end):
             return 0, 0
-        requests, allowed, degraded = self._load[world.class_numbers[number]]
+        requests, allowed, shed = self._meets(number, start, end)
         failed = 0
         if requests:
             u = world.draws.draw(Stream.WATCHED_WINDOW, number, look)
-            failed = failed_requests(requests, self._level(number, fate, start, end, degraded), u)
+            failed = failed_requests(requests, self._level(number, fate, start, end, shed), u)
         self._windows.add(end, number, requests, failed, healthy=failed <= allowed, up=True, counted=True)
         fate.windows += 1
         return requests, failed
 
-    def _level(self, number: int, fate: NodeFate, start: int, end: int, degraded_level: float | None) -> float:
+    def _meets(self, number: int, start: int, end: int) -> tuple[int, int, float]:
+        """Return the requests of a window, the most failed ones of a healthy one, and the fraction that is shed."""
+        of_class = self._world.class_numbers[number]
+        same = self._same[of_class]
+        if same is not None:
+            return same
+        seconds, shed = self._load.over(number, start, end)
+        requests = count_requests(self._rates[of_class], seconds)
+        if requests not in self._allowed:
+            self._allowed[requests] = self._rule.allowed_failures(requests)
+        return requests, self._allowed[requests], shed
+
+    def _level(self, number: int, fate: NodeFate, start: int, end: int, shed: float) -> float:
+        """Return the fraction of a window's requests that fail on average: of those served by the node's level, and those shed."""
+        level = self._own_level(number, fate, start, end, self._degraded[self._world.class_numbers[number]])
+        return 1 - (1 - level) * (1 - shed) if shed else level
+
+    def _own_level(self, number: int, fate: NodeFate, start: int, end: int, degraded_level: float | None) -> float:
         """Return the time-average of the node's error level over the window."""
         world = self._world
         added = world.added_level(number)

@@ -8,6 +8,7 @@ import simpy
 
 from simdeploy.engines.recording import Transitions, Windows
 from simdeploy.engines.reference.clock import Clock, Settled
+from simdeploy.engines.reference.load import Load, OwnRequests, PooledRequests
 from simdeploy.engines.reference.prober import Prober
 from simdeploy.errors import SimulationError
 from simdeploy.rules.deployment_types import TYPES
@@ -45,7 +46,8 @@ class Site:
         self.goes_back_by_itself = orchestrator.node_local_rollback and self.type.releases
         self.transitions = Transitions()
         self.windows, self.compared = Windows(), Windows()
-        self.prober = Prober(world, rule, self.windows, self.compared, nodes_count=not waves_are_judged)
+        self.load: Load = OwnRequests(world) if world.service is None else PooledRequests(world, self.type)
+        self.prober = Prober(world, rule, self.load, self.windows, self.compared, nodes_count=not waves_are_judged)
         self.is_over = False
         self._round = 0
         self._is_rung = False

@@ -1,0 +1,180 @@
+"""The requests that a node meets (model section 3), for compiled code: its own, by the time of day, or a share of its pool's.
+
+A pool is followed from change to change: what its nodes met since the start, and what was shed, stands in two running sums.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled.codes import ACROSS_CLASS, ACROSS_ZONE
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.tables import (
+    CLASS,
+    POOL_MET,
+    POOL_SERVED,
+    POOL_SHED,
+    classes,
+    day_points,
+    drawn,
+    policy_of,
+    pool_counts,
+    pool_sums,
+    pool_times,
+    traffic,
+)
+from simdeploy.units import NS_PER_S
+from simdeploy.world.traffic import DAY_NS
+
+_STARTS, _FACTORS, _SLOPES, _SUMS = range(4)
+
+
+@compiled
+def _piece_at(run, one, rest):
+    """Return the piece of a class's day that contains a time since midnight."""
+    low, high = one.first_piece, one.last_piece - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if traffic(run)[_STARTS, middle] <= rest:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@compiled
+def factor_at(run, number, t):
+    """Return the traffic of a class at a time, nanoseconds since midnight."""
+    one = classes(run)[number]
+    if one.first_piece == one.last_piece:
+        return 1.0
+    rest = t % DAY_NS
+    place, table = _piece_at(run, one, rest), traffic(run)
+    return table[_FACTORS, place] + table[_SLOPES, place] * ((rest - table[_STARTS, place]) / NS_PER_S)
+
+
+@compiled
+def traffic_between(run, number, start, end):
+    """Return the integral of a class's traffic over [start, end), times since the start of the rollout, seconds."""
+    one = classes(run)[number]
+    if one.first_piece == one.last_piece:
+        return (end - start) / NS_PER_S
+    start += policy_of(run).starts_at
+    end += policy_of(run).starts_at
+    first_day, last_day = start // DAY_NS, end // DAY_NS
+    within = _within_day(run, one, end - last_day * DAY_NS) - _within_day(run, one, start - first_day * DAY_NS)
+    return (last_day - first_day) * one.day_s + within
+
+
+@compiled
+def _within_day(run, one, rest):
+    place, table = _piece_at(run, one, rest), traffic(run)
+    x = (rest - table[_STARTS, place]) / NS_PER_S
+    return table[_SUMS, place] + x * (table[_FACTORS, place] + 0.5 * table[_SLOPES, place] * x)
+
+
+@compiled
+def count_requests(rate, seconds):
+    """Return the requests of so many seconds, rounded as `simdeploy.world.traffic.count_requests` does."""
+    return np.int64(math.floor(rate * seconds + (0.5 + 1e-6)))
+
+
+@compiled
+def allowed_of(policy, requests):
+    """Return the most failed requests of a healthy window; -1 if none with so many requests is healthy."""
+    if requests == 0:
+        return np.int64(0) if policy.idle_is_healthy else np.int64(-1)
+    return min(policy.rate_top * requests // policy.rate_bottom, requests)
+
+
+# -- pools -----------------------------------------------------------------------------------------
+
+
+@compiled
+def pool_of(run, node):
+    """Return the number of a node's pool."""
+    if run.across == ACROSS_ZONE:
+        return node % run.zones
+    if run.across == ACROSS_CLASS:
+        return drawn(run)[CLASS, node]
+    return np.int64(0)
+
+
+@compiled
+def demand_at(run, missed, t):
+    """Return the requests per second of so many missed nodes by class, at a time since midnight."""
+    demand = 0.0
+    for number in range(run.n_classes):
+        one = classes(run)[number]
+        weight = missed[number] * one.requests_per_second
+        demand += weight if one.first_piece == one.last_piece else weight * factor_at(run, number, t)
+    return demand
+
+
+@compiled
+def weight_of(run, serving):
+    """Return the requests per second that so many serving nodes by class usually have."""
+    served = 0.0
+    for number in range(run.n_classes):
+        served += serving[number] * classes(run)[number].requests_per_second
+    return served
+
+
+@compiled
+def next_point(run, t):
+    """Return the next time after t at which traffic bends, times since midnight; never if there is no traffic."""
+    points = day_points(run)
+    day = t // DAY_NS
+    rest = t - day * DAY_NS
+    for place in range(len(points)):
+        if points[place] > rest:
+            return day * DAY_NS + points[place]
+    return (day + 1) * DAY_NS + points[0] if len(points) else np.int64(1 << 62)
+
+
+@compiled
+def integrate(before, after, capacity, seconds):
+    """Integrate a load that changes linearly, and what of it exceeds the capacity (`simdeploy.world.pools.integrate`)."""
+    met = (before + after) * 0.5 * seconds
+    first, last = before - capacity, after - capacity
+    if first <= 0 and last <= 0:
+        return met, 0.0
+    if first >= 0 and last >= 0:
+        return met, (first + last) * 0.5 * seconds
+    top = max(first, last)
+    return met, top * (top / abs(last - first)) * 0.5 * seconds
+
+
+@compiled
+def sums_now(run, pool, t):
+    """Return what a node of a pool met up to a time, and what of it was shed; the last change lies behind."""
+    sums, counts = pool_sums(run)[pool], pool_counts(run)[pool]
+    met, shed, served = sums[POOL_MET], sums[POOL_SHED], sums[POOL_SERVED]
+    first, last = pool_times(run)[pool], t
+    if served == 0 or first == last:
+        return met, shed
+    first += policy_of(run).starts_at
+    last += policy_of(run).starts_at
+    before = demand_at(run, counts[0], first)
+    while first < last:
+        end = min(last, next_point(run, first))
+        after = demand_at(run, counts[0], end)
+        added, beyond = integrate(before / served, after / served, run.capacity, (end - first) / NS_PER_S)
+        met += added
+        shed += beyond
+        first, before = end, after
+    return met, shed
+
+
+@compiled
+def change_pool(run, node, t, demand, serving):
+    """Change how many nodes of a node's class are missed, and serve, in its pool."""
+    pool, number = pool_of(run, node), drawn(run)[CLASS, node]
+    sums, counts = pool_sums(run)[pool], pool_counts(run)[pool]
+    sums[POOL_MET], sums[POOL_SHED] = sums_now(run, pool, t)
+    pool_times(run)[pool] = t
+    counts[0, number] += demand
+    counts[1, number] += serving
+    sums[POOL_SERVED] = weight_of(run, counts[1])

@@ -1,0 +1,120 @@
+"""What is seen of a node in one window (model section 3), for compiled code: whether it was up, its requests, its error level."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.binomial import last_healthy_word
+from simdeploy.engines.compiled.fates import (
+    added_level,
+    after_ns,
+    begin_crashes,
+    degraded_within,
+    is_disturbed,
+    is_good_throughout,
+)
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.load import allowed_of, count_requests, traffic_between
+from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
+from simdeploy.engines.compiled.philox import draw_window
+from simdeploy.engines.compiled.sampling import own_level
+from simdeploy.engines.compiled.tables import (
+    CLASS,
+    NEVER,
+    STARTED,
+    class_rule_of,
+    classes,
+    drawn,
+    fates,
+    policy_of,
+    walk_at,
+)
+
+_WORDS = 2.0**-52
+_MARGIN = 1e-12  # beyond which rounding in a bound or a cdf says nothing
+
+
+@compiled
+def requests_within(run, node, start, end):
+    """Return the requests that a node of a local service meets within a window."""
+    number = drawn(run)[CLASS, node]
+    one = classes(run)[number]
+    if one.first_piece == one.last_piece:
+        return class_rule_of(run, policy_of(run), number).requests
+    return count_requests(one.requests_per_second, traffic_between(run, number, start, end))
+
+
+@compiled
+def is_healthy(run, node, window, start, end, requests, shed):
+    """Tell whether a window is healthy that met so many requests, of which a fraction was shed."""
+    allowed = allowed_of(policy_of(run), requests)
+    if allowed < 0:
+        return False
+    if allowed < requests:
+        level = level_within(run, node, start, end)
+        if shed > 0:
+            level = 1 - (1 - level) * (1 - shed)
+        word = draw_window(run, node, window)
+        if not _is_surely_healthy(word, allowed, requests, level):
+            if word > last_healthy_word(allowed, requests, level):
+                return False
+    return was_up(run, node, start, end)
+
+
+@compiled
+def _is_surely_healthy(word, allowed, requests, p):
+    """Tell by Chernoff's bound whether a window's word is far below those of unhealthy ones."""
+    if p <= 0:
+        return True
+    share = (allowed + 1) / requests
+    if p >= share:
+        return False
+    distance = share * math.log(share / p)
+    if share < 1:
+        distance += (1 - share) * math.log((1 - share) / (1 - p))
+    return 1 - (word + 0.5) * _WORDS > math.exp(-requests * distance) + _MARGIN
+
+
+@compiled
+def was_up(run, node, start, end):
+    """Tell whether a node was up throughout [start, end)."""
+    if not run.goes_down:
+        return True
+    look_ahead(run, end)
+    if not is_disturbed(run, node) and stays_up(run, node, end):
+        return True
+    one = classes(run)[drawn(run)[CLASS, node]]
+    if one.crash >= 0:
+        begin_crashes(walk_at(run, spells.CRASH), run, node, fates(run)[STARTED, node], NEVER)
+        if not is_good_throughout(run, walk_at(run, spells.CRASH), start, end):
+            return False
+    if one.zone_outage >= 0:
+        spells.begin(walk_at(run, spells.ZONE), run, one.zone_outage, node % run.zones)
+        return is_good_throughout(run, walk_at(run, spells.ZONE), start, end)
+    return True
+
+
+@compiled
+def level_within(run, node, start, end):
+    """Return the time-average of a node's error level over [start, end), by the steps of the reference engine."""
+    started = fates(run)[STARTED, node]
+    one = classes(run)[drawn(run)[CLASS, node]]
+    added = added_level(run, node) if started < NEVER else 0.0
+    shown = end
+    if added > 0:
+        shown = min(max(started + after_ns(run, node), start), end)
+    degraded = both = np.int64(0)
+    if one.flapping >= 0:
+        look_ahead(run, end)
+        if not stays_undegraded(run, node):
+            spells.begin(walk_at(run, spells.FLAPPING), run, one.flapping, node)
+            degraded, both = degraded_within(run, walk_at(run, spells.FLAPPING), start, end, shown)
+    own = own_level(run, node)
+    if shown == end and degraded == 0:
+        return own
+    level = one.degraded_level
+    lost = (added * (end - shown) + level * degraded - added * level * both) / (end - start)
+    return min(max(1 - (1 - own) * (1 - lost), 0.0), 1.0)

@@ -1,0 +1,177 @@
+"""Requests over one rollout: how many nodes met, and which were lost or shed (model section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simdeploy.engines.intervals import Intervals
+from simdeploy.units import NS_PER_S
+from simdeploy.world.pools import integrate_many, pools_of
+
+if TYPE_CHECKING:
+    from simdeploy.world.realized import World
+
+
+@dataclass(frozen=True)
+class PoolLoad:
+    """The load of one pool, piece by piece: within a piece the same nodes serve, and demand changes linearly.
+
+    Attributes
+    ----------
+    times_ns : ndarray of int64
+        Where pieces begin; the last one is the end.
+    demand, serving : ndarray of float64
+        Requests per second at the start of each piece, and those that the nodes in service usually have.
+    load, load_after : ndarray of float64
+        Demand over serving at the start and at the end of each piece; 0 while nobody serves.
+    served_s : ndarray of float64
+        Integral, up to the start of each piece, of the load that was served.
+    shed : float
+        Requests that nobody served.
+    lowest_ratio : float
+        Lowest capacity / demand; infinite without demand.
+    """
+
+    times_ns: np.ndarray
+    demand: np.ndarray
+    serving: np.ndarray
+    load: np.ndarray
+    load_after: np.ndarray
+    served_s: np.ndarray
+    shed: float
+    lowest_ratio: float
+
+
+class Requests:
+    """The requests of nodes that are missed, over one rollout.
+
+    Parameters
+    ----------
+    missed, serving : Intervals
+        When each node is missed, and when it serves; one instant beyond the end, to see it settled.
+    end_ns : int
+    """
+
+    def __init__(self, world: World, missed: Intervals, serving: Intervals, end_ns: int) -> None:
+        self._world = world
+        self._missed, self._serving = missed, serving
+        self._end_ns = end_ns
+        self._rates = np.array([float(behaviour.requests_per_second) for behaviour in world.behaviours])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every node meets the same number of requests per second all the time."""
+        return self._world.service is None and not self._world.traffic_points
+
+    def between(self, node: int, start: int, end: int) -> float:
+        """Return how many nanoseconds of its requests a node that is in service serves within [start, end)."""
+        world = self._world
+        if world.service is None:
+            number = world.class_numbers[node]
+            if world.behaviours[number].traffic is None:
+                return end - start
+            return world.traffic_between(number, start, end) * NS_PER_S
+        pool = self.pools[int(self._pool_of[node])]
+        first, last = self._served_at(pool, np.array([start, end]))
+        return float(last - first) * NS_PER_S
+
+    def lost_within(self, intervals: Intervals) -> float:
+        """Return the requests of nodes within their intervals up to the end."""
+        clipped = intervals.clipped(0, self._end_ns)
+        numbers = self._world.class_of[clipped.node]
+        total = 0.0
+        for number, rate in enumerate(self._rates.tolist()):
+            own = numbers == number
+            total += rate * float(self._seconds(number, clipped.start[own], clipped.end[own]).sum())
+        return total
+
+    def _seconds(self, number: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        traffic = self._world.behaviours[number].traffic
+        if traffic is None:
+            return np.asarray((end - start) / NS_PER_S)
+        first = self._world.starts_at_ns
+        seconds: np.ndarray = traffic.between_many(first + start, first + end)
+        return seconds
+
+    @cached_property
+    def pools(self) -> list[PoolLoad]:
+        """The load of every pool of a shared service."""
+        n_pools = int(self._pool_of.max()) + 1
+        return [self._follow(number) for number in range(n_pools)]
+
+    @cached_property
+    def _pool_of(self) -> np.ndarray:
+        return pools_of(self._world)
+
+    def _follow(self, pool: int) -> PoolLoad:
+        end = self._end_ns
+        missed, serving = (self._of_pool(intervals, pool) for intervals in (self._missed, self._serving))
+        points = self._points(end)
+        times = np.unique(np.concatenate([[0, end], missed.start, missed.end, serving.start, serving.end, points]))
+        times = times[times <= end]
+        weights, served = self._weights(missed, times), self._weights(serving, times).sum(axis=1)
+        factors = self._factors(times)
+        # Demand where a piece begins, and where it ends; the last one is the instant of the end, once it has settled.
+        before = (weights * factors).sum(axis=1)
+        after = np.append((weights[:-1] * factors[1:]).sum(axis=1), before[-1])
+        seconds = np.append(np.diff(times), 0) / NS_PER_S
+        is_served, capacity = served > 0, self._per_node
+        load, load_after, ratios = np.zeros(len(times)), np.zeros(len(times)), np.full(len(times), np.inf)
+        np.divide(before, served, out=load, where=is_served)
+        np.divide(after, served, out=load_after, where=is_served)
+        met, beyond = integrate_many(load, load_after, capacity, seconds)
+        peak = np.maximum(before, after)
+        np.divide(capacity * served, peak, out=ratios, where=peak > 0)
+        shed = np.where(is_served, served * beyond, (before + after) * 0.5 * seconds)
+        served_s = np.concatenate([[0.0], np.cumsum((met - beyond)[:-1])])
+        total, lowest = float(shed.sum()), float(ratios.min(initial=np.inf))
+        return PoolLoad(times, before, served, load, load_after, served_s, total, lowest)
+
+    @property
+    def _per_node(self) -> float:
+        return 0.0 if self._world.service is None else self._world.service.capacity
+
+    def _of_pool(self, intervals: Intervals, pool: int) -> Intervals:
+        own = self._pool_of[intervals.node] == pool
+        return Intervals(intervals.node[own], intervals.start[own], intervals.end[own])
+
+    def _weights(self, intervals: Intervals, times: np.ndarray) -> np.ndarray:
+        """Return the requests per second, without traffic, of nodes within their intervals, by time and class."""
+        numbers = self._world.class_of[intervals.node]
+        counts = np.zeros((len(times), len(self._rates)))
+        for number in range(len(self._rates)):
+            own = numbers == number
+            counts[:, number] = Intervals(intervals.node[own], intervals.start[own], intervals.end[own]).count_at(times)
+        weights: np.ndarray = counts * self._rates
+        return weights
+
+    def _factors(self, times: np.ndarray) -> np.ndarray:
+        """Return the traffic by time and class."""
+        first = self._world.starts_at_ns
+        return np.stack(
+            [self._world.traffic_of(number).factors_at(first + times) for number in range(len(self._rates))], axis=1
+        )
+
+    def _points(self, end: int) -> np.ndarray:
+        first = self._world.starts_at_ns
+        points = [
+            behaviour.traffic.points_between(first, first + end) - first
+            for behaviour in self._world.behaviours
+            if behaviour.traffic
+        ]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *points]))
+
+    def _served_at(self, pool: PoolLoad, times: np.ndarray) -> np.ndarray:
+        """Return the integral of what a node serves up to some times."""
+        place = np.searchsorted(pool.times_ns, times, side="right") - 1
+        start, following = pool.times_ns[place], np.minimum(place + 1, len(pool.times_ns) - 1)
+        share = (times - start) / np.maximum(pool.times_ns[following] - start, 1)
+        before = pool.load[place]
+        here = before + (pool.load_after[place] - before) * share
+        met, beyond = integrate_many(before, here, self._per_node, (times - start) / NS_PER_S)
+        served: np.ndarray = pool.served_s[place] + (met - beyond)
+        return served

@@ -1,0 +1,146 @@
+"""The keys of ``fleet`` about requests: who serves them, and how many there are by the time of day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from simdeploy.api.values import Refused, choice
+from simdeploy.errors import InputError, Path, Problem, shorten
+from simdeploy.scenario.section import Section, optional, validation_error
+from simdeploy.scenario.values import SHARED, duration_ns, number
+from simdeploy.units import format_duration
+from simdeploy.world.fleet import Across, SharedService
+from simdeploy.world.traffic import DAY_NS, Traffic
+
+_MOST = 10**6
+_FACTOR = number(float, 0, _MOST)
+_PAIR = "a time of day and a factor, such as [8h, 1]"
+
+
+def _read_service(value: object) -> object:
+    if value is None or value == "local":
+        return None
+    if isinstance(value, str):
+        meant = (value, ("local", "shared"))
+        hint = "write {shared: {capacity: 1.4}}" if value == "shared" else None
+        allowed = "local, or {shared: {capacity: 1.4}}"
+        problem = Problem(
+            "unknown value", found=shorten(value), allowed=allowed, hint=hint, meant=None if hint else meant
+        )
+        raise validation_error([problem])
+    return value
+
+
+local = BeforeValidator(_read_service)
+
+
+def _or_local(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"const": "local"}, *schema["anyOf"]]
+
+
+def local_field(description: str) -> Any:
+    """Declare a field that defaults to a local service."""
+    return Field(default=None, description=description, json_schema_extra=_or_local)
+
+
+class SharedServiceSection(Section):
+    """A service whose nodes take over the requests of those that are out of service."""
+
+    capacity: Annotated[float, number(float, 0, _MOST, above_low=True)] = Field(
+        description="Requests that a node can serve, as a multiple of its requests_per_second."
+    )
+    across: Annotated[Literal["fleet", "zone", "class"], choice("fleet", "zone", "class")] = optional(
+        "fleet", "Nodes that share their requests: the fleet, or those of each zone or class."
+    )
+
+    def build(self) -> SharedService:
+        """Return the value for the world."""
+        across: Across = self.across
+        return SharedService(self.capacity, across)
+
+
+class ServiceSection(Section):
+    """Who serves the requests of a node that is out of service."""
+
+    shared: SharedServiceSection = Field(description="The other nodes of its pool, as far as their capacity goes.")
+
+
+@dataclass(frozen=True)
+class _DayCurve:
+    """Pairs of a time of day and a factor, as pydantic metadata."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        pair = {
+            "type": "array",
+            "prefixItems": [{SHARED: "Duration"}, dict(_FACTOR.schema)],
+            "minItems": 2,
+            "maxItems": 2,
+        }
+        return {"type": "array", "items": pair, "minItems": 1}
+
+    def _validate(self, raw: object) -> tuple[tuple[int, float], ...]:
+        try:
+            return _read_curve(raw)
+        except InputError as error:
+            raise validation_error(error.problems) from None
+
+
+def _read_curve(raw: object) -> tuple[tuple[int, float], ...]:
+    if not isinstance(raw, list) or not raw:
+        example = "a list of pairs, such as [[0h, 0.2], [8h, 1]]"
+        raise InputError(Problem("not a list of pairs", found=shorten(raw), allowed=example))
+    points: list[tuple[int, float]] = []
+    problems: list[Problem] = []
+    before: int | None = None
+    for place, pair in enumerate(raw):
+        if not isinstance(pair, list) or len(pair) != 2:
+            problems.append(Problem("not a pair", (place,), found=shorten(pair), allowed=_PAIR))
+            continue
+        time = _read(duration_ns, pair[0], (place, 0), "a time of day from 0h, below 24h, such as 8h30m", problems)
+        factor = _read(_FACTOR.read, pair[1], (place, 1), _FACTOR.allowed, problems)
+        if time is not None and time >= DAY_NS:
+            allowed = "a time of day from 0h, below 24h"
+            problems.append(Problem("too late", (place, 0), found=shorten(pair[0]), allowed=allowed))
+        elif time is not None and before is not None and time <= before:
+            allowed = f"a time after {format_duration(before)}"
+            problems.append(Problem("times must rise", (place, 0), found=shorten(pair[0]), allowed=allowed))
+        else:
+            before = before if time is None else time
+        if time is not None and factor is not None:
+            points.append((time, factor))
+    if problems:
+        raise InputError(problems)
+    return tuple(points)
+
+
+def _read(read: Any, value: object, path: Path, allowed: str, problems: list[Problem]) -> Any:
+    try:
+        return read(value)
+    except Refused as refused:
+        problems.append(
+            Problem(str(refused), path, found=shorten(value), allowed=allowed, hint=refused.hint, meant=refused.meant)
+        )
+        return None
+
+
+class TrafficSection(Section):
+    """Traffic by the time of day."""
+
+    daily: Annotated[tuple[tuple[int, float], ...], _DayCurve()] = Field(
+        description="Times of day and factors on requests_per_second, linear between them, around midnight too."
+    )
+
+    def build(self) -> Traffic:
+        """Return the value for the world."""
+        times, factors = zip(*self.daily, strict=True)
+        return Traffic(times, factors)
