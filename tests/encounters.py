@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from simdeploy import Scenario
-from simdeploy.engines.recording import CONTROL_PLANE, Recording
+from simdeploy.engines.recording import CONTROL_PLANE, NodeFate, Recording
 from simdeploy.engines.reference import engine as engine_module
 from simdeploy.engines.reference.controller import Controller
+from simdeploy.engines.reference.prober import Prober, Seen
 from simdeploy.engines.schema import STATUSES
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.rules.gates.gate import Gate, read_gate
@@ -45,6 +46,8 @@ class Watched:
         From which numbers were drawn; and those from which one was drawn at an index above 0.
     found_down : bool
         Whether a node was down at its turn.
+    fails_by_overload : bool
+        Whether a window of which requests were shed was unhealthy.
     clock_was_paused : bool
         Whether bake time, promotion delay or rate clock met a pause.
     """
@@ -54,6 +57,7 @@ class Watched:
     streams: set[Stream] = field(default_factory=set)
     later_streams: set[Stream] = field(default_factory=set)
     found_down: bool = False
+    fails_by_overload: bool = False
     clock_was_paused: bool = False
     _recording: Recording | None = None
 
@@ -116,6 +120,7 @@ def watching() -> Iterator[list[Watched]]:
     seen: list[Watched] = []
     run, draw, of_nodes = engine_module.run_reference, Draws.draw, Draws.of_nodes
     uniforms, is_down = availability_module.uniforms, World.is_down
+    looks_at = Prober.looks_at
     pause, count_down = Controller._pause, Controller._count_down
 
     def spy_run(scenario: Scenario, chosen: ScenarioPolicy, **place: int) -> Recording:
@@ -140,6 +145,12 @@ def watching() -> Iterator[list[Watched]]:
         seen[-1].found_down |= down
         return down
 
+    def spy_looks(prober: Prober, number: int, fate: NodeFate, start: int, end: int) -> Seen:
+        found = looks_at(prober, number, fate, start, end)
+        is_shed = prober._world.service is not None and prober._load.over(number, start, end)[1] > 0
+        seen[-1].fails_by_overload |= is_shed and found.was_up and not found.healthy
+        return found
+
     def spy_pause(controller: Controller, reason: str) -> None:
         seen[-1].clock_was_paused |= bool(controller._clocks)
         pause(controller, reason)
@@ -154,6 +165,7 @@ def watching() -> Iterator[list[Watched]]:
         patch.setattr(Draws, "of_nodes", spy_of_nodes)
         patch.setattr(availability_module, "uniforms", spy_uniforms)
         patch.setattr(World, "is_down", spy_is_down)
+        patch.setattr(Prober, "looks_at", spy_looks)
         patch.setattr(Controller, "_pause", spy_pause)
         patch.setattr(Controller, "_count_down", spy_count_down)
         yield seen
@@ -267,6 +279,7 @@ def features(w: Watched) -> Iterator[Feature]:
             yield ("gate says", "pass" if " passes" in act else "undecided" if ", undecided" in act else "fail")
     if w.gate is not None and (w.recording.gate_requests or w.gate.watches_running):
         yield "gate", w.gate.method
+    yield from _requests_met(w)
     for status, reason in w.fates:
         yield "status", status
         yield "fate", "down when its turn came" if status == "skipped" else reason
@@ -280,6 +293,28 @@ def features(w: Watched) -> Iterator[Feature]:
         if crash:
             yield "renewed by update", crash.renewed_by_update
             yield "crash rate", world.crash_rate(node)
+
+
+def _requests_met(w: Watched) -> Iterator[Feature]:
+    """Name what windows met of traffic, and of a service that is shared."""
+    world, windows = w.recording.world, w.recording.windows
+    if not any(windows.requests):
+        return
+    if world.traffic_points:
+        yield ("traffic",)
+    if world.service is not None:
+        yield "service", world.service.across
+        if w.gate is not None and (w.recording.gate_requests or w.gate.watches_running):
+            yield ("gate of a shared service",)
+        by_node: dict[int, set[int]] = {}
+        for node, requests in zip(windows.node, windows.requests, strict=True):
+            by_node.setdefault(node, set()).add(requests)
+        if any(len(met) > 1 for met in by_node.values()):
+            yield ("load changes",)
+        if world.traffic_points:
+            yield ("traffic of a shared service",)
+        if w.fails_by_overload:
+            yield ("overload",)
 
 
 def count(seen: list[Watched]) -> Counter[Feature]:

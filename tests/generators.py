@@ -365,6 +365,29 @@ def neighbour_of(decisions: Decisions, policy: Raw, interval_s: int) -> Raw:
     return neighbour
 
 
+TRAFFIC: tuple[Raw, ...] = (
+    {"daily": [["0h", 0.5]]},
+    {"daily": [["0h", 0.2], ["1m", 2], ["5m", 1]]},
+    {"daily": [["6h", 0], ["12h", 1.5]]},
+    {"daily": [["23h59m", 1], ["23h59m30s", 0]]},
+)
+
+
+def with_requests(decisions: Decisions, raw: Raw) -> Raw:
+    """Let nodes share their requests, or requests change by the time of day, in one scenario of three each."""
+    fleet = dict(raw["fleet"])
+    if decisions.one_of([False, False, True]):
+        shared = {"capacity": decisions.one_of([1.15, 0.8, 1, 1.5, 10])}
+        fleet["service"] = {"shared": shared | decisions.some_keys(across=among("fleet", "zone", "class"))}
+    if decisions.one_of([False, False, True]):
+        fleet["traffic"] = decisions.one_of(TRAFFIC)
+        if "classes" in fleet:
+            fleet["classes"] = [one | decisions.some_keys(traffic=or_none(among(*TRAFFIC))) for one in fleet["classes"]]
+        starts = decisions.one_of(["2026-01-01T23:58:30Z", "2026-01-01T11:00:00+05:30", "2026-01-01T00:00:00.5Z"])
+        raw = raw | {"deployment": raw["deployment"] | {"created_at": starts}}
+    return raw | {"fleet": fleet}
+
+
 # -- whole scenarios -------------------------------------------------------------------------------
 
 # What happens only if several things come together, which is rare when each is drawn by itself.
@@ -555,7 +578,7 @@ def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
         raw["policies"][f"p{number}"] = neighbour_of(decisions, raw["policies"]["p"], interval_s)
     pacing = raw["orchestrator"].get("pacing", "barrier")
     raw["policies"] = {name: with_gate(decisions, policy, pacing) for name, policy in raw["policies"].items()}
-    return raw
+    return with_requests(decisions, raw)
 
 
 def _faultless_scenario(decisions: Decisions) -> Raw:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simdeploy.engines import responses as responses_module
+from simdeploy.engines import requests as requests_module, responses as responses_module
 from simdeploy.engines.reference import (
     controller as controller_module,
     engine as engine_module,
@@ -20,15 +20,19 @@ from simdeploy.engines.reference import (
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
+from simdeploy.engines.reference.load import PooledRequests
 from simdeploy.engines.reference.node import Node
 from simdeploy.engines.reference.rollback import Rollback
+from simdeploy.engines.requests import Requests
 from simdeploy.engines.service import Service
 from simdeploy.rules.gates.judge import Judge
 from simdeploy.rules.gates.statistics import log_likelihood_ratio
 from simdeploy.rules.health import HealthRule
+from simdeploy.units import NS_PER_S
 from simdeploy.world import availability as availability_module, fleet as fleet_module, realized as realized_module
 from simdeploy.world.availability import Alternating
 from simdeploy.world.draws import Draws
+from simdeploy.world.pools import integrate_many
 from simdeploy.world.realized import World
 from simdeploy.world.streams import Stream
 
@@ -37,6 +41,7 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 _hears_of, _what_is_crossed, _renew = Controller.hears_of, Controller._what_is_crossed, Alternating.renew
 _was_up, _start_ns, _draw = World.was_up, World.start_ns, Draws.draw
 _saw, _find_partners = WaveGates.saw, WaveGates._find_partners
+_over = PooledRequests.over
 
 
 def instead(owner: Any, name: str, value: Any) -> Plant:
@@ -117,6 +122,10 @@ def _starts_without_a_clock(controller: Controller) -> None:
     controller._site.ring()
 
 
+class _NothingShed:
+    pools = ()
+
+
 MISTAKES: dict[str, Plant] = {
     # One instant.
     "a cancel beats a stop": _looks("_obey_script", "_judge", "_obey_operator", "_advance"),
@@ -173,6 +182,31 @@ MISTAKES: dict[str, Plant] = {
     "zones have no order": instead(World, "_order", lambda world, fleet: list(range(fleet.nodes))),
     "nodes that are down for good are up": instead(realized_module, "BadForGood", lambda n_subjects: None),
     "a node is missed before it is created": instead(Service, "_within_scope", lambda service, down: down),
+    # Requests.
+    "traffic stands still": instead(
+        World, "traffic_between", lambda world, number, start, end: (end - start) / NS_PER_S
+    ),
+    "requests are not taken over": instead(
+        PooledRequests,
+        "over",
+        lambda load, node, start, end: ((end - start) / NS_PER_S, _over(load, node, start, end)[1]),
+    ),
+    "shed requests fail no window": instead(
+        PooledRequests, "over", lambda load, node, start, end: (_over(load, node, start, end)[0], 0.0)
+    ),
+    "nodes that are down serve": instead(PooledRequests, "_follow", lambda load, t: None),
+    "a node serves while it starts": instead(PooledRequests, "leaves_service", lambda load, node, t: None),
+    "a node that goes back never serves again": instead(
+        PooledRequests, "goes_down_otherwise", lambda load, node, t: None
+    ),
+    "every fleet is one pool": instead(requests_module, "pools_of", lambda world: world.class_of * 0),
+    "as much is lost by night as by day": instead(
+        Requests, "_seconds", lambda requests, number, start, end: (end - start) / NS_PER_S
+    ),
+    "shed requests are all in excess": instead(Service, "requests_anyway", property(lambda service: _NothingShed())),
+    "capacity is that of the start of a piece": instead(
+        requests_module, "integrate_many", lambda before, after, *rest: integrate_many(before, before, *rest)
+    ),
     # People and rollbacks.
     "the last wave is baked": instead(Controller, "_finish_wave", _bakes_after_the_last_wave),
     "clocks never freeze": instead(Countdown, "freeze", lambda countdown: None),

@@ -14,6 +14,13 @@ REPLICATIONS = 3
 
 Row = dict[str, Any]
 
+# Of what each excess is a part.
+WHOLE_OF = {
+    "unavailable_excess_node_s": "unavailable_node_s",
+    "lost_requests_excess": "lost_requests",
+    "shed_requests_excess": "shed_requests",
+}
+
 
 def run(
     scenario: Scenario,
@@ -35,8 +42,8 @@ def are_equal(name: str, one: Row, other: Row, rel_tol: float) -> bool:
         return True
     if RESPONSES.get(name) != "float64" or a is None or b is None:
         return False
-    # The excess is a difference of two integrals, and as exact as they are.
-    scale = abs(one["unavailable_node_s"]) if name == "unavailable_excess_node_s" else 0.0
+    # An excess is a difference of two integrals, and as exact as they are.
+    scale = abs(one[WHOLE_OF[name]]) if name in WHOLE_OF else 0.0
     return math.isclose(a, b, rel_tol=rel_tol, abs_tol=rel_tol * scale)
 
 

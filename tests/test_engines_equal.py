@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 import yaml
 from encounters import Feature, count, watching
-from generators import ACTIONS, STRATEGIES, Decisions, Raw, scenario_of, scenarios
+from generators import ACTIONS, GATES, STRATEGIES, Decisions, Raw, scenario_of, scenarios
 from hypothesis import Phase, given, settings, strategies as st
 from mistakes import MISTAKES
 from reducing import reduced
@@ -141,6 +141,9 @@ def wanted() -> dict[Feature, int]:
     often |= {("gate", method): 4 for method in METHODS}
     often |= {("gate says", what): 20 for what in ("pass", "fail", "undecided")}
     often |= {("latent defect",): 20, ("open defect",): 20}
+    often |= {("traffic",): 50, ("traffic of a shared service",): 20, ("load changes",): 50, ("overload",): 50}
+    often |= {("service", across): 20 for across in ("fleet", "zone", "class")}
+    often |= {("gate of a shared service",): 20}
     # A deployment starts at once, so it never ends as pending.
     often |= {("state", state): 50 for state in STATES if state != "pending"}
     often |= {("verdict", verdict): 50 for verdict in VERDICTS}
@@ -189,6 +192,39 @@ def test_policies_at_once_are_policies_one_by_one(chunk: int) -> None:
         return differences(names, alone, together, rel_tol=0) + differences(names, in_parts, together, rel_tol=0)
 
     over(scenarios(neighbours=(12,)), 100, chunk, differ)
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: " ".join(map(str, gate.values())))
+def test_gates_of_a_shared_service(gate: Raw) -> None:
+    """A gate sees the requests that nodes of a shared service take over, and those that are shed, on either engine. [property]"""
+    n_judged = 0
+
+    def differ(raw: Raw, seed: int) -> list[str]:
+        nonlocal n_judged
+        policy = {
+            "strategy": "rolling",
+            "max_parallel": 4,
+            "health_check": {"deadline": "5m", "min_healthy_time": "20s", "max_error_rate": 0.1, "gate": gate},
+        }
+        shared = {"capacity": 1.2, "across": "zone" if seed % 3 else "fleet"}
+        fleet = raw["fleet"] | {"nodes": 30, "zones": 3, "requests_per_second": 7, "service": {"shared": shared}}
+        orchestrator = {"on_failure": "continue"} if gate["kind"] == "cusum" else {}
+        scenario = Scenario.from_dict(
+            raw
+            | {
+                "fleet": fleet,
+                "orchestrator": orchestrator,
+                "deployment": {"type": "update"},
+                "policies": {"p": policy},
+            }
+        )
+        policies = [scenario.policy("p")]
+        expected = run(scenario, policies, "reference", seed)
+        n_judged += sum(row["decision_requests"] > 0 for row in expected[0])
+        return differences(["p"], expected, run(scenario, policies, "compiled", seed))
+
+    over(scenarios(), 40, 0, differ)
+    assert n_judged > 20
 
 
 def test_simulate_gives_the_row_of_the_block() -> None:

@@ -9,9 +9,20 @@ from simdeploy.engines.compiled.tables import NEVER, queue
 NO_CLOCK, BAKE_CLOCK, OPERATOR_CLOCK, BATCH_CLOCK = range(4)
 
 # In the queue: when, and what happens to which node (or wave: IS_LOOKED_AT).
-GETS_VERDICT, IS_UP, IS_BACK, HAS_STARTED, IS_OBSERVED, MEETS_DEADLINE, IS_LOOKED_AT, N_EVENTS = range(8)
+(
+    GETS_VERDICT,
+    IS_UP,
+    IS_BACK,
+    HAS_STARTED,
+    IS_OBSERVED,
+    MEETS_DEADLINE,
+    IS_LOOKED_AT,
+    ENDS_WINDOW,
+    MISSES_DEADLINE,
+    N_EVENTS,
+) = range(10)
 # Both are kept in one number: what happens in so many bits, the node above them.
-EVENT_BITS = 3
+EVENT_BITS = 4
 _EVENT_MASK = (1 << EVENT_BITS) - 1
 if N_EVENTS > 1 << EVENT_BITS:
     raise AssertionError(N_EVENTS)
@@ -25,10 +36,23 @@ def next_in_queue(run):
 
 @compiled
 def enqueue(run, time, node, what):
-    """Put something that happens to a node into the queue, a binary heap ordered by time."""
-    heap = queue(run)
-    place = run.queued
+    """Put something that happens to a node into the queue."""
+    push(queue(run), run.queued, time, (node << EVENT_BITS) + what)
     run.queued += 1
+
+
+@compiled
+def dequeue(run):
+    """Take the first out of the queue; return its node and what happens to it."""
+    first = pop(queue(run), run.queued)
+    run.queued -= 1
+    return first >> EVENT_BITS, first & _EVENT_MASK
+
+
+@compiled
+def push(heap, n, time, code):
+    """Put a code into a binary heap of n codes ordered by time."""
+    place = n
     while place > 0:
         parent = (place - 1) >> 1
         if heap[0, parent] <= time:
@@ -37,16 +61,14 @@ def enqueue(run, time, node, what):
         heap[1, place] = heap[1, parent]
         place = parent
     heap[0, place] = time
-    heap[1, place] = (node << EVENT_BITS) + what
+    heap[1, place] = code
 
 
 @compiled
-def dequeue(run):
-    """Take the first out of the queue; return its node and what happens to it."""
-    heap = queue(run)
+def pop(heap, n):
+    """Take the first code out of a heap of n codes."""
     first = heap[1, 0]
-    run.queued -= 1
-    n = run.queued
+    n -= 1
     time, code = heap[0, n], heap[1, n]
     place = 0
     while True:
@@ -62,7 +84,7 @@ def dequeue(run):
         place = child
     heap[0, place] = time
     heap[1, place] = code
-    return first >> EVENT_BITS, first & _EVENT_MASK
+    return first
 
 
 @compiled

@@ -11,6 +11,7 @@ import numpy as np
 from simdeploy.engines.compiled.clock import (
     BAKE_CLOCK,
     BATCH_CLOCK,
+    ENDS_WINDOW,
     GETS_VERDICT,
     HAS_STARTED,
     IS_UP,
@@ -44,6 +45,7 @@ from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import is_crossed
 from simdeploy.engines.compiled.node import go_back, hear_of
 from simdeploy.engines.compiled.people import rejects
+from simdeploy.engines.compiled.pools import reset_pools, set_missed
 from simdeploy.engines.compiled.quick import set_quick_words
 from simdeploy.engines.compiled.rollback import act_on_rollback, has_returned
 from simdeploy.engines.compiled.running_watch import look_at_running
@@ -69,6 +71,7 @@ from simdeploy.engines.compiled.tables import (
     size_of_wave,
     waves,
 )
+from simdeploy.engines.compiled.validation import happens_while_sharing
 from simdeploy.units import NS_PER_S
 
 # ready: the next wave may go. wave: one is in flight. bake, baked: after it. await: the canaries wait for a promotion.
@@ -99,6 +102,8 @@ def run_rollout(run):
         fate[HAS_FAILED, node] = 0
         fate[WINDOWS, node] = 0
         fate[WAVE, node] = 0
+    if run.shared:
+        reset_pools(run)
     if policy_of(run).pacing == RATE and policy_of(run).canaries == 0:
         _batch_is_due(run)  # its clock runs from the start, even if a pause at 0 s holds the batch back
     while True:
@@ -173,11 +178,15 @@ def _let_happen(run):
     now = run.now
     while run.queued and next_in_queue(run) <= now:
         node, what = dequeue(run)
-        if what >= HAS_STARTED:
+        if run.shared and (what == HAS_STARTED or what >= ENDS_WINDOW):
+            happens_while_sharing(run, node, what)
+        elif what >= HAS_STARTED:
             happens_before_gate(run, node, what)
         elif what == GETS_VERDICT:
             # A node that was sent back, or judged by its gate, meanwhile gets no verdict any more.
             if fates(run)[BACK_FROM, node] == NEVER and fates(run)[RESOLVED, node] == now:
+                if run.shared and run.leaves:
+                    set_missed(run, node, False)
                 hear_of(run, node)
                 if fates(run)[HAS_FAILED, node] and run.goes_back_by_itself:
                     run.any_went_by_itself = True

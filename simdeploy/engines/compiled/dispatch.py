@@ -12,6 +12,7 @@ from simdeploy.engines.compiled.gates import expect, judges_waves
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import might_stop
 from simdeploy.engines.compiled.node import hear_of, resolve_in_wave
+from simdeploy.engines.compiled.pools import leaves_service
 from simdeploy.engines.compiled.quick import dispatch_quickly
 from simdeploy.engines.compiled.tables import (
     ALONE,
@@ -156,7 +157,10 @@ def _dispatch(run, node):
     lists(run)[TOUCHED, run.n_touched] = node
     run.n_touched += 1
     meet_fate(run, node, run.now)
-    if run.varies and not run.shared:
+    if run.shared:
+        if not run.begins and not run.leaves:
+            leaves_service(run, node)
+    elif run.varies:
         validate(run, node)
 
 

@@ -6,22 +6,31 @@ import numpy as np
 
 from simdeploy.engines.compiled.binomial import failed_of
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.load import count_requests, pool_of
 from simdeploy.engines.compiled.philox import draw, draw_window
-from simdeploy.engines.compiled.prober import level_within, requests_within, was_up
+from simdeploy.engines.compiled.prober import level_within, requests_within, was_up, with_shed
 from simdeploy.engines.compiled.tables import (
     CLASS,
     DISPATCHED,
     FIRST_PLACE,
     HAS_FAILED,
+    LOOK_FRACTION,
+    LOOK_SECONDS,
+    MET_FRACTION,
+    MET_SECONDS,
+    OLD_FRACTION,
     ORDER,
     PARTNER,
     RESOLVED,
     STARTED,
     TURNS,
+    classes,
     drawn,
     fates,
     lists,
+    met,
     policy_of,
+    pool_looks,
     waves,
 )
 from simdeploy.world.streams import Stream
@@ -77,19 +86,26 @@ def gather(run, wave):
             continue
         if not was_up(run, node, end - interval, end):
             continue
-        met = requests_within(run, node, end - interval, end)
+        shed = old_shed = 0.0
+        if run.shared:  # in its last window
+            one = classes(run)[drawn(run)[CLASS, node]]
+            requested = count_requests(one.requests_per_second, met(run)[MET_SECONDS, node])
+            shed, old_shed = met(run)[MET_FRACTION, node], met(run)[OLD_FRACTION, node]
+        else:
+            requested = requests_within(run, node, end - interval, end)
         if policy.gate_compares:
             partner = lists(run)[PARTNER, node]
             if partner < 0 or fate[DISPATCHED, partner] < end or not was_up(run, partner, end - interval, end):
                 continue
-            if met > 0:
+            if requested > 0:
                 # Counted in 32 bits, as all indices are.
                 u = draw(run, Stream.OLD_WINDOW.value, partner, (end // interval) & 0xFFFFFFFF)
-                old_failed += failed_of(met, level_within(run, partner, end - interval, end), u)
-        if met > 0:
+                level = level_within(run, partner, end - interval, end)
+                old_failed += failed_of(requested, with_shed(level, old_shed), u)
+        if requested > 0:
             u = (draw_window(run, node, window) + 0.5) * _WORDS
-            failed += failed_of(met, level_within(run, node, end - interval, end), u)
-        requests += met
+            failed += failed_of(requested, with_shed(level_within(run, node, end - interval, end), shed), u)
+        requests += requested
     return requests, failed, old_failed
 
 
@@ -100,8 +116,14 @@ def watch(run, node, look):
     start = run.now - policy.interval
     if not was_up(run, node, start, run.now):
         return np.int64(-1), np.int64(0)
-    met = requests_within(run, node, start, run.now)
-    if met == 0:
+    shed = 0.0
+    if run.shared:
+        pooled = pool_looks(run)[pool_of(run, node)]
+        one = classes(run)[drawn(run)[CLASS, node]]
+        requested, shed = count_requests(one.requests_per_second, pooled[LOOK_SECONDS]), pooled[LOOK_FRACTION]
+    else:
+        requested = requests_within(run, node, start, run.now)
+    if requested == 0:
         return np.int64(0), np.int64(0)
     u = draw(run, Stream.WATCHED_WINDOW.value, node, look)
-    return met, failed_of(met, level_within(run, node, start, run.now), u)
+    return requested, failed_of(requested, with_shed(level_within(run, node, start, run.now), shed), u)

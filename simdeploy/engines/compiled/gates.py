@@ -58,7 +58,8 @@ def reset_gates(run):
     """Put what gates keep at the start of a rollout; the table of waves is 0 but for this."""
     for wave in range(policy_of(run).n_waves):
         waves(run)[GATE_BEGUN, wave] = NEVER
-    run.looks_due = run.n_due = 0
+    run.looks_due = run.n_due = run.n_ranked = 0
+    run.is_full = False
     run.gate_alarm = run.look_at_running = run.watch_has_ended = False
     run.watch_at = NEVER
     run.watch_looks = run.watched_seen = run.watched_bad = run.watched_windows = run.watched_requests = 0
@@ -69,6 +70,19 @@ def reset_gates(run):
 def expect(run, node):
     """Queue what a node that is dispatched comes to."""
     fate, policy = fates(run), policy_of(run)
+    if run.shared and fate[STARTED, node] < NEVER:
+        # Its windows depend on what others do meanwhile.
+        fate[WINDOWS, node] = 0
+        fate[OBSERVED, node] = NEVER
+        enqueue(run, fate[STARTED, node], node, HAS_STARTED)
+        if policy.needed == 0 and judges_waves(policy):
+            fate[DEADLINE, node] = (
+                fate[DISPATCHED, node] if policy.from_dispatch else fate[STARTED, node]
+            ) + policy.deadline
+            fate[RESOLVED, node] = NEVER
+        elif policy.needed == 0:
+            enqueue(run, fate[RESOLVED, node], node, GETS_VERDICT)
+        return
     if judges_waves(policy) and fate[STARTED, node] < NEVER:
         started = fate[STARTED, node]
         enqueue(run, started, node, HAS_STARTED)
@@ -109,15 +123,22 @@ def happens_before_gate(run, node, what):
     elif fate[RESOLVED, node] < NEVER:
         return
     elif what == IS_OBSERVED:
-        if table[GATE_VERDICT, wave] == PASSES:
-            _settle(run, node, False)
-        elif table[GATE_VERDICT, wave] == NO_VERDICT:
-            table[WAITING, wave] += 1
-            enqueue(run, fate[DEADLINE, node], node, MEETS_DEADLINE)
+        is_observed(run, node)
     else:
         lists(run)[DUE, run.n_due] = node
         run.n_due += 1
         run.is_rung = True
+
+
+@compiled
+def is_observed(run, node):
+    """Let a node that has its own observation run, if its gate has passed, or wait for it."""
+    table, wave = waves(run), fates(run)[WAVE, node] - 1
+    if table[GATE_VERDICT, wave] == PASSES:
+        _settle(run, node, False)
+    elif table[GATE_VERDICT, wave] == NO_VERDICT:
+        table[WAITING, wave] += 1
+        enqueue(run, fates(run)[DEADLINE, node], node, MEETS_DEADLINE)
 
 
 @compiled

@@ -25,14 +25,17 @@ from simdeploy.engines.compiled.special import betaincc, betaln
 from simdeploy.engines.compiled.tables import (
     ALONE,
     CAN_TELL,
-    GATE_BEGUN,
     GATE_DRAWS,
+    LAST_RANKED,
     LOOKS_HEALTHY,
     LOOKS_UNHEALTHY,
+    N_RANKED,
     OLD_BAD,
     SEEN,
     SEEN_BAD,
     policy_of,
+    ranked,
+    ranked_before,
     waves,
 )
 from simdeploy.rules.gates.gate import MOST_RANKED
@@ -46,6 +49,8 @@ def take_look(run, wave, is_over):
     """Take one more look at a wave; return the verdict on it, if there is one now."""
     gate, table = policy_of(run), waves(run)
     requests, failed, old_failed = gather(run, wave)
+    if gate.gate == MANN_WHITNEY and requests and table[N_RANKED, wave] < MOST_RANKED:
+        _keep_rates(run, wave, failed / requests, old_failed / requests)
     if gate.gate == POOLED_WINDOW:
         return _take_window(run, wave, requests, failed)
     if gate.gate == SPRT_REQUESTS:
@@ -196,21 +201,28 @@ def _conclude(run, wave):
 
 
 @compiled
+def _keep_rates(run, wave, new, old):
+    """Keep the error rates of a look at a wave."""
+    look = run.n_ranked
+    if look == run.room:
+        run.is_full = True
+        return
+    ranked(run)[0, look], ranked(run)[1, look] = new, old
+    ranked_before(run)[look] = waves(run)[LAST_RANKED, wave]
+    waves(run)[LAST_RANKED, wave] = look
+    waves(run)[N_RANKED, wave] += 1
+    run.n_ranked += 1
+
+
+@compiled
 def _judge_ranks(run, wave):
-    """Compare the series of error rates, gathered anew, by ranks."""
-    gate = policy_of(run)
-    now, begun = run.now, waves(run)[GATE_BEGUN, wave]
-    n_looks = (now - begun) // gate.interval
-    new, old = np.empty(min(n_looks, MOST_RANKED)), np.empty(min(n_looks, MOST_RANKED))
-    n = 0
-    for look in range(n_looks):
-        run.now = begun + (look + 1) * gate.interval
-        requests, failed, old_failed = gather(run, wave)
-        if requests and n < MOST_RANKED:
-            new[n] = failed / requests
-            old[n] = old_failed / requests
-            n += 1
-    run.now = now
+    """Compare the series of error rates by ranks."""
+    gate, n = policy_of(run), waves(run)[N_RANKED, wave]
+    new, old = np.empty(n), np.empty(n)
+    look = waves(run)[LAST_RANKED, wave]
+    for i in range(n):
+        new[i], old[i] = ranked(run)[0, look], ranked(run)[1, look]
+        look = ranked_before(run)[look]
     place = np.int64(math.floor(n * n / 2 - gate.gate_z * math.sqrt(n * n * (n + n + 1) / 12)))
     if place < 1:
         return NO_VERDICT

@@ -115,7 +115,7 @@ def _run_replication(run, first, whole, real, index, progress):
             run.policy = number
             run_rollout(run)
             row = run.n_outcomes
-            if not measure(run, whole[row], real[row]):
+            if run.is_full or not measure(run, whole[row], real[row]):
                 return False
             if run.n_times:
                 run.trace = number * index.shape[1] + place

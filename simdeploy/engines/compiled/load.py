@@ -13,12 +13,18 @@ from simdeploy.engines.compiled.codes import ACROSS_CLASS, ACROSS_ZONE
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.tables import (
     CLASS,
+    LOAD,
+    LOAD_AFTER,
+    LOAD_SERVED,
     POOL_MET,
     POOL_SERVED,
     POOL_SHED,
     classes,
     day_points,
     drawn,
+    load_starts,
+    load_times,
+    loads,
     policy_of,
     pool_counts,
     pool_sums,
@@ -178,3 +184,29 @@ def change_pool(run, node, t, demand, serving):
     counts[0, number] += demand
     counts[1, number] += serving
     sums[POOL_SERVED] = weight_of(run, counts[1])
+
+
+@compiled
+def served_between(run, node, start, end):
+    """Return how many seconds of its requests a node that is in service all the time serves within [start, end)."""
+    pool = pool_of(run, node)
+    return _served_up_to(run, pool, end) - _served_up_to(run, pool, start)
+
+
+@compiled
+def _served_up_to(run, pool, t):
+    first, last = load_starts(run)[pool], load_starts(run)[pool + 1]
+    low, high = first, last - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if load_times(run)[middle] <= t:
+            low = middle
+        else:
+            high = middle - 1
+    load, start = loads(run)[LOAD, low], load_times(run)[low]
+    here = load
+    if low + 1 < last:
+        share = (t - start) / max(load_times(run)[low + 1] - start, 1)
+        here = load + (loads(run)[LOAD_AFTER, low] - load) * share
+    added, beyond = integrate(load, here, run.capacity, (t - start) / NS_PER_S)
+    return loads(run)[LOAD_SERVED, low] + (added - beyond)

@@ -15,6 +15,10 @@ from simdeploy.engines.compiled.tables import (
     N_DRAWN,
     N_FATE,
     N_LISTS,
+    N_LOAD,
+    N_LOOK,
+    N_MEMBER,
+    N_MET,
     N_POOL,
     N_RELATIVE,
     N_TRACED,
@@ -80,9 +84,12 @@ class Memory:
             "queue": np.zeros((2, 4 * n + 16), np.int64),
             "walks": np.zeros(N_PROCESSES, WALK_RECORD),
             "scratch": np.zeros((2, 4 * n + 16), np.int64),
+            "ranked": np.zeros((2, 4 * n + 16)),
+            "ranked_before": np.zeros(4 * n + 16, np.int64),
             "pool_times": np.zeros(int(lowered.scalars["n_pools"]), np.int64),
             "pool_sums": np.zeros((int(lowered.scalars["n_pools"]), N_POOL)),
             "pool_counts": np.zeros((int(lowered.scalars["n_pools"]), 2, n_classes), np.int64),
+            **self._share(n),
             "back_rates": np.zeros((2, n)),
             **self._branch(branches, n),
             **self._trace(grid, n_traces),
@@ -92,6 +99,21 @@ class Memory:
         for name, table in tables.items():
             self._keep(name, table)
         self.run["room"] = tables["scratch"].shape[1]
+
+    def _share(self, n: int) -> dict[str, np.ndarray]:
+        """Make the tables of nodes that share their requests; empty if they don't."""
+        n_pools, members = int(self.run["n_pools"][0]), n if self.run["shared"][0] else 0
+        # Each node has one entry, and one more whenever its crashes change: at its start and when it goes back.
+        self.run["n_pool_ends"], self.run["flip_room"] = n_pools + 1, 3 * members + 1
+        return {
+            "pool_looks": np.zeros((n_pools, N_LOOK)),
+            "members_of_pools": np.zeros((N_MEMBER, members), np.int64),
+            "met": np.zeros((N_MET, members)),
+            "flips": np.zeros((2, 3 * members + 1), np.int64),
+            "load_times": np.zeros(4 * members + 16, np.int64),
+            "loads": np.zeros((N_LOAD, 4 * members + 16)),
+            "load_starts": np.zeros(n_pools + 1, np.int64),
+        }
 
     def _branch(self, branches: Branches | None, n: int) -> dict[str, np.ndarray]:
         n_lineages = 0
@@ -132,4 +154,9 @@ class Memory:
         room = 2 * self._tables["scratch"].shape[1]
         for name in ("scratch", "queue"):
             self._keep(name, np.zeros((2, room), np.int64))
+        self._keep("ranked", np.zeros((2, room)))
+        self._keep("ranked_before", np.zeros(room, np.int64))
+        if self.run["shared"][0]:
+            self._keep("load_times", np.zeros(room, np.int64))
+            self._keep("loads", np.zeros((N_LOAD, room)))
         self.run["room"] = room

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simdeploy.engines.compiled.clock import IS_BACK, enqueue
 from simdeploy.engines.compiled.codes import CUSUM
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.pools import goes_down_otherwise, leaves_service, look_at_pools
 from simdeploy.engines.compiled.sampling import set_rollbacks
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
@@ -42,6 +43,8 @@ def hear_of(run, node):
         run.updated += 1
         if run.watch_at == NEVER and policy_of(run).gate == CUSUM:
             run.watch_at = run.now + policy_of(run).interval
+            if run.shared:
+                look_at_pools(run)
     run.news = True
     run.is_rung = True
 
@@ -66,4 +69,7 @@ def go_back(run, node):
     duration = drawn(run)[ROLLBACK, node]
     fate[BACK_FROM, node] = run.now
     run.going_back += 1
+    if run.shared:
+        goes_down_otherwise(run, node)
+        leaves_service(run, node)
     enqueue(run, run.now + (duration if duration >= 0 else -1 - duration), node, IS_BACK)

@@ -54,14 +54,18 @@ def is_healthy(run, node, window, start, end, requests, shed):
     if allowed < 0:
         return False
     if allowed < requests:
-        level = level_within(run, node, start, end)
-        if shed > 0:
-            level = 1 - (1 - level) * (1 - shed)
+        level = with_shed(level_within(run, node, start, end), shed)
         word = draw_window(run, node, window)
         if not _is_surely_healthy(word, allowed, requests, level):
             if word > last_healthy_word(allowed, requests, level):
                 return False
     return was_up(run, node, start, end)
+
+
+@compiled
+def with_shed(level, shed):
+    """Return the fraction of requests that fail on average, of those served by the node's level, and those shed."""
+    return 1 - (1 - level) * (1 - shed) if shed > 0 else level
 
 
 @compiled

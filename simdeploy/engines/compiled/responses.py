@@ -37,6 +37,7 @@ from simdeploy.engines.compiled.outcomes import (
     verdict_of,
 )
 from simdeploy.engines.compiled.prober import requests_within
+from simdeploy.engines.compiled.requests import measure_sharing
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.service import measure_service, most_at_once, served_within
 from simdeploy.engines.compiled.tables import (
@@ -97,6 +98,8 @@ def measure(run, whole, real):
     whole[PEAK_EXPOSED] = _peak_exposed(run, horizon)
     if horizon == NEVER:
         return True
+    if run.shared and not measure_sharing(run, horizon, real):
+        return False
     real[EXPOSED], real[DEFECTIVE] = _exposures(run, horizon)
     real[FAILED_REQUESTS] = _added_failures(run, horizon)
     return measure_service(run, horizon, real)
@@ -122,6 +125,8 @@ def _count_windows(run, whole):
                 for window in range(windows):
                     start = fate[STARTED, node] + window * interval
                     requests += requests_within(run, node, start, start + interval)
+    if run.shared:
+        requests += run.met_requests
     if judges_waves(policy):
         requests = np.int64(0)
         for wave in range(run.waves_open):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.node import go_back
+from simdeploy.engines.compiled.pools import enters_service, set_missed
 from simdeploy.engines.compiled.tables import (
     BACK_FROM,
     BACK_UNTIL,
@@ -26,6 +27,10 @@ def has_returned(run, node):
     run.going_back -= 1
     if drawn(run)[ROLLBACK, node] < 0:
         run.any_back_failed = True
+    elif run.shared and run.begins:
+        set_missed(run, node, False)
+    elif run.shared:
+        enters_service(run, node)
     if run.rollback_has_begun and lists(run)[ROLLED_WAVE, node] == run.rolled_wave:
         run.rolled_in_wave -= 1
     if run.rollback_is_asked:

@@ -40,6 +40,10 @@ _FLEET = [
     ("capacity", _REAL),
     ("across", _INT),
     ("n_pools", _INT),
+    ("n_pool_ends", _INT),
+    ("flip_room", _INT),
+    ("n_flips", _INT),
+    ("met_requests", _INT),  # of windows that ended by the makespan
     ("n_day_points", _INT),
     ("n_pieces", _INT),
     ("is_even", _BOOL),
@@ -156,6 +160,8 @@ _ROLLOUT = [
     ("looks_due", _INT),
     ("n_due", _INT),
     ("gate_alarm", _BOOL),
+    ("n_ranked", _INT),  # looks whose error rates are kept
+    ("is_full", _BOOL),  # whether there was no room for one
     # Running nodes under watch: the next look, how many there were, what was seen since the sum was last added to, the sum,
     # and what all looks took.
     ("watch_at", _INT),

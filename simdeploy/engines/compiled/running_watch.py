@@ -8,6 +8,7 @@ from simdeploy.engines.compiled.codes import CANT_TELL_STOP, CANT_TELL_WAIT
 from simdeploy.engines.compiled.evidence import watch
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.judge import log_ratio
+from simdeploy.engines.compiled.pools import look_at_pools
 from simdeploy.engines.compiled.tables import HAS_FAILED, RESOLVED, TOUCHED, fates, lists, policy_of
 
 
@@ -17,6 +18,8 @@ def look_at_running(run):
     fate = fates(run)
     start = run.now - policy_of(run).interval
     requests = failed = np.int64(0)
+    if run.shared:
+        look_at_pools(run)
     for place in range(run.n_touched):
         node = lists(run)[TOUCHED, place]
         if fate[RESOLVED, node] <= start and not fate[HAS_FAILED, node]:

@@ -8,7 +8,7 @@ from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.codes import SLIDING
 from simdeploy.engines.compiled.fates import begin_crashes, is_disturbed
 from simdeploy.engines.compiled.jit import compiled
-from simdeploy.engines.compiled.load import traffic_between
+from simdeploy.engines.compiled.load import served_between, traffic_between
 from simdeploy.engines.compiled.outcomes import (
     LOST,
     LOST_EXCESS,
@@ -52,6 +52,8 @@ def requested_between(run, node, start, end):
     """Return how many nanoseconds of its requests a node that is in service serves within [start, end)."""
     if not run.varies:
         return float(end - start)
+    if run.shared:
+        return served_between(run, node, start, end) * NS_PER_S
     return traffic_between(run, drawn(run)[CLASS, node], start, end) * NS_PER_S
 
 

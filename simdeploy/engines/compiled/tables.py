@@ -64,8 +64,10 @@ TOUCHED, UP_AGAIN, ROLLED, ROLLED_WAVE, PARTNER, DUE, N_LISTS = range(7)
     LOOKS_UNHEALTHY,
     CAN_TELL,
     ALONE,  # nobody to compare with
+    N_RANKED,  # looks whose error rates are kept, and the place of the last one
+    LAST_RANKED,
     N_WAVE,
-) = range(18)
+) = range(20)
 
 # Rows of the tables of what is traced: as in `simdeploy.engines.traces`; of changes of counts, of nodes that have requests on
 # the old and the new version among them; and of changes of requests and failed requests per second, on either version.
@@ -76,6 +78,18 @@ N_TRACED_SUMS = 4
 # Rows of the table of pools' sums: seconds of requests that a node met up to the last change, and of those that were shed; and
 # requests per second that its serving nodes usually have.
 POOL_MET, POOL_SHED, POOL_SERVED, N_POOL = range(4)
+# Rows of the table of looks at pools: both sums at the last look at running nodes; and of the interval before it, seconds of
+# requests and the fraction that was shed.
+LOOK_MET, LOOK_SHED, LOOK_SECONDS, LOOK_FRACTION, N_LOOK = range(5)
+# Rows of the table of members of pools, one column per node: whether it serves but for crashes, is missed, and is up; which entry
+# for its next crash or repair counts; and windows in a row.
+SERVES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, N_MEMBER = range(7)
+# Rows of the table of what nodes met: both sums of its pool at the end of its last window, the seconds of requests of that window
+# and the fraction that was shed; the same of the pool of the node that it is compared with.
+MET, MET_SHED, MET_SECONDS, MET_FRACTION, OLD_MET, OLD_SHED, OLD_SECONDS, OLD_FRACTION, N_MET = range(9)
+# Rows of the table of loads: demand over what usually meets those in service, at the start and at the end of each piece of time;
+# and the integral of what was served, up to its start.
+LOAD, LOAD_AFTER, LOAD_SERVED, N_LOAD = range(4)
 
 _INT, _REAL, _BOOL, _WORD = np.int64, np.float64, np.bool_, np.uint64
 
@@ -116,6 +130,8 @@ TABLES = (
     "queue",
     "walks",
     "scratch",
+    "ranked",
+    "ranked_before",
     "roots",
     "lineages",
     "kept",
@@ -128,6 +144,13 @@ TABLES = (
     "pool_times",
     "pool_sums",
     "pool_counts",
+    "pool_looks",
+    "members_of_pools",
+    "met",
+    "flips",
+    "load_times",
+    "loads",
+    "load_starts",
     "back_rates",
 )
 CLASS_RECORD = np.dtype(
@@ -379,6 +402,15 @@ day_points = make_view("day_points_at", _INT, "n_day_points")
 pool_times = make_view("pool_times_at", _INT, "n_pools")
 pool_sums = make_view("pool_sums_at", _REAL, "n_pools", N_POOL)
 pool_counts = make_view("pool_counts_at", _INT, "n_pools", 2, "n_classes")
+pool_looks = make_view("pool_looks_at", _REAL, "n_pools", N_LOOK)
+pool_members = make_view("members_of_pools_at", _INT, N_MEMBER, "nodes")
+met = make_view("met_at", _REAL, N_MET, "nodes")
+# A heap: when nodes may go down or come up next, and which.
+flips = make_view("flips_at", _INT, 2, "flip_room")
+# The load of each pool over the rollout, piece by piece: when they begin; and the first piece of each pool.
+load_times = make_view("load_times_at", _INT, "room")
+loads = make_view("loads_at", _REAL, N_LOAD, "room")
+load_starts = make_view("load_starts_at", _INT, "n_pool_ends")
 # Sums over nodes in the order of dispatch: requests lost while they go back, and requests per second of those that fail to.
 back_rates = make_view("back_rates_at", _REAL, 2, "nodes")
 
@@ -389,6 +421,9 @@ begins_of = make_view("begins_at", _INT, "most_waves")
 lists = make_view("lists_at", _INT, N_LISTS, "nodes")
 waves = make_view("waves_at", _INT, N_WAVE, "most_waves")
 walk_at = make_reader("walks_at", WALK_RECORD)
+# Error rates of looks at waves, of nodes on the new and on the old version; and which look at the wave was before.
+ranked = make_view("ranked_at", _REAL, 2, "room")
+ranked_before = make_view("ranked_before_at", _INT, "room")
 scratch = make_view("scratch_at", _INT, 2, "room")  # intervals: starts, ends
 queue = make_view("queue_at", _INT, 2, "room")  # when something happens, and what to which node
 

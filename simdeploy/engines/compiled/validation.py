@@ -4,9 +4,34 @@ of requests.
 
 from __future__ import annotations
 
+from simdeploy.engines.compiled.clock import ENDS_WINDOW, HAS_STARTED, MISSES_DEADLINE, enqueue
+from simdeploy.engines.compiled.gates import happens_before_gate, is_observed, judges_waves
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.load import count_requests
+from simdeploy.engines.compiled.node import go_back, hear_of
+from simdeploy.engines.compiled.pools import begin_windows, end_window, enters_service, goes_down_otherwise, set_missed
 from simdeploy.engines.compiled.prober import is_healthy, requests_within
-from simdeploy.engines.compiled.tables import DEADLINE, HAS_FAILED, NEVER, RESOLVED, STARTED, WINDOWS, fates, policy_of
+from simdeploy.engines.compiled.tables import (
+    BACK_FROM,
+    CLASS,
+    DEADLINE,
+    HAS_FAILED,
+    HEALTHY,
+    MET_FRACTION,
+    MET_SECONDS,
+    NEVER,
+    OBSERVED,
+    RESOLVED,
+    STARTED,
+    UNHEALTHY,
+    WINDOWS,
+    classes,
+    drawn,
+    fates,
+    met,
+    policy_of,
+    pool_members,
+)
 
 
 @compiled
@@ -42,3 +67,77 @@ def validate(run, node):
     fate[RESOLVED, node] = deadline
     fate[WINDOWS, node] = window
     fate[HAS_FAILED, node] = 1
+
+
+# -- windows that depend on what other nodes do meanwhile ------------------------------------------
+
+
+@compiled
+def happens_while_sharing(run, node, what):
+    """Let a node of a shared service start, end a window, or miss its deadline."""
+    fate = fates(run)
+    if fate[BACK_FROM, node] < NEVER or fate[RESOLVED, node] < run.now:
+        return
+    if what == HAS_STARTED:
+        goes_down_otherwise(run, node)
+        set_missed(run, node, True)
+        enters_service(run, node)
+        begin_windows(run, node)
+        if judges_waves(policy_of(run)):
+            happens_before_gate(run, node, HAS_STARTED)
+            if fate[RESOLVED, node] == NEVER and policy_of(run).needed == 0:
+                fate[OBSERVED, node] = run.now
+                is_observed(run, node)
+    elif fate[RESOLVED, node] < NEVER:
+        return
+    elif what == ENDS_WINDOW:
+        _end_window(run, node)
+    else:
+        _resolve(run, node, True)
+    if fate[RESOLVED, node] == NEVER and what != MISSES_DEADLINE:
+        end = run.now + policy_of(run).interval
+        if end <= fate[DEADLINE, node]:
+            enqueue(run, end, node, ENDS_WINDOW)
+        elif fate[OBSERVED, node] == NEVER:
+            enqueue(run, fate[DEADLINE, node], node, MISSES_DEADLINE)
+
+
+@compiled
+def _end_window(run, node):
+    """Judge the window that ends now; its node may have its verdict, or its own observation."""
+    rule, fate, members = policy_of(run), fates(run), pool_members(run)
+    end_window(run, node)
+    requests = count_requests(classes(run)[drawn(run)[CLASS, node]].requests_per_second, met(run)[MET_SECONDS, node])
+    window = fate[WINDOWS, node]
+    fate[WINDOWS, node] += 1
+    if run.now <= run.makespan:
+        run.met_requests += requests
+    if fate[OBSERVED, node] < NEVER:
+        return
+    if is_healthy(run, node, window, run.now - rule.interval, run.now, requests, met(run)[MET_FRACTION, node]):
+        members[HEALTHY, node] += 1
+        members[UNHEALTHY, node] = 0
+        if members[HEALTHY, node] >= rule.needed:
+            if judges_waves(rule):
+                fate[OBSERVED, node] = run.now
+                is_observed(run, node)
+            else:
+                _resolve(run, node, False)
+        return
+    members[UNHEALTHY, node] += 1
+    if rule.consecutive:
+        members[HEALTHY, node] = 0
+    if rule.failure_threshold > 0 and members[UNHEALTHY, node] >= rule.failure_threshold:
+        _resolve(run, node, True)
+
+
+@compiled
+def _resolve(run, node, fails):
+    """Give a node its own verdict, now."""
+    fate = fates(run)
+    fate[RESOLVED, node] = run.now
+    fate[HAS_FAILED, node] = fails
+    hear_of(run, node)
+    if fails and run.goes_back_by_itself:
+        run.any_went_by_itself = True
+        go_back(run, node)

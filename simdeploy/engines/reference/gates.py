@@ -130,7 +130,7 @@ class WaveGates:
             partner = watched.partners.get(node.number)
             if partner is None or partner.fate.dispatched_ns is not None:
                 return
-            old = self._site.prober.looks_at_old(partner.number, partner.fate, start, end)
+            old = self._site.prober.looks_at_old(partner.number, partner.fate, start, end, seen.requests)
             if old is None:
                 return
             watched.old_failed += old.failed

@@ -63,17 +63,17 @@ class Prober:
         fate.windows += 1
         return Seen(requests, failed, was_up, healthy, place)
 
-    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int) -> Seen | None:
-        """Count the failed requests of a node on the old version; None if it was not up throughout."""
+    def looks_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
+        """Count the failed ones of as many requests of a node on the old version; None if it was not up throughout."""
         world = self._world
         if not world.was_up(number, start, end):
             return None
-        requests, allowed, shed = self._meets(number, start, end)
+        _, _, shed = self._meets(number, start, end)
         failed = 0
         if requests:
             u = world.draws.draw(Stream.OLD_WINDOW, number, end // self._interval_ns % WORD_LIMIT)
             failed = failed_requests(requests, self._level(number, fate, start, end, shed), u)
-        healthy = failed <= allowed
+        healthy = failed <= self._allows(requests)
         place = self._compared.add(end, number, requests, failed, healthy=healthy, up=True, counted=False)
         return Seen(requests, failed, True, healthy, place)
 
@@ -99,9 +99,12 @@ class Prober:
             return same
         seconds, shed = self._load.over(number, start, end)
         requests = count_requests(self._rates[of_class], seconds)
+        return requests, self._allows(requests), shed
+
+    def _allows(self, requests: int) -> int:
         if requests not in self._allowed:
             self._allowed[requests] = self._rule.allowed_failures(requests)
-        return requests, self._allowed[requests], shed
+        return self._allowed[requests]
 
     def _level(self, number: int, fate: NodeFate, start: int, end: int, shed: float) -> float:
         """Return the fraction of a window's requests that fail on average: of those served by the node's level, and those shed."""

@@ -1,0 +1,213 @@
+"""Nodes that share their requests (model section 3), for compiled code: who serves, instant by instant."""
+
+from __future__ import annotations
+
+from simdeploy.engines.compiled import spells
+from simdeploy.engines.compiled.clock import pop, push
+from simdeploy.engines.compiled.fates import begin_crashes
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.load import change_pool, pool_of, sums_now, weight_of
+from simdeploy.engines.compiled.tables import (
+    BACK_FROM,
+    CLASS,
+    IS_MISSED,
+    LOOK_FRACTION,
+    LOOK_MET,
+    LOOK_SECONDS,
+    LOOK_SHED,
+    MET,
+    MET_FRACTION,
+    MET_SECONDS,
+    MET_SHED,
+    N_LOOK,
+    N_MEMBER,
+    NEVER,
+    OLD_FRACTION,
+    OLD_MET,
+    OLD_SECONDS,
+    OLD_SHED,
+    PARTNER,
+    POOL_MET,
+    POOL_SERVED,
+    POOL_SHED,
+    SERVES,
+    STARTED,
+    UP,
+    VERSION,
+    classes,
+    drawn,
+    fates,
+    flips,
+    lists,
+    met,
+    policy_of,
+    pool_counts,
+    pool_looks,
+    pool_members,
+    pool_sums,
+    pool_times,
+    walk_at,
+)
+
+
+@compiled
+def reset_pools(run):
+    """Put all pools at the start of a rollout."""
+    members, counts = pool_members(run), pool_counts(run)
+    run.n_flips = run.met_requests = 0
+    for pool in range(run.n_pools):
+        pool_times(run)[pool] = 0
+        pool_sums(run)[pool, POOL_MET] = pool_sums(run)[pool, POOL_SHED] = 0.0
+        for row in range(N_LOOK):
+            pool_looks(run)[pool, row] = 0.0
+        for number in range(run.n_classes):
+            counts[pool, 0, number] = counts[pool, 1, number] = 0
+    for node in range(run.nodes):
+        for row in range(N_MEMBER):
+            members[row, node] = 0
+        members[UP, node] = 1
+        if run.goes_down:
+            is_down, following = _look_at(run, node, 0)
+            members[UP, node] = not is_down
+            if following < NEVER:
+                _expect_flip(run, node, following)
+        if not run.begins:
+            pool, number = pool_of(run, node), drawn(run)[CLASS, node]
+            members[SERVES, node] = members[IS_MISSED, node] = 1
+            counts[pool, 0, number] += 1
+            counts[pool, 1, number] += members[UP, node]
+    for pool in range(run.n_pools):
+        pool_sums(run)[pool, POOL_SERVED] = weight_of(run, counts[pool, 1])
+
+
+@compiled
+def _look_at(run, node, t):
+    """Tell whether a node is down at t, and until when that stays so as far as nothing changes it."""
+    one, fate = classes(run)[drawn(run)[CLASS, node]], fates(run)
+    is_down, following = False, NEVER
+    if one.crash >= 0:
+        walk = walk_at(run, spells.CRASH)
+        begin_crashes(walk, run, node, fate[STARTED, node], fate[BACK_FROM, node])
+        spells.reach(walk, run, t)
+        is_down, following = walk.is_bad, walk.end
+    if one.zone_outage >= 0:
+        walk = walk_at(run, spells.ZONE)
+        spells.begin(walk, run, one.zone_outage, node % run.zones)
+        spells.reach(walk, run, t)
+        is_down, following = is_down or walk.is_bad, min(following, walk.end)
+    return is_down, following
+
+
+@compiled
+def _expect_flip(run, node, at):
+    push(flips(run), run.n_flips, at, pool_members(run)[VERSION, node] * run.nodes + node)
+    run.n_flips += 1
+
+
+@compiled
+def follow(run, t):
+    """Let nodes go down and come up, up to a time."""
+    members = pool_members(run)
+    while run.n_flips and flips(run)[0, 0] <= t:
+        at = flips(run)[0, 0]
+        code = pop(flips(run), run.n_flips)
+        run.n_flips -= 1
+        node = code % run.nodes
+        if code // run.nodes != members[VERSION, node]:
+            continue
+        is_down, following = _look_at(run, node, at)
+        if following < NEVER:
+            _expect_flip(run, node, following)
+        if is_down == members[UP, node]:
+            members[UP, node] = not is_down
+            if members[SERVES, node] and members[IS_MISSED, node]:
+                change_pool(run, node, at, 0, -1 if is_down else 1)
+
+
+@compiled
+def leaves_service(run, node):
+    """Take note that a node does not serve any more, whether it is down or not."""
+    follow(run, run.now)
+    members = pool_members(run)
+    if members[SERVES, node]:
+        members[SERVES, node] = 0
+        if members[IS_MISSED, node] and members[UP, node]:
+            change_pool(run, node, run.now, 0, -1)
+
+
+@compiled
+def enters_service(run, node):
+    """Take note that a node serves, unless it is down."""
+    follow(run, run.now)
+    members = pool_members(run)
+    if not members[SERVES, node]:
+        members[SERVES, node] = 1
+        if members[IS_MISSED, node] and members[UP, node]:
+            change_pool(run, node, run.now, 0, 1)
+
+
+@compiled
+def set_missed(run, node, is_missed):
+    """Take note that a node is missed from now on, or not any more."""
+    follow(run, run.now)
+    members = pool_members(run)
+    if members[IS_MISSED, node] != is_missed:
+        members[IS_MISSED, node] = is_missed
+        change = 1 if is_missed else -1
+        change_pool(run, node, run.now, change, change if members[SERVES, node] and members[UP, node] else 0)
+
+
+@compiled
+def goes_down_otherwise(run, node):
+    """Take note that a node's crashes are others from now on."""
+    if not run.goes_down:
+        return
+    follow(run, run.now)
+    pool_members(run)[VERSION, node] += 1
+    _, following = _look_at(run, node, run.now)
+    if following < NEVER:
+        _expect_flip(run, node, following)
+
+
+# -- windows ---------------------------------------------------------------------------------------
+
+
+@compiled
+def begin_windows(run, node):
+    """Note what a node's pool met up to now, when its windows begin."""
+    follow(run, run.now)
+    met(run)[MET, node], met(run)[MET_SHED, node] = sums_now(run, pool_of(run, node), run.now)
+    if policy_of(run).gate_compares and lists(run)[PARTNER, node] >= 0:
+        pool = pool_of(run, lists(run)[PARTNER, node])
+        met(run)[OLD_MET, node], met(run)[OLD_SHED, node] = sums_now(run, pool, run.now)
+
+
+@compiled
+def end_window(run, node):
+    """Note what a node met in the window that ends now, and the node that it is compared with."""
+    follow(run, run.now)
+    table = met(run)
+    here, shed = sums_now(run, pool_of(run, node), run.now)
+    seconds = here - table[MET, node]
+    table[MET_SECONDS, node] = seconds
+    table[MET_FRACTION, node] = (shed - table[MET_SHED, node]) / seconds if seconds > 0 else 0.0
+    table[MET, node], table[MET_SHED, node] = here, shed
+    if policy_of(run).gate_compares and lists(run)[PARTNER, node] >= 0:
+        here, shed = sums_now(run, pool_of(run, lists(run)[PARTNER, node]), run.now)
+        seconds = here - table[OLD_MET, node]
+        table[OLD_SECONDS, node] = seconds
+        table[OLD_FRACTION, node] = (shed - table[OLD_SHED, node]) / seconds if seconds > 0 else 0.0
+        table[OLD_MET, node], table[OLD_SHED, node] = here, shed
+
+
+@compiled
+def look_at_pools(run):
+    """Note what every pool met since the last look at running nodes."""
+    follow(run, run.now)
+    for pool in range(run.n_pools):
+        look = pool_looks(run)[pool]
+        here, shed = sums_now(run, pool, run.now)
+        seconds = here - look[LOOK_MET]
+        look[LOOK_SECONDS] = seconds
+        look[LOOK_FRACTION] = (shed - look[LOOK_SHED]) / seconds if seconds > 0 else 0.0
+        look[LOOK_MET], look[LOOK_SHED] = here, shed

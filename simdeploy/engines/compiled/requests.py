@@ -1,0 +1,152 @@
+"""Requests that a shared service sheds, and the load of its pools over a rollout (model section 5), for compiled code."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.load import demand_at, integrate, next_point, pool_of, weight_of
+from simdeploy.engines.compiled.outcomes import LOST, LOST_EXCESS, MIN_CAPACITY_RATIO, SHED, SHED_EXCESS
+from simdeploy.engines.compiled.outlook import look_ahead
+from simdeploy.engines.compiled.service import down_spells, out_by_status, scope, unite
+from simdeploy.engines.compiled.tables import (
+    CLASS,
+    LOAD,
+    LOAD_AFTER,
+    LOAD_SERVED,
+    drawn,
+    load_starts,
+    load_times,
+    loads,
+    policy_of,
+    scratch,
+)
+from simdeploy.units import NS_PER_S
+
+# What changes, of a class in a pool: nodes that are missed, or those of them that are out of service.
+_MISSED, _OUT = range(2)
+
+
+@compiled
+def measure_sharing(run, horizon, real):
+    """Compute the requests shed, and keep the load of every pool; False if there was not enough room."""
+    look_ahead(run, horizon + 1)
+    shed, lowest = _follow_pools(run, horizon, True)
+    anyway, _ = _follow_pools(run, horizon, False) if shed >= 0 else (shed, lowest)
+    if shed < 0 or anyway < 0:
+        return False
+    real[LOST] = real[LOST_EXCESS] = 0.0
+    real[SHED], real[SHED_EXCESS] = shed, shed - anyway
+    real[MIN_CAPACITY_RATIO] = lowest if lowest < math.inf else math.nan
+    return True
+
+
+@compiled
+def _follow_pools(run, horizon, is_real):
+    """Return the requests shed, -1 if there is not enough room, and the lowest capacity over demand.
+
+    In what was real, or if only those nodes were out of service that would be down anyway.
+    """
+    times, codes = np.empty(run.room, np.int64), np.empty(run.room, np.int64)
+    n = _list_changes(run, horizon, is_real, times, codes)
+    if n < 0:
+        return -1.0, math.inf
+    # By pool, in order of time.
+    first = np.zeros(run.n_pools + 1, np.int64)
+    for place in range(n):
+        first[codes[place] // (4 * run.n_classes) + 1] += 1
+    for pool in range(run.n_pools):
+        first[pool + 1] += first[pool]
+    ahead = first.copy()
+    sorted_times, sorted_codes = np.empty(n, np.int64), np.empty(n, np.int64)
+    for place in range(n):
+        pool = codes[place] // (4 * run.n_classes)
+        sorted_times[ahead[pool]] = times[place]
+        sorted_codes[ahead[pool]] = codes[place]
+        ahead[pool] += 1
+    shed, lowest, piece = 0.0, math.inf, np.int64(0)
+    for pool in range(run.n_pools):
+        own_times, own_codes = sorted_times[first[pool] : first[pool + 1]], sorted_codes[first[pool] : first[pool + 1]]
+        order = np.argsort(own_times)
+        if is_real:
+            load_starts(run)[pool] = piece
+        beyond, ratio, piece = _follow_pool(run, horizon, own_times[order], own_codes[order], piece, is_real)
+        if piece < 0:
+            return -1.0, math.inf
+        shed += beyond
+        lowest = min(lowest, ratio)
+    if is_real:
+        load_starts(run)[run.n_pools] = piece
+    return shed, lowest
+
+
+@compiled
+def _list_changes(run, horizon, is_real, times, codes):
+    """List when nodes begin and cease to be missed, and to be out of service; return how many, -1 if there is no room."""
+    spans, until, n = scratch(run), horizon + 1, 0
+    for node in range(run.nodes):
+        since, upto = scope(run, node, until)
+        if since > horizon:
+            continue
+        k = out_by_status(run, node, until, 0) if is_real else 0
+        if run.goes_down:
+            k = down_spells(run, node, until, is_real, k)
+            if k < 0:
+                return -1
+            k = unite(run, 0, k)
+        if n + 2 * k + 2 > run.room:
+            return -1
+        code = 4 * (pool_of(run, node) * run.n_classes + drawn(run)[CLASS, node])
+        times[n], codes[n] = since, code + 2 * _MISSED + 1
+        times[n + 1], codes[n + 1] = upto, code + 2 * _MISSED
+        n += 2
+        for place in range(k):
+            times[n], codes[n] = spans[0, place], code + 2 * _OUT + 1
+            times[n + 1], codes[n + 1] = spans[1, place], code + 2 * _OUT
+            n += 2
+    return n
+
+
+@compiled
+def _follow_pool(run, horizon, times, codes, piece, is_kept):
+    """Return the requests shed, the lowest capacity over demand, and the next piece; -1 if there is not enough room."""
+    counts = np.zeros((2, run.n_classes), np.int64)
+    midnight = policy_of(run).starts_at
+    shed, lowest, met = 0.0, math.inf, 0.0
+    t, place = np.int64(0), 0
+    while True:
+        while place < len(times) and times[place] <= t:
+            code = codes[place]
+            counts[code // 2 % 2, code // 4 % run.n_classes] += 1 if code % 2 else -1
+            place += 1
+        end = min(horizon, next_point(run, midnight + t) - midnight)
+        if place < len(times):
+            end = min(end, times[place])
+        before, after = demand_at(run, counts[0], midnight + t), demand_at(run, counts[0], midnight + end)
+        served, seconds = weight_of(run, counts[0] - counts[1]), (end - t) / NS_PER_S
+        peak = max(before, after)
+        if peak > 0:
+            lowest = min(lowest, run.capacity * served / peak)
+        load = load_after = added = beyond = 0.0
+        if served > 0:
+            load, load_after = before / served, after / served
+            added, beyond = integrate(load, load_after, run.capacity, seconds)
+            shed += served * beyond
+        else:
+            shed += (before + after) * 0.5 * seconds
+        if is_kept:
+            if piece == run.room:
+                return shed, lowest, np.int64(-1)
+            load_times(run)[piece] = t
+            loads(run)[LOAD, piece], loads(run)[LOAD_AFTER, piece], loads(run)[LOAD_SERVED, piece] = (
+                load,
+                load_after,
+                met,
+            )
+            piece += 1
+        met += added - beyond
+        if t == horizon:
+            return shed, lowest, piece
+        t = end
