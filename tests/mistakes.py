@@ -126,6 +126,9 @@ class _NothingShed:
     pools = ()
 
 
+# Mistakes that only scenarios with such a word in their file can tell.
+NEEDS = {"a CUSUM falls below 0": "'cusum'", "the crashes of a shared service never change": "'shared'"}
+
 MISTAKES: dict[str, Plant] = {
     # One instant.
     "a cancel beats a stop": _looks("_obey_script", "_judge", "_obey_operator", "_advance"),
@@ -196,7 +199,7 @@ MISTAKES: dict[str, Plant] = {
     ),
     "nodes that are down serve": instead(PooledRequests, "_follow", lambda load, t: None),
     "a node serves while it starts": instead(PooledRequests, "leaves_service", lambda load, node, t: None),
-    "a node that goes back never serves again": instead(
+    "the crashes of a shared service never change": instead(
         PooledRequests, "goes_down_otherwise", lambda load, node, t: None
     ),
     "every fleet is one pool": instead(requests_module, "pools_of", lambda world: world.class_of * 0),
