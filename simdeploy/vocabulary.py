@@ -39,11 +39,20 @@ RESPONSES = {
 WEIGHT = "weight"
 
 # What a replication costs by the scenario's `costs`, split by cause; `cost` is their sum.
-CAUSES = ("cost_delay", "cost_failed_requests", "cost_unavailability", "cost_false_alarm", "cost_escape")
+CAUSES = (
+    "cost_delay",
+    "cost_failed_requests",
+    "cost_unavailability",
+    "cost_lost_requests",
+    "cost_shed_requests",
+    "cost_false_alarm",
+    "cost_escape",
+)
 COSTS = ("cost", *CAUSES)
 
 # Forms in which the tables of a rollout are written.
 RECORD_FORMS = ("parquet", "csv")
 
-# What is traced over time, as `timelines` names it: nodes as the deployment counts them, nodes, and expected error rates.
-TRACED = ("updated", "failed", "exposed", "in_service", "error_rate", "error_rate_new")
+# What is traced over time, as `timelines` names it: nodes as the deployment counts them, nodes, expected error rates, and the fraction of
+# requests that is shed.
+TRACED = ("updated", "failed", "exposed", "in_service", "error_rate", "error_rate_new", "shed")

@@ -19,6 +19,7 @@ from simdeploy.scenario.parts import Costs
 from simdeploy.vocabulary import CAUSES, COSTS
 
 COSTS_OF_ALL = Costs(failed_request=0.5, unavailable_node_hour=2, hour_of_delay=10, false_alarm=150, escape=1000)
+EXCESSES = ("failed_requests_excess", "unavailable_excess_node_s", "lost_requests_excess", "shed_requests_excess")
 COSTS_OF_SMALL = {
     "failed_request": 0.01,
     "hour_of_delay": 20,
@@ -38,7 +39,7 @@ def scenario():
 def rollouts(**columns):
     """Make a table of one policy's replications."""
     n = len(next(iter(columns.values())))
-    plain = {"makespan_s": 3600.0, "failed_requests_excess": 0.0, "unavailable_excess_node_s": 0.0}
+    plain = {"makespan_s": 3600.0, **dict.fromkeys(EXCESSES, 0.0)}
     return pd.DataFrame({"policy": "a", "replication": range(n), "verdict": "completed_good", **plain, **columns})
 
 
@@ -49,6 +50,8 @@ def test_every_cause_by_hand():
         makespan_s=[3600.0, 7200.0, 1800.0, 3600.0],
         failed_requests_excess=[0.0, 40.0, 0.0, 100.0],
         unavailable_excess_node_s=[1800.0, 0.0, -3600.0, 0.0],
+        lost_requests_excess=[8.0, 0.0, 0.0, 0.0],  # free: unavailability pays for the same
+        shed_requests_excess=[0.0, 0.0, 4.0, 8.0],
     )
     parts = estimate_costs(table, costs=COSTS_OF_ALL).parts.set_index("cause")["estimate"]
     assert parts.to_dict() == pytest.approx(
@@ -56,11 +59,47 @@ def test_every_cause_by_hand():
             "cost_delay": (10 + 0 + 5 + 10) / 4,
             "cost_failed_requests": (20 + 50) / 4,
             "cost_unavailability": (1 - 2) / 4,
+            "cost_lost_requests": 0,
+            "cost_shed_requests": (2 + 4) / 4,
             "cost_false_alarm": 150 / 4,
             "cost_escape": 1000 / 4,
-            "cost": (25 + 70 - 1 + 150 + 1000) / 4,
+            "cost": (25 + 70 - 1 + 6 + 150 + 1000) / 4,
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("prices", "lost", "shed"),
+    [
+        ({}, 0.5, 0.5),
+        ({"unavailable_node_hour": 2}, 0, 0.5),
+        ({"unavailable_node_hour": 2, "lost_request": 3}, 3, 0.5),
+        ({"lost_request": 0, "shed_request": 7}, 0, 7),
+    ],
+)
+def test_prices_of_lost_and_shed_requests(prices, lost, shed):
+    """Without a price of their own they cost what failed ones do, but nothing is paid twice. [contract]"""
+    table = rollouts(lost_requests_excess=[10.0], shed_requests_excess=[100.0])
+    costs = small({"nodes": 1, "update_duration": 1}, costs={"failed_request": 0.5, **prices}).costs
+    parts = estimate_costs(table, costs=costs).parts.set_index("cause")["estimate"]
+    assert (parts["cost_lost_requests"], parts["cost_shed_requests"]) == (10 * lost, 100 * shed)
+
+
+def test_requests_without_a_price_need_no_column():
+    """A table without lost and shed requests will do where they are free. [contract]"""
+    table = rollouts(makespan_s=[3600.0]).drop(columns=["lost_requests_excess", "shed_requests_excess"])
+    free = Costs(
+        failed_request=1,
+        unavailable_node_hour=0,
+        hour_of_delay=10,
+        false_alarm=0,
+        escape=0,
+        lost_request=0,
+        shed_request=0,
+    )
+    assert estimate_costs(table, costs=free).totals["estimate"].item() == 10
+    with pytest.raises(InputError, match="shed_requests_excess"):
+        estimate_costs(table, costs=COSTS_OF_ALL)
 
 
 def test_the_parts_sum_to_the_total(scenario):
@@ -167,8 +206,7 @@ def test_coverage_of_a_skewed_cost():
             "replication": np.tile(np.arange(n), repetitions),
             "makespan_s": rng.exponential(3600.0, repetitions * n),
             "verdict": np.where(rng.random(repetitions * n) < 0.2, "escaped", "completed_good"),
-            "failed_requests_excess": 0.0,
-            "unavailable_excess_node_s": 0.0,
+            **dict.fromkeys(EXCESSES, 0.0),
         }
     )
     totals = estimate_costs(table, costs=COSTS_OF_ALL).totals

@@ -163,6 +163,7 @@ TABLE = pd.DataFrame(
         "failed_requests_excess": [0.0, 2.0, 400.0, 10.0, 7.0, 0.0],
         "unavailable_node_s": [9e9] * 6,
         "unavailable_excess_node_s": [100.0, 200.0, 300.0, 400.0, np.nan, np.nan],
+        "shed_requests_excess": [0.0, 8.0, 0.0, 0.0, np.nan, np.nan],
     }
 )
 
@@ -211,9 +212,11 @@ def test_costs_by_hand():
     assert same(causes["cost_delay"], [120, 240, 360, 0, nan, nan])
     assert same(causes["cost_failed_requests"], [0, 1, 200, 5, nan, nan])
     assert same(causes["cost_unavailability"], [1, 2, 3, 4, nan, nan])
+    assert same(causes["cost_lost_requests"], [0, 0, 0, 0, nan, nan])
+    assert same(causes["cost_shed_requests"], [0, 4, 0, 0, nan, nan])
     assert same(causes["cost_false_alarm"], [0, 150, 0, 0, nan, nan])
     assert same(causes["cost_escape"], [0, 0, 1000, 0, nan, nan])
-    assert same(of("cost", costs=COSTS), [121, 393, 1563, 9, nan, nan])
+    assert same(of("cost", costs=COSTS), [121, 397, 1563, 9, nan, nan])
     by_cause = Values(TABLE, ["cost"], costs=COSTS).cost_by_cause()
     assert all(same(by_cause[cause][0], causes[cause]) for cause in CAUSES)
 

@@ -138,7 +138,7 @@ def test_finished_rollouts_keep_their_last_values():
 def test_large_fleets_are_counted_in_steps():
     """From 2,000 nodes on, a count is right to half a step of 1/2,000 of the fleet; memory is that of 2,000. [contract]"""
     values = np.array([0, 1, 4999, 5000, 9999, 10_000], np.int32)
-    traces = Traces(np.broadcast_to(values[:, None, None], (6, 6, 1))[None].copy(), np.zeros((1, 6), np.int32))
+    traces = Traces(np.broadcast_to(values[:, None, None], (6, 7, 1))[None].copy(), np.zeros((1, 6), np.int32))
     bands = Bands(1, 1, n_nodes=10_000, grid=Grid(10**9, 1), rows=[0])
     bands.add(0, traces)
     (row,) = bands.rows([0.1, 0.3, 0.4, 0.6, 0.8, 0.9])

@@ -32,7 +32,7 @@ _COLUMN_IN = 3.6
     multiple=True,
     type=Choice(TRACED),
     callback=lambda _ctx, _param, value: value or None,
-    help="What to show over time; repeatable. Default: all.",
+    help="What to show over time; repeatable. Default: all (shed of a shared service only).",
 )
 @click.option("--every", metavar="DURATION", help="Distance of the instants; default: about a 200th of --until.")
 @click.option("--until", metavar="DURATION", help="Last instant; default: the longest of 100 rollouts.")
@@ -40,7 +40,7 @@ def command(study: Study, *, quantities: tuple[str, ...] | None, every: str | No
     """Show the spread of rollouts over time.
 
     Simulates every policy of SCENARIO and prints the worst instants by kind of release: how many nodes have failed, are exposed or in service,
-    and which fraction of requests fails. --out writes the bands (mean and quantiles at each instant), --plot draws them.
+    and which fraction of requests fails or is shed. --out writes the bands (mean and quantiles at each instant), --plot draws them.
     """
     from simdeploy.analysis.bands.tracing import timelines
 

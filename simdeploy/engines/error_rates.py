@@ -1,7 +1,8 @@
 """The fleet's expected error rate over time: requests that reach nodes in service, and those of them that fail.
 
 A node in service fails a fraction ``1 - (1 - baseline)(1 - release)(1 - degraded)`` of its requests (model section 3). Multiplied
-out, that is a sum of terms, each of which holds during intervals. So the rate of the fleet changes only at their ends.
+out, that is a sum of terms, each of which holds during intervals. What a node meets per request per second changes with traffic
+and with the load of its pool, alike for all nodes of a group.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ class Rates(NamedTuple):
         with np.errstate(invalid="ignore"):
             return np.where(self.requests > 0, self.failed / self.requests, np.nan)
 
+    def under(self, load: np.ndarray, shed: np.ndarray) -> Rates:
+        """Return the rates if nodes meet `load` times as many requests, of which a fraction is shed."""
+        return Rates(self.requests * load, (self.failed + shed * (self.requests - self.failed)) * load)
+
     def __add__(self, other: object) -> Rates:
         """Return the rates of both."""
         if not isinstance(other, Rates):
@@ -50,7 +55,7 @@ class ErrorRates:
     ----------
     changes_ns : ndarray of int64
         The instants up to the horizon at which the error level of a node in service changes by itself: the release's
-        failures show, or a degraded spell begins or ends.
+        failures show, a degraded spell begins or ends, or traffic bends.
     """
 
     def __init__(self, recording: Recording, service: Service) -> None:
@@ -69,26 +74,43 @@ class ErrorRates:
         degraded = service.degraded
         level = np.array([b.flapping.error_rate if b.flapping else 0.0 for b in world.behaviours])[world.class_of]
 
-        self._old, self._new = _Sum(), _Sum()
-        for total, intervals in ((self._old, on_old), (self._new, on_new)):
-            total.add(intervals, requests, requests * baseline)
-            total.add(intervals.meet(degraded), None, requests * (1 - baseline) * level)
-        self._new.add(shown, None, requests * (1 - baseline) * added)
-        self._new.add(shown.meet(degraded), None, -requests * (1 - baseline) * added * level)
+        self._requests = service.requests
+        group_of, n_groups = self._requests.group_of, self._requests.n_groups
+        self._old: list[_Sum] = []
+        self._new: list[_Sum] = []
+        for totals, intervals in ((self._old, on_old), (self._new, on_new)):
+            for number in range(n_groups):
+                total = _Sum(group_of, number)
+                total.add(intervals, requests, requests * baseline)
+                total.add(intervals.meet(degraded), None, requests * (1 - baseline) * level)
+                totals.append(total)
+        for total in self._new:
+            total.add(shown, None, requests * (1 - baseline) * added)
+            total.add(shown.meet(degraded), None, -requests * (1 - baseline) * added * level)
         within = degraded.meet(serving)
         shows = shown_from[shown.node]
-        times = np.concatenate([within.start, within.end, shows])
+        times = np.concatenate([within.start, within.end, shows, self._requests.bends_ns])
         self.changes_ns = np.unique(times[times <= service.end_ns])
 
     def at(self, times_ns: np.ndarray) -> tuple[Rates, Rates]:
         """Return the rates of nodes on the old version and of those on the new one, once each instant has settled."""
-        return self._old.at(times_ns), self._new.at(times_ns)
+        load, shed = self._requests.loads_at(times_ns)
+        old, new = (
+            [
+                total.at(times_ns).under(of_group, shed_by_group)
+                for total, of_group, shed_by_group in zip(totals, load, shed, strict=True)
+            ]
+            for totals in (self._old, self._new)
+        )
+        return sum(old[1:], old[0]), sum(new[1:], new[0])
 
 
 @dataclass
 class _Sum:
-    """A sum of terms that hold during intervals."""
+    """A sum of terms of one group's nodes that hold during intervals."""
 
+    group_of: np.ndarray
+    group: int
     _times: list[np.ndarray] = field(default_factory=list)
     _requests: list[np.ndarray] = field(default_factory=list)
     _failed: list[np.ndarray] = field(default_factory=list)
@@ -96,6 +118,8 @@ class _Sum:
 
     def add(self, intervals: Intervals, requests: np.ndarray | None, failed: np.ndarray) -> None:
         """Add a term of each interval: requests and failed requests per second of its node."""
+        own = self.group_of[intervals.node] == self.group
+        intervals = Intervals(intervals.node[own], intervals.start[own], intervals.end[own])
         of_failed = failed[intervals.node]
         of_requests = np.zeros(len(of_failed)) if requests is None else requests[intervals.node]
         is_term = ((of_failed != 0).astype(np.int64) << 32) + (of_requests != 0)

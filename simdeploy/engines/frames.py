@@ -87,6 +87,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     np.add.at(requests, looked_at, np.array(recording.windows.requests, dtype=np.int64)[looked])
     np.add.at(failed, looked_at, np.array(recording.windows.failed, dtype=np.int64)[looked])
     old, new = rates.at(times)
+    demand, lost, shed = service.requests.rates_at(times)
     columns = [
         times / NS_PER_S,
         *counts.T,
@@ -94,6 +95,9 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
         total - _as_of(times, out_at, out),
         requests,
         failed,
+        demand,
+        lost,
+        shed,
         (old + new).requests,
         (old + new).error_rate,
         old.error_rate,

@@ -62,11 +62,6 @@ class Requests:
         self._end_ns = end_ns
         self._rates = np.array([float(behaviour.requests_per_second) for behaviour in world.behaviours])
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether every node meets the same number of requests per second all the time."""
-        return self._world.service is None and not self._world.traffic_points
-
     def between(self, node: int, start: int, end: int) -> float:
         """Return how many nanoseconds of its requests a node that is in service serves within [start, end)."""
         world = self._world
@@ -96,6 +91,56 @@ class Requests:
         first = self._world.starts_at_ns
         seconds: np.ndarray = traffic.between_many(first + start, first + end)
         return seconds
+
+    @cached_property
+    def group_of(self) -> np.ndarray:
+        """The number of each node's group: nodes of which meet the same per request per second."""
+        return self._world.class_of if self._world.service is None else self._pool_of
+
+    @property
+    def n_groups(self) -> int:
+        """How many groups there are."""
+        return len(self._rates) if self._world.service is None else int(self._pool_of.max()) + 1
+
+    @property
+    def bends_ns(self) -> np.ndarray:
+        """The instants up to the end at which traffic bends."""
+        return self._points(self._end_ns + 1)
+
+    def loads_at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return by group what a node in service meets per request per second, and the fraction of it that is shed.
+
+        Returns
+        -------
+        load, shed : ndarray of float64, shape (groups, times)
+        """
+        factors = self._factors(times)
+        if self._world.service is None:
+            return factors.T, np.zeros(factors.T.shape)
+        load, shed = np.zeros((2, self.n_groups, len(times)))
+        for pool in range(self.n_groups):
+            demand, served = self._demand_at(pool, times, factors)
+            np.divide(demand, served, out=load[pool], where=served > 0)
+            np.divide(demand - self._per_node * served, demand, out=shed[pool], where=demand > 0)
+        return load, np.clip(shed, 0.0, 1.0)
+
+    def rates_at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the demand at some instants, what of it is lost, and what is shed; requests per second."""
+        factors = self._factors(times)
+        if self._world.service is None:
+            demand = (self._weights(self._missed, times) * factors).sum(axis=1)
+            lost = demand - (self._weights(self._serving, times) * factors).sum(axis=1)
+            return demand, np.maximum(lost, 0.0), np.zeros(len(times))
+        demand, shed = np.zeros((2, len(times)))
+        for pool in range(self.n_groups):
+            of_pool, served = self._demand_at(pool, times, factors)
+            demand += of_pool
+            shed += np.maximum(of_pool - self._per_node * served, 0.0)
+        return demand, np.zeros(len(times)), shed
+
+    def _demand_at(self, pool: int, times: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        missed, serving = (self._of_pool(intervals, pool) for intervals in (self._missed, self._serving))
+        return (self._weights(missed, times) * factors).sum(axis=1), self._weights(serving, times).sum(axis=1)
 
     @cached_property
     def pools(self) -> list[PoolLoad]:

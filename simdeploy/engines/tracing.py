@@ -73,6 +73,10 @@ def trace(recording: Recording, grid: Grid) -> np.ndarray:
     failed = np.array([fields.failed_nodes for _, fields in revisions])
     revision = np.searchsorted(revised_at, times, side="right") - 1
     old, new = ErrorRates(recording, service).at(times)
+    demand, _, shed = service.requests.rates_at(times)
+    shed_fraction = np.full(len(times), np.nan)
+    if recording.world.service is not None:
+        np.divide(shed, demand, out=shed_fraction, where=demand > 0)
     return np.array(
         [
             updated[revision],
@@ -81,6 +85,7 @@ def trace(recording: Recording, grid: Grid) -> np.ndarray:
             recording.world.n_nodes - service.out_of_service.count_at(times),
             _in_steps((old + new).error_rate),
             _in_steps(new.error_rate),
+            _in_steps(shed_fraction),
         ],
         dtype=np.int32,
     )

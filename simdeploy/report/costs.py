@@ -28,6 +28,9 @@ _COLUMNS = (
 )
 
 
+_OF_REQUESTS = ("cost_lost_requests", "cost_shed_requests")
+
+
 def tell(result: CostResult) -> str:
     """Say which case has the lowest mean cost, its largest cause, and where the cost is unknown."""
     totals = result.totals
@@ -56,8 +59,10 @@ def _tell_cheapest(result: CostResult, names: list[str]) -> str:
 
 
 def tabulate(result: CostResult) -> tuple[Table, ...]:
-    """Return the cost of each case by cause."""
+    """Return the cost of each case by cause; of lost and shed requests, of which a service has one or neither, where there are any."""
+    is_free = result.parts["estimate"].eq(0).groupby(result.parts["cause"]).all()
+    columns = tuple(column for column in _COLUMNS if column.name not in _OF_REQUESTS or not is_free[column.name])
     parts = result.parts.assign(named=name_cases(result.parts, result.case_columns))
     title = f"Cost per rollout by cause ({percent(result.confidence_level)} CI)"
     unit = find_cost_unit(result.computed_under)
-    return (make_table(title, spread(parts, "named", "cause"), _COLUMNS, unit),)
+    return (make_table(title, spread(parts, "named", "cause"), columns, unit),)

@@ -20,9 +20,10 @@ NAMES = {
     "in_service": "nodes in service",
     "error_rate": "error rate of the fleet",
     "error_rate_new": "error rate of the new version",
+    "shed": "shed requests",
 }
 # Of these the answer tells one, the first that there is.
-_TOLD = ("failed", "error_rate", "in_service", "error_rate_new", "exposed", "updated")
+_TOLD = ("failed", "error_rate", "in_service", "error_rate_new", "shed", "exposed", "updated")
 
 
 def tell(result: Timelines) -> str:

@@ -96,6 +96,11 @@ class CostsSection(Section):
 
     failed_request: Amount = optional(0, "Per excess failed request.")
     unavailable_node_hour: Amount = optional(0, "Per excess node-hour out of service.")
+    lost_request: Amount | None = optional(
+        None,
+        "Per excess lost request; default: failed_request, or 0 if unavailable_node_hour has a price, which pays for the same.",
+    )
+    shed_request: Amount | None = optional(None, "Per excess shed request; default: failed_request.")
     hour_of_delay: Amount = optional(0, "Per hour of makespan.")
     false_alarm: Amount = optional(0, "Per stopped good release.")
     escape: Amount = optional(0, "Per completed defective release.")

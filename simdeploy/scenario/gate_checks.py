@@ -17,6 +17,7 @@ from simdeploy.rules.gates.gate import (
 )
 from simdeploy.rules.health import judges_waves, read_health_rule, read_max_error_rate
 from simdeploy.rules.waves import plan_waves
+from simdeploy.world.fleet import peak_rate
 from simdeploy.world.special import special
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ def _size_problems(policy: Policy, path: Path, fleet: Fleet, orchestrator: Orche
 def _most_requests(policy: Policy, fleet: Fleet, orchestrator: Orchestrator) -> tuple[int, int]:
     """Return the most requests that one wave can meet: in an interval, and until the deadline."""
     rule = read_health_rule(policy, orchestrator)
-    window = max(rule.requests_per_window(behaviour.requests_per_second) for behaviour in fleet.behaviours)
-    in_window = max(_sizes(policy, fleet, orchestrator)) * window
+    window = max(rule.requests_per_window(peak_rate(behaviour)) for behaviour in fleet.behaviours)
+    # In a shared service one wave may have to meet the requests of all nodes.
+    in_window = window * (max(_sizes(policy, fleet, orchestrator)) if fleet.service is None else fleet.nodes)
     return in_window, in_window * max(rule.deadline_ns // rule.interval_ns, 1)
 
 

@@ -54,6 +54,10 @@ class Costs:
         Per completed defective release.
     unit : str
         Unit shown after amounts, such as EUR or points; may be empty.
+    lost_request : float, optional
+        Per excess lost request. Default: `failed_request`, or 0 where `unavailable_node_hour` has a price, which pays for the same.
+    shed_request : float, optional
+        Per excess shed request. Default: `failed_request`.
 
     Examples
     --------
@@ -67,6 +71,20 @@ class Costs:
     false_alarm: float
     escape: float
     unit: str = ""
+    lost_request: float | None = None
+    shed_request: float | None = None
+
+    @property
+    def per_lost_request(self) -> float:
+        """Price of an excess lost request."""
+        if self.lost_request is not None:
+            return self.lost_request
+        return 0.0 if self.unavailable_node_hour else self.failed_request
+
+    @property
+    def per_shed_request(self) -> float:
+        """Price of an excess shed request."""
+        return self.failed_request if self.shed_request is None else self.shed_request
 
     def to_dict(self) -> dict[str, float | str]:
         """Return the arguments of ``Costs``, with the unit if there is one.
@@ -76,7 +94,7 @@ class Costs:
         >>> Costs(0, 0, 20, 150, 1000, "EUR").to_dict()["unit"]
         'EUR'
         """
-        return {name: value for name, value in asdict(self).items() if value != ""}
+        return {name: value for name, value in asdict(self).items() if value not in ("", None)}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from simdeploy.api.check import MISSING
 from simdeploy.errors import Path, Problem, listed, shorten
 from simdeploy.rules.deployment_types import fill_versions
+from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS
 from simdeploy.rules.orchestrator import Orchestrator
 from simdeploy.scenario.file_model import CostsSection, DeploymentSection, HealthSection, OperatorSection, ScenarioFile
 from simdeploy.scenario.files import Files
@@ -26,7 +27,7 @@ from simdeploy.scenario.requirements_section import cross_check_requirements
 from simdeploy.scenario.section import is_explained, problems_of, unknown_keys
 from simdeploy.scenario.suspicions import PolicySuspicions, fleet_suspicions, process_suspicions
 from simdeploy.units import NS_PER_S, format_duration
-from simdeploy.world.fleet import Fleet
+from simdeploy.world.fleet import Fleet, peak_rate
 from simdeploy.world.operator import Operator, ScriptedAct
 from simdeploy.world.release import ReleaseKind
 
@@ -230,13 +231,19 @@ def affects_problems(kind: ReleaseKind, fleet: Fleet) -> Iterator[Problem]:
 
 
 def request_problems(fleet: Fleet, intervals_ns: Iterable[int]) -> Iterator[Problem]:
-    """Limit the requests of one window."""
+    """Limit the requests of one window: of a shared service, if one node of a pool has to meet them all."""
+    most = _MAX_REQUESTS
+    if fleet.service is not None or any(behaviour.traffic for behaviour in fleet.behaviours):
+        most = MOST_GATED_REQUESTS  # compared with an error rate in whole numbers
     longest_ns = max(intervals_ns, default=0)
     paths: list[Path] = [("fleet", "requests_per_second")]
     paths += [("fleet", "classes", number, "requests_per_second") for number in range(len(fleet.classes))]
     for path, behaviour in zip(paths, fleet.behaviours, strict=True):
-        requests = behaviour.requests_per_second * longest_ns / NS_PER_S
+        requests = peak_rate(behaviour) * longest_ns / NS_PER_S
+        if fleet.service is not None:
+            requests *= fleet.nodes
         inherited = len(path) > len(paths[0]) and behaviour.requests_per_second == fleet.behaviour.requests_per_second
-        if requests > _MAX_REQUESTS and not inherited:
-            message = f"more than {_MAX_REQUESTS:,} requests in a window of {format_duration(longest_ns)}"
+        if requests > most and not inherited:
+            where = " of a node that serves the whole fleet's" if fleet.service is not None else ""
+            message = f"more than {most:,} requests in a window of {format_duration(longest_ns)}{where}"
             yield Problem(message, path, found=f"{float(behaviour.requests_per_second):g}")

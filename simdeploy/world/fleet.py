@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from simdeploy.units import round_half_up
+from simdeploy.units import exact, round_half_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,6 +170,12 @@ class Fleet:
     def behaviours(self) -> tuple[Behaviour, ...]:
         """Behaviours by class number: 0 is the fleet's own, then the classes in the file's order."""
         return (self.behaviour, *(node_class.behaviour for node_class in self.classes))
+
+
+def peak_rate(behaviour: Behaviour) -> Fraction:
+    """Return the most requests per second that a node of a local service has at any time of the day."""
+    peak = max(behaviour.traffic.factors) if behaviour.traffic else 1.0
+    return behaviour.requests_per_second * exact(peak)
 
 
 def traffic_points(behaviours: Sequence[Behaviour]) -> list[int]:

@@ -84,7 +84,7 @@ class Values:
         known = find_costs(responses, costs)
         self._costs = costs = None if isinstance(known, Mapping) else known
         self._release = {kind.name: float(kind.defective) for kind in release}
-        needed = list(dict.fromkeys(name for measure in self.measures for name in _columns(measure)))
+        needed = list(dict.fromkeys(name for measure in self.measures for name in _columns(measure, costs)))
         # Without a release column, verdicts show whether a release was defective.
         self._tells_sorts = "release" in responses.columns
         if not self._tells_sorts and not any(_names_kind(measure) for measure in self.measures):
@@ -219,6 +219,12 @@ class Values:
                 values = costs.failed_request * number("failed_requests_excess")
             case "cost_unavailability":
                 values = costs.unavailable_node_hour / _HOUR_S * number("unavailable_excess_node_s")
+            case "cost_lost_requests":
+                price = costs.per_lost_request
+                values = price * number("lost_requests_excess") if price else np.zeros(number("makespan_s").shape)
+            case "cost_shed_requests":
+                price = costs.per_shed_request
+                values = price * number("shed_requests_excess") if price else np.zeros(number("makespan_s").shape)
             case "cost_false_alarm":
                 values = np.where(self._is_verdict("false_alarm"), costs.false_alarm, 0.0)
             case _:
@@ -261,9 +267,14 @@ def read_measures(measures: Sequence[Measure | str]) -> tuple[Measure, ...]:
     return tuple(read)
 
 
-def _columns(measure: Measure) -> tuple[str, ...]:
+def _columns(measure: Measure, costs: Costs | None) -> tuple[str, ...]:
     """Return the columns of the table that a measure needs."""
-    columns: list[str] = list(_COSTLY) if measure.of in COSTS else [] if measure.kind == "rate" else [measure.of]
+    columns: list[str] = [] if measure.kind == "rate" else [measure.of]
+    if measure.of in COSTS:
+        columns = list(_COSTLY)
+        # Requests without a price need not be in the table.
+        columns += ["lost_requests_excess"] if costs and costs.per_lost_request else []
+        columns += ["shed_requests_excess"] if costs and costs.per_shed_request else []
     for event in (measure.of if measure.kind == "rate" else None, measure.given):
         if event in VERDICTS:
             columns.append("verdict")

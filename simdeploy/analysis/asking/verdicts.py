@@ -30,6 +30,11 @@ _RESPONSES: dict[str, Direction] = {
     "unavailable_node_s": "min",
     "min_in_service_fraction": "max",
     "unavailable_excess_node_s": "min",
+    "lost_requests": "min",
+    "lost_requests_excess": "min",
+    "shed_requests": "min",
+    "shed_requests_excess": "min",
+    "min_capacity_ratio": "max",
     **dict.fromkeys(COSTS, "min"),
 }
 _VERDICTS: dict[str, Direction] = {

@@ -37,7 +37,7 @@ class Bands:
     >>> from simdeploy.engines.traces import Grid, Traces
     >>> bands = Bands(1, 1, n_nodes=10, grid=Grid(10**9, 1), rows=[1])
     >>> for failed in (0, 1, 1, 4):
-    ...     bands.add(0, Traces(np.full((1, 1, 6, 1), failed, np.int32), np.zeros((1, 1), np.int32)))
+    ...     bands.add(0, Traces(np.full((1, 1, 7, 1), failed, np.int32), np.zeros((1, 1), np.int32)))
     >>> [(row["mean"], row["p50"], row["n"]) for row in bands.rows((0.5,))]
     [(1.5, 1.0, 4)]
     """

@@ -69,7 +69,7 @@ def timelines(
     quantities : str or sequence of str, optional
         By default all: `updated` and `failed` (nodes, as the deployment counts them), `exposed` and
         `in_service` (nodes), `error_rate` and `error_rate_new` (expected fraction of failed requests, over all nodes in
-        service and over those on the new version).
+        service and over those on the new version), and `shed` (fraction of the requests, of a shared service only).
     every : str or float, optional
         Distance of the instants: a duration such as ``"30s"``, or seconds. By default a round duration of which about 200
         make up `until`.
@@ -115,7 +115,7 @@ def timelines(
     """
     scenario = as_scenario(scenario)
     numbers = check_numbers(replications=replications, seed=seed, engine=engine)
-    rows, levels = _check_quantities(quantities), _check_quantiles(quantiles)
+    rows, levels = _check_quantities(quantities, scenario), _check_quantiles(quantiles)
     every_ns, until_ns = _read_duration("every", every), _read_duration("until", until)
     chosen, problems = choose_policies(scenario, policies)
     if scenario.tilt is not None:
@@ -151,12 +151,16 @@ def timelines(
     )
 
 
-def _check_quantities(quantities: str | Sequence[str] | None) -> list[int]:
-    asked = QUANTITIES if quantities is None else quantities
+def _check_quantities(quantities: str | Sequence[str] | None, scenario: Scenario) -> list[int]:
+    is_shared = scenario.fleet.service is not None
+    asked = [name for name in QUANTITIES if is_shared or name != "shed"] if quantities is None else quantities
     names = [asked] if isinstance(asked, str) else list(asked)
     problems = [
         not_among("no such quantity", ("quantities",), name, QUANTITIES) for name in names if name not in QUANTITIES
     ]
+    if "shed" in names and not is_shared:
+        hint = "fleet.service: {shared: {capacity: 1.4}}"
+        problems.append(Problem("only a shared service sheds requests", ("quantities",), found="shed", allowed=hint))
     if not names:
         problems.append(Problem("no quantity", ("quantities",), allowed=", ".join(QUANTITIES)))
     if problems:

@@ -100,8 +100,9 @@ def estimate_costs(
     -----
     Per rollout: `hour_of_delay` times its makespan, also if a false alarm stopped it, but not if it was a defective
     release that was stopped; `failed_request` times `failed_requests_excess`; `unavailable_node_hour` times
-    `unavailable_excess_node_s`, which may be negative where updates repair nodes; `false_alarm` and `escape` once for
-    each of these verdicts.
+    `unavailable_excess_node_s`, which may be negative where updates repair nodes; `lost_request` times
+    `lost_requests_excess`; `shed_request` times `shed_requests_excess`; `false_alarm` and `escape` once for each of
+    these verdicts.
 
     All rows of a case are means over the same replications, those with known cost, so the parts add up to the total.
     Intervals are Student's t (Law 2015 [1]_, equation 4.12) and reflect only observed events: if a cost comes from an
@@ -120,6 +121,7 @@ def estimate_costs(
     >>> table = pd.DataFrame({
     ...     "policy": "waves", "replication": [0, 1], "verdict": ["completed_good", "escaped"],
     ...     "makespan_s": [3600.0, 7200.0], "failed_requests_excess": [0.0, 100.0], "unavailable_excess_node_s": 0.0,
+    ...     "lost_requests_excess": 0.0, "shed_requests_excess": 0.0,
     ... })
     >>> costs = Costs(failed_request=0.1, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000)
     >>> result = estimate_costs(table, costs=costs)
@@ -129,8 +131,10 @@ def estimate_costs(
     1  waves            cost_delay      30.0  2
     2  waves  cost_failed_requests       5.0  2
     3  waves   cost_unavailability       0.0  2
-    4  waves      cost_false_alarm       0.0  2
-    5  waves           cost_escape     500.0  2
+    4  waves    cost_lost_requests       0.0  2
+    5  waves    cost_shed_requests       0.0  2
+    6  waves      cost_false_alarm       0.0  2
+    7  waves           cost_escape     500.0  2
     """
     costs = check_arguments(find_costs(responses, costs), confidence_level)
     values = Values(responses, [Measure("cost")], costs=costs)

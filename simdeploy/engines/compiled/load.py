@@ -15,7 +15,10 @@ from simdeploy.engines.compiled.tables import (
     CLASS,
     LOAD,
     LOAD_AFTER,
+    LOAD_DEMAND,
+    LOAD_DEMAND_AFTER,
     LOAD_SERVED,
+    LOAD_WEIGHT,
     POOL_MET,
     POOL_SERVED,
     POOL_SHED,
@@ -194,15 +197,32 @@ def served_between(run, node, start, end):
 
 
 @compiled
-def _served_up_to(run, pool, t):
-    first, last = load_starts(run)[pool], load_starts(run)[pool + 1]
-    low, high = first, last - 1
+def _load_piece_at(run, pool, t):
+    """Return the piece of a pool's load that contains a time."""
+    low, high = load_starts(run)[pool], load_starts(run)[pool + 1] - 1
     while low < high:
         middle = (low + high + 1) // 2
         if load_times(run)[middle] <= t:
             low = middle
         else:
             high = middle - 1
+    return low
+
+
+@compiled
+def demand_and_weight_at(run, pool, t):
+    """Return the demand of a pool at a time, and the requests per second that its nodes in service usually have."""
+    piece, table = _load_piece_at(run, pool, t), loads(run)
+    start, demand = load_times(run)[piece], table[LOAD_DEMAND, piece]
+    if piece + 1 < load_starts(run)[pool + 1]:
+        share = (t - start) / max(load_times(run)[piece + 1] - start, 1)
+        demand += (table[LOAD_DEMAND_AFTER, piece] - demand) * share
+    return demand, table[LOAD_WEIGHT, piece]
+
+
+@compiled
+def _served_up_to(run, pool, t):
+    low, last = _load_piece_at(run, pool, t), load_starts(run)[pool + 1]
     load, start = loads(run)[LOAD, low], load_times(run)[low]
     here = load
     if low + 1 < last:

@@ -137,11 +137,14 @@ class Memory:
         if grid is not None:
             self.run["n_times"], self.run["every"] = n_times, grid.every_ns
             self.run["n_slots_traced"], self.run["n_traces"] = n_times + 1, n_traces
+        scalars = self._lowered.scalars
+        n_groups = scalars["n_pools"] if scalars["shared"] else scalars["n_classes"] if scalars["varies"] else 1
+        self.run["n_groups"] = n_groups
         self.traces = np.zeros((n_traces, N_TRACED, n_times), np.int32)
         return {
             "traces": self.traces,
             "traced_counts": np.zeros((N_TRACED_COUNTS, n_times + 1), np.int64),
-            "traced_sums": np.zeros((N_TRACED_SUMS, n_times + 1)),
+            "traced_sums": np.zeros((int(n_groups), N_TRACED_SUMS, n_times + 1)),
         }
 
     def _keep(self, name: str, table: np.ndarray) -> None:

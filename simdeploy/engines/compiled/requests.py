@@ -15,7 +15,10 @@ from simdeploy.engines.compiled.tables import (
     CLASS,
     LOAD,
     LOAD_AFTER,
+    LOAD_DEMAND,
+    LOAD_DEMAND_AFTER,
     LOAD_SERVED,
+    LOAD_WEIGHT,
     drawn,
     load_starts,
     load_times,
@@ -33,8 +36,8 @@ _MISSED, _OUT = range(2)
 def measure_sharing(run, horizon, real):
     """Compute the requests shed, and keep the load of every pool; False if there was not enough room."""
     look_ahead(run, horizon + 1)
-    shed, lowest = _follow_pools(run, horizon, True)
-    anyway, _ = _follow_pools(run, horizon, False) if shed >= 0 else (shed, lowest)
+    shed, lowest = follow_pools(run, horizon, True)
+    anyway, _ = follow_pools(run, horizon, False) if shed >= 0 else (shed, lowest)
     if shed < 0 or anyway < 0:
         return False
     real[LOST] = real[LOST_EXCESS] = 0.0
@@ -44,7 +47,7 @@ def measure_sharing(run, horizon, real):
 
 
 @compiled
-def _follow_pools(run, horizon, is_real):
+def follow_pools(run, horizon, is_real):
     """Return the requests shed, -1 if there is not enough room, and the lowest capacity over demand.
 
     In what was real, or if only those nodes were out of service that would be down anyway.
@@ -140,10 +143,12 @@ def _follow_pool(run, horizon, times, codes, piece, is_kept):
             if piece == run.room:
                 return shed, lowest, np.int64(-1)
             load_times(run)[piece] = t
-            loads(run)[LOAD, piece], loads(run)[LOAD_AFTER, piece], loads(run)[LOAD_SERVED, piece] = (
-                load,
-                load_after,
-                met,
+            table = loads(run)
+            table[LOAD, piece], table[LOAD_AFTER, piece], table[LOAD_SERVED, piece] = load, load_after, met
+            table[LOAD_DEMAND, piece], table[LOAD_DEMAND_AFTER, piece], table[LOAD_WEIGHT, piece] = (
+                before,
+                after,
+                served,
             )
             piece += 1
         met += added - beyond

@@ -107,6 +107,7 @@ _BRANCHES = [
 _TRACES = [
     ("n_times", _INT),  # 0 if nothing is traced
     ("every", _INT),
+    ("n_groups", _INT),  # of nodes that meet the same per request per second
     ("n_slots_traced", _INT),  # the instants, and one more for the horizon
     ("n_traces", _INT),
     ("trace", _INT),  # the one at hand

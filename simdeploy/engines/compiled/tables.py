@@ -88,8 +88,8 @@ SERVES, IS_MISSED, UP, VERSION, HEALTHY, UNHEALTHY, N_MEMBER = range(7)
 # and the fraction that was shed; the same of the pool of the node that it is compared with.
 MET, MET_SHED, MET_SECONDS, MET_FRACTION, OLD_MET, OLD_SHED, OLD_SECONDS, OLD_FRACTION, N_MET = range(9)
 # Rows of the table of loads: demand over what usually meets those in service, at the start and at the end of each piece of time;
-# and the integral of what was served, up to its start.
-LOAD, LOAD_AFTER, LOAD_SERVED, N_LOAD = range(4)
+# the integral of what was served, up to its start; demand at the start and at the end, and what usually meets those in service.
+LOAD, LOAD_AFTER, LOAD_SERVED, LOAD_DEMAND, LOAD_DEMAND_AFTER, LOAD_WEIGHT, N_LOAD = range(7)
 
 _INT, _REAL, _BOOL, _WORD = np.int64, np.float64, np.bool_, np.uint64
 
@@ -393,7 +393,7 @@ reached = make_view("reached_at", _BOOL, "n_lineages")
 # What is traced: of every policy and replication; and changes from instant to instant, of the rollout at hand.
 traces = make_view("traces_at", np.int32, "n_traces", N_TRACED, "n_times")
 traced_counts = make_view("traced_counts_at", _INT, N_TRACED_COUNTS, "n_slots_traced")
-traced_sums = make_view("traced_sums_at", _REAL, N_TRACED_SUMS, "n_slots_traced")
+traced_sums = make_view("traced_sums_at", _REAL, "n_groups", N_TRACED_SUMS, "n_slots_traced")
 
 # Traffic: starts, factors, changes per second and integrals of all pieces (`simdeploy.world.traffic.Traffic.pieces`).
 traffic = make_view("traffic_at", _REAL, 4, "n_pieces")

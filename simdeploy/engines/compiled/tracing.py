@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from simdeploy.engines.compiled import spells
 from simdeploy.engines.compiled.controller import horizon_of
 from simdeploy.engines.compiled.fates import added_level, after_ns
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.load import demand_and_weight_at, factor_at, pool_of
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded
+from simdeploy.engines.compiled.requests import follow_pools
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.service import down_spells, out_by_status, scope, unite
 from simdeploy.engines.compiled.tables import (
@@ -26,6 +30,7 @@ from simdeploy.engines.compiled.tables import (
     classes,
     drawn,
     fates,
+    policy_of,
     scratch,
     traced_counts,
     traced_sums,
@@ -39,6 +44,7 @@ from simdeploy.engines.traces import (
     FAILED,
     IN_SERVICE,
     MIDDLE,
+    SHED,
     STEP,
     UNKNOWN,
     UPDATED,
@@ -55,10 +61,13 @@ def trace(run):
     for slot in range(n_slots):
         for row in range(N_TRACED_COUNTS):
             counts[row, slot] = 0
-        for row in range(N_TRACED_SUMS):
-            sums[row, slot] = 0.0
+        for group in range(run.n_groups):
+            for row in range(N_TRACED_SUMS):
+                sums[group, row, slot] = 0.0
     end = min(horizon_of(run), (run.n_times - 1) * run.every)
     look_ahead(run, end + 1)
+    if run.shared and follow_pools(run, end, True)[0] < 0:
+        return False
     fate = fates(run)
     for node in range(run.nodes):
         if fate[RESOLVED, node] <= run.makespan:
@@ -128,18 +137,18 @@ def _add_part(run, node, is_new, since, until, end):
     requests = one.requests_per_second
     if requests == 0:
         return
-    own = own_level(run, node)
+    own, group = own_level(run, node), _group_of(run, node)
     failed_row = _FAILED_NEW if is_new else _FAILED_OLD
     _count(run, SERVING_NEW if is_new else SERVING_OLD, since, until, end)
-    _add(run, _REQUESTS_NEW if is_new else _REQUESTS_OLD, requests, since, until, end)
-    _add(run, failed_row, requests * own, since, until, end)
+    _add(run, group, _REQUESTS_NEW if is_new else _REQUESTS_OLD, requests, since, until, end)
+    _add(run, group, failed_row, requests * own, since, until, end)
     added = 0.0
     shown_from = until
     if is_new and run.kind >= 0:
         added = added_level(run, node)
         if added > 0:
             shown_from = max(since, fates(run)[STARTED, node] + after_ns(run, node))
-            _add(run, failed_row, requests * (1 - own) * added, shown_from, until, end)
+            _add(run, group, failed_row, requests * (1 - own) * added, shown_from, until, end)
     if stays_undegraded(run, node):
         return
     walk = walk_at(run, spells.FLAPPING)
@@ -149,19 +158,27 @@ def _add_part(run, node, is_new, since, until, end):
         spells.reach(walk, run, t)
         upto = min(walk.end, until)
         if walk.is_bad:
-            _add(run, failed_row, requests * (1 - own) * one.degraded_level, t, upto, end)
+            _add(run, group, failed_row, requests * (1 - own) * one.degraded_level, t, upto, end)
             if added > 0:
                 both = -requests * (1 - own) * added * one.degraded_level
-                _add(run, failed_row, both, max(t, shown_from), upto, end)
+                _add(run, group, failed_row, both, max(t, shown_from), upto, end)
         t = upto
 
 
 @compiled
-def _add(run, row, term, since, until, end):
+def _group_of(run, node):
+    """Return the group of nodes that meet the same per request per second to which a node belongs."""
+    if run.shared:
+        return pool_of(run, node)
+    return drawn(run)[CLASS, node] if run.varies else np.int64(0)
+
+
+@compiled
+def _add(run, group, row, term, since, until, end):
     if since <= end and since < until:
-        traced_sums(run)[row, _slot(run, since, end)] += term
+        traced_sums(run)[group, row, _slot(run, since, end)] += term
         if until <= end:
-            traced_sums(run)[row, _slot(run, until, end)] -= term
+            traced_sums(run)[group, row, _slot(run, until, end)] -= term
 
 
 @compiled
@@ -172,8 +189,9 @@ def _write(run, end):
     for slot in range(1, min(n_live, run.n_times) + 1):
         for row in range(N_TRACED_COUNTS):
             counts[row, slot] += counts[row, slot - 1]
-        for row in range(N_TRACED_SUMS):
-            sums[row, slot] += sums[row, slot - 1]
+        for group in range(run.n_groups):
+            for row in range(N_TRACED_SUMS):
+                sums[group, row, slot] += sums[group, row, slot - 1]
     for place in range(run.n_times):
         slot = min(place, n_live)
         t = min(place * run.every, end)
@@ -182,11 +200,29 @@ def _write(run, end):
         written[FAILED, place] = run.failed if is_over else counts[FAILED, slot]
         written[EXPOSED, place] = counts[EXPOSED, slot]
         written[IN_SERVICE, place] = run.nodes - counts[OUT, slot]
-        old, new = counts[SERVING_OLD, slot], counts[SERVING_NEW, slot]
-        requests_new, failed_new = (sums[_REQUESTS_NEW, slot], sums[_FAILED_NEW, slot]) if new else (0.0, 0.0)
-        requests_old, failed_old = (sums[_REQUESTS_OLD, slot], sums[_FAILED_OLD, slot]) if old else (0.0, 0.0)
+        requests_old = requests_new = failed_old = failed_new = demand = shed = 0.0
+        for group in range(run.n_groups):
+            load, fraction = 1.0, 0.0
+            if run.shared:
+                of_pool, served = demand_and_weight_at(run, group, t)
+                load = of_pool / served if served > 0 else 0.0
+                beyond = max(of_pool - run.capacity * served, 0.0)
+                fraction = beyond / of_pool if of_pool > 0 else 0.0
+                demand += of_pool
+                shed += beyond
+            elif run.varies:
+                load = factor_at(run, group, policy_of(run).starts_at + t)
+            if counts[SERVING_NEW, slot]:
+                met, failed = sums[group, _REQUESTS_NEW, slot], sums[group, _FAILED_NEW, slot]
+                requests_new += load * met
+                failed_new += load * (failed + fraction * (met - failed))
+            if counts[SERVING_OLD, slot]:
+                met, failed = sums[group, _REQUESTS_OLD, slot], sums[group, _FAILED_OLD, slot]
+                requests_old += load * met
+                failed_old += load * (failed + fraction * (met - failed))
         written[ERROR_RATE, place] = _in_steps(failed_old + failed_new, requests_old + requests_new)
         written[ERROR_RATE_NEW, place] = _in_steps(failed_new, requests_new)
+        written[SHED, place] = _in_steps(shed, demand)
 
 
 @compiled
