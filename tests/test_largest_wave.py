@@ -35,6 +35,7 @@ SCENARIO = {
         }
     },
 }
+SHARED = SCENARIO["fleet"] | {"requests_per_second": 10, "service": {"shared": {"capacity": 1.3}}}
 FEWEST = {"replications": 2, "most": 100, "final": 100}
 IN_NS = {"deadline": 300 * 10**9}
 LIFTED = "No wave larger than today's 6 nodes was tried (--largest-wave all)."
@@ -167,6 +168,30 @@ class TestLifted:
         assert (result.largest_wave, result.n_beyond_largest_wave) == (None, 0)
         assert max(sizes(result, scenario)) == NODES
         assert search(scenario, requirements=[required], largest_wave=6).largest_wave == 6
+
+    @pytest.mark.parametrize(
+        "required", ["min_capacity_ratio >= 1", "shed_requests <= 10", "p95 shed_requests_excess <= 0"]
+    )
+    def test_a_requirement_on_shed_requests_lifts_it(self, required):
+        """So does one on what a shared service sheds. [contract]"""
+        result = search(make(fleet=SHARED), of="makespan_s", requirements=[required])
+        assert result.largest_wave is None
+
+    @pytest.mark.parametrize(
+        ("fleet", "costs", "of", "limit"),
+        [
+            ("shared", {"shed_request": 0.1, "escape": 1}, "cost", None),
+            ("shared", {"failed_request": 0.1, "escape": 1}, "cost", None),
+            ("shared", {"escape": 1}, "cost", 6),
+            ("shared", {"failed_request": 0.1, "shed_request": 0}, "cost", 6),
+            ("shared", {"shed_request": 0.1}, "makespan_s", 6),
+            ("local", {"failed_request": 0.1}, "cost", 6),
+        ],
+    )
+    def test_a_price_of_shed_requests_lifts_it(self, fleet, costs, of, limit):
+        """Where the objective pays for outages at the same time, there is no need of a limit. [contract]"""
+        result = search(make(fleet=SHARED if fleet == "shared" else SCENARIO["fleet"], costs=costs), of=of)
+        assert result.largest_wave == limit
 
     @pytest.mark.parametrize("required", ["makespan_s <= 1h", "min_in_service_fraction <= 0.9"])
     def test_others_do_not(self, required):

@@ -63,6 +63,7 @@ def plot_costs(ax: Axes, result: CostResult) -> Axes:
     >>> table = pd.DataFrame({
     ...     "policy": "waves", "replication": [0, 1], "verdict": ["completed_good", "escaped"],
     ...     "makespan_s": [3600.0, 7200.0], "failed_requests_excess": [0.0, 100.0], "unavailable_excess_node_s": 0.0,
+    ...     "lost_requests_excess": 0.0, "shed_requests_excess": 0.0,
     ... })
     >>> costs = Costs(failed_request=0.1, unavailable_node_hour=0, hour_of_delay=20, false_alarm=150, escape=1000)
     >>> plot_costs(Figure().subplots(), estimate_costs(table, costs=costs)).get_xlabel()

@@ -10,7 +10,7 @@ from simdeploy.analysis.bands.counting import name_quantile
 from simdeploy.errors import InputError, not_among
 from simdeploy.plotting.axes import set_time_axis, write_percent
 from simdeploy.plotting.style import LINE_LOOKS, in_plain_text, label_line_ends, wrap_name
-from simdeploy.report.timelines import NAMES
+from simdeploy.report.timelines import NAMES, is_fraction
 from simdeploy.report.wording import percent
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _set_levels(ax: Axes, quantity: str, levels: pd.DataFrame, n_nodes: int) -> 
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     highest = float(np.nanmax(levels.to_numpy(), initial=0.0))
-    if quantity.startswith("error_rate"):
+    if is_fraction(quantity):
         ax.set_ylim(0, _ROOM * max(highest, 0.001))
         ax.yaxis.set_major_formatter(FuncFormatter(write_percent))
     else:

@@ -75,6 +75,17 @@ def describe_extreme(of: str, quantiles: tuple[float, ...]) -> str:
     return f"{percent(min(quantiles) if of == 'in_service' else max(quantiles))} quantile"
 
 
+def is_fraction(of: str) -> bool:
+    """Return whether a quantity is a fraction of requests, rather than a number of nodes.
+
+    Examples
+    --------
+    >>> is_fraction("error_rate_new"), is_fraction("failed")
+    (True, False)
+    """
+    return of in ("error_rate", "error_rate_new", "shed")
+
+
 def write_level(of: str, level: float) -> str:
     """Write a number of nodes or an error rate.
 
@@ -83,4 +94,4 @@ def write_level(of: str, level: float) -> str:
     >>> write_level("failed", 12.0), write_level("error_rate", 0.0125)
     ('12', '1.25 %')
     """
-    return f"{100 * level:.4g} %" if of.startswith("error_rate") else f"{level:,.6g}"
+    return f"{100 * level:.4g} %" if is_fraction(of) else f"{level:,.6g}"

@@ -1,7 +1,8 @@
 """How many nodes a policy plans in flight at once, and the limit on that in the default ranges.
 
-Outages of many nodes at the same time cost no more in the model than one after another, so that a search would propose
-to update the whole fleet at once.
+Where nodes have requests of their own, outages of many at the same time cost no more than one after another, so that a search
+would propose to update the whole fleet at once. The same holds for a shared service if nothing that is optimised or required
+depends on the requests that it sheds.
 """
 
 from __future__ import annotations
@@ -50,15 +51,21 @@ def count_in_flight(policy: Policy, scenario: Scenario) -> int:
 
 
 def find_largest_wave(
-    largest_wave: Any, requirements: Sequence[Requirement], current: int, problems: list[Problem]
+    largest_wave: Any,
+    scenario: Scenario,
+    objective: Measure | None,
+    requirements: Sequence[Requirement],
+    current: int,
+    problems: list[Problem],
 ) -> int | None:
     """Return the limit for the default ranges; None without one. `current` is what the current policy plans.
 
-    By default the current policy is the limit, unless a requirement keeps nodes in service.
+    By default the current policy is the limit, unless a requirement keeps nodes in service or bounds what is shed, or shed
+    requests have a price in what is optimised.
     """
     if largest_wave is None:
-        is_kept = any(each.measure.of == IN_SERVICE.of and each.at_least is not None for each in requirements)
-        return None if is_kept else current
+        is_kept = any(_keeps_in_service(each) for each in requirements)
+        return None if is_kept or _is_paid(scenario, objective) else current
     if largest_wave == ALL:
         return None
     if is_whole(largest_wave, 1):
@@ -67,6 +74,21 @@ def find_largest_wave(
         Problem("invalid limit", ("largest_wave",), found=shorten(largest_wave), allowed=f"nodes, from 1, or {ALL!r}")
     )
     return None
+
+
+def _keeps_in_service(requirement: Requirement) -> bool:
+    if requirement.measure.of in (IN_SERVICE.of, "min_capacity_ratio"):
+        return requirement.at_least is not None
+    return requirement.measure.of in ("shed_requests", "shed_requests_excess") and requirement.at_most is not None
+
+
+def _is_paid(scenario: Scenario, objective: Measure | None) -> bool:
+    """Return whether what is optimised is higher the more nodes of a shared service are out at once."""
+    if scenario.fleet.service is None or objective is None:
+        return False
+    if objective.of in ("cost", "cost_shed_requests"):
+        return scenario.costs is not None and scenario.costs.per_shed_request > 0
+    return objective.of in ("shed_requests", "shed_requests_excess", "min_capacity_ratio", IN_SERVICE.of)
 
 
 def count_of_rows(

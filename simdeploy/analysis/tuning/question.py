@@ -88,7 +88,7 @@ def read_question(
         if reason := why_impossible(requirement.measure, scenario.release, type_):
             problems.append(Problem(f"can't be decided: {reason}", ("requirements", number), found=str(requirement)))
     current_wave = count_in_flight(base.policy, scenario)
-    limit = find_largest_wave(largest_wave, required, current_wave, problems)
+    limit = find_largest_wave(largest_wave, scenario, objective, required, current_wave, problems)
     sign = 1
     if objective is not None:
         with collect(problems):

@@ -85,8 +85,9 @@ def tune(
         probability needs.
     largest_wave : int or 'all', optional
         Limit of the default ranges: the most nodes that a policy may plan in flight at once (canaries, a wave, slots, or
-        a batch of rate pacing). By default what the current policy plans, or no limit if a requirement sets a minimum of
-        `min_in_service_fraction`; ``'all'`` for no limit. Values in `vary` are tried as they are.
+        a batch of rate pacing). By default what the current policy plans; no limit if a requirement sets a minimum of
+        `min_in_service_fraction` or `min_capacity_ratio` or bounds shed requests, or if the service is shared and the
+        objective pays for shed requests; ``'all'`` for no limit. Values in `vary` are tried as they are.
     replications : int, default 100
         Worlds of the first stage.
     most : int, default 1,000,000
