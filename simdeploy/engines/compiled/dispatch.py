@@ -116,13 +116,7 @@ def send_wave(run, count):
     waves(run)[TURNS, wave] += count
     waves(run)[UNRESOLVED, wave] += count
     before = run.n_touched
-    if run.varies:
-        n_slow = count
-        for place in range(count):
-            turns[UP_AGAIN, place] = drawn(run)[ORDER, first + place]
-            fate[WAVE, turns[UP_AGAIN, place]] = wave + 1
-    else:
-        n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
+    n_slow = dispatch_quickly(run, first, count, turns[UP_AGAIN])
     for place in range(n_slow):
         node = turns[UP_AGAIN, place]
         if not run.goes_down or not is_down(run, node, run.now):

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from simdeploy.engines.compiled.codes import ACROSS_CLASS, ACROSS_ZONE
-from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import (
     CLASS,
     LOAD,
@@ -79,9 +79,54 @@ def traffic_between(run, number, start, end):
 
 @compiled
 def _within_day(run, one, rest):
-    place, table = _piece_at(run, one, rest), traffic(run)
+    return _within_piece(traffic(run), _piece_at(run, one, rest), rest)
+
+
+@inlined
+def _within_piece(table, place, rest):
     x = (rest - table[_STARTS, place]) / NS_PER_S
     return table[_SUMS, place] + x * (table[_FACTORS, place] + 0.5 * table[_SLOPES, place] * x)
+
+
+@compiled
+def requests_of_windows(run, number, start, interval, windows):
+    """Return the requests of so many windows of a node of a local service, one after the other from `start` on."""
+    one, table, total = classes(run)[number], traffic(run), np.int64(0)
+    start += policy_of(run).starts_at
+    day = start // DAY_NS
+    rest = start - day * DAY_NS
+    place = _piece_at(run, one, rest)
+    before = _within_piece(table, place, rest)
+    for _ in range(windows):
+        rest += interval
+        whole_days = 0.0
+        if rest >= DAY_NS:
+            whole_days = float(rest // DAY_NS)
+            rest %= DAY_NS
+            place = _piece_at(run, one, rest)
+        while place + 1 < one.last_piece and table[_STARTS, place + 1] <= rest:
+            place += 1
+        after = _within_piece(table, place, rest)
+        total += count_requests(one.requests_per_second, whole_days * one.day_s + (after - before))
+        before = after
+    return total
+
+
+@compiled
+def lowest_factor(run, number, start, end):
+    """Return the lowest traffic of a class from one time to another, since the start of the rollout."""
+    one, table = classes(run)[number], traffic(run)
+    if one.first_piece == one.last_piece:
+        return 1.0
+    start += policy_of(run).starts_at
+    end = min(end + policy_of(run).starts_at, start + DAY_NS)
+    lowest = min(factor_at(run, number, start), factor_at(run, number, end))
+    day = start - start % DAY_NS
+    for place in range(one.first_piece, one.last_piece):
+        for t in (day + np.int64(table[_STARTS, place]), day + DAY_NS + np.int64(table[_STARTS, place])):
+            if start < t < end:
+                lowest = min(lowest, table[_FACTORS, place])
+    return lowest
 
 
 @compiled

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from simdeploy.engines.compiled.binomial import ALWAYS
 from simdeploy.engines.compiled.fates import is_disturbed
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.laws import CONSTANT
+from simdeploy.engines.compiled.load import lowest_factor
 from simdeploy.engines.compiled.outlook import look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.tables import (
     AFFECTED,
@@ -28,6 +31,7 @@ from simdeploy.engines.compiled.tables import (
     WINDOWS,
     bracket_of,
     bracket_words,
+    classes,
     drawn,
     fates,
     last_word_of,
@@ -37,6 +41,9 @@ from simdeploy.engines.compiled.tables import (
     policy_of,
     today,
 )
+from simdeploy.units import NS_PER_S
+
+_MARGIN = 1e-12  # below which rounding in a bound or a cdf says nothing
 
 
 @compiled
@@ -78,6 +85,36 @@ def set_quick_words(run):
 
 
 @compiled
+def _set_quick_words_by_traffic(run, until):
+    """Do so for windows from now up to a time, of classes with traffic, where nodes meet different numbers of requests.
+
+    By Chernoff's bound at least a fraction r of n requests fail with a probability of at most exp(-n D), where each fails with
+    probability p < r, and D is the divergence of r from p. So the fewest requests of a window tell, and the highest p.
+    """
+    rule = policy_of(run)
+    rate = rule.rate_top / rule.rate_bottom
+    for number in range(run.n_classes):
+        one, chances = classes(run)[number], today(run)[number]
+        if one.first_piece < one.last_piece and rule.needed > 0 and rule.peak >= 0:
+            seconds = rule.interval / NS_PER_S * lowest_factor(run, number, run.now, until)
+            fewest, own = math.floor(one.requests_per_second * seconds), one.baseline
+            chances.quick_word = _word_by_bound(fewest, rate, own)
+            chances.quick_word_affected = _word_by_bound(fewest, rate, 1 - (1 - own) * (1 - run.error_rate))
+            chances.bracket = chances.bracket_affected = -1
+
+
+@compiled
+def _word_by_bound(fewest, rate, p):
+    """Return a word up to which a window of that many requests is surely healthy; -1 for none, also if p is not known."""
+    if fewest == 0 or not p < rate:
+        return np.int64(-1)
+    if p <= 0 or rate >= 1:
+        return np.int64(ALWAYS)
+    divergence = rate * math.log(rate / p) + (1 - rate) * math.log((1 - rate) / (1 - p))
+    return np.int64((1 - math.exp(-fewest * divergence) - _MARGIN) * 2.0**52) - 1
+
+
+@compiled
 def quick_word_of(run, node):
     """Return the last word up to which all windows of a node are surely healthy; `set_quick_words` has been asked."""
     chances = today(run)[drawn(run)[CLASS, node]]
@@ -100,6 +137,8 @@ def dispatch_quickly(run, first, count, slow):
     longest = np.int64(0)
     for place in range(first, first + count):
         longest = max(longest, draws[DURATION, draws[ORDER, place]])
+    if run.varies:
+        _set_quick_words_by_traffic(run, now + min(longest, max(latest, 0)) + span)
     if may_be_disturbed:
         look_ahead(run, now + min(longest, max(latest, 0)) + span + 1)
     for place in range(first, first + count):

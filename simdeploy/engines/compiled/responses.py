@@ -14,6 +14,7 @@ from simdeploy.engines.compiled.controller import horizon_of
 from simdeploy.engines.compiled.fates import added_level, after_ns
 from simdeploy.engines.compiled.gates import judges_waves
 from simdeploy.engines.compiled.jit import compiled
+from simdeploy.engines.compiled.load import requests_of_windows
 from simdeploy.engines.compiled.outcomes import (
     DECISION_REQUESTS,
     DECISION_WINDOWS,
@@ -36,7 +37,6 @@ from simdeploy.engines.compiled.outcomes import (
     sum_s,
     verdict_of,
 )
-from simdeploy.engines.compiled.prober import requests_within
 from simdeploy.engines.compiled.requests import measure_sharing
 from simdeploy.engines.compiled.sampling import own_level
 from simdeploy.engines.compiled.service import measure_service, most_at_once, served_within
@@ -122,9 +122,11 @@ def _count_windows(run, whole):
             if not run.varies:
                 requests += windows * class_rule_of(run, policy, drawn(run)[CLASS, node]).requests
             elif not run.shared:
-                for window in range(windows):
-                    start = fate[STARTED, node] + window * interval
-                    requests += requests_within(run, node, start, start + interval)
+                number = drawn(run)[CLASS, node]
+                if classes(run)[number].first_piece == classes(run)[number].last_piece:
+                    requests += windows * class_rule_of(run, policy, number).requests
+                else:
+                    requests += requests_of_windows(run, number, fate[STARTED, node], interval, windows)
     if run.shared:
         requests += run.met_requests
     if judges_waves(policy):
