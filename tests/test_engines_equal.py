@@ -32,7 +32,7 @@ from simdeploy.world.streams import Stream
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 # All chunks together examine so many scenarios; under the profile `fuzz` each examines as many as that says, new ones.
-CHUNKS, SCENARIOS = 4, 2000
+CHUNKS, SCENARIOS = 4, 2400
 
 
 def over(raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callable[[Raw, int], list[str]]) -> None:
@@ -140,6 +140,8 @@ def wanted() -> dict[Feature, int]:
     often |= {("fate", fate): 20 for fate in FATES}
     often |= {("gate", method): 4 for method in METHODS}
     often |= {("gate says", what): 20 for what in ("pass", "fail", "undecided")}
+    held = ("first wave", "wave", "slot", "batch", "rate clock", "returned node", "nothing: completed")
+    often |= {("held back", what): 20 for what in (*held, "with a script", "and rolled back", "rollout with a gate")}
     often |= {("latent defect",): 20, ("open defect",): 20}
     # A deployment starts at once, so it never ends as pending.
     often |= {("state", state): 50 for state in STATES if state != "pending"}

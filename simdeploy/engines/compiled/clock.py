@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simdeploy.engines.compiled.change_windows import open_time_until, when_open_for
 from simdeploy.engines.compiled.codes import PAUSED
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import NEVER, queue
@@ -71,3 +72,20 @@ def count_down(run, clock, duration):
     run.clock_is_frozen = run.state == PAUSED and run.clocks_stop
     run.clock_left = duration
     run.clock_since = run.now
+
+
+@compiled
+def clock_ends_at(run):
+    """When the countdown ends if nobody freezes it; that of rate pacing stands still while no change window is open."""
+    if run.n_openings and run.clock == BATCH_CLOCK:
+        return when_open_for(run, run.clock_since, run.clock_left)
+    return run.clock_since + run.clock_left
+
+
+@compiled
+def freeze_clock(run):
+    if run.n_openings and run.clock == BATCH_CLOCK:
+        run.clock_left -= open_time_until(run, run.now) - open_time_until(run, run.clock_since)
+    else:
+        run.clock_left -= run.now - run.clock_since
+    run.clock_is_frozen = True

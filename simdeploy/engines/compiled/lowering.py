@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simdeploy.api.times import time_in_week
 from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
 from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET, LoweredPlan, Row, bundle_policies, stops_at
 from simdeploy.engines.compiled.codes import code_of
@@ -34,6 +35,7 @@ from simdeploy.rules.limits import read_limits
 from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.binomial import binomial_cdf
+from simdeploy.world.change_windows import is_always_open, weekly_openings
 from simdeploy.world.distributions import Constant, Exponential
 from simdeploy.world.fleet import Order
 from simdeploy.world.operator import Action
@@ -91,6 +93,8 @@ def lower(
     script = [(act.at_ns, code_of(Action, act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
     by_zone = [set(kind.affects.members if kind.affects.by == "zones" else ()) for kind in kinds]
+    # Always open is the same as no change windows.
+    openings = () if is_always_open(operator.change_windows) else weekly_openings(operator.change_windows)
     class_nodes = [(node, number) for number, one in enumerate(fleet.classes, start=1) for node in one.nodes]
     affects_nodes = [node for kind in kinds for node in _exact_nodes(kind)]
     scalars = {
@@ -115,6 +119,7 @@ def lower(
         "escape_detection_law": laws.add(operator.escape_detection),
         "notices_defect": operator.notices_defect,
         "rejects_good": operator.rejects_good,
+        "n_openings": len(openings),
         **_lower_switches(scenario.orchestrator, traits),
         **_lower_tilt(scenario.tilt),
         "n_rules": len(policies["rules"]),
@@ -140,6 +145,7 @@ def lower(
         "processes": make_table(PROCESS_RECORD, processes),
         "script": np.array(script, dtype=np.int64),
         "peaks": np.array(peaks, dtype=np.int64),
+        "openings": np.array(openings, dtype=np.int64),
         **policies,
     }
     return Lowered(scalars, tables, (floats,))
@@ -308,8 +314,9 @@ def _lower_policies(
             **row.plan._asdict(),
             **lowered_limits[row.limits],
             **lowered_gates[row.gate],
+            "begins_in_week": time_in_week(one.identity.created_at),
         }
-        for row in rows
+        for one, row in zip(chosen, rows, strict=True)
     ]
     behaviours = scenario.fleet.behaviours
     tables = {
@@ -335,6 +342,7 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
     return (
         not any(b.crash or b.zone_outage or b.flapping or b.down for b in scenario.fleet.behaviours)
         and not scenario.operator.script
+        and not scenario.operator.change_windows
         and not traits.begins
         and not traits.leaves
         and not (switches.node_local_rollback and traits.releases)
