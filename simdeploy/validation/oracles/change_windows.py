@@ -19,7 +19,7 @@ _LEFT = 1e-15
 def waves_in_change_windows_s(
     durations_s: Sequence[float], windows: Sequence[tuple[float, float]], *, starts_s: float = 0, every_s: float = DAY_S
 ) -> float:
-    """Makespan of barrier waves that take known times.
+    """Makespan of barrier waves that take known times, under change windows.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def waves_in_change_windows_s(
 def exponential_waves_in_change_windows_s(
     mean_s: float, waves: int, windows: Sequence[tuple[float, float]], *, starts_s: float = 0, every_s: float = DAY_S
 ) -> float:
-    r"""Mean makespan of barrier waves of one node each, with exponential starting times.
+    r"""Mean makespan of nodes one after the other, with exponential starting times, under change windows.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def exponential_waves_in_change_windows_s(
 def batches_in_change_windows_s(
     batches: int, windows: Sequence[tuple[float, float]], *, starts_s: float = 0, every_s: float = DAY_S
 ) -> list[float]:
-    """Return when the batches of rate pacing go, seconds after the start of the rollout.
+    """When the batches of rate pacing go under change windows, seconds after the start of the rollout.
 
     Parameters
     ----------

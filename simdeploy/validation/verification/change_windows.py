@@ -34,7 +34,7 @@ def change_windows() -> tuple[Case, ...]:
             makespan_s,
             {"nodes": 9, "update_duration": "50m"},
             rolling(2),
-            **_starting("2026-01-08T10:00:00Z", {"days": ["mon", "tue", "wed", "thu"], "from": "9h", "to": "11h"}),
+            **_starting("2026-01-08T10:00:00+03:00", {"days": ["mon", "tue", "wed", "thu"], "from": "9h", "to": "11h"}),
         ),
         make_case(
             "exponential waves, by night",
