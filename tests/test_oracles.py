@@ -325,7 +325,7 @@ LATENT, FLAP = (
 
 WEEK, NIGHT, IN_WINDOWS = (
     (name, "makespan, s")
-    for name in ("waves from Thursday to Monday", "exponential waves, by night", "batches by the clock, in windows")
+    for name in ("waves from Thursday to Tuesday", "exponential waves, by night", "batches by the clock, in windows")
 )
 
 # Enough rollouts of the reference engine for each mistake to show.
@@ -381,7 +381,7 @@ MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (NIGHT, "windows end at midnight", 100),
     (NIGHT, "windows change nothing", 100),
     (IN_WINDOWS, "the rate clock runs through the night", 100),
-    (IN_WINDOWS, "a window is still open at its end", 100),
+    (WEEK, "a window is still open at its end", 100),
     (IN_WINDOWS, "batches every 30 s", 100),
 ]
 

@@ -69,17 +69,21 @@ def dequeue(run):
 @compiled
 def count_down(run, clock, duration):
     run.clock = clock
-    run.clock_is_frozen = run.state == PAUSED and run.clocks_stop
     run.clock_left = duration
-    run.clock_since = run.now
+    run.clock_is_frozen = True
+    if run.state != PAUSED or not run.clocks_stop:
+        thaw_clock(run)
 
 
 @compiled
-def clock_ends_at(run):
-    """When the countdown ends if nobody freezes it; that of rate pacing stands still while no change window is open."""
+def thaw_clock(run):
+    """Let the countdown run on; that of rate pacing stands still while no change window is open."""
+    run.clock_is_frozen = False
+    run.clock_since = run.now
     if run.n_openings and run.clock == BATCH_CLOCK:
-        return when_open_for(run, run.clock_since, run.clock_left)
-    return run.clock_since + run.clock_left
+        run.clock_ends = when_open_for(run, run.now, run.clock_left)
+    else:
+        run.clock_ends = run.now + run.clock_left
 
 
 @compiled

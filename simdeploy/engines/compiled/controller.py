@@ -17,11 +17,11 @@ from simdeploy.engines.compiled.clock import (
     IS_UP,
     NO_CLOCK,
     OPERATOR_CLOCK,
-    clock_ends_at,
     count_down,
     dequeue,
     freeze_clock,
     next_in_queue,
+    thaw_clock,
 )
 from simdeploy.engines.compiled.codes import (
     BARRIER,
@@ -134,7 +134,7 @@ def reset(run):
     run.n_touched = run.n_up_again = run.waited_in_vain = 0
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
-    run.clock_left = run.clock_since = 0
+    run.clock_left = run.clock_since = run.clock_ends = 0
     run.escape_is_pending = run.rollback_is_asked = run.rollback_has_begun = False
     run.n_rolled = run.rolled_sent = run.rolled_in_wave = run.rolled_wave = run.going_back = 0
     run.any_back_failed = run.any_went_by_itself = run.any_waits = False
@@ -161,7 +161,7 @@ def _is_something_beyond(run):
 def _next_instant(run):
     following = next_in_queue(run)
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
-        following = min(following, clock_ends_at(run))
+        following = min(following, run.clock_ends)
     if run.acts_told < run.n_acts:
         following = min(following, script(run)[run.acts_told, 0])
     if run.escape_is_pending:
@@ -195,7 +195,7 @@ def _let_happen(run):
                 run.is_rung = True
         else:
             has_returned(run, node)
-    if run.clock != NO_CLOCK and not run.clock_is_frozen and clock_ends_at(run) <= now:
+    if run.clock != NO_CLOCK and not run.clock_is_frozen and run.clock_ends <= now:
         clock = run.clock
         run.clock = NO_CLOCK
         run.is_rung = True
@@ -469,8 +469,7 @@ def _pause(run):
 def _resume(run):
     run.state = IN_PROGRESS
     if run.clock != NO_CLOCK and run.clock_is_frozen:
-        run.clock_is_frozen = False
-        run.clock_since = run.now
+        thaw_clock(run)
 
 
 @compiled

@@ -126,6 +126,7 @@ _ROLLOUT = [
     ("clock_is_frozen", _BOOL),
     ("clock_left", _INT),
     ("clock_since", _INT),
+    ("clock_ends", _INT),  # unless it is frozen
     # Going back.
     ("escape_is_pending", _BOOL),
     ("escape_at", _INT),

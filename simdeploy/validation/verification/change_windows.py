@@ -25,14 +25,14 @@ def change_windows() -> tuple[Case, ...]:
     minutes = [(9 * _HOUR_S, 9 * _HOUR_S + 90), (9 * _HOUR_S + 150, 9 * _HOUR_S + 240)]
     return (
         make_case(
-            "waves from Thursday to Monday",
+            "waves from Thursday to Tuesday",
             "makespan, s",
             "waves_in_change_windows_s",
             lambda: oracles.waves_in_change_windows_s(
-                [3000] * 5, of_week, starts_s=(3 * 24 + 10) * _HOUR_S, every_s=_WEEK_S
+                [_HOUR_S] * 5, of_week, starts_s=(3 * 24 + 10) * _HOUR_S, every_s=_WEEK_S
             ),
             makespan_s,
-            {"nodes": 9, "update_duration": "50m"},
+            {"nodes": 9, "update_duration": "1h"},
             rolling(2),
             **_starting("2026-01-08T10:00:00+03:00", {"days": ["mon", "tue", "wed", "thu"], "from": "9h", "to": "11h"}),
         ),
