@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     class ChangeWindowSection(Section):
         """Hours in which nodes may be dispatched."""
 
-        days: tuple[int, ...]
+        days: tuple[int, ...] | None
         to: int
 
 else:
@@ -100,7 +100,7 @@ else:
         "ChangeWindowSection",
         __base__=Section,
         __doc__="Hours in which nodes may be dispatched.",
-        days=(Annotated[tuple, _DayList()], optional(list(DAYS), "Days on which it opens.")),
+        days=(Annotated[tuple, _DayList()] | None, optional(None, "Days on which it opens; default: all.")),
         **{"from": (_From, Field(description="When it opens, since midnight."))},
         to=(_To, Field(description="When it closes, since midnight; the next day if that is not after `from`.")),
     )
@@ -124,7 +124,8 @@ ChangeWindows = Annotated[list[ChangeWindowSection], BeforeValidator(_not_empty)
 
 def build_change_windows(sections: Sequence[ChangeWindowSection] | None) -> tuple[ChangeWindow, ...]:
     """Build the windows from checked sections."""
-    return tuple(ChangeWindow(one.days, getattr(one, "from"), one.to) for one in sections or ())
+    every_day = tuple(range(len(DAYS)))
+    return tuple(ChangeWindow(one.days or every_day, getattr(one, "from"), one.to) for one in sections or ())
 
 
 def change_window_suspicions(raw: Mapping[str, Any], windows: Sequence[ChangeWindow]) -> Iterator[Problem]:
