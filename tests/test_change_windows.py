@@ -101,6 +101,8 @@ def test_a_free_slot_waits(engine: str) -> None:
     slots = scenario([window("9h", "9h40s"), window("9h2m", "10h")], fleet=fleet, orchestrator={"pacing": "sliding"})
     # Node 0 is done at 30 s, so that node 2 follows at once; nodes 1 and 2 are done at 50 s and 60 s.
     assert dispatched(slots) == [0, 30, 120]
+    # Said once, although another slot is free at 60 s.
+    assert [time for time, reason in said(slots) if "opens Mon 09:02" in reason] == [50]
     assert values_of(slots, engine)["makespan_s"] == 150
 
 
