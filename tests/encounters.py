@@ -50,6 +50,8 @@ class Watched:
         Whether a window of which requests were shed was unhealthy.
     clock_was_paused : bool
         Whether bake time, promotion delay or rate clock met a pause.
+    held_back : set of str
+        What waited for a change window.
     """
 
     scenario: Scenario
@@ -59,6 +61,7 @@ class Watched:
     found_down: bool = False
     fails_by_overload: bool = False
     clock_was_paused: bool = False
+    held_back: set[str] = field(default_factory=set)
     _recording: Recording | None = None
 
     @property
@@ -122,6 +125,7 @@ def watching() -> Iterator[list[Watched]]:
     uniforms, is_down = availability_module.uniforms, World.is_down
     looks_at = Prober.looks_at
     pause, count_down = Controller._pause, Controller._count_down
+    wait_for_opening = Controller._wait_for_opening
 
     def spy_run(scenario: Scenario, chosen: ScenarioPolicy, **place: int) -> Recording:
         seen.append(Watched(scenario, chosen))
@@ -155,9 +159,13 @@ def watching() -> Iterator[list[Watched]]:
         seen[-1].clock_was_paused |= bool(controller._clocks)
         pause(controller, reason)
 
-    def spy_count_down(controller: Controller, *args: Any) -> None:
+    def spy_count_down(controller: Controller, *args: Any, **keys: Any) -> None:
         seen[-1].clock_was_paused |= controller._is_paused
-        count_down(controller, *args)
+        count_down(controller, *args, **keys)
+
+    def spy_wait_for_opening(controller: Controller) -> None:
+        wait_for_opening(controller)
+        seen[-1].held_back.update(_what_is_held_back(controller))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_module, "run_reference", spy_run)
@@ -168,7 +176,25 @@ def watching() -> Iterator[list[Watched]]:
         patch.setattr(Prober, "looks_at", spy_looks)
         patch.setattr(Controller, "_pause", spy_pause)
         patch.setattr(Controller, "_count_down", spy_count_down)
+        patch.setattr(Controller, "_wait_for_opening", spy_wait_for_opening)
         yield seen
+
+
+def _what_is_held_back(controller: Controller) -> Iterator[str]:
+    """Name what waits for a change window."""
+    if controller._phase == "ready":
+        yield "wave" if controller.dispatcher.waves else "first wave"
+    if controller.dispatcher.any_returned:
+        yield "returned node"
+    if controller._phase == "main" and controller.dispatcher.left:
+        if controller._plan.pacing == "sliding":
+            yield from ["slot"] if controller._free_slots > 0 else []
+        else:
+            yield "batch" if controller._late_batches else "rate clock"
+    if controller._phase == "done":
+        yield "nothing: completed"
+    if controller._judges and controller._hours.is_awaited:
+        yield "rollout with a gate"
 
 
 # Where another value of a switch could have made another rollout, as far as that is cheap to tell.
@@ -277,6 +303,12 @@ def features(w: Watched) -> Iterator[Feature]:
             yield who, "no effect" if "has no effect" in did else did
         if act.startswith("gate ") or " passes" in act:
             yield ("gate says", "pass" if " passes" in act else "undecided" if ", undecided" in act else "fail")
+    for what in w.held_back:
+        yield "held back", what
+    if w.held_back and any(act.startswith("script: ") for act in w.acts):
+        yield "held back", "with a script"
+    if w.held_back and w.recording.rollback is not None:
+        yield "held back", "and rolled back"
     if w.gate is not None and (w.recording.gate_requests or w.gate.watches_running):
         yield "gate", w.gate.method
     yield from _requests_met(w)

@@ -383,9 +383,54 @@ def with_requests(decisions: Decisions, raw: Raw) -> Raw:
         fleet["traffic"] = decisions.one_of(TRAFFIC)
         if "classes" in fleet:
             fleet["classes"] = [one | decisions.some_keys(traffic=or_none(among(*TRAFFIC))) for one in fleet["classes"]]
-        starts = decisions.one_of(["2026-01-01T23:58:30Z", "2026-01-01T11:00:00+05:30", "2026-01-01T00:00:00.5Z"])
+        starts = raw["deployment"].get("created_at") or decisions.one_of(
+            ["2026-01-01T23:58:30Z", "2026-01-01T11:00:00+05:30", "2026-01-01T00:00:00.5Z"]
+        )
         raw = raw | {"deployment": raw["deployment"] | {"created_at": starts}}
     return raw | {"fleet": fleet}
+
+
+# -- change windows ---------------------------------------------------------------------------------
+
+_SUNDAY = ["sun"]
+_MONDAY = ["mon"]
+# When a rollout starts, and windows that open and close within minutes of that.
+TIMETABLES: tuple[tuple[str, list[Raw]], ...] = (
+    ("2026-01-05T09:00:00Z", [{"from": "9h", "to": "9h1m"}, {"from": "9h3m", "to": "9h"}]),
+    (
+        "2026-01-05T09:00:00+05:30",
+        [{"from": "9h40s", "to": "9h2m"}, {"from": "9h1m", "to": "9h2m30s"}, {"from": "9h5m", "to": "8h59m"}],
+    ),
+    (
+        "2026-01-07T09:00:00-11:00",
+        [{"from": 9 * 3600 + 20 * k, "to": 9 * 3600 + 20 * k + 10} for k in range(30)]
+        + [{"from": "9h10m", "to": "9h"}],
+    ),
+    (
+        "2026-01-04T23:59:10+01:00",
+        [
+            {"days": _SUNDAY, "from": "23h59m30s", "to": "30s"},
+            {"days": _MONDAY, "from": "100s", "to": "120s"},
+            {"days": _MONDAY, "from": "5m", "to": "5m"},
+        ],
+    ),
+    (
+        "2026-01-05T00:00:00Z",
+        [{"days": _MONDAY, "from": "30s", "to": "1m"}, {"days": _MONDAY, "from": "20m", "to": "24h"}],
+    ),
+    ("2026-01-05T09:00:00Z", [{"from": "9h", "to": "9h"}]),
+)
+
+
+def with_change_windows(decisions: Decisions, raw: Raw) -> Raw:
+    """Restrict the hours of dispatch in one scenario of four."""
+    if not decisions.one_of([False, False, False, True]):
+        return raw
+    created_at, windows = decisions.one_of(TIMETABLES)
+    return raw | {
+        "operator": raw["operator"] | {"change_windows": windows},
+        "deployment": raw["deployment"] | {"created_at": created_at},
+    }
 
 
 # -- whole scenarios -------------------------------------------------------------------------------
@@ -554,6 +599,54 @@ CORNERS: tuple[dict[str, Raw], ...] = (
             }
         },
     },
+    # Slots and nodes that come up again wait for a change window.
+    {
+        "fleet": {
+            "nodes": 20,
+            "update_duration": 20,
+            "slowdown": 1,
+            "crash": {"up": {"exponential": {"mean": "3m"}}, "repair": 40},
+        },
+        "operator": {"change_windows": [{"from": "9h", "to": "9h1m"}, {"from": "9h3m", "to": "9h"}]},
+        "orchestrator": {
+            "pacing": "sliding",
+            "failed_percent_of": "fleet",
+            "unreachable_nodes": "wait",
+            "on_failure": "continue",
+        },
+        "deployment": {"created_at": "2026-01-05T08:59:50+01:00"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "rolling",
+                "max_parallel": 3,
+                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
+            }
+        },
+    },
+    # The clock of rate pacing stands still while a change window is closed, and while people pause.
+    {
+        "fleet": {"nodes": 20, "update_duration": 20},
+        "operator": {
+            "change_windows": [
+                {"from": "9h", "to": "9h1m30s"},
+                {"from": "9h4m", "to": "9h5m"},
+                {"from": "9h7m", "to": "9h"},
+            ],
+            "script": [{"at": 70, "do": "pause"}, {"at": 290, "do": "resume"}],
+        },
+        "orchestrator": {"pacing": "rate", "failed_percent_of": "fleet", "rate": {"per_minute": 3}},
+        "deployment": {"created_at": "2026-01-05T09:00:00-03:00"},
+        "policies": {
+            "p": {
+                "dialect": "deployment",
+                "strategy": "canary",
+                "canary_count": 2,
+                "auto_promote": True,
+                "health_check": {"deadline": "5m", "min_healthy_time": "10s"},
+            }
+        },
+    },
 )
 
 
@@ -578,7 +671,7 @@ def scenario_of(decisions: Decisions, neighbours: Sequence[int] = (0,)) -> Raw:
         raw["policies"][f"p{number}"] = neighbour_of(decisions, raw["policies"]["p"], interval_s)
     pacing = raw["orchestrator"].get("pacing", "barrier")
     raw["policies"] = {name: with_gate(decisions, policy, pacing) for name, policy in raw["policies"].items()}
-    return with_requests(decisions, raw)
+    return with_requests(decisions, with_change_windows(decisions, raw))
 
 
 def _faultless_scenario(decisions: Decisions) -> Raw:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from simdeploy.api.times import parse_time
 from simdeploy.engines import requests as requests_module, responses as responses_module
 from simdeploy.engines.reference import (
     controller as controller_module,
@@ -17,6 +18,7 @@ from simdeploy.engines.reference import (
     prober as prober_module,
     running_watch as running_watch_module,
 )
+from simdeploy.engines.reference.change_windows import OpenHours
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
@@ -31,6 +33,7 @@ from simdeploy.rules.health import HealthRule
 from simdeploy.units import NS_PER_S
 from simdeploy.world import availability as availability_module, fleet as fleet_module, realized as realized_module
 from simdeploy.world.availability import Alternating
+from simdeploy.world.change_windows import WEEK_NS, Calendar, ChangeWindow
 from simdeploy.world.draws import Draws
 from simdeploy.world.pools import integrate_many
 from simdeploy.world.realized import World
@@ -42,6 +45,8 @@ _hears_of, _what_is_crossed, _renew = Controller.hears_of, Controller._what_is_c
 _was_up, _start_ns, _draw = World.was_up, World.start_ns, Draws.draw
 _saw, _find_partners = WaveGates.saw, WaveGates._find_partners
 _over = PooledRequests.over
+_count_down, _wait_for_opening = Controller._count_down, Controller._wait_for_opening
+_calendar_of = engine_module.calendar_of
 
 
 def instead(owner: Any, name: str, value: Any) -> Plant:
@@ -129,6 +134,27 @@ class _NothingShed:
 # Mistakes that only scenarios with such a word in their file can tell.
 NEEDS = {"a CUSUM falls below 0": "'cusum'", "the crashes of a shared service never change": "'shared'"}
 
+
+def _dispatches_returned_nodes(controller: Controller) -> None:
+    controller.dispatcher.admit_returned()
+    _wait_for_opening(controller)
+
+
+def _cuts_windows_at_midnight(windows: tuple[ChangeWindow, ...], begins_ns: int) -> Calendar | None:
+    day_ns = WEEK_NS // 7
+    cut = (window if window.to_ns > window.from_ns else replace(window, to_ns=day_ns) for window in windows)
+    return _calendar_of(tuple(cut), begins_ns)
+
+
+def _closes_late(windows: tuple[ChangeWindow, ...], begins_ns: int) -> Calendar | None:
+    late = (window if window.to_ns == window.from_ns else replace(window, to_ns=window.to_ns + 1) for window in windows)
+    return _calendar_of(tuple(late), begins_ns)
+
+
+def _opens_every_day(windows: tuple[ChangeWindow, ...], begins_ns: int) -> Calendar | None:
+    return _calendar_of(tuple(replace(window, days=tuple(range(7))) for window in windows), begins_ns)
+
+
 MISTAKES: dict[str, Plant] = {
     # One instant.
     "a cancel beats a stop": _looks("_obey_script", "_judge", "_obey_operator", "_advance"),
@@ -174,6 +200,19 @@ MISTAKES: dict[str, Plant] = {
     "a CUSUM falls below 0": instead(
         running_watch_module, "next_sum", lambda before, *look: before + log_likelihood_ratio(*look)
     ),
+    # Change windows.
+    "windows change nothing": instead(engine_module, "calendar_of", lambda windows, begins_ns: None),
+    "a window is still open at its end": instead(engine_module, "calendar_of", _closes_late),
+    "hours are those of UTC": instead(
+        engine_module, "time_in_week", lambda text: (parse_time(text) + 3 * WEEK_NS // 7) % WEEK_NS
+    ),
+    "windows end at midnight": instead(engine_module, "calendar_of", _cuts_windows_at_midnight),
+    "windows open every day": instead(engine_module, "calendar_of", _opens_every_day),
+    "the rate clock runs through the night": instead(
+        Controller, "_count_down", lambda controller, ns, done, in_open_hours=False: _count_down(controller, ns, done)
+    ),
+    "returned nodes need no window": instead(Controller, "_wait_for_opening", _dispatches_returned_nodes),
+    "an opening is nothing ahead": instead(OpenHours, "is_awaited", _always(False)),
     # Nodes.
     "a retry takes as long as the first try": instead(
         World, "start_ns", lambda world, node, attempt: _start_ns(world, node, 0)

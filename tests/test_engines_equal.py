@@ -32,7 +32,7 @@ from simdeploy.world.streams import Stream
 pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
 
 # All chunks together examine so many scenarios; under the profile `fuzz` each examines as many as that says, new ones.
-CHUNKS, SCENARIOS = 4, 2000
+CHUNKS, SCENARIOS = 4, 2400
 
 
 def over(raws: st.SearchStrategy[Raw], examples: int, chunk: int, differ: Callable[[Raw, int], list[str]]) -> None:
@@ -118,7 +118,7 @@ def wanted() -> dict[Feature, int]:
         often |= {("switch", switch, value): 20 for value in values}
     often |= {("switch", "minimum_sample", is_set): 20 for is_set in (False, True)}
     often |= {("switch", "bake_time", is_set): 20 for is_set in (False, True)}
-    often |= {("switch", "rate.growth", growth): 20 for growth in (0.5, 1, 1.5)}
+    often |= {("switch", "rate.growth", growth): 12 for growth in (0.5, 1, 1.5)}
     often |= {("switch", "rate.max_per_minute", is_set): 20 for is_set in (False, True)}
     often |= {("type", name): 20 for name in TYPES}
     often |= {("law", family): 20 for family in FAMILIES}
@@ -140,6 +140,8 @@ def wanted() -> dict[Feature, int]:
     often |= {("fate", fate): 20 for fate in FATES}
     often |= {("gate", method): 4 for method in METHODS}
     often |= {("gate says", what): 20 for what in ("pass", "fail", "undecided")}
+    held = ("first wave", "wave", "slot", "batch", "rate clock", "returned node", "nothing: completed")
+    often |= {("held back", what): 20 for what in (*held, "with a script", "and rolled back", "rollout with a gate")}
     often |= {("latent defect",): 20, ("open defect",): 20}
     often |= {("traffic",): 50, ("traffic of a shared service",): 20, ("load changes",): 50, ("overload",): 50}
     often |= {("service", across): 20 for across in ("fleet", "zone", "class")}

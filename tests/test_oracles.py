@@ -323,6 +323,11 @@ LATENT, FLAP = (
     ("nodes that flap anyway", "failed requests in excess"),
 )
 
+WEEK, NIGHT, IN_WINDOWS = (
+    (name, "makespan, s")
+    for name in ("waves from Thursday to Tuesday", "exponential waves, by night", "batches by the clock, in windows")
+)
+
 # Enough rollouts of the reference engine for each mistake to show.
 MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (WAVES, "one more in a wave", 300),
@@ -370,6 +375,14 @@ MUTATIONS: list[tuple[tuple[str, str], str, int]] = [
     (LATENT, "a latent defect shows at once", 100),
     (LATENT, "the baseline is not subtracted", 100),
     (FLAP, "degraded time is not subtracted", 100),
+    (WEEK, "windows open every day", 100),
+    (WEEK, "hours are those of UTC", 100),
+    (WEEK, "one more in a wave", 100),
+    (NIGHT, "windows end at midnight", 100),
+    (NIGHT, "windows change nothing", 100),
+    (IN_WINDOWS, "the rate clock runs through the night", 100),
+    (WEEK, "a window is still open at its end", 100),
+    (IN_WINDOWS, "batches every 30 s", 100),
 ]
 
 

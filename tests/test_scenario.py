@@ -915,6 +915,7 @@ def _default_in_words(key: str, section: dict[str, Any]) -> str:
         return {
             "rollback_duration": "the same as `update_duration`",
             "from_version": "by the type",
+            "days": "all",
             "to_version": "by the type",
         }.get(key, "none")
     if default == "":

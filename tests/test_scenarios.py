@@ -220,6 +220,31 @@ class TestOvernightPromotion:
         assert itself["verdict"].eq("escaped").mean() > 0.7
 
 
+class TestChangeWindow:
+    """A change window at night, and rollouts that start before it and within it."""
+
+    @pytest.mark.parametrize(("day", "hour", "policy"), [(2, 17, "in-tens"), (3, 3, "in-tens"), (3, 3, "in-thirties")])
+    def test_a_night_or_a_day(self, day, hour, policy):
+        """A good release started at 17:00 is out that night; at 3:00, within two hours or in the next night [property]."""
+        created_at = f"2026-03-{day:02}T{hour:02}:00:00+01:00"
+        makespan_h = self.replicate(created_at, policy, "good")["makespan_s"] / 3600
+        low, high = {(17, "in-tens"): (10, 12), (3, "in-tens"): (22, 24), (3, "in-thirties"): (0.8, 2)}[hour, policy]
+        assert makespan_h.between(low, high).all()
+
+    def test_the_price(self):
+        """In a mixed fleet a defect fails several times as many requests, since nobody looks before it has completed [property]."""
+        failed = [
+            self.replicate(created_at, "in-tens", "after-hours")["failed_requests_excess"].mean()
+            for created_at in ("2026-03-02T17:00:00+01:00", "2026-03-03T03:00:00+01:00")
+        ]
+        assert failed[1] > 4 * failed[0]
+
+    @staticmethod
+    def replicate(created_at, policy, release):
+        table = replicate("change-window", 100, ("deployment.created_at", created_at), policies=policy)
+        return table[table["release"].eq(release)]
+
+
 class TestTypes:
     """One scenario for each type of deployment."""
 

@@ -204,18 +204,17 @@ class Service:
     def _served(self, node: int, start: int, end: int) -> tuple[float, float]:
         """Return the nanoseconds of its requests that a node served within [start, end), and of those the ones while degraded."""
         world, between = self._recording.world, self.requests.between
-        down = (
-            Intervals.of((0, a, b) for a, b in world.down_spells(node, start, end)) if world.may_go_down(node) else None
-        )
         degraded = list(world.degraded_spells(node, start, end))
-        served, degraded_ns = between(node, start, end), sum(between(node, a, b) for a, b in degraded)
-        if down is not None and len(down.node):
-            down = down.union()
-            for a, b in _rows(down):
-                served -= between(node, a, b)
-            for a, b in degraded:
-                for c, d in _rows(down.clipped(a, b)):
-                    degraded_ns -= between(node, c, d)
+        up = [(start, end)]
+        if world.may_go_down(node):
+            down = Intervals.of((0, a, b) for a, b in world.down_spells(node, start, end)).union()
+            up = list(_rows(down.outside(np.array([start]), np.array([end]))))
+        served, degraded_ns = 0.0, 0.0
+        for since, until in up:
+            served += between(node, since, until)
+            degraded_ns += sum(
+                between(node, max(a, since), min(b, until)) for a, b in degraded if a < until and b > since
+            )
         return served, degraded_ns
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, PlainValidator
 
 from simdeploy.api.values import choice
 from simdeploy.errors import Problem, shorten
+from simdeploy.scenario.change_windows_section import ChangeWindows
 from simdeploy.scenario.fleet_section import FleetSection, OrNone, none_field
 from simdeploy.scenario.laws import DurationLaw
 from simdeploy.scenario.orchestrator_section import OrchestratorSection
@@ -65,6 +66,9 @@ class OperatorSection(Section):
     rejects_good: Probability = optional(0, "Probability that a rollout without a visible defect is cancelled.")
     escape_detection: DurationLaw = optional("1h", "Time until a completed defective release is noticed.")
     script: Annotated[list[ActSection] | None, OrNone] = none_field("Actions at given times after the start.")
+    change_windows: Annotated[ChangeWindows | None, OrNone] = none_field(
+        "Hours in which nodes may be dispatched; default: any."
+    )
 
 
 class HealthSection(Section):

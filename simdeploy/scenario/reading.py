@@ -14,6 +14,7 @@ from simdeploy.errors import Path, Problem, listed, shorten
 from simdeploy.rules.deployment_types import fill_versions
 from simdeploy.rules.gates.gate import MOST_GATED_REQUESTS
 from simdeploy.rules.orchestrator import Orchestrator
+from simdeploy.scenario.change_windows_section import build_change_windows, change_window_suspicions
 from simdeploy.scenario.file_model import CostsSection, DeploymentSection, HealthSection, OperatorSection, ScenarioFile
 from simdeploy.scenario.files import Files
 from simdeploy.scenario.fleet_section import build_fleet
@@ -123,6 +124,7 @@ def _operator(section: OperatorSection) -> Operator:
         rejects_good=section.rejects_good,
         escape_detection=section.escape_detection,
         script=tuple(ScriptedAct(act.at, act.do) for act in section.script or ()),
+        change_windows=build_change_windows(section.change_windows),
     )
 
 
@@ -190,6 +192,7 @@ def _suspect(raw: Mapping[str, Any], reading: Reading) -> None:
     fleet, orchestrator, policies = parts["fleet"], parts["orchestrator"], parts["policies"]
     reading.warnings += fleet_suspicions(fleet, parts["release"], orchestrator)
     reading.warnings += process_suspicions(raw, orchestrator, policies)
+    reading.warnings += change_window_suspicions(raw, parts["operator"].change_windows)
     for name, policy in policies.items():
         reading.warnings += PolicySuspicions(policy, ("policies", name), fleet, orchestrator)
 

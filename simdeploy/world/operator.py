@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from simdeploy.world.change_windows import ChangeWindow
     from simdeploy.world.distributions import Distribution
 
 Action = Literal["pause", "resume", "promote", "cancel"]
@@ -42,6 +43,8 @@ class Operator:
         Seconds until people notice a defective release that completed, or undo a stop by hand.
     script : tuple of ScriptedAct
         Actions at given times, in the file's order.
+    change_windows : tuple of ChangeWindow
+        Hours in which nodes may be dispatched; at any time if there are none.
     """
 
     promote_after: Distribution
@@ -49,3 +52,4 @@ class Operator:
     rejects_good: float
     escape_detection: Distribution
     script: tuple[ScriptedAct, ...]
+    change_windows: tuple[ChangeWindow, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simdeploy.engines.compiled.change_windows import open_time_until, when_open_for
 from simdeploy.engines.compiled.codes import PAUSED
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import NEVER, queue
@@ -90,6 +91,27 @@ def pop(heap, n):
 @compiled
 def count_down(run, clock, duration):
     run.clock = clock
-    run.clock_is_frozen = run.state == PAUSED and run.clocks_stop
     run.clock_left = duration
+    run.clock_is_frozen = True
+    if run.state != PAUSED or not run.clocks_stop:
+        thaw_clock(run)
+
+
+@compiled
+def thaw_clock(run):
+    """Let the countdown run on; that of rate pacing stands still while no change window is open."""
+    run.clock_is_frozen = False
     run.clock_since = run.now
+    if run.n_openings and run.clock == BATCH_CLOCK:
+        run.clock_ends = when_open_for(run, run.now, run.clock_left)
+    else:
+        run.clock_ends = run.now + run.clock_left
+
+
+@compiled
+def freeze_clock(run):
+    if run.n_openings and run.clock == BATCH_CLOCK:
+        run.clock_left -= open_time_until(run, run.now) - open_time_until(run, run.clock_since)
+    else:
+        run.clock_left -= run.now - run.clock_since
+    run.clock_is_frozen = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simdeploy.engines.compiled.change_windows import is_open, next_opening
 from simdeploy.engines.compiled.clock import (
     BAKE_CLOCK,
     BATCH_CLOCK,
@@ -19,7 +20,9 @@ from simdeploy.engines.compiled.clock import (
     OPERATOR_CLOCK,
     count_down,
     dequeue,
+    freeze_clock,
     next_in_queue,
+    thaw_clock,
 )
 from simdeploy.engines.compiled.codes import (
     BARRIER,
@@ -136,20 +139,21 @@ def reset(run):
     run.n_touched = run.n_up_again = run.waited_in_vain = 0
     run.clock = NO_CLOCK
     run.clock_is_frozen = False
-    run.clock_left = run.clock_since = 0
+    run.clock_left = run.clock_since = run.clock_ends = 0
     run.escape_is_pending = run.rollback_is_asked = run.rollback_has_begun = False
     run.n_rolled = run.rolled_sent = run.rolled_in_wave = run.rolled_wave = run.going_back = 0
     run.any_back_failed = run.any_went_by_itself = run.any_waits = False
     run.rollback_ended = NEVER
     run.queued = 0
     run.ran_too_long = False
+    run.awaits_opening = False
 
 
 @compiled
 def _is_something_beyond(run):
     """Tell whether the control plane would have more to do beyond the times that can be told."""
     if run.makespan == NEVER:
-        return run.queued > 0 or (run.clock != NO_CLOCK and not run.clock_is_frozen)
+        return run.queued > 0 or (run.clock != NO_CLOCK and not run.clock_is_frozen) or run.awaits_opening
     if run.rollback_is_asked:
         return run.rollback_ended == NEVER and run.queued > 0
     return run.escape_is_pending
@@ -162,13 +166,15 @@ def _is_something_beyond(run):
 def _next_instant(run):
     following = next_in_queue(run)
     if run.clock != NO_CLOCK and not run.clock_is_frozen:
-        following = min(following, run.clock_since + run.clock_left)
+        following = min(following, run.clock_ends)
     if run.acts_told < run.n_acts:
         following = min(following, script(run)[run.acts_told, 0])
     if run.escape_is_pending:
         following = min(following, run.escape_at)
     if not run.watch_has_ended and run.makespan == NEVER:
         following = min(following, run.watch_at)
+    if run.awaits_opening:
+        following = min(following, run.opens_at)
     return following
 
 
@@ -198,7 +204,7 @@ def _let_happen(run):
                 run.is_rung = True
         else:
             has_returned(run, node)
-    if run.clock != NO_CLOCK and not run.clock_is_frozen and run.clock_since + run.clock_left <= now:
+    if run.clock != NO_CLOCK and not run.clock_is_frozen and run.clock_ends <= now:
         clock = run.clock
         run.clock = NO_CLOCK
         run.is_rung = True
@@ -218,6 +224,9 @@ def _let_happen(run):
     if run.escape_is_pending and run.escape_at <= now:
         run.escape_is_pending = False
         run.rollback_is_asked = True
+        run.is_rung = True
+    if run.awaits_opening and run.opens_at <= now:
+        run.awaits_opening = False
         run.is_rung = True
 
 
@@ -317,7 +326,7 @@ def _is_at_rest(run):
     """Tell whether a rollout that goes on has nothing ahead of it."""
     if run.makespan < NEVER or run.is_rung or run.acts_done < run.n_acts:
         return False
-    if run.clock != NO_CLOCK and not run.clock_is_frozen:
+    if run.awaits_opening or (run.clock != NO_CLOCK and not run.clock_is_frozen):
         return False
     # Nothing happens by itself to a node that is down for good, or that came up while the rollout is paused.
     held_back = run.waited_in_vain + run.n_up_again
@@ -331,6 +340,7 @@ def _is_at_rest(run):
 
 @compiled
 def _advance(run):
+    run.awaits_opening = False
     if run.makespan < NEVER:
         return
     if run.phase == WAVE_OUT and is_wave_over(run, run.waves_open - 1):
@@ -341,11 +351,14 @@ def _advance(run):
         return
     if run.promotion_wanted:
         _promote(run)
-    admit_returned(run)
-    if run.phase == READY:
-        _send_next(run)
-    if run.phase == MAIN:
-        _keep_going(run)
+    if is_open(run):
+        admit_returned(run)
+        if run.phase == READY:
+            _send_next(run)
+        if run.phase == MAIN:
+            _keep_going(run)
+    else:
+        _wait_for_opening(run)
     if run.phase == DONE:
         _end(run, COMPLETED, False)
 
@@ -405,20 +418,50 @@ def _keep_going(run):
     left = nodes_left(run)
     count = np.int64(0)
     if plan.pacing == SLIDING:
-        wave = run.waves_open - 1
-        held = waves(run)[HOLDING, wave] if run.failed_node_holds_slot else np.int64(0)
-        count = min(plan.parallel - waves(run)[UNRESOLVED, wave] - held, left)
+        count = _free_slots(run)
     else:
-        sent = run.waves_open - (1 if plan.canaries else 0)
-        if left and sent < run.batches_due:
+        late = _late_batches(run)
+        if late > 0:
             open_wave(run)
             count = size_of_wave(run, run.waves_open - 1)
-            if sent + 1 < run.batches_due:
+            if late > 1:
                 run.is_rung = True
     if count > 0:
         give_turns(run, count)
     elif not left and run.waves_over == run.waves_open:
         run.phase = DONE
+
+
+@compiled
+def _free_slots(run):
+    """Return how many nodes sliding pacing may send now."""
+    wave = run.waves_open - 1
+    held = waves(run)[HOLDING, wave] if run.failed_node_holds_slot else np.int64(0)
+    return min(policy_of(run).parallel - waves(run)[UNRESOLVED, wave] - held, nodes_left(run))
+
+
+@compiled
+def _late_batches(run):
+    """Return how many batches of rate pacing are due and not sent."""
+    sent = run.waves_open - (1 if policy_of(run).canaries else 0)
+    return run.batches_due - sent if nodes_left(run) else np.int64(0)
+
+
+@compiled
+def _wait_for_opening(run):
+    """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
+    plan = policy_of(run)
+    is_rate, is_canary = plan.pacing == RATE, plan.canaries > 0 and run.waves_open == 0
+    if run.phase == READY and is_rate and not is_canary:
+        _send_next(run)
+    run.awaits_opening = run.phase == READY or run.n_up_again > 0
+    if run.phase == MAIN:
+        if (_late_batches(run) if is_rate else _free_slots(run)) > 0:
+            run.awaits_opening = True
+        if nodes_left(run) == 0 and run.waves_over == run.waves_open:
+            run.phase = DONE
+    if run.awaits_opening:
+        run.opens_at = next_opening(run)
 
 
 # -- pausing and ending ----------------------------------------------------------------------------
@@ -428,16 +471,14 @@ def _keep_going(run):
 def _pause(run):
     run.state = PAUSED
     if run.clocks_stop and run.clock != NO_CLOCK and not run.clock_is_frozen:
-        run.clock_left -= run.now - run.clock_since
-        run.clock_is_frozen = True
+        freeze_clock(run)
 
 
 @compiled
 def _resume(run):
     run.state = IN_PROGRESS
     if run.clock != NO_CLOCK and run.clock_is_frozen:
-        run.clock_is_frozen = False
-        run.clock_since = run.now
+        thaw_clock(run)
 
 
 @compiled

@@ -70,8 +70,8 @@ def traffic_between(run, number, start, end):
     one = classes(run)[number]
     if one.first_piece == one.last_piece:
         return (end - start) / NS_PER_S
-    start += policy_of(run).starts_at
-    end += policy_of(run).starts_at
+    start += policy_of(run).begins_in_week
+    end += policy_of(run).begins_in_week
     first_day, last_day = start // DAY_NS, end // DAY_NS
     within = _within_day(run, one, end - last_day * DAY_NS) - _within_day(run, one, start - first_day * DAY_NS)
     return (last_day - first_day) * one.day_s + within
@@ -92,7 +92,7 @@ def _within_piece(table, place, rest):
 def requests_of_windows(run, number, start, interval, windows):
     """Return the requests of so many windows of a node of a local service, one after the other from `start` on."""
     one, table, total = classes(run)[number], traffic(run), np.int64(0)
-    start += policy_of(run).starts_at
+    start += policy_of(run).begins_in_week
     day = start // DAY_NS
     rest = start - day * DAY_NS
     place = _piece_at(run, one, rest)
@@ -118,8 +118,8 @@ def lowest_factor(run, number, start, end):
     one, table = classes(run)[number], traffic(run)
     if one.first_piece == one.last_piece:
         return 1.0
-    start += policy_of(run).starts_at
-    end = min(end + policy_of(run).starts_at, start + DAY_NS)
+    start += policy_of(run).begins_in_week
+    end = min(end + policy_of(run).begins_in_week, start + DAY_NS)
     lowest = min(factor_at(run, number, start), factor_at(run, number, end))
     day = start - start % DAY_NS
     for place in range(one.first_piece, one.last_piece):
@@ -209,8 +209,8 @@ def sums_now(run, pool, t):
     first, last = pool_times(run)[pool], t
     if served == 0 or first == last:
         return met, shed
-    first += policy_of(run).starts_at
-    last += policy_of(run).starts_at
+    first += policy_of(run).begins_in_week
+    last += policy_of(run).begins_in_week
     before = demand_at(run, counts[0], first)
     while first < last:
         end = min(last, next_point(run, first))

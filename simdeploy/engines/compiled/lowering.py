@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simdeploy.api import time_in_week
+from simdeploy.api.times import time_in_week
 from simdeploy.engines.compiled.binomial import ALWAYS, NEVER
 from simdeploy.engines.compiled.bundling import BEYOND_ANY_FLEET, LoweredPlan, Row, bundle_policies, stops_at
 from simdeploy.engines.compiled.codes import code_of
@@ -35,6 +35,7 @@ from simdeploy.rules.limits import read_limits
 from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
 from simdeploy.rules.waves import plan_waves
 from simdeploy.world.binomial import binomial_cdf
+from simdeploy.world.change_windows import is_always_open, weekly_openings
 from simdeploy.world.distributions import Constant, Exponential
 from simdeploy.world.fleet import Across, Order, traffic_points
 from simdeploy.world.operator import Action
@@ -42,7 +43,6 @@ from simdeploy.world.realized import mean_level
 from simdeploy.world.release import AffectedBy
 from simdeploy.world.special import special
 from simdeploy.world.tilt import NO_TILT, odds_times, tilted_probabilities
-from simdeploy.world.traffic import DAY_NS
 
 if TYPE_CHECKING:
     from simdeploy.rules.deployment_types import TypeTraits
@@ -94,6 +94,8 @@ def lower(
     script = [(act.at_ns, code_of(Action, act.do)) for act in sorted(operator.script, key=lambda act: act.at_ns)]
     names = [node_class.name for node_class in fleet.classes]
     by_zone = [set(kind.affects.members if kind.affects.by == "zones" else ()) for kind in kinds]
+    # Always open is the same as no change windows.
+    openings = () if is_always_open(operator.change_windows) else weekly_openings(operator.change_windows)
     class_nodes = [(node, number) for number, one in enumerate(fleet.classes, start=1) for node in one.nodes]
     affects_nodes = [node for kind in kinds for node in _exact_nodes(kind)]
     scalars = {
@@ -119,6 +121,7 @@ def lower(
         "notices_defect": operator.notices_defect,
         "rejects_good": operator.rejects_good,
         **_lower_service(fleet),
+        "n_openings": len(openings),
         **_lower_switches(scenario.orchestrator, traits),
         **_lower_tilt(scenario.tilt),
         "n_rules": len(policies["rules"]),
@@ -146,6 +149,7 @@ def lower(
         "peaks": np.array(peaks, dtype=np.int64),
         "traffic": pieces,
         "day_points": np.array(traffic_points(fleet.behaviours), dtype=np.int64),
+        "openings": np.array(openings, dtype=np.int64),
         **policies,
     }
     return Lowered(scalars, tables, (floats,))
@@ -304,7 +308,7 @@ def _lower_policies(
     sizes: list[int] = []
     limits: dict[Limits | None, int] = {}
     gates: dict[Gate | None, int] = {None: 0}
-    rows, starts_at = [], []
+    rows = []
     for one in chosen:
         policy = one.policy
         # Nodes that leave have no windows to judge.
@@ -333,7 +337,6 @@ def _lower_policies(
                 gates.setdefault(gate, len(gates)),
             )
         )
-        starts_at.append(time_in_week(one.identity.created_at) % DAY_NS)
     peaks = sorted({rule.windows_needed for rule in rules if 0 < rule.windows_needed <= _MOST_PEAK_WINDOWS})
     lowered_rules = [{"rule": number, **_lower_rule(rule, peaks)} for rule, number in rules.items()]
     lowered_limits = [_lower_limits(limit, total) for limit in limits]
@@ -346,9 +349,9 @@ def _lower_policies(
             **row.plan._asdict(),
             **lowered_limits[row.limits],
             **lowered_gates[row.gate],
-            "starts_at": at,
+            "begins_in_week": time_in_week(one.identity.created_at),
         }
-        for row, at in zip(rows, starts_at, strict=True)
+        for one, row in zip(chosen, rows, strict=True)
     ]
     behaviours = scenario.fleet.behaviours
     tables = {
@@ -375,6 +378,7 @@ def _may_bundle(scenario: Scenario, traits: TypeTraits) -> bool:
         not any(b.crash or b.zone_outage or b.flapping or b.down or b.traffic for b in scenario.fleet.behaviours)
         and scenario.fleet.service is None
         and not scenario.operator.script
+        and not scenario.operator.change_windows
         and not traits.begins
         and not traits.leaves
         and not (switches.node_local_rollback and traits.releases)

@@ -116,7 +116,7 @@ def _list_changes(run, horizon, is_real, times, codes):
 def _follow_pool(run, horizon, times, codes, piece, is_kept):
     """Return the requests shed, the lowest capacity over demand, and the next piece; -1 if there is not enough room."""
     counts = np.zeros((2, run.n_classes), np.int64)
-    midnight = policy_of(run).starts_at
+    midnight = policy_of(run).begins_in_week
     shed, lowest, met = 0.0, math.inf, 0.0
     t, place = np.int64(0), 0
     while True:

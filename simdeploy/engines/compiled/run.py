@@ -53,6 +53,7 @@ _FLEET = [
     ("escape_detection_law", _INT),
     ("notices_defect", _REAL),
     ("rejects_good", _REAL),
+    ("n_openings", _INT),  # of change windows in a week; 0 if nodes may be dispatched at any time
 ]
 _SWITCHES = [
     ("failed_node_holds_slot", _BOOL),
@@ -141,6 +142,7 @@ _ROLLOUT = [
     ("clock_is_frozen", _BOOL),
     ("clock_left", _INT),
     ("clock_since", _INT),
+    ("clock_ends", _INT),  # unless it is frozen
     # Going back.
     ("escape_is_pending", _BOOL),
     ("escape_at", _INT),
@@ -174,6 +176,9 @@ _ROLLOUT = [
     ("watched_sum", _REAL),
     ("watched_windows", _INT),
     ("watched_requests", _INT),
+    # The next opening of a change window, if it lets something be dispatched.
+    ("awaits_opening", _BOOL),
+    ("opens_at", _INT),
 ]
 # Sums of times are kept as two: of the upper and of the lower 32 bits, since the whole may not fit into 64.
 _BARRIER = [

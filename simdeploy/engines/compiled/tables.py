@@ -152,6 +152,7 @@ TABLES = (
     "loads",
     "load_starts",
     "back_rates",
+    "openings",
 )
 CLASS_RECORD = np.dtype(
     [
@@ -230,7 +231,6 @@ POLICY_RECORD = np.dtype(
         ("rate_top", _INT),
         ("rate_bottom", _INT),
         ("idle_is_healthy", _BOOL),
-        ("starts_at", _INT),  # time of the day
         # The plan.
         ("first_size", _INT),  # place in sizes
         ("n_waves", _INT),
@@ -266,6 +266,7 @@ POLICY_RECORD = np.dtype(
         ("gate_confidence", _REAL),
         ("gate_tolerance", _REAL),
         ("gate_z", _REAL),
+        ("begins_in_week", _INT),  # when its rollout begins, since Monday 00:00
     ]
 )
 # Of a policy: its bundle (-1 for none), and which of the bundle's stops.
@@ -360,6 +361,7 @@ law_at = make_reader("laws_at", LAW_RECORD)
 floats_of = make_view("floats_at", _REAL, 3, "size")  # of a law: its values or grid
 process_at = make_reader("processes_at", PROCESS_RECORD)
 script = make_view("script_at", _INT, "n_acts", 2)  # by time: when, what
+openings = make_view("openings_at", _INT, "n_openings", 2)  # when change windows open and close, since Monday 00:00
 
 policy_at = make_reader("policies_at", POLICY_RECORD)
 _class_rule_at = make_reader("class_rules_at", CLASS_RULE_RECORD)

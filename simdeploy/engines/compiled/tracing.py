@@ -211,7 +211,7 @@ def _write(run, end):
                 demand += of_pool
                 shed += beyond
             elif run.varies:
-                load = factor_at(run, group, policy_of(run).starts_at + t)
+                load = factor_at(run, group, policy_of(run).begins_in_week + t)
             if counts[SERVING_NEW, slot]:
                 met, failed = sums[group, _REQUESTS_NEW, slot], sums[group, _FAILED_NEW, slot]
                 requests_new += load * met

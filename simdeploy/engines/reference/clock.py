@@ -53,7 +53,7 @@ class Countdown:
     def freeze(self) -> None:
         """Stop the clock."""
         if self._process is not None and self._process.is_alive:
-            self._left -= self._env.now - self._since
+            self._left -= self._count(self._since, self._env.now)
             self.cancel()
 
     def thaw(self) -> None:
@@ -72,6 +72,10 @@ class Countdown:
         if self._process is not None and self._process.is_alive:
             self._process.interrupt()
         self._process = None
+
+    def _count(self, start: int, end: int) -> int:
+        """Return how much of a span of time the clock counts."""
+        return end - start
 
     def _run(self) -> Process:
         try:

@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from simdeploy.engines.recording import CONTROL_PLANE, History, StatusFields
+from simdeploy.engines.reference.change_windows import OpenCountdown, OpenHours
 from simdeploy.engines.reference.clock import Countdown
 from simdeploy.engines.reference.dispatch import Dispatcher
 from simdeploy.engines.reference.people import rejects
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from simdeploy.rules.orchestrator import Orchestrator
     from simdeploy.rules.policy import Policy
     from simdeploy.rules.waves import Plan
+    from simdeploy.world.change_windows import Calendar
     from simdeploy.world.operator import Action, Operator
 
 _BATCH_EVERY_NS = 60 * NS_PER_S
@@ -48,6 +50,8 @@ class Controller:
     ----------
     running_watch : RunningWatch or None
         The gate beyond the API's threshold is either of them, if there is one.
+    calendar : Calendar or None
+        When nodes may be dispatched; None if always.
 
     Attributes
     ----------
@@ -70,6 +74,7 @@ class Controller:
         rollback: Rollback,
         wave_gates: WaveGates | None,
         running_watch: RunningWatch | None,
+        calendar: Calendar | None,
     ) -> None:
         self._site = site
         self._policy = policy
@@ -95,6 +100,8 @@ class Controller:
         self._operator_is_due = False
         self._batches_due = 0
         self._clocks: list[Countdown] = []
+        self._hours = OpenHours(site, calendar)
+        self._opening: str | None = None  # the one that is awaited, in words
 
         self._news = False
         self._waves_judged = 0
@@ -177,6 +184,7 @@ class Controller:
             and not self._site.is_rung
             and self._acts_ahead == 0
             and not any(clock.is_running for clock in self._clocks)
+            and not self._hours.is_awaited
             and sum(wave.unresolved for wave in self.dispatcher.waves) == self.dispatcher.held_back
         )
 
@@ -271,6 +279,8 @@ class Controller:
     # -- what comes next ---------------------------------------------------------------------------
 
     def _advance(self) -> None:
+        opening, self._opening = self._opening, None
+        self._hours.forget()
         if self.is_over:
             return
         if self._phase == "wave" and self.dispatcher.waves[-1].is_over:
@@ -281,11 +291,16 @@ class Controller:
             return
         if self._promotion_wanted:
             self._promote()
-        self.dispatcher.admit_returned()
-        if self._phase == "ready":
-            self._send_next()
-        if self._phase == "main":
-            self._keep_going()
+        if self._hours.are_now:
+            self.dispatcher.admit_returned()
+            if self._phase == "ready":
+                self._send_next()
+            if self._phase == "main":
+                self._keep_going()
+        else:
+            self._wait_for_opening()
+            if self._opening not in (None, opening):
+                self._say(self.state, self.state, f"waits for {self._opening}")
         if self._phase == "done":
             self._end("completed", f"{self.updated} nodes updated, {self.failed} failed", undo=False)
 
@@ -341,26 +356,58 @@ class Controller:
         """Sliding and rate pacing: fill free slots, or send a batch that is due; one step a look."""
         dispatcher = self.dispatcher
         if self._plan.pacing == "sliding":
-            wave = dispatcher.waves[-1]
-            held = wave.holding if self._switches.failed_node_holds_slot else 0
-            count = min(self._plan.parallel - wave.unresolved - held, dispatcher.left)
+            count = self._free_slots
         else:
-            sent = len(dispatcher.waves) - bool(self.canaries)
-            count = dispatcher.open_wave().size if dispatcher.left and sent < self._batches_due else 0
-            if count and sent + 1 < self._batches_due:
+            late = self._late_batches
+            count = dispatcher.open_wave().size if late else 0
+            if late > 1:
                 self._site.ring()
         if count > 0:
             dispatcher.give_turns(count)
             self._last_progress_ns = self._site.env.now
         # Nothing ends in the look in which nodes have their turn: those that are down then are resolved at once.
-        elif not dispatcher.left and dispatcher.waves_over == len(dispatcher.waves):
+        elif self._had_all_turns:
             self._phase = "done"
+
+    @property
+    def _free_slots(self) -> int:
+        """Nodes that sliding pacing may send now."""
+        wave = self.dispatcher.waves[-1]
+        held = wave.holding if self._switches.failed_node_holds_slot else 0
+        return min(self._plan.parallel - wave.unresolved - held, self.dispatcher.left)
+
+    @property
+    def _late_batches(self) -> int:
+        """Batches of rate pacing that are due and not sent."""
+        sent = len(self.dispatcher.waves) - bool(self.canaries)
+        return max(self._batches_due - sent, 0) if self.dispatcher.left else 0
+
+    @property
+    def _had_all_turns(self) -> bool:
+        return not self.dispatcher.left and self.dispatcher.waves_over == len(self.dispatcher.waves)
+
+    def _wait_for_opening(self) -> None:
+        """While no change window is open: dispatch nothing, but let the clock of rate pacing begin, and see the end."""
+        is_rate, is_canary = self._plan.pacing == "rate", bool(self.canaries) and not self.dispatcher.waves
+        if self._phase == "ready" and is_rate and not is_canary:
+            self._send_next()
+        waits = self._phase == "ready" or self.dispatcher.any_returned
+        stands_still = False
+        if self._phase == "main":
+            waits |= (self._late_batches if is_rate else self._free_slots) > 0
+            stands_still = is_rate and self.dispatcher.left > 0
+            if self._had_all_turns:
+                self._phase = "done"
+        if waits:
+            self._hours.await_next()
+        if waits or stands_still:
+            self._opening = f"the change window that opens {self._hours.name_next()}"
 
     def _batch_is_due(self) -> None:
         self._batches_due += 1
         planned = len(self._plan.sizes) - bool(self.canaries)
         if self._batches_due < planned:
-            self._count_down(_BATCH_EVERY_NS, self._batch_is_due)
+            self._count_down(_BATCH_EVERY_NS, self._batch_is_due, in_open_hours=True)
         self._site.ring()
 
     # -- pausing and ending ------------------------------------------------------------------------
@@ -378,9 +425,14 @@ class Controller:
         for clock in self._clocks:
             clock.thaw()
 
-    def _count_down(self, duration_ns: int, callback: Callable[[], None]) -> None:
+    def _count_down(self, duration_ns: int, callback: Callable[[], None], *, in_open_hours: bool = False) -> None:
         frozen = self._is_paused and self._switches.paused_clocks == "stop"
-        self._clocks = [Countdown(self._site.env, duration_ns, callback, frozen=frozen)]
+        env, calendar = self._site.env, self._hours.calendar
+        if in_open_hours and calendar is not None:
+            tell = self._site.ring
+            self._clocks = [OpenCountdown(env, duration_ns, callback, calendar=calendar, tell=tell, frozen=frozen)]
+        else:
+            self._clocks = [Countdown(env, duration_ns, callback, frozen=frozen)]
 
     def _cancel_clocks(self) -> None:
         for clock in self._clocks:
@@ -441,6 +493,8 @@ class Controller:
                 what = "canaries await promotion"
             case _:
                 what = wave if self.dispatcher.waves else "nothing dispatched yet"
+        if self._opening:
+            what += f"; waits for {self._opening}"
         return f"{what}; {self._remark}" if self._remark else what
 
     def _note(self) -> None:

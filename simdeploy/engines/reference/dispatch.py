@@ -93,6 +93,11 @@ class Dispatcher:
         return self._plan.total - self._next
 
     @property
+    def any_returned(self) -> bool:
+        """Whether nodes that were waited for are up again and not dispatched yet."""
+        return bool(self._up_again)
+
+    @property
     def held_back(self) -> int:
         """Nodes whose turn has come and that nothing will happen to by itself: down for good, or held back by a pause."""
         return self.waited_in_vain + len(self._up_again)

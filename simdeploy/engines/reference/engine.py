@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from simdeploy.api import time_in_week
+from simdeploy.api.times import time_in_week
 from simdeploy.engines.recording import Recording
 from simdeploy.engines.reference.controller import Controller
 from simdeploy.engines.reference.gates import WaveGates
@@ -22,6 +22,7 @@ from simdeploy.rules.gates.gate import read_gate
 from simdeploy.rules.health import read_health_rule
 from simdeploy.rules.limits import read_limits
 from simdeploy.rules.waves import plan_waves
+from simdeploy.world.change_windows import calendar_of
 from simdeploy.world.realized import World
 from simdeploy.world.tilt import NO_TILT
 from simdeploy.world.traffic import DAY_NS
@@ -74,6 +75,7 @@ def run_reference(
         rollback=rollback,
         wave_gates=wave_gates,
         running_watch=RunningWatch(site, gate) if gate is not None and gate.watches_running else None,
+        calendar=calendar_of(operator.change_windows, time_in_week(chosen.identity.created_at)),
     )
     listeners.controller, listeners.rollback, listeners.wave_gates = controller, rollback, wave_gates
     site.when_settled = controller.settle

@@ -10,6 +10,11 @@ from .canaries import (
     no_affected_canary_of_share as no_affected_canary_of_share,
     operator_verdicts as operator_verdicts,
 )
+from .change_windows import (
+    batches_in_change_windows_s as batches_in_change_windows_s,
+    exponential_waves_in_change_windows_s as exponential_waves_in_change_windows_s,
+    waves_in_change_windows_s as waves_in_change_windows_s,
+)
 from .gate_values import (
     GateCharacteristics as GateCharacteristics,
     make_gate as make_gate,

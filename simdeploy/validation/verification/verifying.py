@@ -19,6 +19,7 @@ from simdeploy.result import Columns, Result, make_frame
 from simdeploy.scenario import Scenario
 from simdeploy.statistics.estimators import moments
 from simdeploy.validation.verification.case import Case
+from simdeploy.validation.verification.change_windows import change_windows
 from simdeploy.validation.verification.gates import gates
 from simdeploy.validation.verification.rules import limits, pacing, windows
 from simdeploy.validation.verification.world import canaries, service
@@ -166,7 +167,7 @@ def verify(
 
 def make_cases() -> tuple[Case, ...]:
     """Return all cases, by subject."""
-    return (*pacing(), *limits(), *windows(), *gates(), *canaries(), *service())
+    return (*pacing(), *limits(), *windows(), *gates(), *canaries(), *service(), *change_windows())
 
 
 def _check_engines(engines: str | Sequence[str]) -> list[str]:

@@ -1,0 +1,141 @@
+"""The key ``operator.change_windows``: hours of the week in which nodes may be dispatched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from simdeploy.api.values import Kind, Refused
+from simdeploy.errors import InputError, Problem, shorten
+from simdeploy.scenario.section import Section, optional, validation_error
+from simdeploy.scenario.values import SHARED, duration_ns, read_list
+from simdeploy.units import format_duration
+from simdeploy.world.change_windows import DAY_NS, DAYS, ChangeWindow, is_always_open
+
+_WHERE = ("operator", "change_windows")
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
+_FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def _read_day(value: object) -> int:
+    if isinstance(value, str) and value in DAYS:
+        return DAYS.index(value)
+    if not isinstance(value, str):
+        raise Refused("not a day of the week")
+    short = value.lower()[:3]
+    hint = f"write {short}" if short in DAYS and _FULL_NAMES[DAYS.index(short)].startswith(value.lower()) else None
+    raise Refused("unknown day", hint, None if hint else (value, DAYS))
+
+
+_DAY = Kind(", ".join(DAYS), _read_day, {"type": "string", "enum": list(DAYS)})
+
+
+class _DayList:
+    """Days of the week, each once, as pydantic metadata."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "array", "items": dict(_DAY.schema), "minItems": 1, "uniqueItems": True}
+
+    @staticmethod
+    def _validate(raw: object) -> tuple[int, ...]:
+        if isinstance(raw, list) and not raw:
+            raise validation_error([Problem("no day: the window never opens", found="[]", allowed="at least one day")])
+        if isinstance(raw, str):
+            hint = f"write [{raw}]" if raw in DAYS else None
+            raise validation_error([Problem("not a list", found=shorten(raw), allowed="a list of days", hint=hint)])
+        try:
+            days: tuple[int, ...] = read_list(_DAY, raw)
+        except InputError as error:
+            raise validation_error(error.problems) from None
+        repeated = [place for place, day in enumerate(days) if day in days[:place]]
+        if repeated:
+            raise validation_error([Problem("duplicate day", (place,), found=DAYS[days[place]]) for place in repeated])
+        return tuple(sorted(days))
+
+
+def _time_of_day(*, is_end: bool) -> Kind:
+    """Return the kind of times of the day, since midnight: of windows' beginnings, or of their ends."""
+    allowed = 'above 0h, up to "24h"' if is_end else 'from "0h" to below "24h"'
+
+    def read(value: object) -> int:
+        try:
+            ns = duration_ns(value)
+        except Refused as refused:
+            clock = _CLOCK.fullmatch(value) if isinstance(value, str) else None
+            hint = f"write {int(clock[1])}h{int(clock[2])}m" if clock else refused.hint
+            raise Refused(str(refused), hint) from None
+        if ns > DAY_NS or (ns == DAY_NS and not is_end):
+            raise Refused("beyond the day")
+        if ns == 0 and is_end:
+            raise Refused("not a time at which a window can end", "write 24h for midnight")
+        return ns
+
+    return Kind(f'a time since midnight such as "9h30m", {allowed}', read, {SHARED: "Duration"})
+
+
+_From = Annotated[int, _time_of_day(is_end=False)]
+_To = Annotated[int, _time_of_day(is_end=True)]
+
+if TYPE_CHECKING:
+
+    class ChangeWindowSection(Section):
+        """Hours in which nodes may be dispatched."""
+
+        days: tuple[int, ...] | None
+        to: int
+
+else:
+    # A field named `from` can't be written as Python.
+    ChangeWindowSection = create_model(
+        "ChangeWindowSection",
+        __base__=Section,
+        __doc__="Hours in which nodes may be dispatched.",
+        days=(Annotated[tuple, _DayList()] | None, optional(None, "Days on which it opens; default: all.")),
+        **{"from": (_From, Field(description="When it opens, since midnight."))},
+        to=(_To, Field(description="When it closes, since midnight; the next day if that is not after `from`.")),
+    )
+
+
+def _not_empty(raw: object) -> object:
+    if isinstance(raw, list) and not raw:
+        message = "no window ever opens, so that nothing can be dispatched"
+        raise validation_error(
+            [
+                Problem(
+                    message, found="[]", allowed="at least one window", hint="leave out the key to dispatch at any time"
+                )
+            ]
+        )
+    return raw
+
+
+ChangeWindows = Annotated[list[ChangeWindowSection], BeforeValidator(_not_empty), Field(min_length=1)]
+
+
+def build_change_windows(sections: Sequence[ChangeWindowSection] | None) -> tuple[ChangeWindow, ...]:
+    """Build the windows from checked sections."""
+    every_day = tuple(range(len(DAYS)))
+    return tuple(ChangeWindow(one.days or every_day, getattr(one, "from"), one.to) for one in sections or ())
+
+
+def change_window_suspicions(raw: Mapping[str, Any], windows: Sequence[ChangeWindow]) -> Iterator[Problem]:
+    """Warn about windows without effect, and about hours that are seconds."""
+    if windows and is_always_open(windows):
+        yield Problem("no effect: some window is open at any time", _WHERE)
+    listed = (raw.get("operator") or {}).get("change_windows") or ()
+    for number, (window, stated) in enumerate(zip(windows, listed, strict=True)):
+        for key, ns in (("from", window.from_ns), ("to", window.to_ns)):
+            value = stated.get(key)
+            if isinstance(value, int | float) and 0 < value <= 24:
+                message = f"a number is seconds; for the hour write {value:g}h"
+                yield Problem(message, (*_WHERE, number, key), found=format_duration(ns))

@@ -1,0 +1,510 @@
+"""Change windows: what waits for them and what doesn't, worked out by hand on both engines; how they are read and told."""
+
+from __future__ import annotations
+
+import copy
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from generators import TIMETABLES, Decisions, scenario_of
+from hypothesis import given, settings, strategies as st
+from rows_equal import differences
+
+from simdeploy import Scenario, simulate, sweep
+from simdeploy.errors import InputError, SimdeployWarning, format_path
+from simdeploy.scenario import scenario_schema
+from simdeploy.units import NS_PER_S
+from simdeploy.world.change_windows import DAYS, Calendar, ChangeWindow, calendar_of, weekly_openings
+
+pytestmark = pytest.mark.filterwarnings("ignore::simdeploy.errors.SimdeployWarning")
+
+ENGINES = ("reference", "compiled")
+NO_WINDOWS = {"deadline": "10m", "min_healthy_time": "0s"}
+MONDAY_9 = "2026-01-05T09:00:00Z"
+
+
+def window(opens: str, closes: str, *days: str) -> dict[str, Any]:
+    return {"from": opens, "to": closes} | ({"days": [*days]} if days else {})
+
+
+def rolling(parallel: int = 2, **keys: Any) -> dict[str, Any]:
+    return {"strategy": "rolling", "max_parallel": parallel, "health_check": NO_WINDOWS, **keys}
+
+
+def canary(count: int, **keys: Any) -> dict[str, Any]:
+    return {"strategy": "canary", "canary_count": count, "max_parallel": 2, "health_check": NO_WINDOWS, **keys}
+
+
+def raw_of(windows: Any, created_at: str = MONDAY_9, policy: Any = None, **sections: Any) -> dict[str, Any]:
+    """Return a scenario of six nodes that take 30 s each, in waves of two unless told otherwise."""
+    raw = {
+        "name": "hours",
+        "fleet": {"nodes": 6, "update_duration": 30, **sections.pop("fleet", {})},
+        "operator": {"change_windows": windows, **sections.pop("operator", {})},
+        "deployment": {"created_at": created_at},
+        "policies": {"p": policy or rolling()},
+        **sections,
+    }
+    return copy.deepcopy(raw)
+
+
+def scenario(windows: Any, created_at: str = MONDAY_9, policy: Any = None, **sections: Any) -> Scenario:
+    return Scenario.from_dict(raw_of(windows, created_at, policy, **sections))
+
+
+def values_of(scenario: Scenario, engine: str, replication: int = 0) -> dict[str, Any]:
+    return simulate(scenario, replication=replication, engine=engine).response_values
+
+
+def dispatched(scenario: Scenario) -> list[float]:
+    """Return the times at which nodes were dispatched, each once."""
+    events = simulate(scenario).events
+    return sorted(set(events.loc[events["to_status"] == "starting", "time_s"]))
+
+
+def said(scenario: Scenario) -> list[tuple[float, str]]:
+    events = simulate(scenario).events
+    acts = events[events["node"].isna()]
+    return list(zip(acts["time_s"], acts["reason"], strict=True))
+
+
+# -- what waits ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_first_wave_waits(engine: str) -> None:
+    """Created at 8:59, a rollout sends its first wave at 9:00; the makespan counts from its start. [contract]"""
+    late = scenario([window("9h", "16h")], "2026-01-05T08:59:00Z")
+    assert values_of(late, engine)["makespan_s"] == 60 + 3 * 30
+    assert dispatched(late) == [60, 90, 120]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("closes", "waves", "makespan"), [("9h1m", [0, 30, 3600], 3630), ("9h1m0.000000001s", [0, 30, 60], 90)]
+)
+def test_what_falls_due_as_a_window_closes_waits(engine: str, closes: str, waves: list[int], makespan: int) -> None:
+    """A window is [from, to): the third wave, due after 60 s, goes only if the window closes later than that. [contract]"""
+    hours = scenario([window("9h", closes), window("10h", "11h")])
+    assert dispatched(hours) == waves
+    assert values_of(hours, engine)["makespan_s"] == makespan
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_free_slot_waits(engine: str) -> None:
+    """Under sliding a slot that is free when the window closes is filled when the next one opens. [contract]"""
+    fleet = {"nodes": 4, "classes": [{"name": "slow", "nodes": [1], "update_duration": 50}]}
+    slots = scenario([window("9h", "9h40s"), window("9h2m", "10h")], fleet=fleet, orchestrator={"pacing": "sliding"})
+    # Node 0 is done at 30 s, so that node 2 follows at once; nodes 1 and 2 are done at 50 s and 60 s.
+    assert dispatched(slots) == [0, 30, 120]
+    # Said once, although another slot is free at 60 s.
+    assert [time for time, reason in said(slots) if "opens Mon 09:02" in reason] == [50]
+    assert values_of(slots, engine)["makespan_s"] == 150
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_clock_of_rate_pacing_stands_still(engine: str) -> None:
+    """Batches are due when windows have been open for a minute each; one that is due at the closing goes at the opening. [contract]"""
+    windows = [window("9h", "9h1m"), window("9h10m", "9h11m30s"), window("10h", "11h")]
+    batches = scenario(windows, orchestrator={"pacing": "rate", "rate": {"per_minute": 1}}, policy=rolling(0))
+    # Due after 0, 1, 2, 3, 4 and 5 open minutes; 2.5 open minutes are over when the second window closes.
+    assert dispatched(batches) == [0, 600, 660, 3630, 3690, 3750]
+    assert values_of(batches, engine)["makespan_s"] == 3780
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("clocks", "batches"), [("run", [0, 630, 660, 720]), ("stop", [0, 660, 720, 780])])
+def test_a_pause_of_the_rate_clock_counts_open_time_only(engine: str, clocks: str, batches: list[int]) -> None:
+    """Paused from 30 s to 630 s while the window is closed from 60 s to 600 s: 60 s of clock time at most. [contract]"""
+    paused = scenario(
+        [window("9h", "9h1m"), window("9h10m", "10h")],
+        policy=rolling(0),
+        fleet={"nodes": 4},
+        orchestrator={"pacing": "rate", "rate": {"per_minute": 1}, "paused_clocks": clocks},
+        operator={"script": [{"at": 30, "do": "pause"}, {"at": 630, "do": "resume"}]},
+    )
+    assert dispatched(paused) == batches
+    assert values_of(paused, engine)["makespan_s"] == batches[-1] + 30
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_rate_clock_begins_with_a_promotion_in_the_night(engine: str) -> None:
+    """Canaries promoted while closed: the first batch goes at the opening, the next one a minute later. [contract]"""
+    promoted = scenario(
+        [window("9h", "9h20s"), window("9h10m", "10h")],
+        policy=canary(1, auto_promote=True),
+        orchestrator={"pacing": "rate", "rate": {"per_minute": 3}},
+    )
+    assert dispatched(promoted) == [0, 600, 660]
+    assert (30, "canaries promoted") in said(promoted)
+    assert values_of(promoted, engine)["makespan_s"] == 690
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_resumed_rollout_waits(engine: str) -> None:
+    """A resume while closed sends nothing; a pause that outlasts the opening holds the wave until its end. [contract]"""
+    windows = [window("9h", "9h20s"), window("9h10m", "9h10m20s"), window("9h20m", "10h")]
+    acts = [(10, "pause"), (100, "resume"), (605, "pause"), (700, "resume"), (1190, "pause"), (1250, "resume")]
+    paused = scenario(windows, operator={"script": [{"at": at, "do": do} for at, do in acts]})
+    assert dispatched(paused) == [0, 600, 1250]
+    assert values_of(paused, engine)["makespan_s"] == 1280
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("what", ["fail", "skip", "wait"])
+def test_a_node_is_looked_at_when_the_window_opens(engine: str, what: str) -> None:
+    """Who is down is told at the opening: the same as if people had paused at once and resumed then. [contract]"""
+    crash = {"up": {"exponential": {"mean": "5m"}}, "repair": 200}
+    fleet = {"nodes": 30, "crash": crash}
+    rest = {
+        "fleet": fleet,
+        "orchestrator": {"unreachable_nodes": what, "on_failure": "continue"},
+        "policy": rolling(30),
+    }
+    hours = scenario([window("9h", "16h")], "2026-01-05T08:50:00Z", **rest)
+    people = {"script": [{"at": 0, "do": "pause"}, {"at": 600, "do": "resume"}]}
+    paused = scenario(None, operator=people, **rest)
+    found = values_of(hours, engine)
+    assert not differences(["p"], [[values_of(paused, engine)]], [[found]])
+    assert found["touched_nodes"] == 30 if what == "wait" else 0 < found["touched_nodes"] < 30
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_node_that_comes_up_in_the_night_waits(engine: str) -> None:
+    """Nodes that were waited for and are up while closed are dispatched when the window opens, if they still are. [contract]"""
+    fleet = {"nodes": 30, "crash": {"up": {"exponential": {"mean": "5m"}}, "repair": 200}}
+    waits = {"unreachable_nodes": "wait", "on_failure": "continue"}
+    hours = scenario(
+        [window("9h", "9h1m"), window("9h10m", "10h")], fleet=fleet, orchestrator=waits, policy=rolling(30)
+    )
+    times = dispatched(hours)
+    assert any(0 < time < 60 for time in times)
+    assert 600 in times
+    assert not any(60 <= time < 600 for time in times)
+    # Nodes that went down again before 600 s are waited for again.
+    assert times[-1] > 600
+    assert values_of(hours, engine)["makespan_s"] == times[-1] + 30
+
+
+# -- what does not wait ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_bake_time_and_promotion_run_through_the_night(engine: str) -> None:
+    """Bake time and promote_after begin while open and end while closed; the next wave goes at the opening. [contract]"""
+    baked = scenario(
+        [window("9h", "9h1m"), window("10h", "11h")],
+        policy=canary(2),
+        operator={"promote_after": "20m"},
+        orchestrator={"bake_time": "10m"},
+    )
+    # Canaries 0 to 30 s, baked at 630 s, promoted at 1830 s; waves at 3600 s and, baked after it, at 4230 s.
+    assert (1830, "operator: promote") in said(baked)
+    assert dispatched(baked) == [0, 3600, 4230]
+    assert values_of(baked, engine)["makespan_s"] == 4260
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("pacing", "restored_at"), [("all_at_once", 60), ("max_parallel", 90)])
+def test_a_stop_goes_back_in_the_night(engine: str, pacing: str, restored_at: int) -> None:
+    """A limit crossed while closed stops the rollout, and everything goes back at once or in waves, window or not. [contract]"""
+    stopped = scenario(
+        [window("9h", "9h20s"), window("10h", "11h")],
+        policy=rolling(2, max_failed_nodes=0) | {"max_parallel": 4},
+        fleet={"start_failure": 1, "rollback_duration": 30},
+        orchestrator={"rollback_pacing": pacing},
+    )
+    if pacing == "max_parallel":
+        stopped = stopped.with_values({"policies.p.strategy": "canary", "policies.p.canary_count": 4})
+        stopped = stopped.with_values({"policies.p.max_parallel": 2})
+    values = values_of(stopped, engine)
+    assert (values["stopped_at_s"], values["restored_at_s"], values["touched_nodes"]) == (30, restored_at, 4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("pacing", ["barrier", "sliding", "rate"])
+def test_a_rollout_completes_in_the_night(engine: str, pacing: str) -> None:
+    """The last verdict completes the rollout, also while closed. [contract]"""
+    orchestrator = {"pacing": pacing, "rate": {"per_minute": 6}}
+    done = scenario([window("9h", "9h1s")], policy=rolling(6), orchestrator=orchestrator)
+    assert (values_of(done, engine)["state"], values_of(done, engine)["makespan_s"]) == ("completed", 30)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_running_nodes_are_watched_while_the_rollout_waits(engine: str) -> None:
+    """A CUSUM looks every 10 s from the first running node at 30 s to the end at 630 s: 60 looks at 10 requests. [contract]"""
+    gate = {"kind": "cusum", "good": 0.01, "bad": 0.5, "alarm_every": 1000}
+    watched = scenario(
+        [window("9h", "9h20s"), window("9h10m", "10h")],
+        policy=rolling(1) | {"health_check": {**NO_WINDOWS, "gate": gate}},
+        fleet={"nodes": 2, "requests_per_second": 1},
+    )
+    values = values_of(watched, engine)
+    assert (values["makespan_s"], values["decision_requests"]) == (630, 600)
+
+
+# -- hours and days --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("created_at", "windows", "opens_after_h"),
+    [
+        ("2026-01-05T17:00:00Z", [window("9h", "16h", "mon", "tue", "wed", "thu")], 16),
+        ("2026-01-08T17:00:00Z", [window("9h", "16h", "mon", "tue", "wed", "thu")], 3 * 24 + 16),
+        ("2026-01-05T17:00:00+05:30", [window("9h", "16h")], 16),
+        ("2026-01-05T03:00:00-11:00", [window("22h", "4h")], 0),
+        ("2026-01-05T03:00:00Z", [window("22h", "4h", "mon")], 19),
+        ("2026-01-05T03:00:00Z", [window("22h", "4h", "sun")], 0),
+        ("2026-01-06T08:00:00Z", [window("9h", "9h", "mon")], 0),
+        ("2026-01-06T09:00:00Z", [window("9h", "9h", "mon")], 6 * 24),
+        ("2026-01-05T12:00:00Z", [window("9h", "10h"), window("11h", "12h"), window("11h30m", "12h30m")], 0),
+        ("2026-01-05T00:00:00Z", [window("23h", "24h", "sun")], 6 * 24 + 23),
+    ],
+)
+def test_hours_are_those_of_created_at(
+    engine: str, created_at: str, windows: list[dict[str, Any]], opens_after_h: int
+) -> None:
+    """Weekday and hour are those of created_at in its own offset; windows may run into the next day, and overlap. [contract]"""
+    assert values_of(scenario(windows, created_at), engine)["makespan_s"] == opens_after_h * 3600 + 90
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_rollout_may_take_weeks(engine: str) -> None:
+    """One minute a week lets two waves of 45 s go. [contract]"""
+    slow = scenario([window("9h", "9h1m", "mon")], fleet={"nodes": 10, "update_duration": 45})
+    assert values_of(slow, engine)["makespan_s"] == 2 * 7 * 86400 + 45
+
+
+weekly = st.lists(
+    st.builds(
+        ChangeWindow,
+        st.sets(st.integers(0, 6), min_size=1, max_size=3).map(lambda days: tuple(sorted(days))),
+        st.integers(0, 95).map(lambda quarter: quarter * 900 * NS_PER_S),
+        st.integers(1, 96).map(lambda quarter: quarter * 900 * NS_PER_S),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(weekly, st.integers(0, 671), st.integers(0, 3000), st.integers(1, 3000))
+@settings(max_examples=300)
+def test_the_calendar_against_a_list_of_quarters(
+    windows: list[ChangeWindow], begins: int, start: int, length: int
+) -> None:
+    """Openings, changes and open times are those found by trying every quarter of an hour. [oracle]"""
+    quarter = 900 * NS_PER_S
+
+    def is_open(k: int) -> bool:
+        at = (begins + k) % 672
+        return any(
+            (at - 96 * day - one.from_ns // quarter) % 672 < ((one.to_ns - one.from_ns) // quarter - 1) % 96 + 1
+            for one in windows
+            for day in one.days
+        )
+
+    calendar = calendar_of(tuple(windows), begins * quarter)
+    if calendar is None:
+        assert all(is_open(k) for k in range(672))
+        return
+    assert weekly_openings(windows) == tuple(sorted(weekly_openings(windows)))
+    opens = next(k for k in range(start, start + 673) if is_open(k))
+    changes = next(k for k in range(start + 1, start + 674) if is_open(k) != is_open(start))
+    open_ns = quarter * sum(is_open(k) for k in range(start, start + length))
+    assert calendar.is_open(start * quarter) == is_open(start)
+    assert calendar.is_open(start * quarter + 1) == is_open(start)
+    assert calendar.next_opening(start * quarter) == opens * quarter
+    assert calendar.next_change(start * quarter) == changes * quarter
+    assert calendar.open_time(start * quarter, (start + length) * quarter) == open_ns
+    if open_ns:
+        until = calendar.when_open_for(start * quarter, open_ns)
+        assert calendar.open_time(start * quarter, until) == open_ns
+        assert calendar.open_time(start * quarter, until - 1) == open_ns - 1
+
+
+def test_times_are_named_by_weekday_and_hour() -> None:
+    """Seconds are named only if there are any. [contract]"""
+    calendar = Calendar(((0, 1),), begins_ns=86400 * NS_PER_S)
+    names = [calendar.name(int(s * NS_PER_S)) for s in (0, 9 * 3600 + 30 * 60, 5.25, 6 * 86400)]
+    assert names == ["Tue 00:00", "Tue 09:30", "Tue 00:00:05.25", "Mon 00:00"]
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_nodes_are_dispatched_in_windows_only(number: int) -> None:
+    """Whatever else a scenario says, every dispatch lies in a window, by the date and hour of a calendar. [property]"""
+    raw = scenario_of(Decisions(random.Random(number).randbytes(256)))
+    created_at, windows = TIMETABLES[number % len(TIMETABLES)]
+    raw["operator"] = raw["operator"] | {"change_windows": windows}
+    raw["deployment"] = raw["deployment"] | {"created_at": created_at}
+    read = Scenario.from_dict(raw)
+    events = simulate(read, seed=number).events
+    start = datetime.fromisoformat(created_at)
+    for time_s in set(events.loc[events["to_status"] == "starting", "time_s"]):
+        assert is_in_some_window(start + timedelta(seconds=float(time_s)), read.operator.change_windows)
+
+
+def is_in_some_window(at: datetime, windows: tuple[ChangeWindow, ...]) -> bool:
+    # To the microsecond, which is what a datetime has.
+    for one in windows:
+        for days_ago in (0, 1):
+            day = (at - timedelta(days=days_ago)).replace(hour=0, minute=0, second=0, microsecond=0)
+            opens = day + timedelta(microseconds=one.from_ns // 1000)
+            closes = day + timedelta(days=one.to_ns <= one.from_ns, microseconds=one.to_ns // 1000)
+            if day.weekday() in one.days and opens <= at < closes:
+                return True
+    return False
+
+
+# -- what is said ----------------------------------------------------------------------------------
+
+
+def test_the_message_says_what_is_awaited() -> None:
+    """Message and events name the next opening; a remark stays beside it. [contract]"""
+    hours = scenario([window("9h", "9h20s"), window("9h", "16h", "tue")], policy=rolling(3))
+    rollout = simulate(hours)
+    revisions = list(zip(rollout.revisions["time_s"], rollout.revisions["message"], strict=True))
+    awaited = "waits for the change window that opens Tue 09:00"
+    assert revisions[:3] == [
+        (0, "wave 1 of 2"),
+        (30, f"wave 1 of 2; {awaited}"),
+        (86400, "wave 2 of 2"),
+    ]
+    assert [reason for _, reason in said(hours)].count(awaited) == 1
+    first = simulate(scenario([window("9h", "16h")], "2026-01-05T08:00:00Z"))
+    assert first.revisions["message"][0] == "nothing dispatched yet; waits for the change window that opens Mon 09:00"
+
+
+def test_the_message_of_a_clock_that_stands_still() -> None:
+    """Under rate pacing what is awaited is said from the closing on, and once. [contract]"""
+    hours = scenario(
+        [window("9h", "9h40s"), window("10h", "11h")],
+        policy=rolling(0),
+        orchestrator={"pacing": "rate", "rate": {"per_minute": 3}},
+    )
+    rollout = simulate(hours)
+    times = rollout.revisions.loc[rollout.revisions["message"].str.contains("opens Mon 10:00"), "time_s"]
+    assert times.tolist() == [40]
+    assert [time for time, reason in said(hours) if "opens Mon 10:00" in reason] == [40]
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_windows_that_are_always_open_change_nothing(number: int) -> None:
+    """Responses, events and revisions are those without change windows. [property]"""
+    raw = scenario_of(Decisions(random.Random(number).randbytes(256)))
+    raw["operator"].pop("change_windows", None)
+    hours = copy.deepcopy(raw)
+    hours["operator"]["change_windows"] = [window("0h", "12h"), window("12h", "24h")]
+    plain, restricted = (simulate(Scenario.from_dict(one), seed=number) for one in (raw, hours))
+    assert plain.events.equals(restricted.events)
+    assert plain.revisions.equals(restricted.revisions)
+    assert repr(plain.response_values) == repr(restricted.response_values)
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+BAD_DAYS = ([], [1], "mon", ["monday"], ["mon", "mon"])
+BAD = [
+    ([], "operator.change_windows", "no window ever opens, so that nothing can be dispatched (found [])"),
+    (7, "operator.change_windows", "not a list (found 7)"),
+    ([7], "operator.change_windows[0]", "not a group of keys (found 7); allowed: the keys days, from, to"),
+    ([{"to": "3h"}], "operator.change_windows[0].from", "required key is missing"),
+    ([{"from": "3h"}], "operator.change_windows[0].to", "required key is missing"),
+    ([window("24h", "3h")], "operator.change_windows[0].from", "beyond the day (found '24h'); allowed: a time since"),
+    ([window("1h", "25h")], "operator.change_windows[0].to", 'such as "9h30m", above 0h, up to "24h"'),
+    ([window("1h", "0h")], "operator.change_windows[0].to", "write 24h for midnight"),
+    ([window("9:30", "16h")], "operator.change_windows[0].from", "write 9h30m"),
+    ([window("-1h", "16h")], "operator.change_windows[0].from", "negative"),
+    ([window("1h", "2h", "monday")], "operator.change_windows[0].days[0]", "unknown day (found 'monday')"),
+    ([window("1h", "2h", "monday")], "operator.change_windows[0].days[0]", "write mon"),
+    ([window("1h", "2h", "wen")], "operator.change_windows[0].days[0]", "did you mean 'wed'?"),
+    ([{**window("1h", "2h"), "days": [1]}], "operator.change_windows[0].days[0]", "not a day of the week (found 1)"),
+    ([{**window("1h", "2h"), "days": []}], "operator.change_windows[0].days", "no day: the window never opens"),
+    ([{**window("1h", "2h"), "days": "mon"}], "operator.change_windows[0].days", "write [mon]"),
+    ([window("1h", "2h", "mon", "mon")], "operator.change_windows[0].days[1]", "duplicate day (found mon)"),
+    ([{**window("1h", "2h"), "day": ["mon"]}], "operator.change_windows[0].day", "did you mean 'days'?"),
+]
+
+
+@pytest.mark.parametrize(("windows", "path", "text"), BAD)
+def test_bad_windows_are_refused(windows: Any, path: str, text: str) -> None:
+    """A list without an opening, hours outside the day and unknown days are refused, with what is allowed. [contract]"""
+    with pytest.raises(InputError) as caught:
+        scenario(windows)
+    (problem,) = caught.value.problems
+    assert format_path(problem.path) == path
+    assert text in str(problem)
+
+
+@pytest.mark.parametrize(
+    "windows", [[], 7, [7], [{"to": "3h"}], *([{**window("1h", "2h"), "days": days}] for days in BAD_DAYS)]
+)
+def test_the_schema_refuses_them_too(windows: Any) -> None:
+    """Missing keys, days and shapes are in the JSON Schema. [contract]"""
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(raw_of(windows), scenario_schema())
+
+
+def test_windows_are_read_and_written() -> None:
+    """Days default to all, numbers are seconds, and the file is written as it was. [contract]"""
+    raw = raw_of([{"from": "9h30m", "to": 57600}, window("22h", "4h", "fri", "mon")])
+    read = Scenario.from_dict(raw)
+    half_ns = 1800 * NS_PER_S
+    assert read.operator.change_windows == (
+        ChangeWindow(tuple(range(7)), 19 * half_ns, 32 * half_ns),
+        ChangeWindow((0, 4), 44 * half_ns, 8 * half_ns),
+    )
+    assert read.to_dict() == raw
+    assert Scenario.from_dict(read.to_dict()) == read
+    jsonschema.validate(raw, scenario_schema())
+    assert scenario(None).operator.change_windows == ()
+
+
+@pytest.mark.parametrize(
+    ("windows", "texts"),
+    [
+        ([window("9h", "16h")], []),
+        ([window("0h", "24h")], ["no effect: some window is open at any time"]),
+        ([window("9h", "16h"), window("15h", "9h")], ["no effect: some window is open at any time"]),
+        ([window("9h", "9h", *DAYS)], ["no effect: some window is open at any time"]),
+        ([window("9h", "9h", *DAYS[1:])], []),
+        (
+            [{"from": 9, "to": 16.5}],
+            ["a number is seconds; for the hour write 9h", "a number is seconds; for the hour write 16.5h"],
+        ),
+    ],
+)
+def test_suspicious_windows_are_warned_about(windows: Any, texts: list[str]) -> None:
+    """Windows without effect are warned about, and hours that are seconds. [contract]"""
+    assert [problem.message for problem in scenario(windows).warnings] == texts
+
+
+def test_hours_are_factors() -> None:
+    """from, to, days and the start of the rollout can be set by path, and varied. [contract]"""
+    hours = scenario([window("9h", "16h", "mon")])
+    changed = hours.with_values({"operator.change_windows.0.days": ["tue"], "operator.change_windows[0].to": "17h"})
+    assert changed.operator.change_windows == (ChangeWindow((1,), 9 * 3600 * NS_PER_S, 17 * 3600 * NS_PER_S),)
+    assert hours.with_values({"operator.change_windows": None}).operator.change_windows == ()
+    assert hours.with_values({"deployment.created_at": "2026-01-05T07:00:00Z"}).identity.created_at.endswith(
+        "07:00:00Z"
+    )
+    table = sweep(
+        hours,
+        "p",
+        vary={
+            "scenario.operator.change_windows.0.from": ["10h", "11h"],
+            "scenario.deployment.created_at": ["2026-01-05T09:00:00Z", "2026-01-05T10:30:00Z"],
+        },
+        replications=1,
+    ).to_frame()
+    assert table["makespan_s"].to_numpy() == pytest.approx(np.array([3600, 0, 7200, 1800]) + 90)
+
+
+def test_a_warning_names_its_place() -> None:
+    """A warning has the path of the window. [contract]"""
+    with pytest.warns(SimdeployWarning, match=r"operator.change_windows\[0\].from: a number is seconds"):
+        scenario([{"from": 9, "to": "16h"}])
