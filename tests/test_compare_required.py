@@ -165,6 +165,10 @@ def test_verdicts_are_those_of_the_other_analyses(replications):
         )
     regrets = simdeploy.estimate_regret(swept, requirements=SCENARIO.requirements).regrets
     assert joined == dict(zip(regrets["policy"], regrets["verdict"], strict=True))
+    if replications <= 100:  # one look, so the whole error is for it
+        checked = simdeploy.check(SCENARIO, most=replications, engine="compiled").verdicts
+        keys = ["policy", "requirement", "verdict"]
+        assert checked[keys].values.tolist() == found.verdicts[keys].values.tolist()
     switches = simdeploy.vary_switches(SCENARIO, pairs=False, **how).policies
     assert joined == dict(zip(switches["policy"], switches["verdict"], strict=True))
     assert len(set(joined.values())) > 1
