@@ -177,7 +177,8 @@ def _draw_few(
     for time_s, _, line in marks:
         ax.axvline(time_s, color=style.INK, linestyle=line, linewidth=1.2)
     ax.set_ylim(0, few)
-    ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    # Not at the top, where the fleet's axis begins.
+    ax.set_yticks([tick for tick in MaxNLocator(3, integer=True).tick_values(0, few) if 0 <= tick < 0.9 * few])
     ax.set_ylabel(f"lowest {few}\nof {total:,}", fontsize="small")
 
 
